@@ -1,0 +1,212 @@
+"""Is what the caller gave usable? Every check names the argument and the value, and never a secret."""
+
+from __future__ import annotations
+
+import math
+import re
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Real
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+import requests
+
+_CONTROL_OR_BLANK = re.compile(r"[\x00-\x20\x7f]")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 section 5.6.2
+_HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")  # RFC 9110 5.5
+
+
+def positive(name: str, value: float, *, infinite: bool = False) -> float:
+    """Pass a number above 0; `math.inf` only where it means "no limit".
+
+    Raises:
+        TypeError: Not a number; `bool` is none.
+        ValueError: NaN, 0 or below, or infinite where that is not allowed.
+    """
+    number = _number(name, value)
+    if not number > 0 or (math.isinf(number) and not infinite):
+        raise ValueError(f"{name} must be a {'' if infinite else 'finite '}number above 0, got {value!r}")
+    return number
+
+
+def fraction(name: str, value: float) -> float:
+    """Pass a number from 0 to 1.
+
+    Raises:
+        TypeError: Not a number; `bool` is none.
+        ValueError: NaN or outside.
+    """
+    number = _number(name, value)
+    if not 0 <= number <= 1:
+        raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
+    return number
+
+
+def whole(name: str, value: float, *, least: int) -> float:
+    """Pass a whole number of at least `least`, or `math.inf` for no limit.
+
+    Raises:
+        TypeError: Not a number; `bool` is none.
+        ValueError: NaN, below `least`, or with a fraction.
+    """
+    number = _number(name, value)
+    if not number >= least or (math.isfinite(number) and number != int(number)):
+        raise ValueError(f"{name} must be a whole number of at least {least}, or math.inf, got {value!r}")
+    return number if math.isinf(number) else int(number)
+
+
+def _number(name: str, value: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ValueError(f"{name} is too large to count with: {str(value)[:20]}…") from error
+
+
+def strategy(name: str, value: object) -> None:
+    """Pass None or something that can be called.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if value is not None and not callable(value):
+        raise TypeError(f"{name} must be callable (a tenacity strategy, or a function), got {value!r}")
+
+
+def session(value: object) -> None:
+    """Pass None or a requests session.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if value is not None and not isinstance(value, requests.Session):
+        raise TypeError(f"session must be a requests.Session, got a value of type {type(value).__name__}")
+
+
+def event(name: str, value: threading.Event | None) -> threading.Event | None:
+    """Pass None or an event.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if value is not None and not (callable(getattr(value, "is_set", None)) and callable(getattr(value, "wait", None))):
+        raise TypeError(f"{name} must be a threading.Event, got {value!r}")
+    return value
+
+
+def path_segment(job_id: str) -> str:
+    """Percent-encode a job id as one segment of a path.
+
+    Raises:
+        TypeError: Not a text.
+        ValueError: Empty, `.` or `..`, which a URL would swallow, or a half of a surrogate pair.
+    """
+    if not isinstance(job_id, str):
+        raise TypeError(f"job must be a Job or its id, got {job_id!r}")
+    if job_id in ("", ".", ".."):
+        raise ValueError(f"job must be the id of a job, got {job_id!r}")
+    try:
+        return quote(job_id, safe="")
+    except UnicodeEncodeError as error:
+        raise ValueError(f"job must be the id of a job, got {job_id!r}, which no URL can hold") from error
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the service is: `url` without user information and without a slash at the end."""
+
+    url: str
+    username: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"Address({self.url!r})"
+
+
+def address(base_url: str) -> Address:
+    """Split a base URL into what may be shown and what may not.
+
+    Raises:
+        TypeError: Not a text.
+        ValueError: Not an http(s) URL with a host, or with a query or a fragment.
+    """
+    if not isinstance(base_url, str):
+        raise TypeError(f"base_url must be a text, got {base_url!r}")
+    parts = _split_url(base_url)
+    host = parts.netloc.rpartition("@")[2]
+    url = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
+    try:
+        requests.Request("GET", url).prepare()
+    except (requests.RequestException, ValueError) as error:
+        raise _bad_url(base_url) from error
+    return Address(url, unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def _split_url(base_url: str) -> SplitResult:
+    if _CONTROL_OR_BLANK.search(base_url):  # looked for first: urlsplit would drop some of them without a word
+        raise _bad_url(base_url)
+    try:
+        parts = urlsplit(base_url)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        (parts.hostname or "").encode("idna")  # or a label of 64 letters would fail at the first request
+    except ValueError:
+        raise _bad_url(base_url) from None  # its text can hold the password
+    if not usable or parts.query or parts.fragment:
+        raise _bad_url(base_url)
+    return parts
+
+
+def _bad_url(base_url: str) -> ValueError:
+    shown = base_url.partition("?")[0].partition("#")[0]
+    if "@" in shown:  # whatever stands before it may be a password, also where the rest is no URL
+        shown = "…@" + shown.rpartition("@")[2]
+    return ValueError(f"base_url must be an http(s) URL with a host and without a query, got {shown!r}")
+
+
+def header_value(name: str, value: str) -> str:
+    """Pass a text that may stand in a header; say nothing of it otherwise.
+
+    Raises:
+        TypeError: Not a text.
+        ValueError: With a control character, a blank at an end, or a character beyond Latin-1.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a text, got a value of type {type(value).__name__}")
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError(
+            f"{name} cannot be sent in a header: it begins or ends with a blank, or holds a control character "
+            "or one beyond Latin-1 (its value is not shown, as it may be secret)"
+        )
+    return value
+
+
+def api_key(value: str | None) -> str | None:
+    """Pass None or a key that can be sent.
+
+    Raises:
+        TypeError: Not a text.
+        ValueError: Empty, or as in `header_value`.
+    """
+    if value == "":
+        raise ValueError("api_key must not be empty; leave it out where the service needs none")
+    return None if value is None else header_value("api_key", value)
+
+
+def header_fields(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Pass headers that may be sent.
+
+    Raises:
+        TypeError: Not a mapping of texts to texts.
+        ValueError: A name that is no header name, or a value as in `header_value`.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping, got a value of type {type(headers).__name__}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"headers must have names that HTTP allows, got {name!r}")
+        header_value(f"headers[{name!r}]", value)
+    return dict(headers)

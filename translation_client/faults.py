@@ -1,0 +1,73 @@
+"""Did this call bring a usable answer, and if not: may it be repeated?
+
+A *fault* says nothing about the job and is repeated; a *refusal* will be the same next time and is not.
+Neither leaves the package: `endings.py` turns them into public errors.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Literal
+
+from .messages import Answer
+
+FaultKind = Literal["connection", "timeout", "status", "unreadable"]
+
+TRANSIENT_4XX = frozenset({408, 425, 429})
+"""Request Timeout, Too Early, Too Many Requests: the request itself is fine (RFC 9110 15.5.9, RFC 8470, RFC 6585)."""
+
+
+class Fault(Exception):
+    """A call that brought no usable answer and may be repeated.
+
+    Attributes:
+        kind: `connection`, `timeout`, `status` (408, 425, 429, 5xx) or `unreadable`.
+        text: What happened, in a few words of ours.
+        answer: The answer, where one came.
+        hint: The seconds that the server asked to be left alone, where it did.
+    """
+
+    def __init__(self, kind: FaultKind, text: str, answer: Answer | None = None, hint: float | None = None) -> None:
+        super().__init__(text)
+        self.kind: FaultKind = kind
+        self.text = text
+        self.answer = answer
+        self.hint = hint
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status of the answer, where one came."""
+        return None if self.answer is None else self.answer.status_code
+
+
+class Refusal(Exception):
+    """An answer that says no, and will say no again."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(status_line(answer.status_code))
+        self.answer = answer
+
+
+def require_usable(answer: Answer) -> None:
+    """Pass a 2xx; the general rule for everything that a service does not claim as an answer of its own.
+
+    Raises:
+        Fault: 408, 425, 429, 5xx, and what is neither a success nor an error.
+        Refusal: Any other 4xx.
+    """
+    code = answer.status_code
+    if 200 <= code < 300:
+        return
+    if code in TRANSIENT_4XX or code >= 500:
+        raise Fault("status", status_line(code), answer)
+    if 400 <= code < 500:
+        raise Refusal(answer)
+    raise Fault("unreadable", f"{status_line(code)} is no answer to this request", answer)
+
+
+def status_line(code: int) -> str:
+    """Name an HTTP status, in the registry's words and never in the server's."""
+    try:
+        return f"HTTP {code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"HTTP {code}"

@@ -1,0 +1,65 @@
+"""Which texts are secret, and how is a text freed of them?"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+T = TypeVar("T")
+
+MARK = "[redacted]"
+
+MAX_DEPTH = 50
+"""What is nested deeper is replaced as a whole: no error body is, but an attack on whoever shows it."""
+
+
+class Secrets:
+    """The values that must not be shown: the key, the caller's headers, the user information of a URL.
+
+    What a server sends can echo them, as they are or encoded; whatever comes from a server goes through `scrub`
+    before it reaches a log line, an error, or a field that `repr` shows.
+    """
+
+    def __init__(self, values: Iterable[str] = ()) -> None:
+        forms = {form for value in values if value for form in _forms(value)}
+        longest_first = sorted(forms, key=len, reverse=True)  # a short one may be part of a longer one
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+
+    def __repr__(self) -> str:
+        return f"Secrets({MARK})"
+
+    def scrub(self, value: T) -> T:
+        """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""
+        scrubbed: T = _replaced(self._pattern, value, 0)
+        return scrubbed
+
+
+def _replaced(pattern: re.Pattern[str] | None, value: Any, depth: int) -> Any:
+    if isinstance(value, str):
+        return value if pattern is None else pattern.sub(MARK, value)
+    if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
+        return MARK
+    if isinstance(value, dict):
+        return {_replaced(pattern, key, depth): _replaced(pattern, item, depth + 1) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_replaced(pattern, item, depth + 1) for item in value]
+    return value
+
+
+def _forms(value: str) -> set[str]:
+    from html import escape  # needed where there are secrets, and not for an import
+
+    encoded = value.encode("utf-8", "surrogateescape")
+    return {
+        value,
+        quote(encoded, safe=""),
+        quote(encoded),
+        escape(value),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        b64encode(encoded).decode(),
+    }
