@@ -1,0 +1,335 @@
+"""One call: what it carries where, what it reads, and what it makes of broken answers. Real sockets, nobody sleeps."""
+
+import gzip
+import socket
+import threading
+import tracemalloc
+import zlib
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from hostile import Handler, Server, answering, http, serving
+
+from translation_client import transport as transport_package
+from translation_client.clock import Deadline
+from translation_client.faults import Fault
+from translation_client.messages import Answer, Request
+from translation_client.transport import Transport
+from translation_client.transport.sockets import MAX_HOSTS, GuardedAdapter
+
+STATUS = Request("GET", "/status")
+MIB = 1024 * 1024
+
+
+def send(url: str, **arguments: Any) -> Answer:
+    """Make one call."""
+    whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 5, **arguments}
+    carrier = Transport(url, **whole)
+    try:
+        return carrier.send(STATUS, Deadline.after(5), lambda: False)
+    finally:
+        carrier.close()
+
+
+def fault_of(answer: bytes, **arguments: Any) -> Fault:
+    """Make one call to a server that answers so, and expect a fault."""
+    with serving(answering(answer)) as server, pytest.raises(Fault) as caught:
+        send(server.url, **arguments)
+    return caught.value
+
+
+def redirecting(target: str) -> Handler:
+    return answering(http("302 Found", b"", f"Location: {target}"))
+
+
+def headers_of(request: bytes) -> dict[str, str]:
+    lines = request.decode("latin-1").split("\r\n")[1:-2]
+    return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+
+
+def test_an_answer_is_read_whole() -> None:
+    """Status, headers in any case, and body."""
+    with serving(answering(http("201 Created", b'{"a": 1}', "X-Thing: 7"))) as server:
+        answer = send(server.url)
+
+    assert (answer.status_code, answer.headers["x-thing"], answer.json_object()) == (201, "7", {"a": 1})
+
+
+def test_a_request_says_who_we_are_and_carries_key_and_headers() -> None:
+    """And nothing that requests would add."""
+    with serving(answering(http())) as server:
+        send(server.url, headers={"Authorization": "Bearer k", "X-Mine": "1"})
+
+    assert headers_of(server.requests[0]) == {
+        "host": f"127.0.0.1:{server.port}",
+        "user-agent": "test/1",
+        "accept": "application/json",
+        "accept-encoding": "gzip, deflate",
+        "authorization": "Bearer k",
+        "x-mine": "1",
+    }
+
+
+def test_a_connection_is_used_again() -> None:
+    """Also after an answer that was read to its exact end."""
+    peers: set[Any] = set()
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        peers.add(connection.getpeername())
+        connection.sendall(http())
+
+    with serving(handle) as server:
+        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        for _ in range(3):
+            carrier.send(STATUS, Deadline.after(5), lambda: False)
+        carrier.close()
+
+    assert len(peers) == 1
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    [
+        ("gzip", gzip.compress(b'{"result": "pending"}')),
+        ("x-gzip", gzip.compress(b'{"result": "pending"}')),
+        ("gzip", gzip.compress(b'{"result": ') + gzip.compress(b'"pending"}')),
+        ("deflate", zlib.compress(b'{"result": "pending"}')),
+        ("deflate", zlib.compress(b'{"result": "pending"}')[2:-4]),
+        ("deflate, gzip", gzip.compress(zlib.compress(b'{"result": "pending"}'))),
+        ("identity", b'{"result": "pending"}'),
+    ],
+)
+def test_the_codings_that_are_asked_for_are_undone(coding: str, packed: bytes) -> None:
+    """In one member or in several, also "deflate" as it is often sent, without its header."""
+    with serving(answering(http("200 OK", packed, f"Content-Encoding: {coding}"))) as server:
+        assert send(server.url).json_object() == {"result": "pending"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (http("200 OK", b"x" * 2000), "longer than 1000 bytes"),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000, "longer than 1000 bytes"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3e8\r\n" + b"x" * 1000 + b"\r\n1\r\nx\r\n0\r\n\r\n",
+            "longer",
+        ),
+        (http("200 OK", gzip.compress(b"x" * 2000), "Content-Encoding: gzip"), "longer than 1000 bytes"),
+        (
+            http("200 OK", gzip.compress(gzip.compress(b"x" * 10 * MIB)), "Content-Encoding: gzip, gzip"),
+            "longer than 1000 bytes",
+        ),
+        (http("200 OK", gzip.compress(b"")[:-4] * 9, "Content-Encoding: gzip"), "does not unpack"),
+        (http("200 OK", gzip.compress(b"") * 17, "Content-Encoding: gzip"), "more than 16 members"),
+        (http("200 OK", b"x", "Content-Encoding: gzip, gzip, gzip"), "3 content codings"),
+        (http("200 OK", b"x", "Content-Encoding: br"), "not asked for"),
+        (http("200 OK", b"no gzip", "Content-Encoding: gzip"), "does not unpack"),
+        (http("200 OK", gzip.compress(b"abc")[:-9], "Content-Encoding: gzip"), "breaks off"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 30\r\n\r\n{", "breaks off|shorter"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc", "breaks off"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n", "breaks off"),
+    ],
+)
+def test_a_body_that_cannot_be_read_is_a_fault_with_its_status(answer: bytes, says: str) -> None:
+    """The cap holds while reading and while unpacking."""
+    fault = fault_of(answer, max_body_bytes=1000)
+
+    assert (fault.kind, fault.status_code) == ("unreadable", 200)
+    with pytest.raises(Fault, match=says):
+        raise fault
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "503 Busy"])
+def test_a_body_that_cannot_be_read_takes_no_status_back(status: str) -> None:
+    """401 fails at once, whatever comes behind it."""
+    with serving(answering(http(status, b"x" * 2000))) as server:
+        answer = send(server.url, max_body_bytes=1000)
+
+    assert (answer.status_code, answer.body) == (int(status[:3]), b"")
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        http("200 OK", gzip.compress(b"\0" * 100 * MIB), "Content-Encoding: gzip"),
+        http("200 OK", gzip.compress(gzip.compress(b"\0" * 500 * MIB)), "Content-Encoding: gzip, gzip"),
+        http("302 Found", b"x" * 50 * MIB, "Location: /elsewhere"),
+    ],
+    ids=["gzip", "gzip twice", "the body of a redirect"],
+)
+def test_a_bomb_does_not_fill_the_memory(bomb: bytes) -> None:
+    """A redirect's body too, which requests itself would read whole."""
+    with serving(answering(bomb)) as server:
+        tracemalloc.start()
+        with pytest.raises(Fault):
+            send(server.url)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+
+    assert peak < 8 * MIB
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (b"", "connection"),
+        (b"HTTP/1.1 20", "connection"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "connection"),
+        (b"HTTP/1.1 abc OK\r\n\r\n", "connection"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n", "connection"),
+        (b"HTTP/1.1 200 OK\r\nX: " + b"y" * 70000 + b"\r\n\r\n", "connection"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", "unreadable"),
+        (b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n", "unreadable"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /\xff\xfe\r\nContent-Length: 0\r\n\r\n", "unreadable"),
+        (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", "unreadable"),
+    ],
+)
+def test_what_breaks_http_is_a_fault(answer: bytes, kind: str) -> None:
+    """And not an exception of some library below."""
+    assert fault_of(answer).kind in (kind, "unreadable", "connection")
+
+
+def test_nobody_listening_is_a_connection_fault_in_the_systems_words() -> None:
+    """The wrappers around it hold the URL."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+    with pytest.raises(Fault, match="Connection refused") as caught:
+        send(f"http://127.0.0.1:{port}")
+
+    assert caught.value.kind == "connection"
+
+
+def test_three_redirects_are_followed() -> None:
+    """On the same origin with key and headers."""
+    hops = [http("302 Found", b"", f"Location: /{number}") for number in range(3)]
+    with serving(answering(*hops, http(), close=False)) as server:
+        answer = send(server.url, headers={"X-Api-Key": "k"})
+
+    assert answer.status_code == 200
+    assert [request.split()[1] for request in server.requests] == [b"/status", b"/0", b"/1", b"/2"]
+    assert [headers_of(request)["x-api-key"] for request in server.requests] == ["k"] * 4
+
+
+def test_a_fourth_redirect_is_a_fault() -> None:
+    """A loop ends."""
+    with serving(answering(http("307 Temporary Redirect", b"", "Location: /status"), close=False)) as server:
+        with pytest.raises(Fault, match="more than 3 redirects") as caught:
+            send(server.url)
+
+        assert len(server.requests) == 4
+    assert caught.value.status_code == 307
+
+
+@pytest.mark.parametrize("with_session", [False, True])
+def test_another_origin_gets_neither_key_nor_headers(with_session: bool) -> None:  # two cases
+    """Nor what the caller's session would add; also not when that origin sends us back."""
+    arguments: dict[str, Any] = {"headers": {"Authorization": "Bearer k", "X-Api-Key": "k", "X-Mine": "1"}}
+    session = requests.Session()
+    session.headers["X-Session"] = "s"
+    session.auth = ("u", "p")
+    session.cookies.set("c", "v")
+    if with_session:
+        arguments["session"] = session
+    with ExitStack() as servers:
+        last = servers.enter_context(serving(answering(http())))
+        other = servers.enter_context(serving(redirecting(f"{last.url}/b")))
+        first = servers.enter_context(serving(redirecting(f"{other.url}/a")))
+        assert send(first.url, **arguments).status_code == 200
+    session.close()
+
+    assert headers_of(first.requests[0])["authorization"] == "Bearer k"
+    for request in (other.requests[0], last.requests[0]):
+        assert set(headers_of(request)) <= {"host", "user-agent", "accept", "accept-encoding"}
+
+
+def test_a_netrc_never_replaces_our_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests would, behind our back."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    seen = []
+    for session in (None, requests.Session()):
+        with serving(answering(http())) as server:
+            send(server.url, headers={"Authorization": "Bearer k"}, session=session)
+        seen.append(headers_of(server.requests[0])["authorization"])
+
+    assert seen == ["Bearer k", "Bearer k"]
+
+
+def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And guarded as everything else."""
+    with serving(answering(http())) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        send("http://service.test")
+
+    assert proxy.requests[0].startswith(b"GET http://service.test/status HTTP/1.1\r\n")
+
+
+def test_a_callers_session_is_used_as_it_is_and_stays_open() -> None:
+    """With its hooks, cookies, auth and adapters."""
+    session = requests.Session()
+    session.auth = ("u", "p")
+    session.cookies.set("c", "v")
+    hooked: list[int] = []
+    session.hooks["response"].append(lambda response, **_: hooked.append(response.status_code))
+    adapter = session.get_adapter("http://")
+    with serving(answering(http(), close=False)) as server:
+        send(server.url, session=session)
+        assert session.get(server.url).status_code == 200
+        session.close()
+
+    assert headers_of(server.requests[0])["authorization"].startswith("Basic ")
+    assert headers_of(server.requests[0])["cookie"] == "c=v"
+    assert hooked == [200, 200]
+    assert session.get_adapter("http://") is adapter
+
+
+def test_cookies_are_not_kept() -> None:
+    """Our own session asks the same question each time."""
+    with serving(answering(http("200 OK", b"{}", "Set-Cookie: a=b"), close=False)) as server:
+        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        for _ in range(2):
+            carrier.send(STATUS, Deadline.after(5), lambda: False)
+        carrier.send(Request("GET", "/other"), Deadline.after(5), lambda: False)
+        carrier.close()
+
+    assert not any("cookie" in headers_of(request) for request in server.requests)
+
+
+def test_closing_closes_the_idle_connections() -> None:
+    """Not some time later, by the garbage collector; and a later call would open new ones."""
+    closed = threading.Event()
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        connection.sendall(http())
+        connection.settimeout(5)
+        if connection.recv(1, socket.MSG_PEEK) == b"":
+            closed.set()
+
+    with serving(handle) as server:
+        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        carrier.send(STATUS, Deadline.after(5), lambda: False)
+        assert not closed.is_set()
+        carrier.close()
+        assert closed.wait(5)
+
+
+def test_pools_are_kept_for_a_few_hosts_only() -> None:
+    """A server that redirects to ever new hosts fills no memory."""
+    adapter = GuardedAdapter()
+
+    for port in range(1, 100):
+        adapter.get_connection_with_tls_context(requests.Request("GET", f"http://127.0.0.1:{port}/").prepare(), True)
+
+    assert len(adapter._pools) <= MAX_HOSTS
+
+
+def test_the_package_shows_what_it_is_for() -> None:
+    """Three names, and no more."""
+    assert sorted(transport_package.__all__) == ["CallCancelled", "CallTimedOut", "Transport"]

@@ -1,0 +1,8 @@
+"""How do bytes get there and back? One call at a time, within its limits, whatever the server does."""
+
+from __future__ import annotations
+
+from .guard import CallCancelled, CallTimedOut
+from .transport import Transport
+
+__all__ = ["CallCancelled", "CallTimedOut", "Transport"]

@@ -1,0 +1,84 @@
+"""When does a call have to be over, and who else may end it?
+
+A requests time-out is per read, so a server that sends one byte a second outlives it. Here every operation that can
+block does so for a slice of time at the most, and looks at the deadline and at the cancellation before each slice.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from ..clock import now
+
+SLICE_SECONDS = 0.1
+"""How soon a blocked operation sees that it was cancelled."""
+
+
+class CallCut(Exception):
+    """A call was ended by its guard.
+
+    Not an `OSError` on purpose: urllib3 would wrap or repeat that. This one it lets through, and closes the connection.
+    """
+
+
+class CallTimedOut(CallCut):
+    """The call had no more time."""
+
+
+class CallCancelled(CallCut):
+    """The call is not wanted any more."""
+
+
+class CallGuard:
+    """The limits of one HTTP call, redirects included. As a context: what the sockets of this thread obey."""
+
+    def __init__(self, ends_at: float, is_cancelled: Callable[[], bool]) -> None:
+        """Guard a call.
+
+        Args:
+            ends_at: The moment it has to be over, in the seconds of `clock.now`.
+            is_cancelled: Asked before each slice; from here on it may be answered by another thread.
+        """
+        self._ends_at = ends_at
+        self._is_cancelled = is_cancelled
+        self._outer: CallGuard | None = None
+
+    def __enter__(self) -> None:
+        self._outer, _of_this_thread.guard = _of_this_thread.guard, self
+
+    def __exit__(self, *_: object) -> None:
+        _of_this_thread.guard = self._outer
+
+    def left(self) -> float:
+        """Say how many seconds are left, more than 0.
+
+        Raises:
+            CallTimedOut: None are.
+            CallCancelled: The call is not wanted any more.
+        """
+        if self._is_cancelled():
+            raise CallCancelled
+        left = self._ends_at - now()
+        if left <= 0:
+            raise CallTimedOut
+        return left
+
+    def slice(self) -> float:
+        """Say for how many seconds to block before asking again. Raises as `left` does."""
+        return min(self.left(), SLICE_SECONDS)
+
+
+class _Thread(threading.local):
+    guard: CallGuard | None = None
+
+
+_of_this_thread = _Thread()
+
+
+def current_guard() -> CallGuard | None:
+    """The guard of the call that this thread is making, if it is making one.
+
+    It travels by thread because a connection is made and used deep inside urllib3, by the thread that makes the call.
+    """
+    return _of_this_thread.guard

@@ -1,0 +1,75 @@
+"""Which addresses does a host name have? Asked in a helper thread, as the system's resolver cannot be interrupted."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from concurrent.futures import Future, wait
+from typing import Any
+
+from .forks import fork_count
+from .guard import CallGuard
+
+SocketAddress = tuple[int, int, int, str, Any]
+"""What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
+
+_Key = tuple[int, str, int]
+
+_lookups: dict[_Key, Future[list[SocketAddress]]] = {}
+_lock = threading.Lock()
+
+
+def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
+    """Look up a host name, within the limits of a call.
+
+    One thread a name at any time, however many calls ask: a resolver that is stuck does not pile up threads.
+
+    Raises:
+        OSError: There is no such name.
+        CallCut: The call was ended first. The helper goes on until the resolver answers.
+    """
+    if _is_number(host):
+        return _addresses_of(host, port)
+    lookup = _lookup_under_way((fork_count(), host, port))
+    while not lookup.done():
+        wait([lookup], timeout=guard.slice())
+    return lookup.result()
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return True
+
+
+def _addresses_of(host: str, port: int) -> list[SocketAddress]:
+    return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
+
+
+def _lookup_under_way(key: _Key) -> Future[list[SocketAddress]]:
+    with _lock:  # the key tells a fork from its parent: a helper does not live on in a fork
+        lookup = _lookups.get(key)
+        if lookup is None:
+            lookup = _lookups[key] = Future()
+            # A daemon, so that a stuck resolver does not hold up the exit of the program.
+            threading.Thread(target=_look_up, args=(key, lookup), name=f"resolve {key[1]}", daemon=True).start()
+        return lookup
+
+
+def _look_up(key: _Key, lookup: Future[list[SocketAddress]]) -> None:
+    try:
+        addresses = _addresses_of(key[1], key[2])
+    except BaseException as error:  # noqa: BLE001  # whatever it is, the waiting calls have to hear of it
+        _forget(key)
+        lookup.set_exception(error)
+    else:
+        _forget(key)
+        lookup.set_result(addresses)
+
+
+def _forget(key: _Key) -> None:
+    with _lock:
+        _lookups.pop(key, None)

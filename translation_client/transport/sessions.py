@@ -1,0 +1,139 @@
+"""Which session makes a call, and with what headers and settings? Ours, made ready once; or the caller's, as it is."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol
+
+import requests
+from requests import PreparedRequest, Response, Session
+from requests.cookies import RequestsCookieJar
+
+from .forks import fork_count
+from .sockets import GuardedAdapter
+
+MAX_READY = 128
+"""Calls that are kept ready: a wait makes the same one again and again, and preparing it is half of the work."""
+
+
+class Outgoing(NamedTuple):
+    """A call that is ready to be made."""
+
+    session: Session
+    prepared: PreparedRequest
+    settings: dict[str, Any]
+
+    def send(self, timeout: float) -> Response:
+        """Make it; its redirect is not followed."""
+        return self.session.send(self.prepared, timeout=timeout, allow_redirects=False, **self.settings)
+
+
+class ReadHook(Protocol):
+    """Reads the body of a response."""
+
+    def __call__(self, response: Response, **_: Any) -> None:
+        """Put it into the response."""
+
+
+class OurSession:
+    """A session of our own: guarded sockets, no cookies, no .netrc.
+
+    The environment (proxies, CA bundle) is looked at once for each URL, and anew in the child after a fork.
+    """
+
+    def __init__(self, headers: Mapping[str, str], read: ReadHook) -> None:
+        """Set up; nothing is opened."""
+        self._headers = headers
+        self._read = read
+        self._lock = threading.Lock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._forks = fork_count()
+        self._ready: dict[tuple[str, str], Outgoing] = {}
+        self._session = Session()
+        self._session.headers.clear()
+        self._session.cookies = _NoCookies()
+        self._session.mount("http://", GuardedAdapter())
+        self._session.mount("https://", GuardedAdapter())
+
+    def outgoing(self, method: str, url: str) -> Outgoing:
+        """Make a call with all headers ready."""
+        if self._forks != fork_count():  # a pool that is used on both sides of a fork mixes up the answers
+            with self._lock:
+                if self._forks != fork_count():
+                    self._begin()
+        ready = self._ready.get((method, url))
+        if ready is None:
+            prepared = _prepared(self._session, method, url, self._headers, self._read, keep_auth=True)
+            ready = Outgoing(self._session, prepared, _settings(self._session, url))
+            self._ready = {**(self._ready if len(self._ready) < MAX_READY else {}), (method, url): ready}
+        return ready
+
+    def outgoing_bare(self, url: str, headers: Mapping[str, str]) -> Outgoing:
+        """Make a GET to a foreign origin ready."""
+        return _bare(self._session, url, headers, self._read)
+
+    def close(self) -> None:
+        """Close the idle connections. Those in use are closed by the calls that use them."""
+        self._session.close()
+
+
+class CallersSession:
+    """The caller's session: its adapters, hooks, cookies and auth, which may differ from call to call."""
+
+    def __init__(self, session: Session, headers: Mapping[str, str], read: ReadHook) -> None:
+        """Leave the session as it is."""
+        self._session = session
+        self._headers = headers
+        self._read = read
+        self._has_authorization = any(name.lower() == "authorization" for name in headers)
+
+    def outgoing(self, method: str, url: str) -> Outgoing:
+        """Make a call with all headers ready."""
+        prepared = _prepared(self._session, method, url, self._headers, self._read, keep_auth=self._has_authorization)
+        return Outgoing(self._session, prepared, _settings(self._session, url))
+
+    def outgoing_bare(self, url: str, headers: Mapping[str, str]) -> Outgoing:
+        """Make a GET to a foreign origin ready."""
+        return _bare(self._session, url, headers, self._read)
+
+    def close(self) -> None:
+        """Leave it open: who made it closes it."""
+
+
+def _prepared(
+    session: Session, method: str, url: str, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
+) -> PreparedRequest:
+    # An explicit auth keeps requests from replacing our credentials by those of a .netrc file.
+    request = requests.Request(method, url, dict(headers), auth=_leave_as_it_is if keep_auth else None)
+    return _with_hook(session.prepare_request(request), read)
+
+
+def _bare(session: Session, url: str, headers: Mapping[str, str], read: ReadHook) -> Outgoing:
+    # Not prepared by the session, which may add headers, cookies and auth of its own; nor with its certificate.
+    prepared = requests.Request("GET", url, dict(headers), auth=_leave_as_it_is).prepare()
+    return Outgoing(session, _with_hook(prepared, read), {**_settings(session, url), "cert": None})
+
+
+def _with_hook(prepared: PreparedRequest, read: ReadHook) -> PreparedRequest:
+    # In a hook, and before all others: Session.send itself reads the body of a redirect, without any limit.
+    prepared.hooks["response"].insert(0, read)
+    return prepared
+
+
+def _settings(session: Session, url: str) -> dict[str, Any]:
+    # `verify` is passed on, or a CA bundle of the environment would beat a session's verify=False.
+    return dict(session.merge_environment_settings(url, {}, True, session.verify, None))
+
+
+def _leave_as_it_is(prepared: PreparedRequest) -> PreparedRequest:
+    return prepared
+
+
+class _NoCookies(RequestsCookieJar):
+    """Keeps none: a question about a job is the same each time, and looking for cookies in the answer takes time."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Leave them in the answer."""
