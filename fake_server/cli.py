@@ -1,0 +1,90 @@
+"""The command line of the fake server."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from .scenario import OUTCOMES, Scenario, parse_duration, parse_fault
+
+DESCRIPTION = """A video translation service to develop and test against, on 127.0.0.1.
+
+GET /status is the single job, whose clock starts when it is first asked for; POST /jobs makes a job,
+GET /status/<job_id> asks for it. Prints its URL on a line of its own once it listens."""
+
+FAULT_HELP = """WHEN:WHAT[:HEADER=VALUE], may be given several times; WHEN is 2 (the 2nd answer about a job), every-3,
+or 5s-8s (of the job's time); WHAT is a status code, drop, html or truncate. Example: 5s-8s:429:Retry-After=3"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until interrupted; the exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        scenario = _scenario(options)
+    except ValueError as error:
+        parser.error(str(error))
+    try:
+        from .app import create_app
+        from .server import bind
+    except ModuleNotFoundError as error:
+        print(f"{error}: install the extra with  pip install 'translation-client[server]'", file=sys.stderr)
+        return 1
+    return _serve(bind, create_app(scenario), options.port)
+
+
+def _scenario(options: argparse.Namespace) -> Scenario:
+    shortest, longest = options.duration
+    return Scenario(shortest, longest, options.outcome, options.seed, tuple(options.fault))
+
+
+def _serve(bind: Any, app: Any, port: int) -> int:
+    try:
+        server = bind(app, port)
+    except OSError as error:
+        print(f"cannot listen on port {port}: {error}. --port 0 takes a free one.", file=sys.stderr)
+        return 1
+    print(f"http://{server.host}:{server.port}", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        server.server_close()
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fake-translation-server", description=DESCRIPTION)
+    parser.add_argument("--port", type=_port, default=5000, help="0 for a free one (default: 5000)")
+    parser.add_argument(
+        "--duration",
+        type=_checked(parse_duration),
+        default=(10.0, 10.0),
+        metavar="SECONDS",
+        help="how long a job takes: 10, or a range, 5-15, from which each job draws (default: 10)",
+    )
+    parser.add_argument("--outcome", choices=OUTCOMES, default="completed", help="how jobs end (default: completed)")
+    parser.add_argument("--seed", type=int, default=0, help="of the draws; the same one repeats them (default: 0)")
+    parser.add_argument(
+        "--fault", type=_checked(parse_fault), action="append", default=[], metavar="FAULT", help=FAULT_HELP
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, got {text!r}")
+    return int(text)
+
+
+def _checked(parse: Any) -> Any:
+    def parse_argument(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return parse_argument
