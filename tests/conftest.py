@@ -1,18 +1,105 @@
-"""The frozen clock."""
+"""Clock → scenario → client, each built on the one before; and a suite that checks that it leaves nothing behind."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import pytest
+import requests
+import structlog
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDateTimeFactory
+
+from fake_server import InProcessAdapter, Scenario, create_app
+from translation_client import VideoTranslationClient
+
+BASE_URL = "http://fake.test"
 
 Clock = FrozenDateTimeFactory | StepTickTimeFactory | TickingDateTimeFactory
 
 
+@pytest.fixture(autouse=True)
+def _nothing_left_behind() -> Iterator[None]:
+    """No thread outlives its test, and nobody leaves a logging configuration to the next one."""
+    before = set(threading.enumerate())
+    ours = logging.getLogger("translation_client")
+    yield
+    structlog.reset_defaults()
+    ours.handlers.clear()
+    ours.setLevel(logging.NOTSET)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(timeout=5)
+        assert not thread.is_alive(), f"{thread} was left behind"
+
+
 @pytest.fixture
 def clock() -> Iterator[Clock]:
-    """Time stands still; `clock.tick(seconds)` moves it."""
+    """Time stands still; `clock.tick(seconds)` moves it, and is what sleeping means in these tests."""
     with freeze_time("2026-11-23T09:00:00") as frozen:
         yield frozen
+
+
+class Lines(list[dict[str, Any]]):
+    """The log, as whoever reads it sees it: parsed JSON lines."""
+
+    def of(self, event: str) -> list[dict[str, Any]]:
+        return [line for line in self if line["event"] == event]
+
+
+@pytest.fixture
+def lines() -> Lines:
+    """What the library logs to a handler on its own logger."""
+    collected = Lines()
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            collected.append(json.loads(record.getMessage()))
+
+    logging.getLogger("translation_client").addHandler(Collector())
+    return collected
+
+
+class MakeClient(Protocol):
+    def __call__(self, scenario: Scenario | None = None, **arguments: Any) -> VideoTranslationClient: ...
+
+
+@pytest.fixture
+def make_client(clock: Clock, lines: Lines) -> MakeClient:
+    """A client of a fake server in process, on frozen time, with its log in `lines`."""
+
+    def make(scenario: Scenario | None = None, **arguments: Any) -> VideoTranslationClient:
+        session = requests.Session()
+        session.mount(BASE_URL, InProcessAdapter(create_app(scenario or Scenario())))
+        return VideoTranslationClient(BASE_URL, **{"session": session, "sleep": clock.tick, **arguments})
+
+    return make
+
+
+class Answers(requests.adapters.BaseAdapter):
+    """A service that is a function of the request: what it returns is what comes back, what it raises is what breaks."""
+
+    def __init__(self, answer: Callable[[requests.PreparedRequest], requests.Response]) -> None:
+        super().__init__()
+        self.requests: list[requests.PreparedRequest] = []
+        self._answer = answer
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        self.requests.append(request)
+        return self._answer(request)
+
+    def close(self) -> None:
+        pass
+
+
+def response(status_code: int = 200, body: bytes = b'{"result": "pending"}', **headers: str) -> requests.Response:
+    """Make a response by hand; `retry_after="3"` is the header Retry-After."""
+    made = requests.Response()
+    made.status_code = status_code
+    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    made._content = body
+    made.url = f"{BASE_URL}/status"
+    return made

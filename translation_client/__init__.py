@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from .client import VideoTranslationClient
 from .errors import (
     JobFailed,
     RequestFailed,
@@ -21,6 +24,16 @@ __all__ = [
     "TranslationClientError",
     "TranslationStatus",
     "UnexpectedAnswer",
+    "VideoTranslationClient",
     "WaitCancelled",
     "WaitTimeout",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Look `__version__` up in the metadata when it is asked for: reading them takes longer than all our modules."""
+    if name == "__version__":
+        from importlib import metadata
+
+        return metadata.version("translation-client")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

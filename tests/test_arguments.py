@@ -1,0 +1,244 @@
+"""What the caller gives is checked before anything is sent, and the message names the argument and the value."""
+
+import math
+import threading
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+
+from translation_client import VideoTranslationClient, arguments
+
+URL = "http://127.0.0.1:9"
+
+
+def made(name: str, value: Any) -> VideoTranslationClient:
+    """A client with one argument that is out of the ordinary."""
+    arguments: dict[str, Any] = {name: value}
+    return VideoTranslationClient(URL, **arguments)
+
+
+@pytest.mark.parametrize("name", ["timeout", "request_timeout", "max_delay", "backoff_factor"])
+@pytest.mark.parametrize("value", [0, -1, -0.5, math.nan])
+def test_durations_are_above_zero(name: str, value: float) -> None:
+    """0 does not mean "for ever", and NaN compares with nothing."""
+    with pytest.raises(ValueError, match=rf"{name} must be .*got {value!r}"):
+        made(name, value)
+
+
+@pytest.mark.parametrize("name", ["request_timeout", "max_delay", "backoff_factor", "jitter"])
+def test_most_numbers_are_finite(name: str) -> None:
+    """Only a limit can be none."""
+    with pytest.raises(ValueError, match=f"{name} must be .*got inf"):
+        made(name, math.inf)
+
+
+@pytest.mark.parametrize("name", ["timeout", "max_retries", "max_faults"])
+def test_limits_can_be_lifted(name: str) -> None:
+    """By writing it."""
+    made(name, math.inf)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("max_retries", -1), ("max_retries", 1.5), ("max_retries", math.nan), ("max_faults", 0), ("max_faults", 2.5)],
+)
+def test_counts_are_whole(name: str, value: float) -> None:
+    """Half a retry is a mistake, not a retry."""
+    with pytest.raises(ValueError, match=f"{name} must be a whole number"):
+        made(name, value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
+def test_jitter_is_a_part(value: float) -> None:
+    """From nothing to the whole sleep."""
+    with pytest.raises(ValueError, match="jitter must be from 0 to 1"):
+        VideoTranslationClient(URL, jitter=value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["timeout", "max_retries", "request_timeout", "max_faults", "backoff_factor", "max_delay", "jitter"],
+)
+@pytest.mark.parametrize("value", [True, "3", [1]])
+def test_what_is_no_number_is_refused(name: str, value: Any) -> None:
+    """`bool` is an `int` to Python, and a mistake to us."""
+    with pytest.raises(TypeError, match=f"{name} must be a number"):
+        made(name, value)
+
+
+def test_a_number_too_large_for_a_float_is_refused() -> None:
+    """`10 ** 400` is a number above 0, and cannot be waited for."""
+    with pytest.raises(ValueError, match="timeout is too large"):
+        VideoTranslationClient(URL, timeout=10**400)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "127.0.0.1:5000",
+        "ftp://host",
+        "http://",
+        "http://:80",
+        "http:///path",
+        "http://host:99999",
+        "http://host:0",
+        "http://ho st",
+        "http://host\n",
+        "http://[::1",
+        "http://host/?a=b",
+        "http://host/#top",
+        "http://" + "a" * 70 + ".test",
+    ],
+)
+def test_a_base_url_is_an_http_url_with_a_host(url: str) -> None:
+    """Anything else fails here and not at the first request."""
+    with pytest.raises(ValueError, match="base_url must be an http"):
+        VideoTranslationClient(url)
+
+
+@pytest.mark.parametrize("url", ["http://u:s3cret@ho st", "u:s3cret@host", "http://h/?token=s3cret", "ftp://s3cret@h"])
+def test_a_refused_url_keeps_its_secrets(url: str) -> None:
+    """User information and queries are not repeated, in the message or below it."""
+    with pytest.raises(ValueError, match="base_url") as caught:
+        VideoTranslationClient(url)
+
+    error: BaseException | None = caught.value
+    while error is not None:
+        assert "s3cret" not in str(error)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def test_the_reference_service_needs_a_url() -> None:
+    """It has none of its own."""
+    with pytest.raises(ValueError, match="base_url must be given"):
+        VideoTranslationClient()
+
+
+def test_a_url_of_another_type_is_refused() -> None:
+    """Bytes are not a text."""
+    with pytest.raises(TypeError, match="base_url must be a text"):
+        VideoTranslationClient(b"http://host")  # type: ignore[arg-type]  # the point of the test
+
+
+def test_a_url_is_split_into_what_may_be_shown_and_what_may_not() -> None:
+    """User information is decoded, and the path kept without its last slash."""
+    address = arguments.address("https://me:p%40ss@host:8443/api/v1/")
+
+    assert (address.url, address.username, address.password) == ("https://host:8443/api/v1", "me", "p@ss")
+    assert "p@ss" not in repr(address)
+
+
+@pytest.mark.parametrize("key", ["s3cr3t\n", "\x00cr3t", " s3cr3t", "s3cr3t\r\nX: y", "cr3t€"])
+def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> None:
+    """A newline from a key file is the common case."""
+    with pytest.raises(ValueError, match="api_key cannot be sent") as caught:
+        VideoTranslationClient(URL, api_key=key)
+
+    assert "cr3t" not in str(caught.value)
+
+
+def test_an_empty_key_is_refused() -> None:
+    """An unset variable of a shell, most likely."""
+    with pytest.raises(ValueError, match="api_key must not be empty"):
+        VideoTranslationClient(URL, api_key="")
+
+
+@pytest.mark.parametrize("headers", [{"X y": "1"}, {"": "1"}, {"X": "a\nb"}, {"X:": "1"}])
+def test_headers_that_cannot_be_sent_are_refused(headers: dict[str, str]) -> None:
+    """Before they split a request in two."""
+    with pytest.raises(ValueError, match="headers"):
+        VideoTranslationClient(URL, headers=headers)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("wait", 3),
+        ("stop", "never"),
+        ("sleep", 1.0),
+        ("session", object()),
+        ("headers", [("a", "b")]),
+        ("headers", {"X": 1}),
+        ("api_key", b"k"),
+    ],
+)
+def test_things_of_another_type_are_refused(name: str, value: Any) -> None:
+    """By name."""
+    with pytest.raises(TypeError, match=name):
+        made(name, value)
+
+
+@pytest.mark.parametrize("service", ["heygen2", "", None, 3])
+def test_an_unknown_service_is_refused(service: Any) -> None:
+    """And the known ones are named."""
+    with pytest.raises(ValueError, match="service must be one of reference"):
+        VideoTranslationClient(URL, service=service)
+
+
+def test_a_key_and_user_information_cannot_share_a_header() -> None:
+    """One would silently replace the other."""
+    with pytest.raises(ValueError, match="give one of them"):
+        VideoTranslationClient("http://u:p@host", api_key="k")
+
+
+@pytest.mark.parametrize("job", ["", ".", "..", "\ud800"])
+def test_a_job_id_is_one_segment_of_a_path(job: str) -> None:
+    """`..` would ask for something else."""
+    with pytest.raises(ValueError, match="job must be the id of a job"):
+        VideoTranslationClient(URL).check(job)
+
+
+def test_a_job_of_another_type_is_refused() -> None:
+    """An id is a text."""
+    with pytest.raises(TypeError, match="job must be a Job or its id"):
+        VideoTranslationClient(URL).check(7)  # type: ignore[arg-type]  # the point of the test
+
+
+@pytest.mark.parametrize("method", ["wait", "watch", "get_status"])
+def test_the_arguments_of_a_wait_are_checked_at_the_call(method: str) -> None:
+    """Also those of `watch`, which does nothing else until it is read."""
+    client = VideoTranslationClient(URL)
+
+    with pytest.raises(ValueError, match="timeout must be"):
+        getattr(client, method)(timeout=0)
+    with pytest.raises(TypeError, match=r"cancel must be a threading\.Event"):
+        getattr(client, method)(cancel=True)
+
+
+def test_good_arguments_pass() -> None:
+    """Each in its full width."""
+    VideoTranslationClient(
+        "https://host/api/",
+        max_retries=0,
+        backoff_factor=0.01,
+        timeout=0.01,
+        max_delay=1,
+        jitter=1,
+        request_timeout=1,
+        max_faults=1,
+        wait=lambda state: 1.0,
+        stop=lambda state: False,
+        sleep=lambda seconds: None,
+        api_key="k",
+        session=requests.Session(),
+        headers={"X-Empty": ""},
+    )
+    assert arguments.event("cancel", threading.Event()) is not None
+
+
+@given(st.text(min_size=1))
+def test_any_id_becomes_one_segment_or_a_clear_error(job_id: str) -> None:
+    """Nothing in an id can reach another path, a query or a header."""
+    try:
+        segment = arguments.path_segment(job_id)
+    except ValueError:
+        return
+    prepared = requests.Request("GET", f"http://host/status/{segment}").prepare()
+
+    assert prepared.url is not None
+    assert prepared.url.startswith("http://host/status/")
+    assert not set("/?#").intersection(prepared.url.removeprefix("http://host/status/"))

@@ -1,0 +1,169 @@
+"""What is logged, and where does a line go? One JSON object a line; the table below is a public interface.
+
+Nothing is configured at import: where a line goes is decided when it is written.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import sys
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
+
+import structlog
+
+LOGGER_NAME = "translation_client"
+
+MAX_TEXT_LENGTH = 200
+"""A longer text of a server is cut before it is logged."""
+
+
+class Event(NamedTuple):
+    """One kind of line: its level, and the keys that it always has, null where unknown."""
+
+    level: str
+    keys: tuple[str, ...]
+
+
+EVENTS: Mapping[str, Event] = {
+    "status_checked": Event(
+        "info", ("attempt", "status", "raw_status", "progress", "elapsed_seconds", "request_seconds")
+    ),
+    "sleeping": Event("info", ("retry", "sleep_seconds", "elapsed_seconds", "reason")),
+    "check_failed": Event("warning", ("attempt", "fault", "status_code", "error", "sleep_seconds", "elapsed_seconds")),
+    "hint_ignored": Event("warning", ("hint",)),
+    "unknown_status": Event("warning", ("raw_status",)),
+    "job_finished": Event("info", ("status", "raw_status", "attempts", "elapsed_seconds")),
+    "gave_up": Event("error", ("reason", "status", "attempts", "elapsed_seconds")),
+}
+
+
+class EventLog:
+    """The lines of one wait."""
+
+    def __init__(self, logger: Any, wait_id: str, job_id: str | None) -> None:
+        """Begin a log.
+
+        Args:
+            logger: The caller's, of the standard library or of structlog; None for the rule in `_chosen`. Made usable by `usable_logger`.
+            wait_id: What all lines of one wait have in common.
+            job_id: The job it waits for.
+        """
+        self._logger = logger
+        self._context: dict[str, Any] = {"logger": LOGGER_NAME, "wait_id": wait_id, "job_id": job_id}
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Write one line: seconds are rounded to milliseconds here, and long texts cut."""
+        level, keys = EVENTS[event]
+        line = dict(self._context)
+        for key in keys:
+            line[key] = _shown(facts.pop(key, None))
+        if facts:
+            raise TypeError(f"{event} has no key {', '.join(facts)}")
+        getattr(_chosen(self._logger), level)(event, **line)
+
+
+def usable_logger(callers: Any) -> Any:
+    """Prepare the caller's logger once: one of the standard library gets the finished JSON lines."""
+    if isinstance(callers, logging.LoggerAdapter):
+        callers = callers.logger
+    return _as_json(_StandardSink(callers), callers) if isinstance(callers, logging.Logger) else callers
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, 3) if math.isfinite(value) else None  # JSON has no infinity
+    if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
+        return value[:MAX_TEXT_LENGTH] + "…"
+    return value
+
+
+def _chosen(callers: Any) -> Any:
+    """The caller's logger; else the standard library's, if anybody listens to it; else the host's structlog; else stderr."""
+    if callers is not None:
+        return callers
+    if _OURS.hasHandlers():
+        return _TO_STANDARD_LIBRARY
+    return structlog.get_logger() if structlog.is_configured() else _TO_STDERR
+
+
+def _encoded(line: Any, **_: Any) -> str:
+    return _ENCODER.encode(line)
+
+
+_ENCODER = json.JSONEncoder(default=repr)  # made once: json.dumps makes one for each line
+_RENDER = structlog.processors.JSONRenderer(serializer=_encoded)
+
+
+def _as_json(sink: Any, level_of: logging.Logger) -> Any:
+    return structlog.wrap_logger(
+        sink,
+        processors=[_LevelFilter(level_of), _stamp, _RENDER],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
+        context_class=dict,
+        cache_logger_on_first_use=False,
+    ).bind()
+
+
+class _LevelFilter:
+    """Drops what is below the level of a logger; below INFO where that is not set.
+
+    Not below the effective level: the root logger stands on WARNING from the start, without anybody's having set it.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def __call__(self, _: Any, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        number = _LEVELS[level]
+        if number < (self._logger.level or logging.INFO) or number <= self._logger.manager.disable:
+            raise structlog.DropEvent
+        return line
+
+
+def _stamp(_: Any, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put what one looks for first at the front."""
+    moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return {"timestamp": moment, "level": level, "event": line.pop("event"), **line}
+
+
+class _StandardSink:
+    """A logger of the standard library: the message is the line."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+
+    def info(self, line: str) -> None:
+        self._handle(logging.INFO, line)
+
+    def warning(self, line: str) -> None:
+        self._handle(logging.WARNING, line)
+
+    def error(self, line: str) -> None:
+        self._handle(logging.ERROR, line)
+
+    def _handle(self, level: int, line: str) -> None:
+        # Not logger.log(): it would ask the effective level once more.
+        self._logger.handle(self._logger.makeRecord(self._logger.name, level, __file__, 0, line, (), None))
+
+
+class _StderrSink:
+    """Standard error as it is at the time, one write a line so that threads do not mix theirs up."""
+
+    def info(self, line: str) -> None:
+        try:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        except (AttributeError, OSError, ValueError):
+            pass  # there is none, or nobody reads it any more: a wait that is paid for does not end for a line of log
+
+    warning = error = info
+
+
+_LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+_OURS = logging.getLogger(LOGGER_NAME)
+_TO_STANDARD_LIBRARY = _as_json(_StandardSink(_OURS), _OURS)
+_TO_STDERR = _as_json(_StderrSink(), _OURS)

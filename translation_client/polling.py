@@ -1,0 +1,228 @@
+"""When is a callable called again? Two declarations for tenacity, which never wear each other's budget.
+
+`until_final` repeats a healthy answer that says "pending"; `despite_faults` repeats a call that brought no answer.
+Neither knows what is called. The decorators sit on closures made for each wait: tenacity keeps the statistics of a
+decorated function in one dict, which threads would share.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from tenacity import RetryCallState, retry, retry_if_exception_type, retry_if_result
+from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base, stop_never
+from tenacity.wait import wait_base, wait_exponential
+
+from .clock import TICK_SECONDS
+from .faults import Fault
+from .models import Job
+from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, WaitPolicy, last_check_lead, spread
+from .progress import Progress
+
+Wait = Callable[[RetryCallState], float]
+Stop = Callable[[RetryCallState], bool]
+Hook = Callable[[RetryCallState], None]
+Sleep = Callable[[int | float], None]
+
+
+def until_final(
+    check: Callable[[], Job],
+    *,
+    policy: WaitPolicy,
+    progress: Progress,
+    pauses: PendingPauses,
+    stop: Stop | None,
+    sleep: Sleep,
+    before_sleep: Hook,
+    give_up: Hook,
+) -> Callable[[], Job]:
+    """Declare: check again while the job is pending, until a limit of the policy or the caller's `stop`.
+
+    `give_up` is called with the last state when a limit is reached, and is expected to raise.
+    """
+    limits = stop_any(
+        stop_after_attempt(policy.max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
+        stop_after_delay(progress.timeout),
+        stop_after_last_check(progress),
+        stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
+    )
+
+    @retry(
+        retry=retry_if_result(_is_pending),
+        wait=pauses,
+        stop=limits,
+        sleep=sleep,
+        before_sleep=before_sleep,
+        retry_error_callback=give_up,
+    )
+    def final_job() -> Job:
+        return check()
+
+    return final_job
+
+
+def despite_faults(
+    call: Callable[[], Job],
+    *,
+    policy: WaitPolicy,
+    progress: Progress,
+    sleep: Sleep,
+    before_sleep: Hook,
+    give_up: Hook,
+) -> Callable[[], Job]:
+    """Declare: call again after a fault, `max_faults` times in a row at the most and only while there is time."""
+    limits = stop_any(
+        stop_after_attempt(policy.max_faults),  # type: ignore[arg-type]  # inf is a fine limit to compare with
+        stop_without_time_for_a_call(progress),
+    )
+
+    @retry(
+        retry=retry_if_exception_type(Fault),
+        wait=FaultPauses(progress),
+        stop=limits,
+        sleep=sleep,
+        before_sleep=before_sleep,
+        retry_error_callback=give_up,
+    )
+    def answered_job() -> Job:
+        return call()
+
+    # Run as it stands: tenacity's wrapper copies the declaration for each call, and one wait makes one call at a time.
+    return partial(answered_job.retry, call)
+
+
+def each_answer(declared: Callable[[], Job]) -> Iterator[Job]:
+    """Run what `until_final` declared one check at a time, and hand out each answer.
+
+    By the declared strategies, on a state of its own: tenacity's own iteration keeps its progress by thread, and an
+    iterator may be advanced by several.
+    """
+    rules = declared.retry  # type: ignore[attr-defined]  # what tenacity's decorator leaves on a function
+    state = RetryCallState(rules, None, (), {})
+    while True:
+        state.set_result(declared.__wrapped__())  # type: ignore[attr-defined]  # the same
+        job: Job = state.outcome.result()  # type: ignore[union-attr]  # just set
+        yield job
+        if not rules.retry(state):
+            return
+        state.upcoming_sleep = rules.wait(state)
+        if rules.stop(state):
+            rules.retry_error_callback(state)
+        rules.before_sleep(state)
+        seconds = state.upcoming_sleep
+        state.idle_for += seconds
+        state.prepare_for_next_attempt()
+        rules.sleep(seconds)
+
+
+def _is_pending(job: Job) -> bool:
+    return not job.status.is_final
+
+
+class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strategies
+    """Another strategy's delay, moved by up to ± `jitter` of itself and never above `longest`."""
+
+    def __init__(self, wait: Wait, jitter: float, longest: float) -> None:
+        self.wait = wait
+        self.jitter = jitter
+        self.longest = longest
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Ask the other strategy, and move its answer."""
+        return spread(self.wait(retry_state), self.jitter, self.longest, random.random())  # noqa: S311  # no secret
+
+
+class stop_after_last_check(stop_base):  # noqa: N801  # named as tenacity names its strategies
+    """Stop when no further check could start in time to be answered by the deadline."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
+        """Look at the clock."""
+        return is_too_late_for_a_check(self.progress)
+
+
+class stop_without_time_for_a_call(stop_base):  # noqa: N801  # named as tenacity names its strategies
+    """Stop after a fault when a further call would start too late, by the clock or by the server's hint."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Look at the hint, and at the clock."""
+        fault = fault_of(retry_state)
+        return hint_outlasts_deadline(self.progress, fault) or is_too_late_for_a_check(self.progress)
+
+
+class PendingPauses(wait_base):
+    """How long to sleep on a pending answer: the schedule, lengthened by the server's hint, cut for the last check.
+
+    Attributes:
+        reason: What decided the last pause: `backoff`, `schedule`, `retry_after` or `deadline`.
+    """
+
+    def __init__(self, policy: WaitPolicy, progress: Progress, schedule: Wait | None = None) -> None:
+        """Choose the schedule: the caller's, or the policy's exponential backoff."""
+        self.reason = ""
+        self._progress = progress
+        self._own_reason = "backoff" if schedule is None else "schedule"
+        self._schedule: Wait = schedule if schedule is not None else _backoff(policy)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Say for how many seconds, and remember why."""
+        seconds, self.reason = max(0.0, float(self._schedule(retry_state))), self._own_reason
+        job = self._progress.job
+        if job is not None and job.retry_after is not None and job.retry_after > seconds:
+            seconds, self.reason = job.retry_after, "retry_after"
+        most = max(0.0, _until_last_check(self._progress))
+        if most < seconds:
+            seconds, self.reason = most, "deadline"
+        return seconds
+
+
+def _backoff(policy: WaitPolicy) -> Wait:
+    exponential = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
+    return wait_spread(exponential, policy.jitter, policy.max_delay)
+
+
+class FaultPauses(wait_base):
+    """How long to sleep after a fault: the fault backoff, cut for the last call, but never shorter than the hint."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._backoff = wait_spread(
+            wait_exponential(multiplier=FAULT_DELAY_SECONDS, max=FAULT_DELAY_MAX_SECONDS),
+            FAULT_JITTER,
+            FAULT_DELAY_MAX_SECONDS,
+        )
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Say for how many seconds."""
+        most = max(0.0, _until_last_check(self._progress))
+        return max(fault_of(retry_state).hint or 0.0, min(self._backoff(retry_state), most))
+
+
+def _until_last_check(progress: Progress) -> float:
+    return progress.deadline.left - last_check_lead(progress.timeout, progress.slowest_answer)
+
+
+def is_too_late_for_a_check(progress: Progress) -> bool:
+    """Whether no further check could start in time to be answered by the deadline."""
+    return _until_last_check(progress) <= TICK_SECONDS
+
+
+def hint_outlasts_deadline(progress: Progress, fault: Fault) -> bool:
+    """Whether the server asks to be left alone until after the deadline."""
+    hint = fault.hint or 0.0
+    return hint > 0 and hint >= progress.deadline.left - TICK_SECONDS
+
+
+def fault_of(state: RetryCallState) -> Fault:
+    """The fault that an attempt of `despite_faults` ended in."""
+    fault = state.outcome.exception() if state.outcome is not None else None
+    if not isinstance(fault, Fault):
+        raise TypeError(f"not the state of a failed call: {state!r}")
+    return fault

@@ -1,0 +1,85 @@
+"""What has this wait seen so far? The one thing about a wait that changes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from .clock import Deadline, now
+from .faults import Fault
+from .messages import Answer
+from .models import Job
+
+MAX_KINDS_SEEN = 50
+"""Kinds of answers that are told apart: a wait without end, and a server that never says the same twice, fill no memory."""
+
+OTHER = "other"
+
+
+class Progress:
+    """The counts and the last answers of one wait."""
+
+    def __init__(self, job_id: str | None, url: str, timeout: float) -> None:
+        """Start the clock of a wait.
+
+        Args:
+            job_id: The job it waits for.
+            url: Where that is asked, without anything secret.
+            timeout: Seconds for all of it.
+        """
+        self.job_id = job_id
+        self.url = url
+        self.timeout = timeout
+        self.started = now()
+        self.deadline = Deadline(self.started + timeout)
+        self.attempts = 0
+        self.job: Job | None = None
+        self.last_fault: Fault | None = None
+        self.slowest_answer = 0.0
+        self.seen: Counter[str] = Counter()
+        self._unknown_words: set[str] = set()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return now() - self.started
+
+    @property
+    def checks(self) -> int:
+        """How many answers could be read."""
+        return 0 if self.job is None else self.job.checks
+
+    def answered(self, answer: Answer) -> None:
+        """Remember how long the server takes to answer at all."""
+        self.slowest_answer = max(self.slowest_answer, answer.seconds)
+
+    def saw(self, job: Job) -> None:
+        """Remember an answer that could be read."""
+        self.job = job
+        self._count(job.raw_status)
+
+    def saw_fault(self, fault: Fault) -> None:
+        """Remember a call that brought none."""
+        self.last_fault = fault
+        self._count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
+
+    def _count(self, what: str) -> None:
+        known = what in self.seen or len(self.seen) < MAX_KINDS_SEEN
+        self.seen[what if known else OTHER] += 1
+
+    def is_new_word(self, raw_status: str) -> bool:
+        """Whether an unknown status word is met for the first time; after many of them none is new any more."""
+        if raw_status in self._unknown_words or len(self._unknown_words) >= MAX_KINDS_SEEN:
+            return False
+        self._unknown_words.add(raw_status)
+        return True
+
+    def evidence(self) -> dict[str, Any]:
+        """What every error carries."""
+        return {
+            "job_id": self.job_id,
+            "job": self.job,
+            "attempts": self.attempts,
+            "checks": self.checks,
+            "elapsed": self.elapsed,
+        }
