@@ -1,0 +1,218 @@
+"""The command line: the answer on stdout, everything else on stderr, and exit codes that can be relied on."""
+
+import io
+import json
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from conftest import BASE_URL, Clock
+
+from fake_server import Fault, InProcessAdapter, Scenario, create_app
+from translation_client import cli, terminal
+from translation_client.client import VideoTranslationClient
+from translation_client.demo import ServerDidNotStart
+from translation_client.models import Job, TranslationStatus
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command against a fake server in process: exit code, stdout, stderr."""
+
+    def run_command(*arguments: str, scenario: Scenario | None = None) -> tuple[int, str, str]:
+        session = requests.Session()
+        session.mount(BASE_URL, InProcessAdapter(create_app(scenario or Scenario(5, 5))))
+
+        def make(*positional: Any, **more: Any) -> VideoTranslationClient:
+            return VideoTranslationClient(*positional, **{"sleep": clock.tick, **more, "session": session})
+
+        monkeypatch.setattr(cli, "VideoTranslationClient", make)
+        monkeypatch.setattr(time, "sleep", clock.tick)
+        code = cli.main(arguments)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run_command
+
+
+def test_wait_prints_the_status_and_logs_json(run: Run) -> None:
+    """Nothing but the answer on stdout."""
+    code, out, err = run("wait", "--base-url", BASE_URL)
+
+    assert (code, out) == (0, "completed\n")
+    assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "job_finished"
+
+
+def test_status_asks_once_and_pending_is_no_failure(run: Run) -> None:
+    """Exit code 0."""
+    code, out, err = run("status", "--base-url", BASE_URL)
+
+    assert (code, out, err.count("\n")) == (0, "pending\n", 1)
+
+
+@pytest.mark.parametrize("command", ["status", "wait"])
+def test_a_job_that_failed_is_exit_code_1(run: Run, command: str) -> None:
+    """A fact about the job."""
+    assert run(command, "--base-url", BASE_URL, scenario=Scenario(0, 0, "error"))[:2] == (1, "error\n")
+
+
+def test_a_request_that_failed_is_exit_code_3(run: Run) -> None:
+    """With the sentence on stderr."""
+    code, out, err = run("wait", "nope", "--base-url", BASE_URL)
+
+    assert (code, out) == (3, "")
+    assert "Are the id and base_url right?" in err.splitlines()[-1]
+
+
+def test_a_time_out_is_exit_code_4_with_the_last_job_and_the_command_to_go_on(run: Run) -> None:
+    """Not failed, just not done yet."""
+    code, out, err = run("wait", "--base-url", BASE_URL, "--timeout", "3")
+
+    assert (code, out) == (4, "pending\n")
+    assert err.splitlines()[-1] == f"To go on waiting: translation-client wait --base-url {BASE_URL}"
+
+
+def test_spent_retries_are_exit_code_4_too(run: Run) -> None:
+    """The job goes on."""
+    assert run("wait", "--base-url", BASE_URL, "--max-retries", "0")[0] == 4
+
+
+def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
+    """It may be pasted, and may be logged."""
+    options = cli._parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
+
+    assert cli._command_to_go_on(options) == "translation-client wait 'a b' --base-url https://host/x"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["wait", "--base-url", "nonsense"],
+        ["wait", "--base-url", BASE_URL, "--timeout", "nan"],
+        ["wait", "--base-url", BASE_URL, "--max-retries", "1.5"],
+        ["status", "..", "--base-url", BASE_URL],
+    ],
+)
+def test_a_bad_argument_is_exit_code_2(run: Run, arguments: list[str]) -> None:
+    """And one line."""
+    code, out, err = run(*arguments)
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("arguments", [[], ["wait"], ["wait", "--base-url", BASE_URL, "--timeout", "x"], ["fetch"]])
+def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
+    """As argparse has it."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["status", "-h"], ["wait", "-h"], ["demo", "-h"]])
+def test_help_is_everywhere(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With the exit codes."""
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+
+    assert caught.value.code == 0
+    assert "Exit codes: 0 finished" in capsys.readouterr().out
+
+
+def test_json_is_the_whole_job(run: Run) -> None:
+    """For whoever reads it with jq."""
+    out = run("wait", "--base-url", BASE_URL, "--json")[1]
+
+    assert json.loads(out) == {
+        "id": None,
+        "status": "completed",
+        "raw_status": "completed",
+        "progress": None,
+        "result_url": None,
+        "error": None,
+        "retry_after": None,
+        "checks": 3,
+        "elapsed": 6.0,
+        "payload": {"result": "completed"},
+    }
+
+
+def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says that the job goes on."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "_wait", interrupt)
+    code, out, err = run("wait", "--base-url", BASE_URL)
+
+    assert (code, out, err) == (130, "", "interrupted; the job goes on at the service\n")
+
+
+def test_the_key_comes_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a command line everybody could read it."""
+    monkeypatch.setenv(cli.API_KEY_VARIABLE, "bad\nkey")
+    code, _, err = run("status", "--base-url", BASE_URL)
+
+    assert (code, "api_key cannot be sent" in err, "bad" in err) == (2, True, False)
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_line_moves_in_place_of_the_attempts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is taken away at the end; warnings still come through."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    fault = Fault(nth=2, status_code=503)
+    code, out, _ = run("wait", "--base-url", BASE_URL, scenario=Scenario(5, 5, faults=(fault,)))
+
+    shown = screen.getvalue()
+    assert (code, out) == (0, "completed\n")
+    assert "pending · 1 check · 0 of 30 s · next in 2 s" in shown
+    assert '"event": "check_failed"' in shown
+    assert '"event": "status_checked"' not in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_verbose_brings_the_attempts_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the moving line."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    run("wait", "--base-url", BASE_URL, "-v")
+
+    assert '"event": "status_checked"' in screen.getvalue()
+    assert "\x1b" not in screen.getvalue()
+
+
+def test_the_moving_line_shows_progress_and_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Whatever the width."""
+    monkeypatch.setenv("COLUMNS", "30")
+    screen = Terminal()
+    line = terminal.ProgressLine(screen, 3600)
+    line.show(Job("j", TranslationStatus.PENDING, "rendering", progress=0.4, checks=12))
+
+    assert screen.getvalue() == "\r\x1b[Krendering 40% · 12 checks · 0\r"
+
+
+def test_a_demo_whose_server_does_not_start_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most likely the extra is missing."""
+
+    def fail() -> None:
+        raise ServerDidNotStart("No module named 'flask'")
+
+    monkeypatch.setattr(cli, "running_fake_server", fail)
+
+    assert cli.main(["demo"]) == 3
+    assert "the fake server did not start: No module named 'flask'" in capsys.readouterr().err

@@ -1,0 +1,7 @@
+"""`python -m translation_client`"""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

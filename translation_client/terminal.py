@@ -1,0 +1,59 @@
+"""What does a person at a terminal see while a wait goes on? One line that is written over and over."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from typing import TextIO
+
+from .clock import Deadline, now
+from .models import Job
+
+REDRAW_SECONDS = 0.25
+_CLEAR = "\r\x1b[K"
+
+
+class ProgressLine:
+    """The line, and the sleep that keeps it moving."""
+
+    def __init__(self, stream: TextIO, timeout: float) -> None:
+        """Begin without drawing anything.
+
+        Args:
+            stream: The terminal.
+            timeout: Seconds for the whole wait; `math.inf` is not shown.
+        """
+        self._stream = stream
+        self._started = now()
+        self._limit = f" of {timeout:g}" if math.isfinite(timeout) else ""
+        self._status = "asking"
+
+    def show(self, job: Job) -> None:
+        """Take over what was seen."""
+        percent = "" if job.progress is None else f" {job.progress:.0%}"
+        checks = "1 check" if job.checks == 1 else f"{job.checks} checks"
+        self._status = f"{job.raw_status}{percent} · {checks}"
+        self._draw("")
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, and count down."""
+        end = Deadline.after(seconds)
+        while not end.has_passed:
+            left = end.left
+            self._draw(f" · next in {left:.0f} s")
+            time.sleep(min(left, REDRAW_SECONDS))
+
+    def clear(self) -> None:
+        """Take the line away."""
+        self._write(_CLEAR)
+
+    def _draw(self, what_next: str) -> None:
+        text = f"{self._status} · {now() - self._started:.0f}{self._limit} s{what_next}"
+        width = shutil.get_terminal_size().columns
+        # The cursor goes back to the start, so that a log line that comes in between writes over it.
+        self._write(f"{_CLEAR}{text[: width - 1]}\r")
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text)
+        self._stream.flush()
