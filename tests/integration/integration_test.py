@@ -1,0 +1,44 @@
+"""The whole setup at work: a real server process, a client that polls it, and the seed's two lines.
+
+Run it, `python tests/integration/integration_test.py`, or have pytest collect it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from translation_client import TranslationStatus, VideoTranslationClient
+
+
+@contextmanager
+def running_server(*options: str) -> Iterator[str]:
+    """Run `python -m fake_server` on a free port for the length of a block, and give its URL."""
+    command = [sys.executable, "-m", "fake_server", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+        assert server.stdout is not None
+        try:
+            yield server.stdout.readline().strip()
+        finally:
+            server.terminate()
+
+
+def final_status() -> TranslationStatus:
+    """Start the server, poll it to the end, and stop it."""
+    with (
+        running_server("--duration", "1") as url,
+        VideoTranslationClient(base_url=url, max_retries=10, backoff_factor=0.4, timeout=30) as client,
+    ):
+        return client.get_status()
+
+
+def test_the_client_sees_the_job_of_a_real_server_finish() -> None:
+    """What the script prints, as a test."""
+    assert final_status() == "completed"
+
+
+if __name__ == "__main__":
+    print(f"Integration Test: Final status from server: {final_status()}")
+    print("Integration Test: Completed")

@@ -1,0 +1,112 @@
+"""A wait is ended from another thread: mid-sleep within 50 ms, in a hanging call within 0.5 s, without a further request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hostile import HOSTILE_ENDLESS, Handler, answering, http, mute, serving
+
+from translation_client import VideoTranslationClient, WaitCancelled
+
+PENDING: Handler = answering(http(), close=False)
+
+
+def end_by(how: str, client: VideoTranslationClient, cancel: threading.Event) -> Callable[[], None]:
+    return client.close if how == "close" else cancel.set
+
+
+@pytest.mark.parametrize("how", ["close", "event"])
+@pytest.mark.parametrize(
+    ("handle", "allowed_seconds"),
+    [(PENDING, 0.05), (mute, 0.5), *((handle, 0.5) for handle in HOSTILE_ENDLESS)],
+    ids=["sleeping", "mute", "dripping headers", "dripping body"],
+)
+def test_a_wait_ends_soon_after_it_is_cancelled(handle: Handler, allowed_seconds: float, how: str) -> None:
+    """Whatever it is doing."""
+    cancel = threading.Event()
+    with serving(handle) as server, VideoTranslationClient(server.url) as client, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(client.wait, cancel=cancel)
+        until(lambda: len(server.requests) == 1)
+        time.sleep(0.1)
+        ended = time.monotonic()
+        end_by(how, client, cancel)()
+        error = waiting.exception(timeout=5)
+        taken = time.monotonic() - ended
+
+        assert isinstance(error, WaitCancelled)
+        assert taken <= allowed_seconds
+        assert len(server.requests) == 1
+
+
+def test_close_ends_every_wait() -> None:
+    """Of all threads that share the client."""
+    with serving(PENDING) as server, ThreadPoolExecutor(8) as pool:
+        client = VideoTranslationClient(server.url)
+        waits = [pool.submit(client.wait) for _ in range(8)]
+        until(lambda: len(server.requests) == 8)
+        client.close()
+
+        assert {type(wait.exception(timeout=5)) for wait in waits} == {WaitCancelled}
+
+
+def test_ctrl_c_ends_a_wait_at_once() -> None:
+    """In the middle of a sleep, with the usual exception."""
+    code = (
+        "import sys\n"
+        "from translation_client import VideoTranslationClient\n"
+        "VideoTranslationClient(sys.argv[1], backoff_factor=20).get_status()\n"
+    )
+    with (
+        serving(PENDING) as server,
+        subprocess.Popen([sys.executable, "-c", code, server.url], stderr=subprocess.PIPE, text=True) as script,
+    ):
+        until(lambda: len(server.requests) == 1)
+        time.sleep(0.2)
+        interrupted = time.monotonic()
+        script.send_signal(signal.SIGINT)
+        _, err = script.communicate(timeout=10)
+
+    assert time.monotonic() - interrupted < 2
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert script.returncode != 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_client_can_be_used_on_both_sides_of_a_fork() -> None:
+    """Each has connections of its own; a shared one would mix up the answers."""
+    peers: list[object] = []
+
+    def handle(connection: object, server: object) -> None:
+        peers.append(connection.getpeername())  # type: ignore[attr-defined]  # a socket
+        connection.sendall(http())  # type: ignore[attr-defined]  # the same
+
+    with serving(handle) as server, VideoTranslationClient(server.url) as client:
+        client.check()
+        child = os.fork()
+        if child == 0:
+            try:
+                client.check()
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        client.check()
+
+    assert len(peers) == 3
+    assert len(set(peers)) == 2
+
+
+def until(happened: Callable[[], bool]) -> None:
+    """Wait for something that another thread does, for ten seconds at the most."""
+    end = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)

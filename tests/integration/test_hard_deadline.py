@@ -1,0 +1,355 @@
+"""The deadline holds against any server: every call is over by `timeout` + 0.25 s, on a real socket."""
+
+from __future__ import annotations
+
+import math
+import resource
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+from hostile import Handler, Server, answering, dripping, http, mute, serving
+
+from translation_client import RequestFailed, TranslationClientError, VideoTranslationClient, WaitTimeout
+
+TIMEOUT = 0.7
+ALLOWED = 0.25
+
+STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
+HOSTILE: dict[str, Handler] = {
+    "accepts and never answers": mute,
+    "one byte of the status line at a time": dripping(b"HTTP/1.1 200 ", b"O"),
+    "one byte of the headers at a time": dripping(STATUS_LINE + b"X-Drip: ", b"x"),
+    "one header at a time": dripping(STATUS_LINE, b"X-Drip: x\r\n"),
+    "one 100 Continue at a time": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "one byte of the body at a time": dripping(STATUS_LINE + b"Content-Length: 1000\r\n\r\n", b"x"),
+    "one byte of an endless body at a time": dripping(STATUS_LINE + b"\r\n", b"x"),
+    "one byte of a chunk size at a time": dripping(STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n", b"0"),
+    "endless chunks": dripping(STATUS_LINE + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n", every=0.01),
+    "one byte of the body of a redirect at a time": dripping(
+        b"HTTP/1.1 302 Found\r\nLocation: /x\r\nContent-Length: 999\r\n\r\n", b"x"
+    ),
+    "the body of an error at a time": dripping(b"HTTP/1.1 503 Busy\r\nContent-Length: 999\r\n\r\n", b"x"),
+}
+
+
+@contextmanager
+def ends_in_time(timeout: float = TIMEOUT) -> Iterator[None]:
+    """The block is over by the deadline; and is not over much before, which would be another kind of wrong."""
+    started = time.monotonic()
+    yield
+    assert time.monotonic() - started <= timeout + ALLOWED
+
+
+CALLS: dict[str, Callable[[VideoTranslationClient], Any]] = {
+    "wait": lambda client: client.wait(),
+    "check": lambda client: client.check(),
+    "watch": lambda client: list(client.watch()),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_server_holds_a_call_longer(name: str, call: str) -> None:
+    """What the deadline cut is a time-out."""
+    with (
+        serving(HOSTILE[name]) as server,
+        VideoTranslationClient(server.url, timeout=TIMEOUT) as client,
+        ends_in_time(),
+        pytest.raises(WaitTimeout),
+    ):
+        CALLS[call](client)
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_call_that_request_timeout_cuts_is_a_fault(name: str) -> None:
+    """It is repeated, and the last one allowed fails the check; the limit is for the whole call, not for each read."""
+    with (
+        serving(HOSTILE[name]) as server,
+        VideoTranslationClient(server.url, timeout=60, request_timeout=0.3, max_faults=1) as client,
+        ends_in_time(0.3),
+        pytest.raises(RequestFailed, match=r"no answer within 0\.3 s"),
+    ):
+        client.wait()
+
+
+def test_a_slow_server_that_does_answer_is_waited_for() -> None:
+    """Slices of time are not the limit."""
+
+    def slow(connection: socket.socket, server: Server) -> None:
+        for byte in http("200 OK", b'{"result": "completed"}'):
+            server.pause(0.004)
+            connection.sendall(bytes([byte]))
+
+    with serving(slow) as server, VideoTranslationClient(server.url, timeout=20) as client:
+        assert client.get_status() == "completed"
+
+
+def test_a_server_that_hangs_once_in_the_middle_of_a_wait_is_survived() -> None:
+    """The next call finds the job finished."""
+    calls: list[int] = []
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            mute(connection, server)
+        else:
+            connection.sendall(
+                http("200 OK", b'{"result": "completed"}' if len(calls) > 2 else b'{"result": "pending"}')
+            )
+
+    with (
+        serving(handle) as server,
+        VideoTranslationClient(server.url, timeout=20, request_timeout=0.3, backoff_factor=0.1) as client,
+    ):
+        assert client.get_status() == "completed"
+
+
+@pytest.fixture
+def dead_addresses() -> Iterator[int]:
+    """A port on which connecting hangs: listeners whose queue is full, on several addresses of loopback."""
+    first = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port = first.getsockname()[1]
+    listeners = [first, *(socket.create_server((f"127.0.0.{last}", port), backlog=0) for last in (2, 3))]
+    fillers = []
+    for listener in listeners:
+        for _ in range(4):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+            fillers.append(filler)
+    time.sleep(0.05)
+    yield port
+    for open_socket in (*fillers, *listeners):
+        open_socket.close()
+
+
+def named(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
+    """Let the name `many.test` have these addresses."""
+
+    def lookup(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
+        assert host == "many.test"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+
+
+def test_a_name_with_several_dead_addresses_takes_no_longer(
+    dead_addresses: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them together have the time of one call."""
+    named(monkeypatch, *((f"127.0.0.{last}", dead_addresses) for last in (1, 2, 3)))
+
+    with (
+        VideoTranslationClient("http://many.test", timeout=TIMEOUT) as client,
+        ends_in_time(),
+        pytest.raises(WaitTimeout),
+    ):
+        client.wait()
+
+
+def test_behind_dead_addresses_a_living_one_is_found(dead_addresses: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its share of the time."""
+    with serving(answering(http("200 OK", b'{"result": "completed"}'))) as server:
+        named(monkeypatch, ("127.0.0.1", dead_addresses), ("127.0.0.2", dead_addresses), ("127.0.0.1", server.port))
+        with VideoTranslationClient("http://many.test", timeout=20, request_timeout=3) as client:
+            assert client.get_status() == "completed"
+
+
+def test_a_name_without_any_address_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is not known."""
+    named(monkeypatch)
+
+    with (
+        VideoTranslationClient("http://many.test", max_faults=1) as client,
+        pytest.raises(RequestFailed, match="could not be reached"),
+    ):
+        client.wait()
+
+
+def test_a_resolver_that_hangs_takes_no_longer_and_piles_up_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One helper a name, however many calls ask."""
+    release = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> list[Any]:
+        release.wait(30)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    before = threading.active_count()
+    with VideoTranslationClient("http://stuck.test", timeout=0.3) as client:
+        for _ in range(3):
+            with ends_in_time(0.3), pytest.raises(WaitTimeout):
+                client.wait()
+        assert threading.active_count() == before + 1
+    release.set()
+    with (
+        VideoTranslationClient("http://stuck.test", max_faults=1) as client,
+        pytest.raises(RequestFailed, match="not known"),
+    ):
+        client.wait()
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_calls_that_were_cut_leave_nothing_behind() -> None:
+    """No thread, no socket."""
+    with serving(mute) as server, VideoTranslationClient(server.url, timeout=0.05) as client:
+        with pytest.raises(WaitTimeout):
+            client.wait()
+        before = threading.active_count(), open_files()
+        for _ in range(20):
+            with pytest.raises(WaitTimeout):
+                client.wait()
+        after = threading.active_count(), open_files()
+
+    # The server holds a thread and a socket for each, in this same process.
+    assert after[0] - before[0] <= 20
+    assert after[1] - before[1] <= 20
+
+
+def test_memory_stays_small_over_an_endless_body() -> None:
+    """The cap is enforced while reading."""
+
+    def endless(connection: socket.socket, server: Server) -> None:
+        connection.sendall(STATUS_LINE + b"\r\n")
+        while not server.over.is_set():
+            connection.sendall(b"x" * 65536)
+
+    with serving(endless) as server, VideoTranslationClient(server.url, max_faults=1) as client:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        with pytest.raises(TranslationClientError):
+            client.wait()
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+
+    assert grown_kib < 8 * 1024
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+def over_tls(authority: trustme.CA, handle: Handler) -> Handler:
+    """Shake hands, read the request, and go on as `handle`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+
+    def handle_tls(connection: socket.socket, server: Server) -> None:
+        with context.wrap_socket(connection, server_side=True) as secured:
+            server.requests.append(secured.recv(65536))
+            handle(secured, server)
+
+    return handle_tls
+
+
+@contextmanager
+def serving_raw(handle: Handler) -> Iterator[Server]:
+    """Hand over a connection at once, without reading a request in the clear first."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Server(f"https://127.0.0.1:{listener.getsockname()[1]}", listener.getsockname()[1])
+
+        def accept() -> None:
+            connection, _ = listener.accept()
+            connection.settimeout(5)
+            with connection, suppress(OSError):
+                handle(connection, server)
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.over.set()
+            thread.join(timeout=6)
+
+
+def test_tls_works(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """With the CA bundle of the environment."""
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    handle = over_tls(authority, answering(http("200 OK", b'{"result": "completed"}'), close=False))
+
+    with serving_raw(handle) as server, VideoTranslationClient(server.url, api_key="k") as client:
+        assert client.get_status() == "completed"
+    assert b"Authorization: Bearer k" in server.requests[0]
+
+
+def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authority: trustme.CA) -> None:
+    """And nothing was sent."""
+    with (
+        serving_raw(over_tls(authority, mute)) as server,
+        VideoTranslationClient(server.url, max_faults=1) as client,
+        pytest.raises(RequestFailed, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        client.wait()
+
+
+def drip_tls(connection: socket.socket, server: Server) -> None:
+    """A record that never ends."""
+    connection.sendall(b"\x16\x03\x03\x40\x00")
+    while not server.pause(0.15):
+        connection.sendall(b"\x02")
+
+
+@pytest.mark.parametrize("handle", [mute, drip_tls], ids=["mute", "dripping"])
+def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
+    """It is part of the call."""
+    with (
+        serving_raw(handle) as server,
+        VideoTranslationClient(server.url, timeout=TIMEOUT) as client,
+        ends_in_time(),
+        pytest.raises(WaitTimeout),
+    ):
+        client.wait()
+
+
+def test_a_body_over_tls_takes_no_longer(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    """Reading in slices leaves TLS whole."""
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    with (
+        serving_raw(over_tls(authority, dripping(STATUS_LINE + b"Content-Length: 1000\r\n\r\n", b"x"))) as server,
+        VideoTranslationClient(server.url, timeout=TIMEOUT) as client,
+        ends_in_time(),
+        pytest.raises(WaitTimeout),
+    ):
+        client.wait()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """Its reply to CONNECT is read as everything else."""
+    with serving(dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as proxy:
+        for name in ("http_proxy", "https_proxy"):
+            monkeypatch.setenv(name, proxy.url)
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        with (
+            VideoTranslationClient(f"{scheme}://service.test", timeout=TIMEOUT) as client,
+            ends_in_time(),
+            pytest.raises(WaitTimeout),
+        ):
+            client.wait()
+
+
+def test_a_wait_without_end_still_has_calls_with_one() -> None:
+    """`timeout=math.inf` lifts one clock and not the others."""
+    with (
+        serving(mute) as server,
+        VideoTranslationClient(server.url, timeout=math.inf, request_timeout=0.2, max_faults=1) as client,
+        ends_in_time(0.2),
+        pytest.raises(RequestFailed),
+    ):
+        client.wait()

@@ -1,0 +1,252 @@
+"""Real processes: the server, the seed's own script, the command line, and one client shared by many threads."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+from hostile import answering, http, serving
+from integration_test import running_server
+
+from translation_client import VideoTranslationClient
+
+SCRIPT = """
+from translation_client import VideoTranslationClient
+
+client = VideoTranslationClient(
+    base_url="{url}",  # Server base URL
+    max_retries={max_retries},
+    backoff_factor={backoff_factor},
+    timeout={timeout}
+)
+
+try:
+    status = client.get_status()
+    print(f"Final status: {{status}}")
+except TimeoutError as e:
+    print(f"Timeout occurred: {{e}}")
+except Exception as e:
+    print(f"An error occurred: {{e}}")
+"""
+
+CLI = [sys.executable, "-m", "translation_client"]
+
+
+def run_script(url: str, *, timeout: float = 30, backoff_factor: float = 0.2, max_retries: int = 10) -> tuple[str, str]:
+    """Run the seed's script, with the import changed and shorter times; its stdout and stderr."""
+    code = SCRIPT.format(url=url, timeout=timeout, backoff_factor=backoff_factor, max_retries=max_retries)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout, done.stderr
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_the_seeds_script_prints_the_final_status_and_logs_each_attempt() -> None:
+    """As the seed says."""
+    with running_server("--duration", "1") as url:
+        out, err = run_script(url)
+
+    events = [json.loads(line)["event"] for line in err.splitlines()]
+    assert out == "Final status: completed\n"
+    assert events[:2] == ["status_checked", "sleeping"]
+    assert events[-1] == "job_finished"
+
+
+def test_the_seeds_script_prints_an_outcome_of_error() -> None:
+    """Which is a result and no exception."""
+    with running_server("--duration", "0", "--outcome", "error") as url:
+        assert run_script(url)[0] == "Final status: error\n"
+
+
+def test_the_seeds_script_prints_the_time_out() -> None:
+    """And what to do."""
+    with running_server("--duration", "60") as url:
+        out, _ = run_script(url, timeout=1)
+
+    assert out.startswith("Timeout occurred: the job was still 'pending' after ")
+    assert "client.wait()" in out
+
+
+def test_the_seeds_script_prints_a_clear_error_when_the_server_is_not_there() -> None:
+    """After the repeats that `max_faults` allows: 0.5 + 1 + 2 + 4 s, a quarter more or less."""
+    out, err = run_script(f"http://127.0.0.1:{free_port()}")
+
+    assert out.startswith("An error occurred: http://127.0.0.1:")
+    assert "could not be reached, 5 calls in a row; the last: Connection refused" in out
+    assert [json.loads(line)["event"] for line in err.splitlines()] == ["check_failed"] * 4 + ["gave_up"]
+
+
+def test_the_integration_script_prints_the_seeds_two_lines() -> None:
+    """And nothing else on stdout."""
+    script = Path(__file__).with_name("integration_test.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "Integration Test: Final status from server: completed\nIntegration Test: Completed\n"
+
+
+def test_the_server_prints_its_url_and_answers_as_curl_shows_it() -> None:
+    """And logs each request."""
+    command = [sys.executable, "-m", "fake_server", "--port", "0", "--duration", "60"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        url = server.stdout.readline().strip()
+        body = requests.get(f"{url}/status", timeout=10).text
+        server.terminate()
+        _, err = server.communicate(timeout=10)
+
+    assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
+    assert body == '{"result": "pending"}\n'
+    assert '"GET /status HTTP/1.1" 200' in err
+
+
+def test_a_port_that_is_taken_is_said_so() -> None:
+    """In one line."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "fake_server", "--port", str(port)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"cannot listen on port {port}: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_jobs_and_faults_of_a_real_server() -> None:
+    """On the wire as in process: a page, a broken connection, half a body, and the wait survives all."""
+    faults = ["--fault", "1:html", "--fault", "2:drop", "--fault", "3:truncate", "--fault", "4:429:Retry-After=1"]
+    with running_server("--duration", "0", *faults) as url, VideoTranslationClient(url) as client:
+        job_id = requests.post(f"{url}/jobs", timeout=10).json()["id"]
+
+        assert client.get_status(job_id) == "completed"
+
+
+def test_the_demo_prints_the_status_and_its_log() -> None:
+    """The main job, with nothing set up."""
+    done = subprocess.run([*CLI, "demo"], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "Final status: completed\n"
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()][-1] == "job_finished"
+
+
+def test_the_command_line_waits_for_a_real_server() -> None:
+    """Answer and log apart."""
+    with running_server("--duration", "1") as url:
+        done = subprocess.run(
+            [*CLI, "wait", "--base-url", url, "--backoff-factor", "0.3"],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+
+    assert done.stdout == "completed\n"
+    assert all(json.loads(line)["logger"] == "translation_client" for line in done.stderr.splitlines())
+
+
+def test_on_a_real_terminal_there_is_a_moving_line() -> None:
+    """In place of the attempts."""
+    with running_server("--duration", "1") as url, terminal() as (ours, theirs):
+        done = subprocess.run(
+            [*CLI, "wait", "--base-url", url, "--backoff-factor", "0.4"],
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        shown = os.read(ours, 100_000).decode()
+
+    assert done.stdout == "completed\n"
+    assert "pending · 1 check · " in shown
+    assert "status_checked" not in shown
+
+
+@contextmanager
+def terminal() -> Iterator[tuple[int, int]]:
+    ours, theirs = pty.openpty()
+    try:
+        yield ours, theirs
+    finally:
+        os.close(ours)
+        os.close(theirs)
+
+
+def test_one_client_is_shared_by_32_threads() -> None:
+    """Each wait with a state of its own: as many checks as its job needs, and no line of log mixed up."""
+    with running_server("--duration", "0.5-2") as url, ThreadPoolExecutor(32) as pool:
+        ids = [requests.post(f"{url}/jobs", timeout=10).json()["id"] for _ in range(32)]
+        with VideoTranslationClient(url, backoff_factor=0.1, jitter=0.5) as client:
+            jobs = list(pool.map(client.wait, ids))
+
+    assert [job.id for job in jobs] == ids
+    assert {str(job.status) for job in jobs} == {"completed"}
+    assert all(job.checks >= 2 for job in jobs)
+
+
+def test_threads_hammering_one_client_never_trip_over_each_other() -> None:
+    """A decorated function that is shared by threads would: tenacity keeps its statistics in one dict."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with (
+            serving(answering(http(), close=False)) as server,
+            VideoTranslationClient(server.url, wait=lambda _: 0.001, max_retries=20) as client,
+            ThreadPoolExecutor(32) as pool,
+        ):
+            errors = list(pool.map(lambda _: type(wait_for_error(client)).__name__, range(64)))
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert set(errors) == {"RetriesExhausted"}
+
+
+def wait_for_error(client: VideoTranslationClient) -> Exception:
+    try:
+        client.wait()
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is what the test looks at
+        return error
+    raise AssertionError("the job cannot finish")
+
+
+def test_a_terminated_server_in_the_middle_of_a_wait_is_an_error_with_the_job() -> None:
+    """Faults are spent, and the last answer is still on the error."""
+    with ThreadPoolExecutor(1) as pool:
+        with running_server("--duration", "60") as url:
+            client = VideoTranslationClient(url, backoff_factor=0.5, max_faults=2, timeout=20)
+            waiting = pool.submit(client.wait)
+            time.sleep(0.3)
+        error = waiting.exception(timeout=20)
+
+    assert type(error).__name__ == "RequestFailed"
+    assert str(error.job.status) == "pending"  # type: ignore[union-attr]  # an error of ours
+
+
+@pytest.mark.parametrize("module", ["translation_client", "fake_server"])
+def test_both_packages_run_as_modules(module: str) -> None:
+    """With help."""
+    done = subprocess.run([sys.executable, "-m", module, "-h"], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout.startswith("usage: ")
