@@ -1,0 +1,79 @@
+"""The front door is true: its examples run and print what it says, its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from translation_client import cli
+from translation_client.logs import EVENTS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = BLOCK.findall(README)
+EXAMPLES = [
+    (code, BLOCKS[number + 1][1] if BLOCKS[number + 1][0] == "text" else "")
+    for number, (language, code) in enumerate(BLOCKS)
+    if language == "python"
+]
+
+
+@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_prints_what_stands_below_it(code: str, output: str) -> None:
+    """Against a server in process, on a clock that every sleep moves: nobody waits for the README."""
+    frame = f"""
+import threading, requests
+from freezegun import freeze_time
+from fake_server import InProcessAdapter, Scenario, create_app
+with freeze_time() as frozen:
+    served = InProcessAdapter(create_app(Scenario(3, 3)))
+    requests.Session.get_adapter = lambda session, url: session.adapters.get("http://fake.test", served)
+    threading.Event.wait = lambda event, timeout=None: frozen.tick(timeout) and False
+    exec(compile({code!r}, "README.md", "exec"), {{}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", frame], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stdout) == (0, output), done.stderr
+
+
+def test_there_are_examples() -> None:
+    """An empty list would pass."""
+    assert len(EXAMPLES) >= 5
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_event_is_in_the_table_with_its_keys(name: str) -> None:
+    """In the order in which they are logged."""
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` "))
+    _, _, level, _, keys, _ = row.split("|")
+
+    assert level.strip() == EVENTS[name].level
+    assert tuple(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)", "", keys))) == EVENTS[name].keys
+
+
+def test_the_first_example_is_short() -> None:
+    """A front door is no corridor."""
+    assert len([line for line in EXAMPLES[0][0].splitlines() if line]) <= 10
+
+
+def test_exit_codes_and_the_variable_are_those_of_the_code() -> None:
+    """They are relied on in scripts."""
+    codes = (cli.FINISHED, cli.JOB_FAILED, cli.USAGE, cli.REQUEST_FAILED, cli.TIMED_OUT, cli.INTERRUPTED)
+
+    assert codes == (0, 1, 2, 3, 4, 130)
+    assert cli.API_KEY_VARIABLE in README
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    """Green here and green there mean the same."""
+    command = "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox"
+
+    assert f"```sh\n{command}\n```" in README
+    assert command in (ROOT / ".ci" / "run").read_text()
