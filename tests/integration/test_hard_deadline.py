@@ -344,6 +344,62 @@ def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, sch
             client.wait()
 
 
+def relaying(authority: trustme.CA, target_port: int) -> Handler:
+    """A proxy that is spoken to over TLS, takes its time to answer CONNECT, and then passes bytes on."""
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        connection.settimeout(0.05)
+        server.pause(0.3)
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", target_port)) as target:
+            target.settimeout(0.05)
+            while not server.over.is_set():
+                for source, sink in ((connection, target), (target, connection)):
+                    with suppress(TimeoutError):
+                        sink.sendall(source.recv(65536))
+
+    return over_tls(authority, handle)
+
+
+def test_tls_through_a_proxy_over_tls_works(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """Also when an answer takes longer than one slice of time."""
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        server.pause(0.3)
+        connection.sendall(http("200 OK", b'{"result": "completed"}'))
+
+    with serving_raw(over_tls(authority, handle)) as target, serving_raw(relaying(authority, target.port)) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        with VideoTranslationClient(target.url, timeout=10, max_faults=1) as client:
+            assert client.get_status() == "completed"
+
+
+def test_a_proxy_over_tls_that_drips_takes_no_longer(
+    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    """The connection to it is guarded, too."""
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with serving_raw(over_tls(authority, dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x"))) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        with (
+            VideoTranslationClient("https://service.test", timeout=TIMEOUT) as client,
+            ends_in_time(),
+            pytest.raises(WaitTimeout),
+        ):
+            client.wait()
+
+
 def test_a_wait_without_end_still_has_calls_with_one() -> None:
     """`timeout=math.inf` lifts one clock and not the others."""
     with (

@@ -49,6 +49,9 @@ class _SlicedIO(socket.socket):
         if self.gettimeout() != seconds:
             super().settimeout(seconds)
 
+    def recv(self, *args: Any, **kwargs: Any) -> bytes:
+        return _in_slices(self, super().recv, *args, **kwargs)
+
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         return _in_slices(self, super().recv_into, *args, **kwargs)
 
@@ -144,7 +147,7 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CallGuard, seconds
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
-    sock.block_for(guard.slice())  # blocking again: TLS refuses a socket that is not
+    sock.block_for(guard.left())  # blocking again: TLS refuses a socket that is not, and takes over its time-out
 
 
 class GuardedHTTPConnection(_GuardedConnecting):
@@ -160,6 +163,13 @@ class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
             self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
         self.ssl_context.sslsocket_class = GuardedTLSSocket
         super().connect()
+
+    def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
+        # urllib3 makes the context for a proxy out of our reach, and the deadline of its handshake is the socket's own.
+        secured = super()._connect_tls_proxy(*args, **kwargs)
+        if type(secured) is ssl.SSLSocket:
+            secured.__class__ = GuardedTLSSocket
+        return secured
 
 
 _GUARDED = {HTTPConnection: GuardedHTTPConnection, HTTPSConnection: GuardedHTTPSConnection}
