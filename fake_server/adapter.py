@@ -29,16 +29,18 @@ class InProcessAdapter(BaseAdapter):
         Raises:
             requests.ConnectionError: The scenario drops the connection.
         """
+        headers: Any = request.headers
+        body: Any = request.body
         builder = EnvironBuilder(
-            request.path_url, method=request.method or "GET", headers=list(request.headers.items()), data=request.body
+            request.path_url, method=request.method or "GET", headers=list(headers.items()), data=body
         )
         dropped = threading.Event()
-        body, status, headers = run_wsgi_app(self._app, {**builder.get_environ(), DROP_KEY: dropped.set})
+        parts, status, answered = run_wsgi_app(self._app, {**builder.get_environ(), DROP_KEY: dropped.set})
         if dropped.is_set():
             raise requests.ConnectionError("the connection was dropped", request=request)
         raw = HTTPResponse(
-            body=io.BytesIO(b"".join(body)),
-            headers=dict(headers),
+            body=io.BytesIO(b"".join(parts)),
+            headers=dict(answered),
             status=int(status.split()[0]),
             preload_content=False,
         )
