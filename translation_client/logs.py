@@ -58,12 +58,10 @@ class EventLog:
     def write(self, event: str, **facts: Any) -> None:
         """Write one line: seconds are rounded to milliseconds here, and long texts cut."""
         level, keys = EVENTS[event]
-        line = dict(self._context)
-        for key in keys:
-            line[key] = _shown(facts.pop(key, None))
-        if facts:
-            raise TypeError(f"{event} has no key {', '.join(facts)}")
-        getattr(_chosen(self._logger), level)(event, **line)
+        shown = {key: _shown(facts[key]) if key in facts else None for key in keys}
+        if unknown := facts.keys() - shown.keys():
+            raise TypeError(f"{event} has no key {', '.join(unknown)}")
+        getattr(_chosen(self._logger), level)(event, **self._context, **shown)
 
 
 def usable_logger(callers: Any) -> Any:
@@ -74,9 +72,9 @@ def usable_logger(callers: Any) -> Any:
 
 
 def _shown(value: Any) -> Any:
-    if isinstance(value, float):
+    if value.__class__ is float:
         return round(value, 3) if math.isfinite(value) else None  # JSON has no infinity
-    if isinstance(value, str) and len(value) > MAX_TEXT_LENGTH:
+    if value.__class__ is str and len(value) > MAX_TEXT_LENGTH:
         return value[:MAX_TEXT_LENGTH] + "…"
     return value
 
@@ -90,18 +88,10 @@ def _chosen(callers: Any) -> Any:
     return structlog.get_logger() if structlog.is_configured() else _TO_STDERR
 
 
-def _encoded(line: Any, **_: Any) -> str:
-    return _ENCODER.encode(line)
-
-
-_ENCODER = json.JSONEncoder(default=repr)  # made once: json.dumps makes one for each line
-_RENDER = structlog.processors.JSONRenderer(serializer=_encoded)
-
-
 def _as_json(sink: Any, level_of: logging.Logger) -> Any:
     return structlog.wrap_logger(
         sink,
-        processors=[_LevelFilter(level_of), _stamp, _RENDER],
+        processors=[_LevelFilter(level_of), _finished],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         context_class=dict,
         cache_logger_on_first_use=False,
@@ -124,10 +114,13 @@ class _LevelFilter:
         return line
 
 
-def _stamp(_: Any, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Put what one looks for first at the front."""
+def _finished(_: Any, level: str, line: MutableMapping[str, Any]) -> str:
+    """Write the line as JSON, with what one looks for first at the front."""
     moment = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"timestamp": moment, "level": level, "event": line.pop("event"), **line}
+    return _ENCODER.encode({"timestamp": moment, "level": level, "event": line.pop("event"), **line})
+
+
+_ENCODER = json.JSONEncoder(default=repr)  # made once: json.dumps makes one for each line
 
 
 class _StandardSink:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from functools import partial
+from typing import NamedTuple
 
 from tenacity import RetryCallState, retry, retry_if_exception_type, retry_if_result
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base, stop_never
@@ -23,8 +23,20 @@ from .progress import Progress
 
 Wait = Callable[[RetryCallState], float]
 Stop = Callable[[RetryCallState], bool]
-Hook = Callable[[RetryCallState], None]
-Sleep = Callable[[int | float], None]
+
+
+class Hooks(NamedTuple):
+    """What a declaration does beside calling.
+
+    Attributes:
+        sleep: Sleeps for some seconds.
+        before_sleep: Is told the state before each sleep.
+        give_up: Is told the last state when a limit is reached, and raises.
+    """
+
+    sleep: Callable[[int | float], None]
+    before_sleep: Callable[[RetryCallState], None]
+    give_up: Callable[[RetryCallState], None]
 
 
 def until_final(
@@ -34,28 +46,17 @@ def until_final(
     progress: Progress,
     pauses: PendingPauses,
     stop: Stop | None,
-    sleep: Sleep,
-    before_sleep: Hook,
-    give_up: Hook,
+    hooks: Hooks,
 ) -> Callable[[], Job]:
-    """Declare: check again while the job is pending, until a limit of the policy or the caller's `stop`.
-
-    `give_up` is called with the last state when a limit is reached, and is expected to raise.
-    """
-    limits = stop_any(
-        stop_after_attempt(policy.max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
-        stop_after_delay(progress.timeout),
-        stop_after_last_check(progress),
-        stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
-    )
+    """Declare: check again while the job is pending, until a limit of the policy or the caller's `stop`."""
 
     @retry(
         retry=retry_if_result(_is_pending),
         wait=pauses,
-        stop=limits,
-        sleep=sleep,
-        before_sleep=before_sleep,
-        retry_error_callback=give_up,
+        stop=_pending_limits(policy, progress, stop),
+        sleep=hooks.sleep,
+        before_sleep=hooks.before_sleep,
+        retry_error_callback=hooks.give_up,
     )
     def final_job() -> Job:
         return check()
@@ -63,34 +64,52 @@ def until_final(
     return final_job
 
 
+def _pending_limits(policy: WaitPolicy, progress: Progress, stop: Stop | None) -> stop_any:
+    return stop_any(
+        stop_after_attempt(policy.max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
+        stop_after_delay(progress.timeout),
+        stop_after_last_check(progress),
+        stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
+    )
+
+
 def despite_faults(
     call: Callable[[], Job],
     *,
     policy: WaitPolicy,
     progress: Progress,
-    sleep: Sleep,
-    before_sleep: Hook,
-    give_up: Hook,
+    hooks: Hooks,
 ) -> Callable[[], Job]:
     """Declare: call again after a fault, `max_faults` times in a row at the most and only while there is time."""
-    limits = stop_any(
-        stop_after_attempt(policy.max_faults),  # type: ignore[arg-type]  # inf is a fine limit to compare with
-        stop_without_time_for_a_call(progress),
-    )
 
     @retry(
         retry=retry_if_exception_type(Fault),
         wait=FaultPauses(progress),
-        stop=limits,
-        sleep=sleep,
-        before_sleep=before_sleep,
-        retry_error_callback=give_up,
+        stop=_fault_limits(policy, progress),
+        sleep=hooks.sleep,
+        before_sleep=hooks.before_sleep,
+        retry_error_callback=hooks.give_up,
     )
-    def answered_job() -> Job:
+    def answered_after(faults: list[Fault]) -> Job:
+        if faults:
+            raise faults.pop()
         return call()
 
-    # Run as it stands: tenacity's wrapper copies the declaration for each call, and one wait makes one call at a time.
-    return partial(answered_job.retry, call)
+    def answered_job() -> Job:
+        try:
+            return call()
+        except Fault as fault:
+            # Only now: most calls succeed, and beginning to repeat costs as much as reading an answer.
+            return answered_after([fault])
+
+    return answered_job
+
+
+def _fault_limits(policy: WaitPolicy, progress: Progress) -> stop_any:
+    return stop_any(
+        stop_after_attempt(policy.max_faults),  # type: ignore[arg-type]  # inf is a fine limit to compare with
+        stop_without_time_for_a_call(progress),
+    )
 
 
 def each_answer(declared: Callable[[], Job]) -> Iterator[Job]:

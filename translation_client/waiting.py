@@ -63,9 +63,7 @@ class Wait:
             self._call,
             policy=tools.policy,
             progress=self._progress,
-            sleep=self._sleep,
-            before_sleep=self._log_fault,
-            give_up=self._end_for_faults,
+            hooks=polling.Hooks(self._sleep, self._log_fault, self._end_for_faults),
         )
 
     def check(self) -> Job:
@@ -88,9 +86,7 @@ class Wait:
             progress=self._progress,
             pauses=pauses,
             stop=self._tools.stop,
-            sleep=self._sleep,
-            before_sleep=lambda state: self._log_sleep(state, pauses.reason),
-            give_up=self._end_for_limits,
+            hooks=polling.Hooks(self._sleep, lambda state: self._log_sleep(state, pauses.reason), self._end_for_limits),
         )
 
     def _call(self) -> Job:
