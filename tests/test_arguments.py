@@ -1,11 +1,14 @@
 """What the caller gives is checked before anything is sent, and the message names the argument and the value."""
 
+import asyncio
 import math
 import threading
+from fractions import Fraction
 from typing import Any
 
 import pytest
 import requests
+import tenacity
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,6 +95,8 @@ def test_a_number_too_large_for_a_float_is_refused() -> None:
         "http://host/?a=b",
         "http://host/#top",
         "http://" + "a" * 70 + ".test",
+        "http://host:80\\@evil/",
+        "http://h\ud800st",
     ],
 )
 def test_a_base_url_is_an_http_url_with_a_host(url: str) -> None:
@@ -100,7 +105,16 @@ def test_a_base_url_is_an_http_url_with_a_host(url: str) -> None:
         VideoTranslationClient(url)
 
 
-@pytest.mark.parametrize("url", ["http://u:s3cret@ho st", "u:s3cret@host", "http://h/?token=s3cret", "ftp://s3cret@h"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://u:s3cret@ho st",
+        "http://u:s3cret\ud800@host",
+        "u:s3cret@host",
+        "http://h/?token=s3cret",
+        "ftp://s3cret@h",
+    ],
+)
 def test_a_refused_url_keeps_its_secrets(url: str) -> None:
     """User information and queries are not repeated, in the message or below it."""
     with pytest.raises(ValueError, match="base_url") as caught:
@@ -141,6 +155,14 @@ def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> N
     assert "cr3t" not in str(caught.value)
 
 
+def test_control_characters_in_user_information_are_refused() -> None:
+    """Also where they come percent-encoded."""
+    with pytest.raises(ValueError, match="base_url has a control character") as caught:
+        VideoTranslationClient("http://u%0d%0aX:s3cret@host")
+
+    assert "s3cret" not in str(caught.value)
+
+
 def test_an_empty_key_is_refused() -> None:
     """An unset variable of a shell, most likely."""
     with pytest.raises(ValueError, match="api_key must not be empty"):
@@ -159,6 +181,9 @@ def test_headers_that_cannot_be_sent_are_refused(headers: dict[str, str]) -> Non
     [
         ("wait", 3),
         ("stop", "never"),
+        ("wait", tenacity.wait_fixed),
+        ("logger", 42),
+        ("logger", print),
         ("sleep", 1.0),
         ("session", object()),
         ("headers", [("a", "b")]),
@@ -207,6 +232,16 @@ def test_the_arguments_of_a_wait_are_checked_at_the_call(method: str) -> None:
         getattr(client, method)(timeout=0)
     with pytest.raises(TypeError, match=r"cancel must be a threading\.Event"):
         getattr(client, method)(cancel=True)
+    with pytest.raises(TypeError, match=r"cancel must be a threading\.Event"):
+        getattr(client, method)(cancel=asyncio.Event())
+
+
+def test_numbers_of_any_kind_are_counted_with_as_floats() -> None:
+    """A `Fraction` is a number, and cannot be put into a sentence as one."""
+    client = VideoTranslationClient(URL, timeout=Fraction(1, 2), max_faults=Fraction(3))  # type: ignore[arg-type]  # it is a Real
+
+    assert (client._policy.timeout, client._policy.max_faults) == (0.5, 3)
+    assert isinstance(client._policy.timeout, float)
 
 
 def test_good_arguments_pass() -> None:

@@ -86,7 +86,7 @@ def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
     """It may be pasted, and may be logged."""
     options = cli._parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
 
-    assert cli._command_to_go_on(options) == "translation-client wait 'a b' --base-url https://host/x"
+    assert cli._command_to_go_on(options) == "translation-client wait --base-url https://host/x -- 'a b'"
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,26 @@ def test_the_key_comes_from_the_environment(run: Run, monkeypatch: pytest.Monkey
     code, _, err = run("status", "--base-url", BASE_URL)
 
     assert (code, "api_key cannot be sent" in err, "bad" in err) == (2, True, False)
+
+
+def test_an_empty_key_in_the_environment_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many shells export what is not set as empty."""
+    monkeypatch.setenv(cli.API_KEY_VARIABLE, "")
+
+    assert run("status", "--base-url", BASE_URL)[0] == 0
+
+
+def test_json_has_no_infinities() -> None:
+    """Python reads and writes them, and nobody else does."""
+    assert cli._finite({"a": [float("nan"), 1.5, "x"], "b": float("inf")}) == {"a": [None, 1.5, "x"], "b": None}
+
+
+def test_without_a_stderr_the_answer_still_comes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And with the right exit code; 1 would say that the job failed."""
+    monkeypatch.setattr(sys, "stderr", None)
+
+    assert run("status", "--base-url", BASE_URL)[:2] == (0, "pending\n")
+    assert run("status", "nope", "--base-url", BASE_URL)[:2] == (3, "")
 
 
 class Terminal(io.StringIO):

@@ -56,7 +56,7 @@ def test_a_failed_job_raises_when_asked_to() -> None:
     ) as caught:
         job.raise_for_status()
 
-    assert (caught.value.job, caught.value.job_id, caught.value.checks) == (job, "j1", 2)
+    assert (caught.value.job, caught.value.job_id, caught.value.checks, caught.value.attempts) == (job, "j1", 2, 2)
 
 
 @pytest.mark.parametrize("status", [TranslationStatus.PENDING, TranslationStatus.COMPLETED])

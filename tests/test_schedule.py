@@ -70,6 +70,42 @@ def test_a_slow_server_gets_twice_its_slowest_answer_for_the_last_check(
     assert checked_at(lines)[-1] == 30 - 0.25 - 2 * 1.5 + 1.5
 
 
+@pytest.mark.parametrize(("first", "timeout"), [(9, 30), (1.7, 5)])
+def test_one_slow_answer_does_not_end_a_wait_early(
+    make_client: MakeClient, clock: Clock, lines: Lines, first: float, timeout: float
+) -> None:
+    """A cold start, say: the last look still is shortly before the deadline."""
+    client = make_client(Scenario(1000, 1000), timeout=timeout)
+    transport: Any = client._tools.transport
+    send = transport._session._session.send
+    took = iter([first])
+
+    def slow_send(*arguments: Any, **more: Any) -> Any:
+        clock.tick(next(took, 0.0))
+        return send(*arguments, **more)
+
+    transport._session._session.send = slow_send
+    with pytest.raises(WaitTimeout):
+        client.wait()
+
+    assert checked_at(lines)[-1] >= timeout - 2
+
+
+def test_a_slow_fault_does_not_end_a_wait_early(make_client: MakeClient, clock: Clock) -> None:
+    """Neither does one that took long: the faults that are allowed are spent first."""
+    client = make_client(Scenario(2, 2, faults=(Fault(nth=1, status_code=503),)), timeout=5)
+    transport: Any = client._tools.transport
+    send = transport._session._session.send
+    took = iter([1.7])
+
+    def slow_send(*arguments: Any, **more: Any) -> Any:
+        clock.tick(next(took, 0.0))
+        return send(*arguments, **more)
+
+    transport._session._session.send = slow_send
+    assert client.get_status() == "completed"
+
+
 def test_retries_are_counted(make_client: MakeClient, lines: Lines) -> None:
     """`max_retries` retries are one check more."""
     with pytest.raises(RetriesExhausted) as caught:

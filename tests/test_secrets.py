@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 import requests
 from conftest import BASE_URL, Answers, Clock, Lines, response
+from hostile import answering, http, serving
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ ECHOES: dict[str, Callable[[str], bytes]] = {
     "as the status word": lambda secret: json.dumps({"result": f"bad {secret}", "error": secret}).encode(),
     "percent-encoded": lambda secret: quote(secret, safe="").encode(),
     "in base64": lambda secret: base64.b64encode(secret.encode()),
+    "as a line that breaks HTTP": lambda secret: b"HTTP/1.1 " + secret.encode() + b" OK\r\n\r\n",
     "in a long page": lambda secret: b"<p>" + b"x" * 190 + secret.encode() + b"x" * 1000,
 }
 
@@ -66,6 +68,53 @@ def test_a_server_that_echoes_a_secret_gets_it_nowhere(
     said += repr(list(lines)) + "".join(capsys.readouterr())
     assert "s3cr3t" not in said
     assert base64.b64encode(secret.encode()).decode() not in said
+
+
+RAW_ECHOES = [
+    b"s3cr3t-key {}",
+    b"HTTP/1.1 s3cr3t-key OK\r\n\r\n",
+    b"HTTP/1.1 401 s3cr3t-key\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\ns3cr3t-key\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: s3cr3t-key\r\n\r\n{}",
+    b"HTTP/1.1 200 OK\r\nContent-Encoding: s3cr3t-key\r\nContent-Length: 2\r\n\r\n{}",
+    b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/s3cr3t-key?sig=s3cr3t-key\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 302 Found\r\nLocation: s3cr3t-key://x\r\nContent-Length: 0\r\n\r\n",
+    http("503 s3cr3t-key", b"s3cr3t-key", "Retry-After: s3cr3t-key"),
+    http("200 OK", b'{"result": "pending", "echo": "s3cr3t-key"}'),
+]
+
+
+@pytest.mark.parametrize("with_session", [False, True])
+@pytest.mark.parametrize("echo", RAW_ECHOES)
+def test_no_exception_of_the_libraries_below_carries_a_secret_along(
+    lines: Lines, echo: bytes, with_session: bool
+) -> None:
+    """They quote lines of the server, URLs with queries, and hold the request with its headers."""
+    session = requests.Session() if with_session else None
+    with (
+        serving(answering(echo)) as server,
+        VideoTranslationClient(
+            server.url, api_key="s3cr3t-key", session=session, max_faults=1, max_retries=0
+        ) as client,
+        pytest.raises(TranslationClientError) as caught,
+    ):
+        client.wait()
+    if session is not None:
+        session.close()
+
+    assert "s3cr3t" not in everything_said(caught.value) + repr(list(lines))
+
+
+def test_a_proxy_with_a_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
+    """Nor does a malformed one end in a TypeError."""
+    for proxy in ("http://u:s3cr3t@127.0.0.1:99999", "http://u:s3cr3t@", "http://u:s3cr3t@127.0.0.1:1"):
+        monkeypatch.setenv("http_proxy", proxy)
+        with (
+            VideoTranslationClient("http://service.test", max_faults=1) as client,
+            pytest.raises(TranslationClientError) as caught,
+        ):
+            client.wait()
+        assert "s3cr3t" not in everything_said(caught.value)
 
 
 @pytest.mark.parametrize("base_url", [f"http://{USER}:{quote(PASSWORD)}@127.0.0.1:9", f"http://{USER}@127.0.0.1:9/x"])
@@ -105,6 +154,7 @@ def test_the_key_travels_as_a_bearer_token() -> None:
 @given(st.text(min_size=1), st.text(), st.text())
 def test_scrubbing_leaves_no_trace(secret: str, before: str, after: str) -> None:
     """Wherever it stands."""
+    secret += "long-enough"
     scrubbed = Secrets([secret]).scrub([{before: [before + secret + after]}])
 
     assert all(secret not in part for entry in scrubbed for text in (*entry, *entry.values()) for part in parts(text))
@@ -114,6 +164,35 @@ def parts(text: Any) -> list[str]:
     """What stands between the marks."""
     whole: str = text if isinstance(text, str) else text[0]
     return whole.split(MARK)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "scrubbed"),
+    [
+        ("en", "pending", "pending"),
+        ("en", "en, de", f"{MARK}, de"),
+        ("abc", '{"key": "abc"}', f'{{"key": "{MARK}"}}'),
+        ("abcdef", "xabcdefx", f"x{MARK}x"),
+    ],
+)
+def test_a_short_value_is_meant_only_as_a_whole_word(value: str, text: str, scrubbed: str) -> None:
+    """Or the "en" of an Accept-Language would be cut out of "pending"."""
+    assert Secrets([value]).scrub(text) == scrubbed
+
+
+def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:
+    """It is the service's vocabulary, and nobody's secret."""
+    answers = Answers(lambda _: response())
+    session = requests.Session()
+    session.mount(BASE_URL, answers)
+
+    assert VideoTranslationClient(BASE_URL, session=session, headers={"X": "pending"}).check().raw_status == "pending"
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    """A server has no say over the title of anybody's window, nor over the lines of a log."""
+    assert Secrets().shown("a\x1b]0;b\x07\nc\ud800") == r"a\x1b]0;b\x07\nc\ud800"
+    assert len(Secrets().shown("x" * 10_000)) == 200
 
 
 def test_scrubbing_without_secrets_changes_nothing() -> None:

@@ -15,7 +15,7 @@ from translation_client.faults import Fault, Refusal, require_usable, status_lin
 from translation_client.hints import read_retry_after
 from translation_client.messages import Answer, Request
 from translation_client.models import TranslationStatus
-from translation_client.policy import last_check_lead, spread
+from translation_client.policy import spread, until_last_check
 from translation_client.services import SERVICES, service_named
 from translation_client.services.reference import REFERENCE
 
@@ -83,10 +83,34 @@ def test_at_the_cap_there_still_is_jitter() -> None:
     assert [spread(60, 0.5, 60, chance) for chance in (0, 0.5, 1)] == [30, 45, 60]
 
 
-@given(st.floats(min_value=1e-3, max_value=1e6), st.floats(min_value=0, max_value=100))
-def test_the_last_check_leads_by_what_the_contract_allows(timeout: float, slowest: float) -> None:
-    """At most a quarter of a second and twice the slowest answer."""
-    assert 0 < last_check_lead(timeout, slowest) <= 0.25 + 2 * slowest
+@given(st.floats(0, 1e6), st.floats(min_value=1e-3, max_value=1e6), st.floats(0, 100), PART)
+def test_the_last_check_leads_by_what_the_contract_allows(
+    left: float, timeout: float, slowest: float, part: float
+) -> None:
+    """At most a quarter of a second and twice the slowest answer; and it has the time that the latest one took."""
+    latest = slowest * part
+    seconds = until_last_check(left, timeout, slowest, latest)
+
+    assert seconds == 0 or latest <= left - seconds <= 0.25 + 2 * slowest + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("left", "slowest", "latest", "seconds"),
+    [
+        (30, 0, 0, 29.75),
+        (0.25, 0, 0, 0),
+        (29.99, 0.01, 0.01, 29.72),
+        (0.26, 0.01, 0.01, 0),
+        (21, 9, 9, 2.75),  # one slow answer: the check that is answered for sure comes early …
+        (18.24, 9, 0.01, 17.97),  # … and is not the last one, if it was fast
+        (3.3, 1.7, 1.7, 1.35),  # no time for twice the slow one, but for once
+        (5.25, 5, 5, 0),
+        (math.inf, 5, 5, math.inf),
+    ],
+)
+def test_when_the_last_check_has_to_start(left: float, slowest: float, latest: float, seconds: float) -> None:
+    """Of thirty seconds; in how many seconds from now."""
+    assert until_last_check(left, 30, slowest, latest) == pytest.approx(seconds)
 
 
 def test_a_deadline_without_end_never_passes() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 import threading
@@ -12,7 +13,8 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import requests
 
-_CONTROL_OR_BLANK = re.compile(r"[\x00-\x20\x7f]")
+_NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 section 5.6.2
 _HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")  # RFC 9110 5.5
 
@@ -71,8 +73,8 @@ def strategy(name: str, value: object) -> None:
     Raises:
         TypeError: It is neither.
     """
-    if value is not None and not callable(value):
-        raise TypeError(f"{name} must be callable (a tenacity strategy, or a function), got {value!r}")
+    if value is not None and (not callable(value) or isinstance(value, type)):
+        raise TypeError(f"{name} must be callable (a tenacity strategy, not its class; or a function), got {value!r}")
 
 
 def session(value: object) -> None:
@@ -91,7 +93,9 @@ def event(name: str, value: threading.Event | None) -> threading.Event | None:
     Raises:
         TypeError: It is neither.
     """
-    if value is not None and not (callable(getattr(value, "is_set", None)) and callable(getattr(value, "wait", None))):
+    wait = getattr(value, "wait", None)
+    usable = callable(getattr(value, "is_set", None)) and callable(wait) and not inspect.iscoroutinefunction(wait)
+    if value is not None and not usable:
         raise TypeError(f"{name} must be a threading.Event, got {value!r}")
     return value
 
@@ -141,11 +145,14 @@ def address(base_url: str) -> Address:
         requests.Request("GET", url).prepare()
     except (requests.RequestException, ValueError) as error:
         raise _bad_url(base_url) from error
-    return Address(url, unquote(parts.username or ""), unquote(parts.password or ""))
+    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if _CONTROL.search(username + password):
+        raise ValueError("base_url has a control character in its user information, which is not shown")
+    return Address(url, username, password)
 
 
 def _split_url(base_url: str) -> SplitResult:
-    if _CONTROL_OR_BLANK.search(base_url):  # looked for first: urlsplit would drop some of them without a word
+    if _NEVER_IN_A_URL.search(base_url):  # looked for first: urlsplit would drop some of them without a word
         raise _bad_url(base_url)
     try:
         parts = urlsplit(base_url)

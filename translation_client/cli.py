@@ -6,10 +6,12 @@ import argparse
 import dataclasses
 import json
 import logging
+import math
 import os
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from .arguments import address
@@ -22,6 +24,8 @@ from .services.reference import REFERENCE
 from .terminal import ProgressLine
 
 FINISHED, JOB_FAILED, USAGE, REQUEST_FAILED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
+ANSWER_LOST = 74
+"""Nobody took what we wrote to stdout: `EX_IOERR` of sysexits.h, as 1 would say that the job failed."""
 
 LIMITS = REFERENCE.limits
 
@@ -35,7 +39,7 @@ An API key is read from the environment variable {API_KEY_VARIABLE}."""
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = _parser().parse_args(arguments)
-    if is_watched := options.command != "demo" and sys.stderr.isatty() and not options.verbose:
+    if is_watched := options.command != "demo" and not options.verbose and _is_terminal(sys.stderr):
         logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
     commands: dict[str, Callable[[], int]] = {
         "status": lambda: _status(options),
@@ -45,11 +49,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commands[options.command]()
     except KeyboardInterrupt:
-        print("interrupted; the job goes on at the service", file=sys.stderr)
+        _say("interrupted; the job goes on at the service")
         return INTERRUPTED
     except ValueError as error:
-        print(f"translation-client {options.command}: {error}", file=sys.stderr)
+        _say(f"translation-client {options.command}: {error}")
         return USAGE
+    except AnswerLostError:
+        return ANSWER_LOST
+
+
+class AnswerLostError(Exception):
+    """Nobody takes what we write to stdout."""
+
+
+def _answer(text: str) -> None:
+    """Write to stdout, now, so that we hear of it when it cannot be."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        # What is left in the buffer would be tried again at the exit, and complained about.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise AnswerLostError from error
+
+
+def _say(text: str) -> None:
+    """Write to stderr, if there is one: an exit code is worth more than a sentence."""
+    with suppress(OSError):
+        if sys.stderr is not None:
+            print(text, file=sys.stderr)
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -82,15 +113,15 @@ def _demo() -> int:
         with running_fake_server() as url, VideoTranslationClient(url, backoff_factor=1) as client:
             status = client.get_status()
     except ServerDidNotStart as error:
-        print(f"the fake server did not start: {error}", file=sys.stderr)
+        _say(f"the fake server did not start: {error}")
         return REQUEST_FAILED
-    print(f"Final status: {status}")
+    _answer(f"Final status: {status}")
     return _code(status)
 
 
 def _client(options: argparse.Namespace, **more: Any) -> VideoTranslationClient:
     chosen = {name: value for name, value in vars(options).items() if name in _CLIENT_OPTIONS and value is not None}
-    return VideoTranslationClient(options.base_url, api_key=os.environ.get(API_KEY_VARIABLE), **chosen, **more)
+    return VideoTranslationClient(options.base_url, api_key=os.environ.get(API_KEY_VARIABLE) or None, **chosen, **more)
 
 
 def _answered(options: argparse.Namespace, ask: Callable[[], Job]) -> int:
@@ -99,10 +130,10 @@ def _answered(options: argparse.Namespace, ask: Callable[[], Job]) -> int:
     except TranslationClientError as error:
         if error.job is not None:
             _print_job(error.job, as_json=options.json)
-        print(f"{error}", file=sys.stderr)
+        _say(str(error))
         if not isinstance(error, (WaitTimeout, RetriesExhausted)):
             return REQUEST_FAILED
-        print(f"To go on waiting: {_command_to_go_on(options)}", file=sys.stderr)
+        _say(f"To go on waiting: {_command_to_go_on(options)}")
         return TIMED_OUT
     _print_job(job, as_json=options.json)
     return _code(job.status)
@@ -113,15 +144,23 @@ def _code(status: TranslationStatus) -> int:
 
 
 def _print_job(job: Job, *, as_json: bool) -> None:
-    fields = {field.name: getattr(job, field.name) for field in dataclasses.fields(job)}
-    print(json.dumps(fields) if as_json else job.status)
+    fields = {field.name: _finite(getattr(job, field.name)) for field in dataclasses.fields(job)}
+    _answer(json.dumps(fields) if as_json else str(job.status))
+
+
+def _finite(value: Any) -> Any:
+    """Copy a value without NaN and infinities, which Python reads in JSON, and nobody else does."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _command_to_go_on(options: argparse.Namespace) -> str:
-    job = [options.job_id] if options.job_id else []
-    return shlex.join(
-        ["translation-client", "wait", *job, "--base-url", address(options.base_url).url]
-    )  # without a password
+    job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
+    url = address(options.base_url).url  # without a password
+    return shlex.join(["translation-client", "wait", "--base-url", url, *job])
 
 
 _CLIENT_OPTIONS = {

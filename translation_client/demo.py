@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,11 @@ class ServerDidNotStart(Exception):
     """The child ended before it listened; the text is what it said."""
 
 
+def _exit_in_order_on_sigterm() -> None:
+    """Let a termination unwind the stack as an interrupt does, or the child would outlive us."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+
+
 @contextmanager
 def running_fake_server() -> Iterator[str]:
     """Run the fake server for the length of a block, and give its URL.
@@ -22,6 +28,7 @@ def running_fake_server() -> Iterator[str]:
     Raises:
         ServerDidNotStart: Its extra is not installed, for instance.
     """
+    _exit_in_order_on_sigterm()
     command = [sys.executable, "-m", "fake_server", "--port", "0", "--duration", str(JOB_SECONDS)]
     with subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

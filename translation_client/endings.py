@@ -5,13 +5,14 @@ Each sentence says what happened, what is still true, and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from .errors import RequestFailed, RetriesExhausted, UnexpectedAnswer, WaitCancelled, WaitTimeout
 from .faults import Fault, Refusal
 from .models import describe_job
 from .progress import Progress
 from .redaction import Secrets
-
-EXCERPT_LENGTH = 200
 
 PROBLEM_TEXTS = ("detail", "message", "title", "error_description", "error")
 """Where an error body says what is wrong: RFC 9457 and what is common beside it, the longest sentence first."""
@@ -67,13 +68,13 @@ def cancelled(progress: Progress) -> WaitCancelled:
 def refused(progress: Progress, refusal: Refusal, secrets: Secrets) -> RequestFailed:
     """The service said no, and would again."""
     answer = refusal.answer
-    problem = secrets.scrub(answer.json_object())
+    problem = answer.json_object()
     advice = ADVICE.get(answer.status_code, "Repeating the request would not change the answer.")
     return RequestFailed(
-        f"the service refused to say how {describe_job(progress.job_id)} stands: {refusal}{_said(problem)} "
+        f"the service refused to say how {describe_job(progress.job_id)} stands: {refusal}{_said(problem, secrets)} "
         f"({progress.url}). {advice}",
         status_code=answer.status_code,
-        problem=problem,
+        problem=secrets.scrub(problem),
         **progress.evidence(),
     )
 
@@ -83,21 +84,21 @@ def faults_spent(progress: Progress, fault: Fault, faults: int, secrets: Secrets
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
     still = "This says nothing about the job, which may well go on."
     if fault.kind == "unreadable":
-        excerpt = None if fault.answer is None else secrets.scrub(fault.answer.text)[:EXCERPT_LENGTH]
+        excerpt = None if fault.answer is None else secrets.shown(fault.answer.text)
         return UnexpectedAnswer(
-            f"{progress.url} gave no usable answer, {times}; the last: {secrets.scrub(fault.text)}"
-            f"{_quoted(excerpt)}. {still} Is base_url the address of the API?",
+            f"{progress.url} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
+            "Is base_url the address of the API?",
             status_code=fault.status_code,
             excerpt=excerpt,
             **progress.evidence(),
         )
-    problem = None if fault.answer is None else secrets.scrub(fault.answer.json_object())
+    problem = None if fault.answer is None else fault.answer.json_object()
     happened = "could not be reached" if fault.status_code is None else "kept failing"
     next_step = "Is the server running, and base_url right?" if fault.status_code is None else _go_on(progress)
     return RequestFailed(
-        f"{progress.url} {happened}, {times}; the last: {fault.text}{_said(problem)}. {still} {next_step}",
+        f"{progress.url} {happened}, {times}; the last: {fault.text}{_said(problem, secrets)}. {still} {next_step}",
         status_code=fault.status_code,
-        problem=problem,
+        problem=secrets.scrub(problem),
         **progress.evidence(),
     )
 
@@ -112,11 +113,9 @@ def _go_on(progress: Progress) -> str:
     return f"Go on waiting with client.wait({argument}), or ask once with client.check({argument})."
 
 
-def _said(problem: object) -> str:
-    if not isinstance(problem, dict):
-        return ""
-    texts = (problem.get(name) for name in PROBLEM_TEXTS)
-    return next((f": {text[:EXCERPT_LENGTH]}" for text in texts if isinstance(text, str) and text), "")
+def _said(problem: Mapping[str, Any] | None, secrets: Secrets) -> str:
+    texts = (problem.get(name) for name in PROBLEM_TEXTS) if problem else ()
+    return next((f": {secrets.shown(text)}" for text in texts if isinstance(text, str) and text), "")
 
 
 def _quoted(excerpt: str | None) -> str:

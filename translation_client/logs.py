@@ -65,9 +65,15 @@ class EventLog:
 
 
 def usable_logger(callers: Any) -> Any:
-    """Prepare the caller's logger once: one of the standard library gets the finished JSON lines."""
+    """Prepare the caller's logger once: one of the standard library gets the finished JSON lines.
+
+    Raises:
+        TypeError: It is no logger.
+    """
     if isinstance(callers, logging.LoggerAdapter):
         callers = callers.logger
+    if callers is not None and not all(callable(getattr(callers, level, None)) for level in _LEVELS):
+        raise TypeError(f"logger must be a logger of structlog or of the standard library, got {callers!r}")
     return _as_json(_StandardSink(callers), callers) if isinstance(callers, logging.Logger) else callers
 
 

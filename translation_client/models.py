@@ -67,6 +67,7 @@ class Job:
             "Asking again will not change that; submit the video anew.",
             job_id=self.id,
             job=self,
+            attempts=self.checks,  # one call for each answer at least; how many faults came between is forgotten
             checks=self.checks,
             elapsed=self.elapsed,
         )

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from . import arguments
+from .clock import TICK_SECONDS
 
 FAULT_DELAY_SECONDS = 0.5
 FAULT_DELAY_MAX_SECONDS = 30.0
 FAULT_JITTER = 0.25
 """The sleeps between the calls of one check: 0.5, 1, 2, 4 … 30 s, each ± 25 %."""
 
-LAST_CHECK_LEAD_SECONDS = 0.25
-LAST_CHECK_LEAD_FRACTION = 0.05
+GRACE_SECONDS = 0.25
+GRACE_FRACTION = 0.05
+"""What is left of the time when the last check should be answered: a quarter of a second, or less in a short wait."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,17 @@ class WaitPolicy:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        arguments.positive("timeout", self.timeout, infinite=True)
-        arguments.whole("max_retries", self.max_retries, least=0)
-        arguments.positive("request_timeout", self.request_timeout)
-        arguments.whole("max_faults", self.max_faults, least=1)
-        arguments.positive("backoff_factor", self.backoff_factor)
-        arguments.positive("max_delay", self.max_delay)
-        arguments.fraction("jitter", self.jitter)
+        self._keep("timeout", arguments.positive("timeout", self.timeout, infinite=True))
+        self._keep("max_retries", arguments.whole("max_retries", self.max_retries, least=0))
+        self._keep("request_timeout", arguments.positive("request_timeout", self.request_timeout))
+        self._keep("max_faults", arguments.whole("max_faults", self.max_faults, least=1))
+        self._keep("backoff_factor", arguments.positive("backoff_factor", self.backoff_factor))
+        self._keep("max_delay", arguments.positive("max_delay", self.max_delay))
+        self._keep("jitter", arguments.fraction("jitter", self.jitter))
+
+    def _keep(self, name: str, number: float) -> None:
+        """Keep a number as the float that it was checked as: a `Fraction` is one, but cannot be formatted."""
+        object.__setattr__(self, name, number)
 
 
 def spread(delay: float, jitter: float, longest: float, chance: float) -> float:
@@ -62,9 +68,25 @@ def spread(delay: float, jitter: float, longest: float, chance: float) -> float:
     return least + (most - least) * chance
 
 
-def last_check_lead(timeout: float, slowest_answer: float) -> float:
-    """How many seconds before the deadline the last check has to start, so that it is answered by then.
+def until_last_check(left: float, timeout: float, slowest_answer: float, latest_answer: float) -> float:
+    """Say in how many seconds the last check has to start, so that it is answered by the deadline; 0 for too late.
 
-    Twice the slowest answer so far, and a quarter of a second (less where the whole wait is under 5 s).
+    It leads the deadline by twice the slowest answer so far, and the grace. A server that was slow once (at a cold
+    start, say) would end every wait early by that: when that moment has passed, and there is a real gain in it, the
+    latest answer counts instead; first twice, then once.
+
+    Args:
+        left: Seconds to the deadline.
+        timeout: Seconds for the whole wait.
+        slowest_answer: The seconds that the slowest answer of this wait took.
+        latest_answer: The seconds that the latest one took.
     """
-    return min(LAST_CHECK_LEAD_SECONDS, LAST_CHECK_LEAD_FRACTION * timeout) + 2 * slowest_answer
+    grace = min(GRACE_SECONDS, GRACE_FRACTION * timeout)
+    comfortable = left - grace - 2 * slowest_answer
+    if comfortable > TICK_SECONDS:
+        return comfortable
+    for calls in (2, 1):
+        gain = left - grace - calls * latest_answer
+        if gain > grace:
+            return gain
+    return 0.0

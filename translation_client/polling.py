@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tenacity import RetryCallState, retry, retry_if_exception_type, retry_if_result
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base, stop_never
@@ -18,7 +18,7 @@ from tenacity.wait import wait_base, wait_exponential
 from .clock import TICK_SECONDS
 from .faults import Fault
 from .models import Job
-from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, WaitPolicy, last_check_lead, spread
+from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, WaitPolicy, spread, until_last_check
 from .progress import Progress
 
 Wait = Callable[[RetryCallState], float]
@@ -99,8 +99,9 @@ def despite_faults(
         try:
             return call()
         except Fault as fault:
-            # Only now: most calls succeed, and beginning to repeat costs as much as reading an answer.
-            return answered_after([fault])
+            faults = [fault]
+        # Only now: most calls succeed, and beginning to repeat costs as much as reading an answer.
+        return answered_after(faults)
 
     return answered_job
 
@@ -115,13 +116,17 @@ def _fault_limits(policy: WaitPolicy, progress: Progress) -> stop_any:
 def each_answer(declared: Callable[[], Job]) -> Iterator[Job]:
     """Run what `until_final` declared one check at a time, and hand out each answer.
 
-    By the declared strategies, on a state of its own: tenacity's own iteration keeps its progress by thread, and an
-    iterator may be advanced by several.
+    By the declared strategies, on a state of its own, which begins now: tenacity's own iteration keeps its progress by
+    thread, and an iterator may be advanced by one thread after the other.
     """
-    rules = declared.retry  # type: ignore[attr-defined]  # what tenacity's decorator leaves on a function
-    state = RetryCallState(rules, None, (), {})
+    rules: Any = declared.retry  # type: ignore[attr-defined]  # what tenacity's decorator leaves on a function
+    check: Callable[[], Job] = declared.__wrapped__  # type: ignore[attr-defined]  # the same
+    return _each_answer(check, rules, RetryCallState(rules, check, (), {}))
+
+
+def _each_answer(check: Callable[[], Job], rules: Any, state: RetryCallState) -> Iterator[Job]:
     while True:
-        state.set_result(declared.__wrapped__())  # type: ignore[attr-defined]  # the same
+        state.set_result(check())
         job: Job = state.outcome.result()  # type: ignore[union-attr]  # just set
         yield job
         if not rules.retry(state):
@@ -140,6 +145,10 @@ def _is_pending(job: Job) -> bool:
     return not job.status.is_final
 
 
+_CHANCE = random.SystemRandom()
+"""Not the module's generator, which is the caller's to seed, and which forked workers share the state of."""
+
+
 class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """Another strategy's delay, moved by up to ± `jitter` of itself and never above `longest`."""
 
@@ -150,7 +159,7 @@ class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strat
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Ask the other strategy, and move its answer."""
-        return spread(self.wait(retry_state), self.jitter, self.longest, random.random())  # noqa: S311  # no secret
+        return spread(self.wait(retry_state), self.jitter, self.longest, _CHANCE.random())
 
 
 class stop_after_last_check(stop_base):  # noqa: N801  # named as tenacity names its strategies
@@ -196,7 +205,7 @@ class PendingPauses(wait_base):
         job = self._progress.job
         if job is not None and job.retry_after is not None and job.retry_after > seconds:
             seconds, self.reason = job.retry_after, "retry_after"
-        most = max(0.0, _until_last_check(self._progress))
+        most = _until_last_check(self._progress)
         if most < seconds:
             seconds, self.reason = most, "deadline"
         return seconds
@@ -220,12 +229,12 @@ class FaultPauses(wait_base):
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say for how many seconds."""
-        most = max(0.0, _until_last_check(self._progress))
+        most = _until_last_check(self._progress)
         return max(fault_of(retry_state).hint or 0.0, min(self._backoff(retry_state), most))
 
 
 def _until_last_check(progress: Progress) -> float:
-    return progress.deadline.left - last_check_lead(progress.timeout, progress.slowest_answer)
+    return until_last_check(progress.deadline.left, progress.timeout, progress.slowest_answer, progress.latest_answer)
 
 
 def is_too_late_for_a_check(progress: Progress) -> bool:

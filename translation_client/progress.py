@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 from .clock import Deadline, now
 from .faults import Fault
 from .messages import Answer
 from .models import Job
+from .redaction import Secrets
 
 MAX_KINDS_SEEN = 50
 """Kinds of answers that are told apart: a wait without end, and a server that never says the same twice, fill no memory."""
@@ -19,14 +21,16 @@ OTHER = "other"
 class Progress:
     """The counts and the last answers of one wait."""
 
-    def __init__(self, job_id: str | None, url: str, timeout: float) -> None:
+    def __init__(self, job_id: str | None, url: str, timeout: float, secrets: Secrets) -> None:
         """Start the clock of a wait.
 
         Args:
             job_id: The job it waits for.
             url: Where that is asked, without anything secret.
             timeout: Seconds for all of it.
+            secrets: What the evidence must not show.
         """
+        self._secrets = secrets
         self.job_id = job_id
         self.url = url
         self.timeout = timeout
@@ -36,6 +40,7 @@ class Progress:
         self.job: Job | None = None
         self.last_fault: Fault | None = None
         self.slowest_answer = 0.0
+        self.latest_answer = 0.0
         self.seen: Counter[str] = Counter()
         self._unknown_words: set[str] = set()
 
@@ -51,6 +56,7 @@ class Progress:
 
     def answered(self, answer: Answer) -> None:
         """Remember how long the server takes to answer at all."""
+        self.latest_answer = answer.seconds
         self.slowest_answer = max(self.slowest_answer, answer.seconds)
 
     def saw(self, job: Job) -> None:
@@ -78,7 +84,7 @@ class Progress:
         """What every error carries."""
         return {
             "job_id": self.job_id,
-            "job": self.job,
+            "job": self.job and replace(self.job, payload=self._secrets.scrub(self.job.payload)),
             "attempts": self.attempts,
             "checks": self.checks,
             "elapsed": self.elapsed,

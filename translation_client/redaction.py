@@ -13,6 +13,10 @@ T = TypeVar("T")
 
 MARK = "[redacted]"
 
+MAX_SHOWN_LENGTH = 200
+
+SHORT_LENGTH = 6
+
 MAX_DEPTH = 50
 """What is nested deeper is replaced as a whole: no error body is, but an attack on whoever shows it."""
 
@@ -27,7 +31,7 @@ class Secrets:
     def __init__(self, values: Iterable[str] = ()) -> None:
         forms = {form for value in values if value for form in _forms(value)}
         longest_first = sorted(forms, key=len, reverse=True)  # a short one may be part of a longer one
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if forms else None
+        self._pattern = re.compile("|".join(map(_pattern_of, longest_first))) if forms else None
 
     def __repr__(self) -> str:
         return f"Secrets({MARK})"
@@ -36,6 +40,23 @@ class Secrets:
         """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""
         scrubbed: T = _replaced(self._pattern, value, 0)
         return scrubbed
+
+    def shown(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
+        """Make a server's text fit to be shown: without secrets, cut, and what a terminal would obey written out."""
+        scrubbed = self.scrub(text)[:length]
+        if scrubbed.isprintable():
+            return scrubbed
+        return "".join(letter if letter.isprintable() else _written_out(letter) for letter in scrubbed)
+
+
+def _written_out(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+def _pattern_of(form: str) -> str:
+    # A short value, such as the "en" of an Accept-Language, is part of many words and is meant only as a whole one.
+    escaped = re.escape(form)
+    return escaped if len(form) >= SHORT_LENGTH else rf"(?<!\w){escaped}(?!\w)"
 
 
 def _replaced(pattern: re.Pattern[str] | None, value: Any, depth: int) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import random
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -57,8 +57,8 @@ class Wait:
         self._tools = tools
         self._cancel = cancel
         self._request = tools.service.status_request(job_id)
-        self._progress = Progress(job_id, tools.transport.base_url + self._request.path, timeout)
-        self._log = EventLog(tools.logger, f"{random.getrandbits(48):012x}", job_id)
+        self._progress = Progress(job_id, tools.transport.base_url + self._request.path, timeout, tools.secrets)
+        self._log = EventLog(tools.logger, os.urandom(6).hex(), job_id)
         self._check = polling.despite_faults(
             self._call,
             policy=tools.policy,
@@ -98,15 +98,17 @@ class Wait:
             progress.answered(answer)
             job = self._tools.service.read_status(answer, progress.job_id)
         except CallCancelled:
-            raise self._ended("cancelled", endings.cancelled(progress)) from None
+            ended: Exception = self._ended("cancelled", endings.cancelled(progress))
         except CallTimedOut:
-            raise self._cut() from None
+            ended = self._cut()
         except Refusal as refusal:
-            raise self._ended("refused", endings.refused(progress, refusal, self._tools.secrets)) from refusal
+            ended = self._ended("refused", endings.refused(progress, refusal, self._tools.secrets))
         except Fault as fault:
             self._saw_fault(fault)
             raise
-        return self._saw(job, answer)
+        else:
+            return self._saw(job, answer)
+        raise ended  # out of the handlers: what is raised in one takes along what was caught, with all that it holds
 
     def _cut(self) -> Exception:
         """What a call that ran out of time is: the end of the wait, or a fault of the server."""
@@ -122,24 +124,25 @@ class Wait:
         self._progress.saw_fault(fault)
 
     def _saw(self, answered: Job, answer: Answer) -> Job:
-        progress, scrub = self._progress, self._tools.secrets.scrub
+        progress, secrets = self._progress, self._tools.secrets
+        is_known = self._tools.service.knows(answered.raw_status)
         job = replace(
             answered,
-            raw_status=scrub(answered.raw_status),
-            error=scrub(answered.error),
+            raw_status=answered.raw_status if is_known else secrets.shown(answered.raw_status),
+            error=answered.error and secrets.shown(answered.error),
             retry_after=self._hint(answer),
             checks=progress.checks + 1,
             elapsed=progress.elapsed,
         )
         progress.saw(job)
-        self._log_answer(job, answer, is_known=self._tools.service.knows(answered.raw_status))
+        self._log_answer(job, answer, is_known=is_known)
         return job
 
     def _hint(self, answer: Answer) -> float | None:
         try:
             return read_retry_after(answer.headers)
         except ValueError:
-            self._log.write("hint_ignored", hint=self._tools.secrets.scrub(answer.headers.get("Retry-After")))
+            self._log.write("hint_ignored", hint=self._tools.secrets.shown(answer.headers["Retry-After"]))
             return None
 
     def _end_for_limits(self, _: RetryCallState) -> NoReturn:
@@ -152,11 +155,11 @@ class Wait:
         progress = self._progress
         fault = polling.fault_of(state)
         if polling.hint_outlasts_deadline(progress, fault):
-            raise self._ended("timeout", endings.timed_out(progress, fault.hint)) from (fault.__cause__ or fault)
+            raise self._ended("timeout", endings.timed_out(progress, fault.hint)) from _cause_of(fault)
         if progress.deadline.has_passed or state.attempt_number < self._tools.policy.max_faults:
-            raise self._ended("timeout", endings.timed_out(progress)) from (fault.__cause__ or fault)
+            raise self._ended("timeout", endings.timed_out(progress)) from _cause_of(fault)
         error = endings.faults_spent(progress, fault, state.attempt_number, self._tools.secrets)
-        raise self._ended("faults", error) from (fault.__cause__ or fault)
+        raise self._ended("faults", error) from _cause_of(fault)
 
     def _end_if_cancelled(self) -> None:
         if self._is_cancelled():
@@ -230,3 +233,8 @@ class Wait:
             sleep_seconds=state.upcoming_sleep,
             elapsed_seconds=self._progress.elapsed,
         )
+
+
+def _cause_of(fault: Fault) -> BaseException:
+    """What is shown as the cause: the exception below, or the fault without the answer that it holds."""
+    return fault.__cause__ or Fault(fault.kind, fault.text)

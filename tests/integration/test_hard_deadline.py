@@ -75,7 +75,7 @@ def test_a_call_that_request_timeout_cuts_is_a_fault(name: str) -> None:
         serving(HOSTILE[name]) as server,
         VideoTranslationClient(server.url, timeout=60, request_timeout=0.3, max_faults=1) as client,
         ends_in_time(0.3),
-        pytest.raises(RequestFailed, match=r"no answer within 0\.3 s"),
+        pytest.raises(RequestFailed, match=r"no answer within 0\.3 s|HTTP 503"),
     ):
         client.wait()
 
@@ -197,6 +197,20 @@ def test_a_resolver_that_hangs_takes_no_longer_and_piles_up_no_threads(monkeypat
         client.wait()
 
 
+def test_a_lookup_that_could_not_begin_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment without threads to spare is a fault, and does not take the name away for good."""
+    start = threading.Thread.start
+
+    def refuse_once(thread: threading.Thread) -> None:
+        monkeypatch.setattr(threading.Thread, "start", start)
+        raise RuntimeError("can't start new thread")
+
+    with serving(answering(http("200 OK", b'{"result": "completed"}'), close=False)) as server:
+        monkeypatch.setattr(threading.Thread, "start", refuse_once)
+        with VideoTranslationClient(f"http://localhost:{server.port}", timeout=5) as client:
+            assert client.get_status() == "completed"
+
+
 def open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
@@ -215,6 +229,20 @@ def test_calls_that_were_cut_leave_nothing_behind() -> None:
     # The server holds a thread and a socket for each, in this same process.
     assert after[0] - before[0] <= 20
     assert after[1] - before[1] <= 20
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found"])
+def test_a_refusal_whose_body_drips_fails_soon(status: str) -> None:
+    """Its status is there; the body is read for a second at the most."""
+    with (
+        serving(dripping(f"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n".encode(), b"x")) as server,
+        VideoTranslationClient(server.url) as client,
+        ends_in_time(1),
+        pytest.raises(RequestFailed, match=f"HTTP {status}") as caught,
+    ):
+        client.wait()
+
+    assert caught.value.attempts == 1
 
 
 def test_memory_stays_small_over_an_endless_body() -> None:

@@ -151,6 +151,31 @@ def test_the_demo_prints_the_status_and_its_log() -> None:
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()][-1] == "job_finished"
 
 
+def test_a_demo_that_is_terminated_takes_its_server_along() -> None:
+    """Nothing is left behind."""
+    with subprocess.Popen([*CLI, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        demo.stderr.readline()
+        children = subprocess.run(
+            ["pgrep", "-P", str(demo.pid)], capture_output=True, text=True, check=True
+        ).stdout.split()
+        demo.terminate()
+        demo.communicate(timeout=10)
+
+    assert len(children) == 1
+    assert not Path(f"/proc/{children[0]}").exists()
+
+
+def test_an_answer_that_nobody_takes_is_not_a_job_that_failed() -> None:
+    """Exit code 1 would say so."""
+    with running_server("--duration", "0") as url, Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*CLI, "wait", "--base-url", url], stdout=full, stderr=subprocess.DEVNULL, timeout=60, check=False
+        )
+
+    assert done.returncode == 74
+
+
 def test_the_command_line_waits_for_a_real_server() -> None:
     """Answer and log apart."""
     with running_server("--duration", "1") as url:

@@ -86,7 +86,7 @@ def _unpacked(body: bytes, window_bits: int, max_bytes: int) -> bytes:
         _capped(unpacked, max_bytes)
         if not unpacker.eof:
             raise UnreadableBody("the packed body breaks off")
-        body = unpacker.unused_data
+        body = unpacker.unused_data.lstrip(b"\0")  # padding, as the gzip program allows it
         if not body:
             return unpacked
     raise UnreadableBody(f"the packed body has more than {MAX_MEMBERS} members")

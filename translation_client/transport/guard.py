@@ -50,6 +50,10 @@ class CallGuard:
     def __exit__(self, *_: object) -> None:
         _of_this_thread.guard = self._outer
 
+    def shortened(self, seconds: float) -> CallGuard:
+        """Make a guard for a part of the call, which has so many seconds at the most."""
+        return CallGuard(min(self._ends_at, now() + seconds), self._is_cancelled)
+
     def left(self) -> float:
         """Say how many seconds are left, more than 0.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import threading
@@ -52,11 +53,22 @@ def _addresses_of(host: str, port: int) -> list[SocketAddress]:
 def _lookup_under_way(key: _Key) -> Future[list[SocketAddress]]:
     with _lock:  # the key tells a fork from its parent: a helper does not live on in a fork
         lookup = _lookups.get(key)
-        if lookup is None:
-            lookup = _lookups[key] = Future()
-            # A daemon, so that a stuck resolver does not hold up the exit of the program.
-            threading.Thread(target=_look_up, args=(key, lookup), name=f"resolve {key[1]}", daemon=True).start()
-        return lookup
+        return _begin_lookup(key) if lookup is None else lookup
+
+
+def _begin_lookup(key: _Key) -> Future[list[SocketAddress]]:
+    lookup: Future[list[SocketAddress]] = Future()
+    # A daemon, so that a stuck resolver does not hold up the exit of the program.
+    helper = threading.Thread(target=_look_up, args=(key, lookup), name=f"resolve {key[1]}", daemon=True)
+    _lookups[key] = lookup
+    try:
+        helper.start()
+    except BaseException as error:
+        del _lookups[key]  # or nobody would ever look this name up again
+        if isinstance(error, RuntimeError):
+            raise OSError(errno.EAGAIN, "no thread could be started to look the name up") from error
+        raise
+    return lookup
 
 
 def _look_up(key: _Key, lookup: Future[list[SocketAddress]]) -> None:

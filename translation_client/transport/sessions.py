@@ -17,6 +17,10 @@ MAX_READY = 128
 """Calls that are kept ready: a wait makes the same one again and again, and preparing it is half of the work."""
 
 
+MAX_SOCKET_SECONDS = 1e6
+"""A socket takes no longer time-out than its system can count; nobody waits eleven days for one byte."""
+
+
 class Outgoing(NamedTuple):
     """A call that is ready to be made."""
 
@@ -26,7 +30,8 @@ class Outgoing(NamedTuple):
 
     def send(self, timeout: float) -> Response:
         """Make it; its redirect is not followed."""
-        return self.session.send(self.prepared, timeout=timeout, allow_redirects=False, **self.settings)
+        limit = min(timeout, MAX_SOCKET_SECONDS)
+        return self.session.send(self.prepared, timeout=limit, allow_redirects=False, **self.settings)
 
 
 class ReadHook(Protocol):
@@ -47,37 +52,45 @@ class OurSession:
         self._headers = headers
         self._read = read
         self._lock = threading.Lock()
-        self._begin()
-
-    def _begin(self) -> None:
-        self._forks = fork_count()
-        self._ready: dict[tuple[str, str], Outgoing] = {}
-        self._session = Session()
-        self._session.headers.clear()
-        self._session.cookies = _NoCookies()
-        self._session.mount("http://", GuardedAdapter())
-        self._session.mount("https://", GuardedAdapter())
+        self._life = _Life(fork_count())
 
     def outgoing(self, method: str, url: str) -> Outgoing:
         """Make a call with all headers ready."""
-        if self._forks != fork_count():  # a pool that is used on both sides of a fork mixes up the answers
-            with self._lock:
-                if self._forks != fork_count():
-                    self._begin()
-        ready = self._ready.get((method, url))
+        life = self._current_life()
+        ready = life.ready.get((method, url))
         if ready is None:
-            prepared = _prepared(self._session, method, url, self._headers, self._read, keep_auth=True)
-            ready = Outgoing(self._session, prepared, _settings(self._session, url))
-            self._ready = {**(self._ready if len(self._ready) < MAX_READY else {}), (method, url): ready}
+            prepared = _prepared(life.session, method, url, self._headers, self._read, keep_auth=True)
+            ready = Outgoing(life.session, prepared, _settings(life.session, url))
+            life.ready = {**(life.ready if len(life.ready) < MAX_READY else {}), (method, url): ready}
         return ready
 
     def outgoing_bare(self, url: str, headers: Mapping[str, str]) -> Outgoing:
         """Make a GET to a foreign origin ready."""
-        return _bare(self._session, url, headers, self._read)
+        return _bare(self._current_life().session, url, headers, self._read)
 
     def close(self) -> None:
         """Close the idle connections. Those in use are closed by the calls that use them."""
-        self._session.close()
+        self._life.session.close()
+
+    def _current_life(self) -> _Life:
+        if self._life.forks != fork_count():  # a pool that is used on both sides of a fork mixes up the answers
+            with self._lock:
+                if self._life.forks != fork_count():
+                    self._life = _Life(fork_count())
+        return self._life
+
+
+class _Life:
+    """Our session in one process, and the calls that are ready in it."""
+
+    def __init__(self, forks: int) -> None:
+        self.forks = forks
+        self.ready: dict[tuple[str, str], Outgoing] = {}
+        self.session = Session()
+        self.session.headers.clear()
+        self.session.cookies = _NoCookies()
+        self.session.mount("http://", GuardedAdapter())
+        self.session.mount("https://", GuardedAdapter())
 
 
 class CallersSession:

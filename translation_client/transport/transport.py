@@ -15,11 +15,14 @@ from ..clock import Deadline, now
 from ..faults import Fault
 from ..messages import Answer, Request
 from .body import ACCEPT_ENCODING, UnreadableBody, read_body
-from .guard import CallGuard
+from .guard import CallGuard, CallTimedOut, current_guard
 from .redirects import MAX_REDIRECTS, redirect_target, same_origin
 from .sessions import CallersSession, OurSession, Outgoing
 
 MAX_BODY_BYTES = 1024 * 1024
+
+STATUS_BODY_SECONDS = 1.0
+"""How long the body of an error or a redirect is read: what counts is its status, which is there already."""
 
 
 class Transport:
@@ -67,10 +70,13 @@ class Transport:
         try:
             with guard:
                 response = self._follow(request, guard)
-        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
-            guard.left()  # an adapter of somebody else's reports the end of the time in its own way
-            raise _fault(error) from _bared(error)
-        return Answer(response.status_code, response.headers, response.content, now() - started)
+        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError, TypeError) as error:
+            fault, cause = _fault(error), _bared(error)
+        else:
+            return Answer(response.status_code, response.headers, response.content, now() - started)
+        # Out of the handler, or the exception with everything in it would go along as the context of ours.
+        guard.left()  # an adapter of somebody else's reports the end of the time in its own way
+        raise fault from cause
 
     def close(self) -> None:
         """Close what is ours and idle."""
@@ -94,25 +100,43 @@ class Transport:
         return self._session.outgoing_bare(url, self._plain)
 
     def _read(self, response: Response, **_: Any) -> None:
-        body = b""
+        fault = None
         try:
-            body = read_body(response, self._max_body_bytes)
-        except (UnreadableBody, HTTPError, HTTPException, OSError) as error:
+            body = self._body_of(response)
+        except (UnreadableBody, HTTPError, HTTPException, OSError, ValueError) as error:
             response.close()
-            if response.status_code < 300:  # else the status says enough, and no body can take that back
-                raise _unreadable(error, response) from error
+            body, fault = b"", _unreadable(error, response)
         except BaseException:
             response.close()
             raise
+        if fault is not None and response.status_code < 300:
+            raise fault  # any other status says enough, and no body can take that back
         response._content = body
         vars(response)["_content_consumed"] = True  # what requests looks at before it would read once more
 
+    def _body_of(self, response: Response) -> bytes:
+        guard = current_guard()
+        if response.status_code < 300 or guard is None:
+            return read_body(response, self._max_body_bytes)
+        try:
+            with guard.shortened(STATUS_BODY_SECONDS):
+                return read_body(response, self._max_body_bytes)
+        except CallTimedOut:
+            response.close()
+            return b""
+
 
 def _bared(error: Exception) -> Exception:
-    """Take the request out of an exception of requests: it holds the key, and error trackers show everything."""
-    if isinstance(error, requests.RequestException):
-        error.request = error.response = None
-    return error
+    """Make the cause that is shown: of the same kind, in our words.
+
+    The exceptions of the libraries below hold the request with the key in it, URLs with their queries, and whatever
+    the server sent; and error trackers show everything.
+    """
+    kind = type(error) if isinstance(error, requests.RequestException) else requests.ConnectionError
+    try:
+        return kind(_fault(error).text)
+    except TypeError:  # one that wants to know more
+        return requests.RequestException(_fault(error).text)
 
 
 def _answer_without_body(response: Response) -> Answer:
@@ -131,16 +155,20 @@ def _fault(error: Exception) -> Fault:
         return Fault("connection", _reason(error))
     if isinstance(error, (requests.RequestException, ValueError)):
         return Fault("unreadable", f"the answer breaks HTTP ({type(error).__name__})")
+    if isinstance(error, TypeError):
+        return Fault("connection", "the call could not be made: is there a broken proxy variable in the environment?")
     return Fault("connection", _reason(error))
 
 
 def _reason(error: BaseException) -> str:
-    """The system's words at the bottom of a chain of wrappers; their own words can hold URLs."""
+    """The system's words at the bottom of a chain of wrappers; their own words can hold anything."""
     reason = "the connection broke"
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
             reason = seen.strerror
+        elif isinstance(seen, OSError) and str(seen).startswith("Could not find a suitable TLS CA certificate bundle"):
+            reason = "there is no CA bundle where REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE says"
         inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
         seen = inner if isinstance(inner, BaseException) else seen.__cause__
     return reason
