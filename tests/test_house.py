@@ -41,6 +41,7 @@ ORDER = [
     "transport.sessions",
     "transport.transport",
     "transport",
+    "strategies",
     "polling",
     "waiting",
     "client",
@@ -50,7 +51,13 @@ ORDER = [
     "__main__",
 ]
 FAKE_ORDER = ["scenario", "jobs", "app", "adapter", "server", "cli", "__main__"]
-STRANGERS = [("services", "transport"), ("services", "polling"), ("transport", "polling"), ("policy", "polling")]
+STRANGERS = [
+    ("services", "transport"),
+    ("services", "polling"),
+    ("transport", "polling"),
+    ("transport", "strategies"),
+    ("services", "strategies"),
+]
 
 
 def modules_of(package: ModuleType) -> dict[str, Path]:
@@ -133,7 +140,7 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
 
     assert users == {
         "requests": {"arguments", "client", "errors", "transport"},
-        "tenacity": {"client", "polling", "waiting"},
+        "tenacity": {"client", "polling", "strategies", "waiting"},
         "structlog": {"logs"},
     }
 

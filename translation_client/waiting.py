@@ -10,7 +10,7 @@ from typing import NoReturn, TypeVar
 
 from tenacity import RetryCallState
 
-from . import endings, polling
+from . import endings, polling, strategies
 from .clock import Deadline
 from .errors import TranslationClientError
 from .faults import Fault, Refusal
@@ -39,8 +39,8 @@ class Tools:
     policy: WaitPolicy
     secrets: Secrets
     logger: object
-    schedule: polling.Wait | None
-    stop: polling.Stop | None
+    schedule: strategies.Wait | None
+    stop: strategies.Stop | None
     sleep: Callable[[float], object] | None
     closed: threading.Event
 
@@ -79,7 +79,7 @@ class Wait:
         return polling.each_answer(self._declared())
 
     def _declared(self) -> Callable[[], Job]:
-        pauses = polling.PendingPauses(self._tools.policy, self._progress, self._tools.schedule)
+        pauses = strategies.PendingPauses(self._tools.policy, self._progress, self._tools.schedule)
         return polling.until_final(
             self._check,
             policy=self._tools.policy,
@@ -147,14 +147,14 @@ class Wait:
 
     def _end_for_limits(self, _: RetryCallState) -> NoReturn:
         progress = self._progress
-        if polling.is_too_late_for_a_check(progress):
+        if strategies.is_too_late_for_a_check(progress):
             raise self._ended("timeout", endings.timed_out(progress))
         raise self._ended("retries", endings.retries_exhausted(progress))
 
     def _end_for_faults(self, state: RetryCallState) -> NoReturn:
         progress = self._progress
-        fault = polling.fault_of(state)
-        if polling.hint_outlasts_deadline(progress, fault):
+        fault = strategies.fault_of(state)
+        if strategies.hint_outlasts_deadline(progress, fault):
             raise self._ended("timeout", endings.timed_out(progress, fault.hint)) from _cause_of(fault)
         if progress.deadline.has_passed or state.attempt_number < self._tools.policy.max_faults:
             raise self._ended("timeout", endings.timed_out(progress)) from _cause_of(fault)
@@ -223,7 +223,7 @@ class Wait:
         )
 
     def _log_fault(self, state: RetryCallState) -> None:
-        fault = polling.fault_of(state)
+        fault = strategies.fault_of(state)
         self._log.write(
             "check_failed",
             attempt=self._progress.attempts,
