@@ -6,19 +6,23 @@ requests session without one. Importing the package alone needs no Flask.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .scenario import Fault, Life, Scenario, parse_fault
 
 __all__ = ["Fault", "InProcessAdapter", "Life", "Scenario", "bind", "create_app", "parse_fault"]
 
-_NEED_FLASK = {"InProcessAdapter": "adapter", "bind": "server", "create_app": "app"}
+if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
+    from .adapter import InProcessAdapter
+    from .app import create_app
+    from .server import bind
+else:
+    _NEED_FLASK = {"InProcessAdapter": "adapter", "bind": "server", "create_app": "app"}
 
+    def __getattr__(name: str) -> object:
+        """Import what needs Flask when it is asked for: the command line explains the extra to whoever lacks it."""
+        if name in _NEED_FLASK:
+            from importlib import import_module
 
-def __getattr__(name: str) -> Any:
-    """Import what needs Flask when it is asked for: the command line explains the extra to whoever lacks it."""
-    if name in _NEED_FLASK:
-        from importlib import import_module
-
-        return getattr(import_module(f".{_NEED_FLASK[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            return getattr(import_module(f".{_NEED_FLASK[name]}", __name__), name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -63,7 +63,10 @@ def _answer(sighting: Sighting) -> Response:
 
 def _spoiled(usual: Response, fault: Fault) -> Response:
     if fault.action == "drop":
-        request.environ[DROP_KEY]()
+        drop = request.environ.get(DROP_KEY)
+        if drop is None:
+            raise RuntimeError("a WSGI app cannot break a connection: serve this one by `bind` or `InProcessAdapter`")
+        drop()
         return Response(status=NO_RESPONSE)
     if fault.action == "html":
         return Response(HTML_PAGE, 200, fault.headers, mimetype="text/html")

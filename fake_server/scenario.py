@@ -17,8 +17,8 @@ Action = Literal["answer", "drop", "html", "truncate"]
 HTML_PAGE = "<!doctype html><html><body><h1>Welcome to the proxy</h1></body></html>"
 
 _FAULT = re.compile(
-    r"(?:(?P<nth>\d+)|every-(?P<every>\d+)|(?P<begin>[\d.]+)s-(?P<end>[\d.]+)s)"
-    r":(?P<action>\d{3}|drop|html|truncate)(?::(?P<header>[A-Za-z-]+)=(?P<value>[\x20-\x7e]+))?"
+    r"(?:(?P<nth>[1-9]\d*)|every-(?P<every>[1-9]\d*)|(?P<begin>\d+(?:\.\d+)?)s-(?P<end>\d+(?:\.\d+)?)s)"
+    r":(?P<action>[2-5]\d\d|drop|html|truncate)(?::(?P<header>[A-Za-z-]+)=(?P<value>[\x20-\x7e]+))?"
 )
 
 
@@ -58,6 +58,8 @@ class Fault:
             raise ValueError(f"a fault has exactly one trigger: nth, every or between; got {self!r}")
         if self.nth == 0 or self.every == 0:
             raise ValueError(f"answers are counted from 1; got {self!r}")
+        if self.between is not None and not self.between[0] < self.between[1]:
+            raise ValueError(f"a span of time rises; got {self.between[0]:g} to {self.between[1]:g} s")
 
     def strikes(self, number: int, elapsed: float) -> bool:
         """Whether it hits the answer `number`, which is given `elapsed` seconds into the job."""
@@ -133,5 +135,7 @@ def parse_duration(text: str) -> tuple[float, float]:
     Raises:
         ValueError: It is neither.
     """
-    shortest, dash, longest = text.partition("-")
-    return float(shortest), float(longest if dash else shortest)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", text)
+    if match is None:
+        raise ValueError(f"a duration is seconds, such as 10, or a range of them, such as 5-15; got {text!r}")
+    return float(match[1]), float(match[2] or match[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 Handler = Callable[[socket.socket, "Server"], None]
@@ -79,6 +79,21 @@ def _read_request(connection: socket.socket, server: Server) -> bytes:
             return b""
         data += part
     return data
+
+
+@contextmanager
+def dead_addresses(*addresses: str) -> Iterator[int]:
+    """A port on which connecting hangs, on several addresses of loopback: listeners whose queue is full."""
+    with ExitStack() as opened:
+        first = opened.enter_context(socket.create_server((addresses[0], 0), backlog=0))
+        port = first.getsockname()[1]
+        for address in addresses[1:]:
+            opened.enter_context(socket.create_server((address, port), backlog=0))
+        for address in addresses * 4:
+            filler = opened.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex((address, port))
+        yield port
 
 
 def answering(*answers: bytes, close: bool = True) -> Handler:

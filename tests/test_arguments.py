@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import re
 import threading
 from fractions import Fraction
 from typing import Any
@@ -111,6 +112,11 @@ def test_a_base_url_is_an_http_url_with_a_host(url: str) -> None:
         "http://u:s3cret@ho st",
         "http://u:s3cret\ud800@host",
         "u:s3cret@host",
+        "http://u:s3cret#x@host/",
+        "http://u:s3?cret@host",
+        "http://u:s3cret",
+        "http://u:s3cret/x",
+        "http://[u:s3cret",
         "http://h/?token=s3cret",
         "ftp://s3cret@h",
     ],
@@ -122,7 +128,7 @@ def test_a_refused_url_keeps_its_secrets(url: str) -> None:
 
     error: BaseException | None = caught.value
     while error is not None:
-        assert "s3cret" not in str(error)
+        assert not re.search("s3|cret", str(error))
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 

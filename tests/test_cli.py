@@ -14,7 +14,7 @@ from conftest import BASE_URL, Clock
 from fake_server import Fault, InProcessAdapter, Scenario, create_app
 from translation_client import cli, terminal
 from translation_client.client import VideoTranslationClient
-from translation_client.demo import ServerDidNotStart
+from translation_client.demo import ServerDidNotStartError
 from translation_client.models import Job, TranslationStatus
 
 Run = Callable[..., tuple[int, str, str]]
@@ -74,7 +74,7 @@ def test_a_time_out_is_exit_code_4_with_the_last_job_and_the_command_to_go_on(ru
     code, out, err = run("wait", "--base-url", BASE_URL, "--timeout", "3")
 
     assert (code, out) == (4, "pending\n")
-    assert err.splitlines()[-1] == f"To go on waiting: translation-client wait --base-url {BASE_URL}"
+    assert err.splitlines()[-1] == (f"To go on waiting: translation-client wait --base-url {BASE_URL} --timeout=3")
 
 
 def test_spent_retries_are_exit_code_4_too(run: Run) -> None:
@@ -182,6 +182,18 @@ def test_without_a_stderr_the_answer_still_comes(run: Run, monkeypatch: pytest.M
     assert run("status", "nope", "--base-url", BASE_URL)[:2] == (3, "")
 
 
+def test_a_mistake_of_ours_is_not_a_job_that_failed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own exit code for it is 1."""
+
+    def fail(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(cli, "_wait", fail)
+    code, _, err = run("wait", "--base-url", BASE_URL)
+
+    assert (code, "ValueError: a bug" in err) == (70, True)
+
+
 class Terminal(io.StringIO):
     """A standard error that is a terminal."""
 
@@ -230,7 +242,7 @@ def test_a_demo_whose_server_does_not_start_says_why(
     """Most likely the extra is missing."""
 
     def fail() -> None:
-        raise ServerDidNotStart("No module named 'flask'")
+        raise ServerDidNotStartError("the fake server did not start: No module named 'flask'")
 
     monkeypatch.setattr(cli, "running_fake_server", fail)
 

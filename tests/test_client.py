@@ -1,21 +1,27 @@
 """The client as its user meets it: the calls, what they return, and how a wait is ended from outside."""
 
+import math
 import threading
+from importlib import metadata
 from typing import Any
 
 import pytest
 import requests
+import requests_mock
+import responses
 from conftest import BASE_URL, Answers, Clock, Lines, MakeClient, response
 
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import (
     Job,
     RequestFailed,
+    RetriesExhausted,
     TranslationStatus,
     VideoTranslationClient,
     WaitCancelled,
     WaitTimeout,
 )
+from translation_client.progress import MAX_KINDS_SEEN
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("completed", "completed"), ("error", "error")])
@@ -248,6 +254,39 @@ def test_a_callers_session_is_never_closed(make_client: MakeClient) -> None:
         pass
 
     assert closed == []
+
+
+def test_a_request_says_which_version_it_comes_from() -> None:
+    """So that a service can tell."""
+    answers = Answers(lambda _: response())
+    session = requests.Session()
+    session.mount(BASE_URL, answers)
+    VideoTranslationClient(BASE_URL, session=session).check()
+
+    version = metadata.version("translation-client")
+    assert answers.requests[0].headers["User-Agent"] == f"translation-client/{version}"
+
+
+def test_the_libraries_that_play_a_server_work() -> None:
+    """They hook in at the adapter and at the session, with a session of ours and with one of the caller's."""
+    with responses.RequestsMock() as played:
+        played.get(f"{BASE_URL}/status", json={"result": "completed"})
+        assert VideoTranslationClient(BASE_URL).get_status() == "completed"
+    with requests_mock.Mocker() as played_too:
+        played_too.get(f"{BASE_URL}/status", json={"result": "error"})
+        assert VideoTranslationClient(BASE_URL, session=requests.Session()).get_status() == "error"
+
+
+def test_kinds_of_answers_are_told_apart_up_to_a_limit(make_client: MakeClient, lines: Lines) -> None:
+    """A server that never says the same twice fills no memory, and warns no end."""
+    numbers = iter(range(1000))
+    answers = Answers(lambda _: response(body=b'{"result": "word %d"}' % next(numbers)))
+    session = requests.Session()
+    session.mount(BASE_URL, answers)
+    with pytest.raises(RetriesExhausted, match="× other"):
+        make_client(session=session, max_retries=200, timeout=math.inf, wait=lambda _: 1).wait()
+
+    assert len(lines.of("unknown_status")) == MAX_KINDS_SEEN
 
 
 def test_a_client_says_what_it_is() -> None:

@@ -151,6 +151,11 @@ def test_scripted_faults_spoil_the_answers(clock: Clock) -> None:
         ["--duration", "soon"],
         ["--duration", "9-3"],
         ["--duration", "-3"],
+        ["--duration", "5-"],
+        ["--fault", "8s-5s:503"],
+        ["--fault", "0:503"],
+        ["--fault", "1.2.3s-5s:503"],
+        ["--fault", "1:099"],
         ["--port", "70000"],
         ["--port", "http"],
         ["--fault", "nonsense"],
@@ -164,6 +169,26 @@ def test_bad_options_are_usage_errors(arguments: list[str], capsys: pytest.Captu
 
     assert caught.value.code == 2
     assert "error:" in capsys.readouterr().err
+
+
+def test_the_port_is_5000_and_the_seed_counts() -> None:
+    """As the help says."""
+    assert server_cli._parser().parse_args([]).port == 5000
+
+    lives = [
+        server_cli._scenario(server_cli._parser().parse_args(["--duration", "5-15", "--seed", seed])).life(0).duration
+        for seed in ("1", "1", "2")
+    ]
+    assert lives[0] == lives[1] != lives[2]
+
+
+def test_a_server_that_cannot_break_a_connection_says_so() -> None:
+    """A WSGI app alone cannot."""
+    app = create_app(Scenario(faults=(Fault(nth=1, action="drop"),)))
+    app.testing = True
+
+    with pytest.raises(RuntimeError, match="serve this one by `bind` or `InProcessAdapter`"):
+        app.test_client().get("/status")
 
 
 def test_without_flask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

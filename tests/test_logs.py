@@ -247,6 +247,34 @@ def test_a_callers_standard_logger_gets_the_line(stderr: Stderr, adapted: bool) 
     assert json.loads(stream.getvalue())["event"] == "unknown_status"
 
 
+def test_what_an_adapter_adds_is_kept(stderr: Stderr) -> None:
+    """It is what the host uses it for."""
+    records: list[logging.LogRecord] = []
+
+    class Collector(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            records.append(record)
+
+    logger = logging.Logger("somebodys")  # noqa: LOG001  # one that nobody else can reach
+    logger.addHandler(Collector())
+    write_one(logging.LoggerAdapter(logger, {"tenant": "acme"}))
+
+    assert vars(records[0])["tenant"] == "acme"
+
+
+def test_a_logger_that_raises_ends_no_wait_and_loses_no_line(stderr: Stderr) -> None:
+    """The line goes to standard error instead."""
+
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise RuntimeError("the disk is full")
+
+    logging.getLogger("translation_client").addHandler(Broken())
+    write_one()
+
+    assert json.loads(stderr.getvalue())["event"] == "unknown_status"
+
+
 def test_where_a_line_goes_is_decided_at_each_event(stderr: Stderr) -> None:
     """A handler may come later than the client."""
     log = EventLog(None, "w", "j")

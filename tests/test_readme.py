@@ -24,7 +24,7 @@ EXAMPLES = [
 
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
-def test_an_example_prints_what_stands_below_it(code: str, output: str) -> None:
+def test_an_example_prints_what_stands_below_it(code: str, output: str, tmp_path: Path) -> None:
     """Against a server in process, on a clock that every sleep moves: nobody waits for the README."""
     frame = f"""
 import threading, requests
@@ -37,7 +37,7 @@ with freeze_time() as frozen:
     exec(compile({code!r}, "README.md", "exec"), {{}})
 """
     done = subprocess.run(
-        [sys.executable, "-c", frame], capture_output=True, text=True, cwd=ROOT, check=False, timeout=60
+        [sys.executable, "-c", frame], capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60
     )
 
     assert (done.returncode, done.stdout) == (0, output), done.stderr

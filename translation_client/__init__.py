@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from .client import VideoTranslationClient
 from .errors import (
@@ -30,10 +30,14 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Look `__version__` up in the metadata when it is asked for: reading them takes longer than all our modules."""
-    if name == "__version__":
-        from importlib import metadata
+if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
+    __version__: str
+else:
 
-        return metadata.version("translation-client")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> str:
+        """Look `__version__` up in the metadata when it is asked for: reading them takes longer than all our modules."""
+        if name == "__version__":
+            from importlib import metadata
+
+            return metadata.version("translation-client")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -74,7 +74,7 @@ def strategy(name: str, value: object) -> None:
         TypeError: It is neither.
     """
     if value is not None and (not callable(value) or isinstance(value, type)):
-        raise TypeError(f"{name} must be callable (a tenacity strategy, not its class; or a function), got {value!r}")
+        raise TypeError(f"{name} must be something to call, and no class, got {value!r}")
 
 
 def session(value: object) -> None:
@@ -166,10 +166,17 @@ def _split_url(base_url: str) -> SplitResult:
 
 
 def _bad_url(base_url: str) -> ValueError:
-    shown = base_url.partition("?")[0].partition("#")[0]
-    if "@" in shown:  # whatever stands before it may be a password, also where the rest is no URL
-        shown = "…@" + shown.rpartition("@")[2]
-    return ValueError(f"base_url must be an http(s) URL with a host and without a query, got {shown!r}")
+    return ValueError(
+        f"base_url must be an http(s) URL with a host and without a query, got {_without_secrets(base_url)!r}"
+    )
+
+
+def _without_secrets(url: str) -> str:
+    """Cut what may be a password, also where the rest is no URL: all before the last `@`, a port that is no number."""
+    if "@" in url:
+        url = "…@" + url.rpartition("@")[2]
+    shown = re.split(r"[?#]", url)[0]
+    return re.sub(r"(//[^/:]*:)(?!\d+(?:/|$))[^/]*", r"\1…", shown)
 
 
 def header_value(name: str, value: str) -> str:

@@ -10,13 +10,14 @@ import math
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from .arguments import address
+from .arguments import address, path_segment
 from .client import VideoTranslationClient
-from .demo import ServerDidNotStart, running_fake_server
+from .demo import ServerDidNotStartError, running_fake_server
 from .errors import RetriesExhausted, TranslationClientError, WaitTimeout
 from .logs import LOGGER_NAME
 from .models import Job, TranslationStatus
@@ -24,15 +25,15 @@ from .services.reference import REFERENCE
 from .terminal import ProgressLine
 
 FINISHED, JOB_FAILED, USAGE, REQUEST_FAILED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
-ANSWER_LOST = 74
-"""Nobody took what we wrote to stdout: `EX_IOERR` of sysexits.h, as 1 would say that the job failed."""
+BROKEN, ANSWER_LOST = 70, 74
+"""A mistake of ours, and an answer that nobody took: `EX_SOFTWARE` and `EX_IOERR` of sysexits.h."""
 
 LIMITS = REFERENCE.limits
 
 API_KEY_VARIABLE = "TRANSLATION_CLIENT_API_KEY"
 
 EPILOG = f"""The answer goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
-1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted.
+1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 70 broken, 74 the answer was lost.
 An API key is read from the environment variable {API_KEY_VARIABLE}."""
 
 
@@ -51,11 +52,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         _say("interrupted; the job goes on at the service")
         return INTERRUPTED
-    except ValueError as error:
+    except UsageError as error:
         _say(f"translation-client {options.command}: {error}")
         return USAGE
     except AnswerLostError:
         return ANSWER_LOST
+    except Exception:  # noqa: BLE001  # Python's own exit code for it is 1, and that would say that the job failed
+        _say(traceback.format_exc())
+        return BROKEN
+
+
+class UsageError(Exception):
+    """An argument cannot be used."""
 
 
 class AnswerLostError(Exception):
@@ -112,16 +120,25 @@ def _demo() -> int:
     try:
         with running_fake_server() as url, VideoTranslationClient(url, backoff_factor=1) as client:
             status = client.get_status()
-    except ServerDidNotStart as error:
-        _say(f"the fake server did not start: {error}")
+    except (ServerDidNotStartError, TranslationClientError) as error:
+        _say(str(error))
         return REQUEST_FAILED
     _answer(f"Final status: {status}")
     return _code(status)
 
 
 def _client(options: argparse.Namespace, **more: Any) -> VideoTranslationClient:
-    chosen = {name: value for name, value in vars(options).items() if name in _CLIENT_OPTIONS and value is not None}
-    return VideoTranslationClient(options.base_url, api_key=os.environ.get(API_KEY_VARIABLE) or None, **chosen, **more)
+    key = os.environ.get(API_KEY_VARIABLE) or None
+    try:
+        if options.job_id is not None:
+            path_segment(options.job_id)
+        return VideoTranslationClient(options.base_url, api_key=key, **_numbers_given(options), **more)
+    except ValueError as error:
+        raise UsageError(error) from error
+
+
+def _numbers_given(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: value for name, value in vars(options).items() if name in _CLIENT_OPTIONS and value is not None}
 
 
 def _answered(options: argparse.Namespace, ask: Callable[[], Job]) -> int:
@@ -160,7 +177,8 @@ def _finite(value: Any) -> Any:
 def _command_to_go_on(options: argparse.Namespace) -> str:
     job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
     url = address(options.base_url).url  # without a password
-    return shlex.join(["translation-client", "wait", "--base-url", url, *job])
+    numbers = [f"--{name.replace('_', '-')}={value:g}" for name, value in _numbers_given(options).items()]
+    return shlex.join(["translation-client", "wait", "--base-url", url, *numbers, *job])
 
 
 _CLIENT_OPTIONS = {

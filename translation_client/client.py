@@ -73,7 +73,8 @@ class VideoTranslationClient:
             service: Which service is spoken to.
             api_key: The key. Sent to the origin of `base_url` only, and never shown.
             session: A session of your own. Used as it is, with its adapters, and never closed.
-            headers: Sent with every request to the origin of `base_url`; their values are never shown.
+            headers: Sent with every request to the origin of `base_url`, in place of ours where they share a name;
+                their values are never shown.
             logger: Where the log goes: a logger of structlog or of the standard library.
         """
         self._service = service if isinstance(service, Service) else service_named(service)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ JOB_SECONDS = 3
 """How long the job of the demonstration takes."""
 
 
-class ServerDidNotStart(Exception):
+class ServerDidNotStartError(Exception):
     """The child ended before it listened; the text is what it said."""
 
 
@@ -26,9 +27,10 @@ def running_fake_server() -> Iterator[str]:
     """Run the fake server for the length of a block, and give its URL.
 
     Raises:
-        ServerDidNotStart: Its extra is not installed, for instance.
+        ServerDidNotStartError: Its extra is not installed, for instance.
     """
     _exit_in_order_on_sigterm()
+    os.environ["no_proxy"] = "127.0.0.1"  # a proxy of the environment has no business between us and the child
     command = [sys.executable, "-m", "fake_server", "--port", "0", "--duration", str(JOB_SECONDS)]
     with subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -36,7 +38,7 @@ def running_fake_server() -> Iterator[str]:
         try:
             url = child.stdout.readline().strip() if child.stdout else ""
             if not url:
-                raise ServerDidNotStart(child.communicate()[1].strip())
+                raise ServerDidNotStartError(f"the fake server did not start: {child.communicate()[1].strip()}")
             yield url
         finally:
             child.terminate()

@@ -85,6 +85,8 @@ class WaitCancelled(TranslationClientError):
 class RequestFailed(TranslationClientError, RequestException):
     """The service refused the request, or could not be reached as often as `max_faults` allows.
 
+    `request` and `response`, which requests gives its exceptions, are None: they would hold the key.
+
     Attributes:
         status_code: The HTTP status of the last answer, or None if none came.
         problem: The body of that answer where it was a JSON object, or None.
@@ -104,7 +106,7 @@ class RequestFailed(TranslationClientError, RequestException):
 
 
 class UnexpectedAnswer(TranslationClientError, RequestException):
-    """Answers came, and none of them could be read.
+    """Answers came, and none of them could be read. `request` and `response` are None, as in `RequestFailed`.
 
     Attributes:
         status_code: The HTTP status of the last one, or None.

@@ -61,7 +61,10 @@ class EventLog:
         shown = {key: _shown(facts[key]) if key in facts else None for key in keys}
         if unknown := facts.keys() - shown.keys():
             raise TypeError(f"{event} has no key {', '.join(unknown)}")
-        getattr(_chosen(self._logger), level)(event, **self._context, **shown)
+        try:
+            getattr(_chosen(self._logger), level)(event, **self._context, **shown)
+        except Exception:  # noqa: BLE001  # whatever the host's logger raises: a wait that is paid for goes on without it
+            getattr(_TO_STDERR, level)(event, **self._context, **shown)
 
 
 def usable_logger(callers: Any) -> Any:
@@ -71,7 +74,7 @@ def usable_logger(callers: Any) -> Any:
         TypeError: It is no logger.
     """
     if isinstance(callers, logging.LoggerAdapter):
-        callers = callers.logger
+        return _as_json(_AdapterSink(callers), callers.logger)
     if callers is not None and not all(callable(getattr(callers, level, None)) for level in _LEVELS):
         raise TypeError(f"logger must be a logger of structlog or of the standard library, got {callers!r}")
     return _as_json(_StandardSink(callers), callers) if isinstance(callers, logging.Logger) else callers
@@ -145,8 +148,24 @@ class _StandardSink:
         self._handle(logging.ERROR, line)
 
     def _handle(self, level: int, line: str) -> None:
+        self._pass_on(level, line, None)
+
+    def _pass_on(self, level: int, line: str, extra: Mapping[str, Any] | None) -> None:
         # Not logger.log(): it would ask the effective level once more.
-        self._logger.handle(self._logger.makeRecord(self._logger.name, level, __file__, 0, line, (), None))
+        name = self._logger.name
+        self._logger.handle(self._logger.makeRecord(name, level, __file__, 0, line, (), None, extra=extra))
+
+
+class _AdapterSink(_StandardSink):
+    """An adapter of the standard library: it may add to the message and to the record."""
+
+    def __init__(self, adapter: Any) -> None:
+        super().__init__(adapter.logger)
+        self._adapter = adapter
+
+    def _handle(self, level: int, line: str) -> None:
+        message, more = self._adapter.process(line, {})
+        self._pass_on(level, message, more.get("extra"))
 
 
 class _StderrSink:

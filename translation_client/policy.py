@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from . import arguments
 from .clock import TICK_SECONDS
 
+# The sleeps between the calls of one check: 0.5, 1, 2, 4 … 30 s, each ± 25 %.
 FAULT_DELAY_SECONDS = 0.5
 FAULT_DELAY_MAX_SECONDS = 30.0
 FAULT_JITTER = 0.25
-"""The sleeps between the calls of one check: 0.5, 1, 2, 4 … 30 s, each ± 25 %."""
 
+# What is left of the time when the last check should be answered: a quarter of a second, or less in a short wait.
 GRACE_SECONDS = 0.25
 GRACE_FRACTION = 0.05
-"""What is left of the time when the last check should be answered: a quarter of a second, or less in a short wait."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from .faults import Fault
 from .models import Job
 from .policy import WaitPolicy
 from .progress import Progress
-from .strategies import FaultPauses, PendingPauses, Stop, stop_after_last_check, stop_without_time_for_a_call
+from .strategies import FaultPauses, PendingPauses, StopStrategy, stop_after_last_check, stop_without_time_for_a_call
 
 
 class Hooks(NamedTuple):
@@ -40,7 +40,7 @@ def until_final(
     policy: WaitPolicy,
     progress: Progress,
     pauses: PendingPauses,
-    stop: Stop | None,
+    stop: StopStrategy | None,
     hooks: Hooks,
 ) -> Callable[[], Job]:
     """Declare: check again while the job is pending, until a limit of the policy or the caller's `stop`."""
@@ -59,7 +59,7 @@ def until_final(
     return final_job
 
 
-def _pending_limits(policy: WaitPolicy, progress: Progress, stop: Stop | None) -> stop_any:
+def _pending_limits(policy: WaitPolicy, progress: Progress, stop: StopStrategy | None) -> stop_any:
     return stop_any(
         stop_after_attempt(policy.max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
         stop_after_delay(progress.timeout),

@@ -17,8 +17,8 @@ from .faults import Fault
 from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, WaitPolicy, spread, until_last_check
 from .progress import Progress
 
-Wait = Callable[[RetryCallState], float]
-Stop = Callable[[RetryCallState], bool]
+WaitStrategy = Callable[[RetryCallState], float]
+StopStrategy = Callable[[RetryCallState], bool]
 
 _CHANCE = random.SystemRandom()
 """Not the module's generator, which is the caller's to seed, and which forked workers share the state of."""
@@ -27,7 +27,7 @@ _CHANCE = random.SystemRandom()
 class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """Another strategy's delay, moved by up to ± `jitter` of itself and never above `longest`."""
 
-    def __init__(self, wait: Wait, jitter: float, longest: float) -> None:
+    def __init__(self, wait: WaitStrategy, jitter: float, longest: float) -> None:
         self.wait = wait
         self.jitter = jitter
         self.longest = longest
@@ -67,12 +67,12 @@ class PendingPauses(wait_base):
         reason: What decided the last pause: `backoff`, `schedule`, `retry_after` or `deadline`.
     """
 
-    def __init__(self, policy: WaitPolicy, progress: Progress, schedule: Wait | None = None) -> None:
+    def __init__(self, policy: WaitPolicy, progress: Progress, schedule: WaitStrategy | None = None) -> None:
         """Choose the schedule: the caller's, or the policy's exponential backoff."""
         self.reason = ""
         self._progress = progress
         self._own_reason = "backoff" if schedule is None else "schedule"
-        self._schedule: Wait = schedule if schedule is not None else _backoff(policy)
+        self._schedule: WaitStrategy = schedule if schedule is not None else _backoff(policy)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say for how many seconds, and remember why."""
@@ -86,7 +86,7 @@ class PendingPauses(wait_base):
         return seconds
 
 
-def _backoff(policy: WaitPolicy) -> Wait:
+def _backoff(policy: WaitPolicy) -> WaitStrategy:
     exponential = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
     return wait_spread(exponential, policy.jitter, policy.max_delay)
 

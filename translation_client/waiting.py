@@ -39,8 +39,8 @@ class Tools:
     policy: WaitPolicy
     secrets: Secrets
     logger: object
-    schedule: strategies.Wait | None
-    stop: strategies.Stop | None
+    schedule: strategies.WaitStrategy | None
+    stop: strategies.StopStrategy | None
     sleep: Callable[[float], object] | None
     closed: threading.Event
 

@@ -17,10 +17,14 @@ from translation_client import TranslationStatus, VideoTranslationClient
 def running_server(*options: str) -> Iterator[str]:
     """Run `python -m fake_server` on a free port for the length of a block, and give its URL."""
     command = [sys.executable, "-m", "fake_server", "--port", "0", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
-        assert server.stdout is not None
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True
+    ) as server:  # what it logs is for whoever runs this
         try:
-            yield server.stdout.readline().strip()
+            url = server.stdout.readline().strip() if server.stdout else ""
+            if not url:
+                raise RuntimeError("the server did not start; it says why above")
+            yield url
         finally:
             server.terminate()
 

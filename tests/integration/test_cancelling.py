@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hostile import HOSTILE_ENDLESS, Handler, answering, http, mute, serving
+from hostile import HOSTILE_ENDLESS, Handler, answering, dead_addresses, http, mute, serving
 
 from translation_client import VideoTranslationClient, WaitCancelled
+from translation_client.transport import names
 
 PENDING: Handler = answering(http(), close=False)
+
+
+@pytest.fixture
+def dead_port() -> Iterator[int]:
+    with dead_addresses("127.0.0.1") as port:
+        yield port
 
 
 def end_by(how: str, client: VideoTranslationClient, cancel: threading.Event) -> Callable[[], None]:
@@ -44,6 +52,53 @@ def test_a_wait_ends_soon_after_it_is_cancelled(handle: Handler, allowed_seconds
         assert isinstance(error, WaitCancelled)
         assert taken <= allowed_seconds
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("where", ["resolving", "connecting", "shaking hands"])
+def test_a_call_is_cancelled_wherever_it_hangs(where: str, monkeypatch: pytest.MonkeyPatch, dead_port: int) -> None:
+    """Before there is anything to read."""
+    asked, release = threading.Event(), threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        asked.set()
+        release.wait(30)
+        return []
+
+    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
+        url = {
+            "resolving": "http://hangs.test",
+            "connecting": f"http://127.0.0.1:{dead_port}",
+            "shaking hands": f"https://127.0.0.1:{silent.getsockname()[1]}",
+        }[where]
+        if where == "resolving":
+            monkeypatch.setattr(socket, "getaddrinfo", hang)
+        client = VideoTranslationClient(url)
+        waiting = pool.submit(client.wait)
+        asked.wait(0.3)
+        ended = time.monotonic()
+        client.close()
+        error = waiting.exception(timeout=5)
+        taken = time.monotonic() - ended
+        release.set()
+
+    assert isinstance(error, WaitCancelled)
+    assert taken <= 0.5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_a_lookup_takes_no_lock_along() -> None:
+    """The child would wait for a thread that does not live on there."""
+    with serving(PENDING) as server, names._UnderWay.lock:
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            try:
+                VideoTranslationClient(f"http://localhost:{server.port}").check()
+                os._exit(0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_close_ends_every_wait() -> None:

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 import requests
 from hostile import answering, http, serving
 from integration_test import running_server
+from test_logs import validate
 
 from translation_client import VideoTranslationClient
 
@@ -188,7 +190,35 @@ def test_the_command_line_waits_for_a_real_server() -> None:
         )
 
     assert done.stdout == "completed\n"
-    assert all(json.loads(line)["logger"] == "translation_client" for line in done.stderr.splitlines())
+    for line in done.stderr.splitlines():
+        validate(json.loads(line))
+
+
+def test_ctrl_c_ends_the_command_line_at_once() -> None:
+    """With 130, and in the middle of a sleep."""
+    with (
+        running_server("--duration", "60") as url,
+        subprocess.Popen(
+            [*CLI, "wait", "--base-url", url, "--backoff-factor", "20"], stderr=subprocess.PIPE, text=True
+        ) as command,
+    ):
+        assert command.stderr is not None
+        assert "status_checked" in command.stderr.readline()
+        assert "sleeping" in command.stderr.readline()
+        interrupted = time.monotonic()
+        command.send_signal(signal.SIGINT)
+        command.wait(timeout=10)
+
+    assert command.returncode == 130
+    assert time.monotonic() - interrupted < 10
+
+
+def test_the_demo_heeds_no_proxy_of_the_environment() -> None:
+    """It talks to its own child."""
+    environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
+    done = subprocess.run([*CLI, "demo"], capture_output=True, text=True, check=True, timeout=60, env=environment)
+
+    assert done.stdout == "Final status: completed\n"
 
 
 def test_on_a_real_terminal_there_is_a_moving_line() -> None:

@@ -1,8 +1,9 @@
-"""How often was this process forked off? What is shared with the parent, sockets and threads, must not be used after."""
+"""Was this process forked? What is shared with the parent, sockets, threads and locks, must not be used after."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 
 class _Forks:
@@ -14,9 +15,14 @@ def fork_count() -> int:
     return _Forks.count
 
 
+def after_fork(forget: Callable[[], None]) -> None:
+    """Have `forget` called in every child, before anything else runs there; where there is no fork, never."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=forget)
+
+
 def _forked() -> None:
     _Forks.count += 1
 
 
-if hasattr(os, "register_at_fork"):  # where there is no fork there is nothing to count
-    os.register_at_fork(after_in_child=_forked)
+after_fork(_forked)

@@ -7,24 +7,36 @@ import ipaddress
 import socket
 import threading
 from concurrent.futures import Future, wait
-from typing import Any
+from typing import Any, ClassVar
 
-from .forks import fork_count
+from .forks import after_fork
 from .guard import CallGuard
 
 SocketAddress = tuple[int, int, int, str, Any]
 """What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
 
-_Key = tuple[int, str, int]
+_Key = tuple[str, int]
 
-_lookups: dict[_Key, Future[list[SocketAddress]]] = {}
-_lock = threading.Lock()
+
+class _UnderWay:
+    """The lookups of this process that have not been answered yet."""
+
+    lock = threading.Lock()
+    lookups: ClassVar[dict[_Key, Future[list[SocketAddress]]]] = {}
+
+
+def _forget_all() -> None:
+    _UnderWay.lock = threading.Lock()  # the parent's may be held, by a thread that does not live on in a fork
+    _UnderWay.lookups = {}
+
+
+after_fork(_forget_all)
 
 
 def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
     """Look up a host name, within the limits of a call.
 
-    One thread a name at any time, however many calls ask: a resolver that is stuck does not pile up threads.
+    One thread for a host and port at any time, however many calls ask: a resolver that is stuck does not pile up threads.
 
     Raises:
         OSError: There is no such name.
@@ -32,7 +44,7 @@ def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
     """
     if _is_number(host):
         return _addresses_of(host, port)
-    lookup = _lookup_under_way((fork_count(), host, port))
+    lookup = _lookup_under_way((host, port))
     while not lookup.done():
         wait([lookup], timeout=guard.slice())
     return lookup.result()
@@ -51,20 +63,20 @@ def _addresses_of(host: str, port: int) -> list[SocketAddress]:
 
 
 def _lookup_under_way(key: _Key) -> Future[list[SocketAddress]]:
-    with _lock:  # the key tells a fork from its parent: a helper does not live on in a fork
-        lookup = _lookups.get(key)
+    with _UnderWay.lock:
+        lookup = _UnderWay.lookups.get(key)
         return _begin_lookup(key) if lookup is None else lookup
 
 
 def _begin_lookup(key: _Key) -> Future[list[SocketAddress]]:
     lookup: Future[list[SocketAddress]] = Future()
     # A daemon, so that a stuck resolver does not hold up the exit of the program.
-    helper = threading.Thread(target=_look_up, args=(key, lookup), name=f"resolve {key[1]}", daemon=True)
-    _lookups[key] = lookup
+    helper = threading.Thread(target=_look_up, args=(key, lookup), name=f"resolve {key[0]}", daemon=True)
+    _UnderWay.lookups[key] = lookup
     try:
         helper.start()
     except BaseException as error:
-        del _lookups[key]  # or nobody would ever look this name up again
+        del _UnderWay.lookups[key]  # or nobody would ever look this name up again
         if isinstance(error, RuntimeError):
             raise OSError(errno.EAGAIN, "no thread could be started to look the name up") from error
         raise
@@ -73,7 +85,7 @@ def _begin_lookup(key: _Key) -> Future[list[SocketAddress]]:
 
 def _look_up(key: _Key, lookup: Future[list[SocketAddress]]) -> None:
     try:
-        addresses = _addresses_of(key[1], key[2])
+        addresses = _addresses_of(*key)
     except BaseException as error:  # noqa: BLE001  # whatever it is, the waiting calls have to hear of it
         _forget(key)
         lookup.set_exception(error)
@@ -83,5 +95,5 @@ def _look_up(key: _Key, lookup: Future[list[SocketAddress]]) -> None:
 
 
 def _forget(key: _Key) -> None:
-    with _lock:
-        _lookups.pop(key, None)
+    with _UnderWay.lock:
+        _UnderWay.lookups.pop(key, None)
