@@ -140,7 +140,7 @@ def test_the_reference_service_needs_a_url() -> None:
 
 def test_a_url_of_another_type_is_refused() -> None:
     """Bytes are not a text."""
-    with pytest.raises(TypeError, match="base_url must be a text"):
+    with pytest.raises(TypeError, match="base_url must be a string"):
         VideoTranslationClient(b"http://host")  # type: ignore[arg-type]  # the point of the test
 
 

@@ -140,6 +140,19 @@ def test_a_hint_on_a_pending_answer_lengthens_the_pause(make_client: MakeClient,
     assert [line["reason"] for line in lines.of("sleeping")] == ["retry_after", "retry_after"]
 
 
+def test_a_hint_counts_for_the_pause_after_it_and_no_further(make_client: MakeClient, lines: Lines) -> None:
+    """It is read from each answer anew."""
+    client = make_client(Scenario(20, 20))
+    hints = iter(["5"])
+    session = client._tools.transport._session._session  # type: ignore[union-attr]  # a test double of the answers
+    session.hooks["response"].append(
+        lambda response, **_: response.headers.update({"Retry-After": hint} if (hint := next(hints, None)) else {})
+    )
+    client.wait()
+
+    assert [line["sleep_seconds"] for line in lines.of("sleeping")] == [5, 4, 8, 12.75]
+
+
 def test_a_hint_on_a_pending_answer_is_clipped_to_the_last_check(make_client: MakeClient, lines: Lines) -> None:
     """A job may be finished earlier than the server thinks."""
     client = make_client(Scenario(9, 9))

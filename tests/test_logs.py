@@ -186,7 +186,7 @@ def test_a_handler_on_the_root_logger_gets_info_although_that_stands_on_warning(
 
 
 @pytest.mark.parametrize("with_handler", [False, True])
-def test_the_level_of_our_logger_counts_wherever_the_line_goes(stderr: Stderr, with_handler: bool) -> None:  # two cases
+def test_the_level_of_our_logger_counts_wherever_the_line_goes(stderr: Stderr, with_handler: bool) -> None:
     """WARNING silences the attempts and keeps what matters."""
     ours = logging.getLogger("translation_client")
     stream = io.StringIO()
@@ -237,7 +237,7 @@ def test_a_callers_structlog_logger_comes_first(stderr: Stderr) -> None:
 
 
 @pytest.mark.parametrize("adapted", [False, True])
-def test_a_callers_standard_logger_gets_the_line(stderr: Stderr, adapted: bool) -> None:  # two cases
+def test_a_callers_standard_logger_gets_the_line(stderr: Stderr, adapted: bool) -> None:
     """Bare or in an adapter."""
     stream = io.StringIO()
     logger = logging.Logger("somebodys")  # noqa: LOG001  # one that nobody else can reach

@@ -24,7 +24,7 @@ def test_a_status_prints_compares_and_serialises_as_its_word() -> None:
 
 
 @pytest.mark.parametrize(("word", "is_final"), [("pending", False), ("completed", True), ("error", True)])
-def test_final_statuses_know_it(word: str, is_final: bool) -> None:  # a table of cases
+def test_final_statuses_know_it(word: str, is_final: bool) -> None:
     """Nobody lists the terminal words at a call site."""
     assert TranslationStatus(word).is_final is is_final
 

@@ -227,7 +227,7 @@ def test_a_fourth_redirect_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("with_session", [False, True])
-def test_another_origin_gets_neither_key_nor_headers(with_session: bool) -> None:  # two cases
+def test_another_origin_gets_neither_key_nor_headers(with_session: bool) -> None:
     """Nor what the caller's session would add; also not when that origin sends us back."""
     arguments: dict[str, Any] = {"headers": {"Authorization": "Bearer k", "X-Api-Key": "k", "X-Mine": "1"}}
     session = requests.Session()
@@ -263,7 +263,7 @@ def test_another_origin_gets_neither_key_nor_headers(with_session: bool) -> None
         ("http://host:80", "http://host:443/", False),
     ],
 )
-def test_an_origin_is_scheme_host_and_port(one: str, other: str, same: bool) -> None:  # a table
+def test_an_origin_is_scheme_host_and_port(one: str, other: str, same: bool) -> None:
     """The key goes no further."""
     assert same_origin(one, other) is same
 

@@ -104,7 +104,7 @@ def path_segment(job_id: str) -> str:
     """Percent-encode a job id as one segment of a path.
 
     Raises:
-        TypeError: Not a text.
+        TypeError: Not a string.
         ValueError: Empty, `.` or `..`, which a URL would swallow, or a half of a surrogate pair.
     """
     if not isinstance(job_id, str):
@@ -133,11 +133,11 @@ def address(base_url: str) -> Address:
     """Split a base URL into what may be shown and what may not.
 
     Raises:
-        TypeError: Not a text.
+        TypeError: Not a string.
         ValueError: Not an http(s) URL with a host, or with a query or a fragment.
     """
     if not isinstance(base_url, str):
-        raise TypeError(f"base_url must be a text, got {base_url!r}")
+        raise TypeError(f"base_url must be a string, got {base_url!r}")
     parts = _split_url(base_url)
     host = parts.netloc.rpartition("@")[2]
     url = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
@@ -180,14 +180,14 @@ def _without_secrets(url: str) -> str:
 
 
 def header_value(name: str, value: str) -> str:
-    """Pass a text that may stand in a header; say nothing of it otherwise.
+    """Pass a string that may stand in a header; say nothing of it otherwise.
 
     Raises:
-        TypeError: Not a text.
+        TypeError: Not a string.
         ValueError: With a control character, a blank at an end, or a character beyond Latin-1.
     """
     if not isinstance(value, str):
-        raise TypeError(f"{name} must be a text, got a value of type {type(value).__name__}")
+        raise TypeError(f"{name} must be a string, got a value of type {type(value).__name__}")
     if not _HEADER_VALUE.fullmatch(value):
         raise ValueError(
             f"{name} cannot be sent in a header: it begins or ends with a blank, or holds a control character "
@@ -200,7 +200,7 @@ def api_key(value: str | None) -> str | None:
     """Pass None or a key that can be sent.
 
     Raises:
-        TypeError: Not a text.
+        TypeError: Not a string.
         ValueError: Empty, or as in `header_value`.
     """
     if value == "":
@@ -212,7 +212,7 @@ def header_fields(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Pass headers that may be sent.
 
     Raises:
-        TypeError: Not a mapping of texts to texts.
+        TypeError: Not a mapping of strings to strings.
         ValueError: A name that is no header name, or a value as in `header_value`.
     """
     if headers is None:

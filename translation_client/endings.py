@@ -20,8 +20,8 @@ PROBLEM_TEXTS = ("detail", "message", "title", "error_description", "error")
 ADVICE = {
     401: "The API key is missing or wrong.",
     403: "The API key may not see this job.",
-    404: "Are the id and base_url right? Nothing is known there.",
-    410: "The service keeps this job no longer.",
+    404: "Are the id and base_url right?",
+    410: "The service no longer keeps this job.",
 }
 
 
