@@ -216,6 +216,16 @@ def test_three_redirects_are_followed() -> None:
     assert [headers_of(request)["x-api-key"] for request in server.requests] == ["k"] * 4
 
 
+def test_only_a_get_is_redirected() -> None:
+    """Anything else might be done twice; who asked decides."""
+    with serving(redirecting("/elsewhere")) as server:
+        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        answer = carrier.send(Request("POST", "/jobs"), Deadline.after(5), lambda: False)
+        carrier.close()
+
+    assert (answer.status_code, len(server.requests)) == (302, 1)
+
+
 def test_a_fourth_redirect_is_a_fault() -> None:
     """A loop ends."""
     with serving(answering(http("307 Temporary Redirect", b"", "Location: /status"), close=False)) as server:
