@@ -194,6 +194,13 @@ def test_a_mistake_of_ours_is_not_a_job_that_failed(run: Run, monkeypatch: pytes
     assert (code, "ValueError: a bug" in err) == (70, True)
 
 
+def test_without_a_stdout_the_answer_is_lost_and_that_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`print` would do nothing, and call it a success."""
+    monkeypatch.setattr(sys, "stdout", None)
+
+    assert run("status", "--base-url", BASE_URL)[0] == 74
+
+
 class Terminal(io.StringIO):
     """A standard error that is a terminal."""
 
@@ -234,6 +241,16 @@ def test_the_moving_line_shows_progress_and_fits_the_terminal(monkeypatch: pytes
     line.show(Job("j", TranslationStatus.PENDING, "rendering", progress=0.4, checks=12))
 
     assert screen.getvalue() == "\r\x1b[Krendering 40% · 12 checks · 0\r"
+
+
+def test_a_terminal_that_goes_away_ends_no_wait() -> None:
+    """The line was a courtesy."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("gone")
+
+    terminal.ProgressLine(Gone(), 30).clear()
 
 
 def test_a_demo_whose_server_does_not_start_says_why(

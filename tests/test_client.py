@@ -17,6 +17,7 @@ from translation_client import (
     RequestFailed,
     RetriesExhausted,
     TranslationStatus,
+    UnexpectedAnswer,
     VideoTranslationClient,
     WaitCancelled,
     WaitTimeout,
@@ -240,6 +241,22 @@ def test_no_exception_of_requests_gets_through(clock: Clock, name: str) -> None:
     assert (type(cause) is kind) or issubclass(kind, requests.exceptions.JSONDecodeError)
     assert cause.request is None
     assert "bad" not in str(cause)
+
+
+def test_an_exception_of_an_adapters_own_is_one_of_ours_too(clock: Clock) -> None:
+    """However it wants to be made."""
+
+    class Mine(requests.RequestException):
+        def __init__(self, response: requests.Response) -> None:
+            super().__init__(f"HTTP {response.status_code}")
+
+    def answer(_: object) -> requests.Response:
+        raise Mine(response(500))
+
+    session = requests.Session()
+    session.mount(BASE_URL, Answers(answer))
+    with pytest.raises(UnexpectedAnswer):
+        VideoTranslationClient(BASE_URL, session=session, max_faults=1).check()
 
 
 def test_a_callers_session_is_never_closed(make_client: MakeClient) -> None:

@@ -258,8 +258,10 @@ def test_what_an_adapter_adds_is_kept(stderr: Stderr) -> None:
     logger = logging.Logger("somebodys")  # noqa: LOG001  # one that nobody else can reach
     logger.addHandler(Collector())
     write_one(logging.LoggerAdapter(logger, {"tenant": "acme"}))
+    write_one(logging.LoggerAdapter(logging.LoggerAdapter(logger, {"tenant": "inner"}), {"tenant": "outer"}))
 
-    assert vars(records[0])["tenant"] == "acme"
+    assert [vars(record)["tenant"] for record in records] == ["acme", "inner"]
+    assert stderr.getvalue() == ""
 
 
 def test_a_logger_that_raises_ends_no_wait_and_loses_no_line(stderr: Stderr) -> None:

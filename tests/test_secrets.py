@@ -154,7 +154,6 @@ def test_the_key_travels_as_a_bearer_token() -> None:
 @given(st.text(min_size=1), st.text(), st.text())
 def test_scrubbing_leaves_no_trace(secret: str, before: str, after: str) -> None:
     """Wherever it stands."""
-    secret += "long-enough"
     scrubbed = Secrets([secret]).scrub([{before: [before + secret + after]}])
 
     assert all(secret not in part for entry in scrubbed for text in (*entry, *entry.values()) for part in parts(text))
@@ -177,7 +176,24 @@ def parts(text: Any) -> list[str]:
 )
 def test_a_short_value_is_meant_only_as_a_whole_word(value: str, text: str, scrubbed: str) -> None:
     """Or the "en" of an Accept-Language would be cut out of "pending"."""
-    assert Secrets([value]).scrub(text) == scrubbed
+    assert Secrets(headers=[value]).scrub(text) == scrubbed
+
+
+def test_a_key_is_cut_out_wherever_it_stands() -> None:
+    """However short, and also where it looks like a number."""
+    secrets = Secrets(["pw12", "12345678901"])
+
+    assert secrets.scrub({"detail": "pass pw12_", "key": 12345678901, "n": 7}) == {
+        "detail": f"pass {MARK}_",
+        "key": MARK,
+        "n": 7,
+    }
+
+
+@pytest.mark.parametrize("form", ["se%2fcr%2bet", "se%2Fcr%2Bet", "se\\/cr+et"])
+def test_a_key_is_found_in_the_forms_that_servers_give_it(form: str) -> None:
+    """Percent-encoded in both cases, and with the slashes of some JSON."""
+    assert Secrets(["se/cr+et"]).scrub(f"x{form}x") == f"x{MARK}x"
 
 
 def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:

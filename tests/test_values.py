@@ -105,6 +105,8 @@ def test_the_last_check_leads_by_what_the_contract_allows(
         (18.24, 9, 0.01, 17.97),  # … and is not the last one, if it was fast
         (3.3, 1.7, 1.7, 1.35),  # no time for twice the slow one, but for once
         (5.25, 5, 5, 0),
+        (6.0, 5, 5, 0.75),  # the latest check began 11 s before the deadline: one more, in time
+        (4.5, 2, 2, 0.25),
         (math.inf, 5, 5, math.inf),
     ],
 )

@@ -7,6 +7,7 @@ import math
 import re
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from urllib.parse import SplitResult, quote, unquote, urlsplit
@@ -14,6 +15,7 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit
 import requests
 
 _NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+_NO_PASSWORD = re.compile(r"([A-Za-z]+://)?[^/:@]*(:[0-9]*)?(/[^:@]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 section 5.6.2
 _HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")  # RFC 9110 5.5
@@ -137,14 +139,15 @@ def address(base_url: str) -> Address:
         ValueError: Not an http(s) URL with a host, or with a query or a fragment.
     """
     if not isinstance(base_url, str):
-        raise TypeError(f"base_url must be a string, got {base_url!r}")
+        raise TypeError(f"base_url must be a string, got a value of type {type(base_url).__name__}")
     parts = _split_url(base_url)
     host = parts.netloc.rpartition("@")[2]
     url = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
-    try:
-        requests.Request("GET", url).prepare()
-    except (requests.RequestException, ValueError) as error:
-        raise _bad_url(base_url) from error
+    prepared = None
+    with suppress(requests.RequestException, ValueError):
+        prepared = requests.Request("GET", url).prepare()
+    if prepared is None:
+        raise _bad_url(base_url)
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     if _CONTROL.search(username + password):
         raise ValueError("base_url has a control character in its user information, which is not shown")
@@ -152,31 +155,27 @@ def address(base_url: str) -> Address:
 
 
 def _split_url(base_url: str) -> SplitResult:
-    if _NEVER_IN_A_URL.search(base_url):  # looked for first: urlsplit would drop some of them without a word
-        raise _bad_url(base_url)
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-        (parts.hostname or "").encode("idna")  # or a label of 64 letters would fail at the first request
-    except ValueError:
-        raise _bad_url(base_url) from None  # its text can hold the password
-    if not usable or parts.query or parts.fragment:
+    parts = None
+    if not _NEVER_IN_A_URL.search(base_url):  # looked for first: urlsplit would drop some of them without a word
+        with suppress(ValueError):  # its text can hold the password
+            parts = _http_parts(base_url)
+    if parts is None:
         raise _bad_url(base_url)
     return parts
 
 
+def _http_parts(base_url: str) -> SplitResult | None:
+    parts = urlsplit(base_url)
+    usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    (parts.hostname or "").encode("idna")  # or a label of 64 letters would fail at the first request
+    return parts if usable and not parts.query and not parts.fragment else None
+
+
 def _bad_url(base_url: str) -> ValueError:
-    return ValueError(
-        f"base_url must be an http(s) URL with a host and without a query, got {_without_secrets(base_url)!r}"
-    )
-
-
-def _without_secrets(url: str) -> str:
-    """Cut what may be a password, also where the rest is no URL: all before the last `@`, a port that is no number."""
-    if "@" in url:
-        url = "…@" + url.rpartition("@")[2]
-    shown = re.split(r"[?#]", url)[0]
-    return re.sub(r"(//[^/:]*:)(?!\d+(?:/|$))[^/]*", r"\1…", shown)
+    shown = re.split(r"[?#]", base_url)[0]
+    if not _NO_PASSWORD.fullmatch(shown):
+        shown = "…"
+    return ValueError(f"base_url must be an http(s) URL with a host and without a query, got {shown!r}")
 
 
 def header_value(name: str, value: str) -> str:

@@ -72,11 +72,13 @@ class AnswerLostError(Exception):
 
 def _answer(text: str) -> None:
     """Write to stdout, now, so that we hear of it when it cannot be."""
+    if sys.stdout is None:
+        raise AnswerLostError
     try:
         print(text, flush=True)
     except OSError as error:
-        # What is left in the buffer would be tried again at the exit, and complained about.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with suppress(OSError):  # what is left in the buffer would be tried again at the exit, and complained about
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise AnswerLostError from error
 
 

@@ -99,7 +99,7 @@ class VideoTranslationClient:
                 session=session,
             ),
             policy=self._policy,
-            secrets=Secrets([key or "", *_secret_parts(address), *own_headers.values()]),
+            secrets=Secrets([key or "", *_secret_parts(address)], own_headers.values()),
             logger=usable_logger(logger),
             schedule=wait,
             stop=stop,

@@ -74,7 +74,8 @@ def usable_logger(callers: Any) -> Any:
         TypeError: It is no logger.
     """
     if isinstance(callers, logging.LoggerAdapter):
-        return _as_json(_AdapterSink(callers), callers.logger)
+        sink = _AdapterSink(callers)
+        return _as_json(sink, sink.logger)
     if callers is not None and not all(callable(getattr(callers, level, None)) for level in _LEVELS):
         raise TypeError(f"logger must be a logger of structlog or of the standard library, got {callers!r}")
     return _as_json(_StandardSink(callers), callers) if isinstance(callers, logging.Logger) else callers
@@ -136,7 +137,7 @@ class _StandardSink:
     """A logger of the standard library: the message is the line."""
 
     def __init__(self, logger: logging.Logger) -> None:
-        self._logger = logger
+        self.logger = logger
 
     def info(self, line: str) -> None:
         self._handle(logging.INFO, line)
@@ -152,19 +153,23 @@ class _StandardSink:
 
     def _pass_on(self, level: int, line: str, extra: Mapping[str, Any] | None) -> None:
         # Not logger.log(): it would ask the effective level once more.
-        name = self._logger.name
-        self._logger.handle(self._logger.makeRecord(name, level, __file__, 0, line, (), None, extra=extra))
+        record = self.logger.makeRecord(self.logger.name, level, __file__, 0, line, (), None, extra=extra)
+        self.logger.handle(record)
 
 
 class _AdapterSink(_StandardSink):
-    """An adapter of the standard library: it may add to the message and to the record."""
+    """An adapter of the standard library, or one of another: they may add to the message and to the record."""
 
     def __init__(self, adapter: Any) -> None:
-        super().__init__(adapter.logger)
-        self._adapter = adapter
+        self._adapters = [adapter]
+        while isinstance(self._adapters[-1].logger, logging.LoggerAdapter):
+            self._adapters.append(self._adapters[-1].logger)
+        super().__init__(self._adapters[-1].logger)
 
     def _handle(self, level: int, line: str) -> None:
-        message, more = self._adapter.process(line, {})
+        message, more = line, dict[str, Any]()
+        for adapter in self._adapters:
+            message, more = adapter.process(message, more)
         self._pass_on(level, message, more.get("extra"))
 
 
@@ -175,7 +180,7 @@ class _StderrSink:
         try:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
-        except (AttributeError, OSError, ValueError):
+        except Exception:  # noqa: BLE001, S110  # whatever stands in for it
             pass  # there is none, or nobody reads it any more: a wait that is paid for does not end for a line of log
 
     warning = error = info

@@ -69,24 +69,23 @@ def spread(delay: float, jitter: float, longest: float, chance: float) -> float:
 
 
 def until_last_check(left: float, timeout: float, slowest_answer: float, latest_answer: float) -> float:
-    """Say in how many seconds the last check has to start, so that it is answered by the deadline; 0 for too late.
+    """Say in how many seconds the last check has to start, so that it is answered by the deadline; 0 for no more.
 
-    It leads the deadline by twice the slowest answer so far, and the grace. A server that was slow once (at a cold
-    start, say) would end every wait early by that: when that moment has passed, and there is a real gain in it, the
-    latest answer counts instead; first twice, then once.
+    It leads the deadline by twice the slowest answer so far, and the grace. When that moment has passed without a check,
+    one is made that has the time of the latest answer. And as a server that was slow once (at a cold start, say) would
+    end every wait early, the latest answer alone counts wherever there is a real gain in it.
 
     Args:
         left: Seconds to the deadline.
         timeout: Seconds for the whole wait.
         slowest_answer: The seconds that the slowest answer of this wait took.
-        latest_answer: The seconds that the latest one took.
+        latest_answer: The seconds that the latest one took, which has just come.
     """
     grace = min(GRACE_SECONDS, GRACE_FRACTION * timeout)
-    comfortable = left - grace - 2 * slowest_answer
-    if comfortable > TICK_SECONDS:
-        return comfortable
-    for calls in (2, 1):
-        gain = left - grace - calls * latest_answer
-        if gain > grace:
-            return gain
-    return 0.0
+    lead = grace + 2 * slowest_answer
+    if left - lead > TICK_SECONDS:
+        return left - lead
+    if left + latest_answer > lead + TICK_SECONDS:  # the latest check began before its time had come
+        return max(0.0, left - grace - latest_answer)
+    gains = (left - grace - calls * latest_answer for calls in (2, 1))
+    return next((gain for gain in gains if gain > grace), 0.0)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64encode
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable
 from typing import Any, TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 T = TypeVar("T")
 
@@ -28,10 +28,18 @@ class Secrets:
     before it reaches a log line, an error, or a field that `repr` shows.
     """
 
-    def __init__(self, values: Iterable[str] = ()) -> None:
-        forms = {form for value in values if value for form in _forms(value)}
-        longest_first = sorted(forms, key=len, reverse=True)  # a short one may be part of a longer one
-        self._pattern = re.compile("|".join(map(_pattern_of, longest_first))) if forms else None
+    def __init__(self, keys: Iterable[str] = (), headers: Iterable[str] = ()) -> None:
+        """Take the values that are secret.
+
+        Args:
+            keys: Keys and passwords: wherever they stand.
+            headers: Values of headers: a short one, such as the "en" of an Accept-Language, only as a whole word.
+        """
+        patterns = {form: re.escape(form) for value in headers if value for form in _forms(value)}
+        patterns = {form: rf"(?<!\w){it}(?!\w)" if len(form) < SHORT_LENGTH else it for form, it in patterns.items()}
+        patterns |= {form: re.escape(form) for value in keys if value for form in _forms(value)}
+        longest_first = sorted(patterns, key=len, reverse=True)  # a short one may be part of a longer one
+        self._pattern = re.compile("|".join(patterns[form] for form in longest_first)) if patterns else None
 
     def __repr__(self) -> str:
         return f"Secrets({MARK})"
@@ -53,15 +61,11 @@ def _written_out(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
-def _pattern_of(form: str) -> str:
-    # A short value, such as the "en" of an Accept-Language, is part of many words and is meant only as a whole one.
-    escaped = re.escape(form)
-    return escaped if len(form) >= SHORT_LENGTH else rf"(?<!\w){escaped}(?!\w)"
-
-
 def _replaced(pattern: re.Pattern[str] | None, value: Any, depth: int) -> Any:
     if isinstance(value, str):
         return value if pattern is None else pattern.sub(MARK, value)
+    if isinstance(value, (int, float)) and len(str(value)) >= SHORT_LENGTH:
+        return MARK if pattern is not None and pattern.search(str(value)) else value
     if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
         return MARK
     if isinstance(value, dict):
@@ -79,8 +83,12 @@ def _forms(value: str) -> set[str]:
         value,
         quote(encoded, safe=""),
         quote(encoded),
+        quote_plus(encoded),
+        re.sub("%..", lambda code: code[0].lower(), quote(encoded, safe="")),
         escape(value),
         json.dumps(value)[1:-1],
+        json.dumps(value)[1:-1].replace("/", "\\/"),
         json.dumps(value, ensure_ascii=False)[1:-1],
         b64encode(encoded).decode(),
+        urlsafe_b64encode(encoded).decode(),
     }

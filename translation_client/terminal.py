@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from contextlib import suppress
 from typing import TextIO
 
 from .clock import Deadline, now
@@ -55,5 +56,6 @@ class ProgressLine:
         self._write(f"{_CLEAR}{text[: width - 1]}\r")
 
     def _write(self, text: str) -> None:
-        self._stream.write(text)
-        self._stream.flush()
+        with suppress(OSError):  # the terminal may go away in the middle of a wait, which goes on
+            self._stream.write(text)
+            self._stream.flush()

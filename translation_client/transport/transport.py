@@ -135,7 +135,7 @@ def _bared(error: Exception) -> Exception:
     kind = type(error) if isinstance(error, requests.RequestException) else requests.ConnectionError
     try:
         return kind(_fault(error).text)
-    except TypeError:  # one that wants to know more
+    except Exception:  # noqa: BLE001  # one that wants to know more, in its own way
         return requests.RequestException(_fault(error).text)
 
 
