@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+import freezegun
 import pytest
 import requests
 import structlog
@@ -16,6 +17,9 @@ from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDat
 
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import VideoTranslationClient
+
+# Hypothesis looks at the time whenever the garbage collector runs, also while a clock is being frozen or let go.
+freezegun.configure(extend_ignore_list=["hypothesis"])
 
 BASE_URL = "http://fake.test"
 
