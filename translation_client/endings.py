@@ -65,26 +65,26 @@ def cancelled(progress: Progress) -> WaitCancelled:
     )
 
 
-def refused(progress: Progress, refusal: Refusal, secrets: Secrets) -> RequestFailed:
+def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
     """The service said no, and would again."""
     answer = refusal.answer
     problem = answer.json_object()
     advice = ADVICE.get(answer.status_code, "Repeating the request would not change the answer.")
     return RequestFailed(
-        f"the service refused to say how {describe_job(progress.job_id)} stands: {refusal}{_said(problem, secrets)} "
+        f"the service refused to say how {describe_job(progress.job_id)} stands: {refusal}{_said(problem, progress.secrets)} "
         f"({progress.url}). {advice}",
         status_code=answer.status_code,
-        problem=secrets.scrub(problem),
+        problem=progress.secrets.scrub(problem),
         **progress.evidence(),
     )
 
 
-def faults_spent(progress: Progress, fault: Fault, faults: int, secrets: Secrets) -> RequestFailed | UnexpectedAnswer:
+def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed | UnexpectedAnswer:
     """Call after call failed; the last one chooses the error."""
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
     still = "This says nothing about the job, which may well go on."
     if fault.kind == "unreadable":
-        excerpt = None if fault.answer is None else secrets.shown(fault.answer.text)
+        excerpt = None if fault.answer is None else progress.secrets.shown(fault.answer.text)
         return UnexpectedAnswer(
             f"{progress.url} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
             "Is base_url the address of the API?",
@@ -96,9 +96,9 @@ def faults_spent(progress: Progress, fault: Fault, faults: int, secrets: Secrets
     happened = "could not be reached" if fault.status_code is None else "kept failing"
     next_step = "Is the server running, and base_url right?" if fault.status_code is None else _go_on(progress)
     return RequestFailed(
-        f"{progress.url} {happened}, {times}; the last: {fault.text}{_said(problem, secrets)}. {still} {next_step}",
+        f"{progress.url} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} {next_step}",
         status_code=fault.status_code,
-        problem=secrets.scrub(problem),
+        problem=progress.secrets.scrub(problem),
         **progress.evidence(),
     )
 

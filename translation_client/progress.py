@@ -30,7 +30,7 @@ class Progress:
             timeout: Seconds for all of it.
             secrets: What the evidence must not show.
         """
-        self._secrets = secrets
+        self.secrets = secrets
         self.job_id = job_id
         self.url = url
         self.timeout = timeout
@@ -84,7 +84,7 @@ class Progress:
         """What every error carries."""
         return {
             "job_id": self.job_id,
-            "job": self.job and replace(self.job, payload=self._secrets.scrub(self.job.payload)),
+            "job": self.job and replace(self.job, payload=self.secrets.scrub(self.job.payload)),
             "attempts": self.attempts,
             "checks": self.checks,
             "elapsed": self.elapsed,

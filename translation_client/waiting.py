@@ -102,7 +102,7 @@ class Wait:
         except CallTimedOut:
             ended = self._cut()
         except Refusal as refusal:
-            ended = self._ended("refused", endings.refused(progress, refusal, self._tools.secrets))
+            ended = self._ended("refused", endings.refused(progress, refusal))
         except Fault as fault:
             self._saw_fault(fault)
             raise
@@ -158,7 +158,7 @@ class Wait:
             raise self._ended("timeout", endings.timed_out(progress, fault.hint)) from _cause_of(fault)
         if progress.deadline.has_passed or state.attempt_number < self._tools.policy.max_faults:
             raise self._ended("timeout", endings.timed_out(progress)) from _cause_of(fault)
-        error = endings.faults_spent(progress, fault, state.attempt_number, self._tools.secrets)
+        error = endings.faults_spent(progress, fault, state.attempt_number)
         raise self._ended("faults", error) from _cause_of(fault)
 
     def _end_if_cancelled(self) -> None:

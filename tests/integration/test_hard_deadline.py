@@ -253,6 +253,17 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
+@pytest.fixture
+def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
+    """An authority that the environment vouches for, where nothing goes past a proxy."""
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return authority
+
+
 def over_tls(authority: trustme.CA, handle: Handler) -> Handler:
     """Shake hands, read the request, and go on as `handle`."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -287,12 +298,9 @@ def serving_raw(handle: Handler) -> Iterator[Server]:
             thread.join(timeout=6)
 
 
-def test_tls_works(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_tls_works(trusted: trustme.CA) -> None:
     """With the CA bundle of the environment."""
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    handle = over_tls(authority, answering(http("200 OK", b'{"result": "completed"}'), close=False))
+    handle = over_tls(trusted, answering(http("200 OK", b'{"result": "completed"}'), close=False))
 
     with serving_raw(handle) as server, VideoTranslationClient(server.url, api_key="k") as client:
         assert client.get_status() == "completed"
@@ -328,13 +336,10 @@ def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
         client.wait()
 
 
-def test_a_body_over_tls_takes_no_longer(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
     """Reading in slices leaves TLS whole."""
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     with (
-        serving_raw(over_tls(authority, dripping(STATUS_LINE + b"Content-Length: 1000\r\n\r\n", b"x"))) as server,
+        serving_raw(over_tls(trusted, dripping(STATUS_LINE + b"Content-Length: 1000\r\n\r\n", b"x"))) as server,
         VideoTranslationClient(server.url, timeout=TIMEOUT) as client,
         ends_in_time(),
         pytest.raises(WaitTimeout),
@@ -375,36 +380,22 @@ def relaying(authority: trustme.CA, target_port: int) -> Handler:
     return over_tls(authority, handle)
 
 
-def test_tls_through_a_proxy_over_tls_works(
-    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_tls_through_a_proxy_over_tls_works(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when an answer takes longer than one slice of time."""
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
 
     def handle(connection: socket.socket, server: Server) -> None:
         server.pause(0.3)
         connection.sendall(http("200 OK", b'{"result": "completed"}'))
 
-    with serving_raw(over_tls(authority, handle)) as target, serving_raw(relaying(authority, target.port)) as proxy:
+    with serving_raw(over_tls(trusted, handle)) as target, serving_raw(relaying(trusted, target.port)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with VideoTranslationClient(target.url, timeout=10, max_faults=1) as client:
             assert client.get_status() == "completed"
 
 
-def test_a_proxy_over_tls_that_drips_takes_no_longer(
-    authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
-) -> None:
+def test_a_proxy_over_tls_that_drips_takes_no_longer(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
     """The connection to it is guarded, too."""
-    bundle = tmp_path / "ca.pem"
-    authority.cert_pem.write_to_path(str(bundle))
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    with serving_raw(over_tls(authority, dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x"))) as proxy:
+    with serving_raw(over_tls(trusted, dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x"))) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with (
             VideoTranslationClient("https://service.test", timeout=TIMEOUT) as client,

@@ -7,6 +7,8 @@ from typing import Any
 
 from requests import Response
 
+from ..messages import Answer
+
 READ_BYTES = 64 * 1024
 
 MAX_CODINGS = 2
@@ -41,6 +43,11 @@ def read_body(response: Response, max_bytes: int) -> bytes:
     if _is_cut_short(response, len(body)):  # urllib3 looks itself only from 2.0 on
         raise UnreadableBody("the body is shorter than its Content-Length")
     return _decoded(body, response.headers.get("Content-Encoding", ""), max_bytes)
+
+
+def answer_without_body(response: Response) -> Answer:
+    """Keep what is known of a response whose body cannot be read, or does not count."""
+    return Answer(response.status_code, response.headers, b"")
 
 
 def _read_capped(raw: Any, max_bytes: int) -> bytes:

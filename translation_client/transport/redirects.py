@@ -7,7 +7,7 @@ from urllib.parse import urldefrag, urljoin, urlsplit
 from requests import Response, Session
 
 from ..faults import Fault
-from ..messages import Answer
+from .body import answer_without_body
 
 MAX_REDIRECTS = 3
 
@@ -25,8 +25,7 @@ def redirect_target(session: Session, response: Response) -> str | None:
         return None
     target = urldefrag(urljoin(response.url, location)).url
     if urlsplit(target).scheme not in _DEFAULT_PORTS:
-        answer = Answer(response.status_code, response.headers, b"")
-        raise Fault("unreadable", "the redirect leads to no http(s) URL", answer)
+        raise Fault("unreadable", "the redirect leads to no http(s) URL", answer_without_body(response))
     return target
 
 

@@ -14,7 +14,7 @@ from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from ..clock import Deadline, now
 from ..faults import Fault
 from ..messages import Answer, Request
-from .body import ACCEPT_ENCODING, UnreadableBody, read_body
+from .body import ACCEPT_ENCODING, UnreadableBody, answer_without_body, read_body
 from .guard import CallGuard, CallTimedOut, current_guard
 from .redirects import MAX_REDIRECTS, redirect_target, same_origin
 from .sessions import CallersSession, OurSession, Outgoing
@@ -71,7 +71,8 @@ class Transport:
             with guard:
                 response = self._follow(request, guard)
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError, TypeError) as error:
-            fault, cause = _fault(error), _bared(error)
+            fault = _fault(error)
+            cause = _bared(error, fault.text)
         else:
             return Answer(response.status_code, response.headers, response.content, now() - started)
         # Out of the handler, or the exception with everything in it would go along as the context of ours.
@@ -92,7 +93,7 @@ class Transport:
                 return response
             is_trusted = is_trusted and same_origin(self.base_url, target)
             outgoing = self._outgoing_redirected(target, is_trusted=is_trusted)
-        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", _answer_without_body(response))
+        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", answer_without_body(response))
 
     def _outgoing_redirected(self, url: str, *, is_trusted: bool) -> Outgoing:
         if is_trusted:
@@ -126,7 +127,7 @@ class Transport:
             return b""
 
 
-def _bared(error: Exception) -> Exception:
+def _bared(error: Exception, text: str) -> Exception:
     """Make the cause that is shown: of the same kind, in our words.
 
     The exceptions of the libraries below hold the request with the key in it, URLs with their queries, and whatever
@@ -134,18 +135,14 @@ def _bared(error: Exception) -> Exception:
     """
     kind = type(error) if isinstance(error, requests.RequestException) else requests.ConnectionError
     try:
-        return kind(_fault(error).text)
+        return kind(text)
     except Exception:  # noqa: BLE001  # one that wants to know more, in its own way
-        return requests.RequestException(_fault(error).text)
-
-
-def _answer_without_body(response: Response) -> Answer:
-    return Answer(response.status_code, response.headers, b"")
+        return requests.RequestException(text)
 
 
 def _unreadable(error: Exception, response: Response) -> Fault:
     what = str(error) if isinstance(error, UnreadableBody) else f"the body breaks off ({_reason(error)})"
-    return Fault("unreadable", what, _answer_without_body(response))
+    return Fault("unreadable", what, answer_without_body(response))
 
 
 def _fault(error: Exception) -> Fault:
