@@ -1,23 +1,26 @@
 """A translation service to develop and test against. Needs the extra: `pip install 'translation-client[server]'`.
 
-`create_app(scenario)` is the WSGI app, `bind(app, port)` puts it on a real socket, `InProcessAdapter(app)` on a
-requests session without one. Importing the package alone needs no Flask.
+`Server(scenario)` stands on a real socket, `InProcessAdapter(create_app(scenario))` on a requests session without one,
+`create_app(scenario)` is the WSGI app alone. Importing the package needs no Flask.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scenario import Fault, Life, Scenario, parse_fault
+from .faults import Fault
+from .lab import Arrival, Lab
+from .notation import parse_fault
+from .scenario import Life, Scenario
 
-__all__ = ["Fault", "InProcessAdapter", "Life", "Scenario", "bind", "create_app", "parse_fault"]
+__all__ = ["Arrival", "Fault", "InProcessAdapter", "Lab", "Life", "Scenario", "Server", "create_app", "parse_fault"]
 
 if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
     from .adapter import InProcessAdapter
     from .app import create_app
-    from .server import bind
+    from .server import Server
 else:
-    _NEED_FLASK = {"InProcessAdapter": "adapter", "bind": "server", "create_app": "app"}
+    _NEED_FLASK = {"InProcessAdapter": "adapter", "Server": "server", "create_app": "app"}
 
     def __getattr__(name: str) -> object:
         """Import what needs Flask when it is asked for: the command line explains the extra to whoever lacks it."""

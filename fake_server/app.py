@@ -1,79 +1,91 @@
-"""How does the server answer? Routes only, thin over `jobs.py` and `scenario.py`."""
+"""How does the server answer? Routes only, thin over `lab.py` and `replies.py`."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-
 from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
 
-from .jobs import SINGLE_JOB, Jobs, Sighting
-from .scenario import HTML_PAGE, Fault, Scenario
+from .control import CONTROL_PREFIX, control_of
+from .exchange import STRIKE_KEY
+from .faults import DELIVERIES, Fault
+from .lab import SINGLE_JOB, Lab, Sighting
+from .replies import LOOP_PATH, Reply, json_reply, redirect, spoiled, status_reply
+from .scenario import Scenario
 
-DROP_KEY = "fake_server.drop"
-"""Where whoever runs the app puts the function that breaks the connection of a request: a WSGI app cannot."""
-
-NO_RESPONSE = 444
-"""What the log shows for a broken connection; nobody receives it."""
+NO_ANSWER = Reply(503, (), b"")
+"""Where connections are refused. Whoever can play that never sends it."""
 
 MAX_REQUEST_BYTES = 1024 * 1024
 
 
-def create_app(scenario: Scenario | None = None, *, now: Callable[[], float] | None = None) -> Flask:
+def create_app(source: Scenario | Lab | None = None) -> Flask:
     """Make the WSGI app of a fresh server.
 
     Args:
-        scenario: How its jobs go.
-        now: Monotonic seconds; given by tests that move the time themselves.
+        source: How its jobs go; or a lab, which can be looked at and changed while the app serves it.
     """
     app = Flask("fake_server")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
-    jobs = Jobs(scenario or Scenario(), now or (lambda: time.monotonic()))  # looked up late: it may be frozen
+    lab = source if isinstance(source, Lab) else Lab(source)
+    app.register_error_handler(HTTPException, _refuse_request)
+    app.register_blueprint(control_of(lab))
 
+    @app.before_request
+    def arrive() -> Response | None:
+        if request.path.startswith(f"{CONTROL_PREFIX}/"):
+            return None
+        refusal = lab.refusal()
+        if refusal is not None:
+            return _struck(NO_ANSWER, refusal)
+        lab.arrived(request.method, request.environ.get("REQUEST_URI", request.full_path), dict(request.headers))
+        return None
+
+    _add_routes(app, lab)
+    return app
+
+
+def _add_routes(app: Flask, lab: Lab) -> None:
     @app.get("/status")
     def single_status() -> Response:
-        return _answer(jobs.ask(SINGLE_JOB))
+        return _answer(lab.ask(SINGLE_JOB))
 
     @app.get("/status/<job_id>")
     def status(job_id: str) -> Response:
         try:
-            return _answer(jobs.ask(job_id))
+            return _answer(lab.ask(job_id))
         except KeyError:
-            return _json({"error": f"there is no job {job_id!r}"}, 404)
+            return _sent(json_reply({"error": f"there is no job {job_id!r}"}, 404))
 
     @app.post("/jobs")
     def create() -> Response:
-        job_id = jobs.create()
-        answer = _json({"id": job_id, "result": "pending"}, 201)
-        answer.headers["Location"] = f"/status/{job_id}"
-        return answer
+        job_id = lab.create()
+        answer = json_reply({"id": job_id, "result": "pending"}, 201)
+        return _sent(answer.with_headers([("Location", f"/status/{job_id}")]))
 
-    return app
-
-
-def _json(body: dict[str, str], status_code: int = 200) -> Response:
-    return Response(json.dumps(body) + "\n", status_code, mimetype="application/json")
+    @app.get(LOOP_PATH)
+    def loop() -> Response:
+        return _sent(redirect(LOOP_PATH))
 
 
 def _answer(sighting: Sighting) -> Response:
-    usual = _json({"result": sighting.status})
-    return usual if sighting.fault is None else _spoiled(usual, sighting.fault)
+    usual = status_reply(sighting.status)
+    if sighting.fault is None:
+        return _sent(usual)
+    return _struck(spoiled(usual, sighting.fault, request.url), sighting.fault)
 
 
-def _spoiled(usual: Response, fault: Fault) -> Response:
-    if fault.action == "drop":
-        drop = request.environ.get(DROP_KEY)
-        if drop is None:
-            raise RuntimeError("a WSGI app cannot break a connection: serve this one by `bind` or `InProcessAdapter`")
-        drop()
-        return Response(status=NO_RESPONSE)
-    if fault.action == "html":
-        return Response(HTML_PAGE, 200, fault.headers, mimetype="text/html")
-    if fault.action == "truncate":
-        whole = usual.get_data()
-        headers = {**fault.headers, "Content-Length": str(len(whole))}
-        return Response([whole[: len(whole) // 2]], 200, headers, mimetype="application/json")
-    spoiled = _json({"error": f"scripted fault {fault.status_code}"}, fault.status_code)
-    spoiled.headers.extend(fault.headers)
-    return spoiled
+def _struck(reply: Reply, fault: Fault) -> Response:
+    if fault.action in DELIVERIES:
+        strike = request.environ.get(STRIKE_KEY)
+        if strike is None:
+            raise RuntimeError(f"a WSGI app cannot {fault.action}: serve this one by `Server` or `InProcessAdapter`")
+        strike(fault)
+    return _sent(reply)
+
+
+def _sent(reply: Reply) -> Response:
+    return Response(reply.body, reply.status_code, list(reply.headers))
+
+
+def _refuse_request(error: HTTPException) -> Response:
+    return _sent(json_reply({"error": error.description}, error.code or 500))

@@ -7,15 +7,19 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .scenario import OUTCOMES, Scenario, parse_duration, parse_fault
+from .faults import ACTIONS
+from .notation import FORM, parse_fault
+from .scenario import OUTCOMES, Scenario, parse_duration
 
 DESCRIPTION = """A video translation service to develop and test against, on 127.0.0.1.
 
 GET /status is the single job, whose clock starts when it is first asked for; POST /jobs makes a job,
 GET /status/<job_id> asks for it. Prints its URL on a line of its own once it listens."""
 
-FAULT_HELP = """WHEN:WHAT[:HEADER=VALUE], may be given several times; WHEN is 2 (the 2nd answer about a job), every-3,
-or 5s-8s (of the job's time); WHAT is a status code, drop, html or truncate. Example: 5s-8s:429:Retry-After=3"""
+FAULT_HELP = f"""{FORM}, may be given several times. WHEN is 2 (the 2nd answer about a job), every-3, or 5s-8s
+(of the job's time). WHAT is a status code or one of {", ".join(ACTIONS[1:])}. SECONDS is the delay of late, or that between
+two bytes of a drip. Example: 5s-8s:429:Retry-After=3. A JSON object says more:
+{{"nth": 2, "status_code": 404, "headers": {{}}, "body": "no"}}"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,32 +31,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
-        from .app import create_app
-        from .server import bind
+        from .server import Server
     except ModuleNotFoundError as error:
         print(f"{error}: install the extra with  pip install 'translation-client[server]'", file=sys.stderr)
         return 1
-    return _serve(bind, create_app(scenario), options.port)
+    return _serve(Server, scenario, options.port)
 
 
 def _scenario(options: argparse.Namespace) -> Scenario:
-    shortest, longest = options.duration
-    return Scenario(shortest, longest, options.outcome, options.seed, tuple(options.fault))
+    return Scenario(options.duration, options.outcome, options.seed, tuple(options.fault))
 
 
-def _serve(bind: Any, app: Any, port: int) -> int:
+def _serve(make_server: Any, scenario: Scenario, port: int) -> int:
     try:
-        server = bind(app, port)
+        server = make_server(scenario, port=port, is_quiet=False)
     except OSError as error:
         print(f"cannot listen on port {port}: {error}. --port 0 takes a free one.", file=sys.stderr)
         return 1
-    print(f"http://{server.host}:{server.port}", flush=True)
+    print(server.url, flush=True)
     try:
         server.serve_forever()
     except KeyboardInterrupt:
         pass
     finally:
-        server.server_close()
+        server.close()
     return 0
 
 
@@ -62,7 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--duration",
         type=_checked(parse_duration),
-        default=(10.0, 10.0),
+        default=10.0,
         metavar="SECONDS",
         help="how long a job takes: 10, or a range, 5-15, from which each job draws (default: 10)",
     )

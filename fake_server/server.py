@@ -1,37 +1,191 @@
-"""How is the app put on a real socket? By Werkzeug's server, on loopback."""
+"""How does the server stand on a real socket? On loopback, with a thread for each connection, from start to close."""
 
 from __future__ import annotations
 
+import selectors
 import socket
+import threading
+from collections.abc import Iterable
+from contextlib import suppress
+from types import TracebackType
 from typing import Any
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
-
-from .app import DROP_KEY
+from .app import create_app
+from .connections import Connection
+from .faults import Fault
+from .lab import Arrival, Lab
+from .scenario import Scenario
 
 HOST = "127.0.0.1"
 
+BACKLOG = 1024
 
-class _Handler(WSGIRequestHandler):
-    """Logs each request as Werkzeug does, and can break a connection."""
-
-    def make_environ(self) -> Any:
-        return {**super().make_environ(), DROP_KEY: self._drop}
-
-    def _drop(self) -> None:
-        self.connection.shutdown(socket.SHUT_RDWR)  # what is written from here on comes to nothing
+LOOK_SECONDS = 0.01
+"""How soon a server that is to refuse connections at some time sees that the time has come."""
 
 
-def bind(app: Any, port: int) -> BaseWSGIServer:
-    """Listen on a port of loopback, 0 for a free one; `serve_forever` answers, a thread for each request.
+class Server:
+    """A fake translation service on a port of loopback.
 
-    Raises:
-        OSError: The port is taken.
+    `with Server(scenario) as server:` serves in a thread of its own for the length of the block; `serve_forever` does in
+    this one.
     """
-    listener = socket.create_server((HOST, port), backlog=128)  # bound here: make_server would exit the process
+
+    def __init__(self, scenario: Scenario | None = None, *, port: int = 0, is_quiet: bool = True) -> None:
+        """Listen; connections are taken from here on, and answered once it serves.
+
+        Args:
+            scenario: How its jobs go.
+            port: 0 for a free one.
+            is_quiet: Whether requests stay out of the log on stderr.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        self._is_quiet = is_quiet
+        self._listener = _bound(port)
+        self._listener.listen(BACKLOG)
+        self._is_listening = True
+        self.port: int = self._listener.getsockname()[1]
+        self._bell, self._wire = socket.socketpair()
+        self._lab = Lab(scenario, on_change=self._ring)
+        self._app = create_app(self._lab)
+        self._commanding = threading.Lock()
+        self._lock = threading.Lock()
+        self._open: dict[socket.socket, threading.Thread] = {}
+        self._is_closing = False
+        self._is_idle = threading.Event()
+        self._is_idle.set()
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def requests(self) -> list[Arrival]:
+        """The requests that arrived, the oldest first."""
+        return self._lab.arrivals
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What goes wrong. May be set at any time, each a `Fault` or written as for `parse_fault`; jobs go on."""
+        return self._lab.faults
+
+    @faults.setter
+    def faults(self, faults: Iterable[Fault | str]) -> None:
+        self._lab.faults = faults
+
+    def play(self, scenario: Scenario) -> None:
+        """Start anew with another scenario: no jobs, nothing arrived."""
+        self._lab.play(scenario)
+
+    def serve_forever(self) -> None:
+        """Answer, until somebody calls `close`."""
+        self._is_idle.clear()
+        try:
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._wire, selectors.EVENT_READ)
+                while not self._is_closing:
+                    self._listen_or_refuse()
+                    self._take(selector, LOOK_SECONDS if self._lab.can_refuse else None)
+        finally:
+            self._is_idle.set()
+
+    def close(self) -> None:
+        """End it: connections are closed, and their threads have ended when this returns."""
+        self._is_closing = True
+        self._ring()
+        self._is_idle.wait()
+        self._listener.close()
+        for thread in self._close_connections():
+            thread.join()
+        self._bell.close()
+        self._wire.close()
+
+    def __enter__(self) -> Server:
+        self._is_idle.clear()
+        threading.Thread(target=self.serve_forever, name="fake translation server", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ring(self) -> None:
+        """Have the loop look at once."""
+        self._bell.send(b"!")
+
+    def _listen_or_refuse(self) -> None:
+        refuses = self._lab.refusal() is not None
+        if refuses and self._is_listening:
+            # Bound again and not listening, so that connections are refused and nobody else takes the port.
+            self._listener.close()
+            self._listener = _bound(self.port)
+            with self._commanding:
+                self._close_connections()
+        elif not refuses and not self._is_listening:
+            self._listener.listen(BACKLOG)
+        self._is_listening = not refuses
+
+    def _take(self, selector: selectors.BaseSelector, seconds: float | None) -> None:
+        if self._is_listening:
+            selector.register(self._listener, selectors.EVENT_READ)
+        ready = [key.fileobj for key, _ in selector.select(seconds)]
+        if self._is_listening:
+            selector.unregister(self._listener)
+        if self._wire in ready:
+            self._wire.recv(4096)
+        if self._listener in ready:
+            self._begin(*self._listener.accept())
+
+    def _begin(self, connected: socket.socket, address: Any) -> None:
+        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        thread = threading.Thread(target=self._serve, args=(connected, address), daemon=True)
+        with self._lock:
+            self._open[connected] = thread
+        thread.start()
+
+    def _serve(self, connected: socket.socket, address: Any) -> None:
+        try:
+            Connection(
+                connected,
+                address,
+                app=self._app,
+                refuse=self._ring,
+                commanding=self._commanding,
+                is_quiet=self._is_quiet,
+            )
+        except OSError:
+            pass  # the client has gone in the middle of its request
+        finally:
+            with self._lock:
+                self._open.pop(connected)
+            connected.close()
+
+    def _close_connections(self) -> list[threading.Thread]:
+        with self._lock:
+            open_now = dict(self._open)
+            for connected in open_now:
+                _shut(connected)
+        return list(open_now.values())
+
+
+def _bound(port: int) -> socket.socket:
+    bound = socket.socket()
     try:
-        return make_server(
-            HOST, listener.getsockname()[1], app, threaded=True, request_handler=_Handler, fd=listener.fileno()
-        )
-    finally:
-        listener.close()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((HOST, port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _shut(connected: socket.socket) -> None:
+    with suppress(OSError):  # the client was faster
+        connected.shutdown(socket.SHUT_RDWR)

@@ -26,7 +26,7 @@ def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
     def run_command(*arguments: str, scenario: Scenario | None = None) -> tuple[int, str, str]:
         session = requests.Session()
-        session.mount(BASE_URL, InProcessAdapter(create_app(scenario or Scenario(5, 5))))
+        session.mount(BASE_URL, InProcessAdapter(create_app(scenario or Scenario(5))))
 
         def make(*positional: Any, **more: Any) -> VideoTranslationClient:
             return VideoTranslationClient(*positional, **{"sleep": clock.tick, **more, "session": session})
@@ -58,7 +58,7 @@ def test_status_asks_once_and_pending_is_no_failure(run: Run) -> None:
 @pytest.mark.parametrize("command", ["status", "wait"])
 def test_a_job_that_failed_is_exit_code_1(run: Run, command: str) -> None:
     """A fact about the job."""
-    assert run(command, "--base-url", BASE_URL, scenario=Scenario(0, 0, "error"))[:2] == (1, "error\n")
+    assert run(command, "--base-url", BASE_URL, scenario=Scenario(0, "error"))[:2] == (1, "error\n")
 
 
 def test_a_request_that_failed_is_exit_code_3(run: Run) -> None:
@@ -213,7 +213,7 @@ def test_on_a_terminal_a_line_moves_in_place_of_the_attempts(run: Run, monkeypat
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     fault = Fault(nth=2, status_code=503)
-    code, out, _ = run("wait", "--base-url", BASE_URL, scenario=Scenario(5, 5, faults=(fault,)))
+    code, out, _ = run("wait", "--base-url", BASE_URL, scenario=Scenario(5, faults=(fault,)))
 
     shown = screen.getvalue()
     assert (code, out) == (0, "completed\n")

@@ -28,7 +28,7 @@ from translation_client.progress import MAX_KINDS_SEEN
 @pytest.mark.parametrize(("outcome", "status"), [("completed", "completed"), ("error", "error")])
 def test_get_status_returns_how_it_ended(make_client: MakeClient, outcome: Any, status: str) -> None:
     """A job that failed is an answer and not an exception."""
-    result = make_client(Scenario(3, 3, outcome)).get_status()
+    result = make_client(Scenario(3, outcome)).get_status()
 
     assert result == status
     assert isinstance(result, TranslationStatus)
@@ -36,7 +36,7 @@ def test_get_status_returns_how_it_ended(make_client: MakeClient, outcome: Any, 
 
 def test_wait_returns_the_job_with_what_it_took(make_client: MakeClient) -> None:
     """Checks, seconds, and the answer itself."""
-    job = make_client(Scenario(3, 3)).wait()
+    job = make_client(Scenario(3)).wait()
 
     assert job == Job(
         None, TranslationStatus.COMPLETED, "completed", checks=3, elapsed=6, payload={"result": "completed"}
@@ -45,7 +45,7 @@ def test_wait_returns_the_job_with_what_it_took(make_client: MakeClient) -> None
 
 def test_check_asks_once(make_client: MakeClient, lines: Lines) -> None:
     """And returns a job that is pending."""
-    job = make_client(Scenario(3, 3)).check()
+    job = make_client(Scenario(3)).check()
 
     assert (job.status, job.checks) == (TranslationStatus.PENDING, 1)
     assert [line["event"] for line in lines] == ["status_checked"]
@@ -53,13 +53,13 @@ def test_check_asks_once(make_client: MakeClient, lines: Lines) -> None:
 
 def test_watch_yields_each_answer(make_client: MakeClient) -> None:
     """The last one is final."""
-    assert [str(job.status) for job in make_client(Scenario(3, 3)).watch()] == ["pending", "pending", "completed"]
+    assert [str(job.status) for job in make_client(Scenario(3)).watch()] == ["pending", "pending", "completed"]
 
 
 def test_a_job_has_an_id_of_its_own(make_client: MakeClient, clock: Clock) -> None:
     """Made with `POST /jobs`, asked for by id or by the job itself."""
     session = requests.Session()
-    session.mount(BASE_URL, InProcessAdapter(create_app(Scenario(3, 3))))
+    session.mount(BASE_URL, InProcessAdapter(create_app(Scenario(3))))
     client = make_client(session=session)
     first = session.post(f"{BASE_URL}/jobs").json()["id"]
     clock.tick(10)
@@ -125,7 +125,7 @@ def test_a_wait_that_is_cancelled_while_it_sleeps_makes_no_further_request(
         if seconds == 4:
             client.close() if how == "close" else cancel.set()
 
-    client = make_client(Scenario(100, 100), sleep=sleep)
+    client = make_client(Scenario(100), sleep=sleep)
     with pytest.raises(WaitCancelled, match=r"cancelled after 6\.0 s .*The job goes on") as caught:
         client.wait(cancel=cancel)
 
@@ -138,7 +138,7 @@ def test_a_cancelled_event_does_not_harm_other_waits(make_client: MakeClient) ->
     """It belongs to one."""
     cancel = threading.Event()
     cancel.set()
-    client = make_client(Scenario(3, 3))
+    client = make_client(Scenario(3))
     with pytest.raises(WaitCancelled):
         client.wait(cancel=cancel)
 
@@ -152,7 +152,7 @@ def test_an_interrupt_ends_a_wait_at_once(make_client: MakeClient) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        make_client(Scenario(9, 9), sleep=interrupt).wait()
+        make_client(Scenario(9), sleep=interrupt).wait()
 
 
 def test_an_interrupt_in_a_call_is_not_repeated() -> None:

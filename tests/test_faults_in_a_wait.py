@@ -25,7 +25,7 @@ ONE_FAULT = {
 @pytest.mark.parametrize("name", ONE_FAULT)
 def test_a_wait_survives_one(make_client: MakeClient, lines: Lines, name: str) -> None:
     """And the job is not reported as failed."""
-    job = make_client(Scenario(9, 9, faults=(ONE_FAULT[name],))).wait()
+    job = make_client(Scenario(9, faults=(ONE_FAULT[name],))).wait()
 
     assert job.status is TranslationStatus.COMPLETED
     assert len(lines.of("check_failed")) == 1
@@ -49,7 +49,7 @@ def test_the_same_for_ever_fails_the_check(
 ) -> None:
     """After `max_faults` calls, with the evidence on the error, and with its cause."""
     with pytest.raises(error) as caught:
-        make_client(Scenario(9, 9, faults=(fault,))).wait()
+        make_client(Scenario(9, faults=(fault,))).wait()
 
     failure: Any = caught.value
     assert failure.status_code == status_code
@@ -90,7 +90,7 @@ def test_a_429_with_retry_after_3_is_left_alone_for_3_seconds(make_client: MakeC
     """None of fifteen public clients for this task does."""
     fault = Fault(nth=2, status_code=429, headers={"Retry-After": "3"})
 
-    job = make_client(Scenario(4, 4, faults=(fault,))).wait()
+    job = make_client(Scenario(4, faults=(fault,))).wait()
 
     assert lines.of("check_failed")[0]["sleep_seconds"] == 3
     assert job.elapsed == 5
@@ -98,7 +98,7 @@ def test_a_429_with_retry_after_3_is_left_alone_for_3_seconds(make_client: MakeC
 
 def test_a_hint_shorter_than_our_own_pause_changes_nothing(make_client: MakeClient, lines: Lines) -> None:
     """The sleep is the longer of the two."""
-    make_client(Scenario(9, 9, faults=(Fault(nth=2, headers={"Retry-After": "0"}),))).wait()
+    make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": "0"}),))).wait()
 
     assert 0.375 <= lines.of("check_failed")[0]["sleep_seconds"] <= 0.625
 
@@ -107,7 +107,7 @@ def test_a_hint_as_a_date_is_taken_relative_to_the_servers_own_clock(make_client
     """Which may be wrong, as long as it is wrong twice."""
     headers = {"Date": "Mon, 02 Jan 2006 15:04:05 GMT", "Retry-After": "Mon, 02 Jan 2006 15:04:12 GMT"}
 
-    make_client(Scenario(4, 4, faults=(Fault(nth=2, status_code=503, headers=headers),))).wait()
+    make_client(Scenario(4, faults=(Fault(nth=2, status_code=503, headers=headers),))).wait()
 
     assert lines.of("check_failed")[0]["sleep_seconds"] == 7
 
@@ -115,7 +115,7 @@ def test_a_hint_as_a_date_is_taken_relative_to_the_servers_own_clock(make_client
 @pytest.mark.parametrize("hint", ["soon", "-1", "1e3", "inf", "99999999999", "3 s", "Wed, 99 Foo 2026 00:00:00 GMT"])
 def test_a_hint_that_makes_no_sense_is_ignored_with_a_line(make_client: MakeClient, lines: Lines, hint: str) -> None:
     """Other SDKs end the wait for it, or sleep for 86 400 seconds."""
-    job = make_client(Scenario(9, 9, faults=(Fault(nth=2, headers={"Retry-After": hint}),))).wait()
+    job = make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": hint}),))).wait()
 
     assert job.status is TranslationStatus.COMPLETED
     assert [line["hint"] for line in lines.of("hint_ignored")] == [hint]
@@ -126,14 +126,14 @@ def test_a_hint_past_the_deadline_ends_the_wait_at_once(make_client: MakeClient)
     fault = Fault(nth=2, status_code=429, headers={"Retry-After": "60"})
 
     with pytest.raises(WaitTimeout, match="asks not to be called for 60 s, which is past the time-out") as caught:
-        make_client(Scenario(9, 9, faults=(fault,))).wait()
+        make_client(Scenario(9, faults=(fault,))).wait()
 
     assert (caught.value.elapsed, caught.value.retry_after, caught.value.checks) == (2, 60, 1)
 
 
 def test_a_hint_on_a_pending_answer_lengthens_the_pause(make_client: MakeClient, lines: Lines) -> None:
     """And is said to be what decided."""
-    client = make_client(Scenario(9, 9, faults=()))
+    client = make_client(Scenario(9, faults=()))
     _answer_with(client, "5")
 
     assert client.wait().elapsed == 10
@@ -142,7 +142,7 @@ def test_a_hint_on_a_pending_answer_lengthens_the_pause(make_client: MakeClient,
 
 def test_a_hint_counts_for_the_pause_after_it_and_no_further(make_client: MakeClient, lines: Lines) -> None:
     """It is read from each answer anew."""
-    client = make_client(Scenario(20, 20))
+    client = make_client(Scenario(20))
     hints = iter(["5"])
     session = client._tools.transport._session._session  # type: ignore[union-attr]  # a test double of the answers
     session.hooks["response"].append(
@@ -155,7 +155,7 @@ def test_a_hint_counts_for_the_pause_after_it_and_no_further(make_client: MakeCl
 
 def test_a_hint_on_a_pending_answer_is_clipped_to_the_last_check(make_client: MakeClient, lines: Lines) -> None:
     """A job may be finished earlier than the server thinks."""
-    client = make_client(Scenario(9, 9))
+    client = make_client(Scenario(9))
     _answer_with(client, "600")
 
     assert client.wait().elapsed == 29.75
@@ -170,7 +170,7 @@ def _answer_with(client: object, retry_after: str) -> None:
 def test_the_sentence_of_a_time_out_says_what_is_still_true(make_client: MakeClient) -> None:
     """Not failed, still running, and how to go on."""
     with pytest.raises(WaitTimeout) as caught:
-        make_client(Scenario(100, 100), timeout=5).wait()
+        make_client(Scenario(100), timeout=5).wait()
 
     assert str(caught.value) == (
         "the job was still 'pending' after 4.8 s (3 calls: 3 × pending, timeout=5). It has not failed: it goes on at "

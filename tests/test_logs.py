@@ -51,7 +51,7 @@ def test_every_event_of_the_table_in_one_wait_and_every_line_is_as_it_says(
     make_client(Scenario(faults=faults)).wait()
     monkeypatch.undo()
     with pytest.raises(RetriesExhausted):
-        make_client(Scenario(9, 9), max_retries=0).wait()
+        make_client(Scenario(9), max_retries=0).wait()
 
     assert {line["event"] for line in lines} == set(TABLE)
     for line in lines:
@@ -65,7 +65,7 @@ def test_the_table_in_the_code_is_the_table_in_the_contract() -> None:
 
 def test_a_wait_reads_as_a_story(make_client: MakeClient, lines: Lines) -> None:
     """Each attempt, each pause, and the end, with times that add up."""
-    make_client(Scenario(5, 5)).wait()
+    make_client(Scenario(5)).wait()
 
     assert [(line["event"], line["elapsed_seconds"]) for line in lines] == [
         ("status_checked", 0),
@@ -82,7 +82,7 @@ def test_a_wait_reads_as_a_story(make_client: MakeClient, lines: Lines) -> None:
 
 def test_two_waits_have_two_ids(make_client: MakeClient, lines: Lines) -> None:
     """So that their lines can be told apart."""
-    client = make_client(Scenario(0, 0))
+    client = make_client(Scenario(0))
     client.wait()
     client.check()
 
@@ -100,10 +100,10 @@ def test_the_job_is_on_every_line(make_client: MakeClient, lines: Lines) -> None
 @pytest.mark.parametrize(
     ("arguments", "scenario", "error", "reason"),
     [
-        ({"timeout": 3}, Scenario(9, 9), WaitTimeout, "timeout"),
-        ({"max_retries": 1}, Scenario(9, 9), RetriesExhausted, "retries"),
-        ({}, Scenario(9, 9, faults=(Fault(every=1),)), RequestFailed, "faults"),
-        ({}, Scenario(9, 9, faults=(Fault(every=1, status_code=403),)), RequestFailed, "refused"),
+        ({"timeout": 3}, Scenario(9), WaitTimeout, "timeout"),
+        ({"max_retries": 1}, Scenario(9), RetriesExhausted, "retries"),
+        ({}, Scenario(9, faults=(Fault(every=1),)), RequestFailed, "faults"),
+        ({}, Scenario(9, faults=(Fault(every=1, status_code=403),)), RequestFailed, "refused"),
     ],
 )
 def test_giving_up_says_why_once(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fake_server.faults import ACTIONS
 from translation_client import cli
 from translation_client.logs import EVENTS
 
@@ -16,10 +17,11 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README)
+USERS_TESTS = [code for language, code in BLOCKS if language == "python" and "def test_" in code]
 EXAMPLES = [
     (code, BLOCKS[number + 1][1] if BLOCKS[number + 1][0] == "text" else "")
     for number, (language, code) in enumerate(BLOCKS)
-    if language == "python"
+    if language == "python" and code not in USERS_TESTS
 ]
 
 
@@ -31,7 +33,7 @@ import threading, requests
 from freezegun import freeze_time
 from fake_server import InProcessAdapter, Scenario, create_app
 with freeze_time() as frozen:
-    served = InProcessAdapter(create_app(Scenario(3, 3)))
+    served = InProcessAdapter(create_app(Scenario(3)))
     requests.Session.get_adapter = lambda session, url: session.adapters.get("http://fake.test", served)
     threading.Event.wait = lambda event, timeout=None: frozen.tick(timeout) and False
     exec(compile({code!r}, "README.md", "exec"), {{}})
@@ -46,6 +48,27 @@ with freeze_time() as frozen:
 def test_there_are_examples() -> None:
     """An empty list would pass."""
     assert len(EXAMPLES) >= 5
+    assert len(USERS_TESTS) == 1
+
+
+@pytest.mark.parametrize("code", USERS_TESTS)
+def test_an_example_of_a_test_passes(code: str, tmp_path: Path) -> None:
+    """In a suite that knows nothing of this one."""
+    (tmp_path / "test_theirs.py").write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_fault_is_in_the_table(action: str) -> None:
+    """Once."""
+    rows = README[README.index("| what | what happens |") : README.index("As JSON a fault says more")]
+    named = re.findall(r"`([a-z-]+)[`@]", rows)
+
+    assert named.count(action) == (0 if action == "answer" else 1)
 
 
 @pytest.mark.parametrize("name", EVENTS)

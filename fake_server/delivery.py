@@ -1,0 +1,174 @@
+"""How do the bytes of an answer arrive, or how do they not? Steps, which a socket or an adapter in process plays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+
+from .faults import Fault
+from .replies import Reply
+
+ENDLESS_PART = b" " * 65536
+
+HEADERS_FIRST_SECONDS = 0.02
+"""Between the headers and a reset: a client that is a little late would otherwise see nothing but the reset."""
+
+
+@dataclass(frozen=True)
+class Send:
+    """Bytes go out."""
+
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing happens for some seconds."""
+
+    seconds: float
+
+
+class End(Enum):
+    """How it ends; the last step."""
+
+    KEEP = "the connection stays open for the next request"
+    CLOSE = "the connection is closed in order"
+    RESET = "the connection is reset"
+    HANG = "nothing comes any more, until the client goes away"
+    REFUSE = "all connections are closed, and new ones refused"
+
+
+Step = Send | Pause | End
+
+
+def steps(reply: Reply, fault: Fault | None, *, keep_alive: bool) -> Iterator[Step]:
+    """Deliver an answer.
+
+    Args:
+        reply: What it says.
+        fault: What goes wrong; None, or one of what it says, for a delivery in order.
+        keep_alive: Whether the client wants to use the connection again.
+    """
+    body = reply.body if _may_have_body(reply.status_code) else b""
+    if fault is not None and fault.action in _DELIVERIES:
+        yield from _DELIVERIES[fault.action](reply, body, fault)
+        return
+    yield from _whole(reply, body, keep_alive=keep_alive)
+
+
+def _may_have_body(status_code: int) -> bool:
+    return status_code >= 200 and status_code not in (204, 304)
+
+
+def _whole(reply: Reply, body: bytes, *, keep_alive: bool = False) -> Iterator[Step]:
+    keeps = keep_alive and ("connection", "close") not in [(name.lower(), value) for name, value in reply.headers]
+    yield Send(_head(reply, _length(reply), closes=not keeps) + body)
+    yield End.KEEP if keeps else End.CLOSE
+
+
+def _length(reply: Reply) -> tuple[str, str] | None:
+    return ("Content-Length", str(len(reply.body))) if _may_have_body(reply.status_code) else None
+
+
+def _head(reply: Reply, framing: tuple[str, str] | None, *, closes: bool = True) -> bytes:
+    """The status line and the headers; what a fault says of the framing goes before what is true."""
+    names = {name.lower() for name, _ in reply.headers}
+    own = [("Connection", "close")] if closes else []
+    own += [framing] if framing and not names & {"content-length", "transfer-encoding"} else []
+    lines = [f"HTTP/1.1 {reply.status_code} {_phrase(reply.status_code)}"]
+    lines += [
+        f"{name}: {value}" for name, value in (*reply.headers, *(one for one in own if one[0].lower() not in names))
+    ]
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
+
+
+def _phrase(status_code: int) -> str:
+    try:
+        return HTTPStatus(status_code).phrase
+    except ValueError:
+        return "Unknown"
+
+
+def _late(reply: Reply, body: bytes, fault: Fault) -> Iterator[Step]:
+    yield Pause(fault.seconds)
+    yield from _whole(reply, body)
+
+
+def _reset_in_headers(reply: Reply, _: bytes, __: Fault) -> Iterator[Step]:
+    head = _head(reply, _length(reply))
+    yield Send(head[: len(head) // 2])
+    yield Pause(HEADERS_FIRST_SECONDS)
+    yield End.RESET
+
+
+def _reset_after_headers(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
+    yield Send(_head(reply, _length(reply)) + body[: len(body) // 2])
+    yield Pause(HEADERS_FIRST_SECONDS)
+    yield End.RESET
+
+
+def _drip(data: bytes, seconds: float) -> Iterator[Step]:
+    for number in range(len(data)):
+        yield Pause(seconds)
+        yield Send(data[number : number + 1])
+
+
+def _drip_headers(reply: Reply, body: bytes, fault: Fault) -> Iterator[Step]:
+    yield from _drip(_head(reply, _length(reply)), fault.seconds)
+    yield Send(body)
+    yield End.CLOSE
+
+
+def _drip_body(reply: Reply, body: bytes, fault: Fault) -> Iterator[Step]:
+    yield Send(_head(reply, _length(reply)))
+    yield from _drip(body, fault.seconds)
+    yield End.CLOSE
+
+
+def _truncate(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
+    yield Send(_head(reply, _length(reply)) + body[: len(body) // 2])
+    yield End.CLOSE
+
+
+def _chunked_head(reply: Reply) -> bytes:
+    return _head(reply.without("Content-Length"), ("Transfer-Encoding", "chunked"))
+
+
+def _truncate_chunked(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
+    yield Send(_chunked_head(reply) + b"%x\r\n" % len(body) + body[: len(body) // 2])
+    yield End.CLOSE
+
+
+def _endless(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
+    yield Send(_chunked_head(reply) + _chunk(body))
+    while True:
+        yield Send(_chunk(ENDLESS_PART))
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _only(end: End) -> Callable[[Reply, bytes, Fault], Iterator[Step]]:
+    def deliver(_: Reply, __: bytes, ___: Fault) -> Iterator[Step]:
+        yield end
+
+    return deliver
+
+
+_DELIVERIES: dict[str, Callable[[Reply, bytes, Fault], Iterator[Step]]] = {
+    "late": _late,
+    "mute": _only(End.HANG),
+    "drop": _only(End.CLOSE),
+    "refuse": _only(End.REFUSE),
+    "reset": _only(End.RESET),
+    "reset-in-headers": _reset_in_headers,
+    "reset-after-headers": _reset_after_headers,
+    "drip-headers": _drip_headers,
+    "drip-body": _drip_body,
+    "truncate": _truncate,
+    "truncate-chunked": _truncate_chunked,
+    "endless": _endless,
+}

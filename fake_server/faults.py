@@ -1,0 +1,137 @@
+"""What can go wrong with an answer, and when? Pure data, so that a run repeats exactly."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
+
+WhatItSays = Literal[
+    "answer",
+    "html",
+    "invalid-json",
+    "wrong-shape",
+    "unknown-word",
+    "relapse",
+    "redirect-loop",
+    "redirect-away",
+    "gzip-bomb",
+    "invalid-gzip",
+]
+"""Faults of what an answer says; `replies.py` words them, and any WSGI server can serve them."""
+
+HowItArrives = Literal[
+    "late",
+    "mute",
+    "drop",
+    "refuse",
+    "reset",
+    "reset-in-headers",
+    "reset-after-headers",
+    "drip-headers",
+    "drip-body",
+    "truncate",
+    "truncate-chunked",
+    "endless",
+]
+"""Faults below HTTP, of how an answer arrives or does not; `delivery.py` plays them."""
+
+Action = Literal[WhatItSays, HowItArrives]
+
+DELIVERIES: tuple[str, ...] = get_args(HowItArrives)
+ACTIONS: tuple[str, ...] = (*get_args(WhatItSays), *DELIVERIES)
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""What a header may be called (RFC 9110, section 5.6.2)."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that goes wrong with the answers about a job. Exactly one of the three triggers is set.
+
+    `status_code`, `headers` and `body` replace those of the answer that the action would send: so anything can be
+    truncated, or drip. A header value may hold `{date+3}`, the HTTP date in three seconds; `{date-60}` has passed.
+
+    Attributes:
+        nth: The n-th answer about a job, counted from 1.
+        every: Every so many answers about it.
+        between: From and until, in seconds of the job's time.
+        action: What happens; `answer` sends an error, a 503 where nothing else is said.
+        status_code: From 100 to 999.
+        headers: By name.
+        body: As text, which is sent in UTF-8.
+        seconds: The delay of `late`, or that between two bytes of a drip.
+
+    Raises:
+        ValueError: Something of it makes no sense; the message says what.
+    """
+
+    nth: int | None = None
+    every: int | None = None
+    between: tuple[float, float] | None = None
+    action: Action = "answer"
+    status_code: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str | None = None
+    seconds: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self.action in ACTIONS, f"an action is one of {', '.join(ACTIONS)}; got {self.action!r}")
+        self._check_trigger()
+        code = self.status_code
+        _require(
+            code is None or (_is_whole(code) and 100 <= code <= 999), f"a status code has three digits; got {code!r}"
+        )
+        _require(self.body is None or isinstance(self.body, str), f"a body is text; got {self.body!r}")
+        _require(
+            _is_number(self.seconds) and self.seconds >= 0,
+            f"seconds are a finite number, 0 or more; got {self.seconds!r}",
+        )
+        _require(isinstance(self.headers, Mapping), f"headers are names with values; got {self.headers!r}")
+        for name, value in self.headers.items():
+            _require(isinstance(name, str) and bool(_TOKEN.fullmatch(name)), f"no header is called {name!r}")
+            _require(_is_header_value(value), f"a header holds one line of Latin-1; got {value!r} for {name}")
+
+    def _check_trigger(self) -> None:
+        triggers = (self.nth, self.every, self.between)
+        _require(
+            sum(trigger is not None for trigger in triggers) == 1,
+            f"a fault has exactly one trigger: nth, every or between; got {self!r}",
+        )
+        for count in (self.nth, self.every):
+            _require(count is None or (_is_whole(count) and count >= 1), f"answers are counted from 1; got {self!r}")
+        if self.between is not None:
+            _require(_is_span(self.between), f"a span of time is two rising numbers of seconds; got {self.between!r}")
+        _require(
+            self.action != "refuse" or self.between is not None,
+            f"connections are refused for a span of time, such as 5s-8s, and not for an answer; got {self!r}",
+        )
+
+    def strikes(self, number: int, elapsed: float) -> bool:
+        """Whether it hits the answer `number`, which is given `elapsed` seconds into the job."""
+        if self.between is not None:
+            return self.between[0] <= elapsed < self.between[1]
+        return number == self.nth if self.every is None else number % self.every == 0
+
+
+def _require(is_true: bool, sentence: str) -> None:
+    if not is_true:
+        raise ValueError(sentence)
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_span(value: Any) -> bool:
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value)) and 0 <= value[0] < value[1]
+
+
+def _is_header_value(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and all(ord(character) < 256 for character in value)

@@ -1,0 +1,127 @@
+"""What does an answer say, also when something is wrong with it? Values; how they arrive is not known here."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from email.utils import formatdate
+from functools import cache
+
+from .faults import Fault
+from .scenario import PENDING
+
+HTML_PAGE = "<!doctype html><html><body><h1>Welcome to the proxy</h1></body></html>"
+
+LOOP_PATH = "/_loop"
+"""Redirects to itself."""
+
+UNKNOWN_WORD = "rendering"
+
+BOMB_BYTES = 64 * 1024 * 1024
+"""What the gzip bomb unpacks to; packed it has a thousandth of that."""
+
+DEFAULT_STATUS_CODE = 503
+"""Of an `answer` that names none."""
+
+_DATE = re.compile(r"\{date([+-]\d{1,9})\}")
+
+Headers = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A whole HTTP answer."""
+
+    status_code: int
+    headers: Headers
+    body: bytes
+
+    def with_headers(self, headers: Iterable[tuple[str, str]]) -> Reply:
+        """Put headers in, in place of those that are called the same."""
+        added = tuple(headers)
+        kept = self.without(*(name for name, _ in added))
+        return replace(kept, headers=(*kept.headers, *added))
+
+    def without(self, *names: str) -> Reply:
+        """Leave headers out."""
+        gone = {name.lower() for name in names}
+        return replace(self, headers=tuple(one for one in self.headers if one[0].lower() not in gone))
+
+
+def json_reply(value: object, status_code: int = 200) -> Reply:
+    """Say something in JSON."""
+    body = json.dumps(value).encode() + b"\n"
+    return Reply(status_code, (("Content-Type", "application/json"),), body)
+
+
+def status_reply(word: str) -> Reply:
+    """Say how a job stands."""
+    return json_reply({"result": word})
+
+
+def redirect(location: str) -> Reply:
+    """Send the client elsewhere."""
+    return Reply(302, (("Location", location),), b"")
+
+
+def spoiled(usual: Reply, fault: Fault, url: str) -> Reply:
+    """Make what is sent instead of the usual answer.
+
+    Args:
+        usual: The usual answer.
+        fault: What is wrong.
+        url: What was asked for, absolute.
+    """
+    said = _SAYS[fault.action](usual, fault, url) if fault.action in _SAYS else usual
+    if fault.body is not None:
+        said = replace(said, body=fault.body.encode())
+    if fault.status_code is not None:
+        said = replace(said, status_code=fault.status_code)
+    return said.with_headers((name, _dated(value)) for name, value in fault.headers.items())
+
+
+def _dated(value: str) -> str:
+    return _DATE.sub(lambda match: formatdate(time.time() + int(match[1]), usegmt=True), value)
+
+
+def _error(_: Reply, fault: Fault, __: str) -> Reply:
+    code = DEFAULT_STATUS_CODE if fault.status_code is None else fault.status_code
+    return json_reply({"error": f"scripted fault {code}"}, code)
+
+
+def _packed(usual: Reply, body: bytes) -> Reply:
+    return replace(usual.with_headers([("Content-Encoding", "gzip")]), body=body)
+
+
+@cache
+def _bomb() -> bytes:
+    packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
+    block = bytes(1024 * 1024)
+    return b"".join(packer.compress(block) for _ in range(BOMB_BYTES // len(block))) + packer.flush()
+
+
+def _elsewhere(url: str) -> str:
+    """The same path at another origin: of loopback's two names the other one, else a subdomain."""
+    start, _, rest = url.partition("://")
+    for one, other in (("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")):
+        if re.match(rf"{re.escape(one)}(?=[:/?]|$)", rest):
+            return f"{start}://{other}{rest[len(one) :]}"
+    return f"{start}://elsewhere.{rest}"
+
+
+_SAYS: dict[str, Callable[[Reply, Fault, str], Reply]] = {
+    "answer": _error,
+    "html": lambda *_: Reply(200, (("Content-Type", "text/html; charset=utf-8"),), HTML_PAGE.encode()),
+    "invalid-json": lambda usual, *_: replace(usual, body=b'{"result": "comp'),
+    "wrong-shape": lambda *_: json_reply([{"result": 1}]),
+    "unknown-word": lambda *_: status_reply(UNKNOWN_WORD),
+    "relapse": lambda *_: status_reply(PENDING),
+    "redirect-loop": lambda *_: redirect(LOOP_PATH),
+    "redirect-away": lambda usual, fault, url: redirect(_elsewhere(url)),  # noqa: ARG005  # as all of them are called
+    "gzip-bomb": lambda usual, *_: _packed(usual, _bomb()),
+    "invalid-gzip": lambda usual, *_: _packed(usual, usual.body),
+}

@@ -1,0 +1,282 @@
+"""The fake server on a real socket: what goes wrong there, that it ends, and the fixture that users get."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fake_server import Scenario, Server
+
+REQUEST = b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def connected(server: Server) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.port), timeout=5)
+
+
+def raw_answer(server: Server, request: bytes = REQUEST, size: int = 1_000_000) -> bytes:
+    """All that comes until the connection is closed, or so many bytes."""
+    answer = b""
+    with connected(server) as connection:
+        connection.sendall(request)
+        while len(answer) < size and (part := connection.recv(65536)):
+            answer += part
+    return answer
+
+
+def open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def eventually(condition: Callable[[], bool]) -> bool:
+    """Whether it comes true in time: threads end a little after their sockets."""
+    until = time.monotonic() + 5
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_a_connection_is_kept_for_the_next_request() -> None:
+    """Unless the client wants it closed."""
+    with Server() as server, connected(server) as connection:
+        for _ in range(3):
+            connection.sendall(REQUEST)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+        connection.sendall(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        assert b"Connection: close" in connection.recv(65536)
+        assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("fault", "begin", "end"),
+    [
+        ("truncate", b"HTTP/1.1 200 OK\r\n", b'\r\n\r\n{"result": '),
+        ("truncate-chunked", b"HTTP/1.1 200 OK\r\n", b'\r\n\r\n16\r\n{"result": '),
+        ("drip-headers@0.001", b"HTTP/1.1 200 OK\r\n", b'{"result": "pending"}\n'),
+        ("drip-body@0.001", b"HTTP/1.1 200 OK\r\n", b'{"result": "pending"}\n'),
+        ("late@0.05", b"HTTP/1.1 200 OK\r\n", b'{"result": "pending"}\n'),
+        ("drop", b"", b""),
+        ("204:Connection=close", b"HTTP/1.1 204 No Content\r\n", b"\r\n\r\n"),
+        ("799:Connection=close", b"HTTP/1.1 799 Unknown\r\n", b"}\n"),
+    ],
+)
+def test_what_comes_over_the_wire(fault: str, begin: bytes, end: bytes) -> None:
+    """To the byte, and then the connection is closed."""
+    with Server(Scenario(faults=[f"1:{fault}"])) as server:
+        answer = raw_answer(server)
+        assert answer.startswith(begin)
+        assert answer.endswith(end)
+        assert b"pending" in raw_answer(server, size=1)
+
+
+@pytest.mark.parametrize(
+    ("fault", "received"), [("reset", 0), ("reset-in-headers", len("HTTP/1.1 200")), ("reset-after-headers", 100)]
+)
+def test_connections_are_reset(fault: str, received: int) -> None:
+    """Before, in or after the headers, which have come by then."""
+    with Server(Scenario(faults=[f"1:{fault}"])) as server, connected(server) as connection:
+        connection.sendall(REQUEST)
+        head = connection.recv(65536) if received else b""
+        assert len(head) >= received
+        assert (b"\r\n\r\n" in head) == (fault == "reset-after-headers")
+        with pytest.raises(ConnectionResetError):
+            connection.recv(65536)
+
+
+def test_an_endless_body_ends_when_the_client_has_enough() -> None:
+    """And so does its thread."""
+    with Server(Scenario(faults=["1:endless"])) as server:
+        before = threading.active_count()
+        assert len(raw_answer(server, size=3_000_000)) >= 3_000_000
+        assert eventually(lambda: threading.active_count() == before)
+
+
+@pytest.mark.parametrize("fault", ["mute", "late@60", "drip-headers@60", "drip-body@60"])
+def test_a_server_that_waits_sees_the_client_go(fault: str) -> None:
+    """No thread waits for a client that has gone."""
+    with Server(Scenario(faults=[f"1:{fault}"])) as server:
+        before = threading.active_count()
+        with connected(server) as connection:
+            connection.sendall(REQUEST)
+            assert eventually(lambda: len(server.requests) == 1)
+            assert threading.active_count() == before + 1
+        assert eventually(lambda: threading.active_count() == before)
+
+
+def test_closing_ends_everything() -> None:
+    """Idle connections, those that wait, and those that send for ever; no thread, no socket."""
+    before = threading.active_count(), open_files()
+    clients = []
+    with Server(Scenario(faults=["1:mute", "2:endless", "3:late@60"])) as server:
+        for _ in range(5):
+            clients.append(connected(server))
+            clients[-1].sendall(REQUEST)
+            assert eventually(lambda: len(server.requests) == len(clients))
+    for client in clients:
+        client.close()
+
+    assert (threading.active_count(), open_files()) == before
+
+
+def test_refused_for_a_span_of_time_and_then_there_again() -> None:
+    """On the same port; open connections are closed, and the question that began it is not answered."""
+    with Server(Scenario(faults=["0.2s-0.5s:refuse"])) as server, connected(server) as idle, connected(server) as other:
+        idle.sendall(REQUEST)
+        assert idle.recv(65536)
+        began = time.monotonic()
+        assert idle.recv(1) == b""
+        assert other.recv(1) == b""
+        with pytest.raises(ConnectionRefusedError):
+            connected(server)
+        assert time.monotonic() - began >= 0.15
+        assert eventually(lambda: server_is_back(server))
+        assert time.monotonic() - began >= 0.25
+        assert b"pending" in raw_answer(server, size=1)
+
+
+def server_is_back(server: Server) -> bool:
+    try:
+        connected(server).close()
+    except ConnectionError:  # refused; or reset, if the door was shut on the way in
+        return False
+    return True
+
+
+def test_the_question_that_begins_a_refusal_gets_no_answer() -> None:
+    """By then the door is shut already."""
+    with Server(Scenario(faults=["0s-0.3s:refuse"])) as server:
+        assert raw_answer(server) == b""
+        with pytest.raises(ConnectionRefusedError):
+            connected(server)
+
+
+def test_faults_can_be_changed_over_the_wire_and_by_the_test() -> None:
+    """At once; also to refuse, which the loop has to see."""
+    with Server() as server:
+        requests.put(f"{server.url}/_control/faults", json=["every-1:503"], timeout=5)
+        assert [requests.get(f"{server.url}/status", timeout=5).status_code for _ in range(2)] == [503, 503]
+        server.faults = ["every-1:404"]
+        assert requests.get(f"{server.url}/status", timeout=5).status_code == 404
+        assert len(requests.get(f"{server.url}/_control/requests", timeout=5).json()) == len(server.requests) == 3
+        requests.put(f"{server.url}/_control/faults", json=["0s-60s:refuse"], timeout=5)
+        assert eventually(lambda: not server_is_back(server))
+        server.play(Scenario(duration=0))
+        assert eventually(lambda: server_is_back(server))
+        assert requests.get(f"{server.url}/status", timeout=5).json() == {"result": "completed"}
+        assert len(server.requests) == 1
+
+
+def test_a_redirect_to_another_origin_is_answered_there() -> None:
+    """By the same server, under its other name."""
+    with Server(Scenario(faults=["1:redirect-away"])) as server:
+        answer = requests.get(f"{server.url}/status", timeout=5)
+
+        assert answer.url == f"http://localhost:{server.port}/status"
+        assert [one.headers["Host"] for one in server.requests] == [
+            f"127.0.0.1:{server.port}",
+            f"localhost:{server.port}",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (b"POST /jobs HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", 411),
+        (b"POST /jobs HTTP/1.1\r\nContent-Length: 99999999\r\n", 413),
+        (b"POST /jobs HTTP/1.1\r\nContent-Length: -1\r\n", 400),
+        (b"GET http://evil.test//status HTTP/1.1\r\n", 404),
+        (b"GET //status HTTP/1.0\r\n", 200),
+        (b"BREW /pot HTTP/1.1\r\n", 501),
+        (b"nonsense\r\n", 400),
+    ],
+)
+def test_requests_that_nobody_should_send_are_answered(head: bytes, code: int) -> None:
+    """And the server goes on."""
+    with Server() as server:
+        answer = raw_answer(server, head + b"Connection: close\r\n\r\n")
+        assert f" {code} ".encode() in answer[:40] or f"Error code: {code}".encode() in answer
+        assert b"pending" in raw_answer(server, size=1)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=200))
+def test_whatever_a_client_sends_the_server_stands(sent: bytes) -> None:
+    """Its thread ends with the connection."""
+    with Server() as server:
+        with connected(server) as connection:
+            connection.sendall(sent)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+        assert b"pending" in raw_answer(server, size=1)
+
+
+def test_a_port_that_is_taken_is_said() -> None:
+    """And nothing is left open."""
+    with Server() as server:
+        before = open_files()
+        with pytest.raises(OSError, match="in use"):
+            Server(port=server.port)
+        assert open_files() == before
+
+
+USERS_TEST = """
+import requests
+from fake_server import Scenario
+
+def worker(url):
+    while (answer := requests.get(url + "/status", timeout=1)).status_code != 200:
+        pass
+    return answer.json()["result"]
+
+def test_it_is_finished_at_once(fake_translation_server):
+    assert worker(fake_translation_server.url) == "completed"
+
+def test_a_fault_is_survived(fake_translation_server):
+    fake_translation_server.play(Scenario(duration=0, faults=["1:503"]))
+    assert worker(fake_translation_server.url) == "completed"
+    assert [one.path for one in fake_translation_server.requests] == ["/status", "/status"]
+"""
+
+
+def run_users_tests(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_theirs.py").write_text(USERS_TEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *options]
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=60)
+
+
+def test_the_fixture_is_there_wherever_the_package_is_installed(tmp_path: Path) -> None:
+    """Without a line of configuration, and without a warning."""
+    done = run_users_tests(tmp_path)
+
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+def test_without_flask_the_fixture_names_the_extra(tmp_path: Path) -> None:
+    """And every other test runs on."""
+    (tmp_path / "conftest.py").write_text("import sys\nsys.modules['flask'] = None\n")
+    done = run_users_tests(tmp_path)
+
+    assert "2 errors" in done.stdout
+    assert "needs the extra: pip install 'translation-client[server]'" in done.stdout
+
+
+def test_the_fixture_starts_in_no_time(fake_translation_server: Server, request: pytest.FixtureRequest) -> None:
+    """No sleep waits for it: the port is open before the thread runs."""
+    began = time.perf_counter()
+    for _ in range(20):
+        with Server() as server:
+            assert requests.get(f"{server.url}/status", timeout=5).status_code == 200
+    assert time.perf_counter() - began < 20
+    assert fake_translation_server.requests == []
