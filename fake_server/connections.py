@@ -118,6 +118,8 @@ class Connection(BaseHTTPRequestHandler):
         Raises:
             OSError: The client has gone, or the server closes.
         """
+        if seconds == 0:
+            return
         until = None if seconds is None else time.perf_counter() + seconds
         self.connection.settimeout(seconds)
         try:

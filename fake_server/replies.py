@@ -98,7 +98,8 @@ def _packed(usual: Reply, body: bytes) -> Reply:
 
 
 @cache
-def _bomb() -> bytes:
+def gzip_bomb() -> bytes:
+    """A body that unpacks to `BOMB_BYTES` of nothing; made once."""
     packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     block = bytes(1024 * 1024)
     return b"".join(packer.compress(block) for _ in range(BOMB_BYTES // len(block))) + packer.flush()
@@ -122,6 +123,6 @@ _SAYS: dict[str, Callable[[Reply, Fault, str], Reply]] = {
     "relapse": lambda *_: status_reply(PENDING),
     "redirect-loop": lambda *_: redirect(LOOP_PATH),
     "redirect-away": lambda usual, fault, url: redirect(_elsewhere(url)),  # noqa: ARG005  # as all of them are called
-    "gzip-bomb": lambda usual, *_: _packed(usual, _bomb()),
+    "gzip-bomb": lambda usual, *_: _packed(usual, gzip_bomb()),
     "invalid-gzip": lambda usual, *_: _packed(usual, usual.body),
 }

@@ -63,6 +63,7 @@ def test_a_connection_is_kept_for_the_next_request() -> None:
         ("truncate", b"HTTP/1.1 200 OK\r\n", b'\r\n\r\n{"result": '),
         ("truncate-chunked", b"HTTP/1.1 200 OK\r\n", b'\r\n\r\n16\r\n{"result": '),
         ("drip-headers@0.001", b"HTTP/1.1 200 OK\r\n", b'{"result": "pending"}\n'),
+        ("drip-headers@0", b"HTTP/1.1 200 OK\r\n", b'{"result": "pending"}\n'),
         ("drip-body@0.001", b"HTTP/1.1 200 OK\r\n", b'{"result": "pending"}\n'),
         ("late@0.05", b"HTTP/1.1 200 OK\r\n", b'{"result": "pending"}\n'),
         ("drop", b"", b""),

@@ -25,6 +25,10 @@ STATUS_BODY_SECONDS = 1.0
 """How long the body of an error or a redirect is read: what counts is its status, which is there already."""
 
 
+TIMED_OUT = (requests.Timeout, PoolTimeoutError, TimeoutError)
+"""How the libraries below say that nothing came in time."""
+
+
 class Transport:
     """Sends the requests of one client. May be shared by threads."""
 
@@ -106,6 +110,8 @@ class Transport:
             body = self._body_of(response)
         except (UnreadableBody, HTTPError, HTTPException, OSError, ValueError) as error:
             response.close()
+            if isinstance(error, TIMED_OUT) and response.status_code < 300:
+                raise  # a body that comes too late is no other fault than one that does not come
             body, fault = b"", _unreadable(error, response)
         except BaseException:
             response.close()
@@ -146,7 +152,7 @@ def _unreadable(error: Exception, response: Response) -> Fault:
 
 
 def _fault(error: Exception) -> Fault:
-    if isinstance(error, (requests.Timeout, PoolTimeoutError, TimeoutError)):
+    if isinstance(error, TIMED_OUT):
         return Fault("timeout", "no answer in time")
     if isinstance(error, (requests.ConnectionError, HTTPError, HTTPException)):
         return Fault("connection", _reason(error))
