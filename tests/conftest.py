@@ -20,6 +20,8 @@ from translation_client import VideoTranslationClient
 
 # Hypothesis looks at the time whenever the garbage collector runs, also while a clock is being frozen or let go.
 freezegun.configure(extend_ignore_list=["hypothesis"])
+# It does so itself: what it calls, a test say, lives on frozen time, be it two calls below it.
+freezegun.api.call_stack_inspection_limit = 2
 
 BASE_URL = "http://fake.test"
 
@@ -65,6 +67,14 @@ def lines() -> Lines:
 
     logging.getLogger("translation_client").addHandler(Collector())
     return collected
+
+
+class Silent:
+    """A logger for tests that read no log."""
+
+    def info(self, *_: Any, **__: Any) -> None: ...
+
+    warning = error = info
 
 
 class MakeClient(Protocol):

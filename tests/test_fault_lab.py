@@ -13,6 +13,7 @@ import urllib3
 from conftest import Clock
 from hypothesis import given
 from hypothesis import strategies as st
+from random_faults import FAULTS
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
 from fake_server.faults import ACTIONS, DELIVERIES
@@ -21,30 +22,6 @@ from fake_server.replies import BOMB_BYTES
 
 URL = "http://fake.test"
 PENDING = {"result": "pending"}
-
-HEADER_NAMES = st.text("ABCxyz-", min_size=1, max_size=12)
-HEADER_VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=20)
-TRIGGERS = st.one_of(
-    st.fixed_dictionaries({"nth": st.integers(1, 9)}),
-    st.fixed_dictionaries({"every": st.integers(1, 9)}),
-    st.tuples(st.floats(0, 9), st.floats(0.1, 9)).map(lambda span: {"between": (span[0], span[0] + span[1])}),
-)
-FAULTS = st.builds(
-    lambda trigger, action, rest: Fault(
-        **trigger, action="drop" if "between" not in trigger and action == "refuse" else action, **rest
-    ),
-    TRIGGERS,
-    st.sampled_from(ACTIONS),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "status_code": st.integers(100, 999),
-            "headers": st.dictionaries(HEADER_NAMES, HEADER_VALUES, max_size=3),
-            "body": st.text(max_size=20),
-            "seconds": st.floats(0, 60),
-        },
-    ),
-)
 
 
 def session_of(*faults: Fault | str, duration: float = 10, sleep: Any = None) -> requests.Session:
