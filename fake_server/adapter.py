@@ -59,8 +59,10 @@ class InProcessAdapter(BaseAdapter):
         try:
             response.begin()
         except TimeoutError as error:
+            response.close()
             raise requests.ReadTimeout(error, request=request) from error
         except (OSError, HTTPException) as error:
+            response.close()
             broken = urllib3.exceptions.ProtocolError("Connection aborted.", error)
             raise requests.ConnectionError(broken, request=request) from error
         return self._builder.build_response(request, _raw(request, response))
@@ -79,7 +81,7 @@ def _asked(request: requests.PreparedRequest) -> Asked:
 def _raw(request: requests.PreparedRequest, response: Any) -> urllib3.HTTPResponse:
     return urllib3.HTTPResponse(
         body=response,
-        headers=urllib3.HTTPHeaderDict(response.headers.items()),
+        headers=response.headers.items(),
         status=response.status,
         version=response.version,
         reason=response.reason,
@@ -97,7 +99,15 @@ class _Socket:
         self._arriving = arriving
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(self._arriving)
+        return _File(self._arriving)
+
+
+class _File(io.BufferedReader):
+    """Can be collected after what it reads from: `http.client` flushes what it closes, be it closed already."""
+
+    def flush(self) -> None:
+        if not self.closed:
+            super().flush()
 
 
 class _Arriving(io.RawIOBase):

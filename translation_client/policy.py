@@ -35,9 +35,9 @@ class WaitPolicy:
     max_retries: float
     request_timeout: float
     max_faults: float
-    backoff_factor: float = 2
-    max_delay: float = 60
-    jitter: float = 0.0
+    backoff_factor: float
+    max_delay: float
+    jitter: float
 
     def __post_init__(self) -> None:
         self._keep("timeout", arguments.positive("timeout", self.timeout, infinite=True))
@@ -79,13 +79,13 @@ def until_last_check(left: float, timeout: float, slowest_answer: float, latest_
         left: Seconds to the deadline.
         timeout: Seconds for the whole wait.
         slowest_answer: The seconds that the slowest answer of this wait took.
-        latest_answer: The seconds that the latest one took, which has just come.
+        latest_answer: The seconds that the latest one took, which has just come; at most `slowest_answer`.
     """
     grace = min(GRACE_SECONDS, GRACE_FRACTION * timeout)
     lead = grace + 2 * slowest_answer
     if left - lead > TICK_SECONDS:
         return left - lead
     if left + latest_answer > lead + TICK_SECONDS:  # the latest check began before its time had come
-        return max(0.0, left - grace - latest_answer)
+        return left - grace - latest_answer
     gains = (left - grace - calls * latest_answer for calls in (2, 1))
     return next((gain for gain in gains if gain > grace), 0.0)

@@ -1,0 +1,447 @@
+"""Each guard of a call was broken on purpose once; these tests were missing."""
+
+from __future__ import annotations
+
+import errno
+import math
+import random
+import socket
+import threading
+from concurrent.futures import Future
+from contextlib import ExitStack
+from http.client import BadStatusLine
+from typing import Any
+
+import pytest
+import requests
+from conftest import Answers, Clock, response
+from hostile import answering, dripping, http, mute, serving
+from test_transport import headers_of, redirecting, send
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import LocationParseError, MaxRetryError, ProtocolError, ReadTimeoutError
+
+from translation_client.clock import Deadline, now
+from translation_client.faults import Fault
+from translation_client.messages import Request
+from translation_client.transport import Transport, names
+from translation_client.transport import transport as transport_module
+from translation_client.transport.guard import SLICE_SECONDS, CallCancelled, CallGuard, CallTimedOut, current_guard
+from translation_client.transport.sessions import MAX_READY
+from translation_client.transport.sockets import MAX_HOSTS, GuardedAdapter, GuardedHTTPConnection, GuardedSocket
+
+
+def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
+    """On frozen time, to the slice."""
+    guard = CallGuard(now() + 10, lambda: False)
+
+    assert (guard.left(), guard.slice()) == pytest.approx((10, 0.1))
+    assert guard.shortened(3).left() == pytest.approx(3)
+    assert guard.shortened(30).left() == pytest.approx(10)
+    clock.tick(9.95)
+    assert (guard.left(), guard.slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
+    clock.tick(0.05)
+    for ended in (guard.left, guard.slice, guard.shortened(3).left):
+        with pytest.raises(CallTimedOut):
+            ended()
+
+
+"""More than is read at once."""
+
+
+def test_a_redirect_out_of_http_reaches_no_adapter() -> None:
+    """Not even one that is mounted for it."""
+    session = requests.Session()
+    files = Answers(lambda _: pytest.fail("it was followed"))
+    session.mount("file://", files)
+    with serving(redirecting("file:///etc/passwd")) as server, pytest.raises(Fault, match=r"no http\(s\)") as caught:
+        send(server.url, session=session)
+    session.close()
+
+    assert (caught.value.status_code, files.requests) == (302, [])
+
+
+def test_from_300_on_a_status_says_enough() -> None:
+    """A body that breaks off takes it back before, and not from there on."""
+    with serving(answering(http("300 Multiple Choices", b"x" * 2000))) as server:
+        assert (send(server.url, max_body_bytes=1000).status_code) == 300
+    with serving(answering(http("299 Fine", b"x" * 2000))) as server, pytest.raises(Fault, match="longer than 1000"):
+        send(server.url, max_body_bytes=1000)
+
+
+@pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "401 Unauthorized", "503 Busy"])
+def test_the_body_behind_a_status_is_read_for_a_moment_only(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    """Without waiting for the whole second here."""
+    monkeypatch.setattr(transport_module, "STATUS_BODY_SECONDS", 0.05)
+    head = f"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n".encode()
+    with serving(dripping(head, b"x", every=0.01)) as server:
+        answer = send(server.url)
+
+    assert (answer.status_code, answer.body) == (int(status[:3]), b"")
+    assert answer.seconds < 1
+
+
+def test_the_body_of_a_success_has_all_the_time_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an answer would pass for an empty one."""
+    monkeypatch.setattr(transport_module, "STATUS_BODY_SECONDS", 0.0)
+    with serving(dripping(b"HTTP/1.1 299 Fine\r\nContent-Length: 10\r\n\r\n", b"x", every=0.01)) as server:
+        assert send(server.url).body == b"x" * 10
+
+
+def test_a_server_that_hangs_up_without_a_word_is_said_to() -> None:
+    """It has nothing to do with a CA bundle."""
+    with serving(answering(b"")) as server, pytest.raises(Fault, match=r"^the connection broke$"):
+        send(server.url)
+
+
+UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (UNREACHABLE, "connection", "^Network is unreachable$"),
+        (OSError("s3cret"), "connection", "^the connection broke$"),
+        (MaxRetryError(HTTPConnectionPool("host"), "/s3cret", UNREACHABLE), "connection", "^Network is unreachable$"),
+        (ProtocolError("s3cret"), "connection", "^the connection broke$"),
+        (LocationParseError("s3cret"), "connection", "^the connection broke$"),
+        (BadStatusLine("s3cret"), "connection", "^the connection broke$"),
+        (TypeError("s3cret"), "connection", "broken proxy variable"),
+        (ValueError("s3cret"), "unreadable", r"^the answer breaks HTTP \(ValueError\)$"),
+        (TimeoutError("s3cret"), "timeout", "^no answer in time$"),
+        (ReadTimeoutError(HTTPConnectionPool("host"), "/s3cret", "s3cret"), "timeout", "^no answer in time$"),
+        (OSError("Could not find a suitable TLS CA certificate bundle, at s3cret"), "connection", "no CA bundle where"),
+    ],
+)
+def test_what_an_adapter_raises_is_a_fault_in_clear_words(error: Exception, kind: str, says: str) -> None:
+    """The errors of the layers below, bare."""
+
+    def answer(_: object) -> requests.Response:
+        raise error
+
+    session = requests.Session()
+    session.mount("http://service.test", Answers(answer))
+    with pytest.raises(Fault, match=says) as caught:
+        send("http://service.test", session=session)
+
+    assert caught.value.kind == kind
+
+
+def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
+    """What the adapter is told is what is left of the call."""
+    told: list[float] = []
+
+    class Noting(Answers):
+        def send(self, request: requests.PreparedRequest, *_: Any, **more: Any) -> requests.Response:
+            told.append(more["timeout"])
+            return response()
+
+    session = requests.Session()
+    session.mount("http://service.test", Noting(lambda _: response()))
+    carrier = Transport("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+    for seconds in (3, 30, math.inf):
+        carrier.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False)
+
+    assert told == pytest.approx([3, 5, 5])
+
+
+def test_a_hook_of_the_callers_may_read_the_body_again() -> None:
+    """From what was read; the connection has nothing left."""
+    seen: list[Any] = []
+    session = requests.Session()
+    session.hooks["response"].append(lambda response, **_: seen.extend([response.text, *response.iter_lines()]))
+    with serving(answering(http("200 OK", b"one\ntwo"))) as server:
+        send(server.url, session=session)
+        session.close()
+
+    assert seen == ["one\ntwo", b"one", b"two"]
+
+
+def test_who_was_sent_away_once_gets_no_key_when_he_comes_back() -> None:
+    """The other origin chose that URL."""
+    with ExitStack() as servers:
+        targets: list[str] = []
+        other = servers.enter_context(serving(lambda connection, server: redirecting(targets[0])(connection, server)))
+        answers = answering(http("302 Found", b"", f"Location: {other.url}/a"), http())
+        first = servers.enter_context(serving(answers))
+        targets.append(f"{first.url}/back")
+        assert send(first.url, headers={"X-Api-Key": "k"}).status_code == 200
+
+    assert [headers_of(request).get("x-api-key") for request in first.requests] == ["k", None]
+
+
+def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: Clock) -> None:
+    """It reports the end in its own way, and so do we."""
+
+    def slow(_: object) -> requests.Response:
+        clock.tick(6)
+        raise requests.ReadTimeout
+
+    def cancelled(_: object) -> requests.Response:
+        cancel.append(True)
+        raise requests.ConnectionError
+
+    cancel: list[bool] = []
+    for answer, ended in ((slow, CallTimedOut), (cancelled, CallCancelled)):
+        session = requests.Session()
+        session.mount("http://service.test", Answers(answer))
+        carrier = Transport("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+        with pytest.raises(ended):
+            carrier.send(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel))
+
+
+def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
+    """It would read it whole, without any limit."""
+    called: list[str] = []
+    session = requests.Session()
+    session.hooks["response"].extend([lambda *_, **__: called.append("one"), lambda *_, **__: called.append("two")])
+    with serving(answering(http("200 OK", b"x" * 1001))) as server, pytest.raises(Fault, match="longer than 1000"):
+        send(server.url, session=session, max_body_bytes=1000)
+    session.close()
+
+    assert called == []
+
+
+def test_calls_are_kept_ready_up_to_the_cap_at_any_time() -> None:
+    """And not only at the end."""
+    carrier = Transport("http://host", user_agent="t", headers={}, request_timeout=5)
+    ours: Any = carrier._session
+    first = ours.outgoing("GET", "http://host/0")
+    sizes = []
+    for number in range(1, 300):
+        ours.outgoing("GET", f"http://host/{number}")
+        sizes.append(len(ours._life.ready))
+        if number == 100:
+            assert ours.outgoing("GET", "http://host/0") is first
+
+    assert max(sizes) == MAX_READY
+    assert ours.outgoing("POST", "http://host/299") is not ours.outgoing("GET", "http://host/299")
+
+
+def test_an_adapter_is_told_to_stream() -> None:
+    """Or it may read the body itself."""
+    told: list[bool] = []
+
+    class Noting(Answers):
+        def send(self, request: requests.PreparedRequest, *_: Any, **more: Any) -> requests.Response:
+            told.append(more["stream"])
+            return response()
+
+    session = requests.Session()
+    session.mount("http://service.test", Noting(lambda _: response()))
+    send("http://service.test", session=session)
+
+    assert told == [True]
+
+
+def test_user_information_in_a_redirect_is_not_sent_on() -> None:
+    """The other origin gets nothing but the four plain headers."""
+    with ExitStack() as servers:
+        other = servers.enter_context(serving(answering(http())))
+        target = other.url.replace("http://", "http://u:p@")
+        first = servers.enter_context(serving(redirecting(f"{target}/a")))
+        send(first.url, headers={"Authorization": "Bearer k"})
+
+    assert "authorization" not in headers_of(other.requests[0])
+
+
+def test_the_adapter_repeats_nothing() -> None:
+    """Nobody would count these calls."""
+    with serving(answering(b"")) as server:
+        with pytest.raises(Fault):
+            send(server.url)
+
+        assert len(server.requests) == 1
+
+
+def test_pools_are_kept_for_a_few_hosts_at_any_time() -> None:
+    """One for all paths of a host."""
+    adapter = GuardedAdapter()
+    sizes = []
+    for port in range(1, 100):
+        for path in ("a", "b?c"):
+            prepared = requests.Request("GET", f"http://127.0.0.1:{port}/{path}").prepare()
+            adapter.get_connection_with_tls_context(prepared, True)
+            sizes.append(len(adapter._pools))
+
+    assert sizes[:8] == [1, 1, 2, 2, 3, 3, 4, 4]
+    assert max(sizes) == MAX_HOSTS
+
+
+def test_closing_closes_a_pool_that_somebody_holds() -> None:
+    """A call of another thread, say; the garbage collector would not."""
+    adapter = GuardedAdapter()
+    pool = adapter.get_connection_with_tls_context(requests.Request("GET", "http://127.0.0.1:9/").prepare(), True)
+    adapter.close()
+
+    assert pool.pool is None
+
+
+def test_a_connection_has_the_options_and_the_address_that_urllib3_gives_it() -> None:
+    """Without TCP_NODELAY a request in two parts waits for the peer's delayed ACK."""
+    with serving(mute) as server, CallGuard(now() + 5, lambda: False):
+        connection = GuardedHTTPConnection("127.0.0.1", server.port, source_address=("127.0.0.2", 0))
+        connection.connect()
+        assert connection.sock is not None
+        try:
+            assert connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+            assert connection.sock.getsockname()[0] == "127.0.0.2"
+            assert connection.sock.gettimeout()
+        finally:
+            connection.close()
+
+
+def test_outside_of_a_call_a_guarded_connection_is_as_any_other() -> None:
+    """urllib3's time-outs hold then."""
+    assert current_guard() is None
+    with requests.Session() as session:
+        session.mount("http://", GuardedAdapter())
+        with serving(answering(http("200 OK", b"{}"), close=False)) as server:
+            assert session.get(f"{server.url}/a", timeout=5).content == b"{}"
+            assert session.get(f"{server.url}/b", timeout=5).reason == "OK"
+        with serving(mute) as server, pytest.raises(requests.ReadTimeout):
+            session.get(server.url, timeout=0.05)
+
+
+def test_a_connection_needs_no_options() -> None:
+    """None is allowed."""
+    with serving(mute) as server, CallGuard(now() + 5, lambda: False):
+        connection = GuardedHTTPConnection("127.0.0.1", server.port, socket_options=None)
+        connection.connect()
+        connection.close()
+
+
+def test_a_call_after_closing_opens_a_new_connection() -> None:
+    """And finds no pool that is closed."""
+    with serving(answering(http(), close=False)) as server:
+        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        for _ in range(2):
+            assert carrier.send(Request("GET", "/status"), Deadline.after(5), lambda: False).status_code == 200
+            carrier.close()
+
+
+def test_a_peer_that_reads_slowly_gets_all_of_it_and_holds_no_call() -> None:
+    """Nobody knows how much the system's own sendall has sent when it breaks off."""
+    ours, peer = socket.socketpair()
+    data = random.Random(2).randbytes(3_000_000)
+    got = bytearray()
+    full = threading.Event()
+
+    def read() -> None:
+        full.wait(0.3)
+        while len(got) < len(data):
+            got.extend(peer.recv(65536))
+
+    reader = threading.Thread(target=read)
+    with GuardedSocket(fileno=ours.detach()) as guarded, peer:
+        reader.start()
+        with CallGuard(now() + 10, lambda: False):
+            guarded.sendall(data)
+        reader.join(5)
+        with CallGuard(now() + 0.2, lambda: False), pytest.raises(CallTimedOut):
+            guarded.sendall(data)
+
+    assert bytes(got) == data
+
+
+def test_each_way_of_connecting_has_its_own_pool() -> None:
+    """One that was opened direct, or without looking at certificates, is not another one's."""
+    adapter = GuardedAdapter()
+    prepared = requests.Request("GET", "https://127.0.0.1:9/").prepare()
+    ways: list[Any] = [
+        (True, None, None),
+        (False, None, None),
+        (True, {"https": "http://127.0.0.1:10"}, None),
+        (True, {"https": "http://127.0.0.1:11"}, None),
+    ]
+    pools = [adapter.get_connection_with_tls_context(prepared, *way) for way in ways]
+
+    assert len({id(pool) for pool in pools}) == len(ways)
+    assert [adapter.get_connection_with_tls_context(prepared, *way) for way in ways] == pools
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::1%lo"])
+def test_a_number_needs_no_helper(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """That would be a thread for each connection."""
+    monkeypatch.setattr(names, "_lookup_under_way", lambda _: pytest.fail("a helper was asked"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **_: [asked])
+
+    found: list[Any] = names.resolve(host, 80, CallGuard(now() + 5, lambda: False))
+
+    assert found == [(host, 80)]
+
+
+def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it has a name that says what it does."""
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(5)])
+    with pytest.raises(CallTimedOut):
+        names.resolve("stuck.test", 80, CallGuard(now() + 0.05, lambda: False))
+    helpers = [(thread.name, thread.daemon) for thread in threading.enumerate() if "stuck.test" in thread.name]
+    release.set()
+
+    assert helpers == [("resolve stuck.test", True)]
+
+
+def test_a_child_forgets_the_lookups_of_its_parent() -> None:
+    """The helpers do not live on in a fork, so nobody would ever answer."""
+    names._UnderWay.lookups[("stuck.test", 80)] = Future()
+    names._forget_all()
+
+    assert names._UnderWay.lookups == {}
+
+
+def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what it is, and the name is looked up anew next time."""
+    start = threading.Thread.start
+
+    def interrupt(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        names.resolve("localhost", 80, CallGuard(now() + 1, lambda: False))
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    assert names.resolve("localhost", 80, CallGuard(now() + 5, lambda: False))
+
+
+def test_guards_nest() -> None:
+    """The part of a call gives back to the whole, also when it is cut."""
+    whole = CallGuard(now() + 5, lambda: False)
+    part = whole.shortened(1)
+    with whole:
+        with part:
+            assert current_guard() is part
+        assert current_guard() is whole
+    assert current_guard() is None
+
+
+def test_a_cancelled_call_has_no_time_left() -> None:
+    """Being cancelled is the first thing that is said, also of what was shortened."""
+    cancelled: list[bool] = []
+    guard = CallGuard(now() + 5, lambda: bool(cancelled))
+    part = guard.shortened(1)
+    assert part.slice() == SLICE_SECONDS
+    cancelled.append(True)
+    for ended in (guard.left, guard.slice, part.left, CallGuard(now() - 1, lambda: True).left):
+        with pytest.raises(CallCancelled):
+            ended()
+
+
+def test_another_origin_is_not_shown_the_certificate_of_the_session() -> None:
+    """It says who we are as the key does."""
+    shown: list[Any] = []
+
+    class Noting(Answers):
+        def send(self, request: requests.PreparedRequest, *_: Any, **more: Any) -> requests.Response:
+            shown.append(more["cert"])
+            made = response(302, b"", location="http://other.test/a") if len(shown) == 1 else response()
+            made.url, made.request = request.url or "", request
+            return made
+
+    session = requests.Session()
+    session.cert = "mine.pem"
+    session.mount("http://", Noting(lambda _: response()))
+    send("http://service.test", session=session)
+
+    assert shown == ["mine.pem", None]
