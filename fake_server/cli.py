@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 from .faults import ACTIONS
@@ -16,10 +17,20 @@ DESCRIPTION = """A video translation service to develop and test against, on 127
 GET /status is the single job, whose clock starts when it is first asked for; POST /jobs makes a job,
 GET /status/<job_id> asks for it. Prints its URL on a line of its own once it listens."""
 
-FAULT_HELP = f"""{FORM}, may be given several times. WHEN is 2 (the 2nd answer about a job), every-3, or 5s-8s
-(of the job's time). WHAT is a status code or one of {", ".join(ACTIONS[1:])}. SECONDS is the delay of late, or that between
-two bytes of a drip. Example: 5s-8s:429:Retry-After=3. A JSON object says more:
-{{"nth": 2, "status_code": 404, "headers": {{}}, "body": "no"}}"""
+FAULT_HELP = f"{FORM}, or a JSON object; may be given several times. See below"
+
+EPILOG = f"""A fault, {FORM}:
+  WHEN     2 (the second answer about a job), every-3, or 5s-8s (of the job's time)
+  WHAT     a status code, or one of
+{fill(", ".join(ACTIONS[1:]), initial_indent=" " * 11, subsequent_indent=" " * 11, break_on_hyphens=False)}
+  SECONDS  the delay of late, or that between two bytes of a drip
+for example
+  --fault 2:503 --fault every-3:drop --fault 5s-8s:429:Retry-After=3 --fault 1:drip-body@0.5
+As a JSON object it says more:
+  --fault '{{"nth": 2, "action": "truncate", "status_code": 404, "headers": {{"X": "y"}}, "body": "no"}}'
+
+PUT /_control/faults takes a list of them while it runs, GET /_control/requests lists what arrived,
+POST /_control/reset starts anew."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +70,12 @@ def _serve(make_server: Any, scenario: Scenario, port: int) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fake-translation-server", description=DESCRIPTION)
+    parser = argparse.ArgumentParser(
+        prog="fake-translation-server",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=_port, default=5000, help="0 for a free one (default: 5000)")
     parser.add_argument(
         "--duration",

@@ -176,7 +176,7 @@ def test_without_flask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsy
     """And nothing else happens."""
     import sys
 
-    monkeypatch.setitem(sys.modules, "fake_server.app", None)
+    monkeypatch.setitem(sys.modules, "fake_server.server", None)
 
     assert server_cli.main(["--port", "0"]) == 1
     assert "pip install 'translation-client[server]'" in capsys.readouterr().err
