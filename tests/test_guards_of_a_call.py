@@ -6,6 +6,7 @@ import errno
 import math
 import random
 import socket
+import ssl
 import threading
 from concurrent.futures import Future
 from contextlib import ExitStack
@@ -15,19 +16,26 @@ from typing import Any
 import pytest
 import requests
 from conftest import Answers, Clock, response
-from hostile import answering, dripping, http, mute, serving
+from hostile import Server, answering, dripping, http, mute, serving
 from test_transport import headers_of, redirecting, send
 from urllib3 import HTTPConnectionPool
-from urllib3.exceptions import LocationParseError, MaxRetryError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 from translation_client.clock import Deadline, now
 from translation_client.faults import Fault
 from translation_client.messages import Request
-from translation_client.transport import Transport, names
+from translation_client.transport import Transport, names, sockets
 from translation_client.transport import transport as transport_module
 from translation_client.transport.guard import SLICE_SECONDS, CallCancelled, CallGuard, CallTimedOut, current_guard
 from translation_client.transport.sessions import MAX_READY
-from translation_client.transport.sockets import MAX_HOSTS, GuardedAdapter, GuardedHTTPConnection, GuardedSocket
+from translation_client.transport.sockets import (
+    MAX_HOSTS,
+    GuardedAdapter,
+    GuardedHTTPConnection,
+    GuardedHTTPSConnection,
+    GuardedSocket,
+    GuardedTLSSocket,
+)
 
 
 def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
@@ -124,6 +132,8 @@ def test_what_an_adapter_raises_is_a_fault_in_clear_words(error: Exception, kind
         send("http://service.test", session=session)
 
     assert caught.value.kind == kind
+    assert isinstance(caught.value.__cause__, requests.RequestException)
+    assert "s3cret" not in str(caught.value.__cause__)
 
 
 def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
@@ -148,12 +158,12 @@ def test_a_hook_of_the_callers_may_read_the_body_again() -> None:
     """From what was read; the connection has nothing left."""
     seen: list[Any] = []
     session = requests.Session()
-    session.hooks["response"].append(lambda response, **_: seen.extend([response.text, *response.iter_lines()]))
+    session.hooks["response"].append(lambda response, **_: seen.extend([*response.iter_lines(), response.text]))
     with serving(answering(http("200 OK", b"one\ntwo"))) as server:
         send(server.url, session=session)
         session.close()
 
-    assert seen == ["one\ntwo", b"one", b"two"]
+    assert seen == [b"one", b"two", "one\ntwo"]
 
 
 def test_who_was_sent_away_once_gets_no_key_when_he_comes_back() -> None:
@@ -445,3 +455,92 @@ def test_another_origin_is_not_shown_the_certificate_of_the_session() -> None:
     send("http://service.test", session=session)
 
     assert shown == ["mine.pem", None]
+
+
+def test_the_body_of_an_error_that_takes_a_moment_is_read() -> None:
+    """What went wrong stands in it."""
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nno")
+        server.pause(0.1)
+        connection.sendall(b"pe")
+
+    with serving(handle) as server:
+        assert send(server.url).body == b"nope"
+
+
+def test_a_name_is_looked_up_anew_for_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a service that moves is never found again by a client that is open."""
+    failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    answers: Any = iter([failure, [1], [2]])
+
+    def look_up(*_: Any, **__: Any) -> Any:
+        if isinstance(answer := next(answers), OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    guard = CallGuard(now() + 5, lambda: False)
+    with pytest.raises(socket.gaierror):
+        names.resolve("moves.test", 80, guard)
+    found: list[Any] = [names.resolve("moves.test", 80, guard) for _ in range(2)]
+
+    assert found == [[1], [2]]
+    assert names._UnderWay.lookups == {}
+
+
+def test_each_address_has_its_share_of_the_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole of its share, and no more; seen by the guard in slices all the while."""
+    started, tried, begun, slices = now(), [], [], []
+
+    def never(sock: socket.socket, timeout: float) -> bool:
+        if sock not in tried:
+            tried.append(sock)
+            begun.append(now() - started)
+        slices.append(timeout)
+        clock.tick(timeout)
+        return False
+
+    monkeypatch.setattr(sockets, "wait_for_write", never)
+    with socket.create_server(("127.0.0.1", 0)) as listener, CallGuard(now() + 6, lambda: False):
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
+        monkeypatch.setattr(sockets, "resolve", lambda *_: [address] * 3)
+        with pytest.raises(CallTimedOut):
+            GuardedHTTPConnection("many.test", 80).connect()
+
+    assert begun == pytest.approx([0, 2, 4], abs=0.15)
+    assert max(slices) <= SLICE_SECONDS
+
+
+def test_a_context_that_is_given_is_used() -> None:
+    """It may know authorities or certificates that ours does not."""
+    context = ssl.create_default_context()
+    with serving(mute) as server:
+        server.over.set()
+    connection = GuardedHTTPSConnection("127.0.0.1", server.port, ssl_context=context)
+    with CallGuard(now() + 5, lambda: False), pytest.raises(NewConnectionError):
+        connection.connect()
+
+    assert connection.ssl_context is context
+    assert context.sslsocket_class is GuardedTLSSocket
+
+
+def test_outside_of_a_call_a_guarded_socket_is_as_any_other() -> None:
+    """Its own time-out holds; during a call, that one alone has no say."""
+    ours, peer = socket.socketpair()
+    with GuardedSocket(fileno=ours.detach()) as guarded, peer:
+        guarded.settimeout(0.02)
+        assert guarded.gettimeout() == 0.02
+        guarded.sendall(b"ping")
+        assert peer.recv(9) == b"ping"
+        with pytest.raises(TimeoutError):
+            guarded.recv(9)
+        with pytest.raises(TimeoutError):
+            guarded.sendall(b"x" * 5_000_000)
+        peer.sendall(b"pong")
+        assert guarded.recv(9) == b"pong"
+        with CallGuard(now() + 5, lambda: False):
+            guarded.settimeout(3)
+            assert guarded.gettimeout() == 0.02
+        with CallGuard(now() + 0.1, lambda: False), pytest.raises(CallTimedOut):
+            guarded.recv(9)
