@@ -16,7 +16,7 @@ import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
 from .delivery import End, Pause, Send, Step, steps
-from .exchange import Asked, exchange
+from .exchange import Asked, exchange, refused_unread
 
 BROKEN = {End.RESET: errno.ECONNRESET, End.REFUSE: errno.ECONNREFUSED}
 
@@ -52,9 +52,12 @@ class InProcessAdapter(BaseAdapter):
             requests.ConnectionError: The connection is refused, reset, or closed without an answer.
             requests.ReadTimeout: The headers do not come in time.
         """
-        reply, fault = exchange(self._app, _asked(request))
+        asked = _asked(request)
+        refused = refused_unread(requests.structures.CaseInsensitiveDict(asked.headers))
+        reply, fault = exchange(self._app, asked) if refused is None else (refused, None)
         limit = timeout[-1] if isinstance(timeout, tuple) else timeout
-        arriving = _Arriving(steps(reply, fault, keep_alive=True), self._sleep, limit)
+        played = steps(reply, fault, keep_alive=refused is None, is_head=request.method == "HEAD")
+        arriving = _Arriving(played, self._sleep, limit)
         response: Any = HTTPResponse(_Socket(arriving), method=request.method)  # type: ignore[arg-type]  # all it wants
         try:
             response.begin()
@@ -73,9 +76,15 @@ class InProcessAdapter(BaseAdapter):
 
 def _asked(request: requests.PreparedRequest) -> Asked:
     body: Any = request.body or b""
-    headers: Any = {"Host": urlsplit(str(request.url)).netloc, **request.headers}
-    data = body.encode() if isinstance(body, str) else body
-    return Asked(request.method or "GET", request.path_url, headers.items(), data)
+    headers: dict[str, Any] = {"Host": urlsplit(str(request.url)).netloc.rpartition("@")[2], **request.headers}
+    as_text = {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in headers.items()}
+    return Asked(request.method or "GET", request.path_url, as_text.items(), _bytes_of(body))
+
+
+def _bytes_of(body: Any) -> bytes:
+    if isinstance(body, (bytes, str)):
+        return body.encode() if isinstance(body, str) else body
+    return bytes(body.read()) if hasattr(body, "read") else b""  # an iterator comes in chunks, which are refused
 
 
 def _raw(request: requests.PreparedRequest, response: Any) -> urllib3.HTTPResponse:
@@ -130,8 +139,8 @@ class _Arriving(io.RawIOBase):
                 self._bytes = step.data
             elif isinstance(step, Pause):
                 self._spend(step.seconds)
-            elif step is End.HANG:
-                self._spend(math.inf)
+            elif step in (End.HANG, End.KEEP):
+                self._spend(math.inf)  # an open connection, and nothing on it
             elif step in BROKEN:
                 raise OSError(BROKEN[step], os.strerror(BROKEN[step]))
             else:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from .app import MAX_REQUEST_BYTES
 from .control import CONTROL_PREFIX
 from .delivery import End, Pause, Send, Step, steps
-from .exchange import Asked, exchange
+from .exchange import Asked, exchange, refused_unread
 from .faults import Fault
-from .replies import Reply, json_reply
+from .replies import Reply
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """`SO_LINGER`, on and for no time: closing the socket resets the connection."""
 
+READ_BYTES = 65536
+
+COMMAND_SECONDS = 5.0
+"""How long the answer to a control request may take to be sent: until then no refusal begins."""
+
 REFUSAL_SECONDS = 5.0
 """How long a connection waits to be closed with all others, where connections are to be refused."""
-
-
-class UnreadableRequest(Exception):
-    """A request whose body cannot be read; holds what to answer."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__(reply.status_code)
-        self.reply = reply
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -65,33 +61,35 @@ class Connection(BaseHTTPRequestHandler):
         super().__init__(connected, address, None)  # type: ignore[arg-type]  # the server is only kept, never used
 
     def _serve(self) -> None:
-        with self._commanding if self.path.startswith(f"{CONTROL_PREFIX}/") else nullcontext():
-            self._answer()
-
-    def _answer(self) -> None:
-        try:
-            asked = Asked(self.command, self.path, self.headers.items(), self._read_body())
-            reply, fault = exchange(self._app, asked)
-        except UnreadableRequest as error:
-            reply, fault = error.reply, None
+        refused = refused_unread(self.headers)  # type: ignore[arg-type]  # a mapping by all that is asked of it
+        if refused is not None:
             self.close_connection = True
+            self._answer(refused, None)
+            return
+        length = int(self.headers.get("Content-Length", "0"))
+        body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True  # the client has gone in the middle of its request
+            return
+        self._answer_asked(Asked(self.command, self.path, self.headers.items(), body))
+
+    def _answer_asked(self, asked: Asked) -> None:
+        if not asked.target.startswith(f"{CONTROL_PREFIX}/"):
+            self._answer(*exchange(self._app, asked))
+            return
+        with self._commanding:
+            self.connection.settimeout(COMMAND_SECONDS)
+            self._answer(*exchange(self._app, asked))
+            self.connection.settimeout(None)
+
+    def _answer(self, reply: Reply, fault: Fault | None) -> None:
         self._log(reply, fault)
         try:
-            self._play(steps(reply, fault, keep_alive=not self.close_connection))
+            self._play(steps(reply, fault, keep_alive=not self.close_connection, is_head=self.command == "HEAD"))
         except OSError:  # the client has gone, or the server closes
             self.close_connection = True
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815  # as http.server calls them
-
-    def _read_body(self) -> bytes:
-        if "Transfer-Encoding" in self.headers:
-            raise UnreadableRequest(json_reply({"error": "a request says how long it is: Content-Length"}, 411))
-        length = self.headers.get("Content-Length", "0")
-        if not (length.isascii() and length.isdecimal()):
-            raise UnreadableRequest(json_reply({"error": f"Content-Length is a number, got {length!r}"}, 400))
-        if int(length) > MAX_REQUEST_BYTES:
-            raise UnreadableRequest(json_reply({"error": f"a request has {MAX_REQUEST_BYTES} bytes at the most"}, 413))
-        return self.rfile.read(int(length))
 
     def _play(self, played: Iterator[Step]) -> None:
         for step in played:
@@ -113,25 +111,21 @@ class Connection(BaseHTTPRequestHandler):
             self._wait(REFUSAL_SECONDS)
 
     def _wait(self, seconds: float | None) -> None:
-        """Let seconds pass, or all the time that there is.
+        """Let seconds pass, or all the time that there is. What the client sends meanwhile is not looked at.
 
         Raises:
             OSError: The client has gone, or the server closes.
         """
-        if seconds == 0:
-            return
-        until = None if seconds is None else time.perf_counter() + seconds
-        self.connection.settimeout(seconds)
+        until = math.inf if seconds is None else time.perf_counter() + seconds
         try:
-            gone = not self.connection.recv(1, socket.MSG_PEEK)
+            while (left := until - time.perf_counter()) > 0:
+                self.connection.settimeout(None if seconds is None else left)
+                if not self.connection.recv(READ_BYTES):
+                    raise ConnectionAbortedError("the client has gone")
         except TimeoutError:
             return
         finally:
             self.connection.settimeout(None)
-        if gone:
-            raise ConnectionAbortedError("the client has gone")
-        # It has sent its next request already, and cannot be heard going any more.
-        time.sleep(REFUSAL_SECONDS if until is None else max(0.0, until - time.perf_counter()))
 
     def _log(self, reply: Reply, fault: Fault | None) -> None:
         if not self._is_quiet:

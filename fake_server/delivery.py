@@ -12,6 +12,9 @@ from .replies import Reply
 
 ENDLESS_PART = b" " * 65536
 
+OF_THE_BODY = ("drip-body", "truncate", "truncate-chunked", "endless")
+"""The faults that need a body to be seen."""
+
 HEADERS_FIRST_SECONDS = 0.02
 """Between the headers and a reset: a client that is a little late would otherwise see nothing but the reset."""
 
@@ -43,16 +46,17 @@ class End(Enum):
 Step = Send | Pause | End
 
 
-def steps(reply: Reply, fault: Fault | None, *, keep_alive: bool) -> Iterator[Step]:
+def steps(reply: Reply, fault: Fault | None, *, keep_alive: bool, is_head: bool = False) -> Iterator[Step]:
     """Deliver an answer.
 
     Args:
         reply: What it says.
         fault: What goes wrong; None, or one of what it says, for a delivery in order.
         keep_alive: Whether the client wants to use the connection again.
+        is_head: Whether it asked with HEAD: no body is sent then, and so nothing can be wrong with it.
     """
-    body = reply.body if _may_have_body(reply.status_code) else b""
-    if fault is not None and fault.action in _DELIVERIES:
+    body = reply.body if _may_have_body(reply.status_code) and not is_head else b""
+    if fault is not None and fault.action in _DELIVERIES and not (is_head and fault.action in OF_THE_BODY):
         yield from _DELIVERIES[fault.action](reply, body, fault)
         return
     yield from _whole(reply, body, keep_alive=keep_alive)

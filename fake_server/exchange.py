@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from .faults import Fault
-from .replies import Reply
+from .replies import Reply, json_reply
 
 STRIKE_KEY = "fake_server.strike"
-"""Where whoever calls the app puts a function that takes the fault below HTTP: a WSGI app cannot play it."""
+"""Where whoever calls the app puts a function that takes a reply and its fault: a WSGI app cannot play what is below
+HTTP, and mends what is above it.
+"""
+
+MAX_REQUEST_BYTES = 1024 * 1024
 
 
 class Asked(NamedTuple):
@@ -32,15 +36,32 @@ class Asked(NamedTuple):
 
 def exchange(app: Any, asked: Asked) -> tuple[Reply, Fault | None]:
     """Have any WSGI app answer, and say what goes wrong with the delivery."""
-    struck: list[Fault] = []
+    struck: list[tuple[Reply, Fault]] = []
+
+    def strike(reply: Reply, fault: Fault) -> None:
+        struck.append((reply, fault))
+
     # More slashes at the beginning would make a host of what follows them.
     builder = EnvironBuilder(
         "/" + asked.target.lstrip("/"), method=asked.method, headers=list(asked.headers), data=asked.body
     )
     try:
-        environ = {**builder.get_environ(), "REQUEST_URI": asked.target, STRIKE_KEY: struck.append}
+        environ = {**builder.get_environ(), "REQUEST_URI": asked.target, STRIKE_KEY: strike}
     finally:
         builder.close()
     parts, status, headers = run_wsgi_app(app, environ, buffered=True)
-    reply = Reply(int(status.split()[0]), tuple(headers.items()), b"".join(parts))
-    return reply, next(iter(struck), None)
+    if struck:
+        return struck[0]
+    return Reply(int(status.split()[0]), tuple(headers.items()), b"".join(parts)), None
+
+
+def refused_unread(headers: Mapping[str, str]) -> Reply | None:
+    """What a request is answered whose body nobody should read; None for any other."""
+    if "Transfer-Encoding" in headers:
+        return json_reply({"error": "a request says how long it is: Content-Length"}, 411)
+    length = headers.get("Content-Length", "0")
+    if not (length.isascii() and length.isdecimal()):
+        return json_reply({"error": f"Content-Length is a number, got {length[:20]!r}"}, 400)
+    if len(length) > len(str(MAX_REQUEST_BYTES)) or int(length) > MAX_REQUEST_BYTES:
+        return json_reply({"error": f"a request has {MAX_REQUEST_BYTES} bytes at the most"}, 413)
+    return None

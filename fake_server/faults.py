@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +41,9 @@ Action = Literal[WhatItSays, HowItArrives]
 
 DELIVERIES: tuple[str, ...] = get_args(HowItArrives)
 ACTIONS: tuple[str, ...] = (*get_args(WhatItSays), *DELIVERIES)
+
+MAX_SECONDS = 1e6
+"""More than any test waits for, and less than what a socket can count."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """What a header may be called (RFC 9110, section 5.6.2)."""
@@ -84,11 +86,8 @@ class Fault:
         _require(
             code is None or (_is_whole(code) and 100 <= code <= 999), f"a status code has three digits; got {code!r}"
         )
-        _require(self.body is None or isinstance(self.body, str), f"a body is text; got {self.body!r}")
-        _require(
-            _is_number(self.seconds) and self.seconds >= 0,
-            f"seconds are a finite number, 0 or more; got {self.seconds!r}",
-        )
+        _require(self.body is None or _is_text(self.body), f"a body is text that UTF-8 can hold; got {self.body!r}")
+        _require(_is_seconds(self.seconds), f"seconds are a number from 0 to {MAX_SECONDS:g}; got {self.seconds!r}")
         _require(isinstance(self.headers, Mapping), f"headers are names with values; got {self.headers!r}")
         for name, value in self.headers.items():
             _require(isinstance(name, str) and bool(_TOKEN.fullmatch(name)), f"no header is called {name!r}")
@@ -103,7 +102,9 @@ class Fault:
         for count in (self.nth, self.every):
             _require(count is None or (_is_whole(count) and count >= 1), f"answers are counted from 1; got {self!r}")
         if self.between is not None:
-            _require(_is_span(self.between), f"a span of time is two rising numbers of seconds; got {self.between!r}")
+            _require(
+                _is_span(self.between), f"a span is two rising numbers of seconds, 0 or more; got {self.between!r}"
+            )
         _require(
             self.action != "refuse" or self.between is not None,
             f"connections are refused for a span of time, such as 5s-8s, and not for an answer; got {self!r}",
@@ -125,12 +126,19 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
 
 
 def _is_span(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_number, value)) and 0 <= value[0] < value[1]
+    return isinstance(value, tuple) and len(value) == 2 and all(map(_is_seconds, value)) and value[0] < value[1]
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
 
 
 def _is_header_value(value: Any) -> bool:

@@ -27,7 +27,8 @@ class Arrival:
         at: Seconds since the server started, or was told to play another scenario.
         method: As it was sent.
         path: With the query, as it was sent.
-        headers: By name, as they were sent; those of one name joined by commas.
+        headers: By name, spelled as `X-Request-Id` whatever the case they were sent in; those of one name joined by
+            commas.
     """
 
     at: float
@@ -79,6 +80,7 @@ class Lab:
             self.scenario = scenario
             self._faults = read_faults(scenario.faults)
             self._began = self._now()
+            self._made = 0
             self._entries: dict[str | None, _Entry] = {}
             self._arrivals: deque[Arrival] = deque(maxlen=MAX_ARRIVALS)
         self._on_change()
@@ -107,7 +109,8 @@ class Lab:
     def create(self) -> str:
         """Make a job, which begins now, and name it."""
         with self._lock:
-            number = 1 + sum(key is not SINGLE_JOB for key in self._entries)
+            self._made += 1
+            number = self._made
             job_id = f"job-{number}"
             self._entries[job_id] = _Entry(self.scenario.life(number), self._now())
             return job_id

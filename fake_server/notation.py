@@ -12,6 +12,8 @@ from .faults import ACTIONS, Fault
 
 FORM = "WHEN:WHAT[@SECONDS][:HEADER=VALUE]"
 
+TIMED = ("late", "drip-headers", "drip-body")
+
 _SHORT = re.compile(
     r"(?:(?P<nth>[1-9]\d{0,8})|every-(?P<every>[1-9]\d{0,8})|(?P<begin>\d{1,9}(?:\.\d+)?)s-(?P<end>\d{1,9}(?:\.\d+)?)s)"
     rf":(?:(?P<code>[1-9]\d\d)|(?P<action>{'|'.join(ACTIONS)}))(?:@(?P<seconds>\d{{1,9}}(?:\.\d+)?))?"
@@ -36,6 +38,8 @@ def parse_fault(text: str) -> Fault:
     if match is None:
         raise ValueError(f"a fault is {FORM}, such as 2:503 or 5s-8s:429:Retry-After=3, or a JSON object; got {text!r}")
     part: dict[str, Any] = match.groupdict()
+    if part["seconds"] and part["action"] not in TIMED:
+        raise ValueError(f"only {', '.join(TIMED)} take @SECONDS; got {text!r}")
     return Fault(
         nth=_whole(part["nth"]),
         every=_whole(part["every"]),
@@ -73,7 +77,7 @@ def read_faults(value: object) -> tuple[Fault, ...]:
         ValueError: It is no list, or something in it is no fault.
     """
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f"faults are a list; got {value!r}")  # noqa: TRY004  # bad data, not a bad call
+        raise ValueError(f'faults are a list, such as ["2:503"]; got {value!r}')  # noqa: TRY004  # bad data, not a bad call
     return tuple(read_fault(one) for one in value)
 
 

@@ -52,7 +52,8 @@ class Scenario:
 
     def __post_init__(self) -> None:
         shortest, longest = self._range()
-        if not 0 <= shortest <= longest or not math.isfinite(longest):
+        are_numbers = all(isinstance(seconds, (int, float)) for seconds in (shortest, longest))
+        if not are_numbers or not 0 <= shortest <= longest or not math.isfinite(longest):
             raise ValueError(f"a duration is 0 s or more, and a range of them rises; got {self.duration!r}")
         if self.outcome not in OUTCOMES:
             raise ValueError(f"outcome must be one of {', '.join(OUTCOMES)}, got {self.outcome!r}")
@@ -65,7 +66,11 @@ class Scenario:
         return Life(shortest + (longest - shortest) * chance, self.outcome)
 
     def _range(self) -> tuple[float, float]:
-        return self.duration if isinstance(self.duration, tuple) else (self.duration, self.duration)
+        return (
+            self.duration
+            if isinstance(self.duration, tuple) and len(self.duration) == 2
+            else (self.duration, self.duration)
+        )
 
 
 def parse_duration(text: str) -> float | tuple[float, float]:

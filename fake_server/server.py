@@ -5,6 +5,7 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
@@ -28,7 +29,7 @@ class Server:
     """A fake translation service on a port of loopback.
 
     `with Server(scenario) as server:` serves in a thread of its own for the length of the block; `serve_forever` does in
-    this one.
+    this one. Its time is the real one, also where a test has frozen the clock.
     """
 
     def __init__(self, scenario: Scenario | None = None, *, port: int = 0, is_quiet: bool = True) -> None:
@@ -48,11 +49,13 @@ class Server:
         self._is_listening = True
         self.port: int = self._listener.getsockname()[1]
         self._bell, self._wire = socket.socketpair()
-        self._lab = Lab(scenario, on_change=self._ring)
+        self._bell.setblocking(False)
+        self._lab = Lab(scenario, now=_real_seconds, on_change=self._ring)
         self._app = create_app(self._lab)
         self._commanding = threading.Lock()
         self._lock = threading.Lock()
-        self._open: dict[socket.socket, threading.Thread] = {}
+        self._open: set[socket.socket] = set()
+        self._threads: set[threading.Thread] = set()
         self._is_closing = False
         self._is_idle = threading.Event()
         self._is_idle.set()
@@ -94,11 +97,15 @@ class Server:
 
     def close(self) -> None:
         """End it: connections are closed, and their threads have ended when this returns."""
+        if self._is_closing:
+            return
         self._is_closing = True
         self._ring()
+        self._close_connections()  # first, as the loop may wait for one of them
         self._is_idle.wait()
         self._listener.close()
-        for thread in self._close_connections():
+        self._close_connections()
+        for thread in self._threads:
             thread.join()
         self._bell.close()
         self._wire.close()
@@ -117,20 +124,28 @@ class Server:
         self.close()
 
     def _ring(self) -> None:
-        """Have the loop look at once."""
-        self._bell.send(b"!")
+        """Have the loop look at once, if it still runs."""
+        with suppress(OSError):
+            self._bell.send(b"!")
 
     def _listen_or_refuse(self) -> None:
         refuses = self._lab.refusal() is not None
         if refuses and self._is_listening:
             # Bound again and not listening, so that connections are refused and nobody else takes the port.
             self._listener.close()
-            self._listener = _bound(self.port)
+            self._listener = self._bound_again()
             with self._commanding:
                 self._close_connections()
         elif not refuses and not self._is_listening:
             self._listener.listen(BACKLOG)
         self._is_listening = not refuses
+
+    def _bound_again(self) -> socket.socket:
+        while not self._is_closing:
+            with suppress(OSError):  # somebody took it in that moment, for a connection of his own most likely
+                return _bound(self.port)
+            time.sleep(LOOK_SECONDS)
+        return socket.socket()
 
     def _take(self, selector: selectors.BaseSelector, seconds: float | None) -> None:
         if self._is_listening:
@@ -141,17 +156,27 @@ class Server:
         if self._wire in ready:
             self._wire.recv(4096)
         if self._listener in ready:
-            self._begin(*self._listener.accept())
+            self._accept()
 
-    def _begin(self, connected: socket.socket, address: Any) -> None:
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _accept(self) -> None:
+        try:
+            connected, address = self._listener.accept()
+        except OSError:  # the client has gone already, or there is no descriptor left
+            time.sleep(LOOK_SECONDS)
+            return
         thread = threading.Thread(target=self._serve, args=(connected, address), daemon=True)
         with self._lock:
-            self._open[connected] = thread
-        thread.start()
+            self._open.add(connected)
+        try:
+            thread.start()
+        except RuntimeError:  # there is no thread left
+            self._let_go(connected)
+        else:
+            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
 
     def _serve(self, connected: socket.socket, address: Any) -> None:
         try:
+            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             Connection(
                 connected,
                 address,
@@ -163,16 +188,22 @@ class Server:
         except OSError:
             pass  # the client has gone in the middle of its request
         finally:
-            with self._lock:
-                self._open.pop(connected)
-            connected.close()
+            self._let_go(connected)
 
-    def _close_connections(self) -> list[threading.Thread]:
+    def _let_go(self, connected: socket.socket) -> None:
         with self._lock:
-            open_now = dict(self._open)
-            for connected in open_now:
+            self._open.discard(connected)
+        connected.close()
+
+    def _close_connections(self) -> None:
+        with self._lock:
+            for connected in self._open:
                 _shut(connected)
-        return list(open_now.values())
+
+
+def _real_seconds() -> float:
+    """Monotonic, and real also where a test has frozen the time: what stands on a socket lives in real time."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime") else time.monotonic()
 
 
 def _bound(port: int) -> socket.socket:

@@ -14,6 +14,7 @@ import requests
 import structlog
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDateTimeFactory
+from hypothesis import HealthCheck, settings
 
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import VideoTranslationClient
@@ -22,6 +23,10 @@ from translation_client import VideoTranslationClient
 freezegun.configure(extend_ignore_list=["hypothesis"])
 # It does so itself: what it calls, a test say, lives on frozen time, be it two calls below it.
 freezegun.api.call_stack_inspection_limit = 2
+
+# The first text that Hypothesis makes on a machine takes a second; no test here is about its speed.
+settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("here")
 
 BASE_URL = "http://fake.test"
 

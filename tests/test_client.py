@@ -333,3 +333,15 @@ def test_a_service_can_be_given_as_a_value(make_client: MakeClient) -> None:
     assert repr(client) == "VideoTranslationClient('http://mine.test', service='mine')"
     with pytest.raises(ValueError, match="every job of the service 'mine' has an id"):
         client.check()
+
+
+def test_a_watch_that_is_closed_after_its_deadline_was_cancelled(make_client: MakeClient, clock: Clock) -> None:
+    """Who closes a client is told so by every wait of it, also by one that would have ended anyway."""
+    client = make_client(Scenario(100), timeout=30)
+    watching = client.watch()
+    next(watching)
+    clock.tick(31)
+    client.close()
+
+    with pytest.raises(WaitCancelled):
+        next(watching)

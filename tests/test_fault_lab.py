@@ -52,6 +52,10 @@ def ask(session: requests.Session, **arguments: Any) -> requests.Response:
         {"nth": 1, "status_code": 1000},
         {"nth": 1, "status_code": "503"},
         {"nth": 1, "body": b"x"},
+        {"nth": 1, "body": "\ud800"},
+        {"nth": 1, "seconds": 1e7},
+        {"nth": 1, "seconds": 10**400},
+        {"between": (0, 10**400)},
         {"nth": 1, "seconds": -1},
         {"nth": 1, "seconds": float("nan")},
         {"nth": 1, "seconds": True},
@@ -74,14 +78,18 @@ def test_a_fault_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> No
 def test_every_action_can_be_written_in_short(action: str) -> None:
     """As a status code, or by its name."""
     text = "503" if action == "answer" else action
+    takes_seconds = action in ("late", "drip-headers", "drip-body")
 
-    assert parse_fault(f"0.5s-2s:{text}@3:X-Y=a:b=c") == Fault(
+    assert parse_fault(f"0.5s-2s:{text}{'@3' if takes_seconds else ''}:X-Y=a:b=c") == Fault(
         between=(0.5, 2),
         action=action,  # type: ignore[arg-type]  # one of them
         status_code=503 if action == "answer" else None,
-        seconds=3,
+        seconds=3 if takes_seconds else 1,
         headers={"X-Y": "a:b=c"},
     )
+    if not takes_seconds:
+        with pytest.raises(ValueError, match="only late, drip-headers, drip-body take @SECONDS"):
+            parse_fault(f"0.5s-2s:{text}@3")
 
 
 @given(FAULTS)
@@ -136,6 +144,33 @@ def test_what_a_fault_says(fault: str, status_code: int, headers: dict[str, str]
     assert headers.items() <= dict(answer.headers).items()
     assert body is None or answer.content == body
     assert ask(session).json() == PENDING
+
+
+def test_what_is_scripted_is_sent_as_it_is() -> None:
+    """Nobody mends it on its way: neither what HTTP forbids nor what makes no sense."""
+    headers = {
+        "Content-Type": "a/b",
+        "Content-Encoding": "gzip",
+        "Content-Length": "5",
+        "ETag": "q",
+        "Location": "/\xff x[",
+    }
+    answer = ask(session_of(Fault(nth=1, status_code=304, headers=headers)), stream=True, allow_redirects=False)
+
+    assert headers.items() <= dict(answer.headers).items()
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_the_answer_to_a_head_has_no_body(action: str) -> None:
+    """Whatever is wrong with it."""
+    fault = Fault(between=(0, 9), action=action, seconds=0)  # type: ignore[arg-type]  # one of them
+    try:
+        answer = session_of(fault).head(f"{URL}/status", stream=True)
+        assert answer.raw.read() == b""
+    except requests.RequestException:
+        assert action in ("refuse", "drop", "mute", "reset", "reset-in-headers")
+    except urllib3.exceptions.HTTPError:
+        assert action == "reset-after-headers"
 
 
 def test_a_status_can_go_back_from_completed_to_pending() -> None:

@@ -36,7 +36,7 @@ def started_at(timeout: float, backoff_factor: float, *answer_seconds: float) ->
     return [arrival.at for arrival in lab.arrivals]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(0, 3), st.floats(1, 60), st.floats(0.05, 30))
 def test_a_steady_server_gets_a_last_check_shortly_before_the_deadline(
     answer_seconds: float, timeout: float, backoff_factor: float
@@ -49,7 +49,7 @@ def test_a_steady_server_gets_a_last_check_shortly_before_the_deadline(
     assert len([one for one in at if one >= timeout - grace - 3 * answer_seconds]) <= 4
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.floats(0, 8), min_size=1, max_size=4), st.floats(10, 60))
 def test_a_server_that_was_slow_at_first_gets_its_last_check_too(slow: list[float], timeout: float) -> None:
     """A cold start costs the time that it takes, and no more."""

@@ -146,12 +146,14 @@ class Wait:
             return None
 
     def _end_for_limits(self, _: RetryCallState) -> NoReturn:
+        self._end_if_cancelled()
         progress = self._progress
         if strategies.is_too_late_for_a_check(progress):
             raise self._ended("timeout", endings.timed_out(progress))
         raise self._ended("retries", endings.retries_exhausted(progress))
 
     def _end_for_faults(self, state: RetryCallState) -> NoReturn:
+        self._end_if_cancelled()
         progress = self._progress
         fault = strategies.fault_of(state)
         if strategies.hint_outlasts_deadline(progress, fault):

@@ -102,7 +102,7 @@ def server(said: Said) -> Iterator[Server]:
         yield running
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(ANSWERS)
 @example(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n")
 @example(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
