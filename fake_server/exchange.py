@@ -57,6 +57,8 @@ def exchange(app: Any, asked: Asked) -> tuple[Reply, Fault | None]:
 
 def refused_unread(headers: Mapping[str, str]) -> Reply | None:
     """What a request is answered whose body nobody should read; None for any other."""
+    if any("\r" in value or "\n" in value for value in headers.values()):
+        return json_reply({"error": "a header has one line (RFC 9112, section 5.2)"}, 400)
     if "Transfer-Encoding" in headers:
         return json_reply({"error": "a request says how long it is: Content-Length"}, 411)
     length = headers.get("Content-Length", "0")

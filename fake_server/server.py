@@ -50,12 +50,15 @@ class Server:
         self.port: int = self._listener.getsockname()[1]
         self._bell, self._wire = socket.socketpair()
         self._bell.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._wire, selectors.EVENT_READ)
         self._lab = Lab(scenario, now=_real_seconds, on_change=self._ring)
         self._app = create_app(self._lab)
         self._commanding = threading.Lock()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: set[threading.Thread] = set()
+        self._serving: threading.Thread | None = None
         self._is_closing = False
         self._is_idle = threading.Event()
         self._is_idle.set()
@@ -87,11 +90,9 @@ class Server:
         """Answer, until somebody calls `close`."""
         self._is_idle.clear()
         try:
-            with selectors.DefaultSelector() as selector:
-                selector.register(self._wire, selectors.EVENT_READ)
-                while not self._is_closing:
-                    self._listen_or_refuse()
-                    self._take(selector, LOOK_SECONDS if self._lab.can_refuse else None)
+            while not self._is_closing:
+                self._listen_or_refuse()
+                self._take(LOOK_SECONDS if self._lab.can_refuse else None)
         finally:
             self._is_idle.set()
 
@@ -103,16 +104,20 @@ class Server:
         self._ring()
         self._close_connections()  # first, as the loop may wait for one of them
         self._is_idle.wait()
+        if self._serving is not None:
+            self._serving.join()
         self._listener.close()
         self._close_connections()
         for thread in self._threads:
             thread.join()
+        self._selector.close()
         self._bell.close()
         self._wire.close()
 
     def __enter__(self) -> Server:
         self._is_idle.clear()
-        threading.Thread(target=self.serve_forever, name="fake translation server", daemon=True).start()
+        self._serving = threading.Thread(target=self.serve_forever, name="fake translation server", daemon=True)
+        self._serving.start()
         return self
 
     def __exit__(
@@ -147,12 +152,12 @@ class Server:
             time.sleep(LOOK_SECONDS)
         return socket.socket()
 
-    def _take(self, selector: selectors.BaseSelector, seconds: float | None) -> None:
+    def _take(self, seconds: float | None) -> None:
         if self._is_listening:
-            selector.register(self._listener, selectors.EVENT_READ)
-        ready = [key.fileobj for key, _ in selector.select(seconds)]
+            self._selector.register(self._listener, selectors.EVENT_READ)
+        ready = [key.fileobj for key, _ in self._selector.select(seconds)]
         if self._is_listening:
-            selector.unregister(self._listener)
+            self._selector.unregister(self._listener)
         if self._wire in ready:
             self._wire.recv(4096)
         if self._listener in ready:

@@ -37,6 +37,7 @@ LINES = st.sampled_from(
         b": nameless",
         b"\xff\xfe: \xff",
         b"no colon",
+        b" folded",
     ]
 )
 
@@ -235,6 +236,7 @@ def test_a_redirect_to_another_origin_is_answered_there() -> None:
         (b"GET http://evil.test//status HTTP/1.1\r\n", 404),
         (b"GET //status HTTP/1.0\r\n", 200),
         (b"POST /jobs HTTP/1.1\r\nContent-Length: " + b"9" * 5000 + b"\r\n", 413),
+        (b"GET /status HTTP/1.1\r\nX: a\r\n b\r\n", 400),
         (b"BREW /pot HTTP/1.1\r\n", 501),
         (b"nonsense\r\n", 400),
     ],
