@@ -14,7 +14,7 @@ from typing import Any
 from .control import CONTROL_PREFIX
 from .delivery import End, Pause, Send, Step, steps
 from .exchange import Asked, exchange, refused_unread
-from .faults import Fault
+from .faults import DELIVERIES, Fault
 from .replies import Reply
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -128,8 +128,7 @@ class Connection(BaseHTTPRequestHandler):
             self.connection.settimeout(None)
 
     def _log(self, reply: Reply, fault: Fault | None) -> None:
-        if not self._is_quiet:
-            self.log_request(reply.status_code if fault is None else fault.action)
+        self.log_request(fault.action if fault is not None and fault.action in DELIVERIES else reply.status_code)
 
     def log_message(self, format: str, *values: Any) -> None:  # noqa: A002  # the base class calls it so
         """Log as `http.server` does, unless quiet."""

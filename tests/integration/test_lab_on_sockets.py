@@ -371,6 +371,16 @@ def seen(session: requests.Session, method: str, url: str) -> object:
     return answer.status_code, alike, answer.content
 
 
+def test_each_request_is_logged_with_what_it_was_answered(capsys: pytest.CaptureFixture[str]) -> None:
+    """The status, or the fault that has none."""
+    with Server(Scenario(faults=["1:503", "2:html", "3:drop"]), is_quiet=False) as server:
+        for _ in range(4):
+            raw_answer(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    logged = capsys.readouterr().err.splitlines()
+    assert [line.partition('"GET /status HTTP/1.1" ')[2] for line in logged] == ["503 -", "200 -", "drop -", "200 -"]
+
+
 def test_a_port_that_is_taken_is_said() -> None:
     """And nothing is left open."""
     with Server() as server:
