@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Flask, Response, request
+from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from .control import CONTROL_PREFIX, control_of
 from .exchange import MAX_REQUEST_BYTES, STRIKE_KEY
 from .faults import DELIVERIES, Fault
 from .lab import SINGLE_JOB, Lab, Sighting
-from .replies import LOOP_PATH, Reply, json_reply, redirect, spoiled, status_reply
+from .replies import LOOP_PATH, Parts, Reply, json_reply, redirect, spoiled, status_reply
 from .scenario import Scenario
 
 NO_ANSWER = Reply(503, (), b"")
@@ -29,7 +29,7 @@ def create_app(source: Scenario | Lab | None = None) -> Flask:
     app.register_blueprint(control_of(lab))
 
     @app.before_request
-    def arrive() -> Response | None:
+    def arrive() -> Parts | None:
         if request.path.startswith(f"{CONTROL_PREFIX}/"):
             return None
         refusal = lab.refusal()
@@ -44,47 +44,43 @@ def create_app(source: Scenario | Lab | None = None) -> Flask:
 
 def _add_routes(app: Flask, lab: Lab) -> None:
     @app.get("/status")
-    def single_status() -> Response:
+    def single_status() -> Parts:
         return _answer(lab.ask(SINGLE_JOB))
 
     @app.get("/status/<job_id>")
-    def status(job_id: str) -> Response:
+    def status(job_id: str) -> Parts:
         try:
             return _answer(lab.ask(job_id))
         except KeyError:
-            return _sent(json_reply({"error": f"there is no job {job_id!r}"}, 404))
+            return json_reply({"error": f"there is no job {job_id!r}"}, 404).parts
 
     @app.post("/jobs")
-    def create() -> Response:
+    def create() -> Parts:
         job_id = lab.create()
         answer = json_reply({"id": job_id, "result": "pending"}, 201)
-        return _sent(answer.with_headers([("Location", f"/status/{job_id}")]))
+        return answer.with_headers([("Location", f"/status/{job_id}")]).parts
 
     @app.get(LOOP_PATH)
-    def loop() -> Response:
-        return _sent(redirect(LOOP_PATH))
+    def loop() -> Parts:
+        return redirect(LOOP_PATH).parts
 
 
-def _answer(sighting: Sighting) -> Response:
+def _answer(sighting: Sighting) -> Parts:
     usual = status_reply(sighting.status)
     if sighting.fault is None:
-        return _sent(usual)
+        return usual.parts
     return _struck(spoiled(usual, sighting.fault, request.url), sighting.fault)
 
 
-def _struck(reply: Reply, fault: Fault) -> Response:
+def _struck(reply: Reply, fault: Fault) -> Parts:
     strike = request.environ.get(STRIKE_KEY)
     if strike is not None:
-        strike(reply, fault)  # past Flask, which would mend what is wrong with it
-        return Response()
+        strike(reply, fault)  # past Flask, which would mend what is wrong with it, or stumble over it
+        return b"", 204, []
     if fault.action in DELIVERIES:
         raise RuntimeError(f"a WSGI app cannot {fault.action}: serve this one by `Server` or `InProcessAdapter`")
-    return _sent(reply)
+    return reply.parts
 
 
-def _sent(reply: Reply) -> Response:
-    return Response(reply.body, reply.status_code, list(reply.headers))
-
-
-def _refuse_request(error: HTTPException) -> Response:
-    return _sent(json_reply({"error": error.description}, error.code or 500))
+def _refuse_request(error: HTTPException) -> Parts:
+    return json_reply({"error": error.description}, error.code or 500).parts

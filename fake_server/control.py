@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, request
 
 from .lab import Lab
 from .notation import as_data, from_json, read_faults
-from .replies import json_reply
+from .replies import Parts, json_reply
 
 CONTROL_PREFIX = "/_control"
 
@@ -18,29 +18,24 @@ def control_of(lab: Lab) -> Blueprint:
     routes = Blueprint("control", __name__, url_prefix=CONTROL_PREFIX)
 
     @routes.get("/faults")
-    def faults() -> Response:
-        return _json([as_data(fault) for fault in lab.faults])
+    def faults() -> Parts:
+        return json_reply([as_data(fault) for fault in lab.faults]).parts
 
     @routes.put("/faults")
-    def set_faults() -> Response:
+    def set_faults() -> Parts:
         try:
             lab.faults = read_faults(from_json(request.get_data(as_text=True)))
         except ValueError as error:
-            return _json({"error": str(error)}, 400)
+            return json_reply({"error": str(error)}, 400).parts
         return faults()
 
     @routes.get("/requests")
-    def requests() -> Response:
-        return _json([asdict(arrival) for arrival in lab.arrivals])
+    def requests() -> Parts:
+        return json_reply([asdict(arrival) for arrival in lab.arrivals]).parts
 
     @routes.post("/reset")
-    def reset() -> Response:
+    def reset() -> Parts:
         lab.play(lab.scenario)
-        return Response(status=204)
+        return b"", 204, []
 
     return routes
-
-
-def _json(value: object, status_code: int = 200) -> Response:
-    reply = json_reply(value, status_code)
-    return Response(reply.body, reply.status_code, list(reply.headers))

@@ -30,6 +30,7 @@ DEFAULT_STATUS_CODE = 503
 _DATE = re.compile(r"\{date([+-]\d{1,9})\}")
 
 Headers = tuple[tuple[str, str], ...]
+Parts = tuple[bytes, int, list[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class Reply:
     status_code: int
     headers: Headers
     body: bytes
+
+    @property
+    def parts(self) -> Parts:
+        """Body, status and headers: what a view of Flask may return."""
+        return self.body, self.status_code, list(self.headers)
 
     def with_headers(self, headers: Iterable[tuple[str, str]]) -> Reply:
         """Put headers in, in place of those that are called the same."""
@@ -122,7 +128,7 @@ _SAYS: dict[str, Callable[[Reply, Fault, str], Reply]] = {
     "unknown-word": lambda *_: status_reply(UNKNOWN_WORD),
     "relapse": lambda *_: status_reply(PENDING),
     "redirect-loop": lambda *_: redirect(LOOP_PATH),
-    "redirect-away": lambda usual, fault, url: redirect(_elsewhere(url)),  # noqa: ARG005  # as all of them are called
+    "redirect-away": lambda *spoilt: redirect(_elsewhere(spoilt[-1])),
     "gzip-bomb": lambda usual, *_: _packed(usual, gzip_bomb()),
     "invalid-gzip": lambda usual, *_: _packed(usual, usual.body),
 }

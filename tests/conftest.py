@@ -104,10 +104,12 @@ class Answers(requests.adapters.BaseAdapter):
     def __init__(self, answer: Callable[[requests.PreparedRequest], requests.Response]) -> None:
         super().__init__()
         self.requests: list[requests.PreparedRequest] = []
+        self.told: list[dict[str, Any]] = []
         self._answer = answer
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **told: Any) -> requests.Response:
         self.requests.append(request)
+        self.told.append(told)
         return self._answer(request)
 
     def close(self) -> None:

@@ -138,20 +138,14 @@ def test_what_an_adapter_raises_is_a_fault_in_clear_words(error: Exception, kind
 
 def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
     """What the adapter is told is what is left of the call."""
-    told: list[float] = []
-
-    class Noting(Answers):
-        def send(self, request: requests.PreparedRequest, *_: Any, **more: Any) -> requests.Response:
-            told.append(more["timeout"])
-            return response()
-
+    adapter = Answers(lambda _: response())
     session = requests.Session()
-    session.mount("http://service.test", Noting(lambda _: response()))
+    session.mount("http://service.test", adapter)
     carrier = Transport("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
     for seconds in (3, 30, math.inf):
         carrier.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False)
 
-    assert told == pytest.approx([3, 5, 5])
+    assert [told["timeout"] for told in adapter.told] == pytest.approx([3, 5, 5])
 
 
 def test_a_hook_of_the_callers_may_read_the_body_again() -> None:
@@ -229,18 +223,12 @@ def test_calls_are_kept_ready_up_to_the_cap_at_any_time() -> None:
 
 def test_an_adapter_is_told_to_stream() -> None:
     """Or it may read the body itself."""
-    told: list[bool] = []
-
-    class Noting(Answers):
-        def send(self, request: requests.PreparedRequest, *_: Any, **more: Any) -> requests.Response:
-            told.append(more["stream"])
-            return response()
-
+    adapter = Answers(lambda _: response())
     session = requests.Session()
-    session.mount("http://service.test", Noting(lambda _: response()))
+    session.mount("http://service.test", adapter)
     send("http://service.test", session=session)
 
-    assert told == [True]
+    assert [told["stream"] for told in adapter.told] == [True]
 
 
 def test_user_information_in_a_redirect_is_not_sent_on() -> None:
@@ -440,21 +428,20 @@ def test_a_cancelled_call_has_no_time_left() -> None:
 
 def test_another_origin_is_not_shown_the_certificate_of_the_session() -> None:
     """It says who we are as the key does."""
-    shown: list[Any] = []
 
-    class Noting(Answers):
-        def send(self, request: requests.PreparedRequest, *_: Any, **more: Any) -> requests.Response:
-            shown.append(more["cert"])
-            made = response(302, b"", location="http://other.test/a") if len(shown) == 1 else response()
-            made.url, made.request = request.url or "", request
-            return made
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        is_ours = str(request.url).startswith("http://service.test")
+        made = response(302, b"", location="http://other.test/a") if is_ours else response()
+        made.url, made.request = request.url or "", request
+        return made
 
+    adapter = Answers(answer)
     session = requests.Session()
     session.cert = "mine.pem"
-    session.mount("http://", Noting(lambda _: response()))
+    session.mount("http://", adapter)
     send("http://service.test", session=session)
 
-    assert shown == ["mine.pem", None]
+    assert [told["cert"] for told in adapter.told] == ["mine.pem", None]
 
 
 def test_the_body_of_an_error_that_takes_a_moment_is_read() -> None:

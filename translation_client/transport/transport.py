@@ -24,7 +24,6 @@ MAX_BODY_BYTES = 1024 * 1024
 STATUS_BODY_SECONDS = 1.0
 """How long the body of an error or a redirect is read: what counts is its status, which is there already."""
 
-
 TIMED_OUT = (requests.Timeout, PoolTimeoutError, TimeoutError)
 """How the libraries below say that nothing came in time."""
 
