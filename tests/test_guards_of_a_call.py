@@ -27,7 +27,7 @@ from translation_client.messages import Request
 from translation_client.transport import Transport, names, sockets
 from translation_client.transport import transport as transport_module
 from translation_client.transport.guard import SLICE_SECONDS, CallCancelled, CallGuard, CallTimedOut, current_guard
-from translation_client.transport.sessions import MAX_READY
+from translation_client.transport.sessions import MAX_READY, Call
 from translation_client.transport.sockets import (
     MAX_HOSTS,
     GuardedAdapter,
@@ -209,16 +209,16 @@ def test_calls_are_kept_ready_up_to_the_cap_at_any_time() -> None:
     """And not only at the end."""
     carrier = Transport("http://host", user_agent="t", headers={}, request_timeout=5)
     ours: Any = carrier._session
-    first = ours.outgoing("GET", "http://host/0")
+    first = ours.outgoing(Call("GET", "http://host/0", {}))
     sizes = []
     for number in range(1, 300):
-        ours.outgoing("GET", f"http://host/{number}")
+        ours.outgoing(Call("GET", f"http://host/{number}", {}))
         sizes.append(len(ours._life.ready))
         if number == 100:
-            assert ours.outgoing("GET", "http://host/0") is first
+            assert ours.outgoing(Call("GET", "http://host/0", {})) is first
 
     assert max(sizes) == MAX_READY
-    assert ours.outgoing("POST", "http://host/299") is not ours.outgoing("GET", "http://host/299")
+    assert ours.outgoing(Call("POST", "http://host/299", {})) is not ours.outgoing(Call("GET", "http://host/299", {}))
 
 
 def test_an_adapter_is_told_to_stream() -> None:

@@ -16,9 +16,11 @@ import translation_client
 ROOT = Path(__file__).parent.parent
 
 ORDER = [
+    "problems",
     "errors",
     "models",
     "clock",
+    "origins",
     "messages",
     "faults",
     "hints",
@@ -35,9 +37,12 @@ ORDER = [
     "transport.forks",
     "transport.names",
     "transport.body",
+    "transport.receiving",
     "transport.redirects",
     "transport.sockets",
+    "transport.payload",
     "transport.sessions",
+    "transport.breakdowns",
     "transport.transport",
     "transport",
     "strategies",

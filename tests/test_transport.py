@@ -18,9 +18,9 @@ from translation_client import transport as transport_package
 from translation_client.clock import Deadline
 from translation_client.faults import Fault
 from translation_client.messages import Answer, Request
+from translation_client.origins import same_origin
 from translation_client.transport import Transport
-from translation_client.transport.redirects import same_origin
-from translation_client.transport.sessions import MAX_READY
+from translation_client.transport.sessions import MAX_READY, Call
 from translation_client.transport.sockets import MAX_HOSTS, GuardedAdapter
 
 STATUS = Request("GET", "/status")
@@ -304,7 +304,7 @@ def test_a_cap_holds_for_what_is_kept_ready() -> None:
     carrier = Transport("http://host", user_agent="t", headers={}, request_timeout=5)
     session: Any = carrier._session
     for number in range(300):
-        session.outgoing("GET", f"http://host/{number}")
+        session.outgoing(Call("GET", f"http://host/{number}", {}))
 
     assert len(session._life.ready) <= MAX_READY
 

@@ -6,10 +6,12 @@ Neither leaves the package: `endings.py` turns them into public errors.
 
 from __future__ import annotations
 
+from functools import cached_property
 from http import HTTPStatus
 from typing import Literal
 
 from .messages import Answer
+from .problems import Problem
 
 FaultKind = Literal["connection", "timeout", "status", "unreadable"]
 
@@ -25,6 +27,7 @@ class Fault(Exception):
         text: What happened, in a few words of ours.
         answer: The answer, where one came.
         hint: The seconds that the server asked to be left alone, where it did.
+        was_sent: Whether the whole request may have reached the server: what it asked for may have been done.
     """
 
     def __init__(self, kind: FaultKind, text: str, answer: Answer | None = None, hint: float | None = None) -> None:
@@ -33,6 +36,7 @@ class Fault(Exception):
         self.text = text
         self.answer = answer
         self.hint = hint
+        self.was_sent = True
 
     @property
     def status_code(self) -> int | None:
@@ -41,11 +45,45 @@ class Fault(Exception):
 
 
 class Refusal(Exception):
-    """An answer that says no, and will say no again."""
+    """An answer that says no, and will say no again.
+
+    Attributes:
+        answer: It.
+        problem: Its body, where that is a JSON object.
+    """
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(status_line(answer.status_code))
         self.answer = answer
+
+    @cached_property
+    def problem(self) -> Problem | None:
+        """What the body says."""
+        return problem_of(self.answer)
+
+
+class NoFreeSlot(Refusal):
+    """A refusal because too many jobs are running: it will be the same until one of them has finished."""
+
+
+class FieldMissing(Exception):
+    """A success that lacks what it was asked for, and will lack it again.
+
+    Attributes:
+        field: What was promised, as a path through the JSON.
+        answer: The answer.
+    """
+
+    def __init__(self, field: str, answer: Answer) -> None:
+        super().__init__(f"the answer has no {field!r}")
+        self.field = field
+        self.answer = answer
+
+
+def problem_of(answer: Answer) -> Problem | None:
+    """Read the body of an error; None where it is no JSON object."""
+    body = answer.json_object()
+    return None if body is None else Problem(body)
 
 
 def require_usable(answer: Answer) -> None:

@@ -5,15 +5,47 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 
 @dataclass(frozen=True)
+class FilePart:
+    """A local file that goes along in a form.
+
+    Attributes:
+        field: What the form calls it.
+        path: Where it lies.
+    """
+
+    field: str
+    path: Path
+
+
+@dataclass(frozen=True)
 class Request:
-    """A request as a service words it: `path` begins with a slash and is percent-encoded."""
+    """A request as a service words it. Its body is `json`, or a form of `form` and `file`, or nothing.
+
+    Attributes:
+        method: In capitals.
+        path: Begins with a slash, is percent-encoded and follows the base URL; or an absolute URL.
+        headers: Beside the key and what all requests have.
+        json: A JSON value.
+        form: The fields of a `multipart/form-data` body.
+        file: Its file; sent as it is read, and never held in memory.
+    """
 
     method: str
     path: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    json: Any = field(default=None, repr=False, hash=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+    file: FilePart | None = None
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it carries a file, which may take any time as long as it moves."""
+        return self.file is not None
 
 
 @dataclass(frozen=True)

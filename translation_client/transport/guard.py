@@ -19,7 +19,12 @@ class CallCut(Exception):
     """A call was ended by its guard.
 
     Not an `OSError` on purpose: urllib3 would wrap or repeat that. This one it lets through, and closes the connection.
+
+    Attributes:
+        was_sent: Whether the whole request may have reached the server before.
     """
+
+    was_sent = True
 
 
 class CallTimedOut(CallCut):
@@ -40,6 +45,7 @@ class CallGuard:
             ends_at: The moment it has to be over, in the seconds of `clock.now`.
             is_cancelled: Asked before each slice; from here on it may be answered by another thread.
         """
+        self.has_sent = False
         self._ends_at = ends_at
         self._is_cancelled = is_cancelled
         self._outer: CallGuard | None = None
@@ -71,6 +77,29 @@ class CallGuard:
     def slice(self) -> float:
         """Say for how many seconds to block before asking again. Raises as `left` does."""
         return min(self.left(), SLICE_SECONDS)
+
+    def moved(self) -> None:
+        """Hear that bytes went out or came in. A control call has its time, whether they do or not."""
+
+
+class TransferGuard(CallGuard):
+    """The limits of a transfer: it may take any time until the deadline, as long as it moves."""
+
+    def __init__(self, deadline: float, idle_seconds: float, is_cancelled: Callable[[], bool]) -> None:
+        """Guard a transfer.
+
+        Args:
+            deadline: The moment it has to be over, in the seconds of `clock.now`; `math.inf` for never.
+            idle_seconds: How long nothing may move.
+            is_cancelled: As for `CallGuard`.
+        """
+        super().__init__(min(now() + idle_seconds, deadline), is_cancelled)
+        self._deadline = deadline
+        self._idle_seconds = idle_seconds
+
+    def moved(self) -> None:
+        """Hear that bytes went out or came in, and begin to count anew."""
+        self._ends_at = min(now() + self._idle_seconds, self._deadline)
 
 
 class _Thread(threading.local):

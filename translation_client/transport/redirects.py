@@ -1,17 +1,16 @@
-"""Where does a redirect lead, and is that still the same origin?"""
+"""Where does a redirect lead?"""
 
 from __future__ import annotations
 
-from urllib.parse import urldefrag, urljoin, urlsplit
+from urllib.parse import urldefrag, urljoin
 
 from requests import Response, Session
 
 from ..faults import Fault
+from ..origins import is_http_url
 from .body import answer_without_body
 
 MAX_REDIRECTS = 3
-
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def redirect_target(session: Session, response: Response) -> str | None:
@@ -24,16 +23,6 @@ def redirect_target(session: Session, response: Response) -> str | None:
     if location is None:
         return None
     target = urldefrag(urljoin(response.url, location)).url
-    if urlsplit(target).scheme not in _DEFAULT_PORTS:
+    if not is_http_url(target):
         raise Fault("unreadable", "the redirect leads to no http(s) URL", answer_without_body(response))
     return target
-
-
-def same_origin(one: str, other: str) -> bool:
-    """Whether scheme, host and port are the same (RFC 6454, section 5)."""
-    return _origin(one) == _origin(other)
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or _DEFAULT_PORTS.get(parts.scheme)

@@ -11,6 +11,7 @@ from requests import PreparedRequest, Response, Session
 from requests.cookies import RequestsCookieJar
 
 from .forks import fork_count
+from .payload import NOTHING, Payload
 from .sockets import GuardedAdapter
 
 MAX_READY = 128
@@ -19,6 +20,24 @@ MAX_READY = 128
 
 MAX_SOCKET_SECONDS = 1e6
 """A socket takes no longer time-out than its system can count; nobody waits eleven days for one byte."""
+
+
+class Call(NamedTuple):
+    """A call that is wanted.
+
+    Attributes:
+        method: In capitals.
+        url: Absolute.
+        headers: Of this call alone; they take the place of those of all calls.
+        payload: Its body.
+        read: Reads the answer in place of the usual way.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    payload: Payload = NOTHING
+    read: ReadHook | None = None
 
 
 class Outgoing(NamedTuple):
@@ -54,19 +73,25 @@ class OurSession:
         self._lock = threading.Lock()
         self._life = _Life(fork_count())
 
-    def outgoing(self, method: str, url: str) -> Outgoing:
+    def outgoing(self, call: Call) -> Outgoing:
         """Make a call with all headers ready."""
         life = self._current_life()
-        ready = life.ready.get((method, url))
+        if call.payload is not NOTHING or call.read is not None:
+            return self._made_ready(life, call)
+        key = (call.method, call.url, *call.headers.items())
+        ready = life.ready.get(key)
         if ready is None:
-            prepared = _prepared(life.session, method, url, self._headers, self._read, keep_auth=True)
-            ready = Outgoing(life.session, prepared, _settings(life.session, url))
-            life.ready = {**(life.ready if len(life.ready) < MAX_READY else {}), (method, url): ready}
+            ready = self._made_ready(life, call)
+            life.ready = {**(life.ready if len(life.ready) < MAX_READY else {}), key: ready}
         return ready
 
-    def outgoing_bare(self, url: str, headers: Mapping[str, str]) -> Outgoing:
+    def outgoing_bare(self, call: Call) -> Outgoing:
         """Make a GET to a foreign origin ready."""
-        return _bare(self._current_life().session, url, headers, self._read)
+        return _bare(self._current_life().session, call, self._read)
+
+    def _made_ready(self, life: _Life, call: Call) -> Outgoing:
+        prepared = _prepared(life.session, call, self._headers, self._read, keep_auth=True)
+        return Outgoing(life.session, prepared, _settings(life.session, call.url))
 
     def close(self) -> None:
         """Close the idle connections. Those in use are closed by the calls that use them."""
@@ -85,7 +110,7 @@ class _Life:
 
     def __init__(self, forks: int) -> None:
         self.forks = forks
-        self.ready: dict[tuple[str, str], Outgoing] = {}
+        self.ready: dict[tuple[Any, ...], Outgoing] = {}
         self.session = Session()
         self.session.headers.clear()
         self.session.cookies = _NoCookies()
@@ -101,33 +126,41 @@ class CallersSession:
         self._session = session
         self._headers = headers
         self._read = read
-        self._has_authorization = any(name.lower() == "authorization" for name in headers)
 
-    def outgoing(self, method: str, url: str) -> Outgoing:
+    def outgoing(self, call: Call) -> Outgoing:
         """Make a call with all headers ready."""
-        prepared = _prepared(self._session, method, url, self._headers, self._read, keep_auth=self._has_authorization)
-        return Outgoing(self._session, prepared, _settings(self._session, url))
+        names = {name.lower() for name in (*self._headers, *call.headers)}
+        prepared = _prepared(self._session, call, self._headers, self._read, keep_auth="authorization" in names)
+        return Outgoing(self._session, prepared, _settings(self._session, call.url))
 
-    def outgoing_bare(self, url: str, headers: Mapping[str, str]) -> Outgoing:
+    def outgoing_bare(self, call: Call) -> Outgoing:
         """Make a GET to a foreign origin ready."""
-        return _bare(self._session, url, headers, self._read)
+        return _bare(self._session, call, self._read)
 
     def close(self) -> None:
         """Leave it open: who made it closes it."""
 
 
 def _prepared(
-    session: Session, method: str, url: str, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
+    session: Session, call: Call, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
 ) -> PreparedRequest:
     # An explicit auth keeps requests from replacing our credentials by those of a .netrc file.
-    request = requests.Request(method, url, dict(headers), auth=_leave_as_it_is if keep_auth else None)
-    return _with_hook(session.prepare_request(request), read)
+    auth = _leave_as_it_is if keep_auth else None
+    body, type_header = _body_of(call)
+    request = requests.Request(call.method, call.url, {**headers, **call.headers, **type_header}, data=body, auth=auth)
+    return _with_hook(session.prepare_request(request), call.read or read)
 
 
-def _bare(session: Session, url: str, headers: Mapping[str, str], read: ReadHook) -> Outgoing:
+def _body_of(call: Call) -> tuple[Any, dict[str, str]]:
+    if call.payload is NOTHING:
+        return None, {}
+    return call.payload.content, {"Content-Type": call.payload.content_type}
+
+
+def _bare(session: Session, call: Call, read: ReadHook) -> Outgoing:
     # Not prepared by the session, which may add headers, cookies and auth of its own; nor with its certificate.
-    prepared = requests.Request("GET", url, dict(headers), auth=_leave_as_it_is).prepare()
-    return Outgoing(session, _with_hook(prepared, read), {**_settings(session, url), "cert": None})
+    prepared = requests.Request("GET", call.url, dict(call.headers), auth=_leave_as_it_is).prepare()
+    return Outgoing(session, _with_hook(prepared, call.read or read), {**_settings(session, call.url), "cert": None})
 
 
 def _with_hook(prepared: PreparedRequest, read: ReadHook) -> PreparedRequest:

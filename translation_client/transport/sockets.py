@@ -56,6 +56,9 @@ class _SlicedIO(socket.socket):
         return _in_slices(self, super().recv_into, *args, **kwargs)
 
     def send(self, *args: Any, **kwargs: Any) -> int:
+        guard = current_guard()
+        if guard is not None:
+            guard.has_sent = True
         return _in_slices(self, super().send, *args, **kwargs)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -90,9 +93,11 @@ def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwarg
     while True:
         sock.block_for(guard.slice())
         try:
-            return operation(*args, **kwargs)
+            done = operation(*args, **kwargs)
         except TimeoutError:
             continue  # only the slice is over; the guard says when the call is
+        guard.moved()
+        return done
 
 
 class _GuardedConnecting(HTTPConnection):

@@ -1,0 +1,65 @@
+"""What do the exceptions of requests, urllib3 and the system mean? They hold keys and URLs; what comes out of here does not."""
+
+from __future__ import annotations
+
+from http.client import HTTPException
+
+import requests
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import TimeoutError as PoolTimeoutError
+
+from ..faults import Fault
+
+TIMED_OUT = (requests.Timeout, PoolTimeoutError, TimeoutError)
+"""How the libraries below say that nothing came in time."""
+
+
+def never_connected(error: BaseException) -> bool:
+    """Whether an error of the libraries below proves that no byte of the request has left."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, (requests.ConnectTimeout, NewConnectionError, ConnectionRefusedError)):
+            return True
+        inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__
+    return False
+
+
+def bared(error: Exception, text: str) -> Exception:
+    """Make the cause that is shown: of the same kind, in our words.
+
+    The exceptions of the libraries below hold the request with the key in it, URLs with their queries, and whatever
+    the server sent; and error trackers show everything.
+    """
+    kind = type(error) if isinstance(error, requests.RequestException) else requests.ConnectionError
+    try:
+        return kind(text)
+    except Exception:  # noqa: BLE001  # one that wants to know more, in its own way
+        return requests.RequestException(text)
+
+
+def fault_of(error: Exception) -> Fault:
+    """Say what an exception of the libraries below means."""
+    if isinstance(error, TIMED_OUT):
+        return Fault("timeout", "no answer in time")
+    if isinstance(error, (requests.ConnectionError, HTTPError, HTTPException)):
+        return Fault("connection", reason_of(error))
+    if isinstance(error, (requests.RequestException, ValueError)):
+        return Fault("unreadable", f"the answer breaks HTTP ({type(error).__name__})")
+    if isinstance(error, TypeError):
+        return Fault("connection", "the call could not be made: is there a broken proxy variable in the environment?")
+    return Fault("connection", reason_of(error))
+
+
+def reason_of(error: BaseException) -> str:
+    """The system's words at the bottom of a chain of wrappers; their own words can hold anything."""
+    reason = "the connection broke"
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.strerror:
+            reason = seen.strerror
+        elif isinstance(seen, OSError) and str(seen).startswith("Could not find a suitable TLS CA certificate bundle"):
+            reason = "there is no CA bundle where REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE says"
+        inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
+        seen = inner if isinstance(inner, BaseException) else seen.__cause__
+    return reason
