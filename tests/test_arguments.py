@@ -211,7 +211,7 @@ def test_things_of_another_type_are_refused(name: str, value: Any) -> None:
 @pytest.mark.parametrize("service", ["heygen2", "", None, 3])
 def test_an_unknown_service_is_refused(service: Any) -> None:
     """And the known ones are named."""
-    with pytest.raises(ValueError, match="service must be one of reference"):
+    with pytest.raises(ValueError, match="service must be one of azure, elevenlabs, heygen, reference"):
         VideoTranslationClient(URL, service=service)
 
 
@@ -251,8 +251,8 @@ def test_numbers_of_any_kind_are_counted_with_as_floats() -> None:
     """A `Fraction` is a number, and cannot be put into a sentence as one."""
     client = VideoTranslationClient(URL, timeout=Fraction(1, 2), max_faults=Fraction(3))  # type: ignore[arg-type]  # it is a Real
 
-    assert (client._policy.timeout, client._policy.max_faults) == (0.5, 3)
-    assert isinstance(client._policy.timeout, float)
+    assert (client._tools.policy.timeout, client._tools.policy.max_faults) == (0.5, 3)
+    assert isinstance(client._tools.policy.timeout, float)
 
 
 def test_good_arguments_pass() -> None:

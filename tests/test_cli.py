@@ -139,6 +139,8 @@ def test_json_is_the_whole_job(run: Run) -> None:
         "checks": 3,
         "elapsed": 6.0,
         "payload": {"result": "completed"},
+        "language": None,
+        "expected_seconds": None,
     }
 
 

@@ -394,5 +394,5 @@ def test_pools_are_kept_for_a_few_hosts_only() -> None:
 
 
 def test_the_package_shows_what_it_is_for() -> None:
-    """Three names, and no more."""
-    assert sorted(transport_package.__all__) == ["CallCancelled", "CallTimedOut", "Transport"]
+    """Five names, and no more."""
+    assert sorted(transport_package.__all__) == ["CallCancelled", "CallCut", "CallTimedOut", "Sink", "Transport"]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 import requests
@@ -119,6 +121,23 @@ def path_segment(job_id: str) -> str:
         raise ValueError(f"job must be the id of a job, got {job_id!r}, which no URL can hold") from error
 
 
+def target(path: str | os.PathLike[str]) -> Path:
+    """Pass the path of a file that can be made.
+
+    Raises:
+        TypeError: Not a path.
+        ValueError: It is a folder, or lies in none.
+    """
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"path must be the path of a file, got {path!r}")
+    file = Path(path)
+    if not os.fspath(path) or file.is_dir():
+        raise ValueError(f"path must be the path of a file, and {str(path)!r} is a folder")
+    if not file.parent.is_dir():
+        raise ValueError(f"path must lie in a folder that exists, got {str(path)!r}")
+    return file
+
+
 @dataclass(frozen=True)
 class Address:
     """Where the service is: `url` without user information and without a slash at the end."""
@@ -195,13 +214,17 @@ def header_value(name: str, value: str) -> str:
     return value
 
 
-def api_key(value: str | None) -> str | None:
-    """Pass None or a key that can be sent.
+def api_key(value: str | Callable[[], str] | None) -> str | Callable[[], str] | None:
+    """Pass None, a key that can be sent, or what will give one.
 
     Raises:
-        TypeError: Not a string.
+        TypeError: Neither.
         ValueError: Empty, or as in `header_value`.
     """
+    if isinstance(value, type):
+        raise TypeError("api_key must be a string or a function that returns one, and no class")
+    if callable(value):
+        return value
     if value == "":
         raise ValueError("api_key must not be empty; leave it out where the service needs none")
     return None if value is None else header_value("api_key", value)

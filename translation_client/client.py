@@ -1,10 +1,12 @@
-"""The client that users import: where the arguments are checked and a wait is put together."""
+"""The client that users import: what can be asked for, in terms of orders, waits and downloads."""
 
 from __future__ import annotations
 
+import math
+import os
 import threading
-from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -12,17 +14,16 @@ from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
 from . import arguments
-from .arguments import Address
-from .logs import usable_logger
+from .assembly import Settings, tools_of
+from .clock import TICK_SECONDS, Deadline
+from .commissions import commission
+from .credentials import ApiKey
+from .download import Download
+from .errands import Errands
 from .models import Job, TranslationStatus
-from .policy import WaitPolicy
-from .redaction import Secrets
-from .services import service_named
 from .services.service import Service
-from .transport import Transport
-from .waiting import Tools, Wait
-
-DISTRIBUTION = "translation-client"
+from .submission import Submission
+from .waiting import Wait
 
 
 class VideoTranslationClient:
@@ -50,7 +51,7 @@ class VideoTranslationClient:
         stop: StopBaseT | None = None,
         sleep: Callable[[float], object] | None = None,
         service: str | Service = "reference",
-        api_key: str | None = None,
+        api_key: ApiKey | None = None,
         session: requests.Session | None = None,
         headers: Mapping[str, str] | None = None,
         logger: Any = None,
@@ -58,7 +59,7 @@ class VideoTranslationClient:
         """Check the arguments; nothing is sent.
 
         Args:
-            base_url: The address of the service. The reference service has none of its own, so it must be given there.
+            base_url: The address of the service; None for its own. The reference service has none: there it must be given.
             max_retries: How often to ask again while the job is pending (reference: 10).
             backoff_factor: Seconds before the first retry; each further pause is twice the last.
             timeout: Seconds for a whole wait, the call in flight included (reference: 30).
@@ -69,42 +70,35 @@ class VideoTranslationClient:
             wait: A tenacity wait strategy in place of the backoff.
             stop: A tenacity stop strategy beside the limits; raises `RetriesExhausted`.
             sleep: Called with seconds in place of the interruptible sleep: for tests on frozen time.
-            service: Which service is spoken to.
-            api_key: The key. Sent to the origin of `base_url` only, and never shown.
+            service: Which service is spoken to: `reference`, `heygen`, `elevenlabs`, `azure`, or a `Service` of your own.
+            api_key: The key; or something that is called before each HTTP call and returns the one of the moment. None:
+                the environment variable of the service. Sent to the origin of `base_url` only, and never shown.
             session: A session of your own. Used as it is, with its adapters, and never closed.
             headers: Sent with every request to the origin of `base_url`, in place of ours where they share a name;
                 their values are never shown.
             logger: Where the log goes: a logger of structlog or of the standard library.
         """
-        self._service = service if isinstance(service, Service) else service_named(service)
-        self._policy = _policy(
-            self._service, timeout, max_retries, request_timeout, max_faults, backoff_factor, max_delay, jitter
-        )
-        for name, value in (("wait", wait), ("stop", stop), ("sleep", sleep)):
-            arguments.strategy(name, value)
-        arguments.session(session)
-        address = _address(self._service, base_url)
-        self._base_url = address.url
-        key = arguments.api_key(api_key)
-        own_headers = arguments.header_fields(headers)
-        self._closed = threading.Event()
-        self._tools = Tools(
-            service=self._service,
-            transport=Transport(
-                address.url,
-                user_agent=user_agent(),
-                headers={**_credentials(self._service, address, key), **own_headers},
-                request_timeout=self._policy.request_timeout,
+        self._tools = tools_of(
+            Settings(
+                base_url=base_url,
+                max_retries=max_retries,
+                backoff_factor=backoff_factor,
+                timeout=timeout,
+                max_delay=max_delay,
+                jitter=jitter,
+                request_timeout=request_timeout,
+                max_faults=max_faults,
+                wait=wait,
+                stop=stop,
+                sleep=sleep,
+                service=service,
+                api_key=api_key,
                 session=session,
-            ),
-            policy=self._policy,
-            secrets=Secrets([key or "", *_secret_parts(address)], own_headers.values()),
-            logger=usable_logger(logger),
-            schedule=wait,
-            stop=stop,
-            sleep=sleep,
-            closed=self._closed,
+                headers=headers,
+                logger=logger,
+            )
         )
+        self._errands = Errands(self._tools)
 
     def get_status(
         self,
@@ -163,9 +157,118 @@ class VideoTranslationClient:
         """
         return self._begin(job, None, None).check()
 
+    def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
+        """Ask once how each of many jobs stands, by as few requests as the service allows; in the order of `jobs`.
+
+        Raises as `check` does.
+        """
+        return list(self._errands.check_all(list(jobs), self._tools.policy.timeout))
+
+    def languages(self) -> list[str] | None:
+        """List the target languages as the service spells them; None where it publishes no list.
+
+        Fetched once, and kept. Raises as `check` does.
+        """
+        known = self._errands.languages(self._tools.policy.timeout)
+        return None if known is None else list(known)
+
+    def submit(
+        self,
+        video: str | os.PathLike[str],
+        target_language: str,
+        *,
+        source_language: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        queue: bool = False,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Job:
+        """Order a translation. It is ordered once: a call is repeated only where that cannot make a second job.
+
+        Args:
+            video: An http(s) URL that the service can fetch; or the path of a file, where it takes files.
+            target_language: As the service spells it.
+            source_language: The same; None where the service is to find out.
+            options: Fields of the service's own, put beside ours.
+            queue: Wait for a slot when the service runs as many jobs as it does at once, in place of `TooManyJobs`.
+            idempotency_key: That of an order whose fate is unknown (`error.idempotency_key`), or one that you keep.
+            timeout: Seconds for all of it; None for the client's own, and for no limit but `request_timeout` without a
+                byte where a file is sent.
+            cancel: Set it, from any thread, to end it.
+
+        Returns:
+            The job, pending.
+
+        Raises:
+            ValueError: An argument cannot be used; nothing was ordered.
+            TooManyJobs: There is no free slot.
+            RequestFailed: Refused, or failed; `may_have_been_accepted` says whether a job may be running all the same.
+            UnexpectedAnswer: The answer does not say the id of the job.
+            WaitTimeout: The time was up.
+            WaitCancelled: By `close()` or by `cancel`.
+        """
+        order, wanted = commission(
+            self._tools.service,
+            self._tools.transport.base_url,
+            video=video,
+            target_language=target_language,
+            source_language=source_language,
+            options=options,
+            idempotency_key=idempotency_key,
+        )
+        seconds = self._seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
+        deadline = Deadline.after(seconds)
+        arguments.event("cancel", cancel)
+        self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout))
+        left = max(deadline.left, TICK_SECONDS)
+        return Submission(self._tools, order, wanted, timeout=left, waits_for_slot=queue, cancel=cancel).job()
+
+    def download(
+        self,
+        job: Job | str,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+        on_progress: Callable[[int, int | None], object] | None = None,
+    ) -> Path:
+        """Fetch the result of a finished job into a file, which is there whole or not at all.
+
+        Args:
+            job: The job or its id.
+            path: Where the file will be; what lies there is replaced.
+            timeout: Seconds for all of it; None for no limit but `request_timeout` without a byte.
+            cancel: Set it, from any thread, to end it.
+            on_progress: Called with the bytes that are there and those that there will be (None where unknown).
+
+        Returns:
+            The path of the file.
+
+        Raises:
+            ResultNotReady: The job is pending.
+            JobFailed: It failed.
+            OSError: The disk does not take the file.
+            ValueError: An argument cannot be used.
+
+        And raises as `check` does.
+        """
+        seconds = self._seconds(timeout, math.inf)
+        arguments.event("cancel", cancel)
+        arguments.strategy("on_progress", on_progress)
+        target = arguments.target(path)
+        return Download(self._tools, job, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
+
+    def delete(self, job: Job | str) -> None:
+        """Have the service delete a job, and its result; a job that runs may be charged all the same.
+
+        Raises as `check` does; `ValueError` where the service has no way to do it.
+        """
+        self._errands.delete(job.id if isinstance(job, Job) else job, self._tools.policy.timeout)
+
     def close(self) -> None:
         """Free the sockets and end every wait with `WaitCancelled`; so does any later call."""
-        self._closed.set()
+        self._tools.closed.set()
         self._tools.transport.close()
 
     def __enter__(self) -> VideoTranslationClient:
@@ -175,59 +278,12 @@ class VideoTranslationClient:
         self.close()
 
     def __repr__(self) -> str:
-        return f"VideoTranslationClient({self._base_url!r}, service={self._service.name!r})"
+        return f"VideoTranslationClient({self._tools.transport.base_url!r}, service={self._tools.service.name!r})"
 
     def _begin(self, job: Job | str | None, timeout: float | None, cancel: threading.Event | None) -> Wait:
-        seconds = self._policy.timeout if timeout is None else arguments.positive("timeout", timeout, infinite=True)
-        return Wait(self._tools, job.id if isinstance(job, Job) else job, seconds, arguments.event("cancel", cancel))
+        seconds = self._seconds(timeout, self._tools.policy.timeout)
+        return Wait(self._tools, job, seconds, arguments.event("cancel", cancel))
 
-
-def user_agent() -> str:
-    """Who we say we are."""
-    from importlib import metadata  # takes longer to import than all our modules
-
-    return f"{DISTRIBUTION}/{metadata.version(DISTRIBUTION)}"
-
-
-def _policy(
-    service: Service,
-    timeout: float | None,
-    max_retries: float | None,
-    request_timeout: float | None,
-    max_faults: float | None,
-    backoff_factor: float,
-    max_delay: float,
-    jitter: float,
-) -> WaitPolicy:
-    limits = service.limits
-    return WaitPolicy(
-        timeout=limits.timeout if timeout is None else timeout,
-        max_retries=limits.max_retries if max_retries is None else max_retries,
-        request_timeout=limits.request_timeout if request_timeout is None else request_timeout,
-        max_faults=limits.max_faults if max_faults is None else max_faults,
-        backoff_factor=backoff_factor,
-        max_delay=max_delay,
-        jitter=jitter,
-    )
-
-
-def _address(service: Service, base_url: str | None) -> Address:
-    chosen = service.base_url if base_url is None else base_url
-    if chosen is None:
-        raise ValueError(f"base_url must be given: the service {service.name!r} has no address of its own, got None")
-    return arguments.address(chosen)
-
-
-def _credentials(service: Service, address: Address, key: str | None) -> dict[str, str]:
-    headers = {} if key is None else service.key_headers(key)
-    if address.username or address.password:
-        if "Authorization" in headers:
-            raise ValueError("api_key and the user information in base_url would share a header: give one of them")
-        pair = f"{address.username}:{address.password}".encode()
-        headers["Authorization"] = "Basic " + b64encode(pair).decode("ascii")
-    return headers
-
-
-def _secret_parts(address: Address) -> list[str]:
-    pair = f"{address.username}:{address.password}" if address.username or address.password else ""
-    return [address.username, address.password, pair]
+    @staticmethod
+    def _seconds(timeout: float | None, usual: float) -> float:
+        return usual if timeout is None else arguments.positive("timeout", timeout, infinite=True)

@@ -1,44 +1,42 @@
-"""How does a wait end that has no final answer, and what do we tell the person?
+"""How does an errand end that has no answer, and what do we tell the person?
 
 Each sentence says what happened, what is still true, and what to do next.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from .errors import RequestFailed, RetriesExhausted, UnexpectedAnswer, WaitCancelled, WaitTimeout
-from .faults import Fault, Refusal
+from .errors import (
+    RequestFailed,
+    ResultNotReady,
+    RetriesExhausted,
+    TooManyJobs,
+    UnexpectedAnswer,
+    WaitCancelled,
+    WaitTimeout,
+)
+from .faults import Fault, FieldMissing, NoFreeSlot, Refusal, problem_of
 from .models import describe_job
+from .problems import Problem
 from .progress import Progress
 from .redaction import Secrets
 
-PROBLEM_TEXTS = ("detail", "message", "title", "error_description", "error")
-"""Where an error body says what is wrong: RFC 9457 and what is common beside it, the longest sentence first."""
-
-ADVICE = {
-    401: "The API key is missing or wrong.",
-    403: "The API key may not see this job.",
-    404: "Are the id and base_url right?",
-    410: "The service no longer keeps this job.",
-}
+NO_ADVICE = "Repeating the request would not change the answer."
 
 
 def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeout:
     """The deadline came first."""
-    subject, seconds = describe_job(progress.job_id), f"{progress.elapsed:.1f} s"
+    seconds = f"{progress.elapsed:.1f} s"
     if progress.job is not None:
-        happened = f"{subject} was still {progress.job.raw_status!r} after {seconds}"
+        happened = f"{describe_job(progress.job_id)} was still {progress.job.raw_status!r} after {seconds}"
         still = "It has not failed: it goes on at the service."
     else:
         last = "" if progress.last_fault is None else f", the last time because of: {progress.last_fault.text}"
-        happened = f"{progress.url} did not say within {seconds} how {subject} stands{last}"
-        still = "This says nothing about the job, which may well go on. Is base_url right?"
+        happened = f"{_where(progress)} did not {progress.purpose.asks} within {seconds}{last}"
+        still = _still(progress) if progress.may_have_been_accepted else f"{_still(progress)} Is base_url right?"
     if retry_after is not None:
         happened += f", and the server asks not to be called for {retry_after:g} s, which is past the time-out"
     return WaitTimeout(
-        f"{happened} ({_counts(progress)}, timeout={progress.timeout:g}). {still} {_go_on(progress)}",
+        f"{happened} ({_counts(progress)}, timeout={progress.timeout:g}). {still} {_next_step(progress)}",
         seen=progress.seen,
         retry_after=retry_after,
         **progress.evidence(),
@@ -51,30 +49,60 @@ def retries_exhausted(progress: Progress) -> RetriesExhausted:
     return RetriesExhausted(
         f"{describe_job(progress.job_id)} was still {word!r} when the retries were spent, after "
         f"{progress.elapsed:.1f} s ({_counts(progress)}). It has not failed: it goes on at the service. "
-        f"{_go_on(progress)}",
+        f"{_next_step(progress)}",
         **progress.evidence(),
     )
 
 
 def cancelled(progress: Progress) -> WaitCancelled:
-    """Somebody ended the wait."""
-    return WaitCancelled(
-        f"the wait for {describe_job(progress.job_id)} was cancelled after {progress.elapsed:.1f} s "
-        f"({_counts(progress)}). The job goes on at the service.",
-        **progress.evidence(),
-    )
+    """Somebody ended it."""
+    spent = f"was cancelled after {progress.elapsed:.1f} s ({_counts(progress)})"
+    if progress.purpose.is_order:
+        sentence = f"the order {spent}. {_still(progress)} {_next_step(progress)}"
+    else:
+        sentence = f"the wait for {describe_job(progress.job_id)} {spent}. The job goes on at the service."
+    return WaitCancelled(sentence, **progress.evidence())
 
 
 def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
     """The service said no, and would again."""
-    answer = refusal.answer
-    problem = answer.json_object()
-    advice = ADVICE.get(answer.status_code, "Repeating the request would not change the answer.")
-    return RequestFailed(
-        f"the service refused to say how {describe_job(progress.job_id)} stands: {refusal}{_said(problem, progress.secrets)} "
-        f"({progress.url}). {advice}",
-        status_code=answer.status_code,
-        problem=progress.secrets.scrub(problem),
+    code = refusal.answer.status_code
+    said = f"the service refused to {progress.purpose.asks}: {refusal}{_said(refusal.problem, progress.secrets)}"
+    kind: type[RequestFailed] = RequestFailed
+    advice = progress.purpose.advice.get(code, NO_ADVICE)
+    if isinstance(refusal, NoFreeSlot):
+        kind, advice = (
+            TooManyJobs,
+            "As many jobs are running as may: wait for one to finish, or submit with queue=True.",
+        )
+    if progress.may_have_been_accepted:
+        advice = f"{advice} {_still(progress)} {_next_step(progress)}"
+    return kind(
+        f"{said} ({progress.url}). {advice}",
+        status_code=code,
+        problem=_shown(refusal.problem, progress.secrets),
+        **progress.evidence(),
+    )
+
+
+def field_missing(progress: Progress, missing: FieldMissing) -> UnexpectedAnswer:
+    """A success that lacks what it was asked for."""
+    excerpt = progress.secrets.shown(missing.answer.text)
+    return UnexpectedAnswer(
+        f"{_where(progress)} answered, but without {missing.field!r}{_quoted(excerpt)}. {_still(progress)} "
+        f"{_next_step(progress)}",
+        status_code=missing.answer.status_code,
+        excerpt=excerpt,
+        **progress.evidence(),
+    )
+
+
+def result_not_ready(progress: Progress, raw_status: str) -> ResultNotReady:
+    """The file of a job that is not finished."""
+    job_id = progress.job_id
+    return ResultNotReady(
+        f"the result of {describe_job(job_id)} is not there yet: the service says {raw_status!r}. Wait for it with "
+        f"client.wait({job_id!r}), then download.",
         **progress.evidence(),
     )
 
@@ -82,25 +110,48 @@ def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
 def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed | UnexpectedAnswer:
     """Call after call failed; the last one chooses the error."""
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
-    still = "This says nothing about the job, which may well go on."
+    still = _still(progress)
     if fault.kind == "unreadable":
         excerpt = None if fault.answer is None else progress.secrets.shown(fault.answer.text)
+        next_step = _next_step(progress) if progress.may_have_been_accepted else "Is base_url the address of the API?"
         return UnexpectedAnswer(
-            f"{progress.url} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
-            "Is base_url the address of the API?",
+            f"{_where(progress)} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
+            f"{next_step}",
             status_code=fault.status_code,
             excerpt=excerpt,
             **progress.evidence(),
         )
-    problem = None if fault.answer is None else fault.answer.json_object()
+    problem = None if fault.answer is None else problem_of(fault.answer)
     happened = "could not be reached" if fault.status_code is None else "kept failing"
-    next_step = "Is the server running, and base_url right?" if fault.status_code is None else _go_on(progress)
+    next_step = _next_step(progress)
+    if fault.status_code is None and not progress.may_have_been_accepted:
+        next_step = "Is the server running, and base_url right?"
     return RequestFailed(
-        f"{progress.url} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} {next_step}",
+        f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} "
+        f"{next_step}",
         status_code=fault.status_code,
-        problem=progress.secrets.scrub(problem),
+        problem=_shown(problem, progress.secrets),
         **progress.evidence(),
     )
+
+
+def _where(progress: Progress) -> str:
+    return progress.url or "the service"
+
+
+def _still(progress: Progress) -> str:
+    if not progress.may_have_been_accepted:
+        return progress.purpose.still
+    return "The order may have been accepted all the same, and a job may be running."
+
+
+def _next_step(progress: Progress) -> str:
+    if not progress.may_have_been_accepted:
+        return progress.purpose.next_step
+    if progress.idempotency_key is None:
+        return "Look at the list of jobs at the service before you order again: a second order is a second job."
+    key = progress.idempotency_key
+    return f"Go on with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 
 
 def _counts(progress: Progress) -> str:
@@ -108,14 +159,13 @@ def _counts(progress: Progress) -> str:
     return f"{progress.attempts} {'call' if progress.attempts == 1 else 'calls'}: {seen}"
 
 
-def _go_on(progress: Progress) -> str:
-    argument = "" if progress.job_id is None else repr(progress.job_id)
-    return f"Go on waiting with client.wait({argument}), or ask once with client.check({argument})."
+def _said(problem: Problem | None, secrets: Secrets) -> str:
+    message = problem.message if problem is not None else None
+    return f": {secrets.shown(message)}" if message else ""
 
 
-def _said(problem: Mapping[str, Any] | None, secrets: Secrets) -> str:
-    texts = (problem.get(name) for name in PROBLEM_TEXTS) if problem else ()
-    return next((f": {secrets.shown(text)}" for text in texts if isinstance(text, str) and text), "")
+def _shown(problem: Problem | None, secrets: Secrets) -> Problem | None:
+    return None if problem is None else Problem(secrets.scrub(dict(problem)))
 
 
 def _quoted(excerpt: str | None) -> str:

@@ -7,7 +7,9 @@
     ├── RetriesExhausted                                `max_retries`, or the caller's `stop`, was spent
     ├── WaitCancelled                                   `close()`, or the caller's event
     ├── RequestFailed     (requests.RequestException)   refused at once, or the faults were spent
+    │   └── TooManyJobs                                 the service runs as many jobs as it runs for this key
     ├── UnexpectedAnswer  (requests.RequestException)   answers came, and none could be read
+    ├── ResultNotReady                                  a download of a job that is not finished
     └── JobFailed                                       the service says that the job failed
 
 A bad argument is a `ValueError` (a wrong type may be a `TypeError`) and is raised before anything is sent.
@@ -19,6 +21,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from requests import RequestException
+
+from .problems import Problem
 
 if TYPE_CHECKING:  # for the annotations alone: at run time an error knows no model
     from .models import Job
@@ -33,6 +37,8 @@ class TranslationClientError(Exception):
         attempts: The HTTP calls that were made.
         checks: The answers that could be read.
         elapsed: Seconds from the start of the wait to the error.
+        may_have_been_accepted: Of an order: whether the service may have made the job all the same.
+        idempotency_key: Of an order: what goes on with it and makes no second job; None where the service has no keys.
     """
 
     def __init__(
@@ -44,6 +50,8 @@ class TranslationClientError(Exception):
         attempts: int = 0,
         checks: int = 0,
         elapsed: float = 0.0,
+        may_have_been_accepted: bool = False,
+        idempotency_key: str | None = None,
     ) -> None:
         super().__init__(message)
         self.job_id = job_id
@@ -51,6 +59,8 @@ class TranslationClientError(Exception):
         self.attempts = attempts
         self.checks = checks
         self.elapsed = elapsed
+        self.may_have_been_accepted = may_have_been_accepted
+        self.idempotency_key = idempotency_key
 
 
 class WaitTimeout(TranslationClientError, TimeoutError):
@@ -89,7 +99,7 @@ class RequestFailed(TranslationClientError, RequestException):
 
     Attributes:
         status_code: The HTTP status of the last answer, or None if none came.
-        problem: The body of that answer where it was a JSON object, or None.
+        problem: The body of that answer where it was a JSON object, with its `code` and its `message`; or None.
     """
 
     def __init__(
@@ -97,12 +107,16 @@ class RequestFailed(TranslationClientError, RequestException):
         message: str,
         *,
         status_code: int | None = None,
-        problem: Mapping[str, Any] | None = None,
+        problem: Problem | None = None,
         **evidence: Any,
     ) -> None:
         super().__init__(message, **evidence)
         self.status_code = status_code
         self.problem = problem
+
+
+class TooManyJobs(RequestFailed):
+    """The service runs as many jobs at once as it does for this key. No job was made; `queue=True` waits for a slot."""
 
 
 class UnexpectedAnswer(TranslationClientError, RequestException):
@@ -124,6 +138,10 @@ class UnexpectedAnswer(TranslationClientError, RequestException):
         super().__init__(message, **evidence)
         self.status_code = status_code
         self.excerpt = excerpt
+
+
+class ResultNotReady(TranslationClientError):
+    """A result was asked for that is not there yet: the job is pending."""
 
 
 class JobFailed(TranslationClientError):

@@ -52,8 +52,9 @@ class Refusal(Exception):
         problem: Its body, where that is a JSON object.
     """
 
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(status_line(answer.status_code))
+    def __init__(self, answer: Answer, text: str = "") -> None:
+        line = status_line(answer.status_code)
+        super().__init__(f"{text} ({line})" if text else line)
         self.answer = answer
 
     @cached_property

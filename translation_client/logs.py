@@ -36,6 +36,10 @@ EVENTS: Mapping[str, Event] = {
     "check_failed": Event("warning", ("attempt", "fault", "status_code", "error", "sleep_seconds", "elapsed_seconds")),
     "hint_ignored": Event("warning", ("hint",)),
     "unknown_status": Event("warning", ("raw_status",)),
+    "call_answered": Event("info", ("attempt", "call", "status_code", "elapsed_seconds", "request_seconds")),
+    "no_free_slot": Event("info", ("attempt", "elapsed_seconds")),
+    "job_submitted": Event("info", ("attempts", "expected_seconds", "elapsed_seconds")),
+    "file_downloaded": Event("info", ("bytes", "attempts", "elapsed_seconds")),
     "job_finished": Event("info", ("status", "raw_status", "attempts", "elapsed_seconds")),
     "gave_up": Event("error", ("reason", "status", "attempts", "elapsed_seconds")),
 }
@@ -54,6 +58,10 @@ class EventLog:
         """
         self._logger = logger
         self._context: dict[str, Any] = {"logger": LOGGER_NAME, "wait_id": wait_id, "job_id": job_id}
+
+    def name_job(self, job_id: str | None) -> None:
+        """Say from here on which job it is about."""
+        self._context["job_id"] = job_id
 
     def write(self, event: str, **facts: Any) -> None:
         """Write one line: seconds are rounded to milliseconds here, and long texts cut."""

@@ -41,6 +41,8 @@ class Job:
         checks: How many answers had been read in this wait, this one included.
         elapsed: Seconds from the start of the wait to this answer.
         payload: The answer as the service sent it. Stays out of `repr`, as `result_url` does.
+        language: What it is translated into, in the service's spelling; None where nobody said.
+        expected_seconds: How long the service said it may take, when it was ordered; None where it did not. A hint.
     """
 
     id: str | None
@@ -53,6 +55,8 @@ class Job:
     checks: int = 0
     elapsed: float = 0.0
     payload: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    language: str | None = None
+    expected_seconds: float | None = None
 
     def raise_for_status(self) -> None:
         """Do nothing unless the job failed.

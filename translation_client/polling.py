@@ -8,7 +8,7 @@ decorated function in one dict, which threads would share.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tenacity import RetryCallState, retry, retry_if_exception_type, retry_if_result
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_never
@@ -18,6 +18,8 @@ from .models import Job
 from .policy import WaitPolicy
 from .progress import Progress
 from .strategies import FaultPauses, PendingPauses, StopStrategy, stop_after_last_check, stop_without_time_for_a_call
+
+T = TypeVar("T")
 
 
 class Hooks(NamedTuple):
@@ -35,33 +37,34 @@ class Hooks(NamedTuple):
 
 
 def until_final(
-    check: Callable[[], Job],
+    check: Callable[[], T],
     *,
-    policy: WaitPolicy,
+    is_pending: Callable[[T], bool],
+    max_retries: float,
     progress: Progress,
     pauses: PendingPauses,
     stop: StopStrategy | None,
     hooks: Hooks,
-) -> Callable[[], Job]:
-    """Declare: check again while the job is pending, until a limit of the policy or the caller's `stop`."""
+) -> Callable[[], T]:
+    """Declare: check again while the answer is pending, until `max_retries`, the deadline or the caller's `stop`."""
 
     @retry(
-        retry=retry_if_result(_is_pending),
+        retry=retry_if_result(is_pending),
         wait=pauses,
-        stop=_pending_limits(policy, progress, stop),
+        stop=_pending_limits(max_retries, progress, stop),
         sleep=hooks.sleep,
         before_sleep=hooks.before_sleep,
         retry_error_callback=hooks.give_up,
     )
-    def final_job() -> Job:
+    def final() -> T:
         return check()
 
-    return final_job
+    return final
 
 
-def _pending_limits(policy: WaitPolicy, progress: Progress, stop: StopStrategy | None) -> stop_any:
+def _pending_limits(max_retries: float, progress: Progress, stop: StopStrategy | None) -> stop_any:
     return stop_any(
-        stop_after_attempt(policy.max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
+        stop_after_attempt(max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
         stop_after_delay(progress.timeout),
         stop_after_last_check(progress),
         stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
@@ -69,12 +72,12 @@ def _pending_limits(policy: WaitPolicy, progress: Progress, stop: StopStrategy |
 
 
 def despite_faults(
-    call: Callable[[], Job],
+    call: Callable[[], T],
     *,
     policy: WaitPolicy,
     progress: Progress,
     hooks: Hooks,
-) -> Callable[[], Job]:
+) -> Callable[[], T]:
     """Declare: call again after a fault, `max_faults` times in a row at the most and only while there is time."""
 
     @retry(
@@ -85,12 +88,12 @@ def despite_faults(
         before_sleep=hooks.before_sleep,
         retry_error_callback=hooks.give_up,
     )
-    def answered_after(faults: list[Fault]) -> Job:
+    def answered_after(faults: list[Fault]) -> T:
         if faults:
             raise faults.pop()
         return call()
 
-    def answered_job() -> Job:
+    def answered_job() -> T:
         try:
             return call()
         except Fault as fault:
@@ -134,7 +137,3 @@ def _each_answer(check: Callable[[], Job], rules: Any, state: RetryCallState) ->
         state.idle_for += seconds
         state.prepare_for_next_attempt()
         rules.sleep(seconds)
-
-
-def _is_pending(job: Job) -> bool:
-    return not job.status.is_final

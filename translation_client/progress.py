@@ -1,4 +1,4 @@
-"""What has this wait seen so far? The one thing about a wait that changes."""
+"""What has this errand seen so far? The one thing about a wait that changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from .clock import Deadline, now
 from .faults import Fault
 from .messages import Answer
 from .models import Job
+from .purposes import Purpose
 from .redaction import Secrets
 
 MAX_KINDS_SEEN = 50
@@ -19,20 +20,24 @@ OTHER = "other"
 
 
 class Progress:
-    """The counts and the last answers of one wait."""
+    """The counts and the last answers of one errand: a wait, an order, a download."""
 
-    def __init__(self, job_id: str | None, url: str, timeout: float, secrets: Secrets) -> None:
-        """Start the clock of a wait.
+    def __init__(self, job_id: str | None, purpose: Purpose, timeout: float, secrets: Secrets) -> None:
+        """Start the clock.
 
         Args:
-            job_id: The job it waits for.
-            url: Where that is asked, without anything secret.
+            job_id: The job it is about.
+            purpose: What it is for.
             timeout: Seconds for all of it.
             secrets: What the evidence must not show.
         """
         self.secrets = secrets
         self.job_id = job_id
-        self.url = url
+        self.purpose = purpose
+        self.url = ""
+        self.may_have_been_accepted = False
+        self.idempotency_key: str | None = None
+        self.hint: float | None = None
         self.timeout = timeout
         self.started = now()
         self.deadline = Deadline(self.started + timeout)
@@ -62,14 +67,15 @@ class Progress:
     def saw(self, job: Job) -> None:
         """Remember an answer that could be read."""
         self.job = job
-        self._count(job.raw_status)
+        self.count(job.raw_status)
 
     def saw_fault(self, fault: Fault) -> None:
         """Remember a call that brought none."""
         self.last_fault = fault
-        self._count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
+        self.count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
 
-    def _count(self, what: str) -> None:
+    def count(self, what: str) -> None:
+        """Count an answer."""
         known = what in self.seen or len(self.seen) < MAX_KINDS_SEEN
         self.seen[what if known else OTHER] += 1
 
@@ -88,4 +94,6 @@ class Progress:
             "attempts": self.attempts,
             "checks": self.checks,
             "elapsed": self.elapsed,
+            "may_have_been_accepted": self.may_have_been_accepted,
+            "idempotency_key": self.idempotency_key,
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode, urlsafe_b64encode
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, TypeVar
 from urllib.parse import quote, quote_plus
@@ -16,6 +17,9 @@ MARK = "[redacted]"
 MAX_SHOWN_LENGTH = 200
 
 SHORT_LENGTH = 6
+
+MAX_LEARNED = 8
+"""Keys that changed and are still looked for: an answer that echoes one comes soon after it was sent."""
 
 MAX_DEPTH = 50
 """What is nested deeper is replaced as a whole: no error body is, but an attack on whoever shows it."""
@@ -35,14 +39,38 @@ class Secrets:
             keys: Keys and passwords: wherever they stand.
             headers: Values of headers: a short one, such as the "en" of an Accept-Language, only as a whole word.
         """
-        patterns = {form: re.escape(form) for value in headers if value for form in _forms(value)}
-        patterns = {form: rf"(?<!\w){it}(?!\w)" if len(form) < SHORT_LENGTH else it for form, it in patterns.items()}
-        patterns |= {form: re.escape(form) for value in keys if value for form in _forms(value)}
-        longest_first = sorted(patterns, key=len, reverse=True)  # a short one may be part of a longer one
-        self._pattern = re.compile("|".join(patterns[form] for form in longest_first)) if patterns else None
+        self._keys = tuple(keys)
+        self._headers = tuple(headers)
+        self._learned: deque[str] = deque(maxlen=MAX_LEARNED)
+        self._compiled: tuple[tuple[str, ...], re.Pattern[str] | None] = ((), self._pattern_with(()))
 
     def __repr__(self) -> str:
         return f"Secrets({MARK})"
+
+    def learn(self, key: str) -> None:
+        """Take one more key: one that changes. The last few of them are kept."""
+        if key not in self._learned:
+            self._learned.append(key)
+
+    def with_keys(self, keys: Iterable[str]) -> Secrets:
+        """Make secrets that are more; what one of both learns, the other knows."""
+        more = Secrets([*self._keys, *keys], self._headers)
+        more._learned = self._learned
+        return more
+
+    @property
+    def _pattern(self) -> re.Pattern[str] | None:
+        learned = tuple(self._learned)
+        if self._compiled[0] != learned:
+            self._compiled = (learned, self._pattern_with(learned))
+        return self._compiled[1]
+
+    def _pattern_with(self, learned: tuple[str, ...]) -> re.Pattern[str] | None:
+        patterns = {form: re.escape(form) for value in self._headers if value for form in _forms(value)}
+        patterns = {form: rf"(?<!\w){it}(?!\w)" if len(form) < SHORT_LENGTH else it for form, it in patterns.items()}
+        patterns |= {form: re.escape(form) for value in (*self._keys, *learned) if value for form in _forms(value)}
+        longest_first = sorted(patterns, key=len, reverse=True)  # a short one may be part of a longer one
+        return re.compile("|".join(patterns[form] for form in longest_first)) if patterns else None
 
     def scrub(self, value: T) -> T:
         """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""

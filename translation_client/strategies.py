@@ -77,9 +77,9 @@ class PendingPauses(wait_base):
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say for how many seconds, and remember why."""
         seconds, self.reason = max(0.0, float(self._schedule(retry_state))), self._own_reason
-        job = self._progress.job
-        if job is not None and job.retry_after is not None and job.retry_after > seconds:
-            seconds, self.reason = job.retry_after, "retry_after"
+        hint = self._progress.hint
+        if hint is not None and hint > seconds:
+            seconds, self.reason = hint, "retry_after"
         most = _until_last_check(self._progress)
         if most < seconds:
             seconds, self.reason = most, "deadline"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from .azure import AZURE
+from .elevenlabs import ELEVENLABS
+from .heygen import HEYGEN
 from .reference import REFERENCE
 from .service import Service
 
-SERVICES = {service.name: service for service in (REFERENCE,)}
+SERVICES = {service.name: service for service in (REFERENCE, HEYGEN, ELEVENLABS, AZURE)}
 
 
 def service_named(name: str) -> Service:

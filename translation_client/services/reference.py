@@ -1,28 +1,43 @@
 """The reference service: the server of the original request, which `fake_server` plays.
 
-`GET /status` (its single job) and `GET /status/<job_id>` answer `{"result": "pending" | "completed" | "error"}`.
+`GET /status` (its single job) and `GET /status/<job_id>` answer `{"result": "pending" | "completed" | "error"}`;
+`POST /jobs` makes a job, `201 {"id": …, "result": "pending"}`; `GET /jobs/<job_id>/result` is its file.
 """
 
 from __future__ import annotations
 
-from ..models import TranslationStatus
-from .service import Limits, Service
+from .extras import Limits
+from .ordering import PostOrder
+from .service import Service
 
 REFERENCE = Service(
     name="reference",
     base_url=None,
     limits=Limits(timeout=30, max_retries=10, request_timeout=10, max_faults=5),
-    status_path="/status/{job_id}",
-    single_job_path="/status",
     key_header="Authorization",
     key_prefix="Bearer ",
+    key_variable="TRANSLATION_CLIENT_API_KEY",
+    single_job_path="/status",
+    status_path="/status/{job_id}",
     status_field="result",
     statuses={
-        "pending": TranslationStatus.PENDING,
-        "completed": TranslationStatus.COMPLETED,
-        "error": TranslationStatus.ERROR,
-        "cancelled": TranslationStatus.ERROR,
-        "canceled": TranslationStatus.ERROR,
-        "rejected": TranslationStatus.ERROR,
+        "pending": "pending",
+        "completed": "completed",
+        "error": "error",
+        "cancelled": "error",
+        "canceled": "error",
+        "rejected": "error",
     },
+    result_path="/jobs/{job_id}/result",
+    not_yet=frozenset({(425, None)}),
+    delete_path="/jobs/{job_id}",
+    order=PostOrder(
+        path="/jobs",
+        id_field="id",
+        video_field="video",
+        language_field="target_language",
+        source_language_field="source_language",
+        # No idempotency key: a server that was written for the original request knows none.
+        too_many_jobs=frozenset({"too_many_jobs"}),
+    ),
 )

@@ -6,53 +6,91 @@ Pure: a service builds a request value and reads an answer value. It knows no so
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote, urljoin
 
 from ..arguments import path_segment
-from ..faults import Fault, require_usable
+from ..faults import Fault, Refusal, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
+from ..problems import Problem
+from .extras import Bulk, Languages, Limits
+from .ordering import Order
+from .places import Place, found, named, number, text
+from .words import COMMON_WORDS, normal, table_of
 
 MAX_WORD_LENGTH = 100
 """A longer status is no word, but something else in its place."""
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the three clocks of a service are where the caller does not say: see `WaitPolicy`."""
-
-    timeout: float
-    max_retries: float
-    request_timeout: float
-    max_faults: float
-
-
-@dataclass(frozen=True)
 class Service:
     """One translation service.
 
+    A place in JSON is a path such as `data.id`, several of them, or a function: see `Place`.
+
     Attributes:
         name: What the caller calls it.
-        base_url: Its own address, or None where the caller has to give one.
-        limits: Its three clocks.
         status_path: Where one job is asked for; `{job_id}` stands for the percent-encoded id.
+        base_url: Its own address, with `{NAME}` for an environment variable; None where the caller has to give one.
+        limits: Its three clocks.
         single_job_path: Where the job without an id is asked for, or None where every job has one.
         key_header: The header that the API key travels in.
         key_prefix: What stands before the key there.
-        status_field: The field of the answer that holds the status word.
-        statuses: What its words mean, in lower case with `_` for blanks and dashes.
+        key_variable: The environment variable that holds the key where the caller gives none.
+        needs_key: Whether nothing can be asked without a key.
+        status_field: Where the status word sits.
+        statuses: What its words mean: `pending`, `completed` or `error`.
+        progress_field: Where the progress sits, from 0 to 1.
+        result_field: Where the link to the result sits.
+        result_path: Where the result is fetched from the API itself, with `{job_id}` and `{language}`; None where it is a link.
+        has_late_result: Whether a job says `completed` before its link is there; it is pending until then.
+        not_yet: The HTTP statuses (with an error code, or None for any) by which a result says that it is not there yet.
+        error_field: Where a failed job says why: a text, or an object with a `message`.
+        language_field: Where an answer says the target language.
+        missing_codes: Successes that mean that there is no such job.
+        delete_path: Where a job is deleted, or None where that cannot be done.
+        order: How jobs are ordered, or None where they cannot be.
+        languages: Where the list of target languages is, or None where there is none.
+        bulk: How many jobs are asked for at once, or None.
+
+    Raises:
+        ValueError: A path or a word makes no sense.
     """
 
     name: str
-    base_url: str | None
-    limits: Limits
     status_path: str
-    single_job_path: str | None
-    key_header: str
-    key_prefix: str
-    status_field: str
-    statuses: Mapping[str, TranslationStatus]
+    base_url: str | None = None
+    limits: Limits = Limits()  # noqa: RUF009  # frozen
+    single_job_path: str | None = None
+    key_header: str = "Authorization"
+    key_prefix: str = "Bearer "
+    key_variable: str | None = None
+    needs_key: bool = False
+    status_field: Place = "status"
+    statuses: Mapping[str, TranslationStatus | str] = field(default_factory=lambda: COMMON_WORDS, hash=False)
+    progress_field: Place | None = "progress"
+    result_field: Place | None = "result_url"
+    result_path: str | None = None
+    has_late_result: bool = False
+    not_yet: frozenset[tuple[int, str | None]] = frozenset()
+    error_field: Place | None = "error"
+    language_field: Place | None = None
+    missing_codes: frozenset[int] = frozenset()
+    delete_path: str | None = None
+    order: Order | None = None
+    languages: Languages | None = None
+    bulk: Bulk | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name:
+            raise ValueError(f"name must be what the service is called, got {self.name!r}")
+        for name in ("status_path", "delete_path", "result_path"):
+            path = getattr(self, name)
+            if path is not None and not (path.startswith("/") and "{job_id}" in path):
+                raise ValueError(f"{name} must begin with a slash and hold {{job_id}}, got {path!r}")
+        object.__setattr__(self, "statuses", table_of(self.statuses))
 
     def status_request(self, job_id: str | None) -> Request:
         """Word the question how a job stands.
@@ -60,55 +98,91 @@ class Service:
         Raises:
             ValueError: The id cannot be one, or is missing where every job has one.
         """
-        if job_id is not None:
-            return Request("GET", self.status_path.format(job_id=path_segment(job_id)))
-        if self.single_job_path is None:
-            raise ValueError(f"job must be given: every job of the service {self.name!r} has an id")
+        if job_id is not None or self.single_job_path is None:
+            return Request("GET", self._path(self.status_path, job_id))
         return Request("GET", self.single_job_path)
+
+    def delete_request(self, job_id: str | None) -> Request:
+        """Word the wish that a job be deleted.
+
+        Raises:
+            ValueError: The id cannot be one, or the service deletes none.
+        """
+        if self.delete_path is None:
+            raise ValueError(f"the service {self.name!r} has no way to delete a job")
+        return Request("DELETE", self._path(self.delete_path, job_id))
 
     def key_headers(self, api_key: str) -> dict[str, str]:
         """The header that carries the key."""
         return {self.key_header: self.key_prefix + api_key}
 
-    def read_status(self, answer: Answer, job_id: str | None) -> Job:
+    def knows(self, raw_status: str) -> bool:
+        """Whether the table has this word."""
+        return normal(raw_status) in self.statuses
+
+    def read_status(self, answer: Answer, job_id: str | None, language: str | None = None) -> Job:
         """Read the answer to `status_request`.
 
         A word that the table does not know is pending: services add words, and a job is not failed by a new one.
+
+        Args:
+            answer: It.
+            job_id: The job that was asked for.
+            language: What it is translated into, where that is known.
 
         Raises:
             Fault: It cannot be read, or its HTTP status says to come again.
             Refusal: Its HTTP status says no.
         """
+        if answer.status_code in self.missing_codes:
+            raise Refusal(answer, "there is no such job")
         require_usable(answer)
         payload = answer.json_object()
         if payload is None:
             raise Fault("unreadable", "the body is not a JSON object", answer)
-        raw_status = payload.get(self.status_field)
+        raw_status = found(payload, self.status_field)
         if not isinstance(raw_status, str) or not 0 < len(raw_status.strip()) <= MAX_WORD_LENGTH:
-            raise Fault("unreadable", f"the body has no status in {self.status_field!r}", answer)
+            raise Fault("unreadable", f"the body has no status in {named(self.status_field)!r}", answer)
+        language = language or text(found(payload, self.language_field))
+        link = text(found(payload, self.result_field))
         return Job(
             id=job_id,
-            status=self.statuses.get(_normal(raw_status), TranslationStatus.PENDING),
+            status=self._status(raw_status, link),
             raw_status=raw_status,
-            progress=_part(payload.get("progress")),
-            result_url=_text(payload.get("result_url")),
-            error=_text(payload.get("error")),
+            progress=number(found(payload, self.progress_field), most=1),
+            result_url=link,
+            error=_sentence(found(payload, self.error_field)),
             payload=payload,
+            language=language,
         )
 
-    def knows(self, raw_status: str) -> bool:
-        """Whether the table has this word."""
-        return _normal(raw_status) in self.statuses
+    def _status(self, raw_status: str, link: str | None) -> TranslationStatus:
+        status = TranslationStatus(self.statuses.get(normal(raw_status), TranslationStatus.PENDING))
+        is_early = status is TranslationStatus.COMPLETED and link is None and self.has_late_result
+        return TranslationStatus.PENDING if is_early else status
+
+    def result_link(self, job: Job, base_url: str) -> str | None:
+        """Say where the result of a job is fetched; None where nobody said.
+
+        Raises:
+            ValueError: The job has no id.
+        """
+        if job.result_url is not None:
+            return urljoin(base_url + "/", job.result_url)
+        if self.result_path is None or ("{language}" in self.result_path and job.language is None):
+            return None
+        return base_url + self._path(self.result_path, job.id, job.language or "")
+
+    def says_not_yet(self, answer: Answer) -> bool:
+        """Whether the answer to the question for a result means that it is not there yet."""
+        problem = Problem(answer.json_object() or {})
+        return bool(self.not_yet & {(answer.status_code, None), (answer.status_code, problem.code)})
+
+    def _path(self, template: str, job_id: str | None, language: str = "") -> str:
+        if job_id is None:
+            raise ValueError(f"job must be given: every job of the service {self.name!r} has an id")
+        return template.format(job_id=path_segment(job_id), language=quote(language, safe=""))
 
 
-def _normal(word: str) -> str:
-    return word.strip().lower().replace("-", "_").replace(" ", "_")
-
-
-def _part(value: Any) -> float | None:
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 1
-    return float(value) if usable else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
+def _sentence(value: Any) -> str | None:
+    return Problem(error=value).message if isinstance(value, Mapping) else text(value)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .guard import CallCancelled, CallTimedOut
+from .guard import CallCancelled, CallCut, CallTimedOut
+from .receiving import Sink
 from .transport import Transport
 
-__all__ = ["CallCancelled", "CallTimedOut", "Transport"]
+__all__ = ["CallCancelled", "CallCut", "CallTimedOut", "Sink", "Transport"]

@@ -1,0 +1,122 @@
+"""How do a client's arguments become its parts?"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import requests
+
+from . import arguments
+from .arguments import Address
+from .credentials import ApiKey, Credentials
+from .logs import usable_logger
+from .policy import WaitPolicy
+from .services import service_named
+from .services.service import Service
+from .strategies import StopStrategy, WaitStrategy
+from .tools import Tools
+from .transport import Transport
+
+DISTRIBUTION = "translation-client"
+
+_VARIABLE = re.compile(r"\{([A-Z_]+)\}")
+_PART_OF_A_HOST = re.compile(r"[A-Za-z0-9-]+")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of a client, as they were given: see `VideoTranslationClient.__init__`."""
+
+    base_url: str | None
+    max_retries: float | None
+    backoff_factor: float
+    timeout: float | None
+    max_delay: float
+    jitter: float
+    request_timeout: float | None
+    max_faults: float | None
+    wait: WaitStrategy | None
+    stop: StopStrategy | None
+    sleep: Callable[[float], object] | None
+    service: str | Service
+    api_key: ApiKey | None = field(repr=False)
+    session: requests.Session | None
+    headers: Mapping[str, str] | None = field(repr=False)
+    logger: object
+
+
+def tools_of(given: Settings) -> Tools:
+    """Check the arguments and put the parts of a client together; nothing is sent.
+
+    Raises:
+        ValueError: An argument cannot be used.
+        TypeError: An argument is of the wrong type.
+    """
+    service = given.service if isinstance(given.service, Service) else service_named(given.service)
+    policy = _policy(service, given)
+    for name in ("wait", "stop", "sleep"):
+        arguments.strategy(name, getattr(given, name))
+    arguments.session(given.session)
+    address = _address(service, given.base_url)
+    credentials = Credentials(service, address, given.api_key, given.headers, given.session)
+    return Tools(
+        service=service,
+        transport=Transport(
+            address.url,
+            user_agent=user_agent(),
+            headers=credentials.fixed,
+            request_timeout=policy.request_timeout,
+            credentials=credentials.changing,
+            session=given.session,
+        ),
+        policy=policy,
+        secrets=credentials.secrets,
+        logger=usable_logger(given.logger),
+        schedule=given.wait,
+        stop=given.stop,
+        sleep=given.sleep,
+        closed=threading.Event(),
+    )
+
+
+def user_agent() -> str:
+    """Who we say we are."""
+    from importlib import metadata  # takes longer to import than all our modules
+
+    return f"{DISTRIBUTION}/{metadata.version(DISTRIBUTION)}"
+
+
+def _policy(service: Service, given: Settings) -> WaitPolicy:
+    limits = service.limits
+    return WaitPolicy(
+        timeout=limits.timeout if given.timeout is None else given.timeout,
+        max_retries=limits.max_retries if given.max_retries is None else given.max_retries,
+        request_timeout=limits.request_timeout if given.request_timeout is None else given.request_timeout,
+        max_faults=limits.max_faults if given.max_faults is None else given.max_faults,
+        backoff_factor=given.backoff_factor,
+        max_delay=given.max_delay,
+        jitter=given.jitter,
+    )
+
+
+def _address(service: Service, base_url: str | None) -> Address:
+    if base_url is not None:
+        return arguments.address(base_url)
+    if service.base_url is None:
+        raise ValueError(f"base_url must be given: the service {service.name!r} has no address of its own, got None")
+    return arguments.address(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
+
+
+def _variable(name: str, service: Service) -> str:
+    value = os.environ.get(name, "")
+    if not _PART_OF_A_HOST.fullmatch(value):
+        said = f"which is {value!r}" if value else "which is not set"
+        raise ValueError(
+            f"base_url must be given, or be completed by the environment variable {name}, {said}: "
+            f"the address of the service {service.name!r} is {service.base_url}"
+        )
+    return value

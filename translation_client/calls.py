@@ -1,0 +1,236 @@
+"""How is one thing asked, its failed calls repeated? Here the transport, the policy and the log meet, whatever it is for."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, NoReturn, TypeVar
+
+from tenacity import RetryCallState
+
+from . import endings, polling, strategies
+from .clock import Deadline
+from .errors import TranslationClientError
+from .faults import Fault, FieldMissing, Refusal
+from .hints import read_retry_after
+from .logs import EventLog
+from .messages import Answer, Request
+from .progress import Progress
+from .purposes import Purpose
+from .redaction import Secrets
+from .tools import Tools
+from .transport import CallCancelled, CallCut, Sink
+
+T = TypeVar("T")
+E = TypeVar("E", bound=TranslationClientError)
+
+CANCEL_SLICE_SECONDS = 0.02
+"""How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
+
+
+@dataclass(frozen=True)
+class Heard(Generic[T]):
+    """An answer, and what was made of it."""
+
+    answer: Answer
+    value: T
+
+
+@dataclass(frozen=True)
+class Stakes:
+    """What a call may do beside answering.
+
+    Attributes:
+        makes_job: Whether a job may come of it.
+        is_repeatable: Whether two of it do no more than one.
+        was_refused: Whether a fault proves that nothing was done.
+    """
+
+    makes_job: bool = False
+    is_repeatable: bool = True
+    was_refused: Callable[[Fault], bool] = lambda _: False
+
+
+NO_STAKES = Stakes()
+
+
+class Calls:
+    """The calls of one errand. For one thread at a time, and for one use."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        purpose: Purpose,
+        *,
+        timeout: float,
+        cancel: threading.Event | None,
+        job_id: str | None = None,
+        secrets: Secrets | None = None,
+    ) -> None:
+        """Start the clock; nothing is sent yet."""
+        self.tools = tools
+        self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets)
+        self.log = EventLog(tools.logger, os.urandom(6).hex(), job_id)
+        self._cancel = cancel
+
+    def despite_faults(self, call: Callable[[], T]) -> Callable[[], T]:
+        """Declare: the same call, repeated after a fault."""
+        hooks = polling.Hooks(self.sleep, self._log_fault, self._end_for_faults)
+        return polling.despite_faults(call, policy=self.tools.policy, progress=self.progress, hooks=hooks)
+
+    def call(
+        self,
+        request: Request,
+        read: Callable[[Answer], T],
+        *,
+        stakes: Stakes = NO_STAKES,
+        sink: Sink | None = None,
+    ) -> Heard[T]:
+        """Make one call.
+
+        Raises:
+            Fault: It may be repeated.
+            TranslationClientError: It may not.
+        """
+        self.end_if_cancelled()
+        progress = self.progress
+        progress.attempts += 1
+        progress.url = self.tools.transport.url_of(request).partition("?")[0]
+        try:
+            answer = self.tools.transport.send(request, progress.deadline, self.is_cancelled, sink)
+            progress.answered(answer)
+            value = read(answer)
+        except CallCut as cut:
+            progress.may_have_been_accepted |= stakes.makes_job and cut.was_sent
+            ended = self._cut(cut, stakes)
+        except Refusal as refusal:
+            ended = self.ended("refused", endings.refused(progress, refusal))
+        except FieldMissing as missing:
+            progress.may_have_been_accepted |= stakes.makes_job
+            ended = self.ended("unexpected", endings.field_missing(progress, missing))
+        except Fault as fault:
+            ended = self._failed(fault, stakes)
+        else:
+            progress.hint = self._hint(answer)
+            return Heard(answer, value)
+        raise ended  # out of the handlers: what is raised in one takes along what was caught, with all that it holds
+
+    def _cut(self, cut: CallCut, stakes: Stakes) -> Exception:
+        """What a call that was ended is: the end of the errand, or a fault of the server."""
+        if isinstance(cut, CallCancelled):
+            return self.ended("cancelled", endings.cancelled(self.progress))
+        if self.progress.deadline.has_passed:
+            return self.ended("timeout", endings.timed_out(self.progress))
+        fault = Fault("timeout", f"no answer within {self.tools.policy.request_timeout:g} s")
+        fault.was_sent = cut.was_sent
+        return self._failed(fault, stakes)
+
+    def _failed(self, fault: Fault, stakes: Stakes) -> Exception:
+        """What a fault is: to be repeated, or the end where that might do a thing twice."""
+        if fault.answer is not None:
+            fault.hint = self._hint(fault.answer)
+        self.progress.saw_fault(fault)
+        is_done = stakes.makes_job and fault.was_sent and not stakes.was_refused(fault)
+        self.progress.may_have_been_accepted |= is_done
+        if not is_done or stakes.is_repeatable:
+            return fault
+        error = endings.faults_spent(self.progress, fault, 1)
+        error.__cause__ = _cause_of(fault)
+        return self.ended("faults", error)
+
+    def _hint(self, answer: Answer) -> float | None:
+        try:
+            return read_retry_after(answer.headers)
+        except ValueError:
+            self.log.write("hint_ignored", hint=self.progress.secrets.shown(answer.headers["Retry-After"]))
+            return None
+
+    def _end_for_faults(self, state: RetryCallState) -> NoReturn:
+        self.end_if_cancelled()
+        progress = self.progress
+        fault = strategies.fault_of(state)
+        if strategies.hint_outlasts_deadline(progress, fault):
+            raise self.ended("timeout", endings.timed_out(progress, fault.hint)) from _cause_of(fault)
+        if progress.deadline.has_passed or state.attempt_number < self.tools.policy.max_faults:
+            raise self.ended("timeout", endings.timed_out(progress)) from _cause_of(fault)
+        error = endings.faults_spent(progress, fault, state.attempt_number)
+        raise self.ended("faults", error) from _cause_of(fault)
+
+    def end_if_cancelled(self) -> None:
+        """Raise `WaitCancelled` if somebody wants that."""
+        if self.is_cancelled():
+            raise self.ended("cancelled", endings.cancelled(self.progress))
+
+    def is_cancelled(self) -> bool:
+        """Whether somebody wants it to end."""
+        return self.tools.closed.is_set() or (self._cancel is not None and self._cancel.is_set())
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, until somebody wants it to end."""
+        if self.tools.sleep is not None:
+            self.tools.sleep(seconds)
+        elif self._cancel is None:
+            self.tools.closed.wait(min(seconds, threading.TIMEOUT_MAX))
+        else:
+            self._sleep_on_two_events(Deadline.after(seconds), self._cancel)
+        self.end_if_cancelled()
+
+    def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
+        while not self.tools.closed.is_set() and end.left > 0:
+            if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
+                return
+
+    def ended(self, reason: str, error: E) -> E:
+        """Log the end, and pass the error on."""
+        self.log.write(
+            "gave_up",
+            reason=reason,
+            status=self.progress.job and str(self.progress.job.status),
+            attempts=error.attempts,
+            elapsed_seconds=error.elapsed,
+        )
+        return error
+
+    def log_sleep(self, state: RetryCallState, reason: str) -> None:
+        """Log the sleep that comes."""
+        self.log.write(
+            "sleeping",
+            retry=state.attempt_number,
+            sleep_seconds=state.upcoming_sleep,
+            elapsed_seconds=self.progress.elapsed,
+            reason=reason,
+        )
+
+    def log_answer(self, call: str, answer: Answer) -> None:
+        """Log an answer that is none about a status."""
+        self.log.write(
+            "call_answered",
+            attempt=self.progress.attempts,
+            call=call,
+            status_code=answer.status_code,
+            elapsed_seconds=self.progress.elapsed,
+            request_seconds=answer.seconds,
+        )
+
+    def _log_fault(self, state: RetryCallState) -> None:
+        fault = strategies.fault_of(state)
+        self.log_fault(fault, state.upcoming_sleep)
+
+    def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
+        """Log a call that failed and will be repeated."""
+        self.log.write(
+            "check_failed",
+            attempt=self.progress.attempts,
+            fault=fault.kind,
+            status_code=fault.status_code,
+            error=fault.text,
+            sleep_seconds=sleep_seconds,
+            elapsed_seconds=self.progress.elapsed,
+        )
+
+
+def _cause_of(fault: Fault) -> BaseException:
+    """What is shown as the cause: the exception below, or the fault without the answer that it holds."""
+    return fault.__cause__ or Fault(fault.kind, fault.text)

@@ -1,0 +1,132 @@
+"""Is what the caller wants to order usable? Refused here, it has cost nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from .origins import is_http_url
+from .services.ordering import Commission, Order
+from .services.service import Service
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f]")
+
+
+def commission(
+    service: Service,
+    base_url: str,
+    *,
+    video: str | os.PathLike[str],
+    target_language: str,
+    source_language: str | None,
+    options: Mapping[str, Any] | None,
+    idempotency_key: str | None,
+) -> tuple[Order, Commission]:
+    """Check an order, and make its key where the caller gives none.
+
+    Raises:
+        ValueError: Something of it cannot be used.
+        TypeError: Something of it is of the wrong type.
+    """
+    order = service.order
+    if order is None:
+        raise ValueError(f"the service {service.name!r} has no way to order a job")
+    return order, Commission(
+        video=_video(service, order, video),
+        target_language=_language("target_language", target_language),
+        source_language=None if source_language is None else _language("source_language", source_language),
+        options=_options(options),
+        key=_key(service, order, idempotency_key),
+        base_url=base_url,
+    )
+
+
+def _video(service: Service, order: Order, video: str | os.PathLike[str]) -> str | Path:
+    if isinstance(video, str) and _URL.match(video):
+        if not is_http_url(video) or _NEVER_IN_A_URL.search(video):
+            raise ValueError(f"video must be an http(s) URL with a host, or a file; got {video.partition('?')[0]!r}")
+        return video
+    if not isinstance(video, (str, os.PathLike)) or not os.fspath(video):
+        raise TypeError(f"video must be a URL or the path of a file, got {video!r}")
+    path = Path(video)
+    if not path.is_file():
+        raise ValueError(f"video must be a URL or the path of a file; there is no file {str(path)!r}")
+    _check_size(service, order, path)
+    return path
+
+
+def _check_size(service: Service, order: Order, path: Path) -> None:
+    size, most = path.stat().st_size, order.max_file_bytes
+    if most is None:
+        raise ValueError(
+            f"video must be a URL for the service {service.name!r}, which takes no files: put {str(path)!r} where it "
+            "can fetch it, and give that address"
+        )
+    if not 0 < size <= most:
+        raise ValueError(
+            f"video must have from 1 to {most} bytes for the service {service.name!r}, and {str(path)!r} has {size}; "
+            "a longer one may go by its URL"
+        )
+
+
+def _language(name: str, language: str) -> str:
+    if not isinstance(language, str):
+        raise TypeError(f"{name} must be a string, got {language!r}")
+    if not language.strip():
+        raise ValueError(f"{name} must be a language as the service spells it, got {language!r}")
+    return language
+
+
+def _options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise TypeError("options must be a mapping with the names of fields as its keys")
+    try:
+        json.dumps(dict(options), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"options must be what JSON can say: {error}") from error
+    return dict(options)
+
+
+def _key(service: Service, order: Order, key: str | None) -> str:
+    if key is None:
+        return order.new_key()
+    if order.key_pattern is None:
+        raise ValueError(
+            f"idempotency_key cannot be used: the service {service.name!r} does not tell a repeated order from a new one"
+        )
+    if not isinstance(key, str) or not order.key_pattern.fullmatch(key):
+        raise ValueError(f"idempotency_key must match {order.key_pattern.pattern}, got {key!r}")
+    return key
+
+
+def check_language(service: Service, language: str, known: tuple[str, ...]) -> None:
+    """Refuse a language that the service does not list.
+
+    Raises:
+        ValueError: It is not in the list; the message names those that look like it.
+    """
+    if language in known:
+        return
+    close = get_close_matches(language, known, n=5, cutoff=0.4)
+    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"for instance {known[0]!r}."
+    raise ValueError(
+        f"target_language must be one of the {len(known)} that the service {service.name!r} lists, got {language!r}; "
+        f"{hint} client.languages() has them all"
+    )
+
+
+def secrets_of(video: str | Path) -> list[str]:
+    """What of a video's address may be a credential: the query of a signed link, and a password."""
+    if isinstance(video, Path):
+        return []
+    parts = urlsplit(video)
+    return [parts.query, parts.password or ""]

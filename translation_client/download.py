@@ -1,0 +1,168 @@
+"""How does a result get onto the disk? Whole or not at all, over dropped connections and expired links."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import NoReturn
+
+from tenacity import RetryCallState, stop_after_delay
+
+from . import endings, polling, purposes, strategies
+from .calls import Calls
+from .clock import TICK_SECONDS
+from .faults import Fault, FieldMissing, require_usable
+from .messages import Answer, Request
+from .models import Job, TranslationStatus
+from .origins import is_http_url
+from .partfile import PartFile, TargetUnwritable
+from .policy import FAULT_DELAY_SECONDS
+from .services.places import named
+from .tools import Tools
+from .transport.receiving import FILE_CODES
+from .waiting import Wait
+
+EXPIRED_CODES = (403, 410)
+"""How storage says that a signed link is too old."""
+
+REAL_PROGRESS_BYTES = 64 * 1024
+"""What a call has to bring for a fault after it to count as the first one again."""
+
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+class _Outcome(Enum):
+    WHOLE = "the file is there"
+    MORE = "a part of it came, and then the connection broke"
+    EXPIRED = "the link is too old"
+    NOT_YET = "the service says that the result is not there yet"
+
+
+class Download:
+    """One download. For one thread, and for one use."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        job: Job | str | None,
+        *,
+        timeout: float,
+        cancel: threading.Event | None,
+        on_progress: Callable[[int, int | None], object] | None,
+    ) -> None:
+        """Start the clock; nothing is sent yet."""
+        self._tools = tools
+        self._cancel = cancel
+        self._job = job
+        self._on_progress = on_progress
+        job_id = job.id if isinstance(job, Job) else job
+        self._calls = Calls(tools, purposes.result_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id)
+
+    def to(self, target: Path) -> Path:
+        """Fetch the file; where it lies.
+
+        Raises:
+            OSError: The disk does not take it.
+            TranslationClientError: It could not be fetched.
+        """
+        link = self._link(self._job, is_fresh=False)
+        try:
+            with PartFile(target, self._on_progress) as part:
+                self._fetch_all(link, part)
+                kept = part.keep()
+                self._calls.log.write(
+                    "file_downloaded",
+                    bytes=part.received,
+                    attempts=self._calls.progress.attempts,
+                    elapsed_seconds=self._calls.progress.elapsed,
+                )
+                return kept
+        except TargetUnwritable as error:
+            cause = error.cause
+        raise cause
+
+    def _link(self, job: Job | str | None, *, is_fresh: bool) -> str:
+        """Where the file of a job is, asked for anew where nobody knows, or where it has to be fresh."""
+        known = None if is_fresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
+        if known is not None:
+            return known
+        seen = self._checked(job)
+        link = self._link_in(seen)
+        if link is None or not is_http_url(link):
+            answer = Answer(200, {}, b"")
+            missing = FieldMissing(named(self._tools.service.result_field), answer)
+            raise self._calls.ended("unexpected", endings.field_missing(self._calls.progress, missing))
+        return link
+
+    def _link_in(self, job: Job) -> str | None:
+        job.raise_for_status()
+        return self._tools.service.result_link(job, self._tools.transport.base_url)
+
+    def _checked(self, job: Job | str | None) -> Job:
+        timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
+        seen = Wait(self._tools, job, timeout, self._cancel).check()
+        if seen.status is TranslationStatus.PENDING:
+            raise self._calls.ended("pending", endings.result_not_ready(self._calls.progress, seen.raw_status))
+        return seen
+
+    def _fetch_all(self, link: str, part: PartFile) -> None:
+        mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
+        while True:
+            outcome = self._fetched(link, part, may_mint=part.received > mints_after)
+            if outcome is _Outcome.WHOLE:
+                return
+            if outcome is _Outcome.EXPIRED:
+                mints_after = part.received
+                link = self._link(self._job, is_fresh=True)
+
+    def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
+        """Call until there is news; where the result is not there yet, on the schedule of a wait."""
+        calls = self._calls
+        pauses = strategies.PendingPauses(self._tools.policy, calls.progress, self._tools.schedule)
+        stop = stop_after_delay(self._tools.policy.timeout) if math.isinf(calls.progress.timeout) else None
+        return polling.until_final(
+            calls.despite_faults(lambda: self._call(link, part, may_mint)),
+            is_pending=lambda outcome: outcome is _Outcome.NOT_YET,
+            max_retries=math.inf,
+            progress=calls.progress,
+            pauses=pauses,
+            stop=stop,
+            hooks=polling.Hooks(calls.sleep, lambda state: calls.log_sleep(state, pauses.reason), self._end_for_time),
+        )()
+
+    def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
+        before = part.received
+        request = Request("GET", link, {**_HEADERS, **part.range_headers()})
+        try:
+            heard = self._calls.call(request, lambda answer: self._read(answer, part, may_mint), sink=part)
+        except Fault as fault:
+            if part.received - before < REAL_PROGRESS_BYTES:
+                raise
+            self._calls.log_fault(fault, FAULT_DELAY_SECONDS)
+        else:
+            self._calls.log_answer("download", heard.answer)
+            return heard.value
+        self._calls.sleep(FAULT_DELAY_SECONDS)
+        return _Outcome.MORE
+
+    def _read(self, answer: Answer, part: PartFile, may_mint: bool) -> _Outcome:
+        if answer.status_code in FILE_CODES:
+            part.check_whole(answer)
+            return _Outcome.WHOLE
+        if self._tools.service.says_not_yet(answer):
+            self._calls.progress.count("not yet")
+            return _Outcome.NOT_YET
+        if answer.status_code in EXPIRED_CODES and may_mint:
+            return _Outcome.EXPIRED
+        if answer.status_code == 416 and part.received:  # the file has become shorter
+            part.start_anew()
+            raise Fault("status", "the file has changed", answer)
+        require_usable(answer)
+        raise Fault("unreadable", "an answer without the file", answer)
+
+    def _end_for_time(self, _: RetryCallState) -> NoReturn:
+        self._calls.end_if_cancelled()
+        raise self._calls.ended("timeout", endings.timed_out(self._calls.progress))

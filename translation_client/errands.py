@@ -1,0 +1,105 @@
+"""How do the small errands go: the list of languages, the question about many jobs, the deletion of one?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TypeVar
+
+from . import purposes
+from .arguments import path_segment
+from .calls import Calls
+from .commissions import check_language
+from .faults import require_usable
+from .messages import Answer, Request
+from .models import Job
+from .purposes import Purpose
+from .tools import Tools
+from .waiting import Wait
+
+T = TypeVar("T")
+
+GONE_CODES = (404, 410)
+
+
+class Errands:
+    """The small errands of a client. May be shared by threads."""
+
+    def __init__(self, tools: Tools) -> None:
+        """Keep nothing yet."""
+        self._tools = tools
+        self._languages: tuple[str, ...] | None = None
+
+    def languages(self, timeout: float, *, is_fresh: bool = False) -> tuple[str, ...] | None:
+        """Fetch the list of target languages, once; None where the service publishes none."""
+        published = self._tools.service.languages
+        if published is None:
+            return None
+        if self._languages is None or is_fresh:
+            purpose = purposes.list_of_languages()
+            self._languages = self._asked(purpose, "languages", published.request(), published.read, timeout)
+        return self._languages
+
+    def require_language(self, language: str, timeout: float) -> None:
+        """Refuse a language that the service does not list.
+
+        Raises:
+            ValueError: It is not in the list, nor in a fresh one where the list had been kept.
+        """
+        was_kept = self._languages is not None
+        known = self.languages(timeout)
+        if known is not None and language not in known and was_kept:
+            known = self.languages(timeout, is_fresh=True)
+        if known is not None:
+            check_language(self._tools.service, language, known)
+
+    def delete(self, job_id: str | None, timeout: float) -> None:
+        """Have a job deleted."""
+        request = self._tools.service.delete_request(job_id)
+        calls = Calls(self._tools, purposes.deletion_of(job_id), timeout=timeout, cancel=None, job_id=job_id)
+
+        def read(answer: Answer) -> None:
+            if answer.status_code in GONE_CODES and calls.progress.attempts > 1:
+                return  # by a call before, whose answer was lost
+            require_usable(answer)
+
+        _answered(calls, "delete", request, read)
+
+    def check_all(self, jobs: Sequence[Job | str], timeout: float) -> Iterator[Job]:
+        """Ask once how each job stands, many by one request where the service allows that."""
+        bulk = self._tools.service.bulk
+        if bulk is None:
+            yield from (Wait(self._tools, job, timeout, None).check() for job in jobs)
+            return
+        ids = [_id_of(job) for job in jobs]
+        known = {job.id: job for job in jobs if isinstance(job, Job)}
+        for start in range(0, len(ids), bulk.max_ids):
+            some = ids[start : start + bulk.max_ids]
+            request = bulk.request(some)
+            read = partial(bulk.read, job_ids=some)
+            answered = self._asked(purposes.statuses(len(some)), "statuses", request, read, timeout)
+            yield from (self._with_what_is_known(job, known.get(job.id)) for job in answered)
+
+    def _with_what_is_known(self, job: Job, known: Job | None) -> Job:
+        language, seconds = (None, None) if known is None else (known.language, known.expected_seconds)
+        raw_status = self._tools.secrets.shown(job.raw_status)
+        return replace(job, raw_status=raw_status, language=language, expected_seconds=seconds, checks=1)
+
+    def _asked(self, purpose: Purpose, call: str, request: Request, read: Callable[[Answer], T], timeout: float) -> T:
+        calls = Calls(self._tools, purpose, timeout=timeout, cancel=None)
+        return _answered(calls, call, request, read)
+
+
+def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:
+    heard = calls.despite_faults(lambda: calls.call(request, read))()
+    calls.log_answer(name, heard.answer)
+    return heard.value
+
+
+def _id_of(job: Job | str) -> str:
+    job_id = job.id if isinstance(job, Job) else job
+    if job_id is None:
+        raise ValueError("jobs must have ids")
+    path_segment(job_id)
+    return job_id

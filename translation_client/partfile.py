@@ -1,0 +1,152 @@
+"""Where does a file grow until it is whole? Beside its target, so that a half one never has the target's name."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+
+from .faults import Fault
+from .messages import Answer
+
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+
+NO_FILE = ("text/html", "application/json", "application/problem+json")
+"""What a proxy or an API says in place of a file, with status 200."""
+
+
+class TargetUnwritable(Exception):
+    """The disk does not take the file. Not an `OSError`: the transport would take that for one of the network."""
+
+    def __init__(self, cause: OSError) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class PartFile:
+    """A file that is being received. As a context: what is not kept is removed.
+
+    Attributes:
+        received: How many bytes there are.
+    """
+
+    def __init__(self, target: Path, on_progress: Callable[[int, int | None], object] | None) -> None:
+        """Open a temporary file in the folder of the target.
+
+        Args:
+            target: Where the whole file will be; what lies there is replaced.
+            on_progress: Told after each block how many bytes there are, and how many there will be, if that is known.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        self.received = 0
+        self._total: int | None = None
+        self._validator: str | None = None
+        self._on_progress = on_progress
+        self._target = Path(os.path.realpath(target))  # through a symbolic link, and not over it
+        self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
+        self._file = self._path.open("xb")
+
+    def __enter__(self) -> PartFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        with suppress(FileNotFoundError):  # it was kept
+            self._path.unlink()
+
+    def range_headers(self) -> dict[str, str]:
+        """Ask for the rest, provided that the file is still the same (RFC 9110, sections 13.1.5 and 14.2)."""
+        if not self.received or self._validator is None:
+            return {}
+        return {"Range": f"bytes={self.received}-", "If-Range": self._validator}
+
+    def begin(self, answer: Answer) -> None:
+        """Take the head of an answer: the whole file, or the rest of it.
+
+        Raises:
+            Fault: It is no file, or not the rest that was asked for.
+        """
+        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind in NO_FILE:
+            raise Fault("unreadable", f"{kind} in place of the file", answer)
+        if answer.status_code == 206:
+            self._go_on(answer)
+            return
+        self.start_anew()
+        length = answer.headers.get("Content-Length", "")
+        self._total = int(length) if length.isdecimal() and "Transfer-Encoding" not in answer.headers else None
+        self._validator = _strong_validator(answer)
+
+    def _go_on(self, answer: Answer) -> None:
+        match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if match is None or int(match[1]) != self.received:
+            self.start_anew()
+            raise Fault("unreadable", "another part of the file than was asked for", answer)
+        if match[2] != "*":
+            self._total = int(match[2])
+
+    def write(self, block: bytes) -> None:
+        """Take the next block.
+
+        Raises:
+            TargetUnwritable: The disk is full, say.
+        """
+        try:
+            self._file.write(block)
+        except OSError as error:
+            raise TargetUnwritable(error) from error
+        self.received += len(block)
+        if self._on_progress is not None:
+            self._on_progress(self.received, self._total)
+
+    def start_anew(self) -> None:
+        """Forget what was received."""
+        self._file.seek(0)
+        self._file.truncate()
+        self.received = 0
+        self._total = self._validator = None
+
+    def check_whole(self, answer: Answer) -> None:
+        """Pass where all bytes are there that were promised.
+
+        Raises:
+            Fault: There are fewer, or more, or none at all.
+        """
+        if not self.received:
+            raise Fault("unreadable", "the file is empty", answer)
+        if self._total is not None and self.received != self._total:
+            received, total = self.received, self._total
+            if received > total:
+                self.start_anew()
+            raise Fault("connection", f"the file has {received} of {total} bytes", answer)
+
+    def keep(self) -> Path:
+        """Give it the name of the target.
+
+        Raises:
+            OSError: The disk is full, say.
+        """
+        self._file.close()
+        self._path.replace(self._target)
+        return self._target
+
+
+def _strong_validator(answer: Answer) -> str | None:
+    """What proves later that a file is the same to the byte (RFC 9110, sections 8.8.2.2, 8.8.3 and 13.1.5)."""
+    tag = answer.headers.get("ETag")
+    if tag is not None:
+        return tag if tag.startswith('"') else None
+    modified, date = answer.headers.get("Last-Modified"), answer.headers.get("Date")
+    if modified is None or date is None:
+        return None
+    try:
+        is_settled = parsedate_to_datetime(date) > parsedate_to_datetime(modified)
+    except (TypeError, ValueError):  # one is no date, or has no time zone
+        return None
+    return modified if is_settled else None

@@ -1,0 +1,103 @@
+"""What are the calls of an errand for? The words of our sentences about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .models import describe_job
+
+_KEY = "The API key is missing or wrong."
+_NOT_ALLOWED = "The API key may not do this."
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """What an errand is for.
+
+    Attributes:
+        asks: Completes "the service refused to …".
+        still: What is true whatever went wrong.
+        next_step: What the person can do.
+        advice: What a refusal most likely means, by HTTP status.
+        is_order: Whether a job may come of it.
+    """
+
+    asks: str
+    still: str
+    next_step: str
+    advice: Mapping[int, str]
+    is_order: bool = False
+
+
+def status_of(job_id: str | None) -> Purpose:
+    """Ask how a job stands."""
+    argument = "" if job_id is None else repr(job_id)
+    return Purpose(
+        asks=f"say how {describe_job(job_id)} stands",
+        still="This says nothing about the job, which may well go on.",
+        next_step=f"Go on waiting with client.wait({argument}), or ask once with client.check({argument}).",
+        advice={
+            401: _KEY,
+            403: "The API key may not see this job.",
+            404: "Are the id and base_url right?",
+            410: "The service no longer keeps this job.",
+        },
+    )
+
+
+def statuses(count: int) -> Purpose:
+    """Ask how many jobs stand."""
+    return Purpose(
+        asks=f"say how {count} jobs stand",
+        still="This says nothing about the jobs, which may well go on.",
+        next_step="Ask again with client.check_all(...).",
+        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
+    )
+
+
+def order() -> Purpose:
+    """Order a job."""
+    return Purpose(
+        asks="take the order",
+        still="No job was made.",
+        next_step="Order again when the cause is gone.",
+        advice={
+            401: _KEY,
+            402: "The account has no credits left.",
+            403: _NOT_ALLOWED,
+            404: "Is base_url right?",
+            413: "The file is too large for the service.",
+        },
+        is_order=True,
+    )
+
+
+def result_of(job_id: str | None) -> Purpose:
+    """Fetch the result of a job."""
+    return Purpose(
+        asks=f"hand out the result of {describe_job(job_id)}",
+        still="The job itself is finished, and no file was left behind.",
+        next_step=f"Try again with client.download({job_id!r}, path).",
+        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "The service does not keep the result any more.", 410: "The same."},
+    )
+
+
+def deletion_of(job_id: str | None) -> Purpose:
+    """Delete a job."""
+    return Purpose(
+        asks=f"delete {describe_job(job_id)}",
+        still="It may or may not be deleted.",
+        next_step=f"Try again with client.delete({job_id!r}).",
+        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "There is no such job; it may have been deleted before."},
+    )
+
+
+def list_of_languages() -> Purpose:
+    """Fetch the list of target languages."""
+    return Purpose(
+        asks="list its languages",
+        still="Nothing was ordered.",
+        next_step="Try again.",
+        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
+    )

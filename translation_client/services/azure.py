@@ -1,0 +1,140 @@
+"""Azure AI Speech video translation, API version 2025-05-20.
+
+Sources: learn.microsoft.com/rest/api/aiservices/videotranslation and the how-to on it (MicrosoftDocs/azure-ai-docs,
+speech-service video translation, REST); Azure/azure-rest-api-specs for the statuses and the pattern of ids.
+
+A translation does nothing; its iteration translates. Both are made by PUT under ids that the client chooses, so that a
+repeated order makes no second one. Here one id names them both: it is the id of our job, and the key of its order.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..arguments import path_segment
+from ..faults import Fault, FieldMissing, Refusal, require_usable
+from ..messages import Answer, Request
+from ..models import Job, TranslationStatus
+from ..origins import same_origin
+from .ordering import SUBMITTED, Commission, Step, Steps, refuse_taken
+from .places import found, text
+from .service import Service
+from .words import table_of
+
+VERSION = "api-version=2025-05-20"
+
+WORDS = {
+    "notstarted": "pending",
+    "running": "pending",
+    "succeeded": "completed",
+    "failed": "error",
+    "canceled": "error",
+}
+
+_MEANINGS = table_of(WORDS)
+
+
+@dataclass(frozen=True)
+class TwoPuts:
+    """PUT a translation, ask until that operation has succeeded, PUT its iteration."""
+
+    key_pattern: re.Pattern[str] = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,50}[a-zA-Z0-9]")
+    """That of Azure's ids, which have 64 characters at the most: ours leave room for the name of an operation."""
+
+    max_file_bytes: None = None
+
+    def new_key(self) -> str:
+        """Make the id of a new translation."""
+        return str(uuid.uuid4())
+
+    def steps(self, commission: Commission) -> Steps:
+        """Order a job."""
+        located = yield self._making_translation(commission)
+        yield self._asking(located, commission)
+        yield self._making_iteration(commission)
+        return Job(
+            id=commission.key,
+            status=TranslationStatus.PENDING,
+            raw_status=SUBMITTED,
+            language=commission.target_language,
+        )
+
+    def _making_translation(self, commission: Commission) -> Step:
+        refuse_taken(commission.options, ("videoFileUrl", "targetLocale", "sourceLocale"))
+        source = {} if commission.source_language is None else {"sourceLocale": commission.source_language}
+        given = {"voiceKind": "PlatformVoice", **commission.options}
+        wanted = {"videoFileUrl": str(commission.video), "targetLocale": commission.target_language, **source}
+        return _put(
+            f"/translations/{path_segment(commission.key)}?{VERSION}",
+            f"{commission.key}.translation",
+            {"displayName": commission.key, "input": {**given, **wanted}},
+            _operation_location,
+        )
+
+    def _making_iteration(self, commission: Commission) -> Step:
+        name = path_segment(commission.key)
+        path = f"/translations/{name}/iterations/{name}?{VERSION}"
+        return _put(path, f"{commission.key}.iteration", {"input": {}}, require_usable)
+
+    def _asking(self, located: str | None, commission: Commission) -> Step:
+        usual = f"/operations/{path_segment(commission.key)}.translation?{VERSION}"
+        # Behind a gateway the address is Azure's own, where our key must not go: the id is ours, so the path is known.
+        path = located if located is not None and same_origin(located, commission.base_url) else usual
+        return Step(
+            "operation",
+            Request("GET", path),
+            _read_operation,
+            makes_job=False,
+            is_repeatable=True,
+            is_pending=lambda status: status is TranslationStatus.PENDING,
+        )
+
+
+def _put(path: str, operation_id: str, body: Mapping[str, Any], read: Callable[[Answer], Any]) -> Step:
+    request = Request("PUT", path, {"Operation-Id": operation_id}, json=body)
+    return Step("submit", request, read, makes_job=True, is_repeatable=True)
+
+
+def _operation_location(answer: Answer) -> str | None:
+    require_usable(answer)
+    return answer.headers.get("Operation-Location")
+
+
+def _read_operation(answer: Answer) -> TranslationStatus:
+    if answer.status_code == 204:
+        raise Refusal(answer, "there is no such operation")
+    require_usable(answer)
+    payload = answer.json_object()
+    if payload is None:
+        raise Fault("unreadable", "the body is not a JSON object", answer)
+    word = text(found(payload, "status"))
+    if word is None:
+        raise FieldMissing("status", answer)
+    status = _MEANINGS.get(word.lower(), TranslationStatus.PENDING)
+    if status is TranslationStatus.ERROR:
+        raise Refusal(answer, "the translation could not be made")
+    return status
+
+
+AZURE = Service(
+    name="azure",
+    base_url="https://{SPEECH_REGION}.api.cognitive.microsoft.com/videotranslation",
+    key_header="Ocp-Apim-Subscription-Key",
+    key_prefix="",
+    key_variable="SPEECH_KEY",
+    needs_key=True,
+    status_path=f"/translations/{{job_id}}/iterations/{{job_id}}?{VERSION}",
+    status_field="status",
+    statuses=WORDS,
+    progress_field=None,
+    result_field="result.translatedVideoFileUrl",
+    has_late_result=True,
+    error_field=("failureReason", "error"),
+    missing_codes=frozenset({204}),  # "the request was successful, but the resource doesn't exist"
+    delete_path=f"/translations/{{job_id}}?{VERSION}",
+    order=TwoPuts(),
+)

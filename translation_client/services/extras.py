@@ -1,0 +1,117 @@
+"""What may a service have beside orders and answers? Its clocks, a list of languages, a question about many jobs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from ..faults import Fault, FieldMissing, require_usable
+from ..messages import Answer, Request
+from ..models import Job, TranslationStatus
+from .places import Place, found, named, text
+from .words import normal, table_of
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the three clocks of a service are where the caller does not say: see `WaitPolicy`."""
+
+    timeout: float = 3600
+    max_retries: float = math.inf
+    request_timeout: float = 10
+    max_faults: float = 10
+
+
+@dataclass(frozen=True)
+class Languages:
+    """Where the list of target languages is.
+
+    Attributes:
+        path: Asked with GET.
+        list_field: Where the answer has its list of texts.
+    """
+
+    path: str
+    list_field: Place
+
+    def request(self) -> Request:
+        """Word the question."""
+        return Request("GET", self.path)
+
+    def read(self, answer: Answer) -> tuple[str, ...]:
+        """Read the list.
+
+        Raises:
+            Fault: It cannot be read.
+            Refusal: The answer says no.
+            FieldMissing: There is none.
+        """
+        languages = [one for one in _listed(answer, self.list_field) if isinstance(one, str)]
+        if not languages:
+            raise FieldMissing(named(self.list_field), answer)
+        return tuple(languages)
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """How many jobs are asked for by one request.
+
+    Attributes:
+        path: With `{job_ids}` for the percent-encoded ids, joined by commas.
+        max_ids: How many at once.
+        list_field: Where the answer has its list of jobs.
+        id_field: Where an entry has its id.
+        status_field: Where it has its word.
+        statuses: What the words mean, which may be others than those of the single question.
+    """
+
+    path: str
+    max_ids: int
+    list_field: Place
+    id_field: Place
+    status_field: Place
+    statuses: Mapping[str, TranslationStatus | str] = field(hash=False)
+
+    def request(self, job_ids: Sequence[str]) -> Request:
+        """Word the question."""
+        return Request("GET", self.path.format(job_ids=",".join(quote(job_id, safe="") for job_id in job_ids)))
+
+    def read(self, answer: Answer, job_ids: Sequence[str]) -> list[Job]:
+        """Read the answer, in the order of the ids.
+
+        An unknown word is pending, as for a single job.
+
+        Raises:
+            Fault: It cannot be read.
+            Refusal: The answer says no.
+            FieldMissing: There is no list, or a job is not in it.
+        """
+        words = table_of(self.statuses)
+        entries = [entry for entry in _listed(answer, self.list_field) if isinstance(entry, Mapping)]
+        by_id = {found(entry, self.id_field): entry for entry in entries}
+        return [self._job(job_id, by_id.get(job_id), words, answer) for job_id in job_ids]
+
+    def _job(
+        self,
+        job_id: str,
+        entry: Mapping[str, object] | None,
+        words: Mapping[str, TranslationStatus],
+        answer: Answer,
+    ) -> Job:
+        raw_status = None if entry is None else text(found(entry, self.status_field))
+        if entry is None or raw_status is None:
+            raise FieldMissing(f"{named(self.list_field)} (of job {job_id!r})", answer)
+        return Job(job_id, words.get(normal(raw_status), TranslationStatus.PENDING), raw_status, payload=entry)
+
+
+def _listed(answer: Answer, place: Place) -> list[object]:
+    require_usable(answer)
+    payload = answer.json_object()
+    if payload is None:
+        raise Fault("unreadable", "the body is not a JSON object", answer)
+    value = found(payload, place)
+    if not isinstance(value, list):
+        raise FieldMissing(named(place), answer)
+    return value

@@ -1,0 +1,108 @@
+"""How is a job ordered so that it is ordered once? The steps of a service, each asked until it is answered."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any, NoReturn
+
+from tenacity import RetryCallState, stop_after_delay
+
+from . import endings, polling, purposes, strategies
+from .calls import Calls, Stakes
+from .commissions import secrets_of
+from .faults import NoFreeSlot
+from .messages import Answer
+from .models import Job
+from .services.ordering import Commission, Order, Step
+from .services.promises import was_refused
+from .tools import Tools
+
+_NO_SLOT = object()
+"""What an answer is read as that says that too many jobs are running, where the caller wants to wait for a slot."""
+
+
+class Submission:
+    """One order. For one thread, and for one use."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        order: Order,
+        commission: Commission,
+        *,
+        timeout: float,
+        waits_for_slot: bool,
+        cancel: threading.Event | None,
+    ) -> None:
+        """Start the clock; nothing is sent yet."""
+        self._tools = tools
+        self._order = order
+        self._commission = commission
+        self._waits_for_slot = waits_for_slot
+        secrets = tools.secrets.with_keys(secrets_of(commission.video))
+        self._calls = Calls(tools, purposes.order(), timeout=timeout, cancel=cancel, secrets=secrets)
+        self._calls.progress.idempotency_key = commission.key or None
+
+    def job(self) -> Job:
+        """Order it."""
+        steps = self._order.steps(self._commission)
+        step = next(steps)
+        while True:
+            value = self._done(step)
+            try:
+                step = steps.send(value)
+            except StopIteration as finished:
+                job: Job = finished.value
+                break
+        self._calls.log.name_job(job.id)
+        progress = self._calls.progress
+        self._calls.log.write(
+            "job_submitted",
+            attempts=progress.attempts,
+            expected_seconds=job.expected_seconds,
+            elapsed_seconds=progress.elapsed,
+        )
+        return job
+
+    def _done(self, step: Step) -> Any:
+        calls = self._calls
+        pauses = strategies.PendingPauses(self._tools.policy, calls.progress, self._tools.schedule)
+        # A transfer has no deadline of its own; the wait for its turn has.
+        stop = stop_after_delay(self._tools.policy.timeout) if math.isinf(calls.progress.timeout) else None
+        return polling.until_final(
+            calls.despite_faults(lambda: self._call(step)),
+            is_pending=lambda value: value is _NO_SLOT or step.is_pending(value),
+            max_retries=math.inf,
+            progress=calls.progress,
+            pauses=pauses,
+            stop=stop,
+            hooks=polling.Hooks(calls.sleep, lambda state: calls.log_sleep(state, pauses.reason), self._end_for_time),
+        )()
+
+    def _call(self, step: Step) -> Any:
+        heard = self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=_stakes(step))
+        if heard.value is _NO_SLOT:
+            progress = self._calls.progress
+            self._calls.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
+        else:
+            self._calls.progress.may_have_been_accepted |= step.makes_job  # until the whole order is through
+            self._calls.log_answer(step.call, heard.answer)
+        return heard.value
+
+    def _read(self, step: Step, answer: Answer) -> Any:
+        try:
+            return step.read(answer)
+        except NoFreeSlot:
+            if not self._waits_for_slot:
+                raise
+            self._calls.progress.count("no free slot")
+            return _NO_SLOT
+
+    def _end_for_time(self, _: RetryCallState) -> NoReturn:
+        self._calls.end_if_cancelled()
+        raise self._calls.ended("timeout", endings.timed_out(self._calls.progress))
+
+
+def _stakes(step: Step) -> Stakes:
+    return Stakes(makes_job=step.makes_job, is_repeatable=step.is_repeatable, was_refused=was_refused)
