@@ -14,8 +14,11 @@ from conftest import BASE_URL, Clock
 from fake_server import Fault, InProcessAdapter, Scenario, create_app
 from translation_client import cli, terminal
 from translation_client.client import VideoTranslationClient
+from translation_client.command_line import parser
 from translation_client.demo import ServerDidNotStartError
 from translation_client.models import Job, TranslationStatus
+
+KEY_VARIABLE = "TRANSLATION_CLIENT_API_KEY"
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -84,7 +87,7 @@ def test_spent_retries_are_exit_code_4_too(run: Run) -> None:
 
 def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
     """It may be pasted, and may be logged."""
-    options = cli._parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
+    options = parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
 
     assert cli._command_to_go_on(options) == "translation-client wait --base-url https://host/x -- 'a b'"
 
@@ -92,6 +95,7 @@ def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
+        ["wait"],  # the reference service has no address of its own
         ["wait", "--base-url", "nonsense"],
         ["wait", "--base-url", BASE_URL, "--timeout", "nan"],
         ["wait", "--base-url", BASE_URL, "--max-retries", "1.5"],
@@ -105,7 +109,9 @@ def test_a_bad_argument_is_exit_code_2(run: Run, arguments: list[str]) -> None:
     assert (code, out, err.count("\n")) == (2, "", 1)
 
 
-@pytest.mark.parametrize("arguments", [[], ["wait"], ["wait", "--base-url", BASE_URL, "--timeout", "x"], ["fetch"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["wait", "--service", "nobody"], ["wait", "--base-url", BASE_URL, "--timeout", "x"], ["fetch"]]
+)
 def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
     """As argparse has it."""
     with pytest.raises(SystemExit) as caught:
@@ -158,15 +164,15 @@ def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch
 
 def test_the_key_comes_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a command line everybody could read it."""
-    monkeypatch.setenv(cli.API_KEY_VARIABLE, "bad\nkey")
+    monkeypatch.setenv(KEY_VARIABLE, "bad\nkey")
     code, _, err = run("status", "--base-url", BASE_URL)
 
-    assert (code, "api_key cannot be sent" in err, "bad" in err) == (2, True, False)
+    assert (code, f"{KEY_VARIABLE} cannot be sent" in err, "bad" in err) == (2, True, False)
 
 
 def test_an_empty_key_in_the_environment_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many shells export what is not set as empty."""
-    monkeypatch.setenv(cli.API_KEY_VARIABLE, "")
+    monkeypatch.setenv(KEY_VARIABLE, "")
 
     assert run("status", "--base-url", BASE_URL)[0] == 0
 

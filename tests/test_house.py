@@ -69,6 +69,7 @@ ORDER = [
     "client",
     "terminal",
     "demo",
+    "command_line",
     "cli",
     "__main__",
 ]

@@ -12,6 +12,7 @@ import pytest
 from fake_server.faults import ACTIONS
 from translation_client import cli
 from translation_client.logs import EVENTS
+from translation_client.services import SERVICES
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -86,12 +87,13 @@ def test_the_first_example_is_short() -> None:
     assert len([line for line in EXAMPLES[0][0].splitlines() if line]) <= 10
 
 
-def test_exit_codes_and_the_variable_are_those_of_the_code() -> None:
+def test_exit_codes_and_the_variables_are_those_of_the_code() -> None:
     """They are relied on in scripts."""
     codes = (cli.FINISHED, cli.JOB_FAILED, cli.USAGE, cli.REQUEST_FAILED, cli.TIMED_OUT, cli.INTERRUPTED)
 
     assert codes == (0, 1, 2, 3, 4, 130)
-    assert cli.API_KEY_VARIABLE in README
+    for service in SERVICES.values():
+        assert str(service.key_variable) in README
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

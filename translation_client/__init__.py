@@ -1,4 +1,4 @@
-"""Waits for video translation jobs: soon, cheaply, and never longer than it is told to."""
+"""Orders video translations, waits for them soon and cheaply, never longer than told, and fetches what comes of it."""
 
 from __future__ import annotations
 
@@ -8,19 +8,31 @@ from .client import VideoTranslationClient
 from .errors import (
     JobFailed,
     RequestFailed,
+    ResultNotReady,
     RetriesExhausted,
+    TooManyJobs,
     TranslationClientError,
     UnexpectedAnswer,
     WaitCancelled,
     WaitTimeout,
 )
 from .models import Job, TranslationStatus
+from .problems import Problem
+from .services.extras import Limits
+from .services.ordering import PostOrder
+from .services.service import Service
 
 __all__ = [
     "Job",
     "JobFailed",
+    "Limits",
+    "PostOrder",
+    "Problem",
     "RequestFailed",
+    "ResultNotReady",
     "RetriesExhausted",
+    "Service",
+    "TooManyJobs",
     "TranslationClientError",
     "TranslationStatus",
     "UnexpectedAnswer",

@@ -13,38 +13,36 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
-from .arguments import address, path_segment
+from .arguments import address
 from .client import VideoTranslationClient
+from .command_line import CLIENT_OPTIONS, parser
 from .demo import ServerDidNotStartError, running_fake_server
-from .errors import RetriesExhausted, TranslationClientError, WaitTimeout
+from .errors import JobFailed, RetriesExhausted, TranslationClientError, WaitTimeout
 from .logs import LOGGER_NAME
 from .models import Job, TranslationStatus
-from .services.reference import REFERENCE
-from .terminal import ProgressLine
+from .services import service_named
+from .terminal import ProgressLine, download_bar
 
 FINISHED, JOB_FAILED, USAGE, REQUEST_FAILED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 BROKEN, ANSWER_LOST = 70, 74
 """A mistake of ours, and an answer that nobody took: `EX_SOFTWARE` and `EX_IOERR` of sysexits.h."""
 
-LIMITS = REFERENCE.limits
-
-API_KEY_VARIABLE = "TRANSLATION_CLIENT_API_KEY"
-
-EPILOG = f"""The answer goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
-1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 70 broken, 74 the answer was lost.
-An API key is read from the environment variable {API_KEY_VARIABLE}."""
+T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     if is_watched := options.command != "demo" and not options.verbose and _is_terminal(sys.stderr):
         logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
     commands: dict[str, Callable[[], int]] = {
+        "submit": lambda: _submit(options),
         "status": lambda: _status(options),
         "wait": lambda: _watched_wait(options) if is_watched else _wait(options),
+        "download": lambda: _download(options, is_watched=is_watched),
+        "delete": lambda: _delete(options),
         "demo": _demo,
     }
     try:
@@ -93,6 +91,23 @@ def _is_terminal(stream: Any) -> bool:
     return stream is not None and bool(stream.isatty())
 
 
+def _submit(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        return _answered(options, lambda: _submitted(client, options), shown="id")
+
+
+def _submitted(client: VideoTranslationClient, options: argparse.Namespace) -> Job:
+    return client.submit(
+        options.video,
+        options.target_language,
+        source_language=options.source_language,
+        options=dict(options.options),
+        queue=options.queue,
+        idempotency_key=options.idempotency_key,
+        timeout=options.timeout,
+    )
+
+
 def _status(options: argparse.Namespace) -> int:
     with _client(options) as client:
         return _answered(options, lambda: client.check(options.job_id))
@@ -104,9 +119,50 @@ def _wait(options: argparse.Namespace) -> int:
 
 
 def _watched_wait(options: argparse.Namespace) -> int:
-    line = ProgressLine(sys.stderr, options.timeout or LIMITS.timeout)
+    line = ProgressLine(sys.stderr, options.timeout or service_named(options.service).limits.timeout)
     with _client(options, sleep=line.sleep) as client:
         return _answered(options, lambda: _last_of(client, options.job_id, line))
+
+
+def _download(options: argparse.Namespace, *, is_watched: bool) -> int:
+    with _client(options) as client, download_bar(sys.stderr if is_watched else None) as on_progress:
+        timeout = options.timeout
+        return _done(
+            options,
+            lambda: str(client.download(options.job_id, options.path, timeout=timeout, on_progress=on_progress)),
+        )
+
+
+def _delete(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        return _done(options, lambda: _deleted(client, options.job_id))
+
+
+def _deleted(client: VideoTranslationClient, job_id: str) -> str:
+    client.delete(job_id)
+    return "deleted"
+
+
+def _done(options: argparse.Namespace, do: Callable[[], str]) -> int:
+    try:
+        text = _used(do)
+    except JobFailed as error:
+        _say(str(error))
+        return JOB_FAILED
+    except TranslationClientError as error:
+        return _failed(options, error)
+    except OSError as error:
+        _say(f"translation-client {options.command}: {error}")
+        return REQUEST_FAILED
+    _answer(text)
+    return FINISHED
+
+
+def _used(do: Callable[[], T]) -> T:
+    try:
+        return do()
+    except ValueError as error:
+        raise UsageError(error) from error
 
 
 def _last_of(client: VideoTranslationClient, job_id: str | None, line: ProgressLine) -> Job:
@@ -130,41 +186,42 @@ def _demo() -> int:
 
 
 def _client(options: argparse.Namespace, **more: Any) -> VideoTranslationClient:
-    key = os.environ.get(API_KEY_VARIABLE) or None
-    try:
-        if options.job_id is not None:
-            path_segment(options.job_id)
-        return VideoTranslationClient(options.base_url, api_key=key, **_numbers_given(options), **more)
-    except ValueError as error:
-        raise UsageError(error) from error
+    return _used(
+        lambda: VideoTranslationClient(options.base_url, service=options.service, **_numbers_given(options), **more)
+    )
 
 
 def _numbers_given(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: value for name, value in vars(options).items() if name in _CLIENT_OPTIONS and value is not None}
+    return {name: value for name, value in vars(options).items() if name in CLIENT_OPTIONS and value is not None}
 
 
-def _answered(options: argparse.Namespace, ask: Callable[[], Job]) -> int:
+def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = "status") -> int:
     try:
-        job = ask()
+        job = _used(ask)
     except TranslationClientError as error:
         if error.job is not None:
-            _print_job(error.job, as_json=options.json)
-        _say(str(error))
-        if not isinstance(error, (WaitTimeout, RetriesExhausted)):
-            return REQUEST_FAILED
-        _say(f"To go on waiting: {_command_to_go_on(options)}")
-        return TIMED_OUT
-    _print_job(job, as_json=options.json)
+            _print_job(error.job, shown, as_json=options.json)
+        return _failed(options, error)
+    _print_job(job, shown, as_json=options.json)
     return _code(job.status)
+
+
+def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
+    _say(str(error))
+    if isinstance(error, (WaitTimeout, RetriesExhausted)):
+        if options.command in ("status", "wait"):
+            _say(f"To go on waiting: {_command_to_go_on(options)}")
+        return TIMED_OUT
+    return REQUEST_FAILED
 
 
 def _code(status: TranslationStatus) -> int:
     return JOB_FAILED if status is TranslationStatus.ERROR else FINISHED
 
 
-def _print_job(job: Job, *, as_json: bool) -> None:
+def _print_job(job: Job, shown: str, *, as_json: bool) -> None:
     fields = {field.name: _finite(getattr(job, field.name)) for field in dataclasses.fields(job)}
-    _answer(json.dumps(fields) if as_json else str(job.status))
+    _answer(json.dumps(fields) if as_json else str(fields[shown]))
 
 
 def _finite(value: Any) -> Any:
@@ -178,39 +235,7 @@ def _finite(value: Any) -> Any:
 
 def _command_to_go_on(options: argparse.Namespace) -> str:
     job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
-    url = address(options.base_url).url  # without a password
+    url = [] if options.base_url is None else ["--base-url", address(options.base_url).url]  # without a password
+    service = [] if options.service == "reference" else ["--service", options.service]
     numbers = [f"--{name.replace('_', '-')}={value:g}" for name, value in _numbers_given(options).items()]
-    return shlex.join(["translation-client", "wait", "--base-url", url, *numbers, *job])
-
-
-_CLIENT_OPTIONS = {
-    "timeout": f"seconds for the whole wait (default: {LIMITS.timeout:g})",
-    "request_timeout": f"seconds for one HTTP call (default: {LIMITS.request_timeout:g})",
-    "max_faults": f"consecutive failed calls that fail a check (default: {LIMITS.max_faults:g})",
-    "max_retries": f"how often to ask again while the job is pending (default: {LIMITS.max_retries:g})",
-    "backoff_factor": "seconds before the first retry, doubled for each further one (default: 2)",
-    "max_delay": "the longest pause in seconds (default: 60)",
-    "jitter": "the part by which a pause may be longer or shorter, from 0 to 1 (default: 0)",
-}
-_OF_ONE_CHECK = ("timeout", "request_timeout", "max_faults")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="translation-client", description=__doc__, epilog=EPILOG)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_job_command(commands, "status", "ask once how a job stands", _OF_ONE_CHECK)
-    _add_job_command(commands, "wait", "wait until a job is finished", tuple(_CLIENT_OPTIONS))
-    commands.add_parser("demo", help="see it work: runs the fake server, and waits for its job", epilog=EPILOG)
-    return parser
-
-
-def _add_job_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> None:
-    command = commands.add_parser(name, help=help_text, description=help_text, epilog=EPILOG)
-    command.add_argument("job_id", nargs="?", metavar="JOB_ID", help="left out: the single job of the server")
-    command.add_argument("--base-url", required=True, metavar="URL", help="the address of the service")
-    for option in numbers:
-        command.add_argument(
-            f"--{option.replace('_', '-')}", type=float, metavar="NUMBER", help=_CLIENT_OPTIONS[option]
-        )
-    command.add_argument("--json", action="store_true", help="print the whole job as JSON")
-    command.add_argument("-v", "--verbose", action="store_true", help="log each attempt on a terminal, too")
+    return shlex.join(["translation-client", "wait", *service, *url, *numbers, *job])

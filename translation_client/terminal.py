@@ -1,11 +1,12 @@
-"""What does a person at a terminal see while a wait goes on? One line that is written over and over."""
+"""What does a person at a terminal see while something goes on? One line that is written over and over."""
 
 from __future__ import annotations
 
 import math
 import shutil
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from .clock import Deadline, now
@@ -59,3 +60,23 @@ class ProgressLine:
         with suppress(OSError):  # the terminal may go away in the middle of a wait, which goes on
             self._stream.write(text)
             self._stream.flush()
+
+
+@contextmanager
+def download_bar(stream: TextIO | None) -> Iterator[Callable[[int, int | None], None] | None]:
+    """Show a bar for the length of a block; None where there is no terminal, or no `rich` (the extra `[cli]`).
+
+    Gives what is to be told the bytes that are there, and those that there will be.
+    """
+    try:
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TransferSpeedColumn
+    except ModuleNotFoundError:
+        stream = None
+    if stream is None:
+        yield None
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(file=stream), transient=True) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda received, total: bar.update(task, completed=received, total=total)

@@ -1,0 +1,95 @@
+"""What can be typed on the command line?"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from .services import SERVICES
+from .services.reference import REFERENCE
+
+LIMITS = REFERENCE.limits
+
+CLIENT_OPTIONS = {
+    "timeout": f"seconds for the whole wait (default: {LIMITS.timeout:g} for the reference service, 3600 for the others)",
+    "request_timeout": f"seconds for one HTTP call (default: {LIMITS.request_timeout:g})",
+    "max_faults": f"consecutive failed calls that fail a check (default: {LIMITS.max_faults:g}, 10 for the others)",
+    "max_retries": f"how often to ask again while pending (default: {LIMITS.max_retries:g}, no limit for the others)",
+    "backoff_factor": "seconds before the first retry, doubled for each further one (default: 2)",
+    "max_delay": "the longest pause in seconds (default: 60)",
+    "jitter": "the part by which a pause may be longer or shorter, from 0 to 1 (default: 0)",
+}
+_OF_ONE_CALL = ("timeout", "request_timeout", "max_faults")
+
+_KEYS = ", ".join(f"{service.key_variable} ({name})" for name, service in SERVICES.items())
+
+EPILOG = f"""The answer goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
+1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 70 broken, 74 the answer was lost.
+The API key is read from an environment variable: {_KEYS}."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    whole = argparse.ArgumentParser(
+        prog="translation-client", description="Video translation jobs, from order to file.", epilog=EPILOG
+    )
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_submit(commands)
+    _add_job_command(commands, "status", "ask once how a job stands", _OF_ONE_CALL)
+    _add_job_command(commands, "wait", "wait until a job is finished", tuple(CLIENT_OPTIONS))
+    download = _add_command(commands, "download", "fetch the result of a finished job into a file", _OF_ONE_CALL)
+    download.add_argument("job_id", metavar="JOB_ID")
+    download.add_argument("path", metavar="PATH", help="where the file will be; what lies there is replaced")
+    delete = _add_command(commands, "delete", "delete a job and its result at the service", _OF_ONE_CALL)
+    delete.add_argument("job_id", metavar="JOB_ID")
+    commands.add_parser("demo", help="see it work: runs the fake server, and waits for its job", epilog=EPILOG)
+    return whole
+
+
+def _add_submit(commands: Any) -> None:
+    submit = _add_command(commands, "submit", "order a translation; prints the id of the job", _OF_ONE_CALL)
+    submit.add_argument("video", metavar="VIDEO", help="an http(s) URL, or a file where the service takes files")
+    submit.add_argument("target_language", metavar="LANGUAGE", help="as the service spells it")
+    submit.add_argument("--source-language", metavar="LANGUAGE", help="left out: the service finds out")
+    submit.add_argument("--queue", action="store_true", help="wait for a slot when too many jobs are running")
+    submit.add_argument("--idempotency-key", metavar="KEY", help="of an order whose fate is unknown")
+    submit.add_argument(
+        "--option",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="options",
+        help="a field of the service's own, its value in JSON or as plain text; may be given several times",
+    )
+    submit.add_argument("--json", action="store_true", help="print the whole job as JSON")
+
+
+def _add_job_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> None:
+    command = _add_command(commands, name, help_text, numbers)
+    command.add_argument(
+        "job_id", nargs="?", metavar="JOB_ID", help="left out: the single job of the reference service"
+    )
+    command.add_argument("--json", action="store_true", help="print the whole job as JSON")
+
+
+def _add_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text, epilog=EPILOG)
+    command.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
+    command.add_argument("--base-url", metavar="URL", help="the address of the service (default: its own)")
+    for option in numbers:
+        command.add_argument(f"--{option.replace('_', '-')}", type=float, metavar="NUMBER", help=CLIENT_OPTIONS[option])
+    command.add_argument("-v", "--verbose", action="store_true", help="log each attempt on a terminal, too")
+    return command
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"an option is NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
