@@ -1,7 +1,7 @@
 """A translation service to develop and test against. Needs the extra: `pip install 'translation-client[server]'`.
 
 `Server(scenario)` stands on a real socket, `InProcessAdapter(create_app(scenario))` on a requests session without one,
-`create_app(scenario)` is the WSGI app alone. Importing the package needs no Flask.
+`create_app(scenario)` is the WSGI app alone; each takes the `service` whose dialect is spoken. Importing the package needs no Flask.
 """
 
 from __future__ import annotations
@@ -9,11 +9,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .faults import Fault
+from .jobs import Order
 from .lab import Arrival, Lab
 from .notation import parse_fault
 from .scenario import Life, Scenario
 
-__all__ = ["Arrival", "Fault", "InProcessAdapter", "Lab", "Life", "Scenario", "Server", "create_app", "parse_fault"]
+__all__ = [
+    "Arrival",
+    "Fault",
+    "InProcessAdapter",
+    "Lab",
+    "Life",
+    "Order",
+    "Scenario",
+    "Server",
+    "create_app",
+    "parse_fault",
+]
 
 if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
     from .adapter import InProcessAdapter

@@ -78,13 +78,16 @@ def _asked(request: requests.PreparedRequest) -> Asked:
     body: Any = request.body or b""
     headers: dict[str, Any] = {"Host": urlsplit(str(request.url)).netloc.rpartition("@")[2], **request.headers}
     as_text = {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in headers.items()}
-    return Asked(request.method or "GET", request.path_url, as_text.items(), _bytes_of(body))
+    comes_in_chunks = "Transfer-Encoding" in request.headers  # and is refused unread
+    return Asked(
+        request.method or "GET", request.path_url, as_text.items(), b"" if comes_in_chunks else _bytes_of(body)
+    )
 
 
 def _bytes_of(body: Any) -> bytes:
     if isinstance(body, (bytes, str)):
         return body.encode() if isinstance(body, str) else body
-    return bytes(body.read()) if hasattr(body, "read") else b""  # an iterator comes in chunks, which are refused
+    return bytes(body.read()) if hasattr(body, "read") else b"".join(body)
 
 
 def _raw(request: requests.PreparedRequest, response: Any) -> urllib3.HTTPResponse:

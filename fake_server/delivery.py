@@ -8,7 +8,7 @@ from enum import Enum
 from http import HTTPStatus
 
 from .faults import Fault
-from .replies import Reply
+from .replies import Body, Reply
 
 ENDLESS_PART = b" " * 65536
 
@@ -66,10 +66,17 @@ def _may_have_body(status_code: int) -> bool:
     return status_code >= 200 and status_code not in (204, 304)
 
 
-def _whole(reply: Reply, body: bytes, *, keep_alive: bool = False) -> Iterator[Step]:
+def _whole(reply: Reply, body: Body, *, keep_alive: bool = False) -> Iterator[Step]:
     keeps = keep_alive and ("connection", "close") not in [(name.lower(), value) for name, value in reply.headers]
-    yield Send(_head(reply, _length(reply), closes=not keeps) + body)
+    yield from _sent(_head(reply, _length(reply), closes=not keeps), body)
     yield End.KEEP if keeps else End.CLOSE
+
+
+def _sent(head: bytes, body: Body) -> Iterator[Step]:
+    """The head goes with the first of the body: a small answer is one segment."""
+    blocks = iter([body]) if isinstance(body, bytes) else body.blocks()
+    yield Send(head + next(blocks, b""))
+    yield from map(Send, blocks)
 
 
 def _length(reply: Reply) -> tuple[str, str] | None:
@@ -95,44 +102,45 @@ def _phrase(status_code: int) -> str:
         return "Unknown"
 
 
-def _late(reply: Reply, body: bytes, fault: Fault) -> Iterator[Step]:
+def _late(reply: Reply, body: Body, fault: Fault) -> Iterator[Step]:
     yield Pause(fault.seconds)
     yield from _whole(reply, body)
 
 
-def _reset_in_headers(reply: Reply, _: bytes, __: Fault) -> Iterator[Step]:
+def _reset_in_headers(reply: Reply, _: Body, __: Fault) -> Iterator[Step]:
     head = _head(reply, _length(reply))
     yield Send(head[: len(head) // 2])
     yield Pause(HEADERS_FIRST_SECONDS)
     yield End.RESET
 
 
-def _reset_after_headers(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
-    yield Send(_head(reply, _length(reply)) + body[: len(body) // 2])
+def _reset_after_headers(reply: Reply, body: Body, _: Fault) -> Iterator[Step]:
+    yield from _sent(_head(reply, _length(reply)), body[: len(body) // 2])
     yield Pause(HEADERS_FIRST_SECONDS)
     yield End.RESET
 
 
-def _drip(data: bytes, seconds: float) -> Iterator[Step]:
-    for number in range(len(data)):
-        yield Pause(seconds)
-        yield Send(data[number : number + 1])
+def _drip(data: Body, seconds: float) -> Iterator[Step]:
+    for block in [data] if isinstance(data, bytes) else data.blocks():
+        for number in range(len(block)):
+            yield Pause(seconds)
+            yield Send(block[number : number + 1])
 
 
-def _drip_headers(reply: Reply, body: bytes, fault: Fault) -> Iterator[Step]:
+def _drip_headers(reply: Reply, body: Body, fault: Fault) -> Iterator[Step]:
     yield from _drip(_head(reply, _length(reply)), fault.seconds)
-    yield Send(body)
+    yield from _sent(b"", body)
     yield End.CLOSE
 
 
-def _drip_body(reply: Reply, body: bytes, fault: Fault) -> Iterator[Step]:
+def _drip_body(reply: Reply, body: Body, fault: Fault) -> Iterator[Step]:
     yield Send(_head(reply, _length(reply)))
     yield from _drip(body, fault.seconds)
     yield End.CLOSE
 
 
-def _truncate(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
-    yield Send(_head(reply, _length(reply)) + body[: len(body) // 2])
+def _truncate(reply: Reply, body: Body, _: Fault) -> Iterator[Step]:
+    yield from _sent(_head(reply, _length(reply)), body[: len(body) // 2])
     yield End.CLOSE
 
 
@@ -140,29 +148,29 @@ def _chunked_head(reply: Reply) -> bytes:
     return _head(reply.without("Content-Length"), ("Transfer-Encoding", "chunked"))
 
 
-def _truncate_chunked(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
-    yield Send(_chunked_head(reply) + b"%x\r\n" % len(body) + body[: len(body) // 2])
+def _truncate_chunked(reply: Reply, body: Body, _: Fault) -> Iterator[Step]:
+    yield from _sent(_chunked_head(reply) + b"%x\r\n" % len(body), body[: len(body) // 2])
     yield End.CLOSE
 
 
-def _endless(reply: Reply, body: bytes, _: Fault) -> Iterator[Step]:
+def _endless(reply: Reply, body: Body, _: Fault) -> Iterator[Step]:
     yield Send(_chunked_head(reply) + _chunk(body))
     while True:
         yield Send(_chunk(ENDLESS_PART))
 
 
-def _chunk(data: bytes) -> bytes:
-    return b"%x\r\n%b\r\n" % (len(data), data)
+def _chunk(data: Body) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), bytes(data))
 
 
-def _only(end: End) -> Callable[[Reply, bytes, Fault], Iterator[Step]]:
-    def deliver(_: Reply, __: bytes, ___: Fault) -> Iterator[Step]:
+def _only(end: End) -> Callable[[Reply, Body, Fault], Iterator[Step]]:
+    def deliver(_: Reply, __: Body, ___: Fault) -> Iterator[Step]:
         yield end
 
     return deliver
 
 
-_DELIVERIES: dict[str, Callable[[Reply, bytes, Fault], Iterator[Step]]] = {
+_DELIVERIES: dict[str, Callable[[Reply, Body, Fault], Iterator[Step]]] = {
     "late": _late,
     "mute": _only(End.HANG),
     "drop": _only(End.CLOSE),

@@ -11,11 +11,11 @@ from .faults import Fault
 from .replies import Reply, json_reply
 
 STRIKE_KEY = "fake_server.strike"
-"""Where whoever calls the app puts a function that takes a reply and its fault: a WSGI app cannot play what is below
-HTTP, and mends what is above it.
+"""Where whoever calls the app puts a function that takes a reply, and its fault if there is one: a WSGI app cannot play what
+is below HTTP, mends what is above it, and copies what is long.
 """
 
-MAX_REQUEST_BYTES = 1024 * 1024
+MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
 
 class Asked(NamedTuple):
@@ -36,9 +36,9 @@ class Asked(NamedTuple):
 
 def exchange(app: Any, asked: Asked) -> tuple[Reply, Fault | None]:
     """Have any WSGI app answer, and say what goes wrong with the delivery."""
-    struck: list[tuple[Reply, Fault]] = []
+    struck: list[tuple[Reply, Fault | None]] = []
 
-    def strike(reply: Reply, fault: Fault) -> None:
+    def strike(reply: Reply, fault: Fault | None) -> None:
         struck.append((reply, fault))
 
     # More slashes at the beginning would make a host of what follows them.

@@ -42,6 +42,21 @@ Action = Literal[WhatItSays, HowItArrives]
 DELIVERIES: tuple[str, ...] = get_args(HowItArrives)
 ACTIONS: tuple[str, ...] = (*get_args(WhatItSays), *DELIVERIES)
 
+Route = Literal["status", "create", "result", "delete", "languages", "upload", "operation", "bulk"]
+"""What the answer is about: how a job stands, the order of one, the file that comes of it, its deletion, the list of
+languages, an upload, an operation (Azure), or how many jobs stand (HeyGen).
+"""
+
+ROUTES: tuple[Route, ...] = get_args(Route)
+
+ROUTES_OF_A_JOB: tuple[Route, ...] = ("status", "result")
+"""Their answers are counted for each job, and lie in its time. Those of the others are counted over the server, and lie in
+its time.
+"""
+
+NOT_ACCEPTED = range(400, 430)
+"""Status codes by which a service says that it has done nothing of what it was told."""
+
 MAX_SECONDS = 1e6
 """More than any test waits for, and less than what a socket can count."""
 
@@ -51,20 +66,27 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong with the answers about a job. Exactly one of the three triggers is set.
+    """Something that goes wrong with the answers of a route. Exactly one of the three triggers is set.
+
+    What strikes is the answer, which is the worst case: the job has been made, or deleted, and nobody is told. Only where a
+    fault says that nothing was accepted, by a status code from 400 to 429 or by `refuse`, nothing has been done.
+
+    `relapse` and `unknown-word` speak the words of the service in an answer about a job, and change nothing in others.
 
     `status_code`, `headers` and `body` replace those of the answer that the action would send: so anything can be
     truncated, or drip. A header value may hold `{date+3}`, the HTTP date in three seconds; `{date-60}` has passed.
 
     Attributes:
-        nth: The n-th answer about a job, counted from 1.
-        every: Every so many answers about it.
-        between: From and until, in seconds of the job's time.
+        nth: The n-th answer, counted from 1: of those about a job where the route is `status` or `result`, and of all that
+            the server gives on it where it is another.
+        every: Every so many of these answers.
+        between: From and until, in seconds of the job's time, or of the server's for the other routes.
         action: What happens; `answer` sends an error, a 503 where nothing else is said.
         status_code: From 100 to 999.
         headers: By name.
         body: As text, which is sent in UTF-8.
         seconds: The delay of `late`, or that between two bytes of a drip.
+        route: Which answers it strikes, one of `ROUTES`.
 
     Raises:
         ValueError: Something of it makes no sense; the message says what.
@@ -78,8 +100,10 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str | None = None
     seconds: float = 1.0
+    route: Route = "status"
 
     def __post_init__(self) -> None:
+        _require(self.route in ROUTES, f"a route is one of {', '.join(ROUTES)}; got {self.route!r}")
         _require(self.action in ACTIONS, f"an action is one of {', '.join(ACTIONS)}; got {self.action!r}")
         self._check_trigger()
         code = self.status_code
@@ -109,6 +133,11 @@ class Fault:
             self.action != "refuse" or self.between is not None,
             f"connections are refused for a span of time, such as 5s-8s, and not for an answer; got {self!r}",
         )
+
+    @property
+    def says_not_accepted(self) -> bool:
+        """Whether the answer says that nothing was done: then nothing is."""
+        return self.action == "refuse" or self.status_code in NOT_ACCEPTED
 
     def strikes(self, number: int, elapsed: float) -> bool:
         """Whether it hits the answer `number`, which is given `elapsed` seconds into the job."""

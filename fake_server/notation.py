@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from .faults import ACTIONS, Fault
+from .faults import ACTIONS, ROUTES, Fault
 
-FORM = "WHEN:WHAT[@SECONDS][:HEADER=VALUE]"
+FORM = "[ROUTE/]WHEN:WHAT[@SECONDS][:HEADER=VALUE]"
 
 TIMED = ("late", "drip-headers", "drip-body")
 
 _SHORT = re.compile(
+    rf"(?:(?P<route>{'|'.join(ROUTES)})/)?"
     r"(?:(?P<nth>[1-9]\d{0,8})|every-(?P<every>[1-9]\d{0,8})|(?P<begin>\d{1,9}(?:\.\d+)?)s-(?P<end>\d{1,9}(?:\.\d+)?)s)"
     rf":(?:(?P<code>[1-9]\d\d)|(?P<action>{'|'.join(ACTIONS)}))(?:@(?P<seconds>\d{{1,9}}(?:\.\d+)?))?"
     r"(?::(?P<header>[^\s:=]+)=(?P<value>.+))?",
@@ -25,9 +26,10 @@ _FIELDS = tuple(field.name for field in fields(Fault))
 
 
 def parse_fault(text: str) -> Fault:
-    """Read a fault from `WHEN:WHAT[@SECONDS][:HEADER=VALUE]`, or from a JSON object with the fields of `Fault`.
+    """Read a fault from `[ROUTE/]WHEN:WHAT[@SECONDS][:HEADER=VALUE]`, or from a JSON object with the fields of `Fault`.
 
-    WHEN is `2` (the second answer), `every-3`, or `5s-8s`; WHAT is a status code or an action.
+    ROUTE is `status` where it is left out; WHEN is `2` (the second answer), `every-3`, or `5s-8s`; WHAT is a status code or
+    an action.
 
     Raises:
         ValueError: It is neither.
@@ -36,7 +38,9 @@ def parse_fault(text: str) -> Fault:
         return read_fault(from_json(text))
     match = _SHORT.fullmatch(text)
     if match is None:
-        raise ValueError(f"a fault is {FORM}, such as 2:503 or 5s-8s:429:Retry-After=3, or a JSON object; got {text!r}")
+        raise ValueError(
+            f"a fault is {FORM}, such as 2:503 or create/1:429:Retry-After=3, or a JSON object; got {text!r}"
+        )
     part: dict[str, Any] = match.groupdict()
     if part["seconds"] and part["action"] not in TIMED:
         raise ValueError(f"only {', '.join(TIMED)} take @SECONDS; got {text!r}")
@@ -48,6 +52,7 @@ def parse_fault(text: str) -> Fault:
         status_code=_whole(part["code"]),
         headers={part["header"]: part["value"]} if part["header"] else {},
         seconds=float(part["seconds"] or 1),
+        route=part["route"] or "status",
     )
 
 

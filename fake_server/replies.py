@@ -6,13 +6,13 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from functools import cache
 
 from .faults import Fault
-from .scenario import PENDING
+from .noise import Noise
 
 HTML_PAGE = "<!doctype html><html><body><h1>Welcome to the proxy</h1></body></html>"
 
@@ -30,7 +30,8 @@ DEFAULT_STATUS_CODE = 503
 _DATE = re.compile(r"\{date([+-]\d{1,9})\}")
 
 Headers = tuple[tuple[str, str], ...]
-Parts = tuple[bytes, int, list[tuple[str, str]]]
+Body = bytes | Noise
+Parts = tuple[bytes | Iterator[bytes], int, list[tuple[str, str]]]
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,14 @@ class Reply:
 
     status_code: int
     headers: Headers
-    body: bytes
+    body: Body
 
     @property
     def parts(self) -> Parts:
         """Body, status and headers: what a view of Flask may return."""
-        return self.body, self.status_code, list(self.headers)
+        if isinstance(self.body, bytes):
+            return self.body, self.status_code, list(self.headers)
+        return self.body.blocks(), self.status_code, [*self.headers, ("Content-Length", str(len(self.body)))]
 
     def with_headers(self, headers: Iterable[tuple[str, str]]) -> Reply:
         """Put headers in, in place of those that are called the same."""
@@ -64,25 +67,26 @@ def json_reply(value: object, status_code: int = 200) -> Reply:
     return Reply(status_code, (("Content-Type", "application/json"),), body)
 
 
-def status_reply(word: str) -> Reply:
-    """Say how a job stands."""
-    return json_reply({"result": word})
-
-
 def redirect(location: str) -> Reply:
     """Send the client elsewhere."""
     return Reply(302, (("Location", location),), b"")
 
 
-def spoiled(usual: Reply, fault: Fault, url: str) -> Reply:
+def code_of(fault: Fault) -> int:
+    """The status code of the error that an `answer` sends."""
+    return DEFAULT_STATUS_CODE if fault.status_code is None else fault.status_code
+
+
+def spoiled(usual: Reply, fault: Fault, url: str, own: Mapping[str, Reply]) -> Reply:
     """Make what is sent instead of the usual answer.
 
     Args:
         usual: The usual answer.
         fault: What is wrong.
         url: What was asked for, absolute.
+        own: By action, what the service says in its own words. Where it has none the usual answer is sent.
     """
-    said = _SAYS[fault.action](usual, fault, url) if fault.action in _SAYS else usual
+    said = _SAYS[fault.action](usual, url) if fault.action in _SAYS else own.get(fault.action, usual)
     if fault.body is not None:
         said = replace(said, body=fault.body.encode())
     if fault.status_code is not None:
@@ -94,12 +98,7 @@ def _dated(value: str) -> str:
     return _DATE.sub(lambda match: formatdate(time.time() + int(match[1]), usegmt=True), value)
 
 
-def _error(_: Reply, fault: Fault, __: str) -> Reply:
-    code = DEFAULT_STATUS_CODE if fault.status_code is None else fault.status_code
-    return json_reply({"error": f"scripted fault {code}"}, code)
-
-
-def _packed(usual: Reply, body: bytes) -> Reply:
+def _packed(usual: Reply, body: Body) -> Reply:
     return replace(usual.with_headers([("Content-Encoding", "gzip")]), body=body)
 
 
@@ -111,7 +110,7 @@ def gzip_bomb() -> bytes:
     return b"".join(packer.compress(block) for _ in range(BOMB_BYTES // len(block))) + packer.flush()
 
 
-def _elsewhere(url: str) -> str:
+def elsewhere(url: str) -> str:
     """The same path at another origin: of loopback's two names the other one, else a subdomain."""
     start, _, rest = url.partition("://")
     for one, other in (("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")):
@@ -120,15 +119,12 @@ def _elsewhere(url: str) -> str:
     return f"{start}://elsewhere.{rest}"
 
 
-_SAYS: dict[str, Callable[[Reply, Fault, str], Reply]] = {
-    "answer": _error,
+_SAYS: dict[str, Callable[[Reply, str], Reply]] = {
     "html": lambda *_: Reply(200, (("Content-Type", "text/html; charset=utf-8"),), HTML_PAGE.encode()),
-    "invalid-json": lambda usual, *_: replace(usual, body=b'{"result": "comp'),
+    "invalid-json": lambda usual, _: replace(usual, body=b'{"result": "comp'),
     "wrong-shape": lambda *_: json_reply([{"result": 1}]),
-    "unknown-word": lambda *_: status_reply(UNKNOWN_WORD),
-    "relapse": lambda *_: status_reply(PENDING),
     "redirect-loop": lambda *_: redirect(LOOP_PATH),
-    "redirect-away": lambda *spoilt: redirect(_elsewhere(spoilt[-1])),
-    "gzip-bomb": lambda usual, *_: _packed(usual, gzip_bomb()),
-    "invalid-gzip": lambda usual, *_: _packed(usual, usual.body),
+    "redirect-away": lambda _, url: redirect(elsewhere(url)),
+    "gzip-bomb": lambda usual, _: _packed(usual, gzip_bomb()),
+    "invalid-gzip": lambda usual, _: _packed(usual, usual.body),
 }

@@ -13,8 +13,10 @@ from typing import Any
 from .app import create_app
 from .connections import Connection
 from .faults import Fault
+from .jobs import Order
 from .lab import Arrival, Lab
 from .scenario import Scenario
+from .services import check_service
 
 HOST = "127.0.0.1"
 
@@ -31,17 +33,22 @@ class Server:
     this one. Its time is the real one, also where a test has frozen the clock.
     """
 
-    def __init__(self, scenario: Scenario | None = None, *, port: int = 0, is_quiet: bool = True) -> None:
+    def __init__(
+        self, scenario: Scenario | None = None, *, port: int = 0, is_quiet: bool = True, service: str = "reference"
+    ) -> None:
         """Listen; connections are taken from here on, and answered once it serves.
 
         Args:
             scenario: How its jobs go.
             port: 0 for a free one.
             is_quiet: Whether requests stay out of the log on stderr.
+            service: Which service it is: `reference`, `heygen`, `elevenlabs` or `azure`.
 
         Raises:
             OSError: The port is taken.
+            ValueError: There is no such service.
         """
+        check_service(service)  # before anything is open
         self._is_quiet = is_quiet
         self._listener = _bound(port)
         self._listener.listen(BACKLOG)
@@ -52,7 +59,7 @@ class Server:
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._wire, selectors.EVENT_READ)
         self._lab = Lab(scenario, now=_real_seconds, on_change=self._ring)
-        self._app = create_app(self._lab)
+        self._app = create_app(self._lab, service)
         self._commanding = threading.Lock()
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
@@ -71,6 +78,11 @@ class Server:
     def requests(self) -> list[Arrival]:
         """The requests that arrived, the oldest first."""
         return self._lab.arrivals
+
+    @property
+    def orders(self) -> list[Order]:
+        """The jobs that were made, the oldest first, with what was asked for."""
+        return self._lab.orders
 
     @property
     def faults(self) -> tuple[Fault, ...]:

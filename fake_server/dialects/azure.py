@@ -1,0 +1,207 @@
+"""How does video translation of Azure AI Speech speak, 2025-05-20?
+
+Sources: the OpenAPI in github.com/Azure/azure-rest-api-specs (cognitiveservices/data-plane/Speech/VideoTranslation), the pages
+about it at learn.microsoft.com/rest/api/aiservices/videotranslation, and the how-to in github.com/MicrosoftDocs/azure-ai-docs
+(speech-service/includes/how-to/video-translation/rest.md). What none of them says is marked as unverified.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask import Blueprint, request
+
+from ..desk import Desk, Refused
+from ..lab import Lab
+from ..replies import Parts, Reply, json_reply
+from .azure_shapes import (
+    NOTHING,
+    STEPS,
+    VOICE,
+    WORDS,
+    Memory,
+    Translation,
+    iteration_said,
+    iteration_seen,
+    job_id_of,
+    require,
+    translation_said,
+)
+from .dialect import BEARER, Dialect, json_fields
+
+PREFIX = "/videotranslation"
+
+RESOURCE_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,62}[a-zA-Z0-9]")
+
+API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
+
+
+def routes_of(desk: Desk) -> Blueprint:
+    """Make the routes."""
+    routes = Blueprint("azure", __name__, url_prefix=PREFIX)
+    _add_translations(routes, desk)
+    _add_iterations(routes, desk)
+
+    @routes.before_request
+    def require_version() -> None:
+        require(bool(API_VERSION.fullmatch(_version())), "the query has to hold an api-version, such as 2025-05-20")
+
+    @routes.get("/operations/<operation_id>")
+    def operation(operation_id: str) -> Parts:
+        return desk.answer("operation", lambda: _operation(desk.lab, operation_id))
+
+    return routes
+
+
+def _add_translations(routes: Blueprint, desk: Desk) -> None:
+    @routes.put("/translations/<translation_id>")
+    def create_translation(translation_id: str) -> Parts:
+        return desk.answer("create", lambda: _put_translation(desk.lab, translation_id))
+
+    @routes.get("/translations/<translation_id>")
+    def translation(translation_id: str) -> Parts:
+        return _seen_translation(desk.lab, translation_id).parts
+
+    @routes.get("/translations")
+    def translations() -> Parts:
+        with desk.lab.lock:
+            known = desk.lab.memory(Memory).translations
+            return _page(translation_said(desk.lab, one, known[one]) for one in known)
+
+    @routes.delete("/translations/<translation_id>")
+    def delete(translation_id: str) -> Parts:
+        return desk.answer("delete", lambda: _deleted(desk.lab, translation_id))
+
+
+def _add_iterations(routes: Blueprint, desk: Desk) -> None:
+    @routes.put("/translations/<translation_id>/iterations/<iteration_id>")
+    def create_iteration(translation_id: str, iteration_id: str) -> Parts:
+        return desk.answer("create", lambda: _put_iteration(desk.lab, translation_id, iteration_id))
+
+    @routes.get("/translations/<translation_id>/iterations/<iteration_id>")
+    def iteration(translation_id: str, iteration_id: str) -> Parts:
+        job_id = job_id_of(translation_id, iteration_id)
+        return desk.status(job_id, WORDS, lambda look, word: json_reply(iteration_said(desk.lab, look, word)))
+
+    @routes.get("/translations/<translation_id>/iterations")
+    def iterations(translation_id: str) -> Parts:
+        with desk.lab.lock:
+            known = desk.lab.memory(Memory).translations.get(translation_id)
+            return _page(iteration_seen(desk.lab, translation_id, one) for one in (known.iterations if known else ()))
+
+
+def _version() -> str:
+    return request.args.get("api-version", "")
+
+
+def _asked_for(*ids: str) -> tuple[str, dict[str, Any]]:
+    """The operation that is to be begun, and the body; the ids in the path are looked at too."""
+    operation_id = request.headers.get("Operation-Id", "")
+    for one in (operation_id, *ids):
+        require(bool(RESOURCE_ID.fullmatch(one)), f"an id, of an operation too, matches {RESOURCE_ID.pattern}: {one!r}")
+    fields = json_fields(VOICE)
+    require(isinstance(fields.get("input"), dict), "input is required")
+    return operation_id, fields
+
+
+def _put_translation(lab: Lab, translation_id: str) -> Reply:
+    operation_id, fields = _asked_for(translation_id)
+    _check_input(fields["input"])
+    with lab.lock:
+        memory = lab.memory(Memory)
+        known = memory.translations.get(translation_id)
+        # Unverified: that it is a 400; the how-to says that it is an error.
+        require(known is None or known.fields == fields, "there is a translation of this id with other settings")
+        memory.require_free(operation_id, (translation_id, None))
+        made = memory.translations.setdefault(translation_id, Translation(fields, time.time()))
+        memory.operations[operation_id] = (translation_id, None)
+        return _begun(operation_id, translation_said(lab, translation_id, made), is_new=known is None)
+
+
+def _check_input(wanted: Mapping[str, Any]) -> None:
+    require(bool(wanted.get("targetLocale")), "input.targetLocale is required")
+    require(wanted.get("voiceKind") in ("PlatformVoice", "PersonalVoice"), "input.voiceKind is one of two")
+    sources = [wanted.get("videoFileUrl"), wanted.get("audioFileUrl")]
+    require(sum(map(bool, sources)) == 1, "input has one of videoFileUrl and audioFileUrl")
+
+
+def _put_iteration(lab: Lab, translation_id: str, iteration_id: str) -> Reply:
+    operation_id, fields = _asked_for(translation_id, iteration_id)
+    with lab.lock:
+        memory = lab.memory(Memory)
+        translation = memory.translations.get(translation_id)
+        if translation is None:  # Unverified: the 204 of the how-to is for GET and DELETE
+            raise Refused(VOICE.error(404, "there is no translation of this id"))
+        known = translation.iterations.get(iteration_id)
+        require(known is None or known == fields, "there is an iteration of this id with other settings")
+        memory.require_free(operation_id, (translation_id, iteration_id))
+        if known is None:
+            _make_iteration(lab, translation, job_id_of(translation_id, iteration_id), fields)
+            translation.iterations[iteration_id] = fields
+        memory.operations[operation_id] = (translation_id, iteration_id)
+        return _begun(operation_id, iteration_seen(lab, translation_id, iteration_id), is_new=known is None)
+
+
+def _make_iteration(lab: Lab, translation: Translation, job_id: str, fields: dict[str, Any]) -> None:
+    # Unverified: that it is a 400.
+    require(translation.status == STEPS[-1], "the translation has not succeeded yet")
+    is_first = not translation.iterations
+    require(is_first or bool(fields["input"].get("webvttFile")), "input.webvttFile is required from the second on")
+    # What an iteration does not say it has from its translation.
+    wanted = {**translation.fields, **fields, "input": {**translation.fields["input"], **fields["input"]}}
+    lab.create(wanted, job_id)
+
+
+def _begun(operation_id: str, said: dict[str, Any], *, is_new: bool) -> Reply:
+    place = f"{request.host_url.rstrip('/')}{PREFIX}/operations/{operation_id}?api-version={_version()}"
+    return json_reply(said, 201 if is_new else 200).with_headers([("Operation-Location", place)])
+
+
+def _operation(lab: Lab, operation_id: str) -> Reply:
+    with lab.lock:
+        memory = lab.memory(Memory)
+        if operation_id not in memory.operations:
+            # Unverified: the 204 of the how-to is about translations.
+            raise Refused(VOICE.error(404, "there is no operation of this id"))
+        translation_id, iteration_id = memory.operations[operation_id]
+        translation = memory.translations[translation_id]
+        if iteration_id is None:
+            translation.looks += 1
+            return json_reply({"id": operation_id, "status": translation.status})
+        look = lab.look(job_id_of(translation_id, iteration_id))
+        return json_reply({"id": operation_id, "status": WORDS.of(look)})
+
+
+def _seen_translation(lab: Lab, translation_id: str) -> Reply:
+    with lab.lock:
+        translation = lab.memory(Memory).translations.get(translation_id)
+        if translation is None:
+            return NOTHING
+        translation.looks += 1
+        return json_reply(translation_said(lab, translation_id, translation))
+
+
+def _deleted(lab: Lab, translation_id: str) -> Reply:
+    with lab.lock:
+        memory = lab.memory(Memory)
+        translation = memory.translations.pop(translation_id, None)
+        for iteration_id in translation.iterations if translation else ():
+            lab.delete(job_id_of(translation_id, iteration_id))
+        memory.operations = {one: about for one, about in memory.operations.items() if about[0] != translation_id}
+    return NOTHING
+
+
+def _page(values: Iterable[dict[str, Any]]) -> Parts:
+    """A list, of which `skip` and `top` choose a part. It is one page: there is no `nextLink`, and no `maxpagesize`."""
+    numbers = {name: request.args.get(name, "") for name in ("skip", "top")}
+    for name, text in numbers.items():
+        require(not text or (text.isascii() and text.isdecimal() and len(text) < 10), f"{name} is a whole number")
+    begin = int(numbers["skip"] or 0)
+    end = begin + int(numbers["top"]) if numbers["top"] else None
+    return json_reply({"value": list(values)[begin:end]}).parts
+
+
+DIALECT = Dialect(VOICE, routes_of, key_headers=("Ocp-Apim-Subscription-Key", BEARER))

@@ -1,0 +1,167 @@
+"""How does ElevenLabs' dubbing speak, v1?
+
+Sources: the types that Fern generates from their OpenAPI in github.com/elevenlabs/elevenlabs-python (2.59 and later), the
+help article 19571824571921 on 429, and for 404 `dubbing_not_dubbed` the OpenAPI in github.com/tryAGI/ElevenLabs. What none
+of them says is marked as unverified.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from mimetypes import guess_type
+from typing import Any
+
+from flask import Blueprint, request
+
+from ..desk import Desk, Refused, Voice, Words
+from ..files import file_reply, result_body
+from ..jobs import Look, NoSuchJob, TooManyJobs
+from ..lab import Lab
+from ..replies import Parts, Reply, json_reply
+from .dialect import Dialect, form_fields
+
+WORDS = Words(((0.1, "queued"), (0.3, "preparing"), (1.0, "dubbing")), "dubbed", "failed")
+
+# Unverified: `too_many_concurrent_requests`, `system_busy` and `dubbing_not_dubbed` are documented, the other words are not.
+CODES = {
+    400: "invalid_request",
+    401: "invalid_api_key",
+    404: "dubbing_not_found",
+    425: "dubbing_not_dubbed",
+    429: "system_busy",
+}
+
+MAX_PAGE = 200
+
+LATE_SHARE = 0.5
+"""Until half of a job's life has passed its audio is said not to be found, and after that to be too early: both are known."""
+
+FAILURE = "The dub failed."
+
+
+class ElevenLabsVoice(Voice):
+    """`{"detail": {"status", "message"}}`"""
+
+    def error(self, status_code: int, message: str, word: str | None = None) -> Reply:
+        """An error, in a word and a sentence."""
+        word = word or CODES.get(status_code, "internal_server_error")
+        return json_reply({"detail": {"status": word, "message": message}}, status_code)
+
+    def full(self, problem: TooManyJobs) -> Reply:
+        """As the plan says; not the 429 of a busy server."""
+        return self.error(429, str(problem), "too_many_concurrent_requests")
+
+
+VOICE = ElevenLabsVoice()
+
+
+def routes_of(desk: Desk) -> Blueprint:
+    """Make the routes."""
+    routes = Blueprint("elevenlabs", __name__, url_prefix="/v1/dubbing")
+    _add_of_all(routes, desk)
+
+    @routes.get("/<job_id>")
+    def status(job_id: str) -> Parts:
+        return desk.status(job_id, WORDS, lambda look, word: json_reply(_dub(look, word)))
+
+    @routes.get("/<job_id>/audio/<language>")
+    def audio(job_id: str, language: str) -> Parts:
+        return desk.result(job_id, lambda look: _audio(desk.lab, look, language))
+
+    @routes.delete("/<job_id>")
+    def delete(job_id: str) -> Parts:
+        def forget() -> Reply:
+            desk.lab.delete(job_id)
+            return json_reply({"status": "ok"})
+
+        return desk.answer("delete", forget)
+
+    return routes
+
+
+def _add_of_all(routes: Blueprint, desk: Desk) -> None:
+    @routes.post("")
+    def create() -> Parts:
+        return desk.answer("create", lambda: _created(desk.lab))
+
+    @routes.get("")
+    def dubs() -> Parts:
+        return desk.answer("bulk", lambda: _page(desk.lab))
+
+
+def _created(lab: Lab) -> Reply:
+    fields = form_fields()
+    if not fields.get("target_lang"):
+        missing = {"loc": ["body", "target_lang"], "msg": "Field required", "type": "missing"}
+        raise Refused(json_reply({"detail": [missing]}, 422))
+    if not fields.get("file") and not fields.get("source_url"):
+        # Unverified: both are optional in the schema, and what is said without either is not.
+        raise Refused(VOICE.error(400, "either a file or a source_url is needed"))
+    job_id = lab.create(fields)
+    return json_reply({"dubbing_id": job_id, "expected_duration_sec": float(lab.look(job_id).life.duration)})
+
+
+def _dub(look: Look, word: str) -> dict[str, Any]:
+    is_dubbed = word == WORDS.completed
+    return {
+        "dubbing_id": look.job_id,
+        "name": look.fields.get("name") or look.fields.get("file") or "Untitled",
+        "status": word,
+        "source_language": look.fields.get("source_lang") or ("en" if is_dubbed else None),
+        "target_languages": [look.fields.get("target_lang")],
+        "editable": False,
+        "created_at": datetime.fromtimestamp(look.began_at, timezone.utc).isoformat(),
+        "media_metadata": {"content_type": _source_type(look), "duration": 60.0},
+        "error": FAILURE if word == WORDS.error else None,
+    }
+
+
+def _source_type(look: Look) -> str:
+    return guess_type(str(look.fields.get("file", "")))[0] or "video/mp4"
+
+
+def _audio(lab: Lab, look: Look, language: str) -> Reply:
+    if language != look.fields.get("target_lang"):
+        # Unverified: the word for a language that was not ordered.
+        raise Refused(VOICE.error(404, f"the dub has no language {language!r}", "language_not_found"))
+    if look.status == "error":
+        # Unverified: what is said of the audio of a dub that failed.
+        raise Refused(VOICE.error(404, FAILURE, "dubbing_failed"))
+    if not look.has_result:
+        code = 404 if look.share < LATE_SHARE else 425
+        raise Refused(VOICE.error(code, "Dubbing has not finished yet", "dubbing_not_dubbed"))
+    job_id, is_audio = str(look.job_id), _source_type(look).startswith("audio/")
+    body = result_body(job_id, lab.scenario.result_bytes)
+    return file_reply(job_id, body, "audio/mpeg" if is_audio else "video/mp4", request.headers)
+
+
+def _page(lab: Lab) -> Reply:
+    """The dubs, the newest first, from the cursor on."""
+    wanted = [*request.args.getlist("dubbing_statuses"), *request.args.getlist("dubbing_status")]
+    dubs = [dub for dub in _dubs(lab) if not wanted or dub["status"] in wanted]
+    begin = _whole("cursor", 0)
+    end = begin + min(_whole("page_size", 100), MAX_PAGE)
+    has_more = end < len(dubs)
+    return json_reply({"dubs": dubs[begin:end], "next_cursor": str(end) if has_more else None, "has_more": has_more})
+
+
+def _dubs(lab: Lab) -> list[dict[str, Any]]:
+    found = []
+    for order in reversed(lab.orders):
+        try:
+            look = lab.look(order.job_id)
+        except NoSuchJob:  # deleted
+            continue
+        found.append(_dub(look, WORDS.of(look)))
+    return found
+
+
+def _whole(name: str, default: int) -> int:
+    text = request.args.get(name, str(default))
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        problem = {"loc": ["query", name], "msg": "Input should be a valid integer", "type": "int_parsing"}
+        raise Refused(json_reply({"detail": [problem]}, 422))
+    return int(text)
+
+
+DIALECT = Dialect(VOICE, routes_of, key_headers=("xi-api-key",))

@@ -1,0 +1,178 @@
+"""How does HeyGen's video translation speak, v3 and the older v2?
+
+Sources: developers.heygen.com (reference/create-video-translation, docs/error-codes, docs/usage-limits), the schemas in
+github.com/heygen-com/heygen-cli (gen/video-translate.go, gen/video-translation-batch.go), and for v2
+docs.heygen.com/reference/video-translate-status. What none of them says is marked as unverified.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from itertools import count
+from typing import Any
+
+from flask import Blueprint, request
+
+from ..desk import Desk, Refused
+from ..jobs import Fields
+from ..lab import Lab
+from ..replies import Parts, Reply, json_reply
+from .dialect import BEARER, Dialect, form_fields, json_fields
+from .heygen_shapes import LANGUAGES, V2, V3, VOICE, bulk_item, status_said, status_said_v2
+
+IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")
+
+REPLAY_SECONDS = 24 * 3600.0
+
+MAX_BULK_IDS = 100
+
+MAX_ASSET_BYTES = 32 * 1024 * 1024
+
+
+class Memory:
+    """What HeyGen remembers beside its jobs: answers that it may have to repeat, and uploads."""
+
+    def __init__(self) -> None:
+        self.answers: dict[tuple[str, str], tuple[float, Reply]] = {}
+        self.assets: dict[str, Fields] = {}
+        self.numbers = count(1)
+
+
+def routes_of(desk: Desk) -> Blueprint:
+    """Make the routes of both versions."""
+    routes = Blueprint("heygen", __name__)
+    _add_v3(routes, desk)
+    _add_v3_of_the_account(routes, desk)
+    _add_v2(routes, desk)
+    return routes
+
+
+def _add_v3(routes: Blueprint, desk: Desk) -> None:
+    @routes.post("/v3/video-translations")
+    def create() -> Parts:
+        return desk.answer("create", lambda: _once(desk.lab, lambda: _created(desk.lab)))
+
+    @routes.get("/v3/video-translations/<job_id>")
+    def status(job_id: str) -> Parts:
+        return desk.status(job_id, V3, lambda look, word: status_said(desk.lab, look, word))
+
+    @routes.get("/v3/video-translations/statuses")
+    def statuses() -> Parts:
+        return desk.answer("bulk", lambda: _statuses(desk.lab))
+
+    @routes.delete("/v3/video-translations/<job_id>")
+    def delete(job_id: str) -> Parts:
+        def forget() -> Reply:
+            desk.lab.delete(job_id)
+            return json_reply({"data": {"id": job_id}})
+
+        return desk.answer("delete", forget)
+
+
+def _add_v3_of_the_account(routes: Blueprint, desk: Desk) -> None:
+    @routes.get("/v3/video-translations/languages")
+    def languages() -> Parts:
+        return desk.answer("languages", lambda: json_reply({"data": {"languages": LANGUAGES}}))
+
+    @routes.post("/v3/assets")
+    def upload() -> Parts:
+        return desk.answer("upload", lambda: _uploaded(desk.lab))
+
+
+def _add_v2(routes: Blueprint, desk: Desk) -> None:
+    @routes.post("/v2/video_translate")
+    def create_v2() -> Parts:
+        return desk.answer("create", lambda: _created_v2(desk.lab))
+
+    @routes.get("/v2/video_translate/<job_id>")
+    def status_v2(job_id: str) -> Parts:
+        return desk.status(job_id, V2, lambda look, word: status_said_v2(desk.lab, look, word))
+
+    @routes.get("/v2/video_translate/target_languages")
+    def languages_v2() -> Parts:
+        return desk.answer("languages", lambda: json_reply({"error": None, "data": {"languages": LANGUAGES}}))
+
+
+def _require(is_true: bool, message: str, param: str) -> None:
+    if not is_true:
+        raise Refused(VOICE.error(400, message, param))
+
+
+def _once(lab: Lab, make: Callable[[], Reply]) -> Reply:
+    """Make something, or repeat the answer of when it was made with this `Idempotency-Key`, whatever the body says now.
+
+    Unverified: that an error is not repeated.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return make()
+    _require(bool(IDEMPOTENCY_KEY.fullmatch(key)), f"it has to match {IDEMPOTENCY_KEY.pattern}", "Idempotency-Key")
+    with lab.lock:
+        answers = lab.memory(Memory).answers
+        at, answer = answers.get((request.path, key), (-math.inf, Reply(500, (), b"")))
+        if lab.seconds < at + REPLAY_SECONDS:
+            return answer
+        answer = make()
+        answers[request.path, key] = (lab.seconds, answer)
+        return answer
+
+
+def _created(lab: Lab) -> Reply:
+    fields = json_fields(VOICE)
+    languages = fields.get("output_languages")
+    if not isinstance(languages, list) or not languages:
+        raise Refused(VOICE.error(400, "a list of at least one language", "output_languages"))
+    for language in languages:
+        _require(language in LANGUAGES, f"unknown language {language!r}", "output_languages")
+    source = _source(lab, fields.get("video"))
+    # Unverified: whether it is 200 or 201.
+    ids = lab.create_each([{**fields, **source, "output_language": language} for language in languages])
+    return json_reply({"data": {"video_translation_ids": ids}})
+
+
+def _source(lab: Lab, video: Any) -> Fields:
+    """What there is to know of the video: of an upload its name and length."""
+    video = video if isinstance(video, dict) else {}
+    kind = video.get("type")
+    _require(kind in ("url", "asset_id"), "an object whose type is `url` or `asset_id`", "video")
+    value = video.get(kind)
+    _require(isinstance(value, str) and bool(value), f"it has no {kind}", "video")
+    if kind == "url":
+        return {}
+    asset = lab.memory(Memory).assets.get(value)
+    _require(asset is not None, "there is no such asset", "video")
+    return asset or {}
+
+
+def _statuses(lab: Lab) -> Reply:
+    """Of many jobs in one answer. Those of batches are not made here, and so are none of theirs."""
+    ids = [one for one in request.args.get("video_translation_ids", "").split(",") if one]
+    # Unverified: the error for none, or for too many.
+    _require(0 < len(ids) <= MAX_BULK_IDS, f"from 1 to {MAX_BULK_IDS} ids", "video_translation_ids")
+    return json_reply({"data": [bulk_item(lab, one) for one in ids], "has_more": False, "next_token": None})
+
+
+def _uploaded(lab: Lab) -> Reply:
+    fields = form_fields()
+    _require("file" in fields, "a form with a file", "file")
+    _require(fields["file_bytes"] <= MAX_ASSET_BYTES, f"{MAX_ASSET_BYTES} bytes at the most", "file")
+    memory = lab.memory(Memory)
+    asset_id = f"asset-{next(memory.numbers)}"
+    memory.assets[asset_id] = {"file": fields["file"], "file_bytes": fields["file_bytes"]}
+    return json_reply({"data": {"asset_id": asset_id}})
+
+
+def _created_v2(lab: Lab) -> Reply:
+    fields = json_fields(VOICE)
+    _require(bool(fields.get("video_url")), "a video is needed", "video_url")
+    several = fields.get("output_languages")
+    language = fields.get("output_language") or (several[0] if isinstance(several, list) and several else None)
+    _require(language in LANGUAGES, f"unknown language {language!r}", "output_language")
+    # Unverified: what several `output_languages` are answered; here the first of them counts.
+    job_id = lab.create({**fields, "output_language": language})
+    return json_reply({"error": None, "data": {"video_translate_id": job_id}})
+
+
+DIALECT = Dialect(VOICE, routes_of, key_headers=("X-Api-Key", BEARER))

@@ -1,0 +1,115 @@
+"""What does HeyGen say of a job, in its three vocabularies, and of what goes wrong?"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ..desk import Voice, Words
+from ..jobs import Look, NoSuchJob, TooManyJobs
+from ..lab import Lab
+from ..replies import Reply, json_reply
+from ..storage import link_to
+
+V3 = Words(((0.1, "pending"), (1.0, "running")), "completed", "failed")
+
+# The same jobs, in other words: those of the route that answers about many.
+V3_BULK = Words(((0.1, "queued"), (1.0, "processing")), "completed", "failed")
+
+V2 = Words(((0.1, "pending"), (1.0, "running")), "success", "failed")
+
+NOT_FOUND = "not_found"
+
+# Unverified: a choice of the names; the whole list is longer, and only some of it was seen.
+LANGUAGES = (
+    "Chinese (Cantonese, Traditional)",
+    "Chinese (Mandarin, Simplified)",
+    "English",
+    "English (United States)",
+    "French (France)",
+    "German (Germany)",
+    "Hindi (India)",
+    "Italian (Italy)",
+    "Japanese (Japan)",
+    "Korean (Korea)",
+    "Portuguese (Brazil)",
+    "Spanish (Mexico)",
+    "Spanish (Spain)",
+)
+
+# Unverified: `invalid_parameter`, `rate_limit_exceeded` and `request_in_progress` are documented, the other codes are not.
+CODES = {
+    400: "invalid_parameter",
+    401: "unauthorized",
+    402: "insufficient_credit",
+    403: "forbidden",
+    404: "not_found",
+    409: "request_in_progress",
+    429: "rate_limit_exceeded",
+}
+
+DOCS = "https://developers.heygen.com/docs/error-codes"
+
+FAILURE = "The video could not be translated."
+
+
+class HeyGenVoice(Voice):
+    """`{"error": {"code", "message", "param"?, "doc_url"}}`"""
+
+    def error(self, status_code: int, message: str, param: str | None = None) -> Reply:
+        """An error, and the parameter that it is about."""
+        said = {"code": CODES.get(status_code, "internal_error"), "message": message, "doc_url": DOCS}
+        return json_reply({"error": said | ({"param": param} if param else {})}, status_code)
+
+    def full(self, problem: TooManyJobs) -> Reply:
+        """With the seconds until the first of them is finished."""
+        seconds = max(1, math.ceil(problem.seconds))
+        return super().full(problem).with_headers([("Retry-After", str(seconds))])
+
+
+VOICE = HeyGenVoice()
+
+
+def status_said(lab: Lab, look: Look, word: str) -> Reply:
+    """How one job stands, to v3."""
+    fields = look.fields
+    data: dict[str, Any] = {
+        "id": look.job_id,
+        "status": word,
+        "title": fields.get("title"),
+        "output_language": fields.get("output_language"),
+        "input_language": fields.get("input_language"),
+        "created_at": int(look.began_at),
+        "callback_id": fields.get("callback_id"),
+        "translate_audio_only": bool(fields.get("translate_audio_only")),
+    }
+    if word == V3.completed:
+        link = link_to(lab, str(look.job_id)) if look.has_result else None
+        data |= {"video_url": link, "duration": 60.0}
+    if word == V3.error:
+        data["failure_message"] = FAILURE
+    return json_reply({"data": data})
+
+
+def bulk_item(lab: Lab, job_id: str) -> dict[str, Any]:
+    """How one of many stands, be it there or not."""
+    try:
+        word = V3_BULK.of(lab.look(job_id))
+    except NoSuchJob:
+        word = NOT_FOUND
+    # Unverified: what the error holds.
+    error = {"code": "translation_failed", "message": FAILURE} if word == V3_BULK.error else None
+    return {"video_id": job_id, "status": word, "error": error}
+
+
+def status_said_v2(lab: Lab, look: Look, word: str) -> Reply:
+    """How one job stands, to v2."""
+    is_there = word == V2.completed and look.has_result
+    data = {
+        "video_translate_id": look.job_id,
+        "title": look.fields.get("title"),
+        "status": word,
+        "url": link_to(lab, str(look.job_id)) if is_there else None,
+        "message": FAILURE if word == V2.error else None,
+    }
+    return json_reply({"error": None, "data": data})

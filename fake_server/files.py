@@ -1,0 +1,56 @@
+"""How is a file answered, and a part of one? As RFC 9110 says, sections 13 and 14, for one range at a time."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from .noise import Noise
+from .replies import Body, Reply
+
+if TYPE_CHECKING:
+    from werkzeug.datastructures import Headers
+
+_RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
+
+
+def result_body(job_id: str, size: int) -> Noise:
+    """What came of a job: so many bytes, the same ones whenever they are asked for."""
+    return Noise(job_id, 0, size)
+
+
+def file_reply(name: str, body: Body, content_type: str, asked: Headers) -> Reply:
+    """Answer with a file, or with the part of it that was asked for.
+
+    Args:
+        name: What the file is, for its `ETag`.
+        body: All of it.
+        content_type: Its media type.
+        asked: The headers of the request, whose `Range` and `If-Range` are looked at.
+    """
+    tag = f'"{hashlib.sha256(f"{name}/{len(body)}".encode()).hexdigest()[:32]}"'
+    headers = (("Content-Type", content_type), ("ETag", tag), ("Accept-Ranges", "bytes"))
+    span = _span(asked.get("Range", ""), len(body)) if asked.get("If-Range", tag) == tag else None
+    if span is None:
+        return Reply(200, headers, body)
+    if not span:
+        return Reply(416, (("Content-Range", f"bytes */{len(body)}"), *headers[1:]), b"")
+    place = f"bytes {span.start}-{span.stop - 1}/{len(body)}"
+    return Reply(206, (*headers, ("Content-Range", place)), body[span.start : span.stop])
+
+
+def _span(text: str, size: int) -> range | None:
+    """Which bytes are asked for: none at all where they lie behind the end; None for all of them.
+
+    What is no range, or more than one, is ignored.
+    """
+    match = _RANGE.fullmatch(text)
+    first, last = match.groups() if match else ("", "")
+    if not first and not last:
+        return None
+    if not first:
+        return range(max(size - int(last), 0), size)
+    if last and int(last) < int(first):
+        return None
+    return range(int(first), min(int(last) + 1, size) if last else size)

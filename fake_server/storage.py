@@ -1,0 +1,110 @@
+"""How does the host answer where results lie? At another origin than the service, and without its keys: to whoever has a link."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from itertools import count
+from urllib.parse import quote, urlsplit
+from xml.sax.saxutils import escape
+
+from flask import Blueprint, request
+
+from .desk import Desk, Refused, Voice
+from .files import file_reply, result_body
+from .jobs import Look, NoSuchJob
+from .lab import Lab
+from .replies import Body, Parts, Reply, elsewhere
+
+FILES_PREFIX = "/_files"
+
+KEY_HEADERS = ("Authorization", "X-Api-Key", "xi-api-key", "Ocp-Apim-Subscription-Key")
+"""A request that carries one as well as a signature is refused: storage hosts do so with two kinds of authentication, and a
+key has no business there.
+"""
+
+KINDS: Mapping[str, str] = {
+    ".mp4": "video/mp4",
+    ".source.vtt": "text/vtt",
+    ".target.vtt": "text/vtt",
+    ".metadata.vtt": "text/vtt",
+}
+"""How the files of a job are called after its id, with their media types."""
+
+SUBTITLES = b"WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n...\n"
+
+CODES = {400: "InvalidArgument", 403: "AccessDenied", 404: "NoSuchKey"}
+
+
+class StorageVoice(Voice):
+    """XML, as S3 and Azure Blob Storage speak it."""
+
+    def error(self, status_code: int, message: str) -> Reply:
+        """An `Error` with a `Code` and a `Message`."""
+        code = CODES.get(status_code, "InternalError" if status_code >= 500 else "InvalidRequest")
+        body = f'<?xml version="1.0" encoding="utf-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
+        return Reply(status_code, (("Content-Type", "application/xml"),), body.encode())
+
+
+class Minted:
+    """Numbers the links, so that no two are alike."""
+
+    def __init__(self) -> None:
+        self.numbers = count(1)
+
+
+def link_to(lab: Lab, job_id: str, kind: str = ".mp4") -> str:
+    """Make a new link to a file of a job, at another origin than that of the request which is being answered.
+
+    Args:
+        lab: Whose job it is; its time goes into the link.
+        job_id: The job.
+        kind: One of `KINDS`.
+    """
+    name = f"{job_id}{kind}"
+    minted = f"{next(lab.memory(Minted).numbers)}-{lab.seconds:.3f}"
+    origin = "{0.scheme}://{0.netloc}".format(urlsplit(elsewhere(request.host_url)))
+    return f"{origin}{FILES_PREFIX}/{quote(name)}?signature={minted}-{_seal(name, minted)}"
+
+
+def storage_of(lab: Lab) -> Blueprint:
+    """Make the routes of the storage host."""
+    routes = Blueprint("storage", __name__, url_prefix=FILES_PREFIX)
+    voice = StorageVoice()
+    desk = Desk(lab, voice)
+
+    @routes.errorhandler(NoSuchJob)
+    def missing(problem: NoSuchJob) -> Parts:
+        return voice.missing(problem).parts
+
+    @routes.get("/<path:name>")
+    def file(name: str) -> Parts:
+        kind = next((kind for kind in KINDS if name.endswith(kind)), "")
+        return desk.result(name.removesuffix(kind), lambda look: _file(lab, voice, look, name, kind))
+
+    return routes
+
+
+def _file(lab: Lab, voice: Voice, look: Look, name: str, kind: str) -> Reply:
+    if any(header in request.headers for header in KEY_HEADERS):
+        raise Refused(voice.error(400, "Only one auth mechanism allowed: a signature in the link, and no key"))
+    if not _may_read(lab, name, request.args.get("signature", "")):
+        raise Refused(voice.error(403, "The link has expired, or its signature is wrong"))
+    if kind not in KINDS or not look.has_result:
+        raise Refused(voice.error(404, "There is no such file"))
+    body: Body = result_body(str(look.job_id), lab.scenario.result_bytes) if kind == ".mp4" else SUBTITLES
+    return file_reply(name, body, KINDS[kind], request.headers)
+
+
+def _may_read(lab: Lab, name: str, signature: str) -> bool:
+    number, _, rest = signature.partition("-")
+    at, _, seal = rest.partition("-")
+    if seal != _seal(name, f"{number}-{at}"):
+        return False
+    seconds = lab.scenario.link_seconds
+    return seconds is None or lab.seconds < float(at) + seconds
+
+
+def _seal(name: str, minted: str) -> str:
+    """Forging it is no crime here: it shows that a link was taken as it was given."""
+    return hashlib.sha256(f"fake/{name}/{minted}".encode()).hexdigest()[:32]
