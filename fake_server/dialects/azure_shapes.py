@@ -107,7 +107,7 @@ def translation_said(lab: Lab, translation_id: str, translation: Translation) ->
     began = _moment(translation.began_at)
     return {
         "id": translation_id,
-        **translation.fields,
+        **_some(translation.fields, "displayName", "description", "input"),
         "createdDateTime": began,
         # Unverified: the how-to shows these two; the OpenAPI knows neither of them.
         "status": translation.status,
@@ -127,9 +127,10 @@ def iteration_said(lab: Lab, look: Look, word: str) -> dict[str, Any]:
     """An iteration, with a word for how it stands, and with what came of it."""
     job_id = str(look.job_id)
     translation_id, _, iteration_id = job_id.partition("/")
+    asked = lab.memory(Memory).translations[translation_id].iterations[iteration_id]
     said: dict[str, Any] = {
         "id": iteration_id,
-        **lab.memory(Memory).translations[translation_id].iterations[iteration_id],
+        **_some(asked, "description", "input"),
         "status": word,
         "createdDateTime": _moment(look.began_at),
         "lastActionDateTime": _moment(look.began_at + _entered(look)),
@@ -144,6 +145,11 @@ def iteration_said(lab: Lab, look: Look, word: str) -> dict[str, Any]:
 def job_id_of(translation_id: str, iteration_id: str) -> str:
     """What an iteration is called among the jobs: its own id is unique in its translation alone."""
     return f"{translation_id}/{iteration_id}"
+
+
+def _some(fields: Fields, *names: str) -> Fields:
+    """What was sent comes back as far as it is published, and no further."""
+    return {name: fields[name] for name in names if name in fields}
 
 
 def _entered(look: Look) -> float:
