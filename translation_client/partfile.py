@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -25,6 +25,14 @@ class TargetUnwritable(Exception):
     def __init__(self, cause: OSError) -> None:
         super().__init__(str(cause))
         self.cause = cause
+
+
+@contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TargetUnwritable(error) from error
 
 
 class PartFile:
@@ -56,7 +64,8 @@ class PartFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # what it could not write is thrown away here
+            self._file.close()
         with suppress(FileNotFoundError):  # it was kept
             self._path.unlink()
 
@@ -97,18 +106,21 @@ class PartFile:
         Raises:
             TargetUnwritable: The disk is full, say.
         """
-        try:
+        with _on_disk():
             self._file.write(block)
-        except OSError as error:
-            raise TargetUnwritable(error) from error
         self.received += len(block)
         if self._on_progress is not None:
             self._on_progress(self.received, self._total)
 
     def start_anew(self) -> None:
-        """Forget what was received."""
-        self._file.seek(0)
-        self._file.truncate()
+        """Forget what was received.
+
+        Raises:
+            TargetUnwritable: The disk is full, say.
+        """
+        with _on_disk():
+            self._file.seek(0)
+            self._file.truncate()
         self.received = 0
         self._total = self._validator = None
 

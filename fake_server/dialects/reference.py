@@ -6,7 +6,7 @@ from flask import Blueprint, request
 
 from ..desk import Desk, Refused, Voice, Words
 from ..files import file_reply, result_body
-from ..jobs import Fields, Look
+from ..jobs import Fields, Look, TooManyJobs
 from ..lab import SINGLE_JOB
 from ..replies import Parts, Reply, json_reply
 from .dialect import BEARER, Dialect, form_fields, json_fields
@@ -24,11 +24,15 @@ WORDS = OwnWords(((1.0, "pending"),), "completed", "error")
 
 
 class ReferenceVoice(Voice):
-    """`{"error": …}`"""
+    """`{"error": …}`, and a `code` where the status alone would not say enough."""
 
     def error(self, status_code: int, message: str) -> Reply:
         """A sentence."""
         return json_reply({"error": message}, status_code)
+
+    def full(self, problem: TooManyJobs) -> Reply:
+        """With a word for programs: a 429 may also be about requests."""
+        return json_reply({"error": str(problem), "code": "too_many_jobs"}, 429)
 
 
 VOICE = ReferenceVoice()

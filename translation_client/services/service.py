@@ -167,8 +167,10 @@ class Service:
         Raises:
             ValueError: The job has no id.
         """
-        if job.result_url is not None:
-            return urljoin(base_url + "/", job.result_url)
+        link = job.result_url
+        if link is not None:
+            is_relative = link.startswith("/") and not link.startswith("//")
+            return urljoin(base_url + "/", link) if is_relative else link
         if self.result_path is None or ("{language}" in self.result_path and job.language is None):
             return None
         return base_url + self._path(self.result_path, job.id, job.language or "")

@@ -164,7 +164,7 @@ class Transport:
             try:
                 receive(response, sink)
             except BaseException:
-                response.close()
+                _close(response)
                 raise
             _hold(response, b"")
 
@@ -175,12 +175,12 @@ class Transport:
         try:
             body = self._body_of(response)
         except (UnreadableBody, HTTPError, HTTPException, OSError, ValueError) as error:
-            response.close()
+            _close(response)
             if isinstance(error, TIMED_OUT) and response.status_code < 300:
                 raise  # a body that comes too late is no other fault than one that does not come
             body, fault = b"", _unreadable(error, response)
         except BaseException:
-            response.close()
+            _close(response)
             raise
         if fault is not None and response.status_code < 300:
             raise fault  # any other status says enough, and no body can take that back
@@ -194,8 +194,13 @@ class Transport:
             with guard.shortened(STATUS_BODY_SECONDS):
                 return read_body(response, self._max_body_bytes)
         except CallTimedOut:
-            response.close()
+            _close(response)
             return b""
+
+
+def _close(response: Response) -> None:
+    if response.raw is not None:  # which is so where somebody's adapter made the response by hand
+        response.close()
 
 
 def _hold(response: Response, body: bytes) -> None:
