@@ -38,7 +38,8 @@ class Errands:
             return None
         if self._languages is None or is_fresh:
             purpose = purposes.list_of_languages()
-            self._languages = self._asked(purpose, "languages", published.request(), published.read, timeout)
+            listed = self._asked(purpose, "languages", published.request(), published.read, timeout)
+            self._languages = tuple(self._tools.secrets.shown(one) for one in listed)
         return self._languages
 
     def require_language(self, language: str, timeout: float) -> None:

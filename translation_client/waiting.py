@@ -71,6 +71,7 @@ class Wait:
             answered,
             raw_status=answered.raw_status if is_known else secrets.shown(answered.raw_status),
             error=answered.error and secrets.shown(answered.error),
+            language=answered.language and secrets.shown(answered.language),
             retry_after=progress.hint,
             checks=progress.checks + 1,
             elapsed=progress.elapsed,

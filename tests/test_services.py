@@ -1,0 +1,302 @@
+"""A service is data: where things sit, what words mean, and what an error body says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from conftest import Answers, Clock, Lines, response
+from worlds import HOST, KEY, VIDEO
+
+from translation_client import (
+    JobFailed,
+    Limits,
+    PostOrder,
+    Problem,
+    RequestFailed,
+    Service,
+    TranslationStatus,
+    VideoTranslationClient,
+    WaitTimeout,
+)
+from translation_client.faults import Fault, FieldMissing, Refusal
+from translation_client.messages import Answer
+from translation_client.services import SERVICES
+from translation_client.services.places import filled, found, named
+
+PENDING, COMPLETED, ERROR = TranslationStatus
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("a", 1),
+        ("b.c", "x"),
+        ("b.d.1", "two"),
+        ("b.d.0.e", 5),
+        ("b.d.9", None),
+        ("b.d.x", None),
+        ("a.b", None),
+        ("nothing", None),
+        ("null", None),
+        (("nothing", "null", "b.c"), "x"),
+        (("nothing",), None),
+        (None, None),
+        (lambda whole: whole["a"] + 1, 2),
+    ],
+)
+def test_where_things_are_found(place: Any, value: Any) -> None:
+    """By a path, by the first of several that leads somewhere, or by a function."""
+    whole = {"a": 1, "b": {"c": "x", "d": [{"e": 5}, "two"]}, "null": None}
+
+    assert found(whole, place) == value
+
+
+def test_where_things_are_put() -> None:
+    """Beside what is there, and without changing it."""
+    body = {"video": {"type": "url"}}
+
+    assert filled(body, "video.url", "u") == {"video": {"type": "url", "url": "u"}}
+    assert filled(body, "languages.0", "es") == {**body, "languages": ["es"]}
+    assert filled({}, "a.b.c", 1) == {"a": {"b": {"c": 1}}}
+    assert body == {"video": {"type": "url"}}
+    assert named(("a.b", "c")) == "a.b or c"
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        ({"error": {"code": "rate_limit_exceeded", "message": "slow down", "doc_url": "x"}}, "rate_limit_exceeded", "slow down"),
+        ({"error": {"code": "InvalidRequest", "message": "no", "innererror": {"code": "X"}}}, "InvalidRequest", "no"),
+        ({"detail": {"status": "system_busy", "message": "busy"}}, "system_busy", "busy"),
+        ({"detail": {"code": "not_found", "message": "none", "status": "x"}}, "not_found", "none"),
+        ({"detail": [{"loc": ["body", "target_lang"], "msg": "Field required", "type": "missing"}]}, None, "body.target_lang: Field required"),
+        ({"detail": [{"msg": "Field required"}]}, None, "Field required"),
+        ({"detail": [7]}, None, None),
+        ({"detail": "Not authenticated"}, None, "Not authenticated"),
+        (
+            {"type": "https://x.test/quota", "title": "Quota", "status": 429, "detail": "none left"},
+            "429",
+            "none left",
+        ),
+        ({"type": "https://x.test/quota", "title": "Quota"}, "https://x.test/quota", "Quota"),
+        ({"errorCode": "rate", "message": "m"}, "rate", "m"),
+        ({"code": 100, "message": "m"}, "100", "m"),
+        ({"error": "in one sentence", "code": "too_many_jobs"}, "too_many_jobs", "in one sentence"),
+        ({"error": None, "message": "m"}, None, "m"),
+        ({"code": True, "error": []}, None, None),
+        ({}, None, None),
+    ],
+)  # fmt: skip
+def test_what_an_error_body_says(body: dict[str, Any], code: str | None, message: str | None) -> None:
+    """In the shapes that the services use."""
+    problem = Problem(body)
+
+    assert (problem.code, problem.message, dict(problem)) == (code, message, body)
+
+
+@pytest.mark.parametrize(
+    ("service", "body", "code", "message"),
+    [
+        ("heygen", {"error": {"code": "insufficient_credit", "message": "no credits"}}, "insufficient_credit", "no credits"),
+        ("azure", {"error": {"code": "Unauthorized", "message": "wrong key"}}, "Unauthorized", "wrong key"),
+        ("elevenlabs", {"detail": {"status": "invalid_api_key", "message": "wrong"}}, "invalid_api_key", "wrong"),
+        ("reference", {"type": "about:blank", "title": "Gone", "detail": "deleted"}, "about:blank", "deleted"),
+    ],
+)  # fmt: skip
+def test_an_error_carries_what_the_body_says(
+    clock: Clock, service: str, body: dict[str, Any], code: str, message: str
+) -> None:
+    """And its sentence holds it."""
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(402, json.dumps(body).encode())))
+    client = VideoTranslationClient(HOST, service=service, api_key=KEY, session=session, sleep=clock.tick)
+
+    with pytest.raises(RequestFailed, match=message) as caught:
+        client.check("job-1")
+    assert caught.value.problem is not None
+    assert (caught.value.problem.code, caught.value.problem.message) == (code, message)
+
+
+WORDS = [
+    ("heygen", {"data": {"status": "pending"}}, PENDING),
+    ("heygen", {"data": {"status": "running"}}, PENDING),
+    ("heygen", {"data": {"status": "processing"}}, PENDING),
+    ("heygen", {"data": {"status": "completed", "video_url": "https://f.test/1"}}, COMPLETED),
+    ("heygen", {"data": {"status": "succeeded", "video_url": "https://f.test/1"}}, COMPLETED),
+    ("heygen", {"error": None, "data": {"status": "success", "url": "https://f.test/1", "message": None}}, COMPLETED),
+    ("heygen", {"data": {"status": "completed", "video_url": None}}, PENDING),
+    ("heygen", {"data": {"status": "success", "url": ""}}, PENDING),
+    ("heygen", {"data": {"status": "failed", "failure_message": "why"}}, ERROR),
+    ("heygen", {"error": None, "data": {"status": "failed", "message": "why"}}, ERROR),
+    ("elevenlabs", {"status": "queued"}, PENDING),
+    ("elevenlabs", {"status": "preparing"}, PENDING),
+    ("elevenlabs", {"status": "dubbing"}, PENDING),
+    ("elevenlabs", {"status": "dubbed", "target_languages": ["es"]}, COMPLETED),
+    ("elevenlabs", {"status": "failed", "error": "why"}, ERROR),
+    ("azure", {"status": "NotStarted"}, PENDING),
+    ("azure", {"status": "Running"}, PENDING),
+    ("azure", {"status": "Succeeded", "result": {"translatedVideoFileUrl": "https://f.test/1"}}, COMPLETED),
+    ("azure", {"status": "Succeeded"}, PENDING),
+    ("azure", {"status": "Failed", "failureReason": "why"}, ERROR),
+    ("azure", {"status": "Canceled", "failureReason": "why"}, ERROR),
+]
+
+
+@pytest.mark.parametrize(("service", "body", "status"), WORDS)
+def test_the_words_of_each_service(service: str, body: dict[str, Any], status: TranslationStatus) -> None:
+    """In both of HeyGen's vocabularies; and a completed job without its link is pending."""
+    job = SERVICES[service].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1")
+
+    assert job.status is status
+    assert SERVICES[service].knows(job.raw_status)
+    assert job.error == ("why" if status is ERROR else None)
+
+
+def test_no_content_is_no_such_job_at_azure() -> None:
+    """And a fault elsewhere."""
+    with pytest.raises(Refusal, match=r"there is no such job \(HTTP 204 No Content\)"):
+        SERVICES["azure"].read_status(Answer(204, {}, b""), "job-1")
+    with pytest.raises(Fault):
+        SERVICES["heygen"].read_status(Answer(204, {}, b""), "job-1")
+
+
+@pytest.mark.parametrize(
+    "body", [[], {"data": {}}, {"data": [7]}, {"data": [{"video_id": "x", "status": "completed"}]}]
+)
+def test_a_list_that_lacks_a_job_is_named(body: Any) -> None:
+    """It says nothing about that job."""
+    bulk = SERVICES["heygen"].bulk
+    assert bulk is not None
+    with pytest.raises((FieldMissing, Fault), match=r"data|not a JSON object"):
+        bulk.read(Answer(200, {}, json.dumps(body).encode()), ["job-1"])
+
+
+ACME = Service(
+    name="acme",
+    base_url="https://api.acme.test",
+    limits=Limits(timeout=120),
+    key_header="X-Acme-Key",
+    key_prefix="",
+    key_variable="ACME_API_KEY",
+    needs_key=True,
+    status_path="/v1/videos/{job_id}",
+    status_field="video.state",
+    statuses={"In Queue": "pending", "live": "completed", "broken": "error"},
+    progress_field="video.progress",
+    result_field=("video.links.0.href", "video.href"),
+    error_field="video.reason",
+    delete_path="/v1/videos/{job_id}",
+    order=PostOrder(
+        path="/v1/videos",
+        id_field="video.id",
+        video_field="source.href",
+        language_field="into.0",
+        body={"source": {"kind": "href"}, "quality": "high"},
+        key_header="X-Request-Token",
+    ),
+)
+
+
+def test_a_service_of_ones_own_is_made_of_data_alone(clock: Clock, lines: Lines, tmp_path: Path) -> None:
+    """The same four lines; no subclass."""
+    told: list[tuple[str, str, Any]] = []
+    states = iter(["in-queue", "IN QUEUE", "polishing", "live"])
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        url = str(request.url)
+        told.append((str(request.method), url, request.body))
+        assert ("acme.test" in url) == ("X-Acme-Key" in request.headers)
+        if "files.test" in url:
+            return response(200, b"film", content_type="video/mp4")
+        if request.method == "POST":
+            return response(201, b'{"video": {"id": "v/1"}}')
+        video = {"state": next(states), "progress": 0.5, "links": [{"href": "https://files.test/1?sig=x"}]}
+        return response(200, json.dumps({"video": video}).encode())
+
+    session = requests.Session()
+    session.mount("https://", Answers(answer))
+    with VideoTranslationClient(service=ACME, api_key=KEY, session=session, sleep=clock.tick) as client:
+        job = client.submit("https://example.com/talk.mp4", "Spanish")
+        job = client.wait(job)
+        job.raise_for_status()
+        assert client.download(job, tmp_path / "talk.mp4").read_bytes() == b"film"
+
+    assert told[0][:2] == ("POST", "https://api.acme.test/v1/videos")
+    assert json.loads(told[0][2]) == {
+        "source": {"kind": "href", "href": "https://example.com/talk.mp4"},
+        "quality": "high",
+        "into": ["Spanish"],
+    }
+    assert [url for _, url, _ in told[1:-1]] == ["https://api.acme.test/v1/videos/v%2F1"] * 4
+    assert [line["raw_status"] for line in lines.of("unknown_status")] == ["polishing"]
+    assert job.progress == 0.5
+
+
+def test_the_words_of_an_unknown_service_are_the_common_ones(clock: Clock) -> None:
+    """`ready` and `stale` are not among them: services mean different things by them."""
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST)
+
+    for words, status in (
+        (["queued", "IN-PROGRESS", "Not", "Started", "dubbing"], PENDING),
+        (["done", "succeeded", "Complete", "finished"], COMPLETED),
+        (["failed", "REJECTED", "timed_out", "cancelled", "expired"], ERROR),
+        (["ready", "stale"], PENDING),
+    ):
+        for word in words:
+            job = service.read_status(Answer(200, {}, json.dumps({"status": word}).encode()), "j")
+            assert job.status is status, word
+    assert not service.knows("ready")
+
+
+def test_an_error_of_a_job_may_be_an_object(clock: Clock) -> None:
+    """With a message in it."""
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST)
+    body = {"status": "failed", "error": {"code": 7, "message": "no sound"}}
+    job = service.read_status(Answer(200, {}, json.dumps(body).encode()), "j")
+
+    with pytest.raises(JobFailed, match="no sound"):
+        job.raise_for_status()
+
+
+def test_operation_location_is_followed_at_the_origin_of_the_service_alone(clock: Clock) -> None:
+    """Behind a gateway it leads past it, where the key must not go: the id of the operation is ours, so the path is known."""
+    for located, looked in (
+        (f"{HOST}/operations/there?api-version=1", f"{HOST}/operations/there?api-version=1"),
+        (
+            "https://westeurope.azure.test/operations/there",
+            f"{HOST}/operations/order-1.translation?api-version=2025-05-20",
+        ),
+        (None, f"{HOST}/operations/order-1.translation?api-version=2025-05-20"),
+    ):
+        asked: list[str] = []
+
+        def answer(
+            request: requests.PreparedRequest, located: str | None = located, asked: list[str] = asked
+        ) -> requests.Response:
+            asked.append(str(request.url))
+            head = {} if located is None else {"operation_location": located}
+            return response(200, b'{"status": "Succeeded"}', **head)
+
+        session = requests.Session()
+        session.mount("http://", Answers(answer))
+        client = VideoTranslationClient(HOST, service="azure", api_key=KEY, session=session, sleep=clock.tick)
+        client.submit(VIDEO, "es-ES", idempotency_key="order-1")
+        assert asked[1] == looked
+
+
+def test_a_real_service_is_waited_for_an_hour(clock: Clock) -> None:
+    """As often as the schedule says, without a cap of retries."""
+    session = requests.Session()
+    adapter = Answers(lambda _: response(200, b'{"status": "dubbing"}'))
+    session.mount("https://", adapter)
+    client = VideoTranslationClient(service="elevenlabs", api_key=KEY, session=session, sleep=clock.tick)
+
+    with pytest.raises(WaitTimeout) as caught:
+        client.wait("job-1")
+    assert 3600 <= caught.value.elapsed + 0.5 <= 3600.75
+    assert len(adapter.requests) > 60
+    assert str(adapter.requests[0].url) == "https://api.elevenlabs.io/v1/dubbing/job-1"
