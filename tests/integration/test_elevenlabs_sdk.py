@@ -1,0 +1,117 @@
+"""A client that we did not write: the official SDK of ElevenLabs drives the fake server from order to audio."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from fake_server import Scenario, Server
+from fake_server.files import result_body
+
+elevenlabs = pytest.importorskip("elevenlabs", reason="the official SDK is not here: tox -e sdk")
+httpx = pytest.importorskip("httpx", reason="comes with the SDK")
+
+MakeSdk = Callable[..., Any]
+
+SECONDS = 0.4
+KEY = "secret"
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Its jobs take a moment, and it knows its key."""
+    with Server(Scenario(SECONDS, api_key=KEY, result_bytes=200_000), service="elevenlabs") as running:
+        yield running
+
+
+@pytest.fixture
+def sdk(server: Server) -> Iterator[MakeSdk]:
+    """Clients that know no address but that of the fake; their sockets are closed for them, as the SDK leaves that to others."""
+    with httpx.Client(timeout=5) as http:
+        yield lambda key=KEY: elevenlabs.ElevenLabs(api_key=key, base_url=server.url, httpx_client=http)
+
+
+def dubbed(client: Any, dubbing_id: str) -> list[str]:
+    """Wait as the SDK's users do; each status that was seen, once."""
+    seen: list[str] = []
+    until = time.monotonic() + 5
+    while "dubbed" not in seen and time.monotonic() < until:
+        seen.append(client.dubbing.get(dubbing_id).status)
+        time.sleep(0.01)
+    return list(dict.fromkeys(seen))
+
+
+def test_a_url_from_order_to_audio(sdk: MakeSdk) -> None:
+    """Every word on the way, the audio of the right bytes, and then it is deleted."""
+    client = sdk()
+    ordered = client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es", name="Talk")
+    assert ordered.expected_duration_sec == SECONDS
+    with pytest.raises(elevenlabs.core.ApiError) as early:
+        next(client.dubbing.audio.get(ordered.dubbing_id, "es"))
+
+    assert (early.value.status_code, early.value.body["detail"]["status"]) == (404, "dubbing_not_dubbed")
+    assert dubbed(client, ordered.dubbing_id) == ["queued", "preparing", "dubbing", "dubbed"]
+    job = client.dubbing.get(ordered.dubbing_id)
+    assert (job.name, job.target_languages, job.error) == ("Talk", ["es"], None)
+    assert job.media_metadata.content_type == "video/mp4"
+    assert abs(job.created_at.timestamp() - time.time()) < 60
+    audio = b"".join(client.dubbing.audio.get(ordered.dubbing_id, "es"))
+    assert audio == bytes(result_body(ordered.dubbing_id, 200_000))
+    assert client.dubbing.delete(ordered.dubbing_id).status == "ok"
+    with pytest.raises(elevenlabs.core.ApiError) as gone:
+        client.dubbing.get(ordered.dubbing_id)
+    assert gone.value.status_code == 404
+
+
+def test_a_file_from_order_to_audio(server: Server, sdk: MakeSdk) -> None:
+    """With its name and all of its bytes."""
+    client = sdk()
+    ordered = client.dubbing.create(file=("talk.mp3", b"12345" * 1000, "audio/mpeg"), target_lang="fr")
+    dubbed(client, ordered.dubbing_id)
+
+    (order,) = server.orders
+    assert order.fields["file"] == "talk.mp3"
+    assert (order.fields["file_bytes"], order.fields["target_lang"]) == (5000, "fr")
+    assert len(b"".join(client.dubbing.audio.get(ordered.dubbing_id, "fr"))) == 200_000
+    assert client.dubbing.get(ordered.dubbing_id).media_metadata.content_type == "audio/mpeg"
+
+
+def test_dubs_are_listed(sdk: MakeSdk) -> None:
+    """In pages, and by their status."""
+    client = sdk()
+    for _ in range(3):
+        client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es")
+    page = client.dubbing.list(page_size=2)
+    rest = client.dubbing.list(page_size=2, cursor=page.next_cursor)
+
+    assert [one.dubbing_id for one in (*page.dubs, *rest.dubs)] == ["job-3", "job-2", "job-1"]
+    assert (page.has_more, rest.has_more, rest.next_cursor) == (True, False, None)
+    assert client.dubbing.list(dubbing_statuses=["failed"]).dubs == []
+
+
+def test_errors_are_those_that_the_sdk_knows(server: Server, sdk: MakeSdk) -> None:
+    """A wrong key, a missing field, too many jobs, too early: it reads the code and the body of each."""
+    with pytest.raises(elevenlabs.core.ApiError) as unauthorized:
+        sdk("wrong").dubbing.get("job-1")
+    assert (unauthorized.value.status_code, set(unauthorized.value.body["detail"])) == (401, {"status", "message"})
+
+    server.play(Scenario(60, max_jobs=1))
+    client = sdk()
+    with pytest.raises(elevenlabs.core.ApiError) as incomplete:
+        client.dubbing.create(source_url="https://example.com/talk.mp4")
+    assert (incomplete.value.status_code, incomplete.value.body["detail"][0]["loc"]) == (422, ["body", "target_lang"])
+    client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es")
+    with pytest.raises(elevenlabs.core.ApiError) as too_many:
+        client.dubbing.create(
+            source_url="https://example.com/talk.mp4", target_lang="es", request_options={"max_retries": 0}
+        )
+    assert too_many.value.body["detail"]["status"] == "too_many_concurrent_requests"
+
+    server.play(Scenario(0, link_delay=60))
+    dubbing_id = client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es").dubbing_id
+    with pytest.raises(elevenlabs.core.ApiError) as too_early:
+        next(client.dubbing.audio.get(dubbing_id, "es"))
+    assert too_early.value.status_code == 425
