@@ -44,7 +44,7 @@ ACTIONS: tuple[str, ...] = (*get_args(WhatItSays), *DELIVERIES)
 
 Route = Literal["status", "create", "result", "delete", "languages", "upload", "operation", "bulk"]
 """What the answer is about: how a job stands, the order of one, the file that comes of it, its deletion, the list of
-languages, an upload, an operation (Azure), or how many jobs stand (HeyGen).
+languages, an upload, an operation (Azure), or many jobs at once.
 """
 
 ROUTES: tuple[Route, ...] = get_args(Route)

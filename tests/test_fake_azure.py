@@ -376,11 +376,12 @@ def test_there_are_only_so_many_places() -> None:
 
 def test_faults_count_creates_of_both_kinds_and_operations_by_themselves() -> None:
     """And speak Azure's words."""
-    world = Azure(Scenario(0, faults=["create/2:503", "operation/2:500", "1:relapse", "2:unknown-word"]))
+    world = Azure(Scenario(0, faults=["create/2:503", "operation/2:500", "bulk/1:500", "1:relapse", "2:unknown-word"]))
     assert world.call("PUT", "/translations/one").status_code == 201
     assert [world.call("GET", "/operations/op-1").status_code for _ in range(3)] == [200, 500, 200]
     lost = world.iteration()
 
+    assert [world.call("GET", "/translations").status_code for _ in range(2)] == [500, 200]
     assert (lost.status_code, lost.headers["x-ms-error-code"]) == (503, "InternalServerError")
     assert world.iteration().status_code == 200
     assert len(world.lab.orders) == 1

@@ -150,6 +150,13 @@ def test_a_job_that_is_not_there_is_a_404() -> None:
         ["--port", "http"],
         ["--fault", "nonsense"],
         ["--outcome", "maybe"],
+        ["--service", "dubbo"],
+        ["--max-jobs", "0"],
+        ["--result-bytes", "-1"],
+        ["--link-seconds", "nan"],
+        ["--link-delay", "soon"],
+        ["--api-key", ""],
+        ["--fault", "door/1:503"],
     ],
 )
 def test_bad_options_are_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -170,6 +177,23 @@ def test_the_port_is_5000_and_the_seed_counts() -> None:
         for seed in ("1", "1", "2")
     ]
     assert lives[0] == lives[1] != lives[2]
+
+
+def test_options_of_the_service_make_its_scenario() -> None:
+    """Each of them, and nothing else where there is none."""
+    options = "--api-key k --max-jobs 2 --result-bytes 9 --link-seconds 60 --link-delay 1.5 --fault create/1:503"
+    parse = server_cli._parser().parse_args
+
+    assert server_cli._scenario(parse([])) == Scenario()
+    assert server_cli._scenario(parse(options.split())) == Scenario(
+        faults=[Fault(nth=1, status_code=503, route="create")],
+        api_key="k",
+        max_jobs=2,
+        result_bytes=9,
+        link_seconds=60,
+        link_delay=1.5,
+    )
+    assert parse(["--service", "azure"]).service == "azure"
 
 
 def test_without_flask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import requests
 from conftest import Clock
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from random_faults import FAULTS
+from urllib3.exceptions import HTTPError
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
 from fake_server.dialects import DIALECTS
@@ -473,3 +478,71 @@ def test_a_body_that_is_read_as_it_is_sent_arrives() -> None:
 
     assert world.ask("POST", "/jobs", data=Sized()).status_code == 201
     assert world.ask("POST", "/jobs", data=iter([b"{", b"}"])).status_code == 411
+
+
+AZURE = "/videotranslation/translations/one"
+CALLS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
+    "reference": [
+        ("POST", "/jobs", {}),
+        ("GET", "/status/job-1", {}),
+        ("GET", "/jobs/job-1/result", {}),
+        ("DELETE", "/jobs/job-1", {}),
+    ],
+    "heygen": [
+        ("GET", "/v3/video-translations/languages", {}),
+        ("POST", "/v3/assets", {"files": {"file": ("x", b"1")}}),
+        ("POST", "/v3/video-translations", {"json": HEYGEN_ORDER}),
+        ("GET", "/v3/video-translations/statuses", {"params": {"video_translation_ids": "job-1"}}),
+        ("GET", "/v3/video-translations/job-1", {}),
+        ("GET", "/v2/video_translate/job-1", {}),
+        ("DELETE", "/v3/video-translations/job-1", {}),
+    ],
+    "elevenlabs": [
+        ("POST", "/v1/dubbing", {"files": {"target_lang": (None, "es"), "source_url": (None, "x")}}),
+        ("GET", "/v1/dubbing/job-1", {}),
+        ("GET", "/v1/dubbing/job-1/audio/es", {}),
+        ("GET", "/v1/dubbing", {}),
+        ("DELETE", "/v1/dubbing/job-1", {}),
+    ],
+    "azure": [
+        (
+            "PUT",
+            AZURE,
+            {"json": {"input": {"targetLocale": "es-ES", "voiceKind": "PlatformVoice", "videoFileUrl": "x"}}},
+        ),
+        *[("GET", "/videotranslation/operations/op-1", {})] * 3,
+        ("PUT", f"{AZURE}/iterations/two", {"json": {"input": {}}, "headers": {"Operation-Id": "op-2"}}),
+        ("GET", f"{AZURE}/iterations/two", {}),
+        ("GET", "/videotranslation/operations/op-2", {}),
+        ("DELETE", AZURE, {}),
+    ],
+}
+
+
+@settings(max_examples=200)
+@given(st.sampled_from(SERVICES), st.lists(st.builds(replace, FAULTS, route=st.sampled_from(ROUTES)), max_size=4))
+def test_whatever_goes_wrong_the_server_does_not(service: str, faults: list[Fault]) -> None:
+    """Each call is answered, or fails as a call does; no answer is an accident of the server."""
+    world = World(Scenario(0, faults=faults), service)
+    world.headers["Operation-Id"] = "op-1"
+    for method, path, arguments in CALLS[service]:
+        query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
+        try:
+            answer = world.ask(method, path, **{**query, **arguments}, allow_redirects=False, stream=True)
+            came = answer.raw.read(100_000)
+        except (requests.RequestException, HTTPError):
+            continue
+        scripted = [fault.status_code or 503 for fault in faults]
+        assert answer.status_code < 500 or answer.status_code in scripted, came
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_calls_above_are_good_ones(service: str) -> None:
+    """Where nothing goes wrong, each of them succeeds."""
+    world = World(Scenario(0), service)
+    world.headers["Operation-Id"] = "op-1"
+    query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
+
+    assert {world.ask(method, path, **{**query, **arguments}).ok for method, path, arguments in CALLS[service]} == {
+        True
+    }

@@ -67,9 +67,7 @@ def _add_translations(routes: Blueprint, desk: Desk) -> None:
 
     @routes.get("/translations")
     def translations() -> Parts:
-        with desk.lab.lock:
-            known = desk.lab.memory(Memory).translations
-            return _page(translation_said(desk.lab, one, known[one]) for one in known)
+        return desk.answer("bulk", lambda: _translations(desk.lab))
 
     @routes.delete("/translations/<translation_id>")
     def delete(translation_id: str) -> Parts:
@@ -88,9 +86,7 @@ def _add_iterations(routes: Blueprint, desk: Desk) -> None:
 
     @routes.get("/translations/<translation_id>/iterations")
     def iterations(translation_id: str) -> Parts:
-        with desk.lab.lock:
-            known = desk.lab.memory(Memory).translations.get(translation_id)
-            return _page(iteration_seen(desk.lab, translation_id, one) for one in (known.iterations if known else ()))
+        return desk.answer("bulk", lambda: _iterations(desk.lab, translation_id))
 
 
 def _version() -> str:
@@ -194,14 +190,26 @@ def _deleted(lab: Lab, translation_id: str) -> Reply:
     return NOTHING
 
 
-def _page(values: Iterable[dict[str, Any]]) -> Parts:
+def _translations(lab: Lab) -> Reply:
+    with lab.lock:
+        known = lab.memory(Memory).translations
+        return _page(translation_said(lab, one, known[one]) for one in known)
+
+
+def _iterations(lab: Lab, translation_id: str) -> Reply:
+    with lab.lock:
+        known = lab.memory(Memory).translations.get(translation_id)
+        return _page(iteration_seen(lab, translation_id, one) for one in (known.iterations if known else ()))
+
+
+def _page(values: Iterable[dict[str, Any]]) -> Reply:
     """A list, of which `skip` and `top` choose a part. It is one page: there is no `nextLink`, and no `maxpagesize`."""
     numbers = {name: request.args.get(name, "") for name in ("skip", "top")}
     for name, text in numbers.items():
         require(not text or (text.isascii() and text.isdecimal() and len(text) < 10), f"{name} is a whole number")
     begin = int(numbers["skip"] or 0)
     end = begin + int(numbers["top"]) if numbers["top"] else None
-    return json_reply({"value": list(values)[begin:end]}).parts
+    return json_reply({"value": list(values)[begin:end]})
 
 
 DIALECT = Dialect(VOICE, routes_of, key_headers=("Ocp-Apim-Subscription-Key", BEARER))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from os import SEEK_END
 from typing import Any
 
 from flask import Blueprint, request
@@ -63,5 +64,5 @@ def form_fields() -> dict[str, Any]:
     fields: dict[str, Any] = {name: text for name, text in request.form.items() if name not in ("file", "file_bytes")}
     upload = request.files.get("file")
     if upload is not None:
-        fields |= {"file": upload.filename, "file_bytes": len(upload.stream.read())}
+        fields |= {"file": upload.filename, "file_bytes": upload.stream.seek(0, SEEK_END)}
     return fields

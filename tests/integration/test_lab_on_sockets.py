@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -20,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_server import InProcessAdapter, Scenario, Server, create_app
+from fake_server.files import result_body
 
 REQUEST = b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -388,6 +390,76 @@ def test_a_port_that_is_taken_is_said() -> None:
         with pytest.raises(OSError, match="in use"):
             Server(port=server.port)
         assert open_files() == before
+
+
+HEYGEN_ORDER: dict[str, Any] = {
+    "video": {"type": "url", "url": "https://x/y.mp4"},
+    "output_languages": ["Spanish (Spain)"],
+}
+
+
+def link_of(server: Server) -> str:
+    """To the result of a job of HeyGen that is finished at once."""
+    jobs, key = f"{server.url}/v3/video-translations", {"X-Api-Key": "k"}
+    requests.post(jobs, json=HEYGEN_ORDER, headers=key, timeout=5)
+    return str(requests.get(f"{jobs}/job-1", headers=key, timeout=5).json()["data"]["video_url"])
+
+
+def test_a_result_that_breaks_goes_on_where_it_broke() -> None:
+    """From the storage host, which is the same server under its other name."""
+    scenario = Scenario(0, result_bytes=1_000_000, faults=["result/1:truncate", "result/2:reset-after-headers"])
+    with Server(scenario, service="heygen") as server:
+        link = link_of(server)
+        assert link.startswith(f"http://localhost:{server.port}/_files/job-1.mp4?")
+        came = b""
+        for _ in range(3):
+            answer = requests.get(link, headers={"Range": f"bytes={len(came)}-"}, stream=True, timeout=5)
+            with suppress(requests.RequestException):
+                for part in answer.iter_content(10_000):
+                    came += part
+        assert came == bytes(result_body("job-1", 1_000_000))
+        assert [one.headers["Host"] for one in server.requests[-3:]] == [f"localhost:{server.port}"] * 3
+
+
+def test_a_big_result_takes_no_memory() -> None:
+    """What has been sent is forgotten, and what nobody reads is not made."""
+    with Server(Scenario(0, result_bytes=10**12)) as server:
+        job_id = requests.post(f"{server.url}/jobs", timeout=5).json()["id"]
+        request = f"GET /jobs/{job_id}/result HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+        answer = raw_answer(server, request, size=5_000_000)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"Content-Length: 1000000000000" in head
+        assert body == bytes(result_body(job_id, len(body)))
+
+
+def test_an_upload_of_many_megabytes_arrives_in_order() -> None:
+    """And is remembered by its name and length."""
+    with Server(service="elevenlabs") as server:
+        upload: dict[str, Any] = {"file": ("talk.mp4", bytes(8 * 1024 * 1024)), "target_lang": (None, "es")}
+        requests.post(f"{server.url}/v1/dubbing", files=upload, headers={"xi-api-key": "k"}, timeout=5)
+        assert [one.fields for one in server.orders] == [
+            {"target_lang": "es", "file": "talk.mp4", "file_bytes": 8 * 1024 * 1024}
+        ]
+
+
+def test_the_command_serves_any_service() -> None:
+    """With the key that it was told."""
+    command = [sys.executable, "-m", "fake_server", "--port", "0", "--service", "azure", "--api-key", "right"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
+        assert running.stdout is not None
+        path = running.stdout.readline().strip() + "/videotranslation/translations?api-version=2025-05-20"
+        keys = [{"Ocp-Apim-Subscription-Key": key} for key in ("wrong", "right")]
+        codes = [requests.get(path, headers=key, timeout=5).status_code for key in keys]
+        running.terminate()
+    assert codes == [401, 200]
+
+
+def test_an_unknown_service_is_refused_before_anything_is_open() -> None:
+    """With the names of those that there are."""
+    before = open_files()
+    with pytest.raises(ValueError, match="a service is one of reference, heygen"):
+        Server(service="dubbo")
+    assert open_files() == before
 
 
 USERS_TEST = """
