@@ -90,7 +90,7 @@ def _file(lab: Lab, voice: Voice, look: Look, name: str, kind: str) -> Reply:
         raise Refused(voice.error(400, "Only one auth mechanism allowed: a signature in the link, and no key"))
     if not _may_read(lab, name, request.args.get("signature", "")):
         raise Refused(voice.error(403, "The link has expired, or its signature is wrong"))
-    if kind not in KINDS or not look.has_result:
+    if not look.has_result:
         raise Refused(voice.error(404, "There is no such file"))
     body: Body = result_body(str(look.job_id), lab.scenario.result_bytes) if kind == ".mp4" else SUBTITLES
     return file_reply(name, body, KINDS[kind], request.headers)

@@ -11,6 +11,7 @@ from flask import Blueprint, request
 
 from ..desk import Desk, Refused, Voice
 from ..lab import Lab
+from ..notation import from_json
 
 BEARER = "Authorization"
 
@@ -52,7 +53,10 @@ def json_fields(voice: Voice) -> dict[str, Any]:
     Raises:
         Refused: It is none.
     """
-    value = request.get_json(force=True, silent=True)
+    try:
+        value = from_json(request.get_data(as_text=True))
+    except ValueError:
+        value = None
     if not isinstance(value, dict):
         raise Refused(voice.error(400, "the body is to be a JSON object"))
     return value
