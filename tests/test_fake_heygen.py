@@ -111,9 +111,10 @@ def test_each_language_is_a_job() -> None:
 
 def test_too_many_jobs_say_how_long_it_takes(clock: Clock) -> None:
     """Until the first of them is finished."""
-    world = world_of(10, max_jobs=1)
+    world = world_of(10, max_jobs=2)
     made(world)
     clock.tick(2.5)
+    made(world)
     refused = world.ask("POST", V3, json=ORDER)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "8")

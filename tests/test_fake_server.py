@@ -28,6 +28,12 @@ def test_a_life_is_a_function_of_time() -> None:
     assert [life.status_at(seconds) for seconds in (0, 9.999, 10, 1e9)] == ["pending", "pending", "error", "error"]
 
 
+def test_a_result_comes_with_its_delay_and_only_where_there_is_one() -> None:
+    """Not of a job that fails."""
+    assert [Life(10, link_delay=5).has_result_at(seconds) for seconds in (10, 14.9, 15)] == [False, False, True]
+    assert not Life(10, "error").has_result_at(1e9)
+
+
 def test_durations_are_drawn_from_the_range_and_repeat() -> None:
     """The same seed, the same run."""
     drawn = [Scenario((5, 15), seed=1).life(number).duration for number in range(50)]
