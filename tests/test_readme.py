@@ -28,14 +28,22 @@ EXAMPLES = [
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
 def test_an_example_prints_what_stands_below_it(code: str, output: str, tmp_path: Path) -> None:
-    """Against a server in process, on a clock that every sleep moves: nobody waits for the README."""
+    """Against servers in process, on a clock that every sleep moves: nobody waits for the README."""
     frame = f"""
-import threading, requests
+import os, sys, threading, requests
 from freezegun import freeze_time
 from fake_server import InProcessAdapter, Scenario, create_app
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from fifth_service import create_did_app
+
+os.environ.update(HEYGEN_API_KEY="key-of-heygen", DID_API_KEY="key-of-did")
 with freeze_time() as frozen:
-    served = InProcessAdapter(create_app(Scenario(3)))
-    requests.Session.get_adapter = lambda session, url: session.adapters.get("http://fake.test", served)
+    did = InProcessAdapter(create_did_app())
+    heygen = InProcessAdapter(create_app(Scenario(3), service="heygen"))
+    reference = InProcessAdapter(create_app(Scenario(3)))
+    at = {{"api.heygen.com": heygen, "api.d-id.com": did, "results.did.test": did, "": reference}}
+    served = lambda url: next(adapter for host, adapter in at.items() if host in url)
+    requests.Session.get_adapter = lambda session, url: session.adapters.get("http://fake.test", served(url))
     threading.Event.wait = lambda event, timeout=None: frozen.tick(timeout) and False
     exec(compile({code!r}, "README.md", "exec"), {{}})
 """
