@@ -10,6 +10,7 @@ from conftest import Clock
 from worlds import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World
 
 from translation_client import PostOrder, Service, VideoTranslationClient
+from translation_client.commissions import commission
 from translation_client.services import heygen
 
 
@@ -214,6 +215,19 @@ def test_the_region_of_azure_is_a_part_of_its_address(monkeypatch: pytest.Monkey
     )
 
 
-def test_an_upload_that_the_order_does_not_know_is_no_file() -> None:
-    """A service of one's own that takes no files says so by its data."""
-    assert PostOrder("/jobs").max_file_bytes is None
+def test_a_language_of_the_video_that_cannot_be_said_is_refused(clock: Clock) -> None:
+    """And not left out without a word."""
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST, order=PostOrder("/jobs"))
+    with pytest.raises(ValueError, match="source_language cannot be said"):
+        VideoTranslationClient(service=service).submit(VIDEO, "es", source_language="en")
+
+
+def test_any_key_of_printable_letters_will_do_where_no_form_is_said() -> None:
+    """An error of ours hands one out, which has to be good for going on."""
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST, order=PostOrder("/jobs", key_header="Idempotency-Key"))
+    wanted: dict[str, Any] = {"video": VIDEO, "target_language": "es", "source_language": None, "options": None}
+
+    order, made = commission(service, HOST, **wanted, idempotency_key=None)
+    assert commission(service, HOST, **wanted, idempotency_key=made.key) == (order, made)
+    with pytest.raises(ValueError, match="idempotency_key must match"):
+        commission(service, HOST, **wanted, idempotency_key="two words")

@@ -291,6 +291,17 @@ def test_faults_in_a_row_are_counted_anew_after_real_progress(clock: Clock, tmp_
     assert path.read_bytes() == whole
 
 
+def test_a_file_that_never_gets_further_is_given_up(clock: Clock, tmp_path: Path) -> None:
+    """Though each second call brings more than the one before."""
+    sizes = iter([70_000, 200_000] * 1000)
+
+    def answer(_: requests.PreparedRequest) -> requests.Response:
+        return response(200, b"x" * next(sizes), content_length="1000000")
+
+    with pytest.raises(RequestFailed, match="breaks off"):
+        served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+
+
 def test_progress_is_told(clock: Clock, tmp_path: Path) -> None:
     """The bytes that are there, and those that there will be."""
     world, job = finished(clock, "result/1:truncate")

@@ -192,7 +192,8 @@ class VideoTranslationClient:
             source_language: The same; None where the service is to find out.
             options: Fields of the service's own, put beside ours.
             queue: Wait for a slot when the service runs as many jobs as it does at once, in place of `TooManyJobs`.
-            idempotency_key: That of an order whose fate is unknown (`error.idempotency_key`), or one that you keep.
+            idempotency_key: That of an order whose fate is unknown (`error.idempotency_key`), or one that you keep. HeyGen
+                remembers it for 24 hours; at Azure it is the id of the job.
             timeout: Seconds for all of it; None for the client's own, and for no limit but `request_timeout` without a
                 byte where a file is sent.
             cancel: Set it, from any thread, to end it.
@@ -220,7 +221,7 @@ class VideoTranslationClient:
         seconds = self._seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
         deadline = Deadline.after(seconds)
         arguments.event("cancel", cancel)
-        self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout))
+        self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout), cancel)
         left = max(deadline.left, TICK_SECONDS)
         return Submission(self._tools, order, wanted, timeout=left, waits_for_slot=queue, cancel=cancel).job()
 

@@ -29,7 +29,7 @@ EXPIRED_CODES = (403, 410)
 """How storage says that a signed link is too old."""
 
 REAL_PROGRESS_BYTES = 64 * 1024
-"""What a call has to bring for a fault after it to count as the first one again."""
+"""How much further than ever before a call has to come, for a fault after it to count as the first one again."""
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -58,6 +58,7 @@ class Download:
         self._cancel = cancel
         self._job = job
         self._on_progress = on_progress
+        self._furthest = 0
         job_id = job.id if isinstance(job, Job) else job
         self._calls = Calls(tools, purposes.result_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id)
 
@@ -134,13 +135,13 @@ class Download:
         )()
 
     def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
-        before = part.received
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         try:
             heard = self._calls.call(request, lambda answer: self._read(answer, part, may_mint), sink=part)
         except Fault as fault:
-            if part.received - before < REAL_PROGRESS_BYTES:
+            if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise
+            self._furthest = part.received
             self._calls.log_fault(fault, FAULT_DELAY_SECONDS)
         else:
             self._calls.log_answer("download", heard.answer)

@@ -57,10 +57,12 @@ def retries_exhausted(progress: Progress) -> RetriesExhausted:
 def cancelled(progress: Progress) -> WaitCancelled:
     """Somebody ended it."""
     spent = f"was cancelled after {progress.elapsed:.1f} s ({_counts(progress)})"
-    if progress.purpose.is_order:
-        sentence = f"the order {spent}. {_still(progress)} {_next_step(progress)}"
-    else:
+    if progress.purpose.is_wait:
         sentence = f"the wait for {describe_job(progress.job_id)} {spent}. The job goes on at the service."
+    else:
+        sentence = (
+            f"the wait for the service to {progress.purpose.asks} {spent}. {_still(progress)} {_next_step(progress)}"
+        )
     return WaitCancelled(sentence, **progress.evidence())
 
 

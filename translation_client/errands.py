@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,7 +15,6 @@ from .commissions import check_language
 from .faults import require_usable
 from .messages import Answer, Request
 from .models import Job
-from .purposes import Purpose
 from .tools import Tools
 from .waiting import Wait
 
@@ -31,27 +31,30 @@ class Errands:
         self._tools = tools
         self._languages: tuple[str, ...] | None = None
 
-    def languages(self, timeout: float, *, is_fresh: bool = False) -> tuple[str, ...] | None:
+    def languages(
+        self, timeout: float, cancel: threading.Event | None = None, *, is_fresh: bool = False
+    ) -> tuple[str, ...] | None:
         """Fetch the list of target languages, once; None where the service publishes none."""
         published = self._tools.service.languages
         if published is None:
             return None
         if self._languages is None or is_fresh:
             purpose = purposes.list_of_languages()
-            listed = self._asked(purpose, "languages", published.request(), published.read, timeout)
+            calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel)
+            listed = _answered(calls, "languages", published.request(), published.read)
             self._languages = tuple(self._tools.secrets.shown(one) for one in listed)
         return self._languages
 
-    def require_language(self, language: str, timeout: float) -> None:
+    def require_language(self, language: str, timeout: float, cancel: threading.Event | None) -> None:
         """Refuse a language that the service does not list.
 
         Raises:
             ValueError: It is not in the list, nor in a fresh one where the list had been kept.
         """
         was_kept = self._languages is not None
-        known = self.languages(timeout)
+        known = self.languages(timeout, cancel)
         if known is not None and language not in known and was_kept:
-            known = self.languages(timeout, is_fresh=True)
+            known = self.languages(timeout, cancel, is_fresh=True)
         if known is not None:
             check_language(self._tools.service, language, known)
 
@@ -79,17 +82,14 @@ class Errands:
             some = ids[start : start + bulk.max_ids]
             request = bulk.request(some)
             read = partial(bulk.read, job_ids=some)
-            answered = self._asked(purposes.statuses(len(some)), "statuses", request, read, timeout)
+            calls = Calls(self._tools, purposes.statuses(len(some)), timeout=timeout, cancel=None)
+            answered = _answered(calls, "statuses", request, read)
             yield from (self._with_what_is_known(job, known.get(job.id)) for job in answered)
 
     def _with_what_is_known(self, job: Job, known: Job | None) -> Job:
         language, seconds = (None, None) if known is None else (known.language, known.expected_seconds)
         raw_status = self._tools.secrets.shown(job.raw_status)
         return replace(job, raw_status=raw_status, language=language, expected_seconds=seconds, checks=1)
-
-    def _asked(self, purpose: Purpose, call: str, request: Request, read: Callable[[Answer], T], timeout: float) -> T:
-        calls = Calls(self._tools, purpose, timeout=timeout, cancel=None)
-        return _answered(calls, call, request, read)
 
 
 def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:

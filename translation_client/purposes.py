@@ -20,14 +20,14 @@ class Purpose:
         still: What is true whatever went wrong.
         next_step: What the person can do.
         advice: What a refusal most likely means, by HTTP status.
-        is_order: Whether a job may come of it.
+        is_wait: Whether it is the wait for a job.
     """
 
     asks: str
     still: str
     next_step: str
     advice: Mapping[int, str]
-    is_order: bool = False
+    is_wait: bool = False
 
 
 def status_of(job_id: str | None) -> Purpose:
@@ -43,6 +43,7 @@ def status_of(job_id: str | None) -> Purpose:
             404: "Are the id and base_url right?",
             410: "The service no longer keeps this job.",
         },
+        is_wait=True,
     )
 
 
@@ -69,7 +70,6 @@ def order() -> Purpose:
             404: "Is base_url right?",
             413: "The file is too large for the service.",
         },
-        is_order=True,
     )
 
 

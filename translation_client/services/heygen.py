@@ -84,7 +84,7 @@ HEYGEN = Service(
             max_file_bytes=MAX_ASSET_BYTES,
         ),
         key_header="Idempotency-Key",  # sent as it is: the quotes of the IETF draft do not match the pattern
-        key_pattern=re.compile(r"[A-Za-z0-9_\-:.]{1,255}"),
+        key_form=re.compile(r"[A-Za-z0-9_\-:.]{1,255}"),
         in_progress="request_in_progress",
         too_many_jobs=frozenset({"rate_limit_exceeded"}),  # docs/usage-limits: the code of too many videos at once
     ),

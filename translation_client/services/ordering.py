@@ -19,6 +19,9 @@ SUBMITTED = "submitted"
 """The word for a job of which the service has said nothing but its id."""
 
 
+_ANY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
 @dataclass(frozen=True)
 class Commission:
     """What the caller wants.
@@ -120,7 +123,7 @@ class PostOrder:
         max_file_bytes_in_form: The longest file there.
         upload: How a local file gets there by a request of its own.
         key_header: The header of an idempotency key; None where the service has none. Sent as it is, without quotes.
-        key_pattern: What keys look like.
+        key_form: What keys look like.
         in_progress: The error code that says that the first of two equal orders is still being taken.
         too_many_jobs: The error codes of a 429 that means jobs at once, and not requests.
         hint_field: Where the answer says how many seconds the job may take.
@@ -137,10 +140,15 @@ class PostOrder:
     max_file_bytes_in_form: int | None = None
     upload: UploadFirst | None = None
     key_header: str | None = None
-    key_pattern: re.Pattern[str] | None = None
+    key_form: re.Pattern[str] = _ANY_KEY
     in_progress: str | None = None
     too_many_jobs: frozenset[str] = frozenset()
     hint_field: Place | None = None
+
+    @property
+    def key_pattern(self) -> re.Pattern[str] | None:
+        """What keys look like; None where the service has no way to tell that an order is repeated."""
+        return None if self.key_header is None else self.key_form
 
     @property
     def max_file_bytes(self) -> int | None:
@@ -155,9 +163,11 @@ class PostOrder:
         """Upload where that comes first, then order.
 
         Raises:
-            ValueError: The options hold what is said already.
+            ValueError: The options hold what is said already, or the language of the video cannot be said.
         """
         self._check_options(commission.options)
+        if commission.source_language is not None and self.source_language_field is None:
+            raise ValueError("source_language cannot be said to this service; leave it out")
         body, video, video_field = self.body, commission.video, self.video_field
         if isinstance(video, Path) and self.upload is not None:
             video = yield self._uploading(self.upload, video)
@@ -165,8 +175,8 @@ class PostOrder:
         if not isinstance(video, Path):
             body = filled(body, video_field, video)
         body = filled(body, self.language_field, commission.target_language)
-        if commission.source_language is not None and self.source_language_field is not None:
-            body = filled(body, self.source_language_field, commission.source_language)
+        if commission.source_language is not None:
+            body = filled(body, str(self.source_language_field), commission.source_language)
         request = self._request({**body, **commission.options}, commission)
         job: Job = yield Step(
             "submit", request, self._read_job(commission), makes_job=True, is_repeatable=self.key_header is not None

@@ -29,10 +29,10 @@ STATUS_BODY_SECONDS = 1.0
 
 
 class _Sending(NamedTuple):
-    """A request on its way."""
+    """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
 
     request: Request
-    credentials: Mapping[str, str]
+    credentials: Mapping[str, str] | None
     payload: Payload
     sink: Sink | None
     guard: CallGuard
@@ -103,7 +103,7 @@ class Transport:
         started = now()
         guard = self._guard(request.is_transfer or sink is not None, deadline, is_cancelled)
         with payload_of(request) as payload:
-            response = self._guarded(_Sending(request, self._credentials(), payload, sink, guard))
+            response = self._guarded(_Sending(request, self._credentials_for(request), payload, sink, guard))
         return Answer(response.status_code, response.headers, response.content, now() - started)
 
     def url_of(self, request: Request) -> str:
@@ -113,6 +113,10 @@ class Transport:
     def close(self) -> None:
         """Close what is ours and idle."""
         self._session.close()
+
+    def _credentials_for(self, request: Request) -> Mapping[str, str] | None:
+        is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
+        return self._credentials() if is_trusted else None
 
     def _guard(self, is_transfer: bool, deadline: Deadline, is_cancelled: Callable[[], bool]) -> CallGuard:
         if is_transfer:
@@ -141,10 +145,10 @@ class Transport:
         request, payload, guard = sending.request, sending.payload, sending.guard
         read = None if sending.sink is None else self._into(sending.sink)
         url = self.url_of(request)
-        is_trusted = request.path.startswith("/") or same_origin(self.base_url, url)
+        is_trusted = sending.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
             if is_trusted:
-                headers = {**sending.credentials, **request.headers}
+                headers = {**(sending.credentials or {}), **request.headers}
                 outgoing = self._session.outgoing(Call(request.method, url, headers, payload, read))
             else:
                 headers = {**self._plain, **request.headers}
