@@ -110,7 +110,9 @@ class Answers(requests.adapters.BaseAdapter):
     def send(self, request: requests.PreparedRequest, *_: Any, **told: Any) -> requests.Response:
         self.requests.append(request)
         self.told.append(told)
-        return self._answer(request)
+        answered = self._answer(request)
+        answered.request = request  # as requests' own adapter does
+        return answered
 
     def close(self) -> None:
         pass

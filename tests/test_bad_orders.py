@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from conftest import Clock
 from worlds import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World
 
-from translation_client import PostOrder, Service, VideoTranslationClient
+from translation_client import Bulk, Languages, PostOrder, Service, VideoTranslationClient
 from translation_client.commissions import commission
 from translation_client.services import heygen
 
@@ -144,6 +145,7 @@ def test_a_key_where_none_is_known_is_refused(clock: Clock, service: str) -> Non
         ("elevenlabs", {"target_lang": "fr"}),
         ("elevenlabs", {"file": "x"}),
         ("azure", {"targetLocale": "fr-FR"}),
+        ("azure", {"autoCreateFirstIteration": True}),
         ("reference", {"video": "x"}),
     ],
 )
@@ -172,13 +174,41 @@ def test_a_service_that_takes_no_orders_says_so() -> None:
         {"status_path": "jobs/{job_id}"},
         {"delete_path": "/jobs"},
         {"result_path": "result/{job_id}"},
+        {"result_path": "/result/{job_id}/{lang}"},
+        {"status_path": None},
+        {"status_path": 5},
+        {"status_path": "/jobs/{job_id}/{x}"},
+        {"status_path": "/jobs/{job_id"},
+        {"single_job_path": "status"},
         {"statuses": {"done": "finished"}},
+        {"statuses": {}},
     ],
 )
 def test_a_service_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str, Any]) -> None:
     """By the name of the field."""
     with pytest.raises(ValueError, match=next(iter(bad))):
         Service(**{"name": "mine", "status_path": "/jobs/{job_id}", **bad})
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: PostOrder("jobs"), "path must begin with a slash"),
+        (lambda: PostOrder("http://elsewhere.test/jobs"), "path must begin with a slash"),
+        (lambda: PostOrder("/jobs", file_field="file"), "file_field needs a form"),
+        (lambda: PostOrder("/jobs", language_field="languages.1"), "the first of its list"),
+        (lambda: Languages("languages", "data"), "path must begin with a slash"),
+        (lambda: Bulk("/statuses", 10, "data", "id", "status", {}), "hold {job_ids}"),
+        (lambda: Bulk("/statuses/{job_ids}", 0, "data", "id", "status", {}), "max_ids must be at least 1"),
+        (lambda: Bulk("/statuses/{job_ids}", 1, "data", "id", "status", {"x": "y"}), "statuses must map"),
+    ],
+)
+def test_parts_of_a_service_that_make_no_sense_are_refused_when_they_are_made(
+    make: Callable[[], object], said: str
+) -> None:
+    """And not at the first call."""
+    with pytest.raises(ValueError, match=said):
+        make()
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure"])

@@ -31,6 +31,7 @@ ORDER = [
     "purposes",
     "progress",
     "endings",
+    "services.paths",
     "services.places",
     "services.words",
     "services.promises",

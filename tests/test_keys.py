@@ -7,6 +7,7 @@ import json
 import pickle
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -217,3 +218,132 @@ def test_a_signed_link_is_not_in_an_error_nor_in_a_line(clock: Clock, lines: Lin
     assert "/_files/" in str(caught.value)
     for shown in (str(caught.value), "".join(traceback.format_exception(caught.value)), json.dumps(lines), repr(job)):
         assert "signature=" not in shown
+
+
+ODD_TARGETS = [
+    "http://evil.test\\@fake.test/x",
+    "http://evil.test\\.fake.test/x",
+    "http://evil.test/@fake.test",
+    "http://fake.test@evil.test/x",
+    "http://fake.test:80@evil.test/x",
+    "http://fake.test\x09.evil.test/x",
+    "http://evil.test#@fake.test/x",
+    "http://evil.test?@fake.test/x",
+    "//evil.test/x",
+    "http:\\\\evil.test/x",
+    "https://fake.test/x",
+    "http://fake.test:81/x",
+    "HTTP://EVIL.test/x",
+]
+
+
+@pytest.mark.parametrize("target", ODD_TARGETS)
+def test_no_spelling_of_a_url_lures_a_key_to_another_origin(clock: Clock, tmp_path: Path, target: str) -> None:
+    """As a redirect, as a link to a result, as the place of an operation."""
+    asked: list[tuple[str, bool]] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        asked.append((str(request.url), KEY in str(request.headers)))
+        if str(request.url).startswith(HOST):
+            body = json.dumps({"status": "Succeeded", "result": {"translatedVideoFileUrl": target}}).encode()
+            code = 302 if "/iterations/lured" in str(request.url) else 200
+            return response(code, body, operation_location=target, location=target)
+        return response(200, b'{"status": "Succeeded"}')
+
+    session = requests.Session()
+    for prefix in ("http://", "https://"):
+        session.mount(prefix, Answers(answer))
+    client = VideoTranslationClient(
+        HOST, service="azure", api_key=KEY, session=session, sleep=clock.tick, max_faults=1, headers={"X-Mine": KEY}
+    )
+    with suppress(TranslationClientError):  # what is no URL is no answer
+        client.submit(VIDEO, "es-ES")
+    with suppress(TranslationClientError):
+        client.check("lured")
+    with suppress(TranslationClientError):
+        client.download("job-1", tmp_path / "out")
+    assert {url for url, has_key in asked if has_key and not url.startswith(f"{HOST}/")} == set()
+    assert any(has_key for _, has_key in asked)
+
+
+def test_a_token_travels_where_tokens_do(clock: Clock) -> None:
+    """OAuth's at HeyGen, Entra's at Azure: by its first word, also from a function."""
+    for service, key in (("heygen", "Bearer token-of-oauth"), ("azure", lambda: "Bearer token-of-oauth")):
+        world = World(clock, service, api_key=key)
+        world.submit()
+        assert {arrival.headers.get("Authorization") for arrival in world.lab.arrivals} == {"Bearer token-of-oauth"}
+        assert world.client._tools.secrets.scrub("say token-of-oauth") == "say [redacted]"
+
+
+def test_a_key_is_not_asked_for_where_it_is_not_sent(clock: Clock, tmp_path: Path) -> None:
+    """Storage gets none."""
+    asked: list[str] = []
+
+    def key() -> str:
+        asked.append(KEY)
+        return KEY
+
+    world = World(clock, "heygen", Scenario(0), api_key=key)
+    job = world.finished()
+    before = len(asked)
+    world.client.download(job, tmp_path / "out.mp4")
+
+    assert len(asked) == before
+
+
+def test_parts_of_a_signed_link_of_a_video_are_secret_too(clock: Clock) -> None:
+    """However a server that echoes it may spell it."""
+    for said in (SIGNATURE, f"signature={SIGNATURE}&x", f"...{SIGNATURE}"):
+        body = json.dumps({"error": {"code": "bad", "message": f"cannot fetch {said}"}}).encode()
+        session = requests.Session()
+        session.mount("http://", Answers(lambda _, body=body: response(400, body)))  # type: ignore[misc]  # one argument
+        client = VideoTranslationClient(HOST, session=session, sleep=clock.tick)
+        with pytest.raises(TranslationClientError, match="cannot fetch") as caught:
+            client.submit(VIDEO, "es")
+        assert SIGNATURE not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "video",
+    [
+        " https://b.test/x?sig=s3cr3t",
+        "https:/b.test/x?sig=s3cr3t",
+        "ftp://user:s3cr3t@host/x",
+        "ftp://host/x#s3cr3t",
+        "//user:s3cr3t@host/x",
+    ],
+)
+def test_a_link_that_was_mistyped_is_shown_without_its_secrets(clock: Clock, video: str) -> None:
+    """It may be signed all the same."""
+    with pytest.raises(ValueError, match="video must be") as caught:
+        World(clock, "heygen").client.submit(video, "French")
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_an_id_with_a_key_in_it_is_none(clock: Clock) -> None:
+    """It would be shown everywhere."""
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, json.dumps({"id": f"job-{KEY}"}).encode())))
+    client = VideoTranslationClient(HOST, api_key=KEY, session=session, sleep=clock.tick)
+
+    with pytest.raises(TranslationClientError, match="an id without a secret in it") as caught:
+        client.submit(VIDEO, "es")
+    assert KEY not in str(caught.value)
+
+
+def test_user_information_in_a_link_is_not_shown(clock: Clock, tmp_path: Path) -> None:
+    """Nor what stands behind a hash."""
+    body = json.dumps(
+        {"data": {"status": "completed", "video_url": "http://user:passw0rd@files.test/f?a=s3cr3t#s3cr3t"}}
+    )
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        return response(404, b"") if "files.test" in str(request.url) else response(200, body.encode())
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
+    with pytest.raises(TranslationClientError, match=r"\(http://files\.test/f\)") as caught:
+        client.download("job-1", tmp_path / "out")
+    assert "passw0rd" not in str(caught.value)
+    assert "s3cr3t" not in str(caught.value)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Answers, Clock
+import urllib3
+from conftest import Answers, Clock, Lines, response
 from worlds import KEYED, LANGUAGE, SERVICES, VIDEO, World
 
 from fake_server import Scenario
@@ -17,6 +18,7 @@ from translation_client import (
     RequestFailed,
     TranslationClientError,
     UnexpectedAnswer,
+    VideoTranslationClient,
     WaitCancelled,
     WaitTimeout,
 )
@@ -253,3 +255,140 @@ def test_a_redirected_order_is_not_followed(clock: Clock) -> None:
             world.submit()
         assert [arrival.method for arrival in world.lab.arrivals] == ["POST"]
         assert caught.value.may_have_been_accepted is True
+
+
+@keyed
+def test_a_key_that_cannot_be_got_any_more_ends_an_order_with_the_way_on(clock: Clock, service: str) -> None:
+    """What gives it raises after the first call, whose answer was lost: a job may be running."""
+    tokens = iter(["token-1", "token-2", "token-3"] if service == "heygen" else ["token-1"])
+
+    def key() -> str:
+        try:
+            return next(tokens)
+        except StopIteration:
+            raise LookupError("the vault is closed") from None
+
+    world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 9)), api_key=key)
+    with pytest.raises(RequestFailed, match="the order was broken off by a LookupError") as caught:
+        world.submit()
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key is None) == (True, False)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_interrupt_in_the_middle_of_an_order_says_how_to_go_on(clock: Clock, service: str) -> None:
+    """Nobody else would know the key."""
+    world = World(clock, service)
+    adapter = world.session.get_adapter(world.url)
+
+    def interrupted(request: requests.PreparedRequest) -> requests.Response:
+        if request.method == "GET":
+            return adapter.send(request)
+        raise KeyboardInterrupt
+
+    world.session.mount("http://", Answers(interrupted))
+    with pytest.raises(KeyboardInterrupt, match="may have been accepted") as caught:
+        world.submit()
+    assert ("idempotency_key=" in str(caught.value)) == (service in KEYED)
+
+
+@keyed
+def test_a_key_of_the_callers_may_have_been_used_before(clock: Clock, service: str) -> None:
+    """A refusal now takes nothing back that an order with it did then."""
+    world = struck(service, clock, "create/1:401")
+
+    with pytest.raises(RequestFailed) as caught:
+        world.submit(idempotency_key="order-of-mine")
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "order-of-mine")
+
+
+def test_a_translation_that_failed_at_azure_leaves_nothing_to_go_on_with(clock: Clock) -> None:
+    """The same key would fail again, and no job was made."""
+    fault = json.dumps({"nth": 1, "route": "operation", "status_code": 200, "body": '{"id": "x", "status": "Failed"}'})
+    world = struck("azure", clock, fault)
+
+    with pytest.raises(RequestFailed, match="the translation could not be made") as caught:
+        world.submit()
+    assert (caught.value.may_have_been_accepted, world.lab.orders) == (False, [])
+
+
+def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Lines) -> None:
+    """A process that is killed can go on."""
+    world = World(clock, "heygen")
+    world.submit(idempotency_key="order-of-mine")
+
+    started = lines.of("order_started")
+    assert [line["idempotency_key"] for line in started] == ["order-of-mine"]
+    assert lines.index(started[0]) < min(lines.index(line) for line in lines if line.get("call") == "submit")
+
+
+def test_a_session_that_repeats_of_its_own_accord_proves_nothing(clock: Clock) -> None:
+    """The last of its calls was refused, and nobody knows of the others."""
+    session = requests.Session()
+    adapter = Answers(_refuse)
+    adapter.max_retries = urllib3.Retry(2)  # type: ignore[attr-defined]  # as requests' own adapter has it
+    session.mount("http://", adapter)
+    client = VideoTranslationClient("http://fake.test", session=session, sleep=clock.tick)
+
+    with pytest.raises(RequestFailed) as caught:
+        client.submit(VIDEO, "es")
+    assert (caught.value.may_have_been_accepted, len(adapter.requests)) == (True, 1)
+
+
+def _refuse(request: requests.PreparedRequest) -> requests.Response:
+    raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"), request=request)
+
+
+@pytest.mark.parametrize("loc", [None, 5, "body", {}])
+def test_an_odd_error_body_breaks_no_error(clock: Clock, loc: Any) -> None:
+    """What is known of the order is not lost in it."""
+    body = json.dumps({"detail": [{"loc": loc, "msg": "bad"}]})
+    fault = json.dumps({"nth": 1, "route": "create", "status_code": 500, "body": body})
+    world = struck("elevenlabs", clock, fault)
+
+    with pytest.raises(RequestFailed, match="bad") as caught:
+        world.submit()
+    assert caught.value.may_have_been_accepted is True
+
+
+def test_a_guess_that_nobody_can_count_with_is_none(clock: Clock) -> None:
+    """And the id is not lost in it."""
+    body = '{"dubbing_id": "d-1", "expected_duration_sec": 1' + "0" * 400 + "}"
+    fault = json.dumps({"nth": 1, "route": "create", "status_code": 200, "body": body})
+    job = struck("elevenlabs", clock, fault).submit()
+
+    assert (job.id, job.expected_seconds) == ("d-1", None)
+
+
+@pytest.mark.parametrize("located", ["http://[bad", "http://h:99999/x", "http://h:abc/x", "", "\x00"])
+def test_a_place_of_an_operation_that_is_no_url_is_not_used(clock: Clock, located: str) -> None:
+    """The id of the operation is ours."""
+    asked: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        asked.append(str(request.url))
+        return response(200, b'{"status": "Succeeded"}', operation_location=located)
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient("http://fake.test", service="azure", api_key="k-123456", session=session)
+    client.submit(VIDEO, "es-ES", idempotency_key="order-1")
+    assert asked[1].startswith("http://fake.test/operations/order-1.translation?")
+
+
+def test_lists_and_objects_in_a_form_are_fields_and_json(clock: Clock) -> None:
+    """And no spelling of Python's."""
+    world = World(clock, "elevenlabs")
+    bodies: list[bytes] = []
+    adapter = world.session.get_adapter(world.url)
+
+    def keep(request: requests.PreparedRequest) -> requests.Response:
+        bodies.append(bytes(request.body or b""))  # type: ignore[arg-type]  # not a file here
+        return adapter.send(request)
+
+    world.session.mount("http://", Answers(keep))
+    world.submit(options={"keyterms": ["one", "two"], "x": {"a": True}, "y": None, "z": False})
+    assert bodies[0].count(b'name="keyterms"') == 2
+    assert b'{"a": true}' in bodies[0]
+    assert b'name="y"' not in bodies[0]
+    assert b"false" in bodies[0]

@@ -192,6 +192,10 @@ def test_a_file_that_has_changed_is_fetched_anew(clock: Clock, tmp_path: Path) -
     [
         {"content_range": "bytes 0-49999/100000"},
         {"content_range": "bytes 50001-99999/100000"},
+        {"content_range": "bytes 50000-99999/100001"},  # another length
+        {"content_range": "bytes 50000-99998/100000"},  # not to its end
+        {"content_range": "bytes 50000-99999/100000", "etag": '"two"'},
+        {"content_range": "bytes 50000-99999/100000", "content_type": "multipart/byteranges; boundary=x"},
         {"content_range": "nonsense"},
         {},
     ],
@@ -205,7 +209,7 @@ def test_another_part_than_was_asked_for_is_not_put_in(clock: Clock, tmp_path: P
         if len(calls) == 1:
             return response(200, b"a" * 50_000, content_length="100000", etag='"one"')
         if len(calls) == 2:
-            return response(206, b"x" * 50_000, etag='"one"', **head)
+            return response(206, b"x" * 50_000, **{"etag": '"one"', **head})
         return response(200, b"c" * 10, content_length="10")
 
     path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
@@ -258,10 +262,25 @@ def test_a_file_that_has_become_shorter_is_fetched_anew(clock: Clock, tmp_path: 
     assert calls == [None, "bytes=70000-", None]
 
 
-@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "application/json", "Application/Problem+JSON"])
-def test_a_page_with_status_200_is_no_video(clock: Clock, tmp_path: Path, kind: str) -> None:
-    """A portal's, or an error that is in the body alone."""
-    client = served_by(clock, lambda _: response(200, b"<h1>please log in</h1>", content_type=kind))
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html; charset=utf-8", b"\0\0\0\x20ftypmp42"),
+        ("application/json", b"\0\0\0\x20ftypmp42"),
+        ("Application/Problem+JSON", b"x"),
+        ("application/xhtml+xml", b"x"),
+        ("application/vnd.api+json", b"x"),
+        ("text/json", b"x"),
+        ("application/xml", b"x"),
+        ("text/plain", b"<html>please log in"),
+        ("video/mp4", b'<?xml version="1.0"?><Error><Code>ExpiredToken</Code></Error>'),
+        ("video/mp4", b" <!doctype html>"),
+        ("", b'{"error": "no"}'),
+    ],
+)
+def test_a_page_with_status_200_is_no_video(clock: Clock, tmp_path: Path, kind: str, body: bytes) -> None:
+    """A portal's, or an error that is in the body alone: by its type, or by how it begins."""
+    client = served_by(clock, lambda _: response(200, body, content_type=kind))
 
     with pytest.raises(UnexpectedAnswer, match="in place of the file"):
         client.download(DONE, tmp_path / "out.mp4")
@@ -378,7 +397,7 @@ def test_a_result_that_is_no_link_is_named(clock: Clock, tmp_path: Path, link: s
     body = json.dumps({"data": {"id": "j", "status": "completed", "video_url": link}})
     client = served_by(clock, lambda _: response(200, body.encode()), service="heygen", api_key="k-123456")
 
-    with pytest.raises(UnexpectedAnswer, match="data_video_url"):
+    with pytest.raises(UnexpectedAnswer, match=r"without .data\.video_url"):
         client.download("j", tmp_path / "out.mp4")
 
 
@@ -410,3 +429,63 @@ def test_an_audio_translation_is_its_audio(clock: Clock, tmp_path: Path) -> None
         client.download("j", tmp_path / "out")
     data["translate_audio_only"] = True  # type: ignore[assignment]  # JSON has more than strings
     assert client.download("j", tmp_path / "out").read_bytes() == b"sound"
+    del data["translate_audio_only"], data["video_url"]  # both need not be in the answer
+    assert client.download("j", tmp_path / "out").read_bytes() == b"sound"
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, BrokenPipeError, KeyError, requests.ConnectionError])
+def test_what_the_callers_own_function_raises_is_no_fault(clock: Clock, tmp_path: Path, error: type[Exception]) -> None:
+    """It comes out as it is, at once, whatever the network raises too."""
+    world, job = finished(clock)
+    before = len(world.lab.arrivals)
+
+    def broken(*_: object) -> None:
+        raise error("mine")
+
+    with pytest.raises(error, match="mine"):
+        world.client.download(job, tmp_path / "out.mp4", on_progress=broken)
+    assert len(world.lab.arrivals) - before == 1
+    assert left_in(tmp_path) == []
+
+
+def test_the_pause_after_a_break_does_not_outlast_the_time(clock: Clock, tmp_path: Path) -> None:
+    """The deadline may come in the middle of it."""
+
+    def answer(_: requests.PreparedRequest) -> requests.Response:
+        clock.tick(1.9)
+        return response(200, b"x" * 100_000, content_length="1000000")
+
+    with pytest.raises(WaitTimeout) as caught:
+        served_by(clock, answer).download(DONE, tmp_path / "out.mp4", timeout=2)
+    assert caught.value.elapsed <= 2.25
+
+
+@pytest.mark.parametrize("codes", [[416], [206], [200, 416], [200, 206]])
+def test_storage_that_never_gives_all_is_given_up(clock: Clock, tmp_path: Path, codes: list[int]) -> None:
+    """Whatever it says in turn."""
+    turns = iter(codes * 1000)
+
+    def answer(_: requests.PreparedRequest) -> requests.Response:
+        code = next(turns)
+        head = {"content_length": "1000000", "etag": '"one"'} if code == 200 else {}
+        return response(code, b"x" * 70_000, **head)
+
+    with pytest.raises(TranslationClientError):
+        served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    assert left_in(tmp_path) == []
+
+
+def test_a_device_is_not_replaced(clock: Clock, tmp_path: Path) -> None:
+    """Nor a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/null", tmp_path / "pipe"):
+        with pytest.raises(ValueError, match="is a device or a pipe"):
+            World(clock, "heygen").client.download("job-1", path)
+
+
+def test_what_is_replaced_leaves_its_permissions(clock: Clock, tmp_path: Path) -> None:
+    """A private file stays private."""
+    (tmp_path / "out.mp4").touch(mode=0o600)
+    world, job = finished(clock)
+
+    assert world.client.download(job, tmp_path / "out.mp4").stat().st_mode & 0o777 == 0o600

@@ -12,6 +12,7 @@ from conftest import Answers, Clock, Lines, response
 from worlds import HOST, KEY, VIDEO
 
 from translation_client import (
+    Computed,
     JobFailed,
     Limits,
     PostOrder,
@@ -19,6 +20,7 @@ from translation_client import (
     RequestFailed,
     Service,
     TranslationStatus,
+    UnexpectedAnswer,
     VideoTranslationClient,
     WaitTimeout,
 )
@@ -45,7 +47,7 @@ PENDING, COMPLETED, ERROR = TranslationStatus
         (("nothing", "null", "b.c"), "x"),
         (("nothing",), None),
         (None, None),
-        (lambda whole: whole["a"] + 1, 2),
+        (Computed("the next one", lambda whole: whole["a"] + 1), 2),
     ],
 )
 def test_where_things_are_found(place: Any, value: Any) -> None:
@@ -260,6 +262,88 @@ def test_an_error_of_a_job_may_be_an_object(clock: Clock) -> None:
 
     with pytest.raises(JobFailed, match="no sound"):
         job.raise_for_status()
+
+
+def test_words_and_ids_may_be_whole_numbers(clock: Clock) -> None:
+    """Some services count them."""
+    service = Service(
+        "mine",
+        "/jobs/{job_id}",
+        base_url=HOST,
+        statuses={1: "pending", 8: "completed"},  # type: ignore[dict-item]  # for those who do not run mypy
+        order=PostOrder("/jobs"),
+    )
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, b'{"id": 42, "status": 8}')))
+    client = VideoTranslationClient(service=service, session=session, sleep=clock.tick)
+
+    assert client.wait(client.submit(VIDEO, "es")).id == client.check("42").id == "42"
+    assert client.check("42").raw_status == "8"
+
+
+@pytest.mark.parametrize("job_id", ["", ".", "..", "a\nb", "\x1b[2J", None, [], {}, True])
+def test_an_id_that_cannot_be_one_is_missing(clock: Clock, job_id: Any) -> None:
+    """It would be asked for, and shown."""
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, json.dumps({"id": job_id}).encode())))
+
+    with pytest.raises(UnexpectedAnswer, match="without 'id'"):
+        VideoTranslationClient(HOST, session=session, sleep=clock.tick).submit(VIDEO, "es")
+
+
+@pytest.mark.parametrize("entry_id", [["a"], {"a": 1}, None, 7])
+def test_a_list_with_odd_ids_lacks_the_job(entry_id: Any) -> None:
+    """And breaks nothing."""
+    bulk = SERVICES["heygen"].bulk
+    assert bulk is not None
+    body = {"data": [{"video_id": entry_id, "status": "completed"}]}
+    with pytest.raises(FieldMissing, match="of job 'job-1'"):
+        bulk.read(Answer(200, {}, json.dumps(body).encode()), ["job-1"])
+
+
+def test_a_list_says_why_a_job_failed(clock: Clock) -> None:
+    """As the single answer does."""
+    body = {"data": [{"video_id": "job-1", "status": "failed", "error": {"message": "no sound"}}]}
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, json.dumps(body).encode())))
+    client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
+    [job] = client.check_all(["job-1"])
+
+    with pytest.raises(JobFailed, match="no sound"):
+        job.raise_for_status()
+    with pytest.raises(TypeError, match="jobs must be several"):
+        client.check_all("job-1")
+
+
+@pytest.mark.parametrize(("service", "count"), [("heygen", 500), ("elevenlabs", 5)])
+def test_the_time_of_a_question_about_many_jobs_is_for_all_of_them(clock: Clock, service: str, count: int) -> None:
+    """And not for each."""
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        clock.tick(0.8)
+        ids = str(request.url).partition("=")[2].replace("%2C", ",").split(",")
+        listed = [{"video_id": one, "status": "processing"} for one in ids]
+        return response(200, json.dumps({"data": listed, "status": "dubbing"}).encode())
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(HOST, service=service, api_key=KEY, session=session, timeout=2)
+    before = clock.time_to_freeze
+
+    with pytest.raises(WaitTimeout):
+        client.check_all([f"job-{number}" for number in range(count)])
+    assert (clock.time_to_freeze - before).total_seconds() <= 2.4 + 0.25  # each call here takes 0.8 s, whatever is left
+
+
+def test_languages_in_another_shape_are_named(clock: Clock) -> None:
+    """And not read in part."""
+    for listed in ([{"name": "Spanish"}], ["Spanish", {"name": "French"}], [], "Spanish"):
+        session = requests.Session()
+        body = json.dumps({"data": {"languages": listed}}).encode()
+        session.mount("http://", Answers(lambda _, body=body: response(200, body)))  # type: ignore[misc]  # one argument
+        client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
+        with pytest.raises(UnexpectedAnswer, match=r"data\.languages"):
+            client.languages()
 
 
 def test_operation_location_is_followed_at_the_origin_of_the_service_alone(clock: Clock) -> None:

@@ -18,13 +18,17 @@ from .errors import (
 )
 from .models import Job, TranslationStatus
 from .problems import Problem
-from .services.extras import Limits
-from .services.ordering import PostOrder
+from .services.extras import Bulk, Languages, Limits
+from .services.ordering import PostOrder, UploadFirst
+from .services.places import Computed
 from .services.service import Service
 
 __all__ = [
+    "Bulk",
+    "Computed",
     "Job",
     "JobFailed",
+    "Languages",
     "Limits",
     "PostOrder",
     "Problem",
@@ -36,6 +40,7 @@ __all__ = [
     "TranslationClientError",
     "TranslationStatus",
     "UnexpectedAnswer",
+    "UploadFirst",
     "VideoTranslationClient",
     "WaitCancelled",
     "WaitTimeout",

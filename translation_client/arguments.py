@@ -133,6 +133,8 @@ def target(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
     if not os.fspath(path) or file.is_dir():
         raise ValueError(f"path must be the path of a file, and {str(path)!r} is a folder")
+    if file.exists() and not file.is_file():
+        raise ValueError(f"path must be the path of a file, and {str(path)!r} is a device or a pipe")
     if not file.parent.is_dir():
         raise ValueError(f"path must lie in a folder that exists, got {str(path)!r}")
     return file

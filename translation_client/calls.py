@@ -13,10 +13,11 @@ from tenacity import RetryCallState
 from . import endings, polling, strategies
 from .clock import Deadline
 from .errors import TranslationClientError
-from .faults import Fault, FieldMissing, Refusal
+from .faults import Fault, FieldMissing, NothingMade, Refusal
 from .hints import read_retry_after
 from .logs import EventLog
 from .messages import Answer, Request
+from .origins import without_secrets
 from .progress import Progress
 from .purposes import Purpose
 from .redaction import Secrets
@@ -68,10 +69,11 @@ class Calls:
         cancel: threading.Event | None,
         job_id: str | None = None,
         secrets: Secrets | None = None,
+        started: float | None = None,
     ) -> None:
-        """Start the clock; nothing is sent yet."""
+        """Start the clock, or take over one that was started before; nothing is sent yet."""
         self.tools = tools
-        self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets)
+        self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets, started)
         self.log = EventLog(tools.logger, os.urandom(6).hex(), job_id)
         self._cancel = cancel
 
@@ -97,25 +99,39 @@ class Calls:
         self.end_if_cancelled()
         progress = self.progress
         progress.attempts += 1
-        progress.url = self.tools.transport.url_of(request).partition("?")[0]
+        progress.url = without_secrets(self.tools.transport.url_of(request))
+        is_fresh = stakes.makes_job and not stakes.is_repeatable
         try:
-            answer = self.tools.transport.send(request, progress.deadline, self.is_cancelled, sink)
+            answer = self.tools.transport.send(request, progress.deadline, self.is_cancelled, sink, is_fresh=is_fresh)
             progress.answered(answer)
             value = read(answer)
-        except CallCut as cut:
-            progress.may_have_been_accepted |= stakes.makes_job and cut.was_sent
-            ended = self._cut(cut, stakes)
-        except Refusal as refusal:
-            ended = self.ended("refused", endings.refused(progress, refusal))
-        except FieldMissing as missing:
+        except (CallCut, Refusal, FieldMissing, Fault) as failure:
+            ended = self._what_it_is(failure, stakes)
+        except KeyboardInterrupt:
             progress.may_have_been_accepted |= stakes.makes_job
-            ended = self.ended("unexpected", endings.field_missing(progress, missing))
-        except Fault as fault:
-            ended = self._failed(fault, stakes)
+            raise
+        except Exception as error:  # what gives the key, or the file that is sent
+            if not progress.may_have_been_accepted:
+                raise
+            ended = self.ended("unexpected", endings.broken_off(progress, error))
         else:
             progress.hint = self._hint(answer)
             return Heard(answer, value)
         raise ended  # out of the handlers: what is raised in one takes along what was caught, with all that it holds
+
+    def _what_it_is(self, failure: CallCut | Refusal | FieldMissing | Fault, stakes: Stakes) -> Exception:
+        progress = self.progress
+        if isinstance(failure, Fault):
+            return self._failed(failure, stakes)
+        if isinstance(failure, CallCut):
+            progress.may_have_been_accepted |= stakes.makes_job and failure.was_sent
+            return self._cut(failure, stakes)
+        if isinstance(failure, FieldMissing):
+            progress.may_have_been_accepted |= stakes.makes_job
+            return self.ended("unexpected", endings.field_missing(progress, failure))
+        progress.may_have_been_accepted &= not isinstance(failure, NothingMade)
+        progress.hint = self._hint(failure.answer)
+        return self.ended("refused", endings.refused(progress, failure))
 
     def _cut(self, cut: CallCut, stakes: Stakes) -> Exception:
         """What a call that was ended is: the end of the errand, or a fault of the server."""

@@ -23,7 +23,7 @@ from .errors import JobFailed, RetriesExhausted, TranslationClientError, WaitTim
 from .logs import LOGGER_NAME
 from .models import Job, TranslationStatus
 from .services import service_named
-from .terminal import ProgressLine, download_bar
+from .terminal import ProgressLine, download_bar, exit_in_order_on_sigterm
 
 FINISHED, JOB_FAILED, USAGE, REQUEST_FAILED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3, 4, 130
 BROKEN, ANSWER_LOST = 70, 74
@@ -47,8 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     }
     try:
         return commands[options.command]()
-    except KeyboardInterrupt:
-        _say("interrupted; the job goes on at the service")
+    except KeyboardInterrupt as interrupt:
+        usual = "" if options.command in ("submit", "download", "delete") else "; the job goes on at the service"
+        _say(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{usual}")
         return INTERRUPTED
     except UsageError as error:
         _say(f"translation-client {options.command}: {error}")
@@ -125,6 +126,7 @@ def _watched_wait(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace, *, is_watched: bool) -> int:
+    exit_in_order_on_sigterm()  # or half a file would stay, under a name that nobody knows
     with _client(options) as client, download_bar(sys.stderr if is_watched else None) as on_progress:
         timeout = options.timeout
         return _done(
@@ -202,12 +204,16 @@ def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = 
         if error.job is not None:
             _print_job(error.job, shown, as_json=options.json)
         return _failed(options, error)
+    except OSError as error:  # the video that is to be sent
+        raise UsageError(error) from error
     _print_job(job, shown, as_json=options.json)
     return _code(job.status)
 
 
 def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
     _say(str(error))
+    if error.may_have_been_accepted and error.idempotency_key is not None:
+        _say(f"To go on: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}")
     if isinstance(error, (WaitTimeout, RetriesExhausted)):
         if options.command in ("status", "wait"):
             _say(f"To go on waiting: {_command_to_go_on(options)}")

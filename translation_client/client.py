@@ -15,14 +15,14 @@ from tenacity.wait import WaitBaseT
 
 from . import arguments
 from .assembly import Settings, tools_of
-from .clock import TICK_SECONDS, Deadline
+from .clock import now
 from .commissions import commission
 from .credentials import ApiKey
 from .download import Download
 from .errands import Errands
 from .models import Job, TranslationStatus
 from .services.service import Service
-from .submission import Submission
+from .submission import Submission, Terms
 from .waiting import Wait
 
 
@@ -162,6 +162,8 @@ class VideoTranslationClient:
 
         Raises as `check` does.
         """
+        if isinstance(jobs, str):
+            raise TypeError(f"jobs must be several jobs or ids, got the one {jobs!r}")
         return list(self._errands.check_all(list(jobs), self._tools.policy.timeout))
 
     def languages(self) -> list[str] | None:
@@ -219,11 +221,9 @@ class VideoTranslationClient:
             idempotency_key=idempotency_key,
         )
         seconds = self._seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
-        deadline = Deadline.after(seconds)
-        arguments.event("cancel", cancel)
+        terms = Terms(seconds, now(), idempotency_key is not None, queue, arguments.event("cancel", cancel))
         self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout), cancel)
-        left = max(deadline.left, TICK_SECONDS)
-        return Submission(self._tools, order, wanted, timeout=left, waits_for_slot=queue, cancel=cancel).job()
+        return Submission(self._tools, order, wanted, terms).job()
 
     def download(
         self,

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .origins import is_http_url
+from .redaction import SHORT_LENGTH
 from .services.ordering import Commission, Order
 from .services.service import Service
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f]")
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/+")
 
 
 def commission(
@@ -50,16 +50,21 @@ def commission(
 
 def _video(service: Service, order: Order, video: str | os.PathLike[str]) -> str | Path:
     if isinstance(video, str) and _URL.match(video):
-        if not is_http_url(video) or _NEVER_IN_A_URL.search(video):
-            raise ValueError(f"video must be an http(s) URL with a host, or a file; got {video.partition('?')[0]!r}")
+        if not is_http_url(video):
+            raise ValueError(f"video must be an http(s) URL with a host, or a file; got {_shown(video)!r}")
         return video
     if not isinstance(video, (str, os.PathLike)) or not os.fspath(video):
         raise TypeError(f"video must be a URL or the path of a file, got {video!r}")
     path = Path(video)
     if not path.is_file():
-        raise ValueError(f"video must be a URL or the path of a file; there is no file {str(path)!r}")
+        raise ValueError(f"video must be a URL or the path of a file; there is no file {_shown(str(path))!r}")
     _check_size(service, order, path)
     return path
+
+
+def _shown(video: str) -> str:
+    """What of it may be shown: a link that was mistyped may be signed all the same."""
+    return re.sub(r"//[^/@]*@", "//…@", re.split(r"[?#]", video)[0])
 
 
 def _check_size(service: Service, order: Order, path: Path) -> None:
@@ -129,4 +134,5 @@ def secrets_of(video: str | Path) -> list[str]:
     if isinstance(video, Path):
         return []
     parts = urlsplit(video)
-    return [parts.query, parts.password or ""]
+    values = [value for _, value in parse_qsl(parts.query) if len(value) >= SHORT_LENGTH]
+    return [parts.query, parts.fragment, unquote(parts.password or ""), *values]

@@ -11,7 +11,7 @@ import requests
 from . import arguments
 from .arguments import Address
 from .redaction import Secrets
-from .services.service import Service
+from .services.service import BEARER, Service
 
 ApiKey = str | Callable[[], str]
 """A key, or what gives the one of the moment: a token that expires."""
@@ -56,7 +56,8 @@ class Credentials:
         if basic and key is not None and service.key_header.lower() == "authorization":
             raise ValueError("api_key and the user information in base_url would share a header: give one of them")
         self.fixed: Mapping[str, str] = {**key_headers, **basic, **own}
-        self.secrets = Secrets([key if isinstance(key, str) else "", *_secret_parts(address)], own.values())
+        keys = [key, key.removeprefix(BEARER)] if isinstance(key, str) else []
+        self.secrets = Secrets([*keys, *_secret_parts(address)], own.values())
 
     def changing(self) -> dict[str, str]:
         """Ask for the key of the moment, where it is one that changes.
@@ -71,6 +72,7 @@ class Credentials:
         if not key:
             raise ValueError("what api_key() returns must not be empty")
         self.secrets.learn(key)
+        self.secrets.learn(key.removeprefix(BEARER))
         return self._service.key_headers(key)
 
 

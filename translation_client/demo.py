@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from .terminal import exit_in_order_on_sigterm
 
 JOB_SECONDS = 3
 """How long the job of the demonstration takes."""
@@ -17,11 +18,6 @@ class ServerDidNotStartError(Exception):
     """The child ended before it listened; the text is what it said."""
 
 
-def _exit_in_order_on_sigterm() -> None:
-    """Let a termination unwind the stack as an interrupt does, or the child would outlive us."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-
-
 @contextmanager
 def running_fake_server() -> Iterator[str]:
     """Run the fake server for the length of a block, and give its URL.
@@ -29,7 +25,7 @@ def running_fake_server() -> Iterator[str]:
     Raises:
         ServerDidNotStartError: Its extra is not installed, for instance.
     """
-    _exit_in_order_on_sigterm()
+    exit_in_order_on_sigterm()
     os.environ["no_proxy"] = "127.0.0.1"  # a proxy of the environment has no business between us and the child
     command = [sys.executable, "-m", "fake_server", "--port", "0", "--duration", str(JOB_SECONDS)]
     with subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter

@@ -18,7 +18,7 @@ from .faults import Fault, FieldMissing, require_usable
 from .messages import Answer, Request
 from .models import Job, TranslationStatus
 from .origins import is_http_url
-from .partfile import PartFile, TargetUnwritable
+from .partfile import NotTheNetwork, PartFile
 from .policy import FAULT_DELAY_SECONDS
 from .services.places import named
 from .tools import Tools
@@ -81,7 +81,7 @@ class Download:
                     elapsed_seconds=self._calls.progress.elapsed,
                 )
                 return kept
-        except TargetUnwritable as error:
+        except NotTheNetwork as error:
             cause = error.cause
         raise cause
 
@@ -93,8 +93,9 @@ class Download:
         seen = self._checked(job)
         link = self._link_in(seen)
         if link is None or not is_http_url(link):
-            answer = Answer(200, {}, b"")
-            missing = FieldMissing(named(self._tools.service.result_field), answer)
+            answer = Answer(200, {}, b"")  # what came may hold signed links
+            service = self._tools.service
+            missing = FieldMissing(named(service.result_field or service.language_field), answer)
             raise self._calls.ended("unexpected", endings.field_missing(self._calls.progress, missing))
         return link
 
@@ -146,7 +147,7 @@ class Download:
         else:
             self._calls.log_answer("download", heard.answer)
             return heard.value
-        self._calls.sleep(FAULT_DELAY_SECONDS)
+        self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
         return _Outcome.MORE
 
     def _read(self, answer: Answer, part: PartFile, may_mint: bool) -> _Outcome:

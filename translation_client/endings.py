@@ -32,7 +32,8 @@ def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeo
     else:
         last = "" if progress.last_fault is None else f", the last time because of: {progress.last_fault.text}"
         happened = f"{_where(progress)} did not {progress.purpose.asks} within {seconds}{last}"
-        still = _still(progress) if progress.may_have_been_accepted else f"{_still(progress)} Is base_url right?"
+        is_known = progress.may_have_been_accepted or progress.checks or progress.seen
+        still = _still(progress) if is_known else f"{_still(progress)} {progress.purpose.unreachable}"
     if retry_after is not None:
         happened += f", and the server asks not to be called for {retry_after:g} s, which is past the time-out"
     return WaitTimeout(
@@ -66,6 +67,22 @@ def cancelled(progress: Progress) -> WaitCancelled:
     return WaitCancelled(sentence, **progress.evidence())
 
 
+def broken_off(progress: Progress, error: Exception) -> RequestFailed:
+    """Something of the caller's failed in the middle of an order: what gives the key, or the file."""
+    ending = RequestFailed(
+        f"the order was broken off by a {type(error).__name__}, which is shown as the cause. {_still(progress)} "
+        f"{_next_step(progress)}",
+        **progress.evidence(),
+    )
+    ending.__cause__ = error
+    return ending
+
+
+def interrupted(progress: Progress) -> str:
+    """Ctrl-C in the middle of an order."""
+    return f"{_still(progress)} {_next_step(progress)}"
+
+
 def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
     """The service said no, and would again."""
     code = refusal.answer.status_code
@@ -83,6 +100,7 @@ def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
         f"{said} ({progress.url}). {advice}",
         status_code=code,
         problem=_shown(refusal.problem, progress.secrets),
+        retry_after=progress.hint,
         **progress.evidence(),
     )
 
@@ -115,7 +133,7 @@ def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed
     still = _still(progress)
     if fault.kind == "unreadable":
         excerpt = None if fault.answer is None else progress.secrets.shown(fault.answer.text)
-        next_step = _next_step(progress) if progress.may_have_been_accepted else "Is base_url the address of the API?"
+        next_step = _next_step(progress) if progress.may_have_been_accepted else progress.purpose.unreadable
         return UnexpectedAnswer(
             f"{_where(progress)} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
             f"{next_step}",
@@ -127,7 +145,7 @@ def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed
     happened = "could not be reached" if fault.status_code is None else "kept failing"
     next_step = _next_step(progress)
     if fault.status_code is None and not progress.may_have_been_accepted:
-        next_step = "Is the server running, and base_url right?"
+        next_step = progress.purpose.unreachable
     return RequestFailed(
         f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} "
         f"{next_step}",

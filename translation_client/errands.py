@@ -11,6 +11,7 @@ from typing import TypeVar
 from . import purposes
 from .arguments import path_segment
 from .calls import Calls
+from .clock import now
 from .commissions import check_language
 from .faults import require_usable
 from .messages import Answer, Request
@@ -71,10 +72,11 @@ class Errands:
         _answered(calls, "delete", request, read)
 
     def check_all(self, jobs: Sequence[Job | str], timeout: float) -> Iterator[Job]:
-        """Ask once how each job stands, many by one request where the service allows that."""
+        """Ask once how each job stands, many by one request where the service allows that; `timeout` is for all of them."""
         bulk = self._tools.service.bulk
+        started = now()
         if bulk is None:
-            yield from (Wait(self._tools, job, timeout, None).check() for job in jobs)
+            yield from (Wait(self._tools, job, timeout, None, started).check() for job in jobs)
             return
         ids = [_id_of(job) for job in jobs]
         known = {job.id: job for job in jobs if isinstance(job, Job)}
@@ -82,14 +84,24 @@ class Errands:
             some = ids[start : start + bulk.max_ids]
             request = bulk.request(some)
             read = partial(bulk.read, job_ids=some)
-            calls = Calls(self._tools, purposes.statuses(len(some)), timeout=timeout, cancel=None)
+            purpose = purposes.statuses(len(some))
+            calls = Calls(self._tools, purpose, timeout=timeout, cancel=None, started=started)
             answered = _answered(calls, "statuses", request, read)
-            yield from (self._with_what_is_known(job, known.get(job.id)) for job in answered)
+            elapsed = calls.progress.elapsed
+            yield from (self._with_what_is_known(job, known.get(job.id), elapsed) for job in answered)
 
-    def _with_what_is_known(self, job: Job, known: Job | None) -> Job:
-        language, seconds = (None, None) if known is None else (known.language, known.expected_seconds)
-        raw_status = self._tools.secrets.shown(job.raw_status)
-        return replace(job, raw_status=raw_status, language=language, expected_seconds=seconds, checks=1)
+    def _with_what_is_known(self, job: Job, known: Job | None, elapsed: float) -> Job:
+        secrets = self._tools.secrets
+        return replace(
+            job,
+            raw_status=secrets.shown(job.raw_status),
+            error=job.error and secrets.shown(job.error),
+            payload=secrets.scrub(job.payload),
+            language=None if known is None else known.language,
+            expected_seconds=None if known is None else known.expected_seconds,
+            checks=1,
+            elapsed=elapsed,
+        )
 
 
 def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:

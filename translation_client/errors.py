@@ -100,6 +100,7 @@ class RequestFailed(TranslationClientError, RequestException):
     Attributes:
         status_code: The HTTP status of the last answer, or None if none came.
         problem: The body of that answer where it was a JSON object, with its `code` and its `message`; or None.
+        retry_after: The seconds that the server asked to be left alone, or None.
     """
 
     def __init__(
@@ -108,11 +109,13 @@ class RequestFailed(TranslationClientError, RequestException):
         *,
         status_code: int | None = None,
         problem: Problem | None = None,
+        retry_after: float | None = None,
         **evidence: Any,
     ) -> None:
         super().__init__(message, **evidence)
         self.status_code = status_code
         self.problem = problem
+        self.retry_after = retry_after
 
 
 class TooManyJobs(RequestFailed):

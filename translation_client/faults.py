@@ -67,6 +67,10 @@ class NoFreeSlot(Refusal):
     """A refusal because too many jobs are running: it will be the same until one of them has finished."""
 
 
+class NothingMade(Refusal):
+    """An answer that says that nothing will come of an order that had been taken."""
+
+
 class FieldMissing(Exception):
     """A success that lacks what it was asked for, and will lack it again.
 

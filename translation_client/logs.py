@@ -37,6 +37,7 @@ EVENTS: Mapping[str, Event] = {
     "hint_ignored": Event("warning", ("hint",)),
     "unknown_status": Event("warning", ("raw_status",)),
     "call_answered": Event("info", ("attempt", "call", "status_code", "elapsed_seconds", "request_seconds")),
+    "order_started": Event("info", ("idempotency_key",)),
     "no_free_slot": Event("info", ("attempt", "elapsed_seconds")),
     "job_submitted": Event("info", ("attempts", "expected_seconds", "elapsed_seconds")),
     "file_downloaded": Event("info", ("bytes", "attempts", "elapsed_seconds")),

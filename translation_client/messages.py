@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Request:
         path: Begins with a slash, is percent-encoded and follows the base URL; or an absolute URL.
         headers: Beside the key and what all requests have.
         json: A JSON value.
-        form: The fields of a `multipart/form-data` body.
+        form: The fields of a `multipart/form-data` body, of which several may have one name.
         file: Its file; sent as it is read, and never held in memory.
     """
 
@@ -39,7 +39,7 @@ class Request:
     path: str
     headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
     json: Any = field(default=None, repr=False, hash=False)
-    form: Mapping[str, str] | None = field(default=None, repr=False, hash=False)
+    form: Sequence[tuple[str, str]] | None = field(default=None, repr=False)
     file: FilePart | None = None
 
     @property

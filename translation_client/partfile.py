@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from email.utils import parsedate_to_datetime
@@ -13,26 +14,32 @@ from pathlib import Path
 from .faults import Fault
 from .messages import Answer
 
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
-NO_FILE = ("text/html", "application/json", "application/problem+json")
-"""What a proxy or an API says in place of a file, with status 200."""
+_NO_FILE = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))", re.IGNORECASE)
+"""The media types of what a proxy or an API says in place of a file, with status 200."""
+
+_MARKUP = re.compile(rb"\s*(<[!?A-Za-z]|\{\s*\")")
+"""How that begins, under whatever media type. No container of video or audio does."""
 
 
-class TargetUnwritable(Exception):
-    """The disk does not take the file. Not an `OSError`: the transport would take that for one of the network."""
+class NotTheNetwork(Exception):
+    """The disk does not take the file, or the caller's own function failed: nothing that calling again would mend.
 
-    def __init__(self, cause: OSError) -> None:
+    Its own kind, as the transport would take an `OSError` or a `ValueError` for one of the network.
+    """
+
+    def __init__(self, cause: Exception) -> None:
         super().__init__(str(cause))
         self.cause = cause
 
 
 @contextmanager
-def _on_disk() -> Iterator[None]:
+def _not_the_network() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        raise TargetUnwritable(error) from error
+    except Exception as error:
+        raise NotTheNetwork(error) from error
 
 
 class PartFile:
@@ -82,43 +89,55 @@ class PartFile:
             Fault: It is no file, or not the rest that was asked for.
         """
         kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind in NO_FILE:
+        if _NO_FILE.fullmatch(kind):
             raise Fault("unreadable", f"{kind} in place of the file", answer)
         if answer.status_code == 206:
-            self._go_on(answer)
+            if not self._is_the_rest(answer, kind):
+                self.start_anew()
+                raise Fault("unreadable", "another part of the file than was asked for", answer)
             return
         self.start_anew()
         length = answer.headers.get("Content-Length", "")
         self._total = int(length) if length.isdecimal() and "Transfer-Encoding" not in answer.headers else None
         self._validator = _strong_validator(answer)
 
-    def _go_on(self, answer: Answer) -> None:
+    def _is_the_rest(self, answer: Answer, kind: str) -> bool:
+        """Whether a partial answer is all that is missing, of the same file (RFC 9110, section 15.3.7.3)."""
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-        if match is None or int(match[1]) != self.received:
-            self.start_anew()
-            raise Fault("unreadable", "another part of the file than was asked for", answer)
-        if match[2] != "*":
-            self._total = int(match[2])
+        if match is None or kind == "multipart/byteranges" or not self.received:
+            return False
+        first, last, total = int(match[1]), int(match[2]), self._total
+        has_other_tag = answer.headers.get("ETag", self._validator) != self._validator and self._has_tag
+        is_to_the_end = match[3] == "*" or last + 1 == int(match[3])
+        is_as_long = total is None or match[3] == "*" or int(match[3]) == total
+        return first == self.received and is_to_the_end and is_as_long and not has_other_tag
+
+    @property
+    def _has_tag(self) -> bool:
+        return self._validator is not None and self._validator.startswith('"')
 
     def write(self, block: bytes) -> None:
         """Take the next block.
 
         Raises:
-            TargetUnwritable: The disk is full, say.
+            Fault: It is no file that begins like this.
+            NotTheNetwork: The disk is full, say.
         """
-        with _on_disk():
+        if not self.received and _MARKUP.match(block):
+            raise Fault("unreadable", "a text in place of the file")
+        with _not_the_network():
             self._file.write(block)
-        self.received += len(block)
-        if self._on_progress is not None:
-            self._on_progress(self.received, self._total)
+            self.received += len(block)
+            if self._on_progress is not None:
+                self._on_progress(self.received, self._total)
 
     def start_anew(self) -> None:
         """Forget what was received.
 
         Raises:
-            TargetUnwritable: The disk is full, say.
+            NotTheNetwork: The disk is full, say.
         """
-        with _on_disk():
+        with _not_the_network():
             self._file.seek(0)
             self._file.truncate()
         self.received = 0
@@ -139,12 +158,16 @@ class PartFile:
             raise Fault("connection", f"the file has {received} of {total} bytes", answer)
 
     def keep(self) -> Path:
-        """Give it the name of the target.
+        """Give it the name of the target, and the permissions of what lay there.
 
         Raises:
             OSError: The disk is full, say.
         """
+        self._file.flush()
+        os.fsync(self._file.fileno())  # or a crash of the machine could leave the name on an empty file
         self._file.close()
+        if self._target.exists():
+            shutil.copymode(self._target, self._path)
         self._path.replace(self._target)
         return self._target
 

@@ -42,7 +42,8 @@ def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and isinstance(value[0], Mapping):  # FastAPI: one entry for each bad field
-        where = ".".join(str(part) for part in value[0].get("loc", ()) if isinstance(part, (str, int)))
+        path = value[0].get("loc")
+        where = ".".join(str(part) for part in path if isinstance(part, (str, int))) if isinstance(path, list) else ""
         what = value[0].get("msg")
         return f"{where}: {what}" if where and isinstance(what, str) else what if isinstance(what, str) else None
     return None

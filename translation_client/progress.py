@@ -22,7 +22,9 @@ OTHER = "other"
 class Progress:
     """The counts and the last answers of one errand: a wait, an order, a download."""
 
-    def __init__(self, job_id: str | None, purpose: Purpose, timeout: float, secrets: Secrets) -> None:
+    def __init__(
+        self, job_id: str | None, purpose: Purpose, timeout: float, secrets: Secrets, started: float | None = None
+    ) -> None:
         """Start the clock.
 
         Args:
@@ -30,6 +32,7 @@ class Progress:
             purpose: What it is for.
             timeout: Seconds for all of it.
             secrets: What the evidence must not show.
+            started: When it began, in the seconds of `clock.now`; None for now.
         """
         self.secrets = secrets
         self.job_id = job_id
@@ -39,7 +42,7 @@ class Progress:
         self.idempotency_key: str | None = None
         self.hint: float | None = None
         self.timeout = timeout
-        self.started = now()
+        self.started = now() if started is None else started
         self.deadline = Deadline(self.started + timeout)
         self.attempts = 0
         self.job: Job | None = None

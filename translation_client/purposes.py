@@ -21,6 +21,8 @@ class Purpose:
         next_step: What the person can do.
         advice: What a refusal most likely means, by HTTP status.
         is_wait: Whether it is the wait for a job.
+        unreachable: What to look at where nobody answers.
+        unreadable: What to look at where the answer is something else.
     """
 
     asks: str
@@ -28,6 +30,8 @@ class Purpose:
     next_step: str
     advice: Mapping[int, str]
     is_wait: bool = False
+    unreachable: str = "Is the server running, and base_url right?"
+    unreadable: str = "Is base_url the address of the API?"
 
 
 def status_of(job_id: str | None) -> Purpose:
@@ -50,7 +54,7 @@ def status_of(job_id: str | None) -> Purpose:
 def statuses(count: int) -> Purpose:
     """Ask how many jobs stand."""
     return Purpose(
-        asks=f"say how {count} jobs stand",
+        asks="say how 1 job stands" if count == 1 else f"say how {count} jobs stand",
         still="This says nothing about the jobs, which may well go on.",
         next_step="Ask again with client.check_all(...).",
         advice={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
@@ -79,7 +83,14 @@ def result_of(job_id: str | None) -> Purpose:
         asks=f"hand out the result of {describe_job(job_id)}",
         still="The job itself is finished, and no file was left behind.",
         next_step=f"Try again with client.download({job_id!r}, path).",
-        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "The service does not keep the result any more.", 410: "The same."},
+        advice={
+            401: _KEY,
+            403: "The link is not good, and a fresh one was not either.",
+            404: "The result is not kept any more.",
+            410: "The result is not kept any more.",
+        },
+        unreachable="Is the host of the result reachable from here?",
+        unreadable="Is something between here and the host of the result?",
     )
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from tenacity import RetryCallState, stop_after_delay
 
 from . import endings, polling, purposes, strategies
 from .calls import Calls, Stakes
 from .commissions import secrets_of
-from .faults import NoFreeSlot
+from .faults import FieldMissing, NoFreeSlot
 from .messages import Answer
 from .models import Job
 from .services.ordering import Commission, Order, Step
@@ -22,39 +22,54 @@ _NO_SLOT = object()
 """What an answer is read as that says that too many jobs are running, where the caller wants to wait for a slot."""
 
 
+class Terms(NamedTuple):
+    """How an order is to go.
+
+    Attributes:
+        timeout: Seconds for all of it.
+        started: When it began, in the seconds of `clock.now`.
+        goes_on: Whether the key is the caller's: what came of an order before it is not known here.
+        waits_for_slot: Whether to wait where too many jobs are running.
+        cancel: Set to end it.
+    """
+
+    timeout: float
+    started: float
+    goes_on: bool
+    waits_for_slot: bool
+    cancel: threading.Event | None
+
+
 class Submission:
     """One order. For one thread, and for one use."""
 
-    def __init__(
-        self,
-        tools: Tools,
-        order: Order,
-        commission: Commission,
-        *,
-        timeout: float,
-        waits_for_slot: bool,
-        cancel: threading.Event | None,
-    ) -> None:
-        """Start the clock; nothing is sent yet."""
+    def __init__(self, tools: Tools, order: Order, commission: Commission, terms: Terms) -> None:
+        """Prepare; nothing is sent yet."""
         self._tools = tools
         self._order = order
         self._commission = commission
-        self._waits_for_slot = waits_for_slot
-        secrets = tools.secrets.with_keys(secrets_of(commission.video))
-        self._calls = Calls(tools, purposes.order(), timeout=timeout, cancel=cancel, secrets=secrets)
+        self._terms = terms
+        self._secrets = tools.secrets.with_keys(secrets_of(commission.video))
+        self._calls = Calls(
+            tools,
+            purposes.order(),
+            timeout=terms.timeout,
+            cancel=terms.cancel,
+            secrets=self._secrets,
+            started=terms.started,
+        )
         self._calls.progress.idempotency_key = commission.key or None
+        self._calls.progress.may_have_been_accepted = terms.goes_on
 
     def job(self) -> Job:
         """Order it."""
-        steps = self._order.steps(self._commission)
-        step = next(steps)
-        while True:
-            value = self._done(step)
-            try:
-                step = steps.send(value)
-            except StopIteration as finished:
-                job: Job = finished.value
-                break
+        self._calls.log.write("order_started", idempotency_key=self._commission.key or None)
+        try:
+            job = self._through_all_steps()
+        except KeyboardInterrupt as interrupt:
+            if self._calls.progress.may_have_been_accepted:  # nobody else would know how to go on
+                interrupt.args = (endings.interrupted(self._calls.progress),)
+            raise
         self._calls.log.name_job(job.id)
         progress = self._calls.progress
         self._calls.log.write(
@@ -64,6 +79,17 @@ class Submission:
             elapsed_seconds=progress.elapsed,
         )
         return job
+
+    def _through_all_steps(self) -> Job:
+        steps = self._order.steps(self._commission)
+        step = next(steps)
+        while True:
+            value = self._done(step)
+            try:
+                step = steps.send(value)
+            except StopIteration as finished:
+                job: Job = finished.value
+                return job
 
     def _done(self, step: Step) -> Any:
         calls = self._calls
@@ -86,18 +112,22 @@ class Submission:
             progress = self._calls.progress
             self._calls.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
         else:
+            self._calls.progress.count(step.call)
             self._calls.progress.may_have_been_accepted |= step.makes_job  # until the whole order is through
             self._calls.log_answer(step.call, heard.answer)
         return heard.value
 
     def _read(self, step: Step, answer: Answer) -> Any:
         try:
-            return step.read(answer)
+            value = step.read(answer)
         except NoFreeSlot:
-            if not self._waits_for_slot:
+            if not self._terms.waits_for_slot:
                 raise
             self._calls.progress.count("no free slot")
             return _NO_SLOT
+        if isinstance(value, Job) and self._secrets.scrub(value.id) != value.id:  # it is shown everywhere
+            raise FieldMissing("an id without a secret in it", answer)
+        return value
 
     def _end_for_time(self, _: RetryCallState) -> NoReturn:
         self._calls.end_if_cancelled()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import shutil
+import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -80,3 +82,8 @@ def download_bar(stream: TextIO | None) -> Iterator[Callable[[int, int | None], 
     with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda received, total: bar.update(task, completed=received, total=total)
+
+
+def exit_in_order_on_sigterm() -> None:
+    """Let a termination unwind the stack as an interrupt does, or what has to be put away would stay."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

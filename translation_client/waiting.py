@@ -19,8 +19,15 @@ from .tools import Tools
 class Wait:
     """One wait for one job, from its first call to its end. For one thread at a time, and for one use."""
 
-    def __init__(self, tools: Tools, job: Job | str | None, timeout: float, cancel: threading.Event | None) -> None:
-        """Start the clock; nothing is sent yet.
+    def __init__(
+        self,
+        tools: Tools,
+        job: Job | str | None,
+        timeout: float,
+        cancel: threading.Event | None,
+        started: float | None = None,
+    ) -> None:
+        """Start the clock, or take over one that was started before; nothing is sent yet.
 
         Raises:
             ValueError: The id cannot be one.
@@ -29,7 +36,9 @@ class Wait:
         job_id = job.id if isinstance(job, Job) else job
         self._request = tools.service.status_request(job_id)
         self._tools = tools
-        self._calls = Calls(tools, purposes.status_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id)
+        self._calls = Calls(
+            tools, purposes.status_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id, started=started
+        )
         self._check = self._calls.despite_faults(self._call)
 
     def check(self) -> Job:
@@ -72,6 +81,7 @@ class Wait:
             raw_status=answered.raw_status if is_known else secrets.shown(answered.raw_status),
             error=answered.error and secrets.shown(answered.error),
             language=answered.language and secrets.shown(answered.language),
+            payload=secrets.scrub(answered.payload),
             retry_after=progress.hint,
             checks=progress.checks + 1,
             elapsed=progress.elapsed,

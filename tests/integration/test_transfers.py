@@ -66,7 +66,7 @@ def playing(play: Play) -> Iterator[tuple[str, list[str]]]:
 
 def say(handler: BaseHTTPRequestHandler, body: bytes, **head: str) -> None:
     handler.send_response(200)
-    for name, value in {"Content-Length": str(len(body)), **head}.items():
+    for name, value in {"Content-Length": str(len(body)), "Connection": "close", **head}.items():
         handler.send_header(name.replace("_", "-"), value)
     handler.end_headers()
     handler.wfile.write(body)
@@ -207,6 +207,33 @@ def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
         with client_of(url, max_faults=2) as client, pytest.raises(RequestFailed, match="No job was made") as caught:
             client.submit(VIDEO, "es")
     assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 2)
+
+
+@pytest.mark.parametrize("drip", [b"HTTP/1.1 100 Continue\r\n\r\n", b"X: y\r\n"])
+def test_what_is_no_file_keeps_no_transfer_alive(film: Path, tmp_path: Path, drip: bytes) -> None:
+    """Headers that never end, after an upload and before a download."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        if "status" in handler.path:
+            say(handler, link(url))
+            return
+        handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
+        handler.wfile.write(b"" if drip.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n")
+        while True:
+            handler.wfile.write(drip)
+            time.sleep(0.1)
+
+    errands: dict[str, Callable[[VideoTranslationClient], object]] = {
+        "elevenlabs": lambda client: client.submit(film, "es"),
+        "reference": lambda client: client.download("j", tmp_path / "out"),
+    }
+    with playing(play) as (url, _):
+        for service in errands:
+            with client_of(url, service, request_timeout=0.4, max_faults=1) as client:
+                started = time.monotonic()
+                with pytest.raises(RequestFailed, match=r"no answer within 0\.4 s"):
+                    errands[service](client)
+                assert time.monotonic() - started < 3
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])

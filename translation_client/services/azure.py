@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arguments import path_segment
-from ..faults import Fault, FieldMissing, Refusal, require_usable
+from ..faults import Fault, FieldMissing, NothingMade, Refusal, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..origins import same_origin
 from .ordering import SUBMITTED, Commission, Step, Steps, refuse_taken
 from .places import found, text
 from .service import Service
-from .words import table_of
+from .words import normal, table_of
 
 VERSION = "api-version=2025-05-20"
 
@@ -36,6 +36,9 @@ WORDS = {
 }
 
 _MEANINGS = table_of(WORDS)
+
+# The last of these would have Azure make an iteration of its own, beside ours.
+_TAKEN = ("videoFileUrl", "audioFileUrl", "targetLocale", "sourceLocale", "autoCreateFirstIteration")
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ class TwoPuts:
         )
 
     def _making_translation(self, commission: Commission) -> Step:
-        refuse_taken(commission.options, ("videoFileUrl", "targetLocale", "sourceLocale"))
+        refuse_taken(commission.options, _TAKEN)
         source = {} if commission.source_language is None else {"sourceLocale": commission.source_language}
         given = {"voiceKind": "PlatformVoice", **commission.options}
         wanted = {"videoFileUrl": str(commission.video), "targetLocale": commission.target_language, **source}
@@ -114,9 +117,9 @@ def _read_operation(answer: Answer) -> TranslationStatus:
     word = text(found(payload, "status"))
     if word is None:
         raise FieldMissing("status", answer)
-    status = _MEANINGS.get(word.lower(), TranslationStatus.PENDING)
+    status = _MEANINGS.get(normal(word), TranslationStatus.PENDING)
     if status is TranslationStatus.ERROR:
-        raise Refusal(answer, "the translation could not be made")
+        raise NothingMade(answer, "the translation could not be made")
     return status
 
 

@@ -43,7 +43,7 @@ ELEVENLABS = Service(
         source_language_field="source_lang",
         is_form=True,
         file_field="file",
-        max_file_bytes_in_form=MAX_FILE_BYTES,
+        file_limit=MAX_FILE_BYTES,
         too_many_jobs=frozenset({"too_many_concurrent_requests"}),  # `system_busy` is the other meaning
         hint_field="expected_duration_sec",
     ),

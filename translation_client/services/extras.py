@@ -10,7 +10,8 @@ from urllib.parse import quote
 from ..faults import Fault, FieldMissing, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
-from .places import Place, found, named, text
+from .paths import check_path
+from .places import Place, found, named, sentence, word
 from .words import normal, table_of
 
 
@@ -31,10 +32,16 @@ class Languages:
     Attributes:
         path: Asked with GET.
         list_field: Where the answer has its list of texts.
+
+    Raises:
+        ValueError: The path makes no sense.
     """
 
     path: str
     list_field: Place
+
+    def __post_init__(self) -> None:
+        check_path("path", self.path)
 
     def request(self) -> Request:
         """Word the question."""
@@ -48,10 +55,11 @@ class Languages:
             Refusal: The answer says no.
             FieldMissing: There is none.
         """
-        languages = [one for one in _listed(answer, self.list_field) if isinstance(one, str)]
-        if not languages:
-            raise FieldMissing(named(self.list_field), answer)
-        return tuple(languages)
+        languages = _listed(answer, self.list_field)
+        texts = [one for one in languages if isinstance(one, str)]
+        if not texts or len(texts) < len(languages):
+            raise FieldMissing(f"{named(self.list_field)} (a list of texts)", answer)
+        return tuple(texts)
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,10 @@ class Bulk:
         id_field: Where an entry has its id.
         status_field: Where it has its word.
         statuses: What the words mean, which may be others than those of the single question.
+        error_field: Where a failed one says why: a text, or an object with a `message`.
+
+    Raises:
+        ValueError: A path or a word makes no sense.
     """
 
     path: str
@@ -73,6 +85,13 @@ class Bulk:
     id_field: Place
     status_field: Place
     statuses: Mapping[str, TranslationStatus | str] = field(hash=False)
+    error_field: Place | None = "error"
+
+    def __post_init__(self) -> None:
+        check_path("path", self.path, needs=("job_ids",))
+        if self.max_ids < 1:
+            raise ValueError(f"max_ids must be at least 1, got {self.max_ids!r}")
+        object.__setattr__(self, "statuses", table_of(self.statuses))
 
     def request(self, job_ids: Sequence[str]) -> Request:
         """Word the question."""
@@ -88,22 +107,16 @@ class Bulk:
             Refusal: The answer says no.
             FieldMissing: There is no list, or a job is not in it.
         """
-        words = table_of(self.statuses)
         entries = [entry for entry in _listed(answer, self.list_field) if isinstance(entry, Mapping)]
-        by_id = {found(entry, self.id_field): entry for entry in entries}
-        return [self._job(job_id, by_id.get(job_id), words, answer) for job_id in job_ids]
+        by_id = {word(found(entry, self.id_field)): entry for entry in entries}
+        return [self._job(job_id, by_id.get(job_id), answer) for job_id in job_ids]
 
-    def _job(
-        self,
-        job_id: str,
-        entry: Mapping[str, object] | None,
-        words: Mapping[str, TranslationStatus],
-        answer: Answer,
-    ) -> Job:
-        raw_status = None if entry is None else text(found(entry, self.status_field))
+    def _job(self, job_id: str, entry: Mapping[str, object] | None, answer: Answer) -> Job:
+        raw_status = None if entry is None else word(found(entry, self.status_field))
         if entry is None or raw_status is None:
             raise FieldMissing(f"{named(self.list_field)} (of job {job_id!r})", answer)
-        return Job(job_id, words.get(normal(raw_status), TranslationStatus.PENDING), raw_status, payload=entry)
+        status = TranslationStatus(self.statuses.get(normal(raw_status), TranslationStatus.PENDING))
+        return Job(job_id, status, raw_status, error=sentence(found(entry, self.error_field)), payload=entry)
 
 
 def _listed(answer: Answer, place: Place) -> list[object]:

@@ -13,17 +13,24 @@ from typing import Any
 
 from .extras import Bulk, Languages
 from .ordering import PostOrder, UploadFirst
-from .places import found
+from .places import Computed, found
 from .service import Service
 
 MAX_ASSET_BYTES = 32 * 1024 * 1024
 """The longest upload. From HeyGen's skills repository; the API reference gives none."""
 
 
-def data_video_url(payload: Mapping[str, Any]) -> Any:
-    """The link: v3's `video_url`, v2's `url`; that of the audio only where nothing else was ordered."""
-    is_audio = found(payload, "data.translate_audio_only") is True
-    return found(payload, ("data.audio_url", "data.video_url") if is_audio else ("data.video_url", "data.url"))
+def _link(payload: Mapping[str, Any]) -> Any:
+    """Find v3's `video_url`, or v2's `url`; that of the audio only where nothing else was ordered.
+
+    An answer need not say what was ordered. A link that is null is late; one that is not even named will not come.
+    """
+    data = payload.get("data")
+    fields = data if isinstance(data, Mapping) else {}
+    says_audio = fields.get("translate_audio_only")
+    if says_audio is True or (says_audio is None and "video_url" not in fields and "url" not in fields):
+        return fields.get("audio_url")
+    return found(fields, ("video_url", "url"))
 
 
 HEYGEN = Service(
@@ -46,7 +53,7 @@ HEYGEN = Service(
         "failed": "error",
     },
     progress_field=None,
-    result_field=data_video_url,
+    result_field=Computed("data.video_url", _link),
     has_late_result=True,
     error_field=("data.failure_message", "data.message"),
     language_field="data.output_language",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 import uuid
-from collections.abc import Callable, Collection, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,6 +14,7 @@ from typing import Any, Protocol
 from ..faults import Fault, NoFreeSlot, problem_of, require_usable
 from ..messages import Answer, FilePart, Request
 from ..models import Job, TranslationStatus
+from .paths import check_path
 from .places import Place, filled, found, number
 from .promises import TOO_MANY_REQUESTS, promised, usable_id
 
@@ -120,13 +123,16 @@ class PostOrder:
         body: What stands in each body.
         is_form: Whether the body is `multipart/form-data`, and not JSON.
         file_field: What the form calls a local file; None where it takes none.
-        max_file_bytes_in_form: The longest file there.
+        file_limit: How many bytes that may have.
         upload: How a local file gets there by a request of its own.
         key_header: The header of an idempotency key; None where the service has none. Sent as it is, without quotes.
         key_form: What keys look like.
         in_progress: The error code that says that the first of two equal orders is still being taken.
         too_many_jobs: The error codes of a 429 that means jobs at once, and not requests.
         hint_field: Where the answer says how many seconds the job may take.
+
+    Raises:
+        ValueError: Something of it makes no sense.
     """
 
     path: str
@@ -137,13 +143,21 @@ class PostOrder:
     body: Mapping[str, Any] = field(default_factory=dict, hash=False)
     is_form: bool = False
     file_field: str | None = None
-    max_file_bytes_in_form: int | None = None
+    file_limit: int = sys.maxsize
     upload: UploadFirst | None = None
     key_header: str | None = None
     key_form: re.Pattern[str] = _ANY_KEY
     in_progress: str | None = None
     too_many_jobs: frozenset[str] = frozenset()
     hint_field: Place | None = None
+
+    def __post_init__(self) -> None:
+        check_path("path", self.path)
+        if self.file_field is not None and not self.is_form:
+            raise ValueError(f"file_field needs a form: is_form=True, got {self.file_field!r}")
+        for place in (self.video_field, self.language_field, self.source_language_field):
+            if place is not None and any(name.isdecimal() and name != "0" for name in place.split(".")):
+                raise ValueError(f"a place that is filled is the first of its list, got {place!r}")
 
     @property
     def key_pattern(self) -> re.Pattern[str] | None:
@@ -153,7 +167,9 @@ class PostOrder:
     @property
     def max_file_bytes(self) -> int | None:
         """How long a local file may be; None where the service takes none."""
-        return self.max_file_bytes_in_form if self.upload is None else self.upload.max_file_bytes
+        if self.upload is not None:
+            return self.upload.max_file_bytes
+        return None if self.file_field is None else self.file_limit
 
     def new_key(self) -> str:
         """Make the key of a new order; empty where there are none."""
@@ -200,8 +216,7 @@ class PostOrder:
             return Request("POST", self.path, headers, json=body)
         video = commission.video
         file = FilePart(self.file_field, video) if isinstance(video, Path) and self.file_field else None
-        fields = {name: _as_form_field(value) for name, value in body.items() if value is not None}
-        return Request("POST", self.path, headers, form=fields, file=file)
+        return Request("POST", self.path, headers, form=tuple(_form_fields(body)), file=file)
 
     def _read_job(self, commission: Commission) -> Callable[[Answer], Job]:
         def read(answer: Answer) -> Job:
@@ -240,5 +255,9 @@ def refuse_taken(options: Mapping[str, Any], taken: Collection[str]) -> None:
             raise ValueError(f"options must not hold {name!r}, which the other arguments of submit decide")
 
 
-def _as_form_field(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _form_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Write values as fields: a list as a field for each of its values, what a form cannot say in JSON."""
+    for name, value in body.items():
+        for one in value if isinstance(value, (list, tuple)) else [value]:
+            if one is not None:
+                yield name, one if isinstance(one, str) else json.dumps(one)

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-Place = str | tuple[str, ...] | Callable[[Mapping[str, Any]], Any]
-"""A path of names and list positions, separated by dots; several of them, of which the first that leads somewhere counts;
-or a function of the whole value, where no path will do."""
+from ..problems import Problem
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A place that no path leads to.
+
+    Attributes:
+        name: What a sentence calls it.
+        read: Reads it out of the whole value.
+    """
+
+    name: str
+    read: Callable[[Mapping[str, Any]], Any]
+
+
+Place = str | Sequence[str] | Computed
+"""A path of names and list positions, separated by dots; several of them, of which the first that leads somewhere counts."""
 
 
 def found(value: Mapping[str, Any], place: Place | None) -> Any:
     """Look a place up; None where there is nothing, or null."""
     if place is None:
         return None
-    if callable(place):
-        return place(value)
+    if isinstance(place, Computed):
+        return place.read(value)
     paths = (place,) if isinstance(place, str) else place
     return next((inner for path in paths if (inner := _at(value, path)) is not None), None)
 
@@ -33,9 +49,9 @@ def _at(value: Any, path: str) -> Any:
 
 def named(place: Place | None) -> str:
     """Say where a place is, for a sentence."""
-    if callable(place):
-        return place.__name__.strip("_")
-    return place if isinstance(place, str) else " or ".join(place or ("nowhere",))
+    if isinstance(place, Computed):
+        return place.name
+    return place if isinstance(place, str) else " or ".join(place or ("the result",))
 
 
 def filled(value: Mapping[str, Any], place: str, content: Any) -> dict[str, Any]:
@@ -57,4 +73,17 @@ def text(value: Any) -> str | None:
 def number(value: Any, most: float = float("inf")) -> float | None:
     """A number from 0 to `most`; None for anything else."""
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
-    return float(value) if usable else None
+    try:
+        return float(value) if usable else None
+    except OverflowError:  # JSON has whole numbers of any length
+        return None
+
+
+def word(value: Any) -> str | None:
+    """A text that says something, or a whole number, by which some services mean the same; None for anything else."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+
+
+def sentence(value: Any) -> str | None:
+    """A text, or the message of an object that describes an error; None for anything else."""
+    return Problem(error=value).message if isinstance(value, Mapping) else text(value)

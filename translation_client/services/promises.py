@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..arguments import path_segment
 from ..faults import Fault, FieldMissing, Refusal, require_usable
 from ..messages import Answer
-from .places import Place, found, named, text
+from .places import Place, found, named, word
 
 TOO_EARLY, TOO_MANY_REQUESTS = 425, 429
 
@@ -22,7 +22,7 @@ def promised(answer: Answer, place: Place) -> str:
     payload = answer.json_object()
     if payload is None:
         raise Fault("unreadable", "the body is not a JSON object", answer)
-    value = text(found(payload, place))
+    value = word(found(payload, place))
     if value is None:
         raise FieldMissing(named(place), answer)
     return value
@@ -35,6 +35,8 @@ def usable_id(answer: Answer, place: Place) -> str:
         path_segment(job_id)
     except ValueError as error:
         raise FieldMissing(named(place), answer) from error
+    if not job_id.isprintable():  # it is shown, and printed to terminals
+        raise FieldMissing(named(place), answer)
     return job_id
 
 

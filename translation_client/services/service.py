@@ -5,9 +5,9 @@ Pure: a service builds a request value and reads an answer value. It knows no so
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import quote, urljoin
 
 from ..arguments import path_segment
@@ -17,8 +17,11 @@ from ..models import Job, TranslationStatus
 from ..problems import Problem
 from .extras import Bulk, Languages, Limits
 from .ordering import Order
-from .places import Place, found, named, number, text
+from .paths import check_path
+from .places import Place, found, named, number, sentence, text, word
 from .words import COMMON_WORDS, normal, table_of
+
+BEARER = "Bearer "
 
 MAX_WORD_LENGTH = 100
 """A longer status is no word, but something else in its place."""
@@ -86,10 +89,14 @@ class Service:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
             raise ValueError(f"name must be what the service is called, got {self.name!r}")
-        for name in ("status_path", "delete_path", "result_path"):
-            path = getattr(self, name)
-            if path is not None and not (path.startswith("/") and "{job_id}" in path):
-                raise ValueError(f"{name} must begin with a slash and hold {{job_id}}, got {path!r}")
+        check_path("status_path", self.status_path, needs=("job_id",))
+        for name, knows in (("delete_path", ("job_id",)), ("result_path", ("job_id", "language"))):
+            if getattr(self, name) is not None:
+                check_path(name, getattr(self, name), needs=("job_id",), knows=knows)
+        if self.single_job_path is not None:
+            check_path("single_job_path", self.single_job_path)
+        if not self.statuses:
+            raise ValueError("statuses must hold the words of the service, got none")
         object.__setattr__(self, "statuses", table_of(self.statuses))
 
     def status_request(self, job_id: str | None) -> Request:
@@ -113,7 +120,9 @@ class Service:
         return Request("DELETE", self._path(self.delete_path, job_id))
 
     def key_headers(self, api_key: str) -> dict[str, str]:
-        """The header that carries the key."""
+        """The header that carries the key. A token, which begins with `Bearer `, has the header of tokens everywhere."""
+        if api_key.startswith(BEARER):
+            return {"Authorization": api_key}
         return {self.key_header: self.key_prefix + api_key}
 
     def knows(self, raw_status: str) -> bool:
@@ -140,8 +149,10 @@ class Service:
         payload = answer.json_object()
         if payload is None:
             raise Fault("unreadable", "the body is not a JSON object", answer)
-        raw_status = found(payload, self.status_field)
-        if not isinstance(raw_status, str) or not 0 < len(raw_status.strip()) <= MAX_WORD_LENGTH:
+        said = found(payload, self.status_field)
+        raw_status = word(said)
+        is_word = isinstance(said, str) or (raw_status is not None and self.knows(raw_status))  # some count them
+        if raw_status is None or not is_word or not 0 < len(raw_status.strip()) <= MAX_WORD_LENGTH:
             raise Fault("unreadable", f"the body has no status in {named(self.status_field)!r}", answer)
         language = language or text(found(payload, self.language_field))
         link = text(found(payload, self.result_field))
@@ -151,7 +162,7 @@ class Service:
             raw_status=raw_status,
             progress=number(found(payload, self.progress_field), most=1),
             result_url=link,
-            error=_sentence(found(payload, self.error_field)),
+            error=sentence(found(payload, self.error_field)),
             payload=payload,
             language=language,
         )
@@ -168,9 +179,8 @@ class Service:
             ValueError: The job has no id.
         """
         link = job.result_url
-        if link is not None:
-            is_relative = link.startswith("/") and not link.startswith("//")
-            return urljoin(base_url + "/", link) if is_relative else link
+        if link is not None:  # a path is of this service; all else has to be whole, and is looked at by who asks it
+            return urljoin(base_url + "/", link) if re.match(r"/(?!/)", link) else link
         if self.result_path is None or ("{language}" in self.result_path and job.language is None):
             return None
         return base_url + self._path(self.result_path, job.id, job.language or "")
@@ -184,7 +194,3 @@ class Service:
         if job_id is None:
             raise ValueError(f"job must be given: every job of the service {self.name!r} has an id")
         return template.format(job_id=path_segment(job_id), language=quote(language, safe=""))
-
-
-def _sentence(value: Any) -> str | None:
-    return Problem(error=value).message if isinstance(value, Mapping) else text(value)

@@ -33,6 +33,6 @@ def table_of(words: Mapping[str, TranslationStatus | str]) -> dict[str, Translat
         ValueError: A word means neither `pending` nor `completed` nor `error`.
     """
     try:
-        return {normal(word): TranslationStatus(meaning) for word, meaning in words.items()}
+        return {normal(str(word)): TranslationStatus(meaning) for word, meaning in words.items()}
     except ValueError as error:
         raise ValueError(f"statuses must map words to pending, completed or error: {error}") from error

@@ -20,6 +20,8 @@ def never_connected(error: BaseException) -> bool:
     while seen is not None:
         if isinstance(seen, (requests.ConnectTimeout, NewConnectionError, ConnectionRefusedError)):
             return True
+        if isinstance(seen, OSError) and str(seen).startswith("Tunnel connection failed"):  # a proxy's no to CONNECT
+            return True
         inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
         seen = inner if isinstance(inner, BaseException) else seen.__cause__
     return False

@@ -78,12 +78,25 @@ class CallGuard:
         """Say for how many seconds to block before asking again. Raises as `left` does."""
         return min(self.left(), SLICE_SECONDS)
 
-    def moved(self) -> None:
-        """Hear that bytes went out or came in. A control call has its time, whether they do or not."""
+    def sent(self) -> None:
+        """Hear that bytes went out. A control call has its time, whether they do or not."""
+        self.has_sent = True
+
+    def received(self) -> None:
+        """Hear that bytes came in."""
 
 
 class TransferGuard(CallGuard):
-    """The limits of a transfer: it may take any time until the deadline, as long as it moves."""
+    """The limits of a transfer: it may take any time until the deadline, as long as the file moves.
+
+    What is sent is the file, or so little that it is gone at once; what is received is one only from its first byte on:
+    headers that drip keep no call alive.
+
+    Attributes:
+        is_receiving_file: Whether what comes in now is the file.
+    """
+
+    is_receiving_file = False
 
     def __init__(self, deadline: float, idle_seconds: float, is_cancelled: Callable[[], bool]) -> None:
         """Guard a transfer.
@@ -97,8 +110,17 @@ class TransferGuard(CallGuard):
         self._deadline = deadline
         self._idle_seconds = idle_seconds
 
-    def moved(self) -> None:
-        """Hear that bytes went out or came in, and begin to count anew."""
+    def sent(self) -> None:
+        """Hear that bytes went out, and begin to count anew."""
+        super().sent()
+        self._begin_anew()
+
+    def received(self) -> None:
+        """Hear that bytes came in, and begin to count anew if they are the file's."""
+        if self.is_receiving_file:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
         self._ends_at = min(now() + self._idle_seconds, self._deadline)
 
 

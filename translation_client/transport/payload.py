@@ -97,10 +97,11 @@ def payload_of(request: Request) -> Payload:
         return Payload(json.dumps(request.json, allow_nan=False).encode(), "application/json")
     if request.form is None and request.file is None:
         return NOTHING
-    fields: list[tuple[str, str | tuple[str, bytes]]] = list((request.form or {}).items())
+    fields: list[tuple[str, str | tuple[str, bytes]]] = list(request.form or ())
     if request.file is None:
         return Payload(*encode_multipart_formdata(fields))
     path = request.file.path
-    encoded, content_type = encode_multipart_formdata([*fields, (request.file.field, (path.name, b""))])
+    name = os.fsencode(path.name).decode("utf-8", "replace")  # a name on the disk may be any bytes
+    encoded, content_type = encode_multipart_formdata([*fields, (request.file.field, (name, b""))])
     ending = f"\r\n--{content_type.partition('boundary=')[2]}--\r\n".encode()
     return Payload(FormWithFile(encoded.removesuffix(ending), path.open("rb"), ending), content_type)

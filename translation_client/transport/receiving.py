@@ -10,7 +10,7 @@ from requests import Response
 from ..faults import Fault
 from ..messages import Answer
 from .body import READ_BYTES, answer_without_body
-from .guard import current_guard
+from .guard import TransferGuard, current_guard
 
 FILE_CODES = (200, 206)
 """OK and Partial Content: what follows is the file, or the rest of it (RFC 9110, sections 15.3.1 and 15.3.7)."""
@@ -36,11 +36,14 @@ def receive(response: Response, sink: Sink) -> None:
     if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
         raise Fault("unreadable", "the file has a content coding that was not asked for", answer_without_body(response))
     sink.begin(answer_without_body(response))
+    guard = current_guard()
+    if isinstance(guard, TransferGuard):
+        guard.is_receiving_file = True
     size = 0
     for block in _blocks(response):
-        guard = current_guard()
-        if guard is not None:
-            guard.left()  # looked at here too: behind somebody else's adapter nobody does
+        if guard is not None:  # looked at and told here too: behind somebody else's adapter nobody does
+            guard.left()
+            guard.received()
         sink.write(block)
         size += len(block)
     length = response.headers.get("Content-Length", "")

@@ -61,7 +61,7 @@ class ReadHook(Protocol):
 
 
 class OurSession:
-    """A session of our own: guarded sockets, no cookies, no .netrc.
+    """A session of our own: guarded sockets, no cookies, no .netrc, no repeating.
 
     The environment (proxies, CA bundle) is looked at once for each URL, and anew in the child after a fork.
     """
@@ -92,6 +92,8 @@ class OurSession:
     def _made_ready(self, life: _Life, call: Call) -> Outgoing:
         prepared = _prepared(life.session, call, self._headers, self._read, keep_auth=True)
         return Outgoing(life.session, prepared, _settings(life.session, call.url))
+
+    repeats_nothing = True
 
     def close(self) -> None:
         """Close the idle connections. Those in use are closed by the calls that use them."""
@@ -136,6 +138,12 @@ class CallersSession:
     def outgoing_bare(self, call: Call) -> Outgoing:
         """Make a GET to a foreign origin ready."""
         return _bare(self._session, call, self._read)
+
+    @property
+    def repeats_nothing(self) -> bool:
+        """Whether none of its adapters repeats a call of its own accord."""
+        retries = (getattr(adapter, "max_retries", None) for adapter in self._session.adapters.values())
+        return all(getattr(one, "total", None) in (None, 0, False) for one in retries)
 
     def close(self) -> None:
         """Leave it open: who made it closes it."""

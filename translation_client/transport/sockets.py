@@ -50,16 +50,23 @@ class _SlicedIO(socket.socket):
             super().settimeout(seconds)
 
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        return _in_slices(self, super().recv, *args, **kwargs)
+        data = _in_slices(self, super().recv, *args, **kwargs)
+        _heard_of()
+        return data
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        return _in_slices(self, super().recv_into, *args, **kwargs)
+        size = _in_slices(self, super().recv_into, *args, **kwargs)
+        _heard_of()
+        return size
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         guard = current_guard()
-        if guard is not None:
-            guard.has_sent = True
-        return _in_slices(self, super().send, *args, **kwargs)
+        if guard is None:
+            return super().send(*args, **kwargs)
+        guard.has_sent = True  # before, as nobody knows what of it went out where it fails
+        count = _in_slices(self, super().send, *args, **kwargs)
+        guard.sent()
+        return count
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         if current_guard() is None:
@@ -93,11 +100,15 @@ def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwarg
     while True:
         sock.block_for(guard.slice())
         try:
-            done = operation(*args, **kwargs)
+            return operation(*args, **kwargs)
         except TimeoutError:
             continue  # only the slice is over; the guard says when the call is
-        guard.moved()
-        return done
+
+
+def _heard_of() -> None:
+    guard = current_guard()
+    if guard is not None:
+        guard.received()
 
 
 class _GuardedConnecting(HTTPConnection):

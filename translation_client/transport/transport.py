@@ -37,11 +37,6 @@ class _Sending(NamedTuple):
     sink: Sink | None
     guard: CallGuard
 
-    @property
-    def is_out(self) -> bool:
-        """Whether all of it may have left by one of our sockets."""
-        return self.guard.has_sent and self.payload.is_read
-
 
 class Transport:
     """Sends the requests of one client. May be shared by threads."""
@@ -85,6 +80,8 @@ class Transport:
         deadline: Deadline,
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
     ) -> Answer:
         """Send a request and read the answer to its end.
 
@@ -93,6 +90,8 @@ class Transport:
             deadline: When it has to be over.
             is_cancelled: Asked again and again.
             sink: Where the body of a success goes, in place of the answer.
+            is_fresh: Whether it needs a new connection: one that lay idle may be closed by the server just now, and then
+                nobody knows whether the request was taken.
 
         Raises:
             Fault: No answer came, it broke off, or it cannot be read.
@@ -101,6 +100,8 @@ class Transport:
             OSError: The file to be sent cannot be read.
         """
         started = now()
+        if is_fresh:
+            self._session.close()
         guard = self._guard(request.is_transfer or sink is not None, deadline, is_cancelled)
         with payload_of(request) as payload:
             response = self._guarded(_Sending(request, self._credentials_for(request), payload, sink, guard))
@@ -129,17 +130,21 @@ class Transport:
             with guard:
                 return self._follow(sending)
         except (CallCut, Fault) as error:
-            error.was_sent = sending.is_out or (self._is_callers and sending.payload.is_read)
+            error.was_sent = self._may_have_left(sending, error)
             raise
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError, TypeError) as error:
             fault = fault_of(error)
             cause = bared(error, fault.text)
-            fault.was_sent = sending.is_out or (
-                self._is_callers and sending.payload.is_read and not never_connected(error)
-            )
+            fault.was_sent = self._may_have_left(sending, error)
         # Out of the handler, or the exception with everything in it would go along as the context of ours.
         guard.left()  # an adapter of somebody else's reports the end of the time in its own way
         raise fault from cause
+
+    def _may_have_left(self, sending: _Sending, error: Exception) -> bool:
+        """Whether the whole request may have reached the server."""
+        has_left = sending.payload.is_read and (sending.guard.has_sent or self._is_callers)
+        # An adapter that repeats of its own accord shows the last of several calls, and so proves nothing.
+        return has_left and not (self._session.repeats_nothing and never_connected(error))
 
     def _follow(self, sending: _Sending) -> Response:
         request, payload, guard = sending.request, sending.payload, sending.guard
