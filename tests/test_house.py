@@ -58,6 +58,7 @@ ORDER = [
     "strategies",
     "polling",
     "tools",
+    "call_log",
     "calls",
     "waiting",
     "commissions",
@@ -194,7 +195,7 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
 
     assert users == {
         "requests": {"arguments", "assembly", "client", "credentials", "errors", "transport"},
-        "tenacity": {"calls", "client", "download", "polling", "strategies", "submission", "waiting"},
+        "tenacity": {"call_log", "calls", "client", "polling", "strategies", "waiting"},
         "structlog": {"logs"},
     }
 

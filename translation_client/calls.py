@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, NoReturn, TypeVar
 
-from tenacity import RetryCallState
+from tenacity import RetryCallState, stop_after_delay
 
 from . import endings, polling, strategies
+from .call_log import CallLog
 from .clock import Deadline
-from .errors import TranslationClientError
 from .faults import Fault, FieldMissing, NothingMade, Refusal
 from .hints import read_retry_after
-from .logs import EventLog
 from .messages import Answer, Request
-from .origins import without_secrets
 from .progress import Progress
 from .purposes import Purpose
 from .redaction import Secrets
@@ -25,7 +23,6 @@ from .tools import Tools
 from .transport import CallCancelled, CallCut, Sink
 
 T = TypeVar("T")
-E = TypeVar("E", bound=TranslationClientError)
 
 CANCEL_SLICE_SECONDS = 0.02
 """How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
@@ -74,13 +71,37 @@ class Calls:
         """Start the clock, or take over one that was started before; nothing is sent yet."""
         self.tools = tools
         self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets, started)
-        self.log = EventLog(tools.logger, os.urandom(6).hex(), job_id)
+        self.log = CallLog(tools.logger, job_id, self.progress)
         self._cancel = cancel
 
     def despite_faults(self, call: Callable[[], T]) -> Callable[[], T]:
         """Declare: the same call, repeated after a fault."""
-        hooks = polling.Hooks(self.sleep, self._log_fault, self._end_for_faults)
+        hooks = polling.Hooks(self.sleep, self.log.failed_in, self._end_for_faults)
         return polling.despite_faults(call, policy=self.tools.policy, progress=self.progress, hooks=hooks)
+
+    def until_final(self, call: Callable[[], T], is_pending: Callable[[T], bool]) -> T:
+        """Call, and again after faults, until the answer is final; on the schedule of a wait.
+
+        A transfer may have no deadline. What is pending before it or after it has one: the time of a wait.
+
+        Raises:
+            WaitTimeout: The time was up.
+        """
+        pauses = strategies.PendingPauses(self.tools.policy, self.progress, self.tools.schedule)
+        is_endless = math.isinf(self.progress.timeout)
+        return polling.until_final(
+            self.despite_faults(call),
+            is_pending=is_pending,
+            max_retries=math.inf,
+            progress=self.progress,
+            pauses=pauses,
+            stop=stop_after_delay(self.tools.policy.timeout) if is_endless else None,
+            hooks=polling.Hooks(self.sleep, lambda state: self.log.sleeping(state, pauses.reason), self._end_for_time),
+        )()
+
+    def _end_for_time(self, _: RetryCallState) -> NoReturn:
+        self.end_if_cancelled()
+        raise self.log.ended("timeout", endings.timed_out(self.progress))
 
     def call(
         self,
@@ -99,7 +120,7 @@ class Calls:
         self.end_if_cancelled()
         progress = self.progress
         progress.attempts += 1
-        progress.url = without_secrets(self.tools.transport.url_of(request))
+        progress.asked_url = self.tools.transport.url_of(request)
         is_fresh = stakes.makes_job and not stakes.is_repeatable
         try:
             answer = self.tools.transport.send(request, progress.deadline, self.is_cancelled, sink, is_fresh=is_fresh)
@@ -113,7 +134,7 @@ class Calls:
         except Exception as error:  # what gives the key, or the file that is sent
             if not progress.may_have_been_accepted:
                 raise
-            ended = self.ended("unexpected", endings.broken_off(progress, error))
+            ended = self.log.ended("unexpected", endings.broken_off(progress, error))
         else:
             progress.hint = self._hint(answer)
             return Heard(answer, value)
@@ -128,17 +149,17 @@ class Calls:
             return self._cut(failure, stakes)
         if isinstance(failure, FieldMissing):
             progress.may_have_been_accepted |= stakes.makes_job
-            return self.ended("unexpected", endings.field_missing(progress, failure))
+            return self.log.ended("unexpected", endings.field_missing(progress, failure))
         progress.may_have_been_accepted &= not isinstance(failure, NothingMade)
         progress.hint = self._hint(failure.answer)
-        return self.ended("refused", endings.refused(progress, failure))
+        return self.log.ended("refused", endings.refused(progress, failure))
 
     def _cut(self, cut: CallCut, stakes: Stakes) -> Exception:
         """What a call that was ended is: the end of the errand, or a fault of the server."""
         if isinstance(cut, CallCancelled):
-            return self.ended("cancelled", endings.cancelled(self.progress))
+            return self.log.ended("cancelled", endings.cancelled(self.progress))
         if self.progress.deadline.has_passed:
-            return self.ended("timeout", endings.timed_out(self.progress))
+            return self.log.ended("timeout", endings.timed_out(self.progress))
         fault = Fault("timeout", f"no answer within {self.tools.policy.request_timeout:g} s")
         fault.was_sent = cut.was_sent
         return self._failed(fault, stakes)
@@ -154,7 +175,7 @@ class Calls:
             return fault
         error = endings.faults_spent(self.progress, fault, 1)
         error.__cause__ = _cause_of(fault)
-        return self.ended("faults", error)
+        return self.log.ended("faults", error)
 
     def _hint(self, answer: Answer) -> float | None:
         try:
@@ -168,16 +189,16 @@ class Calls:
         progress = self.progress
         fault = strategies.fault_of(state)
         if strategies.hint_outlasts_deadline(progress, fault):
-            raise self.ended("timeout", endings.timed_out(progress, fault.hint)) from _cause_of(fault)
+            raise self.log.ended("timeout", endings.timed_out(progress, fault.hint)) from _cause_of(fault)
         if progress.deadline.has_passed or state.attempt_number < self.tools.policy.max_faults:
-            raise self.ended("timeout", endings.timed_out(progress)) from _cause_of(fault)
+            raise self.log.ended("timeout", endings.timed_out(progress)) from _cause_of(fault)
         error = endings.faults_spent(progress, fault, state.attempt_number)
-        raise self.ended("faults", error) from _cause_of(fault)
+        raise self.log.ended("faults", error) from _cause_of(fault)
 
     def end_if_cancelled(self) -> None:
         """Raise `WaitCancelled` if somebody wants that."""
         if self.is_cancelled():
-            raise self.ended("cancelled", endings.cancelled(self.progress))
+            raise self.log.ended("cancelled", endings.cancelled(self.progress))
 
     def is_cancelled(self) -> bool:
         """Whether somebody wants it to end."""
@@ -197,54 +218,6 @@ class Calls:
         while not self.tools.closed.is_set() and end.left > 0:
             if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
                 return
-
-    def ended(self, reason: str, error: E) -> E:
-        """Log the end, and pass the error on."""
-        self.log.write(
-            "gave_up",
-            reason=reason,
-            status=self.progress.job and str(self.progress.job.status),
-            attempts=error.attempts,
-            elapsed_seconds=error.elapsed,
-        )
-        return error
-
-    def log_sleep(self, state: RetryCallState, reason: str) -> None:
-        """Log the sleep that comes."""
-        self.log.write(
-            "sleeping",
-            retry=state.attempt_number,
-            sleep_seconds=state.upcoming_sleep,
-            elapsed_seconds=self.progress.elapsed,
-            reason=reason,
-        )
-
-    def log_answer(self, call: str, answer: Answer) -> None:
-        """Log an answer that is none about a status."""
-        self.log.write(
-            "call_answered",
-            attempt=self.progress.attempts,
-            call=call,
-            status_code=answer.status_code,
-            elapsed_seconds=self.progress.elapsed,
-            request_seconds=answer.seconds,
-        )
-
-    def _log_fault(self, state: RetryCallState) -> None:
-        fault = strategies.fault_of(state)
-        self.log_fault(fault, state.upcoming_sleep)
-
-    def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
-        """Log a call that failed and will be repeated."""
-        self.log.write(
-            "check_failed",
-            attempt=self.progress.attempts,
-            fault=fault.kind,
-            status_code=fault.status_code,
-            error=fault.text,
-            sleep_seconds=sleep_seconds,
-            elapsed_seconds=self.progress.elapsed,
-        )
 
 
 def _cause_of(fault: Fault) -> BaseException:

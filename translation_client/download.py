@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import threading
 from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
-from typing import NoReturn
 
-from tenacity import RetryCallState, stop_after_delay
-
-from . import endings, polling, purposes, strategies
+from . import endings, purposes
 from .calls import Calls
 from .clock import TICK_SECONDS
 from .faults import Fault, FieldMissing, require_usable
@@ -96,7 +92,7 @@ class Download:
             answer = Answer(200, {}, b"")  # what came may hold signed links
             service = self._tools.service
             missing = FieldMissing(named(service.result_field or service.language_field), answer)
-            raise self._calls.ended("unexpected", endings.field_missing(self._calls.progress, missing))
+            raise self._calls.log.ended("unexpected", endings.field_missing(self._calls.progress, missing))
         return link
 
     def _link_in(self, job: Job) -> str | None:
@@ -107,7 +103,7 @@ class Download:
         timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
         seen = Wait(self._tools, job, timeout, self._cancel).check()
         if seen.status is TranslationStatus.PENDING:
-            raise self._calls.ended("pending", endings.result_not_ready(self._calls.progress, seen.raw_status))
+            raise self._calls.log.ended("pending", endings.result_not_ready(self._calls.progress, seen.raw_status))
         return seen
 
     def _fetch_all(self, link: str, part: PartFile) -> None:
@@ -121,19 +117,10 @@ class Download:
                 link = self._link(self._job, is_fresh=True)
 
     def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
-        """Call until there is news; where the result is not there yet, on the schedule of a wait."""
-        calls = self._calls
-        pauses = strategies.PendingPauses(self._tools.policy, calls.progress, self._tools.schedule)
-        stop = stop_after_delay(self._tools.policy.timeout) if math.isinf(calls.progress.timeout) else None
-        return polling.until_final(
-            calls.despite_faults(lambda: self._call(link, part, may_mint)),
-            is_pending=lambda outcome: outcome is _Outcome.NOT_YET,
-            max_retries=math.inf,
-            progress=calls.progress,
-            pauses=pauses,
-            stop=stop,
-            hooks=polling.Hooks(calls.sleep, lambda state: calls.log_sleep(state, pauses.reason), self._end_for_time),
-        )()
+        """Call until there is news: the result may not be there yet."""
+        return self._calls.until_final(
+            lambda: self._call(link, part, may_mint), is_pending=lambda outcome: outcome is _Outcome.NOT_YET
+        )
 
     def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
@@ -143,9 +130,9 @@ class Download:
             if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise
             self._furthest = part.received
-            self._calls.log_fault(fault, FAULT_DELAY_SECONDS)
+            self._calls.log.failed(fault, FAULT_DELAY_SECONDS)
         else:
-            self._calls.log_answer("download", heard.answer)
+            self._calls.log.answered("download", heard.answer)
             return heard.value
         self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
         return _Outcome.MORE
@@ -164,7 +151,3 @@ class Download:
             raise Fault("status", "the file has changed", answer)
         require_usable(answer)
         raise Fault("unreadable", "an answer without the file", answer)
-
-    def _end_for_time(self, _: RetryCallState) -> NoReturn:
-        self._calls.end_if_cancelled()
-        raise self._calls.ended("timeout", endings.timed_out(self._calls.progress))

@@ -106,7 +106,7 @@ class Errands:
 
 def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:
     heard = calls.despite_faults(lambda: calls.call(request, read))()
-    calls.log_answer(name, heard.answer)
+    calls.log.answered(name, heard.answer)
     return heard.value
 
 

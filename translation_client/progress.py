@@ -10,6 +10,7 @@ from .clock import Deadline, now
 from .faults import Fault
 from .messages import Answer
 from .models import Job
+from .origins import without_secrets
 from .purposes import Purpose
 from .redaction import Secrets
 
@@ -37,7 +38,7 @@ class Progress:
         self.secrets = secrets
         self.job_id = job_id
         self.purpose = purpose
-        self.url = ""
+        self.asked_url = ""
         self.may_have_been_accepted = False
         self.idempotency_key: str | None = None
         self.hint: float | None = None
@@ -51,6 +52,11 @@ class Progress:
         self.latest_answer = 0.0
         self.seen: Counter[str] = Counter()
         self._unknown_words: set[str] = set()
+
+    @property
+    def url(self) -> str:
+        """What was asked last, without anything secret; empty before the first call."""
+        return without_secrets(self.asked_url) if self.asked_url else ""
 
     @property
     def elapsed(self) -> float:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 import threading
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
-from tenacity import RetryCallState, stop_after_delay
-
-from . import endings, polling, purposes, strategies
+from . import endings, purposes
 from .calls import Calls, Stakes
 from .commissions import secrets_of
 from .faults import FieldMissing, NoFreeSlot
@@ -92,19 +89,9 @@ class Submission:
                 return job
 
     def _done(self, step: Step) -> Any:
-        calls = self._calls
-        pauses = strategies.PendingPauses(self._tools.policy, calls.progress, self._tools.schedule)
-        # A transfer has no deadline of its own; the wait for its turn has.
-        stop = stop_after_delay(self._tools.policy.timeout) if math.isinf(calls.progress.timeout) else None
-        return polling.until_final(
-            calls.despite_faults(lambda: self._call(step)),
-            is_pending=lambda value: value is _NO_SLOT or step.is_pending(value),
-            max_retries=math.inf,
-            progress=calls.progress,
-            pauses=pauses,
-            stop=stop,
-            hooks=polling.Hooks(calls.sleep, lambda state: calls.log_sleep(state, pauses.reason), self._end_for_time),
-        )()
+        return self._calls.until_final(
+            lambda: self._call(step), is_pending=lambda value: value is _NO_SLOT or step.is_pending(value)
+        )
 
     def _call(self, step: Step) -> Any:
         heard = self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=_stakes(step))
@@ -114,7 +101,7 @@ class Submission:
         else:
             self._calls.progress.count(step.call)
             self._calls.progress.may_have_been_accepted |= step.makes_job  # until the whole order is through
-            self._calls.log_answer(step.call, heard.answer)
+            self._calls.log.answered(step.call, heard.answer)
         return heard.value
 
     def _read(self, step: Step, answer: Answer) -> Any:
@@ -128,10 +115,6 @@ class Submission:
         if isinstance(value, Job) and self._secrets.scrub(value.id) != value.id:  # it is shown everywhere
             raise FieldMissing("an id without a secret in it", answer)
         return value
-
-    def _end_for_time(self, _: RetryCallState) -> NoReturn:
-        self._calls.end_if_cancelled()
-        raise self._calls.ended("timeout", endings.timed_out(self._calls.progress))
 
 
 def _stakes(step: Step) -> Stakes:

@@ -63,7 +63,9 @@ class Wait:
             progress=calls.progress,
             pauses=pauses,
             stop=self._tools.stop,
-            hooks=polling.Hooks(calls.sleep, lambda state: calls.log_sleep(state, pauses.reason), self._end_for_limits),
+            hooks=polling.Hooks(
+                calls.sleep, lambda state: calls.log.sleeping(state, pauses.reason), self._end_for_limits
+            ),
         )
 
     def _call(self) -> Job:
@@ -95,8 +97,8 @@ class Wait:
         calls = self._calls
         calls.end_if_cancelled()
         if strategies.is_too_late_for_a_check(calls.progress):
-            raise calls.ended("timeout", endings.timed_out(calls.progress))
-        raise calls.ended("retries", endings.retries_exhausted(calls.progress))
+            raise calls.log.ended("timeout", endings.timed_out(calls.progress))
+        raise calls.log.ended("retries", endings.retries_exhausted(calls.progress))
 
     def _log_answer(self, job: Job, answer: Answer, *, is_known: bool) -> None:
         log, progress = self._calls.log, self._calls.progress
