@@ -63,6 +63,16 @@ def test_four_commands_lead_from_a_video_to_its_translation(
     assert run(world, "delete", job_id)[:2] == (0, "deleted\n")
 
 
+def test_a_result_of_several_is_chosen(clock: Clock, run: Run, tmp_path: Path) -> None:
+    """By its language; a mistake where there is one alone."""
+    world = World(clock, "elevenlabs", Scenario(0))
+    job_id = str(world.submit().id)
+    assert run(world, "download", job_id, str(tmp_path / "es.mp4"), "--language", "es")[0] == 0
+
+    other = World(clock, "heygen", Scenario(0))
+    assert run(other, "download", str(other.submit().id), str(tmp_path / "x.mp4"), "--language", "French")[0] == 2
+
+
 def test_options_are_json_or_text(clock: Clock, run: Run) -> None:
     """A number, a word, a list."""
     world = World(clock, "heygen")

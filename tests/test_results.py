@@ -148,6 +148,19 @@ def test_not_dubbed_yet_has_an_end(clock: Clock, tmp_path: Path) -> None:
         assert left_in(tmp_path) == []
 
 
+def test_a_result_per_language(clock: Clock, tmp_path: Path) -> None:
+    """That which was ordered, or which is asked for; elsewhere a job has one."""
+    world, job = finished(clock, service="elevenlabs")
+    world.client.download(job, tmp_path / "es.mp4")
+    world.client.download(str(job.id), tmp_path / "again.mp4")
+    with pytest.raises(RequestFailed):
+        world.client.download(job, tmp_path / "fr.mp4", language="fr/x")
+
+    assert [path.rpartition("/")[2] for path in world.said("GET") if "/audio/" in path] == ["es", "es", "fr%2Fx"]
+    with pytest.raises(ValueError, match="a job of 'heygen' has one result"):
+        World(clock, "heygen").client.download("job-1", tmp_path / "out.mp4", language="French")
+
+
 def test_another_404_is_no_not_yet(clock: Clock, tmp_path: Path) -> None:
     """The body tells them apart."""
     world, job = finished(clock, "result/1:404", service="elevenlabs")

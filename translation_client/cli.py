@@ -128,11 +128,8 @@ def _watched_wait(options: argparse.Namespace) -> int:
 def _download(options: argparse.Namespace, *, is_watched: bool) -> int:
     exit_in_order_on_sigterm()  # or half a file would stay, under a name that nobody knows
     with _client(options) as client, download_bar(sys.stderr if is_watched else None) as on_progress:
-        timeout = options.timeout
-        return _done(
-            options,
-            lambda: str(client.download(options.job_id, options.path, timeout=timeout, on_progress=on_progress)),
-        )
+        wanted = {"language": options.language, "timeout": options.timeout, "on_progress": on_progress}
+        return _done(options, lambda: str(client.download(options.job_id, options.path, **wanted)))
 
 
 def _delete(options: argparse.Namespace) -> int:

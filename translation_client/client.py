@@ -230,6 +230,7 @@ class VideoTranslationClient:
         job: Job | str,
         path: str | os.PathLike[str],
         *,
+        language: str | None = None,
         timeout: float | None = None,
         cancel: threading.Event | None = None,
         on_progress: Callable[[int, int | None], object] | None = None,
@@ -239,6 +240,7 @@ class VideoTranslationClient:
         Args:
             job: The job or its id.
             path: Where the file will be; what lies there is replaced.
+            language: Which of several, where a job has several; None for the one that was ordered, or the first.
             timeout: Seconds for all of it; None for no limit but `request_timeout` without a byte.
             cancel: Set it, from any thread, to end it.
             on_progress: Called with the bytes that are there and those that there will be (None where unknown).
@@ -258,7 +260,9 @@ class VideoTranslationClient:
         arguments.event("cancel", cancel)
         arguments.strategy("on_progress", on_progress)
         target = arguments.target(path)
-        return Download(self._tools, job, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
+        if language is not None and not self._tools.service.has_result_per_language:
+            raise ValueError(f"language must be left out: a job of {self._tools.service.name!r} has one result")
+        return Download(self._tools, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
 
     def delete(self, job: Job | str) -> None:
         """Have the service delete a job, and its result; a job that runs may be charged all the same.

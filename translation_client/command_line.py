@@ -42,6 +42,7 @@ def parser() -> argparse.ArgumentParser:
     download = _add_command(commands, "download", "fetch the result of a finished job into a file", _OF_ONE_CALL)
     download.add_argument("job_id", metavar="JOB_ID")
     download.add_argument("path", metavar="PATH", help="where the file will be; what lies there is replaced")
+    download.add_argument("--language", help="which of several, where a job has several results (ElevenLabs)")
     delete = _add_command(commands, "delete", "delete a job and its result at the service", _OF_ONE_CALL)
     delete.add_argument("job_id", metavar="JOB_ID")
     commands.add_parser("demo", help="see it work: runs the fake server, and waits for its job", epilog=EPILOG)

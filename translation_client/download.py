@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class Download:
         self,
         tools: Tools,
         job: Job | str | None,
+        language: str | None,
         *,
         timeout: float,
         cancel: threading.Event | None,
@@ -53,6 +55,7 @@ class Download:
         self._tools = tools
         self._cancel = cancel
         self._job = job
+        self._language = language
         self._on_progress = on_progress
         self._furthest = 0
         job_id = job.id if isinstance(job, Job) else job
@@ -97,7 +100,8 @@ class Download:
 
     def _link_in(self, job: Job) -> str | None:
         job.raise_for_status()
-        return self._tools.service.result_link(job, self._tools.transport.base_url)
+        wanted = job if self._language is None else replace(job, language=self._language)
+        return self._tools.service.result_link(wanted, self._tools.transport.base_url)
 
     def _checked(self, job: Job | str | None) -> Job:
         timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))

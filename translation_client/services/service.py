@@ -172,6 +172,11 @@ class Service:
         is_early = status is TranslationStatus.COMPLETED and link is None and self.has_late_result
         return TranslationStatus.PENDING if is_early else status
 
+    @property
+    def has_result_per_language(self) -> bool:
+        """Whether a job may have several results."""
+        return self.result_path is not None and "{language}" in self.result_path
+
     def result_link(self, job: Job, base_url: str) -> str | None:
         """Say where the result of a job is fetched; None where nobody said.
 
@@ -181,7 +186,7 @@ class Service:
         link = job.result_url
         if link is not None:  # a path is of this service; all else has to be whole, and is looked at by who asks it
             return urljoin(base_url + "/", link) if re.match(r"/(?!/)", link) else link
-        if self.result_path is None or ("{language}" in self.result_path and job.language is None):
+        if self.result_path is None or (self.has_result_per_language and job.language is None):
             return None
         return base_url + self._path(self.result_path, job.id, job.language or "")
 
