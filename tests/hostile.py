@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -137,3 +138,8 @@ HOSTILE_ENDLESS: tuple[Handler, ...] = (
     dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x"),
     dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
 )
+
+
+def gzipped(data: bytes) -> bytes:
+    """Pack without a date: the tests that are made of it are called the same at all times."""
+    return gzip.compress(data, mtime=0)

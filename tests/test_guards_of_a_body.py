@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 import random
 import zlib
@@ -13,7 +12,7 @@ import pytest
 import requests
 import urllib3
 from conftest import Answers
-from hostile import answering, http, serving
+from hostile import answering, gzipped, http, serving
 from test_transport import send
 from urllib3.exceptions import ProtocolError
 
@@ -44,7 +43,7 @@ def test_a_body_that_is_longer_than_one_read_is_read_whole(answer: bytes) -> Non
 def test_what_is_repeated_far_back_is_unpacked_too(coding: str) -> None:
     """The window is that of the format, and not half of it."""
     far = random.Random(1).randbytes(32_000) * 2
-    packed = zlib.compress(far, 9) if coding == "deflate" else gzip.compress(far)
+    packed = zlib.compress(far, 9) if coding == "deflate" else gzipped(far)
     assert len(packed) < 33_000
     with serving(answering(http("200 OK", packed, f"Content-Encoding: {coding}"))) as server:
         assert send(server.url).body == far
@@ -72,8 +71,8 @@ def test_no_byte_is_lost_where_one_read_ends(size: int) -> None:
     [
         http("200 OK", b"x" * 1000),
         chunked(b"x" * 1000, 1000),
-        http("200 OK", gzip.compress(b"x" * 1000), "Content-Encoding: gzip"),
-        http("200 OK", gzip.compress(b"x" * 600) + gzip.compress(b"x" * 400), "Content-Encoding: gzip"),
+        http("200 OK", gzipped(b"x" * 1000), "Content-Encoding: gzip"),
+        http("200 OK", gzipped(b"x" * 600) + gzipped(b"x" * 400), "Content-Encoding: gzip"),
     ],
     ids=["plain", "chunked", "packed", "packed in two members"],
 )
@@ -144,7 +143,7 @@ def test_an_empty_body_is_no_deflate() -> None:
 def test_an_adapter_whose_answers_unpack_themselves_is_read_as_packed() -> None:
     """Or the cap would not hold while it unpacks."""
     headers = {"Content-Encoding": "gzip"}
-    raw = urllib3.HTTPResponse(io.BytesIO(gzip.compress(b"{}")), headers, preload_content=False)
+    raw = urllib3.HTTPResponse(io.BytesIO(gzipped(b"{}")), headers, preload_content=False)
 
     assert from_an_adapter(raw, content_encoding="gzip").body == b"{}"
 
