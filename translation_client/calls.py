@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, NoReturn, TypeVar
+from typing import NamedTuple, NoReturn, TypeVar
 
 from tenacity import RetryCallState, stop_after_delay
 
@@ -28,16 +27,7 @@ CANCEL_SLICE_SECONDS = 0.02
 """How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
 
 
-@dataclass(frozen=True)
-class Heard(Generic[T]):
-    """An answer, and what was made of it."""
-
-    answer: Answer
-    value: T
-
-
-@dataclass(frozen=True)
-class Stakes:
+class Stakes(NamedTuple):
     """What a call may do beside answering.
 
     Attributes:
@@ -46,12 +36,12 @@ class Stakes:
         was_refused: Whether a fault proves that nothing was done.
     """
 
-    makes_job: bool = False
-    is_repeatable: bool = True
-    was_refused: Callable[[Fault], bool] = lambda _: False
+    makes_job: bool
+    is_repeatable: bool
+    was_refused: Callable[[Fault], bool]
 
 
-NO_STAKES = Stakes()
+NO_STAKES = Stakes(makes_job=False, is_repeatable=True, was_refused=lambda _: False)
 
 
 class Calls:
@@ -110,8 +100,8 @@ class Calls:
         *,
         stakes: Stakes = NO_STAKES,
         sink: Sink | None = None,
-    ) -> Heard[T]:
-        """Make one call.
+    ) -> tuple[Answer, T]:
+        """Make one call; the answer, and what was made of it.
 
         Raises:
             Fault: It may be repeated.
@@ -137,7 +127,7 @@ class Calls:
             ended = self.log.ended("unexpected", endings.broken_off(progress, error))
         else:
             progress.hint = self._hint(answer)
-            return Heard(answer, value)
+            return answer, value
         raise ended  # out of the handlers: what is raised in one takes along what was caught, with all that it holds
 
     def _what_it_is(self, failure: CallCut | Refusal | FieldMissing | Fault, stakes: Stakes) -> Exception:

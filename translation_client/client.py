@@ -16,13 +16,10 @@ from tenacity.wait import WaitBaseT
 from . import arguments
 from .assembly import Settings, tools_of
 from .clock import now
-from .commissions import commission
 from .credentials import ApiKey
-from .download import Download
 from .errands import Errands
 from .models import Job, TranslationStatus
 from .services.service import Service
-from .submission import Submission, Terms
 from .waiting import Wait
 
 
@@ -211,6 +208,9 @@ class VideoTranslationClient:
             WaitTimeout: The time was up.
             WaitCancelled: By `close()` or by `cancel`.
         """
+        from .commissions import commission  # needed by orders alone, and so is not part of every import
+        from .submission import Submission, Terms
+
         order, wanted = commission(
             self._tools.service,
             self._tools.transport.base_url,
@@ -256,6 +256,8 @@ class VideoTranslationClient:
 
         And raises as `check` does.
         """
+        from .download import Download  # the same
+
         seconds = self._seconds(timeout, math.inf)
         arguments.event("cancel", cancel)
         arguments.strategy("on_progress", on_progress)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -121,6 +120,8 @@ def check_language(service: Service, language: str, known: tuple[str, ...]) -> N
     """
     if language in known:
         return
+    from difflib import get_close_matches  # needed in this case alone
+
     close = get_close_matches(language, known, n=5, cutoff=0.4)
     hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"for instance {known[0]!r}."
     raise ValueError(

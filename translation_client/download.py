@@ -129,15 +129,15 @@ class Download:
     def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         try:
-            heard = self._calls.call(request, lambda answer: self._read(answer, part, may_mint), sink=part)
+            answer, outcome = self._calls.call(request, lambda answer: self._read(answer, part, may_mint), sink=part)
         except Fault as fault:
             if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise
             self._furthest = part.received
             self._calls.log.failed(fault, FAULT_DELAY_SECONDS)
         else:
-            self._calls.log.answered("download", heard.answer)
-            return heard.value
+            self._calls.log.answered("download", answer)
+            return outcome
         self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
         return _Outcome.MORE
 

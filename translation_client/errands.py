@@ -12,7 +12,6 @@ from . import purposes
 from .arguments import path_segment
 from .calls import Calls
 from .clock import now
-from .commissions import check_language
 from .faults import require_usable
 from .messages import Answer, Request
 from .models import Job
@@ -57,6 +56,8 @@ class Errands:
         if known is not None and language not in known and was_kept:
             known = self.languages(timeout, cancel, is_fresh=True)
         if known is not None:
+            from .commissions import check_language  # needed by orders alone
+
             check_language(self._tools.service, language, known)
 
     def delete(self, job_id: str | None, timeout: float) -> None:
@@ -105,9 +106,9 @@ class Errands:
 
 
 def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:
-    heard = calls.despite_faults(lambda: calls.call(request, read))()
-    calls.log.answered(name, heard.answer)
-    return heard.value
+    answer, value = calls.despite_faults(lambda: calls.call(request, read))()
+    calls.log.answered(name, answer)
+    return value
 
 
 def _id_of(job: Job | str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .models import describe_job
 
@@ -11,8 +11,7 @@ _KEY = "The API key is missing or wrong."
 _NOT_ALLOWED = "The API key may not do this."
 
 
-@dataclass(frozen=True)
-class Purpose:
+class Purpose(NamedTuple):
     """What an errand is for.
 
     Attributes:

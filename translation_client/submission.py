@@ -94,15 +94,15 @@ class Submission:
         )
 
     def _call(self, step: Step) -> Any:
-        heard = self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=_stakes(step))
-        if heard.value is _NO_SLOT:
+        answer, value = self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=_stakes(step))
+        if value is _NO_SLOT:
             progress = self._calls.progress
             self._calls.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
         else:
             self._calls.progress.count(step.call)
             self._calls.progress.may_have_been_accepted |= step.makes_job  # until the whole order is through
-            self._calls.log.answered(step.call, heard.answer)
-        return heard.value
+            self._calls.log.answered(step.call, answer)
+        return value
 
     def _read(self, step: Step, answer: Answer) -> Any:
         try:

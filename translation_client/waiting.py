@@ -10,7 +10,7 @@ from typing import NoReturn
 from tenacity import RetryCallState
 
 from . import endings, polling, purposes, strategies
-from .calls import Calls, Heard
+from .calls import Calls
 from .messages import Answer
 from .models import Job
 from .tools import Tools
@@ -69,14 +69,14 @@ class Wait:
         )
 
     def _call(self) -> Job:
-        return self._saw(self._calls.call(self._request, self._read))
+        return self._saw(*self._calls.call(self._request, self._read))
 
     def _read(self, answer: Answer) -> Job:
         language = None if self._known is None else self._known.language
         return self._tools.service.read_status(answer, self._calls.progress.job_id, language)
 
-    def _saw(self, heard: Heard[Job]) -> Job:
-        progress, secrets, answered = self._calls.progress, self._tools.secrets, heard.value
+    def _saw(self, answer: Answer, answered: Job) -> Job:
+        progress, secrets = self._calls.progress, self._tools.secrets
         is_known = self._tools.service.knows(answered.raw_status)
         job = replace(
             answered,
@@ -90,7 +90,7 @@ class Wait:
             expected_seconds=None if self._known is None else self._known.expected_seconds,
         )
         progress.saw(job)
-        self._log_answer(job, heard.answer, is_known=is_known)
+        self._log_answer(job, answer, is_known=is_known)
         return job
 
     def _end_for_limits(self, _: RetryCallState) -> NoReturn:

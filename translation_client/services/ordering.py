@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from ..faults import Fault, NoFreeSlot, problem_of, require_usable
 from ..messages import Answer, FilePart, Request
@@ -25,8 +25,11 @@ SUBMITTED = "submitted"
 _ANY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-@dataclass(frozen=True)
-class Commission:
+def _is_never_pending(_: object) -> bool:
+    return False
+
+
+class Commission(NamedTuple):
     """What the caller wants.
 
     Attributes:
@@ -38,16 +41,15 @@ class Commission:
         base_url: Where the service is.
     """
 
-    video: str | Path = field(repr=False)
+    video: str | Path
     target_language: str
     source_language: str | None
-    options: Mapping[str, Any] = field(repr=False, hash=False)
+    options: Mapping[str, Any]
     key: str
     base_url: str
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One request of an order.
 
     Attributes:
@@ -64,7 +66,7 @@ class Step:
     read: Callable[[Answer], Any]
     makes_job: bool
     is_repeatable: bool
-    is_pending: Callable[[Any], bool] = lambda _: False
+    is_pending: Callable[[Any], bool] = _is_never_pending
 
 
 Steps = Generator[Step, Any, Job]

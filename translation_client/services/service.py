@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote, urljoin
 
 from ..arguments import path_segment
@@ -85,6 +86,7 @@ class Service:
     order: Order | None = None
     languages: Languages | None = None
     bulk: Bulk | None = None
+    _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name:
@@ -97,7 +99,7 @@ class Service:
             check_path("single_job_path", self.single_job_path)
         if not self.statuses:
             raise ValueError("statuses must hold the words of the service, got none")
-        object.__setattr__(self, "statuses", table_of(self.statuses))
+        object.__setattr__(self, "_table", table_of(self.statuses))
 
     def status_request(self, job_id: str | None) -> Request:
         """Word the question how a job stands.
@@ -127,7 +129,7 @@ class Service:
 
     def knows(self, raw_status: str) -> bool:
         """Whether the table has this word."""
-        return normal(raw_status) in self.statuses
+        return normal(raw_status) in self._table
 
     def read_status(self, answer: Answer, job_id: str | None, language: str | None = None) -> Job:
         """Read the answer to `status_request`.
@@ -149,26 +151,32 @@ class Service:
         payload = answer.json_object()
         if payload is None:
             raise Fault("unreadable", "the body is not a JSON object", answer)
-        said = found(payload, self.status_field)
-        raw_status = word(said)
-        is_word = isinstance(said, str) or (raw_status is not None and self.knows(raw_status))  # some count them
-        if raw_status is None or not is_word or not 0 < len(raw_status.strip()) <= MAX_WORD_LENGTH:
+        raw_status = self._word(found(payload, self.status_field))
+        if raw_status is None:
             raise Fault("unreadable", f"the body has no status in {named(self.status_field)!r}", answer)
         language = language or text(found(payload, self.language_field))
         link = text(found(payload, self.result_field))
+        status = self._status(raw_status, link)
         return Job(
             id=job_id,
-            status=self._status(raw_status, link),
+            status=status,
             raw_status=raw_status,
             progress=number(found(payload, self.progress_field), most=1),
             result_url=link,
-            error=sentence(found(payload, self.error_field)),
+            error=sentence(found(payload, self.error_field)) if status is TranslationStatus.ERROR else None,
             payload=payload,
             language=language,
         )
 
+    def _word(self, said: Any) -> str | None:
+        """The status word; a number is one where the table has it."""
+        if isinstance(said, str):
+            return said if 0 < len(said.strip()) <= MAX_WORD_LENGTH else None
+        counted = word(said)
+        return counted if counted is not None and self.knows(counted) else None
+
     def _status(self, raw_status: str, link: str | None) -> TranslationStatus:
-        status = TranslationStatus(self.statuses.get(normal(raw_status), TranslationStatus.PENDING))
+        status = self._table.get(normal(raw_status), TranslationStatus.PENDING)
         is_early = status is TranslationStatus.COMPLETED and link is None and self.has_late_result
         return TranslationStatus.PENDING if is_early else status
 
