@@ -305,3 +305,47 @@ def test_both_packages_run_as_modules(module: str) -> None:
     done = subprocess.run([sys.executable, "-m", module, "-h"], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.startswith("usage: ")
+
+
+def commanded(*arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "HEYGEN_API_KEY": "key-of-heygen"}
+    return subprocess.run([*CLI, *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment)
+
+
+def test_the_command_line_leads_from_a_video_to_its_translation(tmp_path: Path) -> None:
+    """Four commands, each in a process of its own, against a process that speaks as HeyGen."""
+    flags = ("--service", "heygen", "--duration", "0.2", "--fault", "create/1:drop", "--fault", "result/1:truncate")
+    with running_server(*flags) as url:
+        at = ("--service", "heygen", "--base-url", url)
+        submitted = commanded("submit", "https://example.com/talk.mp4", "Spanish (Spain)", *at)
+        job_id = submitted.stdout.strip()
+        waited = commanded("wait", job_id, *at, "--backoff-factor", "0.1")
+        downloaded = commanded("download", job_id, str(tmp_path / "talk.es.mp4"), *at)
+        deleted = commanded("delete", job_id, *at)
+        orders = requests.get(f"{url}/_control/orders", timeout=10).json()
+
+    assert [done.returncode for done in (submitted, waited, downloaded, deleted)] == [0] * 4, submitted.stderr
+    assert (waited.stdout, deleted.stdout) == ("completed\n", "deleted\n")
+    assert (tmp_path / "talk.es.mp4").stat().st_size == 65536
+    assert [order["job_id"] for order in orders] == [job_id]
+    for done in (submitted, waited, downloaded, deleted):
+        assert "key-of-heygen" not in done.stdout + done.stderr
+        assert "signature=" not in done.stdout + done.stderr
+
+
+def test_a_download_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Not half a file under a name that nobody knows."""
+    with running_server("--service", "heygen", "--duration", "0", "--fault", "result/1:drip-body@0.05") as url:
+        at = ("--service", "heygen", "--base-url", url)
+        job_id = commanded("submit", "https://example.com/talk.mp4", "French (France)", *at).stdout.strip()
+        command = [*CLI, "download", job_id, str(tmp_path / "out.mp4"), *at]
+        environment = {**os.environ, "HEYGEN_API_KEY": "key-of-heygen"}
+        with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as child:
+            until = time.monotonic() + 20
+            while not list(tmp_path.iterdir()) and time.monotonic() < until:
+                time.sleep(0.02)
+            assert list(tmp_path.iterdir())
+            child.terminate()
+
+    assert child.returncode == 128 + signal.SIGTERM
+    assert list(tmp_path.iterdir()) == []
