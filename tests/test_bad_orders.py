@@ -154,7 +154,7 @@ def test_options_cannot_say_what_the_arguments_say(clock: Clock, service: str, o
     world = World(clock, service)
     with pytest.raises(ValueError, match="options must not hold"):
         world.submit(options=options)
-    assert world.lab.orders == []
+    assert world.lab.arrivals == []
 
 
 def test_a_service_that_takes_no_orders_says_so() -> None:

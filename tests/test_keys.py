@@ -347,3 +347,38 @@ def test_user_information_in_a_link_is_not_shown(clock: Clock, tmp_path: Path) -
         client.download("job-1", tmp_path / "out")
     assert "passw0rd" not in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_storage_that_echoes_a_signed_link_gets_it_nowhere(clock: Clock, tmp_path: Path) -> None:
+    """Whole, or in parts."""
+    data = json.dumps({"data": {"status": "completed", "video_url": f"http://files.test/f?sig={SIGNATURE}&x=1"}})
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        if "files.test" not in str(request.url):
+            return response(200, data.encode())
+        return response(404, json.dumps({"message": f"no {request.url}, nor {SIGNATURE}"}).encode())
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
+    with pytest.raises(TranslationClientError) as caught:
+        client.download("job-1", tmp_path / "out")
+    assert SIGNATURE not in f"{caught.value} {vars(caught.value)}"
+
+
+def test_an_order_that_was_taken_shows_no_key_either(clock: Clock) -> None:
+    """In what the service sent back with the id."""
+    session = requests.Session()
+    echo = json.dumps({"id": "job-1", "echo": KEY, "video": VIDEO}).encode()
+    session.mount("http://", Answers(lambda _: response(200, echo)))
+    job = VideoTranslationClient(HOST, api_key=KEY, session=session, sleep=clock.tick).submit(VIDEO, "es")
+
+    assert job.id == "job-1"
+    assert KEY not in str(job.payload)
+    assert SIGNATURE not in str(job.payload)
+
+
+@pytest.mark.parametrize("key", ["job", "b", "1", "es"])
+def test_a_short_key_costs_no_job(clock: Clock, key: str) -> None:
+    """It may stand in an id by chance, which has been paid for."""
+    assert World(clock, "heygen", api_key=key).submit(idempotency_key="order-1").id == "job-1"

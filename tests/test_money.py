@@ -15,7 +15,11 @@ from worlds import KEYED, LANGUAGE, SERVICES, VIDEO, World
 
 from fake_server import Scenario
 from translation_client import (
+    Computed,
+    PostOrder,
     RequestFailed,
+    Service,
+    TooManyJobs,
     TranslationClientError,
     UnexpectedAnswer,
     VideoTranslationClient,
@@ -392,3 +396,78 @@ def test_lists_and_objects_in_a_form_are_fields_and_json(clock: Clock) -> None:
     assert b'{"a": true}' in bodies[0]
     assert b'name="y"' not in bodies[0]
     assert b"false" in bodies[0]
+
+
+def _answered_in_time(world: World, error: type[BaseException]) -> None:
+    """Have whatever posts raise after the service has answered."""
+    adapter = world.session.get_adapter(world.url)
+
+    def raise_after(request: requests.PreparedRequest) -> requests.Response:
+        answered = adapter.send(request)
+        if request.method == "GET":
+            return answered
+        raise error("mine")
+
+    world.session.mount("http://", Answers(raise_after))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, AssertionError])
+def test_what_the_callers_own_code_raises_loses_no_order(clock: Clock, service: str, error: type[Exception]) -> None:
+    """An adapter, a hook, an alarm: after the order has left, it comes with the way on."""
+    world = World(clock, service)
+    _answered_in_time(world, error)
+
+    with pytest.raises(RequestFailed, match=f"broken off by a {error.__name__}") as caught:
+        world.submit()
+    assert isinstance(caught.value.__cause__, error)
+    assert caught.value.may_have_been_accepted is True
+    assert (caught.value.idempotency_key is not None) == (service in KEYED)
+
+
+def test_a_place_that_cannot_be_computed_loses_no_order(clock: Clock) -> None:
+    """A mistake in the data of a service of one's own."""
+    order = PostOrder("/jobs", id_field=Computed("id", lambda payload: payload["data"]["id"]))
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, b'{"id": "j1"}')))
+    service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", order=order)
+
+    with pytest.raises(RequestFailed, match="broken off by a KeyError") as caught:
+        VideoTranslationClient(service=service, session=session).submit(VIDEO, "es")
+    assert caught.value.may_have_been_accepted is True
+
+
+def test_a_sleep_that_raises_loses_no_order(clock: Clock) -> None:
+    """Between two calls."""
+
+    def sleep(_: float) -> None:
+        raise RuntimeError("mine")
+
+    world = struck("heygen", clock, "create/1:500", sleep=sleep)
+    with pytest.raises(RequestFailed, match="broken off by a RuntimeError") as caught:
+        world.submit()
+    assert caught.value.idempotency_key is not None
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_schedule_for_jobs_is_not_asked_about_orders(clock: Clock, tmp_path: Path, service: str) -> None:
+    """It may look at the job that was seen last, and an order has none."""
+    world = World(
+        clock,
+        service,
+        Scenario(10, link_delay=20),
+        wait=lambda state: 1 if state.outcome.result().progress is None else 2,
+    )
+    job = world.finished()
+    assert world.client.download(job, tmp_path / "out.mp4").stat().st_size == 65536
+
+
+def test_too_many_jobs_may_be_ones_own_that_was_lost(clock: Clock) -> None:
+    """The first answer was lost, and its job takes the last slot."""
+    body = '{"error": {"code": "rate_limit_exceeded", "message": "full"}}'
+    full = json.dumps({"nth": 2, "route": "create", "status_code": 429, "body": body})
+    world = struck("heygen", clock, "create/1:drop", full)
+
+    with pytest.raises(TooManyJobs, match="may have been accepted") as caught:
+        world.submit()
+    assert (caught.value.may_have_been_accepted, len(world.lab.orders)) == (True, 1)

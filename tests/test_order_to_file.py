@@ -77,6 +77,8 @@ def test_the_file_of_a_pending_job_is_not_ready(clock: Clock, tmp_path: Path, se
     with pytest.raises(ResultNotReady, match=r"is not there yet.*client\.wait\(") as caught:
         world.client.download(job, tmp_path / "out.mp4")
     assert caught.value.job_id == job.id
+    assert (caught.value.attempts, caught.value.checks) == (1, 1)
+    assert caught.value.job is not None
     assert left_in(tmp_path) == []
 
 
@@ -104,7 +106,10 @@ def test_a_deletion_whose_answer_is_lost_is_done(clock: Clock, service: str, fau
 
 
 def test_deleting_what_never_was_is_an_error(clock: Clock) -> None:
-    """Most likely the id is wrong."""
+    """Most likely the id is wrong; that it was asked twice proves nothing where the first was not heeded."""
+    world = World(clock, "heygen", Scenario(faults=["delete/1:429"]))
+    with pytest.raises(RequestFailed, match="no such job"):
+        world.client.delete("nope")
     with pytest.raises(RequestFailed, match=r"refused to delete job 'nope': HTTP 404 .* no such job"):
         World(clock, "heygen").client.delete("nope")
 

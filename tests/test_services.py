@@ -24,6 +24,7 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
+from translation_client.command_line import parser
 from translation_client.faults import Fault, FieldMissing, Refusal
 from translation_client.messages import Answer
 from translation_client.services import SERVICES
@@ -236,6 +237,15 @@ def test_a_service_of_ones_own_is_made_of_data_alone(clock: Clock, lines: Lines,
     assert [url for _, url, _ in told[1:-1]] == ["https://api.acme.test/v1/videos/v%2F1"] * 4
     assert [line["raw_status"] for line in lines.of("unknown_status")] == ["polishing"]
     assert job.progress == 0.5
+
+
+def test_a_fifth_service_is_one_line_of_the_registry(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From there on it has a name, for the client and on the command line."""
+    monkeypatch.setitem(SERVICES, "acme", ACME)
+    monkeypatch.setenv("ACME_API_KEY", KEY)
+
+    assert "service='acme'" in repr(VideoTranslationClient(service="acme"))
+    assert parser().parse_args(["status", "job-1", "--service", "acme"]).service == "acme"
 
 
 def test_the_words_of_an_unknown_service_are_the_common_ones(clock: Clock) -> None:

@@ -104,6 +104,20 @@ def event(name: str, value: threading.Event | None) -> threading.Event | None:
     return value
 
 
+def language(name: str, value: str) -> str:
+    """Pass a language; how it is spelled is the service's business.
+
+    Raises:
+        TypeError: Not a string.
+        ValueError: Blank, or what a URL would swallow.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {value!r}")
+    if value.strip() in ("", ".", ".."):
+        raise ValueError(f"{name} must be a language as the service spells it, got {value!r}")
+    return value
+
+
 def path_segment(job_id: str) -> str:
     """Percent-encode a job id as one segment of a path.
 

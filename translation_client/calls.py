@@ -19,7 +19,7 @@ from .progress import Progress
 from .purposes import Purpose
 from .redaction import Secrets
 from .tools import Tools
-from .transport import CallCancelled, CallCut, Sink
+from .transport import CallCancelled, CallCut, NotSent, Sink
 
 T = TypeVar("T")
 
@@ -70,14 +70,15 @@ class Calls:
         return polling.despite_faults(call, policy=self.tools.policy, progress=self.progress, hooks=hooks)
 
     def until_final(self, call: Callable[[], T], is_pending: Callable[[T], bool]) -> T:
-        """Call, and again after faults, until the answer is final; on the schedule of a wait.
+        """Call, and again after faults, until the answer is final; by the backoff of the policy.
 
         A transfer may have no deadline. What is pending before it or after it has one: the time of a wait.
 
         Raises:
             WaitTimeout: The time was up.
         """
-        pauses = strategies.PendingPauses(self.tools.policy, self.progress, self.tools.schedule)
+        # The caller's `wait` is a schedule for jobs, and may look at the one that was seen: here there is none.
+        pauses = strategies.PendingPauses(self.tools.policy, self.progress)
         is_endless = math.isinf(self.progress.timeout)
         return polling.until_final(
             self.despite_faults(call),
@@ -118,13 +119,11 @@ class Calls:
             value = read(answer)
         except (CallCut, Refusal, FieldMissing, Fault) as failure:
             ended = self._what_it_is(failure, stakes)
-        except KeyboardInterrupt:
+        except NotSent as unsent:
+            ended = unsent.cause
+        except BaseException:  # of the caller's: an adapter, a hook, an interrupt
             progress.may_have_been_accepted |= stakes.makes_job
             raise
-        except Exception as error:  # what gives the key, or the file that is sent
-            if not progress.may_have_been_accepted:
-                raise
-            ended = self.log.ended("unexpected", endings.broken_off(progress, error))
         else:
             progress.hint = self._hint(answer)
             return answer, value

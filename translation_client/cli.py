@@ -35,7 +35,8 @@ T = TypeVar("T")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = parser().parse_args(arguments)
-    if is_watched := options.command != "demo" and not options.verbose and _is_terminal(sys.stderr):
+    # An order keeps its lines: the key to go on with is in one, should this process end.
+    if is_watched := options.command not in ("demo", "submit") and not options.verbose and _is_terminal(sys.stderr):
         logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
     commands: dict[str, Callable[[], int]] = {
         "submit": lambda: _submit(options),

@@ -64,8 +64,8 @@ class VideoTranslationClient:
             jitter: The part by which a backoff pause may be longer or shorter, from 0 to 1.
             request_timeout: Seconds for one HTTP call, from the name of the host to the last byte (reference: 10).
             max_faults: The consecutive failed calls that fail a check (reference: 5).
-            wait: A tenacity wait strategy in place of the backoff.
-            stop: A tenacity stop strategy beside the limits; raises `RetriesExhausted`.
+            wait: A tenacity wait strategy in place of the backoff between questions about a job.
+            stop: A tenacity stop strategy beside the limits of a wait; raises `RetriesExhausted`.
             sleep: Called with seconds in place of the interruptible sleep: for tests on frozen time.
             service: Which service is spoken to: `reference`, `heygen`, `elevenlabs`, `azure`, or a `Service` of your own.
             api_key: The key; or something that is called before each HTTP call and returns the one of the moment. None:
@@ -207,6 +207,9 @@ class VideoTranslationClient:
             UnexpectedAnswer: The answer does not say the id of the job.
             WaitTimeout: The time was up.
             WaitCancelled: By `close()` or by `cancel`.
+            OSError: The file cannot be read.
+
+        What a function of yours raises comes as it is; but where a job may be running, as the cause of a `RequestFailed`.
         """
         from .commissions import commission  # needed by orders alone, and so is not part of every import
         from .submission import Submission, Terms
@@ -262,7 +265,11 @@ class VideoTranslationClient:
         arguments.event("cancel", cancel)
         arguments.strategy("on_progress", on_progress)
         target = arguments.target(path)
-        if language is not None and not self._tools.service.has_result_per_language:
+        if (
+            language is not None
+            and arguments.language("language", language)
+            and not (self._tools.service.has_result_per_language)
+        ):
             raise ValueError(f"language must be left out: a job of {self._tools.service.name!r} has one result")
         return Download(self._tools, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
 

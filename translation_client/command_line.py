@@ -81,7 +81,12 @@ def _add_command(commands: Any, name: str, help_text: str, numbers: Sequence[str
     command.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
     command.add_argument("--base-url", metavar="URL", help="the address of the service (default: its own)")
     for option in numbers:
-        command.add_argument(f"--{option.replace('_', '-')}", type=float, metavar="NUMBER", help=CLIENT_OPTIONS[option])
+        text = (
+            CLIENT_OPTIONS[option]
+            if (name, option) != ("download", "timeout")
+            else "seconds for all of it (default: no limit)"
+        )
+        command.add_argument(f"--{option.replace('_', '-')}", type=float, metavar="NUMBER", help=text)
     command.add_argument("-v", "--verbose", action="store_true", help="log each attempt on a terminal, too")
     return command
 

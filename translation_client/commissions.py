@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from . import arguments
 from .origins import is_http_url
 from .redaction import SHORT_LENGTH
 from .services.ordering import Commission, Order
@@ -37,14 +38,16 @@ def commission(
     order = service.order
     if order is None:
         raise ValueError(f"the service {service.name!r} has no way to order a job")
-    return order, Commission(
+    wanted = Commission(
         video=_video(service, order, video),
-        target_language=_language("target_language", target_language),
-        source_language=None if source_language is None else _language("source_language", source_language),
+        target_language=arguments.language("target_language", target_language),
+        source_language=None if source_language is None else arguments.language("source_language", source_language),
         options=_options(options),
         key=_key(service, order, idempotency_key),
         base_url=base_url,
     )
+    order.check(wanted)
+    return order, wanted
 
 
 def _video(service: Service, order: Order, video: str | os.PathLike[str]) -> str | Path:
@@ -78,14 +81,6 @@ def _check_size(service: Service, order: Order, path: Path) -> None:
             f"video must have from 1 to {most} bytes for the service {service.name!r}, and {str(path)!r} has {size}; "
             "a longer one may go by its URL"
         )
-
-
-def _language(name: str, language: str) -> str:
-    if not isinstance(language, str):
-        raise TypeError(f"{name} must be a string, got {language!r}")
-    if not language.strip():
-        raise ValueError(f"{name} must be a language as the service spells it, got {language!r}")
-    return language
 
 
 def _options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
@@ -136,4 +131,4 @@ def secrets_of(video: str | Path) -> list[str]:
         return []
     parts = urlsplit(video)
     values = [value for _, value in parse_qsl(parts.query) if len(value) >= SHORT_LENGTH]
-    return [parts.query, parts.fragment, unquote(parts.password or ""), *values]
+    return [parts.query, parts.fragment, unquote(parts.password or ""), unquote(parts.username or ""), *values]

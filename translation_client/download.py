@@ -11,6 +11,7 @@ from pathlib import Path
 from . import endings, purposes
 from .calls import Calls
 from .clock import TICK_SECONDS
+from .commissions import secrets_of
 from .faults import Fault, FieldMissing, require_usable
 from .messages import Answer, Request
 from .models import Job, TranslationStatus
@@ -105,14 +106,17 @@ class Download:
 
     def _checked(self, job: Job | str | None) -> Job:
         timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
-        seen = Wait(self._tools, job, timeout, self._cancel).check()
+        wait = Wait(self._tools, job, timeout, self._cancel)
+        seen = wait.check()
+        self._calls.progress.attempts += wait.attempts
         if seen.status is TranslationStatus.PENDING:
-            raise self._calls.log.ended("pending", endings.result_not_ready(self._calls.progress, seen.raw_status))
+            raise self._calls.log.ended("pending", endings.result_not_ready(self._calls.progress, seen))
         return seen
 
     def _fetch_all(self, link: str, part: PartFile) -> None:
         mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
         while True:
+            self._calls.progress.secrets = self._tools.secrets.with_keys(secrets_of(link))  # storage may echo it
             outcome = self._fetched(link, part, may_mint=part.received > mints_after)
             if outcome is _Outcome.WHOLE:
                 return

@@ -15,7 +15,7 @@ from .errors import (
     WaitTimeout,
 )
 from .faults import Fault, FieldMissing, NoFreeSlot, Refusal, problem_of
-from .models import describe_job
+from .models import Job, describe_job
 from .problems import Problem
 from .progress import Progress
 from .redaction import Secrets
@@ -69,13 +69,11 @@ def cancelled(progress: Progress) -> WaitCancelled:
 
 def broken_off(progress: Progress, error: Exception) -> RequestFailed:
     """Something of the caller's failed in the middle of an order: what gives the key, or the file."""
-    ending = RequestFailed(
+    return RequestFailed(
         f"the order was broken off by a {type(error).__name__}, which is shown as the cause. {_still(progress)} "
         f"{_next_step(progress)}",
         **progress.evidence(),
     )
-    ending.__cause__ = error
-    return ending
 
 
 def interrupted(progress: Progress) -> str:
@@ -117,13 +115,13 @@ def field_missing(progress: Progress, missing: FieldMissing) -> UnexpectedAnswer
     )
 
 
-def result_not_ready(progress: Progress, raw_status: str) -> ResultNotReady:
+def result_not_ready(progress: Progress, job: Job) -> ResultNotReady:
     """The file of a job that is not finished."""
     job_id = progress.job_id
     return ResultNotReady(
-        f"the result of {describe_job(job_id)} is not there yet: the service says {raw_status!r}. Wait for it with "
+        f"the result of {describe_job(job_id)} is not there yet: the service says {job.raw_status!r}. Wait for it with "
         f"client.wait({job_id!r}), then download.",
-        **progress.evidence(),
+        **{**progress.evidence(), "job": job, "checks": job.checks},
     )
 
 

@@ -15,6 +15,7 @@ from .clock import now
 from .faults import require_usable
 from .messages import Answer, Request
 from .models import Job
+from .services.promises import was_refused
 from .tools import Tools
 from .waiting import Wait
 
@@ -66,7 +67,8 @@ class Errands:
         calls = Calls(self._tools, purposes.deletion_of(job_id), timeout=timeout, cancel=None, job_id=job_id)
 
         def read(answer: Answer) -> None:
-            if answer.status_code in GONE_CODES and calls.progress.attempts > 1:
+            before = calls.progress.last_fault
+            if answer.status_code in GONE_CODES and before is not None and before.was_sent and not was_refused(before):
                 return  # by a call before, whose answer was lost
             require_usable(answer)
 

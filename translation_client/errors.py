@@ -64,7 +64,7 @@ class TranslationClientError(Exception):
 
 
 class WaitTimeout(TranslationClientError, TimeoutError):
-    """The time was up before the job was finished: not failed, still running.
+    """The time was up. Of a wait: before the job was finished, which has not failed and is still running.
 
     Attributes:
         seen: How often each kind of answer came, by status word or by fault: `{"pending": 4, "HTTP 503": 1}`.
@@ -89,7 +89,7 @@ class RetriesExhausted(TranslationClientError):
 
 
 class WaitCancelled(TranslationClientError):
-    """The wait was ended from outside: by `close()` or by the caller's event. The job goes on."""
+    """It was ended from outside: by `close()` or by the caller's event. A job goes on at the service."""
 
 
 class RequestFailed(TranslationClientError, RequestException):
@@ -119,7 +119,10 @@ class RequestFailed(TranslationClientError, RequestException):
 
 
 class TooManyJobs(RequestFailed):
-    """The service runs as many jobs at once as it does for this key. No job was made; `queue=True` waits for a slot."""
+    """The service runs as many jobs at once as it does for this key. `queue=True` waits for a slot.
+
+    No job was made, unless `may_have_been_accepted` says that an earlier call of the same order may have made one.
+    """
 
 
 class UnexpectedAnswer(TranslationClientError, RequestException):

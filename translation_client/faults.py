@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 from .messages import Answer
 from .problems import Problem
@@ -106,6 +106,18 @@ def require_usable(answer: Answer) -> None:
     if 400 <= code < 500:
         raise Refusal(answer)
     raise Fault("unreadable", f"{status_line(code)} is no answer to this request", answer)
+
+
+def json_of(answer: Answer) -> dict[str, Any]:
+    """Read the JSON object that an answer has to be.
+
+    Raises:
+        Fault: It is none.
+    """
+    payload = answer.json_object()
+    if payload is None:
+        raise Fault("unreadable", "the body is not a JSON object", answer)
+    return payload
 
 
 def status_line(code: int) -> str:

@@ -19,7 +19,7 @@ _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 _NO_FILE = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))", re.IGNORECASE)
 """The media types of what a proxy or an API says in place of a file, with status 200."""
 
-_MARKUP = re.compile(rb"\s*(<[!?A-Za-z]|\{\s*\")")
+_MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*(<[!?A-Za-z]|\{\s*[\"}]|\[\s*\{)")
 """How that begins, under whatever media type. No container of video or audio does."""
 
 
@@ -107,14 +107,18 @@ class PartFile:
         if match is None or kind == "multipart/byteranges" or not self.received:
             return False
         first, last, total = int(match[1]), int(match[2]), self._total
-        has_other_tag = answer.headers.get("ETag", self._validator) != self._validator and self._has_tag
         is_to_the_end = match[3] == "*" or last + 1 == int(match[3])
         is_as_long = total is None or match[3] == "*" or int(match[3]) == total
-        return first == self.received and is_to_the_end and is_as_long and not has_other_tag
+        if first != self.received or not is_to_the_end or not is_as_long or not self._is_same_file(answer):
+            return False
+        self._total = last + 1
+        return True
 
-    @property
-    def _has_tag(self) -> bool:
-        return self._validator is not None and self._validator.startswith('"')
+    def _is_same_file(self, answer: Answer) -> bool:
+        tag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
+        if self._validator is not None and self._validator.startswith('"'):
+            return tag == self._validator  # an answer with a part repeats the tag that the whole has
+        return tag is None and modified in (None, self._validator)
 
     def write(self, block: bytes) -> None:
         """Take the next block.
@@ -152,10 +156,7 @@ class PartFile:
         if not self.received:
             raise Fault("unreadable", "the file is empty", answer)
         if self._total is not None and self.received != self._total:
-            received, total = self.received, self._total
-            if received > total:
-                self.start_anew()
-            raise Fault("connection", f"the file has {received} of {total} bytes", answer)
+            raise Fault("connection", f"the file has {self.received} of {self._total} bytes", answer)
 
     def keep(self) -> Path:
         """Give it the name of the target, and the permissions of what lay there.

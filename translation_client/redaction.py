@@ -17,6 +17,7 @@ MARK = "[redacted]"
 MAX_SHOWN_LENGTH = 200
 
 SHORT_LENGTH = 6
+LONG_LENGTH = 12
 
 MAX_LEARNED = 8
 """Keys that changed and are still looked for: an answer that echoes one comes soon after it was sent."""
@@ -51,6 +52,10 @@ class Secrets:
         """Take one more key: one that changes. The last few of them are kept."""
         if key not in self._learned:
             self._learned.append(key)
+
+    def holds_key(self, text: str) -> bool:
+        """Whether a key stands in a text, one that is long enough not to do so by chance."""
+        return any(len(key) >= LONG_LENGTH and key in text for key in (*self._keys, *self._learned))
 
     def with_keys(self, keys: Iterable[str]) -> Secrets:
         """Make secrets that are more; what one of both learns, the other knows."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from . import endings, purposes
 from .calls import Calls, Stakes
 from .commissions import secrets_of
+from .errors import TranslationClientError
 from .faults import FieldMissing, NoFreeSlot
 from .messages import Answer
 from .models import Job
@@ -67,6 +69,14 @@ class Submission:
             if self._calls.progress.may_have_been_accepted:  # nobody else would know how to go on
                 interrupt.args = (endings.interrupted(self._calls.progress),)
             raise
+        except TranslationClientError:
+            raise
+        except Exception as error:  # of the caller's; without this nobody would know the key to go on with
+            progress = self._calls.progress
+            if not progress.may_have_been_accepted:
+                raise
+            raise self._calls.log.ended("unexpected", endings.broken_off(progress, error)) from error
+        job = replace(job, payload=self._secrets.scrub(job.payload))
         self._calls.log.name_job(job.id)
         progress = self._calls.progress
         self._calls.log.write(
@@ -112,7 +122,7 @@ class Submission:
                 raise
             self._calls.progress.count("no free slot")
             return _NO_SLOT
-        if isinstance(value, Job) and self._secrets.scrub(value.id) != value.id:  # it is shown everywhere
+        if isinstance(value, Job) and self._secrets.holds_key(str(value.id)):  # an id is shown everywhere
             raise FieldMissing("an id without a secret in it", answer)
         return value
 

@@ -41,6 +41,11 @@ class Wait:
         )
         self._check = self._calls.despite_faults(self._call)
 
+    @property
+    def attempts(self) -> int:
+        """The HTTP calls that were made."""
+        return self._calls.progress.attempts
+
     def check(self) -> Job:
         """Ask once, its failed calls repeated."""
         return self._check()

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arguments import path_segment
-from ..faults import Fault, FieldMissing, NothingMade, Refusal, require_usable
+from ..faults import FieldMissing, NothingMade, Refusal, json_of, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..origins import same_origin
@@ -54,6 +54,14 @@ class TwoPuts:
         """Make the id of a new translation."""
         return str(uuid.uuid4())
 
+    def check(self, commission: Commission) -> None:
+        """Refuse options that say what the arguments say.
+
+        Raises:
+            ValueError: There is one.
+        """
+        refuse_taken(commission.options, _TAKEN)
+
     def steps(self, commission: Commission) -> Steps:
         """Order a job."""
         located = yield self._making_translation(commission)
@@ -67,7 +75,6 @@ class TwoPuts:
         )
 
     def _making_translation(self, commission: Commission) -> Step:
-        refuse_taken(commission.options, _TAKEN)
         source = {} if commission.source_language is None else {"sourceLocale": commission.source_language}
         given = {"voiceKind": "PlatformVoice", **commission.options}
         wanted = {"videoFileUrl": str(commission.video), "targetLocale": commission.target_language, **source}
@@ -111,9 +118,7 @@ def _read_operation(answer: Answer) -> TranslationStatus:
     if answer.status_code == 204:
         raise Refusal(answer, "there is no such operation")
     require_usable(answer)
-    payload = answer.json_object()
-    if payload is None:
-        raise Fault("unreadable", "the body is not a JSON object", answer)
+    payload = json_of(answer)
     word = text(found(payload, "status"))
     if word is None:
         raise FieldMissing("status", answer)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from ..faults import Fault, FieldMissing, require_usable
+from ..faults import FieldMissing, json_of, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from .paths import check_path
@@ -121,9 +121,7 @@ class Bulk:
 
 def _listed(answer: Answer, place: Place) -> list[object]:
     require_usable(answer)
-    payload = answer.json_object()
-    if payload is None:
-        raise Fault("unreadable", "the body is not a JSON object", answer)
+    payload = json_of(answer)
     value = found(payload, place)
     if not isinstance(value, list):
         raise FieldMissing(named(place), answer)

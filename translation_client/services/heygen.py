@@ -23,14 +23,12 @@ MAX_ASSET_BYTES = 32 * 1024 * 1024
 def _link(payload: Mapping[str, Any]) -> Any:
     """Find v3's `video_url`, or v2's `url`; that of the audio only where nothing else was ordered.
 
-    An answer need not say what was ordered. A link that is null is late; one that is not even named will not come.
+    Unverified: that an answer says so whenever the audio alone was ordered; the schema leaves the field optional. A
+    guess would take the audio of a video for the video while its link is late.
     """
-    data = payload.get("data")
-    fields = data if isinstance(data, Mapping) else {}
-    says_audio = fields.get("translate_audio_only")
-    if says_audio is True or (says_audio is None and "video_url" not in fields and "url" not in fields):
-        return fields.get("audio_url")
-    return found(fields, ("video_url", "url"))
+    if found(payload, "data.translate_audio_only") is True:
+        return found(payload, "data.audio_url")
+    return found(payload, ("data.video_url", "data.url"))
 
 
 HEYGEN = Service(

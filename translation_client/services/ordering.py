@@ -84,6 +84,13 @@ class Order(Protocol):
     def max_file_bytes(self) -> int | None:
         """How long a local file may be; None where the service takes none."""
 
+    def check(self, commission: Commission) -> None:
+        """Refuse what cannot be ordered like this; nothing was sent.
+
+        Raises:
+            ValueError: It cannot.
+        """
+
     def steps(self, commission: Commission) -> Steps:
         """Order a job."""
 
@@ -178,14 +185,7 @@ class PostOrder:
         return "" if self.key_header is None else str(uuid.uuid4())
 
     def steps(self, commission: Commission) -> Steps:
-        """Upload where that comes first, then order.
-
-        Raises:
-            ValueError: The options hold what is said already, or the language of the video cannot be said.
-        """
-        self._check_options(commission.options)
-        if commission.source_language is not None and self.source_language_field is None:
-            raise ValueError("source_language cannot be said to this service; leave it out")
+        """Upload where that comes first, then order."""
         body, video, video_field = self.body, commission.video, self.video_field
         if isinstance(video, Path) and self.upload is not None:
             video = yield self._uploading(self.upload, video)
@@ -201,9 +201,18 @@ class PostOrder:
         )
         return job
 
-    def _check_options(self, options: Mapping[str, Any]) -> None:
+    def check(self, commission: Commission) -> None:
+        """Refuse what cannot be ordered like this; nothing was sent.
+
+        Raises:
+            ValueError: The options hold what is said already, or the language of the video cannot be said.
+        """
+        if commission.source_language is not None and self.source_language_field is None:
+            raise ValueError("source_language cannot be said to this service; leave it out")
         places = (self.video_field, self.language_field, self.source_language_field, self.file_field)
-        refuse_taken(options, {*self.body, *(place.partition(".")[0] for place in places if place is not None)})
+        refuse_taken(
+            commission.options, {*self.body, *(place.partition(".")[0] for place in places if place is not None)}
+        )
 
     def _uploading(self, upload: UploadFirst, path: Path) -> Step:
         request = Request("POST", upload.path, file=FilePart(upload.file_field, path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..arguments import path_segment
-from ..faults import Fault, FieldMissing, Refusal, require_usable
+from ..faults import Fault, FieldMissing, json_of, require_usable
 from ..messages import Answer
 from .places import Place, found, named, word
 
@@ -19,9 +19,7 @@ def promised(answer: Answer, place: Place) -> str:
         FieldMissing: The text is not there.
     """
     require_usable(answer)
-    payload = answer.json_object()
-    if payload is None:
-        raise Fault("unreadable", "the body is not a JSON object", answer)
+    payload = json_of(answer)
     value = word(found(payload, place))
     if value is None:
         raise FieldMissing(named(place), answer)
@@ -40,6 +38,6 @@ def usable_id(answer: Answer, place: Place) -> str:
     return job_id
 
 
-def was_refused(failure: Fault | Refusal) -> bool:
-    """Whether an answer proves that an order was not accepted (RFC 6585, section 4; RFC 8470, section 5.2)."""
-    return isinstance(failure, Refusal) or failure.status_code in (TOO_EARLY, TOO_MANY_REQUESTS)
+def was_refused(fault: Fault) -> bool:
+    """Whether a fault proves that what was asked for was not done (RFC 6585, section 4; RFC 8470, section 5.2)."""
+    return fault.status_code in (TOO_EARLY, TOO_MANY_REQUESTS)

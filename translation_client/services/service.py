@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urljoin
 
 from ..arguments import path_segment
-from ..faults import Fault, Refusal, require_usable
+from ..faults import Fault, Refusal, json_of, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..problems import Problem
@@ -148,9 +148,7 @@ class Service:
         if answer.status_code in self.missing_codes:
             raise Refusal(answer, "there is no such job")
         require_usable(answer)
-        payload = answer.json_object()
-        if payload is None:
-            raise Fault("unreadable", "the body is not a JSON object", answer)
+        payload = json_of(answer)
         raw_status = self._word(found(payload, self.status_field))
         if raw_status is None:
             raise Fault("unreadable", f"the body has no status in {named(self.status_field)!r}", answer)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .guard import CallCancelled, CallCut, CallTimedOut
+from .guard import CallCancelled, CallCut, CallTimedOut, NotSent
 from .receiving import Sink
 from .transport import Transport
 
-__all__ = ["CallCancelled", "CallCut", "CallTimedOut", "Sink", "Transport"]
+__all__ = ["CallCancelled", "CallCut", "CallTimedOut", "NotSent", "Sink", "Transport"]

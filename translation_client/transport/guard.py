@@ -35,6 +35,18 @@ class CallCancelled(CallCut):
     """The call is not wanted any more."""
 
 
+class NotSent(Exception):
+    """A call was never made: what gives the key raised, or the file that is to be sent cannot be read.
+
+    Attributes:
+        cause: What was raised.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 class CallGuard:
     """The limits of one HTTP call, redirects included. As a context: what the sockets of this thread obey."""
 

@@ -16,7 +16,7 @@ from ..messages import Answer, Request
 from ..origins import same_origin
 from .body import ACCEPT_ENCODING, UnreadableBody, answer_without_body, read_body
 from .breakdowns import TIMED_OUT, bared, fault_of, never_connected, reason_of
-from .guard import CallCut, CallGuard, CallTimedOut, TransferGuard, current_guard
+from .guard import CallCut, CallGuard, CallTimedOut, NotSent, TransferGuard, current_guard
 from .payload import Payload, payload_of
 from .receiving import FILE_CODES, Sink, receive
 from .redirects import MAX_REDIRECTS, redirect_target
@@ -97,14 +97,15 @@ class Transport:
             Fault: No answer came, it broke off, or it cannot be read.
             CallTimedOut: `request_timeout` or the deadline cut it.
             CallCancelled: `is_cancelled` turned true.
-            OSError: The file to be sent cannot be read.
+            NotSent: The key cannot be got, or the file that is to be sent not be read.
         """
         started = now()
         if is_fresh:
             self._session.close()
         guard = self._guard(request.is_transfer or sink is not None, deadline, is_cancelled)
-        with payload_of(request) as payload:
-            response = self._guarded(_Sending(request, self._credentials_for(request), payload, sink, guard))
+        credentials, made = self._prepared(request)
+        with made as payload:
+            response = self._guarded(_Sending(request, credentials, payload, sink, guard))
         return Answer(response.status_code, response.headers, response.content, now() - started)
 
     def url_of(self, request: Request) -> str:
@@ -115,9 +116,12 @@ class Transport:
         """Close what is ours and idle."""
         self._session.close()
 
-    def _credentials_for(self, request: Request) -> Mapping[str, str] | None:
+    def _prepared(self, request: Request) -> tuple[Mapping[str, str] | None, Payload]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
-        return self._credentials() if is_trusted else None
+        try:
+            return self._credentials() if is_trusted else None, payload_of(request)
+        except Exception as error:
+            raise NotSent(error) from error
 
     def _guard(self, is_transfer: bool, deadline: Deadline, is_cancelled: Callable[[], bool]) -> CallGuard:
         if is_transfer:
