@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import requests
 
@@ -27,8 +27,7 @@ _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
 _PART_OF_A_HOST = re.compile(r"[A-Za-z0-9-]+")
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """The arguments of a client, as they were given: see `VideoTranslationClient.__init__`."""
 
     base_url: str | None
@@ -43,10 +42,13 @@ class Settings:
     stop: StopStrategy | None
     sleep: Callable[[float], object] | None
     service: str | Service
-    api_key: ApiKey | None = field(repr=False)
+    api_key: ApiKey | None
     session: requests.Session | None
-    headers: Mapping[str, str] | None = field(repr=False)
+    headers: Mapping[str, str] | None
     logger: object
+
+    def __repr__(self) -> str:
+        return "Settings(…)"  # a key is among them
 
 
 def tools_of(given: Settings) -> Tools:

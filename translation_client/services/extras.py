@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import quote
 
 from ..faults import FieldMissing, json_of, require_usable
@@ -15,8 +16,7 @@ from .places import Place, found, named, sentence, word
 from .words import normal, table_of
 
 
-@dataclass(frozen=True)
-class Limits:
+class Limits(NamedTuple):
     """What the three clocks of a service are where the caller does not say: see `WaitPolicy`."""
 
     timeout: float = 3600

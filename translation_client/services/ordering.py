@@ -98,8 +98,7 @@ class Order(Protocol):
         """Make the key of a new order; empty where there are none."""
 
 
-@dataclass(frozen=True)
-class UploadFirst:
+class UploadFirst(NamedTuple):
     """A local file is uploaded by a request of its own, whose answer names it.
 
     Attributes:
