@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translation_client import VideoTranslationClient, arguments
+from translation_client.addresses import address
 
 URL = "http://127.0.0.1:9"
 
@@ -151,10 +152,10 @@ def test_a_url_of_another_type_is_refused() -> None:
 
 def test_a_url_is_split_into_what_may_be_shown_and_what_may_not() -> None:
     """User information is decoded, and the path kept without its last slash."""
-    address = arguments.address("https://me:p%40ss@host:8443/api/v1/")
+    split = address("https://me:p%40ss@host:8443/api/v1/")
 
-    assert (address.url, address.username, address.password) == ("https://host:8443/api/v1", "me", "p@ss")
-    assert "p@ss" not in repr(address)
+    assert (split.url, split.username, split.password) == ("https://host:8443/api/v1", "me", "p@ss")
+    assert "p@ss" not in repr(split)
 
 
 @pytest.mark.parametrize("key", ["s3cr3t\n", "\x00cr3t", " s3cr3t", "s3cr3t\r\nX: y", "cr3t€"])

@@ -394,3 +394,22 @@ def test_the_package_shows_what_it_is_for() -> None:
     """Six names, and no more."""
     names = ["CallCancelled", "CallCut", "CallTimedOut", "NotSent", "Sink", "Transport"]
     assert sorted(transport_package.__all__) == names
+
+
+def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone() -> None:
+    """One that lay idle may be closed by the server just now; those of other threads may be in use."""
+    connections: list[socket.socket] = []
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        connections.append(connection)
+        connection.sendall(http())
+
+    with serving(handle) as server:
+        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        for is_fresh in (False, True, True, False):
+            carrier.send(STATUS, Deadline.after(5), lambda: False, is_fresh=is_fresh)
+        carrier.close()
+
+    first, second, third, fourth = connections
+    assert first is fourth
+    assert len({id(one) for one in (first, second, third)}) == 3

@@ -19,8 +19,8 @@ from .errors import (
 from .models import Job, TranslationStatus
 from .problems import Problem
 from .services.extras import Bulk, Languages, Limits
-from .services.ordering import PostOrder, UploadFirst
 from .services.places import Computed
+from .services.posting import PostOrder, UploadFirst
 from .services.service import Service
 
 __all__ = [

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import requests
 
 from . import arguments
-from .arguments import Address
+from .addresses import Address, address
 from .credentials import ApiKey, Credentials
 from .logs import usable_logger
 from .policy import WaitPolicy
@@ -107,10 +107,10 @@ def _policy(service: Service, given: Settings) -> WaitPolicy:
 
 def _address(service: Service, base_url: str | None) -> Address:
     if base_url is not None:
-        return arguments.address(base_url)
+        return address(base_url)
     if service.base_url is None:
         raise ValueError(f"base_url must be given: the service {service.name!r} has no address of its own, got None")
-    return arguments.address(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
+    return address(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
 
 
 def _variable(name: str, service: Service) -> str:

@@ -33,15 +33,13 @@ class Stakes(NamedTuple):
     Attributes:
         makes_job: Whether a job may come of it.
         is_repeatable: Whether two of it do no more than one.
-        was_refused: Whether a fault proves that nothing was done.
     """
 
     makes_job: bool
     is_repeatable: bool
-    was_refused: Callable[[Fault], bool]
 
 
-NO_STAKES = Stakes(makes_job=False, is_repeatable=True, was_refused=lambda _: False)
+NO_STAKES = Stakes(makes_job=False, is_repeatable=True)
 
 
 class Calls:
@@ -158,7 +156,7 @@ class Calls:
         if fault.answer is not None:
             fault.hint = self._hint(fault.answer)
         self.progress.saw_fault(fault)
-        is_done = stakes.makes_job and fault.was_sent and not stakes.was_refused(fault)
+        is_done = stakes.makes_job and fault.may_be_done
         self.progress.may_have_been_accepted |= is_done
         if not is_done or stakes.is_repeatable:
             return fault

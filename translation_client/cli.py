@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from .arguments import address
+from .addresses import address
 from .client import VideoTranslationClient
 from .command_line import CLIENT_OPTIONS, parser
 from .demo import ServerDidNotStartError, running_fake_server

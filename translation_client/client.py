@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,12 @@ from . import arguments
 from .assembly import Settings, tools_of
 from .clock import now
 from .credentials import ApiKey
-from .errands import Errands
-from .models import Job, TranslationStatus
+from .models import Job
+from .questions import Questions
 from .services.service import Service
-from .waiting import Wait
 
 
-class VideoTranslationClient:
+class VideoTranslationClient(Questions):
     """Waits for video translation jobs. May be shared by threads; each wait has a state of its own.
 
     Seconds are floats everywhere. `None` means what the service has as its own; `math.inf` means no limit.
@@ -75,93 +74,28 @@ class VideoTranslationClient:
                 their values are never shown.
             logger: Where the log goes: a logger of structlog or of the standard library.
         """
-        self._tools = tools_of(
-            Settings(
-                base_url=base_url,
-                max_retries=max_retries,
-                backoff_factor=backoff_factor,
-                timeout=timeout,
-                max_delay=max_delay,
-                jitter=jitter,
-                request_timeout=request_timeout,
-                max_faults=max_faults,
-                wait=wait,
-                stop=stop,
-                sleep=sleep,
-                service=service,
-                api_key=api_key,
-                session=session,
-                headers=headers,
-                logger=logger,
+        super().__init__(
+            tools_of(
+                Settings(
+                    base_url=base_url,
+                    max_retries=max_retries,
+                    backoff_factor=backoff_factor,
+                    timeout=timeout,
+                    max_delay=max_delay,
+                    jitter=jitter,
+                    request_timeout=request_timeout,
+                    max_faults=max_faults,
+                    wait=wait,
+                    stop=stop,
+                    sleep=sleep,
+                    service=service,
+                    api_key=api_key,
+                    session=session,
+                    headers=headers,
+                    logger=logger,
+                )
             )
         )
-        self._errands = Errands(self._tools)
-
-    def get_status(
-        self,
-        job: Job | str | None = None,
-        *,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-    ) -> TranslationStatus:
-        """Wait until the job is final, and say how it ended: as `completed` or as `error`.
-
-        Takes and raises what `wait` does.
-        """
-        return self.wait(job, timeout=timeout, cancel=cancel).status
-
-    def wait(
-        self,
-        job: Job | str | None = None,
-        *,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-    ) -> Job:
-        """Wait until the job is final. A job that failed is a normal result: see `Job.raise_for_status`.
-
-        Args:
-            job: The job or its id; None for the single job of the reference service.
-            timeout: Seconds, in place of the client's own.
-            cancel: Set it, from any thread, to end the wait.
-
-        Raises:
-            WaitTimeout: The time was up. Also a `TimeoutError`.
-            RetriesExhausted: `max_retries`, or the caller's `stop`, was spent.
-            WaitCancelled: By `close()` or by `cancel`.
-            RequestFailed: Refused, or `max_faults` calls failed in a row.
-            UnexpectedAnswer: The same, where answers came that could not be read.
-            ValueError: An argument cannot be used.
-        """
-        return self._begin(job, timeout, cancel).until_final()
-
-    def watch(
-        self,
-        job: Job | str | None = None,
-        *,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-    ) -> Iterator[Job]:
-        """Wait as `wait` does, and yield each answer as it comes; the last one is final.
-
-        The clock starts with the call, and goes on while the caller does something with an answer.
-        """
-        return self._begin(job, timeout, cancel).each()
-
-    def check(self, job: Job | str | None = None) -> Job:
-        """Ask once how the job stands; calls that fail are repeated, for `timeout` seconds at the most.
-
-        Raises as `wait` does, but for `RetriesExhausted`.
-        """
-        return self._begin(job, None, None).check()
-
-    def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
-        """Ask once how each of many jobs stands, by as few requests as the service allows; in the order of `jobs`.
-
-        Raises as `check` does.
-        """
-        if isinstance(jobs, str):
-            raise TypeError(f"jobs must be several jobs or ids, got the one {jobs!r}")
-        return list(self._errands.check_all(list(jobs), self._tools.policy.timeout))
 
     def languages(self) -> list[str] | None:
         """List the target languages as the service spells them; None where it publishes no list.
@@ -293,11 +227,3 @@ class VideoTranslationClient:
 
     def __repr__(self) -> str:
         return f"VideoTranslationClient({self._tools.transport.base_url!r}, service={self._tools.service.name!r})"
-
-    def _begin(self, job: Job | str | None, timeout: float | None, cancel: threading.Event | None) -> Wait:
-        seconds = self._seconds(timeout, self._tools.policy.timeout)
-        return Wait(self._tools, job, seconds, arguments.event("cancel", cancel))
-
-    @staticmethod
-    def _seconds(timeout: float | None, usual: float) -> float:
-        return usual if timeout is None else arguments.positive("timeout", timeout, infinite=True)

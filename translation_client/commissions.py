@@ -8,11 +8,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from . import arguments
 from .origins import is_http_url
-from .redaction import SHORT_LENGTH
 from .services.ordering import Commission, Order
 from .services.service import Service
 
@@ -123,12 +121,3 @@ def check_language(service: Service, language: str, known: tuple[str, ...]) -> N
         f"target_language must be one of the {len(known)} that the service {service.name!r} lists, got {language!r}; "
         f"{hint} client.languages() has them all"
     )
-
-
-def secrets_of(video: str | Path) -> list[str]:
-    """What of a video's address may be a credential: the query of a signed link, and a password."""
-    if isinstance(video, Path):
-        return []
-    parts = urlsplit(video)
-    values = [value for _, value in parse_qsl(parts.query) if len(value) >= SHORT_LENGTH]
-    return [parts.query, parts.fragment, unquote(parts.password or ""), unquote(parts.username or ""), *values]

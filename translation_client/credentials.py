@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import requests
 
 from . import arguments
-from .arguments import Address
+from .addresses import Address
 from .redaction import Secrets
 from .services.service import BEARER, Service
 

@@ -11,13 +11,13 @@ from pathlib import Path
 from . import endings, purposes
 from .calls import Calls
 from .clock import TICK_SECONDS
-from .commissions import secrets_of
 from .faults import Fault, FieldMissing, require_usable
 from .messages import Answer, Request
 from .models import Job, TranslationStatus
 from .origins import is_http_url
 from .partfile import NotTheNetwork, PartFile
 from .policy import FAULT_DELAY_SECONDS
+from .redaction import secrets_of_link
 from .services.places import named
 from .tools import Tools
 from .transport.receiving import FILE_CODES
@@ -45,7 +45,7 @@ class Download:
     def __init__(
         self,
         tools: Tools,
-        job: Job | str | None,
+        job: Job | str,
         language: str | None,
         *,
         timeout: float,
@@ -85,7 +85,7 @@ class Download:
             cause = error.cause
         raise cause
 
-    def _link(self, job: Job | str | None, *, is_fresh: bool) -> str:
+    def _link(self, job: Job | str, *, is_fresh: bool) -> str:
         """Where the file of a job is, asked for anew where nobody knows, or where it has to be fresh."""
         known = None if is_fresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
         if known is not None:
@@ -104,7 +104,7 @@ class Download:
         wanted = job if self._language is None else replace(job, language=self._language)
         return self._tools.service.result_link(wanted, self._tools.transport.base_url)
 
-    def _checked(self, job: Job | str | None) -> Job:
+    def _checked(self, job: Job | str) -> Job:
         timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
         wait = Wait(self._tools, job, timeout, self._cancel)
         seen = wait.check()
@@ -116,7 +116,7 @@ class Download:
     def _fetch_all(self, link: str, part: PartFile) -> None:
         mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
         while True:
-            self._calls.progress.secrets = self._tools.secrets.with_keys(secrets_of(link))  # storage may echo it
+            self._calls.progress.secrets = self._tools.secrets.with_keys(secrets_of_link(link))  # storage may echo it
             outcome = self._fetched(link, part, may_mint=part.received > mints_after)
             if outcome is _Outcome.WHOLE:
                 return

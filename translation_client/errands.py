@@ -15,7 +15,6 @@ from .clock import now
 from .faults import require_usable
 from .messages import Answer, Request
 from .models import Job
-from .services.promises import was_refused
 from .tools import Tools
 from .waiting import Wait
 
@@ -68,7 +67,7 @@ class Errands:
 
         def read(answer: Answer) -> None:
             before = calls.progress.last_fault
-            if answer.status_code in GONE_CODES and before is not None and before.was_sent and not was_refused(before):
+            if answer.status_code in GONE_CODES and before is not None and before.may_be_done:
                 return  # by a call before, whose answer was lost
             require_usable(answer)
 

@@ -19,6 +19,10 @@ TRANSIENT_4XX = frozenset({408, 425, 429})
 """Request Timeout, Too Early, Too Many Requests: the request itself is fine (RFC 9110 15.5.9, RFC 8470, RFC 6585)."""
 
 
+NOT_DONE = frozenset({425, 429})
+"""Too Early, Too Many Requests: nothing was done (RFC 8470, section 5.2; RFC 6585, section 4)."""
+
+
 class Fault(Exception):
     """A call that brought no usable answer and may be repeated.
 
@@ -37,6 +41,11 @@ class Fault(Exception):
         self.answer = answer
         self.hint = hint
         self.was_sent = True
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether what was asked for may have been done all the same."""
+        return self.was_sent and self.status_code not in NOT_DONE
 
     @property
     def status_code(self) -> int | None:

@@ -11,7 +11,7 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util.url import Url, parse_url
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\]")
+NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 """Above all the backslash, which ends the host for some and not for others."""
 
 
@@ -39,7 +39,7 @@ def without_secrets(url: str) -> str:
 
 
 def _split(url: str) -> Url | None:
-    if _NEVER_IN_A_URL.search(url):
+    if NEVER_IN_A_URL.search(url):
         return None
     try:
         return parse_url(url)

@@ -8,7 +8,7 @@ from base64 import b64encode, urlsafe_b64encode
 from collections import deque
 from collections.abc import Iterable
 from typing import Any, TypeVar
-from urllib.parse import quote, quote_plus
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 T = TypeVar("T")
 
@@ -125,3 +125,10 @@ def _forms(value: str) -> set[str]:
         b64encode(encoded).decode(),
         urlsafe_b64encode(encoded).decode(),
     }
+
+
+def secrets_of_link(url: str) -> list[str]:
+    """What of a link may be a credential: the query of a signed one, each value of it, user name and password."""
+    parts = urlsplit(url)
+    values = [value for _, value in parse_qsl(parts.query) if len(value) >= SHORT_LENGTH]
+    return [parts.query, parts.fragment, unquote(parts.password or ""), unquote(parts.username or ""), *values]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import endings, purposes
 from .calls import Calls, Stakes
-from .commissions import secrets_of
 from .errors import TranslationClientError
 from .faults import FieldMissing, NoFreeSlot
 from .messages import Answer
 from .models import Job
+from .redaction import secrets_of_link
 from .services.ordering import Commission, Order, Step
-from .services.promises import was_refused
 from .tools import Tools
 
 _NO_SLOT = object()
@@ -48,7 +48,8 @@ class Submission:
         self._order = order
         self._commission = commission
         self._terms = terms
-        self._secrets = tools.secrets.with_keys(secrets_of(commission.video))
+        video = commission.video
+        self._secrets = tools.secrets.with_keys([] if isinstance(video, Path) else secrets_of_link(video))
         self._calls = Calls(
             tools,
             purposes.order(),
@@ -104,7 +105,8 @@ class Submission:
         )
 
     def _call(self, step: Step) -> Any:
-        answer, value = self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=_stakes(step))
+        stakes = Stakes(step.makes_job, step.is_repeatable)
+        answer, value = self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=stakes)
         if value is _NO_SLOT:
             progress = self._calls.progress
             self._calls.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
@@ -125,7 +127,3 @@ class Submission:
         if isinstance(value, Job) and self._secrets.holds_key(str(value.id)):  # an id is shown everywhere
             raise FieldMissing("an id without a secret in it", answer)
         return value
-
-
-def _stakes(step: Step) -> Stakes:
-    return Stakes(makes_job=step.makes_job, is_repeatable=step.is_repeatable, was_refused=was_refused)

@@ -6,7 +6,7 @@ Sources: elevenlabs.io/docs/api-reference (dubbing) and the official SDK, which 
 
 from __future__ import annotations
 
-from .ordering import PostOrder
+from .posting import PostOrder
 from .service import Service
 
 MAX_FILE_BYTES = 2 * 1024**3

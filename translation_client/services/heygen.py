@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from .extras import Bulk, Languages
-from .ordering import PostOrder, UploadFirst
 from .places import Computed, found
+from .posting import PostOrder, UploadFirst
 from .service import Service
 
 MAX_ASSET_BYTES = 32 * 1024 * 1024

@@ -1,13 +1,11 @@
-"""Does an answer to an order hold what was promised, and was the order taken?"""
+"""Does an answer hold what was promised?"""
 
 from __future__ import annotations
 
 from ..arguments import path_segment
-from ..faults import Fault, FieldMissing, json_of, require_usable
+from ..faults import FieldMissing, json_of, require_usable
 from ..messages import Answer
 from .places import Place, found, named, word
-
-TOO_EARLY, TOO_MANY_REQUESTS = 425, 429
 
 
 def promised(answer: Answer, place: Place) -> str:
@@ -36,8 +34,3 @@ def usable_id(answer: Answer, place: Place) -> str:
     if not job_id.isprintable():  # it is shown, and printed to terminals
         raise FieldMissing(named(place), answer)
     return job_id
-
-
-def was_refused(fault: Fault) -> bool:
-    """Whether a fault proves that what was asked for was not done (RFC 6585, section 4; RFC 8470, section 5.2)."""
-    return fault.status_code in (TOO_EARLY, TOO_MANY_REQUESTS)

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from .extras import Limits
-from .ordering import PostOrder
+from .posting import PostOrder
 from .service import Service
 
 REFERENCE = Service(

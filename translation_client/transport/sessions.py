@@ -95,6 +95,10 @@ class OurSession:
 
     repeats_nothing = True
 
+    def fresh(self) -> OurSession:
+        """Make another one like it, without any connection yet; who asked for it closes it."""
+        return OurSession(self._headers, self._read)
+
     def close(self) -> None:
         """Close the idle connections. Those in use are closed by the calls that use them."""
         self._life.session.close()
@@ -144,6 +148,10 @@ class CallersSession:
         """Whether none of its adapters repeats a call of its own accord."""
         retries = (getattr(adapter, "max_retries", None) for adapter in self._session.adapters.values())
         return all(getattr(one, "total", None) in (None, 0, False) for one in retries)
+
+    def fresh(self) -> CallersSession:
+        """Give this one: its connections are its maker's business."""
+        return self
 
     def close(self) -> None:
         """Leave it open: who made it closes it."""

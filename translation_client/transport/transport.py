@@ -31,6 +31,7 @@ STATUS_BODY_SECONDS = 1.0
 class _Sending(NamedTuple):
     """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
 
+    session: OurSession | CallersSession
     request: Request
     credentials: Mapping[str, str] | None
     payload: Payload
@@ -100,12 +101,15 @@ class Transport:
             NotSent: The key cannot be got, or the file that is to be sent not be read.
         """
         started = now()
-        if is_fresh:
-            self._session.close()
+        session = self._session.fresh() if is_fresh else self._session
         guard = self._guard(request.is_transfer or sink is not None, deadline, is_cancelled)
         credentials, made = self._prepared(request)
         with made as payload:
-            response = self._guarded(_Sending(request, credentials, payload, sink, guard))
+            try:
+                response = self._guarded(_Sending(session, request, credentials, payload, sink, guard))
+            finally:
+                if is_fresh:
+                    session.close()
         return Answer(response.status_code, response.headers, response.content, now() - started)
 
     def url_of(self, request: Request) -> str:
@@ -158,10 +162,10 @@ class Transport:
         for _ in range(1 + MAX_REDIRECTS):
             if is_trusted:
                 headers = {**(sending.credentials or {}), **request.headers}
-                outgoing = self._session.outgoing(Call(request.method, url, headers, payload, read))
+                outgoing = sending.session.outgoing(Call(request.method, url, headers, payload, read))
             else:
                 headers = {**self._plain, **request.headers}
-                outgoing = self._session.outgoing_bare(Call("GET", url, headers, payload, read))
+                outgoing = sending.session.outgoing_bare(Call("GET", url, headers, payload, read))
             response = outgoing.send(guard.left())
             target = redirect_target(outgoing.session, response)
             if target is None or request.method != "GET":
