@@ -14,7 +14,7 @@ from conftest import BASE_URL, Clock
 from fake_server import Fault, InProcessAdapter, Scenario, create_app
 from translation_client import cli, terminal
 from translation_client.client import VideoTranslationClient
-from translation_client.command_line import parser
+from translation_client.command_line import command_to_go_on, parser
 from translation_client.demo import ServerDidNotStartError
 from translation_client.models import Job, TranslationStatus
 
@@ -89,7 +89,7 @@ def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
     """It may be pasted, and may be logged."""
     options = parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
 
-    assert cli._command_to_go_on(options) == "translation-client wait --base-url https://host/x -- 'a b'"
+    assert command_to_go_on(options) == "translation-client wait --base-url https://host/x -- 'a b'"
 
 
 @pytest.mark.parametrize(
@@ -147,6 +147,8 @@ def test_json_is_the_whole_job(run: Run) -> None:
         "payload": {"result": "completed"},
         "language": None,
         "expected_seconds": None,
+        "submitted_at": None,
+        "finished_at": None,
     }
 
 

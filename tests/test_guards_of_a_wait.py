@@ -11,9 +11,9 @@ from tenacity import RetryCallState
 
 from fake_server import Fault as Scripted
 from fake_server import Scenario
-from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout, strategies
+from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout
 from translation_client.faults import Fault
-from translation_client.policy import WaitPolicy, until_last_check
+from translation_client.policy import CHANCE, WaitPolicy, until_last_check
 from translation_client.progress import Progress
 from translation_client.purposes import status_of
 from translation_client.redaction import Secrets
@@ -39,7 +39,7 @@ def test_the_sleeps_after_faults_at_the_ends_of_their_range(
     make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch, chance: float, part: float
 ) -> None:
     """A quarter less, a quarter more, and never above the cap."""
-    monkeypatch.setattr(strategies._CHANCE, "random", lambda: chance)
+    monkeypatch.setattr(CHANCE, "random", lambda: chance)
     with pytest.raises(RequestFailed):
         make_client(Scenario(faults=(Scripted(every=1),)), max_faults=9, timeout=1000).wait()
 

@@ -25,6 +25,7 @@ ORDER = [
     "faults",
     "hints",
     "arguments",
+    "headers",
     "addresses",
     "redaction",
     "policy",
@@ -57,6 +58,22 @@ ORDER = [
     "transport.breakdowns",
     "transport.transport",
     "transport",
+    "schedule.laws",
+    "schedule.brackets",
+    "schedule.observations",
+    "schedule.forecasts",
+    "schedule.relatives",
+    "schedule.optimum",
+    "schedule.outlooks",
+    "schedule.plans",
+    "schedule",
+    "history_file",
+    "history",
+    "planner",
+    "pace",
+    "lessons",
+    "learning",
+    "learned",
     "strategies",
     "polling",
     "tools",
@@ -71,9 +88,11 @@ ORDER = [
     "credentials",
     "assembly",
     "questions",
+    "orders",
     "client",
     "terminal",
     "demo",
+    "timetable",
     "command_line",
     "cli",
     "__main__",
@@ -115,6 +134,10 @@ STRANGERS = [
     ("transport", "polling"),
     ("transport", "strategies"),
     ("services", "strategies"),
+    ("schedule", "services"),
+    ("schedule", "transport"),
+    ("schedule", "polling"),
+    ("schedule", "history"),
 ]
 
 
@@ -188,7 +211,8 @@ def test_the_two_packages_share_only_the_wire(package: str, other: str) -> None:
 
 def test_requests_and_tenacity_stay_in_their_rooms() -> None:
     """Who repeats knows no HTTP, who calls knows no repeating, and services know neither."""
-    users: dict[str, set[str]] = {"requests": set(), "tenacity": set(), "structlog": set(), "rich": set()}
+    libraries = ("requests", "tenacity", "structlog", "rich", "sqlite3")
+    users: dict[str, set[str]] = {library: set() for library in libraries}
     for name, path in modules_of(translation_client).items():
         for node in ast.walk(ast.parse(path.read_text())):
             imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -198,9 +222,10 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
 
     assert users == {
         "requests": {"addresses", "arguments", "assembly", "client", "credentials", "errors", "transport"},
-        "tenacity": {"call_log", "calls", "client", "polling", "strategies", "waiting"},
+        "tenacity": {"call_log", "calls", "client", "learned", "pace", "polling", "strategies", "waiting"},
         "structlog": {"logs"},
         "rich": {"terminal"},
+        "sqlite3": {"history", "history_file"},
     }
 
 

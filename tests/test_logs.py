@@ -59,6 +59,7 @@ def test_every_event_of_the_table_in_one_wait_and_every_line_is_as_it_says(
 
 
 OF_OTHER_ERRANDS = {
+    "history_failed": ("warning", "error"),
     "call_answered": ("info", "attempt call status_code elapsed_seconds request_seconds"),
     "order_started": ("info", "idempotency_key"),
     "no_free_slot": ("info", "attempt elapsed_seconds"),

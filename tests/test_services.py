@@ -28,7 +28,7 @@ from translation_client.command_line import parser
 from translation_client.faults import Fault, FieldMissing, Refusal
 from translation_client.messages import Answer
 from translation_client.services import SERVICES
-from translation_client.services.places import filled, found, named
+from translation_client.services.places import filled, found, moment, named
 
 PENDING, COMPLETED, ERROR = TranslationStatus
 
@@ -56,6 +56,70 @@ def test_where_things_are_found(place: Any, value: Any) -> None:
     whole = {"a": 1, "b": {"c": "x", "d": [{"e": 5}, "two"]}, "null": None}
 
     assert found(whole, place) == value
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        (1795598826, 1795598826.0),
+        (1795598826.5, 1795598826.5),
+        (1795598826500, 1795598826.5),
+        ("2026-11-25T09:27:06Z", 1795598826.0),
+        ("2026-11-25T09:27:06.5+00:00", 1795598826.5),
+        ("2026-11-25T10:27:06.1234567+01:00", 1795598826.123456),
+        ("2026-11-25 09:27:06", 1795598826.0),
+        ("yesterday", None),
+        ("", None),
+        ("2026-13-45T99:00:00Z", None),
+        (True, None),
+        (-1, None),
+        (1e300, None),
+        (float("nan"), None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_a_moment_is_read_in_all_the_ways_that_services_write_it(said: Any, seconds: float | None) -> None:
+    """Seconds, milliseconds, and ISO 8601 with any number of digits, on every Python; what is none is nothing."""
+    assert moment(said) == pytest.approx(seconds) if seconds is not None else moment(said) is None
+
+
+@pytest.mark.parametrize(
+    ("service", "body", "submitted", "finished"),
+    [
+        ("heygen", {"data": {"status": "running", "created_at": 1795598826}}, 1795598826, None),
+        ("elevenlabs", {"status": "dubbing", "created_at": "2026-11-25T09:27:06Z"}, 1795598826, None),
+        (
+            "azure",
+            {
+                "status": "Succeeded",
+                "result": {"translatedVideoFileUrl": "https://x.test/v"},
+                "createdDateTime": "2026-11-25T09:27:06Z",
+                "lastActionDateTime": "2026-11-25T09:28:06Z",
+            },
+            1795598826,
+            1795598886,
+        ),
+        (
+            "azure",
+            {
+                "status": "Running",
+                "createdDateTime": "2026-11-25T09:27:06Z",
+                "lastActionDateTime": "2026-11-25T09:28:06Z",
+            },
+            1795598826,
+            None,
+        ),
+        ("reference", {"result": "pending", "created_at": 5, "finished_at": 9}, 5, 9),
+    ],
+)
+def test_when_a_job_began_and_ended_is_read_where_the_service_says_it(
+    service: str, body: dict[str, Any], submitted: float, finished: float | None
+) -> None:
+    """What Azure calls its last action is the end only once there is one."""
+    job = SERVICES[service].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1")
+
+    assert (job.submitted_at, job.finished_at) == (submitted, finished)
 
 
 def test_where_things_are_put() -> None:

@@ -26,6 +26,7 @@ from .services.service import Service
 __all__ = [
     "Bulk",
     "Computed",
+    "DurationHistory",
     "Job",
     "JobFailed",
     "Languages",
@@ -44,15 +45,24 @@ __all__ = [
     "VideoTranslationClient",
     "WaitCancelled",
     "WaitTimeout",
+    "wait_learned",
 ]
 
 
 if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
+    from .history import DurationHistory
+    from .learned import wait_learned
+
     __version__: str
 else:
+    _LEARNING = {"DurationHistory": "history", "wait_learned": "learned"}
 
-    def __getattr__(name: str) -> str:
-        """Look `__version__` up in the metadata when it is asked for: reading them takes longer than all our modules."""
+    def __getattr__(name: str) -> object:
+        """Look up when it is asked for what takes longer than all else: what learns, and the version in the metadata."""
+        if name in _LEARNING:
+            from importlib import import_module
+
+            return getattr(import_module(f".{_LEARNING[name]}", __name__), name)
         if name == "__version__":
             from importlib import metadata
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import re
 import threading
-from collections.abc import Callable, Mapping
 from numbers import Real
 from pathlib import Path
 from urllib.parse import quote
 
 import requests
 
-_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 section 5.6.2
-_HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")  # RFC 9110 5.5
+LATEST_MOMENT = 1e10
+"""The year 2286. What is later is milliseconds, most likely."""
 
 
 def positive(name: str, value: float, *, infinite: bool = False) -> float:
@@ -29,6 +27,54 @@ def positive(name: str, value: float, *, infinite: bool = False) -> float:
     if not number > 0 or (math.isinf(number) and not infinite):
         raise ValueError(f"{name} must be a {'' if infinite else 'finite '}number above 0, got {value!r}")
     return number
+
+
+def duration(name: str, value: float, most: float) -> float:
+    """Pass seconds from 0 to `most`.
+
+    Raises:
+        TypeError: Not a number; `bool` is none.
+        ValueError: Negative, NaN, infinite, or too long to be meant.
+    """
+    number = _number(name, value)
+    if not 0 <= number <= most:
+        raise ValueError(f"{name} must be seconds from 0 to {most:g}, got {value!r}")
+    return number
+
+
+def moment(name: str, value: float | None) -> float | None:
+    """Pass None or seconds of the Unix epoch.
+
+    Raises:
+        TypeError: Not a number.
+        ValueError: NaN, infinite, or before 1970.
+    """
+    return None if value is None else duration(name, value, LATEST_MOMENT)
+
+
+def flag(name: str, value: bool) -> bool:
+    """Pass True or False.
+
+    Raises:
+        TypeError: It is neither.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return value
+
+
+def key(value: str | None) -> str | None:
+    """Pass None or what kind of job it is.
+
+    Raises:
+        TypeError: Not a string.
+        ValueError: One that cannot be written down.
+    """
+    if value is not None and not isinstance(value, str):
+        raise TypeError(f"key must be a string, got {value!r}")
+    if value is not None and not value.isprintable():
+        raise ValueError(f"key must be printable, got {value!r}")
+    return value
 
 
 def fraction(name: str, value: float) -> float:
@@ -147,54 +193,3 @@ def target(path: str | os.PathLike[str]) -> Path:
     if not file.parent.is_dir():
         raise ValueError(f"path must lie in a folder that exists, got {str(path)!r}")
     return file
-
-
-def header_value(name: str, value: str) -> str:
-    """Pass a string that may stand in a header; say nothing of it otherwise.
-
-    Raises:
-        TypeError: Not a string.
-        ValueError: With a control character, a blank at an end, or a character beyond Latin-1.
-    """
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a string, got a value of type {type(value).__name__}")
-    if not _HEADER_VALUE.fullmatch(value):
-        raise ValueError(
-            f"{name} cannot be sent in a header: it begins or ends with a blank, or holds a control character "
-            "or one beyond Latin-1 (its value is not shown, as it may be secret)"
-        )
-    return value
-
-
-def api_key(value: str | Callable[[], str] | None) -> str | Callable[[], str] | None:
-    """Pass None, a key that can be sent, or what will give one.
-
-    Raises:
-        TypeError: Neither.
-        ValueError: Empty, or as in `header_value`.
-    """
-    if isinstance(value, type):
-        raise TypeError("api_key must be a string or a function that returns one, and no class")
-    if callable(value):
-        return value
-    if value == "":
-        raise ValueError("api_key must not be empty; leave it out where the service needs none")
-    return None if value is None else header_value("api_key", value)
-
-
-def header_fields(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Pass headers that may be sent.
-
-    Raises:
-        TypeError: Not a mapping of strings to strings.
-        ValueError: A name that is no header name, or a value as in `header_value`.
-    """
-    if headers is None:
-        return {}
-    if not isinstance(headers, Mapping):
-        raise TypeError(f"headers must be a mapping, got a value of type {type(headers).__name__}")
-    for name, value in headers.items():
-        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
-            raise ValueError(f"headers must have names that HTTP allows, got {name!r}")
-        header_value(f"headers[{name!r}]", value)
-    return dict(headers)

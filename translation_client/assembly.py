@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import requests
 
@@ -20,6 +20,9 @@ from .services.service import Service
 from .strategies import StopStrategy, WaitStrategy
 from .tools import Tools
 from .transport import Transport
+
+if TYPE_CHECKING:  # needed where a schedule learns alone
+    from .learning import Learning
 
 DISTRIBUTION = "translation-client"
 
@@ -46,6 +49,11 @@ class Settings(NamedTuple):
     session: requests.Session | None
     headers: Mapping[str, str] | None
     logger: object
+    history: object
+    check_cost: float | None
+    target_lag: float | None
+    max_lag: float | None
+    spread_checks: bool
 
     def __repr__(self) -> str:
         return "Settings(…)"  # a key is among them
@@ -82,7 +90,25 @@ def tools_of(given: Settings) -> Tools:
         stop=given.stop,
         sleep=given.sleep,
         closed=threading.Event(),
+        learning=_learning(service, given),
     )
+
+
+def _learning(service: Service, given: Settings) -> Learning | None:
+    is_spread = arguments.flag("spread_checks", given.spread_checks)
+    if given.history is None or given.history is False:
+        for name in ("check_cost", "target_lag", "max_lag"):
+            if getattr(given, name) is not None:
+                raise ValueError(f"{name} needs history=, such as True, got {getattr(given, name)!r} without it")
+        return None
+    from .history import history_from  # needed where a schedule learns alone: SQLite, and all the arithmetic
+    from .learning import Learning
+    from .planner import Planner, terms_from
+
+    if given.wait is not None:
+        raise ValueError("wait and history would both say when to ask: give one of them")
+    terms = terms_from(given.check_cost, given.target_lag, given.max_lag)
+    return Learning(Planner(history_from(given.history), service.name, terms), is_spread=is_spread)
 
 
 def user_agent() -> str:

@@ -52,12 +52,12 @@ class CallLog(EventLog):
         """The same, by the state of who repeats it."""
         self.failed(fault_of(state), state.upcoming_sleep)
 
-    def sleeping(self, state: RetryCallState, reason: str) -> None:
-        """Log the sleep that comes."""
+    def sleeping(self, retry: int, seconds: float, reason: str) -> None:
+        """Log the sleep that comes, before a retry; before the first question that is 0."""
         self.write(
             "sleeping",
-            retry=state.attempt_number,
-            sleep_seconds=state.upcoming_sleep,
+            retry=retry,
+            sleep_seconds=seconds,
             elapsed_seconds=self._progress.elapsed,
             reason=reason,
         )

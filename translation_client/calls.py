@@ -85,7 +85,11 @@ class Calls:
             progress=self.progress,
             pauses=pauses,
             stop=stop_after_delay(self.tools.policy.timeout) if is_endless else None,
-            hooks=polling.Hooks(self.sleep, lambda state: self.log.sleeping(state, pauses.reason), self._end_for_time),
+            hooks=polling.Hooks(
+                self.sleep,
+                lambda state: self.log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
+                self._end_for_time,
+            ),
         )()
 
     def _end_for_time(self, _: RetryCallState) -> NoReturn:

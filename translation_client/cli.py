@@ -15,9 +15,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from .addresses import address
 from .client import VideoTranslationClient
-from .command_line import CLIENT_OPTIONS, parser
+from .command_line import client_arguments, command_to_go_on, job_arguments, parser
 from .demo import ServerDidNotStartError, running_fake_server
 from .errors import JobFailed, RetriesExhausted, TranslationClientError, WaitTimeout
 from .logs import LOGGER_NAME
@@ -29,14 +28,16 @@ FINISHED, JOB_FAILED, USAGE, REQUEST_FAILED, TIMED_OUT, INTERRUPTED = 0, 1, 2, 3
 BROKEN, ANSWER_LOST = 70, 74
 """A mistake of ours, and an answer that nobody took: `EX_SOFTWARE` and `EX_IOERR` of sysexits.h."""
 
+UNWATCHED = ("demo", "schedule", "submit")
+"""An order keeps its lines: the key to go on with is in one, should this process end."""
+
 T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     options = parser().parse_args(arguments)
-    # An order keeps its lines: the key to go on with is in one, should this process end.
-    if is_watched := options.command not in ("demo", "submit") and not options.verbose and _is_terminal(sys.stderr):
+    if is_watched := options.command not in UNWATCHED and not options.verbose and _is_terminal(sys.stderr):
         logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
     commands: dict[str, Callable[[], int]] = {
         "submit": lambda: _submit(options),
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "wait": lambda: _watched_wait(options) if is_watched else _wait(options),
         "download": lambda: _download(options, is_watched=is_watched),
         "delete": lambda: _delete(options),
+        "schedule": lambda: _done(options, lambda: _schedule(options)),
         "demo": _demo,
     }
     try:
@@ -117,13 +119,13 @@ def _status(options: argparse.Namespace) -> int:
 
 def _wait(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        return _answered(options, lambda: client.wait(options.job_id))
+        return _answered(options, lambda: client.wait(options.job_id, **job_arguments(options)))
 
 
 def _watched_wait(options: argparse.Namespace) -> int:
     line = ProgressLine(sys.stderr, options.timeout or service_named(options.service).limits.timeout)
     with _client(options, sleep=line.sleep) as client:
-        return _answered(options, lambda: _last_of(client, options.job_id, line))
+        return _answered(options, lambda: _last_of(client, options, line))
 
 
 def _download(options: argparse.Namespace, *, is_watched: bool) -> int:
@@ -165,13 +167,21 @@ def _used(do: Callable[[], T]) -> T:
         raise UsageError(error) from error
 
 
-def _last_of(client: VideoTranslationClient, job_id: str | None, line: ProgressLine) -> Job:
+def _last_of(client: VideoTranslationClient, options: argparse.Namespace, line: ProgressLine) -> Job:
     try:
-        for job in client.watch(job_id):
+        for job in client.watch(options.job_id, **job_arguments(options)):
             line.show(job)
     finally:
         line.clear()
     return job
+
+
+def _schedule(options: argparse.Namespace) -> str:
+    from .timetable import as_json, as_text, timetable_for  # of this command alone
+
+    given = {name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "key", "video_seconds")}
+    table = timetable_for(options.durations, options.history, options.service, horizon=options.until, **given)
+    return json.dumps(as_json(table)) if options.json else as_text(table)
 
 
 def _demo() -> int:
@@ -187,12 +197,8 @@ def _demo() -> int:
 
 def _client(options: argparse.Namespace, **more: Any) -> VideoTranslationClient:
     return _used(
-        lambda: VideoTranslationClient(options.base_url, service=options.service, **_numbers_given(options), **more)
+        lambda: VideoTranslationClient(options.base_url, service=options.service, **client_arguments(options), **more)
     )
-
-
-def _numbers_given(options: argparse.Namespace) -> dict[str, Any]:
-    return {name: value for name, value in vars(options).items() if name in CLIENT_OPTIONS and value is not None}
 
 
 def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = "status") -> int:
@@ -214,7 +220,7 @@ def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
         _say(f"To go on: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}")
     if isinstance(error, (WaitTimeout, RetriesExhausted)):
         if options.command in ("status", "wait"):
-            _say(f"To go on waiting: {_command_to_go_on(options)}")
+            _say(f"To go on waiting: {command_to_go_on(options)}")
         return TIMED_OUT
     return REQUEST_FAILED
 
@@ -235,11 +241,3 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _command_to_go_on(options: argparse.Namespace) -> str:
-    job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
-    url = [] if options.base_url is None else ["--base-url", address(options.base_url).url]  # without a password
-    service = [] if options.service == "reference" else ["--service", options.service]
-    numbers = [f"--{name.replace('_', '-')}={value:g}" for name, value in _numbers_given(options).items()]
-    return shlex.join(["translation-client", "wait", *service, *url, *numbers, *job])

@@ -34,3 +34,23 @@ class Deadline:
     def has_passed(self) -> bool:
         """Whether so little is left that nothing can be done with it."""
         return self.left <= TICK_SECONDS
+
+
+class JobClock:
+    """When did the job begin? From then on its age is counted."""
+
+    def __init__(self, submitted_at: float | None) -> None:
+        """Take the moment of the order, in seconds of the Unix epoch; None where it is not known."""
+        self.is_known = submitted_at is not None
+        self._began = now()
+        self.set(submitted_at)
+
+    def set(self, submitted_at: float | None) -> None:
+        """Learn of the moment, if it is one; what is in the future was just now."""
+        if submitted_at is not None:
+            self.is_known = True
+            self._began = now() - max(time.time() - submitted_at, 0.0)
+
+    def age(self) -> float:
+        """Seconds since the job began; since the wait began, where nobody knows."""
+        return now() - self._began

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 
 import requests
 
-from . import arguments
 from .addresses import Address
+from .headers import header_fields, header_value, usable_key
 from .redaction import Secrets
 from .services.service import BEARER, Service
 
@@ -39,9 +39,9 @@ class Credentials:
             ValueError: It cannot be sent, or there is none and the service needs one.
             TypeError: Something of it is of the wrong type.
         """
-        own = arguments.header_fields(headers)
+        own = header_fields(headers)
         basic = _basic(address)
-        key = arguments.api_key(api_key)
+        key = usable_key(api_key)
         proven = basic or _has_proof(service, own) or _session_has_proof(service, session)
         if key is None and not proven:
             key = _key_of_the_environment(service)
@@ -68,7 +68,7 @@ class Credentials:
         """
         if self._ask is None:
             return {}
-        key = arguments.header_value("what api_key() returns", self._ask())
+        key = header_value("what api_key() returns", self._ask())
         if not key:
             raise ValueError("what api_key() returns must not be empty")
         self.secrets.learn(key)
@@ -91,7 +91,7 @@ def _shares_name(name: str, headers: Mapping[str, str]) -> bool:
 def _key_of_the_environment(service: Service) -> str | None:
     variable = service.key_variable
     key = os.environ.get(variable) if variable is not None else None
-    return arguments.header_value(f"the environment variable {variable}", key) if key else None
+    return header_value(f"the environment variable {variable}", key) if key else None
 
 
 def _basic(address: Address) -> dict[str, str]:

@@ -101,6 +101,7 @@ class Errands:
             payload=secrets.scrub(job.payload),
             language=None if known is None else known.language,
             expected_seconds=None if known is None else known.expected_seconds,
+            submitted_at=None if known is None else known.submitted_at,
             checks=1,
             elapsed=elapsed,
         )

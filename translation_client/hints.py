@@ -26,10 +26,11 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     value = value.strip()
     if _DELAY_SECONDS.fullmatch(value):
         return float(value)
-    return max(0.0, _http_date(value) - _answered_at(headers))
+    return max(0.0, _http_date(value) - answered_at(headers))
 
 
-def _answered_at(headers: Mapping[str, str]) -> float:
+def answered_at(headers: Mapping[str, str]) -> float:
+    """When the server answered, by its own clock in whole seconds; by ours where it does not say."""
     try:
         return _http_date(headers["Date"])
     except (KeyError, ValueError):

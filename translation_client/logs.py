@@ -36,6 +36,7 @@ EVENTS: Mapping[str, Event] = {
     "check_failed": Event("warning", ("attempt", "fault", "status_code", "error", "sleep_seconds", "elapsed_seconds")),
     "hint_ignored": Event("warning", ("hint",)),
     "unknown_status": Event("warning", ("raw_status",)),
+    "history_failed": Event("warning", ("error",)),
     "call_answered": Event("info", ("attempt", "call", "status_code", "elapsed_seconds", "request_seconds")),
     "order_started": Event("info", ("idempotency_key",)),
     "no_free_slot": Event("info", ("attempt", "elapsed_seconds")),

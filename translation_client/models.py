@@ -42,7 +42,10 @@ class Job:
         elapsed: Seconds from the start of the wait to this answer.
         payload: The answer as the service sent it. Stays out of `repr`, as `result_url` does.
         language: What it is translated into, in the service's spelling; None where nobody said.
-        expected_seconds: How long the service said it may take, when it was ordered; None where it did not. A hint.
+        expected_seconds: How long the service said it may take, when it was ordered or asked for; None where it did not.
+            A hint.
+        submitted_at: When it was ordered, in seconds of the Unix epoch by the clock here; None where nobody said.
+        finished_at: When the service says that it was finished, or of a pending job that it will be; the same, or None.
     """
 
     id: str | None
@@ -57,6 +60,8 @@ class Job:
     payload: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     language: str | None = None
     expected_seconds: float | None = None
+    submitted_at: float | None = None
+    finished_at: float | None = None
 
     def raise_for_status(self) -> None:
         """Do nothing unless the job failed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import dataclass
 
 from . import arguments
@@ -15,6 +16,9 @@ FAULT_JITTER = 0.25
 # What is left of the time when the last check should be answered: a quarter of a second, or less in a short wait.
 GRACE_SECONDS = 0.25
 GRACE_FRACTION = 0.05
+
+CHANCE = random.SystemRandom()
+"""Not the module's generator, which is the caller's to seed, and which forked workers share the state of."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from . import arguments
 from .errands import Errands
 from .models import Job, TranslationStatus
 from .tools import Tools
-from .waiting import Wait
+from .waiting import NOTHING_SAID, Particulars, Wait
 
 
 class Questions:
@@ -26,12 +26,15 @@ class Questions:
         *,
         timeout: float | None = None,
         cancel: threading.Event | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
     ) -> TranslationStatus:
         """Wait until the job is final, and say how it ended: as `completed` or as `error`.
 
         Takes and raises what `wait` does.
         """
-        return self.wait(job, timeout=timeout, cancel=cancel).status
+        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final().status
 
     def wait(
         self,
@@ -39,6 +42,9 @@ class Questions:
         *,
         timeout: float | None = None,
         cancel: threading.Event | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
     ) -> Job:
         """Wait until the job is final. A job that failed is a normal result: see `Job.raise_for_status`.
 
@@ -46,6 +52,10 @@ class Questions:
             job: The job or its id; None for the single job of the reference service.
             timeout: Seconds, in place of the client's own.
             cancel: Set it, from any thread, to end the wait.
+            key: What kind of job it is, where a schedule learns (`history`): a language and a mode, say.
+            video_seconds: The length of the video, for the same.
+            submitted_at: When it was ordered, in seconds of the Unix epoch, for the same: a `Job` that `submit` returned
+                knows, and some services say. Where nobody does, the job teaches nothing.
 
         Raises:
             WaitTimeout: The time was up. Also a `TimeoutError`.
@@ -55,7 +65,7 @@ class Questions:
             UnexpectedAnswer: The same, where answers came that could not be read.
             ValueError: An argument cannot be used.
         """
-        return self._begin(job, timeout, cancel).until_final()
+        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final()
 
     def watch(
         self,
@@ -63,12 +73,15 @@ class Questions:
         *,
         timeout: float | None = None,
         cancel: threading.Event | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
     ) -> Iterator[Job]:
         """Wait as `wait` does, and yield each answer as it comes; the last one is final.
 
         The clock starts with the call, and goes on while the caller does something with an answer.
         """
-        return self._begin(job, timeout, cancel).each()
+        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).each()
 
     def check(self, job: Job | str | None = None) -> Job:
         """Ask once how the job stands; calls that fail are repeated, for `timeout` seconds at the most.
@@ -86,10 +99,21 @@ class Questions:
             raise TypeError(f"jobs must be several jobs or ids, got the one {jobs!r}")
         return list(self._errands.check_all(list(jobs), self._tools.policy.timeout))
 
-    def _begin(self, job: Job | str | None, timeout: float | None, cancel: threading.Event | None) -> Wait:
+    def _begin(
+        self,
+        job: Job | str | None,
+        timeout: float | None,
+        cancel: threading.Event | None,
+        said: Particulars = NOTHING_SAID,
+    ) -> Wait:
         seconds = self._seconds(timeout, self._tools.policy.timeout)
-        return Wait(self._tools, job, seconds, arguments.event("cancel", cancel))
+        return Wait(self._tools, job, seconds, arguments.event("cancel", cancel), said=said)
 
     @staticmethod
     def _seconds(timeout: float | None, usual: float) -> float:
         return usual if timeout is None else arguments.positive("timeout", timeout, infinite=True)
+
+
+def _said(key: str | None, video_seconds: float | None, submitted_at: float | None) -> Particulars:
+    length = None if video_seconds is None else arguments.positive("video_seconds", video_seconds)
+    return Particulars(arguments.key(key), length, arguments.moment("submitted_at", submitted_at))

@@ -5,7 +5,6 @@ Its sleeps overshoot a deadline or give up before it, know no hint of a server, 
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 from tenacity import RetryCallState
@@ -14,14 +13,19 @@ from tenacity.wait import wait_base, wait_exponential
 
 from .clock import TICK_SECONDS
 from .faults import Fault
-from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, WaitPolicy, spread, until_last_check
+from .policy import (
+    CHANCE,
+    FAULT_DELAY_MAX_SECONDS,
+    FAULT_DELAY_SECONDS,
+    FAULT_JITTER,
+    WaitPolicy,
+    spread,
+    until_last_check,
+)
 from .progress import Progress
 
 WaitStrategy = Callable[[RetryCallState], float]
 StopStrategy = Callable[[RetryCallState], bool]
-
-_CHANCE = random.SystemRandom()
-"""Not the module's generator, which is the caller's to seed, and which forked workers share the state of."""
 
 
 class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strategies
@@ -34,7 +38,7 @@ class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strat
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Ask the other strategy, and move its answer."""
-        return spread(self.wait(retry_state), self.jitter, self.longest, _CHANCE.random())
+        return spread(self.wait(retry_state), self.jitter, self.longest, CHANCE.random())
 
 
 class stop_after_last_check(stop_base):  # noqa: N801  # named as tenacity names its strategies
@@ -76,7 +80,11 @@ class PendingPauses(wait_base):
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say for how many seconds, and remember why."""
-        seconds, self.reason = max(0.0, float(self._schedule(retry_state))), self._own_reason
+        return self.limited(max(0.0, float(self._schedule(retry_state))))
+
+    def limited(self, seconds: float) -> float:
+        """Lengthen a pause of the schedule, or cut it, and remember why."""
+        self.reason = self._own_reason
         hint = self._progress.hint
         if hint is not None and hint > seconds:
             seconds, self.reason = hint, "retry_after"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -77,7 +78,7 @@ class Submission:
             if not progress.may_have_been_accepted:
                 raise
             raise self._calls.log.ended("unexpected", endings.broken_off(progress, error)) from error
-        job = replace(job, payload=self._secrets.scrub(job.payload))
+        job = replace(job, payload=self._secrets.scrub(job.payload), submitted_at=time.time())
         self._calls.log.name_job(job.id)
         progress = self._calls.progress
         self._calls.log.write(

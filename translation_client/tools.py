@@ -5,12 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .policy import WaitPolicy
 from .redaction import Secrets
 from .services.service import Service
 from .strategies import StopStrategy, WaitStrategy
 from .transport import Transport
+
+if TYPE_CHECKING:  # needed where a schedule learns alone
+    from .learning import Learning
 
 
 @dataclass(frozen=True)
@@ -26,3 +30,4 @@ class Tools:
     stop: StopStrategy | None
     sleep: Callable[[float], object] | None
     closed: threading.Event
+    learning: Learning | None

@@ -3,16 +3,45 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tenacity import RetryCallState
 
 from . import endings, polling, purposes, strategies
 from .calls import Calls
+from .hints import answered_at
 from .messages import Answer
 from .models import Job
 from .tools import Tools
+
+if TYPE_CHECKING:  # needed where a schedule learns alone
+    from .learning import LearningWait
+
+LEAST_PATIENCE_SECONDS, MOST_PATIENCE_SECONDS = 0.1, 5.0
+"""How long the end of a wait waits for other processes that write to the history."""
+
+SAME_CLOCK_SECONDS = 2.0
+"""A server's clock that is less off than this is not off: what it says is in whole seconds, and arrives later."""
+
+
+class Particulars(NamedTuple):
+    """What the caller says of a job, for a schedule that learns.
+
+    Attributes:
+        key: What kind of job it is.
+        video_seconds: The length of its video.
+        submitted_at: When it was ordered, in seconds of the Unix epoch.
+    """
+
+    key: str | None = None
+    video_seconds: float | None = None
+    submitted_at: float | None = None
+
+
+NOTHING_SAID = Particulars()
 
 
 class Wait:
@@ -25,6 +54,7 @@ class Wait:
         timeout: float,
         cancel: threading.Event | None,
         started: float | None = None,
+        said: Particulars = NOTHING_SAID,
     ) -> None:
         """Start the clock, or take over one that was started before; nothing is sent yet.
 
@@ -39,6 +69,13 @@ class Wait:
             tools, purposes.status_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id, started=started
         )
         self._check = self._calls.despite_faults(self._call)
+        known_moment = None if self._known is None else self._known.submitted_at
+        self._submitted_at = known_moment if said.submitted_at is None else said.submitted_at
+        self._expected = None if self._known is None else self._known.expected_seconds
+        self._learned = self._begin_learning(said)
+        self._pauses = strategies.PendingPauses(
+            tools.policy, self._calls.progress, tools.schedule if self._learned is None else self._learned.pace
+        )
 
     @property
     def attempts(self) -> int:
@@ -51,26 +88,59 @@ class Wait:
 
     def until_final(self) -> Job:
         """Ask until the job is final."""
-        return self._declared()()
+        with self._learning():
+            return self._declared()()
 
     def each(self) -> Iterator[Job]:
         """Ask until the job is final, and hand out each answer."""
-        return polling.each_answer(self._declared())
+        return self._each(polling.each_answer(self._declared()))
+
+    def _each(self, answers: Iterator[Job]) -> Iterator[Job]:
+        with self._learning():
+            yield from answers
 
     def _declared(self) -> Callable[[], Job]:
-        calls, policy = self._calls, self._tools.policy
-        pauses = strategies.PendingPauses(policy, calls.progress, self._tools.schedule)
         return polling.until_final(
             self._check,
             is_pending=lambda job: not job.status.is_final,
-            max_retries=policy.max_retries,
-            progress=calls.progress,
-            pauses=pauses,
+            max_retries=self._tools.policy.max_retries,
+            progress=self._calls.progress,
+            pauses=self._pauses,
             stop=self._tools.stop,
             hooks=polling.Hooks(
-                calls.sleep, lambda state: calls.log.sleeping(state, pauses.reason), self._end_for_limits
+                self._calls.sleep,
+                lambda state: self._calls.log.sleeping(state.attempt_number, state.upcoming_sleep, self._pauses.reason),
+                self._end_for_limits,
             ),
         )
+
+    def _begin_learning(self, said: Particulars) -> LearningWait | None:
+        if self._tools.learning is None:
+            return None
+        from .schedule.relatives import Traits  # needed where a schedule learns alone
+
+        traits = Traits(said.key, said.video_seconds, self._expected)
+        return self._tools.learning.begin(traits, self._submitted_at, self._calls.log)
+
+    @contextmanager
+    def _learning(self) -> Iterator[None]:
+        """Sleep until the first question pays, and remember at the end what was seen."""
+        if self._learned is None:
+            yield
+            return
+        try:
+            self._sleep_first(self._learned.first_pause())
+            yield
+        finally:
+            left = self._calls.progress.deadline.left
+            self._learned.end(max(LEAST_PATIENCE_SECONDS, min(left, MOST_PATIENCE_SECONDS)))
+
+    def _sleep_first(self, planned: float) -> None:
+        self._calls.end_if_cancelled()
+        seconds = self._pauses.limited(planned)
+        if seconds > 0:
+            self._calls.log.sleeping(0, seconds, self._pauses.reason)
+            self._calls.sleep(seconds)
 
     def _call(self) -> Job:
         return self._saw(*self._calls.call(self._request, self._read))
@@ -94,9 +164,15 @@ class Wait:
             elapsed=progress.elapsed,
             payload=secrets.scrub(answered.payload),
             language=answered.language and secrets.shown(answered.language),
-            expected_seconds=None if self._known is None else self._known.expected_seconds,
+            expected_seconds=self._expected if answered.expected_seconds is None else answered.expected_seconds,
+            submitted_at=_by_our_clock(answered.submitted_at, answer)
+            if self._submitted_at is None
+            else self._submitted_at,
+            finished_at=_by_our_clock(answered.finished_at, answer),
         )
         progress.saw(job)
+        if self._learned is not None:
+            self._learned.saw(job, answer.seconds, _took(answered))
         self._log_answer(job, answer, is_known=is_known)
         return job
 
@@ -128,3 +204,18 @@ class Wait:
                 attempts=progress.attempts,
                 elapsed_seconds=job.elapsed,
             )
+
+
+def _took(answered: Job) -> float | None:
+    """How long a job took by the service's own clock, where it says when it began and when it ended."""
+    if answered.finished_at is None or answered.submitted_at is None or not answered.status.is_final:
+        return None
+    return answered.finished_at - answered.submitted_at
+
+
+def _by_our_clock(moment: float | None, answer: Answer) -> float | None:
+    """Correct a moment by how far the server's clock is off, as its `Date` shows."""
+    if moment is None:
+        return None
+    off = time.time() - answered_at(answer.headers)
+    return moment if abs(off) < SAME_CLOCK_SECONDS else moment + off

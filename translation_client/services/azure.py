@@ -21,7 +21,7 @@ from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..origins import same_origin
 from .ordering import SUBMITTED, Commission, Step, Steps, refuse_taken
-from .places import found, text
+from .places import Computed, found, text
 from .service import Service
 from .words import normal, table_of
 
@@ -128,6 +128,15 @@ def _read_operation(answer: Answer) -> TranslationStatus:
     return status
 
 
+def _finished_at(payload: Mapping[str, Any]) -> Any:
+    """Find when the job came to stand as it does, which is when it finished, once it has.
+
+    Unverified: that the moment is that of the status and not of some later change; nothing changes a finished iteration.
+    """
+    is_final = _MEANINGS.get(normal(str(payload.get("status"))), TranslationStatus.PENDING).is_final
+    return payload.get("lastActionDateTime") if is_final else None
+
+
 AZURE = Service(
     name="azure",
     base_url="https://{SPEECH_REGION}.api.cognitive.microsoft.com/videotranslation",
@@ -142,6 +151,9 @@ AZURE = Service(
     result_field="result.translatedVideoFileUrl",
     has_late_result=True,
     error_field=("failureReason", "error"),
+    created_field="createdDateTime",
+    finished_field=Computed("lastActionDateTime", _finished_at),
+    expected_field=None,
     missing_codes=frozenset({204}),  # "the request was successful, but the resource doesn't exist"
     delete_path=f"/translations/{{job_id}}?{VERSION}",
     order=TwoPuts(),

@@ -55,6 +55,9 @@ HEYGEN = Service(
     has_late_result=True,
     error_field=("data.failure_message", "data.message"),
     language_field="data.output_language",
+    created_field="data.created_at",
+    finished_field=None,
+    expected_field=None,
     delete_path="/v3/video-translations/{job_id}",
     languages=Languages("/v3/video-translations/languages", list_field="data.languages"),
     bulk=Bulk(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any
 
+from ..arguments import LATEST_MOMENT
 from ..problems import Problem
 
 
@@ -78,6 +81,26 @@ def number(value: Any, most: float = float("inf")) -> float | None:
     try:
         return float(value) if usable else None
     except OverflowError:  # JSON has whole numbers of any length
+        return None
+
+
+def moment(value: Any) -> float | None:
+    """A moment in seconds of the Unix epoch, from a number of seconds or milliseconds, or a text of ISO 8601; or None."""
+    if isinstance(value, str):
+        return _read_moment(value)
+    seconds = number(value)
+    if seconds is not None and seconds >= LATEST_MOMENT:
+        seconds /= 1000
+    return seconds if seconds is not None and seconds < LATEST_MOMENT else None
+
+
+def _read_moment(text: str) -> float | None:
+    # Of the digits after the second, older Pythons read three or six; and none of them a Z.
+    spelled = re.sub(r"(\.\d{1,6})\d*", lambda match: match[1].ljust(7, "0"), text.strip())
+    try:
+        read = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", spelled))
+        return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
         return None
 
 

@@ -19,7 +19,7 @@ from ..problems import Problem
 from .extras import Bulk, Languages, Limits
 from .ordering import Order
 from .paths import check_path
-from .places import Place, found, named, number, sentence, text, word
+from .places import Place, found, moment, named, number, sentence, text, word
 from .words import COMMON_WORDS, normal, table_of
 
 BEARER = "Bearer "
@@ -53,6 +53,9 @@ class Service:
         not_yet: The HTTP statuses (with an error code, or None for any) by which a result says that it is not there yet.
         error_field: Where a failed job says why: a text, or an object with a `message`.
         language_field: Where an answer says the target language.
+        created_field: Where it says when the job was ordered: in seconds of the Unix epoch, or in ISO 8601.
+        finished_field: The same of when it was, or will be, finished.
+        expected_field: Where it says how many seconds the job takes, from its start.
         missing_codes: Successes that mean that there is no such job.
         delete_path: Where a job is deleted, or None where that cannot be done.
         order: How jobs are ordered, or None where they cannot be.
@@ -81,6 +84,9 @@ class Service:
     not_yet: frozenset[tuple[int, str | None]] = frozenset()
     error_field: Place | None = "error"
     language_field: Place | None = None
+    created_field: Place | None = "created_at"
+    finished_field: Place | None = "finished_at"
+    expected_field: Place | None = "expected_seconds"
     missing_codes: frozenset[int] = frozenset()
     delete_path: str | None = None
     order: Order | None = None
@@ -164,6 +170,9 @@ class Service:
             error=sentence(found(payload, self.error_field)) if status is TranslationStatus.ERROR else None,
             payload=payload,
             language=language,
+            expected_seconds=number(found(payload, self.expected_field)),
+            submitted_at=moment(found(payload, self.created_field)),
+            finished_at=moment(found(payload, self.finished_field)),
         )
 
     def _word(self, said: Any) -> str | None:

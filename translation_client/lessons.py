@@ -1,0 +1,60 @@
+"""What does a wait teach of how long its job took?"""
+
+from __future__ import annotations
+
+from .clock import JobClock
+from .models import Job
+from .schedule.observations import LONGEST_SECONDS, Observation
+from .schedule.relatives import Traits
+
+
+class Lesson:
+    """What one wait has seen of its job's age. For one thread at a time, and for one use."""
+
+    def __init__(self, clock: JobClock) -> None:
+        """Begin before the first answer."""
+        self._clock = clock
+        self._is_planned = False
+        self._first_asked: float | None = None
+        self._pending_until: float | None = None
+        self._finished_by: float | None = None
+        self._took: float | None = None
+
+    def planned(self) -> None:
+        """Hear that the first question waited for the moment that the plan has for it, whatever the job does."""
+        self._is_planned = True
+
+    def saw(self, job: Job, request_seconds: float, took: float | None) -> None:
+        """Take over an answer.
+
+        Args:
+            job: What it says.
+            request_seconds: How long the call took: the job was as it says at some moment of it.
+            took: How long the job took by the service's own word, where it says so.
+        """
+        answered = self._clock.age()
+        asked = max(answered - request_seconds, 0.0)
+        if self._first_asked is None:
+            self._first_asked = asked
+        if job.status.is_final:
+            self._finished_by = answered
+            self._took = took if took is not None and 0 < took <= LONGEST_SECONDS else None
+        else:
+            self._pending_until = asked
+
+    def observation(self, traits: Traits) -> Observation | None:
+        """Say what is to be remembered; None where nothing can be learned.
+
+        Not from a job of which nobody knows when it began. Nor from one that was finished when it was first looked at,
+        unless that look was planned before: it only says that somebody came late.
+        """
+        known = Observation(0.0, None, 0.0, *traits)
+        if self._took is not None:
+            return known._replace(pending_until=self._took, finished_by=self._took)
+        if not self._clock.is_known or self._first_asked is None:
+            return None
+        if self._pending_until is None and not self._is_planned:
+            return None
+        entered = 0.0 if self._is_planned else self._first_asked
+        seen = known._replace(pending_until=self._pending_until or 0.0, finished_by=self._finished_by, entered=entered)
+        return seen if (seen.finished_by or seen.pending_until) <= LONGEST_SECONDS else None

@@ -1,0 +1,107 @@
+"""What plan is there for a job, by all that is remembered? Made anew when the history has changed, and else kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from . import arguments
+from .history import DurationHistory, HistoryFailed
+from .schedule.observations import Observation
+from .schedule.plans import Plan, Terms, plan_for
+from .schedule.relatives import Experience, Traits
+
+MOST_KEPT = 64
+"""Plans that are kept at once."""
+
+READ_PATIENCE_SECONDS = 0.2
+"""How long a wait is held up by others that write to the history."""
+
+NOTHING = Experience([])
+"""What there is to plan by where the history cannot be read."""
+
+
+def terms_from(check_cost: float | None, target_lag: float | None, max_lag: float | None) -> Terms:
+    """Check what is to be weighed.
+
+    Raises:
+        ValueError: Neither or both of the first two are given, or a number cannot be used.
+        TypeError: Something is no number.
+    """
+    if (check_cost is None) == (target_lag is None):
+        raise ValueError(
+            f"exactly one of check_cost and target_lag must be given, got check_cost={check_cost!r} and "
+            f"target_lag={target_lag!r}"
+        )
+    return Terms(
+        None if check_cost is None else arguments.positive("check_cost", check_cost),
+        None if target_lag is None else arguments.positive("target_lag", target_lag),
+        math.inf if max_lag is None else arguments.positive("max_lag", max_lag, infinite=True),
+    )
+
+
+class Planner:
+    """Plans for the jobs of one service. May be shared by threads."""
+
+    def __init__(self, history: DurationHistory, service: str, terms: Terms) -> None:
+        """Look at nothing yet."""
+        self.terms = terms
+        self._history = history
+        self._service = service
+        self._version: object = None
+        self._known: dict[str | None, Experience] = {}
+        self._plans: dict[Traits, Plan] = {}
+
+    def plan(self, traits: Traits, warn: Callable[[str], object]) -> Plan:
+        """Give the plan for a job.
+
+        Args:
+            traits: What is known of it.
+            warn: Told why, where the history cannot be read; then it is a plan that was kept, or that of who knows nothing.
+        """
+        self._forget_if_changed(warn)
+        plans = self._plans
+        plan = plans.get(traits)
+        if plan is None:
+            experience = self._experience(traits.key, warn)
+            plan = plan_for(experience.forecast(traits), self.terms)
+            if experience is not NOTHING:
+                if len(plans) >= MOST_KEPT:
+                    plans.clear()
+                plans[traits] = plan
+        return plan
+
+    def past_jobs(self, key: str | None) -> list[Observation]:
+        """Look up the past jobs that say something of one of a kind.
+
+        Raises:
+            HistoryFailed: The history cannot be read.
+        """
+        return self._history.jobs(self._service, key, READ_PATIENCE_SECONDS)
+
+    def remember(self, job: Observation, warn: Callable[[str], object], patience: float) -> None:
+        """Add a job to the history, or tell why that cannot be."""
+        try:
+            self._history.add(self._service, job, patience)
+        except HistoryFailed as error:
+            warn(str(error))
+
+    def _experience(self, key: str | None, warn: Callable[[str], object]) -> Experience:
+        known = self._known
+        if key not in known:
+            try:
+                known[key] = Experience(self.past_jobs(key))
+            except HistoryFailed as error:
+                warn(str(error))
+                return NOTHING
+        return known[key]
+
+    def _forget_if_changed(self, warn: Callable[[str], object]) -> None:
+        try:
+            version = self._history.version()
+        except HistoryFailed as error:
+            warn(str(error))
+            return
+        if version != self._version:
+            # New ones: a thread that is just filling the old ones fills nothing that counts.
+            self._known, self._plans, self._version = {}, {}, version

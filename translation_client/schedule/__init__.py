@@ -1,0 +1,38 @@
+"""When does it pay to ask? Schedules that weigh requests against the seconds of not knowing, and learn how long jobs take.
+
+Pure: past durations and two numbers in, check times out. What remembers the durations is `history.py`, and what asks
+by these schedules is a wait, or a function of yours under `wait_learned`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from .. import arguments
+from .observations import exactly
+from .plans import Plan, Terms, checks_until, plan_for
+from .relatives import Experience, Traits
+
+__all__ = ["Plan", "Terms", "Traits", "plan_checks"]
+
+
+def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float) -> list[float]:
+    """Say when to ask about a job, so that `check_cost · requests + lag` is least on average.
+
+    Args:
+        durations: How many seconds past jobs took; with fewer than three the schedule is `check_cost · k²`.
+        check_cost: The seconds of not knowing that one request is worth.
+        horizon: Until when, in seconds from the start of the job.
+
+    Returns:
+        Seconds from the start of the job, increasing; the first above 0, the last at the horizon or past it.
+
+    Raises:
+        ValueError: A number cannot be used, or the schedule would have over a million checks.
+        TypeError: Something is no number.
+    """
+    cost = arguments.positive("check_cost", check_cost)
+    until = arguments.positive("horizon", horizon)
+    past = [exactly(seconds, number) for number, seconds in enumerate(durations)]
+    plan = plan_for(Experience(past).forecast(Traits()), Terms(cost, None))
+    return checks_until(plan, until)

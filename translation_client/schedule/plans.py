@@ -1,0 +1,171 @@
+"""When is this job asked about? The moments, looked up one after the other as answers come."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import NamedTuple
+
+from .forecasts import Forecast
+from .optimum import CELLS, Optimum, best_checks
+from .outlooks import mean_lag
+
+LEAST_GAP_SECONDS = 1e-3
+"""However little a request is worth, and however slow the arithmetic of floats is at large ages."""
+
+MOST_CHECKS = 1_000_000
+"""A plan that asks more often than this was not meant."""
+
+_CLOSE_ENOUGH = 0.02
+_MOST_TRIES = 6
+_MOST_COST, _LEAST_COST = 1e9, 1e-9
+
+
+class Terms(NamedTuple):
+    """What is weighed. One of the first two is given.
+
+    Attributes:
+        check_cost: The seconds of not knowing that one request is worth.
+        target_lag: The mean seconds from the end of a job to the answer that says so.
+        max_lag: The longest gap between two checks, in seconds.
+    """
+
+    check_cost: float | None
+    target_lag: float | None
+    max_lag: float = math.inf
+
+
+class Plan:
+    """A schedule for one job, in seconds from its start. Nothing about it changes: threads may share it.
+
+    The best schedule after a check that found the job pending is the rest of the same schedule; so each check follows
+    from the age of the job at the last one, whenever that was.
+    """
+
+    def __init__(self, optimum: Optimum, beyond: Callable[[float], float], max_lag: float = math.inf) -> None:
+        """Take what was computed.
+
+        Args:
+            optimum: The best checks, as far as anything is known.
+            beyond: Says for later ages when to ask next.
+            max_lag: The longest gap.
+        """
+        self._optimum = optimum
+        self._beyond = beyond
+        self._max_lag = max_lag
+
+    @property
+    def moments(self) -> int:
+        """How many moments the optimum chose from."""
+        return len(self._optimum.times)
+
+    def first_after(self, age: float) -> float:
+        """Say when to ask first, if nobody has asked yet and the job is so old: then, or later."""
+        times, costs = self._optimum.times, self._optimum.from_start
+        here = bisect_right(times, age) - 1
+        if here == len(times) - 1:
+            return max(age, self._capped(0.0, self._beyond(0.0))) if here == 0 else age
+        best = min(range(here, len(times)), key=costs.__getitem__)
+        return max(age, self._capped(0.0, times[best]))
+
+    def next_after(self, age: float) -> float:
+        """Say when to ask next, if the job was pending when it was so old: later."""
+        times, following = self._optimum.times, self._optimum.following
+        here = bisect_right(times, age) - 1
+        planned = times[following[here]] if here < len(following) else self._beyond(age)
+        return self._capped(age, planned)
+
+    def moved(self, check: float, share: float) -> float:
+        """Say which moment is so large a share of a check later.
+
+        On the scale on which the checks lie evenly: where jobs finish it is short, elsewhere long.
+        """
+        times = self._optimum.times
+        place = bisect_right(times, check) - 1 + share * self._optimum.per_check
+        if len(times) == 1 or place >= len(times) - 1:
+            return check + share * (self.next_after(check) - check)
+        cell = int(place)
+        return times[cell] + (place - cell) * (times[cell + 1] - times[cell])
+
+    def checks(self, horizon: float) -> Iterator[float]:
+        """Give all checks of a job that is never finished, until one is at the horizon or past it."""
+        check = 0.0
+        while check < horizon:
+            check = self.next_after(check)
+            yield check
+
+    def _capped(self, age: float, planned: float) -> float:
+        return max(min(planned, age + self._max_lag), age + LEAST_GAP_SECONDS, math.nextafter(age, math.inf))
+
+
+_NOTHING_KNOWN = Optimum([0.0], [], [0.0])
+
+
+def plan_for(forecast: Forecast | None, terms: Terms) -> Plan:
+    """Make the best plan by what is known; None for nothing.
+
+    Then `x_k = check_cost · k²`: for any duration it costs at most twice what the best schedule of the minimax kind does
+    that knows the longest, and about 1.25 of the best that knows the law. To a mean lag, nothing but even gaps leads.
+    """
+    if terms.target_lag is not None:
+        return _plan_to_lag(forecast, terms.target_lag, terms.max_lag)
+    cost = terms.check_cost or 0.0
+    if forecast is None:
+        return Plan(_NOTHING_KNOWN, lambda age: cost * (math.sqrt(age / cost) + 1) ** 2, terms.max_lag)
+    return _best_plan(forecast, cost, terms.max_lag)
+
+
+def checks_until(plan: Plan, horizon: float) -> list[float]:
+    """List the checks of a plan until one is at the horizon or past it.
+
+    Raises:
+        ValueError: They would be over a million.
+    """
+    checks = list(islice(plan.checks(horizon), MOST_CHECKS + 1))
+    if len(checks) > MOST_CHECKS:
+        raise ValueError(
+            f"check_cost, or target_lag, is too small for {MOST_CHECKS} checks to last until {horizon:g} s"
+        )
+    return checks
+
+
+def _plan_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -> Plan:
+    """Find the cost of a check that leads to a mean lag over jobs like the past ones; more cost is more lag.
+
+    By Keller's approximation the lag goes with the root of the cost: from there it takes a step or two. Where checks
+    are many, the approximation is all it takes.
+    """
+    if forecast is None:
+        return Plan(_NOTHING_KNOWN, lambda age: age + 2 * target_lag, max_lag)
+    cost = _within(_LEAST_COST, 2 * (target_lag / _keller_integral(forecast)) ** 2, _MOST_COST)
+    for _ in range(_MOST_TRIES):
+        plan = _best_plan(forecast, cost, max_lag)
+        if plan.moments > 2 * CELLS:
+            break
+        lag = mean_lag(plan.checks(forecast.times[-1]), forecast.times, forecast.of_body)
+        ratio = target_lag / lag
+        if abs(ratio - 1) < _CLOSE_ENOUGH or not _LEAST_COST < cost < _MOST_COST:
+            break
+        cost = _within(_LEAST_COST, cost * _within(0.1, ratio**2, 10.0), _MOST_COST)
+    return plan
+
+
+def _best_plan(forecast: Forecast, check_cost: float, max_lag: float) -> Plan:
+    """The optimum, and after its last moment as many checks a second as Keller (1974) has them."""
+    optimum = best_checks(forecast, check_cost)
+    return Plan(optimum, lambda age: age + math.sqrt(2 * check_cost / forecast.hazard(age)), max_lag)
+
+
+def _keller_integral(forecast: Forecast) -> float:
+    """The integral of sqrt(density · survival) over the past jobs."""
+    times, below = forecast.times, forecast.of_body
+    return sum(
+        math.sqrt((below[cell] - below[cell - 1]) * (times[cell] - times[cell - 1]) * (1 - below[cell - 1]))
+        for cell in range(1, len(times))
+    )
+
+
+def _within(least: float, value: float, most: float) -> float:
+    return max(least, min(value, most))
