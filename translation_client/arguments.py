@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import requests
 
+LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e9
+
 LATEST_MOMENT = 1e10
 """The year 2286. What is later is milliseconds, most likely."""
 
@@ -39,6 +41,19 @@ def duration(name: str, value: float, most: float) -> float:
     number = _number(name, value)
     if not 0 <= number <= most:
         raise ValueError(f"{name} must be seconds from 0 to {most:g}, got {value!r}")
+    return number
+
+
+def weighed(name: str, value: float) -> float:
+    """Pass seconds that are weighed against others: from a millionth to a billion.
+
+    Raises:
+        TypeError: Not a number; `bool` is none.
+        ValueError: NaN, or outside.
+    """
+    number = _number(name, value)
+    if not LEAST_WEIGHT <= number <= MOST_WEIGHT:
+        raise ValueError(f"{name} must be seconds from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, got {value!r}")
     return number
 
 

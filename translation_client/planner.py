@@ -34,8 +34,8 @@ def terms_from(check_cost: float | None, target_lag: float | None, max_lag: floa
             f"target_lag={target_lag!r}"
         )
     return Terms(
-        None if check_cost is None else arguments.positive("check_cost", check_cost),
-        None if target_lag is None else arguments.positive("target_lag", target_lag),
+        None if check_cost is None else arguments.weighed("check_cost", check_cost),
+        None if target_lag is None else arguments.weighed("target_lag", target_lag),
         math.inf if max_lag is None else arguments.positive("max_lag", max_lag, infinite=True),
     )
 

@@ -31,7 +31,7 @@ def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float
         ValueError: A number cannot be used, or the schedule would have over a million checks.
         TypeError: Something is no number.
     """
-    cost = arguments.positive("check_cost", check_cost)
+    cost = arguments.weighed("check_cost", check_cost)
     until = arguments.positive("horizon", horizon)
     past = [exactly(seconds, number) for number, seconds in enumerate(durations)]
     plan = plan_for(Experience(past).forecast(Traits()), Terms(cost, None))

@@ -17,6 +17,9 @@ PRIOR_NARROWNESS = 2.0
 """The scale of the prior is the usual duration by exp(-2 · spread): the more alike the past jobs, the less is one expected
 that is much shorter. A smaller scale would ask too early of narrow laws, a larger one too late of wide ones."""
 
+LEAST_SCALE = 1e-9
+"""The least scale of the prior, as a share of the longest duration that is thought of."""
+
 _FILL = 0.2  # the widest step of the grid, in logarithms
 _BEGIN = 1e-3  # where the grid begins, as a share of the usual duration
 _BEYOND = 1.5  # how far past the longest of the past jobs it goes
@@ -52,8 +55,9 @@ class Forecast:
         """
         self.usual_seconds = usual_seconds
         spread = math.fsum(part.share * part.law.spread for part in parts)
-        self._scale = usual_seconds * math.exp(-PRIOR_NARROWNESS * spread)
         logs = _grid([part.law for part in parts], usual_seconds)
+        least = math.exp(logs[-1]) * LEAST_SCALE  # or nothing of it would be left at the end of the grid
+        self._scale = max(usual_seconds * math.exp(-PRIOR_NARROWNESS * spread), least)
         laws = [(part.share, part.law.at(logs)) for part in parts]
         of_body = [math.fsum(share * below[cell] for share, below in laws) for cell in range(len(logs))]
         weight = jobs / (jobs + PRIOR_JOBS)

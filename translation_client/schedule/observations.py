@@ -44,7 +44,7 @@ class Observation(NamedTuple):
         most = None if self.finished_by is None else _log_of(self.finished_by) - offset
         least = _log_of(self.pending_until) - offset if self.pending_until > 0 or most is None else -math.inf
         if self.finished_by == self.pending_until:
-            least = most or least
+            least = least if most is None else most
         entry = math.log(self.entered) - offset if self.entered > 0 else -math.inf
         share = (self.number * GOLDEN_RATIO + 0.5) % 1.0
         return Bracket(self.key, entry, least if most is None else min(least, most), most, share)

@@ -18,9 +18,9 @@ LEAST_GAP_SECONDS = 1e-3
 MOST_CHECKS = 1_000_000
 """A plan that asks more often than this was not meant."""
 
-_CLOSE_ENOUGH = 0.02
-_MOST_TRIES = 6
-_MOST_COST, _LEAST_COST = 1e9, 1e-9
+_CLOSE_ENOUGH = 0.03
+_MOST_TRIES = 10
+_MOST_COST, _LEAST_COST = 1e9, 1e-6
 
 
 class Terms(NamedTuple):
@@ -61,33 +61,48 @@ class Plan:
         """How many moments the optimum chose from."""
         return len(self._optimum.times)
 
+    def capped(self, max_lag: float) -> Plan:
+        """The same with another longest gap."""
+        return Plan(self._optimum, self._beyond, max_lag)
+
     def first_after(self, age: float) -> float:
         """Say when to ask first, if nobody has asked yet and the job is so old: then, or later."""
         times, costs = self._optimum.times, self._optimum.from_start
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:
-            return max(age, self._capped(0.0, self._beyond(0.0))) if here == 0 else age
+            return max(age, self._within_cap(0.0, self._beyond(0.0))) if here == 0 else age
         best = min(range(here, len(times)), key=costs.__getitem__)
-        return max(age, self._capped(0.0, times[best]))
+        return max(age, self._within_cap(0.0, times[best]))
 
     def next_after(self, age: float) -> float:
         """Say when to ask next, if the job was pending when it was so old: later."""
-        times, following = self._optimum.times, self._optimum.following
+        times = self._optimum.times
         here = bisect_right(times, age) - 1
-        planned = times[following[here]] if here < len(following) else self._beyond(age)
-        return self._capped(age, planned)
+        if here == len(times) - 1:
+            return self._within_cap(age, self._beyond(age))
+        # Between two moments between what follows them: or one that is a little early would be repeated at once.
+        share = (age - times[here]) / (times[here + 1] - times[here])
+        planned = self._following(here) + share * (self._following(here + 1) - self._following(here))
+        return self._within_cap(age, planned)
 
     def moved(self, check: float, share: float) -> float:
-        """Say which moment is so large a share of a check later.
+        """Say which moment is so large a share of a check later, but no more than the longest gap from the start.
 
         On the scale on which the checks lie evenly: where jobs finish it is short, elsewhere long.
         """
         times = self._optimum.times
-        place = bisect_right(times, check) - 1 + share * self._optimum.per_check
-        if len(times) == 1 or place >= len(times) - 1:
-            return check + share * (self.next_after(check) - check)
-        cell = int(place)
-        return times[cell] + (place - cell) * (times[cell + 1] - times[cell])
+        cell = bisect_right(times, check) - 1
+        later = check + share * (self.next_after(check) - check)
+        if cell < len(times) - 1:
+            place = cell + (check - times[cell]) / (times[cell + 1] - times[cell]) + share * self._optimum.per_check
+            cell = int(place)
+            if cell < len(times) - 1:
+                later = times[cell] + (place - cell) * (times[cell + 1] - times[cell])
+        return max(min(later, self._max_lag), check)
+
+    def _following(self, here: int) -> float:
+        times, following = self._optimum.times, self._optimum.following
+        return times[following[here]] if here < len(following) else self._beyond(times[here])
 
     def checks(self, horizon: float) -> Iterator[float]:
         """Give all checks of a job that is never finished, until one is at the horizon or past it."""
@@ -96,7 +111,7 @@ class Plan:
             check = self.next_after(check)
             yield check
 
-    def _capped(self, age: float, planned: float) -> float:
+    def _within_cap(self, age: float, planned: float) -> float:
         return max(min(planned, age + self._max_lag), age + LEAST_GAP_SECONDS, math.nextafter(age, math.inf))
 
 
@@ -114,7 +129,7 @@ def plan_for(forecast: Forecast | None, terms: Terms) -> Plan:
     cost = terms.check_cost or 0.0
     if forecast is None:
         return Plan(_NOTHING_KNOWN, lambda age: cost * (math.sqrt(age / cost) + 1) ** 2, terms.max_lag)
-    return _best_plan(forecast, cost, terms.max_lag)
+    return _best_plan(forecast, cost).capped(terms.max_lag)
 
 
 def checks_until(plan: Plan, horizon: float) -> list[float]:
@@ -132,30 +147,46 @@ def checks_until(plan: Plan, horizon: float) -> list[float]:
 
 
 def _plan_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -> Plan:
-    """Find the cost of a check that leads to a mean lag over jobs like the past ones; more cost is more lag.
+    """Find the cost of a check that leads to a mean lag over jobs like the past ones: the dearest that keeps to it.
 
-    By Keller's approximation the lag goes with the root of the cost: from there it takes a step or two. Where checks
-    are many, the approximation is all it takes.
+    More cost is more lag, by Keller's approximation as its root, from which it takes a few steps: where there are one
+    or two checks for a job, the lag leaps. Where checks are many, the approximation is all it takes.
     """
     if forecast is None:
         return Plan(_NOTHING_KNOWN, lambda age: age + 2 * target_lag, max_lag)
     cost = _within(_LEAST_COST, 2 * (target_lag / _keller_integral(forecast)) ** 2, _MOST_COST)
+    kept, too_dear, best = _LEAST_COST, math.inf, None
     for _ in range(_MOST_TRIES):
-        plan = _best_plan(forecast, cost, max_lag)
-        if plan.moments > 2 * CELLS:
+        plan = _best_plan(forecast, cost)
+        is_dense = plan.moments > 2 * CELLS
+        ratio = (
+            1.0
+            if is_dense
+            else target_lag / mean_lag(plan.checks(forecast.times[-1]), forecast.times, forecast.of_body)
+        )
+        if ratio < 1:
+            too_dear = cost
+        elif cost > kept or best is None:
+            kept, best = cost, plan
+        if 1 <= ratio < 1 + _CLOSE_ENOUGH or too_dear < kept * (1 + _CLOSE_ENOUGH):
             break
-        lag = mean_lag(plan.checks(forecast.times[-1]), forecast.times, forecast.of_body)
-        ratio = target_lag / lag
-        if abs(ratio - 1) < _CLOSE_ENOUGH or not _LEAST_COST < cost < _MOST_COST:
-            break
-        cost = _within(_LEAST_COST, cost * _within(0.1, ratio**2, 10.0), _MOST_COST)
-    return plan
+        cost = _next_cost(cost * ratio**2, kept, too_dear)
+    return (best or _best_plan(forecast, kept)).capped(max_lag)
 
 
-def _best_plan(forecast: Forecast, check_cost: float, max_lag: float) -> Plan:
+def _next_cost(wanted: float, kept: float, too_dear: float) -> float:
+    """The next one to try: as wanted, if that is between what is known; else halfway."""
+    if kept < wanted < too_dear:
+        return _within(_LEAST_COST, wanted * (1 - _CLOSE_ENOUGH), _MOST_COST)
+    if too_dear == math.inf:
+        return _within(_LEAST_COST, 4 * kept, _MOST_COST)
+    return math.sqrt(kept * too_dear) if kept > _LEAST_COST else too_dear / 10
+
+
+def _best_plan(forecast: Forecast, check_cost: float) -> Plan:
     """The optimum, and after its last moment as many checks a second as Keller (1974) has them."""
     optimum = best_checks(forecast, check_cost)
-    return Plan(optimum, lambda age: age + math.sqrt(2 * check_cost / forecast.hazard(age)), max_lag)
+    return Plan(optimum, lambda age: age + math.sqrt(2 * check_cost / forecast.hazard(age)))
 
 
 def _keller_integral(forecast: Forecast) -> float:

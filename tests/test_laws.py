@@ -1,0 +1,734 @@
+"""What do past jobs say of the next one? Observations, the laws of them, forecasts by those, and who is like whom."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from statistics import NormalDist, stdev
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from translation_client.schedule.brackets import Bracket, lifetimes_in
+from translation_client.schedule.forecasts import PRIOR_JOBS, PRIOR_NARROWNESS, Forecast, Part, interpolated
+from translation_client.schedule.laws import (
+    CENSORED_FACTOR,
+    FEW,
+    USUAL_SPREAD,
+    USUAL_SPREAD_JOBS,
+    Law,
+    Lifetime,
+    Scatter,
+    law_of,
+    log_normal,
+    product_limit,
+)
+from translation_client.schedule.observations import LONGEST_SECONDS, SHORTEST_SECONDS, Observation, exactly
+from translation_client.schedule.relatives import (
+    EXPECTED_SPREAD,
+    EXPECTED_TRUST,
+    LEARNS_FROM,
+    MEMORY_JOBS,
+    Experience,
+    Traits,
+)
+
+NORMAL = NormalDist()
+ALWAYS = -math.inf
+
+SECONDS = st.floats(1, 1e5)  # what is wider apart by far: `test_any_durations_lead_to_checks_until_the_horizon`
+LENGTH = st.none() | st.floats(1, 1e4)
+
+
+@st.composite
+def lifetimes(draw: st.DrawFn) -> Lifetime:
+    """Few places, so that many of them coincide."""
+    left = draw(st.integers(-5, 20) | st.floats(-5, 20))
+    entry = draw(st.just(ALWAYS) | st.floats(0, 10).map(lambda before: left - before))
+    return Lifetime(entry, left, draw(st.booleans()))
+
+
+@st.composite
+def observations(draw: st.DrawFn) -> Observation:
+    """Jobs known exactly, within limits, or not to the end; from the start or looked at late."""
+    until = draw(SECONDS)
+    return Observation(
+        until,
+        draw(st.none() | st.just(until) | SECONDS.map(lambda more: until + more)),
+        draw(st.sampled_from([0.0, 0.5])) * until,
+        draw(st.sampled_from([None, "a", "b"])),
+        draw(LENGTH),
+        draw(LENGTH),
+        draw(st.integers(0, 10**6)),
+    )
+
+
+def ended(*exits: float) -> list[Lifetime]:
+    return [Lifetime(ALWAYS, left, True) for left in exits]
+
+
+def pending(*exits: float) -> list[Lifetime]:
+    return [Lifetime(ALWAYS, left, False) for left in exits]
+
+
+def assert_weighs(some: Sequence[Lifetime], *expected: tuple[float, float]) -> None:
+    moments, weights = zip(*product_limit(some), strict=True)
+    assert moments == tuple(moment for moment, _ in expected)
+    assert weights == pytest.approx([weight for _, weight in expected])
+
+
+def after(weighed: Sequence[tuple[float, float]], moment: float) -> float:
+    """The part that finishes later."""
+    return sum(weight for point, weight in weighed if point > moment)
+
+
+def moments_of(law: Law) -> tuple[float, float]:
+    """Mean and variance, the law being even between its knots."""
+    cells = [
+        (left, right, high - low)
+        for (left, right), (low, high) in zip(pairwise(law.knots), pairwise(law.below), strict=True)
+    ]
+    mean = sum(mass * (left + right) / 2 for left, right, mass in cells)
+    square = sum(mass * (left * left + left * right + right * right) / 3 for left, right, mass in cells)
+    return mean, square - mean * mean
+
+
+def quantile(forecast: Forecast, share: float) -> float:
+    """By when such a share of the past jobs' law is finished."""
+    return interpolated(forecast.of_body, forecast.times, share)
+
+
+def forecast_of(past: Sequence[Observation], traits: Traits) -> Forecast | None:
+    return Experience(past).forecast(traits)
+
+
+def known(forecast: Forecast | None) -> Forecast:
+    assert forecast is not None
+    return forecast
+
+
+# Observations
+
+
+@given(SECONDS | st.floats(1e5, LONGEST_SECONDS), st.integers(0, 10**6))
+def test_a_job_known_exactly_left_exactly_then(seconds: float, number: int) -> None:
+    """No draw is made where there is nothing to draw from."""
+    assert exactly(seconds, number).bracket().evenly() == math.log(seconds)
+
+
+@pytest.mark.parametrize("seconds", [1e-9, 5e-4, 5e-324])
+def test_what_is_too_short_counts_as_the_shortest(seconds: float) -> None:
+    """A logarithm of almost nothing would outweigh all others."""
+    assert exactly(seconds).bracket().evenly() == math.log(SHORTEST_SECONDS)
+
+
+def test_a_job_that_took_no_time_counts_as_the_shortest() -> None:
+    """It is known exactly too."""
+    assert [exactly(0.0, number).bracket().evenly() for number in range(3)] == [math.log(SHORTEST_SECONDS)] * 3
+
+
+@given(st.floats(1e-3, 1e6), st.floats(1, 1e3), st.integers(0, 10**9))
+def test_a_draw_lies_between_the_last_pending_and_the_first_final_answer(
+    until: float, factor: float, number: int
+) -> None:
+    """That is all that is known."""
+    drawn = Observation(until, until * factor, number=number).bracket().evenly()
+
+    assert math.log(until) - 1e-9 <= drawn <= math.log(until * factor) + 1e-9
+
+
+@given(st.floats(1e-3, 1e6), st.integers(0, 10**9))
+def test_a_job_never_seen_pending_finished_in_the_later_half(seconds: float, number: int) -> None:
+    """The logarithms from 0 on have no end."""
+    drawn = Observation(0.0, seconds, number=number).bracket().evenly()
+
+    assert math.log(seconds / 2) - 1e-9 <= drawn <= math.log(seconds) + 1e-9
+
+
+@pytest.mark.parametrize("count", [10, 100, 1000])
+def test_draws_of_successive_jobs_are_spread_evenly(count: int) -> None:
+    """So that a few jobs asked about rarely do not look alike."""
+    drawn = sorted(Observation(1.0, math.e, number=number).bracket().evenly() for number in range(count))
+
+    assert max(abs(share - (place + 0.5) / count) for place, share in enumerate(drawn)) < 2 / count
+
+
+def test_a_job_nobody_saw_finish_is_known_until_it_was_last_pending() -> None:
+    """And the entry is minus infinity, where it was looked at from the start."""
+    given_up, late = Observation(60.0, None), Observation(60.0, 90.0, entered=30.0, key="a")
+    sixty, ninety, thirty = (math.log(seconds) for seconds in (60, 90, 30))
+
+    assert given_up.bracket() == Bracket(None, -math.inf, sixty, None, 0.5)
+    assert late.bracket(1.0) == Bracket("a", thirty - 1, sixty - 1, ninety - 1, 0.5)
+    assert Observation(0.0, 90.0).bracket() == Bracket(None, -math.inf, -math.inf, ninety, 0.5)
+    assert lifetimes_in([given_up.bracket()]) == [Lifetime(-math.inf, sixty, False)]
+
+
+def test_numbers_change_only_the_draw() -> None:
+    """The same job is the same each time."""
+    assert Observation(10.0, 20.0, number=7).bracket().evenly() == Observation(10.0, 20.0, number=7).bracket().evenly()
+    assert Observation(10.0, 20.0, number=7).bracket().evenly() != Observation(10.0, 20.0, number=8).bracket().evenly()
+
+
+# Brackets
+
+
+@given(
+    st.just(-math.inf) | st.floats(-5, 5),
+    st.floats(0, 5),
+    st.floats(0, 1, exclude_max=True),
+    st.floats(-20, 20),
+    st.floats(0.01, 5),
+)
+def test_no_law_moves_a_job_out_of_its_bracket(
+    least: float, width: float, share: float, mean: float, spread: float
+) -> None:
+    """What was seen counts before what is likely."""
+    most = width + (least if least > -math.inf else 0.0)
+    moment = Bracket(None, -math.inf, least, most, share).by(NormalDist(mean, spread))
+
+    assert least - 1e-9 <= moment <= most + 1e-9
+    assert math.isfinite(moment)
+
+
+def test_a_job_is_put_where_the_law_would_have_it_within_its_bracket() -> None:
+    """By its share of what is likely there, and evenly where nothing is."""
+    law = NormalDist(0, 1)
+
+    assert Bracket(None, ALWAYS, ALWAYS, 0.0, 0.5).by(law) == pytest.approx(law.inv_cdf(0.25))
+    assert Bracket(None, ALWAYS, -1.0, 2.0, 0.25).by(law) == pytest.approx(
+        law.inv_cdf(0.75 * law.cdf(-1) + 0.25 * law.cdf(2))
+    )
+    assert Bracket(None, ALWAYS, 50.0, 52.0, 0.25).by(law) == 50.5
+
+
+def test_jobs_asked_about_seldom_are_learned_about_as_if_they_were_seen() -> None:
+    """Gaps of a whole factor of e, over a law that spreads by 0.3: the middle and the spread are found all the same."""
+    moments = [3.3 + 0.3 * NORMAL.inv_cdf((number + 0.5) / 200) for number in range(200)]
+    numbered = enumerate(sorted(moments, key=math.sin))
+    brackets = [
+        Observation(math.exp(math.floor(moment)), math.exp(math.ceil(moment)), number=number).bracket()
+        for number, moment in numbered
+    ]
+    chosen = [one.exit for one in lifetimes_in(brackets)]
+    naive = [one.evenly() for one in brackets]
+
+    assert math.fsum(chosen) / 200 == pytest.approx(3.3, abs=0.05)
+    assert abs(stdev(chosen) - 0.3) < abs(stdev(naive) - 0.3)
+
+
+def test_moments_that_were_seen_stay_where_they_are() -> None:
+    """Also where others are chosen."""
+    some = [exactly(10.0), exactly(20.0), Observation(0.0, 500.0)]
+    exits = [one.exit for one in lifetimes_in([one.bracket() for one in some])]
+
+    assert exits[:2] == [math.log(10), math.log(20)]
+    assert exits[2] < math.log(250) < math.log(500)
+
+
+# The product limit
+
+
+def test_jobs_that_were_all_seen_to_finish_weigh_the_same() -> None:
+    """Nothing is known of one that is not known of the others; and they come in order."""
+    assert product_limit(ended(3, 1, 2, 2)) == [(1, 0.25), (2, 0.25), (2, 0.25), (3, 0.25)]
+
+
+def test_the_weight_of_a_job_given_up_goes_to_those_that_took_longer() -> None:
+    """By hand: 1/5; of the 3 left then 1/3 of 4/5; and the rest."""
+    assert_weighs(ended(1, 3, 5) + pending(2, 4), (1, 1 / 5), (3, 4 / 15), (5, 8 / 15))
+
+
+def test_the_textbooks_example() -> None:
+    """Remission under 6-MP in weeks (Freireich 1963, as in Kalbfleisch and Prentice), survival as printed there."""
+    relapsed = ended(6, 6, 6, 7, 10, 13, 16, 22, 23)
+    weighed = product_limit(relapsed + pending(6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35))
+    printed = {6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448}
+
+    assert {week: round(after(weighed, week), 3) for week in printed} == printed
+
+
+def test_of_jobs_looked_at_late_the_quick_ones_are_missing() -> None:
+    """Lynden-Bell by hand: at 1 two are looked at, at 3 three, at 4 two; what is left is of the last."""
+    late = [Lifetime(2, 4, True), Lifetime(2, 5, True)]
+
+    assert_weighs(ended(1, 3) + late, (1, 1 / 2), (3, 1 / 6), (4, 1 / 6), (5, 1 / 6))
+
+
+def test_a_job_looked_at_and_finished_in_the_same_moment_counts_there() -> None:
+    """It was one of three, and not one of two."""
+    assert_weighs([*ended(1, 3, 4), Lifetime(2, 2, True)], (1, 1 / 3), (2, 2 / 9), (3, 2 / 9), (4, 2 / 9))
+
+
+def test_one_that_is_looked_at_alone_does_not_say_that_all_finish() -> None:
+    """At most half do, where only one is seen so early."""
+    weighed = product_limit([*ended(1), Lifetime(2, 3, True), Lifetime(2, 4, True)])
+
+    assert weighed == [(1, 0.5), (3, 0.25), (4, 0.25)]
+
+
+def test_those_that_outlast_all_others_go_on_for_as_long_again() -> None:
+    """Each by its own time, on the scale of logarithms; also where nothing was ever seen to finish."""
+    later = math.log(CENSORED_FACTOR)
+
+    assert_weighs(ended(1) + pending(1, 3), (1, 1 / 3), (1 + later, 1 / 3), (3 + later, 1 / 3))
+    assert product_limit(pending(5)) == [(5 + later, 1.0)]
+
+
+@settings(max_examples=60)
+@given(st.lists(lifetimes(), min_size=1, max_size=40))
+def test_weights_are_one_together_and_the_moments_increase(some: list[Lifetime]) -> None:
+    """Whatever was looked at from when till when."""
+    weighed = product_limit(some)
+
+    assert math.fsum(weight for _, weight in weighed) == pytest.approx(1, abs=1e-12)
+    assert all(weight >= 0 for _, weight in weighed)
+    assert [moment for moment, _ in weighed] == sorted(moment for moment, _ in weighed)
+    assert {one.exit for one in some if one.is_finished} <= {moment for moment, _ in weighed}
+
+
+@given(st.lists(st.floats(0, 9), min_size=1, max_size=20), st.lists(st.floats(0, 12), min_size=1, max_size=5))
+def test_jobs_given_up_make_no_moment_likelier_to_be_past(finished: list[float], given_up: list[float]) -> None:
+    """A job that is not over is never forgotten: without it the law would lie too early."""
+    without, those_too = product_limit(ended(*finished)), product_limit(ended(*finished) + pending(*given_up))
+
+    assert all(after(those_too, moment) >= after(without, moment) - 1e-12 for moment in finished + given_up)
+    assert after(those_too, -1) == pytest.approx(1)
+
+
+# Laws
+
+
+def test_the_law_of_a_few_jobs_is_the_predictive_normal_of_their_logarithms() -> None:
+    """By hand: three logarithms one apart, and half a job of the usual spread."""
+    law = law_of(ended(1, 2, 3))
+    deviation = math.sqrt((2 + USUAL_SPREAD_JOBS * USUAL_SPREAD**2) / (2 + USUAL_SPREAD_JOBS) * 4 / 3)
+
+    expected = log_normal(2, deviation)
+
+    assert law.knots == pytest.approx(expected.knots)
+    assert law.below == expected.below
+
+
+def test_the_assumed_spread_of_a_law_counts_for_as_many_jobs_as_it_is_said_to() -> None:
+    """It is how the law of one kind is drawn towards that of others."""
+    law = law_of(ended(5), spread=0.1, spread_jobs=4)
+
+    assert law.knots == pytest.approx(log_normal(5, 0.1 * math.sqrt(2)).knots)
+
+
+@pytest.mark.parametrize("spread", [0.02, 0.3, 2.0])
+def test_a_log_normal_law_is_the_normal_law(spread: float) -> None:
+    """At its knots, up to four deviations, where it is cut."""
+    law = log_normal(3.0, spread)
+    inner = law.knots[1:-1]
+
+    assert law.at(inner) == pytest.approx([NORMAL.cdf((knot - 3.0) / spread) for knot in inner])
+    assert (law.knots[0], law.knots[-1]) == pytest.approx((3 - 4 * spread, 3 + 4 * spread))
+    assert (law.below[0], law.below[-1]) == (0.0, 1.0)
+    assert law.spread == pytest.approx(spread, rel=0.1)
+
+
+def test_a_law_is_even_between_its_knots_and_ends_with_them() -> None:
+    """Nothing before the first, everything from the last on."""
+    law = Law([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
+
+    assert law.at([0.0, 1.0, 1.5, 2.0, 2.5, 4.0, 9.0]) == [0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0]
+
+
+def test_a_law_that_is_moved_keeps_its_form() -> None:
+    """And the one it was stays where it is."""
+    law = Law([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
+    moved = law.shifted(3.0)
+
+    assert (moved.knots, moved.below) == ([4.0, 5.0, 7.0], [0.0, 0.5, 1.0])
+    assert law.knots == [1.0, 2.0, 4.0]
+    assert law.shifted(0.0) is law
+
+
+@pytest.mark.parametrize("count", [FEW, 100, 400])
+def test_a_smoothed_law_has_the_mean_of_its_jobs_and_a_little_more_spread(count: int) -> None:
+    """As much more as the bandwidth, which for normal logarithms is 0.9 · n^-0.2 deviations (Silverman)."""
+    points = [NORMAL.inv_cdf((number + 0.5) / count) for number in range(count)]
+    own = sum(point**2 for point in points) / count
+    mean, variance = moments_of(law_of(ended(*points)))
+
+    assert mean == pytest.approx(0, abs=1e-9)
+    assert variance == pytest.approx(own + (0.9 * count**-0.2) ** 2, rel=0.04)
+
+
+def test_a_smoothed_law_keeps_two_kinds_apart() -> None:
+    """A normal law would have most jobs finish where none does."""
+    law = law_of(ended(*(centre + number / 1000 for centre in (1, 5) for number in range(-25, 25))))
+
+    low, middle, high = law.at([2.5, 3.0, 3.5])
+
+    assert (low, middle, high) == pytest.approx((0.5, 0.5, 0.5), abs=0.02)
+
+
+def test_a_smoothed_law_follows_the_weights() -> None:
+    """Those given up early make the later ones heavier."""
+    finished = [number / 10 for number in range(60)]
+    without, those_too = law_of(ended(*finished)), law_of(ended(*finished) + pending(*[3.0] * 30))
+
+    assert moments_of(those_too)[0] > moments_of(without)[0] + 0.3
+    assert those_too.at([3.0])[0] < without.at([3.0])[0]
+
+
+def test_values_scatter_around_the_middle_of_their_kind() -> None:
+    """By hand: squares of 2 and 8 over one and two degrees of freedom, and half a job of the usual spread."""
+    scatter = Scatter([("a", 1.0), ("b", 10.0), ("a", 3.0), ("b", 12.0), ("b", 14.0), ("c", 99.0)])
+
+    assert scatter.middles == {"a": 2.0, "b": 12.0, "c": 99.0}
+    assert scatter.spread() == pytest.approx(
+        math.sqrt((2 + 8 + USUAL_SPREAD_JOBS * USUAL_SPREAD**2) / (3 + USUAL_SPREAD_JOBS))
+    )
+
+
+def test_a_law_with_jobs_given_up_lies_later_than_without() -> None:
+    """Also while jobs are few."""
+    without, those_too = law_of(ended(1, 2, 3)), law_of(ended(1, 2, 3) + pending(2.5, 2.5))
+
+    assert moments_of(without)[0] == pytest.approx(2)
+    assert moments_of(those_too)[0] == pytest.approx(1 / 5 + 2 / 5 + 3 * 3 / 5)
+
+
+@pytest.mark.parametrize("count", [FEW, 1000])
+def test_jobs_that_were_all_the_same_promise_no_exact_moment(count: int) -> None:
+    """A law is never narrower than a part in a hundred."""
+    mean, variance = moments_of(law_of(ended(*[4.0] * count)))
+
+    assert mean == pytest.approx(4.0)
+    assert math.sqrt(variance) == pytest.approx(0.01, rel=0.05)
+
+
+@pytest.mark.parametrize("outlier", [-20.0, 20.0])
+def test_a_few_wide_outliers_do_not_smear_the_rest(outlier: float) -> None:
+    """The bandwidth goes by the quartiles where they say less than the deviation."""
+    law = law_of(ended(*(number / 1000 for number in range(100)), outlier, outlier))
+    low, high = law.at([-1.0, 1.0])
+
+    assert high - low == pytest.approx(100 / 102, abs=1e-3)
+
+
+@settings(max_examples=60)
+@given(st.lists(lifetimes(), min_size=1, max_size=80))
+def test_any_law_goes_from_0_to_1(some: list[Lifetime]) -> None:
+    """Over knots that increase."""
+    law = law_of(some)
+
+    assert all(left < right for left, right in pairwise(law.knots))
+    assert all(low <= high for low, high in pairwise(law.below))
+    assert (law.below[0], law.below[-1]) == (0.0, 1.0)
+    assert len(law.knots) == len(law.below) <= 450
+    assert law.spread > 0
+
+
+# Forecasts
+
+
+def lomax(scale: float, seconds: float) -> float:
+    return 1 - math.sqrt(scale / (scale + seconds))
+
+
+@pytest.mark.parametrize("jobs", [1.0, 4.0, 200.0])
+def test_a_forecast_weighs_past_jobs_against_the_prior(jobs: float) -> None:
+    """By their number against four: at each point of the grid, with the Lomax law of index 1/2."""
+    law = log_normal(math.log(60), 0.5)
+    forecast = Forecast([Part(1.0, law)], jobs, 60.0)
+    scale = 60 * math.exp(-PRIOR_NARROWNESS * law.spread)
+    share = jobs / (jobs + PRIOR_JOBS)
+    body = [0.0, *law.at([math.log(time) for time in forecast.times[1:]])]
+
+    assert forecast.of_body == pytest.approx(body, abs=1e-9)
+    assert forecast.finished == pytest.approx(
+        [share * one + (1 - share) * lomax(scale, time) for one, time in zip(body, forecast.times, strict=True)]
+    )
+    assert forecast.usual_seconds == 60.0
+
+
+def test_a_forecast_of_several_laws_weighs_them_by_their_shares() -> None:
+    """Also the spread that the prior goes by."""
+    parts = [Part(0.25, log_normal(3.0, 0.1)), Part(0.75, log_normal(5.0, 0.3))]
+    forecast = Forecast(parts, 10.0, 100.0)
+    spread = 0.25 * parts[0].law.spread + 0.75 * parts[1].law.spread
+
+    assert interpolated(forecast.times, forecast.of_body, math.exp(4.0)) == pytest.approx(0.25, abs=1e-3)
+    assert forecast.hazard(1e3) == pytest.approx(1 / (2 * (100 * math.exp(-2 * spread) + 1e3)))
+
+
+@settings(max_examples=60)
+@given(st.lists(observations(), min_size=LEARNS_FROM, max_size=40), LENGTH, LENGTH, st.sampled_from([None, "a", "z"]))
+def test_any_forecast_is_a_law_that_never_is_sure(
+    past: list[Observation], length: float | None, expected: float | None, key: str | None
+) -> None:
+    """The chance grows from 0, and stays below 1; and there is always some that it finishes just now."""
+    forecast = known(forecast_of(past, Traits(key, length, expected)))
+    end = forecast.times[-1]
+    looks = [0.0, *(end * share for share in (1e-9, 1e-3, 0.1, 0.3, 0.5, 0.9, 1.0, 1.1, 2.0, 10.0, 1e4))]
+    chances = [forecast.chance(look) for look in looks]
+
+    assert chances[0] == 0
+    assert all(low < high for low, high in pairwise(chances))
+    assert chances[-1] < 1
+    assert all(forecast.hazard(look) > 0 for look in looks)
+    assert all(left < right for left, right in pairwise(forecast.times))
+    assert forecast.times[0] == forecast.of_body[0] == forecast.finished[0] == 0
+    assert forecast.of_body[-1] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("jobs", [3, 100])
+def test_a_forecast_does_not_jump_where_its_grid_ends(jobs: int) -> None:
+    """What is beyond goes on from there, by the prior: four times as late half as many are left."""
+    forecast = known(forecast_of([exactly(60.0 + number % 7) for number in range(jobs)], Traits()))
+    end = forecast.times[-1]
+
+    assert forecast.chance(end * (1 - 1e-12)) == pytest.approx(forecast.finished[-1], abs=1e-9)
+    assert forecast.chance(end) == pytest.approx(forecast.finished[-1], abs=1e-12)
+    left, later = 1 - forecast.chance(1e7), 1 - forecast.chance(4e7)
+    assert later / left == pytest.approx(1 / 2, rel=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 20.0, 61.0, 66.0, 1e3, 1e6])
+def test_the_hazard_is_the_rate_at_which_those_left_finish(seconds: float) -> None:
+    """Within the grid and past it."""
+    forecast = known(forecast_of([exactly(60.0 + number % 7) for number in range(40)], Traits()))
+    before, later = forecast.chance(seconds * (1 - 1e-4)), forecast.chance(seconds * (1 + 1e-4))
+
+    assert forecast.hazard(seconds) == pytest.approx((later - before) / (2e-4 * seconds) / (1 - before), rel=0.15)
+
+
+def test_the_hazard_is_the_priors_where_no_past_job_finished() -> None:
+    """Between two kinds there is still a reason to ask."""
+    forecast = Forecast([Part(0.5, log_normal(0.0, 0.01)), Part(0.5, log_normal(9.0, 0.01))], 4.0, 60.0)
+    survival = 1 - (0.5 * 0.5 + 0.5 * lomax(60 * math.exp(-0.02), 90.0))
+
+    assert forecast.hazard(90.0) == pytest.approx(0.5 * (1 - lomax(60, 90)) / 2 / (60 + 90) / survival, rel=0.1)
+
+
+def test_values_between_two_points_lie_between_theirs() -> None:
+    """Both ends included."""
+    looks = [0.0, 1.0, 2.0, 3.0, 4.0]
+
+    assert [interpolated([0.0, 2.0, 4.0], [10.0, 20.0, 0.0], look) for look in looks] == [10, 15, 20, 10, 0]
+
+
+# Relatives
+
+
+def same(one: Forecast, other: Forecast) -> bool:
+    return (one.times, one.of_body, one.finished) == (other.times, other.of_body, other.finished)
+
+
+@pytest.mark.parametrize("traits", [Traits(), Traits("a"), Traits("a", 60.0)])
+def test_fewer_jobs_than_three_say_nothing(traits: Traits) -> None:
+    """From the third on they do."""
+    past = [exactly(60.0), exactly(61.0), exactly(62.0)]
+
+    assert [forecast_of(past[:count], traits) is None for count in range(4)] == [True, True, True, False]
+
+
+def test_jobs_nobody_saw_finish_count_too() -> None:
+    """Three times given up after a minute: it takes about two."""
+    assert quantile(known(forecast_of([Observation(60.0, None)] * 3, Traits())), 0.5) == pytest.approx(120, rel=0.01)
+
+
+def test_the_order_of_past_jobs_does_not_matter() -> None:
+    """A history is a set."""
+    past = [exactly(seconds) for seconds in (10.0, 700.0, 0.3, 55.0, 61.0)]
+
+    assert same(known(forecast_of(past, Traits())), known(forecast_of(past[::-1], Traits())))
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 1.5])
+def test_how_a_duration_grows_with_the_length_is_found(power: float) -> None:
+    """The slope of the logarithms, with one squared logarithm's worth of the usual slope of 1."""
+    lengths = [10.0 * 4**number for number in range(6)]
+    past = [exactly(3 * length**power)._replace(video_seconds=length) for length in lengths]
+    squares = sum((number - 2.5) ** 2 * math.log(4) ** 2 for number in range(6))
+    slope = (power * squares + 1) / (squares + 1)
+
+    short, long = (known(forecast_of(past, Traits(None, length))) for length in (100.0, 800.0))
+
+    assert long.usual_seconds / short.usual_seconds == pytest.approx(8**slope)
+    assert quantile(long, 0.5) / quantile(short, 0.5) == pytest.approx(8**slope, rel=1e-3)
+    assert quantile(short, 0.5) == pytest.approx(3 * 100**power, rel=0.15)
+
+
+def test_without_lengths_that_differ_twice_the_video_takes_twice_as_long() -> None:
+    """Until data say otherwise."""
+    past = [exactly(60.0)._replace(video_seconds=30.0)] * 5
+
+    assert known(forecast_of(past, Traits(None, 60.0))).usual_seconds == pytest.approx(120)
+
+
+def test_a_slope_is_found_within_kinds() -> None:
+    """What differs between kinds is no matter of length: here the kind with longer videos is the quicker one."""
+    past = [
+        exactly(factor * length)._replace(key=key, video_seconds=length)
+        for key, factor, start in (("slow", 100.0, 1.0), ("quick", 0.01, 1000.0))
+        for length in (start, 2 * start, 4 * start)
+    ]
+    short, long = (known(forecast_of(past, Traits("slow", length))) for length in (1.0, 8.0))
+
+    assert long.usual_seconds / short.usual_seconds == pytest.approx(8)
+
+
+def test_jobs_of_unknown_length_do_not_disturb_the_slope() -> None:
+    """They say nothing of it."""
+    measured = [exactly(3 * length)._replace(video_seconds=length) for length in (10.0, 40.0, 160.0, 640.0)]
+    others = [exactly(seconds) for seconds in (1.0, 9e3, 7.0, 88.0)]
+
+    def growth(past: list[Observation]) -> float:
+        short, long = (known(forecast_of(past, Traits(None, length))) for length in (10.0, 80.0))
+        return long.usual_seconds / short.usual_seconds
+
+    assert growth(measured) == pytest.approx(8)
+    assert growth(measured + others) == pytest.approx(growth(measured))
+
+
+def test_a_job_of_unknown_length_is_taken_to_be_of_the_usual_one() -> None:
+    """The geometric mean of those known."""
+    past = [exactly(3 * length)._replace(video_seconds=length) for length in (10.0, 40.0, 160.0)]
+    unknown, usual = (known(forecast_of(past, Traits(None, length))) for length in (None, 40.0))
+
+    assert unknown.times == pytest.approx(usual.times)
+    assert unknown.finished == pytest.approx(usual.finished)
+
+
+def test_jobs_of_unknown_length_count_as_they_are() -> None:
+    """As if they were of the usual length."""
+    measured = [exactly(60.0)._replace(video_seconds=30.0)] * 3
+    forecast = known(forecast_of([*measured, exactly(120.0)], Traits(None, 30.0)))
+
+    assert forecast.usual_seconds == pytest.approx(60 * 2 ** (1 / 4))
+
+
+def test_late_looks_are_moved_by_the_length_as_the_ends_are() -> None:
+    """A history of videos of two lengths is one of videos of the length between, on the same scale."""
+    lives = [(1.0, 0.0), (2.0, 0.0), (4.0, 2.5), (5.0, 2.5), (3.0, 0.0)]
+
+    def history(*lengths: float) -> list[Observation]:
+        return [
+            Observation(took * length, took * length, entered * length, None, length)
+            for took, entered in lives
+            for length in lengths
+        ]
+
+    several, one = (
+        known(forecast_of(history(*lengths), Traits(None, 40.0))) for lengths in ((10.0, 160.0), (40.0, 40.0))
+    )
+
+    assert several.times == pytest.approx(one.times)
+    assert several.finished == pytest.approx(one.finished)
+
+
+PAST_OF_TWO_KINDS = [
+    exactly(centre * factor)._replace(key=key)
+    for key, centre in (("quick", 10.0), ("slow", 1000.0))
+    for factor in (0.9, 0.95, 1.0, 1.0, 1.05, 1.1) * 4
+]
+
+
+def test_kinds_have_laws_of_their_own() -> None:
+    """Drawn towards that of all by two jobs' worth."""
+    quick, slow = (known(forecast_of(PAST_OF_TWO_KINDS, Traits(key))) for key in ("quick", "slow"))
+
+    assert (quantile(quick, 0.5), quantile(slow, 0.5)) == pytest.approx((10, 1000), rel=0.05)
+    assert interpolated(quick.times, quick.of_body, 20.0) == pytest.approx(24 / 26 + 2 / 26 / 2, abs=0.01)
+
+
+def test_a_kind_never_met_is_taken_to_be_like_all_together() -> None:
+    """As if there were no kinds."""
+    no_kinds = [one._replace(key=None) for one in PAST_OF_TWO_KINDS]
+
+    assert same(known(forecast_of(PAST_OF_TWO_KINDS, Traits("new"))), known(forecast_of(no_kinds, Traits("whatever"))))
+
+
+def test_a_kind_met_once_lies_between_itself_and_all_others() -> None:
+    """One job's worth of its own to two jobs' worth of theirs."""
+    past = [exactly(10.0 + number / 10)._replace(key="many") for number in range(40)] + [
+        exactly(1000.0)._replace(key="once")
+    ]
+    once = known(forecast_of(past, Traits("once")))
+
+    assert interpolated(once.times, once.of_body, 100.0) == pytest.approx(2 / 3 * 40 / 41, abs=0.01)
+    assert interpolated(once.times, once.of_body, 500.0) <= 2 / 3 + 0.01
+
+
+def test_how_much_a_kind_spreads_is_learned_from_the_other_kinds() -> None:
+    """One job of a kind says nothing of it."""
+
+    def width(of_others: float) -> float:
+        others = [
+            exactly(math.exp(of_others * side))._replace(key=str(kind)) for kind in range(20) for side in (-1, 0, 1)
+        ]
+        forecast = known(forecast_of([*others, exactly(1e4)._replace(key="once")], Traits("once")))
+        return math.log(quantile(forecast, 0.95) / quantile(forecast, 0.75))
+
+    assert width(0.05) < width(0.5) / 3
+
+
+def test_what_a_service_expects_counts_without_any_history() -> None:
+    """Roughly: as so many past jobs whose logarithms spread by a half."""
+    forecast = known(forecast_of([], Traits(None, None, 300.0)))
+    law = log_normal(math.log(300), EXPECTED_SPREAD)
+
+    assert same(forecast, Forecast([Part(1.0, law)], EXPECTED_TRUST, math.exp(math.log(300))))
+    assert quantile(forecast, 0.5) == pytest.approx(300, rel=1e-3)
+
+
+def test_what_a_service_expects_moves_the_law_there_whatever_past_jobs_took() -> None:
+    """They are of other jobs, this word is of this one."""
+    past = [exactly(60.0)] * 50
+    forecast = known(forecast_of(past, Traits(None, None, 300.0)))
+
+    assert same(forecast, known(forecast_of([], Traits(None, None, 300.0))))
+
+
+def test_expectations_that_were_wrong_by_a_factor_are_corrected_for() -> None:
+    """By all of it but what the assumption that they are right is worth: four jobs."""
+    past = [exactly(2.0 * expected)._replace(expected_seconds=expected) for expected in (30.0, 60.0, 120.0, 240.0) * 9]
+    forecast = known(forecast_of(past, Traits(None, None, 300.0)))
+
+    assert forecast.usual_seconds == pytest.approx(300 * 2 ** (36 / 40))
+    assert quantile(forecast, 0.5) == pytest.approx(600, rel=0.05)
+
+
+def test_one_wrong_expectation_corrects_a_little() -> None:
+    """One job's worth of its factor to four of none."""
+    past = [exactly(32.0)._replace(expected_seconds=1.0)]
+
+    forecast = known(forecast_of(past, Traits(None, None, 10.0)))
+
+    assert forecast.usual_seconds == pytest.approx(10 * 2)
+    assert interpolated(forecast.times, forecast.of_body, 60.0) == pytest.approx(4 / 5, abs=0.01)
+
+
+def test_a_service_that_was_right_a_thousand_times_is_not_believed_for_ever() -> None:
+    """A memory's worth of past jobs, what a word is worth, and the prior."""
+    past = [exactly(60.0)._replace(expected_seconds=60.0)] * 1000
+    forecast = known(forecast_of(past, Traits(None, None, 60.0)))
+    prior = PRIOR_JOBS / (MEMORY_JOBS + EXPECTED_TRUST + PRIOR_JOBS)
+
+    assert 1 - forecast.chance(1e7) == pytest.approx(prior * math.sqrt(60 / 1e7), rel=0.03)
+
+
+def test_an_expectation_of_nothing_is_none() -> None:
+    """A service that says 0 says nothing, be it of this job or of past ones."""
+    past = [exactly(60.0)] * 3 + [exactly(1000.0)._replace(expected_seconds=0.0)] * 3
+
+    assert same(known(forecast_of(past, Traits(None, None, 0.0))), known(forecast_of(past, Traits())))
+    assert same(known(forecast_of(past, Traits(None, None, 9.0))), known(forecast_of([], Traits(None, None, 9.0))))
+
+
+@pytest.mark.parametrize("jobs", [3, 20, 200, 1000])
+def test_more_past_jobs_than_a_memory_make_nobody_surer(jobs: int) -> None:
+    """Tomorrow may be different: something is always left for jobs unlike all past ones."""
+    forecast = known(forecast_of([exactly(60.0)] * jobs, Traits()))
+    scale = 60 * math.exp(-PRIOR_NARROWNESS * law_of(ended(*[math.log(60)] * jobs)).spread)
+    prior = PRIOR_JOBS / (min(jobs, MEMORY_JOBS) + PRIOR_JOBS)
+
+    assert 1 - forecast.chance(1e4) == pytest.approx(prior * (1 - lomax(scale, 1e4)))
