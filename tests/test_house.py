@@ -76,10 +76,12 @@ ORDER = [
     "learned",
     "strategies",
     "polling",
+    "lines",
     "tools",
     "call_log",
     "calls",
     "waiting",
+    "blocking",
     "commissions",
     "submission",
     "partfile",
@@ -221,7 +223,7 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
                 users[library].add(name.split(".")[0])
 
     assert users == {
-        "requests": {"addresses", "arguments", "assembly", "client", "credentials", "errors", "transport"},
+        "requests": {"addresses", "arguments", "client", "errors", "transport"},
         "tenacity": {"call_log", "calls", "client", "learned", "pace", "polling", "strategies", "waiting"},
         "structlog": {"logs"},
         "rich": {"terminal"},

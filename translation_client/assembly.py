@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
-
-import requests
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from . import arguments
 from .addresses import Address, address
 from .credentials import ApiKey, Credentials
+from .lines import BlockingLine, Line
 from .logs import usable_logger
 from .policy import WaitPolicy
 from .services import service_named
@@ -23,6 +21,8 @@ from .transport import Transport
 
 if TYPE_CHECKING:  # needed where a schedule learns alone
     from .learning import Learning
+
+L = TypeVar("L", bound=Line)
 
 DISTRIBUTION = "translation-client"
 
@@ -43,10 +43,10 @@ class Settings(NamedTuple):
     max_faults: float | None
     wait: WaitStrategy | None
     stop: StopStrategy | None
-    sleep: Callable[[float], object] | None
+    sleep: Callable[[float], Any] | None
     service: str | Service
     api_key: ApiKey | None
-    session: requests.Session | None
+    session: Any
     headers: Mapping[str, str] | None
     logger: object
     history: object
@@ -59,7 +59,19 @@ class Settings(NamedTuple):
         return "Settings(…)"  # a key is among them
 
 
-def tools_of(given: Settings) -> Tools:
+class Wiring(NamedTuple):
+    """What a line to a service is made of."""
+
+    base_url: str
+    user_agent: str
+    headers: Mapping[str, str]
+    credentials: Callable[[], Mapping[str, str]]
+    request_timeout: float
+    session: Any
+    sleep: Callable[[float], Any] | None
+
+
+def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L]:
     """Check the arguments and put the parts of a client together; nothing is sent.
 
     Raises:
@@ -70,28 +82,48 @@ def tools_of(given: Settings) -> Tools:
     policy = _policy(service, given)
     for name in ("wait", "stop", "sleep"):
         arguments.strategy(name, getattr(given, name))
-    arguments.session(given.session)
     address = _address(service, given.base_url)
     credentials = Credentials(service, address, given.api_key, given.headers, given.session)
-    return Tools(
-        service=service,
-        transport=Transport(
-            address.url,
+    line = line_of(
+        Wiring(
+            base_url=address.url,
             user_agent=user_agent(),
             headers=credentials.fixed,
-            request_timeout=policy.request_timeout,
             credentials=credentials.changing,
+            request_timeout=policy.request_timeout,
             session=given.session,
-        ),
+            sleep=given.sleep,
+        )
+    )
+    tools = Tools(
+        service=service,
+        line=line,
         policy=policy,
         secrets=credentials.secrets,
         logger=usable_logger(given.logger),
         schedule=given.wait,
         stop=given.stop,
-        sleep=given.sleep,
-        closed=threading.Event(),
         learning=_learning(service, given),
     )
+    return tools, line
+
+
+def blocking_line(wiring: Wiring) -> BlockingLine:
+    """Make the line that blocks.
+
+    Raises:
+        TypeError: The session is none of requests.
+    """
+    arguments.session(wiring.session)
+    transport = Transport(
+        wiring.base_url,
+        user_agent=wiring.user_agent,
+        headers=wiring.headers,
+        request_timeout=wiring.request_timeout,
+        credentials=wiring.credentials,
+        session=wiring.session,
+    )
+    return BlockingLine(transport, wiring.sleep)
 
 
 def _learning(service: Service, given: Settings) -> Learning | None:

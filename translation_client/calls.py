@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, NoReturn, TypeVar
 
 from tenacity import RetryCallState, stop_after_delay
 
 from . import endings, polling, strategies
 from .call_log import CallLog
-from .clock import Deadline
 from .faults import Fault, FieldMissing, NothingMade, Refusal
 from .hints import read_retry_after
+from .lines import Event
 from .messages import Answer, Request
 from .progress import Progress
 from .purposes import Purpose
@@ -22,9 +21,6 @@ from .tools import Tools
 from .transport import CallCancelled, CallCut, NotSent, Sink
 
 T = TypeVar("T")
-
-CANCEL_SLICE_SECONDS = 0.02
-"""How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
 
 
 class Stakes(NamedTuple):
@@ -51,7 +47,7 @@ class Calls:
         purpose: Purpose,
         *,
         timeout: float,
-        cancel: threading.Event | None,
+        cancel: Event | None,
         job_id: str | None = None,
         secrets: Secrets | None = None,
         started: float | None = None,
@@ -62,12 +58,17 @@ class Calls:
         self.log = CallLog(tools.logger, job_id, self.progress)
         self._cancel = cancel
 
-    def despite_faults(self, call: Callable[[], T]) -> Callable[[], T]:
-        """Declare: the same call, repeated after a fault."""
-        hooks = polling.Hooks(self.sleep, self.log.failed_in, self._end_for_faults)
-        return polling.despite_faults(call, policy=self.tools.policy, progress=self.progress, hooks=hooks)
+    async def despite_faults(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call, and again after a fault."""
+        return await polling.called_despite_faults(call, self.fault_rules, self.sleep)
 
-    def until_final(self, call: Callable[[], T], is_pending: Callable[[T], bool]) -> T:
+    def fault_rules(self) -> polling.Rules:
+        """When a call that failed is made again."""
+        return polling.fault_rules(
+            self.tools.policy, self.progress, before_sleep=self.log.failed_in, give_up=self._end_for_faults
+        )
+
+    async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
         """Call, and again after faults, until the answer is final; by the backoff of the policy.
 
         A transfer may have no deadline. What is pending before it or after it has one: the time of a wait.
@@ -78,25 +79,22 @@ class Calls:
         # The caller's `wait` is a schedule for jobs, and may look at the one that was seen: here there is none.
         pauses = strategies.PendingPauses(self.tools.policy, self.progress)
         is_endless = math.isinf(self.progress.timeout)
-        return polling.until_final(
-            self.despite_faults(call),
-            is_pending=is_pending,
+        rules = polling.pending_rules(
+            is_pending,
             max_retries=math.inf,
             progress=self.progress,
             pauses=pauses,
             stop=stop_after_delay(self.tools.policy.timeout) if is_endless else None,
-            hooks=polling.Hooks(
-                self.sleep,
-                lambda state: self.log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
-                self._end_for_time,
-            ),
-        )()
+            before_sleep=lambda state: self.log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
+            give_up=self._end_for_time,
+        )
+        return await polling.called_until_final(lambda: self.despite_faults(call), rules, self.sleep)
 
     def _end_for_time(self, _: RetryCallState) -> NoReturn:
         self.end_if_cancelled()
         raise self.log.ended("timeout", endings.timed_out(self.progress))
 
-    def call(
+    async def call(
         self,
         request: Request,
         read: Callable[[Answer], T],
@@ -113,10 +111,10 @@ class Calls:
         self.end_if_cancelled()
         progress = self.progress
         progress.attempts += 1
-        progress.asked_url = self.tools.transport.url_of(request)
+        progress.asked_url = self.tools.line.url_of(request)
         is_fresh = stakes.makes_job and not stakes.is_repeatable
         try:
-            answer = self.tools.transport.send(request, progress.deadline, self.is_cancelled, sink, is_fresh=is_fresh)
+            answer = await self.tools.line.send(request, progress.deadline, self.is_cancelled, sink, is_fresh=is_fresh)
             progress.answered(answer)
             value = read(answer)
         except (CallCut, Refusal, FieldMissing, Fault) as failure:
@@ -193,22 +191,12 @@ class Calls:
 
     def is_cancelled(self) -> bool:
         """Whether somebody wants it to end."""
-        return self.tools.closed.is_set() or (self._cancel is not None and self._cancel.is_set())
+        return self.tools.line.is_closed or (self._cancel is not None and self._cancel.is_set())
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         """Let time pass, until somebody wants it to end."""
-        if self.tools.sleep is not None:
-            self.tools.sleep(seconds)
-        elif self._cancel is None:
-            self.tools.closed.wait(min(seconds, threading.TIMEOUT_MAX))
-        else:
-            self._sleep_on_two_events(Deadline.after(seconds), self._cancel)
+        await self.tools.line.sleep(seconds, self._cancel)
         self.end_if_cancelled()
-
-    def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
-        while not self.tools.closed.is_set() and end.left > 0:
-            if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
-                return
 
 
 def _cause_of(fault: Fault) -> BaseException:

@@ -10,7 +10,7 @@ import requests
 from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
-from .assembly import Settings, tools_of
+from .assembly import Settings, blocking_line, tools_of
 from .credentials import ApiKey
 from .orders import Orders
 from .services.service import Service
@@ -82,38 +82,35 @@ class VideoTranslationClient(Orders):
             max_lag: The longest gap between two checks, in seconds.
             spread_checks: Move the checks by chance, so that clients which began together part ways.
         """
-        super().__init__(
-            tools_of(
-                Settings(
-                    base_url=base_url,
-                    max_retries=max_retries,
-                    backoff_factor=backoff_factor,
-                    timeout=timeout,
-                    max_delay=max_delay,
-                    jitter=jitter,
-                    request_timeout=request_timeout,
-                    max_faults=max_faults,
-                    wait=wait,
-                    stop=stop,
-                    sleep=sleep,
-                    service=service,
-                    api_key=api_key,
-                    session=session,
-                    headers=headers,
-                    logger=logger,
-                    history=history,
-                    check_cost=check_cost,
-                    target_lag=target_lag,
-                    max_lag=max_lag,
-                    spread_checks=spread_checks,
-                )
-            )
+        given = Settings(
+            base_url=base_url,
+            max_retries=max_retries,
+            backoff_factor=backoff_factor,
+            timeout=timeout,
+            max_delay=max_delay,
+            jitter=jitter,
+            request_timeout=request_timeout,
+            max_faults=max_faults,
+            wait=wait,
+            stop=stop,
+            sleep=sleep,
+            service=service,
+            api_key=api_key,
+            session=session,
+            headers=headers,
+            logger=logger,
+            history=history,
+            check_cost=check_cost,
+            target_lag=target_lag,
+            max_lag=max_lag,
+            spread_checks=spread_checks,
         )
+        tools, self._line = tools_of(given, blocking_line)
+        super().__init__(tools)
 
     def close(self) -> None:
         """Free the sockets and end every wait with `WaitCancelled`; so does any later call."""
-        self._tools.closed.set()
-        self._tools.transport.close()
+        self._line.close()
 
     def __enter__(self) -> VideoTranslationClient:
         return self
@@ -122,4 +119,4 @@ class VideoTranslationClient(Orders):
         self.close()
 
     def __repr__(self) -> str:
-        return f"VideoTranslationClient({self._tools.transport.base_url!r}, service={self._tools.service.name!r})"
+        return f"VideoTranslationClient({self._tools.line.base_url!r}, service={self._tools.service.name!r})"

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from base64 import b64encode
 from collections.abc import Callable, Mapping
-
-import requests
+from typing import Any
 
 from .addresses import Address
 from .headers import header_fields, header_value, usable_key
@@ -31,7 +30,7 @@ class Credentials:
         address: Address,
         api_key: ApiKey | None,
         headers: Mapping[str, str] | None,
-        session: requests.Session | None,
+        session: Any,
     ) -> None:
         """Look for the key: the argument, else the environment variable of the service.
 
@@ -80,8 +79,9 @@ def _has_proof(service: Service, headers: Mapping[str, str]) -> bool:
     return _shares_name(service.key_header, headers) or _shares_name("Authorization", headers)
 
 
-def _session_has_proof(service: Service, session: requests.Session | None) -> bool:
-    return session is not None and (session.auth is not None or _has_proof(service, session.headers))
+def _session_has_proof(service: Service, session: Any) -> bool:
+    auth, headers = getattr(session, "auth", None), getattr(session, "headers", None)
+    return auth is not None or (isinstance(headers, Mapping) and _has_proof(service, headers))
 
 
 def _shares_name(name: str, headers: Mapping[str, str]) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
@@ -12,6 +11,7 @@ from . import endings, purposes
 from .calls import Calls
 from .clock import TICK_SECONDS
 from .faults import Fault, FieldMissing, require_usable
+from .lines import Event
 from .messages import Answer, Request
 from .models import Job, TranslationStatus
 from .origins import is_http_url
@@ -49,7 +49,7 @@ class Download:
         language: str | None,
         *,
         timeout: float,
-        cancel: threading.Event | None,
+        cancel: Event | None,
         on_progress: Callable[[int, int | None], object] | None,
     ) -> None:
         """Start the clock; nothing is sent yet."""
@@ -62,17 +62,17 @@ class Download:
         job_id = job.id if isinstance(job, Job) else job
         self._calls = Calls(tools, purposes.result_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id)
 
-    def to(self, target: Path) -> Path:
+    async def to(self, target: Path) -> Path:
         """Fetch the file; where it lies.
 
         Raises:
             OSError: The disk does not take it.
             TranslationClientError: It could not be fetched.
         """
-        link = self._link(self._job, is_fresh=False)
+        link = await self._link(self._job, is_fresh=False)
         try:
             with PartFile(target, self._on_progress) as part:
-                self._fetch_all(link, part)
+                await self._fetch_all(link, part)
                 kept = part.keep()
                 self._calls.log.write(
                     "file_downloaded",
@@ -85,12 +85,12 @@ class Download:
             cause = error.cause
         raise cause
 
-    def _link(self, job: Job | str, *, is_fresh: bool) -> str:
+    async def _link(self, job: Job | str, *, is_fresh: bool) -> str:
         """Where the file of a job is, asked for anew where nobody knows, or where it has to be fresh."""
         known = None if is_fresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
         if known is not None:
             return known
-        seen = self._checked(job)
+        seen = await self._checked(job)
         link = self._link_in(seen)
         if link is None or not is_http_url(link):
             answer = Answer(200, {}, b"")  # what came may hold signed links
@@ -102,38 +102,40 @@ class Download:
     def _link_in(self, job: Job) -> str | None:
         job.raise_for_status()
         wanted = job if self._language is None else replace(job, language=self._language)
-        return self._tools.service.result_link(wanted, self._tools.transport.base_url)
+        return self._tools.service.result_link(wanted, self._tools.line.base_url)
 
-    def _checked(self, job: Job | str) -> Job:
+    async def _checked(self, job: Job | str) -> Job:
         timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
         wait = Wait(self._tools, job, timeout, self._cancel)
-        seen = wait.check()
+        seen = await wait.check()
         self._calls.progress.attempts += wait.attempts
         if seen.status is TranslationStatus.PENDING:
             raise self._calls.log.ended("pending", endings.result_not_ready(self._calls.progress, seen))
         return seen
 
-    def _fetch_all(self, link: str, part: PartFile) -> None:
+    async def _fetch_all(self, link: str, part: PartFile) -> None:
         mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
         while True:
             self._calls.progress.secrets = self._tools.secrets.with_keys(secrets_of_link(link))  # storage may echo it
-            outcome = self._fetched(link, part, may_mint=part.received > mints_after)
+            outcome = await self._fetched(link, part, may_mint=part.received > mints_after)
             if outcome is _Outcome.WHOLE:
                 return
             if outcome is _Outcome.EXPIRED:
                 mints_after = part.received
-                link = self._link(self._job, is_fresh=True)
+                link = await self._link(self._job, is_fresh=True)
 
-    def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
+    async def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
         """Call until there is news: the result may not be there yet."""
-        return self._calls.until_final(
+        return await self._calls.until_final(
             lambda: self._call(link, part, may_mint), is_pending=lambda outcome: outcome is _Outcome.NOT_YET
         )
 
-    def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
+    async def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         try:
-            answer, outcome = self._calls.call(request, lambda answer: self._read(answer, part, may_mint), sink=part)
+            answer, outcome = await self._calls.call(
+                request, lambda answer: self._read(answer, part, may_mint), sink=part
+            )
         except Fault as fault:
             if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise
@@ -142,7 +144,7 @@ class Download:
         else:
             self._calls.log.answered("download", answer)
             return outcome
-        self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
+        await self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
         return _Outcome.MORE
 
     def _read(self, answer: Answer, part: PartFile, may_mint: bool) -> _Outcome:

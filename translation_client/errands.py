@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
@@ -13,6 +12,7 @@ from .arguments import path_segment
 from .calls import Calls
 from .clock import now
 from .faults import require_usable
+from .lines import Event
 from .messages import Answer, Request
 from .models import Job
 from .tools import Tools
@@ -31,8 +31,8 @@ class Errands:
         self._tools = tools
         self._languages: tuple[str, ...] | None = None
 
-    def languages(
-        self, timeout: float, cancel: threading.Event | None = None, *, is_fresh: bool = False
+    async def languages(
+        self, timeout: float, cancel: Event | None = None, *, is_fresh: bool = False
     ) -> tuple[str, ...] | None:
         """Fetch the list of target languages, once; None where the service publishes none."""
         published = self._tools.service.languages
@@ -41,26 +41,26 @@ class Errands:
         if self._languages is None or is_fresh:
             purpose = purposes.list_of_languages()
             calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel)
-            listed = _answered(calls, "languages", published.request(), published.read)
+            listed = await _answered(calls, "languages", published.request(), published.read)
             self._languages = tuple(self._tools.secrets.shown(one) for one in listed)
         return self._languages
 
-    def require_language(self, language: str, timeout: float, cancel: threading.Event | None) -> None:
+    async def require_language(self, language: str, timeout: float, cancel: Event | None) -> None:
         """Refuse a language that the service does not list.
 
         Raises:
             ValueError: It is not in the list, nor in a fresh one where the list had been kept.
         """
         was_kept = self._languages is not None
-        known = self.languages(timeout, cancel)
+        known = await self.languages(timeout, cancel)
         if known is not None and language not in known and was_kept:
-            known = self.languages(timeout, cancel, is_fresh=True)
+            known = await self.languages(timeout, cancel, is_fresh=True)
         if known is not None:
             from .commissions import check_language  # needed by orders alone
 
             check_language(self._tools.service, language, known)
 
-    def delete(self, job_id: str | None, timeout: float) -> None:
+    async def delete(self, job_id: str | None, timeout: float) -> None:
         """Have a job deleted."""
         request = self._tools.service.delete_request(job_id)
         calls = Calls(self._tools, purposes.deletion_of(job_id), timeout=timeout, cancel=None, job_id=job_id)
@@ -71,26 +71,25 @@ class Errands:
                 return  # by a call before, whose answer was lost
             require_usable(answer)
 
-        _answered(calls, "delete", request, read)
+        await _answered(calls, "delete", request, read)
 
-    def check_all(self, jobs: Sequence[Job | str], timeout: float) -> Iterator[Job]:
+    async def check_all(self, jobs: Sequence[Job | str], timeout: float) -> list[Job]:
         """Ask once how each job stands, many by one request where the service allows that; `timeout` is for all of them."""
         bulk = self._tools.service.bulk
         started = now()
         if bulk is None:
-            yield from (Wait(self._tools, job, timeout, None, started).check() for job in jobs)
-            return
+            return [await Wait(self._tools, job, timeout, None, started).check() for job in jobs]
         ids = [_id_of(job) for job in jobs]
         known = {job.id: job for job in jobs if isinstance(job, Job)}
+        answers: list[Job] = []
         for start in range(0, len(ids), bulk.max_ids):
             some = ids[start : start + bulk.max_ids]
-            request = bulk.request(some)
             read = partial(bulk.read, job_ids=some)
-            purpose = purposes.statuses(len(some))
-            calls = Calls(self._tools, purpose, timeout=timeout, cancel=None, started=started)
-            answered = _answered(calls, "statuses", request, read)
+            calls = Calls(self._tools, purposes.statuses(len(some)), timeout=timeout, cancel=None, started=started)
+            answered = await _answered(calls, "statuses", bulk.request(some), read)
             elapsed = calls.progress.elapsed
-            yield from (self._with_what_is_known(job, known.get(job.id), elapsed) for job in answered)
+            answers += (self._with_what_is_known(job, known.get(job.id), elapsed) for job in answered)
+        return answers
 
     def _with_what_is_known(self, job: Job, known: Job | None, elapsed: float) -> Job:
         secrets = self._tools.secrets
@@ -107,8 +106,8 @@ class Errands:
         )
 
 
-def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:
-    answer, value = calls.despite_faults(lambda: calls.call(request, read))()
+async def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:
+    answer, value = await calls.despite_faults(lambda: calls.call(request, read))
     calls.log.answered(name, answer)
     return value
 

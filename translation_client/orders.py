@@ -11,6 +11,7 @@ from typing import Any
 
 from . import arguments
 from .clock import now
+from .lines import run
 from .models import Job
 from .questions import Questions
 
@@ -23,7 +24,7 @@ class Orders(Questions):
 
         Fetched once, and kept. Raises as `check` does.
         """
-        known = self._errands.languages(self._tools.policy.timeout)
+        known = run(self._errands.languages(self._tools.policy.timeout))
         return None if known is None else list(known)
 
     def submit(
@@ -71,7 +72,7 @@ class Orders(Questions):
 
         order, wanted = commission(
             self._tools.service,
-            self._tools.transport.base_url,
+            self._tools.line.base_url,
             video=video,
             target_language=target_language,
             source_language=source_language,
@@ -80,8 +81,8 @@ class Orders(Questions):
         )
         seconds = self._seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
         terms = Terms(seconds, now(), idempotency_key is not None, queue, arguments.event("cancel", cancel))
-        self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout), cancel)
-        return Submission(self._tools, order, wanted, terms).job()
+        run(self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout), cancel))
+        return run(Submission(self._tools, order, wanted, terms).job())
 
     def download(
         self,
@@ -126,11 +127,13 @@ class Orders(Questions):
             and not (self._tools.service.has_result_per_language)
         ):
             raise ValueError(f"language must be left out: a job of {self._tools.service.name!r} has one result")
-        return Download(self._tools, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
+        return run(
+            Download(self._tools, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
+        )
 
     def delete(self, job: Job | str) -> None:
         """Have the service delete a job, and its result; a job that runs may be charged all the same.
 
         Raises as `check` does; `ValueError` where the service has no way to do it.
         """
-        self._errands.delete(job.id if isinstance(job, Job) else job, self._tools.policy.timeout)
+        run(self._errands.delete(job.id if isinstance(job, Job) else job, self._tools.policy.timeout))

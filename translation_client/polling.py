@@ -3,12 +3,16 @@
 `until_final` repeats a healthy answer that says "pending"; `despite_faults` repeats a call that brought no answer.
 Neither knows what is called. The decorators sit on closures made for each wait: tenacity keeps the statistics of a
 decorated function in one dict, which threads would share.
+
+What has to be done between two calls without blocking a thread goes by the same rules, on a state of its own: tenacity's
+own loops keep their progress by thread, and a thread may have thousands of waits, or a wait one thread after the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+import sys
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple, TypeVar
 
 from tenacity import RetryCallState, retry, retry_if_exception_type, retry_if_result
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_never
@@ -17,123 +21,190 @@ from .faults import Fault
 from .models import Job
 from .policy import WaitPolicy
 from .progress import Progress
-from .strategies import FaultPauses, PendingPauses, StopStrategy, stop_after_last_check, stop_without_time_for_a_call
+from .strategies import (
+    FaultPauses,
+    PendingPauses,
+    StopStrategy,
+    WaitStrategy,
+    stop_after_last_check,
+    stop_without_time_for_a_call,
+)
 
 T = TypeVar("T")
 
 
-class Hooks(NamedTuple):
-    """What a declaration does beside calling.
+class Rules(NamedTuple):
+    """When something is called again.
 
     Attributes:
-        sleep: Sleeps for some seconds.
+        retry: Whether, by its outcome.
+        wait: After how many seconds.
+        stop: Whether a limit is reached.
         before_sleep: Is told the state before each sleep.
         give_up: Is told the last state when a limit is reached, and raises.
     """
 
-    sleep: Callable[[int | float], None]
+    retry: Callable[[RetryCallState], bool]
+    wait: WaitStrategy
+    stop: StopStrategy
     before_sleep: Callable[[RetryCallState], None]
     give_up: Callable[[RetryCallState], None]
 
 
-def until_final(
-    check: Callable[[], T],
-    *,
+def pending_rules(
     is_pending: Callable[[T], bool],
+    *,
     max_retries: float,
     progress: Progress,
     pauses: PendingPauses,
     stop: StopStrategy | None,
-    hooks: Hooks,
-) -> Callable[[], T]:
-    """Declare: check again while the answer is pending, until `max_retries`, the deadline or the caller's `stop`."""
-
-    @retry(
-        retry=retry_if_result(is_pending),
-        wait=pauses,
-        stop=_pending_limits(max_retries, progress, stop),
-        sleep=hooks.sleep,
-        before_sleep=hooks.before_sleep,
-        retry_error_callback=hooks.give_up,
+    before_sleep: Callable[[RetryCallState], None],
+    give_up: Callable[[RetryCallState], None],
+) -> Rules:
+    """Again while the answer is pending, until `max_retries`, the deadline or the caller's `stop`."""
+    limits = stop_any(
+        stop_after_attempt(max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
+        stop_after_delay(progress.timeout),
+        stop_after_last_check(progress),
+        stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
     )
+    return Rules(retry_if_result(is_pending), pauses, limits, before_sleep, give_up)
+
+
+def fault_rules(
+    policy: WaitPolicy,
+    progress: Progress,
+    *,
+    before_sleep: Callable[[RetryCallState], None],
+    give_up: Callable[[RetryCallState], None],
+) -> Rules:
+    """Again after a fault, `max_faults` times in a row at the most and only while there is time."""
+    limits = stop_any(
+        stop_after_attempt(policy.max_faults),  # type: ignore[arg-type]  # inf is a fine limit to compare with
+        stop_without_time_for_a_call(progress),
+    )
+    return Rules(retry_if_exception_type(Fault), FaultPauses(progress), limits, before_sleep, give_up)
+
+
+def declared(rules: Rules, sleep: Callable[[int | float], None]) -> Callable[[Callable[..., T]], Callable[..., T]]:
+    """Declare a function to be called again by rules, in the words of tenacity."""
+    return retry(
+        retry=rules.retry,
+        wait=rules.wait,
+        stop=rules.stop,
+        sleep=sleep,
+        before_sleep=rules.before_sleep,
+        retry_error_callback=rules.give_up,
+    )
+
+
+def until_final(check: Callable[[], T], rules: Rules, sleep: Callable[[int | float], None]) -> Callable[[], T]:
+    """Declare: check again while the answer is pending."""
+
+    @declared(rules, sleep)
     def final() -> T:
         return check()
 
     return final
 
 
-def _pending_limits(max_retries: float, progress: Progress, stop: StopStrategy | None) -> stop_any:
-    return stop_any(
-        stop_after_attempt(max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
-        stop_after_delay(progress.timeout),
-        stop_after_last_check(progress),
-        stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
-    )
-
-
 def despite_faults(
-    call: Callable[[], T],
-    *,
-    policy: WaitPolicy,
-    progress: Progress,
-    hooks: Hooks,
+    call: Callable[[], T], rules: Callable[[], Rules], sleep: Callable[[int | float], None]
 ) -> Callable[[], T]:
-    """Declare: call again after a fault, `max_faults` times in a row at the most and only while there is time."""
+    """Declare: call again after a fault."""
 
-    @retry(
-        retry=retry_if_exception_type(Fault),
-        wait=FaultPauses(progress),
-        stop=_fault_limits(policy, progress),
-        sleep=hooks.sleep,
-        before_sleep=hooks.before_sleep,
-        retry_error_callback=hooks.give_up,
-    )
-    def answered_after(faults: list[Fault]) -> T:
-        if faults:
-            raise faults.pop()
-        return call()
-
-    def answered_job() -> T:
+    def answered() -> T:
         try:
             return call()
         except Fault as fault:
             faults = [fault]
+
         # Only now: most calls succeed, and beginning to repeat costs as much as reading an answer.
-        return answered_after(faults)
+        @declared(rules(), sleep)
+        def answered_after() -> T:
+            if faults:
+                raise faults.pop()
+            return call()
 
-    return answered_job
+        return answered_after()
 
-
-def _fault_limits(policy: WaitPolicy, progress: Progress) -> stop_any:
-    return stop_any(
-        stop_after_attempt(policy.max_faults),  # type: ignore[arg-type]  # inf is a fine limit to compare with
-        stop_without_time_for_a_call(progress),
-    )
-
-
-def each_answer(declared: Callable[[], Job]) -> Iterator[Job]:
-    """Run what `until_final` declared one check at a time, and hand out each answer.
-
-    By the declared strategies, on a state of its own, which begins now: tenacity's own iteration keeps its progress by
-    thread, and an iterator may be advanced by one thread after the other.
-    """
-    rules: Any = declared.retry  # type: ignore[attr-defined]  # what tenacity's decorator leaves on a function
-    check: Callable[[], Job] = declared.__wrapped__  # type: ignore[attr-defined]  # the same
-    return _each_answer(check, rules, RetryCallState(rules, check, (), {}))
+    return answered
 
 
-def _each_answer(check: Callable[[], Job], rules: Any, state: RetryCallState) -> Iterator[Job]:
-    while True:
-        state.set_result(check())
-        job: Job = state.outcome.result()  # type: ignore[union-attr]  # just set
-        yield job
+class Repetition:
+    """The state of something that is called again by rules; who calls it and who sleeps is others' business."""
+
+    __slots__ = ("_rules", "_state")
+
+    def __init__(self, rules: Rules) -> None:
+        """Begin now, before the first call."""
+        self._rules = rules
+        self._state = RetryCallState(rules, None, (), {})  # type: ignore[arg-type]  # what a strategy may look at is there
+
+    def pause_after(self, result: object) -> float | None:
+        """Say how long to sleep before the next call; None where it was the last.
+
+        Raises:
+            TranslationClientError: A limit is reached.
+        """
+        self._state.set_result(result)
+        return self._pause()
+
+    def pause_after_fault(self) -> float | None:
+        """The same where the call raised, of the exception that is being handled."""
+        self._state.set_exception(sys.exc_info())  # type: ignore[arg-type]  # there is one
+        return self._pause()
+
+    def _pause(self) -> float | None:
+        rules, state = self._rules, self._state
         if not rules.retry(state):
-            return
-        state.upcoming_sleep = rules.wait(state)
+            return None
+        seconds = state.upcoming_sleep = rules.wait(state)
         if rules.stop(state):
-            rules.retry_error_callback(state)
+            rules.give_up(state)
         rules.before_sleep(state)
-        seconds = state.upcoming_sleep
         state.idle_for += seconds
         state.prepare_for_next_attempt()
-        rules.sleep(seconds)
+        return seconds
+
+
+async def called_despite_faults(
+    call: Callable[[], Awaitable[T]], rules: Callable[[], Rules], sleep: Callable[[float], Awaitable[None]]
+) -> T:
+    """Call, and again after faults, without tenacity's loop."""
+    repetition: Repetition | None = None
+    while True:
+        try:
+            return await call()
+        except Fault:
+            repetition = repetition or Repetition(rules())
+            pause = repetition.pause_after_fault()
+        await sleep(pause or 0.0)
+
+
+async def called_until_final(
+    call: Callable[[], Awaitable[T]], rules: Rules, sleep: Callable[[float], Awaitable[None]]
+) -> T:
+    """Call, and again while the answer is pending, without tenacity's loop."""
+    repetition = Repetition(rules)
+    while True:
+        value = await call()
+        pause = repetition.pause_after(value)
+        if pause is None:
+            return value
+        await sleep(pause)
+
+
+def each_answer(check: Callable[[], Job], rules: Rules, sleep: Callable[[float], None]) -> Iterator[Job]:
+    """Check again while the answer is pending, and hand out each answer; the state begins now."""
+    return _each_answer(check, Repetition(rules), sleep)
+
+
+def _each_answer(check: Callable[[], Job], repetition: Repetition, sleep: Callable[[float], None]) -> Iterator[Job]:
+    while True:
+        job = check()
+        yield job
+        pause = repetition.pause_after(job)
+        if pause is None:
+            return
+        sleep(pause)

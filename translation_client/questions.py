@@ -6,10 +6,12 @@ import threading
 from collections.abc import Iterable, Iterator
 
 from . import arguments
+from .blocking import BlockingWait
 from .errands import Errands
+from .lines import run
 from .models import Job, TranslationStatus
 from .tools import Tools
-from .waiting import NOTHING_SAID, Particulars, Wait
+from .waiting import NOTHING_SAID, Particulars
 
 
 class Questions:
@@ -34,7 +36,7 @@ class Questions:
 
         Takes and raises what `wait` does.
         """
-        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final().status
+        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final_blocking().status
 
     def wait(
         self,
@@ -65,7 +67,7 @@ class Questions:
             UnexpectedAnswer: The same, where answers came that could not be read.
             ValueError: An argument cannot be used.
         """
-        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final()
+        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final_blocking()
 
     def watch(
         self,
@@ -81,14 +83,14 @@ class Questions:
 
         The clock starts with the call, and goes on while the caller does something with an answer.
         """
-        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).each()
+        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).each_blocking()
 
     def check(self, job: Job | str | None = None) -> Job:
         """Ask once how the job stands; calls that fail are repeated, for `timeout` seconds at the most.
 
         Raises as `wait` does, but for `RetriesExhausted`.
         """
-        return self._begin(job, None, None).check()
+        return run(self._begin(job, None, None).check())
 
     def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
         """Ask once how each of many jobs stands, by as few requests as the service allows; in the order of `jobs`.
@@ -97,7 +99,7 @@ class Questions:
         """
         if isinstance(jobs, str):
             raise TypeError(f"jobs must be several jobs or ids, got the one {jobs!r}")
-        return list(self._errands.check_all(list(jobs), self._tools.policy.timeout))
+        return run(self._errands.check_all(list(jobs), self._tools.policy.timeout))
 
     def _begin(
         self,
@@ -105,9 +107,9 @@ class Questions:
         timeout: float | None,
         cancel: threading.Event | None,
         said: Particulars = NOTHING_SAID,
-    ) -> Wait:
+    ) -> BlockingWait:
         seconds = self._seconds(timeout, self._tools.policy.timeout)
-        return Wait(self._tools, job, seconds, arguments.event("cancel", cancel), said=said)
+        return BlockingWait(self._tools, job, seconds, arguments.event("cancel", cancel), said=said)
 
     @staticmethod
     def _seconds(timeout: float | None, usual: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from . import endings, purposes
 from .calls import Calls, Stakes
 from .errors import TranslationClientError
 from .faults import FieldMissing, NoFreeSlot
+from .lines import Event
 from .messages import Answer
 from .models import Job
 from .redaction import secrets_of_link
@@ -37,7 +37,7 @@ class Terms(NamedTuple):
     started: float
     goes_on: bool
     waits_for_slot: bool
-    cancel: threading.Event | None
+    cancel: Event | None
 
 
 class Submission:
@@ -62,11 +62,11 @@ class Submission:
         self._calls.progress.idempotency_key = commission.key or None
         self._calls.progress.may_have_been_accepted = terms.goes_on
 
-    def job(self) -> Job:
+    async def job(self) -> Job:
         """Order it."""
         self._calls.log.write("order_started", idempotency_key=self._commission.key or None)
         try:
-            job = self._through_all_steps()
+            job = await self._through_all_steps()
         except KeyboardInterrupt as interrupt:
             if self._calls.progress.may_have_been_accepted:  # nobody else would know how to go on
                 interrupt.args = (endings.interrupted(self._calls.progress),)
@@ -89,25 +89,25 @@ class Submission:
         )
         return job
 
-    def _through_all_steps(self) -> Job:
+    async def _through_all_steps(self) -> Job:
         steps = self._order.steps(self._commission)
         step = next(steps)
         while True:
-            value = self._done(step)
+            value = await self._done(step)
             try:
                 step = steps.send(value)
             except StopIteration as finished:
                 job: Job = finished.value
                 return job
 
-    def _done(self, step: Step) -> Any:
-        return self._calls.until_final(
+    async def _done(self, step: Step) -> Any:
+        return await self._calls.until_final(
             lambda: self._call(step), is_pending=lambda value: value is _NO_SLOT or step.is_pending(value)
         )
 
-    def _call(self, step: Step) -> Any:
+    async def _call(self, step: Step) -> Any:
         stakes = Stakes(step.makes_job, step.is_repeatable)
-        answer, value = self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=stakes)
+        answer, value = await self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=stakes)
         if value is _NO_SLOT:
             progress = self._calls.progress
             self._calls.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)

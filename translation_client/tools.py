@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .lines import Line
 from .policy import WaitPolicy
 from .redaction import Secrets
 from .services.service import Service
 from .strategies import StopStrategy, WaitStrategy
-from .transport import Transport
 
 if TYPE_CHECKING:  # needed where a schedule learns alone
     from .learning import Learning
@@ -22,12 +20,10 @@ class Tools:
     """The parts of a client; none of them changes."""
 
     service: Service
-    transport: Transport
+    line: Line
     policy: WaitPolicy
     secrets: Secrets
     logger: object
     schedule: WaitStrategy | None
     stop: StopStrategy | None
-    sleep: Callable[[float], object] | None
-    closed: threading.Event
     learning: Learning | None

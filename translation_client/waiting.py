@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tenacity import RetryCallState
@@ -13,6 +11,7 @@ from tenacity import RetryCallState
 from . import endings, polling, purposes, strategies
 from .calls import Calls
 from .hints import answered_at
+from .lines import Event
 from .messages import Answer
 from .models import Job
 from .tools import Tools
@@ -45,14 +44,14 @@ NOTHING_SAID = Particulars()
 
 
 class Wait:
-    """One wait for one job, from its first call to its end. For one thread at a time, and for one use."""
+    """One wait for one job, from its first call to its end. For one thread or task at a time, and for one use."""
 
     def __init__(
         self,
         tools: Tools,
         job: Job | str | None,
         timeout: float,
-        cancel: threading.Event | None,
+        cancel: Event | None,
         started: float | None = None,
         said: Particulars = NOTHING_SAID,
     ) -> None:
@@ -68,51 +67,85 @@ class Wait:
         self._calls = Calls(
             tools, purposes.status_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id, started=started
         )
-        self._check = self._calls.despite_faults(self._call)
         known_moment = None if self._known is None else self._known.submitted_at
         self._submitted_at = known_moment if said.submitted_at is None else said.submitted_at
         self._expected = None if self._known is None else self._known.expected_seconds
         self._learned = self._begin_learning(said)
-        self._pauses = strategies.PendingPauses(
-            tools.policy, self._calls.progress, tools.schedule if self._learned is None else self._learned.pace
-        )
 
     @property
     def attempts(self) -> int:
         """The HTTP calls that were made."""
         return self._calls.progress.attempts
 
-    def check(self) -> Job:
+    async def ask(self) -> Job:
+        """Make one call; raises as `Calls.call`."""
+        return self._saw(*await self._calls.call(self._request, self._read))
+
+    async def check(self) -> Job:
         """Ask once, its failed calls repeated."""
-        return self._check()
+        return await self._calls.despite_faults(self.ask)
 
-    def until_final(self) -> Job:
+    async def until_final(self) -> Job:
         """Ask until the job is final."""
-        with self._learning():
-            return self._declared()()
+        try:
+            await self._sleep_first()
+            return await polling.called_until_final(self.check, self.rules(), self._calls.sleep)
+        finally:
+            self.learn()
 
-    def each(self) -> Iterator[Job]:
-        """Ask until the job is final, and hand out each answer."""
-        return self._each(polling.each_answer(self._declared()))
+    def each(self) -> AsyncIterator[Job]:
+        """Ask until the job is final, and hand out each answer; the clock has been started."""
+        return self._each(polling.Repetition(self.rules()))
 
-    def _each(self, answers: Iterator[Job]) -> Iterator[Job]:
-        with self._learning():
-            yield from answers
+    async def _each(self, repetition: polling.Repetition) -> AsyncIterator[Job]:
+        try:
+            await self._sleep_first()
+            while True:
+                job = await self.check()
+                yield job
+                pause = repetition.pause_after(job)
+                if pause is None:
+                    return
+                await self._calls.sleep(pause)
+        finally:
+            self.learn()
 
-    def _declared(self) -> Callable[[], Job]:
-        return polling.until_final(
-            self._check,
-            is_pending=lambda job: not job.status.is_final,
+    def rules(self) -> polling.Rules:
+        """When the job is asked about again."""
+        schedule = self._tools.schedule if self._learned is None else self._learned.pace
+        pauses = strategies.PendingPauses(self._tools.policy, self._calls.progress, schedule)
+        log = self._calls.log
+        return polling.pending_rules(
+            _is_pending,
             max_retries=self._tools.policy.max_retries,
             progress=self._calls.progress,
-            pauses=self._pauses,
+            pauses=pauses,
             stop=self._tools.stop,
-            hooks=polling.Hooks(
-                self._calls.sleep,
-                lambda state: self._calls.log.sleeping(state.attempt_number, state.upcoming_sleep, self._pauses.reason),
-                self._end_for_limits,
-            ),
+            before_sleep=lambda state: log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
+            give_up=self._end_for_limits,
         )
+
+    def first_pause(self) -> float:
+        """Say for how many seconds not even the first question pays, and log it."""
+        if self._learned is None:
+            return 0.0
+        self._calls.end_if_cancelled()
+        pauses = strategies.PendingPauses(self._tools.policy, self._calls.progress, self._learned.pace)
+        seconds = pauses.limited(self._learned.first_pause())
+        if seconds > 0:
+            self._calls.log.sleeping(0, seconds, pauses.reason)
+        return seconds
+
+    def learn(self) -> None:
+        """Remember what was seen of how long the job took."""
+        if self._learned is not None:
+            left = self._calls.progress.deadline.left
+            self._learned.end(max(LEAST_PATIENCE_SECONDS, min(left, MOST_PATIENCE_SECONDS)))
+
+    async def _sleep_first(self) -> None:
+        seconds = self.first_pause()
+        if seconds > 0:
+            await self._calls.sleep(seconds)
 
     def _begin_learning(self, said: Particulars) -> LearningWait | None:
         if self._tools.learning is None:
@@ -121,29 +154,6 @@ class Wait:
 
         traits = Traits(said.key, said.video_seconds, self._expected)
         return self._tools.learning.begin(traits, self._submitted_at, self._calls.log)
-
-    @contextmanager
-    def _learning(self) -> Iterator[None]:
-        """Sleep until the first question pays, and remember at the end what was seen."""
-        if self._learned is None:
-            yield
-            return
-        try:
-            self._sleep_first(self._learned.first_pause())
-            yield
-        finally:
-            left = self._calls.progress.deadline.left
-            self._learned.end(max(LEAST_PATIENCE_SECONDS, min(left, MOST_PATIENCE_SECONDS)))
-
-    def _sleep_first(self, planned: float) -> None:
-        self._calls.end_if_cancelled()
-        seconds = self._pauses.limited(planned)
-        if seconds > 0:
-            self._calls.log.sleeping(0, seconds, self._pauses.reason)
-            self._calls.sleep(seconds)
-
-    def _call(self) -> Job:
-        return self._saw(*self._calls.call(self._request, self._read))
 
     def _read(self, answer: Answer) -> Job:
         language = None if self._known is None else self._known.language
@@ -204,6 +214,10 @@ class Wait:
                 attempts=progress.attempts,
                 elapsed_seconds=job.elapsed,
             )
+
+
+def _is_pending(job: Job) -> bool:
+    return not job.status.is_final
 
 
 def _took(answered: Job) -> float | None:

@@ -1,0 +1,118 @@
+"""How does an errand make its calls and its pauses? By blocking a thread, here; `aio/` has the other way.
+
+Errands are coroutines, which know nothing of it. Those that block are run to their end by `run`: none of them is ever
+suspended, and no event loop is needed, nor in the way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol, TypeVar
+
+from .clock import Deadline
+from .messages import Answer, Request
+from .transport import Sink, Transport
+
+T = TypeVar("T")
+
+CANCEL_SLICE_SECONDS = 0.02
+"""How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
+
+
+class Event(Protocol):
+    """What ends an errand from outside: an event of `threading` or of `asyncio`."""
+
+    def is_set(self) -> bool:
+        """Whether it is to end."""
+
+
+class Line(Protocol):
+    """The way to the service."""
+
+    @property
+    def base_url(self) -> str:
+        """Where the service is."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Make one call: see `Transport.send`."""
+
+    async def sleep(self, seconds: float, cancel: Event | None) -> None:
+        """Let time pass, until the client is closed or the event is set."""
+
+
+class BlockingLine:
+    """The way that blocks the thread of the caller."""
+
+    def __init__(self, transport: Transport, sleep: Callable[[float], object] | None) -> None:
+        """Take the transport, and what is called in place of an interruptible sleep."""
+        self.transport = transport
+        self.base_url = transport.base_url
+        self._sleep = sleep
+        self._closed = threading.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._closed.is_set()
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+        return self.transport.url_of(request)
+
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Make one call, and return with its answer."""
+        return self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+
+    async def sleep(self, seconds: float, cancel: Any) -> None:
+        """Sleep."""
+        if self._sleep is not None:
+            self._sleep(seconds)
+        elif cancel is None:
+            self._closed.wait(min(seconds, threading.TIMEOUT_MAX))
+        else:
+            self._sleep_on_two_events(Deadline.after(seconds), cancel)
+
+    def close(self) -> None:
+        """Free the sockets, and end whatever goes on."""
+        self._closed.set()
+        self.transport.close()
+
+    def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
+        while not self._closed.is_set() and end.left > 0:
+            if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
+                return
+
+
+def run(errand: Coroutine[Any, Any, T]) -> T:
+    """Run an errand that blocks to its end."""
+    try:
+        errand.send(None)
+    except StopIteration as finished:
+        value: T = finished.value
+        return value
+    errand.close()
+    raise RuntimeError("an errand that blocks was suspended")
