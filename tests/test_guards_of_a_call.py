@@ -360,7 +360,7 @@ def test_each_way_of_connecting_has_its_own_pool() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::1%lo"])
 def test_a_number_needs_no_helper(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """That would be a thread for each connection."""
-    monkeypatch.setattr(names, "_lookup_under_way", lambda _: pytest.fail("a helper was asked"))
+    monkeypatch.setattr(names, "lookup_under_way", lambda *_: pytest.fail("a helper was asked"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **_: [asked])
 
     found: list[Any] = names.resolve(host, 80, CallGuard(now() + 5, lambda: False))

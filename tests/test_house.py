@@ -92,6 +92,12 @@ ORDER = [
     "questions",
     "orders",
     "client",
+    "aio.cuts",
+    "aio.sessions",
+    "aio.transport",
+    "aio.line",
+    "aio.client",
+    "aio",
     "terminal",
     "demo",
     "timetable",
@@ -213,7 +219,7 @@ def test_the_two_packages_share_only_the_wire(package: str, other: str) -> None:
 
 def test_requests_and_tenacity_stay_in_their_rooms() -> None:
     """Who repeats knows no HTTP, who calls knows no repeating, and services know neither."""
-    libraries = ("requests", "tenacity", "structlog", "rich", "sqlite3")
+    libraries = ("requests", "tenacity", "structlog", "rich", "sqlite3", "aiohttp")
     users: dict[str, set[str]] = {library: set() for library in libraries}
     for name, path in modules_of(translation_client).items():
         for node in ast.walk(ast.parse(path.read_text())):
@@ -223,11 +229,12 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
                 users[library].add(name.split(".")[0])
 
     assert users == {
-        "requests": {"addresses", "arguments", "client", "errors", "transport"},
-        "tenacity": {"call_log", "calls", "client", "learned", "pace", "polling", "strategies", "waiting"},
+        "requests": {"addresses", "aio", "arguments", "client", "errors", "transport"},
+        "tenacity": {"aio", "call_log", "calls", "client", "learned", "pace", "polling", "strategies", "waiting"},
         "structlog": {"logs"},
         "rich": {"terminal"},
         "sqlite3": {"history", "history_file"},
+        "aiohttp": {"aio"},
     }
 
 

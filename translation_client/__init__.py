@@ -24,6 +24,7 @@ from .services.posting import PostOrder, UploadFirst
 from .services.service import Service
 
 __all__ = [
+    "AsyncVideoTranslationClient",
     "Bulk",
     "Computed",
     "DurationHistory",
@@ -50,19 +51,30 @@ __all__ = [
 
 
 if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
+    from .aio.client import AsyncVideoTranslationClient
     from .history import DurationHistory
     from .learned import wait_learned
 
     __version__: str
 else:
-    _LEARNING = {"DurationHistory": "history", "wait_learned": "learned"}
+    _LAZY = {
+        "AsyncVideoTranslationClient": "aio.client",
+        "DurationHistory": "history",
+        "wait_learned": "learned",
+    }
 
     def __getattr__(name: str) -> object:
-        """Look up when it is asked for what takes longer than all else: what learns, and the version in the metadata."""
-        if name in _LEARNING:
+        """Look up when it is asked for what takes longer than all else: what learns, what needs aiohttp, and the version in the metadata."""
+        if name in _LAZY:
             from importlib import import_module
 
-            return getattr(import_module(f".{_LEARNING[name]}", __name__), name)
+            try:
+                return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+            except ModuleNotFoundError as error:
+                if error.name != "aiohttp":
+                    raise
+                needs = f"{name} needs aiohttp, which the extra brings: pip install 'translation-client[async]'"
+                raise ImportError(needs, name="aiohttp") from error
         if name == "__version__":
             from importlib import metadata
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import inspect
 import math
 import os
-import threading
+from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import requests
+
+E = TypeVar("E")
+T = TypeVar("T")
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e9
 
@@ -42,6 +46,22 @@ def duration(name: str, value: float, most: float) -> float:
     if not 0 <= number <= most:
         raise ValueError(f"{name} must be seconds from 0 to {most:g}, got {value!r}")
     return number
+
+
+def seconds(timeout: float | None, usual: float) -> float:
+    """Pass a time-out, or what is usual where there is none; raises as `positive` does."""
+    return usual if timeout is None else positive("timeout", timeout, infinite=True)
+
+
+def several(name: str, values: Iterable[T]) -> list[T]:
+    """List what was given as several values.
+
+    Raises:
+        TypeError: It is one text.
+    """
+    if isinstance(values, str):
+        raise TypeError(f"{name} must be several jobs or ids, got the one {values!r}")
+    return list(values)
 
 
 def weighed(name: str, value: float) -> float:
@@ -147,17 +167,23 @@ def session(value: object) -> None:
         raise TypeError(f"session must be a requests.Session, got a value of type {type(value).__name__}")
 
 
-def event(name: str, value: threading.Event | None) -> threading.Event | None:
+def event(name: str, value: E | None, kind: str = "an event of threading or of asyncio") -> E | None:
     """Pass None or an event.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: It is neither; the message says what kind it has to be.
     """
-    wait = getattr(value, "wait", None)
-    usable = callable(getattr(value, "is_set", None)) and callable(wait) and not inspect.iscoroutinefunction(wait)
+    usable = callable(getattr(value, "is_set", None)) and callable(getattr(value, "wait", None))
     if value is not None and not usable:
-        raise TypeError(f"{name} must be a threading.Event, got {value!r}")
+        raise TypeError(f"{name} must be {kind}, got {value!r}")
     return value
+
+
+def blocking_event(name: str, value: E | None) -> E | None:
+    """Pass None or an event of `threading`, and none of `asyncio`; raises as `event` does."""
+    if inspect.iscoroutinefunction(getattr(value, "wait", None)):
+        raise TypeError(f"{name} must be a threading.Event, got {value!r}")
+    return event(name, value, "a threading.Event")
 
 
 def language(name: str, value: str) -> str:

@@ -79,8 +79,8 @@ class Orders(Questions):
             options=options,
             idempotency_key=idempotency_key,
         )
-        seconds = self._seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
-        terms = Terms(seconds, now(), idempotency_key is not None, queue, arguments.event("cancel", cancel))
+        seconds = arguments.seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
+        terms = Terms(seconds, now(), idempotency_key is not None, queue, arguments.blocking_event("cancel", cancel))
         run(self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout), cancel))
         return run(Submission(self._tools, order, wanted, terms).job())
 
@@ -117,16 +117,11 @@ class Orders(Questions):
         """
         from .download import Download  # the same
 
-        seconds = self._seconds(timeout, math.inf)
-        arguments.event("cancel", cancel)
+        seconds = arguments.seconds(timeout, math.inf)
+        arguments.blocking_event("cancel", cancel)
         arguments.strategy("on_progress", on_progress)
         target = arguments.target(path)
-        if (
-            language is not None
-            and arguments.language("language", language)
-            and not (self._tools.service.has_result_per_language)
-        ):
-            raise ValueError(f"language must be left out: a job of {self._tools.service.name!r} has one result")
+        self._tools.service.check_result_language(language)
         return run(
             Download(self._tools, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
         )

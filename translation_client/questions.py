@@ -11,7 +11,7 @@ from .errands import Errands
 from .lines import run
 from .models import Job, TranslationStatus
 from .tools import Tools
-from .waiting import NOTHING_SAID, Particulars
+from .waiting import NOTHING_SAID, Particulars, particulars
 
 
 class Questions:
@@ -36,7 +36,11 @@ class Questions:
 
         Takes and raises what `wait` does.
         """
-        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final_blocking().status
+        return (
+            self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at))
+            .until_final_blocking()
+            .status
+        )
 
     def wait(
         self,
@@ -67,7 +71,7 @@ class Questions:
             UnexpectedAnswer: The same, where answers came that could not be read.
             ValueError: An argument cannot be used.
         """
-        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).until_final_blocking()
+        return self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at)).until_final_blocking()
 
     def watch(
         self,
@@ -83,7 +87,7 @@ class Questions:
 
         The clock starts with the call, and goes on while the caller does something with an answer.
         """
-        return self._begin(job, timeout, cancel, _said(key, video_seconds, submitted_at)).each_blocking()
+        return self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at)).each_blocking()
 
     def check(self, job: Job | str | None = None) -> Job:
         """Ask once how the job stands; calls that fail are repeated, for `timeout` seconds at the most.
@@ -97,9 +101,7 @@ class Questions:
 
         Raises as `check` does.
         """
-        if isinstance(jobs, str):
-            raise TypeError(f"jobs must be several jobs or ids, got the one {jobs!r}")
-        return run(self._errands.check_all(list(jobs), self._tools.policy.timeout))
+        return run(self._errands.check_all(arguments.several("jobs", jobs), self._tools.policy.timeout))
 
     def _begin(
         self,
@@ -108,14 +110,5 @@ class Questions:
         cancel: threading.Event | None,
         said: Particulars = NOTHING_SAID,
     ) -> BlockingWait:
-        seconds = self._seconds(timeout, self._tools.policy.timeout)
-        return BlockingWait(self._tools, job, seconds, arguments.event("cancel", cancel), said=said)
-
-    @staticmethod
-    def _seconds(timeout: float | None, usual: float) -> float:
-        return usual if timeout is None else arguments.positive("timeout", timeout, infinite=True)
-
-
-def _said(key: str | None, video_seconds: float | None, submitted_at: float | None) -> Particulars:
-    length = None if video_seconds is None else arguments.positive("video_seconds", video_seconds)
-    return Particulars(arguments.key(key), length, arguments.moment("submitted_at", submitted_at))
+        seconds = arguments.seconds(timeout, self._tools.policy.timeout)
+        return BlockingWait(self._tools, job, seconds, arguments.blocking_event("cancel", cancel), said=said)

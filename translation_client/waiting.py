@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from tenacity import RetryCallState
 
-from . import endings, polling, purposes, strategies
+from . import arguments, endings, polling, purposes, strategies
 from .calls import Calls
 from .hints import answered_at
 from .lines import Event
@@ -41,6 +41,17 @@ class Particulars(NamedTuple):
 
 
 NOTHING_SAID = Particulars()
+
+
+def particulars(key: str | None, video_seconds: float | None, submitted_at: float | None) -> Particulars:
+    """Check what the caller says.
+
+    Raises:
+        ValueError: Something of it cannot be used.
+        TypeError: Something of it is of the wrong type.
+    """
+    length = None if video_seconds is None else arguments.positive("video_seconds", video_seconds)
+    return Particulars(arguments.key(key), length, arguments.moment("submitted_at", submitted_at))
 
 
 class Wait:

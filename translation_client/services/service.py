@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urljoin
 
+from .. import arguments
 from ..arguments import path_segment
 from ..faults import Fault, Refusal, json_of, require_usable
 from ..messages import Answer, Request
@@ -191,6 +192,16 @@ class Service:
     def has_result_per_language(self) -> bool:
         """Whether a job may have several results."""
         return self.result_path is not None and "{language}" in self.result_path
+
+    def check_result_language(self, language: str | None) -> None:
+        """Refuse to choose a result by its language where that cannot be done.
+
+        Raises:
+            ValueError: A job has one result, or it is no language.
+            TypeError: It is no string.
+        """
+        if language is not None and arguments.language("language", language) and not self.has_result_per_language:
+            raise ValueError(f"language must be left out: a job of {self.name!r} has one result")
 
     def result_link(self, job: Job, base_url: str) -> str | None:
         """Say where the result of a job is fetched; None where nobody said.

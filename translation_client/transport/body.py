@@ -42,7 +42,7 @@ def read_body(response: Response, max_bytes: int) -> bytes:
     body = _read_capped(raw, max_bytes)
     if _is_cut_short(response, len(body)):  # urllib3 looks itself only from 2.0 on
         raise UnreadableBody("the body is shorter than its Content-Length")
-    return _decoded(body, response.headers.get("Content-Encoding", ""), max_bytes)
+    return decoded(body, response.headers.get("Content-Encoding", ""), max_bytes)
 
 
 def answer_without_body(response: Response) -> Answer:
@@ -57,7 +57,7 @@ def _read_capped(raw: Any, max_bytes: int) -> bytes:
         parts.append(part)
         size += len(part)
         if size > max_bytes:
-            raise _too_long(max_bytes)
+            raise too_long(max_bytes)
         if raw.length_remaining == 0:  # urllib3 knows: asking once more would only cost time
             break
     return b"".join(parts)
@@ -69,7 +69,12 @@ def _is_cut_short(response: Response, size: int) -> bool:
     return counts and length.isdecimal() and size < int(length)
 
 
-def _decoded(body: bytes, codings: str, max_bytes: int) -> bytes:
+def decoded(body: bytes, codings: str, max_bytes: int) -> bytes:
+    """Undo the content codings of a body.
+
+    Raises:
+        UnreadableBody: It is over the cap then, or does not unpack.
+    """
     names = [name for name in (part.strip().lower() for part in codings.split(",")) if name not in ("", "identity")]
     if len(names) > MAX_CODINGS:
         raise UnreadableBody(f"the body has {len(names)} content codings on top of each other")
@@ -101,9 +106,10 @@ def _unpacked(body: bytes, window_bits: int, max_bytes: int) -> bytes:
 
 def _capped(body: bytes, max_bytes: int) -> bytes:
     if len(body) > max_bytes:
-        raise _too_long(max_bytes)
+        raise too_long(max_bytes)
     return body
 
 
-def _too_long(max_bytes: int) -> UnreadableBody:
+def too_long(max_bytes: int) -> UnreadableBody:
+    """Say that a body is over the cap."""
     return UnreadableBody(f"the body is longer than {max_bytes} bytes")

@@ -44,7 +44,7 @@ def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
     """
     if _is_number(host):
         return _addresses_of(host, port)
-    lookup = _lookup_under_way((host, port))
+    lookup = lookup_under_way(host, port)
     while not lookup.done():
         wait([lookup], timeout=guard.slice())
     return lookup.result()
@@ -62,7 +62,9 @@ def _addresses_of(host: str, port: int) -> list[SocketAddress]:
     return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
-def _lookup_under_way(key: _Key) -> Future[list[SocketAddress]]:
+def lookup_under_way(host: str, port: int) -> Future[list[SocketAddress]]:
+    """Look a name up in a helper thread, the one that is at it already if there is one."""
+    key = (host, port)
     with _UnderWay.lock:
         lookup = _UnderWay.lookups.get(key)
         return _begin_lookup(key) if lookup is None else lookup
@@ -97,3 +99,14 @@ def _look_up(key: _Key, lookup: Future[list[SocketAddress]]) -> None:
 def _forget(key: _Key) -> None:
     with _UnderWay.lock:
         _UnderWay.lookups.pop(key, None)
+
+
+async def lookup_async(host: str, port: int) -> list[SocketAddress]:
+    """Look up a host name, for a task that waits for it and may be cancelled. The helper goes on until it is answered.
+
+    Raises:
+        OSError: There is no such name.
+    """
+    import asyncio  # needed by tasks alone
+
+    return await asyncio.shield(asyncio.wrap_future(lookup_under_way(host, port)))

@@ -7,6 +7,7 @@ from urllib.parse import urldefrag, urljoin
 from requests import Response, Session
 
 from ..faults import Fault
+from ..messages import Answer
 from ..origins import is_http_url
 from .body import answer_without_body
 
@@ -22,7 +23,21 @@ def redirect_target(session: Session, response: Response) -> str | None:
     location = session.get_redirect_target(response)
     if location is None:
         return None
-    target = urldefrag(urljoin(response.url, location)).url
+    return target_of(response.url, location, answer_without_body(response))
+
+
+def target_of(url: str, location: str, answer: Answer) -> str:
+    """The absolute URL that a `Location` means.
+
+    Args:
+        url: What was asked.
+        location: The value of the header.
+        answer: What it came with.
+
+    Raises:
+        Fault: It is no http(s) URL.
+    """
+    target = urldefrag(urljoin(url, location)).url
     if not is_http_url(target):
-        raise Fault("unreadable", "the redirect leads to no http(s) URL", answer_without_body(response))
+        raise Fault("unreadable", "the redirect leads to no http(s) URL", answer)
     return target

@@ -1,0 +1,1 @@
+"""The client for asyncio. Needs the extra: `pip install 'translation-client[async]'`."""

@@ -1,0 +1,85 @@
+"""How does an errand make its calls and its pauses without blocking a thread? The twin of `BlockingLine`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from ..clock import Deadline, now
+from ..lines import Event
+from ..messages import Answer, Request
+from ..transport import Sink
+from .transport import AsyncTransport
+
+CANCEL_SLICE_SECONDS = 0.02
+"""How soon a sleep sees that the caller's event was set."""
+
+
+class AsyncLine:
+    """The way that lets other tasks go on."""
+
+    def __init__(self, transport: AsyncTransport, sleep: Callable[[float], Any] | None) -> None:
+        """Take the transport, and what is called, and awaited if it can be, in place of an interruptible sleep."""
+        self.transport = transport
+        self.base_url = transport.base_url
+        self.is_closed = False
+        self._sleep = sleep
+        self._sleepers: set[asyncio.Future[None]] = set()
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+        return self.transport.url_of(request)
+
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Make one call."""
+        return await self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+
+    async def sleep(self, seconds: float, cancel: Event | None) -> None:
+        """Let time pass, until the client is closed or the event is set."""
+        if self._sleep is not None:
+            slept = self._sleep(seconds)
+            if inspect.isawaitable(slept):
+                await slept
+            return
+        if cancel is None:
+            await self._sleep_until_closed(seconds)
+            return
+        end = Deadline(now() + seconds)
+        while not self.is_closed and not cancel.is_set() and end.left > 0:
+            await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
+
+    async def close(self) -> None:
+        """End whatever goes on, and free the sockets."""
+        self.is_closed = True
+        for sleeper in tuple(self._sleepers):
+            if not sleeper.done():
+                sleeper.set_result(None)
+        await self.transport.close()
+
+    async def _sleep_until_closed(self, seconds: float) -> None:
+        if self.is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
+        alarm = loop.call_later(seconds, _wake, sleeper)
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper
+        finally:
+            alarm.cancel()
+            self._sleepers.discard(sleeper)
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)

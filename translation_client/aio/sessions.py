@@ -1,0 +1,176 @@
+"""Which aiohttp session makes a call? Ours, made when it is first needed; or the caller's, as it is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import certifi
+from aiohttp.abc import AbstractResolver, ResolveResult
+from requests.utils import get_environ_proxies, select_proxy
+from yarl import URL
+
+from ..transport.names import lookup_async
+
+MAX_CONNECTIONS = 100
+"""Connections at once, to all hosts together; a call that finds none free waits for one, within its own time."""
+
+MAX_LINE_BYTES = 65536
+"""As long as a line of an answer's head may be: what http.client takes."""
+
+NO_LIMIT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+"""Our own limits are around each call."""
+
+MAX_PROXIES_KEPT = 16
+
+
+class Sessions:
+    """The sessions of one client. For one event loop."""
+
+    def __init__(self, callers: aiohttp.ClientSession | None) -> None:
+        """Open nothing yet."""
+        self._callers = callers
+        self._connector: aiohttp.TCPConnector | None = None
+        self._plain: aiohttp.ClientSession | None = None
+        self._watched: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}
+
+    def request(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        data: Any,
+        trace: Any,
+        *,
+        is_watched: bool,
+        is_fresh: bool,
+    ) -> Any:
+        """Make a call, as an asynchronous context that gives the response; its redirect is not followed.
+
+        Args:
+            method: In capitals.
+            url: Absolute, and encoded.
+            headers: All of them.
+            data: The body.
+            trace: Its `has_sent` is set when the headers have gone out; at once where nobody watches for that.
+            is_watched: Whether it matters if they have.
+            is_fresh: Whether it needs a new connection.
+        """
+        more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
+        if self._callers is not None:
+            trace.has_sent = True  # nobody knows
+            return self._callers.request(method, url, **more)
+        more["proxy"] = self._proxy_of(url)
+        if is_fresh:
+            return _fresh_request(method, url, more, trace)
+        if is_watched:
+            return self._session(is_watched=True).request(method, url, trace_request_ctx=trace, **more)
+        trace.has_sent = True
+        return self._session(is_watched=False).request(method, url, **more)
+
+    async def close(self) -> None:
+        """Close what is ours."""
+        for session in (self._plain, self._watched):
+            if session is not None:
+                await session.close()
+        if self._connector is not None:
+            await self._connector.close()
+
+    def _session(self, *, is_watched: bool) -> aiohttp.ClientSession:
+        if self._connector is None:
+            self._connector = _connector()
+        if is_watched:
+            self._watched = self._watched or _session(self._connector, owns=False, is_watched=True)
+            return self._watched
+        self._plain = self._plain or _session(self._connector, owns=False, is_watched=False)
+        return self._plain
+
+    def _proxy_of(self, url: URL) -> str | None:
+        """The proxy of the environment, looked up once for each origin."""
+        origin = str(url.origin())
+        if origin not in self._proxies:
+            if len(self._proxies) >= MAX_PROXIES_KEPT:
+                self._proxies.clear()
+            self._proxies[origin] = select_proxy(origin, get_environ_proxies(origin, no_proxy=None))
+        return self._proxies[origin]
+
+
+@asynccontextmanager
+async def _fresh_request(
+    method: str, url: URL, more: dict[str, Any], trace: Any
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """A call on a new connection, which is closed with it."""
+    async with (
+        _session(_connector(), owns=True, is_watched=True) as session,
+        session.request(method, url, trace_request_ctx=trace, **more) as response,
+    ):
+        yield response
+
+
+def _session(connector: aiohttp.TCPConnector, *, owns: bool, is_watched: bool) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=owns,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trace_configs=[_watching()] if is_watched else None,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
+    )
+    # aiohttp would make a call a second time where a kept connection turns out to be closed: who repeats is not its business.
+    session._retry_connection = False
+    return session
+
+
+def _watching() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+
+    async def sent(_: Any, context: Any, __: Any) -> None:
+        context.trace_request_ctx.has_sent = True
+
+    trace.on_request_headers_sent.append(sent)
+    return trace
+
+
+def _connector() -> aiohttp.TCPConnector:
+    return aiohttp.TCPConnector(
+        limit=MAX_CONNECTIONS, ssl=_trust(), resolver=_Resolver(), use_dns_cache=False, enable_cleanup_closed=False
+    )
+
+
+def _trust() -> ssl.SSLContext:
+    """Whom to trust, as requests has it: the CA bundle of the environment, else that of certifi."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    if Path(bundle).is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up as the blocking transport does: in one helper thread for a name, which holds up no exit."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
+        """Give the addresses of a host."""
+        found = await lookup_async(host, port)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=address[1],
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _, protocol, _, address in found
+            if family in (socket.AF_UNSPEC, kind)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
