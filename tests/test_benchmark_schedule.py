@@ -33,6 +33,7 @@ from benchmark_schedule import (
 from jobs import PastJob, Trace
 from peers import PEERS, SIMPLE
 
+from translation_client.history import POOL
 from translation_client.schedule import optimum
 from translation_client.schedule.observations import exactly
 
@@ -141,8 +142,8 @@ def test_what_is_remembered_is_the_latest_of_all_and_of_the_kind() -> None:
     """In their order, each once."""
     past = [exactly(1.0, number)._replace(key="rare" if number < 300 else "usual") for number in range(2000)]
 
-    assert [job.number for job in remembered(past, "rare")] == [*range(100, 300), *range(1000, 2000)]
-    assert [job.number for job in remembered(past, "usual")] == list(range(1000, 2000))
+    assert [job.number for job in remembered(past, "rare")] == [*range(100, 300), *range(2000 - POOL, 2000)]
+    assert [job.number for job in remembered(past, "usual")] == list(range(2000 - POOL, 2000))
 
 
 def test_a_client_that_knows_nothing_asks_by_the_square() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import sys
 from translation_client import DurationHistory
 
 path, name, jobs = sys.argv[1:]
+print("ready", flush=True)
 sys.stdin.readline()
 history = DurationHistory(path)
 for number in range(int(jobs)):
@@ -43,28 +46,27 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> DurationHistory:
 def test_what_was_recorded_is_there_the_oldest_first(history: DurationHistory) -> None:
     """All of it, as it was."""
     history.record(61.5, service="heygen", key="es/precision", video_seconds=95)
-    history.record(70)
-    seen = Observation(10.0, 20.0, 5.0, "es", 30.0, 40.0)
+    history.record(70, service="reference")
+    seen = Observation(10.0, 20.0, 5.0, "es", 30.0, 40.0, began_at=7.5)
     history.add("heygen", seen)
 
-    assert history.jobs("heygen") == [
-        Observation(61.5, 61.5, 0.0, "es/precision", 95.0, None, 1),
-        seen._replace(number=3),
-    ]
+    first, last = history.jobs("heygen")
+    assert first._replace(began_at=0.0) == Observation(61.5, 61.5, 0.0, "es/precision", 95.0, None, 1)
+    assert last == seen._replace(number=3)
     assert took(history) == [70]
 
 
 def test_a_file_outlives_its_history(tmp_path: Path) -> None:
     """That is what it is for."""
     path = tmp_path / "durations.sqlite"
-    DurationHistory(path).record(60)
+    DurationHistory(path).record(60, service="reference")
 
     assert took(DurationHistory(str(path))) == [60]
 
 
 def test_memory_is_of_one_history_alone() -> None:
     """And ends with it."""
-    DurationHistory().record(60)
+    DurationHistory().record(60, service="reference")
 
     assert took(DurationHistory()) == []
 
@@ -74,12 +76,22 @@ def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "durations.sqlite"
     writers = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(path), f"kind-{number}", str(JOBS)], stdin=subprocess.PIPE, text=True
+            [sys.executable, "-c", WRITER, str(path), f"kind-{number}", str(JOBS)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(PROCESSES)
     ]
     for writer in writers:
-        writer.communicate("go\n", timeout=60)
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == "ready\n"
+    for writer in writers:  # all of them, before any is waited for
+        assert writer.stdin is not None
+        writer.stdin.write("go\n")
+        writer.stdin.flush()
+    for writer in writers:
+        writer.communicate(timeout=120)
 
     assert [writer.returncode for writer in writers] == [0] * PROCESSES
     history = DurationHistory(path)
@@ -93,7 +105,7 @@ def test_threads_may_share_one(history: DurationHistory) -> None:
 
     def add_some() -> None:
         for _ in range(10):
-            history.record(60)
+            history.record(60, service="reference")
 
     threads = [threading.Thread(target=add_some) for _ in range(8)]
     for thread in threads:
@@ -107,10 +119,10 @@ def test_threads_may_share_one(history: DurationHistory) -> None:
 def test_of_a_kind_the_latest_are_kept(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     """And of another kind, or service, none is dropped for that."""
     monkeypatch.setattr(module, "WINDOW", 5)
-    history.record(1, key="b")
+    history.record(1, key="b", service="reference")
     history.record(2, service="heygen", key="a")
     for number in range(20):
-        history.record(100 + number, key="a")
+        history.record(100 + number, key="a", service="reference")
 
     assert took(history, key="a") == [1, 115, 116, 117, 118, 119]
     assert took(history, "heygen") == [2]
@@ -120,27 +132,55 @@ def test_a_kind_without_a_name_is_one_too(history: DurationHistory, monkeypatch:
     """NULL equals nothing in SQL, and the file would grow."""
     monkeypatch.setattr(module, "WINDOW", 5)
     for number in range(20):
-        history.record(number)
+        history.record(number, service="reference")
 
     assert took(history) == [15, 16, 17, 18, 19]
 
 
-def test_in_all_there_are_no_more_than_a_limit(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many kinds somebody makes up."""
+def test_in_all_there_are_no_more_than_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many kinds somebody makes up; in memory it is the kinds that are counted."""
     monkeypatch.setattr(module, "MOST_JOBS", 10)
-    for number in range(30):
-        history.record(number, key=f"kind-{number}")
+    monkeypatch.setattr(module, "MOST_KINDS", 10)
+    for history in (DurationHistory(tmp_path / "durations.sqlite"), DurationHistory()):
+        for number in range(30):
+            history.record(number, key=f"kind-{number}", service="reference")
 
-    assert took(history) == list(range(20, 30))
+        assert took(history) == list(range(20, 30))
+
+
+def test_a_key_is_short(history: DurationHistory) -> None:
+    """The size of the file is bounded, and not the number of its rows alone."""
+    with pytest.raises(ValueError, match="key must be printable, and of 1 to 200 characters"):
+        history.record(60, key="x" * 201, service="reference")
+
+
+@pytest.mark.parametrize("service", [None, 3, "", "own\ud800", "x" * 201])
+def test_a_service_has_a_name(history: DurationHistory, service: Any) -> None:
+    """Or nobody would ever find the job again."""
+    with pytest.raises((TypeError, ValueError), match="service"):
+        history.record(60, service=service)
+
+
+def test_a_job_that_was_given_up_on_is_known_once(history: DurationHistory) -> None:
+    """A wait that goes on takes the place of the one before, and keeps from when on the job was looked at."""
+    gave_up = Observation(30, None, 5, "es", began_at=1000.5)
+    history.add("heygen", gave_up)
+    history.add("heygen", Observation(60, None, 30, "es", began_at=1000.5))
+    history.add("heygen", Observation(60, None, 30, "es", began_at=2000.5))
+    history.add("heygen", Observation(80, 90, 60, "es", began_at=1000.5))
+
+    first, second = history.jobs("heygen", "es")
+    assert (first.began_at, first.finished_by) == (2000.5, None)
+    assert (second.pending_until, second.finished_by, second.entered) == (80, 90, 5)
 
 
 def test_the_latest_of_all_kinds_and_those_of_one(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind that is seldom met is not lost among the others, and no job is given twice."""
     monkeypatch.setattr(module, "POOL", 3)
-    history.record(1, key="seldom")
+    history.record(1, key="seldom", service="reference")
     for number in range(10):
-        history.record(100 + number, key="often")
-    history.record(2, key="seldom")
+        history.record(100 + number, key="often", service="reference")
+    history.record(2, key="seldom", service="reference")
 
     assert took(history, key="seldom") == [1, 108, 109, 2]
 
@@ -153,9 +193,9 @@ def test_the_limits_hold_a_file_under_a_few_megabytes(tmp_path: Path) -> None:
         rows = [
             ("heygen", f"es/precision/{number % 100}", 1.5, 2.5, 0, 3.5, 4.5, 1e9) for number in range(module.MOST_JOBS)
         ]
-        connection.executemany(module._INSERT, rows)
+        connection.executemany(history_file._INSERT, rows)
     connection.close()
-    history.record(60)
+    history.record(60, service="reference")
 
     assert path.stat().st_size < 4_000_000
 
@@ -163,7 +203,7 @@ def test_the_limits_hold_a_file_under_a_few_megabytes(tmp_path: Path) -> None:
 def test_nothing_else_is_in_it(tmp_path: Path) -> None:
     """Durations, a key, a length, the service and the time: no id, no URL, nothing secret."""
     path = tmp_path / "durations.sqlite"
-    DurationHistory(path).record(60)
+    DurationHistory(path).record(60, service="reference")
     with sqlite3.connect(path) as connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(jobs)")]
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
@@ -179,18 +219,18 @@ def test_nothing_else_is_in_it(tmp_path: Path) -> None:
         "entered_seconds",
         "pending_until_seconds",
         "finished_by_seconds",
-        "recorded_at",
+        "began_at",
     ]
 
 
 def test_the_version_changes_with_each_job_and_with_nothing_else(history: DurationHistory) -> None:
     """A plan is kept as long as it stays."""
-    history.record(60)
+    history.record(60, service="reference")
     before = history.version()
     history.jobs("reference")
     assert history.version() == before
 
-    history.record(60)
+    history.record(60, service="reference")
     assert history.version() != before
 
 
@@ -209,6 +249,10 @@ def of_text(path: Path) -> None:
     path.write_text("duration\n60\n70\n" * 200)
 
 
+def of_one_byte(path: Path) -> None:
+    path.write_bytes(b"x")
+
+
 def of_something_else(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("CREATE TABLE jobs (id, name)")
@@ -225,14 +269,14 @@ def of_another_version(path: Path) -> None:
 def damaged(path: Path) -> None:
     history = DurationHistory(path)
     for _ in range(100):
-        history.record(60)
+        history.record(60, service="reference")
     content = bytearray(path.read_bytes())
     content[4096 : 4096 + 2000] = b"\xff" * 2000
     path.write_bytes(content)
 
 
 def cut_off(path: Path) -> None:
-    DurationHistory(path).record(60)
+    DurationHistory(path).record(60, service="reference")
     path.write_bytes(path.read_bytes()[:5000])
 
 
@@ -240,6 +284,7 @@ def cut_off(path: Path) -> None:
     ("make", "says"),
     [
         (of_text, "not a database"),
+        (of_one_byte, "not a database"),
         (of_something_else, "something else"),
         (of_another_version, "version 2"),
         (damaged, "damaged|malformed"),
@@ -266,7 +311,7 @@ def test_an_empty_file_is_a_new_history(tmp_path: Path) -> None:
     """As `mktemp` makes it."""
     path = tmp_path / "durations.sqlite"
     path.touch()
-    DurationHistory(path).record(60)
+    DurationHistory(path).record(60, service="reference")
 
     assert took(DurationHistory(path)) == [60]
 
@@ -290,7 +335,7 @@ def test_a_file_that_nobody_may_write_is_an_error(tmp_path: Path, monkeypatch: p
     path = tmp_path / "durations.sqlite"
     DurationHistory(path)
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda name, **more: connect(f"file:{name}?mode=ro", uri=True, **more))
+    monkeypatch.setattr(sqlite3, "connect", lambda name, **more: connect(name.replace("mode=rwc", "mode=ro"), **more))
 
     with pytest.raises(ValueError, match="readonly"):
         DurationHistory(path)
@@ -301,7 +346,7 @@ def test_a_name_that_is_special_to_sqlite_is_a_file(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path)
     history = DurationHistory(":memory:")
     monkeypatch.chdir("/")
-    history.record(60)
+    history.record(60, service="reference")
 
     assert (tmp_path / ":memory:").is_file()
 
@@ -310,7 +355,7 @@ def test_a_name_that_is_special_to_sqlite_is_a_file(tmp_path: Path, monkeypatch:
 def test_a_duration_that_makes_no_sense_is_refused(history: DurationHistory, seconds: float) -> None:
     """And not remembered."""
     with pytest.raises(ValueError, match="durations"):
-        history.record(seconds)
+        history.record(seconds, service="reference")
 
     assert took(history) == []
 
@@ -323,9 +368,70 @@ def test_a_duration_that_makes_no_sense_is_refused(history: DurationHistory, sec
 def test_what_is_said_of_a_job_has_to_make_sense(history: DurationHistory, said: Any, error: type[Exception]) -> None:
     """Before anything is written."""
     with pytest.raises(error, match=next(iter(said))):
-        history.record(60, **said)
+        history.record(60, service="reference", **said)
 
     assert took(history) == []
+
+
+@pytest.mark.parametrize("replace", [of_something_else, of_another_version])
+def test_a_file_that_becomes_something_else_is_left_alone(replace: Any, tmp_path: Path) -> None:
+    """Also while a client is at it."""
+    path = tmp_path / "durations.sqlite"
+    history = DurationHistory(path)
+    path.unlink()
+    replace(path)
+    before = path.read_bytes()
+
+    for errand in (lambda: history.add("heygen", exactly(60)), lambda: history.jobs("heygen")):
+        with pytest.raises(HistoryFailed, match=r"something else|version 2"):
+            errand()
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_was_deleted_begins_anew(tmp_path: Path) -> None:
+    """That is how one forgets."""
+    path = tmp_path / "durations.sqlite"
+    history = DurationHistory(path)
+    history.record(60, service="reference")
+    path.unlink()
+    assert took(history) == []
+    history.record(70, service="reference")
+
+    assert took(history) == [70]
+
+
+def test_to_look_at_a_history_changes_nothing(tmp_path: Path) -> None:
+    """As the table of a schedule does."""
+    path = tmp_path / "durations.sqlite"
+    DurationHistory(path).record(60, service="reference")
+    before = path.read_bytes()
+
+    assert took(DurationHistory(path, read_only=True)) == [60]
+    assert path.read_bytes() == before
+
+
+def test_a_history_may_be_written_by_a_finalizer_in_the_middle_of_anything(history: DurationHistory) -> None:
+    """An abandoned iterator is collected whenever Python likes, also by the thread that is at the history just then."""
+
+    class Abandoned:
+        def __init__(self) -> None:
+            self.itself = self
+
+        def __del__(self) -> None:
+            with suppress(HistoryFailed):  # a file that this thread is writing is locked
+                history.add("reference", exactly(60), patience=0.0)
+
+    thresholds = gc.get_threshold()
+    gc.set_threshold(5)
+    try:
+        for _ in range(100):
+            Abandoned()
+            history.add("reference", exactly(61))
+            history.jobs("reference")
+    finally:
+        gc.set_threshold(*thresholds)
+
+    assert len(took(history)) >= 100
 
 
 def test_a_history_that_is_gone_says_so(tmp_path: Path) -> None:
@@ -341,7 +447,7 @@ def test_a_history_that_is_gone_says_so(tmp_path: Path) -> None:
     with pytest.raises(HistoryFailed, match="unable to open"):
         history.jobs("heygen")
     with pytest.raises(OSError, match="unable to open"):
-        history.record(60)
+        history.record(60, service="reference")
 
 
 def test_whoever_writes_for_long_is_not_waited_for_longer_than_allowed(tmp_path: Path) -> None:

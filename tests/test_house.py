@@ -80,6 +80,8 @@ ORDER = [
     "tools",
     "call_log",
     "calls",
+    "particulars",
+    "moments",
     "waiting",
     "blocking",
     "commissions",

@@ -8,7 +8,7 @@ from itertools import pairwise
 from statistics import NormalDist, stdev
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from translation_client.schedule.brackets import Bracket, lifetimes_in
@@ -465,6 +465,7 @@ def test_any_forecast_is_a_law_that_never_is_sure(
     past: list[Observation], length: float | None, expected: float | None, key: str | None
 ) -> None:
     """The chance grows from 0, and stays below 1; and there is always some that it finishes just now."""
+    assume(expected is not None or sum(one.finished_by is not None for one in past) >= LEARNS_FROM)
     forecast = known(forecast_of(past, Traits(key, length, expected)))
     end = forecast.times[-1]
     looks = [0.0, *(end * share for share in (1e-9, 1e-3, 0.1, 0.3, 0.5, 0.9, 1.0, 1.1, 2.0, 10.0, 1e4))]
@@ -530,9 +531,9 @@ def test_fewer_jobs_than_three_say_nothing(traits: Traits) -> None:
     assert [forecast_of(past[:count], traits) is None for count in range(4)] == [True, True, True, False]
 
 
-def test_jobs_nobody_saw_finish_count_too() -> None:
-    """Three times given up after a minute: it takes about two."""
-    assert quantile(known(forecast_of([Observation(60.0, None)] * 3, Traits())), 0.5) == pytest.approx(120, rel=0.01)
+def test_jobs_nobody_saw_finish_alone_say_nothing() -> None:
+    """Any number of them given up after a minute may take an hour, or a day."""
+    assert forecast_of([Observation(60.0, None)] * 100, Traits()) is None
 
 
 def test_the_order_of_past_jobs_does_not_matter() -> None:

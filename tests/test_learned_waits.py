@@ -7,6 +7,7 @@ import math
 import sqlite3
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from itertools import pairwise
@@ -32,6 +33,7 @@ from translation_client import (
 )
 from translation_client.schedule.observations import Observation
 from translation_client.schedule.plans import Plan, Terms, plan_for
+from translation_client.waiting import PATIENCE_SECONDS
 
 LONG: dict[str, Any] = {"timeout": 3600, "max_retries": 1000}
 
@@ -53,8 +55,13 @@ def ordered(client: VideoTranslationClient, **more: Any) -> Job:
 def past(*durations: float, key: str | None = None) -> DurationHistory:
     history = DurationHistory()
     for seconds in durations:
-        history.record(seconds, key=key)
+        history.record(seconds, key=key, service="reference")
     return history
+
+
+def learned_in(history: DurationHistory, service: str = "reference") -> list[Observation]:
+    """What is known of each job, but for when it began."""
+    return [job._replace(began_at=0.0) for job in history.jobs(service)]
 
 
 STEADY = tuple(58 + number % 5 for number in range(50))
@@ -98,7 +105,7 @@ def test_each_way_to_wait_learns_and_teaches(call: str, make_client: MakeClient,
         assert [job.status.is_final for job in ended] == [False, False, True]
 
     assert checked_at(lines) == [3, 12, 27]
-    assert history.jobs("reference") == [Observation(12, 27, 0, "es", 95, None, 1)]
+    assert learned_in(history) == [Observation(12, 27, 0, "es", 95, None, 1)]
 
 
 def test_a_job_of_unknown_age_is_asked_about_at_once_and_teaches_nothing(make_client: MakeClient, lines: Lines) -> None:
@@ -107,7 +114,7 @@ def test_a_job_of_unknown_age_is_asked_about_at_once_and_teaches_nothing(make_cl
     make_client(Scenario(20), history=history, check_cost=3, **LONG).wait()
 
     assert checked_at(lines) == [0, 3, 12, 27]
-    assert history.jobs("reference") == []
+    assert learned_in(history) == []
 
 
 def test_a_job_is_asked_about_by_its_age(make_client: MakeClient, lines: Lines) -> None:
@@ -128,9 +135,20 @@ def test_an_old_job_is_asked_about_at_once(make_client: MakeClient, lines: Lines
 
 def test_one_that_was_ordered_in_the_future_was_ordered_now(make_client: MakeClient, lines: Lines) -> None:
     """By a clock that is ahead of this one."""
-    make_client(Scenario(0), history=True, check_cost=3, **LONG).wait(submitted_at=time.time() + 500)
+    make_client(Scenario(0), history=True, check_cost=3, **LONG).wait(submitted_at=time.time() + 3)
 
     assert checked_at(lines) == [3]
+
+
+@pytest.mark.parametrize("off", [7200, 500, -40 * 86400, -1e9])
+def test_a_moment_that_makes_no_sense_is_none(off: float, make_client: MakeClient, lines: Lines) -> None:
+    """Of another time zone, or an empty date: the job is asked about at once, and teaches nothing."""
+    history = DurationHistory()
+    client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
+    client.wait(submitted_at=max(time.time() + off, 0))
+
+    assert checked_at(lines) == [0, 3, 12, 27]
+    assert history.jobs("reference") == []
 
 
 def test_what_the_caller_says_of_the_order_counts_before_what_the_job_knows(
@@ -315,7 +333,7 @@ def test_the_end_lies_between_the_last_pending_answer_and_the_first_final_one(ma
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
     client.wait(ordered(client))
 
-    assert history.jobs("reference") == [Observation(12, 27, number=1)]
+    assert learned_in(history) == [Observation(12, 27, number=1)]
 
 
 def test_pending_counts_from_when_it_was_asked(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
@@ -345,7 +363,7 @@ def test_a_wait_that_gave_up_is_censored_and_not_forgotten(make_client: MakeClie
     with pytest.raises(WaitTimeout):
         client.wait(ordered(client))
 
-    assert history.jobs("reference") == [Observation(29.75, None, number=1)]
+    assert learned_in(history) == [Observation(29.75, None, number=1)]
 
 
 def test_a_watch_that_nobody_looks_at_any_more_is_censored_too(make_client: MakeClient) -> None:
@@ -356,7 +374,7 @@ def test_a_watch_that_nobody_looks_at_any_more_is_censored_too(make_client: Make
     assert (next(watching).elapsed, next(watching).elapsed) == (3, 12)
     watching.close()  # type: ignore[attr-defined]  # a generator, as every iterator that is one
 
-    assert history.jobs("reference") == [Observation(12, None, number=1)]
+    assert learned_in(history) == [Observation(12, None, number=1)]
 
 
 def test_a_job_that_was_first_seen_late_is_conditioned_on_its_age(make_client: MakeClient, clock: Clock) -> None:
@@ -391,19 +409,92 @@ def test_a_job_that_was_finished_at_the_first_planned_look_teaches_that(make_cli
     assert 50 < (learned.finished_by or 0) < 70
 
 
-def test_a_wait_that_goes_on_where_another_gave_up_is_learned_as_both(make_client: MakeClient) -> None:
-    """It was known of from where the first one ended."""
+def test_a_wait_that_goes_on_where_another_gave_up_is_learned_as_one(make_client: MakeClient) -> None:
+    """It is one job, which was known of from the start."""
     history = DurationHistory()
     client = make_client(Scenario(50), history=history, check_cost=3, max_retries=1000)
     job = ordered(client)
     with pytest.raises(WaitTimeout):
         client.wait(job, timeout=30)
+    assert learned_in(history) == [Observation(29.75, None, number=1)]
     client.wait(job, timeout=100)
 
-    first, second = history.jobs("reference")
-    assert (first.pending_until, first.finished_by) == (29.75, None)
-    assert (second.entered, second.pending_until) == (29.75, 29.75)
-    assert 50 <= (second.finished_by or 0) < 60
+    [learned] = history.jobs("reference")
+    assert (learned.entered, learned.pending_until) == (0, 29.75)
+    assert 50 <= (learned.finished_by or 0) < 60
+
+
+def test_a_finished_job_is_not_waited_for_and_not_learned_again(make_client: MakeClient, lines: Lines) -> None:
+    """However often somebody asks."""
+    history = DurationHistory()
+    client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
+    done = client.wait(ordered(client))
+    lines.clear()
+    client.wait(done)
+    client.wait(done.id, submitted_at=done.submitted_at)
+
+    assert checked_at(lines) == [0, 0]
+    assert len(history.jobs("reference")) == 1
+
+
+def test_a_job_that_is_nearly_done_for_long_is_not_hammered(clock: Clock, lines: Lines) -> None:
+    """Each such word that was not kept weighs less."""
+    answer = a_service(clock, 600, progress=lambda _: 0.9999999)
+    a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait(submitted_at=time.time() - 600)
+
+    assert len(checked_at(lines)) < 70
+    gaps = [line["sleep_seconds"] for line in lines.of("sleeping")]
+    assert gaps[:3] == [0.3, 0.6, 0.9]
+
+
+def test_spread_checks_are_hardly_more(clock: Clock) -> None:
+    """Jitter costs a third of a hundredth, and no check is repeated because it came a little early."""
+    durations = [math.exp(6 + number % 20 / 10) for number in range(200)]
+    asked = {
+        is_spread: sum(
+            len(polled(wait_learned(durations, check_cost=1, spread_checks=is_spread), clock, duration))
+            for duration in durations[:60]
+        )
+        for is_spread in (False, True)
+    }
+
+    assert asked[True] < 1.1 * asked[False]
+
+
+@pytest.mark.parametrize(
+    ("ends", "patience"),
+    [
+        ("finishes", PATIENCE_SECONDS),
+        ("times out", PATIENCE_SECONDS),
+        ("is cancelled", 0),
+        ("is interrupted", 0),
+        ("is dropped", 0),
+    ],
+)
+def test_nobody_waits_for_the_history_who_wants_to_go(
+    ends: str, patience: float, make_client: MakeClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may be writing to it for long."""
+    patiences: list[float] = []
+    monkeypatch.setattr(planner.Planner, "remember", lambda _, __, ___, patience: patiences.append(patience))
+    cancel = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        clock.tick(seconds)
+        if seconds > 8 and ends == "is cancelled":
+            cancel.set()
+        if seconds > 8 and ends == "is interrupted":
+            raise KeyboardInterrupt
+
+    client = make_client(Scenario(20), history=True, check_cost=3, timeout=16, max_retries=99, sleep=sleep)
+    watching = client.watch(ordered(client), timeout=60 if ends == "finishes" else None, cancel=cancel)
+    with suppress(WaitTimeout, WaitCancelled, KeyboardInterrupt):
+        for _ in watching:
+            if ends == "is dropped":
+                break
+    watching.close()  # type: ignore[attr-defined]  # a generator, as every iterator that is one
+
+    assert patiences == [patience]
 
 
 def test_where_the_service_tells_it_is_known_exactly(clock: Clock, tmp_path: Path) -> None:
@@ -458,7 +549,7 @@ def test_a_plan_is_kept_until_the_history_changes(make_client: MakeClient, monke
             client.wait()  # of unknown age: they teach nothing
     assert len(made) == 1
 
-    history.record(60)
+    history.record(60, service="reference")
     with pytest.raises(WaitTimeout):
         client.wait()
     assert len(made) == 2
@@ -468,7 +559,7 @@ def test_waits_of_other_kinds_have_other_plans(make_client: MakeClient, lines: L
     """And a kind that was never met has that of all."""
     history = past(*STEADY, key="es")
     for seconds in STEADY:
-        history.record(10 * seconds, key="ja")
+        history.record(10 * seconds, key="ja", service="reference")
     client = make_client(Scenario(0), history=history, check_cost=60, **LONG)
     for key in ("es", "ja", "es"):
         client.wait(ordered(client), key=key)
@@ -483,7 +574,7 @@ def test_twice_the_video_takes_twice_as_long(make_client: MakeClient, lines: Lin
     """Learned from the lengths of past ones."""
     history = DurationHistory()
     for number in range(40):
-        history.record((2 + number % 3 / 10) * (30 + number), video_seconds=30 + number)
+        history.record((2 + number % 3 / 10) * (30 + number), video_seconds=30 + number, service="reference")
     asked = []
     for length in (40, 400):
         lines.clear()
@@ -684,7 +775,7 @@ def test_a_strategy_takes_durations_or_a_history_that_grows(clock: Clock, tmp_pa
     strategy = wait_learned(history, check_cost=3)
     assert polled(strategy, clock, 40) == [0, 3, 12, 27, 48]
     for seconds in STEADY:
-        history.record(seconds)
+        history.record(seconds, service="reference")
 
     learned = polled(strategy, clock, 60)
     assert learned == polled(wait_learned(STEADY, check_cost=3), clock, 60)
@@ -752,7 +843,7 @@ def test_whatever_length_a_video_has_the_wait_goes_on(length: float, make_client
     """Also where past jobs had lengths."""
     history = DurationHistory()
     for number in range(20):
-        history.record(60 + number, video_seconds=30 + number)
+        history.record(60 + number, video_seconds=30 + number, service="reference")
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
 
     assert client.wait(ordered(client), video_seconds=length).status == "completed"

@@ -16,6 +16,8 @@ import requests
 E = TypeVar("E")
 T = TypeVar("T")
 
+MAX_WORD_LENGTH = 200
+
 LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e9
 
 LATEST_MOMENT = 1e10
@@ -98,18 +100,23 @@ def flag(name: str, value: bool) -> bool:
     return value
 
 
-def key(value: str | None) -> str | None:
-    """Pass None or what kind of job it is.
+def word(name: str, value: str) -> str:
+    """Pass a short text.
 
     Raises:
         TypeError: Not a string.
-        ValueError: One that cannot be written down.
+        ValueError: Empty, too long, or one that cannot be printed.
     """
-    if value is not None and not isinstance(value, str):
-        raise TypeError(f"key must be a string, got {value!r}")
-    if value is not None and not value.isprintable():
-        raise ValueError(f"key must be printable, got {value!r}")
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got {value!r}")
+    if not value.isprintable() or not 0 < len(value) <= MAX_WORD_LENGTH:
+        raise ValueError(f"{name} must be printable, and of 1 to {MAX_WORD_LENGTH} characters, got {value[:50]!r}")
     return value
+
+
+def key(value: str | None) -> str | None:
+    """Pass None or what kind of job it is; raises as `word` does."""
+    return None if value is None else word("key", value)
 
 
 def fraction(name: str, value: float) -> float:

@@ -100,7 +100,7 @@ def _add_schedule(commands: Any) -> None:
 
 
 def _add_what_a_plan_needs(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--history", metavar="FILE", help="what past jobs took; made where it is not there")
+    command.add_argument("--history", metavar="FILE", help="the file of what past jobs took; `wait` makes it")
     command.add_argument("--key", metavar="KIND", help="what kind of job it is, such as a language and a mode")
     command.add_argument("--video-seconds", type=float, metavar="NUMBER", help="the length of the video")
 

@@ -108,6 +108,8 @@ class Download:
         timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
         wait = Wait(self._tools, job, timeout, self._cancel)
         seen = await wait.check()
+        if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
+            seen = await wait.until_final()  # it is finished, as an answer about many jobs said, and its link is late
         self._calls.progress.attempts += wait.attempts
         if seen.status is TranslationStatus.PENDING:
             raise self._calls.log.ended("pending", endings.result_not_ready(self._calls.progress, seen))

@@ -77,7 +77,7 @@ class Errands:
         """Ask once how each job stands, many by one request where the service allows that; `timeout` is for all of them."""
         bulk = self._tools.service.bulk
         started = now()
-        if bulk is None:
+        if bulk is None or bulk.is_optional:
             return [await Wait(self._tools, job, timeout, None, started).check() for job in jobs]
         ids = [_id_of(job) for job in jobs]
         known = {job.id: job for job in jobs if isinstance(job, Job)}

@@ -4,49 +4,33 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 import time
-import weakref
+from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from . import arguments
-from .history_file import prepare
+from .history_file import MAGIC, HistoryFile, NotOurs
 from .schedule.observations import Observation, exactly
 
 WINDOW = 200
 """Jobs that are kept for each kind, the latest: what took how long a year ago says little of today."""
 
-POOL = 1000
+POOL = 600
 """Jobs of all kinds together that a forecast looks at, the latest."""
 
 MOST_JOBS = 20_000
 """Jobs that are kept in all; with their kinds about three MB."""
 
-PATIENCE_SECONDS = 5.0
-"""How long to wait for another process that is writing just then."""
+_TRIES = 100
 
-_INSERT = """
-INSERT INTO jobs (service, kind, video_seconds, expected_seconds, entered_seconds, pending_until_seconds,
-                  finished_by_seconds, recorded_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-"""
+MOST_KINDS = 1000
+"""Kinds that are kept in memory."""
 
-_DROP_OLD_OF_KIND = """
-DELETE FROM jobs WHERE service = :service AND kind IS :kind AND number <= (
-    SELECT number FROM jobs WHERE service = :service AND kind IS :kind ORDER BY number DESC LIMIT 1 OFFSET :most)
-"""
-
-_DROP_OLD = "DELETE FROM jobs WHERE number <= (SELECT number FROM jobs ORDER BY number DESC LIMIT 1 OFFSET ?)"
-
-_COLUMNS = "number, kind, video_seconds, expected_seconds, entered_seconds, pending_until_seconds, finished_by_seconds"
-
-_SELECT = f"""
-SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE service = :service ORDER BY number DESC LIMIT :pool)
-UNION
-SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE service = :service AND kind IS :kind ORDER BY number DESC LIMIT :window)
-ORDER BY number
-"""  # noqa: S608  # of constants
+PATIENCE_SECONDS = 10.0
+"""How long to wait for other processes that are writing just then."""
 
 
 class HistoryFailed(Exception):
@@ -59,27 +43,32 @@ class DurationHistory:
     May be shared by clients, by threads, and, where it is a file, by processes.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
         """Open the file, or make it; None keeps all in memory.
+
+        Args:
+            path: Of the file.
+            read_only: Whether it is looked at alone.
 
         Raises:
             ValueError: The file cannot be written, is damaged, or is not a history of this library. It is left as it is.
             TypeError: It is no path.
         """
         self.path = None if path is None else _checked(path)
-        self._lock = threading.Lock()
-        self._memory = None if self.path is not None else _in_memory(self)
+        self._file = None if self.path is None else HistoryFile(self.path, is_read_only=read_only)
+        self._memory = _Memory()
+        if self._file is None:
+            return
         try:
-            with self._connected(PATIENCE_SECONDS) as connection:
-                prepare(connection, self.path)
-        except sqlite3.Error as error:
+            self._file.check(PATIENCE_SECONDS)
+        except (sqlite3.Error, NotOurs) as error:
             raise ValueError(f"history cannot be used: {self.path}: {error}. It was left as it is") from error
 
     def record(
         self,
         seconds: float,
         *,
-        service: str = "reference",
+        service: str,
         key: str | None = None,
         video_seconds: float | None = None,
     ) -> None:
@@ -87,18 +76,19 @@ class DurationHistory:
 
         Args:
             seconds: From its start to its end.
-            service: The name of the service.
+            service: The name of the service, as the client has it.
             key: What kind of job it was.
             video_seconds: The length of the video.
 
         Raises:
-            ValueError: A number cannot be used.
+            ValueError: Something of it cannot be used.
+            TypeError: Something of it is of the wrong type.
             OSError: The file cannot be written just now.
         """
         length = None if video_seconds is None else arguments.positive("video_seconds", video_seconds)
         known = exactly(seconds)._replace(key=arguments.key(key), video_seconds=length)
         try:
-            self.add(service, known)
+            self.add(arguments.word("service", service), known._replace(began_at=time.time() - seconds))
         except HistoryFailed as error:
             raise OSError(str(error)) from error
 
@@ -113,12 +103,11 @@ class DurationHistory:
         Raises:
             HistoryFailed: It cannot be written just now.
         """
-        values = (job.video_seconds, job.expected_seconds, job.entered, job.pending_until, job.finished_by, time.time())
-        with self._failing_clearly(), self._connected(patience) as connection, connection:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.execute(_INSERT, (service, job.key, *values))
-            connection.execute(_DROP_OLD_OF_KIND, {"service": service, "kind": job.key, "most": WINDOW})
-            connection.execute(_DROP_OLD, (MOST_JOBS,))
+        if self._file is None:
+            self._memory.add(service, job)
+            return
+        with self._failing_clearly():
+            self._file.add(service, job, patience, window=WINDOW, most=MOST_JOBS)
 
     def jobs(self, service: str, key: str | None = None, patience: float = PATIENCE_SECONDS) -> list[Observation]:
         """What is known of the latest jobs of a service, and of those of one kind, the oldest first.
@@ -126,9 +115,10 @@ class DurationHistory:
         Raises:
             HistoryFailed: It cannot be read just now.
         """
-        wanted = {"service": service, "kind": key, "pool": POOL, "window": WINDOW}
-        with self._failing_clearly(), self._connected(patience) as connection:
-            return [_observation(*row) for row in connection.execute(_SELECT, wanted)]
+        if self._file is None:
+            return self._memory.jobs(service, key)
+        with self._failing_clearly():
+            return self._file.jobs(service, key, patience, pool=POOL, window=WINDOW)
 
     def version(self) -> object:
         """Something that is another one once a job was added, by whichever process; cheap to ask.
@@ -136,12 +126,10 @@ class DurationHistory:
         Raises:
             HistoryFailed: The file is gone.
         """
-        if self.path is None:
-            return self._memory and self._memory.total_changes
+        if self._file is None:
+            return self._memory.added
         try:
-            with Path(self.path).open("rb", buffering=0) as file:
-                head = file.read(28)
-                return os.fstat(file.fileno()).st_ino, head[24:]  # the file change counter: sqlite.org/fileformat.html
+            return self._file.version()
         except OSError as error:
             raise HistoryFailed(f"{self.path}: {error.strerror}") from error
 
@@ -149,52 +137,73 @@ class DurationHistory:
         return f"DurationHistory({self.path!r})"
 
     @contextmanager
-    def _connected(self, patience: float) -> Iterator[sqlite3.Connection]:
-        """A connection for one errand: one that is kept must cross neither a fork nor, at the same time, threads."""
-        if self._memory is not None:
-            with self._lock:
-                yield self._memory
-            return
-        with closing(sqlite3.connect(str(self.path), timeout=patience, isolation_level=None)) as connection:
-            yield connection
-
-    @contextmanager
     def _failing_clearly(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.Error as error:
-            raise HistoryFailed(f"{self.path or 'memory'}: {error}") from error
+        except (sqlite3.Error, NotOurs, UnicodeError, OverflowError) as error:
+            raise HistoryFailed(f"{self.path}: {error}") from error
 
 
-def _in_memory(owner: object) -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", check_same_thread=False, isolation_level=None)
-    weakref.finalize(owner, connection.close)  # or Python complains of one that was left open
-    return connection
+class _Memory:
+    """The same without a file, and without a lock: a job may be added while another thread, or a finalizer, is at it."""
+
+    def __init__(self) -> None:
+        self.added = 0
+        self._numbers = count(1)
+        self._kinds: dict[tuple[str, str | None], deque[Observation]] = {}
+
+    def add(self, service: str, job: Observation) -> None:
+        of_kind = self._kinds.setdefault((service, job.key), deque(maxlen=WINDOW))
+        entered = job.entered
+        for before in [one for one in _copied(of_kind) if one.began_at == job.began_at and one.finished_by is None]:
+            entered = min(entered, before.entered)
+            of_kind.remove(before)
+        of_kind.append(job._replace(number=next(self._numbers), entered=entered))
+        self.added += 1
+        while len(self._kinds) > MOST_KINDS:
+            self._kinds.pop(next(iter(self._kinds)))
+
+    def jobs(self, service: str, key: str | None) -> list[Observation]:
+        kinds = [(kind, _copied(some)) for kind, some in tuple(self._kinds.items()) if kind[0] == service]
+        latest = sorted((job for _, some in kinds for job in some), key=_number)[-POOL:]
+        own = [job for (_, kind), some in kinds if kind == key for job in some]
+        return sorted({*latest, *own}, key=_number)
+
+
+def _number(job: Observation) -> int:
+    return job.number
+
+
+def _copied(jobs: deque[Observation]) -> list[Observation]:
+    for _ in range(_TRIES):
+        with suppress(RuntimeError):  # it changed meanwhile
+            return list(jobs)
+    return []
 
 
 def _checked(path: str | os.PathLike[str]) -> str:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise TypeError(f"history must be the path of a file, True for memory, or a DurationHistory, got {path!r}")
-    if not os.fspath(path):
-        raise ValueError("history must be the path of a file, got ''")
+    if not os.fspath(path) or "\0" in os.fspath(path):
+        raise ValueError(f"history must be the path of a file, got {os.fspath(path)!r}")
     absolute = Path(path).absolute()  # which also makes a file of what SQLite would take for something special
-    if not absolute.parent.is_dir():
-        raise ValueError(f"history must lie in a folder that exists, got {str(path)!r}")
-    if absolute.is_dir():
-        raise ValueError(f"history must be the path of a file, and {str(path)!r} is a folder")
+    try:
+        _require_place(absolute)
+    except OSError as error:
+        raise ValueError(f"history cannot be used: {str(path)[:200]!r}: {error.strerror}") from error
     return str(absolute)
 
 
-def _observation(
-    number: int,
-    key: str | None,
-    video_seconds: float | None,
-    expected_seconds: float | None,
-    entered: float,
-    pending_until: float,
-    finished_by: float | None,
-) -> Observation:
-    return Observation(pending_until, finished_by, entered, key, video_seconds, expected_seconds, number)
+def _require_place(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ValueError(f"history must lie in a folder that exists, got {str(path)!r}")
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise ValueError(f"history must be the path of a file, and {str(path)!r} is a folder, or a device")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) not in (b"", MAGIC):
+            raise ValueError(f"history cannot be used: {path} is not a database. It was left as it is")
 
 
 def history_from(given: object) -> DurationHistory:
@@ -210,13 +219,13 @@ def history_from(given: object) -> DurationHistory:
 
 
 def past_of(durations: Iterable[float], service: str) -> DurationHistory:
-    """Make a history of durations, in memory.
+    """Make a history of durations, in memory: of the latest of them.
 
     Raises:
         ValueError: One cannot be used.
         TypeError: One is no number.
     """
     past = DurationHistory()
-    for seconds in durations:
-        past.add(service, exactly(seconds))
+    for number, seconds in enumerate(durations):
+        past.add(service, exactly(seconds)._replace(began_at=float(number)))
     return past

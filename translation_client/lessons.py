@@ -15,6 +15,7 @@ class Lesson:
         """Begin before the first answer."""
         self._clock = clock
         self._is_planned = False
+        self._began = clock.age()
         self._first_asked: float | None = None
         self._pending_until: float | None = None
         self._finished_by: float | None = None
@@ -46,15 +47,15 @@ class Lesson:
         """Say what is to be remembered; None where nothing can be learned.
 
         Not from a job of which nobody knows when it began. Nor from one that was finished when it was first looked at,
-        unless that look was planned before: it only says that somebody came late.
+        unless that look was planned before: it only says that somebody came late, or came again.
         """
-        known = Observation(0.0, None, 0.0, *traits)
+        was_pending = self._pending_until is not None
+        if not self._clock.is_known or self._first_asked is None or not (was_pending or self._is_planned):
+            return None
+        known = Observation(0.0, None, 0.0, *traits, began_at=self._clock.began_at)
         if self._took is not None:
             return known._replace(pending_until=self._took, finished_by=self._took)
-        if not self._clock.is_known or self._first_asked is None:
-            return None
-        if self._pending_until is None and not self._is_planned:
-            return None
-        entered = 0.0 if self._is_planned else self._first_asked
+        # Where a planned look found it pending, it is known of from when the wait began; before, another may have waited.
+        entered = (self._began if self._is_planned else self._first_asked) if was_pending else 0.0
         seen = known._replace(pending_until=self._pending_until or 0.0, finished_by=self._finished_by, entered=entered)
         return seen if (seen.finished_by or seen.pending_until) <= LONGEST_SECONDS else None

@@ -31,6 +31,9 @@ REMAINING_SPREAD = 0.5
 DUE_SPREAD = 0.25
 """The same of the moment at which a service says that it will have finished."""
 
+DOUBT = 0.1
+"""By what part of the cost of a check the least gap grows with each word of the service that was relied on."""
+
 FACT_JOBS = 40.0
 """How many past jobs such a word of the service is worth."""
 
@@ -56,6 +59,7 @@ class Pace(wait_base):
         self._warn = warn
         self._is_spread = is_spread
         self._job: Job | None = None
+        self._trusted = 0
         self._first_progress: tuple[float, float] | None = None
 
     @property
@@ -94,7 +98,10 @@ class Pace(wait_base):
         if remaining is not None:
             left = min(max(remaining, SHORTEST_SECONDS), LONGEST_SECONDS)
             part = Part(1.0, log_normal(math.log(left), deviation))
-            return plan_for(Forecast([part], FACT_JOBS, left), self._planner.terms).next_after(0.0)
+            self._trusted += 1
+            gap = plan_for(Forecast([part], FACT_JOBS, left), self._planner.terms).next_after(0.0)
+            # Each such word that was not kept makes the next one weigh less, or "nearly done" would be asked without end.
+            return max(gap, DOUBT * self._trusted * self._planner.terms.scale)
         age = self._clock.age()
         return self._planner.plan(self._traits, self._warn).next_after(age) - age
 

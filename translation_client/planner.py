@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import TypeVar
 
 from . import arguments
 from .history import DurationHistory, HistoryFailed
@@ -11,10 +12,13 @@ from .schedule.observations import Observation
 from .schedule.plans import Plan, Terms, plan_for
 from .schedule.relatives import Experience, Traits
 
-MOST_KEPT = 64
-"""Plans that are kept at once."""
+K = TypeVar("K")
+V = TypeVar("V")
 
-READ_PATIENCE_SECONDS = 0.2
+MOST_PLANS, MOST_KINDS = 512, 64
+"""Plans that are kept at once, and kinds of jobs whose past is; beyond them the oldest go."""
+
+READ_PATIENCE_SECONDS = 0.05
 """How long a wait is held up by others that write to the history."""
 
 NOTHING = Experience([])
@@ -66,9 +70,7 @@ class Planner:
             experience = self._experience(traits.key, warn)
             plan = plan_for(experience.forecast(traits), self.terms)
             if experience is not NOTHING:
-                if len(plans) >= MOST_KEPT:
-                    plans.clear()
-                plans[traits] = plan
+                _keep(plans, traits, plan, MOST_PLANS)
         return plan
 
     def past_jobs(self, key: str | None) -> list[Observation]:
@@ -90,11 +92,11 @@ class Planner:
         known = self._known
         if key not in known:
             try:
-                known[key] = Experience(self.past_jobs(key))
+                _keep(known, key, Experience(self.past_jobs(key)), MOST_KINDS)
             except HistoryFailed as error:
                 warn(str(error))
                 return NOTHING
-        return known[key]
+        return known.get(key, NOTHING)
 
     def _forget_if_changed(self, warn: Callable[[str], object]) -> None:
         try:
@@ -105,3 +107,10 @@ class Planner:
         if version != self._version:
             # New ones: a thread that is just filling the old ones fills nothing that counts.
             self._known, self._plans, self._version = {}, {}, version
+
+
+def _keep(kept: dict[K, V], name: K, value: V, most: int) -> None:
+    """Keep a value, and let the oldest go; another thread may be at it."""
+    kept[name] = value
+    while len(kept) > most:
+        kept.pop(next(iter(kept)), None)

@@ -134,29 +134,28 @@ def despite_faults(
 class Repetition:
     """The state of something that is called again by rules; who calls it and who sleeps is others' business."""
 
-    __slots__ = ("_rules", "_state")
+    __slots__ = ("_state",)
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self) -> None:
         """Begin now, before the first call."""
-        self._rules = rules
-        self._state = RetryCallState(rules, None, (), {})  # type: ignore[arg-type]  # what a strategy may look at is there
+        self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # what a strategy looks at is there
 
-    def pause_after(self, result: object) -> float | None:
+    def pause_after(self, result: object, rules: Rules) -> float | None:
         """Say how long to sleep before the next call; None where it was the last.
 
         Raises:
             TranslationClientError: A limit is reached.
         """
         self._state.set_result(result)
-        return self._pause()
+        return self._pause(rules)
 
-    def pause_after_fault(self) -> float | None:
+    def pause_after_fault(self, rules: Rules) -> float | None:
         """The same where the call raised, of the exception that is being handled."""
         self._state.set_exception(sys.exc_info())  # type: ignore[arg-type]  # there is one
-        return self._pause()
+        return self._pause(rules)
 
-    def _pause(self) -> float | None:
-        rules, state = self._rules, self._state
+    def _pause(self, rules: Rules) -> float | None:
+        state = self._state
         if not rules.retry(state):
             return None
         seconds = state.upcoming_sleep = rules.wait(state)
@@ -177,8 +176,8 @@ async def called_despite_faults(
         try:
             return await call()
         except Fault:
-            repetition = repetition or Repetition(rules())
-            pause = repetition.pause_after_fault()
+            repetition = repetition or Repetition()
+            pause = repetition.pause_after_fault(rules())
         await sleep(pause or 0.0)
 
 
@@ -186,10 +185,10 @@ async def called_until_final(
     call: Callable[[], Awaitable[T]], rules: Rules, sleep: Callable[[float], Awaitable[None]]
 ) -> T:
     """Call, and again while the answer is pending, without tenacity's loop."""
-    repetition = Repetition(rules)
+    repetition = Repetition()
     while True:
         value = await call()
-        pause = repetition.pause_after(value)
+        pause = repetition.pause_after(value, rules)
         if pause is None:
             return value
         await sleep(pause)
@@ -197,14 +196,16 @@ async def called_until_final(
 
 def each_answer(check: Callable[[], Job], rules: Rules, sleep: Callable[[float], None]) -> Iterator[Job]:
     """Check again while the answer is pending, and hand out each answer; the state begins now."""
-    return _each_answer(check, Repetition(rules), sleep)
+    return _each_answer(check, rules, Repetition(), sleep)
 
 
-def _each_answer(check: Callable[[], Job], repetition: Repetition, sleep: Callable[[float], None]) -> Iterator[Job]:
+def _each_answer(
+    check: Callable[[], Job], rules: Rules, repetition: Repetition, sleep: Callable[[float], None]
+) -> Iterator[Job]:
     while True:
         job = check()
         yield job
-        pause = repetition.pause_after(job)
+        pause = repetition.pause_after(job, rules)
         if pause is None:
             return
         sleep(pause)

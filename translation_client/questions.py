@@ -10,8 +10,8 @@ from .blocking import BlockingWait
 from .errands import Errands
 from .lines import run
 from .models import Job, TranslationStatus
+from .particulars import NOTHING_SAID, Particulars, particulars
 from .tools import Tools
-from .waiting import NOTHING_SAID, Particulars, particulars
 
 
 class Questions:

@@ -21,8 +21,8 @@ ROWS = 25
 RANGE = 100.0
 """Where nothing is known: every duration counts as likely as any other, by its logarithm, down to this part of the last."""
 
-MOST_SECONDS = 1e7
-"""No table goes on for longer, which is four months."""
+MOST_SECONDS = 1e6
+"""No table goes on for longer, which is eleven days."""
 
 USUAL_HORIZON = 3600.0
 """Until when a table goes by itself where nothing is known, in seconds."""
@@ -83,7 +83,7 @@ def timetable(planner: Planner, traits: Traits, horizon: float | None) -> Timeta
     past = planner.past_jobs(traits.key)
     forecast = Experience(past).forecast(traits)
     plan = plan_for(forecast, planner.terms)
-    until = horizon or (USUAL_HORIZON if forecast is None else _when(forecast, ENOUGH))
+    until = horizon or (USUAL_HORIZON if forecast is None else min(_when(forecast, ENOUGH), MOST_SECONDS))
     law = _nothing_known(until) if forecast is None else _until(forecast, until)
     rows = list(_rows(plan, until, forecast))
     alternatives = list(_alternatives(plan, law, planner.terms.check_cost))
@@ -120,7 +120,9 @@ def timetable_for(
     length = None if video_seconds is None else arguments.positive("video_seconds", video_seconds)
     if history is not None and (durations or not Path(history).exists()):
         raise ValueError(f"history must be a file that is there, and without durations beside it, got {history!r}")
-    planner = Planner(past_of(durations, service) if history is None else DurationHistory(history), service, terms)
+    planner = Planner(
+        past_of(durations, service) if history is None else DurationHistory(history, read_only=True), service, terms
+    )
     return timetable(planner, Traits(arguments.key(key), length), until)
 
 

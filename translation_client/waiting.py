@@ -2,56 +2,29 @@
 
 from __future__ import annotations
 
-import time
+import sys
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from tenacity import RetryCallState
 
-from . import arguments, endings, polling, purposes, strategies
+from . import endings, polling, purposes, strategies
 from .calls import Calls
-from .hints import answered_at
+from .clock import Deadline
+from .errors import WaitCancelled, WaitTimeout
+from .faults import Fault
 from .lines import Event
 from .messages import Answer
 from .models import Job
+from .moments import by_our_clock, took
+from .particulars import NOTHING_SAID, Particulars
 from .tools import Tools
 
 if TYPE_CHECKING:  # needed where a schedule learns alone
     from .learning import LearningWait
 
-LEAST_PATIENCE_SECONDS, MOST_PATIENCE_SECONDS = 0.1, 5.0
-"""How long the end of a wait waits for other processes that write to the history."""
-
-SAME_CLOCK_SECONDS = 2.0
-"""A server's clock that is less off than this is not off: what it says is in whole seconds, and arrives later."""
-
-
-class Particulars(NamedTuple):
-    """What the caller says of a job, for a schedule that learns.
-
-    Attributes:
-        key: What kind of job it is.
-        video_seconds: The length of its video.
-        submitted_at: When it was ordered, in seconds of the Unix epoch.
-    """
-
-    key: str | None = None
-    video_seconds: float | None = None
-    submitted_at: float | None = None
-
-
-NOTHING_SAID = Particulars()
-
-
-def particulars(key: str | None, video_seconds: float | None, submitted_at: float | None) -> Particulars:
-    """Check what the caller says.
-
-    Raises:
-        ValueError: Something of it cannot be used.
-        TypeError: Something of it is of the wrong type.
-    """
-    length = None if video_seconds is None else arguments.positive("video_seconds", video_seconds)
-    return Particulars(arguments.key(key), length, arguments.moment("submitted_at", submitted_at))
+PATIENCE_SECONDS = 0.1
+"""How long the end of a wait waits for other processes that write to the history; not at all, where it was cancelled."""
 
 
 class Wait:
@@ -92,6 +65,42 @@ class Wait:
         """Make one call; raises as `Calls.call`."""
         return self._saw(*await self._calls.call(self._request, self._read))
 
+    def take(self, answer: Answer, job: Job) -> Job:
+        """Take over what an answer about many jobs says of this one."""
+        progress = self._calls.progress
+        progress.attempts += 1
+        progress.answered(answer)
+        progress.hint = None
+        return self._saw(answer, job)
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job."""
+        return self._calls.progress.job_id
+
+    @property
+    def deadline(self) -> Deadline:
+        """When the wait is over."""
+        return self._calls.progress.deadline
+
+    def fault_rules(self) -> polling.Rules:
+        """When a call that failed is made again."""
+        return self._calls.fault_rules()
+
+    def failed(self, fault: Fault) -> Fault:
+        """Take over that a call about many jobs failed."""
+        self._calls.progress.attempts += 1
+        self._calls.progress.saw_fault(fault)
+        return fault
+
+    def timed_out(self) -> WaitTimeout:
+        """Say that the time was up before there was an opportunity to ask."""
+        return self._calls.log.ended("timeout", endings.timed_out(self._calls.progress))
+
+    def cancelled(self) -> WaitCancelled:
+        """Say that it was ended from outside."""
+        return self._calls.log.ended("cancelled", endings.cancelled(self._calls.progress))
+
     async def check(self) -> Job:
         """Ask once, its failed calls repeated."""
         return await self._calls.despite_faults(self.ask)
@@ -106,15 +115,16 @@ class Wait:
 
     def each(self) -> AsyncIterator[Job]:
         """Ask until the job is final, and hand out each answer; the clock has been started."""
-        return self._each(polling.Repetition(self.rules()))
+        return self._each(polling.Repetition())
 
     async def _each(self, repetition: polling.Repetition) -> AsyncIterator[Job]:
+        rules = self.rules()
         try:
             await self._sleep_first()
             while True:
                 job = await self.check()
                 yield job
-                pause = repetition.pause_after(job)
+                pause = repetition.pause_after(job, rules)
                 if pause is None:
                     return
                 await self._calls.sleep(pause)
@@ -148,10 +158,11 @@ class Wait:
         return seconds
 
     def learn(self) -> None:
-        """Remember what was seen of how long the job took."""
+        """Remember what was seen of how long the job took. While an exception goes by, it is told from it."""
         if self._learned is not None:
-            left = self._calls.progress.deadline.left
-            self._learned.end(max(LEAST_PATIENCE_SECONDS, min(left, MOST_PATIENCE_SECONDS)))
+            kind = sys.exc_info()[0]
+            is_hurried = self._calls.is_cancelled() or not (kind is None or issubclass(kind, Exception))
+            self._learned.end(0.0 if is_hurried else PATIENCE_SECONDS)
 
     async def _sleep_first(self) -> None:
         seconds = self.first_pause()
@@ -159,7 +170,7 @@ class Wait:
             await self._calls.sleep(seconds)
 
     def _begin_learning(self, said: Particulars) -> LearningWait | None:
-        if self._tools.learning is None:
+        if self._tools.learning is None or (self._known is not None and self._known.status.is_final):
             return None
         from .schedule.relatives import Traits  # needed where a schedule learns alone
 
@@ -186,14 +197,14 @@ class Wait:
             payload=secrets.scrub(answered.payload),
             language=answered.language and secrets.shown(answered.language),
             expected_seconds=self._expected if answered.expected_seconds is None else answered.expected_seconds,
-            submitted_at=_by_our_clock(answered.submitted_at, answer)
+            submitted_at=by_our_clock(answered.submitted_at, answer)
             if self._submitted_at is None
             else self._submitted_at,
-            finished_at=_by_our_clock(answered.finished_at, answer),
+            finished_at=by_our_clock(answered.finished_at, answer),
         )
         progress.saw(job)
         if self._learned is not None:
-            self._learned.saw(job, answer.seconds, _took(answered))
+            self._learned.saw(job, answer.seconds, took(answered))
         self._log_answer(job, answer, is_known=is_known)
         return job
 
@@ -229,18 +240,3 @@ class Wait:
 
 def _is_pending(job: Job) -> bool:
     return not job.status.is_final
-
-
-def _took(answered: Job) -> float | None:
-    """How long a job took by the service's own clock, where it says when it began and when it ended."""
-    if answered.finished_at is None or answered.submitted_at is None or not answered.status.is_final:
-        return None
-    return answered.finished_at - answered.submitted_at
-
-
-def _by_our_clock(moment: float | None, answer: Answer) -> float | None:
-    """Correct a moment by how far the server's clock is off, as its `Date` shows."""
-    if moment is None:
-        return None
-    off = time.time() - answered_at(answer.headers)
-    return moment if abs(off) < SAME_CLOCK_SECONDS else moment + off

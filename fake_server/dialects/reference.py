@@ -6,10 +6,14 @@ from flask import Blueprint, request
 
 from ..desk import Desk, Refused, Voice, Words
 from ..files import file_reply, result_body
-from ..jobs import Fields, Look, TooManyJobs
-from ..lab import SINGLE_JOB
+from ..jobs import Fields, Look, NoSuchJob, TooManyJobs
+from ..lab import SINGLE_JOB, Lab
 from ..replies import Parts, Reply, json_reply
 from .dialect import BEARER, Dialect, form_fields, json_fields
+
+MAX_BULK_IDS = 100
+
+NOT_FOUND = "not_found"
 
 
 class OwnWords(Words):
@@ -44,7 +48,7 @@ def routes_of(desk: Desk) -> Blueprint:
 
     @routes.get("/status")
     def single_status() -> Parts:
-        return desk.status(SINGLE_JOB, WORDS, _say)
+        return _of_one_or_many(desk, request.args.get("ids"))
 
     @routes.get("/status/<job_id>")
     def status(job_id: str) -> Parts:
@@ -71,6 +75,27 @@ def routes_of(desk: Desk) -> Blueprint:
 
 def _say(_: Look, word: str) -> Reply:
     return json_reply({"result": word})
+
+
+def _of_one_or_many(desk: Desk, ids: str | None) -> Parts:
+    if ids is None:
+        return desk.status(SINGLE_JOB, WORDS, _say)
+    return desk.answer("bulk", lambda: _of_many(desk.lab, ids))
+
+
+def _of_many(lab: Lab, ids: str) -> Reply:
+    """How many jobs stand, in one answer."""
+    wanted = [one for one in ids.split(",") if one]
+    if not 0 < len(wanted) <= MAX_BULK_IDS:
+        raise Refused(VOICE.error(400, f"from 1 to {MAX_BULK_IDS} ids"))
+    return json_reply({"results": [{"id": one, "result": _word_of(lab, one)} for one in wanted]})
+
+
+def _word_of(lab: Lab, job_id: str) -> str:
+    try:
+        return WORDS.of(lab.look(job_id))
+    except NoSuchJob:
+        return NOT_FOUND
 
 
 def _fields() -> Fields:

@@ -74,7 +74,7 @@ both have the same mean lag: with 50 past jobs, and with covariates. "-": not kn
 
 The optimum knows the law of the first half, straight in the logarithm between every n^(1/3)-th of its n jobs, and is
 judged on the second: where the law drifts, a learner may beat it. Learned: 8 random histories. With covariates: the
-latest 1000 jobs of the first half and 200 of the kind, length and kind known; waited for are 1000 of the second half
+latest 600 jobs of the first half and 200 of the kind, length and kind known; waited for are 1000 of the second half
 where all jobs differ, with the optimum and the rules judged on the same. Rules with jitter: 20 sequences."""
 LEARNING_NOTE = """\
 Cost over that of the optimum without covariates. The best fixed interval is tuned on the very jobs it is judged on."""

@@ -22,9 +22,10 @@ from ..download import Download
 from ..errands import Errands
 from ..lines import Event
 from ..models import Job, TranslationStatus
+from ..particulars import NOTHING_SAID, Particulars, particulars
 from ..services.service import Service
 from ..submission import Submission, Terms
-from ..waiting import NOTHING_SAID, Particulars, Wait, particulars
+from ..waiting import Wait
 from .line import AsyncLine
 from .transport import AsyncTransport
 

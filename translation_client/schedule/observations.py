@@ -29,6 +29,7 @@ class Observation(NamedTuple):
         video_seconds: The length of the video.
         expected_seconds: How long the service said that it would take.
         number: Which one it is in its history: jobs that are known alike are told apart by it.
+        began_at: When it began, in seconds of the Unix epoch: two waits for one job are recognised by it.
     """
 
     pending_until: float
@@ -38,6 +39,7 @@ class Observation(NamedTuple):
     video_seconds: float | None = None
     expected_seconds: float | None = None
     number: int = 0
+    began_at: float = 0.0
 
     def bracket(self, offset: float = 0.0) -> Bracket:
         """The same on the scale of logarithms, with an offset taken out."""

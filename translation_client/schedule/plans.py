@@ -36,6 +36,11 @@ class Terms(NamedTuple):
     target_lag: float | None
     max_lag: float = math.inf
 
+    @property
+    def scale(self) -> float:
+        """About how many seconds matter at all."""
+        return self.check_cost or self.target_lag or 0.0
+
 
 class Plan:
     """A schedule for one job, in seconds from its start. Nothing about it changes: threads may share it.

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from .brackets import lifetimes_in
 from .forecasts import Forecast, Part
-from .laws import Law, Lifetime, Scatter, law_of, log_normal
+from .laws import Law, Lifetime, Scatter, law_of, log_normal, product_limit
 from .observations import LONGEST_SECONDS, SHORTEST_SECONDS, Observation
 
 LEARNS_FROM = 3
-"""Fewer past jobs than this say nothing yet."""
+"""Fewer past jobs than this say nothing yet; only those count that somebody saw finish."""
 
 KEY_JOBS = 2.0
 """How many jobs of a kind the law of all kinds is worth, when the law of that kind is drawn towards it."""
@@ -69,7 +69,8 @@ class Experience:
         """
         if traits.expected_seconds is not None and traits.expected_seconds > 0:
             return self._by_expectation(traits.key, _log_of(traits.expected_seconds))
-        return None if len(self._observations) < LEARNS_FROM else self._by_length.forecast(traits)
+        finished = sum(one.finished_by is not None for one in self._observations)
+        return None if finished < LEARNS_FROM else self._by_length.forecast(traits)
 
     def _by_expectation(self, key: str | None, expected: float) -> Forecast:
         alike = self._expected
@@ -90,7 +91,7 @@ class Experience:
     def _expected(self) -> _Relatives | None:
         """Those of which the service expected something; None where there are none."""
         some = [(one, one.expected_seconds) for one in self._observations if one.expected_seconds]
-        if not some:
+        if not any(one.finished_by is not None for one, _ in some):
             return None
         return _Relatives([one for one, _ in some], _Predictor([_log_of(expected) for _, expected in some]))
 
@@ -133,7 +134,7 @@ class _Relatives:
 
     Attributes:
         count: How many they are.
-        middle: The mean of what is left of their logarithms.
+        middle: The mean of what is left of their logarithms, by the law of all.
     """
 
     def __init__(self, observations: Sequence[Observation], predictor: _Predictor) -> None:
@@ -147,7 +148,7 @@ class _Relatives:
         exits = [lifetime.exit for lifetime in self._all]
         self._spread = Scatter(zip(kinds, exits, strict=True)).spread()
         self.count = len(exits)
-        self.middle = math.fsum(exits) / self.count
+        self.middle = math.fsum(moment * weight for moment, weight in product_limit(self._all))
 
     def forecast(self, traits: Traits) -> Forecast:
         """Mix the law of a kind with that of all kinds, and move it to where this job's length says."""

@@ -74,6 +74,9 @@ class Bulk:
         status_field: Where it has its word.
         statuses: What the words mean, which may be others than those of the single question.
         error_field: Where a failed one says why: a text, or an object with a `message`.
+        missing_word: The word for a job that there is not.
+        is_optional: Whether a server of this service may lack it: then it is used where many jobs are waited for, and no
+            longer once it was refused.
 
     Raises:
         ValueError: A path or a word makes no sense.
@@ -86,6 +89,8 @@ class Bulk:
     status_field: Place
     statuses: Mapping[str, TranslationStatus | str] = field(hash=False)
     error_field: Place | None = "error"
+    missing_word: str = "not_found"
+    is_optional: bool = False
 
     def __post_init__(self) -> None:
         check_path("path", self.path, needs=("job_ids",))
@@ -107,14 +112,22 @@ class Bulk:
             Refusal: The answer says no.
             FieldMissing: There is no list, or a job is not in it.
         """
-        entries = [entry for entry in _listed(answer, self.list_field) if isinstance(entry, Mapping)]
-        by_id = {word(found(entry, self.id_field)): entry for entry in entries}
-        return [self._job(job_id, by_id.get(job_id), answer) for job_id in job_ids]
+        jobs = self.found(answer)
+        missing = next((job_id for job_id in job_ids if job_id not in jobs), None)
+        if missing is not None:
+            raise FieldMissing(f"{named(self.list_field)} (of job {missing!r})", answer)
+        return [jobs[job_id] for job_id in job_ids]
 
-    def _job(self, job_id: str, entry: Mapping[str, object] | None, answer: Answer) -> Job:
-        raw_status = None if entry is None else word(found(entry, self.status_field))
-        if entry is None or raw_status is None:
-            raise FieldMissing(f"{named(self.list_field)} (of job {job_id!r})", answer)
+    def found(self, answer: Answer) -> dict[str, Job]:
+        """Read what the answer says, by id; raises as `read`, but for a job that is not in it."""
+        entries = [entry for entry in _listed(answer, self.list_field) if isinstance(entry, Mapping)]
+        jobs = (self._job(entry) for entry in entries)
+        return {str(job.id): job for job in jobs if job is not None}
+
+    def _job(self, entry: Mapping[str, object]) -> Job | None:
+        job_id, raw_status = word(found(entry, self.id_field)), word(found(entry, self.status_field))
+        if job_id is None or raw_status is None:
+            return None
         status = TranslationStatus(self.statuses.get(normal(raw_status), TranslationStatus.PENDING))
         return Job(job_id, status, raw_status, error=sentence(found(entry, self.error_field)), payload=entry)
 

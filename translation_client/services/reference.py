@@ -1,12 +1,13 @@
 """The reference service: the server of the original request, which `fake_server` plays.
 
 `GET /status` (its single job) and `GET /status/<job_id>` answer `{"result": "pending" | "completed" | "error"}`;
-`POST /jobs` makes a job, `201 {"id": …, "result": "pending"}`; `GET /jobs/<job_id>/result` is its file.
+`POST /jobs` makes a job, `201 {"id": …, "result": "pending"}`; `GET /jobs/<job_id>/result` is its file. `GET /status?ids=a,b`
+answers about many, `{"results": [{"id": "a", "result": …}, …]}`, where a server has it.
 """
 
 from __future__ import annotations
 
-from .extras import Limits
+from .extras import Bulk, Limits
 from .posting import PostOrder
 from .service import Service
 
@@ -31,6 +32,15 @@ REFERENCE = Service(
     result_path="/jobs/{job_id}/result",
     not_yet=frozenset({(425, None)}),
     delete_path="/jobs/{job_id}",
+    bulk=Bulk(
+        "/status?ids={job_ids}",
+        max_ids=100,
+        list_field="results",
+        id_field="id",
+        status_field="result",
+        statuses={"pending": "pending", "completed": "completed", "error": "error", "not_found": "error"},
+        is_optional=True,  # a server that was written for the original request answers with its single job
+    ),
     order=PostOrder(
         path="/jobs",
         id_field="id",

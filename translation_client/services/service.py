@@ -96,7 +96,7 @@ class Service:
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not self.name:
+        if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
             raise ValueError(f"name must be what the service is called, got {self.name!r}")
         check_path("status_path", self.status_path, needs=("job_id",))
         for name, knows in (("delete_path", ("job_id",)), ("result_path", ("job_id", "language"))):
