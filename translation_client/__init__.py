@@ -68,13 +68,10 @@ else:
         if name in _LAZY:
             from importlib import import_module
 
-            try:
+            from .extras import needing_aiohttp
+
+            with needing_aiohttp(name):
                 return getattr(import_module(f".{_LAZY[name]}", __name__), name)
-            except ModuleNotFoundError as error:
-                if error.name != "aiohttp":
-                    raise
-                needs = f"{name} needs aiohttp, which the extra brings: pip install 'translation-client[async]'"
-                raise ImportError(needs, name="aiohttp") from error
         if name == "__version__":
             from importlib import metadata
 

@@ -70,8 +70,11 @@ class Wiring(NamedTuple):
     session: Any
     sleep: Callable[[float], Any] | None
 
+    def __repr__(self) -> str:
+        return "Wiring(…)"  # a key is among them
 
-def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L]:
+
+def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L, Wiring]:
     """Check the arguments and put the parts of a client together; nothing is sent.
 
     Raises:
@@ -84,17 +87,16 @@ def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L]
         arguments.strategy(name, getattr(given, name))
     address = _address(service, given.base_url)
     credentials = Credentials(service, address, given.api_key, given.headers, given.session)
-    line = line_of(
-        Wiring(
-            base_url=address.url,
-            user_agent=user_agent(),
-            headers=credentials.fixed,
-            credentials=credentials.changing,
-            request_timeout=policy.request_timeout,
-            session=given.session,
-            sleep=given.sleep,
-        )
+    wiring = Wiring(
+        base_url=address.url,
+        user_agent=user_agent(),
+        headers=credentials.fixed,
+        credentials=credentials.changing,
+        request_timeout=policy.request_timeout,
+        session=given.session,
+        sleep=given.sleep,
     )
+    line = line_of(wiring)
     tools = Tools(
         service=service,
         line=line,
@@ -105,7 +107,7 @@ def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L]
         stop=given.stop,
         learning=_learning(service, given),
     )
-    return tools, line
+    return tools, line, wiring
 
 
 def blocking_line(wiring: Wiring) -> BlockingLine:

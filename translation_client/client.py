@@ -12,14 +12,14 @@ from tenacity.wait import WaitBaseT
 
 from .assembly import Settings, blocking_line, tools_of
 from .credentials import ApiKey
-from .orders import Orders
+from .fleets import Fleets
 from .services.service import Service
 
 if TYPE_CHECKING:  # needed where a schedule learns alone, and so is not part of every import
     from .history import DurationHistory
 
 
-class VideoTranslationClient(Orders):
+class VideoTranslationClient(Fleets):
     """Waits for video translation jobs. May be shared by threads; each wait has a state of its own.
 
     Seconds are floats everywhere. `None` means what the service has as its own; `math.inf` means no limit.
@@ -105,8 +105,7 @@ class VideoTranslationClient(Orders):
             max_lag=max_lag,
             spread_checks=spread_checks,
         )
-        tools, self._line = tools_of(given, blocking_line)
-        super().__init__(tools)
+        super().__init__(*tools_of(given, blocking_line))
 
     def close(self) -> None:
         """Free the sockets and end every wait with `WaitCancelled`; so does any later call."""

@@ -64,12 +64,12 @@ class BlockingLine:
         self.transport = transport
         self.base_url = transport.base_url
         self._sleep = sleep
-        self._closed = threading.Event()
+        self.closed = threading.Event()
 
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._closed.is_set()
+        return self.closed.is_set()
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
@@ -92,17 +92,17 @@ class BlockingLine:
         if self._sleep is not None:
             self._sleep(seconds)
         elif cancel is None:
-            self._closed.wait(min(seconds, threading.TIMEOUT_MAX))
+            self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
         else:
             self._sleep_on_two_events(Deadline.after(seconds), cancel)
 
     def close(self) -> None:
         """Free the sockets, and end whatever goes on."""
-        self._closed.set()
+        self.closed.set()
         self.transport.close()
 
     def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
-        while not self._closed.is_set() and end.left > 0:
+        while not self.closed.is_set() and end.left > 0:
             if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
                 return
 

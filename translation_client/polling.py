@@ -10,7 +10,6 @@ own loops keep their progress by thread, and a thread may have thousands of wait
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple, TypeVar
 
@@ -149,9 +148,9 @@ class Repetition:
         self._state.set_result(result)
         return self._pause(rules)
 
-    def pause_after_fault(self, rules: Rules) -> float | None:
-        """The same where the call raised, of the exception that is being handled."""
-        self._state.set_exception(sys.exc_info())  # type: ignore[arg-type]  # there is one
+    def pause_after_fault(self, fault: Fault, rules: Rules) -> float | None:
+        """The same where the call brought no answer."""
+        self._state.set_exception((type(fault), fault, fault.__traceback__))
         return self._pause(rules)
 
     def _pause(self, rules: Rules) -> float | None:
@@ -175,9 +174,9 @@ async def called_despite_faults(
     while True:
         try:
             return await call()
-        except Fault:
+        except Fault as fault:
             repetition = repetition or Repetition()
-            pause = repetition.pause_after_fault(rules())
+            pause = repetition.pause_after_fault(fault, rules())
         await sleep(pause or 0.0)
 
 

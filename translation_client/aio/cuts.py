@@ -28,6 +28,40 @@ SLICE_SECONDS = 0.05
 """How soon a call that is under way sees that it was cancelled."""
 
 
+class Cuts:
+    """The calls of one client that are under way. One timer looks after all of them, while there are any."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._under_way: set[Cut] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __len__(self) -> int:
+        return len(self._under_way)
+
+    def add(self, cut: Cut) -> None:
+        """Look after a call."""
+        self._under_way.add(cut)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
+
+    def discard(self, cut: Cut) -> None:
+        """Let go of a call; with the last one the timer goes."""
+        self._under_way.discard(cut)
+        if not self._under_way and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def look(self) -> None:
+        """End those that are not wanted any more."""
+        for cut in tuple(self._under_way):
+            cut.look()
+
+    def _ring(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
+        self.look()
+
+
 class Cut:
     """The end of one call. As an asynchronous context: what goes on in it is ended in time.
 
@@ -37,37 +71,41 @@ class Cut:
     """
 
     def __init__(
-        self, deadline: float, idle_seconds: float, is_cancelled: Callable[[], bool], *, is_transfer: bool
+        self, cuts: Cuts, deadline: float, idle_seconds: float, is_cancelled: Callable[[], bool], *, is_transfer: bool
     ) -> None:
         """Prepare.
 
         Args:
+            cuts: Those of the client.
             deadline: When it has to be over at the latest, in the seconds of `clock.now`; `math.inf` for never.
             idle_seconds: How long a call may take; or, of a transfer, how long nothing may move.
             is_cancelled: Asked again and again.
             is_transfer: Whether it may take any time as long as bytes move.
         """
         self.is_receiving_file = False
+        self._cuts = cuts
         self._is_transfer = is_transfer
         self._deadline = deadline
         self._idle_seconds = idle_seconds
         self._is_cancelled = is_cancelled
+        self._began = now()
         self._loop = asyncio.get_running_loop()
-        self._began_now, self._began_loop = now(), self._loop.time()
-        self._timeout = timeout_at(self._at(min(now() + idle_seconds, deadline)))
-        self._look_again: asyncio.TimerHandle | None = None
+        self._ahead = self._loop.time() - self._began  # by how much the clock of the loop is ahead of ours
+        self._timeout = timeout_at(self._ahead + min(self._began + idle_seconds, deadline))
 
     async def __aenter__(self) -> Cut:
-        self._require_time()
+        if self._is_cancelled():
+            raise CallCancelled
+        if self._deadline <= self._began:
+            raise CallTimedOut
         await self._timeout.__aenter__()
-        self._look_again = self._loop.call_later(SLICE_SECONDS, self._look)
+        self._cuts.add(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._look_again is not None:
-            self._look_again.cancel()
+        self._cuts.discard(self)
         is_over = False
         try:
             await self._timeout.__aexit__(kind, error, trace)
@@ -86,27 +124,10 @@ class Cut:
         if self.is_receiving_file:
             self._begin_anew()
 
-    def _begin_anew(self) -> None:
-        _move(self._timeout, self._at(min(now() + self._idle_seconds, self._deadline)))
-
-    def end(self) -> None:
-        """Look at once whether the call is still wanted."""
-        if self._look_again is not None:
-            self._look_again.cancel()
-            self._look()
-
-    def _at(self, moment: float) -> float:
-        """A moment by the clock of the loop, which runs beside ours."""
-        return self._began_loop + moment - self._began_now
-
-    def _require_time(self) -> None:
-        if self._is_cancelled():
-            raise CallCancelled
-        if self._deadline - now() <= 0:
-            raise CallTimedOut
-
-    def _look(self) -> None:
+    def look(self) -> None:
+        """End it, if it is not wanted any more."""
         if self._is_cancelled():
             _move(self._timeout, self._loop.time())
-        else:
-            self._look_again = self._loop.call_later(SLICE_SECONDS, self._look)
+
+    def _begin_anew(self) -> None:
+        _move(self._timeout, self._ahead + min(now() + self._idle_seconds, self._deadline))

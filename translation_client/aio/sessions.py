@@ -94,7 +94,7 @@ class Sessions:
 
     def _proxy_of(self, url: URL) -> str | None:
         """The proxy of the environment, looked up once for each origin."""
-        origin = str(url.origin())
+        origin = f"{url.scheme}://{url.raw_authority}"
         if origin not in self._proxies:
             if len(self._proxies) >= MAX_PROXIES_KEPT:
                 self._proxies.clear()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -21,7 +20,7 @@ from ..transport.payload import FormWithFile, Payload, payload_of
 from ..transport.receiving import FILE_CODES
 from ..transport.redirects import MAX_REDIRECTS, target_of
 from ..transport.transport import MAX_BODY_BYTES, STATUS_BODY_SECONDS
-from .cuts import Cut
+from .cuts import Cut, Cuts
 from .sessions import Sessions
 
 CLOSING_SECONDS = 0.4
@@ -73,7 +72,7 @@ class AsyncTransport:
         self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
         self._full = {**self._plain, **headers}
         self._sessions = Sessions(session)
-        self._under_way: set[Cut] = set()
+        self._cuts = Cuts()
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
@@ -95,7 +94,9 @@ class AsyncTransport:
         trace = _Trace()
         with made as payload:
             try:
-                async with self._cut(deadline, is_cancelled, is_transfer=is_transfer) as cut:
+                async with Cut(
+                    self._cuts, deadline.at, self._request_timeout, is_cancelled, is_transfer=is_transfer
+                ) as cut:
                     sending = _Sending(request, credentials, payload, sink, cut)
                     status, headers, body = await self._guarded(sending, trace, is_fresh=is_fresh)
             except (CallCut, Fault) as error:
@@ -105,24 +106,11 @@ class AsyncTransport:
 
     async def close(self) -> None:
         """Close what is ours, once the calls under way have seen that they are not wanted any more."""
-        for cut in tuple(self._under_way):
-            cut.end()
+        self._cuts.look()
         until = now() + CLOSING_SECONDS
-        while self._under_way and now() < until:
+        while self._cuts and now() < until:
             await asyncio.sleep(0)
         await self._sessions.close()
-
-    @asynccontextmanager
-    async def _cut(
-        self, deadline: Deadline, is_cancelled: Callable[[], bool], *, is_transfer: bool
-    ) -> AsyncIterator[Cut]:
-        cut = Cut(deadline.at, self._request_timeout, is_cancelled, is_transfer=is_transfer)
-        self._under_way.add(cut)
-        try:
-            async with cut:
-                yield cut
-        finally:
-            self._under_way.discard(cut)
 
     def _prepared(self, request: Request) -> tuple[Mapping[str, str] | None, Payload]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
@@ -201,6 +189,9 @@ async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
+    length = response.content_length
+    if length is not None and length <= MAX_BODY_BYTES:
+        return await response.content.read()
     parts = []
     size = 0
     async for part in response.content.iter_any():
@@ -208,7 +199,7 @@ async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
         size += len(part)
         if size > MAX_BODY_BYTES:
             raise too_long(MAX_BODY_BYTES)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
+    return b"".join(parts)
 
 
 async def _receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> None:

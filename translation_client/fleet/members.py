@@ -1,0 +1,72 @@
+"""Which jobs are waited for just now, and for how many who asked? Each id is taken in once."""
+
+from __future__ import annotations
+
+from ..faults import Fault
+from ..models import Job
+from ..particulars import Particulars
+from ..polling import Repetition
+from ..tools import Tools
+from ..waiting import Wait
+
+NEARLY_DUE = 0.25
+"""By what part of its pause a job may be asked about earlier, where that costs no request of its own."""
+
+
+class Member:
+    """One job of a fleet: its wait, and where it stands. Small: there are thousands.
+
+    Attributes:
+        wait: Its wait, which has begun.
+        due: When it is to be asked about; `math.inf` while it is.
+        ends_at: When its time is up.
+        asks_alone: Whether it is asked about by a question of its own next.
+        positions: Where in the order of the source it was asked for; more than once where its id came again.
+    """
+
+    __slots__ = ("_faults", "_pending", "asks_alone", "due", "ends_at", "pause", "positions", "wait")
+
+    def __init__(self, wait: Wait, position: int, now: float) -> None:
+        self.wait = wait
+        self.positions = [position]
+        self.asks_alone = False
+        self.pause = wait.first_pause()
+        self.due = now + self.pause
+        self.ends_at = wait.deadline.at
+        self._pending = Repetition()
+        self._faults: Repetition | None = None
+
+    def pause_after(self, job: Job) -> float | None:
+        """Say how long to leave it alone after an answer; None where that was final.
+
+        Raises:
+            TranslationClientError: A limit is reached.
+        """
+        self._faults = None
+        return self._kept(self._pending.pause_after(job, self.wait.rules()))
+
+    def pause_after_fault(self, fault: Fault) -> float:
+        """The same after a call that failed."""
+        self._faults = self._faults or Repetition()
+        return self._kept(self._faults.pause_after_fault(fault, self.wait.fault_rules())) or 0.0
+
+    def is_nearly_due(self, now: float) -> bool:
+        """Whether an answer now is as good as one a little later."""
+        return self.due - now <= NEARLY_DUE * self.pause
+
+    def _kept(self, pause: float | None) -> float | None:
+        self.pause = pause or 0.0
+        return pause
+
+
+def member_for(tools: Tools, job: Job | str, position: int, now: float, *, timeout: float, said: Particulars) -> Member:
+    """Take a job in; its clock starts.
+
+    Raises:
+        ValueError: The id cannot be one.
+        TypeError: It is no job, and no id.
+    """
+    job_id = job.id if isinstance(job, Job) else job
+    if job_id is None:
+        raise ValueError("jobs must have ids")
+    return Member(Wait(tools, job, timeout, None, said=said), position, now)

@@ -1,0 +1,88 @@
+"""How is a fleet of jobs to be waited for? What the caller says, checked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Callable, Iterable
+from typing import Any, NamedTuple
+
+from .. import arguments
+from ..errors import TranslationClientError
+from ..lines import Event
+from ..models import Job
+from ..particulars import Particulars
+from .budget import USUAL_PER_SECOND
+
+USUAL_IN_FLIGHT = 10_000
+"""Jobs that are waited for at once, where the caller says nothing."""
+
+Source = Iterable[Job | str] | AsyncIterable[Job | str]
+Outcome = Job | TranslationClientError
+"""A job that is final; or why there is none, with its id."""
+
+
+class Terms(NamedTuple):
+    """What the caller says.
+
+    Attributes:
+        checks_per_second: Requests in any second at the most, of all jobs together.
+        max_in_flight: Jobs that are waited for at once, or finished and not taken yet; the source is read no further.
+        timeout: Seconds for each job, from when it was taken in.
+        cancel: Set to end all waits.
+        on_progress: Told each answer.
+        said: What is true of all jobs.
+    """
+
+    checks_per_second: float
+    max_in_flight: float
+    timeout: float
+    cancel: Event | None
+    on_progress: Callable[[Job], Any] | None
+    said: Particulars
+
+
+def terms_of(
+    *,
+    checks_per_second: float | None,
+    max_in_flight: float | None,
+    timeout: float,
+    cancel: Event | None,
+    on_progress: Callable[[Job], Any] | None,
+    said: Particulars,
+) -> Terms:
+    """Check them.
+
+    Raises:
+        ValueError: One cannot be used.
+        TypeError: One is of the wrong type.
+    """
+    arguments.strategy("on_progress", on_progress)
+    rate = USUAL_PER_SECOND if checks_per_second is None else checks_per_second
+    most = USUAL_IN_FLIGHT if max_in_flight is None else max_in_flight
+    return Terms(
+        arguments.positive("checks_per_second", rate, infinite=True),
+        arguments.whole("max_in_flight", most, least=1),
+        timeout,
+        cancel,
+        on_progress,
+        said,
+    )
+
+
+def require_source(jobs: Source) -> Source:
+    """Pass several jobs or ids.
+
+    Raises:
+        TypeError: It is one text, or nothing that can be read one after the other.
+    """
+    if isinstance(jobs, (str, Job)) or not isinstance(jobs, (Iterable, AsyncIterable)):
+        raise TypeError(f"jobs must be several jobs or ids, got {jobs!r}")
+    return jobs
+
+
+def in_order(outcomes: Iterable[tuple[int, Outcome]]) -> list[Outcome]:
+    """Put what came of jobs into the order of their positions."""
+    return [outcome for _, outcome in sorted(outcomes, key=_position)]
+
+
+def _position(placed: tuple[int, Outcome]) -> int:
+    return placed[0]
