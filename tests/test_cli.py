@@ -17,6 +17,7 @@ from translation_client.client import VideoTranslationClient
 from translation_client.command_line import command_to_go_on, parser
 from translation_client.demo import ServerDidNotStartError
 from translation_client.models import Job, TranslationStatus
+from translation_client.output import finite
 
 KEY_VARIABLE = "TRANSLATION_CLIENT_API_KEY"
 
@@ -158,7 +159,7 @@ def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_wait", interrupt)
+    monkeypatch.setattr(cli, "_wait", lambda options, **_: interrupt(options))
     code, out, err = run("wait", "--base-url", BASE_URL)
 
     assert (code, out, err) == (130, "", "interrupted; the job goes on at the service\n")
@@ -181,7 +182,7 @@ def test_an_empty_key_in_the_environment_is_none(run: Run, monkeypatch: pytest.M
 
 def test_json_has_no_infinities() -> None:
     """Python reads and writes them, and nobody else does."""
-    assert cli._finite({"a": [float("nan"), 1.5, "x"], "b": float("inf")}) == {"a": [None, 1.5, "x"], "b": None}
+    assert finite({"a": [float("nan"), 1.5, "x"], "b": float("inf")}) == {"a": [None, 1.5, "x"], "b": None}
 
 
 def test_without_a_stderr_the_answer_still_comes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +199,7 @@ def test_a_mistake_of_ours_is_not_a_job_that_failed(run: Run, monkeypatch: pytes
     def fail(*_: Any) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(cli, "_wait", fail)
+    monkeypatch.setattr(cli, "_wait", lambda options, **_: fail(options))
     code, _, err = run("wait", "--base-url", BASE_URL)
 
     assert (code, "ValueError: a bug" in err) == (70, True)

@@ -118,6 +118,8 @@ ORDER = [
     "demo",
     "timetable",
     "command_line",
+    "output",
+    "cli_of_many",
     "cli",
     "__main__",
 ]

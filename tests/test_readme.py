@@ -8,9 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 
+from fake_server import Scenario, Server
 from fake_server.faults import ACTIONS
-from translation_client import cli
+from translation_client import output
 from translation_client.logs import EVENTS
 from translation_client.services import SERVICES
 
@@ -19,11 +21,13 @@ README = (ROOT / "README.md").read_text()
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README)
 USERS_TESTS = [code for language, code in BLOCKS if language == "python" and "def test_" in code]
-EXAMPLES = [
+OF_PYTHON = [
     (code, BLOCKS[number + 1][1] if BLOCKS[number + 1][0] == "text" else "")
     for number, (language, code) in enumerate(BLOCKS)
     if language == "python" and code not in USERS_TESTS
 ]
+OF_LOOPS = [(code, output) for code, output in OF_PYTHON if "as_completed(" in code or "asyncio.run(" in code]
+EXAMPLES = [example for example in OF_PYTHON if example not in OF_LOOPS]
 
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
@@ -54,9 +58,29 @@ with freeze_time() as frozen:
     assert (done.returncode, done.stdout) == (0, output), done.stderr
 
 
+@pytest.mark.parametrize(("code", "output"), OF_LOOPS, ids=range(len(OF_LOOPS)))
+def test_an_example_with_an_event_loop_prints_what_stands_below_it(code: str, output: str, tmp_path: Path) -> None:
+    """Against a server on a real socket, whose jobs are finished at once; which one ends first is nobody's promise."""
+    with Server(Scenario(duration=0)) as server:
+        for _ in range(3):
+            requests.post(f"{server.url}/jobs", timeout=5)
+        there = code.replace("http://127.0.0.1:5000", server.url)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", there],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+            timeout=60,
+        )
+
+    assert (done.returncode, sorted(done.stdout.splitlines())) == (0, output.splitlines()), done.stderr
+
+
 def test_there_are_examples() -> None:
     """An empty list would pass."""
     assert len(EXAMPLES) >= 5
+    assert len(OF_LOOPS) == 2
     assert len(USERS_TESTS) == 1
 
 
@@ -97,7 +121,14 @@ def test_the_first_example_is_short() -> None:
 
 def test_exit_codes_and_the_variables_are_those_of_the_code() -> None:
     """They are relied on in scripts."""
-    codes = (cli.FINISHED, cli.JOB_FAILED, cli.USAGE, cli.REQUEST_FAILED, cli.TIMED_OUT, cli.INTERRUPTED)
+    codes = (
+        output.FINISHED,
+        output.JOB_FAILED,
+        output.USAGE,
+        output.REQUEST_FAILED,
+        output.TIMED_OUT,
+        output.INTERRUPTED,
+    )
 
     assert codes == (0, 1, 2, 3, 4, 130)
     for service in SERVICES.values():

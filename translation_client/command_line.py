@@ -28,6 +28,7 @@ CLIENT_OPTIONS = {
 }
 _OF_A_PLAN = ("check_cost", "target_lag", "max_lag")
 
+FROM_STDIN = "-"
 CLIENT_WORDS = ("history", "spread_checks")
 OF_THE_JOB = ("key", "video_seconds", "submitted_at")
 
@@ -48,7 +49,8 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_submit(commands)
     _add_job_command(commands, "status", "ask once how a job stands", _OF_ONE_CALL)
-    wait = _add_job_command(commands, "wait", "wait until a job is finished", tuple(CLIENT_OPTIONS))
+    wait = _add_job_command(commands, "wait", "wait until a job is finished, or many jobs", tuple(CLIENT_OPTIONS))
+    _add_what_many_need(wait)
     _add_what_a_plan_needs(wait)
     wait.add_argument("--spread-checks", action="store_true", default=None, help="move the checks by chance")
     wait.add_argument(
@@ -82,6 +84,27 @@ def _add_submit(commands: Any) -> None:
         help="a field of the service's own, its value in JSON or as plain text; may be given several times",
     )
     submit.add_argument("--json", action="store_true", help="print the whole job as JSON")
+
+
+def _add_what_many_need(wait: argparse.ArgumentParser) -> None:
+    wait.add_argument(
+        "more_ids",
+        nargs="*",
+        metavar="JOB_ID",
+        help="more jobs: each is printed as it ends; `-` reads ids from stdin, one a line",
+    )
+    wait.add_argument(
+        "--checks-per-second",
+        type=float,
+        metavar="NUMBER",
+        help="of many jobs: requests a second at the most (default: 100)",
+    )
+    wait.add_argument(
+        "--max-in-flight",
+        type=float,
+        metavar="NUMBER",
+        help="of many jobs: how many are waited for at once (default: 10000)",
+    )
 
 
 def _add_schedule(commands: Any) -> None:
@@ -139,6 +162,11 @@ def _option(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         return name, value
+
+
+def is_of_many(options: argparse.Namespace) -> bool:
+    """Whether several jobs are to be waited for."""
+    return bool(options.more_ids) or options.job_id == FROM_STDIN
 
 
 def client_arguments(options: argparse.Namespace) -> dict[str, Any]:

@@ -7,11 +7,13 @@ import shutil
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TextIO
+from typing import Any, TextIO
 
 from .clock import Deadline, now
+from .errors import TranslationClientError
 from .models import Job
 
 REDRAW_SECONDS = 0.25
@@ -82,6 +84,60 @@ def download_bar(stream: TextIO | None) -> Iterator[Callable[[int, int | None], 
     with Progress(*columns, console=Console(file=stream), transient=True) as bar:
         task = bar.add_task("", total=None)
         yield lambda received, total: bar.update(task, completed=received, total=total)
+
+
+class FleetTable:
+    """How many jobs stand how, and those that were heard of last."""
+
+    ROWS = 15
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._jobs: dict[str | None, Job] = {}
+        self._ended: Counter[str] = Counter()
+
+    def saw(self, job: Job) -> None:
+        """Take over an answer."""
+        self._jobs.pop(job.id, None)
+        if not job.status.is_final:
+            self._jobs[job.id] = job  # the latest comes last
+
+    def ended(self, outcome: Job | TranslationClientError) -> None:
+        """Take over what came of a job."""
+        self._jobs.pop(outcome.id if isinstance(outcome, Job) else outcome.job_id, None)
+        self._ended[str(outcome.status) if isinstance(outcome, Job) else type(outcome).__name__] += 1
+
+    def __rich__(self) -> Any:
+        from rich.table import Table
+
+        ended = ", ".join(f"{count} {what}" for what, count in self._ended.items()) or "none yet"
+        table = Table(title=f"{len(self._jobs)} pending; ended: {ended}", title_justify="left")
+        for name in ("job", "status", "progress", "checks", "seconds"):
+            table.add_column(name)
+        for job in tuple(self._jobs.values())[-self.ROWS :]:
+            progress = "" if job.progress is None else f"{job.progress:.0%}"
+            table.add_row(str(job.id), job.raw_status, progress, str(job.checks), f"{job.elapsed:.0f}")
+        return table
+
+
+@contextmanager
+def fleet_table(stream: TextIO | None) -> Iterator[FleetTable | None]:
+    """Show a table of many jobs for the length of a block; None where there is no terminal, or no `rich`."""
+    try:
+        from rich.console import Console
+        from rich.live import Live
+    except ModuleNotFoundError:
+        stream = None
+    if stream is None:
+        yield None
+        return
+    table = FleetTable()
+    # Where the answers go to the same terminal, they are written above the table; elsewhere they are left alone.
+    is_shared = sys.stdout is not None and sys.stdout.isatty()
+    rate = 1 / REDRAW_SECONDS
+    console = Console(file=stream)
+    with Live(table, console=console, transient=True, refresh_per_second=rate, redirect_stdout=is_shared):
+        yield table
 
 
 def exit_in_order_on_sigterm() -> None:

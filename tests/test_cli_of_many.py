@@ -1,0 +1,163 @@
+"""The command line of many jobs: a line for each as it ends, ids on stdin, a table on a terminal, and one exit code for all."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from fake_server import Scenario, Server
+from translation_client import TranslationStatus, WaitTimeout, cli
+from translation_client.models import Job
+from translation_client.terminal import FleetTable, fleet_table
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server(Scenario(duration=0)) as running:
+        yield running
+
+
+def ordered(server: Server, count: int) -> list[str]:
+    return [requests.post(f"{server.url}/jobs", timeout=5).json()["id"] for _ in range(count)]
+
+
+def waited(capsys: pytest.CaptureFixture[str], server: Server, *arguments: str) -> tuple[int, list[str], str]:
+    code = cli.main(["wait", "--base-url", server.url, "--timeout", "5", "--backoff-factor", "0.05", *arguments])
+    captured = capsys.readouterr()
+    return code, captured.out.splitlines(), captured.err
+
+
+def test_each_job_has_a_line_when_it_ends(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its id and its status, separated by a tab."""
+    ids = ordered(server, 5)
+    code, out, _ = waited(capsys, server, *ids)
+
+    assert code == 0
+    assert sorted(out) == [f"{job_id}\tcompleted" for job_id in ids]
+
+
+def test_ids_are_read_from_stdin(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One a line, where a dash stands; blank lines are nothing."""
+    ids = ordered(server, 4)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([ids[1], "", f"  {ids[2]} ", ids[3]]) + "\n"))
+    code, out, _ = waited(capsys, server, ids[0], "-")
+
+    assert code == 0
+    assert sorted(out) == [f"{job_id}\tcompleted" for job_id in ids]
+
+
+def test_a_dash_alone_is_stdin_too(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where it has nothing to say."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))
+
+    assert waited(capsys, server, "-")[:2] == (0, [])
+
+
+def test_as_json_each_line_is_a_whole_job(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """Or an error, with the id and a message."""
+    [job_id] = ordered(server, 1)
+    code, out, err = waited(capsys, server, "--json", job_id, "job-x")
+    by_id = {line["id"]: line for line in map(json.loads, out)}
+
+    assert code == 3
+    assert by_id[job_id]["status"] == "completed"
+    assert (by_id["job-x"]["error"], by_id["job-x"]["status"]) == ("RequestFailed", None)
+    assert by_id["job-x"]["message"] in err
+
+
+@pytest.mark.parametrize(
+    ("outcome", "extra", "code"),
+    [("completed", [], 0), ("error", [], 1), ("error", ["job-x"], 3), ("completed", ["job-x"], 3)],
+)
+def test_the_exit_code_is_that_of_the_worst(
+    outcome: Any, extra: list[str], code: int, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A request that failed, a time-out, a job that failed, in this order."""
+    server.play(Scenario(duration=0, outcome=outcome))
+
+    assert waited(capsys, server, *ordered(server, 2), *extra)[0] == code
+
+
+def test_a_job_whose_time_was_up_is_exit_code_4(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """And has a line that says so."""
+    server.play(Scenario(duration=100))
+    ids = ordered(server, 2)
+    code, out, err = waited(capsys, server, *ids, "--timeout", "0.3")
+
+    assert code == 4
+    assert sorted(out) == [f"{job_id}\tWaitTimeout" for job_id in ids]
+    assert "It has not failed" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [(["--checks-per-second", "0"], "checks_per_second"), (["--max-in-flight", "0.5"], "max_in_flight")],
+)
+def test_a_bad_number_is_exit_code_2(
+    typed: list[str], says: str, server: Server, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is asked."""
+    code, out, err = waited(capsys, server, "a", "b", *typed)
+
+    assert (code, out) == (2, [])
+    assert says in err
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_there_is_a_table(
+    server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In place of the INFO lines; the answers are on stdout all the same."""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    ids = ordered(server, 3)
+    code = cli.main(["wait", "--base-url", server.url, *ids])
+
+    assert code == 0
+    assert "pending; ended:" in terminal.getvalue()
+    assert "status_checked" not in terminal.getvalue()
+    assert sorted(capsys.readouterr().out.splitlines()) == [f"{job_id}\tcompleted" for job_id in ids]
+
+
+def test_the_table_counts_what_ended_and_shows_what_is_pending() -> None:
+    """The latest that was heard of comes last, and no more than some of them."""
+    from rich.console import Console
+
+    table = FleetTable()
+    for number in range(30):
+        table.saw(Job(f"job-{number}", TranslationStatus.PENDING, "rendering", progress=0.25, checks=2))
+    table.saw(Job("job-29", TranslationStatus.COMPLETED, "done"))
+    table.ended(Job("job-29", TranslationStatus.COMPLETED, "done"))
+    table.ended(WaitTimeout("late", job_id="job-28"))
+    shown = io.StringIO()
+    Console(file=shown, width=100).print(table)
+    text = shown.getvalue()
+
+    assert "28 pending; ended: 1 completed, 1 WaitTimeout" in text
+    assert "job-27" in text
+    assert "job-29" not in text
+    assert "job-12 " not in text
+    assert "25%" in text
+
+
+def test_without_a_terminal_or_rich_there_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing fails for it."""
+    with fleet_table(None) as table:
+        assert table is None
+    monkeypatch.setitem(sys.modules, "rich.live", None)
+    with fleet_table(Terminal()) as table:
+        assert table is None
