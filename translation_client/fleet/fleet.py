@@ -12,13 +12,14 @@ from ..faults import Fault
 from ..models import Job
 from ..tools import Tools
 from ..transport import CallCancelled
+from ..waiting import Wait
 from . import bulk
 from .agenda import Agenda
 from .budget import Budget
 from .intake import each_of
-from .members import Member, member_for
+from .members import Member
 from .signals import Signals
-from .terms import Outcome, Source, Terms
+from .terms import Outcome, Source, Terms, require_id
 
 WORKERS = 100
 """Calls at once at the most: as many as there are connections."""
@@ -98,15 +99,15 @@ class Fleet:
         return len(self._members) + len(self._outcomes) >= self._terms.max_in_flight
 
     def _join(self, job: Job | str, position: int) -> None:
-        job_id = job.id if isinstance(job, Job) else job
-        known = self._members.get(job_id) if isinstance(job_id, str) else None
+        job_id = require_id(job)
+        known = self._members.get(job_id)
         if known is not None:
             known.positions.append(position)
         elif job_id in self._ended:
-            self._hand_out(position, self._ended[str(job_id)])
+            self._hand_out(position, self._ended[job_id])
         else:
-            member = member_for(self._tools, job, position, now(), timeout=self._terms.timeout, said=self._terms.said)
-            self._members[str(job_id)] = member
+            wait = Wait(self._tools, job, self._terms.timeout, None, said=self._terms.said)
+            member = self._members[job_id] = Member(wait, position, now())
             self._agenda.add(member)
             self._signals.rouse(self._moment())
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from ..faults import Fault
 from ..models import Job
-from ..particulars import Particulars
 from ..polling import Repetition
-from ..tools import Tools
 from ..waiting import Wait
 
 NEARLY_DUE = 0.25
@@ -57,16 +55,3 @@ class Member:
     def _kept(self, pause: float | None) -> float | None:
         self.pause = pause or 0.0
         return pause
-
-
-def member_for(tools: Tools, job: Job | str, position: int, now: float, *, timeout: float, said: Particulars) -> Member:
-    """Take a job in; its clock starts.
-
-    Raises:
-        ValueError: The id cannot be one.
-        TypeError: It is no job, and no id.
-    """
-    job_id = job.id if isinstance(job, Job) else job
-    if job_id is None:
-        raise ValueError("jobs must have ids")
-    return Member(Wait(tools, job, timeout, None, said=said), position, now)

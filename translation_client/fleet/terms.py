@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from .. import arguments
@@ -69,14 +69,27 @@ def terms_of(
 
 
 def require_source(jobs: Source) -> Source:
-    """Pass several jobs or ids.
+    """Pass several jobs or ids. Those of a list are looked at here, those of a source as they come.
 
     Raises:
-        TypeError: It is one text, or nothing that can be read one after the other.
+        TypeError: It is one text, or nothing that can be read one after the other; or one of them is no job and no id.
+        ValueError: An id cannot be one.
     """
     if isinstance(jobs, (str, Job)) or not isinstance(jobs, (Iterable, AsyncIterable)):
         raise TypeError(f"jobs must be several jobs or ids, got {jobs!r}")
+    if isinstance(jobs, Collection):
+        for job in jobs:
+            require_id(job)
     return jobs
+
+
+def require_id(job: Job | str) -> str:
+    """Pass the id of a job; raises as `require_source`."""
+    job_id = job.id if isinstance(job, Job) else job
+    if job_id is None:
+        raise ValueError("jobs must have ids")
+    arguments.path_segment(job_id)
+    return job_id
 
 
 def in_order(outcomes: Iterable[tuple[int, Outcome]]) -> list[Outcome]:
