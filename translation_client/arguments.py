@@ -181,7 +181,7 @@ def event(name: str, value: E | None, kind: str = "an event of threading or of a
         TypeError: It is neither; the message says what kind it has to be.
     """
     usable = callable(getattr(value, "is_set", None)) and callable(getattr(value, "wait", None))
-    if value is not None and not usable:
+    if value is not None and (not usable or isinstance(value, type)):
         raise TypeError(f"{name} must be {kind}, got {value!r}")
     return value
 

@@ -125,7 +125,7 @@ class Calls:
             progress.may_have_been_accepted |= stakes.makes_job
             raise
         else:
-            progress.hint = self._hint(answer)
+            progress.hint = self.hint_in(answer)
             return answer, value
         raise ended  # out of the handlers: what is raised in one takes along what was caught, with all that it holds
 
@@ -140,7 +140,7 @@ class Calls:
             progress.may_have_been_accepted |= stakes.makes_job
             return self.log.ended("unexpected", endings.field_missing(progress, failure))
         progress.may_have_been_accepted &= not isinstance(failure, NothingMade)
-        progress.hint = self._hint(failure.answer)
+        progress.hint = self.hint_in(failure.answer)
         return self.log.ended("refused", endings.refused(progress, failure))
 
     def _cut(self, cut: CallCut, stakes: Stakes) -> Exception:
@@ -156,7 +156,7 @@ class Calls:
     def _failed(self, fault: Fault, stakes: Stakes) -> Exception:
         """What a fault is: to be repeated, or the end where that might do a thing twice."""
         if fault.answer is not None:
-            fault.hint = self._hint(fault.answer)
+            fault.hint = self.hint_in(fault.answer)
         self.progress.saw_fault(fault)
         is_done = stakes.makes_job and fault.may_be_done
         self.progress.may_have_been_accepted |= is_done
@@ -166,7 +166,8 @@ class Calls:
         error.__cause__ = _cause_of(fault)
         return self.log.ended("faults", error)
 
-    def _hint(self, answer: Answer) -> float | None:
+    def hint_in(self, answer: Answer) -> float | None:
+        """Read the seconds that an answer asks to be left alone; None where there are none, or they make no sense."""
         try:
             return read_retry_after(answer.headers)
         except ValueError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *
     Raises:
         ValueError: An argument cannot be used.
     """
+    if options.submitted_at is not None:
+        raise ValueError("submitted_at is of one job, and cannot be said of several")
     codes = {FINISHED}
     with fleet_table(sys.stderr if is_watched else None) as table:
         outcomes = client.as_completed(
@@ -48,6 +51,10 @@ def _ids(options: argparse.Namespace) -> Iterator[str]:
         if job_id != FROM_STDIN:
             yield job_id
             continue
+        if sys.stdin is None:
+            raise ValueError("there is no stdin to read ids from")
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # an odd byte is an odd id, and ends none of the others
         yield from (line.strip() for line in sys.stdin if line.strip())
 
 
@@ -58,10 +65,15 @@ def _shown(outcome: Outcome, *, as_json: bool) -> int:
     say(str(outcome))
     status = None if outcome.job is None else str(outcome.job.status)
     error = type(outcome).__name__
-    fields = {"id": outcome.job_id, "status": status, "error": error, "message": str(outcome)}
-    answer(json.dumps(fields) if as_json else f"{outcome.job_id}\t{error}")
+    fields = {"id": _printable(outcome.job_id), "status": status, "error": error, "message": str(outcome)}
+    answer(json.dumps(fields) if as_json else f"{_printable(outcome.job_id)}\t{error}")
     return _code_of_error(outcome)
 
 
 def _code_of_error(error: TranslationClientError) -> int:
     return TIMED_OUT if isinstance(error, (WaitTimeout, RetriesExhausted)) else REQUEST_FAILED
+
+
+def _printable(job_id: str | None) -> str:
+    """An id as it can be written to any stream."""
+    return str(job_id).encode("utf-8", "backslashreplace").decode()

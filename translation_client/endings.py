@@ -29,6 +29,9 @@ def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeo
     if progress.job is not None:
         happened = f"{describe_job(progress.job_id)} was still {progress.job.raw_status!r} after {seconds}"
         still = "It has not failed: it goes on at the service."
+    elif progress.attempts == 0 and progress.purpose.is_wait:
+        happened = f"there was no turn to ask about {describe_job(progress.job_id)} within {seconds}"
+        still = f"{progress.purpose.still} More time, or more checks_per_second, lets everyone have a turn."
     else:
         last = "" if progress.last_fault is None else f", the last time because of: {progress.last_fault.text}"
         happened = f"{_where(progress)} did not {progress.purpose.asks} within {seconds}{last}"

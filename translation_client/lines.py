@@ -38,6 +38,10 @@ class Line(Protocol):
     def is_closed(self) -> bool:
         """Whether the client was closed."""
 
+    @property
+    def width(self) -> int:
+        """How many calls at once it takes."""
+
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
 
@@ -63,6 +67,7 @@ class BlockingLine:
         """Take the transport, and what is called in place of an interruptible sleep."""
         self.transport = transport
         self.base_url = transport.base_url
+        self.width = 1
         self._sleep = sleep
         self.closed = threading.Event()
 

@@ -11,11 +11,12 @@ own loops keep their progress by thread, and a thread may have thousands of wait
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from tenacity import RetryCallState, retry, retry_if_exception_type, retry_if_result
+from tenacity import Future, RetryCallState, retry, retry_if_exception_type, retry_if_result
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_never
 
+from .clock import now
 from .faults import Fault
 from .models import Job
 from .policy import WaitPolicy
@@ -130,6 +131,38 @@ def despite_faults(
     return answered
 
 
+class Outcome(Future):
+    """What a call came to, as a strategy of tenacity looks at it; its own `Future` has a lock, which nobody needs here."""
+
+    def __init__(self, attempt_number: int, value: object, error: Exception | None) -> None:
+        """Take the value, or the error."""
+        self.attempt_number = attempt_number
+        self._value = value
+        self._error = error
+
+    def __repr__(self) -> str:
+        return f"Outcome({self.attempt_number}, {self._value!r}, {self._error!r})"
+
+    @property
+    def failed(self) -> bool:
+        """Whether it is an error."""
+        return self._error is not None
+
+    def done(self) -> bool:
+        """It is."""
+        return True
+
+    def result(self, timeout: float | None = None) -> Any:  # noqa: ARG002  # as tenacity calls it
+        """The value; raises the error."""
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def exception(self, timeout: float | None = None) -> Exception | None:  # noqa: ARG002  # as tenacity calls it
+        """The error."""
+        return self._error
+
+
 class Repetition:
     """The state of something that is called again by rules; who calls it and who sleeps is others' business."""
 
@@ -145,16 +178,15 @@ class Repetition:
         Raises:
             TranslationClientError: A limit is reached.
         """
-        self._state.set_result(result)
-        return self._pause(rules)
+        return self._pause(Outcome(self._state.attempt_number, result, None), rules)
 
     def pause_after_fault(self, fault: Fault, rules: Rules) -> float | None:
         """The same where the call brought no answer."""
-        self._state.set_exception((type(fault), fault, fault.__traceback__))
-        return self._pause(rules)
+        return self._pause(Outcome(self._state.attempt_number, None, fault), rules)
 
-    def _pause(self, rules: Rules) -> float | None:
+    def _pause(self, outcome: Outcome, rules: Rules) -> float | None:
         state = self._state
+        state.outcome, state.outcome_timestamp = outcome, now()
         if not rules.retry(state):
             return None
         seconds = state.upcoming_sleep = rules.wait(state)

@@ -70,7 +70,7 @@ class Wait:
         progress = self._calls.progress
         progress.attempts += 1
         progress.answered(answer)
-        progress.hint = None
+        progress.hint = self._calls.hint_in(answer)
         return self._saw(answer, job)
 
     @property
@@ -157,12 +157,12 @@ class Wait:
             self._calls.log.sleeping(0, seconds, pauses.reason)
         return seconds
 
-    def learn(self) -> None:
+    def learn(self, patience: float = PATIENCE_SECONDS) -> None:
         """Remember what was seen of how long the job took. While an exception goes by, it is told from it."""
         if self._learned is not None:
             kind = sys.exc_info()[0]
             is_hurried = self._calls.is_cancelled() or not (kind is None or issubclass(kind, Exception))
-            self._learned.end(0.0 if is_hurried else PATIENCE_SECONDS)
+            self._learned.end(0.0 if is_hurried else patience)
 
     async def _sleep_first(self) -> None:
         seconds = self.first_pause()

@@ -3,29 +3,81 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable
+from contextvars import ContextVar
 from types import TracebackType
+from typing import Any
 
 from ..clock import now
 from ..transport.guard import CallCancelled, CallTimedOut
 
-if sys.version_info >= (3, 11):
-    from asyncio import Timeout, timeout_at
-
-    def _move(timeout: Timeout, at: float) -> None:
-        if not timeout.expired():
-            timeout.reschedule(at)
-else:  # aiohttp needs it there, too
-    from async_timeout import Timeout, timeout_at
-
-    def _move(timeout: Timeout, at: float) -> None:
-        if not timeout.expired:
-            timeout.update(at)
-
-
 SLICE_SECONDS = 0.05
 """How soon a call that is under way sees that it was cancelled."""
+
+_OURS = "the time of a call is up"
+"""What a cancellation of ours says, by which Python 3.10 tells it from one that came from outside."""
+
+
+class Alarm:
+    """Ends what goes on in its block by cancelling the task at some moment. As a context.
+
+    Like `asyncio.timeout_at`, which Python 3.10 has not; a cancellation that comes from outside, even in the same moment, is
+    never taken for one of ours.
+
+    Attributes:
+        has_rung: Whether it ended the block.
+    """
+
+    def __init__(self, at: float) -> None:
+        """Prepare; the moment is by the clock of the loop."""
+        self.has_rung = False
+        self._at = at
+        self._loop = asyncio.get_running_loop()
+        self._task: asyncio.Task[Any] | None = None
+        self._handle: asyncio.TimerHandle | None = None
+        self._cancelled_before = 0
+
+    def __enter__(self) -> Alarm:
+        self._task = asyncio.current_task()
+        self._cancelled_before = _cancellations_of(self._task)
+        self.set(self._at)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        task, self._task = self._task, None
+        if not self.has_rung or task is None:
+            return False
+        if hasattr(task, "uncancel"):
+            is_from_outside = task.uncancel() > self._cancelled_before
+        else:
+            is_from_outside = isinstance(error, asyncio.CancelledError) and error.args != (_OURS,)
+        return error is not None and not is_from_outside  # it is told by who set the alarm
+
+    def set(self, at: float) -> None:
+        """Move the moment."""
+        if self._task is None or self.has_rung:
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+        if at <= self._loop.time():
+            self.ring()  # a task that never has to wait would move the alarm again and again before it rings
+        else:
+            self._handle = self._loop.call_at(at, self.ring)
+
+    def ring(self) -> None:
+        """End the block now."""
+        if self._task is not None and not self.has_rung:
+            self.has_rung = True
+            self._task.cancel(_OURS)
+
+
+def _cancellations_of(task: asyncio.Task[Any] | None) -> int:
+    return task.cancelling() if task is not None and hasattr(task, "cancelling") else 0
 
 
 class Cuts:
@@ -83,36 +135,43 @@ class Cut:
             is_transfer: Whether it may take any time as long as bytes move.
         """
         self.is_receiving_file = False
+        self._connection: asyncio.BaseTransport | None = None
         self._cuts = cuts
         self._is_transfer = is_transfer
         self._deadline = deadline
         self._idle_seconds = idle_seconds
         self._is_cancelled = is_cancelled
         self._began = now()
-        self._loop = asyncio.get_running_loop()
-        self._ahead = self._loop.time() - self._began  # by how much the clock of the loop is ahead of ours
-        self._timeout = timeout_at(self._ahead + min(self._began + idle_seconds, deadline))
+        # By how much the clock of the loop is ahead of ours.
+        self._ahead = asyncio.get_running_loop().time() - self._began
+        self._alarm = Alarm(self._ahead + min(self._began + idle_seconds, deadline))
 
     async def __aenter__(self) -> Cut:
         if self._is_cancelled():
             raise CallCancelled
         if self._deadline <= self._began:
             raise CallTimedOut
-        await self._timeout.__aenter__()
+        self._alarm.__enter__()
         self._cuts.add(self)
+        self._token = CURRENT_CUT.set(self)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    ) -> bool:
+        CURRENT_CUT.reset(self._token)
         self._cuts.discard(self)
-        is_over = False
-        try:
-            await self._timeout.__aexit__(kind, error, trace)
-        except asyncio.TimeoutError:  # the same as TimeoutError, but for Python 3.10
-            is_over = True
-        if is_over:  # out of the handler, or what was cut would go along as the context
-            raise CallCancelled if self._is_cancelled() else CallTimedOut
+        if error is not None:
+            self.abort()
+        if self._alarm.__exit__(kind, error, trace):
+            await asyncio.sleep(0)  # in which the connection is gone
+            raise (CallCancelled if self._is_cancelled() else CallTimedOut) from None
+        return False
+
+    def abort(self) -> None:
+        """Drop the connection with all that it still holds: to close it would wait for a peer who takes nothing."""
+        if self._connection is not None:
+            abort(self._connection)
 
     def sent(self) -> None:
         """Hear that bytes went out."""
@@ -124,10 +183,24 @@ class Cut:
         if self.is_receiving_file:
             self._begin_anew()
 
+    def connected(self, connection: asyncio.BaseTransport) -> None:
+        """Hear by which connection it goes."""
+        self._connection = connection
+
     def look(self) -> None:
         """End it, if it is not wanted any more."""
         if self._is_cancelled():
-            _move(self._timeout, self._loop.time())
+            self._alarm.ring()
 
     def _begin_anew(self) -> None:
-        _move(self._timeout, self._ahead + min(now() + self._idle_seconds, self._deadline))
+        self._alarm.set(self._ahead + min(now() + self._idle_seconds, self._deadline))
+
+
+CURRENT_CUT: ContextVar[Cut | None] = ContextVar("current cut", default=None)
+"""That of the call which this task is making: a connection is made, or found, deep inside aiohttp."""
+
+
+def abort(connection: asyncio.BaseTransport) -> None:
+    """Drop a connection, if it can be."""
+    if isinstance(connection, asyncio.WriteTransport):
+        connection.abort()

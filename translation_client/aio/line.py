@@ -11,6 +11,7 @@ from ..clock import Deadline, now
 from ..lines import Event
 from ..messages import Answer, Request
 from ..transport import Sink
+from .sessions import MAX_CONNECTIONS
 from .transport import AsyncTransport
 
 CANCEL_SLICE_SECONDS = 0.02
@@ -24,6 +25,7 @@ class AsyncLine:
         """Take the transport, and what is called, and awaited if it can be, in place of an interruptible sleep."""
         self.transport = transport
         self.base_url = transport.base_url
+        self.width = MAX_CONNECTIONS
         self.is_closed = False
         self._sleep = sleep
         self._sleepers: set[asyncio.Future[None]] = set()

@@ -89,7 +89,7 @@ class AsyncQuestions:
         The jobs may come from an asynchronous iterator, too.
         """
         terms = self._terms(checks_per_second, max_in_flight, timeout, cancel, on_progress, key, video_seconds)
-        return _without_positions(Fleet(self._tools, terms, require_source(jobs)))
+        return _Completed(Fleet(self._tools, terms, require_source(jobs)))
 
     async def wait_all(
         self,
@@ -134,10 +134,15 @@ class AsyncQuestions:
         return Wait(self._tools, job, seconds, arguments.event("cancel", cancel), said=said)
 
 
-async def _without_positions(fleet: Fleet) -> AsyncIterator[Outcome]:
-    outcomes = fleet.outcomes()
-    try:
-        async for _, outcome in outcomes:
-            yield outcome
-    finally:
-        await outcomes.aclose()  # type: ignore[attr-defined]  # an asynchronous generator, as it is written
+class _Completed(AsyncIterator[Outcome]):
+    """The outcomes of a fleet without their positions: one generator alone, which its loop can close at the end."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._outcomes = fleet.outcomes()
+
+    async def __anext__(self) -> Outcome:
+        return (await self._outcomes.__anext__())[1]
+
+    async def aclose(self) -> None:
+        """End the fleet."""
+        await self._outcomes.aclose()

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
-from requests.utils import get_environ_proxies, select_proxy
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from yarl import URL
 
+from ..faults import Fault
 from ..transport.names import lookup_async
+from .cuts import CURRENT_CUT, abort
 
 MAX_CONNECTIONS = 100
 """Connections at once, to all hosts together; a call that finds none free waits for one, within its own time."""
@@ -36,7 +40,7 @@ class Sessions:
     def __init__(self, callers: aiohttp.ClientSession | None) -> None:
         """Open nothing yet."""
         self._callers = callers
-        self._connector: aiohttp.TCPConnector | None = None
+        self._connector: _Connector | None = None
         self._plain: aiohttp.ClientSession | None = None
         self._watched: aiohttp.ClientSession | None = None
         self._proxies: dict[str, str | None] = {}
@@ -81,7 +85,9 @@ class Sessions:
             if session is not None:
                 await session.close()
         if self._connector is not None:
+            self._connector.abort()
             await self._connector.close()
+            await asyncio.sleep(0)  # in which the connections are gone
 
     def _session(self, *, is_watched: bool) -> aiohttp.ClientSession:
         if self._connector is None:
@@ -98,8 +104,26 @@ class Sessions:
         if origin not in self._proxies:
             if len(self._proxies) >= MAX_PROXIES_KEPT:
                 self._proxies.clear()
-            self._proxies[origin] = select_proxy(origin, get_environ_proxies(origin, no_proxy=None))
+            self._proxies[origin] = _usable(select_proxy(origin, get_environ_proxies(origin, no_proxy=None)))
         return self._proxies[origin]
+
+
+def _usable(proxy: str | None) -> str | None:
+    """Spell a proxy out, as requests does.
+
+    Raises:
+        Fault: It is one that aiohttp does not speak to.
+    """
+    if proxy is None:
+        return None
+    spelled = ""
+    with suppress(Exception):  # what it raises where there is no host is not told
+        spelled = prepend_scheme_if_needed(proxy, "http")
+    if not spelled.lower().startswith(("http://", "https://")):
+        raise Fault(
+            "connection", "the environment names a proxy that is none of HTTP, which asyncio's client does not speak to"
+        )
+    return spelled
 
 
 @asynccontextmanager
@@ -139,10 +163,34 @@ def _watching() -> aiohttp.TraceConfig:
     return trace
 
 
-def _connector() -> aiohttp.TCPConnector:
-    return aiohttp.TCPConnector(
+def _connector() -> _Connector:
+    return _Connector(
         limit=MAX_CONNECTIONS, ssl=_trust(), resolver=_Resolver(), use_dns_cache=False, enable_cleanup_closed=False
     )
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells each call by which connection it goes, and drops all of them at the end, whatever they still hold."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self._made: WeakSet[Any] = WeakSet()
+
+    async def connect(self, *call: Any, **more: Any) -> Any:
+        """Give a connection, new or kept."""
+        connection = await super().connect(*call, **more)
+        transport = connection.transport
+        if transport is not None:
+            self._made.add(transport)
+            cut = CURRENT_CUT.get()
+            if cut is not None:
+                cut.connected(transport)
+        return connection
+
+    def abort(self) -> None:
+        """Drop them."""
+        for transport in tuple(self._made):
+            abort(transport)
 
 
 def _trust() -> ssl.SSLContext:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from ..assembly import Wiring
 from ..clock import Deadline
@@ -22,6 +24,8 @@ from .client import async_line
 
 CALLERS_THREADS = 8
 """Calls at once through a session of the caller's, which is one of requests and blocks a thread for each."""
+
+T = TypeVar("T")
 
 _END = object()
 
@@ -44,8 +48,9 @@ class ThreadedLine:
     def __init__(self, line: BlockingLine) -> None:
         """Start no thread yet."""
         self.base_url = line.base_url
+        self.width = CALLERS_THREADS
         self._line = line
-        self._pool = ThreadPoolExecutor(CALLERS_THREADS, thread_name_prefix="fleet")
+        self._left = threading.Event()
 
     @property
     def is_closed(self) -> bool:
@@ -68,17 +73,45 @@ class ThreadedLine:
         """Make one call, in a thread."""
 
         def call() -> Answer:
-            return self._line.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+            return self._line.transport.send(
+                request, deadline, lambda: self._left.is_set() or is_cancelled(), sink, is_fresh=is_fresh
+            )
 
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await _in_a_thread(call)
 
     async def sleep(self, seconds: float, cancel: Event | None) -> None:  # noqa: ARG002  # a fleet has its own event
         """Let time pass. A fleet has timers of its own, and does not."""
         await asyncio.sleep(seconds)
 
     async def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown(wait=False)
+        """End the threads, and the calls that they make."""
+        self._left.set()
+
+
+async def _in_a_thread(call: Callable[[], T]) -> T:
+    """Have a thread of its own make a call: a daemon, as one that cannot be cut must not hold up an exit."""
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[T] = loop.create_future()
+
+    def make() -> None:
+        try:
+            value = call()
+        except BaseException as raised:  # noqa: BLE001  # whoever waits for the call has to hear of it
+            _threadsafe(loop, partial(_set, made, None, raised))
+        else:
+            _threadsafe(loop, partial(_set, made, value, None))
+
+    threading.Thread(target=make, name="fleet call", daemon=True).start()
+    return await made
+
+
+def _set(made: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
+    if made.done():
+        return
+    if error is None:
+        made.set_result(value)
+    else:
+        made.set_exception(error)
 
 
 def outcomes_of(
@@ -88,6 +121,7 @@ def outcomes_of(
     ends = AnyEvent(line.closed, terms.cancel)
     thread = _FleetThread(tools, line, wiring, terms._replace(cancel=ends), source)
     try:
+        thread.start()
         while (outcome := thread.next()) is not _END:
             yield outcome
     finally:
@@ -106,11 +140,20 @@ class _FleetThread:
         self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stop: Callable[[], object] = lambda: None
         self._take: Callable[[], object] = lambda: None
+        self._is_left = threading.Event()
+        self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
         self._thread.start()
 
     def next(self) -> Any:
         """The next outcome; `_END` after the last; raises what ended the fleet."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "jobs that are waited for in one process cannot be waited for in its fork: begin anew there"
+            )
         outcome = self._outcomes.get()
         self._take()
         if isinstance(outcome, BaseException):
@@ -119,8 +162,11 @@ class _FleetThread:
 
     def stop(self) -> None:
         """End the fleet, and the thread."""
+        self._is_left.set()
         self._stop()
-        self._thread.join()
+        is_ours = threading.current_thread() is self._thread  # where the garbage collector came along in it
+        if self._thread.ident is not None and not is_ours and os.getpid() == self._process:
+            self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -133,6 +179,8 @@ class _FleetThread:
         loop, task, taken = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
         self._take = lambda: _threadsafe(loop, taken.set)
         self._stop = lambda: _threadsafe(loop, task.cancel) if task is not None else None
+        if self._is_left.is_set():  # before there was anything to stop
+            return
         line = async_line(self._wiring) if self._wiring.session is None else ThreadedLine(self._blocking_line)
         fleet = Fleet(replace(self._tools, line=line), self._terms, self._source).outcomes()
         try:
@@ -141,10 +189,10 @@ class _FleetThread:
                 self._outcomes.put(outcome)
                 await taken.wait()
         finally:
-            await fleet.aclose()  # type: ignore[attr-defined]  # an asynchronous generator, as it is written
+            await fleet.aclose()
             await line.close()
 
 
 def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    if not loop.is_closed():
+    with suppress(RuntimeError):  # it is closed: nobody waits any more
         loop.call_soon_threadsafe(call)

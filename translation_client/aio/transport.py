@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -14,14 +16,15 @@ from ..faults import Fault
 from ..messages import Answer, Request
 from ..origins import same_origin
 from ..transport import CallCut, NotSent, Sink
-from ..transport.body import ACCEPT_ENCODING, READ_BYTES, UnreadableBody, decoded, too_long
+from ..transport.body import ACCEPT_ENCODING
 from ..transport.breakdowns import bared, reason_of
 from ..transport.payload import FormWithFile, Payload, payload_of
 from ..transport.receiving import FILE_CODES
 from ..transport.redirects import MAX_REDIRECTS, target_of
-from ..transport.transport import MAX_BODY_BYTES, STATUS_BODY_SECONDS
-from .cuts import Cut, Cuts
-from .sessions import Sessions
+from ..transport.transport import STATUS_BODY_SECONDS
+from .bodies import blocks_of, receive, whole_body
+from .cuts import Alarm, Cut, Cuts
+from .sessions import MAX_CONNECTIONS, Sessions
 
 CLOSING_SECONDS = 0.4
 """How long closing waits for the calls under way."""
@@ -73,6 +76,8 @@ class AsyncTransport:
         self._full = {**self._plain, **headers}
         self._sessions = Sessions(session)
         self._cuts = Cuts()
+        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
@@ -92,13 +97,17 @@ class AsyncTransport:
         credentials, made = self._prepared(request)
         is_transfer = request.is_transfer or sink is not None
         trace = _Trace()
+        self._require_same_loop()
         with made as payload:
             try:
-                async with Cut(
-                    self._cuts, deadline.at, self._request_timeout, is_cancelled, is_transfer=is_transfer
-                ) as cut:
+                async with (
+                    self._slot(deadline, is_cancelled),
+                    Cut(self._cuts, deadline.at, self._request_timeout, is_cancelled, is_transfer=is_transfer) as cut,
+                ):
                     sending = _Sending(request, credentials, payload, sink, cut)
                     status, headers, body = await self._guarded(sending, trace, is_fresh=is_fresh)
+                    if not payload.is_read:  # it was answered before all of it had gone out
+                        cut.abort()
             except (CallCut, Fault) as error:
                 error.was_sent = payload.is_read and trace.has_sent
                 raise
@@ -111,6 +120,27 @@ class AsyncTransport:
         while self._cuts and now() < until:
             await asyncio.sleep(0)
         await self._sessions.close()
+
+    @asynccontextmanager
+    async def _slot(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> AsyncIterator[None]:
+        """Hold one of the connections; to wait for a free one is no fault of the server, and takes none of a call's time."""
+        if self._slots.locked():
+            async with Cut(self._cuts, deadline.at, math.inf, is_cancelled, is_transfer=False):
+                await self._slots.acquire()
+        else:
+            await self._slots.acquire()
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    def _require_same_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if loop is not self._loop:
+            raise RuntimeError(
+                "an AsyncVideoTranslationClient is of the event loop that it was first used in: make another"
+            )
 
     def _prepared(self, request: Request) -> tuple[Mapping[str, str] | None, Payload]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
@@ -158,76 +188,23 @@ class AsyncTransport:
         data: Any = payload.content or None
         if isinstance(payload.content, FormWithFile):
             headers["Content-Length"] = str(len(payload.content))
-            data = _blocks(payload.content, sending.cut)
+            data = blocks_of(payload.content, sending.cut)
         return self._sessions.request(
             method, URL(url, encoded=True), headers, data, trace, is_watched=method != "GET", is_fresh=is_fresh
         )
 
     async def _read(self, response: aiohttp.ClientResponse, sending: _Sending) -> bytes:
         if sending.sink is not None and response.status in FILE_CODES:
-            await _receive(response, sending.sink, sending.cut)
+            await receive(response, sending.sink, sending.cut)
             return b""
         if response.status < 300:
-            return await _whole_body(response)
-        try:  # its status says enough, and no body can take that back
-            return await asyncio.wait_for(_whole_body(response), STATUS_BODY_SECONDS)
-        except (*BROKEN, Fault):
+            return await whole_body(response)
+        body = b""  # its status says enough, and no body can take that back
+        with suppress(*BROKEN, Fault), Alarm(asyncio.get_running_loop().time() + STATUS_BODY_SECONDS):
+            body = await whole_body(response)
+        if not body:
             response.close()
-            return b""
-
-
-async def _whole_body(response: aiohttp.ClientResponse) -> bytes:
-    try:
-        body = await _capped_body(response)
-        return decoded(body, response.headers.get("Content-Encoding", ""), MAX_BODY_BYTES)
-    except UnreadableBody as error:
-        text = str(error)
-    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
-        text = f"the body breaks off ({reason_of(error)})"
-    response.close()
-    raise Fault("unreadable", text, _head(response))
-
-
-async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
-    length = response.content_length
-    if length is not None and length <= MAX_BODY_BYTES:
-        return await response.content.read()
-    parts = []
-    size = 0
-    async for part in response.content.iter_any():
-        parts.append(part)
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise too_long(MAX_BODY_BYTES)
-    return b"".join(parts)
-
-
-async def _receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> None:
-    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Fault("unreadable", "the file has a content coding that was not asked for", _head(response))
-    sink.begin(_head(response))
-    cut.is_receiving_file = True
-    try:
-        async for block in response.content.iter_chunked(READ_BYTES):
-            cut.received()
-            sink.write(block)
-    except aiohttp.ClientPayloadError:
-        is_cut_short = True
-    else:
-        is_cut_short = False
-    if is_cut_short:
-        raise Fault("connection", "the file breaks off", _head(response))
-
-
-async def _blocks(form: FormWithFile, cut: Cut) -> AsyncIterator[bytes]:
-    """A file as it is read; each block is asked for when the one before has gone out."""
-    while block := form.read(READ_BYTES):
-        cut.sent()
-        yield block
-
-
-def _head(response: aiohttp.ClientResponse) -> Answer:
-    return Answer(response.status, response.headers, b"")
+        return body
 
 
 def _fault_of(error: Exception) -> Fault:

@@ -17,10 +17,14 @@ class Entry(Protocol):
     Attributes:
         due: When it is to be asked about, in the seconds of `clock.now`; `math.inf` while it is being asked about.
         ends_at: When its time is up; `math.inf` for never.
+        planned: When it was due before it is asked about.
+        ends_itself: Whether a call of its own hears of the end of its time.
     """
 
     due: float
     ends_at: float
+    planned: float
+    ends_itself: bool
 
 
 E = TypeVar("E", bound=Entry)
@@ -50,6 +54,7 @@ class Agenda(Generic[E]):
     def again(self, entry: E, due: float) -> None:
         """Have an entry asked about again at some moment."""
         entry.due = due
+        entry.ends_itself = False
         self._count += 1
         heappush(self._due, (due, self._count, entry))
 
@@ -87,12 +92,12 @@ class Agenda(Generic[E]):
         if self.next_due > moment:
             return None
         entry = heappop(self._due)[2]
-        entry.due = math.inf
+        entry.planned, entry.due = entry.due, math.inf
         return entry
 
     def pop_ended(self, moment: float) -> Iterator[E]:
-        """Take those whose time is up at that moment, but for those that are being asked about, which hear of it there."""
+        """Take those whose time is up at that moment, but for those that end themselves."""
         while self.next_end <= moment:
             entry = heappop(self._ends)[2]
-            if entry.due < math.inf:
+            if not entry.ends_itself:
                 yield entry

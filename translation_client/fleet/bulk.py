@@ -17,8 +17,11 @@ from ..purposes import statuses
 from ..services.extras import Bulk
 from ..services.words import normal
 from ..tools import Tools
-from ..transport import CallCancelled, CallCut
+from ..transport import CallCancelled, CallCut, NotSent
 from .members import Member
+
+NOT_THERE = frozenset({500, 501, 505})
+"""By these a server fails at this very question, most likely, and may be right about one job."""
 
 
 class Refused(Exception):
@@ -42,11 +45,15 @@ async def asked(tools: Tools, bulk: Bulk, members: Sequence[Member]) -> tuple[An
         found = bulk.found(answer)
     except CallCancelled:
         raise
+    except NotSent as unsent:
+        raise unsent.cause from None
     except CallCut:
         raise Fault("timeout", "no answer in time") from None
     except (Refusal, FieldMissing) as refusal:
         raise Refused from refusal
     except Fault as fault:
+        if fault.kind == "unreadable" or fault.status_code in NOT_THERE:
+            raise Refused from fault
         fault.hint = _hint_of(fault)
         raise
     CallLog(tools.logger, None, progress).answered("statuses", answer)

@@ -3,74 +3,74 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Collection, Sequence
+from itertools import islice
+from typing import TypeVar
 
 from ..clock import now
 from ..errors import TranslationClientError
 from ..faults import Fault
-from ..models import Job
+from ..models import Job, TranslationStatus
 from ..tools import Tools
 from ..transport import CallCancelled
-from ..waiting import Wait
 from . import bulk
-from .agenda import Agenda
-from .budget import Budget
 from .intake import each_of
-from .members import Member
-from .signals import Signals
-from .terms import Outcome, Source, Terms, require_id
+from .members import Member, along
+from .roll import Roll
+from .terms import Outcome, Source, Terms
 
-WORKERS = 100
-"""Calls at once at the most: as many as there are connections."""
+T = TypeVar("T")
+
+COMPLETED = TranslationStatus.COMPLETED
+
+WINDOW = 200
+"""As many jobs of a kind as a history keeps."""
+
+JOINED_AT_ONCE = 100
+"""How many jobs are taken in before others have a turn: a list of thousands must not hold up the calls."""
 
 LOOK_SECONDS = 0.05
 """How soon a fleet sees that its client was closed, or that the caller's event was set."""
 
 
-class Fleet:
+class Fleet(Roll):
     """Jobs that are waited for together. For one task, and for one use."""
 
     def __init__(self, tools: Tools, terms: Terms, source: Source) -> None:
         """Prepare; nothing is sent yet."""
-        self._tools = tools
-        self._terms = terms
-        self._source = source
-        self._agenda: Agenda[Member] = Agenda()
-        self._budget = Budget(terms.checks_per_second)
-        self._members: dict[str, Member] = {}
-        self._ended: OrderedDict[str, Outcome] = OrderedDict()
-        self._outcomes: deque[tuple[int, Outcome]] = deque()
+        super().__init__(tools, terms, source)
         self._bulk = tools.service.bulk
-        self._signals = Signals()
         self._is_read = False
-        self._is_cancelled = False
+        self._is_over = False
         self._broken: BaseException | None = None
 
-    async def outcomes(self) -> AsyncIterator[tuple[int, Outcome]]:
+    async def outcomes(self) -> AsyncGenerator[tuple[int, Outcome], None]:
         """Give what came of each job as it comes, with its position in the source.
 
         Raises:
             Exception: What the source, or a function of the caller's, raises.
         """
-        workers = [self._work() for _ in range(int(min(WORKERS, self._terms.max_in_flight)))]
+        workers = [self._work() for _ in range(int(min(self._tools.line.width, self._terms.max_in_flight)))]
         tasks = [asyncio.ensure_future(self._guarded(one)) for one in (self._take_in(), self._look(), *workers)]
         try:
             while True:
-                while self._outcomes:
-                    outcome = self._outcomes.popleft()
+                while self._results.ready:
+                    outcome = self._results.take()
                     self._signals.room.set()
                     yield outcome
                 if self._broken is not None:
                     raise self._broken
-                if self._is_read and not self._members and not self._outcomes:
+                if self._is_read and not self._members and not self._results.ready:
                     return
                 await self._signals.news.wait()
                 self._signals.news.clear()
         finally:
+            self._is_over = True
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for member in islice(self._members.values(), WINDOW):  # no more are remembered
+                member.wait.learn(patience=0.0)
             self._signals.alarm_off()
 
     async def _guarded(self, task: Awaitable[None]) -> None:
@@ -83,57 +83,43 @@ class Fleet:
             self._signals.news.set()
 
     async def _take_in(self) -> None:
-        position = 0
-        async for job in each_of(self._source):
-            self._join(job, position)
-            position += 1
-            while self._is_full() and not self._is_cancelled:
-                self._signals.room.clear()
-                await self._signals.room.wait()
-            if self._is_cancelled:
-                break
+        jobs = each_of(self._source)
+        try:
+            async for job in jobs:
+                self._join(job)
+                if self._results.joined % JOINED_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+                while self._results.open >= self._terms.max_in_flight and not self._is_cancelled:
+                    self._signals.room.clear()
+                    await self._signals.room.wait()
+                if self._is_cancelled and not isinstance(self._source, Collection):
+                    break
+        finally:
+            await jobs.aclose()
         self._is_read = True
         self._signals.news.set()
-
-    def _is_full(self) -> bool:
-        return len(self._members) + len(self._outcomes) >= self._terms.max_in_flight
-
-    def _join(self, job: Job | str, position: int) -> None:
-        job_id = require_id(job)
-        known = self._members.get(job_id)
-        if known is not None:
-            known.positions.append(position)
-        elif job_id in self._ended:
-            self._hand_out(position, self._ended[job_id])
-        else:
-            wait = Wait(self._tools, job, self._terms.timeout, None, said=self._terms.said)
-            member = self._members[job_id] = Member(wait, position, now())
-            self._agenda.add(member)
-            self._signals.rouse(self._moment())
 
     async def _look(self) -> None:
         """End what is over, and all of it where that is wanted."""
         cancel = self._terms.cancel
-        while not (self._tools.line.is_closed or (cancel is not None and cancel.is_set())):
+        while not (self._is_over or self._tools.line.is_closed or (cancel is not None and cancel.is_set())):
             for member in self._agenda.pop_ended(now()):
                 self._end(member, member.wait.timed_out())
             await asyncio.sleep(LOOK_SECONDS)
-        self._is_cancelled = self._is_read = True
+        self._is_cancelled = True
+        self._is_read |= not isinstance(self._source, Collection)
         for member in tuple(self._members.values()):
             self._end(member, member.wait.cancelled())
         self._signals.room.set()
         self._signals.news.set()
 
     async def _work(self) -> None:
-        while True:
+        while not self._is_over:
             members = await self._next()
             if len(members) == 1:
                 await self._ask(members[0])
             else:
                 await self._ask_together(members)
-
-    def _moment(self) -> float:
-        return max(self._agenda.next_due, self._budget.moment())
 
     async def _next(self) -> list[Member]:
         """Wait until a job is due and the budget allows a request; the job, and those that can go along with it."""
@@ -142,32 +128,19 @@ class Fleet:
             if moment <= present:
                 first = self._agenda.pop_due(present)
                 if first is not None:
-                    self._budget.spend(present)
-                    members = [first, *(() if first.asks_alone else self._along(present))]
+                    first.ticket = self._budget.spend(present)
+                    members = [first, *along(self._agenda, first, present, self._bulk)]
                     self._signals.rouse(self._moment())  # another worker may go on at once
                     return members
             await self._signals.worker(moment)
 
-    def _along(self, present: float) -> list[Member]:
-        """Those that are due too, or nearly, as far as one question can be about all of them."""
-        members: list[Member] = []
-        if self._bulk is None:
-            return members
-        while len(members) < self._bulk.max_ids - 1:
-            entry = self._agenda.first
-            if entry is None or entry.asks_alone or not entry.is_nearly_due(present):
-                break
-            popped = self._agenda.pop_due(entry.due)
-            if popped is not None:
-                members.append(popped)
-        return members
-
     async def _ask(self, member: Member) -> None:
-        member.asks_alone = False
+        member.ends_itself = True
         try:
-            job = await member.wait.ask()
+            job = await self._billed(member, member.wait.ask())
         except Fault as fault:
             self._failed(member, fault)
+            self._budget.failed(fault.status_code, fault.hint, member.pause, now())
         except TranslationClientError as error:
             self._end(member, error)
         else:
@@ -177,33 +150,39 @@ class Fleet:
         if self._bulk is None:
             return
         try:
-            answer, jobs = await bulk.asked(self._tools, self._bulk, members)
+            answer, jobs = await self._billed(members[0], bulk.asked(self._tools, self._bulk, members))
         except bulk.Refused:
             self._bulk = None
             self._put_back(members)
-        except CallCancelled:
-            self._put_back(members)
+        except CallCancelled:  # put back, they would go round without letting anybody else go on
+            for member in self._still(members):
+                self._end(member, member.wait.cancelled())
         except Fault as fault:
             for member in self._still(members):
                 self._failed(member, member.wait.failed(fault))
+            self._budget.failed(fault.status_code, fault.hint, members[0].pause, now())
         else:
             for member in self._still(members):
                 job = jobs.get(str(member.wait.job_id))
-                if job is None:  # asked alone, it is told what is wrong with it
+                is_vague = job is not None and job.status is COMPLETED and self._tools.service.has_late_result
+                if (
+                    job is None or is_vague
+                ):  # asked alone, from here on, it is told what is wrong, or where its result is
                     member.asks_alone = True
-                    self._again(member, 0.0)
+                    self._put_back([member])
                 else:
                     self._answered(member, member.wait.take(answer, job))
 
-    def _still(self, members: Sequence[Member]) -> list[Member]:
-        """Those that were not ended meanwhile."""
-        return [member for member in members if str(member.wait.job_id) in self._members]
-
-    def _put_back(self, members: Sequence[Member]) -> None:
-        for member in members:
-            self._again(member, 0.0)
+    async def _billed(self, member: Member, call: Awaitable[T]) -> T:
+        """Make a call, and tell the budget when it was over: it reached the server before that."""
+        try:
+            return await call
+        finally:
+            self._budget.over(member.ticket, now())
 
     def _answered(self, member: Member, job: Job) -> None:
+        if not self._still([member]):
+            return
         self._budget.went_well(now())
         if self._terms.on_progress is not None:
             self._terms.on_progress(job)
@@ -221,29 +200,6 @@ class Fleet:
         try:
             pause = member.pause_after_fault(fault)
         except TranslationClientError as error:
-            self._budget.failed(fault.status_code, fault.hint, 0.0, now())
             self._end(member, error)
         else:
-            self._budget.failed(fault.status_code, fault.hint, pause, now())
             self._again(member, pause)
-
-    def _again(self, member: Member, pause: float) -> None:
-        if str(member.wait.job_id) in self._members:  # else it was ended meanwhile
-            self._agenda.again(member, now() + pause)
-            self._signals.rouse(self._moment())
-
-    def _end(self, member: Member, outcome: Outcome) -> None:
-        job_id = str(member.wait.job_id)
-        if self._members.pop(job_id, None) is None:
-            return
-        self._agenda.remove(member)
-        member.wait.learn()
-        self._ended[job_id] = outcome
-        while len(self._ended) > self._terms.max_in_flight:
-            self._ended.popitem(last=False)
-        for position in member.positions:
-            self._hand_out(position, outcome)
-
-    def _hand_out(self, position: int, outcome: Outcome) -> None:
-        self._outcomes.append((position, outcome))
-        self._signals.news.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterator
 from typing import Any
 
 from .terms import Source
@@ -13,14 +13,18 @@ from .terms import Source
 _END = object()
 
 
-async def each_of(source: Source) -> AsyncIterator[Any]:
+async def each_of(source: Source) -> AsyncGenerator[Any, None]:
     """Give one after the other, each when it is asked for.
 
     What may block is read by a helper thread, a daemon: a source that never gives its next one holds up no exit.
     """
     if isinstance(source, AsyncIterable):
-        async for one in source:
-            yield one
+        try:
+            async for one in source:
+                yield one
+        finally:
+            if isinstance(source, AsyncGenerator):
+                await source.aclose()
     elif isinstance(source, Collection):
         for one in source:
             yield one

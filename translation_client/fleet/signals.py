@@ -33,9 +33,10 @@ class Signals:
         self.rouse(moment)
         try:
             await idle
-        finally:
-            with suppress(ValueError):
+        except BaseException:
+            with suppress(ValueError):  # it was woken in the same moment
                 self._idle.remove(idle)
+            raise
 
     def rouse(self, moment: float) -> None:
         """Wake a worker at some moment, or now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterable, Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
@@ -56,6 +57,8 @@ def terms_of(
         TypeError: One is of the wrong type.
     """
     arguments.strategy("on_progress", on_progress)
+    if inspect.iscoroutinefunction(on_progress):
+        raise TypeError("on_progress must be a plain function: nobody would await what it returns")
     rate = USUAL_PER_SECOND if checks_per_second is None else checks_per_second
     most = USUAL_IN_FLIGHT if max_in_flight is None else max_in_flight
     return Terms(

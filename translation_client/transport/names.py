@@ -109,4 +109,11 @@ async def lookup_async(host: str, port: int) -> list[SocketAddress]:
     """
     import asyncio  # needed by tasks alone
 
-    return await asyncio.shield(asyncio.wrap_future(lookup_under_way(host, port)))
+    lookup = asyncio.wrap_future(lookup_under_way(host, port))
+    lookup.add_done_callback(_hear)  # also where nobody waits for it any more
+    return await asyncio.shield(lookup)
+
+
+def _hear(lookup: Any) -> None:
+    if not lookup.cancelled():
+        lookup.exception()
