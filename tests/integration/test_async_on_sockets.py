@@ -1,0 +1,1271 @@
+"""The asyncio client on real sockets: orders and files, limits, every way to end it, and nothing that is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gc
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+import warnings
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import closing, contextmanager, suppress
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+import pytest
+import requests
+import trustme
+from conftest import Lines, Silent
+from hostile import Handler, answering, dripping, http, mute, serving
+from hostile import Server as HostileServer
+from test_hard_deadline import drip_tls, over_tls, serving_raw
+from test_secrets import ECHOES, HEADER, RAW_ECHOES, everything_said
+from test_transfers import KEY, MIB, length_of, link, playing, say
+
+from fake_server import Scenario, Server
+from fake_server.files import result_body
+from translation_client import (
+    AsyncVideoTranslationClient,
+    DurationHistory,
+    Job,
+    RequestFailed,
+    TranslationClientError,
+    VideoTranslationClient,
+    WaitCancelled,
+    WaitTimeout,
+)
+
+T = TypeVar("T")
+
+SERVICES = ("heygen", "elevenlabs", "azure", "reference")
+LANGUAGE = {"heygen": "Spanish (Spain)", "elevenlabs": "es", "azure": "es-ES", "reference": "es"}
+PATH = {"azure": "/videotranslation"}
+VIDEO = "https://videos.example.com/talk.mp4"
+
+SLEEPING = 0.05 + 0.2
+"""How soon a sleep ends, with what a busy machine takes."""
+CANCELLED = 0.25
+IN_A_CALL = 0.5 + 0.2
+ALLOWED = 0.25
+"""How much later than its deadline a call may be over."""
+
+PENDING: Handler = answering(http(), close=False)
+COMPLETED = http("200 OK", b'{"result": "completed"}')
+
+OPEN = {"01", "02", "08"}
+"""States of a TCP connection that we have not closed: established, being established, closed by the other side alone."""
+
+
+def open_to(port: int) -> int:
+    """The connections of ours to a port of loopback."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return len({row[1] for row in rows if row[2].endswith(f":{port:04X}") and row[3] in OPEN})  # a row may come twice
+
+
+def port_of(url: str) -> int:
+    return int(url.rpartition(":")[2].partition("/")[0])
+
+
+def client_of(url: str, service: str = "reference", **arguments: Any) -> AsyncVideoTranslationClient:
+    usual = {"service": service, "api_key": KEY, "timeout": 20, "logger": Silent(), "backoff_factor": 0.05}
+    return AsyncVideoTranslationClient(url + PATH.get(service, ""), **{**usual, **arguments})
+
+
+def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
+    """Run something to its end in the debug mode of asyncio; no task, no complaint and no warning is left behind."""
+    complaints: list[dict[str, Any]] = []
+
+    async def watched() -> T:
+        running = asyncio.get_running_loop()
+        running.slow_callback_duration = 60
+        running.set_exception_handler(lambda _, context: complaints.append(context))
+        value = await errand
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return value
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        if loop is None:
+            value = asyncio.run(watched(), debug=True)
+        else:
+            value = loop.run_until_complete(watched())
+            loop.close()
+        gc.collect()
+    assert (complaints, [str(warning.message) for warning in caught]) == ([], [])
+    return value
+
+
+async def until(happened: Callable[[], object]) -> None:
+    """Wait for something that a server does, for ten seconds at the most."""
+    end = time.monotonic() + 10
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        await asyncio.sleep(0.005)
+
+
+async def ended(task: asyncio.Task[Any]) -> tuple[BaseException | None, float]:
+    """How a task ends, and how long that takes from now."""
+    began = time.monotonic()
+    [result] = await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 5)
+    return (result if isinstance(result, BaseException) else None), time.monotonic() - began
+
+
+@contextmanager
+def peak_of_memory() -> Iterator[list[int]]:
+    """The most that is held at a time."""
+    peak: list[int] = []
+    tracemalloc.start()
+    try:
+        yield peak
+        peak.append(tracemalloc.get_traced_memory()[1])
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_twenty_orders_at_once_become_twenty_files(service: str, tmp_path: Path) -> None:
+    """Over one client, each whole and its own, and the key goes to the service alone."""
+
+    async def translated(client: AsyncVideoTranslationClient, number: int) -> tuple[Job, Path]:
+        job = await client.wait(await client.submit(f"{VIDEO}?{number}", LANGUAGE[service]))
+        return job, await client.download(job, tmp_path / f"{number}.mp4")
+
+    async def errand() -> list[tuple[Job, Path]]:
+        async with client_of(server.url, service) as client:
+            return await asyncio.gather(*(translated(client, number) for number in range(20)))
+
+    faults = ["1:503", "result/1:truncate"]
+    with Server(Scenario((0.05, 0.2), result_bytes=150_000, faults=faults), service=service) as server:
+        done = ran(errand())
+        names = [order.job_id for order in server.orders]
+        arrivals = server.requests
+        assert open_to(server.port) == 0
+
+    assert len(set(names)) == 20
+    for job, file in done:
+        [name] = [name for name in names if job.id == name or str(job.id) in name.split("/")]
+        assert file.read_bytes() == bytes(result_body(name, 150_000))
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{number}.mp4" for number in range(20))
+    shown = {(one.headers["Host"].startswith("127.0.0.1"), KEY in str(one.headers)) for one in arrivals}
+    assert shown <= {(True, True), (False, False)}
+
+
+@pytest.fixture
+def film(tmp_path: Path) -> Path:
+    """24 MiB that are not all the same."""
+    path = tmp_path / "film.mp4"
+    path.write_bytes(os.urandom(MIB) * 24)
+    return path
+
+
+async def submitted(url: str, film: Path, service: str = "elevenlabs", **arguments: Any) -> Job:
+    async with client_of(url, service, **arguments) as client:
+        return await client.submit(film, LANGUAGE[service])
+
+
+MADE = b'{"dubbing_id": "d-1", "expected_duration_sec": 3}'
+
+
+def body_of(handler: BaseHTTPRequestHandler) -> bytes:
+    return handler.rfile.read(length_of(handler))
+
+
+def test_an_upload_arrives_whole(tmp_path: Path) -> None:
+    """Byte for byte, in a form whose length was announced."""
+    film = tmp_path / "film.mp4"
+    film.write_bytes(os.urandom(3 * MIB + 17))
+    bodies: list[bytes] = []
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        assert "Transfer-Encoding" not in handler.headers
+        assert handler.headers["Content-Type"].startswith("multipart/form-data; boundary=")
+        bodies.append(body_of(handler))
+        say(handler, MADE)
+
+    with playing(play) as (url, _):
+        assert ran(submitted(url, film)).id == "d-1"
+    assert film.read_bytes() in bodies[0]
+    assert len(bodies) == 1
+
+
+@pytest.mark.parametrize(("service", "fault"), [("heygen", "upload/1:reset"), ("elevenlabs", "create/1:425")])
+def test_an_upload_is_ordered_once(service: str, fault: str, film: Path) -> None:
+    """With all its bytes, over a fault that repeats it."""
+    with Server(Scenario(0, faults=[fault]), service=service) as server:
+        assert ran(submitted(server.url, film, service)).status == "pending"
+        [order] = server.orders
+        arrivals = [one.path for one in server.requests if one.method == "POST"]
+
+    assert "film.mp4" in str(order.fields)
+    assert str(24 * MIB) in str(order.fields)
+    assert len(arrivals) == {"heygen": 3, "elevenlabs": 2}[service]
+
+
+def test_an_upload_that_is_cut_off_is_sent_again(film: Path) -> None:
+    """Nobody can have made a job of half a file, though the service has no keys."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        if len(asked) == 1:
+            handler.rfile.read(3 * MIB)
+            handler.connection.shutdown(socket.SHUT_RDWR)
+            return
+        body_of(handler)
+        say(handler, MADE)
+
+    with playing(play) as (url, asked):
+        assert ran(submitted(url, film)).id == "d-1"
+        assert len(asked) == 2
+
+
+def test_an_upload_whose_answer_is_lost_is_not_sent_again(film: Path) -> None:
+    """The service may have it whole."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        body_of(handler)
+        handler.connection.shutdown(socket.SHUT_RDWR)
+
+    with playing(play) as (url, asked):
+        with pytest.raises(RequestFailed, match="may have been accepted") as caught:
+            ran(submitted(url, film))
+        assert len(asked) == 1
+    assert caught.value.may_have_been_accepted is True
+
+
+def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
+    """Nobody listens there."""
+
+    async def errand() -> None:
+        async with client_of(url, "elevenlabs", max_faults=2) as client:
+            await client.submit(VIDEO, "es")
+
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(RequestFailed, match="No job was made") as caught:
+            ran(errand())
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 2)
+
+
+def test_an_upload_that_is_refused_before_its_end_is_refused(tmp_path: Path) -> None:
+    """The answer counts, and what is left of the file is not sent."""
+    film = tmp_path / "film.mp4"
+    film.write_bytes(os.urandom(MIB) * 24)
+    over = threading.Event()
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        handler.rfile.read(MIB)
+        handler.send_response(403)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+        over.wait(5)
+
+    async def errand() -> None:
+        try:
+            with pytest.raises(RequestFailed, match="HTTP 403") as caught:
+                await submitted(url, film)
+            assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, False)
+            # To close it would wait until what it holds of the file has gone out, which is never here.
+            assert open_to(port_of(url)) == 0
+        finally:
+            over.set()
+            await asyncio.sleep(0.1)
+
+    with playing(play) as (url, _):
+        ran(errand())
+
+
+def test_an_upload_may_take_longer_than_a_call_as_long_as_it_moves(film: Path) -> None:
+    """`request_timeout` without a byte ends it, and nothing else."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        left = length_of(handler)
+        for number in range(6):
+            time.sleep(0.2)
+            left -= len(handler.rfile.read(left if number == 5 else 4 * MIB))
+        say(handler, MADE)
+
+    with playing(play) as (url, _):
+        began = time.monotonic()
+        assert ran(submitted(url, film, request_timeout=0.6)).id == "d-1"
+        assert time.monotonic() - began > 1.0
+
+
+def held(over: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
+    """A server that takes nothing of a request but its head."""
+
+    def play(_: BaseHTTPRequestHandler) -> None:
+        over.wait(5)
+
+    return play
+
+
+def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
+    """And as the service cannot have it whole, no job was made."""
+    over = threading.Event()
+
+    async def errand() -> float:
+        began = time.monotonic()
+        try:
+            with pytest.raises(RequestFailed, match="No job was made") as caught:
+                await submitted(url, film, request_timeout=0.3, max_faults=1)
+            assert caught.value.may_have_been_accepted is False
+            return time.monotonic() - began
+        finally:
+            over.set()
+            await asyncio.sleep(0.1)  # see below
+
+    with playing(held(over)) as (url, asked):
+        assert 0.3 <= ran(errand()) < 1.5
+        assert asked == ["POST /v1/dubbing"]
+
+
+def test_an_upload_that_is_ended_leaves_no_socket(film: Path) -> None:
+    """Also where the server takes nothing any more, so that what was to be sent never will be."""
+    over = threading.Event()
+
+    async def errand() -> int:
+        async with client_of(url, "elevenlabs") as client:
+            sending = asyncio.create_task(client.submit(film, "es"))
+            await until(lambda: asked)
+            await asyncio.sleep(0.1)
+            sending.cancel()
+            assert type((await ended(sending))[0]) is asyncio.CancelledError
+        await asyncio.sleep(0.1)
+        left = open_to(port_of(url))
+        over.set()
+        await asyncio.sleep(0.1)
+        return left
+
+    with playing(held(over)) as (url, asked):
+        assert ran(errand()) == 0
+
+
+def test_a_large_upload_is_sent_without_being_held(film: Path) -> None:
+    """24 MiB in the memory of a few blocks."""
+    received = [0]
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        left = length_of(handler)
+        while left:
+            part = len(handler.rfile.read(min(left, 65536)))
+            received[0] += part
+            left -= part
+        say(handler, MADE)
+
+    with playing(play) as (url, _), peak_of_memory() as peak:
+        assert asyncio.run(submitted(url, film)).id == "d-1"
+
+    assert received[0] > 24 * MIB
+    assert peak[0] < 8 * MIB
+
+
+def test_a_large_result_is_received_without_being_held(tmp_path: Path) -> None:
+    """48 MiB in the memory of a few blocks."""
+
+    async def errand() -> Path:
+        async with client_of(server.url, "heygen") as client:
+            job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
+            with peak_of_memory() as peak:
+                file = await client.download(job, tmp_path / "out.mp4")
+            peaks.extend(peak)
+            return file
+
+    peaks: list[int] = []
+    with Server(Scenario(0, result_bytes=48 * MIB), service="heygen") as server:
+        file = asyncio.run(errand())
+
+    assert file.stat().st_size == 48 * MIB
+    assert peaks[0] < 8 * MIB
+
+
+async def downloaded(url: str, target: Path, *, client: dict[str, Any] | None = None, **arguments: Any) -> Path:
+    async with client_of(url, **(client or {})) as made:
+        return await made.download("job-1", target, **arguments)
+
+
+@pytest.mark.parametrize("fault", ["mute", "drip-headers@0.05", "drip-body@0.05", "endless"])
+def test_the_time_of_a_download_is_kept(fault: str, tmp_path: Path) -> None:
+    """Where one is given, whatever the storage does; and no file is left."""
+
+    async def errand() -> float:
+        async with client_of(server.url, "heygen") as client:
+            job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
+            began = time.monotonic()
+            with pytest.raises(WaitTimeout):  # not too fast, or removing what came takes the disk longer than all of it
+                await client.download(job, tmp_path / "o", timeout=0.6, on_progress=lambda *_: time.sleep(0.005))
+            return time.monotonic() - began
+
+    with Server(Scenario(0, faults=[f"result/every-1:{fault}"]), service="heygen") as server:
+        assert 0.55 <= ran(errand()) < 0.6 + ALLOWED
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("fault", ["mute", "drip-body@0.05", "endless"])
+def test_the_time_of_an_order_is_kept(service: str, fault: str) -> None:
+    """Whatever the service does with it; and it may have made the job."""
+
+    async def errand() -> float:
+        async with client_of(server.url, service) as client:
+            began = time.monotonic()
+            with pytest.raises(TranslationClientError) as caught:
+                await client.submit(VIDEO, LANGUAGE[service], timeout=0.5)
+            assert caught.value.may_have_been_accepted is True
+            return time.monotonic() - began
+
+    with Server(Scenario(faults=[f"create/every-1:{fault}"]), service=service) as server:
+        assert ran(errand()) < 0.5 + ALLOWED
+
+
+def dripping_file(handler: BaseHTTPRequestHandler) -> None:
+    """Six bytes in 1.2 seconds, after the answer that says where they are."""
+    if "status" in handler.path:
+        say(handler, link(f"http://{handler.headers['Host']}"))
+        return
+    handler.send_response(200)
+    handler.send_header("Content-Length", "6")
+    handler.end_headers()
+    for byte in (b"a", b"b", b"c", b"d", b"e", b"f"):
+        time.sleep(0.2)
+        handler.wfile.write(byte)
+
+
+def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Path) -> None:
+    """It is bounded by `request_timeout` without a byte alone."""
+    with playing(dripping_file) as (url, _):
+        file = ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.6}))
+
+    assert file.read_bytes() == b"abcdef"
+
+
+def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
+    """After `request_timeout` without a byte, as a fault; and no file is left."""
+    with (
+        playing(dripping_file) as (url, _),
+        pytest.raises(RequestFailed, match=r"no answer within 0\.1 s"),
+    ):
+        ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.1, "max_faults": 1}))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_headers_that_drip_keep_no_transfer_alive(tmp_path: Path) -> None:
+    """Only the file itself does."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        if "status" in handler.path:
+            say(handler, link(url))
+            return
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            handler.wfile.write(b"X: y\r\n")
+            time.sleep(0.1)
+
+    with playing(play) as (url, _):
+        began = time.monotonic()
+        with pytest.raises(RequestFailed, match=r"no answer within 0\.4 s"):
+            ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.4, "max_faults": 1}))
+        assert time.monotonic() - began < 2
+
+
+PLACES: dict[str, tuple[Handler, float]] = {
+    "sleeping": (PENDING, SLEEPING),
+    "mute": (mute, IN_A_CALL),
+    "dripping headers": (dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x"), IN_A_CALL),
+    "dripping body": (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"), IN_A_CALL),
+    "dripping body of an error": (dripping(b"HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n", b"x"), IN_A_CALL),
+}
+where = pytest.mark.parametrize("place", PLACES)
+
+
+@where
+def test_a_task_that_is_cancelled_ends_at_once(place: str) -> None:
+    """By `CancelledError`, without a further request, and its socket is closed though the client is not."""
+
+    async def errand() -> None:
+        async with client_of(server.url, backoff_factor=20) as client:
+            waiting = asyncio.create_task(client.wait())
+            await until(lambda: server.requests)
+            await asyncio.sleep(0.1)
+            waiting.cancel()
+            error, took = await ended(waiting)
+            assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
+            assert waiting.cancelled()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            if place != "sleeping":
+                await until(lambda: open_to(server.port) == 0)
+        assert open_to(server.port) == 0
+
+    with serving(PLACES[place][0]) as server:
+        ran(errand())
+    assert len(server.requests) == 1
+
+
+@where
+def test_a_time_limit_of_asyncio_ends_a_wait(place: str) -> None:
+    """As it ends anything that is awaited: its own error comes out, and not one of ours."""
+
+    async def errand() -> None:
+        async with client_of(server.url, backoff_factor=20) as client:
+            began = time.monotonic()
+            with pytest.raises(asyncio.TimeoutError) as caught:
+                await asyncio.wait_for(client.wait(), 0.3)
+            assert not isinstance(caught.value, WaitTimeout)
+            assert 0.29 <= time.monotonic() - began < 0.3 + CANCELLED
+
+    with serving(PLACES[place][0]) as server:
+        ran(errand())
+
+
+@where
+@pytest.mark.parametrize("kind", [asyncio.Event, threading.Event])
+def test_an_event_ends_a_wait(place: str, kind: type[Any]) -> None:
+    """Of asyncio, or of threading and set by another thread; and the client goes on."""
+    handle, allowed = PLACES[place]
+
+    async def errand() -> None:
+        cancel = kind()
+        async with client_of(server.url, backoff_factor=20) as client:
+            waiting = asyncio.create_task(client.wait(cancel=cancel))
+            other = asyncio.create_task(client.wait())
+            await until(lambda: len(server.requests) == 2)
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            if kind is asyncio.Event:
+                cancel.set()
+            else:
+                threading.Thread(target=cancel.set).start()
+            error, took = await ended(waiting)
+            assert (type(error), took < allowed) == (WaitCancelled, True), time.monotonic() - began
+            assert not other.done()
+            other.cancel()
+            await ended(other)
+
+    with serving(handle) as server:
+        ran(errand())
+    assert len(server.requests) == 2
+
+
+@where
+@pytest.mark.parametrize("is_left", [False, True])
+def test_closing_ends_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
+    """By `close()` from another task, or by leaving the `async with` in the middle of them."""
+    handle, allowed = PLACES[place]
+
+    async def errand() -> None:
+        client = client_of(server.url, backoff_factor=20)
+        if is_left:
+            async with client:
+                waits = [asyncio.create_task(client.wait()) for _ in range(8)]
+                await until(lambda: len(server.requests) == 8)
+                await asyncio.sleep(0.1)
+                began = time.monotonic()
+        else:
+            waits = [asyncio.create_task(client.wait()) for _ in range(8)]
+            await until(lambda: len(server.requests) == 8)
+            await asyncio.sleep(0.1)
+            began = time.monotonic()
+            await asyncio.create_task(client.close())
+        errors = [(await ended(wait))[0] for wait in waits]
+        assert {type(error) for error in errors} == {WaitCancelled}
+        assert time.monotonic() - began < allowed
+        assert open_to(server.port) == 0
+        with pytest.raises(WaitCancelled):
+            await client.check()
+
+    with serving(handle) as server:
+        ran(errand())
+    assert len(server.requests) == 8
+
+
+def test_a_context_that_is_left_by_a_cancelled_task_is_closed() -> None:
+    """Though that task may not wait any more."""
+
+    async def used(client: AsyncVideoTranslationClient) -> None:
+        async with client:
+            await asyncio.gather(*(client.wait() for _ in range(4)))
+
+    async def errand() -> None:
+        client = client_of(server.url)
+        using = asyncio.create_task(used(client))
+        await until(lambda: len(server.requests) == 4)
+        using.cancel()
+        error, took = await ended(using)
+        assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
+        assert open_to(server.port) == 0
+
+    with serving(mute) as server:
+        ran(errand())
+
+
+def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
+    """And leaves no file."""
+
+    async def errand() -> None:
+        client = client_of(server.url, "heygen")
+        job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
+        loading = asyncio.create_task(client.download(job, tmp_path / "out.mp4"))
+        await asyncio.sleep(0.2)
+        await client.close()
+        error, took = await ended(loading)
+        assert (type(error), took < IN_A_CALL) == (WaitCancelled, True)
+
+    with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
+        ran(errand())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_download_whose_task_is_cancelled_leaves_no_file(tmp_path: Path) -> None:
+    """Nor what had come of it."""
+
+    async def errand() -> None:
+        async with client_of(server.url, "heygen") as client:
+            job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
+            loading = asyncio.create_task(client.download(job, tmp_path / "out.mp4"))
+            await until(lambda: list(tmp_path.iterdir()))
+            loading.cancel()
+            assert type((await ended(loading))[0]) is asyncio.CancelledError
+
+    with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
+        ran(errand())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> None:
+    """By the key in the log, and no second job comes of it."""
+
+    async def errand() -> Job:
+        async with client_of(server.url, "heygen", logger=None) as client:
+            ordering = asyncio.create_task(client.submit(VIDEO, LANGUAGE["heygen"]))
+            await until(lambda: server.orders)
+            ordering.cancel()
+            error, took = await ended(ordering)
+            assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
+            server.faults = ()
+            [started] = lines.of("order_started")
+            return await client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key=started["idempotency_key"])
+
+    with Server(Scenario(0, faults=["create/1:mute"]), service="heygen") as server:
+        job = ran(errand())
+        assert [order.job_id for order in server.orders] == [job.id]
+
+
+def test_a_history_that_others_write_holds_up_no_other_task(tmp_path: Path) -> None:
+    """The end of a wait may wait for them, and everybody else goes on."""
+    history = DurationHistory(tmp_path / "history")
+    gaps: list[float] = []
+
+    async def tick() -> None:
+        while True:
+            began = time.monotonic()
+            await asyncio.sleep(0.01)
+            gaps.append(time.monotonic() - began)
+
+    async def errand() -> None:
+        async with client_of(server.url, history=history, check_cost=0.01) as client:
+            job = await client.submit(VIDEO, "es")
+            waiting = asyncio.create_task(client.wait(job, timeout=1.2))
+            await until(lambda: len(server.requests) > 1)
+            with closing(sqlite3.connect(tmp_path / "history", isolation_level=None)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                ticking = asyncio.create_task(tick())
+                await waiting
+                await asyncio.sleep(0.05)
+                ticking.cancel()
+                other.execute("ROLLBACK")
+            await asyncio.gather(ticking, return_exceptions=True)
+
+    with Server(Scenario(0.3)) as server:
+        ran(errand())
+    assert max(gaps) < 0.4
+
+
+class SteppingLoop(asyncio.SelectorEventLoop):
+    """An event loop that does something at its n-th step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_debug(True)
+        self.steps = -1
+        self.at = 0
+        self.act: Callable[[], object] = lambda: None
+
+    def begin(self, at: int, act: Callable[[], object]) -> None:
+        self.steps, self.at, self.act = 0, at, act
+
+    def _run_once(self) -> None:
+        if self.steps >= 0:
+            self.steps += 1
+            if self.steps == self.at:
+                self.act()
+        super()._run_once()  # type: ignore[misc]  # it is there
+
+
+ANSWERS = {"200": http(), "503": http("503 Busy", b'{"code": 1}'), "302": http("302 Found", b"", "Location: /x")}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("how", ["cancel", "close", "event"])
+def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
+    """Whatever the loop is doing: what was asked for is what happens, and nothing is left."""
+
+    async def errand(at: int) -> tuple[bool, bool, BaseException | None]:
+        client = client_of(server.url, max_faults=1, max_retries=0)
+        cancel = asyncio.Event()
+        closing: list[asyncio.Task[None]] = []
+        calling = asyncio.create_task(client.wait(cancel=cancel))
+
+        def act() -> None:
+            was_over.append(calling.done())
+            if how == "cancel":
+                calling.cancel()
+            elif how == "close":
+                closing.append(asyncio.create_task(client.close()))
+            else:
+                cancel.set()
+
+        was_over: list[bool] = []
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteppingLoop)
+        loop.begin(at, act)
+        error, _ = await ended(calling)
+        await asyncio.gather(*closing)
+        await client.close()
+        assert open_to(server.port) == 0
+        return bool(was_over), was_over == [True], error
+
+    with serving(answering(ANSWERS[answer], close=False)) as server:
+        for at in range(1, 200):
+            happened, was_over, error = ran(errand(at), SteppingLoop())
+            if not happened or was_over:
+                break
+            wanted = asyncio.CancelledError if how == "cancel" else WaitCancelled
+            allowed = (wanted,) if how == "cancel" else (wanted, TranslationClientError)  # it may just have ended
+            assert isinstance(error, allowed), (at, error)
+    assert at > 5
+
+
+INTERRUPTED = """
+import asyncio, sys
+from translation_client import AsyncVideoTranslationClient
+
+class Silent:
+    def info(self, *_, **__): pass
+    warning = error = info
+
+async def watched(client):
+    async for job in client.watch():
+        pass
+
+async def main():
+    async with AsyncVideoTranslationClient(sys.argv[1], backoff_factor=20, logger=Silent()) as client:
+        await asyncio.gather(client.wait(), watched(client), client.get_status(), client.wait())
+
+asyncio.run(main())
+"""
+
+COMPLAINTS = ("destroyed", "nclosed", "ResourceWarning", "never retrieved", "never awaited", "unraisable", "ignored")
+
+
+def in_a_child(code: str, *arguments: str) -> subprocess.Popen[str]:
+    """Python in the development mode, where each warning is an error and asyncio looks after itself."""
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONASYNCIODEBUG": "1"},
+    )
+
+
+@pytest.mark.parametrize("place", ["sleeping", "mute", "dripping body"])
+def test_ctrl_c_ends_all_waits_at_once(place: str) -> None:
+    """With the usual exception, and no word about anything that was left."""
+    with serving(PLACES[place][0]) as server, in_a_child(INTERRUPTED, server.url) as script:
+        asyncio.run(until(lambda: len(server.requests) == 4))
+        time.sleep(0.2)
+        began = time.monotonic()
+        script.send_signal(signal.SIGINT)
+        _, err = script.communicate(timeout=10)
+        took = time.monotonic() - began
+
+    assert took < 2
+    assert err.rstrip().endswith("KeyboardInterrupt")
+    assert not [word for word in COMPLAINTS if word in err], err
+    assert script.returncode != 0
+
+
+ABANDONED = """
+import asyncio, gc, sys
+from translation_client import AsyncVideoTranslationClient
+
+class Silent:
+    def info(self, *_, **__): pass
+    warning = error = info
+
+async def main():
+    async with AsyncVideoTranslationClient(sys.argv[1], backoff_factor=0.01, logger=Silent()) as client:
+        async for job in client.watch():
+            print("left in the middle")
+            break
+        gc.collect()
+        await asyncio.sleep(0.05)
+        never_begun = client.watch()
+        del never_begun
+        kept.append(client.watch())
+        await anext(kept[0])
+        kept.append(client.watch())
+    closed_before = AsyncVideoTranslationClient(sys.argv[1], logger=Silent())
+    kept.append(closed_before.watch())
+    await anext(kept[2])
+    await closed_before.close()
+
+kept = []
+asyncio.run(main())
+kept.clear()
+gc.collect()
+print("done")
+"""
+
+
+def test_a_watch_that_is_not_read_to_its_end_is_no_matter() -> None:
+    """Left in the middle, never begun, or kept until the loop is closed: no word about it."""
+    with serving(PENDING) as server, in_a_child(ABANDONED, server.url) as script:
+        out, err = script.communicate(timeout=20)
+
+    assert (out.splitlines(), err, script.returncode) == (["left in the middle", "done"], "", 0)
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+def test_a_watch_that_is_left_holds_no_connection(is_fresh: bool) -> None:
+    """Its last answer was read to its end; the connection is kept for the next call, and closed with the client."""
+
+    async def errand() -> None:
+        async with client_of(server.url) as client:
+            async for job in client.watch():
+                assert job.status == "pending"
+                break
+            if is_fresh:
+                gc.collect()
+            assert open_to(server.port) == 1
+            await client.check()
+            assert open_to(server.port) == 1
+        assert open_to(server.port) == 0
+
+    with serving(PENDING) as server:
+        ran(errand())
+
+
+def test_the_blocking_client_works_under_a_running_loop() -> None:
+    """As in a cell of Jupyter: it blocks the loop, and asks it for nothing."""
+
+    async def cell() -> tuple[Any, Any]:
+        with VideoTranslationClient(server.url, backoff_factor=0.05, logger=Silent()) as client:
+            blocking = client.wait(), client.check(), list(client.watch())[-1]
+        async with client_of(server.url) as waiting:
+            return blocking, await waiting.wait()
+
+    with Server(Scenario(0.1)) as server:
+        blocking, other = ran(cell())
+
+    assert {job.status for job in (*blocking, other)} == {"completed"}
+
+
+def test_a_client_made_outside_of_a_loop_is_used_in_one() -> None:
+    """A module may make it when it is imported."""
+
+    async def errand() -> Job:
+        async with client:
+            return await client.wait()
+
+    with Server(Scenario(0.1)) as server:
+        client = client_of(server.url)
+        assert ran(errand()).status == "completed"
+
+
+def test_a_redirect_to_another_origin_carries_no_key() -> None:
+    """Nor the caller's headers; one to the same origin carries them."""
+    mine = {"X-Mine": "m-0123456789"}
+
+    async def errand() -> Job:
+        async with client_of(server.url, headers=mine) as client:
+            return await client.wait()
+
+    def redirect(connection: socket.socket, server: HostileServer) -> None:
+        target = "/again" if len(server.requests) == 1 else f"{elsewhere.url}/away"
+        connection.sendall(http("302 Found", b"", f"Location: {target}"))
+
+    with serving(answering(COMPLETED)) as elsewhere, serving(redirect) as server:
+        assert ran(errand()).status == "completed"
+
+    assert [request.split(b" ")[1] for request in server.requests] == [b"/status", b"/again"]
+    for request in server.requests:
+        assert f"Bearer {KEY}".encode() in request
+        assert b"m-0123456789" in request
+    [away] = elsewhere.requests
+    assert KEY.encode() not in away
+    assert b"m-0123456789" not in away
+    assert b"translation-client/" in away
+
+
+async def outcome(url: str, **arguments: Any) -> str:
+    """All that is said of a wait, whatever comes of it."""
+    async with client_of(
+        url, **{"timeout": 5, "max_faults": 1, "max_retries": 1, "logger": None, **arguments}
+    ) as client:
+        said = repr(client)
+        try:
+            return said + repr(await client.wait())
+        except TranslationClientError as error:
+            return said + everything_said(error)
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "503 Busy"])
+def test_a_server_that_echoes_a_secret_gets_it_nowhere(
+    echo: str, status: str, lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not into a log line, an error, its repr or its causes, nor into the repr of a job."""
+    key = 'k/"s3cr3t"<>'
+    for secret in (key, HEADER):
+        body = ECHOES[echo](secret)
+        with serving(answering(http(status, body, f"X-Echo: {secret}", f"Retry-After: {secret}"))) as server:
+            said = ran(outcome(server.url, api_key=key, headers={"X-Mine": HEADER}))
+        said += repr(list(lines)) + "".join(capsys.readouterr())
+        assert "s3cr3t" not in said
+        assert base64.b64encode(secret.encode()).decode() not in said
+
+
+@pytest.mark.parametrize("number", range(len(RAW_ECHOES)))
+def test_a_secret_in_an_answer_that_breaks_http_gets_nowhere(
+    number: int, lines: Lines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exceptions of aiohttp hold what came and what was sent."""
+    with serving(answering(RAW_ECHOES[number])) as server:
+        said = ran(outcome(server.url, api_key="s3cr3t-key"))
+
+    assert "s3cr3t" not in said + repr(list(lines)) + "".join(capsys.readouterr())
+
+
+def test_no_cookie_is_kept() -> None:
+    """What a server wants to be told again is not told."""
+
+    async def errand() -> None:
+        async with client_of(server.url) as client:
+            for _ in range(3):
+                await client.check()
+
+    with serving(answering(http("200 OK", b'{"result": "pending"}', "Set-Cookie: a=b; Path=/"), close=False)) as server:
+        ran(errand())
+
+    assert len(server.requests) == 3
+    assert not [request for request in server.requests if b"cookie" in request.lower()]
+
+
+@pytest.fixture
+def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment of the machine says nothing of proxies."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+direct = pytest.mark.usefixtures("no_proxies")
+
+
+@direct
+@pytest.mark.parametrize("form", ["http://{}", "http://me:p%40ss@{}", "{}"])
+def test_a_proxy_of_the_environment_is_used(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the name and password in its URL, or without a scheme, as curl and requests take it."""
+    with serving(answering(COMPLETED)) as proxy:
+        monkeypatch.setenv("http_proxy", form.format(f"127.0.0.1:{proxy.port}"))
+        said = ran(outcome("http://service.test"))
+
+    assert "completed" in said
+    assert proxy.requests[0].startswith(b"GET http://service.test/status HTTP/1.1\r\n")
+    basic = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:p@ss")
+    assert (basic in proxy.requests[0]) is ("@" in form)
+
+
+@direct
+def test_a_host_of_no_proxy_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its name, its address, or the network it is in."""
+    with serving(answering(COMPLETED)) as server, serving(answering(http("502 Bad Gateway"))) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for spared in ("127.0.0.1", "127.0.0.0/8", "*"):
+            monkeypatch.setenv("no_proxy", spared)
+            assert "completed" in ran(outcome(server.url))
+
+    assert (len(server.requests), proxy.requests) == (3, [])
+
+
+@direct
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """Its reply to CONNECT is within the time of the call."""
+    with serving(dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as proxy:
+        monkeypatch.setenv(f"{scheme}_proxy", proxy.url)
+        began = time.monotonic()
+        assert "WaitTimeout" in ran(outcome(f"{scheme}://service.test", timeout=0.5))
+        assert time.monotonic() - began < 0.5 + ALLOWED
+        assert proxy.requests
+        assert open_to(proxy.port) == 0
+
+
+@direct
+@pytest.mark.parametrize(
+    "proxy", ["http://u:s3cr3t@127.0.0.1:99999", "http://u:s3cr3t@", "http://u:s3cr3t@127.0.0.1:1"]
+)
+def test_a_proxy_with_a_password_is_not_repeated(proxy: str, monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
+    """By any error about it."""
+    monkeypatch.setenv("http_proxy", proxy)
+    said = ran(outcome("http://service.test"))
+
+    assert "Error" in said or "Failed" in said or "UnexpectedAnswer" in said
+    assert "s3cr3t" not in said + repr(list(lines))
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_proxies: None) -> trustme.CA:
+    """An authority that the environment vouches for."""
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    return authority
+
+
+def test_tls_works(trusted: trustme.CA) -> None:
+    """With the CA bundle of the environment; and its connection is closed with the client."""
+    with serving_raw(over_tls(trusted, answering(COMPLETED, close=False))) as server:
+        said = ran(outcome(server.url, api_key="k-0123456789"))
+        assert open_to(server.port) == 0
+
+    assert "status=<TranslationStatus.COMPLETED" in said
+    assert b"Authorization: Bearer k-0123456789" in server.requests[0]
+
+
+@direct
+def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authority: trustme.CA) -> None:
+    """And nothing was sent."""
+    with serving_raw(over_tls(authority, mute)) as server:
+        said = ran(outcome(server.url))
+
+    assert "RequestFailed" in said
+    assert "CERTIFICATE_VERIFY_FAILED" in said
+    assert server.requests == []
+
+
+@direct
+@pytest.mark.parametrize("handle", [mute, drip_tls], ids=["mute", "dripping"])
+def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
+    """It is part of the call."""
+    with serving_raw(handle) as server:
+        began = time.monotonic()
+        assert "WaitTimeout" in ran(outcome(server.url, timeout=0.5))
+        assert time.monotonic() - began < 0.5 + ALLOWED
+        assert open_to(server.port) == 0
+
+
+def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
+    """And its connection is closed with the client."""
+
+    async def errand() -> None:
+        began = time.monotonic()
+        assert "WaitTimeout" in await outcome(server.url, timeout=0.5)
+        assert time.monotonic() - began < 0.5 + ALLOWED
+        # A TLS transport that is closed, and not aborted, waits up to 30 s for the other side to say goodbye.
+        assert open_to(server.port) == 0
+
+    body = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x")
+    with serving_raw(over_tls(trusted, body)) as server:
+        ran(errand())
+
+
+def test_an_idle_connection_over_tls_is_closed_with_its_client(trusted: trustme.CA) -> None:
+    """Though the other side says no goodbye."""
+
+    async def errand() -> None:
+        client = client_of(server.url)
+        await client.check()
+        assert open_to(server.port) == 1
+        began = time.monotonic()
+        await client.close()
+        assert time.monotonic() - began < ALLOWED
+        assert open_to(server.port) == 0
+
+    def handle(connection: socket.socket, server: HostileServer) -> None:
+        connection.sendall(http())
+        server.over.wait(5)
+
+    with serving_raw(over_tls(trusted, handle)) as server:
+        ran(errand())
+
+
+def test_tls_through_a_proxy_works(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By CONNECT, which is told nothing of the key."""
+
+    def relay(connection: socket.socket, proxy: HostileServer) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        connection.settimeout(0.02)
+        with socket.create_connection(("127.0.0.1", target.port)) as beyond:
+            beyond.settimeout(0.02)
+            while not proxy.over.is_set():
+                for source, sink in ((connection, beyond), (beyond, connection)):
+                    with suppress(TimeoutError):
+                        sink.sendall(source.recv(65536))
+
+    with serving_raw(over_tls(trusted, answering(COMPLETED, close=False))) as target, serving(relay) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        said = ran(outcome(target.url))
+
+    assert "completed" in said
+    assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{target.port} HTTP/1.1\r\n".encode())
+    assert KEY.encode() not in b"".join(proxy.requests)
+    assert KEY.encode() in target.requests[0]
+
+
+def test_a_kept_connection_that_was_closed_is_not_silently_asked_twice() -> None:
+    """Whoever counts calls counts this one; aiohttp would make it again of its own accord."""
+    answered: set[Any] = set()
+
+    def handle(connection: socket.socket, server: HostileServer) -> None:
+        """Each connection is answered once; the second request on it is the end of it."""
+        peer = connection.getpeername()
+        if peer in answered:
+            connection.shutdown(socket.SHUT_RDWR)
+            return
+        answered.add(peer)
+        connection.sendall(http())
+
+    async def errand() -> None:
+        async with client_of(server.url, max_faults=1) as client:
+            await client.check()
+            with pytest.raises(RequestFailed) as caught:
+                await client.check()
+            assert caught.value.attempts == 1
+            assert len(server.requests) == 2
+            await client.check()
+        assert len(server.requests) == 3
+
+    with serving(handle) as server:
+        ran(errand())
+
+
+def test_connections_are_kept_and_orders_get_new_ones() -> None:
+    """One that lay idle may be closed just then, and nobody would know whether the order was taken."""
+    peers: list[tuple[str, Any]] = []
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        handler.close_connection = False
+        peers.append((handler.command, handler.client_address))
+        handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
+        say(handler, b'{"id": "job-1", "result": "pending"}', Connection="keep-alive")
+
+    async def errand() -> None:
+        async with client_of(url) as client:
+            await client.check("job-1")
+            await client.submit(VIDEO, "es")
+            assert open_to(port_of(url)) == 1
+            await client.check("job-1")
+            await client.check("job-1")
+
+    with playing(play) as (url, _):
+        ran(errand())
+
+    assert [method for method, _ in peers] == ["GET", "POST", "GET", "GET"]
+    assert len({peer for method, peer in peers if method == "GET"}) == 1
+    assert len({peer for _, peer in peers}) == 2
+
+
+def test_a_session_of_the_callers_is_used_as_it_is_and_never_closed() -> None:
+    """With its own headers, under ours."""
+
+    async def errand() -> None:
+        async with aiohttp.ClientSession(headers={"X-Session": "theirs"}) as session:
+            async with client_of(server.url, session=session) as client:
+                assert (await client.check()).status == "pending"
+            assert not session.closed
+            async with session.get(server.url) as answer:
+                assert answer.status == 200
+
+    with serving(PENDING) as server:
+        ran(errand())
+    assert b"X-Session: theirs" in server.requests[0]
+    assert f"Bearer {KEY}".encode() in server.requests[0]
+
+
+def test_a_name_that_is_not_looked_up_in_time_is_a_time_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One helper for a name; when it is answered at last, nobody is told what nobody waits for."""
+    release = threading.Event()
+    lookup = socket.getaddrinfo
+
+    def hang(host: str, *given: Any, **more: Any) -> Any:
+        if host != "stuck.test":
+            return lookup(host, *given, **more)
+        release.wait(30)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    async def errand() -> None:
+        before = threading.active_count()
+        async with client_of("http://stuck.test", timeout=0.3) as client:
+            began = time.monotonic()
+            errors = await asyncio.gather(*(client.wait() for _ in range(5)), return_exceptions=True)
+            assert time.monotonic() - began < 0.3 + ALLOWED
+            assert {type(error) for error in errors} == {WaitTimeout}
+            assert threading.active_count() == before + 1
+        release.set()
+        await until(lambda: threading.active_count() == before)
+        await asyncio.sleep(0.05)
+        gc.collect()
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    ran(errand())
+
+
+def test_two_hundred_waits_share_a_hundred_connections() -> None:
+    """All at once over one client: each finishes, and no thread is started for any of them."""
+    seen: list[tuple[int, int]] = []
+
+    def strangers() -> int:
+        return sum("_serve" not in thread.name for thread in threading.enumerate())
+
+    async def look() -> None:
+        while True:
+            seen.append((open_to(server.port), strangers()))
+            await asyncio.sleep(0.01)
+
+    async def errand() -> list[Job]:
+        async with client_of(server.url, backoff_factor=0.1, request_timeout=10) as client:
+            looking = asyncio.create_task(look())
+            jobs = await asyncio.gather(*(client.wait(job_id) for job_id in ids))
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+            assert [job.id for job in jobs] == ids
+        assert open_to(server.port) == 0
+        return jobs
+
+    with Server(Scenario(0.3, faults=["1:late@0.1"])) as server:
+        with requests.Session() as session:
+            ids = [session.post(f"{server.url}/jobs", timeout=5).json()["id"] for _ in range(200)]
+        before = strangers()
+        jobs = asyncio.run(errand())
+
+    assert {job.status for job in jobs} == {"completed"}
+    assert 50 <= max(connections for connections, _ in seen) <= 100
+    assert max(threads for _, threads in seen) <= before + 3

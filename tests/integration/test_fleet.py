@@ -1,0 +1,1107 @@
+"""Many jobs at once, on real sockets: what comes of each, one budget for all, one question for many, and every early end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import tracemalloc
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import closing, suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+import requests
+from conftest import Lines, Silent
+from hostile import mute, serving
+
+from fake_server import InProcessAdapter, Lab, Scenario, Server, create_app
+from translation_client import (
+    AsyncVideoTranslationClient,
+    DurationHistory,
+    Job,
+    RequestFailed,
+    TranslationClientError,
+    VideoTranslationClient,
+    WaitCancelled,
+    WaitTimeout,
+)
+from translation_client.services.heygen import HEYGEN
+from translation_client.services.reference import REFERENCE
+
+Outcome = Job | TranslationClientError
+
+WAYS = ("blocking", "asyncio")
+BOTH = pytest.mark.parametrize("way", WAYS)
+SINGLE = replace(REFERENCE, bulk=None)
+"""The reference service, without its question about many jobs."""
+SINGLE_HEYGEN = replace(HEYGEN, bulk=None)
+
+ENDLESS = 3600.0
+SLACK = 0.5
+"""What a busy machine takes."""
+
+USUAL: dict[str, Any] = {"timeout": 10, "backoff_factor": 0.05, "max_delay": 0.2, "max_retries": 10_000}
+
+
+def settings_of(client: dict[str, Any]) -> dict[str, Any]:
+    return {"logger": Silent(), **USUAL, **client}
+
+
+def wait_all(way: str, url: str, jobs: Any, *, client: dict[str, Any] | None = None, **said: Any) -> list[Outcome]:
+    """`wait_all` of either client."""
+    if way == "blocking":
+        with VideoTranslationClient(url, **settings_of(client or {})) as blocking:
+            return blocking.wait_all(jobs, **said)
+
+    async def waited() -> list[Outcome]:
+        async with AsyncVideoTranslationClient(url, **settings_of(client or {})) as tasks:
+            return await tasks.wait_all(jobs, **said)
+
+    return asyncio.run(asyncio.wait_for(waited(), 20))
+
+
+def completed(way: str, url: str, jobs: Any, *, client: dict[str, Any] | None = None, **said: Any) -> list[Outcome]:
+    """All that `as_completed` of either client gives."""
+    if way == "blocking":
+        with VideoTranslationClient(url, **settings_of(client or {})) as blocking:
+            return list(blocking.as_completed(jobs, **said))
+
+    async def waited() -> list[Outcome]:
+        async with AsyncVideoTranslationClient(url, **settings_of(client or {})) as tasks:
+            return [outcome async for outcome in tasks.as_completed(jobs, **said)]
+
+    return asyncio.run(asyncio.wait_for(waited(), 20))
+
+
+def made(server: Server, number: int) -> list[str]:
+    """So many jobs, begun now."""
+    return [server._lab.create() for _ in range(number)]
+
+
+def ids_of(outcomes: Iterable[Outcome]) -> list[str | None]:
+    return [outcome.id if isinstance(outcome, Job) else outcome.job_id for outcome in outcomes]
+
+
+def jobs_of(outcomes: Iterable[Outcome]) -> list[Job]:
+    """All of them, which are jobs."""
+    jobs = list(outcomes)
+    assert [outcome for outcome in jobs if not isinstance(outcome, Job)] == []
+    return [outcome for outcome in jobs if isinstance(outcome, Job)]
+
+
+def most_in_a_second(moments: list[float], seconds: float = 0.95) -> int:
+    """Over a little less than one: what arrives does so less evenly than what leaves."""
+    ordered = sorted(moments)
+    return max(bisect_left(ordered, moment + seconds) - index for index, moment in enumerate(ordered))
+
+
+def until(happened: Callable[[], object]) -> None:
+    end = time.monotonic() + 5
+    while not happened():
+        assert time.monotonic() < end, "it never happened"
+        time.sleep(0.005)
+
+
+def sockets_open() -> int:
+    return len([fd for fd in Path("/proc/self/fd").iterdir() if _is_socket(fd)])
+
+
+def _is_socket(fd: Path) -> bool:
+    with suppress(OSError):
+        return str(fd.readlink()).startswith("socket:")
+    return False
+
+
+def threads_of_ours() -> list[threading.Thread]:
+    return [one for one in threading.enumerate() if one.name.startswith(("fleet", "source of jobs"))]
+
+
+# What comes of each
+
+
+@BOTH
+def test_two_hundred_jobs_are_given_once_each_as_they_end(way: str) -> None:
+    """The one that ends first comes first, as exactly as it is asked about."""
+    with Server(Scenario(duration=(0.1, 0.9), seed=3)) as server:
+        ids = made(server, 200)
+        outcomes = jobs_of(completed(way, server.url, ids))
+        life = {job_id: server._lab.look(job_id).life.duration for job_id in ids}
+
+    assert sorted(str(job.id) for job in outcomes) == sorted(ids)
+    ends = [life[str(job.id)] for job in outcomes]
+    assert all(end >= before - 0.5 for before, end in zip(itertools.accumulate(ends, max), ends, strict=True))
+
+
+@BOTH
+def test_all_of_them_come_in_the_order_that_they_were_asked_for(way: str) -> None:
+    """However they end."""
+    with Server(Scenario(duration=(0, 0.4))) as server:
+        ids = made(server, 60)[::-1]
+        assert ids_of(wait_all(way, server.url, ids)) == ids
+
+
+@BOTH
+def test_an_id_that_comes_again_is_answered_once_and_given_each_time(way: str) -> None:
+    """While its job is waited for, and after it has ended."""
+    with Server(Scenario(duration=0.1)) as server:
+        [one, other] = made(server, 2)
+
+        def late() -> Iterator[str]:
+            yield from (one, other, one)
+            time.sleep(0.8)
+            yield one
+
+        outcomes = jobs_of(wait_all(way, server.url, late(), client={"service": SINGLE, "backoff_factor": 0.2}))
+        asked = [arrival.at for arrival in server.requests if arrival.path == f"/status/{one}"]
+
+    assert ids_of(outcomes) == [one, other, one, one]
+    assert outcomes[0] is outcomes[2] is outcomes[3]
+    assert max(asked) < 0.8
+
+
+@BOTH
+@pytest.mark.parametrize("source", [list, iter])
+def test_no_jobs_are_no_outcomes(way: str, source: Callable[[list[str]], Any]) -> None:
+    """Nothing is sent, and it ends."""
+    with Server() as server:
+        assert wait_all(way, server.url, source([])) == []
+        assert completed(way, server.url, source([])) == []
+        assert server.requests == []
+
+
+@BOTH
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_an_id_that_does_not_exist_is_its_own_error(way: str, service: Any) -> None:
+    """And the others go on."""
+    with Server(Scenario(duration=0.2)) as server:
+        ids = made(server, 20)
+        outcomes = wait_all(way, server.url, [*ids[:10], "nobody", *ids[10:]], client={"service": service})
+
+    error = outcomes.pop(10)
+    assert isinstance(error, RequestFailed)
+    assert (error.job_id, error.status_code) == ("nobody", 404)
+    assert ids_of(jobs_of(outcomes)) == ids
+
+
+@BOTH
+def test_jobs_that_fail_are_jobs(way: str) -> None:
+    """As where one is waited for."""
+    with Server(Scenario(duration=0.1, outcome="error")) as server:
+        outcomes = jobs_of(wait_all(way, server.url, made(server, 5)))
+
+    assert {str(job.status) for job in outcomes} == {"error"}
+
+
+@BOTH
+@pytest.mark.parametrize("source", [["a", ""], ["a", 5], ["a", []], ["a", None]], ids=["empty", "int", "list", "None"])
+def test_what_is_no_id_ends_the_fleet_with_a_sentence_about_it(way: str, source: list[Any]) -> None:
+    """It is a mistake of the program, and not the end of a wait."""
+    with Server() as server, pytest.raises((ValueError, TypeError), match="job") as caught:
+        wait_all(way, server.url, source)
+    assert "unhashable" not in str(caught.value)
+    assert threads_of_ours() == []
+
+
+@BOTH
+@pytest.mark.parametrize("rate", [None, 0.5])
+def test_each_job_has_its_own_time(way: str, rate: float | None) -> None:
+    """Also where the budget never comes to ask about it."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 10)
+        began = time.monotonic()
+        client = {"timeout": 0.6, "service": SINGLE}
+        outcomes = wait_all(way, server.url, ids, client=client, checks_per_second=rate)
+        taken = time.monotonic() - began
+
+    assert ids_of(outcomes) == ids
+    assert {type(outcome) for outcome in outcomes} == {WaitTimeout}
+    assert 0.4 <= taken <= 0.6 + 0.25 + SLACK
+
+
+def test_a_question_about_many_that_hangs_makes_no_job_late() -> None:
+    """Each ends when its own time is up, and not when that of the youngest is."""
+    ended: dict[str, float] = {}
+
+    with Server(Scenario(duration=ENDLESS, faults=["bulk/2:mute"])) as server:
+        ids = made(server, 3)
+
+        async def late() -> AsyncIterator[str]:
+            yield ids[0]
+            yield ids[1]
+            await asyncio.sleep(0.85)
+            yield ids[2]
+
+        async def waited() -> None:
+            began = time.monotonic()
+            settings = settings_of({"timeout": 1.0, "backoff_factor": 50, "max_delay": 60})
+            async with AsyncVideoTranslationClient(server.url, **settings) as client:
+                async for outcome in client.as_completed(late()):
+                    assert isinstance(outcome, WaitTimeout)
+                    ended[str(outcome.job_id)] = time.monotonic() - began
+
+        asyncio.run(asyncio.wait_for(waited(), 10))
+
+    assert max(ended[ids[0]], ended[ids[1]]) <= 1.0 + 0.25 + SLACK / 2
+
+
+@BOTH
+@pytest.mark.parametrize("fault", ["503", "drop", "html", "reset", "truncate"])
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_faults_are_survived(way: str, service: Any, fault: str) -> None:
+    """As where one is waited for."""
+    with Server(Scenario(duration=0.2, faults=[f"1:{fault}", f"bulk/1:{fault}"])) as server:
+        ids = made(server, 20)
+        assert ids_of(jobs_of(wait_all(way, server.url, ids, client={"service": service}))) == ids
+
+
+@BOTH
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_a_service_that_dies_half_way_is_an_error_of_each_job(way: str, service: Any) -> None:
+    """With its id; what had ended before stays what it is."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 30)
+        killer = threading.Timer(0.4, server.close)
+        killer.start()
+        outcomes = wait_all(way, server.url, ids, client={"max_faults": 2, "service": service})
+        killer.join()
+
+    assert ids_of(outcomes) == ids
+    assert {type(outcome) for outcome in outcomes} == {RequestFailed}
+    assert len({id(outcome) for outcome in outcomes}) == 30
+
+
+# One budget
+
+
+@BOTH
+@pytest.mark.parametrize("rate", [3, 40])
+def test_no_second_has_more_checks_than_the_budget_allows(way: str, rate: int) -> None:
+    """As the server counts them; and they are spread."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        client = {"service": SINGLE, "timeout": 2.2, "backoff_factor": 0.01, "max_delay": 0.02}
+        wait_all(way, server.url, made(server, 50), client=client, checks_per_second=rate)
+        moments = [arrival.at for arrival in server.requests]
+
+    # BUG (rate 3): now and then the first request arrives late, by its connection; see the next test.
+    assert most_in_a_second(moments) <= rate
+    assert len(moments) >= 0.7 * 2 * rate
+    assert most_in_a_second(moments, 0.25) <= 0.25 * rate + 2 + 0.2 * rate
+
+
+class SlowToConnect(BaseHTTPRequestHandler):
+    """A server to which connecting takes a while, as by TLS over some distance; what follows is quick."""
+
+    protocol_version = "HTTP/1.1"
+    arrivals: ClassVar[list[float]] = []
+
+    def setup(self) -> None:
+        time.sleep(0.2)
+        super().setup()
+
+    def do_GET(self) -> None:
+        self.arrivals.append(time.monotonic())
+        body = b'{"result": "pending"}'
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+def test_the_budget_is_kept_where_connecting_takes_a_while() -> None:
+    """It counts what arrives over any second, and not what was meant to leave."""
+    SlowToConnect.arrivals.clear()
+    with ThreadingHTTPServer(("127.0.0.1", 0), SlowToConnect) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        client = {"service": SINGLE, "timeout": 1.6, "backoff_factor": 0.01, "max_delay": 0.02}
+        url = f"http://127.0.0.1:{server.server_port}"
+        wait_all("asyncio", url, [str(one) for one in range(20)], client=client, checks_per_second=5)
+        server.shutdown()
+        thread.join()
+
+    assert most_in_a_second(SlowToConnect.arrivals) <= 5
+
+
+def test_a_thousand_jobs_at_once_are_asked_about_within_the_usual_budget() -> None:
+    """A hundred a second, of which none go out together."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        wait_all("asyncio", server.url, made(server, 1000), client={"service": SINGLE, "timeout": 1.5})
+        moments = [arrival.at for arrival in server.requests]
+
+    assert most_in_a_second(moments) <= 100
+    assert most_in_a_second(moments, 0.1) <= 40
+
+
+@BOTH
+@pytest.mark.parametrize("status_code", [429, 503])
+def test_a_server_that_asks_one_job_to_wait_is_left_alone_by_all(way: str, status_code: int) -> None:
+    """For as long as it said, but for what was on its way already."""
+    with Server(Scenario(duration=0.3)) as server:
+        ids = made(server, 9)
+        server.faults = [f"0s-0.6s:{status_code}:Retry-After=1"]  # in the time of each job
+        time.sleep(0.6)
+        ids.insert(4, *made(server, 1))
+        client = {"service": SINGLE, "timeout": 10}
+        outcomes = wait_all(way, server.url, ids, client=client, checks_per_second=20)
+        moments = sorted(arrival.at for arrival in server.requests)
+
+    jobs_of(outcomes)
+    gaps = [after - before for before, after in itertools.pairwise(moments)]
+    assert max(gaps) >= 0.9
+    assert 4 <= gaps.index(max(gaps)) <= 7
+
+
+def test_one_refusal_of_a_question_about_many_slows_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one answer, however many jobs it is about."""
+    from translation_client.fleet.budget import Budget
+
+    heard: list[float] = []
+    usual = Budget.slow_down
+
+    def slow_down(budget: Budget, now: float) -> None:
+        heard.append(now)
+        usual(budget, now)
+
+    monkeypatch.setattr(Budget, "slow_down", slow_down)
+    with Server(Scenario(duration=0.2, faults=["bulk/1:429:Retry-After=0"])) as server:
+        jobs_of(wait_all("asyncio", server.url, made(server, 30)))
+
+    assert len(heard) == 1
+
+
+# One question for many
+
+
+@BOTH
+def test_one_question_for_many_needs_a_twentieth_of_the_requests(way: str) -> None:
+    """By itself, where the service has one."""
+    counts = []
+    for service in (REFERENCE, SINGLE):
+        with Server(Scenario(duration=0.5)) as server:
+            ids = made(server, 300)
+            client = {"service": service, "backoff_factor": 0.2}
+            jobs_of(wait_all(way, server.url, ids, client=client, checks_per_second=2000))
+            counts.append(len(server.requests))
+
+    assert counts[0] * 20 <= counts[1]
+
+
+@BOTH
+def test_the_question_of_heygen_is_used_too(way: str) -> None:
+    """With its key; and each job that is completed is asked about once alone, as only that answer has its link."""
+    counts = []
+    for service in (HEYGEN, SINGLE_HEYGEN):
+        with Server(Scenario(duration=0.5, api_key="key-0123456789"), service="heygen") as server:
+            body: Any = {"video": {"type": "url", "url": "https://v"}, "output_languages": ["Spanish (Spain)"]}
+            with requests.Session() as session:
+                made_by = [
+                    session.post(
+                        f"{server.url}/v3/video-translations", json=body, headers={"X-Api-Key": "key-0123456789"}
+                    ).json()
+                    for _ in range(60)
+                ]
+            ids = [one["data"]["video_translation_ids"][0] for one in made_by]
+            before = len(server.requests)
+            client = {"service": service, "api_key": "key-0123456789", "backoff_factor": 0.2}
+            jobs = jobs_of(wait_all(way, server.url, ids, client=client, checks_per_second=2000))
+            counts.append(len(server.requests) - before)
+            assert ids_of(jobs) == ids
+            assert {str(job.status) for job in jobs} == {"completed"}
+
+    assert counts[0] - 60 <= (counts[1] - 60) / 10
+
+
+@pytest.mark.parametrize("service", [HEYGEN, SINGLE_HEYGEN], ids=["bulk", "single"])
+def test_a_finished_job_of_a_fleet_has_what_one_that_is_waited_for_alone_has(service: Any) -> None:
+    """The link to its result, its language, and not before its late link is there."""
+    with Server(Scenario(duration=0.2, link_delay=0.3), service="heygen") as server:
+        client = {"service": "heygen", "api_key": "k", "base_url": server.url}
+        with VideoTranslationClient(**settings_of({**client, "service": service})) as blocking:
+            ids = [blocking.submit("https://v/1.mp4", "Spanish (Spain)").id for _ in range(3)]
+            fleet = jobs_of(blocking.wait_all([str(one) for one in ids]))
+            alone = [blocking.wait(one) for one in ids]
+
+    assert [job.language for job in fleet] == [job.language for job in alone]
+    assert [bool(job.result_url) for job in fleet] == [bool(job.result_url) for job in alone] == [True] * 3
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "bulk/every-1:404",
+        "bulk/every-1:400",
+        '{"route": "bulk", "every": 1, "status_code": 200, "body": "{\\"result\\": \\"pending\\"}"}',
+    ],
+    ids=["404", "400", "single job"],
+)
+def test_a_server_that_does_not_know_the_question_is_asked_about_each(way: str, fault: str) -> None:
+    """It is asked that question as good as once."""
+    with Server(Scenario(duration=0.2, faults=[fault])) as server:
+        ids = made(server, 30)
+        assert ids_of(jobs_of(wait_all(way, server.url, ids, checks_per_second=500))) == ids
+        assert len([one for one in server.requests if "ids=" in one.path]) <= 3
+
+
+@BOTH
+def test_a_question_about_many_that_failed_is_asked_again(way: str) -> None:
+    """It is no refusal."""
+    with Server(Scenario(duration=0.1, faults=["bulk/1:503"])) as server:
+        ids = made(server, 30)
+        assert ids_of(jobs_of(wait_all(way, server.url, ids))) == ids
+        assert len([one for one in server.requests if "ids=" in one.path]) >= 2
+
+
+def test_a_job_that_the_answer_lacks_is_asked_about_alone() -> None:
+    """And the others are taken from it."""
+    with Server(Scenario(duration=0)) as server:
+        ids = made(server, 3)
+        body = (
+            f'{{"results": [{{"id": "{ids[0]}", "result": "completed"}}, {{"id": "{ids[1]}", "result": "completed"}}]}}'
+        )
+        text = body.replace('"', '\\"')
+        server.faults = [f'{{"route": "bulk", "every": 1, "status_code": 200, "body": "{text}"}}']
+        assert ids_of(jobs_of(wait_all("asyncio", server.url, ids))) == ids
+        assert [one.path for one in server.requests if "ids=" not in one.path] == [f"/status/{ids[2]}"]
+
+
+# The caller's functions, and sources
+
+
+@BOTH
+def test_progress_is_told_with_every_answer(way: str) -> None:
+    """The last one included."""
+    told: list[Job] = []
+    with Server(Scenario(duration=0.3)) as server:
+        ids = made(server, 3)
+        jobs = jobs_of(wait_all(way, server.url, ids, client={"service": SINGLE}, on_progress=told.append))
+        number = len(server.requests)
+
+    assert len(told) == number
+    assert {str(job.id) for job in told if job.status.is_final} == set(ids)
+    assert sum(job.checks for job in jobs) == number
+
+
+@BOTH
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_what_a_progress_function_raises_ends_the_fleet(way: str, service: Any) -> None:
+    """And comes out of it; nothing is asked any more."""
+
+    def broken(job: Job) -> None:
+        raise LookupError("mine")
+
+    with Server(Scenario(duration=ENDLESS)) as server:
+        with pytest.raises(LookupError, match="mine"):
+            completed(way, server.url, made(server, 5), client={"service": service}, on_progress=broken)
+        assert threads_of_ours() == []
+
+
+@BOTH
+def test_what_a_source_raises_ends_the_fleet(way: str) -> None:
+    """And comes out of it."""
+
+    def broken(ids: list[str]) -> Iterator[str]:
+        yield from ids
+        raise LookupError("mine")
+
+    with Server(Scenario(duration=ENDLESS)) as server, pytest.raises(LookupError, match="mine"):
+        wait_all(way, server.url, broken(made(server, 2)))
+
+
+@BOTH
+def test_an_endless_source_is_read_only_as_there_is_room(way: str) -> None:
+    """Of what is waited for, and of what nobody took yet."""
+    read: list[str] = []
+    most: list[int] = []
+    with Server(Scenario(duration=0.05)) as server:
+
+        def endless() -> Iterator[str]:
+            while True:
+                read.append(server._lab.create())
+                yield read[-1]
+
+        if way == "blocking":
+            with VideoTranslationClient(server.url, **settings_of({})) as blocking:
+                outcomes: Any = blocking.as_completed(endless(), max_in_flight=5)
+                for number, _ in enumerate(outcomes):
+                    time.sleep(0.03)  # a slow consumer
+                    most.append(len(read) - number)
+                    if number == 20:
+                        break
+                outcomes.close()
+        else:
+
+            async def waited() -> None:
+                async with AsyncVideoTranslationClient(server.url, **settings_of({})) as client:
+                    each: Any = client.as_completed(endless(), max_in_flight=5)
+                    for number in range(21):
+                        await anext(each)
+                        await asyncio.sleep(0.03)
+                        most.append(len(read) - number)
+                    await each.aclose()
+
+            asyncio.run(asyncio.wait_for(waited(), 10))
+
+    assert len(most) == 21
+    assert max(most) <= 5 + 2
+    until(lambda: not threads_of_ours())
+
+
+@BOTH
+def test_an_endless_source_of_the_same_id_is_held_up_too(way: str) -> None:
+    """What is owed to the caller takes memory, be it of one job or of many."""
+    read: list[str] = []
+    told: list[int] = []
+    with Server(Scenario(duration=0.5)) as server:
+        [one] = made(server, 1)
+
+        def same() -> Iterator[str]:
+            while len(read) < 2000:
+                read.append(one)
+                yield one
+
+        jobs_of(wait_all(way, server.url, same(), max_in_flight=5, on_progress=lambda _: told.append(len(read))))
+
+    assert max(told) <= 5 + 2
+
+
+@BOTH
+def test_so_many_are_waited_for_at_once_and_no_more(way: str) -> None:
+    """The others are not asked about before there is room."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 12)
+        outcomes = wait_all(way, server.url, ids, client={"service": SINGLE, "timeout": 0.5}, max_in_flight=4)
+        first = {one: min(arrival.at for arrival in server.requests if arrival.path == f"/status/{one}") for one in ids}
+
+    assert ids_of(outcomes) == ids
+    moments = sorted(first.values())
+    assert moments[4] - moments[0] >= 0.2  # the first request waits for its connection
+    assert moments[8] - moments[4] >= 0.35
+
+
+# Every early end
+
+
+@BOTH
+@pytest.mark.parametrize("max_in_flight", [None, 5])
+def test_an_event_ends_every_wait(way: str, max_in_flight: int | None) -> None:
+    """Each of the jobs that were asked for is a value, be it that it was not taken in yet."""
+    cancel = threading.Event()
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 20)
+        timer = threading.Timer(0.3, cancel.set)
+        timer.start()
+        began = time.monotonic()
+        outcomes = wait_all(way, server.url, ids, cancel=cancel, max_in_flight=max_in_flight)
+        taken = time.monotonic() - began
+
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+    assert taken <= 0.3 + 0.1 + SLACK
+    assert ids_of(outcomes) == ids
+
+
+def test_an_event_of_asyncio_ends_every_wait() -> None:
+    """For tasks."""
+
+    async def waited(url: str, ids: list[str]) -> list[Outcome]:
+        cancel = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.2, cancel.set)
+        async with AsyncVideoTranslationClient(url, **settings_of({})) as client:
+            return await asyncio.wait_for(client.wait_all(ids, cancel=cancel), 5)
+
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 5)
+        outcomes = asyncio.run(waited(server.url, ids))
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+    assert ids_of(outcomes) == ids
+
+
+def test_a_job_that_a_slow_source_gives_after_the_end_is_not_waited_for() -> None:
+    """Cancelled is cancelled, also where nobody has taken the outcomes yet."""
+
+    async def waited(url: str, ids: list[str]) -> float:
+        cancel = asyncio.Event()
+
+        async def late() -> AsyncIterator[str]:
+            yield ids[0]
+            await asyncio.sleep(0.5)
+            yield ids[1]
+
+        asyncio.get_running_loop().call_later(0.1, cancel.set)
+        async with AsyncVideoTranslationClient(url, **settings_of({"timeout": 2.0})) as client:
+            began = time.monotonic()
+            async for outcome in client.as_completed(late(), cancel=cancel):
+                assert isinstance(outcome, WaitCancelled)
+                await asyncio.sleep(0.7)  # a slow consumer
+            return time.monotonic() - began
+
+    with Server(Scenario(duration=ENDLESS)) as server:
+        assert asyncio.run(asyncio.wait_for(waited(server.url, made(server, 2)), 10)) < 1.7
+
+
+def test_closing_the_client_from_another_thread_ends_every_wait() -> None:
+    """As it ends a single one."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 20)
+        client = VideoTranslationClient(server.url, **settings_of({}))
+        threading.Timer(0.3, client.close).start()
+        outcomes = client.wait_all(ids)
+
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+    assert ids_of(outcomes) == ids
+
+
+@pytest.mark.parametrize("more", [{}, {"history": True, "check_cost": 1}], ids=["plain", "history"])
+def test_closing_the_client_from_another_task_ends_every_wait(more: dict[str, Any]) -> None:
+    """As it ends a single one; and what is asked of a closed client is as cancelled."""
+
+    async def waited(url: str, ids: list[str]) -> list[Outcome]:
+        client = AsyncVideoTranslationClient(url, **settings_of(more))
+        task = asyncio.ensure_future(client.wait_all(ids))
+        await asyncio.sleep(0.2)
+        await client.close()
+        return [*await asyncio.wait_for(task, 5), *await asyncio.wait_for(client.wait_all(ids), 5)]
+
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 20)
+        outcomes = asyncio.run(waited(server.url, ids))
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+    assert ids_of(outcomes) == [*ids, *ids]
+
+
+@pytest.mark.parametrize("how", ["break", "close", "collected"])
+def test_leaving_the_loop_early_leaves_nothing_behind(how: str) -> None:
+    """No thread, and no socket."""
+    with (
+        Server(Scenario(duration=(0, 3600))) as server,
+        VideoTranslationClient(server.url, **settings_of({})) as client,
+    ):
+        lab, before = server._lab, sockets_open()
+        ids = [lab.create() for _ in range(50)]
+        lab.scenario = Scenario(duration=0)
+        ids.append(lab.create())
+        outcomes: Any = client.as_completed(ids)
+        if how == "break":
+            for outcome in outcomes:
+                assert outcome is not None
+                break
+        else:
+            assert next(outcomes)
+        if how == "close":
+            outcomes.close()
+        else:
+            del outcomes
+            gc.collect()
+        assert threads_of_ours() == []
+        until(lambda: sockets_open() <= before)
+
+
+def test_a_fleet_that_is_collected_in_its_own_thread_ends_without_a_word() -> None:
+    """The collector runs wherever something is allocated, and that is there."""
+    said: list[str] = []
+    holder: dict[str, Any] = {}
+
+    def collect(job: Job) -> None:
+        if holder.get("left"):
+            gc.collect()
+
+    class Circle:
+        def __init__(self, outcomes: Any) -> None:
+            self.me = self
+            self.outcomes = outcomes
+
+    usual = sys.unraisablehook
+    gc.disable()
+    sys.unraisablehook = lambda what: said.append(str(what.exc_value))
+    try:
+        with (
+            Server(Scenario(duration=ENDLESS)) as server,
+            VideoTranslationClient(server.url, **settings_of({})) as client,
+        ):
+            done = made(server, 1)
+            server._lab.scenario = Scenario(duration=0)
+            circle = Circle(client.as_completed([*done, server._lab.create()], on_progress=collect))
+            assert next(circle.outcomes)
+            del circle
+            holder["left"] = True
+            until(lambda: not threads_of_ours())
+    finally:
+        sys.unraisablehook = usual
+        gc.enable()
+    assert said == []
+
+
+@pytest.mark.parametrize("kind", ["list", "generator", "async generator"])
+def test_a_fleet_of_tasks_that_is_left_early_leaves_no_task(kind: str) -> None:
+    """Once it is closed, there is nothing that goes on; also not of its source."""
+    closed: list[str] = []
+
+    async def waited(url: str, ids: list[str]) -> None:
+        def plain() -> Iterator[str]:
+            yield from ids
+
+        async def tasks() -> AsyncIterator[str]:
+            try:
+                for one in ids:
+                    yield one
+            finally:
+                closed.append("source")
+
+        source: Any = {"list": ids, "generator": plain(), "async generator": tasks()}[kind]
+        async with AsyncVideoTranslationClient(url, **settings_of({})) as client:
+            outcomes: Any = client.as_completed(source, max_in_flight=2)
+            assert await asyncio.wait_for(anext(outcomes), 5)
+            await outcomes.aclose()
+            assert asyncio.all_tasks() == {asyncio.current_task()}
+            assert closed == (["source"] if kind == "async generator" else [])
+
+    with Server(Scenario(duration=0)) as server:
+        asyncio.run(waited(server.url, made(server, 10)))
+
+
+LEAVING = """
+import asyncio, gc, itertools, sys, threading
+from translation_client import AsyncVideoTranslationClient, VideoTranslationClient
+
+class Silent:
+    def info(self, *_, **__): ...
+    warning = error = info
+
+url, ids, way = sys.argv[1], sys.argv[2].split(","), sys.argv[3]
+settings = dict(timeout=10, backoff_factor=0.05, max_retries=1000, logger=Silent())
+
+async def source():
+    for one in ids:
+        yield one
+
+async def main():
+    async with AsyncVideoTranslationClient(url, **settings) as client:
+        if way == "break":
+            async for outcome in client.as_completed(source(), max_in_flight=3):
+                break
+        elif way == "break a generator":
+            async for outcome in client.as_completed(iter(ids), max_in_flight=3):
+                break
+        elif way == "cancel":
+            task = asyncio.ensure_future(client.wait_all(ids))
+            await asyncio.sleep(0.2)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        elif way == "leave":
+            task = asyncio.ensure_future(client.wait_all(ids))
+            await asyncio.sleep(0.2)
+            sys.leaving = task
+        elif way == "end":
+            sys.leaving = asyncio.ensure_future(client.wait_all(ids))
+            await asyncio.sleep(0.2)
+            return
+
+if way.startswith("blocking"):
+    client = VideoTranslationClient(url, **settings)
+    outcomes = client.as_completed(iter(ids) if "generator" in way else ids, max_in_flight=3)
+    next(outcomes)
+    if "close" in way:
+        outcomes.close()
+        client.close()
+else:
+    asyncio.run(main(), debug=True)
+gc.collect()
+"""
+
+
+def child(program: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", program, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 15) -> tuple[int, str]:
+    try:
+        _, said = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+        process.communicate()
+    return process.returncode, said
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["break", "break a generator", "cancel", "leave", "end", "blocking close", "blocking", "blocking generator close"],
+)
+def test_a_program_that_leaves_early_says_nothing(way: str) -> None:
+    """No "Task was destroyed", no exception that nobody retrieved, and no `ResourceWarning`."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        slow = made(server, 5)
+        server._lab.scenario = Scenario(duration=0)
+        assert ended(child(LEAVING, server.url, ",".join([server._lab.create(), *slow]), way)) == (0, "")
+
+
+INTERRUPTED = """
+import asyncio, sys, requests
+from translation_client import AsyncVideoTranslationClient, VideoTranslationClient
+import logging
+url, ids, way = sys.argv[1], sys.argv[2].split(","), sys.argv[3]
+settings = dict(timeout=60, backoff_factor=0.05, max_delay=0.1, max_retries=10000)
+
+async def main():
+    async with AsyncVideoTranslationClient(url, **settings) as client:
+        await client.wait_all(ids)
+
+logging.getLogger("translation_client").addHandler(logging.NullHandler())
+if way == "asyncio":
+    asyncio.run(main())
+elif way == "session":
+    with requests.Session() as session:
+        VideoTranslationClient(url, session=session, **settings).wait_all(ids)
+else:
+    with VideoTranslationClient(url, **settings) as client:
+        client.wait_all(ids)
+"""
+
+
+@pytest.mark.parametrize("way", ["blocking", "asyncio", "session"])
+def test_ctrl_c_ends_a_program_at_once(way: str) -> None:
+    """And says that, and nothing else."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        process = child(INTERRUPTED, server.url, ",".join(made(server, 20)), way)
+        until(lambda: len(server.requests) >= 3)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        code, said = ended(process)
+        taken = time.monotonic() - began
+
+    assert code in (-signal.SIGINT, 130)
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert not any(word in said for word in ("destroyed", "retrieved", "ResourceWarning", "Exception ignored"))
+    assert taken <= 1.0 + SLACK
+
+
+def test_ctrl_c_ends_a_program_whose_own_session_hangs() -> None:
+    """As where our own does: a call that nobody waits for holds up no exit."""
+    with serving(mute) as server:
+        process = child(INTERRUPTED, server.url, "a,b", "session")
+        until(lambda: len(server.requests) >= 1)
+        began = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        code, _ = ended(process)
+        taken = time.monotonic() - began
+
+    assert code in (-signal.SIGINT, 130)
+    assert taken <= 1.0 + SLACK
+
+
+HASTY = """
+import os, signal, sys, threading, time
+from translation_client import VideoTranslationClient
+from translation_client.aio import threads
+
+usual = threads._FleetThread._run
+
+def late(self):
+    time.sleep(0.2)  # a busy machine
+    usual(self)
+
+threads._FleetThread._run = late
+threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+VideoTranslationClient(sys.argv[1], timeout=2).wait_all(["a"])
+"""
+
+
+def test_ctrl_c_ends_a_program_whose_fleet_has_hardly_begun() -> None:
+    """There is no moment at which it would hang."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        process = child(HASTY, server.url)
+        try:
+            process.wait(timeout=2.8)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        code, said = ended(process)
+
+    assert code in (-signal.SIGINT, 130)
+    assert "KeyboardInterrupt" in said
+
+
+def test_a_call_through_a_session_of_the_callers_ends_with_its_own_time() -> None:
+    """Nobody can cut it, as in a single wait; the fleet does not wait for it, and its thread ends with it."""
+    cancel = threading.Event()
+    with serving(mute) as server, requests.Session() as session:
+        settings = settings_of({"session": session, "request_timeout": 1.0})
+        with VideoTranslationClient(server.url, **settings) as client:
+            threading.Timer(0.2, cancel.set).start()
+            began = time.monotonic()
+            outcomes = client.wait_all(["a", "b"], cancel=cancel)
+            assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+            assert time.monotonic() - began <= 0.2 + 0.1 + SLACK
+            until(lambda: not threads_of_ours())
+
+
+# Where it runs
+
+
+def test_plain_blocking_code_works_inside_a_running_loop() -> None:
+    """As in Jupyter."""
+
+    async def cell(url: str, ids: list[str]) -> list[Outcome]:
+        with VideoTranslationClient(url, **settings_of({})) as client:
+            return list(client.as_completed(ids))
+
+    with Server(Scenario(duration=0.1)) as server:
+        ids = made(server, 5)
+        assert sorted(str(job.id) for job in jobs_of(asyncio.run(cell(server.url, ids)))) == sorted(ids)
+
+
+def test_a_session_of_the_callers_is_used() -> None:
+    """With its headers, and left open."""
+    with Server(Scenario(duration=0.2)) as server, requests.Session() as session:
+        session.headers["X-Mine"] = "yes"
+        ids = made(server, 30)
+        with VideoTranslationClient(server.url, **settings_of({"session": session, "service": SINGLE})) as client:
+            assert ids_of(jobs_of(client.wait_all(ids))) == ids
+        assert {arrival.headers.get("X-Mine") for arrival in server.requests} == {"yes"}
+    until(lambda: not threads_of_ours())
+
+
+def test_a_session_without_sockets_is_used() -> None:
+    """An adapter in process, say."""
+    lab = Lab(Scenario(duration=0.2))
+    ids = [lab.create() for _ in range(30)]
+    with requests.Session() as session:
+        session.mount("http://fake.test", InProcessAdapter(create_app(lab)))
+        with VideoTranslationClient("http://fake.test", **settings_of({"session": session})) as client:
+            assert ids_of(jobs_of(client.wait_all(ids))) == ids
+    until(lambda: not threads_of_ours())
+
+
+def test_without_aiohttp_the_error_names_the_extra() -> None:
+    """At once, and not when the first outcome is asked for."""
+    program = """
+import sys
+sys.modules["aiohttp"] = None
+from translation_client import VideoTranslationClient
+client = VideoTranslationClient("http://127.0.0.1:1")
+for call in (client.as_completed, client.wait_all):
+    try:
+        call(["a"])
+    except ImportError as error:
+        assert "translation-client[async]" in str(error), error
+    else:
+        raise SystemExit("no error")
+"""
+    assert ended(child(program)) == (0, "")
+
+
+# The same as a single wait
+
+
+def submitted(url: str, number: int) -> list[Job]:
+    """So many jobs, whose age is known."""
+    with VideoTranslationClient(url, **settings_of({})) as client:
+        return [client.submit(f"https://videos.example.com/{one}.mp4", "es") for one in range(number)]
+
+
+@BOTH
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_a_history_learns_from_a_fleet(way: str, service: Any) -> None:
+    """What one job took is known of the next."""
+    history = DurationHistory()
+    with Server(Scenario(duration=0.2)) as server:
+        client = {"history": history, "check_cost": 0.01, "service": service}
+        jobs_of(wait_all(way, server.url, submitted(server.url, 10), client=client))
+
+    assert len(history.jobs("reference")) == 10
+
+
+def test_a_history_learns_from_a_fleet_that_is_left_early() -> None:
+    """That a job was still pending at some age is worth something, as where one is watched and left."""
+    history = DurationHistory()
+    with Server(Scenario(duration=ENDLESS)) as server:
+        [slow] = submitted(server.url, 1)
+        server._lab.scenario = Scenario(duration=0.2)
+        [quick] = submitted(server.url, 1)
+        settings = settings_of({"history": history, "check_cost": 0.01})
+        with VideoTranslationClient(server.url, **settings) as client:
+            outcomes: Any = client.as_completed([slow, quick])
+            assert next(outcomes).id == quick.id
+            outcomes.close()
+
+    assert len(history.jobs("reference")) == 2
+
+
+def test_a_job_of_a_fleet_is_logged_like_one_that_is_waited_for_alone(lines: Lines) -> None:
+    """The same events, in the same order, under its id."""
+    logged: list[list[str]] = []
+    for is_alone in (True, False):
+        lines.clear()
+        with Server(Scenario(duration=0.25, faults=["2:503"])) as server:
+            [one] = made(server, 1)
+            settings = {**USUAL, "service": SINGLE, "backoff_factor": 1}
+            with VideoTranslationClient(server.url, **settings) as client:
+                if is_alone:
+                    client.wait(one)
+                else:
+                    client.wait_all([one])
+        logged.append([line["event"] for line in lines if line.get("job_id") == one])
+
+    assert logged[0] == logged[1]
+    assert "job_finished" in logged[0]
+
+
+def test_a_pending_job_takes_little_memory() -> None:
+    """Under six thousand bytes each, while it is waited for."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 3000)
+
+        async def waited() -> float:
+            settings = settings_of({"timeout": 3600, "backoff_factor": 600, "max_delay": 600})
+            async with AsyncVideoTranslationClient(server.url, **settings) as client:
+                await client.check(ids[0])
+                told: list[None] = []
+                gc.collect()
+                tracemalloc.start()
+                try:
+                    before = tracemalloc.get_traced_memory()[0]
+                    task = asyncio.ensure_future(client.wait_all(ids, on_progress=lambda _: told.append(None)))
+                    end = time.monotonic() + 15
+                    while len(told) < len(ids) and time.monotonic() < end:
+                        await asyncio.sleep(0.02)
+                    gc.collect()
+                    held = tracemalloc.get_traced_memory()[0] - before
+                finally:
+                    tracemalloc.stop()
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+                assert len(told) == len(ids)
+                return held / len(ids)
+
+        assert asyncio.run(waited()) < 6000
+
+
+def test_a_port_where_nobody_listens_is_an_error_of_each_job() -> None:
+    """Of each its own."""
+    with closing(socket.socket()) as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        outcomes = wait_all("asyncio", url, ["a", "b"], client={"max_faults": 1})
+    assert ids_of(outcomes) == ["a", "b"]
+    assert {type(outcome) for outcome in outcomes} == {RequestFailed}

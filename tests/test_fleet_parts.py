@@ -1,0 +1,452 @@
+"""The parts of a fleet, without sockets: its budget, its agenda, what the caller may say, and where its jobs come from."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import math
+import random
+import threading
+from bisect import bisect_left
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from fake_server.replies import json_reply
+from translation_client import Job, TranslationStatus
+from translation_client.fleet.agenda import Agenda
+from translation_client.fleet.budget import MOST_SLOWED, Budget
+from translation_client.fleet.intake import each_of
+from translation_client.fleet.terms import Terms, in_order, require_source, terms_of
+from translation_client.messages import Answer
+from translation_client.particulars import NOTHING_SAID
+from translation_client.services.reference import REFERENCE
+
+ANSWERED_AFTER = 0.0005
+
+RATES = st.one_of(st.floats(0.2, 10), st.floats(10, 2000), st.integers(1, 2000).map(float))
+LATE: SearchStrategy[list[float]] = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.01, 0.05, 0.4, 3.0]), min_size=1)
+
+
+def sent(budget: Budget, number: int, lateness: list[float], start: float = 1000.0) -> list[float]:
+    """When a greedy sender sends so many requests, its timers being late in turn."""
+    now, moments = start, []
+    for late in itertools.islice(itertools.cycle(lateness), number):
+        now = max(now, budget.moment()) + late
+        budget.over(budget.spend(now), now + ANSWERED_AFTER)
+        moments.append(now)
+    return moments
+
+
+def most_in_a_second(moments: list[float]) -> int:
+    return max(bisect_left(moments, moment + 1) - index for index, moment in enumerate(moments))
+
+
+@given(RATES, LATE)
+def test_no_second_has_more_requests_than_the_budget_allows(rate: float, lateness: list[float]) -> None:
+    """However late the timers are; below one a second there is one in each `1 / rate` seconds."""
+    number = min(6000, int(3 * rate) + 10)
+    moments = sent(Budget(rate), number, lateness)
+
+    assert most_in_a_second(moments) <= max(1, math.floor(rate))
+    if rate < 1:
+        assert min(after - before for before, after in itertools.pairwise(moments)) >= 1 / rate - 1e-6
+
+
+@given(RATES)
+def test_a_sender_with_punctual_timers_reaches_nine_tenths_of_what_is_allowed(rate: float) -> None:
+    """Of the whole requests that fit into any second, that is; below one a second of the rate itself."""
+    number = int(20 * rate) + 20
+    moments = sent(Budget(rate), number, [0.0])
+    allowed = math.floor(rate) if rate >= 1 else rate
+
+    assert (number - 1) / (moments[-1] - moments[0]) >= 0.9 * allowed
+
+
+@pytest.mark.parametrize("rate", [1.0, 5.0, 100.0, 2000.0])
+def test_requests_are_spread_over_the_second(rate: float) -> None:
+    """After an idle hour, too: what was missed is made up for by a fiftieth of a second, and no more."""
+    budget = Budget(rate)
+    sent(budget, 3, [0.0])
+    moments = sent(budget, int(rate), [0.0], start=5000.0)
+
+    assert moments.count(5000.0) <= 2 + 0.02 * rate
+    assert moments[-1] - moments[0] >= 0.9 * (rate - 2) / rate - 0.02
+
+
+@pytest.mark.parametrize("rate", [0.5, 20.0, math.inf])
+def test_a_pause_holds_everybody(rate: float) -> None:
+    """Whatever the rate is, and a shorter pause does not end a longer one."""
+    budget = Budget(rate)
+    budget.spend(100.0)
+    budget.pause(130.0)
+    budget.pause(110.0)
+
+    assert budget.moment() >= 130.0
+
+
+@pytest.mark.parametrize(
+    ("status_code", "hint", "is_paused"),
+    [(429, 7.0, True), (429, None, True), (503, 7.0, True), (503, None, False), (500, 7.0, False), (None, None, False)],
+)
+def test_only_a_fault_that_speaks_of_all_requests_pauses_all(
+    status_code: int | None, hint: float | None, is_paused: bool
+) -> None:
+    """A 429, and a 503 with `Retry-After`; the pause is that of the hint, or that of the job."""
+    budget = Budget(math.inf)
+    budget.failed(status_code, hint, 3.0, 100.0)
+
+    assert budget.moment() == ((100.0 + (3.0 if hint is None else hint)) if is_paused else -math.inf)
+
+
+def gap_of(budget: Budget, now: float) -> float:
+    """The pause between two requests in the middle of a second."""
+    moments = sent(budget, 9, [0.0], start=now)
+    return moments[-1] - moments[-2]
+
+
+def test_a_429_halves_the_rate_and_it_comes_back() -> None:
+    """Down to a sixteenth at the most, and up again in a while without trouble."""
+    budget = Budget(100.0)
+    budget.slow_down(100.0)
+    assert gap_of(budget, 101.0) == pytest.approx(0.02)
+
+    budget.slow_down(100.5)  # of the same trouble
+    assert gap_of(budget, 101.0) == pytest.approx(0.02)
+
+    for second in range(20):
+        budget.slow_down(102.0 + second)
+    assert gap_of(budget, 130.0) == pytest.approx(0.01 * MOST_SLOWED)
+
+    for second in range(200, 300):
+        budget.went_well(float(second))
+    assert gap_of(budget, 400.0) == pytest.approx(0.01)
+
+
+def test_no_limit_is_no_limit() -> None:
+    """A thousand may go out at the same moment."""
+    assert set(sent(Budget(math.inf), 1000, [0.0])) == {1000.0}
+
+
+class Thing:
+    """Something on an agenda, whose due moments count how often they are compared."""
+
+    def __init__(self, due: float, ends_at: float = math.inf) -> None:
+        self.due = self.planned = due
+        self.ends_at = ends_at
+        self.ends_itself = False
+
+
+class Counted(float):
+    """A number that counts its comparisons."""
+
+    compared = 0
+
+    def __lt__(self, other: float) -> bool:
+        Counted.compared += 1
+        return float(self) < float(other)
+
+    def __eq__(self, other: object) -> bool:
+        return float(self) == other
+
+    __hash__ = float.__hash__
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["add", "pop", "again", "remove", "ended"]), st.integers(0, 20), st.integers(0, 20)),
+    max_size=80,
+)
+
+
+@given(STEPS)
+def test_an_agenda_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[tuple[str, int, int]]) -> None:
+    """The most overdue first, whatever was added, taken, put back, removed or ended meanwhile."""
+    agenda: Agenda[Thing] = Agenda()
+    waiting: list[Thing] = []
+    asked: list[Thing] = []
+    added: list[Thing] = []  # kept, as another of them could have the same `id` later
+    buried: set[int] = set()
+    for step, one, other in steps:
+        if step == "add":
+            thing = Thing(float(one), float(other) if other else math.inf)
+            agenda.add(thing)
+            waiting.append(thing)
+            added.append(thing)
+        elif step == "pop":
+            due = [thing.due for thing in waiting]
+            popped = agenda.pop_due(float(one))
+            assert (popped is None) == (not due or min(due) > one)
+            if popped is not None:
+                popped.ends_itself = True
+                assert popped in [thing for thing, at in zip(waiting, due, strict=True) if at == min(due)]
+                waiting.remove(popped)
+                asked.append(popped)
+                assert popped.due == math.inf
+        elif step == "again" and asked:
+            thing = asked.pop(one % len(asked))
+            agenda.again(thing, float(other))
+            waiting.append(thing)
+        elif step == "remove" and waiting + asked:
+            thing = (waiting + asked)[one % len(waiting + asked)]
+            agenda.remove(thing)
+            (waiting if thing in waiting else asked).remove(thing)
+        elif step == "ended":
+            ended = list(agenda.pop_ended(float(one)))
+            assert {id(thing) for thing in ended} == {
+                id(thing) for thing in waiting if thing.ends_at <= one and id(thing) not in buried
+            }
+            buried |= {id(thing) for thing in waiting + asked if thing.ends_at <= one}
+        assert len(agenda) == len(waiting) + len(asked)
+        assert agenda.next_due == min((thing.due for thing in waiting), default=math.inf)
+        assert agenda.next_end == min(
+            (thing.ends_at for thing in waiting + asked if id(thing) not in buried), default=math.inf
+        )
+
+
+@pytest.mark.parametrize("ends_itself", [False, True])
+def test_a_job_whose_time_is_up_while_it_is_asked_about_ends_unless_it_does_itself(ends_itself: bool) -> None:
+    """A call of its own is cut; a question about many goes on for the others."""
+    agenda: Agenda[Thing] = Agenda()
+    thing = Thing(0.0, 5.0)
+    agenda.add(thing)
+    assert agenda.pop_due(1.0) is thing
+    thing.ends_itself = ends_itself
+
+    assert list(agenda.pop_ended(6.0)) == ([] if ends_itself else [thing])
+
+
+def comparisons_an_operation(number: int) -> float:
+    chance = random.Random(1)
+    agenda: Agenda[Thing] = Agenda()
+    for _ in range(number):
+        agenda.add(Thing(Counted(chance.random()), Counted(10 + chance.random())))
+    Counted.compared = 0
+    rounds = 3000
+    for turn in range(rounds):
+        thing = agenda.pop_due(math.inf)
+        assert thing is not None
+        agenda.again(thing, Counted(1 + turn + chance.random()))
+    return Counted.compared / rounds
+
+
+def test_the_cost_of_a_turn_does_not_grow_with_the_number_of_jobs() -> None:
+    """From a thousand jobs to a hundred thousand by less than three times: by the logarithm."""
+    assert comparisons_an_operation(100_000) < 3 * comparisons_an_operation(1_000)
+
+
+def test_what_is_removed_does_not_fill_the_memory() -> None:
+    """A fleet that runs for days holds what it waits for, and no more."""
+    agenda: Agenda[Thing] = Agenda()
+    for number in range(20_000):
+        thing = Thing(float(number), float(number) + 1e6)
+        agenda.add(thing)
+        assert agenda.pop_due(float(number)) is thing
+        agenda.remove(thing)
+
+    assert len(agenda._ends) <= 4096
+    assert len(agenda._due) <= 4096
+
+
+def terms(**said: Any) -> Terms:
+    usual: dict[str, Any] = {
+        "checks_per_second": None,
+        "max_in_flight": None,
+        "timeout": 1.0,
+        "cancel": None,
+        "on_progress": None,
+        "said": NOTHING_SAID,
+    }
+    return terms_of(**{**usual, **said})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kind"),
+    [
+        ("checks_per_second", 0, ValueError),
+        ("checks_per_second", -1, ValueError),
+        ("checks_per_second", math.nan, ValueError),
+        ("checks_per_second", "5", TypeError),
+        ("checks_per_second", True, TypeError),
+        ("max_in_flight", 0, ValueError),
+        ("max_in_flight", -3, ValueError),
+        ("max_in_flight", 1.5, ValueError),
+        ("max_in_flight", math.nan, ValueError),
+        ("max_in_flight", "5", TypeError),
+        ("on_progress", "print", TypeError),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(name: str, value: object, kind: type[Exception]) -> None:
+    """Before anything is sent."""
+    with pytest.raises((ValueError, TypeError), match=name) as caught:
+        terms(**{name: value})
+    assert isinstance(caught.value, kind)
+
+
+def test_no_limit_can_be_asked_for() -> None:
+    """As everywhere, by `math.inf`; None is what is usual."""
+    assert terms(checks_per_second=math.inf, max_in_flight=math.inf)[:2] == (math.inf, math.inf)
+    assert terms()[:2] == (100.0, 10_000)
+
+
+@pytest.mark.parametrize("jobs", ["job-1", Job("a", TranslationStatus.PENDING, "pending"), None, 5])
+def test_what_is_not_several_jobs_is_refused_by_name(jobs: Any) -> None:
+    """One id is text, and would be read letter by letter."""
+    with pytest.raises(TypeError, match="jobs"):
+        require_source(jobs)
+
+
+def test_outcomes_are_put_in_order_of_their_positions() -> None:
+    """And are not compared with each other."""
+    one: Any
+    other: Any
+    one, other = ValueError("a"), ValueError("b")
+    placed: Any = [(2, one), (0, other), (1, one)]
+    assert in_order(placed) == [other, one, one]
+
+
+def taken(source: Any) -> list[Any]:
+    async def take() -> list[Any]:
+        return [one async for one in each_of(source)]
+
+    return asyncio.run(asyncio.wait_for(take(), 5))
+
+
+async def counted_to(number: int) -> AsyncIterator[str]:
+    for one in range(number):
+        await asyncio.sleep(0)
+        yield str(one)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: ["0", "1", "2"], lambda: (str(n) for n in range(3)), lambda: counted_to(3), lambda: dict.fromkeys("012")],
+    ids=["list", "generator", "async generator", "dict"],
+)
+def test_whatever_can_be_read_is_read_in_its_order(make: Callable[[], Any]) -> None:
+    """A list, a generator, an asynchronous one."""
+    assert taken(make()) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("source", [[], iter(())])
+def test_nothing_is_read_of_an_empty_source(source: Any) -> None:
+    """And it ends."""
+    assert taken(source) == []
+
+
+def test_a_generator_is_read_one_at_a_time_and_only_when_asked() -> None:
+    """It may be endless."""
+    read = itertools.count()
+    numbers: list[int] = []
+
+    def endless() -> Iterator[str]:
+        for number in read:
+            numbers.append(number)
+            yield str(number)
+
+    async def take() -> None:
+        each: Any = each_of(endless())
+        for wanted in range(3):
+            assert await asyncio.wait_for(anext(each), 5) == str(wanted)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert numbers == list(range(wanted + 1))
+        await each.aclose()
+
+    asyncio.run(take())
+
+
+@pytest.mark.parametrize("error", [ValueError("broken"), StopAsyncIteration(), TimeoutError("late")])
+def test_what_a_source_raises_comes_out(error: Exception) -> None:
+    """After what it gave before; no helper thread stays."""
+
+    def broken() -> Iterator[str]:
+        yield "0"
+        raise error
+
+    async def take() -> list[str]:
+        each: Any = each_of(broken())
+        got = [await anext(each)]
+        with pytest.raises((type(error), RuntimeError)):
+            await anext(each)
+        return got
+
+    assert asyncio.run(asyncio.wait_for(take(), 5)) == ["0"]
+
+
+def test_a_source_that_blocks_holds_up_no_other_task() -> None:
+    """It is read in a thread, which ends as soon as the source lets it."""
+    release = threading.Event()
+
+    def blocking() -> Iterator[str]:
+        release.wait(10)
+        yield "late"
+
+    async def take() -> list[str]:
+        reading = asyncio.ensure_future(anext(each_of(blocking())))
+        turns = 0
+        for _ in range(50):
+            await asyncio.sleep(0)
+            turns += 1
+        assert turns == 50
+        assert not reading.done()
+        release.set()
+        return [await asyncio.wait_for(reading, 5)]
+
+    assert asyncio.run(take()) == ["late"]
+
+
+def test_a_source_that_is_given_up_while_it_blocks_leaves_its_thread_nothing_to_do() -> None:
+    """The loop may be gone by the time that it gives something."""
+    release = threading.Event()
+
+    def blocking() -> Iterator[str]:
+        release.wait(10)
+        yield "late"
+
+    async def take() -> None:
+        reading = asyncio.ensure_future(anext(each_of(blocking())))
+        await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+
+    asyncio.run(take())
+    release.set()  # the fixture that looks for threads sees the rest
+
+
+def answer_of(value: object) -> Answer:
+    reply = json_reply(value)
+    return Answer(200, {"Content-Type": "application/json"}, reply.body, 0.01)  # type: ignore[arg-type]
+
+
+def test_what_many_jobs_are_answered_is_read_by_id() -> None:
+    """Entries that are no entries are passed over, and an unknown word is pending."""
+    assert REFERENCE.bulk is not None
+    entries = [
+        {"id": "a", "result": "completed"},
+        {"id": "b", "result": "dreaming"},
+        {"id": "c"},
+        {"result": "completed"},
+        None,
+        5,
+        {"id": "d", "result": "not_found"},
+    ]
+    jobs = REFERENCE.bulk.found(answer_of({"results": entries}))
+
+    assert {job_id: str(job.status) for job_id, job in jobs.items()} == {
+        "a": "completed",
+        "b": "pending",
+        "d": "error",
+    }
+
+
+@pytest.mark.parametrize("value", [{"result": "pending"}, {"results": {}}, []])
+def test_an_answer_without_a_list_is_refused(value: object) -> None:
+    """It is that of another question."""
+    assert REFERENCE.bulk is not None
+    with pytest.raises(Exception, match=r".") as caught:
+        REFERENCE.bulk.found(answer_of(value))
+    assert type(caught.value).__name__ in ("FieldMissing", "Fault")
