@@ -319,6 +319,7 @@ SCENARIOS: dict[str, tuple[Errand, Scenario, dict[str, Any]]] = {
     "refused at once": (Errands.ask_for_nobody, Scenario(30), {}),
     "one question": (Errands.check, Scenario(30, faults=["1:503"]), {}),
     "one question in vain": (Errands.check, Scenario(30, faults=["every-1:503"]), {"max_faults": 2}),
+    "one question until the time is up": (Errands.check, Scenario(30, faults=["every-1:mute"]), {"timeout": 25}),
     "many questions": (Errands.check_all, Scenario(0, faults=["1:503"]), {}),
     "many that are one text": (Errands.check_all_of_one_text, Scenario(0), {}),
     "two waits one after the other": (Errands.wait_twice, Scenario((5, 50)), {}),
@@ -426,6 +427,24 @@ def test_both_clients_send_a_file(service: str, file: str, recorded: Callable[..
 
     assert isinstance(ours.outcome, Job)
     assert ours == theirs
+
+
+@pytest.mark.parametrize("service", KEYED)
+@pytest.mark.parametrize("fault", ["403", "drop", "429"])
+def test_both_clients_know_that_a_key_of_the_callers_may_have_been_used_before(
+    service: str, fault: str, recorded: Callable[..., Record]
+) -> None:
+    """What came of an order before is not known here, also where this one is refused."""
+    key = "0f0e0d0c-1234-4abc-8def-0123456789ab"
+
+    async def errand(side: Side) -> Any:
+        return await side.submit(idempotency_key=key)
+
+    scenario = Scenario(30, faults=[f"create/every-1:{fault}"])
+    theirs, ours = (recorded(kind, errand, scenario, service, max_faults=2) for kind in CLIENTS)
+
+    assert ours == theirs
+    assert (ours.outcome["may_have_been_accepted"], ours.outcome["idempotency_key"]) == (True, key)
 
 
 def test_both_clients_wait_for_a_slot(recorded: Callable[..., Record]) -> None:

@@ -58,9 +58,9 @@ from tenacity import wait_fixed, wait_none, wait_random
 
 from translation_client import AsyncVideoTranslationClient, Job, clock
 from translation_client.clock import now
-from translation_client.fleet import fleet as fleet_module
+from translation_client.fleet import roll as roll_module
 from translation_client.fleet.agenda import Agenda
-from translation_client.fleet.budget import Budget
+from translation_client.fleet.budget import Budget, Ticket
 from translation_client.fleet.fleet import Fleet
 from translation_client.fleet.members import Member
 from translation_client.fleet.terms import Outcome, terms_of
@@ -377,7 +377,7 @@ async def be_punctual(url: str) -> Punctuality:
         if job.status.is_final:
             watch.saw(str(job.id), now())
 
-    vars(fleet_module).update(
+    vars(roll_module).update(
         Agenda=functools.partial(WatchedAgenda, watch), Budget=functools.partial(WatchedBudget, watch)
     )
     async with a_client(url, wait=wait_fixed(2)) as client:
@@ -439,10 +439,10 @@ class WatchedBudget(Budget):
         super().__init__(per_second)
         self._watch = watch
 
-    def spend(self, now: float) -> None:
+    def spend(self, now: float) -> Ticket | None:
         """Hear that one goes out."""
         self._watch.allowed(self.moment())
-        super().spend(now)
+        return super().spend(now)
 
 
 async def ask_singly(url: str) -> list[int]:

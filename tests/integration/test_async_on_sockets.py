@@ -81,8 +81,13 @@ def client_of(url: str, service: str = "reference", **arguments: Any) -> AsyncVi
     return AsyncVideoTranslationClient(url + PATH.get(service, ""), **{**usual, **arguments})
 
 
+def timers_of(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
+    """Those that have not rung yet, cancelled or not."""
+    return list(vars(loop)["_scheduled"])
+
+
 def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
-    """Run something to its end in the debug mode of asyncio; no task, no complaint and no warning is left behind."""
+    """Run something to its end in the debug mode of asyncio; no task, timer, complaint or warning is left behind."""
     complaints: list[dict[str, Any]] = []
 
     async def watched() -> T:
@@ -91,6 +96,7 @@ def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None =
         running.set_exception_handler(lambda _, context: complaints.append(context))
         value = await errand
         assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert [timer for timer in timers_of(running) if not timer.cancelled()] == []
         return value
 
     with warnings.catch_warnings(record=True) as caught:
@@ -555,6 +561,25 @@ def test_an_event_ends_a_wait(place: str, kind: type[Any]) -> None:
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize("how", ["close", "event"])
+def test_a_call_that_is_ended_is_no_fault_of_the_server(how: str, lines: Lines) -> None:
+    """Its log says that it was cancelled, and nothing else."""
+
+    async def errand() -> None:
+        cancel = asyncio.Event()
+        async with client_of(server.url, logger=None) as client:
+            waiting = asyncio.create_task(client.wait(cancel=cancel))
+            await until(lambda: server.requests)
+            if how == "close":
+                await client.close()
+            cancel.set()
+            assert type((await ended(waiting))[0]) is WaitCancelled
+
+    with serving(mute) as server:
+        ran(errand())
+    assert [(line["event"], line["reason"], line["attempts"]) for line in lines] == [("gave_up", "cancelled", 1)]
+
+
 @where
 @pytest.mark.parametrize("is_left", [False, True])
 def test_closing_ends_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
@@ -767,6 +792,7 @@ async def watched(client):
         pass
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60
     async with AsyncVideoTranslationClient(sys.argv[1], backoff_factor=20, logger=Silent()) as client:
         await asyncio.gather(client.wait(), watched(client), client.get_status(), client.wait())
 
@@ -813,6 +839,7 @@ class Silent:
     warning = error = info
 
 async def main():
+    asyncio.get_running_loop().slow_callback_duration = 60
     async with AsyncVideoTranslationClient(sys.argv[1], backoff_factor=0.01, logger=Silent()) as client:
         async for job in client.watch():
             print("left in the middle")
