@@ -307,13 +307,6 @@ def test_importing_configures_nothing() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 
-def test_modules_are_small() -> None:
-    """One answer to one question takes no more than 250 lines."""
-    for package in (translation_client, fake_server):
-        for name, path in modules_of(package).items():
-            assert len(path.read_text().splitlines()) <= 250, name
-
-
 def test_a_misspelled_name_is_found_by_mypy(tmp_path: Path) -> None:
     """A module with a `__getattr__` would let it pass."""
     mypy = pytest.importorskip("mypy.api", reason="mypy is not here")

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sqlite3
+import ssl
 import subprocess
 import sys
 import threading
@@ -612,6 +613,41 @@ def test_closing_ends_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
     assert len(server.requests) == 8
 
 
+@pytest.mark.parametrize(
+    "is_cancelled_first",
+    [
+        pytest.param(
+            False,
+            marks=pytest.mark.skipif(
+                sys.version_info < (3, 11), reason="there the second cancellation leaves no trace"
+            ),
+        ),
+        True,
+    ],
+)
+def test_a_task_that_is_cancelled_in_the_moment_of_close_is_cancelled(is_cancelled_first: bool) -> None:
+    """A cancellation from outside is never taken for one of ours, whichever of the two comes first."""
+
+    async def errand() -> None:
+        client = client_of(server.url)
+        waiting = asyncio.create_task(client.wait())
+        await until(lambda: server.requests)
+        loop = asyncio.get_running_loop()
+        if is_cancelled_first:
+            loop.call_soon(waiting.cancel)
+        closing = asyncio.create_task(client.close())
+        if not is_cancelled_first:
+            loop.call_soon(waiting.cancel)
+        await asyncio.sleep(0)  # in which both happen, and the task has not seen any of it
+        assert not waiting.done()
+        error, _ = await ended(waiting)
+        await closing
+        assert type(error) is asyncio.CancelledError
+
+    with serving(mute) as server:
+        ran(errand())
+
+
 def test_a_context_that_is_left_by_a_cancelled_task_is_closed() -> None:
     """Though that task may not wait any more."""
 
@@ -956,6 +992,100 @@ async def outcome(url: str, **arguments: Any) -> str:
             return said + everything_said(error)
 
 
+async def time_out_of(url: str) -> float:
+    """How long a wait of half a second takes, which ends by that."""
+    began = time.monotonic()
+    assert "WaitTimeout" in await outcome(url, timeout=0.5)
+    return time.monotonic() - began
+
+
+NO_GOOD = {
+    "half an address": b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\nContent-Length: 0\r\n\r\n",
+    "a chunk without a size": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
+    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}x",
+    "a length that is no number": b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n{}",
+    "not HTTP": b"220 ready\r\n",
+    "no status": b"HTTP/1.1 abc OK\r\n\r\n",
+    "a line without an end": b"HTTP/1.1 200 OK\r\nX: " + 70_000 * b"a" + b"\r\n\r\n",
+    "nothing": b"",
+    "half a body": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{",
+    "no gzip": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx",
+}
+
+
+def blocking_end_of(url: str) -> str:
+    with VideoTranslationClient(url, timeout=5, max_faults=1, logger=Silent()) as client:
+        with pytest.raises(TranslationClientError) as caught:
+            client.wait()
+        return type(caught.value).__name__
+
+
+def end_of(url: str) -> str:
+    async def errand() -> str:
+        async with client_of(url, timeout=5, max_faults=1) as client:
+            error, _ = await ended(asyncio.create_task(client.wait()))
+            return type(error).__name__
+
+    return ran(errand())
+
+
+@pytest.mark.parametrize("raw", NO_GOOD.values(), ids=NO_GOOD)
+def test_what_is_no_good_answer_is_the_same_to_both_clients(raw: bytes) -> None:
+    """What came and cannot be read is told from what did not come, or was never HTTP."""
+    with serving(answering(raw)) as server:
+        assert end_of(server.url) == blocking_end_of(server.url)
+
+
+@pytest.mark.parametrize("proxy", ["http://u:p@", "foo bar", "http://[::1", "http://x:abc", "://", "ftp://x"])
+def test_a_proxy_that_is_none_is_no_answer_to_either_client(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is broken, and not the service."""
+    monkeypatch.setenv("http_proxy", proxy)
+    url = "http://service.test"
+
+    assert (end_of(url), blocking_end_of(url)) == ("RequestFailed", "RequestFailed")
+
+
+def test_a_server_that_takes_no_connection_is_told_in_the_words_of_the_system() -> None:
+    """And not in those of asyncio, which repeat the address."""
+    with serving(answering(b"")) as server:
+        url = server.url
+
+    assert "the last: Connection refused." in ran(outcome(url))
+
+
+def test_a_broken_ca_bundle_is_no_matter_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With it, it is named; both as in the blocking client."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/there/is/none")
+    with serving(answering(COMPLETED)) as server:
+        assert "completed" in ran(outcome(server.url))
+
+    assert "no CA bundle where REQUESTS_CA_BUNDLE" in ran(outcome(f"https://localhost:{server.port}"))
+
+
+def test_a_ca_bundle_is_read_once(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many new connections there are, an order's among them: it takes the loop longer than many an answer."""
+    made = []
+    usual = ssl.create_default_context
+
+    def make(**more: Any) -> ssl.SSLContext:
+        made.append(more)
+        return usual(**more)
+
+    async def errand() -> None:
+        async with client_of(server.url, timeout=5, max_faults=3) as client:
+            for _ in range(2):
+                with pytest.raises(RequestFailed):
+                    await client.submit(VIDEO, "es")
+            with pytest.raises(RequestFailed):
+                await client.wait()
+
+    monkeypatch.setattr(ssl, "create_default_context", make)
+    with serving_raw(over_tls(trusted, answering(http("503 Busy")))) as server:
+        ran(errand())
+
+    assert [more["cafile"] for more in made] == [os.environ["REQUESTS_CA_BUNDLE"]]
+
+
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "503 Busy"])
 def test_a_server_that_echoes_a_secret_gets_it_nowhere(
@@ -1041,9 +1171,7 @@ def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, sch
     """Its reply to CONNECT is within the time of the call."""
     with serving(dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as proxy:
         monkeypatch.setenv(f"{scheme}_proxy", proxy.url)
-        began = time.monotonic()
-        assert "WaitTimeout" in ran(outcome(f"{scheme}://service.test", timeout=0.5))
-        assert time.monotonic() - began < 0.5 + ALLOWED
+        assert ran(time_out_of(f"{scheme}://service.test")) < 0.5 + ALLOWED
         assert proxy.requests
         assert open_to(proxy.port) == 0
 
@@ -1101,9 +1229,7 @@ def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authori
 def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
     """It is part of the call."""
     with serving_raw(handle) as server:
-        began = time.monotonic()
-        assert "WaitTimeout" in ran(outcome(server.url, timeout=0.5))
-        assert time.monotonic() - began < 0.5 + ALLOWED
+        assert ran(time_out_of(server.url)) < 0.5 + ALLOWED
         assert open_to(server.port) == 0
 
 
@@ -1111,9 +1237,7 @@ def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
     """And its connection is closed with the client."""
 
     async def errand() -> None:
-        began = time.monotonic()
-        assert "WaitTimeout" in await outcome(server.url, timeout=0.5)
-        assert time.monotonic() - began < 0.5 + ALLOWED
+        assert await time_out_of(server.url) < 0.5 + ALLOWED
         # A TLS transport that is closed, and not aborted, waits up to 30 s for the other side to say goodbye.
         assert open_to(server.port) == 0
 

@@ -279,15 +279,17 @@ def over_tls(authority: trustme.CA, handle: Handler) -> Handler:
 
 @contextmanager
 def serving_raw(handle: Handler) -> Iterator[Server]:
-    """Hand over a connection at once, without reading a request in the clear first."""
+    """Hand over each connection at once, one after the other, without reading a request in the clear first."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = Server(f"https://127.0.0.1:{listener.getsockname()[1]}", listener.getsockname()[1])
 
         def accept() -> None:
-            connection, _ = listener.accept()
-            connection.settimeout(5)
-            with connection, suppress(OSError):
-                handle(connection, server)
+            with suppress(OSError):
+                while not server.over.is_set():
+                    connection, _ = listener.accept()
+                    connection.settimeout(5)
+                    with connection, suppress(OSError):
+                        handle(connection, server)
 
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
@@ -295,6 +297,8 @@ def serving_raw(handle: Handler) -> Iterator[Server]:
             yield server
         finally:
             server.over.set()
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
             thread.join(timeout=6)
 
 

@@ -26,7 +26,8 @@ class AsyncVideoTranslationClient(AsyncOrders):
     """Waits for video translation jobs, from any number of tasks of one event loop; each wait has a state of its own.
 
     Arguments, defaults, events and errors are those of `VideoTranslationClient`. What differs: `session` is an
-    `aiohttp.ClientSession`, `cancel` may be an `asyncio.Event`, and what `sleep` returns is awaited if it can be.
+    `aiohttp.ClientSession`, `cancel` may be an `asyncio.Event`, and what `sleep` returns is awaited if it can be. And
+    aiohttp reads the head of an answer more strictly: a line without a colon, say, is an `UnexpectedAnswer` there.
     """
 
     def __init__(

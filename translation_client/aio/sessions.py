@@ -19,6 +19,7 @@ from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select
 from yarl import URL
 
 from ..faults import Fault
+from ..transport.breakdowns import NO_CA_BUNDLE
 from ..transport.names import lookup_async
 from .cuts import CURRENT_CUT, abort
 
@@ -44,6 +45,7 @@ class Sessions:
         self._plain: aiohttp.ClientSession | None = None
         self._watched: aiohttp.ClientSession | None = None
         self._proxies: dict[str, str | None] = {}
+        self._trusted: ssl.SSLContext | None = None
 
     def request(
         self,
@@ -72,6 +74,8 @@ class Sessions:
             trace.has_sent = True  # nobody knows
             return self._callers.request(method, url, **more)
         more["proxy"] = self._proxy_of(url)
+        if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
+            more["ssl"] = self._trust()
         if is_fresh:
             return _fresh_request(method, url, more, trace)
         if is_watched:
@@ -106,6 +110,16 @@ class Sessions:
                 self._proxies.clear()
             self._proxies[origin] = _usable(select_proxy(origin, get_environ_proxies(origin, no_proxy=None)))
         return self._proxies[origin]
+
+    def _trust(self) -> ssl.SSLContext:
+        """Return the TLS context. It is created at the first HTTPS request, as reading a CA bundle takes 25 ms.
+
+        Raises:
+            Fault: The CA bundle that the environment names does not exist.
+        """
+        if self._trusted is None:
+            self._trusted = _trust()
+        return self._trusted
 
 
 def _usable(proxy: str | None) -> str | None:
@@ -164,9 +178,7 @@ def _watching() -> aiohttp.TraceConfig:
 
 
 def _connector() -> _Connector:
-    return _Connector(
-        limit=MAX_CONNECTIONS, ssl=_trust(), resolver=_Resolver(), use_dns_cache=False, enable_cleanup_closed=False
-    )
+    return _Connector(limit=MAX_CONNECTIONS, resolver=_Resolver(), use_dns_cache=False, enable_cleanup_closed=False)
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -194,8 +206,10 @@ class _Connector(aiohttp.TCPConnector):
 
 
 def _trust() -> ssl.SSLContext:
-    """Whom to trust, as requests has it: the CA bundle of the environment, else that of certifi."""
+    """The CA bundle of the environment, else that of certifi."""
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    if not Path(bundle).exists():
+        raise Fault("connection", NO_CA_BUNDLE)
     if Path(bundle).is_dir():
         return ssl.create_default_context(capath=bundle)
     return ssl.create_default_context(cafile=bundle)

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple
 
 import aiohttp
+from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
 from yarl import URL
 
 from ..clock import Deadline, now
@@ -17,7 +18,7 @@ from ..messages import Answer, Request
 from ..origins import same_origin
 from ..transport import CallCut, NotSent, Sink
 from ..transport.body import ACCEPT_ENCODING
-from ..transport.breakdowns import bared, reason_of
+from ..transport.breakdowns import bared, breaks_http, reason_of
 from ..transport.payload import FormWithFile, Payload, payload_of
 from ..transport.receiving import FILE_CODES
 from ..transport.redirects import MAX_REDIRECTS, target_of
@@ -33,6 +34,9 @@ REDIRECTS = (301, 302, 303, 307, 308)
 
 BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
 """What aiohttp and the system raise where a call breaks down."""
+
+NO_HTTP = (BadStatusLine, LineTooLong)
+"""Errors of aiohttp's parser that http.client reports as a broken connection too."""
 
 
 class _Sending(NamedTuple):
@@ -208,6 +212,14 @@ class AsyncTransport:
 
 
 def _fault_of(error: Exception) -> Fault:
+    """Map an exception of aiohttp to a fault. A bad status line may be no HTTP at all, so it is a connection error."""
     if isinstance(error, (asyncio.TimeoutError, aiohttp.ServerTimeoutError)):
         return Fault("timeout", "no answer in time")
+    broken: BaseException = error
+    while isinstance(broken, (aiohttp.ClientResponseError, HttpProcessingError)) and broken.__cause__ is not None:
+        broken = broken.__cause__
+    if isinstance(broken, HttpProcessingError) and not isinstance(broken, NO_HTTP):
+        return breaks_http(broken)
+    if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
+        return breaks_http(error)
     return Fault("connection", reason_of(error))

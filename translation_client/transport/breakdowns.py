@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from http.client import HTTPException
 
 import requests
@@ -12,6 +14,13 @@ from ..faults import Fault
 
 TIMED_OUT = (requests.Timeout, PoolTimeoutError, TimeoutError)
 """How the libraries below say that nothing came in time."""
+
+NETWORK_ERRORS = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT)
+
+NO_CA_BUNDLE = "there is no CA bundle where REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE says"
+
+NEVER_A_CALL = (TypeError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
+"""How requests says that it cannot make a call; our own URLs have been looked at, so it is the proxy's."""
 
 
 def never_connected(error: BaseException) -> bool:
@@ -46,11 +55,16 @@ def fault_of(error: Exception) -> Fault:
         return Fault("timeout", "no answer in time")
     if isinstance(error, (requests.ConnectionError, HTTPError, HTTPException)):
         return Fault("connection", reason_of(error))
-    if isinstance(error, (requests.RequestException, ValueError)):
-        return Fault("unreadable", f"the answer breaks HTTP ({type(error).__name__})")
-    if isinstance(error, TypeError):
+    if isinstance(error, NEVER_A_CALL):
         return Fault("connection", "the call could not be made: is there a broken proxy variable in the environment?")
+    if isinstance(error, (requests.RequestException, ValueError)):
+        return breaks_http(error)
     return Fault("connection", reason_of(error))
+
+
+def breaks_http(error: BaseException) -> Fault:
+    """Return the fault for a response that is not valid HTTP."""
+    return Fault("unreadable", f"the answer breaks HTTP ({type(error).__name__})")
 
 
 def reason_of(error: BaseException) -> str:
@@ -59,9 +73,14 @@ def reason_of(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
-            reason = seen.strerror
+            reason = _systems_words(seen.errno) or seen.strerror
         elif isinstance(seen, OSError) and str(seen).startswith("Could not find a suitable TLS CA certificate bundle"):
-            reason = "there is no CA bundle where REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE says"
+            reason = NO_CA_BUNDLE
         inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
         seen = inner if isinstance(inner, BaseException) else seen.__cause__
     return reason
+
+
+def _systems_words(number: int | None) -> str | None:
+    """Return the system's text for a network error. asyncio puts its own text in `strerror`, with the address in it."""
+    return os.strerror(number) if number in NETWORK_ERRORS else None

@@ -37,7 +37,10 @@ def target_of(url: str, location: str, answer: Answer) -> str:
     Raises:
         Fault: It is no http(s) URL.
     """
-    target = urldefrag(urljoin(url, location)).url
+    try:
+        target = urldefrag(urljoin(url, location)).url
+    except ValueError:  # half an IPv6 address, say
+        target = ""
     if not is_http_url(target):
         raise Fault("unreadable", "the redirect leads to no http(s) URL", answer)
     return target
