@@ -10,6 +10,7 @@ import signal
 import socket
 import sqlite3
 import ssl
+import stat
 import subprocess
 import sys
 import threading
@@ -63,14 +64,22 @@ ALLOWED = 0.25
 PENDING: Handler = answering(http(), close=False)
 COMPLETED = http("200 OK", b'{"result": "completed"}')
 
-OPEN = {"01", "02", "08"}
-"""States of a TCP connection that we have not closed: established, being established, closed by the other side alone."""
-
 
 def open_to(port: int) -> int:
-    """The connections of ours to a port of loopback."""
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return len({row[1] for row in rows if row[2].endswith(f":{port:04X}") and row[3] in OPEN})  # a row may come twice
+    """Count the sockets of this process that are connected to a port of loopback.
+
+    Not the rows of the system's table: a connection stays in it for a while after its socket was closed.
+    """
+    return sum(_port_of_peer(int(file.name)) == port for file in Path("/proc/self/fd").iterdir())
+
+
+def _port_of_peer(file_descriptor: int) -> int | None:
+    with suppress(OSError):  # closed by now, or not connected
+        if stat.S_ISSOCK(os.fstat(file_descriptor).st_mode):  # `fromfd` leaks its copy of anything else
+            with socket.fromfd(file_descriptor, socket.AF_INET, socket.SOCK_STREAM) as copy:
+                address = copy.getpeername()
+                return address[1] if isinstance(address, tuple) else None
+    return None
 
 
 def port_of(url: str) -> int:
