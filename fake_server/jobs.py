@@ -84,9 +84,14 @@ class TooManyJobs(Exception):
     """One job more than may be pending at once.
 
     Attributes:
+        limit: How many may be pending.
         seconds: Until the first of those that are pending is finished.
     """
 
     def __init__(self, limit: int, seconds: float) -> None:
-        super().__init__(f"{limit} jobs may be pending at once, and no more")
+        super().__init__(limit, seconds)  # what it is built from, so that it can be pickled
+        self.limit = limit
         self.seconds = seconds
+
+    def __str__(self) -> str:
+        return f"{self.limit} jobs may be pending at once, and no more"

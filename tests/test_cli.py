@@ -16,8 +16,8 @@ from translation_client import cli, terminal
 from translation_client.client import VideoTranslationClient
 from translation_client.command_line import command_to_go_on, parser
 from translation_client.demo import ServerDidNotStartError
+from translation_client.json_values import json_value
 from translation_client.models import Job, TranslationStatus
-from translation_client.output import finite
 
 KEY_VARIABLE = "TRANSLATION_CLIENT_API_KEY"
 
@@ -182,7 +182,7 @@ def test_an_empty_key_in_the_environment_is_none(run: Run, monkeypatch: pytest.M
 
 def test_json_has_no_infinities() -> None:
     """Python reads and writes them, and nobody else does."""
-    assert finite({"a": [float("nan"), 1.5, "x"], "b": float("inf")}) == {"a": [None, 1.5, "x"], "b": None}
+    assert json_value({"a": [float("nan"), 1.5, "x"], "b": float("inf")}) == {"a": [None, 1.5, "x"], "b": None}
 
 
 def test_without_a_stderr_the_answer_still_comes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from conftest import Clock
 from worlds import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World, left_in
 
 from fake_server import Scenario
-from translation_client import cli, terminal
+from translation_client import Job, RequestFailed, cli, terminal
 from translation_client.client import VideoTranslationClient
 
 VARIABLE = {
@@ -192,3 +192,19 @@ def test_no_terminal_and_no_rich_mean_no_bar(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "rich.console", None)
     with terminal.download_bar(Terminal()) as told:
         assert told is None
+
+
+@pytest.mark.parametrize(("known", "is_told"), [(True, True), (None, True), (False, False)])
+def test_how_to_go_on_is_told_unless_no_job_was_made(
+    clock: Clock, run: Run, monkeypatch: pytest.MonkeyPatch, known: bool | None, is_told: bool
+) -> None:
+    """Also where nobody knows."""
+
+    def fail(*_: object) -> Job:
+        raise RequestFailed("lost", may_have_been_accepted=known, idempotency_key="order-7")
+
+    monkeypatch.setattr(cli, "_submitted", fail)
+    code, _, err = run(World(clock, "heygen"), "submit", VIDEO, LANGUAGE["heygen"])
+
+    assert code == 3
+    assert ("--idempotency-key=order-7" in err) is is_told

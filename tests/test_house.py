@@ -16,6 +16,7 @@ import translation_client
 ROOT = Path(__file__).parent.parent
 
 ORDER = [
+    "json_values",
     "problems",
     "errors",
     "models",

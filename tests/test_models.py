@@ -1,12 +1,15 @@
 """Jobs and statuses as values."""
 
+import copy
 import json
+import math
 import pickle
-from dataclasses import FrozenInstanceError
+from dataclasses import FrozenInstanceError, asdict, fields
 
 import pytest
 
 from translation_client import Job, JobFailed, TranslationStatus
+from translation_client.models import with_shown_texts
 
 
 def test_a_status_prints_compares_and_serialises_as_its_word() -> None:
@@ -34,6 +37,74 @@ def test_repr_hides_what_can_hold_signed_links() -> None:
     job = Job("j1", TranslationStatus.COMPLETED, "done", result_url="https://x/?sig=s3cret", payload={"k": "s3cret"})
 
     assert "s3cret" not in repr(job)
+
+
+def test_repr_shows_five_fields() -> None:
+    """What a service says in its own words, the error included, may hold anything."""
+    job = Job(
+        "j1", TranslationStatus.ERROR, "s3cret", progress=0.5, error="s3cret", checks=2, elapsed=1.5, language="x"
+    )
+
+    assert repr(job) == ("Job(id='j1', status=<TranslationStatus.ERROR: 'error'>, progress=0.5, checks=2, elapsed=1.5)")
+
+
+WHOLE = Job(
+    "j1",
+    TranslationStatus.COMPLETED,
+    "done",
+    progress=1.0,
+    result_url="https://x/?sig=1",
+    error="e",
+    retry_after=3.0,
+    checks=2,
+    elapsed=1.5,
+    payload={"a": [1, None, {"b": "c"}]},
+    language="es",
+    expected_seconds=9.0,
+    submitted_at=1.0,
+    finished_at=2.0,
+)
+
+
+def test_a_job_as_a_dict_is_all_of_it_as_json() -> None:
+    """A copy, with each field by its name."""
+    values = WHOLE.to_dict()
+
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    assert set(values) == {one.name for one in fields(Job)}
+    assert (values["status"], type(values["status"])) == ("completed", str)
+    assert values["payload"] == WHOLE.payload
+    assert values["payload"]["a"] is not WHOLE.payload["a"]
+
+
+def test_a_job_comes_back_from_its_dict() -> None:
+    """As it was, also through JSON; what is missing is not known, what another version adds is ignored."""
+    assert Job.from_dict(json.loads(json.dumps(WHOLE.to_dict()))) == WHOLE
+    assert Job.from_dict({"id": "j", "status": "error", "cost": 3}) == Job("j", TranslationStatus.ERROR, "error")
+    assert Job.from_dict({}) == Job(None, TranslationStatus.PENDING, "pending")
+
+
+def test_nan_and_infinity_in_a_dict_are_null() -> None:
+    """JSON has neither."""
+    job = Job("j", TranslationStatus.PENDING, "p", elapsed=math.inf, payload={"a": [math.nan]})
+
+    assert (job.to_dict()["elapsed"], job.to_dict()["payload"]) == (None, {"a": [None]})
+
+
+def test_how_a_field_is_shown_travels_with_the_job_and_is_not_data() -> None:
+    """Where its id may not stand in a text."""
+    job = Job("job-k3y", TranslationStatus.ERROR, "failed k3y")
+    shown = with_shown_texts(job, id="job-[redacted]", raw_status="failed [redacted]")
+
+    assert with_shown_texts(job, id=job.id, raw_status=job.raw_status) is job
+    assert (shown, hash(shown), shown.to_dict(), asdict(shown)) == (job, hash(job), job.to_dict(), asdict(job))
+    for one in (shown, pickle.loads(pickle.dumps(shown)), copy.copy(shown)):
+        assert "k3y" not in repr(one)
+        with pytest.raises(
+            JobFailed, match=r"job 'job-\[redacted\]' failed at the service: failed \[redacted\]"
+        ) as caught:
+            one.raise_for_status()
+        assert (caught.value.job_id, caught.value.job) == ("job-k3y", job)
 
 
 def test_a_job_cannot_be_changed_and_survives_pickle_and_hash() -> None:

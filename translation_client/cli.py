@@ -209,7 +209,7 @@ def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = 
 
 def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
     say(str(error))
-    if error.may_have_been_accepted and error.idempotency_key is not None:
+    if error.may_have_been_accepted is not False and error.idempotency_key is not None:
         say(f"To go on: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}")
     if isinstance(error, (WaitTimeout, RetriesExhausted)):
         if options.command in ("status", "wait"):

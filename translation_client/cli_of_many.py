@@ -13,7 +13,7 @@ from .command_line import FROM_STDIN
 from .errors import RetriesExhausted, TranslationClientError, WaitTimeout
 from .fleet.terms import Outcome
 from .models import Job
-from .output import FINISHED, JOB_FAILED, REQUEST_FAILED, TIMED_OUT, answer, code_of, fields_of, say
+from .output import FINISHED, JOB_FAILED, REQUEST_FAILED, TIMED_OUT, answer, code_of, say
 from .terminal import fleet_table
 
 WORST_FIRST = (REQUEST_FAILED, TIMED_OUT, JOB_FAILED, FINISHED)
@@ -60,7 +60,7 @@ def _ids(options: argparse.Namespace) -> Iterator[str]:
 
 def _shown(outcome: Outcome, *, as_json: bool) -> int:
     if isinstance(outcome, Job):
-        answer(json.dumps(fields_of(outcome)) if as_json else f"{outcome.id}\t{outcome.status}")
+        answer(json.dumps(outcome.to_dict()) if as_json else f"{outcome.id}\t{outcome.status}")
         return code_of(outcome.status)
     say(str(outcome))
     status = None if outcome.job is None else str(outcome.job.status)

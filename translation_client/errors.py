@@ -1,14 +1,14 @@
-"""Every way in which a call of this library can fail.
+"""The errors that a call of this library can raise.
 
 ::
 
     TranslationClientError
     ├── WaitTimeout       (TimeoutError)                the time was up; the job goes on
-    ├── RetriesExhausted                                `max_retries`, or the caller's `stop`, was spent
+    ├── RetriesExhausted                                `max_retries`, or the caller's `stop`, was used up
     ├── WaitCancelled                                   `close()`, or the caller's event
-    ├── RequestFailed     (requests.RequestException)   refused at once, or the faults were spent
-    │   └── TooManyJobs                                 the service runs as many jobs as it runs for this key
-    ├── UnexpectedAnswer  (requests.RequestException)   answers came, and none could be read
+    ├── RequestFailed     (requests.RequestException)   refused at once, or `max_faults` failed calls in a row
+    │   └── TooManyJobs                                 the service's limit of concurrent jobs
+    ├── UnexpectedAnswer  (requests.RequestException)   no response could be read
     ├── ResultNotReady                                  a download of a job that is not finished
     └── JobFailed                                       the service says that the job failed
 
@@ -17,137 +17,175 @@ A bad argument is a `ValueError` (a wrong type may be a `TypeError`) and is rais
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from requests import RequestException
 
+from .json_values import json_value
 from .problems import Problem
 
-if TYPE_CHECKING:  # for the annotations alone: at run time an error knows no model
+if TYPE_CHECKING:  # `models` imports this module, and puts its `Job` here
     from .models import Job
 
 
+K = TypeVar("K", bound="type[TranslationClientError]")
+
+
+def _declares_facts(kind: K) -> K:
+    """Take the annotated attributes of a class as its facts, beside those of its base, and their values as defaults."""
+    own = {name: getattr(kind, name) for name in inspect.get_annotations(kind) if not name.startswith("_")}
+    kind._facts = {**getattr(kind, "_facts", {}), **own}
+    return kind
+
+
+@_declares_facts
 class TranslationClientError(Exception):
-    """What all errors of this library have in common: the evidence.
+    """The base class of all errors of this library.
+
+    `str(error)` is the message. `error.args` is `(message, facts)`, where `facts` holds the attributes below as a JSON
+    object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A
+    subclass with an `__init__` of its own should accept these two arguments as well.
 
     Attributes:
-        job_id: The id of the job that was asked for; None for the single job of the reference service.
-        job: The last answer that could be read, or None.
-        attempts: The HTTP calls that were made.
-        checks: The answers that could be read.
-        elapsed: Seconds from the start of the wait to the error.
-        may_have_been_accepted: Of an order: whether the service may have made the job all the same.
-        idempotency_key: Of an order: what goes on with it and makes no second job; None where the service has no keys.
+        job_id: The id of the job; None for the single job of the reference service.
+        job: The job as it was last seen, or None. Its payload is in `args`, and neither in the message nor in `repr`.
+        attempts: The number of HTTP calls.
+        checks: The number of status responses that could be read.
+        elapsed: Seconds from the start of the call to the error.
+        may_have_been_accepted: True if the service may have made a job that nobody waits for, False if it has not, None
+            if that is not known, as on an error that was built without facts. Test `is not False`.
+        idempotency_key: The key with which another `submit` makes no second job; None where the service has no keys.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        job_id: str | None = None,
-        job: Job | None = None,
-        attempts: int = 0,
-        checks: int = 0,
-        elapsed: float = 0.0,
-        may_have_been_accepted: bool = False,
-        idempotency_key: str | None = None,
-    ) -> None:
+    job_id: str | None = None
+    job: Job | None = None
+    attempts: int = 0
+    checks: int = 0
+    elapsed: float = 0.0
+    may_have_been_accepted: bool | None = None
+    idempotency_key: str | None = None
+
+    _facts: ClassVar[Mapping[str, Any]]
+
+    def __init__(self, message: str = "", facts: Mapping[str, Any] | None = None, **known: Any) -> None:
+        """Build an error from facts: from `args[1]` of another error, by keyword, or both.
+
+        Args:
+            message: What happened.
+            facts: Attributes by name, as a JSON object. Unknown names are ignored, so that facts of a newer version
+                can be read; a missing one has the default of its attribute.
+            **known: Attributes as Python values. A number that is NaN or infinite, for which JSON has no number, counts
+                as missing.
+
+        Raises:
+            TypeError: A keyword is not an attribute of this class.
+        """
+        unknown = known.keys() - self._facts.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no attribute {', '.join(sorted(unknown))}")
         super().__init__(message)
-        self.job_id = job_id
-        self.job = job
-        self.attempts = attempts
-        self.checks = checks
-        self.elapsed = elapsed
-        self.may_have_been_accepted = may_have_been_accepted
-        self.idempotency_key = idempotency_key
+        given = {**(facts if isinstance(facts, Mapping) else {}), **known}
+        for name, default in self._facts.items():
+            setattr(self, name, _from_json(name, default if _is_missing(given.get(name)) else given[name]))
+        self.args = (str(message), {name: json_value(getattr(self, name)) for name in self._facts})
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"  # without the facts: a payload may hold anything
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy with all attributes, also those that a caller has added."""
+        return _restored, (type(self), self.args), vars(self)
 
 
+def _restored(kind: type[TranslationClientError], args: tuple[Any, ...]) -> TranslationClientError:
+    """Make an error that is about to get its attributes back. A subclass may have an `__init__` with other arguments."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _from_json(name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    if name == "job":
+        return Job.from_dict(value)
+    return Problem(value) if name == "problem" else dict(value)
+
+
+@_declares_facts
 class WaitTimeout(TranslationClientError, TimeoutError):
-    """The time was up. Of a wait: before the job was finished, which has not failed and is still running.
+    """The time was up. A job that was waited for has not failed: it is still running.
+
+    `errno` and `strerror`, which every `OSError` has, are None.
 
     Attributes:
-        seen: How often each kind of answer came, by status word or by fault: `{"pending": 4, "HTTP 503": 1}`.
-        retry_after: The seconds that the server asked to be left alone, if that is what ended the wait.
+        seen: How often each kind of response came, by status word or by fault: `{"pending": 4, "HTTP 503": 1}`.
+        retry_after: The seconds in the server's `Retry-After`, if these ended the wait.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        seen: Mapping[str, int] | None = None,
-        retry_after: float | None = None,
-        **evidence: Any,
-    ) -> None:
-        super().__init__(message, **evidence)
-        self.seen = dict(seen or {})
-        self.retry_after = retry_after
+    seen: Mapping[str, int] = MappingProxyType({})
+    retry_after: float | None = None
 
 
 class RetriesExhausted(TranslationClientError):
-    """`max_retries`, or the caller's own `stop` strategy, was spent while the job was pending."""
+    """`max_retries`, or the caller's own `stop` strategy, was used up while the job was pending."""
 
 
 class WaitCancelled(TranslationClientError):
-    """It was ended from outside: by `close()` or by the caller's event. A job goes on at the service."""
+    """The call was ended by `close()` or by the caller's event. A job goes on at the service."""
 
 
+@_declares_facts
 class RequestFailed(TranslationClientError, RequestException):
-    """The service refused the request, or could not be reached as often as `max_faults` allows.
+    """The service refused the request, or `max_faults` calls in a row failed.
 
     `request` and `response`, which requests gives its exceptions, are None: they would hold the key.
 
     Attributes:
-        status_code: The HTTP status of the last answer, or None if none came.
-        problem: The body of that answer where it was a JSON object, with its `code` and its `message`; or None.
-        retry_after: The seconds that the server asked to be left alone, or None.
+        status_code: The HTTP status of the last response, or None if none came.
+        problem: The body of that response where it was a JSON object, with its `code` and its `message`; or None.
+        retry_after: The seconds in the server's `Retry-After`, or None.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = None,
-        problem: Problem | None = None,
-        retry_after: float | None = None,
-        **evidence: Any,
-    ) -> None:
-        super().__init__(message, **evidence)
-        self.status_code = status_code
-        self.problem = problem
-        self.retry_after = retry_after
+    status_code: int | None = None
+    problem: Problem | None = None
+    retry_after: float | None = None
 
 
 class TooManyJobs(RequestFailed):
-    """The service runs as many jobs at once as it does for this key. `queue=True` waits for a slot.
+    """The service runs as many jobs at once as it allows. `submit(..., queue=True)` waits for a slot.
 
-    No job was made, unless `may_have_been_accepted` says that an earlier call of the same order may have made one.
+    No job was made if `may_have_been_accepted` is False; it is True if an earlier call of the same `submit` may have
+    made one.
     """
 
 
+@_declares_facts
 class UnexpectedAnswer(TranslationClientError, RequestException):
-    """Answers came, and none of them could be read. `request` and `response` are None, as in `RequestFailed`.
+    """Responses came, and none of them could be read. `request` and `response` are None, as in `RequestFailed`.
 
     Attributes:
-        status_code: The HTTP status of the last one, or None.
+        status_code: The HTTP status of the last response, or None.
         excerpt: The beginning of its body as text, or None.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        status_code: int | None = None,
-        excerpt: str | None = None,
-        **evidence: Any,
-    ) -> None:
-        super().__init__(message, **evidence)
-        self.status_code = status_code
-        self.excerpt = excerpt
+    status_code: int | None = None
+    excerpt: str | None = None
 
 
 class ResultNotReady(TranslationClientError):
-    """A result was asked for that is not there yet: the job is pending."""
+    """A download of a job that is still pending."""
 
 
 class JobFailed(TranslationClientError):

@@ -28,19 +28,22 @@ class Fault(Exception):
 
     Attributes:
         kind: `connection`, `timeout`, `status` (408, 425, 429, 5xx) or `unreadable`.
-        text: What happened, in a few words of ours.
+        text: What happened, in a few words of ours. It is not redacted later, so it quotes nothing of the server.
         answer: The answer, where one came.
         hint: The seconds that the server asked to be left alone, where it did.
         was_sent: Whether the whole request may have reached the server: what it asked for may have been done.
     """
 
     def __init__(self, kind: FaultKind, text: str, answer: Answer | None = None, hint: float | None = None) -> None:
-        super().__init__(text)
+        super().__init__(kind, text)  # what it is built from: it is the cause of a public error, which may be pickled
         self.kind: FaultKind = kind
         self.text = text
         self.answer = answer
         self.hint = hint
         self.was_sent = True
+
+    def __str__(self) -> str:
+        return self.text
 
     @property
     def may_be_done(self) -> bool:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .json_values import MAX_DEPTH, is_nested_deeper
+
 
 class FilePart(NamedTuple):
     """A local file that goes along in a form.
@@ -64,12 +66,15 @@ class Answer:
     seconds: float = 0.0
 
     def json_object(self) -> dict[str, Any] | None:
-        """Read the body as a JSON object; None if it is not one."""
+        """Return the body as a JSON object; None if it is not one, or is nested too deeply to be copied or pickled."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of a million digits; a million brackets
             return None
-        return value if isinstance(value, dict) else None
+        has_many_levels = self.body.count(b"{") + self.body.count(b"[") > MAX_DEPTH  # which most bodies cannot have
+        if not isinstance(value, dict) or (has_many_levels and is_nested_deeper(value)):
+            return None
+        return value
 
     @property
     def text(self) -> str:

@@ -59,7 +59,8 @@ class Orders(Questions):
         Raises:
             ValueError: An argument cannot be used; nothing was ordered.
             TooManyJobs: There is no free slot.
-            RequestFailed: Refused, or failed; `may_have_been_accepted` says whether a job may be running all the same.
+            RequestFailed: Refused, or failed. Unless `may_have_been_accepted is False`, on this and on any other error, a
+                job may be running all the same.
             UnexpectedAnswer: The answer does not say the id of the job.
             WaitTimeout: The time was up.
             WaitCancelled: By `close()` or by `cancel`.

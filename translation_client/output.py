@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import math
 import os
 import sys
 from contextlib import suppress
-from typing import Any
 
 from .models import Job, TranslationStatus
 
@@ -46,20 +43,6 @@ def code_of(status: TranslationStatus) -> int:
 
 
 def print_job(job: Job, shown: str, *, as_json: bool) -> None:
-    """Write one of its fields to stdout, or all of them."""
-    fields = fields_of(job)
+    """Write one field of a job to stdout, or all of them as JSON."""
+    fields = job.to_dict()
     answer(json.dumps(fields) if as_json else str(fields[shown]))
-
-
-def fields_of(job: Job) -> dict[str, Any]:
-    """All that there is to know of it, as JSON can say it."""
-    return {field.name: finite(getattr(job, field.name)) for field in dataclasses.fields(job)}
-
-
-def finite(value: Any) -> Any:
-    """Copy a value without NaN and infinities, which Python reads in JSON, and nobody else does."""
-    if isinstance(value, dict):
-        return {key: finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import pty
 import re
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +21,7 @@ import pytest
 import requests
 from hostile import answering, http, serving
 from integration_test import running_server
+from test_errors import KINDS, error_of
 from test_logs import validate
 
 from translation_client import VideoTranslationClient
@@ -349,3 +351,26 @@ def test_a_download_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> 
 
     assert child.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+def raise_an_error_of(number: int) -> None:
+    """Raise the error of a kind, in a worker."""
+    raise error_of(KINDS[number])
+
+
+def test_errors_of_workers_arrive_whole() -> None:
+    """Through a pool of processes, whether it is one of futures or not."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as futures, context.Pool(1) as pool:
+        for number, kind in enumerate(KINDS):
+            for call in (
+                futures.submit(raise_an_error_of, number).result,
+                pool.apply_async(raise_an_error_of, [number]).get,
+            ):
+                with pytest.raises(kind) as caught:
+                    call(timeout=60)
+                assert type(caught.value) is kind
+                assert caught.value.args == error_of(kind).args
+                assert vars(caught.value) == vars(error_of(kind))
+        pool.close()
+        pool.join()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -75,13 +76,10 @@ def text(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def number(value: Any, most: float = float("inf")) -> float | None:
-    """A number from 0 to `most`; None for anything else."""
+def number(value: Any, most: float = sys.float_info.max) -> float | None:
+    """Return a number from 0 to `most` as a float; None for anything else, infinity included."""
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
-    try:
-        return float(value) if usable else None
-    except OverflowError:  # JSON has whole numbers of any length
-        return None
+    return float(value) if usable else None
 
 
 def moment(value: Any) -> float | None:
