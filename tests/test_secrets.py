@@ -1,7 +1,8 @@
-"""A key, the caller's headers and the user information of a URL never appear, whatever a server sends back."""
+"""A key, the caller's headers and the user information of a URL are in no text of ours, whatever a server sends back."""
 
 import base64
 import json
+import logging
 import pickle
 import traceback
 from collections.abc import Callable
@@ -37,13 +38,27 @@ ECHOES: dict[str, Callable[[str], bytes]] = {
 
 
 def everything_said(error: BaseException) -> str:
-    """Messages, reprs, attributes and causes, as an error tracker would send them."""
-    text = "".join(traceback.format_exception(error))
+    """Messages, reprs, attributes and causes, as an error tracker would send them, also after pickling.
+
+    Without what is data: the job in the facts, whose payload is what the service sent.
+    """
+    text = "".join(traceback.format_exception(error)) + logging.Formatter().formatException(
+        (type(error), error, error.__traceback__)
+    )
     seen: BaseException | None = error
     while seen is not None:
-        text += repr(seen) + repr(vars(seen)) + str(seen.args)
+        text += repr(seen) + repr(vars(seen)) + str(args_without_data(seen))
         seen = seen.__cause__ or seen.__context__
-    return text + str(pickle.loads(pickle.dumps(error)).__dict__)
+    again = pickle.loads(pickle.dumps(error))
+    return text + repr(again) + str(vars(again))
+
+
+def args_without_data(error: BaseException) -> tuple[Any, ...]:
+    """The arguments of an error; of a job in its facts, the text that the service gave as its error."""
+    if not isinstance(error, TranslationClientError):
+        return error.args
+    message, facts = error.args
+    return message, {**facts, "job": facts["job"] and facts["job"]["error"]}
 
 
 @pytest.mark.parametrize("echo", ECHOES)
@@ -171,10 +186,13 @@ def parts(text: Any) -> list[str]:
         ("en", "pending", "pending"),
         ("en", "en, de", f"{MARK}, de"),
         ("abc", '{"key": "abc"}', f'{{"key": "{MARK}"}}'),
-        ("abcdef", "xabcdefx", f"x{MARK}x"),
+        ("abcdefg", "xabcdefgx, abcdefg", f"xabcdefgx, {MARK}"),
+        ("abcdefgh", "xabcdefghx", f"x{MARK}x"),
     ],
 )
-def test_a_short_value_is_meant_only_as_a_whole_word(value: str, text: str, scrubbed: str) -> None:
+def test_a_header_of_less_than_eight_characters_is_redacted_only_as_a_whole_word(
+    value: str, text: str, scrubbed: str
+) -> None:
     """Or the "en" of an Accept-Language would be cut out of "pending"."""
     assert Secrets(headers=[value]).scrub(text) == scrubbed
 

@@ -22,7 +22,7 @@ class CallLog(EventLog):
 
     def __init__(self, logger: object, job_id: str | None, progress: Progress) -> None:
         """Begin a log; its `wait_id` is new."""
-        super().__init__(logger, os.urandom(6).hex(), job_id)
+        super().__init__(logger, os.urandom(6).hex(), None if job_id is None else progress.secrets.shown_id(job_id))
         self._progress = progress
 
     def answered(self, call: str, answer: Answer) -> None:

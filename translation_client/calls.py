@@ -55,6 +55,7 @@ class Calls:
         """Start the clock, or take over one that was started before; nothing is sent yet."""
         self.tools = tools
         self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets, started)
+        self.progress.base_url = tools.line.base_url
         self.log = CallLog(tools.logger, job_id, self.progress)
         self._cancel = cancel
 

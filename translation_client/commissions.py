@@ -11,6 +11,7 @@ from typing import Any
 
 from . import arguments
 from .origins import is_http_url
+from .redaction import Secrets
 from .services.ordering import Commission, Order
 from .services.service import Service
 
@@ -105,19 +106,21 @@ def _key(service: Service, order: Order, key: str | None) -> str:
     return key
 
 
-def check_language(service: Service, language: str, known: tuple[str, ...]) -> None:
+def check_language(service: Service, language: str, known: tuple[str, ...], secrets: Secrets) -> None:
     """Refuse a language that the service does not list.
 
     Raises:
-        ValueError: It is not in the list; the message names those that look like it.
+        ValueError: `language` is not in the list. The message suggests similar ones, if no secret is part of them.
     """
     if language in known:
         return
     from difflib import get_close_matches  # needed in this case alone
 
-    close = get_close_matches(language, known, n=5, cutoff=0.4)
-    hint = f"did you mean {' or '.join(map(repr, close))}?" if close else f"for instance {known[0]!r}."
+    printable = [name for name in known if not secrets.holds(name)]  # with a part cut out, a name is of no use
+    close = get_close_matches(language, printable, n=5, cutoff=0.4)
+    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    example = f"for instance {printable[0]!r}. " if printable and not close else ""
     raise ValueError(
         f"target_language must be one of the {len(known)} that the service {service.name!r} lists, got {language!r}; "
-        f"{hint} client.languages() has them all"
+        f"{hint}{example}client.languages() has them all"
     )

@@ -17,7 +17,6 @@ from .models import Job, TranslationStatus
 from .origins import is_http_url
 from .partfile import NotTheNetwork, PartFile
 from .policy import FAULT_DELAY_SECONDS
-from .redaction import secrets_of_link
 from .services.places import named
 from .tools import Tools
 from .transport.receiving import FILE_CODES
@@ -60,7 +59,13 @@ class Download:
         self._on_progress = on_progress
         self._furthest = 0
         job_id = job.id if isinstance(job, Job) else job
-        self._calls = Calls(tools, purposes.result_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id)
+        self._calls = Calls(
+            tools,
+            purposes.result_of(job_id and tools.secrets.shown_id(job_id)),
+            timeout=timeout,
+            cancel=cancel,
+            job_id=job_id,
+        )
 
     async def to(self, target: Path) -> Path:
         """Fetch the file; where it lies.
@@ -118,7 +123,7 @@ class Download:
     async def _fetch_all(self, link: str, part: PartFile) -> None:
         mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
         while True:
-            self._calls.progress.secrets = self._tools.secrets.with_keys(secrets_of_link(link))  # storage may echo it
+            self._calls.progress.secrets = self._tools.secrets.with_link(link)  # storage may echo it
             outcome = await self._fetched(link, part, may_mint=part.received > mints_after)
             if outcome is _Outcome.WHOLE:
                 return

@@ -1,6 +1,6 @@
-"""How does an errand end that has no answer, and what do we tell the person?
+"""The public errors of a call that failed. Each message says what happened, what is still true, and what to do next.
 
-Each sentence says what happened, what is still true, and what to do next.
+Text that a server may have sent is redacted here, when it becomes part of a message; the attributes of an error are data.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .errors import (
     WaitTimeout,
 )
 from .faults import Fault, FieldMissing, NoFreeSlot, Refusal, problem_of
-from .models import Job, describe_job
+from .models import Job, describe_job, shown_text
 from .problems import Problem
 from .progress import Progress
 from .redaction import Secrets
@@ -27,10 +27,12 @@ def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeo
     """The deadline came first."""
     seconds = f"{progress.elapsed:.1f} s"
     if progress.job is not None:
-        happened = f"{describe_job(progress.job_id)} was still {progress.job.raw_status!r} after {seconds}"
+        happened = (
+            f"{describe_job(progress.shown_id)} was still {shown_text(progress.job, 'raw_status')!r} after {seconds}"
+        )
         still = "It has not failed: it goes on at the service."
     elif progress.attempts == 0 and progress.purpose.is_wait:
-        happened = f"there was no turn to ask about {describe_job(progress.job_id)} within {seconds}"
+        happened = f"there was no turn to ask about {describe_job(progress.shown_id)} within {seconds}"
         still = f"{progress.purpose.still} More time, or more checks_per_second, lets everyone have a turn."
     else:
         last = "" if progress.last_fault is None else f", the last time because of: {progress.last_fault.text}"
@@ -49,9 +51,9 @@ def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeo
 
 def retries_exhausted(progress: Progress) -> RetriesExhausted:
     """The job was pending once more than the caller allows."""
-    word = "pending" if progress.job is None else progress.job.raw_status
+    word = "pending" if progress.job is None else shown_text(progress.job, "raw_status")
     return RetriesExhausted(
-        f"{describe_job(progress.job_id)} was still {word!r} when the retries were spent, after "
+        f"{describe_job(progress.shown_id)} was still {word!r} when the retries were spent, after "
         f"{progress.elapsed:.1f} s ({_counts(progress)}). It has not failed: it goes on at the service. "
         f"{_next_step(progress)}",
         **progress.evidence(),
@@ -62,7 +64,7 @@ def cancelled(progress: Progress) -> WaitCancelled:
     """Somebody ended it."""
     spent = f"was cancelled after {progress.elapsed:.1f} s ({_counts(progress)})"
     if progress.purpose.is_wait:
-        sentence = f"the wait for {describe_job(progress.job_id)} {spent}. The job goes on at the service."
+        sentence = f"the wait for {describe_job(progress.shown_id)} {spent}. The job goes on at the service."
     else:
         sentence = (
             f"the wait for the service to {progress.purpose.asks} {spent}. {_still(progress)} {_next_step(progress)}"
@@ -100,7 +102,7 @@ def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
     return kind(
         f"{said} ({progress.url}). {advice}",
         status_code=code,
-        problem=_shown(refusal.problem, progress.secrets),
+        problem=refusal.problem and progress.secrets.redacted_problem(refusal.problem),
         retry_after=progress.hint,
         **progress.evidence(),
     )
@@ -109,9 +111,9 @@ def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
 def field_missing(progress: Progress, missing: FieldMissing) -> UnexpectedAnswer:
     """A success that lacks what it was asked for."""
     excerpt = progress.secrets.shown(missing.answer.text)
+    field = progress.secrets.shown_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
-        f"{_where(progress)} answered, but without {missing.field!r}{_quoted(excerpt)}. {_still(progress)} "
-        f"{_next_step(progress)}",
+        f"{_where(progress)} answered, but without {field!r}{_quoted(excerpt)}. {_still(progress)} {_next_step(progress)}",
         status_code=missing.answer.status_code,
         excerpt=excerpt,
         **progress.evidence(),
@@ -119,10 +121,10 @@ def field_missing(progress: Progress, missing: FieldMissing) -> UnexpectedAnswer
 
 
 def result_not_ready(progress: Progress, job: Job) -> ResultNotReady:
-    """The file of a job that is not finished."""
-    job_id = progress.job_id
+    """Return the error for a download of a job that is not finished."""
+    job_id, word = progress.shown_id, shown_text(job, "raw_status")
     return ResultNotReady(
-        f"the result of {describe_job(job_id)} is not there yet: the service says {job.raw_status!r}. Wait for it with "
+        f"the result of {describe_job(job_id)} is not there yet: the service says {word!r}. Wait for it with "
         f"client.wait({job_id!r}), then download.",
         **{**progress.evidence(), "job": job, "checks": job.checks},
     )
@@ -151,7 +153,7 @@ def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed
         f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} "
         f"{next_step}",
         status_code=fault.status_code,
-        problem=_shown(problem, progress.secrets),
+        problem=problem and progress.secrets.redacted_problem(problem),
         **progress.evidence(),
     )
 
@@ -171,7 +173,7 @@ def _next_step(progress: Progress) -> str:
         return progress.purpose.next_step
     if progress.idempotency_key is None:
         return "Look at the list of jobs at the service before you order again: a second order is a second job."
-    key = progress.idempotency_key
+    key = progress.secrets.shown_id(progress.idempotency_key)
     return f"Go on with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 
 
@@ -183,10 +185,6 @@ def _counts(progress: Progress) -> str:
 def _said(problem: Problem | None, secrets: Secrets) -> str:
     message = problem.message if problem is not None else None
     return f": {secrets.shown(message)}" if message else ""
-
-
-def _shown(problem: Problem | None, secrets: Secrets) -> Problem | None:
-    return None if problem is None else Problem(secrets.scrub(dict(problem)))
 
 
 def _quoted(excerpt: str | None) -> str:

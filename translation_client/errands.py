@@ -42,7 +42,7 @@ class Errands:
             purpose = purposes.list_of_languages()
             calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel)
             listed = await _answered(calls, "languages", published.request(), published.read)
-            self._languages = tuple(self._tools.secrets.shown(one) for one in listed)
+            self._languages = listed
         return self._languages
 
     async def require_language(self, language: str, timeout: float, cancel: Event | None) -> None:
@@ -58,12 +58,13 @@ class Errands:
         if known is not None:
             from .commissions import check_language  # needed by orders alone
 
-            check_language(self._tools.service, language, known)
+            check_language(self._tools.service, language, known, self._tools.secrets)
 
     async def delete(self, job_id: str | None, timeout: float) -> None:
         """Have a job deleted."""
         request = self._tools.service.delete_request(job_id)
-        calls = Calls(self._tools, purposes.deletion_of(job_id), timeout=timeout, cancel=None, job_id=job_id)
+        purpose = purposes.deletion_of(job_id and self._tools.secrets.shown_id(job_id))
+        calls = Calls(self._tools, purpose, timeout=timeout, cancel=None, job_id=job_id)
 
         def read(answer: Answer) -> None:
             before = calls.progress.last_fault
@@ -92,18 +93,15 @@ class Errands:
         return answers
 
     def _with_what_is_known(self, job: Job, known: Job | None, elapsed: float) -> Job:
-        secrets = self._tools.secrets
-        return replace(
+        complete = replace(
             job,
-            raw_status=secrets.shown(job.raw_status),
-            error=job.error and secrets.shown(job.error),
-            payload=secrets.scrub(job.payload),
             language=None if known is None else known.language,
             expected_seconds=None if known is None else known.expected_seconds,
             submitted_at=None if known is None else known.submitted_at,
             checks=1,
             elapsed=elapsed,
         )
+        return self._tools.secrets.redacted(complete, self._tools.service.knows)
 
 
 async def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:

@@ -8,6 +8,9 @@ from typing import Any
 _CODES = ("code", "errorCode", "error_code", "status", "type")
 _MESSAGES = ("detail", "message", "msg", "title", "error_description", "error")
 
+FIELD_NAMES = frozenset({*_CODES, *_MESSAGES, "loc"})
+"""The names by which an error body is read. They are known words, and not a secret that a server echoes."""
+
 
 class Problem(dict[str, Any]):
     """The body of an error as it was sent, without secrets; with what all shapes have in common as attributes.

@@ -1,15 +1,14 @@
-"""What has this errand seen so far? The one thing about a wait that changes."""
+"""The state of one call of the client: counts, the last responses, and what its errors carry."""
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import Any
 
 from .clock import Deadline, now
 from .faults import Fault
 from .messages import Answer
-from .models import Job
+from .models import Job, shown_text
 from .origins import without_secrets
 from .purposes import Purpose
 from .redaction import Secrets
@@ -37,8 +36,10 @@ class Progress:
         """
         self.secrets = secrets
         self.job_id = job_id
+        self.shown_id = None if job_id is None else secrets.shown_id(job_id)
         self.purpose = purpose
         self.asked_url = ""
+        self.base_url = ""
         self.may_have_been_accepted = False
         self.idempotency_key: str | None = None
         self.hint: float | None = None
@@ -55,8 +56,12 @@ class Progress:
 
     @property
     def url(self) -> str:
-        """What was asked last, without anything secret; empty before the first call."""
-        return without_secrets(self.asked_url) if self.asked_url else ""
+        """The URL of the last request, as it may be shown; empty before the first one."""
+        if not self.asked_url:
+            return ""
+        url = without_secrets(self.asked_url)
+        is_ours = self.base_url and self.asked_url.startswith(self.base_url)  # else the service sent it
+        return self.secrets.shown_id(url) if is_ours else self.secrets.scrub(url)
 
     @property
     def elapsed(self) -> float:
@@ -74,12 +79,12 @@ class Progress:
         self.slowest_answer = max(self.slowest_answer, answer.seconds)
 
     def saw(self, job: Job) -> None:
-        """Remember an answer that could be read."""
+        """Keep a job that was read from a response."""
         self.job = job
-        self.count(job.raw_status)
+        self.count(shown_text(job, "raw_status"))
 
     def saw_fault(self, fault: Fault) -> None:
-        """Remember a call that brought none."""
+        """Keep a call that failed."""
         self.last_fault = fault
         self.count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
 
@@ -96,10 +101,10 @@ class Progress:
         return True
 
     def evidence(self) -> dict[str, Any]:
-        """What every error carries."""
+        """Return what every error carries."""
         return {
             "job_id": self.job_id,
-            "job": self.job and replace(self.job, payload=self.secrets.scrub(self.job.payload)),
+            "job": self.job,
             "attempts": self.attempts,
             "checks": self.checks,
             "elapsed": self.elapsed,

@@ -1,4 +1,4 @@
-"""Which texts are secret, and how is a text freed of them?"""
+"""Redaction of secrets from the texts that we show. Data, such as a job's payload, is never redacted."""
 
 from __future__ import annotations
 
@@ -6,105 +6,165 @@ import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections import deque
-from collections.abc import Iterable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from .models import Job, with_shown_texts
+from .problems import FIELD_NAMES, Problem
+
 T = TypeVar("T")
+
+Pattern = re.Pattern[str] | None
 
 MARK = "[redacted]"
 
 MAX_SHOWN_LENGTH = 200
 
-SHORT_LENGTH = 6
-LONG_LENGTH = 12
+WHOLE_WORD_LENGTH = 8
+"""A header's value shorter than this is redacted only as a whole word: it may be the "en" of an Accept-Language."""
+
+MIN_NUMBER_LENGTH = 6
+"""Digits of a JSON number from which on it may be a key that a server echoes, and not a count or a status code."""
+
+MIN_QUERY_VALUE_LENGTH = 6
+"""A shorter value in the query of a link is no signature."""
 
 MAX_LEARNED = 8
-"""Keys that changed and are still looked for: an answer that echoes one comes soon after it was sent."""
+"""Keys that changed and are still looked for: a response that echoes one comes soon after it was sent."""
 
 MAX_DEPTH = 50
-"""What is nested deeper is replaced as a whole: no error body is, but an attack on whoever shows it."""
+"""What is nested deeper in an error body is replaced as a whole: no error body is, but an attack on whoever shows it."""
+
+
+class _Patterns(NamedTuple):
+    """The secrets as regular expressions, with the learned keys that are in them."""
+
+    learned: tuple[str, ...]
+    everything: Pattern
+    keys: Pattern
 
 
 class Secrets:
-    """The values that must not be shown: the key, the caller's headers, the user information of a URL.
+    """The values that no text may show: the keys, the caller's headers, the user information of a URL, a signed link.
 
-    What a server sends can echo them, as they are or encoded; whatever comes from a server goes through `scrub`
-    before it reaches a log line, an error, or a field that `repr` shows.
+    A server can echo them, as they are or encoded. Whatever text comes from a server goes through one of the methods
+    here when it becomes part of a log line, a message or a `repr`. Keys are redacted wherever they stand, however short
+    they are; ids of jobs and idempotency keys, which a person has to be able to copy, are redacted for keys alone.
     """
 
-    def __init__(self, keys: Iterable[str] = (), headers: Iterable[str] = ()) -> None:
+    def __init__(self, keys: Iterable[str] = (), headers: Iterable[str] = (), links: Iterable[str] = ()) -> None:
         """Take the values that are secret.
 
         Args:
-            keys: Keys and passwords: wherever they stand.
-            headers: Values of headers: a short one, such as the "en" of an Accept-Language, only as a whole word.
+            keys: Keys and passwords: redacted wherever they stand.
+            headers: Values of headers: a short one only as a whole word.
+            links: Parts of signed links: redacted wherever they stand, but not in an id.
         """
         self._keys = tuple(keys)
         self._headers = tuple(headers)
+        self._links = tuple(links)
         self._learned: deque[str] = deque(maxlen=MAX_LEARNED)
-        self._compiled: tuple[tuple[str, ...], re.Pattern[str] | None] = ((), self._pattern_with(()))
+        self._compiled = self._patterns_with(())
 
     def __repr__(self) -> str:
         return f"Secrets({MARK})"
 
     def learn(self, key: str) -> None:
-        """Take one more key: one that changes. The last few of them are kept."""
+        """Add one more key: one that changes. The last few of them are kept."""
         if key not in self._learned:
             self._learned.append(key)
 
-    def holds_key(self, text: str) -> bool:
-        """Whether a key stands in a text, one that is long enough not to do so by chance."""
-        return any(len(key) >= LONG_LENGTH and key in text for key in (*self._keys, *self._learned))
-
-    def with_keys(self, keys: Iterable[str]) -> Secrets:
-        """Make secrets that are more; what one of both learns, the other knows."""
-        more = Secrets([*self._keys, *keys], self._headers)
+    def with_link(self, url: str) -> Secrets:
+        """Return secrets with the parts of a signed link added. Keys that one of both learns, the other knows."""
+        more = Secrets(self._keys, self._headers, [*self._links, *secrets_of_link(url)])
         more._learned = self._learned
         return more
 
     @property
-    def _pattern(self) -> re.Pattern[str] | None:
+    def _patterns(self) -> _Patterns:
         learned = tuple(self._learned)
-        if self._compiled[0] != learned:
-            self._compiled = (learned, self._pattern_with(learned))
-        return self._compiled[1]
+        if self._compiled.learned != learned:
+            self._compiled = self._patterns_with(learned)
+        return self._compiled
 
-    def _pattern_with(self, learned: tuple[str, ...]) -> re.Pattern[str] | None:
-        patterns = {form: re.escape(form) for value in self._headers if value for form in _forms(value)}
-        patterns = {form: rf"(?<!\w){it}(?!\w)" if len(form) < SHORT_LENGTH else it for form, it in patterns.items()}
-        patterns |= {form: re.escape(form) for value in (*self._keys, *learned) if value for form in _forms(value)}
-        longest_first = sorted(patterns, key=len, reverse=True)  # a short one may be part of a longer one
-        return re.compile("|".join(patterns[form] for form in longest_first)) if patterns else None
+    def _patterns_with(self, learned: tuple[str, ...]) -> _Patterns:
+        words = [value for value in self._headers if len(value) < WHOLE_WORD_LENGTH]
+        anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
+        keys = _escaped((*self._keys, *learned))
+        whole_words = {form: rf"(?<!\w){escaped}(?!\w)" for form, escaped in _escaped(words).items()}
+        return _Patterns(learned, _compiled({**whole_words, **_escaped(anywhere), **keys}), _compiled(keys))
 
     def scrub(self, value: T) -> T:
         """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""
-        scrubbed: T = _replaced(self._pattern, value, 0)
+        scrubbed: T = _replaced(self._patterns.everything, value, 0)
         return scrubbed
 
     def shown(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
-        """Make a server's text fit to be shown: without secrets, cut, and what a terminal would obey written out."""
+        """Return a server's text as it may be shown: without secrets, shortened, control characters escaped."""
         scrubbed = self.scrub(text)[:length]
         if scrubbed.isprintable():
             return scrubbed
         return "".join(letter if letter.isprintable() else _written_out(letter) for letter in scrubbed)
+
+    def shown_id(self, value: str) -> str:
+        """Return the id of a job, an idempotency key or a URL as it may be shown: as it is, unless a key is in it."""
+        keys = self._patterns.keys
+        return value if keys is None or keys.search(value) is None else self.scrub(value)
+
+    def holds(self, text: str) -> bool:
+        """Return True if a text contains a secret."""
+        return self.scrub(text) != text
+
+    def redacted(self, job: Job, is_known: Callable[[str], bool]) -> Job:
+        """Return a job whose texts are free of secrets, and whose data is what the service sent.
+
+        The texts are its `error`, and its id and status word as they are shown: see `models.shown_text`.
+
+        Args:
+            job: The job as it was read from a response.
+            is_known: Whether a status word is one of the service's own, which is no secret.
+        """
+        if job.error is not None:
+            job = replace(job, error=self.shown(job.error))
+        word = job.raw_status if is_known(job.raw_status) else self.shown(job.raw_status)
+        return with_shown_texts(job, id=job.id and self.shown_id(job.id), raw_status=word)
+
+    def redacted_problem(self, problem: Problem) -> Problem:
+        """Copy a problem without secrets. The names of its fields, by which `code` and `message` are found, stay."""
+        pattern = self._patterns.everything
+        return Problem(_replaced(pattern, dict(problem), 0, kept=FIELD_NAMES))
+
+
+def _escaped(values: Iterable[str]) -> dict[str, str]:
+    """Map each form of some values to its regular expression."""
+    return {form: re.escape(form) for value in values if value for form in _forms(value)}
+
+
+def _compiled(patterns: dict[str, str]) -> Pattern:
+    longest_first = sorted(patterns, key=len, reverse=True)  # a short one may be part of a longer one
+    return re.compile("|".join(patterns[form] for form in longest_first)) if patterns else None
 
 
 def _written_out(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
-def _replaced(pattern: re.Pattern[str] | None, value: Any, depth: int) -> Any:
+def _replaced(pattern: Pattern, value: Any, depth: int, kept: frozenset[str] = frozenset()) -> Any:
     if isinstance(value, str):
         return value if pattern is None else pattern.sub(MARK, value)
-    if isinstance(value, (int, float)) and len(str(value)) >= SHORT_LENGTH:
+    if isinstance(value, (int, float)) and len(str(value)) >= MIN_NUMBER_LENGTH:
         return MARK if pattern is not None and pattern.search(str(value)) else value
     if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
         return MARK
     if isinstance(value, dict):
-        return {_replaced(pattern, key, depth): _replaced(pattern, item, depth + 1) for key, item in value.items()}
+        return {
+            name if name in kept else _replaced(pattern, name, depth): _replaced(pattern, item, depth + 1, kept)
+            for name, item in value.items()
+        }
     if isinstance(value, list):
-        return [_replaced(pattern, item, depth + 1) for item in value]
+        return [_replaced(pattern, item, depth + 1, kept) for item in value]
     return value
 
 
@@ -128,7 +188,7 @@ def _forms(value: str) -> set[str]:
 
 
 def secrets_of_link(url: str) -> list[str]:
-    """What of a link may be a credential: the query of a signed one, each value of it, user name and password."""
+    """Return what may be a credential in a link: the query of a signed one, each value of it, user name and password."""
     parts = urlsplit(url)
-    values = [value for _, value in parse_qsl(parts.query) if len(value) >= SHORT_LENGTH]
+    values = [value for _, value in parse_qsl(parts.query) if len(value) >= MIN_QUERY_VALUE_LENGTH]
     return [parts.query, parts.fragment, unquote(parts.password or ""), unquote(parts.username or ""), *values]

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from . import endings, purposes
 from .calls import Calls, Stakes
 from .errors import TranslationClientError
-from .faults import FieldMissing, NoFreeSlot
+from .faults import NoFreeSlot
 from .lines import Event
 from .messages import Answer
-from .models import Job
-from .redaction import secrets_of_link
+from .models import Job, shown_text
 from .services.ordering import Commission, Order, Step
 from .tools import Tools
 
@@ -50,7 +49,7 @@ class Submission:
         self._commission = commission
         self._terms = terms
         video = commission.video
-        self._secrets = tools.secrets.with_keys([] if isinstance(video, Path) else secrets_of_link(video))
+        self._secrets = tools.secrets if isinstance(video, Path) else tools.secrets.with_link(video)
         self._calls = Calls(
             tools,
             purposes.order(),
@@ -64,7 +63,8 @@ class Submission:
 
     async def job(self) -> Job:
         """Order it."""
-        self._calls.log.write("order_started", idempotency_key=self._commission.key or None)
+        key = self._secrets.shown_id(self._commission.key)
+        self._calls.log.write("order_started", idempotency_key=key or None)
         try:
             job = await self._through_all_steps()
         except KeyboardInterrupt as interrupt:
@@ -78,8 +78,8 @@ class Submission:
             if not progress.may_have_been_accepted:
                 raise
             raise self._calls.log.ended("unexpected", endings.broken_off(progress, error)) from error
-        job = replace(job, payload=self._secrets.scrub(job.payload), submitted_at=time.time())
-        self._calls.log.name_job(job.id)
+        job = self._secrets.redacted(replace(job, submitted_at=time.time()), self._tools.service.knows)
+        self._calls.log.name_job(shown_text(job, "id"))
         progress = self._calls.progress
         self._calls.log.write(
             "job_submitted",
@@ -125,6 +125,4 @@ class Submission:
                 raise
             self._calls.progress.count("no free slot")
             return _NO_SLOT
-        if isinstance(value, Job) and self._secrets.holds_key(str(value.id)):  # an id is shown everywhere
-            raise FieldMissing("an id without a secret in it", answer)
         return value

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from .clock import Deadline, now
 from .errors import TranslationClientError
-from .models import Job
+from .models import Job, shown_text
 
 REDRAW_SECONDS = 0.25
 _CLEAR = "\r\x1b[K"
@@ -39,7 +39,7 @@ class ProgressLine:
         """Take over what was seen."""
         percent = "" if job.progress is None else f" {job.progress:.0%}"
         checks = "1 check" if job.checks == 1 else f"{job.checks} checks"
-        self._status = f"{job.raw_status}{percent} · {checks}"
+        self._status = f"{shown_text(job, 'raw_status')}{percent} · {checks}"
         self._draw("")
 
     def sleep(self, seconds: float) -> None:
@@ -116,7 +116,8 @@ class FleetTable:
             table.add_column(name)
         for job in tuple(self._jobs.values())[-self.ROWS :]:
             progress = "" if job.progress is None else f"{job.progress:.0%}"
-            table.add_row(str(job.id), job.raw_status, progress, str(job.checks), f"{job.elapsed:.0f}")
+            job_id, word = str(shown_text(job, "id")), shown_text(job, "raw_status")
+            table.add_row(job_id, word, progress, str(job.checks), f"{job.elapsed:.0f}")
         return table
 
 

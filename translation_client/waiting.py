@@ -15,7 +15,7 @@ from .errors import WaitCancelled, WaitTimeout
 from .faults import Fault
 from .lines import Event
 from .messages import Answer
-from .models import Job
+from .models import Job, shown_text
 from .moments import by_our_clock, took
 from .particulars import NOTHING_SAID, Particulars
 from .tools import Tools
@@ -49,7 +49,12 @@ class Wait:
         self._request = tools.service.status_request(job_id)
         self._tools = tools
         self._calls = Calls(
-            tools, purposes.status_of(job_id), timeout=timeout, cancel=cancel, job_id=job_id, started=started
+            tools,
+            purposes.status_of(job_id and tools.secrets.shown_id(job_id)),
+            timeout=timeout,
+            cancel=cancel,
+            job_id=job_id,
+            started=started,
         )
         known_moment = None if self._known is None else self._known.submitted_at
         self._submitted_at = known_moment if said.submitted_at is None else said.submitted_at
@@ -182,30 +187,30 @@ class Wait:
         return self._tools.service.read_status(answer, self._calls.progress.job_id, language)
 
     def _saw(self, answer: Answer, answered: Job) -> Job:
-        progress, secrets = self._calls.progress, self._tools.secrets
-        is_known = self._tools.service.knows(answered.raw_status)
+        progress = self._calls.progress
         job = Job(  # whole, as `replace` would look every field up: it takes a tenth of what reading an answer takes
             id=answered.id,
             status=answered.status,
-            raw_status=answered.raw_status if is_known else secrets.shown(answered.raw_status),
+            raw_status=answered.raw_status,
             progress=answered.progress,
             result_url=answered.result_url,
-            error=answered.error and secrets.shown(answered.error),
+            error=answered.error,
             retry_after=progress.hint,
             checks=progress.checks + 1,
             elapsed=progress.elapsed,
-            payload=secrets.scrub(answered.payload),
-            language=answered.language and secrets.shown(answered.language),
+            payload=answered.payload,
+            language=answered.language,
             expected_seconds=self._expected if answered.expected_seconds is None else answered.expected_seconds,
             submitted_at=by_our_clock(answered.submitted_at, answer)
             if self._submitted_at is None
             else self._submitted_at,
             finished_at=by_our_clock(answered.finished_at, answer),
         )
+        job = self._tools.secrets.redacted(job, self._tools.service.knows)
         progress.saw(job)
         if self._learned is not None:
             self._learned.saw(job, answer.seconds, took(answered))
-        self._log_answer(job, answer, is_known=is_known)
+        self._log_answer(job, answer)
         return job
 
     def _end_for_limits(self, _: RetryCallState) -> NoReturn:
@@ -215,24 +220,24 @@ class Wait:
             raise calls.log.ended("timeout", endings.timed_out(calls.progress))
         raise calls.log.ended("retries", endings.retries_exhausted(calls.progress))
 
-    def _log_answer(self, job: Job, answer: Answer, *, is_known: bool) -> None:
-        log, progress = self._calls.log, self._calls.progress
+    def _log_answer(self, job: Job, answer: Answer) -> None:
+        log, progress, word = self._calls.log, self._calls.progress, shown_text(job, "raw_status")
         log.write(
             "status_checked",
             attempt=progress.attempts,
             status=str(job.status),
-            raw_status=job.raw_status,
+            raw_status=word,
             progress=job.progress,
             elapsed_seconds=job.elapsed,
             request_seconds=answer.seconds,
         )
-        if not is_known and progress.is_new_word(job.raw_status):
-            log.write("unknown_status", raw_status=job.raw_status)
+        if not self._tools.service.knows(job.raw_status) and progress.is_new_word(word):
+            log.write("unknown_status", raw_status=word)
         if job.status.is_final:
             log.write(
                 "job_finished",
                 status=str(job.status),
-                raw_status=job.raw_status,
+                raw_status=word,
                 attempts=progress.attempts,
                 elapsed_seconds=job.elapsed,
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ..call_log import CallLog
 from ..clock import Deadline
@@ -58,12 +57,7 @@ async def asked(tools: Tools, bulk: Bulk, members: Sequence[Member]) -> tuple[An
         raise
     CallLog(tools.logger, None, progress).answered("statuses", answer)
     missing = normal(bulk.missing_word)
-    shown = tools.secrets.shown
-    return answer, {
-        job_id: replace(job, raw_status=shown(job.raw_status), error=job.error and shown(job.error))
-        for job_id, job in found.items()
-        if normal(job.raw_status) != missing
-    }
+    return answer, {job_id: job for job_id, job in found.items() if normal(job.raw_status) != missing}
 
 
 def _hint_of(fault: Fault) -> float | None:

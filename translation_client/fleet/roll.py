@@ -40,7 +40,9 @@ class Roll:
         try:
             job_id = require_id(job)
         except (TypeError, ValueError) as error:  # of a source; the others go on
-            self._hand_out(position, RequestFailed(f"nothing was asked: {error}", job_id=str(job)))
+            message = self._tools.secrets.shown_id(f"nothing was asked: {error}")
+            named = job.id if isinstance(job, Job) else str(job)
+            self._hand_out(position, RequestFailed(message, job_id=named, may_have_been_accepted=False))
             return
         known = self._members.get(job_id)
         if known is not None:
