@@ -10,7 +10,7 @@ from tenacity import RetryCallState, stop_after_delay
 
 from . import endings, polling, strategies
 from .call_log import CallLog
-from .faults import Fault, FieldMissing, NothingMade, Refusal
+from .faults import Fault, FieldMissing, NothingMade, Refusal, WrongJob
 from .hints import read_retry_after
 from .lines import Event
 from .messages import Answer, Request
@@ -158,6 +158,10 @@ class Calls:
         """What a fault is: to be repeated, or the end where that might do a thing twice."""
         if fault.answer is not None:
             fault.hint = self.hint_in(fault.answer)
+        if isinstance(fault, WrongJob):
+            self.tools.line.close_idle()  # the connection is among them, and its next response may be out of step too
+            shown = self.progress.secrets.shown
+            fault.text = f"the response is about job {shown(fault.named_id)!r}, not {shown(fault.requested_id)!r}"
         self.progress.saw_fault(fault)
         is_done = stakes.makes_job and fault.may_be_done
         self.progress.may_have_been_accepted |= is_done

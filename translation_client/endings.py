@@ -14,13 +14,16 @@ from .errors import (
     WaitCancelled,
     WaitTimeout,
 )
-from .faults import Fault, FieldMissing, NoFreeSlot, Refusal, problem_of
+from .faults import Fault, FieldMissing, NoFreeSlot, Refusal, WrongJob, problem_of
 from .models import Job, describe_job, shown_text
 from .problems import Problem
 from .progress import Progress
 from .redaction import Secrets
 
 NO_ADVICE = "Repeating the request would not change the answer."
+
+MIXED_UP = "Does a proxy in between mix up the responses?"
+"""What to look at where a response is about another job."""
 
 
 def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeout:
@@ -136,7 +139,8 @@ def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed
     still = _still(progress)
     if fault.kind == "unreadable":
         excerpt = None if fault.answer is None else progress.secrets.shown(fault.answer.text)
-        next_step = _next_step(progress) if progress.may_have_been_accepted else progress.purpose.unreadable
+        look_at = MIXED_UP if isinstance(fault, WrongJob) else progress.purpose.unreadable
+        next_step = _next_step(progress) if progress.may_have_been_accepted else look_at
         return UnexpectedAnswer(
             f"{_where(progress)} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
             f"{next_step}",

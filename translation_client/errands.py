@@ -11,10 +11,11 @@ from . import purposes
 from .arguments import path_segment
 from .calls import Calls
 from .clock import now
-from .faults import require_usable
+from .faults import FieldMissing
 from .lines import Event
 from .messages import Answer, Request
 from .models import Job
+from .services.extras import Bulk
 from .tools import Tools
 from .waiting import Wait
 
@@ -70,7 +71,7 @@ class Errands:
             before = calls.progress.last_fault
             if answer.status_code in GONE_CODES and before is not None and before.may_be_done:
                 return  # by a call before, whose answer was lost
-            require_usable(answer)
+            self._tools.service.read_deletion(answer, job_id)
 
         await _answered(calls, "delete", request, read)
 
@@ -85,7 +86,7 @@ class Errands:
         answers: list[Job] = []
         for start in range(0, len(ids), bulk.max_ids):
             some = ids[start : start + bulk.max_ids]
-            read = partial(bulk.read, job_ids=some)
+            read = partial(_read_bulk, bulk, some)
             calls = Calls(self._tools, purposes.statuses(len(some)), timeout=timeout, cancel=None, started=started)
             answered = await _answered(calls, "statuses", bulk.request(some), read)
             elapsed = calls.progress.elapsed
@@ -108,6 +109,14 @@ async def _answered(calls: Calls, name: str, request: Request, read: Callable[[A
     answer, value = await calls.despite_faults(lambda: calls.call(request, read))
     calls.log.answered(name, answer)
     return value
+
+
+def _read_bulk(bulk: Bulk, job_ids: Sequence[str], answer: Answer) -> list[Job]:
+    try:
+        return bulk.read(answer, job_ids)
+    except FieldMissing:
+        bulk.require_no_others(answer, job_ids)  # the answer to another request may be followed by the right one
+        raise
 
 
 def _id_of(job: Job | str) -> str:

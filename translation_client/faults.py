@@ -56,6 +56,20 @@ class Fault(Exception):
         return None if self.answer is None else self.answer.status_code
 
 
+class WrongJob(Fault):
+    """A response that names another job than its request.
+
+    Attributes:
+        requested_id: The id in the request.
+        named_id: The id in the response, as the server sent it.
+    """
+
+    def __init__(self, requested_id: str, named_id: str, answer: Answer) -> None:
+        super().__init__("unreadable", "the response is about another job", answer)
+        self.requested_id = requested_id
+        self.named_id = named_id
+
+
 class Refusal(Exception):
     """An answer that says no, and will say no again.
 

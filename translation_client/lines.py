@@ -59,6 +59,9 @@ class Line(Protocol):
     async def sleep(self, seconds: float, cancel: Event | None) -> None:
         """Let time pass, until the client is closed or the event is set."""
 
+    def close_idle(self) -> None:
+        """Close the idle connections, whose responses may be out of step with the requests."""
+
 
 class BlockingLine:
     """The way that blocks the thread of the caller."""
@@ -100,6 +103,10 @@ class BlockingLine:
             self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
         else:
             self._sleep_on_two_events(Deadline.after(seconds), cancel)
+
+    def close_idle(self) -> None:
+        """Close the idle connections."""
+        self.transport.close_idle()
 
     def close(self) -> None:
         """Free the sockets, and end whatever goes on."""

@@ -575,6 +575,9 @@ class StubLine:
         """Let time pass."""
         await asyncio.sleep(seconds)
 
+    def close_idle(self) -> None:
+        """Do nothing: there are no connections."""
+
 
 class NoLog:
     """Drops all lines."""

@@ -60,6 +60,10 @@ class AsyncLine:
         while not self.is_closed and not cancel.is_set() and end.left > 0:
             await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
 
+    def close_idle(self) -> None:
+        """Close the idle connections before they are used again."""
+        self.transport.close_idle()
+
     async def close(self) -> None:
         """End whatever goes on, and free the sockets."""
         self.is_closed = True

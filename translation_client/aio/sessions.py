@@ -15,6 +15,7 @@ from weakref import WeakSet
 import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from yarl import URL
 
@@ -82,6 +83,11 @@ class Sessions:
             return self._session(is_watched=True).request(method, url, trace_request_ctx=trace, **more)
         trace.has_sent = True
         return self._session(is_watched=False).request(method, url, **more)
+
+    def close_idle(self) -> None:
+        """Close the connections of now before they are used again."""
+        if self._connector is not None:
+            self._connector.distrust_all()
 
     async def close(self) -> None:
         """Close what is ours."""
@@ -187,10 +193,13 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
         self._made: WeakSet[Any] = WeakSet()
+        self._protocols: WeakSet[ResponseHandler] = WeakSet()
 
     async def connect(self, *call: Any, **more: Any) -> Any:
-        """Give a connection, new or kept."""
+        """Return a connection, new or kept."""
         connection = await super().connect(*call, **more)
+        if connection.protocol is not None:
+            self._protocols.add(connection.protocol)
         transport = connection.transport
         if transport is not None:
             self._made.add(transport)
@@ -198,6 +207,11 @@ class _Connector(aiohttp.TCPConnector):
             if cut is not None:
                 cut.connected(transport)
         return connection
+
+    def distrust_all(self) -> None:
+        """Use none of the connections of now for another request."""
+        for protocol in self._protocols:
+            protocol.force_close()
 
     def abort(self) -> None:
         """Drop them."""

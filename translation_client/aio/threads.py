@@ -83,6 +83,10 @@ class ThreadedLine:
         """Let time pass. A fleet has timers of its own, and does not."""
         await asyncio.sleep(seconds)
 
+    def close_idle(self) -> None:
+        """Close the idle connections."""
+        self._line.close_idle()
+
     async def close(self) -> None:
         """End the threads, and the calls that they make."""
         self._left.set()

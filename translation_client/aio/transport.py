@@ -117,6 +117,10 @@ class AsyncTransport:
                 raise
         return Answer(status, headers, body, now() - started)
 
+    def close_idle(self) -> None:
+        """Close the idle connections of our own session before they are used again."""
+        self._sessions.close_idle()
+
     async def close(self) -> None:
         """Close what is ours, once the calls under way have seen that they are not wanted any more."""
         self._cuts.look()

@@ -41,7 +41,7 @@ async def asked(tools: Tools, bulk: Bulk, members: Sequence[Member]) -> tuple[An
     progress.attempts = 1
     try:
         answer = await tools.line.send(bulk.request(ids), Deadline(ends_at), lambda: tools.line.is_closed)
-        found = bulk.found(answer)
+        found = bulk.found(answer, ids)
     except CallCancelled:
         raise
     except NotSent as unsent:

@@ -28,6 +28,7 @@ ELEVENLABS = Service(
         "dubbed": "completed",
         "failed": "error",
     },
+    id_field="dubbing_id",
     progress_field=None,
     result_field=None,
     result_path="/v1/dubbing/{job_id}/audio/{language}",

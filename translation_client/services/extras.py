@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 from urllib.parse import quote
 
-from ..faults import FieldMissing, json_of, require_usable
+from ..faults import FieldMissing, WrongJob, json_of, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from .paths import check_path
@@ -112,17 +112,34 @@ class Bulk:
             Refusal: The answer says no.
             FieldMissing: There is no list, or a job is not in it.
         """
-        jobs = self.found(answer)
+        jobs = self.found(answer, job_ids)
         missing = next((job_id for job_id in job_ids if job_id not in jobs), None)
         if missing is not None:
             raise FieldMissing(f"{named(self.list_field)} (of job {missing!r})", answer)
         return [jobs[job_id] for job_id in job_ids]
 
-    def found(self, answer: Answer) -> dict[str, Job]:
-        """Read what the answer says, by id; raises as `read`, but for a job that is not in it."""
+    def found(self, answer: Answer, job_ids: Sequence[str] | None = None) -> dict[str, Job]:
+        """Return the jobs in the answer by id; raises as `read`, but for a job that is not in it.
+
+        Args:
+            answer: The answer.
+            job_ids: The requested ids, compared case-insensitively; jobs with other ids are left out. None for all.
+        """
         entries = [entry for entry in _listed(answer, self.list_field) if isinstance(entry, Mapping)]
         jobs = (self._job(entry) for entry in entries)
-        return {str(job.id): job for job in jobs if job is not None}
+        listed = {str(job.id): job for job in jobs if job is not None}
+        return listed if job_ids is None else _requested(listed, job_ids)
+
+    def require_no_others(self, answer: Answer, job_ids: Sequence[str]) -> None:
+        """Check that a readable answer lists requested jobs alone.
+
+        Raises:
+            WrongJob: It lists another one.
+        """
+        requested = {job_id.casefold() for job_id in job_ids}
+        other = next((job_id for job_id in self.found(answer) if job_id.casefold() not in requested), None)
+        if other is not None:
+            raise WrongJob(job_ids[0], other, answer)
 
     def _job(self, entry: Mapping[str, object]) -> Job | None:
         job_id, raw_status = word(found(entry, self.id_field)), word(found(entry, self.status_field))
@@ -130,6 +147,14 @@ class Bulk:
             return None
         status = TranslationStatus(self.statuses.get(normal(raw_status), TranslationStatus.PENDING))
         return Job(job_id, status, raw_status, error=sentence(found(entry, self.error_field)), payload=entry)
+
+
+def _requested(listed: Mapping[str, Job], job_ids: Sequence[str]) -> dict[str, Job]:
+    """Choose the jobs with these ids, compared case-insensitively where none is the same letter by letter."""
+    exact = {job_id: listed[job_id] for job_id in job_ids if job_id in listed}
+    folded = {listed_id.casefold(): job for listed_id, job in listed.items() if listed_id not in exact}
+    others = {job_id: folded.get(job_id.casefold()) for job_id in job_ids if job_id not in exact}
+    return exact | {job_id: replace(job, id=job_id) for job_id, job in others.items() if job is not None}
 
 
 def _listed(answer: Answer, place: Place) -> list[object]:

@@ -50,6 +50,7 @@ HEYGEN = Service(
         "succeeded": "completed",  # HeyGen's skills repository says so of v3; its reference does not
         "failed": "error",
     },
+    id_field=("data.id", "data.video_translate_id"),  # the second: v2
     progress_field=None,
     result_field=Computed("data.video_url", _link),
     has_late_result=True,

@@ -13,7 +13,7 @@ from urllib.parse import quote, urljoin
 
 from .. import arguments
 from ..arguments import path_segment
-from ..faults import Fault, Refusal, json_of, require_usable
+from ..faults import Fault, Refusal, WrongJob, json_of, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..problems import Problem
@@ -62,6 +62,9 @@ class Service:
         order: How jobs are ordered, or None where they cannot be.
         languages: Where the list of target languages is, or None where there is none.
         bulk: How many jobs are asked for at once, or None.
+        id_field: Where the response to a status check, or to a deletion, names its job; None if it does not. A response
+            that names another job than the request is a fault. Ids are compared case-insensitively, and numbers as
+            text; a response without an id is accepted.
 
     Raises:
         ValueError: A path or a word makes no sense.
@@ -93,6 +96,7 @@ class Service:
     order: Order | None = None
     languages: Languages | None = None
     bulk: Bulk | None = None
+    id_field: Place | None = None
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -149,13 +153,15 @@ class Service:
             language: What it is translated into, where that is known.
 
         Raises:
-            Fault: It cannot be read, or its HTTP status says to come again.
+            Fault: It cannot be read, names another job, or its HTTP status says to come again.
             Refusal: Its HTTP status says no.
         """
         if answer.status_code in self.missing_codes:
             raise Refusal(answer, "there is no such job")
         require_usable(answer)
         payload = json_of(answer)
+        if self.id_field is not None:
+            self._require_same_job(payload, job_id, answer)
         raw_status = self._word(found(payload, self.status_field))
         if raw_status is None:
             raise Fault("unreadable", f"the body has no status in {named(self.status_field)!r}", answer)
@@ -175,6 +181,22 @@ class Service:
             submitted_at=moment(found(payload, self.created_field)),
             finished_at=moment(found(payload, self.finished_field)),
         )
+
+    def read_deletion(self, answer: Answer, job_id: str | None) -> None:
+        """Read the response to `delete_request`, whose body may be anything.
+
+        Raises:
+            Fault: It names another job, or its HTTP status says to come again.
+            Refusal: Its HTTP status says no.
+        """
+        require_usable(answer)
+        if self.id_field is not None:
+            self._require_same_job(answer.json_object() or {}, job_id, answer)
+
+    def _require_same_job(self, payload: Mapping[str, Any], job_id: str | None, answer: Answer) -> None:
+        named_id = word(found(payload, self.id_field))
+        if named_id is not None and job_id and named_id.casefold() != job_id.casefold():
+            raise WrongJob(job_id, named_id, answer)
 
     def _word(self, said: Any) -> str | None:
         """The status word; a number is one where the table has it."""

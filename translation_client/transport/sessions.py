@@ -103,6 +103,11 @@ class OurSession:
         """Close the idle connections. Those in use are closed by the calls that use them."""
         self._life.session.close()
 
+    def close_idle(self) -> None:
+        """Close the idle connections, and go on with new ones."""
+        for adapter in self._current_life().adapters:
+            adapter.close_idle()
+
     def _current_life(self) -> _Life:
         if self._life.forks != fork_count():  # a pool that is used on both sides of a fork mixes up the answers
             with self._lock:
@@ -120,8 +125,9 @@ class _Life:
         self.session = Session()
         self.session.headers.clear()
         self.session.cookies = _NoCookies()
-        self.session.mount("http://", GuardedAdapter())
-        self.session.mount("https://", GuardedAdapter())
+        self.adapters = (GuardedAdapter(), GuardedAdapter())
+        self.session.mount("http://", self.adapters[0])
+        self.session.mount("https://", self.adapters[1])
 
 
 class CallersSession:
@@ -155,6 +161,9 @@ class CallersSession:
 
     def close(self) -> None:
         """Leave it open: who made it closes it."""
+
+    def close_idle(self) -> None:
+        """Do nothing: its connections are its maker's business."""
 
 
 def _prepared(

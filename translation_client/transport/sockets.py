@@ -8,6 +8,7 @@ call they behave as any socket does. Connections through a SOCKS proxy are urlli
 from __future__ import annotations
 
 import os
+import queue
 import socket
 import ssl
 from collections.abc import Callable
@@ -222,6 +223,11 @@ class GuardedAdapter(HTTPAdapter):
             pool.close()
         super().close()
 
+    def close_idle(self) -> None:
+        """Close the idle connections. The pools stay, as connections in use come back to them."""
+        for pool in self._pools.values():
+            _close_all(pool.pool)
+
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:
         """Say what stands in the request line: without a proxy always the path."""
         return super().request_url(request, proxies) if proxies else request.path_url
@@ -236,3 +242,11 @@ class GuardedAdapter(HTTPAdapter):
         response.url = req.url or ""
         response.request = req
         return response
+
+
+def _close_all(idle: queue.LifoQueue[HTTPConnection | None] | None) -> None:
+    with suppress(queue.Empty):
+        while idle is not None:
+            connection = idle.get(block=False)
+            if connection is not None:
+                connection.close()

@@ -120,6 +120,10 @@ class Transport:
         """Close what is ours and idle."""
         self._session.close()
 
+    def close_idle(self) -> None:
+        """Close the idle connections of our own session; later requests open new ones."""
+        self._session.close_idle()
+
     def _prepared(self, request: Request) -> tuple[Mapping[str, str] | None, Payload]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:

@@ -1,0 +1,246 @@
+"""Responses and jobs, matched: the id in a response is that of the request."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import requests
+from conftest import BASE_URL, Answers, Clock, Lines, response
+from test_async_client import over_the_adapter
+
+from translation_client import (
+    AsyncVideoTranslationClient,
+    Job,
+    TranslationClientError,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+)
+from translation_client.faults import WrongJob
+from translation_client.messages import Answer
+from translation_client.services import SERVICES
+from translation_client.services.service import Service
+
+KEY = "k-1234567890-abc"
+
+NAMING = Service(
+    name="naming",
+    single_job_path="/status",
+    status_path="/status/{job_id}",
+    delete_path="/jobs/{job_id}",
+    id_field=("job.id", "id"),
+    result_path="/jobs/{job_id}/result",
+)
+
+Say = Callable[[requests.PreparedRequest], requests.Response]
+
+
+class Both:
+    """A client of one kind, whose calls go to a function, and its methods as plain calls."""
+
+    def __init__(self, kind: type[Any], say: Say, clock: Clock, **more: Any) -> None:
+        self.answers = Answers(say)
+        session = requests.Session()
+        session.mount("http://", self.answers)
+        usual = {"service": NAMING, "api_key": KEY, "sleep": clock.tick, "max_faults": 3, **more}
+        if kind is VideoTranslationClient:
+            self.client = VideoTranslationClient(BASE_URL, session=session, **usual)
+        else:
+            self.client = AsyncVideoTranslationClient(BASE_URL, **usual)  # type: ignore[assignment]  # of the same methods
+            over_the_adapter(self.client, session)  # type: ignore[arg-type]  # as above
+
+    def call(self, name: str, *given: Any, **more: Any) -> Any:
+        """Call a method, and return all of its result."""
+        if isinstance(self.client, VideoTranslationClient):
+            result = getattr(self.client, name)(*given, **more)
+            return list(result) if name == "watch" else result
+        return asyncio.run(self._awaited(name, *given, **more))
+
+    async def _awaited(self, name: str, *given: Any, **more: Any) -> Any:
+        result = getattr(self.client, name)(*given, **more)
+        return [one async for one in result] if name == "watch" else await result
+
+
+both_clients = pytest.mark.parametrize(
+    "kind", [VideoTranslationClient, AsyncVideoTranslationClient], ids=["blocking", "asyncio"]
+)
+
+
+def saying(*bodies: object) -> Say:
+    """Answer with these, one after the other; the last one from then on."""
+    left = list(bodies)
+    return lambda _: response(body=json.dumps(left.pop(0) if len(left) > 1 else left[0]).encode())
+
+
+def done(**more: Any) -> dict[str, Any]:
+    return {"status": "completed", **more}
+
+
+@both_clients
+@pytest.mark.parametrize("method", ["check", "wait", "watch", "check_all"])
+def test_a_response_about_another_job_is_a_fault(kind: type[Any], method: str, clock: Clock, lines: Lines) -> None:
+    """The check is repeated, and the right answer is taken."""
+    both = Both(kind, saying(done(id="job-2"), done(id="job-2"), done(id="job-1", mine=True)), clock)
+    found = both.call(method, ["job-1"] if method == "check_all" else "job-1")
+
+    job = found if isinstance(found, Job) else found[-1]
+    assert (job.id, job.payload) == ("job-1", done(id="job-1", mine=True))
+    failed = [(line["fault"], line["error"]) for line in lines.of("check_failed")]
+    assert failed == [("unreadable", "the response is about job 'job-2', not 'job-1'")] * 2
+
+
+@both_clients
+@pytest.mark.parametrize("method", ["check", "wait", "watch", "delete", "download"])
+def test_an_error_names_both_jobs(kind: type[Any], method: str, clock: Clock, lines: Lines, tmp_path: Any) -> None:
+    """Where it is never the right one."""
+    both = Both(kind, saying(done(job={"id": "job-2"}, id="job-1")), clock)
+    with pytest.raises(UnexpectedAnswer, match=r"3 calls in a row.* is about job 'job-2', not 'job-1'") as caught:
+        both.call(method, "job-1", *([tmp_path / "x"] if method == "download" else []))
+
+    assert (caught.value.job_id, caught.value.attempts, caught.value.job) == ("job-1", 3, None)
+    assert "mix up" in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+@both_clients
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("job-1", "job-1"),
+        ("job-1", "JOB-1"),
+        ("Straße", "STRASSE"),
+        ("17", 17),
+        ("job-1", None),
+        ("job-1", ""),
+        ("job-1", True),
+        ("job-1", 17.5),
+        ("job-1", ["job-2"]),
+        ("job-1", {"job": "job-2"}),
+        (None, "job-2"),
+    ],
+)
+def test_a_response_that_names_its_job_or_none_is_taken(
+    kind: type[Any], asked: str | None, said: object, clock: Clock, lines: Lines
+) -> None:
+    """Compared case-insensitively, and numbers as text. The single job has no id."""
+    both = Both(kind, saying(done(id=said)), clock)
+    job = both.call("check", asked)
+
+    assert (job.id, job.payload["id"]) == (asked, said)
+    assert len(both.answers.requests) == 1
+
+
+@pytest.mark.parametrize("said", ["17", 18, "017", "job-1 ", "0"])
+def test_another_id_is_another_job(said: object, clock: Clock, lines: Lines) -> None:
+    """Also one that looks like it."""
+    with pytest.raises(UnexpectedAnswer):
+        Both(VideoTranslationClient, saying(done(id=said)), clock).call("check", "job-1" if said == "17" else "17x")
+
+
+def test_a_secret_in_the_id_of_a_response_is_not_shown(clock: Clock, lines: Lines) -> None:
+    """It is text of the server, of any length; the ids themselves are no secrets."""
+    both = Both(VideoTranslationClient, saying(done(id=f"a{KEY}b\x1b[2J" + "c" * 10_000)), clock)
+    with pytest.raises(UnexpectedAnswer) as caught:
+        both.call("check", "job-1")
+
+    for text in (
+        str(caught.value),
+        repr(caught.value.__cause__),
+        *(line["error"] for line in lines.of("check_failed")),
+    ):
+        assert KEY not in text
+        assert "\x1b" not in text
+        assert "about job 'a[redacted]b" in text
+        assert len(text) < 1000
+
+
+@both_clients
+def test_a_deletion_that_names_its_job_or_none_is_done(kind: type[Any], clock: Clock, lines: Lines) -> None:
+    """A body is no must, and need not be JSON."""
+    for say in (saying({"id": "JOB-1"}), saying([]), lambda _: response(204, b""), lambda _: response(200, b"gone")):
+        assert Both(kind, say, clock).call("delete", "job-1") is None
+
+
+@both_clients
+def test_a_deletion_that_was_answered_for_another_job_is_repeated(kind: type[Any], clock: Clock, lines: Lines) -> None:
+    """That it is gone by then is no error."""
+    replies = iter([response(body=b'{"id": "job-2"}'), response(404, b"{}")])
+    both = Both(kind, lambda _: next(replies), clock)
+
+    assert both.call("delete", "job-1") is None
+    assert [request.method for request in both.answers.requests] == ["DELETE", "DELETE"]
+
+
+@pytest.mark.parametrize(
+    ("service", "payload"),
+    [
+        ("heygen", {"data": {"id": "{}", "status": "completed", "video_url": "https://x/y"}}),
+        ("heygen", {"data": {"video_translate_id": "{}", "status": "success", "url": "https://x/y"}}),
+        ("elevenlabs", {"dubbing_id": "{}", "status": "dubbed"}),
+    ],
+)
+def test_services_that_name_the_job_are_known(service: str, payload: dict[str, Any]) -> None:
+    """By their published references."""
+
+    def answer(job_id: str) -> Answer:
+        return Answer(200, {}, json.dumps(payload).replace("{}", job_id).encode())
+
+    assert str(SERVICES[service].read_status(answer("JOB-1"), "job-1").status) == "completed"
+    with pytest.raises(WrongJob):
+        SERVICES[service].read_status(answer("job-2"), "job-1")
+
+
+@pytest.mark.parametrize("service", ["azure", "reference"])
+def test_services_that_do_not_name_the_job_are_not_compared(service: str) -> None:
+    """Their references show no id in the answer to a status request."""
+    body = {"id": "job-2", "status": "Running", "result": "pending"}
+    assert SERVICES[service].id_field is None
+    assert SERVICES[service].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1").id == "job-1"
+
+
+def many(*jobs: str) -> dict[str, Any]:
+    return {"data": [{"video_id": job, "status": "completed", "who": job} for job in jobs]}
+
+
+@both_clients
+def test_an_answer_about_many_other_jobs_is_a_fault(kind: type[Any], clock: Clock, lines: Lines) -> None:
+    """And the jobs that nobody asked for are left out."""
+    both = Both(kind, saying(many("x", "y"), many("b", "x", "A")), clock, service="heygen")
+    jobs = both.call("check_all", ["a", "b"])
+
+    assert [(job.id, job.payload["who"]) for job in jobs] == [("a", "A"), ("b", "b")]
+    assert [line["error"] for line in lines.of("check_failed")] == ["the response is about job 'x', not 'a'"]
+
+
+@both_clients
+def test_an_answer_that_lacks_a_job_is_still_an_error_at_once(kind: type[Any], clock: Clock, lines: Lines) -> None:
+    """It will lack it the next time too."""
+    both = Both(kind, saying(many("a")), clock, service="heygen")
+    with pytest.raises(UnexpectedAnswer, match="of job 'b'"):
+        both.call("check_all", ["a", "b"])
+    assert len(both.answers.requests) == 1
+
+
+def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
+    """Where a service tells upper from lower case, no job gets the answer of its namesake."""
+    bulk = SERVICES["heygen"].bulk
+    assert bulk is not None
+    answer = Answer(200, {}, json.dumps(many("A", "a", "B", "z")).encode())
+
+    found = bulk.found(answer, ["a", "A", "b", "c"])
+    assert {job_id: (job.id, job.payload["who"]) for job_id, job in found.items() if job.payload} == {
+        "a": ("a", "a"),
+        "A": ("A", "A"),
+        "b": ("b", "B"),
+    }
+    assert set(bulk.found(Answer(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
+
+
+def test_an_error_about_another_job_survives_as_any_error(clock: Clock, lines: Lines) -> None:
+    """It is one of the public ones."""
+    with pytest.raises(TranslationClientError) as caught:
+        Both(VideoTranslationClient, saying(done(id="x")), clock).call("check", "job-1")
+    assert caught.value.excerpt == '{"status": "completed", "id": "x"}'  # type: ignore[attr-defined]  # of UnexpectedAnswer
