@@ -15,7 +15,7 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .delivery import End, Pause, Send, Step, steps
+from .delivery import AwaitRequest, End, Pause, Send, Step, steps
 from .exchange import Asked, exchange, refused_unread
 
 BROKEN = {End.RESET: errno.ECONNRESET, End.REFUSE: errno.ECONNREFUSED}
@@ -24,8 +24,10 @@ BROKEN = {End.RESET: errno.ECONNRESET, End.REFUSE: errno.ECONNREFUSED}
 class InProcessAdapter(BaseAdapter):
     """Mount it on a session: `session.mount("http://fake.test", InProcessAdapter(create_app(scenario)))`.
 
-    Faults are played as on a socket, and requests and urllib3 read the same bytes. One thing differs: a time-out is for
-    the whole exchange, where that of a socket is for each read.
+    Faults are played as on a socket, and requests and urllib3 read the same bytes; they take a 1xx response other than 100
+    for the final one. Two things differ. A time-out is for the whole exchange, where that of a socket is for each read.
+    Each request has a connection of its own, so that nobody sees the second response of `doubled`, `repeated` and
+    `repeated-late`.
     """
 
     def __init__(self, app: Any, sleep: Callable[[float], object] | None = None) -> None:
@@ -142,7 +144,7 @@ class _Arriving(io.RawIOBase):
                 self._bytes = step.data
             elif isinstance(step, Pause):
                 self._spend(step.seconds)
-            elif step in (End.HANG, End.KEEP):
+            elif isinstance(step, AwaitRequest) or step in (End.HANG, End.KEEP):
                 self._spend(math.inf)  # an open connection, and nothing on it
             elif step in BROKEN:
                 raise OSError(BROKEN[step], os.strerror(BROKEN[step]))

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from .control import CONTROL_PREFIX
-from .delivery import End, Pause, Send, Step, steps
+from .delivery import AwaitRequest, End, Pause, Send, Step, steps
 from .exchange import Asked, exchange, refused_unread
 from .faults import DELIVERIES, Fault
 from .replies import Reply
@@ -21,6 +21,9 @@ RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """`SO_LINGER`, on and for no time: closing the socket resets the connection."""
 
 READ_BYTES = 65536
+
+SHORTEST_WAIT_SECONDS = 0.001
+"""A socket takes a time-out of 0 to mean that it must not block."""
 
 COMMAND_SECONDS = 5.0
 """How long the answer to a control request may take to be sent: until then no refusal begins."""
@@ -97,6 +100,8 @@ class Connection(BaseHTTPRequestHandler):
                 self.connection.sendall(step.data)
             elif isinstance(step, Pause):
                 self._wait(step.seconds)
+            elif isinstance(step, AwaitRequest):
+                self._await_request(step.seconds)
             else:
                 self._end(step)
 
@@ -122,6 +127,21 @@ class Connection(BaseHTTPRequestHandler):
                 self.connection.settimeout(None if seconds is None else left)
                 if not self.connection.recv(READ_BYTES):
                     raise ConnectionAbortedError("the client has gone")
+        except TimeoutError:
+            return
+        finally:
+            self.connection.settimeout(None)
+
+    def _await_request(self, seconds: float) -> None:
+        """Wait until the first byte of the next request is there, which is left for its reader, or for some seconds.
+
+        Raises:
+            OSError: The client has gone, or the server closes.
+        """
+        self.connection.settimeout(None if seconds == math.inf else max(seconds, SHORTEST_WAIT_SECONDS))
+        try:
+            if not self.connection.recv(1, socket.MSG_PEEK):
+                raise ConnectionAbortedError("the client has gone")
         except TimeoutError:
             return
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,9 @@ ENDLESS_PART = b" " * 65536
 
 OF_THE_BODY = ("drip-body", "truncate", "truncate-chunked", "endless")
 """The faults that need a body to be seen."""
+
+PROCESSING_RESPONSES = 3
+"""Interim responses of `processing`."""
 
 HEADERS_FIRST_SECONDS = 0.02
 """Between the headers and a reset: a client that is a little late would otherwise see nothing but the reset."""
@@ -33,6 +37,13 @@ class Pause:
     seconds: float
 
 
+@dataclass(frozen=True)
+class AwaitRequest:
+    """Nothing happens until the client sends its next request, or for some seconds at the most."""
+
+    seconds: float
+
+
 class End(Enum):
     """How it ends; the last step."""
 
@@ -43,7 +54,7 @@ class End(Enum):
     REFUSE = "all connections are closed, and new ones refused"
 
 
-Step = Send | Pause | End
+Step = Send | Pause | AwaitRequest | End
 
 
 def steps(reply: Reply, fault: Fault | None, *, keep_alive: bool, is_head: bool = False) -> Iterator[Step]:
@@ -59,7 +70,8 @@ def steps(reply: Reply, fault: Fault | None, *, keep_alive: bool, is_head: bool 
     if fault is not None and fault.action in _DELIVERIES and not (is_head and fault.action in OF_THE_BODY):
         yield from _DELIVERIES[fault.action](reply, body, fault)
         return
-    yield from _whole(reply, body, keep_alive=keep_alive)
+    whole = _whole(reply, body, keep_alive=keep_alive)
+    yield from whole if fault is None or fault.action not in _MORE else _MORE[fault.action](whole, fault)
 
 
 def _may_have_body(status_code: int) -> bool:
@@ -184,3 +196,46 @@ _DELIVERIES: dict[str, Callable[[Reply, Body, Fault], Iterator[Step]]] = {
     "truncate-chunked": _truncate_chunked,
     "endless": _endless,
 }
+
+
+def _early_hints(whole: Iterator[Step], fault: Fault) -> Iterator[Step]:
+    yield Send(b"HTTP/1.1 103 Early Hints\r\nLink: </>; rel=preconnect\r\n\r\n")
+    yield Pause(fault.seconds)
+    yield from whole
+
+
+def _processing(whole: Iterator[Step], fault: Fault) -> Iterator[Step]:
+    for _ in range(PROCESSING_RESPONSES):
+        yield Send(b"HTTP/1.1 102 Processing\r\n\r\n")
+        yield Pause(fault.seconds)
+    yield from whole
+
+
+def _doubled(whole: Iterator[Step], _: Fault) -> Iterator[Step]:
+    data, end = _sent_and_end(whole)
+    yield Send(data + data)
+    yield end
+
+
+def _repeated(whole: Iterator[Step], fault: Fault) -> Iterator[Step]:
+    data, end = _sent_and_end(whole)
+    yield Send(data)
+    if end is End.KEEP:
+        yield AwaitRequest(math.inf if fault.action == "repeated-late" else fault.seconds)
+        yield Send(data)
+    yield end
+
+
+def _sent_and_end(whole: Iterator[Step]) -> tuple[bytes, Step]:
+    *sent, end = whole
+    return b"".join(step.data for step in sent if isinstance(step, Send)), end
+
+
+_MORE: dict[str, Callable[[Iterator[Step], Fault], Iterator[Step]]] = {
+    "early-hints": _early_hints,
+    "processing": _processing,
+    "doubled": _doubled,
+    "repeated": _repeated,
+    "repeated-late": _repeated,
+}
+"""Deliveries in order with something before or after them; the connection is kept."""

@@ -34,6 +34,11 @@ HowItArrives = Literal[
     "truncate",
     "truncate-chunked",
     "endless",
+    "early-hints",
+    "processing",
+    "doubled",
+    "repeated",
+    "repeated-late",
 ]
 """Faults below HTTP, of how an answer arrives or does not; `delivery.py` plays them."""
 
@@ -85,7 +90,8 @@ class Fault:
         status_code: From 100 to 999.
         headers: By name.
         body: As text, which is sent in UTF-8.
-        seconds: The delay of `late`, or that between two bytes of a drip.
+        seconds: The delay of `late`, that between two bytes of a drip, that after each interim response of `early-hints`
+            and `processing`, or that before the second response of `repeated`.
         route: Which answers it strikes, one of `ROUTES`.
 
     Raises:

@@ -12,7 +12,7 @@ from .faults import ACTIONS, ROUTES, Fault
 
 FORM = "[ROUTE/]WHEN:WHAT[@SECONDS][:HEADER=VALUE]"
 
-TIMED = ("late", "drip-headers", "drip-body")
+TIMED = ("late", "drip-headers", "drip-body", "early-hints", "processing", "repeated")
 
 _SHORT = re.compile(
     rf"(?:(?P<route>{'|'.join(ROUTES)})/)?"

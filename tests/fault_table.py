@@ -99,11 +99,18 @@ GROUPS = (
     Group(("429:Retry-After=86400", "503:Retry-After=86400"), Expected(GIVES_UP, GIVES_UP, GIVES_UP)),
     Group(("400", "401", "403", "404", "410", "418"), Expected(AT_ONCE, AT_ONCE, AT_ONCE)),
     Group(("drop", "reset", "reset-in-headers"), repeated(RequestFailed, seconds=0.02)),
-    Group(("mute", "late@30", "drip-headers", "drip-body"), repeated(RequestFailed, seconds=10)),
-    Group(("late@0.05", "drip-headers@0", "drip-body@0"), Expected(RIGHT, RIGHT, RIGHT)),
+    Group(
+        ("mute", "late@30", "drip-headers", "drip-body", "early-hints@30", "processing@30", "199"),
+        repeated(RequestFailed, seconds=10),
+    ),
+    Group(
+        ("late@0.05", "drip-headers@0", "drip-body@0", "early-hints@0.02", "processing@0.02"),
+        Expected(RIGHT, RIGHT, RIGHT),
+    ),
+    Group(("doubled", "repeated@0.05", "repeated-late"), Expected(RIGHT, RIGHT, RIGHT)),
     Group(("reset-after-headers", "truncate", "truncate-chunked", "endless"), repeated(UnexpectedAnswer, seconds=0.02)),
     Group(("html", "invalid-json", "wrong-shape", "invalid-gzip", "gzip-bomb"), repeated(UnexpectedAnswer)),
-    Group(("199", "204", "300", "302", "304"), repeated(UnexpectedAnswer)),
+    Group(("101", "204", "300", "302", "304"), repeated(UnexpectedAnswer)),
     Group(("redirect-loop",), repeated(UnexpectedAnswer, per_call=4)),
     Group(
         ("redirect-away",),
@@ -134,6 +141,14 @@ TIMES = Expected._fields
 ROWS = [
     (fault, times, getattr(group.expected, times)) for group in GROUPS for fault in group.faults for times in TIMES
 ] + [("refuse", times, getattr(REFUSED, times)) for times in TIMES]
+
+INTERIM = ("early-hints@0.02", "processing@0.02", "early-hints@30", "processing@30", "199")
+
+ROWS_IN_PROCESS = [
+    (fault, times, getattr(repeated(UnexpectedAnswer), times) if fault in INTERIM else ends)
+    for fault, times, ends in ROWS
+]
+"""What requests' own adapter makes of them, and so the one in process: it takes a 1xx for the final response."""
 
 
 def faults_of(fault: str, times: str) -> list[Fault]:

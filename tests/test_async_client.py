@@ -24,7 +24,7 @@ import pytest
 import requests
 import tenacity
 from conftest import BASE_URL, Clock, Lines
-from fault_table import LIMITS, ROWS, Ends, faults_of
+from fault_table import LIMITS, ROWS_IN_PROCESS, Ends, faults_of
 from hostile import mute, serving
 from worlds import HOST, KEY, KEYED, LANGUAGE, PATH, SERVICES, VIDEO, left_in
 
@@ -207,7 +207,9 @@ def side_of(kind: type[Any], scenario: Scenario, service: str, clock: Clock, **m
     return Side(client, lab, service, clock)
 
 
-@pytest.mark.parametrize(("fault", "times", "ends"), ROWS, ids=[f"{fault} {times}" for fault, times, _ in ROWS])
+@pytest.mark.parametrize(
+    ("fault", "times", "ends"), ROWS_IN_PROCESS, ids=[f"{fault} {times}" for fault, times, _ in ROWS_IN_PROCESS]
+)
 def test_a_row_of_the_table_of_faults(fault: str, times: str, ends: Ends, clock: Clock, lines: Lines) -> None:
     """As of the blocking client: what is raised or returned carries the evidence, and the job's id always."""
     scenario = Scenario(duration=0, faults=faults_of(fault, times))

@@ -17,7 +17,7 @@ from random_faults import FAULTS
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
 from fake_server.faults import ACTIONS, DELIVERIES
-from fake_server.notation import as_data, read_fault, read_faults
+from fake_server.notation import TIMED, as_data, read_fault, read_faults
 from fake_server.replies import BOMB_BYTES
 
 URL = "http://fake.test"
@@ -78,7 +78,7 @@ def test_a_fault_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> No
 def test_every_action_can_be_written_in_short(action: str) -> None:
     """As a status code, or by its name."""
     text = "503" if action == "answer" else action
-    takes_seconds = action in ("late", "drip-headers", "drip-body")
+    takes_seconds = action in TIMED
 
     assert parse_fault(f"0.5s-2s:{text}{'@3' if takes_seconds else ''}:X-Y=a:b=c") == Fault(
         between=(0.5, 2),
@@ -88,7 +88,7 @@ def test_every_action_can_be_written_in_short(action: str) -> None:
         headers={"X-Y": "a:b=c"},
     )
     if not takes_seconds:
-        with pytest.raises(ValueError, match="only late, drip-headers, drip-body take @SECONDS"):
+        with pytest.raises(ValueError, match=f"only {', '.join(TIMED)} take @SECONDS"):
             parse_fault(f"0.5s-2s:{text}@3")
 
 
@@ -267,7 +267,17 @@ def test_in_process_an_endless_body_has_no_end() -> None:
     assert answer.raw.read(9_000_000).strip() == b'{"result": "pending"}'
 
 
-@pytest.mark.parametrize(("action", "seconds"), [("late@2.5", 2.5), ("drip-body@0.5", 11), ("drip-body@0", 0)])
+@pytest.mark.parametrize(
+    ("action", "seconds"),
+    [
+        ("late@2.5", 2.5),
+        ("drip-body@0.5", 11),
+        ("drip-body@0", 0),
+        ("doubled", 0),
+        ("repeated@9", 0),
+        ("repeated-late", 0),
+    ],
+)
 def test_in_process_a_slow_answer_takes_its_time(action: str, seconds: float, clock: Clock) -> None:
     """And then is right."""
     session = session_of(f"1:{action}", sleep=clock.tick)
@@ -275,6 +285,14 @@ def test_in_process_a_slow_answer_takes_its_time(action: str, seconds: float, cl
 
     assert ask(session).json() == PENDING
     assert (clock() - began).total_seconds() == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("action", "status_code"), [("early-hints@2", 103), ("processing@2", 102)])
+def test_in_process_an_interim_response_is_what_requests_returns(action: str, status_code: int, clock: Clock) -> None:
+    """As on a socket, where http.client skips 100 alone."""
+    answer = ask(session_of(f"1:{action}", sleep=clock.tick))
+
+    assert (answer.status_code, answer.content) == (status_code, b"")
 
 
 def test_in_process_a_server_that_never_answers_is_a_time_out_also_without_a_limit() -> None:
@@ -397,4 +415,5 @@ def test_any_fault_of_any_kind_is_played_in_process(fault: Fault) -> None:
             answer.raw.read(1000)
         except (requests.RequestException, urllib3.exceptions.HTTPError):
             continue
-        assert 200 <= answer.status_code <= 999 or fault.status_code is not None
+        is_interim = answer.status_code in (102, 103) and fault.action in ("processing", "early-hints")
+        assert 200 <= answer.status_code <= 999 or fault.status_code is not None or is_interim

@@ -50,6 +50,7 @@ ORDER = [
     "transport.guard",
     "transport.forks",
     "transport.names",
+    "transport.responses",
     "transport.body",
     "transport.receiving",
     "transport.redirects",

@@ -1,16 +1,21 @@
-"""Responses and jobs, matched: the id in a response is that of the request."""
+"""Responses and jobs, matched: the id in a response, and what a connection may still hold."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import requests
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_parser import HttpResponseParserPy
 from conftest import BASE_URL, Answers, Clock, Lines, response
 from test_async_client import over_the_adapter
+from urllib3.util.ssltransport import SSLTransport
 
 from translation_client import (
     AsyncVideoTranslationClient,
@@ -19,10 +24,12 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
+from translation_client.aio.sessions import _has_unread
 from translation_client.faults import WrongJob
 from translation_client.messages import Answer
 from translation_client.services import SERVICES
 from translation_client.services.service import Service
+from translation_client.transport.responses import has_decrypted
 
 KEY = "k-1234567890-abc"
 
@@ -237,6 +244,82 @@ def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
         "b": ("b", "B"),
     }
     assert set(bulk.found(Answer(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
+
+
+class Wire(asyncio.Transport):
+    """A transport that knows a socket by its number alone, as that of uvloop does."""
+
+    def __init__(self, **known: Any) -> None:
+        super().__init__()
+        self.known = known
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self.known.get(name, default)
+
+    def is_closing(self) -> bool:
+        return False
+
+
+class Numbered:
+    """A socket of which little more than its number is known."""
+
+    def __init__(self, of: socket.socket) -> None:
+        self.fileno, self.family = of.fileno, of.family
+
+
+class Pending:
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def pending(self) -> int:
+        return self._size
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+async def after(data: bytes, parser: type[Any] | None = None, **known: Any) -> bool:
+    """Whether unread bytes are found on a connection that has received these."""
+    loop = asyncio.get_running_loop()
+    protocol = ResponseHandler(loop)
+    protocol.connection_made(Wire(**known))
+    protocol.set_response_params()
+    if parser is not None:
+        protocol._parser = parser(protocol, loop, 2**16, response_with_body=True)
+    protocol.data_received(data)
+    _, body = await protocol.read()
+    await body.read()
+    return _has_unread(protocol)
+
+
+@pytest.mark.parametrize("parser", [None, HttpResponseParserPy], ids=["C", "Python"])
+@pytest.mark.parametrize(
+    "rest", [b"", b"H", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\nX: ", WHOLE[:-1], WHOLE]
+)
+def test_the_beginning_of_a_message_in_a_parser_is_found(parser: type[Any] | None, rest: bytes) -> None:
+    """In that in C and in that in Python."""
+    assert asyncio.run(after(WHOLE + rest, parser)) is bool(rest)
+
+
+def test_bytes_that_nobody_has_read_are_found_on_any_transport() -> None:
+    """By the number of the socket, and in the TLS layer."""
+    one, other = socket.socketpair()
+    with one, other:
+        assert asyncio.run(after(WHOLE, socket=Numbered(one), ssl_object=Pending(0))) is False
+        assert asyncio.run(after(WHOLE, socket=Numbered(one), ssl_object=Pending(1))) is True
+        other.send(b"x")
+        assert asyncio.run(after(WHOLE, socket=Numbered(one))) is True
+
+
+@pytest.mark.parametrize(("incoming", "decrypted"), [(b"", 0), (b"x", 0), (b"", 1)])
+def test_bytes_that_tls_in_tls_holds_are_found(incoming: bytes, decrypted: int) -> None:
+    """Decrypted or not."""
+    layer: Any = SSLTransport.__new__(SSLTransport)
+    layer.incoming = ssl.MemoryBIO()
+    layer.incoming.write(incoming)
+    layer.sslobj = Pending(decrypted)
+    layer.socket = None
+    assert has_decrypted(layer) is bool(incoming or decrypted)
 
 
 def test_an_error_about_another_job_survives_as_any_error(clock: Clock, lines: Lines) -> None:

@@ -134,6 +134,11 @@ def require_usable(answer: Answer) -> None:
     raise Fault("unreadable", f"{status_line(code)} is no answer to this request", answer)
 
 
+def interim_as_final(answer: Answer) -> Fault:
+    """Return the fault for a 1xx response that came out as the final one. Its connection must not be used again."""
+    return Fault("unreadable", f"{status_line(answer.status_code)} is no final response", answer)
+
+
 def json_of(answer: Answer) -> dict[str, Any]:
     """Read the JSON object that an answer has to be.
 

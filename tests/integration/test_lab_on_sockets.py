@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import socket
 import subprocess
 import sys
@@ -118,6 +119,61 @@ def test_what_comes_over_the_wire(fault: str, begin: bytes, end: bytes) -> None:
         assert answer.startswith(begin)
         assert answer.endswith(end)
         assert b"pending" in raw_answer(server, size=1)
+
+
+TWICE = rb"(HTTP/1\.1 200 OK\r\n.*?\r\n\r\n\{\"result\": \"pending\"\}\n)\1"
+
+
+@pytest.mark.parametrize(
+    ("fault", "pattern", "seconds"),
+    [
+        ("early-hints@0.05", rb"HTTP/1\.1 103 Early Hints\r\nLink: .*?\r\n\r\nHTTP/1\.1 200 OK\r\n.*pending.*", 0.05),
+        ("processing@0.02", rb"(HTTP/1\.1 102 Processing\r\n\r\n){3}HTTP/1\.1 200 OK\r\n.*pending.*", 0.06),
+        ("doubled", TWICE, 0),
+        ("repeated@0.05", TWICE, 0.05),
+        ("repeated@0", TWICE, 0),
+    ],
+)
+def test_more_than_one_response_comes_over_the_wire(fault: str, pattern: bytes, seconds: float) -> None:
+    """After its pauses, and the connection is kept for the next request."""
+    with Server(Scenario(faults=[f"1:{fault}"])) as server, connected(server) as connection:
+        began = time.monotonic()
+        connection.sendall(REQUEST)
+        answer = b""
+        while not re.fullmatch(pattern, answer, re.DOTALL):
+            part = connection.recv(65536)
+            assert part, answer
+            answer += part
+        assert time.monotonic() - began >= seconds
+        connection.sendall(REQUEST)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize("fault", ["repeated-late", "repeated@60"])
+def test_a_late_response_comes_before_that_to_the_next_request(fault: str) -> None:
+    """As soon as that request is there, which is not lost."""
+    with Server(Scenario(faults=[f"1:{fault}", "2:503"])) as server, connected(server) as connection:
+        connection.sendall(REQUEST)
+        once = connection.recv(65536)
+        assert once.startswith(b"HTTP/1.1 200 OK\r\n")
+        connection.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(5)
+        connection.sendall(REQUEST)
+        answer = b""
+        while b"503" not in answer:
+            answer += connection.recv(65536)
+        assert answer.startswith(once + b"HTTP/1.1 503 Service Unavailable\r\n")
+        assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("fault", ["doubled", "repeated", "repeated-late"])
+def test_a_response_that_closes_the_connection_comes_with_no_more_after_it(fault: str) -> None:
+    """Nobody waits for a request that cannot come; what is doubled is doubled."""
+    with Server(Scenario(faults=[f"1:{fault}"])) as server:
+        answer = raw_answer(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answer.count(b"HTTP/1.1") == (2 if fault == "doubled" else 1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -16,12 +17,15 @@ import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from urllib3.util.wait import wait_for_read
 from yarl import URL
 
 from ..faults import Fault
 from ..transport.breakdowns import NO_CA_BUNDLE
 from ..transport.names import lookup_async
+from ..transport.responses import MAX_INTERIM_RESPONSES, is_interim, too_many_interim_responses
 from .cuts import CURRENT_CUT, abort
 
 MAX_CONNECTIONS = 100
@@ -192,6 +196,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
+        self._factory: Any = partial(_Protocol, loop=self._loop)
         self._made: WeakSet[Any] = WeakSet()
         self._protocols: WeakSet[ResponseHandler] = WeakSet()
 
@@ -217,6 +222,52 @@ class _Connector(aiohttp.TCPConnector):
         """Drop them."""
         for transport in tuple(self._made):
             abort(transport)
+
+
+class _Protocol(ResponseHandler):
+    """A protocol that matches responses to requests: it knows unread bytes, and reads so many interim responses at most."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._interim_responses = 0
+
+    def is_connected(self) -> bool:
+        """True if the next request may use the connection. The pool asks this of an idle one."""
+        return super().is_connected() and not _has_unread(self)
+
+    async def read(self) -> Any:
+        """Return the head and the body of the next response; aiohttp itself skips an interim one.
+
+        Raises:
+            Fault: There are too many interim ones.
+        """
+        message, body = await super().read()
+        self._interim_responses = self._interim_responses + 1 if is_interim(message.code) else 0
+        if self._interim_responses > MAX_INTERIM_RESPONSES:
+            raise too_many_interim_responses()
+        return message, body
+
+
+def _has_unread(protocol: ResponseHandler) -> bool:
+    """True if bytes have come in on an idle connection, wherever they are by now, or the server has closed it."""
+    transport = protocol.transport
+    if transport is None or protocol.should_close or _is_amid_message(protocol._parser):
+        return True
+    tls = transport.get_extra_info("ssl_object")
+    if tls is not None and tls.pending() > 0:
+        return True
+    sock = transport.get_extra_info("socket")
+    return sock is not None and bool(wait_for_read(sock, timeout=0))
+
+
+def _is_amid_message(parser: Any) -> bool:
+    """True if the parser holds the beginning of a response. It is not used for another one: each request makes its own."""
+    if parser is None or any(getattr(parser, name, None) for name in ("_tail", "_lines")):  # of the parser in Python
+        return True
+    try:
+        return parser.feed_eof() is not None
+    except HttpProcessingError:
+        return True
 
 
 def _trust() -> ssl.SSLContext:

@@ -13,7 +13,7 @@ from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooL
 from yarl import URL
 
 from ..clock import Deadline, now
-from ..faults import Fault
+from ..faults import Fault, interim_as_final
 from ..messages import Answer, Request
 from ..origins import same_origin
 from ..transport import CallCut, NotSent, Sink
@@ -202,6 +202,9 @@ class AsyncTransport:
         )
 
     async def _read(self, response: aiohttp.ClientResponse, sending: _Sending) -> bytes:
+        if response.status < 200:
+            response.close()
+            raise interim_as_final(Answer(response.status, response.headers, b""))
         if sending.sink is not None and response.status in FILE_CODES:
             await receive(response, sending.sink, sending.cut)
             return b""

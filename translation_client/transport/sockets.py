@@ -27,6 +27,7 @@ from urllib3.util.wait import wait_for_write
 
 from .guard import CallGuard, current_guard
 from .names import SocketAddress, resolve
+from .responses import MatchedConnection, matched
 
 T = TypeVar("T")
 
@@ -112,7 +113,7 @@ def _heard_of() -> None:
         guard.received()
 
 
-class _GuardedConnecting(HTTPConnection):
+class _GuardedConnecting(MatchedConnection):
     """Connecting within the limits of the call, all addresses of the host together."""
 
     def _new_conn(self) -> socket.socket:
@@ -211,7 +212,7 @@ class GuardedAdapter(HTTPAdapter):
         pool: Any = self._pools.get(key)
         if pool is None:
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            pool.ConnectionCls = _GUARDED.get(pool.ConnectionCls, pool.ConnectionCls)
+            pool.ConnectionCls = _GUARDED.get(pool.ConnectionCls) or matched(pool.ConnectionCls)
             self._pools = {**(self._pools if len(self._pools) < MAX_HOSTS else {}), key: pool}
         guarded: HTTPConnectionPool = pool
         return guarded

@@ -11,7 +11,7 @@ from requests import Response, Session
 from urllib3.exceptions import HTTPError
 
 from ..clock import Deadline, now
-from ..faults import Fault
+from ..faults import Fault, interim_as_final
 from ..messages import Answer, Request
 from ..origins import same_origin
 from .body import ACCEPT_ENCODING, UnreadableBody, answer_without_body, read_body
@@ -192,6 +192,9 @@ class Transport:
         return pour
 
     def _read(self, response: Response, **_: Any) -> None:
+        if response.status_code < 200:
+            _close(response)  # before its body is read, which would put the connection back into the pool
+            raise interim_as_final(answer_without_body(response))
         fault = None
         try:
             body = self._body_of(response)

@@ -1,0 +1,746 @@
+"""No response is taken for that to another request: interim, doubled, repeated and late responses, in both clients."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import io
+import random
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import requests
+import trustme
+import urllib3
+from conftest import Lines
+from scripted import NEXT_REQUEST, Answer, Arrived, Part, Scripted, bytewise, interim, response, scripted
+
+from fake_server import Scenario, Server
+from translation_client import (
+    AsyncVideoTranslationClient,
+    RequestFailed,
+    TranslationClientError,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+)
+from translation_client.services.posting import PostOrder
+from translation_client.services.service import Service
+from translation_client.transport.responses import MAX_INTERIM_RESPONSES, matched
+
+CLIENTS = (VideoTranslationClient, AsyncVideoTranslationClient)
+both_clients = pytest.mark.parametrize("kind", CLIENTS, ids=["blocking", "asyncio"])
+
+NAMED = Service(
+    name="named",
+    status_path="/status/{job_id}",
+    id_field="about",
+    status_field="result",
+    delete_path="/jobs/{job_id}",
+    order=PostOrder("/jobs"),
+)
+UNNAMED = Service(
+    name="unnamed", status_path="/status/{job_id}", status_field="result", delete_path="/jobs/{job_id}", id_field=None
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@asynccontextmanager
+async def opened(kind: type[Any], url: str, **more: Any) -> AsyncIterator[Any]:
+    client = kind(url, **{"service": UNNAMED, "sleep": lambda _: None, **more})
+    try:
+        yield client
+    finally:
+        closed = client.close()
+        if inspect.isawaitable(closed):
+            await closed
+
+
+async def call(client: Any, name: str, *given: Any, **more: Any) -> Any:
+    """Call a method of either client, and return all of its result."""
+    result = getattr(client, name)(*given, **more)
+    if isinstance(result, AsyncIterator):
+        return [one async for one in result]
+    if isinstance(result, Iterator):
+        return list(result)
+    return await result if inspect.isawaitable(result) else result
+
+
+def about(job: str, **more: Any) -> bytes:
+    """Answer a status request: job A is completed, and any other is pending."""
+    return response({"result": "completed" if job == "A" else "pending", "about": job, **more})
+
+
+def use(kind: type[Any], url: str, use_it: Callable[[Any], Coroutine[Any, Any, Any]], **more: Any) -> Any:
+    async def main() -> Any:
+        async with opened(kind, url, **more) as client:
+            return await use_it(client)
+
+    return asyncio.run(main())
+
+
+def checked(kind: type[Any], server: Scripted, jobs: str = "AB", turns: int = 0) -> list[tuple[str, str]]:
+    """Check jobs one after the other, each when the server has said all it has to say.
+
+    Args:
+        kind: Of the client.
+        server: What is asked.
+        jobs: A letter each.
+        turns: How often the event loop goes round in between, and so may read what has come.
+    """
+
+    async def check(client: Any) -> list[tuple[str, str]]:
+        seen = []
+        for job in jobs:
+            found = await call(client, "check", job)
+            seen.append((str(found.status), found.payload["about"]))
+            server.settle()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+        return seen
+
+    result: list[tuple[str, str]] = use(kind, server.url, check)
+    return result
+
+
+RIGHT = [("completed", "A"), ("pending", "B")]
+
+INTERIM: dict[str, list[Part]] = {
+    "100": [interim(100)],
+    "102": [interim(102)],
+    "103": [interim(103)],
+    "199": [interim(199)],
+    "several": [interim(103), interim(100), interim(102), interim(103)],
+    "after a pause": [interim(103), 0.05],
+    "several with pauses": [interim(102), 0.02, interim(102), 0.02, interim(100), 0.02],
+    "with fields of a body": [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nLink: </b>\r\n\r\n", 0.02],
+}
+
+
+@both_clients
+@pytest.mark.parametrize("before", INTERIM)
+@pytest.mark.parametrize("how", ["each by itself", "in one packet", "one byte at a time"])
+def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, lines: Lines) -> None:
+    """Whatever their number and the packets that they come in, and the connection is kept."""
+
+    def answer(request: Arrived) -> list[Part]:
+        parts = [*INTERIM[before], about(request.job)]
+        if how == "each by itself":
+            return parts
+        data = b"".join(part for part in parts if isinstance(part, bytes))
+        return [data] if how == "in one packet" else bytewise(data)
+
+    with scripted(answer) as server:
+        assert checked(kind, server, "ABA") == [*RIGHT, RIGHT[0]]
+        assert server.connections == 1
+
+
+@both_clients
+def test_an_interim_response_may_come_before_any_final_one(kind: type[Any], lines: Lines) -> None:
+    """An error, a response without a body, a redirect, one in chunks."""
+    final = {
+        "GET /status/gone": response(b"{}", "404 Not Found"),
+        "DELETE /jobs/A": b"HTTP/1.1 204 No Content\r\n\r\n",
+        "GET /status/moved": response(b"", "302 Found", "Location: /status/C"),
+        "GET /status/C": chunked(about("C")),
+    }
+
+    def answer(request: Arrived) -> list[Part]:
+        return [interim(103), 0.02, final[f"{request.method} {request.path}"]]
+
+    async def use_it(client: Any) -> str:
+        with pytest.raises(RequestFailed, match="404"):
+            await call(client, "check", "gone")
+        assert await call(client, "delete", "A") is None
+        return str((await call(client, "check", "moved")).payload["about"])
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, use_it) == "C"
+        assert server.connections == 1
+
+
+@both_clients
+@pytest.mark.parametrize("code", [100, 103])
+def test_interim_responses_without_end_are_a_fault(kind: type[Any], code: int, lines: Lines) -> None:
+    """As soon as there are too many, and not only at the end of the time."""
+
+    def answer(request: Arrived) -> Iterator[Part]:
+        many = MAX_INTERIM_RESPONSES if request.job == "A" else MAX_INTERIM_RESPONSES + 1
+        yield from [interim(code)] * many
+        if request.job == "A":
+            yield about("A")
+        while request.job != "A":
+            yield interim(code)
+
+    async def use_it(client: Any) -> None:
+        assert (await call(client, "check", "A")).payload["about"] == "A"
+        with pytest.raises(UnexpectedAnswer, match=r"more than 100 interim \(1xx\) responses"):
+            await call(client, "check", "B")
+
+    with scripted(answer) as server:
+        began = time.monotonic()
+        use(kind, server.url, use_it, max_faults=2, request_timeout=30)
+        assert time.monotonic() - began < 15
+    assert [request.job for request in server.arrived] == ["A", "B", "B"]
+
+
+@both_clients
+def test_interim_responses_do_not_lengthen_the_time_of_a_request(kind: type[Any], lines: Lines) -> None:
+    """They come again and again, and it ends all the same."""
+
+    def answer(request: Arrived) -> Iterator[Part]:
+        for _ in range(40):
+            yield interim(102)
+            yield 0.05
+
+    async def use_it(client: Any) -> None:
+        with pytest.raises(RequestFailed, match=r"no answer within 0\.3 s"):
+            await call(client, "check", "A")
+
+    with scripted(answer) as server:
+        began = time.monotonic()
+        use(kind, server.url, use_it, max_faults=1, request_timeout=0.3)
+        assert time.monotonic() - began < 1.5
+
+
+@both_clients
+def test_switching_protocols_is_a_fault_and_its_connection_is_closed(kind: type[Any], lines: Lines) -> None:
+    """It is final, and what follows it is not HTTP."""
+
+    def answer(request: Arrived) -> list[Part]:
+        if len(server.arrived) == 1:
+            return [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", NEXT_REQUEST]
+        return [about(request.job)]
+
+    with scripted(answer) as server:
+        assert checked(kind, server) == RIGHT
+        assert [request.connection for request in server.arrived] == [1, 2, 2]
+
+
+def following(*parts: Part) -> Callable[[bytes], list[Part]]:
+    return lambda once: [once, *parts]
+
+
+LEFTOVERS: dict[str, Callable[[bytes], list[Part]]] = {
+    "doubled": lambda once: [once + once],
+    "repeated": lambda once: [once, 0.02, once],
+    "two and a half times": lambda once: [once + once + once[:40]],
+    "half of it again": lambda once: [once + once[: len(once) // 2]],
+    "half of it again, and then the rest": lambda once: [once + once[:40], 0.03, once[40:]],
+    "half of it again, later": lambda once: [once, 0.03, once[: len(once) // 2]],
+    "the beginning of a status line": lambda once: [once + b"HTTP/1.1 2"],
+    "the beginning of an interim response": lambda once: [once + interim()[:-2]],
+    "an interim response": lambda once: [once + interim()],
+    "an interim response, later": lambda once: [once, 0.02, interim()],
+    "a time-out that nobody asked for": following(0.02, response(b"", "408 Request Timeout")),
+    "bytes that are no HTTP, later": following(0.02, b"\r\n\r\ngarbage\r\n"),
+    "many times": lambda once: [once * 40],
+    "in chunks, and again": lambda once: [chunked(once) * 2],
+    "in chunks, and half again": lambda once: [chunked(once) + chunked(once)[:-9]],
+    "closed in order": lambda once: [once],
+}
+
+
+def chunked(once: bytes) -> bytes:
+    """The response, in one chunk."""
+    body = once.partition(b"\r\n\r\n")[2]
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+
+
+KINDS_AND_TURNS = [(VideoTranslationClient, 0), (AsyncVideoTranslationClient, 0), (AsyncVideoTranslationClient, 5)]
+
+
+@pytest.mark.parametrize(("kind", "turns"), KINDS_AND_TURNS, ids=["blocking", "asyncio", "asyncio that reads"])
+@pytest.mark.parametrize("leftover", LEFTOVERS)
+def test_leftovers_of_a_response_are_not_the_next_one(kind: type[Any], turns: int, leftover: str, lines: Lines) -> None:
+    """They close the connection, without a fault."""
+
+    def answer(request: Arrived) -> list[Part]:
+        once = about(request.job)
+        return LEFTOVERS[leftover](once) if request.job == "A" else [once]
+
+    with scripted(answer) as server:
+        assert checked(kind, server, "ABB", turns) == [*RIGHT, RIGHT[1]]
+        is_clean = leftover == "closed in order"
+        assert [request.connection for request in server.arrived] == ([1, 1, 1] if is_clean else [1, 2, 2])
+    assert not lines.of("check_failed")
+
+
+def test_a_body_longer_than_it_says_closes_the_connection(lines: Lines) -> None:
+    """As does a body where none may be. To aiohttp such bytes in the packet of a response are a broken response."""
+
+    def answer(request: Arrived) -> list[Part]:
+        if request.method == "DELETE":
+            return [b"HTTP/1.1 204 No Content\r\nContent-Length: 50\r\n\r\n" + b"x" * 50]
+        return [about(request.job) + b'{"result": "completed", "about": "A"}']
+
+    async def use_it(client: Any) -> list[str]:
+        seen = []
+        for job in "ABC":
+            seen.append((await call(client, "check", job)).payload["about"])
+            await call(client, "delete", job)
+        return seen
+
+    with scripted(answer) as server:
+        assert use(VideoTranslationClient, server.url, use_it) == ["A", "B", "C"]
+        assert [request.connection for request in server.arrived] == [1, 2, 3, 4, 5, 6]
+
+
+@both_clients
+@pytest.mark.parametrize("pause", [0.0, 0.02])
+def test_bytes_after_a_response_without_a_body_are_not_the_next_one(
+    kind: type[Any], pause: float, lines: Lines
+) -> None:
+    """204 and 304 have none, whatever they say of its length."""
+
+    def answer(request: Arrived) -> list[Part]:
+        if request.method == "DELETE":
+            empty = b"HTTP/1.1 204 No Content\r\n\r\n"
+            return [empty, pause, about("A")] if pause else [empty + about("A")]
+        return [about(request.job)]
+
+    async def use_it(client: Any) -> str:
+        await call(client, "delete", "A")
+        server.settle()
+        return str((await call(client, "check", "B")).payload["about"])
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, use_it) == "B"
+        assert [request.connection for request in server.arrived] == [1, 2]
+
+
+@both_clients
+@pytest.mark.parametrize("code", ["204 No Content", "304 Not Modified"])
+def test_an_unusable_response_without_a_body_is_matched_too(kind: type[Any], code: str, lines: Lines) -> None:
+    """The repeat after the fault gets its own."""
+
+    def answer(request: Arrived) -> list[Part]:
+        if len(server.arrived) == 1:
+            return [f"HTTP/1.1 {code}\r\n\r\n".encode() + about("B")]
+        return [about(request.job)]
+
+    with scripted(answer) as server:
+        assert checked(kind, server) == RIGHT
+        assert [request.connection for request in server.arrived] == [1, 2, 2]
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secured(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
+    """The context of a server that the environment vouches for."""
+    bundle = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+def padded(job: str, size: int) -> bytes:
+    """Answer with so many bytes."""
+    return next(once for spare in range(size) if len(once := about(job, pad="x" * (size - spare))) == size)
+
+
+@pytest.mark.parametrize(("kind", "turns"), KINDS_AND_TURNS, ids=["blocking", "asyncio", "asyncio that reads"])
+@pytest.mark.parametrize("leftover", LEFTOVERS)
+def test_leftovers_over_tls_are_not_the_next_response(
+    kind: type[Any], turns: int, leftover: str, secured: ssl.SSLContext, lines: Lines
+) -> None:
+    """The same, as they may lie in the TLS layer."""
+
+    def answer(request: Arrived) -> list[Part]:
+        once = about(request.job)
+        return LEFTOVERS[leftover](once) if request.job == "A" else [once]
+
+    with scripted(answer, secured) as server:
+        assert checked(kind, server, "ABB", turns) == [*RIGHT, RIGHT[1]]
+
+
+@both_clients
+@pytest.mark.parametrize("size", [io.DEFAULT_BUFFER_SIZE, io.DEFAULT_BUFFER_SIZE - 1, 3000, 5000])
+def test_leftovers_in_the_record_of_a_response_are_not_the_next_one(
+    kind: type[Any], size: int, secured: ssl.SSLContext, lines: Lines
+) -> None:
+    """A record that is decrypted and half read is readable to nobody who polls the socket."""
+
+    def answer(request: Arrived) -> list[Part]:
+        once = padded(request.job, size)
+        return [once + once] if request.job == "A" else [once]
+
+    with scripted(answer, secured) as server:
+        assert checked(kind, server, "ABB") == [*RIGHT, RIGHT[1]]
+        assert [request.connection for request in server.arrived] == [1, 2, 2]
+
+
+@both_clients
+@pytest.mark.parametrize("leftover", ["doubled", "repeated"])
+def test_responses_over_a_proxy_are_matched(
+    kind: type[Any], leftover: str, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Interim ones are skipped, and leftovers close the connection to the proxy."""
+
+    def answer(request: Arrived) -> list[Part]:
+        once = about(request.job)
+        return [interim(), 0.02, *(LEFTOVERS[leftover](once) if request.job == "A" else [once])]
+
+    async def use_it(client: Any) -> list[str]:
+        seen = []
+        for job in "ABB":
+            seen.append((await call(client, "check", job)).payload["about"])
+            proxy.settle()
+        return seen
+
+    with scripted(answer) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        assert use(kind, "http://service.test", use_it) == ["A", "B", "B"]
+        assert [request.connection for request in proxy.arrived] == [1, 2, 2]
+
+
+CONNECTED = b"HTTP/1.1 200 Connection Established\r\n\r\n"
+
+
+@both_clients
+@pytest.mark.parametrize("reply", [[interim(103) + CONNECTED], [interim(100), 0.02, interim(103), 0.02, CONNECTED]])
+def test_responses_through_a_tunnel_are_matched(
+    kind: type[Any], reply: list[Part], secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Also the reply of the proxy to CONNECT may come after an interim one."""
+
+    def answer(request: Arrived) -> list[Part]:
+        once = about(request.job)
+        return [interim(), 0.02, once + once if request.job == "A" else once]
+
+    with scripted(answer, secured) as server, scripted(lambda _: reply) as proxy:
+        proxy.relay_to = server.port
+        monkeypatch.setenv("https_proxy", proxy.url)
+        assert checked(kind, server, "ABB") == [*RIGHT, RIGHT[1]]
+        assert [request.connection for request in server.arrived] == [1, 2, 2]
+        assert [request.method for request in proxy.arrived] == ["CONNECT"] * 2
+
+
+@pytest.mark.parametrize("size", [300, io.DEFAULT_BUFFER_SIZE])
+def test_responses_over_tls_in_tls_are_matched(
+    size: int, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """The inner layer may hold bytes that are decrypted."""
+
+    def answer(request: Arrived) -> list[Part]:
+        once = padded(request.job, size)
+        return [interim(), once + once if request.job == "A" else once]
+
+    with scripted(answer, secured) as server, scripted(lambda _: [CONNECTED], secured) as proxy:
+        proxy.relay_to = server.port
+        monkeypatch.setenv("https_proxy", proxy.url)
+        assert checked(VideoTranslationClient, server, "ABB") == [*RIGHT, RIGHT[1]]
+
+
+def test_bytes_after_the_reply_to_connect_are_no_response(
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """The tunnel is not used, and nothing of the request has left. In aiohttp they break the handshake or are dropped."""
+
+    def reply(_: Arrived) -> list[Part]:
+        return [CONNECTED + about("A") if len(proxy.arrived) == 1 else CONNECTED]
+
+    with (
+        scripted(lambda request: [about(request.job)], secured) as server,
+        scripted(reply) as proxy,
+        VideoTranslationClient(server.url, service=UNNAMED, sleep=lambda _: None) as client,
+    ):
+        proxy.relay_to = server.port
+        monkeypatch.setenv("https_proxy", proxy.url)
+        assert client.check("B").payload == {"result": "pending", "about": "B"}
+        assert len(proxy.arrived) == 2
+    assert [line["fault"] for line in lines.of("check_failed")] == ["connection"]
+
+
+@pytest.mark.parametrize("before", ["103", "after a pause", "several", "199"])
+def test_an_interim_response_through_a_session_of_the_callers_is_a_fault(before: str, lines: Lines) -> None:
+    """requests takes it for the final one; its connection is closed, so that the next request does not get the rest."""
+
+    def answer(request: Arrived) -> list[Part]:
+        return [*INTERIM[before], about(request.job)] if request.job == "A" else [about(request.job)]
+
+    with scripted(answer) as server, requests.Session() as session:
+        client = VideoTranslationClient(
+            server.url, service=UNNAMED, session=session, sleep=lambda _: None, max_faults=2
+        )
+        for _ in range(2):
+            with pytest.raises(UnexpectedAnswer, match=r"HTTP 1\d\d.* is no final response") as caught:
+                client.check("A")
+            assert caught.value.status_code in (103, 199)
+            server.settle()
+            assert client.check("B").payload == {"result": "pending", "about": "B"}
+    assert [request.connection for request in server.arrived] == [1, 2, 3, 3, 4, 5]
+
+
+def test_an_interim_response_through_an_aiohttp_session_of_the_callers_is_skipped(lines: Lines) -> None:
+    """aiohttp does so itself."""
+
+    def answer(request: Arrived) -> list[Part]:
+        return [interim(), 0.02, about(request.job)]
+
+    async def main() -> list[str]:
+        async with aiohttp.ClientSession() as session:
+            client = AsyncVideoTranslationClient(server.url, service=UNNAMED, session=session)
+            return [(await client.check(job)).payload["about"] for job in "AB"]
+
+    with scripted(answer) as server:
+        assert asyncio.run(main()) == ["A", "B"]
+
+
+def test_any_class_of_connections_can_be_matched() -> None:
+    """That for SOCKS proxies, say, which has a module of its own."""
+
+    class Own(urllib3.connection.HTTPConnection):
+        """Somebody's."""
+
+    kind = matched(Own)
+    assert issubclass(kind, Own)
+    assert matched(kind) is kind
+    with scripted(lambda request: [interim(), about(request.job) * 2]) as server:
+        pool = urllib3.HTTPConnectionPool("127.0.0.1", server.port)
+        pool.ConnectionCls = kind
+        bodies = [pool.request("GET", f"/status/{job}", timeout=5).data for job in "AB"]
+        pool.close()
+    assert [body[-4:] for body in bodies] == [b'"A"}', b'"B"}']
+    assert [request.connection for request in server.arrived] == [1, 2]
+
+
+ROUTES = ("status", "create", "result", "delete", "languages", "upload", "bulk")
+
+
+@both_clients
+@pytest.mark.parametrize("fault", ["early-hints@0.01", "processing@0.01", "doubled"])
+def test_every_method_gets_its_own_response(kind: type[Any], fault: str, tmp_path: Path, lines: Lines) -> None:
+    """Each response of a service comes with more: the whole way of two jobs goes as it would without."""
+    faults = [f"{route}/every-1:{fault}" for route in ROUTES]
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"\0" * 5000)
+
+    async def use_it(client: Any) -> None:
+        assert "Spanish (Spain)" in await call(client, "languages")
+        jobs = [await call(client, "submit", one, "Spanish (Spain)") for one in (video, "https://x.test/y.mp4")]
+        ids = [job.id for job in jobs]
+        assert len(set(ids)) == 2
+        assert [job.id for job in await call(client, "check_all", ids)] == ids
+        assert [(await call(client, "check", one)).payload["data"]["id"] for one in ids] == ids
+        assert (await call(client, "watch", ids[0]))[-1].payload["data"]["id"] == ids[0]
+        finished = await call(client, "wait_all", ids)
+        assert [(job.id, str(job.status)) for job in finished] == [(one, "completed") for one in ids]
+        for one in ids:
+            assert (await call(client, "wait", one)).id == one
+            path = await call(client, "download", one, tmp_path / one)
+            assert path.stat().st_size == 70_000
+            await call(client, "delete", one)
+        assert [order.job_id for order in server.orders] == ids
+
+    with Server(Scenario(duration=0.1, faults=faults, result_bytes=70_000), service="heygen") as server:
+        use(kind, server.url, use_it, service="heygen", api_key="k-1234567", sleep=None, backoff_factor=0.05)
+    assert not lines.of("check_failed")
+
+
+@both_clients
+def test_a_submission_goes_out_on_a_new_connection(kind: type[Any], lines: Lines) -> None:
+    """Where it has no key, it may not be repeated, and a response that is left over would name another job."""
+
+    def answer(request: Arrived) -> list[Part]:
+        if request.method == "POST":
+            return [response({"id": f"job-{request.connection}"}, "201 Created")]
+        return [about(request.job), NEXT_REQUEST, response({"id": "of-somebody-else"}, "201 Created")]
+
+    async def use_it(client: Any) -> list[str]:
+        await call(client, "check", "A")
+        return [(await call(client, "submit", "https://x.test/y.mp4", "de")).id for _ in range(2)]
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, use_it, service=NAMED) == ["job-2", "job-3"]
+
+
+SHUFFLED = ("plain", "plain", "interim", "doubled", "repeated", "chunked", "bytewise", "half", "closed")
+
+
+def shuffled(request: Arrived, chance: random.Random, once: bytes, kinds: tuple[str, ...]) -> list[Part]:
+    """Answer in one of many ways."""
+    how = chance.choice(kinds)
+    early: list[Part] = [interim(chance.choice([100, 102, 103]))] * chance.randrange(3)
+    if how == "interim":
+        return [*early, chance.choice([0.0, 0.002]), once]
+    if how == "doubled":
+        return [*early, once + once]
+    if how == "repeated":
+        return [*early, once, chance.choice([0.0, 0.001, 0.003]), once]
+    if how == "chunked":
+        return [chunked(once) * chance.randint(1, 2)]
+    if how == "bytewise":
+        return bytewise(once + once[: chance.randrange(30)])
+    if how == "half":
+        return [once + once[: chance.randrange(1, len(once))]]
+    if how == "late":
+        return [once, NEXT_REQUEST, once]
+    if how == "closed":
+        return [once.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")]
+    return [once]
+
+
+def shuffling(seed: int, kinds: tuple[str, ...], checks: int = 1) -> Answer:
+    """Answer about a job: pending for some checks, and then completed."""
+    chance = random.Random(seed)
+    lock = threading.Lock()
+    counts: Counter[str] = Counter()
+
+    def answer(request: Arrived) -> list[Part]:
+        with lock:
+            counts[request.job] += 1
+            word = "completed" if counts[request.job] >= checks else "pending"
+            once = response({"result": word, "about": request.job, "pad": "x" * chance.choice([0, 50, 9000])})
+            return shuffled(request, chance, once, kinds)
+
+    return answer
+
+
+@both_clients
+@pytest.mark.parametrize("seed", range(3))
+def test_no_order_of_leftovers_mixes_jobs_up(kind: type[Any], seed: int, lines: Lines) -> None:
+    """Where they come before the next request, no id is needed for it, and no call fails."""
+    jobs = [random.Random(seed).choice("ABCDE") for _ in range(150)]
+
+    async def use_it(client: Any) -> list[str]:
+        seen = []
+        for job in jobs:
+            seen.append((await call(client, "check", job)).payload["about"])
+            server.settle()
+        return seen
+
+    with scripted(shuffling(seed, SHUFFLED)) as server:
+        assert use(kind, server.url, use_it) == jobs
+    assert not lines.of("check_failed")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_order_of_late_responses_mixes_up_jobs_that_are_named(seed: int, lines: Lines) -> None:
+    """In tasks: many at once, on the connections of one client."""
+
+    async def use_it(client: Any) -> None:
+        async def check_some(chance: random.Random) -> None:
+            for job in chance.choices("ABCDE", k=40):
+                assert (await client.check(job)).payload["about"] == job
+
+        await asyncio.gather(*(check_some(random.Random(f"{seed}/{number}")) for number in range(5)))
+
+    with scripted(shuffling(seed, (*SHUFFLED, "late", "late"))) as server:
+        use(AsyncVideoTranslationClient, server.url, use_it, service=NAMED, max_faults=100)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_order_of_late_responses_mixes_up_named_jobs_in_threads(seed: int, lines: Lines) -> None:
+    """As many at once."""
+    wrong: list[object] = []
+
+    def check_some(client: VideoTranslationClient, chance: random.Random) -> None:
+        try:
+            for job in chance.choices("ABCDE", k=40):
+                found = client.check(job).payload["about"]
+                wrong.extend([(job, found)] if job != found else [])
+        except BaseException as error:  # noqa: BLE001  # told in the test's own thread
+            wrong.append(error)
+
+    with (
+        scripted(shuffling(seed, (*SHUFFLED, "late", "late"))) as server,
+        VideoTranslationClient(server.url, service=NAMED, max_faults=100, sleep=lambda _: None) as client,
+    ):
+        threads = [
+            threading.Thread(target=check_some, args=(client, random.Random(f"{seed}/{number}"))) for number in range(5)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert wrong == []
+
+
+@both_clients
+def test_jobs_that_are_waited_for_together_get_their_own_responses(kind: type[Any], lines: Lines) -> None:
+    """Each is pending four times, amid responses of any kind."""
+    jobs = [f"job-{number}" for number in range(40)]
+
+    async def use_it(client: Any) -> list[Any]:
+        found: list[Any] = await call(client, "wait_all", jobs, max_in_flight=6)
+        return found
+
+    with scripted(shuffling(5, (*SHUFFLED, "late"), checks=4)) as server:
+        found = use(
+            kind, server.url, use_it, service=NAMED, max_faults=100, sleep=None, backoff_factor=0.01, max_delay=0.02
+        )
+    assert [(job.id, job.payload["about"]) for job in found] == [(job, job) for job in jobs]
+
+
+@both_clients
+def test_jobs_without_names_that_are_waited_for_together_get_their_own_responses(kind: type[Any], lines: Lines) -> None:
+    """Where all that is left over comes with the response."""
+    jobs = [f"job-{number}" for number in range(40)]
+
+    async def use_it(client: Any) -> list[Any]:
+        found: list[Any] = await call(client, "wait_all", jobs, max_in_flight=6)
+        return found
+
+    with scripted(shuffling(6, ("plain", "interim", "doubled", "chunked", "half"), checks=4)) as server:
+        found = use(kind, server.url, use_it, sleep=None, backoff_factor=0.01, max_delay=0.02)
+    assert [(job.id, job.payload["about"]) for job in found] == [(job, job) for job in jobs]
+    assert not lines.of("check_failed")
+
+
+@both_clients
+def test_a_connection_that_named_another_job_is_not_used_again(kind: type[Any], lines: Lines) -> None:
+    """A response that came late makes one fault, and not one for each request after it."""
+
+    def answer(request: Arrived) -> list[Part]:
+        once = about(request.job)
+        if len(server.arrived) == 1:
+            return [once, NEXT_REQUEST, once]
+        return [NEXT_REQUEST, once] if request.connection == 1 else [once]
+
+    async def use_it(client: Any) -> list[str]:
+        return [(await call(client, "check", job)).payload["about"] for job in "ABCD"]
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, use_it, service=NAMED) == list("ABCD")
+    assert [(request.connection, request.job) for request in server.arrived] == [
+        (1, "A"),
+        (1, "B"),
+        (2, "B"),
+        (2, "C"),
+        (2, "D"),
+    ]
+    assert [line["error"] for line in lines.of("check_failed")] == ["the response is about job 'A', not 'B'"]
+
+
+@both_clients
+def test_a_server_that_always_names_another_job_is_told_with_both_ids(kind: type[Any], lines: Lines) -> None:
+    """After as many calls as may fail."""
+
+    async def use_it(client: Any) -> TranslationClientError:
+        with pytest.raises(UnexpectedAnswer, match=r"is about job 'A', not 'B'") as caught:
+            await call(client, "wait", "B")
+        return caught.value
+
+    with scripted(lambda _: [about("A")]) as server:
+        error = use(kind, server.url, use_it, service=NAMED, max_faults=3)
+    assert (error.job_id, error.attempts, error.job) == ("B", 3, None)
