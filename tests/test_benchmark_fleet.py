@@ -117,7 +117,7 @@ def test_a_speed_is_by_the_check() -> None:
         sum(range(100_000))
 
     assert speeds[0].per_second > 0
-    assert speeds[0].cpu == pytest.approx(1e6 / speeds[0].per_second, rel=0.9)
+    assert 0 < speeds[0].cpu < 1.1e6 / speeds[0].per_second  # a busy machine takes longer than its processor
 
 
 def test_delays_are_summed_up_in_milliseconds() -> None:

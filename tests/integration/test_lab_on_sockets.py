@@ -144,7 +144,7 @@ def test_more_than_one_response_comes_over_the_wire(fault: str, pattern: bytes, 
             part = connection.recv(65536)
             assert part, answer
             answer += part
-        assert time.monotonic() - began >= seconds
+        assert time.monotonic() - began >= 0.9 * seconds
         connection.sendall(REQUEST)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 OK\r\n")
 
