@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
@@ -287,6 +288,24 @@ def test_a_queued_order_waits_until_the_deadline(clock: Clock) -> None:
         world.submit(queue=True, timeout=60)
     assert caught.value.elapsed <= 60.25
     assert caught.value.may_have_been_accepted is False
+
+
+@pytest.mark.parametrize("trigger", [{"nth": 1}, {"every": 1}])
+def test_a_queued_order_without_a_deadline_waits_for_the_time_of_a_wait(
+    clock: Clock, lines: Lines, trigger: dict[str, int]
+) -> None:
+    """As that of a file has none; a `Retry-After` of a day does not make it a day."""
+    full = {"status_code": 429, "headers": {"Retry-After": "86400"}, "body": '{"code": "too_many_jobs"}'}
+    world = World(clock, "reference", Scenario(faults=[_fault({"route": "create", **trigger, **full})]))
+    began = clock()
+    if "nth" in trigger:
+        world.submit(queue=True, timeout=math.inf)
+    else:
+        with pytest.raises(WaitTimeout, match="no free slot"):
+            world.submit(queue=True, timeout=math.inf)
+
+    assert [(line["sleep_seconds"], line["reason"]) for line in lines.of("sleeping")] == [(600, "deadline")]
+    assert (clock() - began).total_seconds() == pytest.approx(600, abs=1)
 
 
 @every_service

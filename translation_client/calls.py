@@ -78,8 +78,9 @@ class Calls:
             WaitTimeout: The time was up.
         """
         # The caller's `wait` is a schedule for jobs, and may look at the one that was seen: here there is none.
-        pauses = strategies.PendingPauses(self.tools.policy, self.progress)
         is_endless = math.isinf(self.progress.timeout)
+        longest = self.tools.policy.timeout if is_endless else math.inf
+        pauses = strategies.PendingPauses(self.tools.policy, self.progress, longest=longest)
         rules = polling.pending_rules(
             is_pending,
             max_retries=math.inf,

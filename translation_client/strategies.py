@@ -5,6 +5,7 @@ Its sleeps overshoot a deadline or give up before it, know no hint of a server, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from tenacity import RetryCallState
@@ -71,10 +72,25 @@ class PendingPauses(wait_base):
         reason: What decided the last pause: `backoff`, `schedule`, `retry_after` or `deadline`.
     """
 
-    def __init__(self, policy: WaitPolicy, progress: Progress, schedule: WaitStrategy | None = None) -> None:
-        """Choose the schedule: the caller's, or the policy's exponential backoff."""
+    def __init__(
+        self,
+        policy: WaitPolicy,
+        progress: Progress,
+        schedule: WaitStrategy | None = None,
+        *,
+        longest: float = math.inf,
+    ) -> None:
+        """Choose the schedule.
+
+        Args:
+            policy: Has the backoff.
+            progress: What was seen so far.
+            schedule: The caller's schedule; None for the exponential backoff of the policy.
+            longest: The longest sleep in seconds, where there is no deadline that a `Retry-After` is cut to.
+        """
         self.reason = ""
         self._progress = progress
+        self._longest = longest
         self._own_reason = "backoff" if schedule is None else "schedule"
         self._schedule: WaitStrategy = schedule if schedule is not None else _backoff(policy)
 
@@ -88,7 +104,7 @@ class PendingPauses(wait_base):
         hint = self._progress.hint
         if hint is not None and hint > seconds:
             seconds, self.reason = hint, "retry_after"
-        most = _until_last_check(self._progress)
+        most = min(seconds_until_last_check(self._progress), self._longest)
         if most < seconds:
             seconds, self.reason = most, "deadline"
         return seconds
@@ -112,17 +128,18 @@ class FaultPauses(wait_base):
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say for how many seconds."""
-        most = _until_last_check(self._progress)
+        most = seconds_until_last_check(self._progress)
         return max(fault_of(retry_state).hint or 0.0, min(self._backoff(retry_state), most))
 
 
-def _until_last_check(progress: Progress) -> float:
+def seconds_until_last_check(progress: Progress) -> float:
+    """Return the seconds until the last check before the deadline has to start; 0 if it is too late for one."""
     return until_last_check(progress.deadline.left, progress.timeout, progress.slowest_answer, progress.latest_answer)
 
 
 def is_too_late_for_a_check(progress: Progress) -> bool:
     """Whether no further check could start in time to be answered by the deadline."""
-    return _until_last_check(progress) <= TICK_SECONDS
+    return seconds_until_last_check(progress) <= TICK_SECONDS
 
 
 def hint_outlasts_deadline(progress: Progress, fault: Fault) -> bool:
