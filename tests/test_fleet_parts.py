@@ -1,4 +1,4 @@
-"""The parts of a fleet, without sockets: its budget, its agenda, what the caller may say, and where its jobs come from."""
+"""The parts of a batch, without sockets: rate limiter, queue of due jobs, options, and the source of the jobs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import random
 import threading
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -18,9 +19,12 @@ from hypothesis.strategies import SearchStrategy
 
 from fake_server.replies import json_reply
 from translation_client import Job, TranslationStatus
+from translation_client.faults import Fault
 from translation_client.fleet.agenda import Agenda
 from translation_client.fleet.budget import MOST_SLOWED, Budget
+from translation_client.fleet.bulk import BulkAvailability, BulkFailed
 from translation_client.fleet.intake import each_of
+from translation_client.fleet.members import take_due_together
 from translation_client.fleet.terms import Terms, in_order, require_source, terms_of
 from translation_client.messages import Answer
 from translation_client.particulars import NOTHING_SAID
@@ -91,16 +95,74 @@ def test_a_pause_holds_everybody(rate: float) -> None:
 
 @pytest.mark.parametrize(
     ("status_code", "hint", "is_paused"),
-    [(429, 7.0, True), (429, None, True), (503, 7.0, True), (503, None, False), (500, 7.0, False), (None, None, False)],
+    [
+        (429, 7.0, True),
+        (429, None, True),
+        (429, 86400.0, True),
+        (503, 7.0, True),
+        (503, 86400.0, True),
+        (503, None, False),
+        (500, 7.0, False),
+        (None, None, False),
+    ],
 )
 def test_only_a_fault_that_speaks_of_all_requests_pauses_all(
     status_code: int | None, hint: float | None, is_paused: bool
 ) -> None:
-    """A 429, and a 503 with `Retry-After`; the pause is that of the hint, or that of the job."""
+    """A 429, and a 503 with `Retry-After`; the pause is that of the hint, or that of the job, and a minute at the most."""
     budget = Budget(math.inf)
     budget.failed(status_code, hint, 3.0, 100.0)
 
-    assert budget.moment() == ((100.0 + (3.0 if hint is None else hint)) if is_paused else -math.inf)
+    assert budget.moment() == ((100.0 + min(60.0, 3.0 if hint is None else hint)) if is_paused else -math.inf)
+
+
+@pytest.mark.parametrize("rate", [2.0, 100.0, math.inf])
+@pytest.mark.parametrize("slowed", [0, 5])
+def test_an_urgent_request_waits_for_no_pause_and_at_no_slower_rate(rate: float, slowed: int) -> None:
+    """But `checks_per_second` holds for it too."""
+    budget = Budget(rate)
+    for second in range(slowed):
+        budget.slow_down(100.0 + 2 * second)
+    budget.pause(200.0)
+    assert budget.moment() == 200.0
+    assert budget.moment(lambda: 150.0) == 150.0
+    assert budget.moment(lambda: 300.0) == 200.0
+
+    now, moments = 150.0, []
+    for _ in range(400):
+        now = max(now, budget.moment(lambda: 150.0))
+        moments.append(now)
+        budget.over(budget.spend(now), now)
+    assert moments[-1] - moments[0] <= budget.seconds_for(400)
+    if rate < math.inf:
+        assert most_in_a_second(moments) <= rate
+
+
+def test_what_was_urgent_makes_nobody_wait_afterwards() -> None:
+    """Requests that did not wait for the slower rate do not add up."""
+    budget = Budget(100.0)
+    for second in range(9):
+        budget.slow_down(100.0 + 2 * second)
+    now = 150.0
+    for _ in range(1000):
+        now = max(now, budget.moment(lambda: 0.0))
+        budget.spend(now)
+
+    assert budget.moment() <= now + 0.01 * MOST_SLOWED + 1.02
+
+
+def test_the_moment_of_urgency_is_asked_for_only_if_there_is_a_pause() -> None:
+    """It takes time to find, and most requests meet none."""
+    budget = Budget(100.0)
+    budget.spend(100.0)
+
+    def urgent_at() -> float:
+        raise AssertionError("nobody waits")
+
+    assert budget.moment(urgent_at) < 101.0
+    budget.pause(200.0)
+    with pytest.raises(AssertionError, match="nobody waits"):
+        budget.moment(urgent_at)
 
 
 def gap_of(budget: Budget, now: float) -> float:
@@ -251,6 +313,124 @@ def test_what_is_removed_does_not_fill_the_memory() -> None:
     assert len(agenda._due) <= 4096
 
 
+def test_the_first_to_end_is_the_one_whose_time_is_up_next() -> None:
+    """Whether it is being checked or not; nobody where none has a deadline."""
+    agenda: Agenda[Thing] = Agenda()
+    agenda.add(Thing(0.0))
+    assert agenda.first_to_end is None
+    late, early = Thing(0.0, 9.0), Thing(1.0, 8.0)
+    agenda.add(late)
+    agenda.add(early)
+    assert agenda.first_to_end is early
+    agenda.remove(early)
+    assert agenda.first_to_end is late
+
+
+@dataclass
+class Stub:
+    """What `take_due_together` looks at."""
+
+    name: str
+    due: float
+    single_checks: float = 0.0
+    ends_at: float = math.inf
+    planned: float = 0.0
+    ends_itself: bool = False
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_nearly_due(self, now: float) -> bool:
+        return self.due <= now + 1
+
+
+def shared(first: str, most: int, stubs: list[Stub]) -> tuple[list[str], list[str]]:
+    """Who shares a bulk request at 10 s with the first; and who is left, in their order."""
+    agenda: Any = Agenda()
+    one: Any = next(stub for stub in stubs if stub.name == first)
+    for stub in stubs:
+        agenda.add(stub)
+    agenda.again(one, -1.0)
+    assert agenda.pop_due(0.0) is one
+    members: list[Any] = take_due_together(agenda, one, most, 10.0, lambda member: str(member) != "late")
+    left = [str(agenda.pop_due(1e9)) for _ in range(len(stubs) - len(members))]
+    return [str(member) for member in members], left
+
+
+def test_those_that_need_single_checks_or_have_no_time_are_passed_over() -> None:
+    """They keep their turn; and who is not nearly due keeps it too."""
+    stubs = [Stub("a", 1), Stub("b", 2, single_checks=1), Stub("c", 3), Stub("late", 4), Stub("e", 11), Stub("f", 12)]
+    assert shared("a", 100, stubs) == (["a", "c", "e"], ["b", "late", "f"])
+
+
+@pytest.mark.parametrize(("first", "together"), [("a", ["a", "b"]), ("d", ["d"])])
+def test_no_more_share_a_request_than_may(first: str, together: list[str]) -> None:
+    """And nobody shares one with a job that needs its own."""
+    stubs = [Stub("a", 1), Stub("b", 2), Stub("c", 3), Stub("d", 4, single_checks=math.inf)]
+    assert shared(first, 2, stubs) == (together, [one for one in "abcd" if one not in together])
+
+
+def failure(status_code: int | None = 500, hint: float | None = None, *, is_refusal: bool = False) -> BulkFailed:
+    answer = None if status_code is None else Answer(status_code, {}, b"")
+    return BulkFailed(Fault("status", "it failed", answer, hint), is_refusal=is_refusal)
+
+
+def test_several_bulk_requests_that_fail_at_once_count_as_one() -> None:
+    """They fail by the same cause."""
+    availability = BulkAvailability()
+    assert availability.failed(failure(), 100.0, is_trial=False) == 0.5
+    assert availability.failed(failure(), 100.2, is_trial=False) == pytest.approx(0.3)
+    assert (availability.may_try(100.4), availability.may_try(100.5)) == (False, True)
+
+    availability.start_trial()
+    assert not availability.may_try(101.0)
+    assert availability.failed(failure(), 101.0, is_trial=True) == 1.0
+
+
+def test_an_answer_that_was_requested_before_ends_no_suspension() -> None:
+    """Of an id at which the route fails, that would be so each time."""
+    availability = BulkAvailability()
+    availability.failed(failure(), 100.0, is_trial=False)
+    availability.answered(0.1, is_trial=False)
+    assert availability.is_suspended
+
+    availability.start_trial()
+    availability.answered(0.1, is_trial=True)
+    assert not availability.is_suspended
+    assert availability.failed(failure(), 110.0, is_trial=False) == 0.5
+
+
+@pytest.mark.parametrize(
+    ("failed", "pauses"),
+    [
+        (failure(), [0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]),
+        (failure(None), [0.5, 1, 2]),
+        (failure(404, is_refusal=True), [30, 60, 120, 240, 300, 300]),
+        (failure(501), [30, 60]),
+        (failure(503, 7.0), [7, 7, 7, 7, 8, 16]),
+        (failure(429, 86400.0), [86400, 86400]),
+    ],
+)
+def test_a_suspension_is_twice_as_long_each_time(failed: BulkFailed, pauses: list[float]) -> None:
+    """Longer after a refusal, and never shorter than `Retry-After`."""
+    availability, now = BulkAvailability(), 100.0
+    for number, pause in enumerate(pauses):
+        assert availability.failed(failed, now, is_trial=number > 0) == pause
+        now += pause
+        availability.start_trial()
+
+
+@pytest.mark.parametrize(
+    ("left", "usual", "patience"), [(60, 0.0, 2), (60, 0.1, 2), (60, 3, 12), (60, 20, 30), (1, 0.1, 0.5), (10, 6, 5)]
+)
+def test_jobs_wait_for_a_bulk_answer_as_long_as_it_usually_takes(left: float, usual: float, patience: float) -> None:
+    """And leave half of their time to requests of their own."""
+    availability = BulkAvailability()
+    availability.answered(usual, is_trial=False)
+    assert availability.patience(left) == patience
+    assert availability.has_time(left) is (left >= 2 * usual)
+
+
 def terms(**said: Any) -> Terms:
     usual: dict[str, Any] = {
         "checks_per_second": None,
@@ -357,6 +537,35 @@ def test_a_generator_is_read_one_at_a_time_and_only_when_asked() -> None:
         await each.aclose()
 
     asyncio.run(take())
+
+
+class Broken(Iterator[str]):
+    """An iterator that gives one, and raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._given = iter("0")
+        self._error = error
+
+    def __next__(self) -> str:
+        for one in self._given:
+            return one
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), KeyboardInterrupt(), SystemExit(3), asyncio.CancelledError()])
+def test_what_is_no_exception_of_a_source_comes_out_too(error: BaseException) -> None:
+    """As it is; no helper thread stays."""
+
+    async def take() -> BaseException:
+        each: Any = each_of(Broken(error))
+        assert await anext(each) == "0"
+        try:
+            await anext(each)
+        except BaseException as raised:  # noqa: BLE001  # that is the question
+            return raised
+        raise AssertionError("nothing was raised")
+
+    assert asyncio.run(asyncio.wait_for(take(), 5)) is error
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), StopAsyncIteration(), TimeoutError("late")])

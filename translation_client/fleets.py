@@ -60,6 +60,9 @@ class Fleets(Orders):
         Raises:
             ImportError: aiohttp is not here; the message names the extra.
             ValueError: An argument cannot be used, or an id cannot be one.
+            RuntimeError: The source or `on_progress` raised a `CancelledError`, `GeneratorExit`, `StopIteration` or
+                `StopAsyncIteration`, which is the cause. Any other exception of theirs comes out as it is. Outcomes that
+                are known by then are yielded before.
         """
         from .fleet.terms import require_source
 

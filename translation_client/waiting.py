@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, NoReturn
@@ -12,7 +13,6 @@ from . import endings, polling, purposes, strategies
 from .calls import Calls
 from .clock import Deadline
 from .errors import WaitCancelled, WaitTimeout
-from .faults import Fault
 from .lines import Event
 from .messages import Answer
 from .models import Job, shown_text
@@ -92,11 +92,19 @@ class Wait:
         """When a call that failed is made again."""
         return self._calls.fault_rules()
 
-    def failed(self, fault: Fault) -> Fault:
-        """Take over that a call about many jobs failed."""
-        self._calls.progress.attempts += 1
-        self._calls.progress.saw_fault(fault)
-        return fault
+    @property
+    def seconds_until_last_check(self) -> float:
+        """The seconds until the last check before the deadline has to start; 0 if it is too late for one."""
+        return strategies.seconds_until_last_check(self._calls.progress)
+
+    @property
+    def has_retry_limit(self) -> bool:
+        """True if the number of checks of a pending job is limited."""
+        return self.may_end_after(math.inf)
+
+    def may_end_after(self, checks: float) -> bool:
+        """Return whether so many checks of a pending job may be all, by `max_retries` or by the caller's `stop`."""
+        return self._tools.stop is not None or checks > self._tools.policy.max_retries
 
     def timed_out(self) -> WaitTimeout:
         """Say that the time was up before there was an opportunity to ask."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import time
 import tracemalloc
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,6 +26,7 @@ import pytest
 import requests
 from conftest import Lines, Silent
 from hostile import mute, serving
+from job_scripts import BulkScript, Script, ScriptedServer, drawn_bulk, drawn_script, outcome_of
 
 from fake_server import InProcessAdapter, Lab, Scenario, Server, create_app
 from translation_client import (
@@ -36,6 +39,8 @@ from translation_client import (
     WaitCancelled,
     WaitTimeout,
 )
+from translation_client.aio import threads
+from translation_client.faults import Fault
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 
@@ -459,11 +464,12 @@ def test_a_server_that_does_not_know_the_question_is_asked_about_each(way: str, 
 
 @BOTH
 def test_a_question_about_many_that_failed_is_asked_again(way: str) -> None:
-    """It is no refusal."""
-    with Server(Scenario(duration=0.1, faults=["bulk/1:503"])) as server:
+    """After half a second, if it is no refusal; meanwhile each job has requests of its own."""
+    with Server(Scenario(duration=1.5, faults=["bulk/1:503"])) as server:
         ids = made(server, 30)
         assert ids_of(jobs_of(wait_all(way, server.url, ids))) == ids
         assert len([one for one in server.requests if "ids=" in one.path]) >= 2
+        assert {f"/status/{one}" for one in ids} <= {one.path for one in server.requests}
 
 
 def test_a_job_that_the_answer_lacks_is_asked_about_alone() -> None:
@@ -479,7 +485,169 @@ def test_a_job_that_the_answer_lacks_is_asked_about_alone() -> None:
         assert [one.path for one in server.requests if "ids=" not in one.path] == [f"/status/{ids[2]}"]
 
 
+@pytest.mark.parametrize("way", [*WAYS, "caller's session"])
+@pytest.mark.parametrize("fault", ["mute", "504", "html", "truncate", "drop"])
+def test_a_bulk_route_that_always_fails_ends_no_job(way: str, fault: str) -> None:
+    """Single requests are made meanwhile, also through eight threads; and one fault would be the end of a job."""
+    with Server(Scenario(duration=1.0, faults=[f"bulk/every-1:{fault}"])) as server, requests.Session() as session:
+        ids = made(server, 30)
+        more = {"session": session} if way not in WAYS else {}
+        jobs = jobs_of(wait_all(way if way in WAYS else "blocking", server.url, ids, client={"max_faults": 1, **more}))
+        bulk = [one for one in server.requests if "ids=" in one.path]
+
+    assert ids_of(jobs) == ids
+    assert max(job.elapsed for job in jobs) <= 2.0 + 2.0 + SLACK  # 2 s for the first bulk answer
+    assert len(bulk) <= 4
+
+
+@BOTH
+def test_a_job_that_asks_for_a_day_silences_no_other(way: str) -> None:
+    """It ends at once, and the others in their time."""
+    with Server(Scenario(duration=0.3)) as server:
+        ids = made(server, 100)
+        server.faults = ["2:429:Retry-After=86400"]
+        client = {"service": SINGLE, "timeout": 4, "backoff_factor": 0.5, "max_delay": 0.5}
+        outcomes = wait_all(way, server.url, ids, client=client, checks_per_second=50)
+
+    assert ids_of(outcomes) == ids
+    assert any(isinstance(one, WaitTimeout) and one.retry_after == 86400 for one in outcomes)
+    assert len([one for one in outcomes if isinstance(one, Job) or one.attempts == 2]) == len(outcomes)
+
+
 # The caller's functions, and sources
+
+
+CAUSES: list[Callable[[], BaseException]] = [
+    lambda: LookupError("mine"),
+    lambda: SystemExit(3),
+    KeyboardInterrupt,
+    asyncio.CancelledError,
+    GeneratorExit,
+    StopIteration,
+    StopAsyncIteration,
+]
+CHANGED = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
+"""What Python would take for the end of a task or of an iteration: it comes as a `RuntimeError`."""
+
+
+class DeadSource(Iterator[str]):
+    """A source that gives some jobs, and raises."""
+
+    def __init__(self, ids: list[str], error: BaseException) -> None:
+        self._ids = iter(ids)
+        self._error = error
+
+    def __next__(self) -> str:
+        for one in self._ids:
+            return one
+        raise self._error
+
+
+def error_of(call: Callable[[], object]) -> BaseException:
+    """What a call raises, whatever it is."""
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001  # the tests are about all of them
+        return error
+    raise AssertionError("nothing was raised")
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("where", "cause"),
+    [
+        pytest.param(where, cause, id=f"{where} {cause()!r}")
+        for where in ("source", "on_progress")
+        for cause in CAUSES
+        if (where, cause) != ("source", StopIteration)  # that is the end of a source
+    ],
+)
+def test_what_kills_a_part_of_the_batch_comes_out(way: str, where: str, cause: Callable[[], BaseException]) -> None:
+    """Whatever it is, at once, and with no thread left."""
+    raised = cause()
+
+    def dead(_: Job) -> None:
+        raise raised
+
+    with Server(Scenario(duration=ENDLESS)) as server:
+        ids = made(server, 5)
+        jobs: Any = DeadSource(ids, raised) if where == "source" else ids
+        options: dict[str, Any] = {"on_progress": dead} if where == "on_progress" else {}
+        began = time.monotonic()
+        error = error_of(lambda: wait_all(way, server.url, jobs, **options))
+        assert time.monotonic() - began <= 1.0 + SLACK
+        until(lambda: not threads_of_ours())
+
+    if isinstance(raised, CHANGED):
+        assert type(error) is RuntimeError
+        assert type(raised).__name__ in str(error)
+    else:
+        assert error is raised
+
+
+@BOTH
+def test_what_had_ended_is_given_before_the_error(way: str) -> None:
+    """Nobody loses a job that is known to be finished."""
+    taken: list[Outcome] = []
+
+    def source(ids: list[str]) -> Iterator[str]:
+        yield from ids
+        time.sleep(0.5)
+        raise asyncio.CancelledError
+
+    async def take(url: str, jobs: Any) -> None:
+        async with AsyncVideoTranslationClient(url, **settings_of({})) as client:
+            async for outcome in client.as_completed(jobs):
+                taken.append(outcome)
+                await asyncio.sleep(0.2)
+
+    def take_blocking(url: str, jobs: Any) -> None:
+        with VideoTranslationClient(url, **settings_of({})) as client:
+            for outcome in client.as_completed(jobs):
+                taken.append(outcome)
+                time.sleep(0.2)
+
+    with Server(Scenario(duration=0)) as server:
+        jobs = source(made(server, 5))
+        call = (
+            (lambda: take_blocking(server.url, jobs))
+            if way == "blocking"
+            else (lambda: asyncio.run(take(server.url, jobs)))
+        )
+        error = error_of(call)
+
+    assert type(error) is RuntimeError
+    assert len(jobs_of(taken)) == 5
+
+
+def test_a_loop_that_is_stopped_ends_the_batch() -> None:
+    """By whatever runs in it."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        error = error_of(
+            lambda: wait_all(
+                "blocking", server.url, made(server, 3), on_progress=lambda _: asyncio.get_running_loop().stop()
+            )
+        )
+        assert type(error) is RuntimeError
+        until(lambda: not threads_of_ours())
+
+
+def test_a_thread_that_ends_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it can tell nobody."""
+    monkeypatch.setattr(threads._FleetThread, "_run", lambda _: None)
+    with Server(Scenario(duration=ENDLESS)) as server, pytest.raises(RuntimeError, match="ended unexpectedly"):
+        wait_all("blocking", server.url, made(server, 3))
+
+
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_a_client_that_is_closed_while_progress_is_told_ends_all_waits(service: Any) -> None:
+    """In the thread of the batch, which it does not wait for."""
+    with Server(Scenario(duration=ENDLESS)) as server:
+        client = VideoTranslationClient(server.url, **settings_of({"service": service}))
+        outcomes = client.wait_all(made(server, 20), on_progress=lambda _: client.close())
+        until(lambda: not threads_of_ours())
+
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
 
 
 @BOTH
@@ -777,6 +945,9 @@ LEAVING = """
 import asyncio, gc, itertools, sys, threading
 from translation_client import AsyncVideoTranslationClient, VideoTranslationClient
 
+import logging
+logging.getLogger("asyncio").addFilter(lambda line: not line.msg.startswith("Executing"))  # a busy machine is slow
+
 class Silent:
     def info(self, *_, **__): ...
     warning = error = info
@@ -933,7 +1104,7 @@ def test_ctrl_c_ends_a_program_whose_fleet_has_hardly_begun() -> None:
     with Server(Scenario(duration=ENDLESS)) as server:
         process = child(HASTY, server.url)
         try:
-            process.wait(timeout=2.8)
+            process.wait(timeout=15)  # without the interrupt it ends after two seconds, and with another code
         except subprocess.TimeoutExpired:
             process.kill()
         code, said = ended(process)
@@ -1014,6 +1185,78 @@ for call in (client.as_completed, client.wait_all):
 # The same as a single wait
 
 
+class Scripted(ThreadingHTTPServer):
+    """A server of scripted jobs, whose scripts begin now."""
+
+    daemon_threads = True
+    request_queue_size = 200
+
+    def __init__(self, service: Any, scripts: dict[str, Script], bulk: BulkScript) -> None:
+        super().__init__(("127.0.0.1", 0), ScriptedHandler)
+        began = time.monotonic()
+        self.over = threading.Event()
+        self.script = ScriptedServer(service, scripts, bulk, lambda: time.monotonic() - began)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True)
+        self._thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class ScriptedHandler(BaseHTTPRequestHandler):
+    """Answers by a script."""
+
+    protocol_version = "HTTP/1.1"
+    server: Scripted
+
+    def do_GET(self) -> None:
+        reply = self.server.script.respond(self.path)
+        self.server.over.wait(min(reply.seconds, 60))
+        if isinstance(reply.outcome, Fault):
+            self.close_connection = True
+            return
+        self.send_response(reply.outcome.status_code)
+        for name, value in reply.outcome.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.outcome.body)))
+        self.end_headers()
+        self.wfile.write(reply.outcome.body)
+
+    def log_message(self, *_: Any) -> None: ...
+
+
+@BOTH
+@pytest.mark.parametrize("seed", range(2))
+def test_a_job_of_a_batch_comes_to_what_it_comes_to_alone(way: str, seed: int) -> None:
+    """With a bulk route that fails in every way, and without one. As in `test_batch_outcomes.py`, in real time."""
+    chance = random.Random(seed)
+    ids = [f"job-{number}" for number in range(60)]
+    scripts = {job_id: drawn_script(chance, 1.5, 0.4) for job_id in ids}
+    bulk = drawn_bulk(chance, 6)
+    settings: dict[str, Any] = {"timeout": 6, "max_faults": 3, "request_timeout": 0.5, "max_delay": 0.4}
+
+    async def each_alone(url: str) -> list[Outcome]:
+        async with AsyncVideoTranslationClient(url, **settings_of(settings)) as client:
+            return await asyncio.gather(*(client.wait(job_id) for job_id in ids), return_exceptions=True)  # type: ignore[return-value]  # errors of ours
+
+    def outcomes(kind: str) -> list[tuple[str, object]]:
+        service = SINGLE if kind == "single" else REFERENCE
+        with Scripted(service, scripts, bulk) as server:
+            url = f"http://127.0.0.1:{server.server_port}"
+            if kind == "alone":
+                return [outcome_of(one) for one in asyncio.run(each_alone(url))]
+            together = wait_all(way, url, ids, client={**settings, "service": service}, checks_per_second=2000)
+            return [outcome_of(one) for one in together]
+
+    with ThreadPoolExecutor(3) as pool:
+        alone, single, faulty = pool.map(outcomes, ["alone", "single", "faulty"])
+    assert dict(zip(ids, single, strict=True)) == dict(zip(ids, alone, strict=True))
+    assert dict(zip(ids, faulty, strict=True)) == dict(zip(ids, alone, strict=True))
+
+
 def submitted(url: str, number: int) -> list[Job]:
     """So many jobs, whose age is known."""
     with VideoTranslationClient(url, **settings_of({})) as client:
@@ -1025,7 +1268,7 @@ def submitted(url: str, number: int) -> list[Job]:
 def test_a_history_learns_from_a_fleet(way: str, service: Any) -> None:
     """What one job took is known of the next."""
     history = DurationHistory()
-    with Server(Scenario(duration=0.2)) as server:
+    with Server(Scenario(duration=1.5)) as server:  # longer than it takes to submit them on a busy machine
         client = {"history": history, "check_cost": 0.01, "service": service}
         jobs_of(wait_all(way, server.url, submitted(server.url, 10), client=client))
 

@@ -1,4 +1,4 @@
-"""How does plain blocking code wait for many jobs? The event loop runs in one helper thread, and hands out what ends."""
+"""Run a batch for blocking code: an event loop in a daemon thread, which hands over outcomes by a queue."""
 
 from __future__ import annotations
 
@@ -28,6 +28,9 @@ CALLERS_THREADS = 8
 T = TypeVar("T")
 
 _END = object()
+
+ALIVE_SECONDS = 1.0
+"""How often it is looked whether the thread of a batch still runs. It says so itself, unless the interpreter ended it."""
 
 
 class AnyEvent:
@@ -121,7 +124,7 @@ def _set(made: asyncio.Future[Any], value: Any, error: BaseException | None) -> 
 def outcomes_of(
     tools: Tools, line: BlockingLine, wiring: Wiring, terms: Terms, source: Source
 ) -> Iterator[tuple[int, Outcome]]:
-    """Run a fleet in a thread, and give what ends; the thread ends with the iterator."""
+    """Run a batch in a thread, and yield outcomes as they come; the thread ends with the iterator."""
     ends = AnyEvent(line.closed, terms.cancel)
     thread = _FleetThread(tools, line, wiring, terms._replace(cancel=ends), source)
     try:
@@ -133,7 +136,7 @@ def outcomes_of(
 
 
 class _FleetThread:
-    """A thread with an event loop, and a fleet in it."""
+    """A thread with an event loop, and a batch in it."""
 
     def __init__(self, tools: Tools, line: BlockingLine, wiring: Wiring, terms: Terms, source: Source) -> None:
         self._tools = tools
@@ -153,19 +156,31 @@ class _FleetThread:
         self._thread.start()
 
     def next(self) -> Any:
-        """The next outcome; `_END` after the last; raises what ended the fleet."""
+        """Return the next outcome, or `_END` after the last one.
+
+        Raises:
+            BaseException: What ended the batch.
+        """
         if os.getpid() != self._process:
             raise RuntimeError(
                 "jobs that are waited for in one process cannot be waited for in its fork: begin anew there"
             )
-        outcome = self._outcomes.get()
+        outcome = self._wait_for_outcome()
         self._take()
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
+    def _wait_for_outcome(self) -> Any:
+        while self._thread.is_alive():
+            with suppress(queue.Empty):
+                return self._outcomes.get(timeout=ALIVE_SECONDS)
+        with suppress(queue.Empty):
+            return self._outcomes.get_nowait()
+        raise RuntimeError("the thread of the batch ended unexpectedly")
+
     def stop(self) -> None:
-        """End the fleet, and the thread."""
+        """End the batch, and the thread."""
         self._is_left.set()
         self._stop()
         is_ours = threading.current_thread() is self._thread  # where the garbage collector came along in it

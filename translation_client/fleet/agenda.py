@@ -67,6 +67,11 @@ class Agenda(Generic[E]):
             heapify(self._ends)
 
     @property
+    def first_to_end(self) -> E | None:
+        """The one whose time is up next; None if there is none."""
+        return self._ends[0][2] if self.next_end < math.inf else None
+
+    @property
     def first(self) -> E | None:
         """The one that is due next; None for none."""
         return self._due[0][2] if self.next_due < math.inf else None

@@ -1,9 +1,10 @@
-"""When may the next request go out? One budget for all jobs: a number a second, and pauses that a server asks for."""
+"""The rate limiter of a batch: a number of requests a second for all jobs together, and pauses that a server asks for."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable
 
 TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
 """By these a server speaks of all our requests, or of itself, and not of the job that met them."""
@@ -23,6 +24,14 @@ CATCH_UP_SECONDS = 0.02
 MOST_SLOWED, EASE = 16.0, 0.5
 """How many times slower it goes at the most after refusals, each of which halves it; and by what an untroubled second eases that."""
 
+LONGEST_PAUSE_SECONDS = 60.0
+"""The longest pause of all jobs because of one: `Retry-After` of a day may be about that job alone."""
+
+
+def never() -> float:
+    """Return the moment that never comes."""
+    return math.inf
+
 
 class Ticket:
     """One request.
@@ -38,7 +47,11 @@ class Ticket:
 
 
 class Budget:
-    """Says when a request may go out, and hears when one did. Moments are in the seconds of `clock.now`."""
+    """Says when a request may be sent, and is told when one was. Moments are in the seconds of `clock.now`.
+
+    `checks_per_second` always holds. Pauses and the slower rate after a 429 are a courtesy: they yield where jobs would
+    otherwise miss their last check.
+    """
 
     def __init__(self, per_second: float) -> None:
         """Begin with nothing spent.
@@ -47,49 +60,62 @@ class Budget:
             per_second: How many in any second at the most; `math.inf` for no limit.
         """
         self._per_second = per_second
+        self._most = max(1, math.floor(per_second)) if math.isfinite(per_second) else math.inf
+        self._window = max(WINDOW_SECONDS, 1 / per_second)
         self._slowed = 1.0
         self._not_before = -math.inf
-        self._next_turn = -math.inf
-        self._spent: deque[Ticket] = deque(maxlen=max(1, math.floor(per_second)) if math.isfinite(per_second) else 1)
+        self._next_turn = self._next_slow_turn = -math.inf
+        self._spent: deque[Ticket] = deque(maxlen=int(self._most) if math.isfinite(per_second) else 0)
         self._eased_at = -math.inf
 
-    def moment(self) -> float:
-        """From when on the next one may go out."""
-        if math.isinf(self._per_second):
-            return self._not_before
-        is_full = len(self._spent) == self._spent.maxlen
-        after_window = self._spent[0].arrived_by + max(WINDOW_SECONDS, 1 / self._per_second) if is_full else -math.inf
-        return max(self._not_before, self._next_turn, after_window)
+    def moment(self, urgent_at: Callable[[], float] = never) -> float:
+        """Return the moment from which the next request may be sent.
+
+        Args:
+            urgent_at: Returns the moment from which pauses yield. Called only if there is one.
+        """
+        least = self._next_turn
+        if len(self._spent) == self._most:
+            least = max(least, self._spent[0].arrived_by + self._window)
+        courteous = max(self._not_before, self._next_slow_turn)
+        return least if courteous <= least else max(least, min(courteous, urgent_at()))
+
+    def seconds_for(self, requests: float) -> float:
+        """Return how long so many requests take at the full rate."""
+        return requests * self._window / self._most
 
     def spend(self, now: float) -> Ticket | None:
-        """Hear that one goes out; what it is paid with, for `over`."""
+        """Note that a request is sent; return what it is paid with, for `over`."""
         if math.isinf(self._per_second):
             return None
         ticket = Ticket(now + ON_ITS_WAY_SECONDS)
         self._spent.append(ticket)
-        self._next_turn = max(self._next_turn, now - CATCH_UP_SECONDS) + self._gap
+        gap = 1 / self._per_second
+        self._next_turn = max(self._next_turn, now - CATCH_UP_SECONDS) + gap
+        slow_turn = min(self._next_slow_turn, now)  # later only if an urgent request did not wait for it
+        self._next_slow_turn = max(slow_turn, now - CATCH_UP_SECONDS) + self._slowed * gap
         return ticket
 
     def over(self, ticket: Ticket | None, now: float) -> None:
-        """Hear that one is over: it arrived before."""
+        """Note that a request is over: it arrived before."""
         if ticket is not None:
             ticket.arrived_by = min(ticket.arrived_by, now)
 
     def failed(self, status_code: int | None, hint: float | None, pause: float, now: float) -> None:
-        """Hear of a call that failed: where the server has too much to do, all of us leave it alone.
+        """Note a request that failed. If the server has too much to do, no job sends one for a while.
 
         Args:
             status_code: What the server answered, if it did.
-            hint: The seconds for which it asks to be left alone.
-            pause: For how long the job that met it is left alone.
+            hint: The seconds of `Retry-After`.
+            pause: For how long the job that met it sleeps.
             now: The present moment.
         """
         if status_code == TOO_MANY_REQUESTS or (status_code == UNAVAILABLE and hint is not None):
             self.slow_down(now)
-            self.pause(now + (pause if hint is None else hint))
+            self.pause(now + min(pause if hint is None else hint, LONGEST_PAUSE_SECONDS))
 
     def pause(self, until: float) -> None:
-        """Let none go out until then: the server asks to be left alone, and it means all of us."""
+        """Let no request be sent until then, unless it is urgent."""
         self._not_before = max(self._not_before, until)
 
     def slow_down(self, now: float) -> None:
@@ -100,11 +126,7 @@ class Budget:
         self._eased_at = now
 
     def went_well(self, now: float) -> None:
-        """Hear of an answer; after a while without trouble the rate comes back."""
+        """Note an answer; after a while without trouble the rate comes back."""
         if self._slowed > 1 and now - self._eased_at >= 1:
             self._slowed = max(1.0, self._slowed * (1 - EASE / 2))
             self._eased_at = now
-
-    @property
-    def _gap(self) -> float:
-        return self._slowed / self._per_second

@@ -1,21 +1,25 @@
-"""How does a fleet go? Some workers take turns at the most overdue job, within one budget, and hand out what ends."""
+"""A batch: workers take turns at the most overdue job, within one rate limit, and hand out what ends."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Collection, Sequence
+import math
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from ..clock import now
+from ..clock import Deadline, now
 from ..errors import TranslationClientError
 from ..faults import Fault
+from ..messages import Answer
 from ..models import Job, TranslationStatus
+from ..services.extras import Bulk
 from ..tools import Tools
 from ..transport import CallCancelled
-from . import bulk
+from .budget import TOO_MANY_REQUESTS, Ticket
+from .bulk import BulkCall, BulkFailed, is_missing
 from .intake import each_of
-from .members import Member, along
+from .members import Member, take_due_together
 from .roll import Roll
 from .terms import Outcome, Source, Terms
 
@@ -30,28 +34,47 @@ JOINED_AT_ONCE = 100
 """How many jobs are taken in before others have a turn: a list of thousands must not hold up the calls."""
 
 LOOK_SECONDS = 0.05
-"""How soon a fleet sees that its client was closed, or that the caller's event was set."""
+"""How soon a batch notices that its client was closed, or that the caller's event was set."""
+
+CONTROL_FLOW = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
+"""Exceptions that Python takes for the end of a task or of an iteration."""
+
+
+class Turn(NamedTuple):
+    """What a worker does next.
+
+    Attributes:
+        members: The jobs to check; several share a bulk request.
+        ticket: What the request is paid with.
+        is_trial: True for a bulk request that nobody waits for: see `BulkAvailability`.
+    """
+
+    members: Sequence[Member]
+    ticket: Ticket | None
+    is_trial: bool
 
 
 class Fleet(Roll):
-    """Jobs that are waited for together. For one task, and for one use."""
+    """A batch of jobs. For one task, and for one use."""
 
     def __init__(self, tools: Tools, terms: Terms, source: Source) -> None:
         """Prepare; nothing is sent yet."""
         super().__init__(tools, terms, source)
-        self._bulk = tools.service.bulk
         self._is_read = False
         self._is_over = False
         self._broken: BaseException | None = None
 
     async def outcomes(self) -> AsyncGenerator[tuple[int, Outcome], None]:
-        """Give what came of each job as it comes, with its position in the source.
+        """Yield the outcome of each job as it ends, with its position in the source.
 
         Raises:
-            Exception: What the source, or a function of the caller's, raises.
+            BaseException: What the source or a function of the caller's raised. `CONTROL_FLOW` comes as the cause of a
+                RuntimeError.
         """
-        workers = [self._work() for _ in range(int(min(self._tools.line.width, self._terms.max_in_flight)))]
-        tasks = [asyncio.ensure_future(self._guarded(one)) for one in (self._take_in(), self._look(), *workers)]
+        workers = int(min(self._tools.line.width, self._terms.max_in_flight))
+        parts = [("the source of jobs", self._take_in), ("the end of a job", self._look)]
+        parts += [("a check", self._work)] * workers
+        tasks = [asyncio.ensure_future(self._guarded(name, part)) for name, part in parts]
         try:
             while True:
                 while self._results.ready:
@@ -66,20 +89,23 @@ class Fleet(Roll):
                 self._signals.news.clear()
         finally:
             self._is_over = True
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                await _cancel(tasks)
+            finally:
+                self._signals.alarm_off()
             for member in islice(self._members.values(), WINDOW):  # no more are remembered
                 member.wait.learn(patience=0.0)
-            self._signals.alarm_off()
 
-    async def _guarded(self, task: Awaitable[None]) -> None:
+    async def _guarded(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
+        """Run a part of the batch. If it dies, whoever takes the outcomes gets what it died of."""
+        loop = asyncio.get_running_loop()
         try:
-            await task
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001  # whoever takes the outcomes hears of it
-            self._broken = error
+            await part()
+        except BaseException as error:
+            if self._is_over or loop.is_closed():
+                raise
+            if self._broken is None:
+                self._broken = _to_raise(name, error)
             self._signals.news.set()
 
     async def _take_in(self) -> None:
@@ -115,79 +141,110 @@ class Fleet(Roll):
 
     async def _work(self) -> None:
         while not self._is_over:
-            members = await self._next()
-            if len(members) == 1:
-                await self._ask(members[0])
+            turn = await self._next()
+            if len(turn.members) == 1 or self._bulk is None:
+                await self._check(turn.members[0], turn.ticket)
             else:
-                await self._ask_together(members)
+                await self._check_in_bulk(self._bulk, turn)
 
-    async def _next(self) -> list[Member]:
-        """Wait until a job is due and the budget allows a request; the job, and those that can go along with it."""
+    async def _next(self) -> Turn:
+        """Wait until a job is due and the rate limit allows a request."""
         while True:
             moment, present = self._moment(), now()
             if moment <= present:
                 first = self._agenda.pop_due(present)
                 if first is not None:
-                    first.ticket = self._budget.spend(present)
-                    members = [first, *along(self._agenda, first, present, self._bulk)]
+                    turn = self._turn_of(first, present)
                     self._signals.rouse(self._moment())  # another worker may go on at once
-                    return members
+                    return turn
             await self._signals.worker(moment)
 
-    async def _ask(self, member: Member) -> None:
+    def _turn_of(self, first: Member, present: float) -> Turn:
+        ticket = self._budget.spend(present)
+        is_trial = self._availability.may_try(present)
+        if self._bulk is None or (self._availability.is_suspended and not is_trial):
+            return Turn([first], ticket, is_trial=False)
+        members = take_due_together(
+            self._agenda,
+            first,
+            self._bulk.max_ids,
+            present,
+            lambda member: self._availability.has_time(member.ends_at - present),
+        )
+        is_trial = is_trial and len(members) > 1
+        if is_trial:
+            self._availability.start_trial()
+            self._put_back(members)
+        return Turn(members, ticket, is_trial)
+
+    async def _check(self, member: Member, ticket: Ticket | None) -> None:
+        """Check a job by a request of its own."""
         member.ends_itself = True
         try:
-            job = await self._billed(member, member.wait.ask())
+            job = await self._billed(ticket, member.wait.ask())
         except Fault as fault:
             self._failed(member, fault)
             self._budget.failed(fault.status_code, fault.hint, member.pause, now())
         except TranslationClientError as error:
             self._end(member, error)
         else:
+            member.checked_singly()
             self._answered(member, job)
 
-    async def _ask_together(self, members: Sequence[Member]) -> None:
-        if self._bulk is None:
-            return
+    async def _check_in_bulk(self, bulk: Bulk, turn: Turn) -> None:
+        """Check several jobs by one request. If it fails, that is no fault of any of them."""
+        call = BulkCall(self._tools, bulk, [str(member.wait.job_id) for member in turn.members])
+        began = now()
+        seconds_left = min(member.ends_at for member in turn.members) - began
+        seconds = math.inf if turn.is_trial else self._availability.patience(seconds_left)
         try:
-            answer, jobs = await self._billed(members[0], bulk.asked(self._tools, self._bulk, members))
-        except bulk.Refused:
-            self._bulk = None
-            self._put_back(members)
+            answer, jobs = await self._billed(
+                turn.ticket, call.send(Deadline(began + seconds), lambda: self._tools.line.is_closed)
+            )
         except CallCancelled:  # put back, they would go round without letting anybody else go on
-            for member in self._still(members):
+            for member in turn.members:
                 self._end(member, member.wait.cancelled())
-        except Fault as fault:
-            for member in self._still(members):
-                self._failed(member, member.wait.failed(fault))
-            self._budget.failed(fault.status_code, fault.hint, members[0].pause, now())
+        except BulkFailed as failed:
+            pause = self._availability.failed(failed, now(), is_trial=turn.is_trial)
+            call.log_failure(failed, pause)
+            if failed.fault.status_code == TOO_MANY_REQUESTS:
+                self._budget.slow_down(now())
+            if not turn.is_trial:
+                self._put_back(turn.members)
         else:
-            for member in self._still(members):
-                job = jobs.get(str(member.wait.job_id))
-                is_vague = job is not None and job.status is COMPLETED and self._tools.service.has_late_result
-                if (
-                    job is None or is_vague
-                ):  # asked alone, from here on, it is told what is wrong, or where its result is
-                    member.asks_alone = True
-                    self._put_back([member])
-                else:
-                    self._answered(member, member.wait.take(answer, job))
+            self._availability.answered(answer.seconds, is_trial=turn.is_trial)
+            if not turn.is_trial:
+                known = {job_id: job for job_id, job in jobs.items() if not is_missing(bulk, job)}
+                self._take_over(turn.members, answer, known)
 
-    async def _billed(self, member: Member, call: Awaitable[T]) -> T:
-        """Make a call, and tell the budget when it was over: it reached the server before that."""
+    def _take_over(self, members: Sequence[Member], answer: Answer, jobs: Mapping[str, Job]) -> None:
+        """Take over what a bulk answer says. A job that it says nothing of, or too little, is checked singly."""
+        for member in members:
+            if not self._is_open(member):
+                continue
+            job = jobs.get(str(member.wait.job_id))
+            has_no_link = job is not None and job.status is COMPLETED and self._tools.service.has_late_result
+            if job is None or has_no_link:
+                member.needs_single_checks(math.inf if has_no_link else 1)
+                self._put_back([member])
+            else:
+                self._answered(member, member.wait.take(answer, job))
+
+    async def _billed(self, ticket: Ticket | None, call: Awaitable[T]) -> T:
+        """Make a call, and tell the rate limiter when it was over: it reached the server before that."""
         try:
             return await call
         finally:
-            self._budget.over(member.ticket, now())
+            self._budget.over(ticket, now())
 
     def _answered(self, member: Member, job: Job) -> None:
-        if not self._still([member]):
+        if not self._is_open(member):
             return
         self._budget.went_well(now())
         if self._terms.on_progress is not None:
             self._terms.on_progress(job)
         try:
-            pause = member.pause_after(job)
+            pause = member.pause_after(job, now())
         except TranslationClientError as error:
             self._end(member, error)
             return
@@ -203,3 +260,17 @@ class Fleet(Roll):
             self._end(member, error)
         else:
             self._again(member, pause)
+
+
+async def _cancel(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _to_raise(name: str, error: BaseException) -> BaseException:
+    if not isinstance(error, CONTROL_FLOW):
+        return error
+    raised = RuntimeError(f"{name} raised {type(error).__name__}, although nobody cancelled the batch")
+    raised.__cause__ = error
+    return raised

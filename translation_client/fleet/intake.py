@@ -1,4 +1,4 @@
-"""Where do the jobs come from? A list, or a source that may be slow and endless: it is read only as there is room."""
+"""The source of the jobs of a batch: a list, or something slow and endless, which is read only as there is room."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from .terms import Source
 
@@ -14,17 +14,21 @@ _END = object()
 
 
 async def each_of(source: Source) -> AsyncGenerator[Any, None]:
-    """Give one after the other, each when it is asked for.
+    """Yield one after the other, each when it is asked for.
 
-    What may block is read by a helper thread, a daemon: a source that never gives its next one holds up no exit.
+    What may block is read by a daemon thread, so that a source which never yields its next one holds up no exit.
+
+    Raises:
+        BaseException: What the source raises.
     """
     if isinstance(source, AsyncIterable):
+        jobs = aiter(source)
         try:
-            async for one in source:
+            async for one in jobs:
                 yield one
         finally:
-            if isinstance(source, AsyncGenerator):
-                await source.aclose()
+            if isinstance(jobs, AsyncGenerator):
+                await jobs.aclose()
     elif isinstance(source, Collection):
         for one in source:
             yield one
@@ -38,18 +42,22 @@ async def each_of(source: Source) -> AsyncGenerator[Any, None]:
 
 
 class _Reader:
-    """A thread that reads the next one whenever it is asked to."""
+    """A thread that reads the next job whenever it is asked to."""
 
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
-        self._wanted: queue.SimpleQueue[asyncio.Future[Any] | None] = queue.SimpleQueue()
+        self._wanted: queue.SimpleQueue[asyncio.Future[_Read] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, name="source of jobs", daemon=True).start()
 
-    def next(self) -> asyncio.Future[Any]:
-        wanted: asyncio.Future[Any] = self._loop.create_future()
+    async def next(self) -> Any:
+        """Return the next job, or `_END`. Raises what the source raises."""
+        wanted: asyncio.Future[_Read] = self._loop.create_future()
         self._wanted.put(wanted)
-        return wanted
+        read = await wanted
+        if read.error is not None:
+            raise read.error  # here, as a GeneratorExit that comes out of a future closes what awaits it
+        return read.job
 
     def stop(self) -> None:
         self._wanted.put(None)
@@ -57,19 +65,20 @@ class _Reader:
     def _read(self) -> None:
         while (wanted := self._wanted.get()) is not None:
             try:
-                one, error = next(self._source, _END), None
-            except BaseException as raised:  # noqa: BLE001  # whatever it is, whoever waits has to hear of it
-                one, error = None, raised
+                read = _Read(next(self._source, _END), None)
+            except BaseException as raised:  # noqa: BLE001  # `next` raises it
+                read = _Read(None, raised)
             try:
-                self._loop.call_soon_threadsafe(_give, wanted, one, error)
+                self._loop.call_soon_threadsafe(_give, wanted, read)
             except RuntimeError:  # the loop was closed meanwhile, and nobody waits
                 return
 
 
-def _give(wanted: asyncio.Future[Any], one: Any, error: BaseException | None) -> None:
-    if wanted.done():
-        return
-    if error is None:
-        wanted.set_result(one)
-    else:
-        wanted.set_exception(error if isinstance(error, Exception) else RuntimeError(f"the source of jobs: {error!r}"))
+class _Read(NamedTuple):
+    job: Any
+    error: BaseException | None
+
+
+def _give(wanted: asyncio.Future[_Read], read: _Read) -> None:
+    if not wanted.done():
+        wanted.set_result(read)

@@ -1,90 +1,129 @@
-"""Which jobs are waited for just now, and for how many who asked? Each id is taken in once."""
+"""The jobs that a batch waits for, and which of them share a bulk request. Each id is taken in once."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Callable
 
 from ..faults import Fault
 from ..models import Job
 from ..polling import Repetition
-from ..services.extras import Bulk
 from ..waiting import Wait
 from .agenda import Agenda
-from .budget import Ticket
 
 NEARLY_DUE = 0.25
-"""By what part of its pause a job may be asked about earlier, where that costs no request of its own."""
+"""By what part of its sleep a job may be checked earlier if that costs no request of its own."""
+
+NEARLY_DUE_OF_LAST = 0.02
+"""The same of a check that may be the last one by the limits of the caller: it must not be earlier than that of a wait alone."""
 
 
 class Member:
-    """One job of a fleet: its wait, and where it stands. Small: there are thousands.
+    """One job of a batch: its wait, and where it stands. Small: there are thousands.
 
     Attributes:
         wait: Its wait, which has begun.
-        due: When it is to be asked about; `math.inf` while it is.
+        due: When it is to be checked; `math.inf` while it is.
         ends_at: When its time is up.
-        planned: When it was due before it is asked about.
-        ends_itself: Whether a call of its own is under way, which hears of the end of its time.
-        asks_alone: Whether it is asked about by a question of its own next.
-        ticket: What its call was paid with.
+        planned: When it was due before the check that is being made.
+        ends_itself: True while it has a request of its own, which ends at the deadline.
+        single_checks: How many of its next checks need a request of its own.
+        pause: Seconds of its latest sleep.
+        early: By how many seconds it may be checked earlier.
         positions: Where in the order of the source it was asked for; more than once where its id came again.
     """
 
     __slots__ = (
         "_faults",
         "_pending",
-        "asks_alone",
         "due",
+        "early",
         "ends_at",
         "ends_itself",
         "pause",
         "planned",
         "positions",
-        "ticket",
+        "single_checks",
         "wait",
     )
 
     def __init__(self, wait: Wait, position: int, now: float) -> None:
         self.wait = wait
         self.positions = [position]
-        self.asks_alone = self.ends_itself = False
-        self.ticket: Ticket | None = None
+        self.ends_itself = False
+        self.single_checks = 0.0
         self.pause = wait.first_pause()
+        self.early = self._nearly(0)
         self.due = self.planned = now + self.pause
         self.ends_at = wait.deadline.at
         self._pending = Repetition()
         self._faults: Repetition | None = None
 
-    def pause_after(self, job: Job) -> float | None:
-        """Say how long to leave it alone after an answer; None where that was final.
+    def pause_after(self, job: Job, now: float) -> float | None:
+        """Return the seconds until the next check; None if the job is final.
 
         Raises:
             TranslationClientError: A limit is reached.
         """
         self._faults = None
-        return self._kept(self._pending.pause_after(job, self.wait.rules()))
+        pause = self._pending.pause_after(job, self.wait.rules())
+        if pause is None:
+            return None
+        self.pause = pause
+        if self.wait.has_retry_limit and self.planned > now:  # an early check shortens no wait
+            self.pause = max(pause, min(pause + self.planned - now, self.wait.seconds_until_last_check))
+        self.early = max(0.0, min(self._nearly(job.checks), self.pause - (job.retry_after or 0.0)))
+        return self.pause
 
     def pause_after_fault(self, fault: Fault) -> float:
-        """The same after a call that failed."""
+        """Return the seconds until the next request after one of its own that failed.
+
+        Raises:
+            TranslationClientError: A limit is reached.
+        """
         self._faults = self._faults or Repetition()
-        return self._kept(self._faults.pause_after_fault(fault, self.wait.fault_rules())) or 0.0
+        self.early = 0.0
+        self.pause = self._faults.pause_after_fault(fault, self.wait.fault_rules()) or 0.0
+        return self.pause
+
+    def needs_single_checks(self, number: float) -> None:
+        """Have the next checks made by requests of its own, as many or `math.inf`."""
+        self.single_checks = max(self.single_checks, number)
+
+    def checked_singly(self) -> None:
+        """Note that a request of its own was answered."""
+        self.single_checks = max(0.0, self.single_checks - 1)
 
     def is_nearly_due(self, now: float) -> bool:
-        """Whether an answer now is as good as one a little later."""
-        return self.due - now <= NEARLY_DUE * self.pause
+        """Return whether an answer now is as good as one a little later."""
+        return self.due - now <= self.early
 
-    def _kept(self, pause: float | None) -> float | None:
-        self.pause = pause or 0.0
-        return pause
+    def _nearly(self, checks: int) -> float:
+        return self.pause * (NEARLY_DUE_OF_LAST if self.wait.may_end_after(checks + 1) else NEARLY_DUE)
 
 
-def along(agenda: Agenda[Member], first: Member, present: float, bulk: Bulk | None) -> list[Member]:
-    """Take those off the agenda that are due too, or nearly, as far as one question can be about all of them."""
-    members: list[Member] = []
-    if bulk is None or first.asks_alone:
+def take_due_together(
+    agenda: Agenda[Member], first: Member, most: int, now: float, fits: Callable[[Member], bool]
+) -> list[Member]:
+    """Take those off the agenda that can share a bulk request; return them, the first included.
+
+    Args:
+        agenda: Those that are not being checked.
+        first: The one whose turn it is, which was taken off.
+        most: How many at once.
+        now: The present moment.
+        fits: Whether one has the time for it.
+    """
+    members = [first]
+    if first.single_checks or not fits(first):
         return members
-    while len(members) < bulk.max_ids - 1:
+    passed: list[Member] = []
+    while len(members) < most and len(passed) < most:
         entry = agenda.first
-        if entry is None or entry.asks_alone or not entry.is_nearly_due(present):
+        if entry is None or not entry.is_nearly_due(now):
             break
-        agenda.pop_due(entry.due)
-        members.append(entry)
+        agenda.pop_due(math.inf)
+        (passed if entry.single_checks or not fits(entry) else members).append(entry)
+    for entry in passed:
+        agenda.again(entry, entry.planned)
     return members

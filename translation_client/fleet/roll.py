@@ -1,7 +1,8 @@
-"""Who is waited for just now, and what came of whom?"""
+"""The jobs that a batch waits for just now, and the results that nobody took yet."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 from ..clock import now
@@ -11,6 +12,7 @@ from ..tools import Tools
 from ..waiting import Wait
 from .agenda import Agenda
 from .budget import Budget
+from .bulk import BulkAvailability
 from .members import Member
 from .results import Results
 from .signals import Signals
@@ -18,7 +20,7 @@ from .terms import Outcome, Source, Terms, require_id
 
 
 class Roll:
-    """The jobs of a fleet, from when they are taken in until their outcome is handed out."""
+    """The jobs of a batch, from when they are taken in until their outcome is handed out."""
 
     def __init__(self, tools: Tools, terms: Terms, source: Source) -> None:
         """Begin with none."""
@@ -27,13 +29,27 @@ class Roll:
         self._source = source
         self._agenda: Agenda[Member] = Agenda()
         self._budget = Budget(terms.checks_per_second)
+        self._bulk = tools.service.bulk
+        self._availability = BulkAvailability()
         self._members: dict[str, Member] = {}
         self._results = Results(max(terms.max_in_flight, len(source) if isinstance(source, Collection) else 0))
         self._signals = Signals()
         self._is_cancelled = False
 
     def _moment(self) -> float:
-        return max(self._agenda.next_due, self._budget.moment())
+        """Return when the next request may be sent; `math.inf` if no job is waiting for one."""
+        due = self._agenda.next_due
+        return due if due == math.inf else max(due, self._budget.moment(self._urgent_at))
+
+    def _urgent_at(self) -> float:
+        """Return the moment from which no pause holds anybody up: later, not each job would get its last check."""
+        first = self._agenda.first_to_end
+        if first is None:
+            return math.inf
+        requests: float = len(self._members)
+        if self._bulk is not None and not self._availability.is_suspended:
+            requests /= self._bulk.max_ids
+        return now() + first.wait.seconds_until_last_check - self._budget.seconds_for(requests)
 
     def _join(self, job: Job | str) -> None:
         position = self._results.join()
@@ -65,25 +81,27 @@ class Roll:
             self._end(member, wait.cancelled())
         self._signals.rouse(self._moment())
 
-    def _still(self, members: Sequence[Member]) -> list[Member]:
-        """Those that were not ended meanwhile."""
-        return [member for member in members if str(member.wait.job_id) in self._members]
+    def _is_open(self, member: Member) -> bool:
+        """Return whether a job has not ended meanwhile."""
+        return self._members.get(str(member.wait.job_id)) is member
 
     def _put_back(self, members: Sequence[Member]) -> None:
-        """Have them asked about again, in the turn that they had."""
-        for member in self._still(members):
-            self._agenda.again(member, member.planned)
+        """Have jobs checked again, in the turn that they had."""
+        for member in members:
+            if self._is_open(member):
+                self._agenda.again(member, member.planned)
         self._signals.rouse(self._moment())
 
     def _again(self, member: Member, pause: float) -> None:
-        if str(member.wait.job_id) in self._members:  # else it was ended meanwhile
+        if self._is_open(member):
             self._agenda.again(member, now() + pause)
             self._signals.rouse(self._moment())
 
     def _end(self, member: Member, outcome: Outcome) -> None:
-        job_id = str(member.wait.job_id)
-        if self._members.pop(job_id, None) is None:
+        if not self._is_open(member):
             return
+        job_id = str(member.wait.job_id)
+        del self._members[job_id]
         self._agenda.remove(member)
         member.wait.learn(patience=0.0)  # whoever else writes to the history holds up no other job
         self._results.remember(job_id, outcome)

@@ -1,0 +1,699 @@
+"""Batches in virtual time: a bulk route that fails, pauses, deadlines, and parts of the batch that die."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from tenacity import stop_after_attempt
+from virtual_time import Reply, broken, client_of, html_reply, json_reply, mute, present, run
+
+from translation_client import (
+    DurationHistory,
+    Job,
+    RequestFailed,
+    RetriesExhausted,
+    TranslationClientError,
+    TranslationStatus,
+    UnexpectedAnswer,
+    WaitTimeout,
+)
+from translation_client.fleet import fleet as fleet_module
+from translation_client.fleet.fleet import Fleet
+from translation_client.services.heygen import HEYGEN
+from translation_client.services.reference import REFERENCE
+from translation_client.services.service import Service
+
+SINGLE = replace(REFERENCE, bulk=None)
+USUAL: dict[str, Any] = {"timeout": 60, "max_retries": math.inf, "backoff_factor": 1, "max_delay": 1}
+
+TROUBLE: dict[str, Callable[[], Reply]] = {
+    "500": lambda: json_reply({}, 500),
+    "503": lambda: json_reply({}, 503),
+    "503 with Retry-After": lambda: json_reply({}, 503, retry_after="86400"),
+    "504 after a while": lambda: json_reply({}, 504, seconds=9.0),
+    "429 with Retry-After": lambda: json_reply({}, 429, retry_after="86400"),
+    "html": html_reply,
+    "broken": broken,
+    "mute": mute,
+    "no JSON object": lambda: json_reply([]),
+    "the single job": lambda: json_reply({"result": "pending"}),
+    "an empty list": lambda: json_reply({"results": []}),
+    "a stranger": lambda: json_reply({"results": [{"id": "x", "result": "completed"}]}),
+    "nonsense": lambda: json_reply({"results": [{"id": ["x"]}, None, 5, {"result": {}}]}),
+    "400": lambda: json_reply({}, 400),
+    "401": lambda: json_reply({}, 401),
+    "403": lambda: json_reply({}, 403),
+    "404": lambda: json_reply({}, 404),
+    "405": lambda: json_reply({}, 405),
+    "501": lambda: json_reply({}, 501),
+}
+REFUSALS = ("400", "401", "403", "404", "405", "501")
+ASK_FOR_TIME = ("503 with Retry-After", "429 with Retry-After")
+
+
+class Server:
+    """Answers about jobs one by one and in bulk, and counts.
+
+    Attributes:
+        requests: When each came, and for which jobs.
+    """
+
+    def __init__(self, ends_at: float = math.inf, bulk: Callable[[int], Reply | None] = lambda _: None) -> None:
+        self.requests: list[tuple[float, tuple[str, ...]]] = []
+        self.replies: dict[str, Callable[[], Reply]] = {}
+        self.entries: dict[str, Any] = {}
+        self._ends_at = ends_at
+        self._bulk = bulk
+
+    @property
+    def bulk(self) -> list[float]:
+        """When bulk requests came."""
+        return [at for at, ids in self.requests if len(ids) > 1]
+
+    @property
+    def single(self) -> list[float]:
+        """When requests for a single job came."""
+        return [at for at, ids in self.requests if len(ids) == 1]
+
+    def times_of(self, job_id: str) -> list[float]:
+        """When requests came that were for this job alone."""
+        return [at for at, ids in self.requests if ids == (job_id,)]
+
+    def respond(self, path: str) -> Reply:
+        """Answer a request."""
+        last = path.rsplit("/", 1)[1]
+        if "ids=" not in last:
+            self.requests.append((present(), (last,)))
+            return self.replies[last]() if last in self.replies else json_reply({"result": self.word})
+        ids = tuple(last.partition("ids=")[2].split(","))
+        self.requests.append((present(), ids))
+        trouble = self._bulk(len(self.bulk))
+        if trouble is not None:
+            return trouble
+        entries = [self.entries.get(job_id, {"id": job_id, "result": self.word}) for job_id in ids]
+        return json_reply({"results": entries})
+
+    @property
+    def word(self) -> str:
+        """How jobs stand."""
+        return "completed" if present() >= self._ends_at else "pending"
+
+
+Outcomes = list[Job | TranslationClientError]
+
+
+def ids(number: int) -> list[str]:
+    return [f"j{one}" for one in range(number)]
+
+
+def wait_all(
+    server: Server, jobs: Any, *, service: Service = REFERENCE, client: dict[str, Any] | None = None, **options: Any
+) -> Outcomes:
+    """`wait_all` in virtual time."""
+
+    async def waited() -> Outcomes:
+        async with client_of(server.respond, service=service, **{**USUAL, **(client or {})}) as made:
+            return await made.wait_all(jobs, **options)
+
+    return run(waited())
+
+
+def kinds_of(outcomes: Outcomes) -> set[str]:
+    return {str(one.status) if isinstance(one, Job) else type(one).__name__ for one in outcomes}
+
+
+# A bulk route that fails
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_one_fault_of_the_bulk_route_passes(kind: str) -> None:
+    """A few jobs are checked singly, and then bulk requests go on; after a refusal, or if asked for time, later."""
+    seconds = 45 if kind in REFUSALS else 15
+    server = Server(ends_at=seconds, bulk=lambda number: TROUBLE[kind]() if number == 3 else None)
+
+    assert kinds_of(wait_all(server, ids(120), checks_per_second=50)) == {"completed"}
+    if kind in ASK_FOR_TIME:
+        return
+    lost = 31 * 50 if kind in REFUSALS else 3 * 50  # seconds at full rate
+    assert len(server.requests) <= 2 * seconds + 2 + lost
+    assert len([at for at in server.bulk if at > seconds - 10]) >= 10
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_a_bulk_route_that_always_fails_costs_no_job_anything(kind: str) -> None:
+    """Though one fault would be the end of a job; and it is tried less and less."""
+    server = Server(ends_at=20, bulk=lambda _: TROUBLE[kind]())
+    outcomes = wait_all(server, ids(40), client={"max_faults": 1}, checks_per_second=500)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert max(one.elapsed for one in outcomes) <= 20 + 1 + 2.5  # the backoff, and what jobs wait for bulk answers
+    assert {one.checks for one in outcomes if isinstance(one, Job)} <= set(range(17, 23))
+    most = 1 if kind in (*REFUSALS, *ASK_FOR_TIME) else 6  # at 0, 0.5, 1.5, 3.5, 7.5 and 15.5 s
+    assert 1 <= len(server.bulk) <= most
+
+
+def test_a_refusal_is_tried_again_after_a_while() -> None:
+    """It may have come from a gateway in the middle of a deployment."""
+    server = Server(bulk=lambda number: json_reply({}, 404) if number == 1 else None)
+    wait_all(server, ids(50), client={"timeout": 100}, checks_per_second=500)
+
+    first, second, *more = server.bulk
+    assert first == 0
+    assert second == pytest.approx(30, abs=2)
+    assert len(more) >= 60
+
+
+def test_pauses_between_trials_grow_up_to_five_minutes() -> None:
+    """Each is one request, beside those that are made anyway."""
+    server = Server(bulk=lambda _: json_reply({}, 500))
+    wait_all(server, ids(2), client={"timeout": 1300, "backoff_factor": 5, "max_delay": 5})
+
+    gaps = [after - before for before, after in pairwise(server.bulk)]
+    assert gaps[:10] == pytest.approx([0.5 * 2**n for n in range(10)], abs=5.2)
+    assert gaps[-1] == pytest.approx(300, abs=5.2)
+
+
+def test_while_a_trial_is_answered_slowly_its_jobs_have_requests_of_their_own() -> None:
+    """Nobody waits for it."""
+    server = Server(bulk=lambda number: json_reply({}, 500) if number == 1 else mute())
+    wait_all(server, ids(10), client={"timeout": 30}, checks_per_second=500)
+
+    times = server.times_of("j3")
+    assert max(after - before for before, after in pairwise(times)) <= 1.1
+
+
+def test_no_job_waits_longer_than_two_seconds_for_a_bulk_answer() -> None:
+    """Unless bulk answers usually take that long."""
+    slow = Server(bulk=lambda number: mute() if number == 1 else None)
+    wait_all(slow, ids(10), client={"timeout": 20})
+    assert slow.times_of("j3")[0] == pytest.approx(2.0, abs=0.2)
+
+
+def test_a_bulk_route_that_is_always_slow_is_used() -> None:
+    """One slow answer is a fault; a trial shows that it is usual."""
+
+    def slow_answer(_: int) -> Reply:
+        return json_reply({"results": [{"id": one, "result": "pending"} for one in ids(100)]}, seconds=3.0)
+
+    server = Server(bulk=slow_answer)
+    wait_all(server, ids(100), client={"timeout": 100, "backoff_factor": 5, "max_delay": 5}, checks_per_second=500)
+
+    assert len(server.bulk) >= 10
+    assert len([at for at in server.single if 10 < at < 90]) == 0
+
+
+@pytest.mark.parametrize("entry", [None, {"id": "j3"}, {"id": "j3", "result": "not_found"}, {"id": "j3", "result": []}])
+def test_a_job_that_a_bulk_answer_lacks_is_checked_singly_and_comes_back(entry: Any) -> None:
+    """Each time; and the others are taken from it."""
+    server = Server(ends_at=10)
+    server.entries["j3"] = entry
+    outcomes = wait_all(server, ids(50), checks_per_second=500)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert {ids for _, ids in server.requests if len(ids) == 1} == {("j3",)}
+    assert len(server.bulk) <= len(server.single) + 1
+    assert len({len(ids) for _, ids in server.requests}) == 2  # one, or all
+
+
+def test_one_passing_empty_list_is_a_fault_of_the_route() -> None:
+    """And not an answer that lacks each of the jobs."""
+    server = Server(ends_at=10, bulk=lambda number: json_reply({"results": []}) if number == 2 else None)
+    wait_all(server, ids(100), checks_per_second=500)
+
+    assert len(server.single) <= 150
+    assert len(server.bulk) >= 10
+
+
+def test_an_id_at_which_the_bulk_route_fails_holds_up_nobody() -> None:
+    """Its page fails each time; every job is checked all the same."""
+    server = Server(ends_at=20, bulk=lambda _: json_reply({}, 500) if "j7" in server.requests[-1][1] else None)
+    outcomes = wait_all(server, ids(300), checks_per_second=50)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert max(one.elapsed for one in outcomes) <= 20 + 8
+
+
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+@pytest.mark.parametrize(
+    ("reply", "kind", "faults"),
+    [
+        (lambda: json_reply({}, 500), RequestFailed, 5),
+        (html_reply, UnexpectedAnswer, 5),
+        (lambda: json_reply({}, 404), RequestFailed, 1),
+        (lambda: json_reply({}, 401), RequestFailed, 1),
+    ],
+)
+def test_the_faults_of_a_job_are_those_of_its_own_requests(
+    service: Service, reply: Callable[[], Reply], kind: type[Exception], faults: int
+) -> None:
+    """As many as `wait` makes, with the sleeps in between; whatever the bulk route does."""
+    server = Server(ends_at=30, bulk=lambda number: json_reply({}, 504) if number % 2 else None)
+    server.replies["j0"] = reply
+    server.entries["j0"] = None
+    outcomes = wait_all(server, ids(20), service=service, checks_per_second=500)
+
+    assert type(outcomes[0]) is kind
+    assert outcomes[0].attempts == len(server.times_of("j0")) == faults
+    assert kinds_of(outcomes[1:]) == {"completed"}
+
+
+def test_a_link_that_only_a_single_answer_has_may_fail_for_its_job_alone() -> None:
+    """HeyGen: a finished job needs a request of its own."""
+
+    def respond(path: str) -> Reply:
+        last = path.rsplit("/", 1)[1]
+        if "ids=" in last:
+            entries = [{"video_id": one, "status": "completed"} for one in last.partition("ids=")[2].split(",")]
+            return json_reply({"data": entries})
+        if last == "j1":
+            return json_reply({}, 500)
+        if last == "j2" and present() < 5:
+            return json_reply({}, 500)
+        return json_reply({"data": {"status": "completed", "video_url": "http://v.test/1"}})
+
+    async def waited() -> Outcomes:
+        settings = {**USUAL, "service": HEYGEN, "api_key": "key-0123456789", "max_faults": 6}
+        async with client_of(respond, **settings) as client:
+            return await client.wait_all(ids(4))
+
+    outcomes = run(waited())
+    assert [type(one) for one in outcomes] == [Job, RequestFailed, Job, Job]
+    assert [one.result_url for one in outcomes if isinstance(one, Job)] == ["http://v.test/1"] * 3
+
+
+# Deadlines
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_the_last_check_before_the_deadline_is_made_if_the_bulk_route_fails_just_then(kind: str) -> None:
+    """In the half of the time that a bulk request leaves."""
+    server = Server(ends_at=59.5, bulk=lambda _: TROUBLE[kind]() if present() > 59 else None)
+    client = {"backoff_factor": 58, "max_delay": 58}
+    assert kinds_of(wait_all(server, ids(20), client=client, checks_per_second=5000)) == {"completed"}
+
+
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_day_of_one_job_silences_no_other(service: Service, code: int) -> None:
+    """All others pause, and end by their own: at the latest in time for their last check."""
+    server = Server(ends_at=5)
+    server.replies["j0"] = lambda: json_reply({}, code, retry_after="86400")
+    server.entries["j0"] = None
+    outcomes = wait_all(server, ids(300), service=service, client={"timeout": 20}, checks_per_second=50)
+
+    assert isinstance(outcomes[0], WaitTimeout)
+    assert outcomes[0].retry_after == 86400
+    assert outcomes[0].elapsed < 3
+    assert kinds_of(outcomes[1:]) == {"completed"}
+
+
+def test_a_pause_for_everybody_ends_after_a_minute() -> None:
+    """Where nobody's deadline comes before."""
+    server = Server(ends_at=5)
+    server.replies["j0"] = lambda: json_reply({}, 429, retry_after="86400")
+    outcomes = wait_all(server, ids(300), service=SINGLE, client={"timeout": 3600}, checks_per_second=50)
+
+    assert kinds_of(outcomes) == {"WaitTimeout", "completed"}
+    times = sorted(server.single)
+    longest = max(after - before for before, after in pairwise(times))
+    assert longest == pytest.approx(60, abs=1)
+
+
+def test_a_pause_ends_early_enough_for_the_last_checks_of_all() -> None:
+    """For 200 jobs at 20 a second that is ten seconds before the deadline, and at the full rate."""
+    server = Server(ends_at=1)
+    server.replies["j0"] = lambda: (
+        json_reply({}, 429, retry_after="29") if present() < 1 else json_reply({"result": "error"})
+    )
+    outcomes = wait_all(server, ids(200), service=SINGLE, client={"timeout": 30}, checks_per_second=20)
+
+    assert kinds_of(outcomes) == {"completed", "error"}
+    assert 15 <= next(at for at in server.single if at > 1) <= 20
+
+
+def test_a_job_that_is_taken_in_during_a_pause_pauses_too_and_has_its_own_time() -> None:
+    """And ends the pause for nobody."""
+    server = Server()
+    server.replies["a"] = lambda: (
+        json_reply({}, 429, retry_after="8") if present() < 5 else json_reply({"result": "error"})
+    )
+    server.replies["b"] = lambda: json_reply({"result": "completed"})
+
+    async def late() -> AsyncIterator[str]:
+        yield "a"
+        await asyncio.sleep(2)
+        yield "b"
+
+    outcomes = wait_all(server, late(), service=SINGLE)
+    assert [str(one.status) for one in outcomes if isinstance(one, Job)] == ["error", "completed"]
+    assert min(server.times_of("b")) == pytest.approx(8, abs=0.2)
+
+
+def test_a_429_of_the_bulk_route_pauses_no_single_request() -> None:
+    """If it is about all requests, the next one hears the same."""
+    server = Server(ends_at=3, bulk=lambda _: json_reply({}, 429, retry_after="50"))
+    outcomes = wait_all(server, ids(20), checks_per_second=500)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert max(one.elapsed for one in outcomes) <= 5
+
+
+# Early checks in bulk
+
+
+def test_a_retry_after_is_not_shortened_by_the_bulk_requests_of_others() -> None:
+    """Though the job could come along at no cost."""
+    server = Server(ends_at=40)
+    server.entries["j0"] = None
+    server.replies["j0"] = lambda: json_reply({"result": "pending"}, retry_after="20")
+    wait_all(server, ids(20), client={"timeout": 50})
+
+    times = [at for at, ids in server.requests if "j0" in ids]
+    later = [at for at in times if at > times[1] + 0.1]
+    assert later[0] >= times[1] + 20
+
+
+@pytest.mark.parametrize("limit", [{"max_retries": 4}, {"max_retries": math.inf, "stop": stop_after_attempt(5)}])
+def test_coming_along_early_shortens_no_wait_with_a_limit_of_retries(limit: dict[str, Any]) -> None:
+    """The last check of a job is not before that of `wait`, whose five are at 0, 4, 8, 12 and 16 s."""
+    server = Server()
+
+    async def staggered() -> AsyncIterator[str]:
+        for number in range(40):
+            yield f"j{number}"
+            await asyncio.sleep(0.1)
+
+    outcomes = wait_all(server, staggered(), client={"backoff_factor": 4, "max_delay": 4, **limit})
+    assert kinds_of(outcomes) == {"RetriesExhausted"}
+    assert {one.checks for one in outcomes} == {5}
+    assert min(one.elapsed for one in outcomes if isinstance(one, RetriesExhausted)) >= 16 * 0.98
+    if "stop" not in limit:
+        assert len(server.requests) <= 40 + 3 * 5 + 40  # the first checks, some bulk requests, and the last checks
+
+
+def test_jobs_that_are_due_at_different_times_come_to_share_requests() -> None:
+    """If nothing limits their checks."""
+    server = Server(ends_at=30)
+
+    async def staggered() -> AsyncIterator[str]:
+        for number in range(50):
+            yield f"j{number}"
+            await asyncio.sleep(0.02)
+
+    wait_all(server, staggered())
+    assert len([at for at, _ in server.requests if at > 10]) <= 20 * 5  # and not a thousand
+
+
+def test_jobs_that_need_single_checks_split_no_bulk_request() -> None:
+    """They are passed over where they stand between others."""
+    server = Server(ends_at=20)
+    odd = [f"j{one}" for one in range(1, 100, 2)]
+    server.entries.update(dict.fromkeys(odd))
+    wait_all(server, ids(100), checks_per_second=1000)
+
+    assert {ids[0] for _, ids in server.requests if len(ids) == 1} == set(odd)
+    assert len(server.bulk) <= 2 * 21
+
+
+# One id several times, and few places
+
+
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+@pytest.mark.parametrize("max_in_flight", [1, 2, None])
+def test_an_id_that_comes_again_has_the_same_outcome(service: Service, max_in_flight: int | None) -> None:
+    """While it is waited for, and later; whatever it is, and however few places there are."""
+    server = Server(ends_at=3)
+    server.replies["j1"] = lambda: json_reply({}, 404)
+    server.entries["j1"] = {"id": "j1", "result": "not_found"}
+    outcomes = wait_all(server, [*ids(3), *ids(3), "j1"], service=service, max_in_flight=max_in_flight)
+
+    assert [outcomes[one] is outcomes[one + 3] for one in range(3)] == [True] * 3
+    assert isinstance(outcomes[1], RequestFailed)
+    assert outcomes[6] is outcomes[1]
+    assert len(server.times_of("j1")) == 1
+
+
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_a_consumer_that_is_slow_stops_no_wait(service: Service) -> None:
+    """Where fewer jobs may be in flight than have ended and were not taken."""
+    server = Server(ends_at=1)
+
+    async def waited() -> Outcomes:
+        async with client_of(server.respond, service=service, **USUAL) as client:
+            taken: Outcomes = []
+            async for outcome in client.as_completed(ids(20), max_in_flight=3):
+                taken.append(outcome)
+                await asyncio.sleep(70)  # longer than a job has
+            return taken
+
+    outcomes = run(waited())
+    assert kinds_of(outcomes) == {"completed"}
+    assert len(outcomes) == 20
+
+
+# Parts that die
+
+CAUSES = [
+    LookupError("mine"),
+    SystemExit(3),
+    KeyboardInterrupt(),
+    asyncio.CancelledError(),
+    GeneratorExit(),
+    StopAsyncIteration(),
+    TimeoutError("mine"),
+]
+CHANGED = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
+
+
+class Dead(Iterator[str]):
+    """A source that gives one job, and raises."""
+
+    def __init__(self, error: BaseException) -> None:
+        self._given = iter(["j0"])
+        self._error = error
+
+    def __next__(self) -> str:
+        for one in self._given:
+            return one
+        raise self._error
+
+
+async def dead_source(error: BaseException) -> AsyncIterator[str]:
+    yield "j0"
+    await asyncio.sleep(2)
+    raise error
+
+
+class DeadHistory(DurationHistory):
+    """A history that cannot be asked, in a way that is not foreseen."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self._error = error
+
+    def jobs(self, *_: Any, **__: Any) -> Any:
+        raise self._error
+
+
+class DeadLogger:
+    def __init__(self, error: BaseException) -> None:
+        self._error = error
+
+    def info(self, *_: Any, **__: Any) -> None:
+        raise self._error
+
+    warning = error = info
+
+
+def raises(error: BaseException) -> Callable[..., Any]:
+    def function(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return function
+
+
+async def error_of(call: Awaitable[object]) -> BaseException:
+    """What a call raises, whatever it is."""
+    try:
+        await call
+    except BaseException as error:  # noqa: BLE001  # the tests are about all of them
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def raised_by(server: Server, jobs: Any, client: dict[str, Any] | None = None, **options: Any) -> BaseException:
+    """What comes out of a batch, in the task that takes its outcomes; no task is left."""
+
+    async def waited() -> BaseException:
+        async with client_of(server.respond, **{**USUAL, **(client or {})}) as made:
+            before = asyncio.all_tasks()
+            error = await error_of(made.wait_all(jobs, **options))
+            assert asyncio.all_tasks() == before
+            return error
+
+    return run(waited())
+
+
+def assert_is(error: BaseException, cause: BaseException) -> None:
+    """It is the cause; or a RuntimeError by the cause, if Python would take that for the end of a task or an iteration."""
+    if not isinstance(cause, CHANGED):
+        assert error is cause
+        return
+    assert type(error) is RuntimeError
+    assert type(cause).__name__ in str(error)
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=repr)
+@pytest.mark.parametrize("where", ["iterator", "async generator", "on_progress", "on_progress in bulk"])
+def test_what_kills_a_part_of_the_batch_comes_out(where: str, cause: BaseException) -> None:
+    """Whatever it is, and at once; the deadline is far."""
+    server = Server()
+    if where == "iterator":
+        error = raised_by(server, Dead(cause))
+    elif where == "async generator":
+        error = raised_by(server, dead_source(cause))
+    else:
+        jobs = ids(5 if "bulk" in where else 1)
+        error = raised_by(server, jobs, on_progress=raises(cause))
+    assert_is(error, cause)
+    assert where == "iterator" or all(at < 5 for at, _ in server.requests)  # its thread does not live in virtual time
+
+
+def test_a_stop_iteration_of_a_function_is_no_end() -> None:
+    """It would be taken for the end of the source, or of the iteration over the outcomes."""
+    error = raised_by(Server(), ["j0"], on_progress=raises(StopIteration()))
+    assert type(error) is RuntimeError
+    assert "StopIteration" in str(error)
+
+
+@pytest.mark.parametrize("cause", CAUSES, ids=repr)
+@pytest.mark.parametrize("where", ["logger", "history"])
+def test_what_a_logger_or_a_history_raises_comes_out(where: str, cause: BaseException) -> None:
+    """Also where it is raised while the jobs are taken in."""
+    dead: dict[str, Any] = {"logger": DeadLogger(cause)}
+    if where == "history":
+        dead = {"history": DeadHistory(cause), "check_cost": 1}
+    job = Job("j0", TranslationStatus.PENDING, "pending", submitted_at=1.0)
+    if where == "logger" and isinstance(cause, Exception):  # that is passed over everywhere
+        assert kinds_of(wait_all(Server(ends_at=1), [job], client=dead)) == {"completed"}
+        return
+    assert_is(raised_by(Server(), [job], client=dead), cause)
+
+
+@pytest.mark.parametrize("part", ["_take_in", "_look", "_work", "_next", "_turn_of", "_answered", "_take_over"])
+def test_a_mistake_of_ours_comes_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And leaves nobody waiting."""
+    cause = ZeroDivisionError("ours")
+    monkeypatch.setattr(Fleet, part, raises(cause))
+    assert raised_by(Server(), ids(5)) is cause
+
+
+def test_the_source_may_wait_for_a_task_that_somebody_cancels() -> None:
+    """Nobody cancelled the batch: what had ended is handed out, and then the error comes."""
+
+    async def waited() -> list[str]:
+        async with client_of(Server(ends_at=0).respond, **USUAL) as client:
+            other = asyncio.ensure_future(asyncio.sleep(1000, "j1"))
+
+            async def source() -> AsyncIterator[str]:
+                yield "j0"
+                yield await other
+
+            asyncio.get_running_loop().call_later(3, other.cancel)
+            taken: list[str] = []
+
+            async def take() -> None:
+                async for outcome in client.as_completed(source()):
+                    assert isinstance(outcome, Job)
+                    taken.append(str(outcome.id))
+
+            error = await error_of(take())
+            assert str(error) == "the source of jobs raised CancelledError, although nobody cancelled the batch"
+            assert isinstance(error.__cause__, asyncio.CancelledError)
+            return taken
+
+    assert run(waited()) == ["j0"]
+
+
+@pytest.mark.parametrize("when", [0.0, 0.01, 0.5, 3.0])
+def test_who_cancels_the_batch_gets_a_cancelled_error(when: float) -> None:
+    """And nothing is left of it, also if nothing of it had begun."""
+
+    async def waited() -> None:
+        async with client_of(Server().respond, **USUAL) as client:
+            before = asyncio.all_tasks()
+            task = asyncio.ensure_future(client.wait_all(dead_source(asyncio.CancelledError()) if when < 1 else ids(5)))
+            await asyncio.sleep(when)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert asyncio.all_tasks() == before
+
+    run(waited())
+
+
+def test_a_source_that_is_left_is_closed_though_its_iterator_is_made_by_another() -> None:
+    """An object whose `__aiter__` is an asynchronous generator."""
+    closed: list[str] = []
+
+    class Source:
+        async def __aiter__(self) -> AsyncIterator[str]:
+            try:
+                for one in ids(50):
+                    yield one
+            finally:
+                await asyncio.sleep(1)
+                closed.append("source")
+
+    async def waited() -> None:
+        async with client_of(Server(ends_at=0).respond, **USUAL) as client:
+            outcomes: Any = client.as_completed(Source(), max_in_flight=2)
+            assert isinstance(await anext(outcomes), Job)
+            await outcomes.aclose()
+            assert closed == ["source"]
+
+    run(waited())
+
+
+def test_a_client_that_is_closed_while_progress_is_told_ends_all_waits() -> None:
+    """With `WaitCancelled`, and no error."""
+    server = Server()
+
+    async def waited() -> Outcomes:
+        client = client_of(server.respond, **USUAL)
+        closing: list[asyncio.Future[None]] = []
+
+        def close(_: Job) -> None:
+            if not closing:
+                closing.append(asyncio.ensure_future(client.close()))
+
+        outcomes = await client.wait_all(ids(20), on_progress=close)
+        await asyncio.gather(*closing)
+        return outcomes
+
+    assert kinds_of(run(waited())) == {"WaitCancelled"}
+
+
+def test_the_history_learns_though_the_batch_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what it raises then leaves no task."""
+    cause = LookupError("mine")
+
+    async def waited() -> None:
+        async with client_of(Server().respond, **USUAL) as client:
+            before = asyncio.all_tasks()
+            outcomes: Any = client.as_completed(ids(3))
+            first = asyncio.ensure_future(anext(outcomes))
+            await asyncio.sleep(1)
+            monkeypatch.setattr(fleet_module, "islice", raises(cause))
+            first.cancel()
+            with pytest.raises((LookupError, asyncio.CancelledError)):
+                await first
+            assert asyncio.all_tasks() == before
+
+    run(waited())
