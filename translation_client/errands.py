@@ -1,22 +1,23 @@
-"""How do the small errands go: the list of languages, the question about many jobs, the deletion of one?"""
+"""The calls of a client that are neither a wait nor a submission: languages, the status of many jobs, deletion."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TypeVar
 
 from . import purposes
 from .arguments import path_segment
 from .calls import Calls
-from .clock import now
-from .faults import FieldMissing
+from .clock import Deadline, now
+from .fleet.bulk import BulkCall, BulkFailed
 from .lines import Event
 from .messages import Answer, Request
 from .models import Job
+from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
 from .services.extras import Bulk
 from .tools import Tools
+from .transport import CallCancelled
 from .waiting import Wait
 
 T = TypeVar("T")
@@ -76,22 +77,61 @@ class Errands:
         await _answered(calls, "delete", request, read)
 
     async def check_all(self, jobs: Sequence[Job | str], timeout: float) -> list[Job]:
-        """Ask once how each job stands, many by one request where the service allows that; `timeout` is for all of them."""
+        """Check each job once, many by one request where the service allows that.
+
+        Args:
+            jobs: Jobs or ids.
+            timeout: Seconds for all of them.
+
+        Raises:
+            TranslationClientError: What the check of a single job raises.
+        """
         bulk = self._tools.service.bulk
         started = now()
         if bulk is None or bulk.is_optional:
             return [await Wait(self._tools, job, timeout, None, started).check() for job in jobs]
         ids = [_id_of(job) for job in jobs]
         known = {job.id: job for job in jobs if isinstance(job, Job)}
-        answers: list[Job] = []
+        found = await self._in_bulk(bulk, ids, known, timeout, started)
+        return [
+            found.get(job_id) or await Wait(self._tools, known.get(job_id, job_id), timeout, None, started).check()
+            for job_id in ids
+        ]
+
+    async def _in_bulk(
+        self, bulk: Bulk, ids: Sequence[str], known: Mapping[str | None, Job], timeout: float, started: float
+    ) -> dict[str, Job]:
+        """Return what bulk answers say, by id. A job that they say nothing of is checked by a request of its own."""
+        found: dict[str, Job] = {}
         for start in range(0, len(ids), bulk.max_ids):
-            some = ids[start : start + bulk.max_ids]
-            read = partial(_read_bulk, bulk, some)
-            calls = Calls(self._tools, purposes.statuses(len(some)), timeout=timeout, cancel=None, started=started)
-            answered = await _answered(calls, "statuses", bulk.request(some), read)
+            page = ids[start : start + bulk.max_ids]
+            calls = Calls(self._tools, purposes.statuses(len(page)), timeout=timeout, cancel=None, started=started)
+            listed = await self._page(bulk, page, calls)
+            if listed is None:
+                break
             elapsed = calls.progress.elapsed
-            answers += (self._with_what_is_known(job, known.get(job.id), elapsed) for job in answered)
-        return answers
+            found.update((one, self._with_what_is_known(job, known.get(one), elapsed)) for one, job in listed.items())
+        return found
+
+    async def _page(self, bulk: Bulk, page: Sequence[str], calls: Calls) -> dict[str, Job] | None:
+        """Return what a bulk answer says; None if there is none. A request that failed is repeated once."""
+        for pause in (FAULT_DELAY_SECONDS, 0.0):
+            half = calls.progress.deadline.left / 2  # the other half is for requests about single jobs
+            call = BulkCall(self._tools, bulk, page)
+            try:
+                _, listed = await call.send(Deadline(now() + half), calls.is_cancelled)
+            except CallCancelled:
+                break
+            except BulkFailed as failed:
+                seconds = max(pause, failed.fault.hint or 0.0) if pause and not failed.is_refusal else 0.0
+                is_repeated = 0 < seconds < min(half, FAULT_DELAY_MAX_SECONDS)
+                call.log_failure(failed, seconds if is_repeated else 0.0)
+                if not is_repeated:
+                    break
+                await calls.sleep(seconds)
+            else:
+                return listed
+        return None
 
     def _with_what_is_known(self, job: Job, known: Job | None, elapsed: float) -> Job:
         complete = replace(
@@ -109,14 +149,6 @@ async def _answered(calls: Calls, name: str, request: Request, read: Callable[[A
     answer, value = await calls.despite_faults(lambda: calls.call(request, read))
     calls.log.answered(name, answer)
     return value
-
-
-def _read_bulk(bulk: Bulk, job_ids: Sequence[str], answer: Answer) -> list[Job]:
-    try:
-        return bulk.read(answer, job_ids)
-    except FieldMissing:
-        bulk.require_no_others(answer, job_ids)  # the answer to another request may be followed by the right one
-        raise
 
 
 def _id_of(job: Job | str) -> str:

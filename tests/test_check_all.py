@@ -1,0 +1,190 @@
+"""`check_all` in bulk: what a failed request, or an answer that lacks a job, costs; on frozen time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from urllib.parse import unquote
+
+import pytest
+import requests
+from conftest import Answers, Clock, Lines, response
+from virtual_time import Reply, client_of, json_reply, run
+from worlds import HOST, KEY
+
+from translation_client import (
+    Job,
+    RequestFailed,
+    TranslationClientError,
+    TranslationStatus,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+    WaitCancelled,
+)
+
+Trouble = Callable[[], requests.Response]
+
+JSON = "application/json"
+
+
+def refused() -> requests.Response:
+    raise requests.ConnectionError("the connection broke")
+
+
+TROUBLE: dict[str, Trouble] = {
+    "500": lambda: response(500, b"{}"),
+    "503": lambda: response(503, b"{}"),
+    "503 with Retry-After": lambda: response(503, b"{}", retry_after="5"),
+    "503 of a day": lambda: response(503, b"{}", retry_after="86400"),
+    "503 with nonsense": lambda: response(503, b"{}", retry_after="soon"),
+    "429": lambda: response(429, b"{}"),
+    "html": lambda: response(200, b"<html>maintenance</html>"),
+    "broken": refused,
+    "another shape": lambda: response(200, b'{"data": {"status": "completed"}}'),
+    "an empty list": lambda: response(200, b'{"data": []}'),
+    "400": lambda: response(400, b"{}"),
+    "401": lambda: response(401, b"{}"),
+    "404": lambda: response(404, b"{}"),
+    "501": lambda: response(501, b"{}"),
+}
+LASTING = ("503 of a day", "400", "401", "404", "501")
+"""These are not repeated."""
+
+
+class Service:
+    """HeyGen, whose bulk route can be made to fail.
+
+    Attributes:
+        pages: The ids of each bulk request.
+        singles: The ids that were asked for alone.
+        lacks: The ids that no bulk answer has.
+        alone: What is answered about a single job.
+    """
+
+    def __init__(self, clock: Clock, trouble: Callable[[int], requests.Response | None] = lambda _: None) -> None:
+        self.pages: list[list[str]] = []
+        self.singles: list[str] = []
+        self.lacks: set[str] = set()
+        self.alone: dict[str, Trouble] = {}
+        self._trouble = trouble
+        session = requests.Session()
+        session.mount("http://", Answers(self._answer))
+        self.client = VideoTranslationClient(
+            HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick, max_faults=3
+        )
+
+    def _answer(self, request: requests.PreparedRequest) -> requests.Response:
+        last = unquote(str(request.url).rpartition("/")[2])
+        if "ids=" not in last:
+            self.singles.append(last)
+            usual = response(200, json.dumps({"data": {"status": "running"}}).encode())
+            return self.alone[last]() if last in self.alone else usual
+        ids = last.partition("ids=")[2].split(",")
+        self.pages.append(ids)
+        trouble = self._trouble(len(self.pages))
+        listed = [{"video_id": one, "status": "processing"} for one in ids if one not in self.lacks]
+        return response(200, json.dumps({"data": listed}).encode()) if trouble is None else trouble
+
+
+def ids(number: int) -> list[str]:
+    return [f"job-{one}" for one in range(number)]
+
+
+def seen(jobs: list[Job]) -> list[tuple[str | None, TranslationStatus]]:
+    return [(job.id, job.status) for job in jobs]
+
+
+PENDING = [(one, TranslationStatus.PENDING) for one in ids(250)]
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_a_fault_of_one_page_loses_no_answer(kind: str, clock: Clock) -> None:
+    """The request is repeated once, if that may help and soon enough; else the jobs are checked singly."""
+    service = Service(clock, lambda number: TROUBLE[kind]() if number == 2 else None)
+
+    assert seen(service.client.check_all(ids(250))) == PENDING
+    if kind in LASTING:
+        assert service.pages == [ids(250)[:100], ids(250)[100:200]]
+        assert service.singles == ids(250)[100:]
+    else:
+        assert service.pages == [ids(250)[:100], ids(250)[100:200], ids(250)[100:200], ids(250)[200:]]
+        assert service.singles == []
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_a_bulk_route_that_always_fails_costs_two_requests(kind: str, clock: Clock, lines: Lines) -> None:
+    """And each of them has its line."""
+    service = Service(clock, lambda _: TROUBLE[kind]())
+    began = clock()
+
+    assert seen(service.client.check_all(ids(250))) == PENDING
+    assert len(service.pages) == (1 if kind in LASTING else 2)
+    assert service.singles == ids(250)
+    assert len(lines.of("check_failed")) == len(service.pages)
+    assert lines.of("gave_up") == []
+    assert len(lines.of("hint_ignored")) == (2 if kind == "503 with nonsense" else 0)
+    assert (clock() - began).total_seconds() <= 6
+
+
+@pytest.mark.parametrize("way", ["lacks", "fails"])
+@pytest.mark.parametrize("kind", ["404", "401", "500", "html"])
+def test_an_error_is_that_of_the_single_check(kind: str, way: str, clock: Clock) -> None:
+    """With the id of its job."""
+    service = Service(clock, lambda _: response(500, b"{}") if way == "fails" else None)
+    service.lacks = {"job-3"}
+    service.alone["job-3"] = TROUBLE[kind]
+    errors: list[TranslationClientError] = []
+    for call in (lambda: service.client.check("job-3"), lambda: service.client.check_all(ids(5))):
+        with pytest.raises(TranslationClientError) as caught:
+            call()
+        errors.append(caught.value)
+
+    alone, together = errors
+    assert type(alone) is type(together)
+    assert str(alone).replace("0.0 s", "") == str(together).replace("0.0 s", "")
+    assert together.job_id == "job-3"
+    assert isinstance(together, (RequestFailed, UnexpectedAnswer))
+
+
+def test_a_job_that_the_answer_lacks_keeps_what_is_known_of_it(clock: Clock) -> None:
+    """As one that is in it."""
+    service = Service(clock)
+    service.lacks = {"job-1"}
+    known = [Job(one, TranslationStatus.PENDING, "pending", language="es", submitted_at=5.0) for one in ids(3)]
+    jobs = service.client.check_all(known)
+
+    assert [(job.id, job.language, job.submitted_at, job.checks) for job in jobs] == [
+        (one, "es", 5.0, 1) for one in ids(3)
+    ]
+    assert service.singles == ["job-1"]
+
+
+def test_an_id_that_comes_twice_is_answered_twice(clock: Clock) -> None:
+    """In its places."""
+    jobs = ["job-1", "job-0", "job-1"]
+    assert [job.id for job in Service(clock).client.check_all(jobs)] == jobs
+
+
+def test_a_client_that_was_closed_checks_nothing(clock: Clock) -> None:
+    """Neither in bulk nor singly."""
+    service = Service(clock)
+    service.client.close()
+
+    with pytest.raises(WaitCancelled):
+        service.client.check_all(ids(3))
+    assert (service.pages, service.singles) == ([], [])
+
+
+def test_the_asyncio_client_does_the_same() -> None:
+    """A mute bulk route takes half of the time at the most."""
+
+    def respond(path: str) -> Reply:
+        if "ids=" in path:
+            return json_reply({}, 500, seconds=1e6)
+        return json_reply({"data": {"status": "running"}})
+
+    async def checked() -> list[Job]:
+        async with client_of(respond, service="heygen", api_key=KEY, request_timeout=10, timeout=8) as client:
+            return await client.check_all(ids(3))
+
+    assert seen(run(checked())) == PENDING[:3]
