@@ -222,15 +222,6 @@ def test_an_answer_about_many_other_jobs_is_a_fault(kind: type[Any], clock: Cloc
     assert [line["error"] for line in lines.of("check_failed")] == ["the response is about job 'x', not 'a'"]
 
 
-@both_clients
-def test_an_answer_that_lacks_a_job_is_still_an_error_at_once(kind: type[Any], clock: Clock, lines: Lines) -> None:
-    """It will lack it the next time too."""
-    both = Both(kind, saying(many("a")), clock, service="heygen")
-    with pytest.raises(UnexpectedAnswer, match="of job 'b'"):
-        both.call("check_all", ["a", "b"])
-    assert len(both.answers.requests) == 1
-
-
 def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
     """Where a service tells upper from lower case, no job gets the answer of its namesake."""
     bulk = SERVICES["heygen"].bulk

@@ -161,8 +161,7 @@ class Calls:
             fault.hint = self.hint_in(fault.answer)
         if isinstance(fault, WrongJob):
             self.tools.line.close_idle()  # the connection is among them, and its next response may be out of step too
-            shown = self.progress.secrets.shown
-            fault.text = f"the response is about job {shown(fault.named_id)!r}, not {shown(fault.requested_id)!r}"
+            fault.name_jobs(self.progress.secrets.shown)
         self.progress.saw_fault(fault)
         is_done = stakes.makes_job and fault.may_be_done
         self.progress.may_have_been_accepted |= is_done

@@ -6,6 +6,7 @@ Neither leaves the package: `endings.py` turns them into public errors.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Literal
@@ -68,6 +69,10 @@ class WrongJob(Fault):
         super().__init__("unreadable", "the response is about another job", answer)
         self.requested_id = requested_id
         self.named_id = named_id
+
+    def name_jobs(self, shown: Callable[[str], str]) -> None:
+        """Put both ids into the text, each as `shown` returns it: the server's may be anything."""
+        self.text = f"the response is about job {shown(self.named_id)!r}, not {shown(self.requested_id)!r}"
 
 
 class Refusal(Exception):

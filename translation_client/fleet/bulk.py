@@ -75,10 +75,12 @@ class BulkCall:
             code = refusal.answer.status_code
             raise BulkFailed(Fault("status", status_line(code), refusal.answer), is_refusal=True) from None
         except FieldMissing as missing:
-            raise BulkFailed(Fault("unreadable", str(missing), missing.answer), is_refusal=False) from None
+            text = self._tools.secrets.shown(str(missing))  # it may name an id
+            raise BulkFailed(Fault("unreadable", text, missing.answer), is_refusal=False) from None
         except Fault as fault:
             if isinstance(fault, WrongJob):
                 self._tools.line.close_idle()  # the connection is among them, and may be out of step with its requests
+                fault.name_jobs(self._tools.secrets.shown)
             fault.hint = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
         self._log.answered("statuses", answer)

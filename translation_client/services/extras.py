@@ -102,28 +102,17 @@ class Bulk:
         """Word the question."""
         return Request("GET", self.path.format(job_ids=",".join(quote(job_id, safe="") for job_id in job_ids)))
 
-    def read(self, answer: Answer, job_ids: Sequence[str]) -> list[Job]:
-        """Read the answer, in the order of the ids.
-
-        An unknown word is pending, as for a single job.
-
-        Raises:
-            Fault: It cannot be read.
-            Refusal: The answer says no.
-            FieldMissing: There is no list, or a job is not in it.
-        """
-        jobs = self.found(answer, job_ids)
-        missing = next((job_id for job_id in job_ids if job_id not in jobs), None)
-        if missing is not None:
-            raise FieldMissing(f"{named(self.list_field)} (of job {missing!r})", answer)
-        return [jobs[job_id] for job_id in job_ids]
-
     def found(self, answer: Answer, job_ids: Sequence[str] | None = None) -> dict[str, Job]:
-        """Return the jobs in the answer by id; raises as `read`, but for a job that is not in it.
+        """Return the jobs in the answer by id. An unknown status word is pending, as for a single job.
 
         Args:
             answer: The answer.
             job_ids: The requested ids, compared case-insensitively; jobs with other ids are left out. None for all.
+
+        Raises:
+            Fault: The answer cannot be read.
+            Refusal: The service refuses the request.
+            FieldMissing: There is no list in the answer.
         """
         entries = [entry for entry in _listed(answer, self.list_field) if isinstance(entry, Mapping)]
         jobs = (self._job(entry) for entry in entries)
