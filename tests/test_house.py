@@ -108,6 +108,7 @@ ORDER = [
     "fleet.fleet",
     "fleet",
     "aio.cuts",
+    "aio.slots",
     "aio.bodies",
     "aio.sessions",
     "aio.transport",

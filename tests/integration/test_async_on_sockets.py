@@ -622,18 +622,7 @@ def test_closing_ends_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
     assert len(server.requests) == 8
 
 
-@pytest.mark.parametrize(
-    "is_cancelled_first",
-    [
-        pytest.param(
-            False,
-            marks=pytest.mark.skipif(
-                sys.version_info < (3, 11), reason="there the second cancellation leaves no trace"
-            ),
-        ),
-        True,
-    ],
-)
+@pytest.mark.parametrize("is_cancelled_first", [False, True])
 def test_a_task_that_is_cancelled_in_the_moment_of_close_is_cancelled(is_cancelled_first: bool) -> None:
     """A cancellation from outside is never taken for one of ours, whichever of the two comes first."""
 
@@ -780,11 +769,99 @@ class SteppingLoop(asyncio.SelectorEventLoop):
         super()._run_once()  # type: ignore[misc]  # it is there
 
 
+def mute_wait(
+    client: AsyncVideoTranslationClient, act_at: float, act: Callable[[asyncio.Task[Any]], object]
+) -> asyncio.Task[Job]:
+    """Wait for a server that is mute, and do something so many seconds after our own timer would ring."""
+
+    def plan() -> None:
+        [cut] = client._line.transport._cuts._under_way
+        alarm = vars(cut._alarm)["_handle"]
+        asyncio.get_running_loop().call_at(alarm.when() + act_at, act, waiting)
+
+    waiting = asyncio.create_task(client.wait())
+    asyncio.get_running_loop().call_later(0.05, plan)
+    return waiting
+
+
+@pytest.mark.parametrize("limit", ["timeout", "request_timeout"])
+@pytest.mark.parametrize("after", [-1e-6, -1e-7, 0.0, 1e-7, 1e-6, 1e-5])
+def test_a_task_that_is_cancelled_in_the_moment_of_a_time_out_is_cancelled(limit: str, after: float) -> None:
+    """Just before or just after our own timer, or in the same step of the loop."""
+
+    async def errand() -> None:
+        limits: dict[str, Any] = {limit: 0.2}
+        async with client_of(server.url, **limits) as client:
+            error, _ = await ended(mute_wait(client, after, lambda task: task.cancel()))
+            assert isinstance(error, asyncio.CancelledError)
+
+    with serving(mute) as server:
+        ran(errand())
+
+
+def test_wait_for_with_the_seconds_of_request_timeout_ends_in_time() -> None:
+    """Each time, though both timers ring together: the cancellation is not taken for our own."""
+
+    async def errand() -> None:
+        async with client_of(server.url, request_timeout=0.1) as client:
+            for _ in range(10):
+                began = time.monotonic()
+                with pytest.raises(asyncio.TimeoutError) as caught:
+                    await asyncio.wait_for(client.wait(), 0.1)
+                assert not isinstance(caught.value, WaitTimeout)
+                assert time.monotonic() - began < 0.1 + CANCELLED
+
+    with serving(mute) as server:
+        ran(errand())
+
+
+class DeafConnector(aiohttp.TCPConnector):
+    """A connector whose connections take a while, whoever cancels that."""
+
+    async def connect(self, *given: Any, **more: Any) -> Any:
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(end - time.monotonic())
+        return await super().connect(*given, **more)
+
+
+@pytest.mark.parametrize("how", ["timeout", "request_timeout", "event", "cancel", "close"])
+def test_a_session_of_the_callers_that_is_deaf_holds_nobody_up(how: str) -> None:
+    """The call is over in time, and its task ends when the session lets it: it may even send the request."""
+
+    async def errand() -> None:
+        cancel = asyncio.Event()
+        async with aiohttp.ClientSession(connector=DeafConnector()) as session:
+            limits: dict[str, Any] = {how: 0.2} if "timeout" in how else {}
+            client = client_of(server.url, session=session, max_faults=1, **limits)
+            waiting = asyncio.create_task(client.submit(VIDEO, "es", cancel=cancel))
+            await asyncio.sleep(0.1)
+            if how == "cancel":
+                waiting.cancel()
+            if how == "close":
+                await client.close()
+            if how == "event":
+                cancel.set()
+            error, took = await ended(waiting)
+            ends = {"timeout": WaitTimeout, "request_timeout": RequestFailed, "cancel": asyncio.CancelledError}
+            assert isinstance(error, ends.get(how, WaitCancelled))
+            assert getattr(error, "may_have_been_accepted", True)
+            assert took < 0.1 + ALLOWED
+            await until(lambda: len(asyncio.all_tasks()) == 1)
+            await client.close()
+
+    with serving(PENDING) as server:
+        ran(errand())
+
+
 ANSWERS = {"200": http(), "503": http("503 Busy", b'{"code": 1}'), "302": http("302 Found", b"", "Location: /x")}
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
-@pytest.mark.parametrize("how", ["cancel", "close", "event"])
+@pytest.mark.parametrize(
+    "how", ["cancel", "close", "event", "cancel, close", "close, cancel", "cancel, event", "event, cancel"]
+)
 def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
     """Whatever the loop is doing: what was asked for is what happens, and nothing is left."""
 
@@ -796,14 +873,19 @@ def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
 
         def act() -> None:
             was_over.append(calling.done())
-            if how == "cancel":
-                calling.cancel()
-            elif how == "close":
-                closing.append(asyncio.create_task(client.close()))
-            else:
-                cancel.set()
+            for one in how.split(", "):
+                acts[one]()
+
+        def close() -> None:
+            client._line.transport._cuts.look()
+            closing.append(asyncio.create_task(client.close()))
+
+        def set_event() -> None:
+            cancel.set()
+            client._line.transport._cuts.look()
 
         was_over: list[bool] = []
+        acts: dict[str, Callable[[], object]] = {"cancel": calling.cancel, "close": close, "event": set_event}
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SteppingLoop)
         loop.begin(at, act)
@@ -818,10 +900,78 @@ def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
             happened, was_over, error = ran(errand(at), SteppingLoop())
             if not happened or was_over:
                 break
-            wanted = asyncio.CancelledError if how == "cancel" else WaitCancelled
-            allowed = (wanted,) if how == "cancel" else (wanted, TranslationClientError)  # it may just have ended
-            assert isinstance(error, allowed), (at, error)
+            # Without a cancellation of its task, it may just have ended.
+            wanted = asyncio.CancelledError if "cancel" in how else TranslationClientError
+            assert isinstance(error, wanted) or (error is None and "cancel" not in how), (at, error)
     assert at > 5
+
+
+@pytest.mark.parametrize("how", ["cancel", "close", "close, cancel"])
+@pytest.mark.parametrize("call", ["submit", "upload", "download"])
+def test_a_transfer_can_be_ended_at_every_step(call: str, how: str, tmp_path: Path) -> None:
+    """No task, no socket, no file and no complaint is left; and where a job may have been made, the error says so."""
+    film = tmp_path / "film.mp4"
+    film.write_bytes(os.urandom(300_000))
+    arrived: list[int] = []
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        if handler.command == "POST":
+            body = handler.rfile.read(length_of(handler))
+            if len(body) == length_of(handler):
+                arrived.append(len(body))
+                say(handler, MADE)
+        elif "status" in handler.path:
+            say(handler, link(url))
+        else:
+            say(handler, bytes(300_000))
+
+    async def errand(at: int) -> tuple[bool, BaseException | None]:
+        client = client_of(url, "reference" if call == "download" else "elevenlabs", max_faults=1)
+        target = tmp_path / "out.mp4"
+        made: Coroutine[Any, Any, Any]
+        if call == "download":
+            made = client.download("job-1", target)
+        else:
+            made = client.submit(film if call == "upload" else VIDEO, "es")
+        calling = asyncio.create_task(made)
+        closing: list[asyncio.Task[None]] = []
+
+        def act() -> None:
+            was_over.append(calling.done())
+            for one in how.split(", "):
+                if one == "cancel":
+                    calling.cancel()
+                else:
+                    client._line.transport._cuts.look()
+                    closing.append(asyncio.create_task(client.close()))
+
+        was_over: list[bool] = []
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, SteppingLoop)
+        loop.begin(at, act)
+        error, _ = await ended(calling)
+        await asyncio.gather(*closing)
+        await client.close()
+        assert open_to(port_of(url)) == 0
+        assert target.exists() is (call == "download" and error is None)
+        assert [path for path in tmp_path.iterdir() if path not in (film, target)] == []
+        target.unlink(missing_ok=True)
+        return was_over == [False], error
+
+    with playing(play) as (url, _):
+        ends = []
+        for at in range(1, 400):
+            was_ended, error = ran(errand(at), SteppingLoop())
+            if not was_ended:
+                break
+            ends.append(error)
+        time.sleep(0.1)
+    assert 5 < at < 399
+    # A call that is closed may have its answer already.
+    allowed = (asyncio.CancelledError,) if "cancel" in how else (WaitCancelled, type(None))
+    assert [error for error in ends if not isinstance(error, allowed)] == []
+    maybe = [error for error in ends if getattr(error, "may_have_been_accepted", True) is not False]
+    assert len(arrived) <= len(maybe) + 1  # one more was not ended
 
 
 INTERRUPTED = """

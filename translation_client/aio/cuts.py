@@ -1,113 +1,134 @@
-"""When does a call of a task have to be over, and who else may end it? The twin of `transport/guard.py`, without threads."""
+"""The limits of one HTTP call under asyncio: its time, and who else may end it. The twin of `transport/guard.py`.
+
+A call runs in a task of ours, and the caller waits for that task. When the time is up, or the client is closed, our task
+is cancelled, and never the caller's. So a cancellation that reaches the caller always comes from outside, whatever else
+happens in the same step of the event loop. `asyncio.timeout` cancels the caller's task and counts its cancellations;
+Python 3.10 has no such count.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Coroutine
 from contextvars import ContextVar
-from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+from aiohttp.connector import Connection
 
 from ..clock import now
-from ..transport.guard import CallCancelled, CallTimedOut
+from ..transport.guard import CallCancelled, CallCut, CallTimedOut
 
 SLICE_SECONDS = 0.05
-"""How soon a call that is under way sees that it was cancelled."""
+"""How soon a call in progress notices that its client was closed, or its event set."""
 
-_OURS = "the time of a call is up"
-"""What a cancellation of ours says, by which Python 3.10 tells it from one that came from outside."""
+STOP_SECONDS = 0.1
+"""How long a task that was cancelled may take to end, before its caller goes on without it."""
+
+T = TypeVar("T")
 
 
 class Alarm:
-    """Ends what goes on in its block by cancelling the task at some moment. As a context.
+    """A timer that can be moved, and calls a function once."""
 
-    Like `asyncio.timeout_at`, which Python 3.10 has not; a cancellation that comes from outside, even in the same moment, is
-    never taken for one of ours.
+    def __init__(self, call: Callable[[], object]) -> None:
+        """Set no time yet.
 
-    Attributes:
-        has_rung: Whether it ended the block.
-    """
-
-    def __init__(self, at: float) -> None:
-        """Prepare; the moment is by the clock of the loop."""
-        self.has_rung = False
-        self._at = at
+        Args:
+            call: Called when the time is reached, by the event loop or, if it has passed already, by `set`.
+        """
+        self._call: Callable[[], object] | None = call
         self._loop = asyncio.get_running_loop()
-        self._task: asyncio.Task[Any] | None = None
         self._handle: asyncio.TimerHandle | None = None
-        self._cancelled_before = 0
-
-    def __enter__(self) -> Alarm:
-        self._task = asyncio.current_task()
-        self._cancelled_before = _cancellations_of(self._task)
-        self.set(self._at)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        task, self._task = self._task, None
-        if not self.has_rung or task is None:
-            return False
-        if hasattr(task, "uncancel"):
-            is_from_outside = task.uncancel() > self._cancelled_before
-        else:
-            is_from_outside = isinstance(error, asyncio.CancelledError) and error.args != (_OURS,)
-        return error is not None and not is_from_outside  # it is told by who set the alarm
 
     def set(self, at: float) -> None:
-        """Move the moment."""
-        if self._task is None or self.has_rung:
+        """Set or move the time, unless the alarm has rung or is off.
+
+        Args:
+            at: Seconds by the clock of the event loop; `math.inf` for never.
+        """
+        if self._call is None:
             return
         if self._handle is not None:
             self._handle.cancel()
+            self._handle = None
         if at <= self._loop.time():
-            self.ring()  # a task that never has to wait would move the alarm again and again before it rings
-        else:
-            self._handle = self._loop.call_at(at, self.ring)
+            self._ring()  # a task that never suspends would move the alarm again and again before it rings
+        elif at < math.inf:
+            self._handle = self._loop.call_at(at, self._ring)
 
-    def ring(self) -> None:
-        """End the block now."""
-        if self._task is not None and not self.has_rung:
-            self.has_rung = True
-            self._task.cancel(_OURS)
+    def off(self) -> None:
+        """Cancel the alarm for good."""
+        self._call = None  # it refers to who holds the alarm
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
 
-
-def _cancellations_of(task: asyncio.Task[Any] | None) -> int:
-    return task.cancelling() if task is not None and hasattr(task, "cancelling") else 0
+    def _ring(self) -> None:
+        call = self._call
+        self.off()
+        if call is not None:
+            call()
 
 
 class Cuts:
-    """The calls of one client that are under way. One timer looks after all of them, while there are any."""
+    """The calls of one client that are in progress. One timer checks all of them for a cancellation."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Start with no call and no timer."""
         self._under_way: set[Cut] = set()
+        self._left: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def __len__(self) -> int:
-        return len(self._under_way)
-
     def add(self, cut: Cut) -> None:
-        """Look after a call."""
+        """Add a call, and start the timer with the first one."""
         self._under_way.add(cut)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
 
     def discard(self, cut: Cut) -> None:
-        """Let go of a call; with the last one the timer goes."""
+        """Remove a call, and stop the timer with the last one."""
         self._under_way.discard(cut)
-        if not self._under_way and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer_if_idle()
+
+    def leave(self, future: asyncio.Future[Any]) -> None:
+        """Cancel a future whose caller has left, now and every `SLICE_SECONDS` until it ends.
+
+        A reference is kept: the event loop holds none to a task, and a task that is collected is destroyed.
+        """
+        if not future.get_loop().is_closed():
+            self._left.add(future)
+            future.add_done_callback(self._forget)
+            future.cancel()
 
     def look(self) -> None:
-        """End those that are not wanted any more."""
+        """Stop the calls that were cancelled, and those whose callers have left."""
         for cut in tuple(self._under_way):
             cut.look()
+        for future in tuple(self._left):
+            future.cancel()
+
+    async def end(self, seconds: float) -> None:
+        """Stop the calls as `look` does, and wait until no call is in progress.
+
+        Args:
+            seconds: How long to wait at most.
+        """
+        self.look()
+        unfinished = {cut.future for cut in self._under_way if cut.future is not None} | self._left
+        own = asyncio.current_task()  # a hook of the caller's session may close the client
+        others = [future for future in unfinished if future is not own]
+        if others:
+            await asyncio.wait(others, timeout=seconds)
+
+    def _forget(self, future: asyncio.Future[Any]) -> None:
+        self._left.discard(future)
+        self._stop_timer_if_idle()
+
+    def _stop_timer_if_idle(self) -> None:
+        if self._timer is not None and not self._under_way and not self._left:
+            self._timer.cancel()
+            self._timer = None
 
     def _ring(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
@@ -115,11 +136,11 @@ class Cuts:
 
 
 class Cut:
-    """The end of one call. As an asynchronous context: what goes on in it is ended in time.
+    """The limits of one call. For one use.
 
-    Raises, at its end:
-        CallTimedOut: The call had no more time.
-        CallCancelled: It is not wanted any more.
+    Attributes:
+        future: What the caller is waiting for: our task, which makes the call, or the turn for a slot.
+        is_receiving_file: True while the bytes that come in are those of a file.
     """
 
     def __init__(
@@ -129,78 +150,181 @@ class Cut:
 
         Args:
             cuts: Those of the client.
-            deadline: When it has to be over at the latest, in the seconds of `clock.now`; `math.inf` for never.
-            idle_seconds: How long a call may take; or, of a transfer, how long nothing may move.
-            is_cancelled: Asked again and again.
-            is_transfer: Whether it may take any time as long as bytes move.
+            deadline: When the call has to be over at the latest, in the seconds of `clock.now`; `math.inf` for never.
+            idle_seconds: How long a call may take; for a transfer, how long it may go without a byte.
+            is_cancelled: Checked every `SLICE_SECONDS`.
+            is_transfer: Whether the call may take any time as long as bytes move.
         """
+        self.future: asyncio.Future[Any] | None = None
         self.is_receiving_file = False
-        self._connection: asyncio.BaseTransport | None = None
         self._cuts = cuts
         self._is_transfer = is_transfer
         self._deadline = deadline
         self._idle_seconds = idle_seconds
         self._is_cancelled = is_cancelled
-        self._began = now()
-        # By how much the clock of the loop is ahead of ours.
-        self._ahead = asyncio.get_running_loop().time() - self._began
-        self._alarm = Alarm(self._ahead + min(self._began + idle_seconds, deadline))
+        self._loop = asyncio.get_running_loop()
+        self._alarm = Alarm(self._stop_soon)
+        self._ahead = self._loop.time() - now()  # of the loop's clock over ours
+        self._connection: Connection | None = None
+        self._transport: asyncio.BaseTransport | None = None
+        self._stopped_by: type[CallCut] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_answered = False
+        self._is_given_up = False
 
-    async def __aenter__(self) -> Cut:
+    async def call(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make a call in a task of ours, in a copy of the caller's context.
+
+        Raises:
+            CallTimedOut: The time was up.
+            CallCancelled: `is_cancelled` returned True.
+            asyncio.CancelledError: The caller was cancelled. Our task has ended by then, or soon will.
+        """
         if self._is_cancelled():
             raise CallCancelled
-        if self._deadline <= self._began:
+        if self._deadline <= now():
             raise CallTimedOut
-        self._alarm.__enter__()
-        self._cuts.add(self)
-        self._token = CURRENT_CUT.set(self)
-        return self
+        return await self.wait(asyncio.create_task(self._in_task(call), name="translation_client call"))
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool:
-        CURRENT_CUT.reset(self._token)
-        self._cuts.discard(self)
-        if error is not None:
-            self.abort()
-        if self._alarm.__exit__(kind, error, trace):
-            await asyncio.sleep(0)  # in which the connection is gone
-            raise (CallCancelled if self._is_cancelled() else CallTimedOut) from None
-        return False
+    async def wait(self, future: asyncio.Future[T]) -> T:
+        """Wait for a future of ours. It is cancelled when the time is up. Raises as `call` does."""
+        self.future = future
+        future.add_done_callback(self._ended)
+        self._cuts.add(self)
+        self._begin_anew()
+        try:
+            await self._until_ended(future)
+            return self._result_of(future)
+        finally:
+            self._alarm.off()
+            if not future.done():
+                self._cuts.leave(future)
+            self._cuts.discard(self)
+            self.future = None
+            del future  # its exception refers to this frame
 
     def abort(self) -> None:
-        """Drop the connection with all that it still holds: to close it would wait for a peer who takes nothing."""
-        if self._connection is not None:
-            abort(self._connection)
+        """Close the connection without sending what it still holds: the server may never take that."""
+        if self._connection is None or self._transport is None:
+            return
+        # One that was put back into the pool may belong to another call by now.
+        if self._connection.transport is self._transport or self._transport.is_closing():
+            abort(self._transport)
+
+    def raise_if_stopped(self) -> None:
+        """Raise if the call was stopped. Its task may go on for a while, but must send and write nothing more.
+
+        Raises:
+            CallCut: It was.
+        """
+        if self._stopped_by is not None:
+            raise self._stopped_by
 
     def sent(self) -> None:
-        """Hear that bytes went out."""
+        """Note that bytes are about to be sent. Raises as `raise_if_stopped` does."""
+        self.raise_if_stopped()
         if self._is_transfer:
             self._begin_anew()
 
     def received(self) -> None:
-        """Hear that bytes came in; they keep a transfer alive only if they are the file's."""
+        """Note that bytes were received; only those of a file keep a transfer alive. Raises as `raise_if_stopped` does."""
+        self.raise_if_stopped()
         if self.is_receiving_file:
             self._begin_anew()
 
-    def connected(self, connection: asyncio.BaseTransport) -> None:
-        """Hear by which connection it goes."""
-        self._connection = connection
+    def connected(self, connection: Connection) -> None:
+        """Note the connection of the call. Raises as `raise_if_stopped` does, and closes the connection."""
+        self._connection, self._transport = connection, connection.transport
+        if self._stopped_by is not None:
+            self.abort()
+            connection.close()
+            raise self._stopped_by
+
+    def answered(self) -> None:
+        """Note that the response is complete. It is not thrown away any more. Raises as `raise_if_stopped` does."""
+        self.raise_if_stopped()
+        self._is_answered = True
 
     def look(self) -> None:
-        """End it, if it is not wanted any more."""
+        """Stop the call if it was cancelled."""
         if self._is_cancelled():
-            self._alarm.ring()
+            self._stop_soon()
+
+    async def _in_task(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        CURRENT_CUT.set(self)
+        try:
+            return await call()
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _until_ended(self, future: asyncio.Future[T]) -> None:
+        """Wait until a future is done or given up. If the caller is cancelled, stop the call first, then raise that."""
+        cancellation = None
+        while not (future.done() or self._is_given_up):
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError as error:
+                cancellation = cancellation or error
+                self._stop()
+        try:
+            if cancellation is not None:
+                raise cancellation
+        finally:
+            del cancellation  # it refers to this frame
+
+    def _result_of(self, future: asyncio.Future[T]) -> T:
+        try:
+            if self._stopped_by is not None and self._is_cut_short(future):
+                raise self._stopped_by
+            return future.result()
+        finally:
+            del future  # its exception refers to this frame
+
+    def _is_cut_short(self, future: asyncio.Future[T]) -> bool:
+        """True if the end of a stopped call is only the consequence of that. An interrupt is not."""
+        return not future.done() or future.cancelled() or isinstance(future.exception(), Exception)
+
+    def _stop_soon(self) -> None:
+        """Stop the call in the next step: a response that has just arrived is read first."""
+        self._loop.call_soon(self._stop)
+
+    def _stop(self) -> None:
+        """Close the connection and cancel the task, unless the response is there and only the cleaning up is left."""
+        future = self.future
+        if future is None or future.done() or self._stopped_by is not None:
+            return
+        self._stopped_by = CallCancelled if self._is_cancelled() else CallTimedOut
+        self._alarm.off()
+        self._alarm = Alarm(self._give_up)
+        self._alarm.set(self._loop.time() + STOP_SECONDS)
+        if not self._is_answered:
+            self.abort()
+            self._loop.call_soon(future.cancel)  # aiohttp 3.11 hears of its lost connection first, or it complains
+
+    def _give_up(self) -> None:
+        self._is_given_up = True
+        self._wake()
+
+    def _ended(self, future: asyncio.Future[Any]) -> None:
+        if not future.cancelled():
+            future.exception()  # marks it as retrieved: the caller may be gone
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     def _begin_anew(self) -> None:
         self._alarm.set(self._ahead + min(now() + self._idle_seconds, self._deadline))
 
 
 CURRENT_CUT: ContextVar[Cut | None] = ContextVar("current cut", default=None)
-"""That of the call which this task is making: a connection is made, or found, deep inside aiohttp."""
+"""The limits of the call that this task is making: a connection is made, or found, deep inside aiohttp."""
 
 
 def abort(connection: asyncio.BaseTransport) -> None:
-    """Drop a connection, if it can be."""
+    """Close a connection at once, if it can be aborted."""
     if isinstance(connection, asyncio.WriteTransport):
         connection.abort()

@@ -210,7 +210,7 @@ class _Connector(aiohttp.TCPConnector):
             self._made.add(transport)
             cut = CURRENT_CUT.get()
             if cut is not None:
-                cut.connected(transport)
+                cut.connected(connection)
         return connection
 
     def distrust_all(self) -> None:

@@ -24,8 +24,9 @@ from ..transport.receiving import FILE_CODES
 from ..transport.redirects import MAX_REDIRECTS, target_of
 from ..transport.transport import STATUS_BODY_SECONDS
 from .bodies import blocks_of, receive, whole_body
-from .cuts import Alarm, Cut, Cuts
+from .cuts import Cut, Cuts
 from .sessions import MAX_CONNECTIONS, Sessions
+from .slots import Slots
 
 CLOSING_SECONDS = 0.4
 """How long closing waits for the calls under way."""
@@ -80,7 +81,7 @@ class AsyncTransport:
         self._full = {**self._plain, **headers}
         self._sessions = Sessions(session)
         self._cuts = Cuts()
-        self._slots = asyncio.Semaphore(MAX_CONNECTIONS)
+        self._slots = Slots(MAX_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def url_of(self, request: Request) -> str:
@@ -104,12 +105,10 @@ class AsyncTransport:
         self._require_same_loop()
         with made as payload:
             try:
-                async with (
-                    self._slot(deadline, is_cancelled),
-                    Cut(self._cuts, deadline.at, self._request_timeout, is_cancelled, is_transfer=is_transfer) as cut,
-                ):
+                async with self._slot(deadline, is_cancelled):
+                    cut = Cut(self._cuts, deadline.at, self._request_timeout, is_cancelled, is_transfer=is_transfer)
                     sending = _Sending(request, credentials, payload, sink, cut)
-                    status, headers, body = await self._guarded(sending, trace, is_fresh=is_fresh)
+                    status, headers, body = await cut.call(lambda: self._guarded(sending, trace, is_fresh=is_fresh))
                     if not payload.is_read:  # it was answered before all of it had gone out
                         cut.abort()
             except (CallCut, Fault) as error:
@@ -122,25 +121,22 @@ class AsyncTransport:
         self._sessions.close_idle()
 
     async def close(self) -> None:
-        """Close what is ours, once the calls under way have seen that they are not wanted any more."""
-        self._cuts.look()
-        until = now() + CLOSING_SECONDS
-        while self._cuts and now() < until:
-            await asyncio.sleep(0)
-        await self._sessions.close()
+        """End the calls in progress, then close the sessions that are ours, even if the caller is cancelled meanwhile."""
+        try:
+            await self._cuts.end(CLOSING_SECONDS)
+        finally:
+            await self._sessions.close()
 
     @asynccontextmanager
     async def _slot(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> AsyncIterator[None]:
-        """Hold one of the connections; to wait for a free one is no fault of the server, and takes none of a call's time."""
-        if self._slots.locked():
-            async with Cut(self._cuts, deadline.at, math.inf, is_cancelled, is_transfer=False):
-                await self._slots.acquire()
-        else:
-            await self._slots.acquire()
+        """Hold one of the connections. The wait for a free one is not the server's fault, and not part of `request_timeout`."""
+        turn = self._slots.enter()
         try:
+            if not turn.done():
+                await Cut(self._cuts, deadline.at, math.inf, is_cancelled, is_transfer=False).wait(turn)
             yield
         finally:
-            self._slots.release()
+            self._slots.leave(turn)
 
     def _require_same_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -175,11 +171,15 @@ class AsyncTransport:
         url = self.url_of(request)
         is_trusted = sending.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
+            sending.cut.raise_if_stopped()
             async with self._asked(sending, url, trace, is_trusted=is_trusted, is_fresh=is_fresh) as response:
                 body = await self._read(response, sending)
                 status, headers = response.status, response.headers
-            location = headers.get("Location") if status in REDIRECTS else None
-            if location is None or request.method != "GET":
+                location = headers.get("Location") if status in REDIRECTS else None
+                is_final = location is None or request.method != "GET"
+                if is_final:
+                    sending.cut.answered()
+            if location is None or is_final:
                 return status, headers, body
             url = target_of(url, location, Answer(status, headers, b""))
             is_trusted = is_trusted and same_origin(self.base_url, url)
@@ -206,16 +206,27 @@ class AsyncTransport:
             response.close()
             raise interim_as_final(Answer(response.status, response.headers, b""))
         if sending.sink is not None and response.status in FILE_CODES:
+            sending.cut.raise_if_stopped()
             await receive(response, sending.sink, sending.cut)
             return b""
         if response.status < 300:
             return await whole_body(response)
-        body = b""  # its status says enough, and no body can take that back
-        with suppress(*BROKEN, Fault), Alarm(asyncio.get_running_loop().time() + STATUS_BODY_SECONDS):
-            body = await whole_body(response)
+        body = await _body_of_error(response)
         if not body:
             response.close()
         return body
+
+
+async def _body_of_error(response: aiohttp.ClientResponse) -> bytes:
+    """Read the body of an error or a redirect; empty if it breaks off or takes too long: the status says enough."""
+    failure = asyncio.TimeoutError("the body of an error takes too long")
+    failing = asyncio.get_running_loop().call_later(STATUS_BODY_SECONDS, response.content.set_exception, failure)
+    try:
+        with suppress(*BROKEN, Fault):
+            return await whole_body(response)
+        return b""
+    finally:
+        failing.cancel()
 
 
 def _fault_of(error: Exception) -> Fault:

@@ -91,10 +91,10 @@ class Fleet(Roll):
             self._is_over = True
             try:
                 await _cancel(tasks)
-            finally:
+            finally:  # also if the caller is cancelled a second time
+                for member in islice(self._members.values(), WINDOW):  # no more are remembered
+                    member.wait.learn(patience=0.0)
                 self._signals.alarm_off()
-            for member in islice(self._members.values(), WINDOW):  # no more are remembered
-                member.wait.learn(patience=0.0)
 
     async def _guarded(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
         """Run a part of the batch. If it dies, whoever takes the outcomes gets what it died of."""
