@@ -165,7 +165,7 @@ def test_who_was_sent_away_once_gets_no_key_when_he_comes_back() -> None:
     with ExitStack() as servers:
         targets: list[str] = []
         other = servers.enter_context(serving(lambda connection, server: redirecting(targets[0])(connection, server)))
-        answers = answering(http("302 Found", b"", f"Location: {other.url}/a"), http())
+        answers = answering(http("302 Found", b"", f"Location: {other.url}/a"), http(), close=False)
         first = servers.enter_context(serving(answers))
         targets.append(f"{first.url}/back")
         assert send(first.url, headers={"X-Api-Key": "k"}).status_code == 200
