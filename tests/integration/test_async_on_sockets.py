@@ -18,7 +18,7 @@ import time
 import tracemalloc
 import warnings
 from collections.abc import Callable, Coroutine, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,6 +27,7 @@ import aiohttp
 import pytest
 import requests
 import trustme
+from children import running
 from conftest import Lines, Silent
 from hostile import Handler, answering, dripping, http, mute, serving
 from hostile import Server as HostileServer
@@ -997,15 +998,10 @@ asyncio.run(main())
 COMPLAINTS = ("destroyed", "nclosed", "ResourceWarning", "never retrieved", "never awaited", "unraisable", "ignored")
 
 
-def in_a_child(code: str, *arguments: str) -> subprocess.Popen[str]:
+def in_a_child(code: str, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """Python in the development mode, where each warning is an error and asyncio looks after itself."""
-    return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONASYNCIODEBUG": "1"},
-    )
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments]
+    return running(command, {"PYTHONASYNCIODEBUG": "1"})
 
 
 @pytest.mark.parametrize("place", ["sleeping", "mute", "dripping body"])

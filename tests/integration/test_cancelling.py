@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from children import running
 from hostile import HOSTILE_ENDLESS, Handler, answering, dead_addresses, http, mute, serving
 
 from translation_client import VideoTranslationClient, WaitCancelled
@@ -121,7 +121,7 @@ def test_ctrl_c_ends_a_wait_at_once() -> None:
     )
     with (
         serving(PENDING) as server,
-        subprocess.Popen([sys.executable, "-c", code, server.url], stderr=subprocess.PIPE, text=True) as script,
+        running([sys.executable, "-c", code, server.url]) as script,
     ):
         until(lambda: len(server.requests) == 1)
         time.sleep(0.2)

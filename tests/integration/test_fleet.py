@@ -16,7 +16,7 @@ import tracemalloc
 from bisect import bisect_left
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 
 import pytest
 import requests
+from children import running
 from conftest import Lines, Silent
 from hostile import mute, serving
 from job_scripts import BulkScript, Script, ScriptedServer, drawn_bulk, drawn_script, outcome_of
@@ -994,21 +995,12 @@ gc.collect()
 """
 
 
-def child(program: str, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-X", "dev", "-W", "error", "-c", program, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def child(program: str, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
+    return running([sys.executable, "-X", "dev", "-W", "error", "-c", program, *arguments])
 
 
 def ended(process: subprocess.Popen[str], seconds: float = 15) -> tuple[int, str]:
-    try:
-        _, said = process.communicate(timeout=seconds)
-    finally:
-        process.kill()
-        process.communicate()
+    _, said = process.communicate(timeout=seconds)
     return process.returncode, said
 
 
@@ -1021,7 +1013,8 @@ def test_a_program_that_leaves_early_says_nothing(way: str) -> None:
     with Server(Scenario(duration=ENDLESS)) as server:
         slow = made(server, 5)
         server._lab.scenario = Scenario(duration=0)
-        assert ended(child(LEAVING, server.url, ",".join([server._lab.create(), *slow]), way)) == (0, "")
+        with child(LEAVING, server.url, ",".join([server._lab.create(), *slow]), way) as process:
+            assert ended(process) == (0, "")
 
 
 INTERRUPTED = """
@@ -1050,8 +1043,10 @@ else:
 @pytest.mark.parametrize("way", ["blocking", "asyncio", "session"])
 def test_ctrl_c_ends_a_program_at_once(way: str) -> None:
     """And says that, and nothing else."""
-    with Server(Scenario(duration=ENDLESS)) as server:
-        process = child(INTERRUPTED, server.url, ",".join(made(server, 20)), way)
+    with (
+        Server(Scenario(duration=ENDLESS)) as server,
+        child(INTERRUPTED, server.url, ",".join(made(server, 20)), way) as process,
+    ):
         until(lambda: len(server.requests) >= 3)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
@@ -1066,15 +1061,10 @@ def test_ctrl_c_ends_a_program_at_once(way: str) -> None:
 
 def test_ctrl_c_ends_a_program_whose_own_session_hangs() -> None:
     """As where our own does: a call that nobody waits for holds up no exit."""
-    with serving(mute) as server:
-        process = child(INTERRUPTED, server.url, "a,b", "session")
+    with serving(mute) as server, child(INTERRUPTED, server.url, "a,b", "session") as process:
         until(lambda: len(server.requests) >= 1)
         began = time.monotonic()
         process.send_signal(signal.SIGINT)
-        try:
-            process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            process.kill()
         code, _ = ended(process)
         taken = time.monotonic() - began
 
@@ -1101,13 +1091,8 @@ VideoTranslationClient(sys.argv[1], timeout=2).wait_all(["a"])
 
 def test_ctrl_c_ends_a_program_whose_fleet_has_hardly_begun() -> None:
     """There is no moment at which it would hang."""
-    with Server(Scenario(duration=ENDLESS)) as server:
-        process = child(HASTY, server.url)
-        try:
-            process.wait(timeout=15)  # without the interrupt it ends after two seconds, and with another code
-        except subprocess.TimeoutExpired:
-            process.kill()
-        code, said = ended(process)
+    with Server(Scenario(duration=ENDLESS)) as server, child(HASTY, server.url) as process:
+        code, said = ended(process)  # without the interrupt it ends after two seconds, and with another code
 
     assert code in (-signal.SIGINT, 130)
     assert "KeyboardInterrupt" in said
@@ -1179,7 +1164,8 @@ for call in (client.as_completed, client.wait_all):
     else:
         raise SystemExit("no error")
 """
-    assert ended(child(program)) == (0, "")
+    with child(program) as process:
+        assert ended(process) == (0, "")
 
 
 # The same as a single wait

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from children import running
 from hostile import answering, http, serving
 from integration_test import running_server
 from test_errors import KINDS, error_of
@@ -109,7 +110,7 @@ def test_the_integration_script_prints_the_seeds_two_lines() -> None:
 def test_the_server_prints_its_url_and_answers_as_curl_shows_it() -> None:
     """And logs each request."""
     command = [sys.executable, "-m", "fake_server", "--port", "0", "--duration", "60"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+    with running(command) as server:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
         body = requests.get(f"{url}/status", timeout=10).text
@@ -157,7 +158,7 @@ def test_the_demo_prints_the_status_and_its_log() -> None:
 
 def test_a_demo_that_is_terminated_takes_its_server_along() -> None:
     """Nothing is left behind."""
-    with subprocess.Popen([*CLI, "demo"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+    with running([*CLI, "demo"]) as demo:
         assert demo.stderr is not None
         demo.stderr.readline()
         children = subprocess.run(
@@ -200,9 +201,7 @@ def test_ctrl_c_ends_the_command_line_at_once() -> None:
     """With 130, and in the middle of a sleep."""
     with (
         running_server("--duration", "60") as url,
-        subprocess.Popen(
-            [*CLI, "wait", "--base-url", url, "--backoff-factor", "20"], stderr=subprocess.PIPE, text=True
-        ) as command,
+        running([*CLI, "wait", "--base-url", url, "--backoff-factor", "20"]) as command,
     ):
         assert command.stderr is not None
         assert "status_checked" in command.stderr.readline()
@@ -341,13 +340,13 @@ def test_a_download_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> 
         at = ("--service", "heygen", "--base-url", url)
         job_id = commanded("submit", "https://example.com/talk.mp4", "French (France)", *at).stdout.strip()
         command = [*CLI, "download", job_id, str(tmp_path / "out.mp4"), *at]
-        environment = {**os.environ, "HEYGEN_API_KEY": "key-of-heygen"}
-        with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment) as child:
+        with running(command, {"HEYGEN_API_KEY": "key-of-heygen"}) as child:
             until = time.monotonic() + 20
             while not list(tmp_path.iterdir()) and time.monotonic() < until:
                 time.sleep(0.02)
             assert list(tmp_path.iterdir())
             child.terminate()
+            child.communicate(timeout=10)
 
     assert child.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
