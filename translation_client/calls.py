@@ -10,6 +10,7 @@ from tenacity import RetryCallState, stop_after_delay
 
 from . import endings, polling, strategies
 from .call_log import CallLog
+from .clock import Stopwatch
 from .faults import Fault, FieldMissing, NothingMade, Refusal, WrongJob
 from .hints import read_retry_after
 from .lines import Event
@@ -50,11 +51,11 @@ class Calls:
         cancel: Event | None,
         job_id: str | None = None,
         secrets: Secrets | None = None,
-        started: float | None = None,
+        watch: Stopwatch | None = None,
     ) -> None:
-        """Start the clock, or take over one that was started before; nothing is sent yet."""
+        """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet."""
         self.tools = tools
-        self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets, started)
+        self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets, watch)
         self.progress.base_url = tools.line.base_url
         self.log = CallLog(tools.logger, job_id, self.progress)
         self._cancel = cancel
@@ -80,7 +81,8 @@ class Calls:
         # The caller's `wait` is a schedule for jobs, and may look at the one that was seen: here there is none.
         is_endless = math.isinf(self.progress.timeout)
         longest = self.tools.policy.timeout if is_endless else math.inf
-        pauses = strategies.PendingPauses(self.tools.policy, self.progress, longest=longest)
+        since = self.progress.elapsed
+        pauses = strategies.PendingPauses(self.tools.policy, self.progress, longest=longest, since=since)
         rules = polling.pending_rules(
             is_pending,
             max_retries=math.inf,
@@ -201,7 +203,7 @@ class Calls:
 
     async def sleep(self, seconds: float) -> None:
         """Let time pass, until somebody wants it to end."""
-        await self.tools.line.sleep(seconds, self._cancel)
+        await self.tools.line.sleep(seconds, self._cancel, self.progress.watch)
         self.end_if_cancelled()
 
 

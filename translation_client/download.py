@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import endings, purposes
 from .calls import Calls
-from .clock import TICK_SECONDS
+from .clock import TICK_SECONDS, Stopwatch
 from .faults import Fault, FieldMissing, require_usable
 from .lines import Event
 from .messages import Answer, Request
@@ -111,7 +111,7 @@ class Download:
 
     async def _checked(self, job: Job | str) -> Job:
         timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
-        wait = Wait(self._tools, job, timeout, self._cancel)
+        wait = Wait(self._tools, job, timeout, self._cancel, Stopwatch(self._calls.progress.watch))
         seen = await wait.check()
         if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
             seen = await wait.until_final()  # it is finished, as an answer about many jobs said, and its link is late

@@ -9,7 +9,7 @@ from typing import TypeVar
 from . import purposes
 from .arguments import path_segment
 from .calls import Calls
-from .clock import Deadline, now
+from .clock import Deadline, Stopwatch
 from .fleet.bulk import BulkCall, BulkFailed
 from .lines import Event
 from .messages import Answer, Request
@@ -34,29 +34,42 @@ class Errands:
         self._languages: tuple[str, ...] | None = None
 
     async def languages(
-        self, timeout: float, cancel: Event | None = None, *, is_fresh: bool = False
+        self,
+        timeout: float,
+        cancel: Event | None = None,
+        *,
+        whole: Stopwatch | None = None,
+        is_fresh: bool = False,
     ) -> tuple[str, ...] | None:
-        """Fetch the list of target languages, once; None where the service publishes none."""
+        """Fetch the list of target languages, once; None where the service publishes none.
+
+        Args:
+            timeout: Seconds for it.
+            cancel: Set to end it.
+            whole: What it is a part of.
+            is_fresh: Whether to fetch it again.
+        """
         published = self._tools.service.languages
         if published is None:
             return None
         if self._languages is None or is_fresh:
             purpose = purposes.list_of_languages()
-            calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel)
+            calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel, watch=Stopwatch(whole))
             listed = await _answered(calls, "languages", published.request(), published.read)
             self._languages = listed
         return self._languages
 
-    async def require_language(self, language: str, timeout: float, cancel: Event | None) -> None:
-        """Refuse a language that the service does not list.
+    async def require_language(self, language: str, timeout: float, cancel: Event | None, whole: Stopwatch) -> None:
+        """Refuse a language that the service does not list, as a part of a submission that has `timeout` seconds.
 
         Raises:
             ValueError: It is not in the list, nor in a fresh one where the list had been kept.
         """
+        timeout = min(timeout, self._tools.policy.timeout)
         was_kept = self._languages is not None
-        known = await self.languages(timeout, cancel)
+        known = await self.languages(timeout, cancel, whole=whole)
         if known is not None and language not in known and was_kept:
-            known = await self.languages(timeout, cancel, is_fresh=True)
+            known = await self.languages(timeout, cancel, whole=whole, is_fresh=True)
         if known is not None:
             from .commissions import check_language  # needed by orders alone
 
@@ -87,25 +100,25 @@ class Errands:
             TranslationClientError: What the check of a single job raises.
         """
         bulk = self._tools.service.bulk
-        started = now()
+        watch = Stopwatch()
         if bulk is None or bulk.is_optional:
-            return [await Wait(self._tools, job, timeout, None, started).check() for job in jobs]
+            return [await Wait(self._tools, job, timeout, None, watch).check() for job in jobs]
         ids = [_id_of(job) for job in jobs]
         known = {job.id: job for job in jobs if isinstance(job, Job)}
-        found = await self._in_bulk(bulk, ids, known, timeout, started)
+        found = await self._in_bulk(bulk, ids, known, timeout, watch)
         return [
-            found.get(job_id) or await Wait(self._tools, known.get(job_id, job_id), timeout, None, started).check()
+            found.get(job_id) or await Wait(self._tools, known.get(job_id, job_id), timeout, None, watch).check()
             for job_id in ids
         ]
 
     async def _in_bulk(
-        self, bulk: Bulk, ids: Sequence[str], known: Mapping[str | None, Job], timeout: float, started: float
+        self, bulk: Bulk, ids: Sequence[str], known: Mapping[str | None, Job], timeout: float, watch: Stopwatch
     ) -> dict[str, Job]:
         """Return what bulk answers say, by id. A job that they say nothing of is checked by a request of its own."""
         found: dict[str, Job] = {}
         for start in range(0, len(ids), bulk.max_ids):
             page = ids[start : start + bulk.max_ids]
-            calls = Calls(self._tools, purposes.statuses(len(page)), timeout=timeout, cancel=None, started=started)
+            calls = Calls(self._tools, purposes.statuses(len(page)), timeout=timeout, cancel=None, watch=watch)
             listed = await self._page(bulk, page, calls)
             if listed is None:
                 break
@@ -117,9 +130,10 @@ class Errands:
         """Return what a bulk answer says; None if there is none. A request that failed is repeated once."""
         for pause in (FAULT_DELAY_SECONDS, 0.0):
             half = calls.progress.deadline.left / 2  # the other half is for requests about single jobs
-            call = BulkCall(self._tools, bulk, page)
+            deadline = Deadline.after(half, calls.progress.watch)
+            call = BulkCall(self._tools, bulk, page, deadline.watch)
             try:
-                _, listed = await call.send(Deadline(now() + half), calls.is_cancelled)
+                _, listed = await call.send(deadline, calls.is_cancelled)
             except CallCancelled:
                 break
             except BulkFailed as failed:

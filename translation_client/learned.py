@@ -9,7 +9,6 @@ from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
 from . import arguments
-from .clock import now
 from .history import DurationHistory, history_from, past_of
 from .pace import GAP_JITTER
 from .planner import Planner, terms_from
@@ -62,7 +61,7 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say how long to pause."""
-        age = self._age + now() - retry_state.start_time
+        age = self._age + (retry_state.seconds_since_start or 0.0)
         plan = self._planner.plan(self._traits, _ignored)
         gap = plan.next_after(age) - age
         return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .clock import JobClock
+from .clock import JobClock, Stopwatch
 from .lessons import Lesson
 from .logs import EventLog
 from .models import Job
@@ -19,9 +19,9 @@ class Learning:
         self._planner = planner
         self._is_spread = is_spread
 
-    def begin(self, traits: Traits, submitted_at: float | None, log: EventLog) -> LearningWait:
-        """Begin one wait for a job, by what is known of it."""
-        return LearningWait(self._planner, traits, submitted_at, log, is_spread=self._is_spread)
+    def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, watch: Stopwatch) -> LearningWait:
+        """Begin one wait for a job, by what is known of it; `watch` is the elapsed time of the wait."""
+        return LearningWait(self._planner, traits, JobClock(submitted_at, watch), log, is_spread=self._is_spread)
 
 
 class LearningWait:
@@ -31,15 +31,12 @@ class LearningWait:
         pace: The pauses between its questions.
     """
 
-    def __init__(
-        self, planner: Planner, traits: Traits, submitted_at: float | None, log: EventLog, *, is_spread: bool
-    ) -> None:
+    def __init__(self, planner: Planner, traits: Traits, clock: JobClock, log: EventLog, *, is_spread: bool) -> None:
         self._planner = planner
         self._log = log
         self._warned: set[str] = set()
-        self._clock = JobClock(submitted_at)
-        self._lesson = Lesson(self._clock)
-        self.pace = Pace(planner, traits, self._clock, self._warn, is_spread=is_spread)
+        self._lesson = Lesson(clock)
+        self.pace = Pace(planner, traits, clock, self._warn, is_spread=is_spread)
 
     def first_pause(self) -> float:
         """Say for how many seconds not even the first question pays."""

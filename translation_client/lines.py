@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
-from .clock import Deadline
+from .clock import Deadline, Stopwatch
 from .messages import Answer, Request
 from .transport import Sink, Transport
 
@@ -56,8 +56,8 @@ class Line(Protocol):
     ) -> Answer:
         """Make one call: see `Transport.send`."""
 
-    async def sleep(self, seconds: float, cancel: Event | None) -> None:
-        """Let time pass, until the client is closed or the event is set."""
+    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:
+        """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
 
     def close_idle(self) -> None:
         """Close the idle connections, whose responses may be out of step with the requests."""
@@ -95,14 +95,16 @@ class BlockingLine:
         """Make one call, and return with its answer."""
         return self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
 
-    async def sleep(self, seconds: float, cancel: Any) -> None:
-        """Sleep."""
+    async def sleep(self, seconds: float, cancel: Any, watch: Stopwatch) -> None:
+        """Sleep, and count the seconds that it really took."""
         if self._sleep is not None:
-            self._sleep(seconds)
+            with watch.in_callers_sleep(seconds):
+                self._sleep(seconds)
         elif cancel is None:
-            self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
+            with watch.blocked():
+                self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
         else:
-            self._sleep_on_two_events(Deadline.after(seconds), cancel)
+            self._sleep_on_two_events(Deadline.after(seconds, watch), cancel)
 
     def close_idle(self) -> None:
         """Close the idle connections."""
@@ -115,8 +117,9 @@ class BlockingLine:
 
     def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
         while not self.closed.is_set() and end.left > 0:
-            if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
-                return
+            with end.watch.blocked():
+                if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
+                    return
 
 
 def run(errand: Coroutine[Any, Any, T]) -> T:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import arguments
-from .clock import now
+from .clock import Stopwatch
 from .lines import run
 from .models import Job
 from .questions import Questions
@@ -81,8 +81,10 @@ class Orders(Questions):
             idempotency_key=idempotency_key,
         )
         seconds = arguments.seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
-        terms = Terms(seconds, now(), idempotency_key is not None, queue, arguments.blocking_event("cancel", cancel))
-        run(self._errands.require_language(target_language, min(seconds, self._tools.policy.timeout), cancel))
+        terms = Terms(
+            seconds, Stopwatch(), idempotency_key is not None, queue, arguments.blocking_event("cancel", cancel)
+        )
+        run(self._errands.require_language(target_language, seconds, cancel, terms.watch))
         return run(Submission(self._tools, order, wanted, terms).job())
 
     def download(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from .clock import Deadline, now
+from .clock import Deadline, Stopwatch
 from .faults import Fault
 from .messages import Answer
 from .models import Job, shown_text
@@ -23,16 +23,16 @@ class Progress:
     """The counts and the last answers of one errand: a wait, an order, a download."""
 
     def __init__(
-        self, job_id: str | None, purpose: Purpose, timeout: float, secrets: Secrets, started: float | None = None
+        self, job_id: str | None, purpose: Purpose, timeout: float, secrets: Secrets, watch: Stopwatch | None = None
     ) -> None:
-        """Start the clock.
+        """Start.
 
         Args:
             job_id: The job it is about.
             purpose: What it is for.
             timeout: Seconds for all of it.
             secrets: What the evidence must not show.
-            started: When it began, in the seconds of `clock.now`; None for now.
+            watch: Its elapsed time; None to start counting now.
         """
         self.secrets = secrets
         self.job_id = job_id
@@ -44,8 +44,8 @@ class Progress:
         self.idempotency_key: str | None = None
         self.hint: float | None = None
         self.timeout = timeout
-        self.started = now() if started is None else started
-        self.deadline = Deadline(self.started + timeout)
+        self.watch = watch or Stopwatch()
+        self.deadline = Deadline(self.watch.began_at + timeout, self.watch)
         self.attempts = 0
         self.job: Job | None = None
         self.last_fault: Fault | None = None
@@ -66,7 +66,7 @@ class Progress:
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return now() - self.started
+        return self.watch.elapsed
 
     @property
     def checks(self) -> int:

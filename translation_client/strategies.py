@@ -79,6 +79,7 @@ class PendingPauses(wait_base):
         schedule: WaitStrategy | None = None,
         *,
         longest: float = math.inf,
+        since: float = 0.0,
     ) -> None:
         """Choose the schedule.
 
@@ -87,15 +88,20 @@ class PendingPauses(wait_base):
             progress: What was seen so far.
             schedule: The caller's schedule; None for the exponential backoff of the policy.
             longest: The longest sleep in seconds, where there is no deadline that a `Retry-After` is cut to.
+            since: The elapsed seconds from which strategies count their `seconds_since_start`.
         """
         self.reason = ""
         self._progress = progress
+        self._since = since
         self._longest = longest
         self._own_reason = "backoff" if schedule is None else "schedule"
         self._schedule: WaitStrategy = schedule if schedule is not None else _backoff(policy)
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Say for how many seconds, and remember why."""
+        """Return the seconds to sleep, and keep the reason."""
+        # What strategies read as `seconds_since_start`, by our elapsed time: the clock that tenacity reads may be frozen.
+        # tenacity asks for the pause first, and for the end after it.
+        retry_state.outcome_timestamp = retry_state.start_time + self._progress.elapsed - self._since
         return self.limited(max(0.0, float(self._schedule(retry_state))))
 
     def limited(self, seconds: float) -> float:

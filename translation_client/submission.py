@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from . import endings, purposes
 from .calls import Calls, Stakes
+from .clock import Stopwatch
 from .errors import TranslationClientError
 from .faults import NoFreeSlot
 from .lines import Event
@@ -26,14 +27,14 @@ class Terms(NamedTuple):
 
     Attributes:
         timeout: Seconds for all of it.
-        started: When it began, in the seconds of `clock.now`.
+        watch: Its elapsed time.
         goes_on: Whether the key is the caller's: what came of an order before it is not known here.
         waits_for_slot: Whether to wait where too many jobs are running.
         cancel: Set to end it.
     """
 
     timeout: float
-    started: float
+    watch: Stopwatch
     goes_on: bool
     waits_for_slot: bool
     cancel: Event | None
@@ -56,7 +57,7 @@ class Submission:
             timeout=terms.timeout,
             cancel=terms.cancel,
             secrets=self._secrets,
-            started=terms.started,
+            watch=terms.watch,
         )
         self._calls.progress.idempotency_key = commission.key or None
         self._calls.progress.may_have_been_accepted = terms.goes_on

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from .clock import Deadline, now
+from .clock import Deadline, Stopwatch
 from .errors import TranslationClientError
 from .models import Job, shown_text
 
@@ -31,7 +31,7 @@ class ProgressLine:
             timeout: Seconds for the whole wait; `math.inf` is not shown.
         """
         self._stream = stream
-        self._started = now()
+        self._watch = Stopwatch()
         self._limit = f" of {timeout:g}" if math.isfinite(timeout) else ""
         self._status = "asking"
 
@@ -44,18 +44,19 @@ class ProgressLine:
 
     def sleep(self, seconds: float) -> None:
         """Sleep, and count down."""
-        end = Deadline.after(seconds)
+        end = Deadline.after(seconds, self._watch)
         while not end.has_passed:
             left = end.left
             self._draw(f" · next in {left:.0f} s")
-            time.sleep(min(left, REDRAW_SECONDS))
+            with end.watch.blocked():
+                time.sleep(min(left, REDRAW_SECONDS))
 
     def clear(self) -> None:
         """Take the line away."""
         self._write(_CLEAR)
 
     def _draw(self, what_next: str) -> None:
-        text = f"{self._status} · {now() - self._started:.0f}{self._limit} s{what_next}"
+        text = f"{self._status} · {self._watch.elapsed:.0f}{self._limit} s{what_next}"
         width = shutil.get_terminal_size().columns
         # The cursor goes back to the start, so that a log line that comes in between writes over it.
         self._write(f"{_CLEAR}{text[: width - 1]}\r")

@@ -11,7 +11,7 @@ from tenacity import RetryCallState
 
 from . import endings, polling, purposes, strategies
 from .calls import Calls
-from .clock import Deadline
+from .clock import Deadline, Stopwatch
 from .errors import WaitCancelled, WaitTimeout
 from .lines import Event
 from .messages import Answer
@@ -36,10 +36,10 @@ class Wait:
         job: Job | str | None,
         timeout: float,
         cancel: Event | None,
-        started: float | None = None,
+        watch: Stopwatch | None = None,
         said: Particulars = NOTHING_SAID,
     ) -> None:
-        """Start the clock, or take over one that was started before; nothing is sent yet.
+        """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet.
 
         Raises:
             ValueError: The id cannot be one.
@@ -54,7 +54,7 @@ class Wait:
             timeout=timeout,
             cancel=cancel,
             job_id=job_id,
-            started=started,
+            watch=watch,
         )
         known_moment = None if self._known is None else self._known.submitted_at
         self._submitted_at = known_moment if said.submitted_at is None else said.submitted_at
@@ -188,7 +188,7 @@ class Wait:
         from .schedule.relatives import Traits  # needed where a schedule learns alone
 
         traits = Traits(said.key, said.video_seconds, self._expected)
-        return self._tools.learning.begin(traits, self._submitted_at, self._calls.log)
+        return self._tools.learning.begin(traits, self._submitted_at, self._calls.log, self._calls.progress.watch)
 
     def _read(self, answer: Answer) -> Job:
         language = None if self._known is None else self._known.language

@@ -571,7 +571,7 @@ class StubLine:
         is_final = checks == VIRTUAL_CHECKS
         return Answer(200, {}, b'{"result": "completed"}' if is_final else b'{"result": "pending"}', 0.0)
 
-    async def sleep(self, seconds: float, cancel: Any) -> None:
+    async def sleep(self, seconds: float, cancel: Any, watch: Any) -> None:
         """Let time pass."""
         await asyncio.sleep(seconds)
 

@@ -28,6 +28,9 @@ class AsyncVideoTranslationClient(AsyncOrders):
     Arguments, defaults, events and errors are those of `VideoTranslationClient`. What differs: `session` is an
     `aiohttp.ClientSession`, `cancel` may be an `asyncio.Event`, and what `sleep` returns is awaited if it can be. And
     aiohttp reads the head of an answer more strictly: a line without a colon, say, is an `UnexpectedAnswer` there.
+
+    Under freezegun the client needs `freeze_time(..., real_asyncio=True)`: without it no timer of an event loop runs, those of
+    `asyncio.sleep` and of our deadlines included.
     """
 
     def __init__(

@@ -164,7 +164,8 @@ class Cut:
         self._is_cancelled = is_cancelled
         self._loop = asyncio.get_running_loop()
         self._alarm = Alarm(self._stop_soon)
-        self._ahead = self._loop.time() - now()  # of the loop's clock over ours
+        # From here on by the clock of the loop, which under freezegun may be the only one that moves.
+        self._ends_at = self._loop.time() + deadline - now()
         self._connection: Connection | None = None
         self._transport: asyncio.BaseTransport | None = None
         self._stopped_by: type[CallCut] | None = None
@@ -317,7 +318,7 @@ class Cut:
             self._waiter.set_result(None)
 
     def _begin_anew(self) -> None:
-        self._alarm.set(self._ahead + min(now() + self._idle_seconds, self._deadline))
+        self._alarm.set(min(self._loop.time() + self._idle_seconds, self._ends_at))
 
 
 CURRENT_CUT: ContextVar[Cut | None] = ContextVar("current cut", default=None)

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from ..clock import Deadline, now
+from ..clock import Deadline, Stopwatch, real_clock_of
 from ..lines import Event
 from ..messages import Answer, Request
 from ..transport import Sink
@@ -46,19 +46,23 @@ class AsyncLine:
         """Make one call."""
         return await self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
 
-    async def sleep(self, seconds: float, cancel: Event | None) -> None:
-        """Let time pass, until the client is closed or the event is set."""
+    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:
+        """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
+        real = real_clock_of(asyncio.get_running_loop().time)
         if self._sleep is not None:
-            slept = self._sleep(seconds)
-            if inspect.isawaitable(slept):
-                await slept
+            with watch.in_callers_sleep(seconds, real):
+                slept = self._sleep(seconds)
+                if inspect.isawaitable(slept):
+                    await slept
             return
         if cancel is None:
-            await self._sleep_until_closed(seconds)
+            with watch.blocked(real):
+                await self._sleep_until_closed(seconds)
             return
-        end = Deadline(now() + seconds)
+        end = Deadline.after(seconds, watch)
         while not self.is_closed and not cancel.is_set() and end.left > 0:
-            await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
+            with end.watch.blocked(real):
+                await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
 
     def close_idle(self) -> None:
         """Close the idle connections before they are used again."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import arguments
-from ..clock import now
+from ..clock import Stopwatch
 from ..commissions import commission
 from ..download import Download
 from ..lines import Event
@@ -51,10 +51,9 @@ class AsyncOrders(AsyncQuestions):
             options=options,
             idempotency_key=idempotency_key,
         )
-        usual = self._tools.policy.timeout
-        seconds = arguments.seconds(timeout, math.inf if isinstance(wanted.video, Path) else usual)
-        terms = Terms(seconds, now(), idempotency_key is not None, queue, arguments.event("cancel", cancel))
-        await self._errands.require_language(target_language, min(seconds, usual), cancel)
+        seconds = arguments.seconds(timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout)
+        terms = Terms(seconds, Stopwatch(), idempotency_key is not None, queue, arguments.event("cancel", cancel))
+        await self._errands.require_language(target_language, seconds, cancel, terms.watch)
         return await Submission(self._tools, order, wanted, terms).job()
 
     async def download(

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ..assembly import Wiring
-from ..clock import Deadline
+from ..clock import Deadline, Stopwatch, real_monotonic
 from ..fleet.fleet import Fleet
 from ..fleet.terms import Outcome, Source, Terms
 from ..lines import BlockingLine, Event
@@ -74,16 +74,17 @@ class ThreadedLine:
         is_fresh: bool = False,
     ) -> Answer:
         """Make one call, in a thread."""
+        ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and that of the fleet counts by itself
 
         def call() -> Answer:
             return self._line.transport.send(
-                request, deadline, lambda: self._left.is_set() or is_cancelled(), sink, is_fresh=is_fresh
+                request, ends, lambda: self._left.is_set() or is_cancelled(), sink, is_fresh=is_fresh
             )
 
         return await _in_a_thread(call)
 
-    async def sleep(self, seconds: float, cancel: Event | None) -> None:  # noqa: ARG002  # a fleet has its own event
-        """Let time pass. A fleet has timers of its own, and does not."""
+    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:  # noqa: ARG002  # as others
+        """Sleep. A fleet has timers of its own, and does not."""
         await asyncio.sleep(seconds)
 
     def close_idle(self) -> None:
@@ -196,6 +197,7 @@ class _FleetThread:
 
     async def _pump(self) -> None:
         loop, task, taken = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+        _use_real_time(loop)
         self._take = lambda: _threadsafe(loop, taken.set)
         self._stop = lambda: _threadsafe(loop, task.cancel) if task is not None else None
         if self._is_left.is_set():  # before there was anything to stop
@@ -210,6 +212,12 @@ class _FleetThread:
         finally:
             await fleet.aclose()
             await line.close()
+
+
+def _use_real_time(loop: asyncio.AbstractEventLoop) -> None:
+    """Make the timers of our own loop run under freezegun too, before the first one is set."""
+    with suppress(AttributeError):  # a loop that is not written in Python, such as uvloop's, reads no frozen clock
+        loop.time = real_monotonic  # type: ignore[method-assign]  # of this one loop
 
 
 def _threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

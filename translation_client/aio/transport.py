@@ -12,7 +12,7 @@ import aiohttp
 from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
 from yarl import URL
 
-from ..clock import Deadline, now
+from ..clock import Deadline, Stopwatch, now, real_clock_of
 from ..faults import Fault, interim_as_final
 from ..messages import Answer, Request
 from ..origins import same_origin
@@ -98,15 +98,17 @@ class AsyncTransport:
         is_fresh: bool = False,
     ) -> Answer:
         """Send a request and read the answer to its end: see `Transport.send`."""
-        started = now()
+        watch = Stopwatch(deadline.watch)
         credentials, made = self._prepared(request)
         is_transfer = request.is_transfer or sink is not None
         trace = _Trace()
         self._require_same_loop()
-        with made as payload:
+        with made as payload, watch.blocked(real_clock_of(asyncio.get_running_loop().time)):
             try:
                 async with self._slot(deadline, is_cancelled):
-                    cut = Cut(self._cuts, deadline.at, self._request_timeout, is_cancelled, is_transfer=is_transfer)
+                    cut = Cut(
+                        self._cuts, now() + deadline.left, self._request_timeout, is_cancelled, is_transfer=is_transfer
+                    )
                     sending = _Sending(request, credentials, payload, sink, cut)
                     status, headers, body = await cut.call(lambda: self._guarded(sending, trace, is_fresh=is_fresh))
                     if not payload.is_read:  # it was answered before all of it had gone out
@@ -114,7 +116,7 @@ class AsyncTransport:
             except (CallCut, Fault) as error:
                 error.was_sent = payload.is_read and trace.has_sent
                 raise
-        return Answer(status, headers, body, now() - started)
+        return Answer(status, headers, body, watch.elapsed)
 
     def close_idle(self) -> None:
         """Close the idle connections of our own session before they are used again."""
@@ -133,7 +135,7 @@ class AsyncTransport:
         turn = self._slots.enter()
         try:
             if not turn.done():
-                await Cut(self._cuts, deadline.at, math.inf, is_cancelled, is_transfer=False).wait(turn)
+                await Cut(self._cuts, now() + deadline.left, math.inf, is_cancelled, is_transfer=False).wait(turn)
             yield
         finally:
             self._slots.leave(turn)

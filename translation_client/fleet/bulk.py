@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 from ..call_log import CallLog
-from ..clock import Deadline
+from ..clock import Deadline, Stopwatch
 from ..faults import Fault, FieldMissing, Refusal, WrongJob, status_line
 from ..hints import read_retry_after
 from ..messages import Answer
@@ -46,12 +46,12 @@ class BulkFailed(Exception):
 class BulkCall:
     """One bulk request, with its log lines. For one use."""
 
-    def __init__(self, tools: Tools, bulk: Bulk, ids: Sequence[str]) -> None:
-        """Prepare; nothing is sent yet."""
+    def __init__(self, tools: Tools, bulk: Bulk, ids: Sequence[str], watch: Stopwatch) -> None:
+        """Prepare a request for the status of `ids`; `watch` is its elapsed time. Nothing is sent yet."""
         self._tools = tools
         self._bulk = bulk
         self._ids = ids
-        progress = Progress(None, statuses(len(ids)), math.inf, tools.secrets)
+        progress = Progress(None, statuses(len(ids)), math.inf, tools.secrets, watch)
         progress.attempts = 1
         self._log = CallLog(tools.logger, None, progress)
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from ..clock import Deadline, now
+from ..clock import Deadline, Stopwatch
 from ..errors import TranslationClientError
 from ..faults import Fault
 from ..messages import Answer
@@ -129,7 +129,7 @@ class Fleet(Roll):
         """End what is over, and all of it where that is wanted."""
         cancel = self._terms.cancel
         while not (self._is_over or self._tools.line.is_closed or (cancel is not None and cancel.is_set())):
-            for member in self._agenda.pop_ended(now()):
+            for member in self._agenda.pop_ended(self._clock.now()):
                 self._end(member, member.wait.timed_out())
             await asyncio.sleep(LOOK_SECONDS)
         self._is_cancelled = True
@@ -150,7 +150,7 @@ class Fleet(Roll):
     async def _next(self) -> Turn:
         """Wait until a job is due and the rate limit allows a request."""
         while True:
-            moment, present = self._moment(), now()
+            moment, present = self._moment(), self._clock.now()
             if moment <= present:
                 first = self._agenda.pop_due(present)
                 if first is not None:
@@ -184,7 +184,7 @@ class Fleet(Roll):
             job = await self._billed(ticket, member.wait.ask())
         except Fault as fault:
             self._failed(member, fault)
-            self._budget.failed(fault.status_code, fault.hint, member.pause, now())
+            self._budget.failed(fault.status_code, fault.hint, member.pause, self._clock.now())
         except TranslationClientError as error:
             self._end(member, error)
         else:
@@ -193,22 +193,22 @@ class Fleet(Roll):
 
     async def _check_in_bulk(self, bulk: Bulk, turn: Turn) -> None:
         """Check several jobs by one request. If it fails, that is no fault of any of them."""
-        call = BulkCall(self._tools, bulk, [str(member.wait.job_id) for member in turn.members])
-        began = now()
-        seconds_left = min(member.ends_at for member in turn.members) - began
+        watch = Stopwatch(clock=self._clock)
+        call = BulkCall(self._tools, bulk, [str(member.wait.job_id) for member in turn.members], watch)
+        seconds_left = min(member.ends_at for member in turn.members) - watch.began_at
         seconds = math.inf if turn.is_trial else self._availability.patience(seconds_left)
         try:
             answer, jobs = await self._billed(
-                turn.ticket, call.send(Deadline(began + seconds), lambda: self._tools.line.is_closed)
+                turn.ticket, call.send(Deadline(watch.began_at + seconds, watch), lambda: self._tools.line.is_closed)
             )
         except CallCancelled:  # put back, they would go round without letting anybody else go on
             for member in turn.members:
                 self._end(member, member.wait.cancelled())
         except BulkFailed as failed:
-            pause = self._availability.failed(failed, now(), is_trial=turn.is_trial)
+            pause = self._availability.failed(failed, self._clock.now(), is_trial=turn.is_trial)
             call.log_failure(failed, pause)
             if failed.fault.status_code == TOO_MANY_REQUESTS:
-                self._budget.slow_down(now())
+                self._budget.slow_down(self._clock.now())
             if not turn.is_trial:
                 self._put_back(turn.members)
         else:
@@ -235,16 +235,16 @@ class Fleet(Roll):
         try:
             return await call
         finally:
-            self._budget.over(ticket, now())
+            self._budget.over(ticket, self._clock.now())
 
     def _answered(self, member: Member, job: Job) -> None:
         if not self._is_open(member):
             return
-        self._budget.went_well(now())
+        self._budget.went_well(self._clock.now())
         if self._terms.on_progress is not None:
             self._terms.on_progress(job)
         try:
-            pause = member.pause_after(job, now())
+            pause = member.pause_after(job, self._clock.now())
         except TranslationClientError as error:
             self._end(member, error)
             return

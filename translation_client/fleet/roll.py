@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Collection, Sequence
 
-from ..clock import now
+from ..clock import SharedClock, Stopwatch
 from ..errors import RequestFailed, TranslationClientError
 from ..models import Job
 from ..tools import Tools
@@ -33,7 +34,8 @@ class Roll:
         self._availability = BulkAvailability()
         self._members: dict[str, Member] = {}
         self._results = Results(max(terms.max_in_flight, len(source) if isinstance(source, Collection) else 0))
-        self._signals = Signals()
+        self._clock = SharedClock(lambda: asyncio.get_running_loop().time())
+        self._signals = Signals(self._clock)
         self._is_cancelled = False
 
     def _moment(self) -> float:
@@ -49,7 +51,7 @@ class Roll:
         requests: float = len(self._members)
         if self._bulk is not None and not self._availability.is_suspended:
             requests /= self._bulk.max_ids
-        return now() + first.wait.seconds_until_last_check - self._budget.seconds_for(requests)
+        return self._clock.now() + first.wait.seconds_until_last_check - self._budget.seconds_for(requests)
 
     def _join(self, job: Job | str) -> None:
         position = self._results.join()
@@ -69,9 +71,10 @@ class Roll:
             self._begin(job, job_id, position)
 
     def _begin(self, job: Job | str, job_id: str, position: int) -> None:
-        wait = Wait(self._tools, job, self._terms.timeout, None, said=self._terms.said)
+        watch = Stopwatch(clock=self._clock)
+        wait = Wait(self._tools, job, self._terms.timeout, None, watch, self._terms.said)
         try:
-            member = Member(wait, position, now())
+            member = Member(wait, position, self._clock.now())
         except TranslationClientError as error:  # the client is closed
             self._hand_out(position, error)
             return
@@ -94,7 +97,7 @@ class Roll:
 
     def _again(self, member: Member, pause: float) -> None:
         if self._is_open(member):
-            self._agenda.again(member, now() + pause)
+            self._agenda.again(member, self._clock.now() + pause)
             self._signals.rouse(self._moment())
 
     def _end(self, member: Member, outcome: Outcome) -> None:

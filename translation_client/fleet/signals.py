@@ -7,7 +7,7 @@ import math
 from collections import deque
 from contextlib import suppress
 
-from ..clock import now
+from ..clock import ContinuousClock
 
 
 class Signals:
@@ -18,8 +18,9 @@ class Signals:
         room: Room for the reader of the source.
     """
 
-    def __init__(self) -> None:
-        """Begin with nobody waiting."""
+    def __init__(self, clock: ContinuousClock) -> None:
+        """Begin with nobody waiting; moments are those of the clock."""
+        self._clock = clock
         self.news = asyncio.Event()
         self.room = asyncio.Event()
         self._idle: deque[asyncio.Future[None]] = deque()
@@ -42,7 +43,7 @@ class Signals:
         """Wake a worker at some moment, or now."""
         if not self._idle or moment == math.inf:
             return
-        wait = moment - now()
+        wait = moment - self._clock.now()
         if wait <= 0:
             self._wake_one()
         elif moment < self._alarm_at:

@@ -6,10 +6,11 @@ block does so for a slice of time at the most, and looks at the deadline and at 
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
-from ..clock import now
+from ..clock import Deadline, Stopwatch
 
 SLICE_SECONDS = 0.1
 """How soon a blocked operation sees that it was cancelled."""
@@ -50,14 +51,16 @@ class NotSent(Exception):
 class CallGuard:
     """The limits of one HTTP call, redirects included. As a context: what the sockets of this thread obey."""
 
-    def __init__(self, ends_at: float, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], watch: Stopwatch | None = None) -> None:
         """Guard a call.
 
         Args:
             ends_at: The moment it has to be over, in the seconds of `clock.now`.
             is_cancelled: Asked before each slice; from here on it may be answered by another thread.
+            watch: The elapsed time of the call; None to start counting now.
         """
         self.has_sent = False
+        self.watch = watch or Stopwatch()
         self._ends_at = ends_at
         self._is_cancelled = is_cancelled
         self._outer: CallGuard | None = None
@@ -70,7 +73,8 @@ class CallGuard:
 
     def shortened(self, seconds: float) -> CallGuard:
         """Make a guard for a part of the call, which has so many seconds at the most."""
-        return CallGuard(min(self._ends_at, now() + seconds), self._is_cancelled)
+        watch = Stopwatch(self.watch)
+        return CallGuard(watch.began_at + min(self._left(), seconds), self._is_cancelled, watch)
 
     def left(self) -> float:
         """Say how many seconds are left, more than 0.
@@ -81,10 +85,13 @@ class CallGuard:
         """
         if self._is_cancelled():
             raise CallCancelled
-        left = self._ends_at - now()
+        left = self._left()
         if left <= 0:
             raise CallTimedOut
         return left
+
+    def _left(self) -> float:
+        return self._ends_at - self.watch.began_at - self.watch.elapsed
 
     def slice(self) -> float:
         """Say for how many seconds to block before asking again. Raises as `left` does."""
@@ -110,17 +117,22 @@ class TransferGuard(CallGuard):
 
     is_receiving_file = False
 
-    def __init__(self, deadline: float, idle_seconds: float, is_cancelled: Callable[[], bool]) -> None:
+    def __init__(
+        self, deadline: Deadline, idle_seconds: float, is_cancelled: Callable[[], bool], watch: Stopwatch
+    ) -> None:
         """Guard a transfer.
 
         Args:
-            deadline: The moment it has to be over, in the seconds of `clock.now`; `math.inf` for never.
+            deadline: When it has to be over.
             idle_seconds: How long nothing may move.
             is_cancelled: As for `CallGuard`.
+            watch: The elapsed time of the call, which is a part of what the deadline is for.
         """
-        super().__init__(min(now() + idle_seconds, deadline), is_cancelled)
+        super().__init__(math.inf, is_cancelled, watch)
+        self._call = watch
         self._deadline = deadline
         self._idle_seconds = idle_seconds
+        self._begin_anew()
 
     def sent(self) -> None:
         """Hear that bytes went out, and begin to count anew."""
@@ -133,7 +145,8 @@ class TransferGuard(CallGuard):
             self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self._ends_at = min(now() + self._idle_seconds, self._deadline)
+        self.watch = Stopwatch(self._call)
+        self._ends_at = self.watch.began_at + min(self._idle_seconds, self._deadline.left)
 
 
 class _Thread(threading.local):

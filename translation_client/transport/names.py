@@ -46,7 +46,9 @@ def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
         return _addresses_of(host, port)
     lookup = lookup_under_way(host, port)
     while not lookup.done():
-        wait([lookup], timeout=guard.slice())
+        seconds = guard.slice()
+        with guard.watch.blocked():
+            wait([lookup], timeout=seconds)
     return lookup.result()
 
 

@@ -12,7 +12,7 @@ import queue
 import socket
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from urllib3.exceptions import NewConnectionError
 from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 from urllib3.util.wait import wait_for_write
 
+from ..clock import real_monotonic
 from .guard import CallGuard, current_guard
 from .names import SocketAddress, resolve
 from .responses import MatchedConnection, matched
@@ -101,10 +102,13 @@ def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwarg
         return operation(*args, **kwargs)
     while True:
         sock.block_for(guard.slice())
+        began_at = real_monotonic()
         try:
             return operation(*args, **kwargs)
         except TimeoutError:
             continue  # only the slice is over; the guard says when the call is
+        finally:
+            guard.watch.spent(real_monotonic() - began_at)
 
 
 def _heard_of() -> None:
@@ -159,13 +163,18 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CallGuard, seconds
     sock.setblocking(False)
     with suppress(BlockingIOError):  # it is under way
         sock.connect(peer)
-    while not wait_for_write(sock, timeout=min(guard.slice(), seconds)):
+    while not _is_connected_within(sock, min(guard.slice(), seconds), guard):
         if guard.left() <= share_ends:
             raise TimeoutError("no answer to the attempt to connect")
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
     sock.block_for(guard.left())  # blocking again: TLS refuses a socket that is not, and takes over its time-out
+
+
+def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CallGuard) -> bool:
+    with guard.watch.blocked():
+        return wait_for_write(sock, timeout=seconds)
 
 
 class GuardedHTTPConnection(_GuardedConnecting):
@@ -184,7 +193,9 @@ class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
 
     def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
         # urllib3 makes the context for a proxy out of our reach, and the deadline of its handshake is the socket's own.
-        secured = super()._connect_tls_proxy(*args, **kwargs)
+        guard = current_guard()
+        with nullcontext() if guard is None else guard.watch.blocked():
+            secured = super()._connect_tls_proxy(*args, **kwargs)
         if type(secured) is ssl.SSLSocket:
             secured.__class__ = GuardedTLSSocket
         return secured

@@ -10,7 +10,7 @@ import requests
 from requests import Response, Session
 from urllib3.exceptions import HTTPError
 
-from ..clock import Deadline, now
+from ..clock import Deadline, Stopwatch
 from ..faults import Fault, interim_as_final
 from ..messages import Answer, Request
 from ..origins import same_origin
@@ -100,9 +100,9 @@ class Transport:
             CallCancelled: `is_cancelled` turned true.
             NotSent: The key cannot be got, or the file that is to be sent not be read.
         """
-        started = now()
+        watch = Stopwatch(deadline.watch)
         session = self._session.fresh() if is_fresh else self._session
-        guard = self._guard(request.is_transfer or sink is not None, deadline, is_cancelled)
+        guard = self._guard(request.is_transfer or sink is not None, deadline, watch, is_cancelled)
         credentials, made = self._prepared(request)
         with made as payload:
             try:
@@ -110,7 +110,7 @@ class Transport:
             finally:
                 if is_fresh:
                     session.close()
-        return Answer(response.status_code, response.headers, response.content, now() - started)
+        return Answer(response.status_code, response.headers, response.content, watch.elapsed)
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
@@ -131,10 +131,12 @@ class Transport:
         except Exception as error:
             raise NotSent(error) from error
 
-    def _guard(self, is_transfer: bool, deadline: Deadline, is_cancelled: Callable[[], bool]) -> CallGuard:
+    def _guard(
+        self, is_transfer: bool, deadline: Deadline, watch: Stopwatch, is_cancelled: Callable[[], bool]
+    ) -> CallGuard:
         if is_transfer:
-            return TransferGuard(deadline.at, self._request_timeout, is_cancelled)
-        return CallGuard(min(now() + self._request_timeout, deadline.at), is_cancelled)
+            return TransferGuard(deadline, self._request_timeout, is_cancelled, watch)
+        return CallGuard(watch.began_at + min(self._request_timeout, deadline.left), is_cancelled, watch)
 
     def _guarded(self, sending: _Sending) -> Response:
         guard = sending.guard
