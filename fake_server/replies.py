@@ -24,6 +24,9 @@ UNKNOWN_WORD = "rendering"
 BOMB_BYTES = 64 * 1024 * 1024
 """What the gzip bomb unpacks to; packed it has a thousandth of that."""
 
+INVALID_GZIP = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x07"
+"""The header of gzip (RFC 1952, section 2.3), and a block of the type that is reserved (RFC 1951, section 3.2.3)."""
+
 DEFAULT_STATUS_CODE = 503
 """Of an `answer` that names none."""
 
@@ -126,5 +129,5 @@ _SAYS: dict[str, Callable[[Reply, str], Reply]] = {
     "redirect-loop": lambda *_: redirect(LOOP_PATH),
     "redirect-away": lambda _, url: redirect(elsewhere(url)),
     "gzip-bomb": lambda usual, _: _packed(usual, gzip_bomb()),
-    "invalid-gzip": lambda usual, _: _packed(usual, usual.body),
+    "invalid-gzip": lambda usual, _: _packed(usual, INVALID_GZIP + bytes(usual.body)),
 }

@@ -140,6 +140,8 @@ def test_noise_is_a_function_of_name_and_place(name: str, start: int, stop: int)
     assert len(stretch) == stop - start
     assert max(map(len, stretch.blocks())) <= BLOCK_BYTES
     assert whole[:99] != whole[BLOCK_BYTES : BLOCK_BYTES + 99] != bytes(Noise("job-2", 0, 99))
+    assert bytes(Noise("job-2", 0, 99)) != whole[:99]
+    assert whole[4:8] == b"ftyp"
 
 
 def test_a_result_of_any_size_is_made_as_it_is_sent() -> None:

@@ -1,4 +1,4 @@
-"""How does a result get onto the disk? Whole or not at all, over dropped connections and expired links."""
+"""Downloading a result to the disk, whole or not at all, over dropped connections and expired links."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 class _Outcome(Enum):
     WHOLE = "the file is there"
-    MORE = "a part of it came, and then the connection broke"
+    MORE = "a part of it came"
     EXPIRED = "the link is too old"
     NOT_YET = "the service says that the result is not there yet"
 
@@ -81,7 +81,7 @@ class Download:
                 kept = part.keep()
                 self._calls.log.write(
                     "file_downloaded",
-                    bytes=part.received,
+                    bytes=part.size,
                     attempts=self._calls.progress.attempts,
                     elapsed_seconds=self._calls.progress.elapsed,
                 )
@@ -139,6 +139,7 @@ class Download:
 
     async def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
+        received = part.received
         try:
             answer, outcome = await self._calls.call(
                 request, lambda answer: self._read(answer, part, may_mint), sink=part
@@ -150,21 +151,30 @@ class Download:
             self._calls.log.failed(fault, FAULT_DELAY_SECONDS)
         else:
             self._calls.log.answered("download", answer)
-            return outcome
+            if outcome is not _Outcome.MORE:
+                return outcome
+            self._furthest = part.received
+            if part.received - received >= REAL_PROGRESS_BYTES:
+                return outcome
         await self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
         return _Outcome.MORE
 
     def _read(self, answer: Answer, part: PartFile, may_mint: bool) -> _Outcome:
         if answer.status_code in FILE_CODES:
-            part.check_whole(answer)
-            return _Outcome.WHOLE
+            if part.complete(answer):
+                return _Outcome.WHOLE
+            if part.received <= self._furthest:  # it was here before, and had to start over
+                raise Fault("unreadable", "a part of the file that brings it no further", answer)
+            return _Outcome.MORE
         if self._tools.service.says_not_yet(answer):
             self._calls.progress.count("not yet")
             return _Outcome.NOT_YET
         if answer.status_code in EXPIRED_CODES and may_mint:
             return _Outcome.EXPIRED
-        if answer.status_code == 416 and part.received:  # the file has become shorter
-            part.start_anew()
+        if answer.status_code == 416 and part.received:
+            if part.completes_at(answer):
+                return _Outcome.WHOLE
+            part.discard()
             raise Fault("status", "the file has changed", answer)
         require_usable(answer)
         raise Fault("unreadable", "an answer without the file", answer)

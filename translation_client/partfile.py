@@ -1,4 +1,4 @@
-"""Where does a file grow until it is whole? Beside its target, so that a half one never has the target's name."""
+"""A file that grows beside its target until it is whole, so that a half one never has the target's name."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from .faults import Fault
 from .messages import Answer
-
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+from .representation import ContentRange, Representation, codings_of, media_type, stated_part
+from .sniffing import TextSniffer
+from .transport.decoding import FileDecoder
+from .transport.framing import UnreadableBody, content_length
 
 _NO_FILE = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))", re.IGNORECASE)
 """The media types of what a proxy or an API says in place of a file, with status 200."""
-
-_MARKUP = re.compile(rb"(\xef\xbb\xbf)?\s*(<[!?A-Za-z]|\{\s*[\"}]|\[\s*\{)")
-"""How that begins, under whatever media type. No container of video or audio does."""
 
 
 class NotTheNetwork(Exception):
@@ -45,8 +43,11 @@ def _not_the_network() -> Iterator[None]:
 class PartFile:
     """A file that is being received. As a context: what is not kept is removed.
 
+    A file with a content coding is decoded while it is received, so that it is resumed in encoded bytes, as ranges count.
+
     Attributes:
-        received: How many bytes there are.
+        received: Bytes received of the current version, before decoding.
+        size: Bytes written, after decoding.
     """
 
     def __init__(self, target: Path, on_progress: Callable[[int, int | None], object] | None) -> None:
@@ -54,14 +55,18 @@ class PartFile:
 
         Args:
             target: Where the whole file will be; what lies there is replaced.
-            on_progress: Told after each block how many bytes there are, and how many there will be, if that is known.
+            on_progress: Called after each block with the bytes received, and with how many there will be, if known.
 
         Raises:
             OSError: It cannot be made.
         """
         self.received = 0
-        self._total: int | None = None
-        self._validator: str | None = None
+        self.size = 0
+        self._stored = Representation()
+        self._decoder = FileDecoder(())
+        self._sniffer = TextSniffer()
+        self._is_rest = False  # whether the response being received is a part that continues the file
+        self._end: int | None = None  # where the response ends, in bytes of the file
         self._on_progress = on_progress
         self._target = Path(os.path.realpath(target))  # through a symbolic link, and not over it
         self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
@@ -77,86 +82,136 @@ class PartFile:
             self._path.unlink()
 
     def range_headers(self) -> dict[str, str]:
-        """Ask for the rest, provided that the file is still the same (RFC 9110, sections 13.1.5 and 14.2)."""
-        if not self.received or self._validator is None:
-            return {}
-        return {"Range": f"bytes={self.received}-", "If-Range": self._validator}
+        """Return the headers that ask for the rest if the file is the same (RFC 9110, sections 13.1.5 and 14.2)."""
+        validator = self._stored.validator
+        return {"Range": f"bytes={self.received}-", "If-Range": validator} if self.received and validator else {}
 
     def begin(self, answer: Answer) -> None:
-        """Take the head of an answer: the whole file, or the rest of it.
+        """Start with the body of a response: the whole file, or the rest of it.
 
         Raises:
-            Fault: It is no file, or not the rest that was asked for.
+            Fault: It is no file, cannot be decoded, is not the rest, or contradicts what is known of the file.
         """
-        kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        kind = media_type(answer.headers)
         if _NO_FILE.fullmatch(kind):
             raise Fault("unreadable", f"{kind} in place of the file", answer)
-        if answer.status_code == 206:
-            if not self._is_the_rest(answer, kind):
-                self.start_anew()
-                raise Fault("unreadable", "another part of the file than was asked for", answer)
+        if answer.status_code != 206:
+            self._begin_whole(answer, content_length(answer.headers))
             return
-        self.start_anew()
-        length = answer.headers.get("Content-Length", "")
-        self._total = int(length) if length.isdecimal() and "Transfer-Encoding" not in answer.headers else None
-        self._validator = _strong_validator(answer)
+        part = stated_part(answer)
+        if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
+            self._begin_whole(answer, part.total)
+        elif part is not None and self._stored.accepts_part(answer, part, self.received):
+            self._begin_part(part)
+        else:
+            self.discard()
+            raise Fault("unreadable", "another part of the file than was asked for", answer)
 
-    def _is_the_rest(self, answer: Answer, kind: str) -> bool:
-        """Whether a partial answer is all that is missing, of the same file (RFC 9110, section 15.3.7.3)."""
-        match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-        if match is None or kind == "multipart/byteranges" or not self.received:
-            return False
-        first, last, total = int(match[1]), int(match[2]), self._total
-        is_to_the_end = match[3] == "*" or last + 1 == int(match[3])
-        is_as_long = total is None or match[3] == "*" or int(match[3]) == total
-        if first != self.received or not is_to_the_end or not is_as_long or not self._is_same_file(answer):
-            return False
-        self._total = last + 1
-        return True
+    def _begin_whole(self, answer: Answer, length: int | None) -> None:
+        try:
+            decoder = FileDecoder(codings_of(answer))
+        except UnreadableBody as error:
+            raise Fault("unreadable", str(error), answer) from None
+        self._stored.begin_whole(answer, length)
+        self._start_over()
+        self._decoder = decoder
+        self._end = self._stored.total
+        self._is_rest = False
 
-    def _is_same_file(self, answer: Answer) -> bool:
-        tag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
-        if self._validator is not None and self._validator.startswith('"'):
-            return tag == self._validator  # an answer with a part repeats the tag that the whole has
-        return tag is None and modified in (None, self._validator)
+    def _begin_part(self, part: ContentRange) -> None:
+        self._stored.begin_part(part)
+        self._end = part.end
+        self._is_rest = True
 
     def write(self, block: bytes) -> None:
-        """Take the next block.
+        """Append the next block.
 
         Raises:
-            Fault: It is no file that begins like this.
+            Fault: It is no file that begins like this, or more than was announced, or it does not unpack.
             NotTheNetwork: The disk is full, say.
         """
-        if not self.received and _MARKUP.match(block):
-            raise Fault("unreadable", "a text in place of the file")
-        with _not_the_network():
-            self._file.write(block)
-            self.received += len(block)
-            if self._on_progress is not None:
-                self._on_progress(self.received, self._total)
+        if self._end is not None and self.received + len(block) > self._end:
+            if self._is_rest:
+                self.discard()
+            else:
+                self._reject()
+            raise Fault("unreadable", "more bytes than the response announced")
+        self._write(self._decoder.feed(block))
+        self.received += len(block)
+        if self._on_progress is not None:
+            with _not_the_network():
+                self._on_progress(self.received, self._stored.total)
 
-    def start_anew(self) -> None:
-        """Forget what was received.
+    def complete(self, answer: Answer) -> bool:
+        """Check what was received when a response has ended. Returns True if the file is whole, False if more is needed.
+
+        Raises:
+            Fault: There are fewer bytes than announced, or none at all, or it is no file.
+            NotTheNetwork: The disk is full, say.
+        """
+        if self._end is not None and self.received < self._end:
+            total = self._stored.total or self._end
+            raise Fault("connection", f"the file has {self.received} of {total} bytes", answer)
+        if self._is_rest and self.received != self._stored.total:
+            return False  # a server may send less than was asked for (RFC 9110, section 15.3.7)
+        return self._finish(answer)
+
+    def completes_at(self, answer: Answer) -> bool:
+        """Check what was received when a 416 came. Returns True if the file turns out to be whole.
+
+        Raises:
+            Fault: It is no file.
+            NotTheNetwork: The disk is full, say.
+        """
+        return self._stored.ends_at(answer, self.received) and self._finish(answer)
+
+    def _finish(self, answer: Answer) -> bool:
+        self._write(self._decoder.finish())
+        self._sniffer.finish()
+        if not self.size:
+            self._reject()
+            raise Fault("unreadable", "the file is empty", answer)
+        self._require_no_text()
+        return True
+
+    def discard(self) -> None:
+        """Forget the received bytes: the file may have been replaced.
 
         Raises:
             NotTheNetwork: The disk is full, say.
         """
+        self._stored.doubt()
+        self._start_over()
+
+    def _reject(self) -> None:
+        """Forget the received bytes and what the response said that they began with: it was not the file."""
+        self._stored.retract()
+        self._start_over()
+
+    def _start_over(self) -> None:
         with _not_the_network():
             self._file.seek(0)
             self._file.truncate()
-        self.received = 0
-        self._total = self._validator = None
+        self.received = self.size = 0
+        self._decoder = FileDecoder(())
+        self._sniffer = TextSniffer()
 
-    def check_whole(self, answer: Answer) -> None:
-        """Pass where all bytes are there that were promised.
+    def _write(self, pieces: Iterator[bytes]) -> None:
+        try:
+            for piece in pieces:
+                self._sniffer.feed(piece)
+                self._require_no_text()
+                with _not_the_network():
+                    self._file.write(piece)
+                self.size += len(piece)
+        except UnreadableBody as error:
+            self._reject()
+            raise Fault("unreadable", str(error)) from None
 
-        Raises:
-            Fault: There are fewer, or more, or none at all.
-        """
-        if not self.received:
-            raise Fault("unreadable", "the file is empty", answer)
-        if self._total is not None and self.received != self._total:
-            raise Fault("connection", f"the file has {self.received} of {self._total} bytes", answer)
+    def _require_no_text(self) -> None:
+        if self._sniffer.is_text:
+            self._reject()
+            raise Fault("unreadable", "a text in place of the file")
 
     def keep(self) -> Path:
         """Give it the name of the target, and the permissions of what lay there.
@@ -171,18 +226,3 @@ class PartFile:
             shutil.copymode(self._target, self._path)
         self._path.replace(self._target)
         return self._target
-
-
-def _strong_validator(answer: Answer) -> str | None:
-    """What proves later that a file is the same to the byte (RFC 9110, sections 8.8.2.2, 8.8.3 and 13.1.5)."""
-    tag = answer.headers.get("ETag")
-    if tag is not None:
-        return tag if tag.startswith('"') else None
-    modified, date = answer.headers.get("Last-Modified"), answer.headers.get("Date")
-    if modified is None or date is None:
-        return None
-    try:
-        is_settled = parsedate_to_datetime(date) > parsedate_to_datetime(modified)
-    except (TypeError, ValueError):  # one is no date, or has no time zone
-        return None
-    return modified if is_settled else None

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import json
 import os
+import random
 import socket
+import struct
 import threading
 import time
 import tracemalloc
@@ -14,11 +18,25 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import hostile
 import pytest
+from hostile import Handler
+from lying_storage import LyingStorage, any_lies, any_version
+from requests.structures import CaseInsensitiveDict
+from wire import CLIENTS, Answer, Headers, Raw, Script, part, raw
 
 from fake_server import Scenario, Server
 from fake_server.files import result_body
-from translation_client import RequestFailed, TranslationClientError, VideoTranslationClient, WaitTimeout
+from translation_client import (
+    AsyncVideoTranslationClient,
+    Job,
+    RequestFailed,
+    TranslationClientError,
+    TranslationStatus,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+    WaitTimeout,
+)
 
 KEY = "key-0123456789"
 VIDEO = "https://videos.example.com/talk.mp4"
@@ -351,4 +369,146 @@ def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
             client.download(job, tmp_path / "out.mp4")
         assert time.monotonic() - started < 0.2 + 0.5
         closing.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def playing_raw(answer: Answer) -> Handler:
+    """Answer each request with raw bytes, block after block, and close or reset the connection behind them."""
+
+    def handle(connection: socket.socket, server: hostile.Server) -> None:
+        lines = (line.partition(": ") for line in server.requests[-1].decode("latin-1").split("\r\n")[1:-2])
+        response = answer(CaseInsensitiveDict({name: value for name, _, value in lines}))
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for block in response.arriving():
+            connection.sendall(block)
+        if response.is_reset:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        else:
+            connection.shutdown(socket.SHUT_WR)
+
+    return handle
+
+
+def fetched(
+    client: type[Any],
+    url: str,
+    target: Path,
+    *,
+    timeout: float | None = None,
+    on_progress: Callable[[int, int | None], object] | None = None,
+    **arguments: Any,
+) -> TranslationClientError | None:
+    """Download a file with a client of one kind, on its own session. Returns the error."""
+    job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{url}/file")
+    usual = {"logger": Quiet(), "sleep": lambda _: None, "max_faults": 4, **arguments}
+
+    async def fetch() -> None:
+        async with AsyncVideoTranslationClient(url, **usual) as asynchronous:
+            await asynchronous.download(job, target, timeout=timeout, on_progress=on_progress)
+
+    try:
+        if client is AsyncVideoTranslationClient:
+            asyncio.run(fetch())
+        else:
+            with VideoTranslationClient(url, **usual) as blocking:
+                blocking.download(job, target, timeout=timeout, on_progress=on_progress)
+    except TranslationClientError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("seed", range(10))
+def test_a_storage_that_lies_gives_a_whole_version_or_an_error(client: type[Any], seed: int, tmp_path: Path) -> None:
+    """As in memory, by scripts that are always the same. Nothing is reset: that can take back what was sent before."""
+    numbers = itertools.count(1)
+    chance = random.Random(seed)
+    target = tmp_path / "out.mp4"
+    for _ in range(10):
+        lies = [lie._replace(is_reset=False) for lie in any_lies(chance)]
+        storage = LyingStorage(any_version(chance, next(numbers)), numbers, lies)
+        before = target.read_bytes() if target.exists() else None
+        with hostile.serving(playing_raw(storage)) as server:
+            error = fetched(client, server.url, target)
+        after = target.read_bytes() if target.exists() else None
+        assert after in storage.files if error is None else after == before
+        assert [path.name for path in tmp_path.iterdir() if path != target] == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_reset_is_not_the_end_of_a_file(client: type[Any], tmp_path: Path) -> None:
+    """Where the end of the connection is the end of the body."""
+    broken = raw(200, "Content-Type: video/mp4", body=bytes(1_000_000), is_reset=True)
+    with hostile.serving(playing_raw(Script(broken))) as server:
+        assert isinstance(fetched(client, server.url, tmp_path / "out.mp4"), RequestFailed)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("first", [b"<", b"\r\n\r\n", b"{", b"\xef\xbb", b"\xff\xfe<"])
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_a_page_is_no_file_however_slowly_it_comes(
+    client: type[Any], first: bytes, is_chunked: bool, tmp_path: Path
+) -> None:
+    """The rest comes in another block."""
+    rest = {b"{": b'"error":"expired"}', b"\xff\xfe<": "\0html>".encode("utf-16-le")[1:]}.get(first, b"<html>no</html>")
+    rest = b"html>no</html>" if first == b"<" else b"\xbf<html>" if first == b"\xef\xbb" else rest
+
+    def handle(connection: socket.socket, server: hostile.Server) -> None:
+        framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % len(first + rest)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n" + framing + b"\r\n\r\n")
+        for block in (first, rest):
+            server.pause(0.05)
+            connection.sendall(b"%x\r\n%b\r\n" % (len(block), block) if is_chunked else block)
+        connection.sendall(b"0\r\n\r\n" if is_chunked else b"")
+
+    with hostile.serving(handle) as server:
+        error = fetched(client, server.url, tmp_path / "out.mp4", max_faults=1)
+
+    assert isinstance(error, UnexpectedAnswer)
+    assert "a text in place of the file" in str(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("label", ["aws-chunked", "UTF-8", "none", "gzip", "gzip, aws-chunked"])
+def test_a_stored_file_is_got_whatever_its_label(client: type[Any], label: str, tmp_path: Path) -> None:
+    """Unpacked where it is packed, over a connection that breaks."""
+    video = b"\0\0\0\x18ftypmp42" + os.urandom(200_000)
+    stored = hostile.gzipped(video) if "gzip" in label else video
+    about = (f"Content-Encoding: {label}", 'ETag: "a"')
+
+    def rest(asked: Headers) -> Raw:
+        start = int(asked["Range"][len("bytes=") : -1])
+        return part(stored[start:], f"bytes {start}-{len(stored) - 1}/{len(stored)}", *about)
+
+    first = raw(200, f"Content-Length: {len(stored)}", "Content-Type: video/mp4", *about, body=stored[:150_000])
+    script = Script(first, rest)
+    with hostile.serving(playing_raw(script)) as server:
+        assert fetched(client, server.url, tmp_path / "out.mp4") is None
+
+    assert (tmp_path / "out.mp4").read_bytes() == video
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: Path) -> None:
+    """Each block of it becomes a thousand times as much, and now and then comes one that is worth its size."""
+    packed = hostile.gzipped(os.urandom(MIB)) + hostile.gzipped(bytes(16 * MIB)) * 4
+
+    def handle(connection: socket.socket, server: hostile.Server) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
+        while not server.over.is_set():
+            connection.sendall(packed)
+
+    with hostile.serving(handle) as server:
+        started = time.monotonic()
+        pause = lambda *_: time.sleep(0.02)  # noqa: E731  # or removing what came takes the disk longer than all of it
+        error = fetched(client, server.url, tmp_path / "out.mp4", timeout=0.7, on_progress=pause)
+        spent = time.monotonic() - started
+
+    assert isinstance(error, WaitTimeout)
+    assert spent < 2
     assert list(tmp_path.iterdir()) == []

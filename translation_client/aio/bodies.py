@@ -1,31 +1,35 @@
-"""How do bodies come in and go out, in tasks? Under the same caps as those of threads."""
+"""Receiving and sending bodies with aiohttp, under the same caps as in the blocking transport."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 
 from ..faults import Fault
 from ..messages import Answer
 from ..transport import Sink
-from ..transport.body import READ_BYTES, UnreadableBody, decoded, too_long
 from ..transport.breakdowns import reason_of
+from ..transport.decoding import READ_BYTES, content_codings, decoded
+from ..transport.framing import UnreadableBody, content_length, require_plain_transfer, too_long, transfer_codings
 from ..transport.payload import FormWithFile
+from ..transport.receiving import begin_file
 from ..transport.transport import MAX_BODY_BYTES
 from .cuts import Cut
 
 
 async def whole_body(response: aiohttp.ClientResponse) -> bytes:
-    """Read it to its end.
+    """Read the body of a response to its end.
 
     Raises:
-        Fault: It is over the cap, before or after unpacking, breaks off, or does not unpack.
+        Fault: It is over the cap, before or after unpacking, breaks off, or cannot be decoded.
     """
     try:
+        require_plain_transfer(response.headers)
         body = await _capped_body(response)
-        return decoded(body, response.headers.get("Content-Encoding", ""), MAX_BODY_BYTES)
+        return decoded(body, content_codings(response.headers), MAX_BODY_BYTES)
     except UnreadableBody as error:
         text = str(error)
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
@@ -35,12 +39,12 @@ async def whole_body(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
-    length = response.content_length
+    length = content_length(response.headers)
     if length is not None and length <= MAX_BODY_BYTES:
-        return await response.content.read()
+        return await _read(response.content)
     parts = []
     size = 0
-    async for part in response.content.iter_any():
+    while part := await _read(response.content, READ_BYTES):
         parts.append(part)
         size += len(part)
         if size > MAX_BODY_BYTES:
@@ -48,27 +52,45 @@ async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-async def receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> None:
-    """Pour it into a sink, block by block.
+async def _read(content: aiohttp.StreamReader, size: int = -1) -> bytes:
+    """Read up to `size` bytes, or all of them. Returns nothing at the end of the body.
 
     Raises:
-        Fault: It breaks off, or comes in a content coding, which was not asked for.
+        ClientPayloadError: The body breaks off. Where chunks make no sense, aiohttp itself raises a RuntimeError.
     """
-    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Fault("unreadable", "the file has a content coding that was not asked for", _head(response))
-    sink.begin(_head(response))
+    try:
+        return await content.read(size)
+    except RuntimeError as error:
+        raise aiohttp.ClientPayloadError(str(error)) from error
+
+
+async def receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> None:
+    """Write the body of a response into a sink, block by block.
+
+    Raises:
+        Fault: It breaks off, or its end is uncertain.
+        Exception: What the sink raises.
+    """
+    read_bytes = begin_file(_head(response), sink)
     cut.is_receiving_file = True
     try:
-        async for block in response.content.iter_chunked(READ_BYTES):
+        while block := await _read(response.content, read_bytes):
             cut.received()
             sink.write(block)
             await asyncio.sleep(0)  # a body that is always there already would never let the deadline ring
     except aiohttp.ClientPayloadError:
         is_cut_short = True
     else:
-        is_cut_short = False
+        is_cut_short = _was_reset(response)
     if is_cut_short:
         raise Fault("connection", "the file breaks off", _head(response))
+
+
+def _was_reset(response: aiohttp.ClientResponse) -> bool:
+    """True if the connection was reset where its end is the end of the body: aiohttp takes both for the same."""
+    is_framed = content_length(response.headers) is not None or bool(transfer_codings(response.headers))
+    protocol: Any = getattr(response, "_protocol", None)  # `connection` is None once the body has ended
+    return not is_framed and protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError)
 
 
 async def blocks_of(form: FormWithFile, cut: Cut) -> AsyncIterator[bytes]:

@@ -75,6 +75,7 @@ class Sessions:
             is_fresh: Whether it needs a new connection.
         """
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
+        more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
         if self._callers is not None:
             trace.has_sent = True  # nobody knows
             return self._callers.request(method, url, **more)

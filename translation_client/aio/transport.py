@@ -17,8 +17,8 @@ from ..faults import Fault, interim_as_final
 from ..messages import Answer, Request
 from ..origins import same_origin
 from ..transport import CallCut, NotSent, Sink
-from ..transport.body import ACCEPT_ENCODING
 from ..transport.breakdowns import bared, breaks_http, reason_of
+from ..transport.decoding import ACCEPT_ENCODING
 from ..transport.payload import FormWithFile, Payload, payload_of
 from ..transport.receiving import FILE_CODES
 from ..transport.redirects import MAX_REDIRECTS, target_of

@@ -1,4 +1,4 @@
-"""How does a file come in? Block by block into a sink, with no cap on its size."""
+"""Receiving a file block by block into a sink, with no cap on its size."""
 
 from __future__ import annotations
 
@@ -9,11 +9,16 @@ from requests import Response
 
 from ..faults import Fault
 from ..messages import Answer
-from .body import READ_BYTES, answer_without_body
+from .body import answer_without_body
+from .decoding import READ_BYTES, content_codings
+from .framing import UnreadableBody, content_length, require_plain_transfer
 from .guard import TransferGuard, current_guard
 
 FILE_CODES = (200, 206)
 """OK and Partial Content: what follows is the file, or the rest of it (RFC 9110, sections 15.3.1 and 15.3.7)."""
+
+PACKED_READ_BYTES = 4 * 1024
+"""Reads of a packed file are smaller, as each may unpack to a thousand times its size before the deadline is checked."""
 
 
 class Sink(Protocol):
@@ -26,36 +31,51 @@ class Sink(Protocol):
         """Take the next block."""
 
 
-def receive(response: Response, sink: Sink) -> None:
-    """Pour the body of a streamed response into a sink.
+def begin_file(answer: Answer, sink: Sink) -> int:
+    """Check the framing of a file and pass its head to the sink. Returns how many bytes to read at a time.
 
     Raises:
-        Fault: It breaks off, or comes in a content coding, which was not asked for.
+        Fault: The end of the body would be uncertain.
+        Exception: What the sink raises.
+    """
+    try:
+        require_plain_transfer(answer.headers)
+        content_length(answer.headers)
+    except UnreadableBody as error:
+        raise Fault("unreadable", str(error), answer) from None
+    sink.begin(answer)
+    return PACKED_READ_BYTES if content_codings(answer.headers) else READ_BYTES
+
+
+def receive(response: Response, sink: Sink) -> None:
+    """Write the body of a streamed response into a sink.
+
+    Raises:
+        Fault: It breaks off, or its end is uncertain.
         Exception: What the sink raises, and what urllib3 does when the connection breaks.
     """
-    if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
-        raise Fault("unreadable", "the file has a content coding that was not asked for", answer_without_body(response))
-    sink.begin(answer_without_body(response))
+    answer = answer_without_body(response)
+    read_bytes = begin_file(answer, sink)
     guard = current_guard()
     if isinstance(guard, TransferGuard):
         guard.is_receiving_file = True
     size = 0
-    for block in _blocks(response):
+    for block in _blocks(response, read_bytes):
         if guard is not None:  # looked at and told here too: behind somebody else's adapter nobody does
             guard.left()
             guard.received()
         sink.write(block)
         size += len(block)
-    length = response.headers.get("Content-Length", "")
-    if "Transfer-Encoding" not in response.headers and length.isdecimal() and size < int(length):
-        raise Fault("connection", "the file breaks off", answer_without_body(response))
+    length = content_length(response.headers)
+    if length is not None and size < length:  # urllib3 checks it only from 2.0 on
+        raise Fault("connection", "the file breaks off", answer)
 
 
-def _blocks(response: Response) -> Iterator[bytes]:
+def _blocks(response: Response, read_bytes: int) -> Iterator[bytes]:
     raw: Any = response.raw
     if raw is None:  # made by hand by somebody's adapter
         yield response.content
     elif hasattr(raw, "stream"):
-        yield from iter(lambda: raw.read(READ_BYTES, decode_content=False), b"")
+        yield from iter(lambda: raw.read(read_bytes, decode_content=False), b"")
     else:
-        yield from iter(lambda: raw.read(READ_BYTES), b"")
+        yield from iter(lambda: raw.read(read_bytes), b"")

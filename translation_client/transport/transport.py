@@ -14,8 +14,10 @@ from ..clock import Deadline, Stopwatch
 from ..faults import Fault, interim_as_final
 from ..messages import Answer, Request
 from ..origins import same_origin
-from .body import ACCEPT_ENCODING, UnreadableBody, answer_without_body, read_body
+from .body import answer_without_body, read_body
 from .breakdowns import TIMED_OUT, bared, fault_of, never_connected, reason_of
+from .decoding import ACCEPT_ENCODING
+from .framing import UnreadableBody
 from .guard import CallCut, CallGuard, CallTimedOut, NotSent, TransferGuard, current_guard
 from .payload import Payload, payload_of
 from .receiving import FILE_CODES, Sink, receive

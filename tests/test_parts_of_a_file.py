@@ -1,0 +1,403 @@
+"""Lengths, ranges and validators of a download: nothing weaker replaces what is known, and two versions are never mixed."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
+
+from translation_client import RequestFailed, UnexpectedAnswer
+from translation_client.download import REAL_PROGRESS_BYTES
+
+OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
+NEW = b"\0\0\0\x18ftypmp42" + b"b" * 988
+BLOCK = 65536
+"""What the blocking client reads at once. Of a read that breaks off, nothing is left."""
+
+LONG = b"\0\0\0\x18ftypmp42" + random.Random(3).randbytes(4 * REAL_PROGRESS_BYTES - 12)
+PAGE = b"<html>" + b"please log in" * 1000
+A, B = 'ETag: "a"', 'ETag: "b"'
+MODIFIED = ("Last-Modified: Mon, 01 Jun 2026 00:00:00 GMT", "Date: Mon, 01 Jun 2026 00:00:09 GMT")
+LATER = ("Last-Modified: Mon, 01 Jun 2026 00:00:05 GMT", "Date: Mon, 01 Jun 2026 00:00:09 GMT")
+UNKNOWN_LENGTH = "bytes 500-599/*"
+
+every_client = pytest.mark.parametrize("client", CLIENTS)
+
+
+def cut(*headers: str, body: bytes = OLD, at: int = 500) -> Raw:
+    """A 200 that breaks off."""
+    return raw(200, f"Content-Length: {len(body)}", "Content-Type: video/mp4", *headers, body=body[:at])
+
+
+def closed(body: bytes, *headers: str, version: str = "HTTP/1.0") -> Raw:
+    """A 200 that ends with its connection, without a length."""
+    return raw(200, "Content-Type: video/mp4", "Connection: close", *headers, body=body, version=version)
+
+
+def rest(*headers: str, body: bytes = OLD, total: int | str = 1000, most: int = 10**9) -> Any:
+    """A 206 with what is asked for, or with the beginning of it."""
+
+    def answer(asked: Headers) -> Raw:
+        start = int(asked["Range"][len("bytes=") : -1])
+        end = min(len(body), start + most)
+        return part(body[start:end], f"bytes {start}-{end - 1}/{total}", *headers)
+
+    return answer
+
+
+@every_client
+def test_a_part_that_says_no_length_takes_none_back(client: type[Any], tmp_path: Path) -> None:
+    """A server may send less than was asked for, and need not say how long the whole is (RFC 9110, section 15.3.7)."""
+    script = Script(cut(A), part(OLD[500:600], UNKNOWN_LENGTH, A), rest(A))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert outcome.file == OLD
+    assert script.ranges == [None, "bytes=500-", "bytes=600-"]
+    assert {total for _, total in outcome.progress} == {1000}
+
+
+@every_client
+def test_a_part_that_says_no_length_is_not_the_rest(client: type[Any], tmp_path: Path) -> None:
+    """Though nothing is known of the length: it is asked for more, until a 416 says that there is no more."""
+    more = rest(A, body=LONG, total="*", most=100_000)
+    end = raw(416, f"Content-Range: bytes */{len(LONG)}", A)
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), more, more, end)
+
+    assert downloaded(client, script, tmp_path).file == LONG
+    assert script.ranges == [None, *(f"bytes={at}-" for at in (BLOCK, BLOCK + 100_000, len(LONG)))]
+
+
+@every_client
+@pytest.mark.parametrize("said", ["bytes */65537", "bytes */65535", "bytes */*", "bytes 0-9/65536", "", "nonsense"])
+def test_a_416_that_proves_nothing_starts_over(client: type[Any], said: str, tmp_path: Path) -> None:
+    """It may be about another version."""
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, f"Content-Range: {said}"), whole(NEW, B))
+
+    assert downloaded(client, script, tmp_path).file == NEW
+    assert script.ranges == [None, "bytes=65536-", None]
+
+
+@every_client
+def test_a_416_of_another_version_starts_over(client: type[Any], tmp_path: Path) -> None:
+    """Though it is as long as what there is."""
+    end = "Content-Range: bytes */65536"
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, B), whole(NEW, B))
+
+    assert downloaded(client, script, tmp_path).file == NEW
+    for tag in ((A,), ()):
+        script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, *tag))
+        assert downloaded(client, script, tmp_path).file == LONG[:BLOCK]
+
+
+@every_client
+@pytest.mark.parametrize("said", ["bytes */500", "bytes */1000", ""])
+def test_a_416_in_the_middle_of_a_known_length_starts_over(client: type[Any], said: str, tmp_path: Path) -> None:
+    """There is more, as was said."""
+    script = Script(cut(A), raw(416, f"Content-Range: {said}", A), whole(NEW, B))
+
+    assert downloaded(client, script, tmp_path).file == NEW
+
+
+@every_client
+def test_storage_that_sends_little_at_a_time_is_asked_again_and_again(client: type[Any], tmp_path: Path) -> None:
+    """Each part is an answer and no fault, so that no number of them is too many."""
+    script = Script(cut(A), rest(A, most=50))
+
+    assert downloaded(client, script, tmp_path, max_faults=2).file == OLD
+    assert len(script.requests) == 11
+
+
+@every_client
+@pytest.mark.parametrize(
+    ("most", "pauses"),
+    [(REAL_PROGRESS_BYTES, 0), (REAL_PROGRESS_BYTES - 1, 3)],
+)
+def test_small_parts_are_not_asked_for_without_a_pause(
+    client: type[Any], most: int, pauses: int, tmp_path: Path
+) -> None:
+    """Large ones are."""
+    slept: list[float] = []
+    first = cut(A, body=LONG, at=REAL_PROGRESS_BYTES)
+    script = Script(first, rest(A, body=LONG, total=len(LONG), most=most))
+    downloaded(client, script, tmp_path, sleep=slept.append)
+
+    assert len(slept) == 1 + pauses  # the first after the fault
+
+
+@every_client
+def test_parts_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) -> None:
+    """A host that starts over behind each part would be asked for ever."""
+
+    def answer(asked: Headers) -> Raw:
+        turn = len(script.requests) % 4
+        if "Range" not in asked:
+            return cut(A, at=100)
+        return raw(416) if turn == 0 else rest(A, most=10)(asked)
+
+    script = Script(answer)
+    outcome = downloaded(client, script, tmp_path)
+
+    assert outcome.error is not None
+    assert 5 < len(script.requests) < 50
+
+
+OTHERS = {
+    "another start": part(OLD[400:], "bytes 400-999/1000", A),
+    "another start, later": part(OLD[600:], "bytes 600-999/1000", A),
+    "another length": part(OLD[500:], "bytes 500-999/1001", A),
+    "a shorter file": part(OLD[500:600], "bytes 500-599/600", A),
+    "behind the end": part(OLD[500:] + b"x", "bytes 500-1000/*", A),
+    "behind its own end": part(OLD[500:] + b"x", "bytes 500-1000/1000", A),
+    "an end before the start": part(b"", "bytes 500-499/1000", A),
+    "another version": part(NEW[500:], "bytes 500-999/1000", B),
+    "a version that is not said": part(NEW[500:], "bytes 500-999/1000"),
+    "a weak tag": part(NEW[500:], "bytes 500-999/1000", 'ETag: W/"a"'),
+    "no range": raw(206, "Content-Length: 500", "Content-Type: video/mp4", A, body=OLD[500:]),
+    "no range that is one": part(OLD[500:], "bytes */1000", A),
+    "another unit": part(OLD[500:], "items 500-999/1000", A),
+    "several parts": raw(
+        206,
+        "Content-Type: multipart/byteranges; boundary=x",
+        "Content-Range: bytes 500-999/1000",
+        A,
+        body=b"--x\r\n\r\n" + OLD[500:],
+    ),
+    "a length below its range": raw(206, "Content-Range: bytes 500-999/1000", "Content-Length: 300", A, body=OLD[500:800]),
+    "a length above its range": raw(206, "Content-Range: bytes 500-599/1000", "Content-Length: 500", A, body=OLD[500:]),
+    "more than its range, in chunks": chunked(
+        OLD[500:], "Content-Range: bytes 500-599/1000", A, status=206
+    ),
+    "more than its range, until the end": raw(206, "Content-Range: bytes 500-599/*", A, body=OLD[500:]),
+}  # fmt: skip
+
+
+@every_client
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_a_part_that_does_not_fit_starts_over(client: type[Any], other: Raw, tmp_path: Path) -> None:
+    """It is never put in; what comes next is taken from its beginning."""
+    script = Script(cut(A), other, whole(NEW, B))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert (outcome.file, outcome.left) == (NEW, [])
+    assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_a_host_that_sends_nothing_else_is_given_up(client: type[Any], other: Raw, tmp_path: Path) -> None:
+    """Nothing is left behind, and what lay under the name lies there still."""
+    (tmp_path / "out.mp4").write_bytes(b"of yesterday")
+    outcome = downloaded(client, Script(cut(A), other), tmp_path)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (b"of yesterday", [])
+
+
+@every_client
+def test_a_part_that_breaks_off_is_resumed_behind_it(client: type[Any], tmp_path: Path) -> None:
+    """With or without a length."""
+    for short in (
+        raw(206, "Content-Range: bytes 500-999/1000", "Content-Length: 500", A, body=OLD[500:600]),
+        raw(206, "Content-Range: bytes 500-999/1000", A, body=OLD[500:600]),
+        chunked(OLD[500:600], "Content-Range: bytes 500-999/1000", A, status=206),
+    ):
+        script = Script(cut(A), short, rest(A))
+
+        assert downloaded(client, script, tmp_path).file == OLD
+        assert script.ranges in ([None, "bytes=500-", "bytes=600-"], [None, "bytes=500-", "bytes=500-"])
+
+
+@every_client
+@pytest.mark.parametrize("unit", ["bytes", "Bytes", "  bytes "])
+def test_a_range_is_read_however_it_is_spelled(client: type[Any], unit: str, tmp_path: Path) -> None:
+    """Units are case-insensitive (RFC 9110, section 14.1)."""
+    script = Script(cut(A), part(OLD[500:], f"{unit} 500-999/1000", A))
+
+    assert downloaded(client, script, tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("headers", [(), (A,)])
+def test_a_whole_file_as_a_part_is_taken(client: type[Any], headers: tuple[str, ...], tmp_path: Path) -> None:
+    """Some hosts answer so, whether a range is asked for or not. Its range proves that nothing is missing."""
+    everything = part(NEW, "bytes 0-999/1000", *headers)
+
+    assert downloaded(client, Script(everything), tmp_path).file == NEW
+    assert downloaded(client, Script(cut(A), everything), tmp_path).file == NEW
+    assert downloaded(client, Script(part(NEW[:999], "bytes 0-998/1000", A)), tmp_path).error is not None
+
+
+@every_client
+@pytest.mark.parametrize("validator", [(), ('ETag: W/"a"',), MODIFIED[:1]])
+def test_a_part_that_was_not_asked_for_is_not_put_in(
+    client: type[Any], validator: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Without a strong validator nothing is resumed: nothing proves that the file is the same."""
+    script = Script(cut(*validator), part(NEW[500:], "bytes 500-999/1000", *validator), whole(NEW))
+
+    assert downloaded(client, script, tmp_path).file == NEW
+    assert script.ranges == [None, None, None]
+
+
+@every_client
+def test_a_date_is_a_validator_too(client: type[Any], tmp_path: Path) -> None:
+    """If the file is older than the response (RFC 9110, section 8.8.2.2), and neither date nor tag has changed since."""
+    assert downloaded(client, Script(cut(*MODIFIED), rest(*MODIFIED)), tmp_path).file == OLD
+    for other in (LATER, (A,), (A, *MODIFIED)):
+        script = Script(cut(*MODIFIED), rest(*other, body=NEW), whole(NEW))
+        assert downloaded(client, script, tmp_path).file == NEW
+        assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+def test_a_whole_file_in_place_of_the_rest_starts_over(client: type[Any], tmp_path: Path) -> None:
+    """`If-Range` did not match, or the host knows no ranges."""
+    for headers in ((A,), (B,), ()):
+        assert downloaded(client, Script(cut(A), whole(NEW, *headers)), tmp_path).file == NEW
+
+
+WITHOUT_A_LENGTH = {"chunked": chunked, "until the end": closed}
+
+
+@every_client
+@pytest.mark.parametrize("framed", WITHOUT_A_LENGTH.values(), ids=WITHOUT_A_LENGTH)
+@pytest.mark.parametrize("headers", [(A,), (), ('ETag: W/"a"',), MODIFIED])
+def test_a_response_without_a_length_takes_none_back(
+    client: type[Any], framed: Any, headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Not if nothing proves that it is another version. Proxies end a body in order that broke off behind them."""
+    script = Script(cut(A), framed(OLD[:600], *headers))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert isinstance(outcome.error, RequestFailed)
+    assert "the file has 600 of 1000 bytes" in str(outcome.error)
+    assert (outcome.file, outcome.left) == (None, [])
+    assert downloaded(client, Script(cut(A), framed(OLD, *headers)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("framed", WITHOUT_A_LENGTH.values(), ids=WITHOUT_A_LENGTH)
+def test_a_response_without_a_length_is_whole_if_nothing_is_known(
+    client: type[Any], framed: Any, tmp_path: Path
+) -> None:
+    """From the beginning, or since another version is there."""
+    assert downloaded(client, Script(framed(OLD)), tmp_path).file == OLD
+    assert downloaded(client, Script(cut(A), framed(NEW[:700], B)), tmp_path).file == NEW[:700]
+    assert downloaded(client, Script(cut(*MODIFIED), framed(NEW[:700], *LATER)), tmp_path).file == NEW[:700]
+
+
+@every_client
+@pytest.mark.parametrize("blocks", [(), (200,), (200, 300)])
+def test_a_connection_that_is_reset_is_not_the_end_of_a_file(
+    client: type[Any], blocks: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Though one that is closed is, where no length is known."""
+    for headers in ((), (A,)):
+        broken = raw(200, "Content-Type: video/mp4", *headers, body=OLD[:600], blocks=blocks, is_reset=True)
+        outcome = downloaded(client, Script(broken), tmp_path)
+
+        assert isinstance(outcome.error, RequestFailed)
+        assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("length", [600, 1200])
+@pytest.mark.parametrize("headers", [(A,), MODIFIED])
+def test_one_version_has_one_length(client: type[Any], length: int, headers: tuple[str, ...], tmp_path: Path) -> None:
+    """Another one under the same validator is a contradiction, and the first holds."""
+    other = whole((OLD + OLD)[:length], *headers)
+    outcome = downloaded(client, Script(cut(*headers), other), tmp_path)
+
+    assert isinstance(outcome.error, UnexpectedAnswer)
+    assert f"the file has {length} bytes, and the same version had 1000" in str(outcome.error)
+    assert downloaded(client, Script(cut(*headers), other, rest(*headers)), tmp_path).file == OLD
+
+
+@every_client
+def test_one_version_has_one_length_whatever_came_between(client: type[Any], tmp_path: Path) -> None:
+    """Another version, or a part that did not fit."""
+    for between in (cut(B, body=NEW[:700]), part(OLD[400:], "bytes 400-999/1000", A), raw(416), chunked(NEW[:300], B, is_cut=True)):  # fmt: skip
+        outcome = downloaded(client, Script(cut(A), between, whole(OLD[:600], A)), tmp_path, max_faults=4)
+        assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+def test_a_file_that_shrinks_without_a_word_is_not_taken(client: type[Any], tmp_path: Path) -> None:
+    """A cache may have kept what broke off, with the length that it had got. A longer file cannot be that."""
+    outcome = downloaded(client, Script(cut(), whole(OLD[:600])), tmp_path)
+
+    assert "the file has 600 bytes, and had 1000 before" in str(outcome.error)
+    assert downloaded(client, Script(cut(body=OLD[:700]), whole(OLD)), tmp_path).file == OLD
+
+
+@every_client
+def test_a_page_is_no_statement_about_the_file(client: type[Any], tmp_path: Path) -> None:
+    """What it says of its length and its tag does not bind the file."""
+    for headers in ((), (A,)):
+        assert downloaded(client, Script(whole(PAGE, *headers), whole(OLD, *headers)), tmp_path).file == OLD
+        assert downloaded(client, Script(whole(b"", *headers), whole(OLD, *headers)), tmp_path).file == OLD
+    broken = whole(b"\x1f\x8b\x08 no gzip" + bytes(2000), A, "Content-Encoding: gzip")
+    assert downloaded(client, Script(broken, whole(OLD, A)), tmp_path).file == OLD
+
+
+@every_client
+def test_a_page_does_not_take_back_what_is_known(client: type[Any], tmp_path: Path) -> None:
+    """The length that was said before it holds behind it."""
+    pages = (whole(PAGE), chunked(PAGE, is_cut=True), chunked(PAGE[:3], "Content-Encoding: gzip", is_cut=True))
+    for page in pages:
+        assert "600 of 1000" in str(downloaded(client, Script(cut(A), page, chunked(OLD[:600])), tmp_path).error)
+
+
+@every_client
+@pytest.mark.parametrize(
+    "broken",
+    [
+        raw(200, "Transfer-Encoding: gzip, chunked", body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n"),
+        raw(200, "Transfer-Encoding: gzip", body=OLD),
+        raw(200, "Content-Length: 1000", "Content-Length: 600", body=OLD),
+        raw(200, "Content-Length: 1000, 600", body=OLD),
+        raw(200, "Content-Length: many", body=OLD),
+        raw(200, "Content-Length: -1", body=OLD),
+    ],
+)
+def test_a_body_whose_end_is_uncertain_is_not_taken(client: type[Any], broken: Raw, tmp_path: Path) -> None:
+    """http.client reads an unknown transfer coding as it is, chunk sizes and all."""
+    outcome = downloaded(client, Script(broken), tmp_path)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@pytest.mark.parametrize("headers", [("Content-Length: 1000, 1000",), ("Transfer-Encoding: identity", "Content-Length: 1000")])  # fmt: skip
+def test_odd_framing_that_is_certain_is_taken(headers: tuple[str, ...], tmp_path: Path) -> None:
+    """By the blocking client. aiohttp is stricter."""
+    assert downloaded(CLIENTS[0], Script(raw(200, *headers, body=OLD)), tmp_path).file == OLD
+    short = Script(raw(200, *headers, body=OLD[:600]))
+    assert downloaded(CLIENTS[0], short, tmp_path, max_faults=1).error is not None
+
+
+@every_client
+@pytest.mark.parametrize("at", range(0, 1100, 7))
+def test_chunks_that_are_cut_anywhere_are_not_a_file(client: type[Any], at: int, tmp_path: Path) -> None:
+    """In the data, or in what is between them."""
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (OLD[:300], OLD[300:], b""))
+    outcome = downloaded(client, Script(raw(200, "Transfer-Encoding: chunked", A, body=framed[:at])), tmp_path)
+
+    assert outcome.file in ((None,) if at < len(framed) - 5 else (None, OLD))
+    assert outcome.left == []
+
+
+@every_client
+@pytest.mark.parametrize("junk", [b"XXXX", b"\r\nzz\r\n", b"\r\n-1\r\n", b"\r\n;\r\n"])
+@pytest.mark.parametrize("first", [1, 100, 500, 5000])
+def test_chunks_that_make_no_sense_are_a_fault(client: type[Any], junk: bytes, first: int, tmp_path: Path) -> None:
+    """Also where they begin in a later block: aiohttp raises a RuntimeError then."""
+    broken = raw(200, "Transfer-Encoding: chunked", body=b"3e8\r\n" + OLD + junk, blocks=(first,))
+    outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
+
+    assert isinstance(outcome.error, (RequestFailed, UnexpectedAnswer))
+    assert (outcome.file, outcome.left) == (None, [])
+    assert isinstance(checked(client, Script(broken), request_timeout=0.2), (RequestFailed, UnexpectedAnswer))

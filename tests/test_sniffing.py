@@ -1,0 +1,166 @@
+"""A page, an error or a blank body is no video, however it is labelled, packed, and cut into blocks by the network."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile import gzipped
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from wire import CLIENTS, Raw, Script, chunked, downloaded, part, raw, whole
+
+from translation_client import UnexpectedAnswer
+from translation_client.sniffing import TextSniffer
+
+TEXTS = [
+    b"<html><body>please log in</body></html>",
+    b"\r\n\r\n<!DOCTYPE html><html>login</html>",
+    b'<?xml version="1.0"?><Error><Code>ExpiredToken</Code></Error>',
+    b"<Error><Code>AccessDenied</Code></Error>",
+    b"<!-- moved -->",
+    b"</html>",
+    b'{"error":"expired"}',
+    b'{ \n "error" : 1}',
+    b"{}",
+    b'[{"error": 1}]',
+    b'[ "error" ]',
+    b"[]",
+    b"\xef\xbb\xbf<html>",
+    b"\xef\xbb\xbf \n{ }",
+    "\ufeff <html>".encode("utf-16-le"),
+    "\ufeff\n{\"error\": 1}".encode("utf-16-be"),
+    "\ufeff<html>".encode("utf-32-le"),
+    "\ufeff<html>".encode("utf-32-be"),
+    b" " * 100_000 + b"<html>",
+    b"<",
+    b"{",
+    b"\n\t ",
+    b"\xef\xbb\xbf",
+]  # fmt: skip
+
+FILES = [
+    b"\0\0\0\x18ftypmp42",
+    b"\0\0\0\x3cftypisom",  # a box of 60 bytes; 60 is "<"
+    b"\0\0\0\x20ftypqt  ",  # a box of 32 bytes; 32 is a blank
+    b"\x1aE\xdf\xa3\x93B\x82",
+    b"RIFF\0\0\0\0AVI LIST",
+    b"ID3\x04\0",
+    b"\xff\xfb\x90\x64",
+    b"\xff\xfe<\x90",
+    b"\x0bw\x12\x34",  # AC-3, whose first byte is white space
+    b"OggS\0",
+    b"fLaC\0",
+    b"\x47\x40\x11\x10",
+    b"WEBVTT\n\n00:00.000 --> 00:01.000\n<v Ann>Hello",
+    b"1\n00:00:00,000 --> 00:00:01,000\n{\\an8}Hello\n",
+    b"[Script Info]\n",
+    b"[00:12.00]Hello",
+    b"{1}{25}Hello",
+    b"< 3",
+    b"<3",
+    b"x",
+    b"\0" * 100,
+]
+
+KINDS = ["video/mp4", "application/octet-stream", "binary/octet-stream", "text/plain", ""]
+
+
+def typed(body: bytes, kind: str, blocks: Sequence[int] = ()) -> Raw:
+    return raw(200, f"Content-Length: {len(body)}", f"Content-Type: {kind}", body=body, blocks=(HEAD, *blocks))
+
+
+HEAD = 150
+"""Bytes of the first block: more than the headers have, or a part of them; what follows is what is tested."""
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_in_place_of_the_file(client: type[Any], text: bytes, tmp_path: Path) -> None:
+    """Under the media types of files, byte after byte, in chunks, until the connection ends, and packed."""
+    packed = gzipped(text)
+    answers = [
+        *(typed(text, kind) for kind in KINDS),
+        typed(text, "video/mp4", [1] * min(len(text), 300)),
+        chunked(text, blocks=[1] * min(len(text), 300)),
+        raw(200, "Content-Type: video/mp4", body=text, blocks=[HEAD, 1, 1, 1]),
+        whole(packed, "Content-Encoding: gzip"),
+        part(text, f"bytes 0-{len(text) - 1}/{len(text)}"),
+    ]
+    for answer in answers:
+        outcome = downloaded(client, Script(answer), tmp_path, max_faults=1)
+        assert isinstance(outcome.error, UnexpectedAnswer)
+        assert "a text in place of the file" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_is_not_taken_for_a_text(client: type[Any], file: bytes, tmp_path: Path) -> None:
+    """Containers and subtitles, and what is too short to be any."""
+    for answer in (typed(file, "video/mp4"), typed(file, "", [1] * len(file)), chunked(file, blocks=[HEAD, 1, 1])):
+        assert downloaded(client, Script(answer), tmp_path).file == file
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_text_in_two_responses(client: type[Any], tmp_path: Path) -> None:
+    """The first breaks off before it can be recognized."""
+    page = b" " * 70_000 + b"<html>" + b"x" * 1000
+    first = raw(200, f"Content-Length: {len(page)}", 'ETag: "a"', body=page[:65_536])
+    second = part(page[65_536:], f"bytes 65536-{len(page) - 1}/{len(page)}", 'ETag: "a"')
+    outcome = downloaded(client, Script(first, second, whole(page)), tmp_path)
+
+    assert "a text in place of the file" in str(outcome.error)
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+BODIES = st.builds(
+    bytes.__add__, st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\0\0\xfe\xff"]), st.binary(max_size=12)
+) | st.sampled_from(["<", "{", "[", '"', " ", "\n", "h", "\0", "<h", '{"', "\ufeff"]).flatmap(
+    lambda start: st.text(st.sampled_from("<{[\"] \nh\0"), max_size=8).map(lambda rest: (start + rest).encode())
+)  # fmt: skip
+
+
+def split(body: bytes, cuts: Sequence[int]) -> list[bytes]:
+    places = sorted({0, len(body), *(min(cut, len(body)) for cut in cuts)})
+    return [body[start:end] for start, end in pairwise(places)]
+
+
+def is_text(blocks: Sequence[bytes]) -> bool | None:
+    sniffer = TextSniffer()
+    for block in blocks:
+        sniffer.feed(block)
+    sniffer.finish()
+    return sniffer.is_text
+
+
+@settings(max_examples=500)
+@given(BODIES, st.lists(st.integers(0, 20), max_size=8))
+@example(b"\xef\xbb\xbf", [1, 2])
+def test_the_verdict_does_not_depend_on_the_blocks(body: bytes, cuts: list[int]) -> None:
+    """In one, in single bytes, in any."""
+    verdicts = {is_text(split(body, cuts)) for cuts in (cuts, [], range(len(body)))}
+
+    assert len(verdicts) == 1
+    assert verdicts <= {True, False}
+
+
+@settings(max_examples=60)
+@given(BODIES, st.lists(st.integers(1, 40), max_size=30), st.booleans(), st.booleans())
+def test_both_clients_decide_alike_however_the_network_cuts(
+    body: bytes, blocks: list[int], is_packed: bool, has_length: bool
+) -> None:
+    """A file is kept as it is, or none is."""
+    sent = gzipped(body) if is_packed else body
+    headers = ["Content-Encoding: gzip"] if is_packed else []
+    answer = (whole if has_length else chunked)(sent, *headers, blocks=blocks)
+    expected = None if is_text([body]) else body
+    for client in CLIENTS:
+        with tempfile.TemporaryDirectory() as folder:
+            outcome = downloaded(client, Script(answer), Path(folder), max_faults=1)
+            assert (outcome.file, outcome.left) == (expected, [])
+            assert (outcome.error is None) is (expected is not None)

@@ -1,0 +1,280 @@
+"""Content codings: which ones a response names, and how they are undone within limits (RFC 9110, section 8.4).
+
+Storage hosts send `Content-Encoding` as it was set at the upload, whatever was asked for: `aws-chunked`, `UTF-8`, `none`.
+A label that is no registered coding says nothing about the bytes. A body that does not begin as the coding of its label
+begins was not encoded: the label is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from .framing import UnreadableBody, header_values, too_long
+
+READ_BYTES = 64 * 1024
+
+ACCEPT_ENCODING = "gzip, deflate"
+
+REGISTERED_CODINGS = frozenset(
+    (
+        "aes128gcm",
+        "br",
+        "compress",
+        "dcb",
+        "dcz",
+        "deflate",
+        "exi",
+        "gzip",
+        "pack200-gzip",
+        "x-compress",
+        "x-gzip",
+        "zstd",
+    )
+)
+"""IANA's HTTP Content Coding Registry, and the two aliases of RFC 9110; without `identity`, which changes nothing."""
+
+DECODABLE_CODINGS = ("gzip", "x-gzip", "deflate")
+
+MAX_CODINGS = 2
+"""Content codings on top of each other that are undone; more is an attack, as each costs time."""
+
+MAX_MEMBERS = 16
+"""Gzip members in a row in a body that is held in memory; the same."""
+
+GZIP_START = b"\x1f\x8b\x08"
+"""The magic number of gzip and its only method (RFC 1952, section 2.3.1)."""
+
+PROBE_BYTES = 1024
+"""How much of a body shows whether it is deflate, which has no magic number."""
+
+FREE_BYTES = 64 * 1024 * 1024
+"""A file may unpack to this many bytes, whatever its packed size."""
+
+MAX_RATIO = 100
+"""A longer file may unpack to this many times its packed size. Media do not compress at all, text some ten times."""
+
+_GZIP = 16 + zlib.MAX_WBITS
+_ZLIB = zlib.MAX_WBITS
+_RAW_DEFLATE = -zlib.MAX_WBITS
+"""What servers send as "deflate" too, against RFC 9110, section 8.4.1.2."""
+
+
+def content_codings(headers: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the registered codings that `Content-Encoding` names, in lower case and in the order they were applied."""
+    labels = (label.lower() for label in header_values(headers, "Content-Encoding"))
+    return tuple(label for label in labels if label in REGISTERED_CODINGS)
+
+
+def require_decodable(codings: Sequence[str]) -> None:
+    """Check that all codings can be undone.
+
+    Raises:
+        UnreadableBody: There are too many, or one that Python cannot decode. The message names it.
+    """
+    unknown = [coding for coding in codings if coding not in DECODABLE_CODINGS]
+    if unknown:
+        raise UnreadableBody(
+            "the body has a content coding that was not asked for and cannot be decoded "
+            f"(Content-Encoding: {', '.join(unknown)})"
+        )
+    if len(codings) > MAX_CODINGS:
+        raise UnreadableBody(
+            f"the body has {len(codings)} content codings on top of each other "
+            f"(Content-Encoding: {', '.join(codings[: MAX_CODINGS + 1])})"
+        )
+
+
+def decoded(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
+    """Undo the content codings of a body that is held in memory. JSON is returned as it is, whatever its label.
+
+    Raises:
+        UnreadableBody: It cannot be decoded, or is longer than `max_bytes` then.
+    """
+    require_decodable(codings)
+    for coding in reversed(codings):
+        if _is_json(body):
+            return body
+        body = _unpacked(body, coding, max_bytes)
+    return body
+
+
+def capped(body: bytes, max_bytes: int) -> bytes:
+    """Return the body.
+
+    Raises:
+        UnreadableBody: It is longer than `max_bytes`.
+    """
+    if len(body) > max_bytes:
+        raise too_long(max_bytes)
+    return body
+
+
+def _is_json(body: bytes) -> bool:
+    """True if the body is a JSON object or array, which no packed body is."""
+    if body.lstrip()[:1] not in (b"{", b"["):
+        return False
+    try:
+        json.loads(body)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _unpacked(body: bytes, coding: str, max_bytes: int) -> bytes:
+    window_bits = _GZIP if coding != "deflate" else _ZLIB
+    if window_bits == _ZLIB and body[:1] and body[0] & 0x0F != zlib.DEFLATED:
+        window_bits = _RAW_DEFLATE
+    unpacked = b""
+    for _ in range(MAX_MEMBERS):
+        unpacker = zlib.decompressobj(window_bits)
+        try:
+            unpacked += unpacker.decompress(body, max_bytes + 1 - len(unpacked))
+        except zlib.error as error:
+            raise UnreadableBody(f"the body does not unpack (Content-Encoding: {coding})") from error
+        capped(unpacked, max_bytes)
+        if not unpacker.eof:
+            raise UnreadableBody(f"the packed body breaks off (Content-Encoding: {coding})")
+        body = unpacker.unused_data.lstrip(b"\0")  # padding, as the gzip program allows it
+        if not body:
+            return unpacked
+    raise UnreadableBody(f"the packed body has more than {MAX_MEMBERS} members")
+
+
+class FileDecoder:
+    """Undoes the content codings of a file block by block, in constant memory."""
+
+    def __init__(self, codings: Sequence[str]) -> None:
+        """Start before the first byte.
+
+        Args:
+            codings: The names, in the order they were applied.
+
+        Raises:
+            UnreadableBody: As in `require_decodable`.
+        """
+        require_decodable(codings)
+        self._stages = [_Stage(coding) for coding in reversed(codings)]
+        self._packed_bytes = 0
+        self._unpacked_bytes = 0
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        """Decode the next block of the file.
+
+        Raises:
+            UnreadableBody: It does not unpack, or unpacks to far too much.
+        """
+        self._packed_bytes += len(block)
+        return self._limited(_decoded([block], self._stages))
+
+    def finish(self) -> Iterator[bytes]:
+        """Decode what is left at the end of the file.
+
+        Raises:
+            UnreadableBody: The packed file breaks off, or is not what it began as.
+        """
+        for number, stage in enumerate(self._stages, start=1):
+            yield from self._limited(_decoded(stage.finish(), self._stages[number:]))
+
+    def _limited(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._unpacked_bytes += len(piece)
+            if self._stages and self._unpacked_bytes > max(FREE_BYTES, MAX_RATIO * self._packed_bytes):
+                raise UnreadableBody(f"the file unpacks to more than {MAX_RATIO} times its size")
+            yield piece
+
+
+def _decoded(blocks: Iterable[bytes], stages: Sequence[_Stage]) -> Iterable[bytes]:
+    for stage in stages:
+        blocks = stage.feed_all(blocks)
+    return blocks
+
+
+class _Stage:
+    """Undoes one coding, or passes on a body that was never encoded: its first bytes decide."""
+
+    def __init__(self, coding: str) -> None:
+        self._coding = coding
+        self._start: bytes | None = b""
+        self._inflater: _Inflater | None = None
+
+    def feed_all(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        for block in blocks:
+            yield from self._feed(block)
+
+    def finish(self) -> Iterator[bytes]:
+        if self._start is not None:
+            yield from self._decide()
+        if self._inflater is not None:
+            self._inflater.finish()
+
+    def _feed(self, block: bytes) -> Iterator[bytes]:
+        if self._start is not None:
+            self._start += block
+            if len(self._start) >= PROBE_BYTES:
+                yield from self._decide()
+        elif self._inflater is not None:
+            yield from self._inflater.feed(block)
+        else:
+            yield block
+
+    def _decide(self) -> Iterator[bytes]:
+        start, self._start = self._start or b"", None
+        window_bits = _window_bits_of(self._coding, start)
+        if window_bits is None:
+            yield start
+        else:
+            self._inflater = _Inflater(self._coding, window_bits)
+            yield from self._inflater.feed(start)
+
+
+def _window_bits_of(coding: str, start: bytes) -> int | None:
+    """Return zlib's word for a coding that a body begins with; None if it does not begin with it.
+
+    Args:
+        coding: One of `DECODABLE_CODINGS`.
+        start: The first `PROBE_BYTES`, or all of a shorter body.
+    """
+    if coding != "deflate":
+        return _GZIP if GZIP_START.startswith(start[: len(GZIP_START)]) else None
+    return next((bits for bits in (_ZLIB, _RAW_DEFLATE) if _inflates(start, bits)), None)
+
+
+def _inflates(start: bytes, window_bits: int) -> bool:
+    unpacker = zlib.decompressobj(window_bits)
+    try:
+        unpacker.decompress(start, READ_BYTES)
+    except zlib.error:
+        return False
+    return not unpacker.unused_data.strip(b"\0")
+
+
+class _Inflater:
+    """Unpacks gzip or deflate. Several gzip members in a row are one file (RFC 1952, section 2.2)."""
+
+    def __init__(self, coding: str, window_bits: int) -> None:
+        self._coding = coding
+        self._window_bits = window_bits
+        self._member = zlib.decompressobj(window_bits)
+
+    def feed(self, block: bytes) -> Iterator[bytes]:
+        has_more = True
+        while block or has_more:
+            if self._member.eof:
+                block = block.lstrip(b"\0")  # padding, as the gzip program allows it
+                if not block:
+                    return
+                self._member = zlib.decompressobj(self._window_bits)
+            try:
+                piece = self._member.decompress(block, READ_BYTES)
+            except zlib.error as error:
+                raise UnreadableBody(f"the file does not unpack (Content-Encoding: {self._coding})") from error
+            block = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
+            has_more = len(piece) == READ_BYTES  # zlib may hold back some, without any input left
+            if piece:
+                yield piece
+
+    def finish(self) -> None:
+        if not self._member.eof:
+            raise UnreadableBody(f"the packed file breaks off (Content-Encoding: {self._coding})")

@@ -1,0 +1,61 @@
+"""The headers of a response that say how long its body is, and how it was encoded (RFC 9110 and RFC 9112)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+MAX_LENGTH_DIGITS = 18
+"""More digits than the length of any body has; Python refuses to convert thousands of them."""
+
+
+class UnreadableBody(Exception):
+    """The body is longer than the cap, shorter than its length, or cannot be decoded."""
+
+
+def header_values(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return the members of a list header that may be sent several times (RFC 9110, section 5.6.1).
+
+    requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns the first alone.
+    """
+    get_all = getattr(headers, "getall", None)
+    lines = [headers.get(name, "")] if get_all is None else get_all(name, [])
+    return [member for line in lines for member in map(str.strip, line.split(",")) if member]
+
+
+def transfer_codings(headers: Mapping[str, str]) -> list[str]:
+    """Return the codings of `Transfer-Encoding` in lower case."""
+    return [coding.lower() for coding in header_values(headers, "Transfer-Encoding")]
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the length of the encoded body; None if it is not stated, or does not count beside `Transfer-Encoding`.
+
+    Raises:
+        UnreadableBody: `Content-Length` is not a number, or there are several that differ (RFC 9112, section 6.3).
+    """
+    if transfer_codings(headers) not in ([], ["identity"]):
+        return None
+    lengths = {value.lstrip("0") or "0" for value in header_values(headers, "Content-Length")}
+    if not lengths:
+        return None
+    length = lengths.pop()
+    if lengths:
+        raise UnreadableBody("the response has several Content-Length headers that differ")
+    if not (length.isascii() and length.isdecimal()) or len(length) > MAX_LENGTH_DIGITS:
+        raise UnreadableBody("the Content-Length of the response is not a number")
+    return int(length)
+
+
+def require_plain_transfer(headers: Mapping[str, str]) -> None:
+    """Check that nothing but chunks was applied for the transfer: http.client reads anything else undecoded.
+
+    Raises:
+        UnreadableBody: There is another transfer coding. None was asked for by `TE` (RFC 9112, section 6.1).
+    """
+    if transfer_codings(headers) not in ([], ["identity"], ["chunked"]):
+        raise UnreadableBody("the body has a transfer coding other than chunked")
+
+
+def too_long(max_bytes: int) -> UnreadableBody:
+    """Return the error for a body that is longer than the cap."""
+    return UnreadableBody(f"the body is longer than {max_bytes} bytes")
