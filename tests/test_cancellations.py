@@ -203,7 +203,7 @@ class Service:
         if self.how == "pending":
             body = body.replace(b"completed", b"pending")
 
-        async def read() -> bytes:
+        async def read(_: int) -> bytes:
             await steps(1)
             loop = asyncio.get_running_loop()
             assert isinstance(loop, SteppedLoop)
@@ -213,9 +213,8 @@ class Service:
         content = SimpleNamespace(read=read, set_exception=lambda _: None)
         return SimpleNamespace(
             status=201 if method == "POST" else 200,
-            headers={"Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", "Content-Length": str(len(body))},
             content=content,
-            content_length=len(body),
             close=lambda: None,
         )
 
