@@ -19,9 +19,9 @@ from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, pa
 from translation_client import Job, TranslationStatus, UnexpectedAnswer
 from translation_client.transport import decoding
 from translation_client.transport.decoding import (
-    FREE_BYTES,
     MAX_RATIO,
     REGISTERED_CODINGS,
+    UNCHECKED_BYTES,
     FileDecoder,
     content_codings,
     decoded,
@@ -127,6 +127,23 @@ def test_a_gzip_file_stays_one(client: type[Any], kind: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+def test_a_gzip_file_is_resumed(client: type[Any], tmp_path: Path) -> None:
+    """A host that labels it says so of the rest too."""
+    body, about = gzipped(VIDEO), ("Content-Type: application/gzip", 'ETag: "a"', *labels("gzip"))
+    first = raw(200, f"Content-Length: {len(body)}", *about, body=body[:66_000])
+    script = Script(first, lambda asked: raw_rest(body, asked, *about))
+
+    assert downloaded(client, script, tmp_path).file == body
+    assert len(script.requests) == 2
+
+
+def raw_rest(body: bytes, asked: Headers, *headers: str) -> Raw:
+    start = int(asked["Range"][len("bytes=") : -1])
+    length = f"Content-Length: {len(body) - start}"
+    return raw(206, length, f"Content-Range: bytes {start}-{len(body) - 1}/{len(body)}", *headers, body=body[start:])
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", UNDECODABLE)
 def test_a_coding_that_cannot_be_decoded_is_named(client: type[Any], coding: str, tmp_path: Path) -> None:
     """In downloads and in API responses, in any case."""
@@ -226,7 +243,7 @@ def test_a_bomb_fills_neither_memory_nor_disk(client: type[Any], tmp_path: Path)
     finally:
         tracemalloc.stop()
 
-    assert FREE_BYTES < 5 * 16 * 1024 * 1024
+    assert UNCHECKED_BYTES < 5 * 16 * 1024 * 1024
     assert f"more than {MAX_RATIO} times" in str(outcome.error)
     assert (outcome.file, outcome.left) == (None, [])
     assert peak < 8 * 1024 * 1024
@@ -234,7 +251,7 @@ def test_a_bomb_fills_neither_memory_nor_disk(client: type[Any], tmp_path: Path)
 
 def test_a_large_file_that_was_packed_little_is_no_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its size."""
-    monkeypatch.setattr(decoding, "FREE_BYTES", 1000)
+    monkeypatch.setattr(decoding, "UNCHECKED_BYTES", 1000)
     body = gzipped(VIDEO)
     decoder = FileDecoder(["gzip"])
 

@@ -26,13 +26,13 @@ from translation_client import clock as clock_module
 from translation_client.clock import (
     ContinuousClock,
     Deadline,
-    JobClock,
+    JobAge,
     SharedClock,
     Stopwatch,
-    monotonic_of_a_copy,
     now,
     real_clock_of,
     real_monotonic,
+    unpatched_monotonic,
 )
 from translation_client.particulars import Particulars
 from translation_client.policy import WaitPolicy
@@ -65,7 +65,7 @@ def session_of(body: bytes) -> requests.Session:
     return session
 
 
-@pytest.mark.parametrize("real", [real_monotonic, monotonic_of_a_copy()], ids=["clock_gettime", "a copy"])
+@pytest.mark.parametrize("real", [real_monotonic, unpatched_monotonic()], ids=["clock_gettime", "a copy"])
 def test_the_real_clock_is_not_frozen(real: Callable[[], float], clock: Clock) -> None:
     """By either of the two ways to read it, and it is the one that `time.monotonic` reads."""
     assert now() > 1e9
@@ -91,7 +91,7 @@ def test_a_package_that_is_imported_on_a_frozen_clock_finds_the_real_one() -> No
         "from freezegun import freeze_time\n"
         "with freeze_time('2026-11-23'):\n"
         "    from translation_client import clock\n"
-        "    real = clock.real_monotonic, clock.monotonic_of_a_copy()\n"
+        "    real = clock.real_monotonic, clock.unpatched_monotonic()\n"
         "    assert clock.now() > 1e9\n"
         "    assert all(one() < 1e9 for one in real)\n"
         "assert all(abs(one() - time.monotonic()) < 60 for one in real)\n"
@@ -103,15 +103,15 @@ def test_elapsed_time_is_the_larger_figure(clock: Clock) -> None:
     """Of the clock's seconds and of those that were spent; never their sum."""
     watch = Stopwatch()
     assert watch.elapsed == 0
-    watch.spent(2)
+    watch.add(2)
     assert watch.elapsed == 2
     clock.tick(1.5)
     assert watch.elapsed == 2
     clock.tick(3.5)
     assert watch.elapsed == 5
-    watch.spent(2)
+    watch.add(2)
     assert watch.elapsed == 5
-    watch.spent(3)
+    watch.add(3)
     assert watch.elapsed == 7
     assert watch.now() == watch.began_at + 7
 
@@ -120,9 +120,9 @@ def test_what_a_part_spends_the_whole_spends(clock: Clock) -> None:
     """And not the other way round, nor another part."""
     whole = Stopwatch()
     part, other = Stopwatch(whole), Stopwatch(whole)
-    Stopwatch(part).spent(1)
-    other.spent(2)
-    whole.spent(4)
+    Stopwatch(part).add(1)
+    other.add(2)
+    whole.add(4)
 
     assert (part.elapsed, other.elapsed, whole.elapsed) == (1, 2, 7)
 
@@ -130,11 +130,11 @@ def test_what_a_part_spends_the_whole_spends(clock: Clock) -> None:
 def test_a_block_that_sleeps_is_measured(clock: Clock) -> None:
     """By the real clock, also when it raises."""
     watch, real = Stopwatch(), Steps()
-    with watch.blocked(real):
+    with watch.measure(real):
         real.at += 2
 
     def interrupted() -> None:
-        with watch.blocked(real):
+        with watch.measure(real):
             real.at += 1
             raise KeyboardInterrupt
 
@@ -148,7 +148,7 @@ def test_a_block_that_sleeps_is_measured(clock: Clock) -> None:
 def test_a_callers_sleep_counts_if_it_really_sleeps(took: float, counted: float, clock: Clock) -> None:
     """What moves a frozen clock takes some time of the machine, which is nothing that passed."""
     watch, real = Stopwatch(), Steps()
-    with watch.in_callers_sleep(2.0, real):
+    with watch.measure_callers_sleep(2.0, real):
         real.at += took
 
     assert watch.elapsed == counted
@@ -158,24 +158,24 @@ def test_a_deadline_counts_what_was_spent(clock: Clock) -> None:
     """That of a part ends no later than by its own seconds, and uses up the whole's."""
     whole = Deadline.after(10)
     part = Deadline.after(3, whole.watch)
-    part.watch.spent(2)
+    part.watch.add(2)
     assert (whole.left, part.left) == (8, 1)
     clock.tick(9)
     assert (whole.left, part.left) == (1, -6)
     assert part.has_passed
     assert not whole.has_passed
-    whole.watch.spent(8)
+    whole.watch.add(8)
     assert whole.has_passed
 
 
 def test_the_age_of_a_job_grows_with_the_wait(clock: Clock) -> None:
     """Also while the clock stands still."""
     watch = Stopwatch()
-    job = JobClock(time.time() - 100, watch)
-    watch.spent(5)
+    job = JobAge(time.time() - 100, watch)
+    watch.add(5)
     assert job.age() == 105
-    job.set(time.time() - 50)
-    watch.spent(5)
+    job.set_submitted_at(time.time() - 50)
+    watch.add(5)
     assert job.age() == 55
 
 
@@ -195,10 +195,10 @@ def test_a_freeze_moves_no_elapsed_time() -> None:
 def test_a_stopwatch_of_a_frozen_clock_goes_on_after_it(clock: Clock) -> None:
     """And a clock that is moved back takes nothing away from what was spent."""
     watch = Stopwatch()
-    watch.spent(2)
+    watch.add(2)
     clock.move_to("2020-01-01")
     assert watch.elapsed == 2
-    watch.spent(3)
+    watch.add(3)
     assert watch.elapsed == 5
 
 
@@ -273,16 +273,16 @@ def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
     wait = Deadline.after(60)
     watch = Stopwatch(wait.watch)
     guard = CallGuard(watch.began_at + 10, never, watch)
-    guard.watch.spent(4)
+    guard.watch.add(4)
     part = guard.shortened(1)
     assert (guard.left(), part.left(), wait.left) == (6, 1, 56)
-    part.watch.spent(0.75)
+    part.watch.add(0.75)
     assert (guard.left(), part.left(), wait.left) == (5.25, 0.25, 55.25)
-    part.watch.spent(0.25)
+    part.watch.add(0.25)
     with pytest.raises(CallTimedOut):
         part.left()
     assert guard.shortened(30).left() == guard.left() == 5
-    guard.watch.spent(5)
+    guard.watch.add(5)
     with pytest.raises(CallTimedOut):
         guard.left()
     assert wait.left == 50
@@ -294,7 +294,7 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
     call = Stopwatch(wait.watch)
     guard = TransferGuard(wait, 10, never, call)
     for _ in range(2):
-        guard.watch.spent(9)
+        guard.watch.add(9)
         assert guard.left() == 1
         guard.received()
         assert guard.left() == 1
@@ -305,7 +305,7 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
     clock.tick(20)
     guard.received()
     assert guard.left() == wait.left == 5
-    guard.watch.spent(7)
+    guard.watch.add(7)
     with pytest.raises(CallTimedOut):
         guard.left()
 
@@ -316,9 +316,9 @@ def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
     guard.is_receiving_file = True
     clock.tick(9)
     guard.received()
-    guard.watch.spent(9)
+    guard.watch.add(9)
     assert guard.left() == 1
-    guard.watch.spent(1)
+    guard.watch.add(1)
     with pytest.raises(CallTimedOut):
         guard.left()
 
@@ -361,7 +361,7 @@ def test_waits_that_share_a_clock_do_not_add_up(monkeypatch: pytest.MonkeyPatch)
     together.real.at += 2
     together.clock.at += 1
     for watch in watches:
-        watch.spent(2)
+        watch.add(2)
 
     assert [watch.elapsed for watch in watches] == [2.0] * 60
 
@@ -387,7 +387,7 @@ def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None
     send = Transport.send
 
     def slow(transport: Transport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
-        deadline.watch.spent(seconds)
+        deadline.watch.add(seconds)
         return send(transport, request, deadline, *rest, **more)
 
     monkeypatch.setattr(Transport, "send", slow)
@@ -443,13 +443,13 @@ def a_state() -> RetryCallState:
 def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock: Clock) -> None:
     """A wait for a slot that follows an upload of an hour has all its time."""
     progress, state = progress_of(math.inf), a_state()
-    progress.watch.spent(3600)
+    progress.watch.add(3600)
     policy = WaitPolicy(60, 10, 10, 5, 2, 60, 0.0)
     pauses, stop = PendingPauses(policy, progress, since=progress.elapsed), stop_after_delay(3)
-    progress.watch.spent(2)
+    progress.watch.add(2)
     pauses(state)
     assert not stop(state)
-    progress.watch.spent(1)
+    progress.watch.add(1)
     pauses(state)
     assert stop(state)
 
@@ -465,9 +465,9 @@ def test_the_callers_strategies_see_the_elapsed_time(clock: Clock) -> None:
         return 1.0
 
     pauses = PendingPauses(policy, progress, schedule)
-    progress.watch.spent(19)
+    progress.watch.add(19)
     assert (pauses(state), stop(state)) == (1.0, False)
-    progress.watch.spent(1)
+    progress.watch.add(1)
     assert (pauses(state), stop(state)) == (1.0, True)
     assert seen == [19, 20]
 
@@ -485,7 +485,7 @@ def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client
     """What it learns, and when it checks, goes by that."""
     client = make_client(Scenario(0), history=True, check_cost=1)
     wait: Any = client._begin("j", None, None, Particulars(submitted_at=time.time() - 100))
-    wait._calls.progress.watch.spent(5)
+    wait._calls.progress.watch.add(5)
 
     assert wait._learned.pace._clock.age() == 105
 

@@ -91,7 +91,7 @@ ORDER = [
     "commissions",
     "submission",
     "sniffing",
-    "representation",
+    "remote_file",
     "partfile",
     "download",
     "fleet.bulk",

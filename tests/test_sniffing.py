@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from wire import CLIENTS, Raw, Script, chunked, downloaded, part, raw, whole
 
 from translation_client import UnexpectedAnswer
-from translation_client.sniffing import TextSniffer
+from translation_client.sniffing import MarkupSniffer
 
 TEXTS = [
     b"<html><body>please log in</body></html>",
@@ -130,12 +130,12 @@ def split(body: bytes, cuts: Sequence[int]) -> list[bytes]:
     return [body[start:end] for start, end in pairwise(places)]
 
 
-def is_text(blocks: Sequence[bytes]) -> bool | None:
-    sniffer = TextSniffer()
+def is_markup(blocks: Sequence[bytes]) -> bool | None:
+    sniffer = MarkupSniffer()
     for block in blocks:
         sniffer.feed(block)
     sniffer.finish()
-    return sniffer.is_text
+    return sniffer.is_markup
 
 
 @settings(max_examples=500)
@@ -143,7 +143,7 @@ def is_text(blocks: Sequence[bytes]) -> bool | None:
 @example(b"\xef\xbb\xbf", [1, 2])
 def test_the_verdict_does_not_depend_on_the_blocks(body: bytes, cuts: list[int]) -> None:
     """In one, in single bytes, in any."""
-    verdicts = {is_text(split(body, cuts)) for cuts in (cuts, [], range(len(body)))}
+    verdicts = {is_markup(split(body, cuts)) for cuts in (cuts, [], range(len(body)))}
 
     assert len(verdicts) == 1
     assert verdicts <= {True, False}
@@ -158,7 +158,7 @@ def test_both_clients_decide_alike_however_the_network_cuts(
     sent = gzipped(body) if is_packed else body
     headers = ["Content-Encoding: gzip"] if is_packed else []
     answer = (whole if has_length else chunked)(sent, *headers, blocks=blocks)
-    expected = None if is_text([body]) else body
+    expected = None if is_markup([body]) else body
     for client in CLIENTS:
         with tempfile.TemporaryDirectory() as folder:
             outcome = downloaded(client, Script(answer), Path(folder), max_faults=1)

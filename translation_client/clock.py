@@ -1,8 +1,8 @@
 """Elapsed time, deadlines and the age of a job, in monotonic seconds: a change of the wall clock moves no deadline.
 
-Elapsed time is the larger of two figures: what `time.monotonic` says, and the seconds really spent sleeping and in network
-I/O. On a running clock the second figure is never the larger one. Under freezegun, where `time.monotonic` stands still and
-sockets do not, it is what keeps each deadline. The caller's own code (session, `api_key()`, logger) is not counted, so that a
+Elapsed time is the larger of two figures: the seconds of `time.monotonic`, and the real seconds of our own sleeps and socket
+operations. On a running clock the first figure is always the larger one. Under freezegun `time.monotonic` stands still and sockets
+do not: there the second figure keeps each deadline. It leaves out the caller's own code (session, `api_key()`, logger), so that a
 test on frozen time does not depend on the speed of the machine.
 """
 
@@ -16,23 +16,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-AHEAD_SECONDS, OLDEST_SECONDS = 5.0, 30 * 86400.0
-"""A moment of an order that lies further ahead, or further back, is no such moment: another zone, an empty date."""
+MAX_AHEAD_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
+"""A `submitted_at` that lies further in the future, or further in the past, is wrong: another time zone, an empty date."""
 
 TICK_SECONDS = 0.001
-"""Less than this left is nothing left. A frozen clock moves in microseconds and would never use up the rest."""
+"""With less than this remaining, a deadline has passed. freezegun's clock counts in whole microseconds, and a smaller rest would remain."""
 
 SAME_CLOCK_SECONDS = 1.0
-"""`time.monotonic` is the real one if it is this close to `real_monotonic`: two readings are less than that apart."""
+"""`time.monotonic` is not frozen if it is this close to `real_monotonic`, which is read right before or after it."""
 
 
 def now() -> float:
-    """Return the seconds of `time.monotonic`. It is looked up at each call, so that a test can replace it."""
+    """Return `time.monotonic()`. The function is looked up at each call, so that a test can replace it."""
     return time.monotonic()
 
 
-def monotonic_of_a_copy() -> Callable[[], float]:
-    """Return `monotonic` of a new copy of the module `time`, which nobody has patched."""
+def unpatched_monotonic() -> Callable[[], float]:
+    """Return `monotonic` of a new copy of the module `time`, which freezegun does not patch."""
     spec = time.__spec__
     if spec is None or spec.loader is None:
         raise ImportError("the module time cannot be loaded again")
@@ -46,23 +46,23 @@ def _find_real_monotonic() -> Callable[[], float]:
     for name in ("CLOCK_UPTIME_RAW", "CLOCK_MONOTONIC"):  # the first is what `time.monotonic` reads on macOS
         if hasattr(time, name):
             return partial(time.clock_gettime, getattr(time, name))
-    return monotonic_of_a_copy()
+    return unpatched_monotonic()
 
 
 real_monotonic = _find_real_monotonic()
-"""A monotonic clock that no test tool stops.
+"""A monotonic clock that freezegun and time-machine do not stop.
 
 freezegun replaces `time.monotonic` and `time.perf_counter` in each module that has them, and time-machine before 3.0 replaces
 `time.monotonic` inside the interpreter. Neither touches `time.clock_gettime` of a monotonic clock. Windows has no such
-function: there it is `time.monotonic` of a copy of its module, which freezegun does not see.
+function: there it is `time.monotonic` of a copy of its module, which only freezegun does not stop.
 """
 
 
 class ContinuousClock:
-    """`now()`, without the jump when a test tool replaces `time.monotonic` or puts it back.
+    """`time.monotonic` without the jump at the moment when a test freezes the time, or ends the freezing.
 
-    freezegun also gives the real time to callers within five frames of the module `threading`, and the frozen time to all
-    others, so that both come in turn in one thread. What the frozen clock is moved by (`tick`, `move_to`) counts.
+    Such jumps are frequent: freezegun returns the real time to callers within five frames of the module `threading`, and the frozen
+    time to others, so that one thread gets both in turn. `tick` and `move_to` of a frozen clock do count.
     """
 
     __slots__ = ("_is_real", "_latest", "_shift")
@@ -73,7 +73,7 @@ class ContinuousClock:
         self._is_real = abs(real_monotonic() - self._latest) < SAME_CLOCK_SECONDS
 
     def now(self) -> float:
-        """Return the present moment. For one thread at a time."""
+        """Return the time of this clock in seconds. For one thread at a time."""
         moment = time.monotonic()
         is_real = -SAME_CLOCK_SECONDS < real_monotonic() - moment < SAME_CLOCK_SECONDS
         if is_real is not self._is_real:
@@ -86,42 +86,46 @@ class ContinuousClock:
 class SharedClock(ContinuousClock):
     """One time for many waits that sleep side by side in an event loop.
 
-    Between two looks at it, it advances by what `now()` advances or by the real seconds, whichever is more: those who share
-    it are always asleep, or in I/O.
+    From one reading to the next it advances by the seconds of `time.monotonic` or by the real seconds, whichever are more. Real
+    seconds count here without being measured: the event loop sleeps, or is in I/O, whenever nothing is computed. Over several readings
+    the larger figures add up, so that 10 s of `tick` and then 5 s of sleep are 15 s.
     """
 
-    __slots__ = ("_ahead", "_loop_time", "_moment", "_real", "_real_at")
+    __slots__ = ("_last_moment", "_last_real", "_loop_time", "_real_clock", "_surplus")
 
     def __init__(self, loop_time: Callable[[], float]) -> None:
-        """Prepare. The clock starts with the first look at it, which may be later, in the loop.
+        """Create a clock. It starts at its first reading, which has to be made in the event loop.
 
         Args:
             loop_time: Returns the time of the event loop.
         """
         super().__init__()
         self._loop_time = loop_time
-        self._real: Callable[[], float] | None = None
-        self._real_at = self._moment = math.inf
-        self._ahead = 0.0
+        self._real_clock: Callable[[], float] | None = None
+        self._last_real = self._last_moment = math.inf  # until the first reading
+        self._surplus = 0.0
 
     def now(self) -> float:
-        """Return the present moment. For one thread."""
-        if self._real is None:
-            self._real = real_clock_of(self._loop_time)
-        # The real seconds are read inside those of the clock: while that runs, they are never more.
-        real_seconds = self._real() - self._real_at
+        """Return the time of this clock in seconds. For one thread."""
+        if self._real_clock is None:
+            self._real_clock = real_clock_of(self._loop_time)
+        # The real clock is read first here and last at the end: on a running clock its seconds are never more than the others.
+        real_seconds = self._real_clock() - self._last_real
         moment = super().now()
-        if self._moment < math.inf:
-            self._ahead += max(0.0, real_seconds - (moment - self._moment))
-        self._moment = moment
-        self._real_at = self._real()
-        return moment + self._ahead
+        if self._last_moment < math.inf:
+            self._surplus += max(0.0, real_seconds - (moment - self._last_moment))
+        self._last_moment = moment
+        self._last_real = self._real_clock()
+        return moment + self._surplus
 
 
 def real_clock_of(loop_time: Callable[[], float]) -> Callable[[], float]:
-    """Return the clock of real seconds for an event loop: `real_monotonic`, or the loop's own where that is not real.
+    """Return the clock of real seconds for an event loop: `real_monotonic`, or the loop's own time if the loop is frozen.
 
-    An event loop whose time stands still runs no timer, and what happens in it takes no time.
+    A frozen event loop runs no timers, so that no sleep in it takes any time.
+
+    Args:
+        loop_time: Returns the time of the event loop.
     """
     return real_monotonic if abs(loop_time() - real_monotonic()) < SAME_CLOCK_SECONDS else loop_time
 
@@ -130,56 +134,61 @@ class Stopwatch:
     """Elapsed seconds of a wait, or of a part of it. For one thread at a time.
 
     Attributes:
-        began_at: When it was started, in the seconds of `now`.
+        began_at: When it was started, by its clock.
     """
 
-    __slots__ = ("_blocked", "_clock", "_whole", "began_at")
+    __slots__ = ("_clock", "_measured", "_parent", "began_at")
 
-    def __init__(self, whole: Stopwatch | None = None, clock: ContinuousClock | None = None) -> None:
-        """Start.
+    def __init__(self, parent: Stopwatch | None = None, clock: ContinuousClock | None = None) -> None:
+        """Start a stopwatch.
 
         Args:
-            whole: What this is a part of: seconds spent in the part are spent in the whole.
-            clock: The clock to read; None for that of the whole, or for a new one.
+            parent: The stopwatch of what this is a part of: seconds that are added here are added there too.
+            clock: The clock to read; None for that of the parent, or for a new one.
         """
-        self._whole = whole
-        self._clock: ContinuousClock = clock or (ContinuousClock() if whole is None else whole._clock)
-        self._blocked = 0.0
+        self._parent = parent
+        self._clock: ContinuousClock = clock or (ContinuousClock() if parent is None else parent._clock)
+        self._measured = 0.0
         self.began_at = self._clock.now()
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start: those of the clock, or those spent sleeping and in I/O if they are more."""
+        """Seconds since the start: those of the clock, or those of our sleeps and socket operations if they are more."""
         by_clock = self._clock.now() - self.began_at
-        return by_clock if by_clock > self._blocked else self._blocked  # `max` takes longer
+        return by_clock if by_clock > self._measured else self._measured  # read often, and `max` takes longer
 
     def now(self) -> float:
-        """Return the present moment: the start and the elapsed seconds."""
+        """Return `began_at` plus the elapsed seconds."""
         return self.began_at + self.elapsed
 
-    def spent(self, seconds: float) -> None:
-        """Count real seconds of a sleep or of I/O."""
+    def add(self, seconds: float) -> None:
+        """Add the real seconds of a sleep or of a socket operation."""
         watch: Stopwatch | None = self
         while watch is not None:
-            watch._blocked += seconds
-            watch = watch._whole
+            watch._measured += seconds
+            watch = watch._parent
 
     @contextmanager
-    def blocked(self, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
-        """Count the real seconds of a block that sleeps or waits for I/O."""
+    def measure(self, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
+        """Add the real seconds of a block that sleeps or waits for I/O, also if it raises. `real` is the clock to read."""
         began_at = real()
         try:
             yield
         finally:
-            self.spent(real() - began_at)
+            self.add(real() - began_at)
 
     @contextmanager
-    def in_callers_sleep(self, seconds: float, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
-        """Count the seconds of a caller's `sleep` function if it really sleeps; one that moves a frozen clock does not."""
+    def measure_callers_sleep(self, seconds: float, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
+        """Add the seconds of the caller's `sleep` function, if it really slept: in tests it may only move the frozen clock.
+
+        Args:
+            seconds: What it was asked to sleep; more than this is not added.
+            real: The clock to read.
+        """
         began_at = real()
         yield
         if real() - began_at >= seconds:
-            self.spent(seconds)
+            self.add(seconds)
 
 
 @dataclass(frozen=True)
@@ -187,59 +196,63 @@ class Deadline:
     """The moment after which nothing may go on.
 
     Attributes:
-        at: In the seconds of `now` when `watch` was started; `math.inf` for never.
-        watch: What counts the seconds until then.
+        at: When, by the clock of `watch`; `math.inf` for never.
+        watch: The stopwatch that it is measured with.
     """
 
     at: float
     watch: Stopwatch = field(default_factory=Stopwatch)
 
     @classmethod
-    def after(cls, seconds: float, whole: Stopwatch | None = None) -> Deadline:
-        """Turn a relative time-out, of a part of something or of a thing of its own, into a moment."""
-        watch = Stopwatch(whole)
+    def after(cls, seconds: float, parent: Stopwatch | None = None) -> Deadline:
+        """Return the deadline that many seconds from now. `parent` is the stopwatch of what it is a part of, or None."""
+        watch = Stopwatch(parent)
         return cls(watch.began_at + seconds, watch)
 
     @property
     def left(self) -> float:
-        """Seconds to go; negative once it has passed."""
+        """Seconds remaining; may be negative."""
         watch = self.watch
         return self.at - watch.began_at - watch.elapsed
 
     @property
     def has_passed(self) -> bool:
-        """True if so little is left that nothing can be done with it."""
+        """True if at most `TICK_SECONDS` remain."""
         return self.left <= TICK_SECONDS
 
 
-class JobClock:
-    """The age of a job: seconds since it was submitted, or since its wait began where that is unknown."""
+class JobAge:
+    """The age of a job: seconds since it was submitted, or since its wait began where that is unknown.
+
+    Attributes:
+        is_known: True if a plausible `submitted_at` is known.
+    """
 
     def __init__(self, submitted_at: float | None, watch: Stopwatch) -> None:
-        """Start.
+        """Start to count.
 
         Args:
             submitted_at: When the job was submitted, in seconds of the Unix epoch; None if unknown.
-            watch: The elapsed time of its wait.
+            watch: The stopwatch of its wait.
         """
         self.is_known = False
         self._watch = watch
         self._began = watch.now()
-        self._said: float | None = None
-        self.set(submitted_at)
+        self._submitted_at: float | None = None
+        self.set_submitted_at(submitted_at)
 
-    def set(self, submitted_at: float | None) -> None:
-        """Take over when the job was submitted, if that makes sense: a moment a little ahead counts as the present."""
+    def set_submitted_at(self, submitted_at: float | None) -> None:
+        """Set when the job was submitted, unless that is implausible or None. Up to 5 s in the future count as now."""
         age = -math.inf if submitted_at is None else time.time() - submitted_at
-        if -AHEAD_SECONDS <= age <= OLDEST_SECONDS:
+        if -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS:
             self.is_known = True
-            self._said = submitted_at
+            self._submitted_at = submitted_at
             self._began = self._watch.now() - max(age, 0.0)
 
     @property
-    def began_at(self) -> float:
-        """When the job was submitted, in seconds of the Unix epoch."""
-        return self._said if self._said is not None else time.time() - self.age()
+    def submitted_at(self) -> float:
+        """When the job was submitted, in seconds of the Unix epoch; if that is unknown, when its wait began."""
+        return self._submitted_at if self._submitted_at is not None else time.time() - self.age()
 
     def age(self) -> float:
         """Return the age in seconds."""

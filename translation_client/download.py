@@ -15,7 +15,7 @@ from .lines import Event
 from .messages import Answer, Request
 from .models import Job, TranslationStatus
 from .origins import is_http_url
-from .partfile import NotTheNetwork, PartFile
+from .partfile import LocalError, PartFile
 from .policy import FAULT_DELAY_SECONDS
 from .services.places import named
 from .tools import Tools
@@ -78,7 +78,7 @@ class Download:
         try:
             with PartFile(target, self._on_progress) as part:
                 await self._fetch_all(link, part)
-                kept = part.keep()
+                kept = part.commit()
                 self._calls.log.write(
                     "file_downloaded",
                     bytes=part.size,
@@ -86,7 +86,7 @@ class Download:
                     elapsed_seconds=self._calls.progress.elapsed,
                 )
                 return kept
-        except NotTheNetwork as error:
+        except LocalError as error:
             cause = error.cause
         raise cause
 
@@ -161,7 +161,7 @@ class Download:
 
     def _read(self, answer: Answer, part: PartFile, may_mint: bool) -> _Outcome:
         if answer.status_code in FILE_CODES:
-            if part.complete(answer):
+            if part.finish(answer):
                 return _Outcome.WHOLE
             if part.received <= self._furthest:  # it was here before, and had to start over
                 raise Fault("unreadable", "a part of the file that brings it no further", answer)
@@ -172,9 +172,9 @@ class Download:
         if answer.status_code in EXPIRED_CODES and may_mint:
             return _Outcome.EXPIRED
         if answer.status_code == 416 and part.received:
-            if part.completes_at(answer):
+            if part.finish_if_complete(answer):
                 return _Outcome.WHOLE
-            part.discard()
+            part.reset()
             raise Fault("status", "the file has changed", answer)
         require_usable(answer)
         raise Fault("unreadable", "an answer without the file", answer)

@@ -38,7 +38,7 @@ class Errands:
         timeout: float,
         cancel: Event | None = None,
         *,
-        whole: Stopwatch | None = None,
+        parent: Stopwatch | None = None,
         is_fresh: bool = False,
     ) -> tuple[str, ...] | None:
         """Fetch the list of target languages, once; None where the service publishes none.
@@ -46,7 +46,7 @@ class Errands:
         Args:
             timeout: Seconds for it.
             cancel: Set to end it.
-            whole: What it is a part of.
+            parent: The stopwatch of the call that needs the list; None if there is none.
             is_fresh: Whether to fetch it again.
         """
         published = self._tools.service.languages
@@ -54,12 +54,12 @@ class Errands:
             return None
         if self._languages is None or is_fresh:
             purpose = purposes.list_of_languages()
-            calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel, watch=Stopwatch(whole))
+            calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel, watch=Stopwatch(parent))
             listed = await _answered(calls, "languages", published.request(), published.read)
             self._languages = listed
         return self._languages
 
-    async def require_language(self, language: str, timeout: float, cancel: Event | None, whole: Stopwatch) -> None:
+    async def require_language(self, language: str, timeout: float, cancel: Event | None, parent: Stopwatch) -> None:
         """Refuse a language that the service does not list, as a part of a submission that has `timeout` seconds.
 
         Raises:
@@ -67,9 +67,9 @@ class Errands:
         """
         timeout = min(timeout, self._tools.policy.timeout)
         was_kept = self._languages is not None
-        known = await self.languages(timeout, cancel, whole=whole)
+        known = await self.languages(timeout, cancel, parent=parent)
         if known is not None and language not in known and was_kept:
-            known = await self.languages(timeout, cancel, whole=whole, is_fresh=True)
+            known = await self.languages(timeout, cancel, parent=parent, is_fresh=True)
         if known is not None:
             from .commissions import check_language  # needed by orders alone
 

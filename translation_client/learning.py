@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .clock import JobClock, Stopwatch
+from .clock import JobAge, Stopwatch
 from .lessons import Lesson
 from .logs import EventLog
 from .models import Job
@@ -21,7 +21,7 @@ class Learning:
 
     def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, watch: Stopwatch) -> LearningWait:
         """Begin one wait for a job, by what is known of it; `watch` is the elapsed time of the wait."""
-        return LearningWait(self._planner, traits, JobClock(submitted_at, watch), log, is_spread=self._is_spread)
+        return LearningWait(self._planner, traits, JobAge(submitted_at, watch), log, is_spread=self._is_spread)
 
 
 class LearningWait:
@@ -31,7 +31,7 @@ class LearningWait:
         pace: The pauses between its questions.
     """
 
-    def __init__(self, planner: Planner, traits: Traits, clock: JobClock, log: EventLog, *, is_spread: bool) -> None:
+    def __init__(self, planner: Planner, traits: Traits, clock: JobAge, log: EventLog, *, is_spread: bool) -> None:
         self._planner = planner
         self._log = log
         self._warned: set[str] = set()

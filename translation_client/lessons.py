@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .clock import JobClock
+from .clock import JobAge
 from .models import Job
 from .schedule.observations import LONGEST_SECONDS, Observation
 from .schedule.relatives import Traits
@@ -11,7 +11,7 @@ from .schedule.relatives import Traits
 class Lesson:
     """What one wait has seen of its job's age. For one thread at a time, and for one use."""
 
-    def __init__(self, clock: JobClock) -> None:
+    def __init__(self, clock: JobAge) -> None:
         """Begin before the first answer."""
         self._clock = clock
         self._is_planned = False
@@ -52,7 +52,7 @@ class Lesson:
         was_pending = self._pending_until is not None
         if not self._clock.is_known or self._first_asked is None or not (was_pending or self._is_planned):
             return None
-        known = Observation(0.0, None, 0.0, *traits, began_at=self._clock.began_at)
+        known = Observation(0.0, None, 0.0, *traits, began_at=self._clock.submitted_at)
         if self._took is not None:
             return known._replace(pending_until=self._took, finished_by=self._took)
         # Where a planned look found it pending, it is known of from when the wait began; before, another may have waited.

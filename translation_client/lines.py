@@ -98,10 +98,10 @@ class BlockingLine:
     async def sleep(self, seconds: float, cancel: Any, watch: Stopwatch) -> None:
         """Sleep, and count the seconds that it really took."""
         if self._sleep is not None:
-            with watch.in_callers_sleep(seconds):
+            with watch.measure_callers_sleep(seconds):
                 self._sleep(seconds)
         elif cancel is None:
-            with watch.blocked():
+            with watch.measure():
                 self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
         else:
             self._sleep_on_two_events(Deadline.after(seconds, watch), cancel)
@@ -117,7 +117,7 @@ class BlockingLine:
 
     def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
         while not self.closed.is_set() and end.left > 0:
-            with end.watch.blocked():
+            with end.watch.measure():
                 if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
                     return
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tenacity import RetryCallState
 from tenacity.wait import wait_base
 
-from .clock import JobClock
+from .clock import JobAge
 from .models import Job
 from .planner import Planner
 from .policy import CHANCE, spread
@@ -42,7 +42,7 @@ class Pace(wait_base):
     """A wait strategy for one wait: the pauses that lead to the planned checks."""
 
     def __init__(
-        self, planner: Planner, traits: Traits, clock: JobClock, warn: Callable[[str], object], *, is_spread: bool
+        self, planner: Planner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, is_spread: bool
     ) -> None:
         """Prepare; no plan is made yet.
 
@@ -84,7 +84,7 @@ class Pace(wait_base):
         if job.expected_seconds is not None:
             self._traits = self._traits._replace(expected_seconds=job.expected_seconds)
         if not self._clock.is_known:
-            self._clock.set(job.submitted_at)
+            self._clock.set_submitted_at(job.submitted_at)
 
     def __call__(self, retry_state: RetryCallState) -> float:  # noqa: ARG002  # as tenacity calls it
         """Say how long to pause on a pending answer."""

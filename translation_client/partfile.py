@@ -12,19 +12,22 @@ from pathlib import Path
 
 from .faults import Fault
 from .messages import Answer
-from .representation import ContentRange, Representation, codings_of, media_type, stated_part
-from .sniffing import TextSniffer
+from .remote_file import ContentRange, RemoteFile, codings_of, media_type, range_of_part
+from .sniffing import MarkupSniffer
 from .transport.decoding import FileDecoder
 from .transport.framing import UnreadableBody, content_length
 
-_NO_FILE = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))", re.IGNORECASE)
-"""The media types of what a proxy or an API says in place of a file, with status 200."""
+_ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))", re.IGNORECASE)
+"""The media types of the error messages that proxies and APIs send in place of a file, with a status of success."""
 
 
-class NotTheNetwork(Exception):
-    """The disk does not take the file, or the caller's own function failed: nothing that calling again would mend.
+class LocalError(Exception):
+    """A failure of the disk or of the caller's `on_progress`, which a retry cannot fix.
 
-    Its own kind, as the transport would take an `OSError` or a `ValueError` for one of the network.
+    A class of its own, as the transport treats an `OSError` or a `ValueError` as a failed connection.
+
+    Attributes:
+        cause: The exception.
     """
 
     def __init__(self, cause: Exception) -> None:
@@ -33,42 +36,42 @@ class NotTheNetwork(Exception):
 
 
 @contextmanager
-def _not_the_network() -> Iterator[None]:
+def _local_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise NotTheNetwork(error) from error
+        raise LocalError(error) from error
 
 
 class PartFile:
-    """A file that is being received. As a context: what is not kept is removed.
+    """A file that is being received, in a temporary file. As a context it removes the temporary file unless it was committed.
 
-    A file with a content coding is decoded while it is received, so that it is resumed in encoded bytes, as ranges count.
+    Content codings are undone while the file is received. Ranges count encoded bytes, so that both sizes are needed.
 
     Attributes:
-        received: Bytes received of the current version, before decoding.
-        size: Bytes written, after decoding.
+        received: Bytes received of the current version, encoded.
+        size: Bytes written, decoded.
     """
 
     def __init__(self, target: Path, on_progress: Callable[[int, int | None], object] | None) -> None:
         """Open a temporary file in the folder of the target.
 
         Args:
-            target: Where the whole file will be; what lies there is replaced.
-            on_progress: Called after each block with the bytes received, and with how many there will be, if known.
+            target: The path of the complete file; a file that is there is replaced, and one behind a symbolic link.
+            on_progress: Called after each block with the bytes received and the total, or None where that is unknown.
 
         Raises:
-            OSError: It cannot be made.
+            OSError: The temporary file cannot be created.
         """
         self.received = 0
         self.size = 0
-        self._stored = Representation()
+        self._remote = RemoteFile()
         self._decoder = FileDecoder(())
-        self._sniffer = TextSniffer()
-        self._is_rest = False  # whether the response being received is a part that continues the file
-        self._end: int | None = None  # where the response ends, in bytes of the file
+        self._sniffer = MarkupSniffer()
+        self._is_resuming = False  # True if the response being received continues the file
+        self._stop: int | None = None  # offset behind its last byte, as announced
         self._on_progress = on_progress
-        self._target = Path(os.path.realpath(target))  # through a symbolic link, and not over it
+        self._target = Path(os.path.realpath(target))  # a symbolic link stays
         self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
         self._file = self._path.open("xb")
 
@@ -76,94 +79,97 @@ class PartFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # what it could not write is thrown away here
+        with suppress(OSError):  # of what is still in its buffer, which is not needed
             self._file.close()
-        with suppress(FileNotFoundError):  # it was kept
+        with suppress(FileNotFoundError):  # it was committed
             self._path.unlink()
 
     def range_headers(self) -> dict[str, str]:
-        """Return the headers that ask for the rest if the file is the same (RFC 9110, sections 13.1.5 and 14.2)."""
-        validator = self._stored.validator
+        """Return the headers that request the rest of the file if it was not replaced (RFC 9110, sections 13.1.5 and 14.2)."""
+        validator = self._remote.validator
         return {"Range": f"bytes={self.received}-", "If-Range": validator} if self.received and validator else {}
 
     def begin(self, answer: Answer) -> None:
-        """Start with the body of a response: the whole file, or the rest of it.
+        """Start to receive the body of a response: the whole file, or the rest of it.
 
         Raises:
-            Fault: It is no file, cannot be decoded, is not the rest, or contradicts what is known of the file.
+            Fault: The response is an error message, cannot be decoded, or does not fit to what is known of the file.
+            LocalError: The disk fails.
         """
         kind = media_type(answer.headers)
-        if _NO_FILE.fullmatch(kind):
+        if _ERROR_TYPES.fullmatch(kind):
             raise Fault("unreadable", f"{kind} in place of the file", answer)
         if answer.status_code != 206:
             self._begin_whole(answer, content_length(answer.headers))
             return
-        part = stated_part(answer)
+        part = range_of_part(answer)
         if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
             self._begin_whole(answer, part.total)
-        elif part is not None and self._stored.accepts_part(answer, part, self.received):
+        elif part is not None and self._remote.accepts_part(answer, part, self.received):
             self._begin_part(part)
         else:
-            self.discard()
-            raise Fault("unreadable", "another part of the file than was asked for", answer)
+            self.reset()
+            raise Fault("unreadable", "a part that does not continue the file", answer)
 
     def _begin_whole(self, answer: Answer, length: int | None) -> None:
         try:
             decoder = FileDecoder(codings_of(answer))
         except UnreadableBody as error:
             raise Fault("unreadable", str(error), answer) from None
-        self._stored.begin_whole(answer, length)
+        self._remote.begin_whole(answer, length)
         self._start_over()
         self._decoder = decoder
-        self._end = self._stored.total
-        self._is_rest = False
+        self._stop = self._remote.total
+        self._is_resuming = False
 
     def _begin_part(self, part: ContentRange) -> None:
-        self._stored.begin_part(part)
-        self._end = part.end
-        self._is_rest = True
+        self._remote.begin_part(part)
+        self._stop = part.stop
+        self._is_resuming = True
 
     def write(self, block: bytes) -> None:
-        """Append the next block.
+        """Decode and write the next block.
 
         Raises:
-            Fault: It is no file that begins like this, or more than was announced, or it does not unpack.
-            NotTheNetwork: The disk is full, say.
+            Fault: The file begins as markup or JSON, is longer than announced, or cannot be decoded.
+            LocalError: The disk or `on_progress` fails.
         """
-        if self._end is not None and self.received + len(block) > self._end:
-            if self._is_rest:
-                self.discard()
+        if self._stop is not None and self.received + len(block) > self._stop:
+            if self._is_resuming:
+                self.reset()
             else:
                 self._reject()
             raise Fault("unreadable", "more bytes than the response announced")
         self._write(self._decoder.feed(block))
         self.received += len(block)
         if self._on_progress is not None:
-            with _not_the_network():
-                self._on_progress(self.received, self._stored.total)
+            with _local_errors():
+                self._on_progress(self.received, self._remote.total)
 
-    def complete(self, answer: Answer) -> bool:
-        """Check what was received when a response has ended. Returns True if the file is whole, False if more is needed.
+    def finish(self, answer: Answer) -> bool:
+        """Write what the decoder still holds at the end of a response. Returns True if the file is complete.
+
+        Returns False if the rest has to be requested: a server may send less than the requested range (RFC 9110, section 15.3.7).
 
         Raises:
-            Fault: There are fewer bytes than announced, or none at all, or it is no file.
-            NotTheNetwork: The disk is full, say.
+            Fault: The response had fewer bytes than it announced, or the file is empty, markup or JSON, or cannot be decoded.
+            LocalError: The disk fails.
         """
-        if self._end is not None and self.received < self._end:
-            total = self._stored.total or self._end
+        if self._stop is not None and self.received < self._stop:
+            total = self._remote.total or self._stop
             raise Fault("connection", f"the file has {self.received} of {total} bytes", answer)
-        if self._is_rest and self.received != self._stored.total:
-            return False  # a server may send less than was asked for (RFC 9110, section 15.3.7)
+        if self._is_resuming and self.received != self._remote.total:
+            return False
         return self._finish(answer)
 
-    def completes_at(self, answer: Answer) -> bool:
-        """Check what was received when a 416 came. Returns True if the file turns out to be whole.
+    def finish_if_complete(self, answer: Answer) -> bool:
+        """Do the same as `finish` if a 416 response says that nothing is missing. Returns True if so.
 
         Raises:
-            Fault: It is no file.
-            NotTheNetwork: The disk is full, say.
+            Fault: The file is empty, markup or JSON, or cannot be decoded.
+            LocalError: The disk fails.
         """
-        return self._stored.ends_at(answer, self.received) and self._finish(answer)
+        return self._remote.is_complete(answer, self.received) and self._finish(answer)
 
     def _finish(self, answer: Answer) -> bool:
         self._write(self._decoder.finish())
@@ -171,56 +177,56 @@ class PartFile:
         if not self.size:
             self._reject()
             raise Fault("unreadable", "the file is empty", answer)
-        self._require_no_text()
+        self._require_no_markup()
         return True
 
-    def discard(self) -> None:
-        """Forget the received bytes: the file may have been replaced.
+    def reset(self) -> None:
+        """Start over with an empty file, as the file at the host seems to have been replaced.
 
         Raises:
-            NotTheNetwork: The disk is full, say.
+            LocalError: The disk fails.
         """
-        self._stored.doubt()
+        self._remote.mark_replaced()
         self._start_over()
 
     def _reject(self) -> None:
-        """Forget the received bytes and what the response said that they began with: it was not the file."""
-        self._stored.retract()
+        """Start over with an empty file, and without what the response of the first byte said: its body was not the file."""
+        self._remote.undo_begin_whole()
         self._start_over()
 
     def _start_over(self) -> None:
-        with _not_the_network():
+        with _local_errors():
             self._file.seek(0)
             self._file.truncate()
         self.received = self.size = 0
         self._decoder = FileDecoder(())
-        self._sniffer = TextSniffer()
+        self._sniffer = MarkupSniffer()
 
     def _write(self, pieces: Iterator[bytes]) -> None:
         try:
             for piece in pieces:
                 self._sniffer.feed(piece)
-                self._require_no_text()
-                with _not_the_network():
+                self._require_no_markup()
+                with _local_errors():
                     self._file.write(piece)
                 self.size += len(piece)
         except UnreadableBody as error:
             self._reject()
             raise Fault("unreadable", str(error)) from None
 
-    def _require_no_text(self) -> None:
-        if self._sniffer.is_text:
+    def _require_no_markup(self) -> None:
+        if self._sniffer.is_markup:
             self._reject()
             raise Fault("unreadable", "a text in place of the file")
 
-    def keep(self) -> Path:
-        """Give it the name of the target, and the permissions of what lay there.
+    def commit(self) -> Path:
+        """Rename the temporary file to the target, with the permissions of a file that is there. Returns the target.
 
         Raises:
-            OSError: The disk is full, say.
+            OSError: The disk fails.
         """
         self._file.flush()
-        os.fsync(self._file.fileno())  # or a crash of the machine could leave the name on an empty file
+        os.fsync(self._file.fileno())  # or after a power failure the target could be an empty file
         self._file.close()
         if self._target.exists():
             shutil.copymode(self._target, self._path)

@@ -48,7 +48,7 @@ class ProgressLine:
         while not end.has_passed:
             left = end.left
             self._draw(f" · next in {left:.0f} s")
-            with end.watch.blocked():
+            with end.watch.measure():
                 time.sleep(min(left, REDRAW_SECONDS))
 
     def clear(self) -> None:

@@ -13,7 +13,7 @@ from ..messages import Answer
 from ..transport import Sink
 from ..transport.breakdowns import reason_of
 from ..transport.decoding import READ_BYTES, content_codings, decoded
-from ..transport.framing import UnreadableBody, content_length, require_plain_transfer, too_long, transfer_codings
+from ..transport.framing import UnreadableBody, content_length, require_plain_transfer, too_long_error, transfer_codings
 from ..transport.payload import FormWithFile
 from ..transport.receiving import begin_file
 from ..transport.transport import MAX_BODY_BYTES
@@ -48,7 +48,7 @@ async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
         parts.append(part)
         size += len(part)
         if size > MAX_BODY_BYTES:
-            raise too_long(MAX_BODY_BYTES)
+            raise too_long_error(MAX_BODY_BYTES)
     return b"".join(parts)
 
 

@@ -50,18 +50,18 @@ class AsyncLine:
         """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
         real = real_clock_of(asyncio.get_running_loop().time)
         if self._sleep is not None:
-            with watch.in_callers_sleep(seconds, real):
+            with watch.measure_callers_sleep(seconds, real):
                 slept = self._sleep(seconds)
                 if inspect.isawaitable(slept):
                     await slept
             return
         if cancel is None:
-            with watch.blocked(real):
+            with watch.measure(real):
                 await self._sleep_until_closed(seconds)
             return
         end = Deadline.after(seconds, watch)
         while not self.is_closed and not cancel.is_set() and end.left > 0:
-            with end.watch.blocked(real):
+            with end.watch.measure(real):
                 await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
 
     def close_idle(self) -> None:

@@ -103,7 +103,7 @@ class AsyncTransport:
         is_transfer = request.is_transfer or sink is not None
         trace = _Trace()
         self._require_same_loop()
-        with made as payload, watch.blocked(real_clock_of(asyncio.get_running_loop().time)):
+        with made as payload, watch.measure(real_clock_of(asyncio.get_running_loop().time)):
             try:
                 async with self._slot(deadline, is_cancelled):
                     cut = Cut(

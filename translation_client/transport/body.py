@@ -7,8 +7,8 @@ from typing import Any
 from requests import Response
 
 from ..messages import Answer
-from .decoding import READ_BYTES, capped, content_codings, decoded
-from .framing import UnreadableBody, content_length, require_plain_transfer, too_long
+from .decoding import READ_BYTES, content_codings, decoded, require_at_most
+from .framing import UnreadableBody, content_length, require_plain_transfer, too_long_error
 
 
 def read_body(response: Response, max_bytes: int) -> bytes:
@@ -20,9 +20,9 @@ def read_body(response: Response, max_bytes: int) -> bytes:
     """
     raw: Any = response.raw
     if raw is None:  # made by hand by somebody's adapter
-        return capped(response.content, max_bytes)
+        return require_at_most(response.content, max_bytes)
     if not hasattr(raw, "stream"):  # a plain file: requests takes it as it is, so do we
-        return capped(raw.read(max_bytes + 1), max_bytes)
+        return require_at_most(raw.read(max_bytes + 1), max_bytes)
     require_plain_transfer(response.headers)
     length = content_length(response.headers) if response.status_code != 204 else None
     body = _read_capped(raw, max_bytes)
@@ -43,7 +43,7 @@ def _read_capped(raw: Any, max_bytes: int) -> bytes:
         parts.append(part)
         size += len(part)
         if size > max_bytes:
-            raise too_long(max_bytes)
+            raise too_long_error(max_bytes)
         if raw.length_remaining == 0:  # urllib3 knows: asking once more would only cost time
             break
     return b"".join(parts)

@@ -1,8 +1,8 @@
 """Content codings: which ones a response names, and how they are undone within limits (RFC 9110, section 8.4).
 
 Storage hosts send `Content-Encoding` as it was set at the upload, whatever was asked for: `aws-chunked`, `UTF-8`, `none`.
-A label that is no registered coding says nothing about the bytes. A body that does not begin as the coding of its label
-begins was not encoded: the label is wrong.
+A label that is no registered coding says nothing about the bytes. Labels may also be wrong: a file that does not begin as its coding
+begins, and any JSON object or array, is taken as it is.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from .framing import UnreadableBody, header_values, too_long
+from .framing import UnreadableBody, header_values, too_long_error
 
 READ_BYTES = 64 * 1024
+"""64 KiB: how much is read, or unpacked, at a time."""
 
 ACCEPT_ENCODING = "gzip, deflate"
+"""The request header for everything but files, which are requested as `identity`."""
 
 REGISTERED_CODINGS = frozenset(
     (
@@ -36,12 +38,13 @@ REGISTERED_CODINGS = frozenset(
 """IANA's HTTP Content Coding Registry, and the two aliases of RFC 9110; without `identity`, which changes nothing."""
 
 DECODABLE_CODINGS = ("gzip", "x-gzip", "deflate")
+"""What the zlib of Python undoes."""
 
 MAX_CODINGS = 2
 """Content codings on top of each other that are undone; more is an attack, as each costs time."""
 
 MAX_MEMBERS = 16
-"""Gzip members in a row in a body that is held in memory; the same."""
+"""Gzip members one after the other in a body that is held in memory; more is an attack, as each costs time."""
 
 GZIP_START = b"\x1f\x8b\x08"
 """The magic number of gzip and its only method (RFC 1952, section 2.3.1)."""
@@ -49,11 +52,11 @@ GZIP_START = b"\x1f\x8b\x08"
 PROBE_BYTES = 1024
 """How much of a body shows whether it is deflate, which has no magic number."""
 
-FREE_BYTES = 64 * 1024 * 1024
-"""A file may unpack to this many bytes, whatever its packed size."""
+UNCHECKED_BYTES = 64 * 1024 * 1024
+"""64 MiB: up to here the unpacked size of a file is not compared with its packed size."""
 
 MAX_RATIO = 100
-"""A longer file may unpack to this many times its packed size. Media do not compress at all, text some ten times."""
+"""Beyond that a file may unpack to this many times its packed size. Media hardly compress at all, text some ten times."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
@@ -87,10 +90,10 @@ def require_decodable(codings: Sequence[str]) -> None:
 
 
 def decoded(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
-    """Undo the content codings of a body that is held in memory. JSON is returned as it is, whatever its label.
+    """Undo the content codings of a body that is held in memory. A JSON object or array is returned as it is, whatever its label.
 
     Raises:
-        UnreadableBody: It cannot be decoded, or is longer than `max_bytes` then.
+        UnreadableBody: The body cannot be decoded, or has more than `max_bytes` when decoded.
     """
     require_decodable(codings)
     for coding in reversed(codings):
@@ -100,14 +103,14 @@ def decoded(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
     return body
 
 
-def capped(body: bytes, max_bytes: int) -> bytes:
-    """Return the body.
+def require_at_most(body: bytes, max_bytes: int) -> bytes:
+    """Return the body if it has at most `max_bytes`.
 
     Raises:
-        UnreadableBody: It is longer than `max_bytes`.
+        UnreadableBody: The body is longer.
     """
     if len(body) > max_bytes:
-        raise too_long(max_bytes)
+        raise too_long_error(max_bytes)
     return body
 
 
@@ -133,7 +136,7 @@ def _unpacked(body: bytes, coding: str, max_bytes: int) -> bytes:
             unpacked += unpacker.decompress(body, max_bytes + 1 - len(unpacked))
         except zlib.error as error:
             raise UnreadableBody(f"the body does not unpack (Content-Encoding: {coding})") from error
-        capped(unpacked, max_bytes)
+        require_at_most(unpacked, max_bytes)
         if not unpacker.eof:
             raise UnreadableBody(f"the packed body breaks off (Content-Encoding: {coding})")
         body = unpacker.unused_data.lstrip(b"\0")  # padding, as the gzip program allows it
@@ -143,10 +146,10 @@ def _unpacked(body: bytes, coding: str, max_bytes: int) -> bytes:
 
 
 class FileDecoder:
-    """Undoes the content codings of a file block by block, in constant memory."""
+    """Undoes the content codings of a file block by block, in constant memory. Nothing is decoded unless the results are iterated over."""
 
     def __init__(self, codings: Sequence[str]) -> None:
-        """Start before the first byte.
+        """Create a decoder.
 
         Args:
             codings: The names, in the order they were applied.
@@ -160,39 +163,39 @@ class FileDecoder:
         self._unpacked_bytes = 0
 
     def feed(self, block: bytes) -> Iterator[bytes]:
-        """Decode the next block of the file.
+        """Decode the next block of the file, in pieces of at most `READ_BYTES`.
 
         Raises:
-            UnreadableBody: It does not unpack, or unpacks to far too much.
+            UnreadableBody: The block cannot be decoded, or unpacks to too much.
         """
         self._packed_bytes += len(block)
-        return self._limited(_decoded([block], self._stages))
+        return self._limited(_through_stages([block], self._stages))
 
     def finish(self) -> Iterator[bytes]:
         """Decode what is left at the end of the file.
 
         Raises:
-            UnreadableBody: The packed file breaks off, or is not what it began as.
+            UnreadableBody: The packed file breaks off, or cannot be decoded.
         """
         for number, stage in enumerate(self._stages, start=1):
-            yield from self._limited(_decoded(stage.finish(), self._stages[number:]))
+            yield from self._limited(_through_stages(stage.finish(), self._stages[number:]))
 
     def _limited(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self._unpacked_bytes += len(piece)
-            if self._stages and self._unpacked_bytes > max(FREE_BYTES, MAX_RATIO * self._packed_bytes):
+            if self._stages and self._unpacked_bytes > max(UNCHECKED_BYTES, MAX_RATIO * self._packed_bytes):
                 raise UnreadableBody(f"the file unpacks to more than {MAX_RATIO} times its size")
             yield piece
 
 
-def _decoded(blocks: Iterable[bytes], stages: Sequence[_Stage]) -> Iterable[bytes]:
+def _through_stages(blocks: Iterable[bytes], stages: Sequence[_Stage]) -> Iterable[bytes]:
     for stage in stages:
         blocks = stage.feed_all(blocks)
     return blocks
 
 
 class _Stage:
-    """Undoes one coding, or passes on a body that was never encoded: its first bytes decide."""
+    """Undoes one coding. A body that does not begin as that coding begins is passed on as it is."""
 
     def __init__(self, coding: str) -> None:
         self._coding = coding
@@ -230,7 +233,7 @@ class _Stage:
 
 
 def _window_bits_of(coding: str, start: bytes) -> int | None:
-    """Return zlib's word for a coding that a body begins with; None if it does not begin with it.
+    """Return the `wbits` of zlib for a coding; None if the body does not begin as that coding begins.
 
     Args:
         coding: One of `DECODABLE_CODINGS`.
@@ -271,7 +274,7 @@ class _Inflater:
             except zlib.error as error:
                 raise UnreadableBody(f"the file does not unpack (Content-Encoding: {self._coding})") from error
             block = self._member.unused_data if self._member.eof else self._member.unconsumed_tail
-            has_more = len(piece) == READ_BYTES  # zlib may hold back some, without any input left
+            has_more = len(piece) == READ_BYTES  # zlib may hold more output although it has no input left
             if piece:
                 yield piece
 

@@ -9,7 +9,7 @@ MAX_LENGTH_DIGITS = 18
 
 
 class UnreadableBody(Exception):
-    """The body is longer than the cap, shorter than its length, or cannot be decoded."""
+    """The body of a response cannot be read: too long, too short, encoded unreadably, or of uncertain length."""
 
 
 def header_values(headers: Mapping[str, str], name: str) -> list[str]:
@@ -28,10 +28,10 @@ def transfer_codings(headers: Mapping[str, str]) -> list[str]:
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the length of the encoded body; None if it is not stated, or does not count beside `Transfer-Encoding`.
+    """Return the length of the encoded body; None if there is none, or a `Transfer-Encoding`, which overrides it.
 
     Raises:
-        UnreadableBody: `Content-Length` is not a number, or there are several that differ (RFC 9112, section 6.3).
+        UnreadableBody: `Content-Length` is not a number below 10¹⁸, or there are several that differ (RFC 9112, section 6.3).
     """
     if transfer_codings(headers) not in ([], ["identity"]):
         return None
@@ -42,20 +42,20 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     if lengths:
         raise UnreadableBody("the response has several Content-Length headers that differ")
     if not (length.isascii() and length.isdecimal()) or len(length) > MAX_LENGTH_DIGITS:
-        raise UnreadableBody("the Content-Length of the response is not a number")
+        raise UnreadableBody("the Content-Length of the response is not a length")
     return int(length)
 
 
 def require_plain_transfer(headers: Mapping[str, str]) -> None:
-    """Check that nothing but chunks was applied for the transfer: http.client reads anything else undecoded.
+    """Check that the transfer coding is chunked, or that there is none: http.client does not decode any other.
 
     Raises:
-        UnreadableBody: There is another transfer coding. None was asked for by `TE` (RFC 9112, section 6.1).
+        UnreadableBody: There is another transfer coding. None was accepted by `TE` (RFC 9112, sections 6.1 and 7.4).
     """
     if transfer_codings(headers) not in ([], ["identity"], ["chunked"]):
         raise UnreadableBody("the body has a transfer coding other than chunked")
 
 
-def too_long(max_bytes: int) -> UnreadableBody:
-    """Return the error for a body that is longer than the cap."""
+def too_long_error(max_bytes: int) -> UnreadableBody:
+    """Return the error for a body of more than `max_bytes`."""
     return UnreadableBody(f"the body is longer than {max_bytes} bytes")

@@ -47,7 +47,7 @@ def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
     lookup = lookup_under_way(host, port)
     while not lookup.done():
         seconds = guard.slice()
-        with guard.watch.blocked():
+        with guard.watch.measure():
             wait([lookup], timeout=seconds)
     return lookup.result()
 
