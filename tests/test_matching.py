@@ -186,7 +186,9 @@ def test_a_deletion_that_was_answered_for_another_job_is_repeated(kind: type[Any
     [
         ("heygen", {"data": {"id": "{}", "status": "completed", "video_url": "https://x/y"}}),
         ("heygen", {"data": {"video_translate_id": "{}", "status": "success", "url": "https://x/y"}}),
+        ("heygen", {"data": {"id": "", "video_translate_id": "{}", "status": "success", "url": "https://x/y"}}),
         ("elevenlabs", {"dubbing_id": "{}", "status": "dubbed"}),
+        ("azure", {"id": "{}", "status": "Succeeded", "result": {"translatedVideoFileUrl": "https://x/y"}}),
     ],
 )
 def test_services_that_name_the_job_are_known(service: str, payload: dict[str, Any]) -> None:
@@ -200,12 +202,31 @@ def test_services_that_name_the_job_are_known(service: str, payload: dict[str, A
         SERVICES[service].read_status(answer("job-2"), "job-1")
 
 
-@pytest.mark.parametrize("service", ["azure", "reference"])
-def test_services_that_do_not_name_the_job_are_not_compared(service: str) -> None:
-    """Their references show no id in the answer to a status request."""
-    body = {"id": "job-2", "status": "Running", "result": "pending"}
-    assert SERVICES[service].id_field is None
-    assert SERVICES[service].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1").id == "job-1"
+def test_the_reference_service_does_not_name_the_job() -> None:
+    """Whatever `id` is in its response, it is not compared."""
+    body = {"id": "job-2", "result": "pending"}
+    assert SERVICES["reference"].id_field is None
+    assert SERVICES["reference"].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1").id == "job-1"
+
+
+@both_clients
+@pytest.mark.parametrize("status", ["Failed", "Succeeded"])
+def test_an_operation_of_another_submission_says_nothing_of_ours(
+    kind: type[Any], status: str, clock: Clock, lines: Lines
+) -> None:
+    """A failure of theirs is no proof that ours made no job."""
+    both = Both(kind, lambda request: operations(request, status), clock, service="azure")
+    with pytest.raises(UnexpectedAnswer, match=r"about operation 'theirs', not 'mine\.translation'") as caught:
+        both.call("submit", "https://videos.example.com/talk.mp4", "es", idempotency_key="mine")
+
+    assert caught.value.may_have_been_accepted is True
+
+
+def operations(request: Any, status: str) -> requests.Response:
+    """Azure, where each request for an operation is answered about another one."""
+    if request.method == "PUT":
+        return response(201, b'{"id": "mine"}')
+    return response(body=json.dumps({"id": "theirs", "status": status}).encode())
 
 
 def many(*jobs: str) -> dict[str, Any]:

@@ -308,7 +308,7 @@ def test_a_key_of_the_callers_may_have_been_used_before(clock: Clock, service: s
 
 def test_a_translation_that_failed_at_azure_leaves_nothing_to_go_on_with(clock: Clock) -> None:
     """The same key would fail again, and no job was made."""
-    fault = json.dumps({"nth": 1, "route": "operation", "status_code": 200, "body": '{"id": "x", "status": "Failed"}'})
+    fault = json.dumps({"nth": 1, "route": "operation", "status_code": 200, "body": '{"status": "Failed"}'})
     world = struck("azure", clock, fault)
 
     with pytest.raises(RequestFailed, match="the translation could not be made") as caught:

@@ -187,7 +187,7 @@ def test_what_azure_is_sent(clock: Clock) -> None:
 
 def test_a_translation_that_azure_cannot_make_is_a_refusal(clock: Clock) -> None:
     """With the key to go on with: it may only be a part that failed."""
-    body = '{"id": "x", "status": "Failed", "error": {"code": "Unreadable", "message": "no video there"}}'
+    body = '{"status": "Failed", "error": {"code": "Unreadable", "message": "no video there"}}'
     faults = [{"nth": 2, "route": "operation", "action": "answer", "status_code": 200, "body": body}]
     world = World(clock, "azure", Scenario(faults=[_fault(one) for one in faults]))
 

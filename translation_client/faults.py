@@ -58,21 +58,22 @@ class Fault(Exception):
 
 
 class WrongJob(Fault):
-    """A response that names another job than its request.
+    """A response that names another job, or another operation, than its request.
 
     Attributes:
         requested_id: The id in the request.
         named_id: The id in the response, as the server sent it.
     """
 
-    def __init__(self, requested_id: str, named_id: str, answer: Answer) -> None:
-        super().__init__("unreadable", "the response is about another job", answer)
+    def __init__(self, requested_id: str, named_id: str, answer: Answer, kind: str = "job") -> None:
+        super().__init__("unreadable", f"the response is about another {kind}", answer)
+        self._kind = kind
         self.requested_id = requested_id
         self.named_id = named_id
 
     def name_jobs(self, shown: Callable[[str], str]) -> None:
         """Put both ids into the text, each as `shown` returns it: the server's may be anything."""
-        self.text = f"the response is about job {shown(self.named_id)!r}, not {shown(self.requested_id)!r}"
+        self.text = f"the response is about {self._kind} {shown(self.named_id)!r}, not {shown(self.requested_id)!r}"
 
 
 class Refusal(Exception):

@@ -13,10 +13,12 @@ import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from ..arguments import path_segment
-from ..faults import FieldMissing, NothingMade, Refusal, json_of, require_usable
+from ..faults import FieldMissing, NothingMade, Refusal, WrongJob, json_of, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..origins import same_origin
@@ -97,7 +99,7 @@ class TwoPuts:
         return Step(
             "operation",
             Request("GET", path),
-            _read_operation,
+            partial(_read_operation, operation_id_of(path)),
             makes_job=False,
             is_repeatable=True,
             is_pending=lambda status: status is TranslationStatus.PENDING,
@@ -114,11 +116,19 @@ def _operation_location(answer: Answer) -> str | None:
     return answer.headers.get("Operation-Location")
 
 
-def _read_operation(answer: Answer) -> TranslationStatus:
+def operation_id_of(path: str) -> str:
+    """Return the id in the path or the URL of an operation."""
+    return unquote(urlsplit(path).path.rpartition("/")[2])
+
+
+def _read_operation(operation_id: str, answer: Answer) -> TranslationStatus:
     if answer.status_code == 204:
         raise Refusal(answer, "there is no such operation")
     require_usable(answer)
     payload = json_of(answer)
+    named_id = text(found(payload, "id"))
+    if named_id is not None and named_id.casefold() != operation_id.casefold():
+        raise WrongJob(operation_id, named_id, answer, "operation")  # or a failure of theirs would be taken for ours
     word = text(found(payload, "status"))
     if word is None:
         raise FieldMissing("status", answer)
@@ -145,6 +155,7 @@ AZURE = Service(
     key_variable="SPEECH_KEY",
     needs_key=True,
     status_path=f"/translations/{{job_id}}/iterations/{{job_id}}?{VERSION}",
+    id_field="id",  # of the iteration, as in the sample response of the how-to
     status_field="status",
     statuses=WORDS,
     progress_field=None,

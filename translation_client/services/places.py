@@ -27,7 +27,7 @@ class Computed:
 
 
 Place = str | Sequence[str] | Computed
-"""A path of names and list positions, separated by dots; several of them, of which the first that leads somewhere counts."""
+"""A path of names and list positions, separated by dots. Of several, the first counts that leads to more than null or ""."""
 
 
 def found(value: Mapping[str, Any], place: Place | None) -> Any:
@@ -39,7 +39,7 @@ def found(value: Mapping[str, Any], place: Place | None) -> Any:
     if isinstance(place, Computed):
         return place.read(value)
     paths = (place,) if isinstance(place, str) else place
-    return next((inner for path in paths if (inner := _at(value, path)) is not None), None)
+    return next((inner for path in paths if (inner := _at(value, path)) not in (None, "")), None)
 
 
 def _at(value: Any, path: str) -> Any:
