@@ -114,6 +114,7 @@ ORDER = [
     "aio.cuts",
     "aio.slots",
     "aio.bodies",
+    "aio.response_end",
     "aio.sessions",
     "aio.transport",
     "aio.line",

@@ -27,6 +27,7 @@ from ..transport.breakdowns import NO_CA_BUNDLE
 from ..transport.names import lookup_async
 from ..transport.responses import MAX_INTERIM_RESPONSES, is_interim, too_many_interim_responses
 from .cuts import CURRENT_CUT, abort
+from .response_end import ResponseEnd
 
 MAX_CONNECTIONS = 100
 """Connections at once, to all hosts together; a call that finds none free waits for one, within its own time."""
@@ -231,10 +232,22 @@ class _Protocol(ResponseHandler):
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self._interim_responses = 0
+        self._message: Any = None
+        self._end = ResponseEnd()
 
     def is_connected(self) -> bool:
         """True if the next request may use the connection. The pool asks this of an idle one."""
-        return super().is_connected() and not _has_unread(self)
+        return super().is_connected() and self._end.is_reached(self._message) and not _has_unread(self)
+
+    def set_response_params(self, **params: Any) -> None:
+        """Start to read the response to another request."""
+        self._message, self._end = None, ResponseEnd()
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the connection, expected or not."""
+        self._end.feed(data)
+        super().data_received(data)
 
     async def read(self) -> Any:
         """Return the head and the body of the next response; aiohttp itself skips an interim one.
@@ -243,6 +256,7 @@ class _Protocol(ResponseHandler):
             Fault: There are too many interim ones.
         """
         message, body = await super().read()
+        self._message = message
         self._interim_responses = self._interim_responses + 1 if is_interim(message.code) else 0
         if self._interim_responses > MAX_INTERIM_RESPONSES:
             raise too_many_interim_responses()
