@@ -144,7 +144,9 @@ def test_a_block_that_sleeps_is_measured(clock: Clock) -> None:
     assert watch.elapsed == 3
 
 
-@pytest.mark.parametrize(("took", "counted"), [(0.0, 0.0), (1.9, 0.0), (2.0, 2.0), (2.5, 2.0)])
+@pytest.mark.parametrize(
+    ("took", "counted"), [(0.0, 0.0), (0.04, 0.0), (0.06, 0.06), (1.9, 1.9), (2.0, 2.0), (2.5, 2.0)]
+)
 def test_a_callers_sleep_counts_if_it_really_sleeps(took: float, counted: float, clock: Clock) -> None:
     """What moves a frozen clock takes some time of the machine, which is nothing that passed."""
     watch, real = Stopwatch(), Steps()
@@ -152,6 +154,16 @@ def test_a_callers_sleep_counts_if_it_really_sleeps(took: float, counted: float,
         real.at += took
 
     assert watch.elapsed == counted
+
+
+def test_short_sleeps_of_the_caller_sum_up(clock: Clock) -> None:
+    """A wait with a `sleep` that always returns too early ends all the same."""
+    watch, real = Stopwatch(), Steps()
+    for _ in range(10):
+        with watch.measure_callers_sleep(2.0, real):
+            real.at += 0.02
+
+    assert watch.elapsed == pytest.approx(0.18)  # three at a time
 
 
 def test_a_deadline_counts_what_was_spent(clock: Clock) -> None:

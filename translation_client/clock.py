@@ -22,6 +22,11 @@ MAX_AHEAD_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
 TICK_SECONDS = 0.001
 """With less than this remaining, a deadline has passed. freezegun's clock counts in whole microseconds, and a smaller rest would remain."""
 
+REAL_SLEEP_SECONDS = 0.05
+"""50 ms: if the caller's `sleep` returns early, its real seconds are added once they sum up to this. Less is the run time of a function
+that does not sleep, and would make the elapsed time of a test on frozen time depend on the speed of the machine.
+"""
+
 SAME_CLOCK_SECONDS = 1.0
 """`time.monotonic` is not frozen if it is this close to `real_monotonic`, which is read right before or after it."""
 
@@ -137,7 +142,7 @@ class Stopwatch:
         began_at: When it was started, by its clock.
     """
 
-    __slots__ = ("_clock", "_measured", "_parent", "began_at")
+    __slots__ = ("_clock", "_in_callers_sleep", "_measured", "_parent", "began_at")
 
     def __init__(self, parent: Stopwatch | None = None, clock: ContinuousClock | None = None) -> None:
         """Start a stopwatch.
@@ -149,6 +154,7 @@ class Stopwatch:
         self._parent = parent
         self._clock: ContinuousClock = clock or (ContinuousClock() if parent is None else parent._clock)
         self._measured = 0.0
+        self._in_callers_sleep = 0.0  # not added yet
         self.began_at = self._clock.now()
 
     @property
@@ -179,7 +185,7 @@ class Stopwatch:
 
     @contextmanager
     def measure_callers_sleep(self, seconds: float, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
-        """Add the seconds of the caller's `sleep` function, if it really slept: in tests it may only move the frozen clock.
+        """Add the seconds that the caller's `sleep` function really slept. In tests it may only move the frozen clock.
 
         Args:
             seconds: What it was asked to sleep; more than this is not added.
@@ -187,8 +193,11 @@ class Stopwatch:
         """
         began_at = real()
         yield
-        if real() - began_at >= seconds:
-            self.add(seconds)
+        slept = real() - began_at
+        self._in_callers_sleep += min(slept, seconds)
+        if slept >= seconds or self._in_callers_sleep >= REAL_SLEEP_SECONDS:
+            self.add(self._in_callers_sleep)
+            self._in_callers_sleep = 0.0
 
 
 @dataclass(frozen=True)
