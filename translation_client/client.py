@@ -71,7 +71,8 @@ class VideoTranslationClient(Fleets):
             service: Which service is spoken to: `reference`, `heygen`, `elevenlabs`, `azure`, or a `Service` of your own.
             api_key: The key; or something that is called before each HTTP call and returns the one of the moment. None:
                 the environment variable of the service. Sent to the origin of `base_url` only, and never shown.
-            session: A session of your own. Used as it is, with its adapters, and never closed.
+            session: A session of your own. Used as it is, with its adapters, and never closed. What its connections still hold
+                of an earlier response is not looked at.
             headers: Sent with every request to the origin of `base_url`, in place of ours where they share a name;
                 their values are never shown.
             logger: Where the log goes: a logger of structlog or of the standard library.
