@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import tracemalloc
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import gzipped
+from conftest import Silent
+from hostile import answering, gzipped, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
 
-from translation_client import Job, TranslationStatus, UnexpectedAnswer
+from translation_client import (
+    AsyncVideoTranslationClient,
+    Job,
+    TranslationStatus,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+)
 from translation_client.transport import decoding
 from translation_client.transport.decoding import (
     MAX_RATIO,
@@ -29,6 +38,7 @@ from translation_client.transport.decoding import (
 from translation_client.transport.framing import UnreadableBody
 
 VIDEO = b"\0\0\0\x18ftypmp42" + random.Random(5).randbytes(70_000) + bytes(100_000)
+SUBTITLES = b"1\n00:00:00,000 --> 00:00:01,000\nHello\n"
 COMPLETED = b'{"result": "completed"}'
 PACKED: dict[str, Callable[[bytes], bytes]] = {"gzip": gzipped, "x-gzip": gzipped, "deflate": zlib.compress}
 NO_CODINGS = [
@@ -143,17 +153,77 @@ def raw_rest(body: bytes, asked: Headers, *headers: str) -> Raw:
     return raw(206, length, f"Content-Range: bytes {start}-{len(body) - 1}/{len(body)}", *headers, body=body[start:])
 
 
+STARTS = {
+    "compress": b"\x1f\x9d\x90",
+    "x-compress": b"\x1f\x9d\x90",
+    "zstd": b"\x28\xb5\x2f\xfd",
+    "dcb": b"\xffDCB",
+    "dcz": b"\x5e\x2a\x4d\x18",
+    "pack200-gzip": b"\x1f\x8b\x08",
+}
+"""How bodies begin that have such a coding, of those that have a magic number."""
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", UNDECODABLE)
 def test_a_coding_that_cannot_be_decoded_is_named(client: type[Any], coding: str, tmp_path: Path) -> None:
     """In downloads and in API responses, in any case."""
-    outcome = downloaded(client, Script(whole(VIDEO, *labels(f"gzip, {coding.upper()}"))), tmp_path)
-    error = checked(client, Script(whole(COMPLETED, *labels(coding))))
+    body = STARTS.get(coding, b"\x8b\x0f\x80") + VIDEO
+    outcome = downloaded(client, Script(whole(body, *labels(f"gzip, {coding.upper()}"))), tmp_path)
+    error = checked(client, Script(whole(body[:100], *labels(coding))))
 
     for ended in (outcome.error, error):
         assert isinstance(ended, UnexpectedAnswer)
         assert f"(Content-Encoding: {coding})" in str(ended)
     assert (outcome.file, outcome.left) == (None, [])
+
+
+@pytest.mark.parametrize("start", [b"\x5a\x2a\x4d\x18", b"\x28\xb5\x2f\xfd", b"\x28\xb5"])
+def test_each_start_of_zstd_is_one(start: bytes, tmp_path: Path) -> None:
+    """A frame, one that is skipped, and what breaks off in its magic number (RFC 8878, section 3.1)."""
+    outcome = downloaded(CLIENTS[0], Script(whole(start, *labels("zstd"))), tmp_path)
+
+    assert "(Content-Encoding: zstd)" in str(outcome.error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("coding", UNDECODABLE)
+def test_what_was_never_encoded_is_kept_under_any_label(client: type[Any], coding: str, tmp_path: Path) -> None:
+    """A media file or a JSON value proves that a label is wrong, also one of a coding that cannot be decoded."""
+    for body in (VIDEO, b"RIFF\0\0\0\0AVI ", b"\x1aE\xdf\xa3", b"ID3\x04", b"OggS\0", b"fLaC\0", b"WEBVTT\n"):
+        assert downloaded(client, Script(whole(body, *labels(coding, "gzip"))), tmp_path).file == body
+    for body in (COMPLETED, BOM_UTF8 + COMPLETED):
+        assert isinstance(checked(client, Script(whole(body, *labels(coding)))), Job)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_text_is_kept_under_a_label_whose_magic_number_it_lacks(client: type[Any], tmp_path: Path) -> None:
+    """Nothing disproves one without such a number."""
+    for coding in ("zstd", "compress", "gzip"):
+        assert downloaded(client, Script(whole(SUBTITLES, *labels(coding))), tmp_path).file == SUBTITLES
+    assert "(Content-Encoding: br)" in str(downloaded(client, Script(whole(SUBTITLES, *labels("br"))), tmp_path).error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+@pytest.mark.parametrize("answer", ["204 No Content", "200 OK"])
+def test_an_empty_answer_has_nothing_to_decode(client: type[Any], coding: str, answer: str) -> None:
+    """The job is deleted, and the request is not repeated."""
+    length = "" if answer.startswith("204") else "Content-Length: 0\r\n"
+    head = f"HTTP/1.1 {answer}\r\nContent-Encoding: {coding}\r\n{length}\r\n".encode()
+    with serving(answering(head)) as server:
+        arguments: Any = {"service": "elevenlabs", "api_key": "k" * 20, "logger": Silent(), "sleep": lambda _: None}
+
+        async def delete() -> None:
+            async with AsyncVideoTranslationClient(server.url, **arguments) as deleting:
+                await deleting.delete("j")
+
+        if client is AsyncVideoTranslationClient:
+            asyncio.run(delete())
+        else:
+            with VideoTranslationClient(server.url, **arguments) as deleting:
+                deleting.delete("j")
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -261,10 +331,12 @@ def test_a_large_file_that_was_packed_little_is_no_bomb(monkeypatch: pytest.Monk
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("values", [["gzip"], ["x-gzip"], ["deflate"], ["gzip, gzip"], ["utf-8, gzip"]])
+@pytest.mark.parametrize(
+    "values", [["gzip"], ["x-gzip"], ["deflate"], ["gzip, gzip"], ["utf-8, gzip"], ["gzip, gzip, gzip"]]
+)
 def test_plain_json_under_a_wrong_label_is_read(client: type[Any], values: list[str]) -> None:
     """A paid job is not lost to a header that its body proves wrong."""
-    for body in (COMPLETED, b"\n " + COMPLETED + b"\n"):
+    for body in (COMPLETED, b"\n " + COMPLETED + b"\n", BOM_UTF8 + COMPLETED):
         assert isinstance(checked(client, Script(whole(body, *labels(*values)))), Job)
     error = checked(client, Script(whole(COMPLETED[:-1], *labels(*values))))
     assert isinstance(error, UnexpectedAnswer)
@@ -313,8 +385,15 @@ def test_the_codings_of_a_response(values: list[str], is_one_line: bool) -> None
 
 @pytest.mark.parametrize("count", [3, 20])
 def test_more_codings_than_two_are_refused(count: int) -> None:
-    """Each costs time."""
-    with pytest.raises(UnreadableBody, match=f"{count} content codings"):
-        decoded(COMPLETED, ["gzip"] * count, 1000)
-    with pytest.raises(UnreadableBody, match=f"{count} content codings"):
-        FileDecoder(["gzip"] * count)
+    """Each costs time. A label that names more than the body has costs none."""
+    body = COMPLETED
+    for _ in range(2):
+        body = gzipped(body)
+        decoder = FileDecoder(["gzip"] * count)
+        assert decoded(body, ["gzip"] * count, 1000) == COMPLETED
+        assert b"".join([*decoder.feed(body), *decoder.finish()]) == COMPLETED
+    body = gzipped(body)
+    with pytest.raises(UnreadableBody, match="more than 2 content codings"):
+        decoded(body, ["gzip"] * count, 1000)
+    with pytest.raises(UnreadableBody, match="more than 2 content codings"):
+        list(FileDecoder(["gzip"] * count).feed(body))

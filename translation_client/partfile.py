@@ -112,13 +112,9 @@ class PartFile:
             raise Fault("unreadable", "a part that does not continue the file", answer)
 
     def _begin_whole(self, answer: Answer, length: int | None) -> None:
-        try:
-            decoder = FileDecoder(codings_of(answer))
-        except UnreadableBody as error:
-            raise Fault("unreadable", str(error), answer) from None
         self._remote.begin_whole(answer, length)
         self._start_over()
-        self._decoder = decoder
+        self._decoder = FileDecoder(codings_of(answer))
         self._stop = self._remote.total
         self._is_resuming = False
 

@@ -2,13 +2,15 @@
 
 Storage hosts send `Content-Encoding` as it was set at the upload, whatever was asked for: `aws-chunked`, `UTF-8`, `none`.
 A label that is no registered coding says nothing about the bytes. Labels may also be wrong: a file that does not begin as its coding
-begins, and any JSON object or array, is taken as it is.
+begins, any JSON object or array, and an empty body are taken as they are.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .framing import UnreadableBody, header_values, too_long_error
@@ -49,6 +51,26 @@ MAX_MEMBERS = 16
 GZIP_START = b"\x1f\x8b\x08"
 """The magic number of gzip and its only method (RFC 1952, section 2.3.1)."""
 
+_SKIPPABLE_FRAMES = tuple(b"%c*M\x18" % number for number in range(0x50, 0x60))
+
+_MAGIC_NUMBERS = {
+    "gzip": (GZIP_START,),
+    "x-gzip": (GZIP_START,),
+    "pack200-gzip": (GZIP_START,),
+    "compress": (b"\x1f\x9d",),
+    "x-compress": (b"\x1f\x9d",),
+    "zstd": (b"\x28\xb5\x2f\xfd", *_SKIPPABLE_FRAMES),
+    "dcb": (b"\xffDCB",),
+    "dcz": (b"^*M\x18",),
+}
+"""How a body begins that has such a coding (RFC 1952, RFC 8878, sections 3.1.1 and 3.1.2, RFC 9842, sections 4 and 5, compress(1))."""
+
+_MEDIA_START = re.compile(rb".{4}(ftyp|moov|mdat|free|skip|wide)|RIFF|\x1aE\xdf\xa3|ID3|OggS|fLaC|WEBVTT", re.DOTALL)
+"""How a media file begins: it disproves a coding that has no magic number, as Brotli has none."""
+
+MAGIC_BYTES = 8
+"""How much of a body shows whether it begins with a magic number, or as a media file."""
+
 PROBE_BYTES = 1024
 """How much of a body shows whether it is deflate, which has no magic number."""
 
@@ -70,35 +92,18 @@ def content_codings(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(label for label in labels if label in REGISTERED_CODINGS)
 
 
-def require_decodable(codings: Sequence[str]) -> None:
-    """Check that all codings can be undone.
-
-    Raises:
-        UnreadableBody: There are too many, or one that Python cannot decode. The message names it.
-    """
-    unknown = [coding for coding in codings if coding not in DECODABLE_CODINGS]
-    if unknown:
-        raise UnreadableBody(
-            "the body has a content coding that was not asked for and cannot be decoded "
-            f"(Content-Encoding: {', '.join(unknown)})"
-        )
-    if len(codings) > MAX_CODINGS:
-        raise UnreadableBody(
-            f"the body has {len(codings)} content codings on top of each other "
-            f"(Content-Encoding: {', '.join(codings[: MAX_CODINGS + 1])})"
-        )
-
-
 def decoded(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
-    """Undo the content codings of a body that is held in memory. A JSON object or array is returned as it is, whatever its label.
+    """Undo the content codings of a body that is held in memory.
+
+    An empty body, as that of a 204 response, and a JSON object or array are returned as they are, whatever their label.
 
     Raises:
         UnreadableBody: The body cannot be decoded, or has more than `max_bytes` when decoded.
     """
-    require_decodable(codings)
-    for coding in reversed(codings):
-        if _is_json(body):
-            return body
+    for undone, coding in enumerate(reversed(codings)):
+        if not body or _is_json(body):
+            break
+        _require_decodable(coding, undone)
         body = _unpacked(body, coding, max_bytes)
     return body
 
@@ -114,9 +119,18 @@ def require_at_most(body: bytes, max_bytes: int) -> bytes:
     return body
 
 
+def _require_decodable(coding: str, undone: int) -> None:
+    if coding not in DECODABLE_CODINGS:
+        raise UnreadableBody(
+            f"the body has a content coding that was not asked for and cannot be decoded (Content-Encoding: {coding})"
+        )
+    if undone >= MAX_CODINGS:
+        raise UnreadableBody(f"the body has more than {MAX_CODINGS} content codings on top of each other")
+
+
 def _is_json(body: bytes) -> bool:
     """True if the body is a JSON object or array, which no packed body is."""
-    if body.lstrip()[:1] not in (b"{", b"["):
+    if body.removeprefix(BOM_UTF8).lstrip()[:1] not in (b"{", b"["):
         return False
     try:
         json.loads(body)
@@ -153,12 +167,10 @@ class FileDecoder:
 
         Args:
             codings: The names, in the order they were applied.
-
-        Raises:
-            UnreadableBody: As in `require_decodable`.
         """
-        require_decodable(codings)
-        self._stages = [_Stage(coding) for coding in reversed(codings)]
+        self._stages: list[_Stage] = []
+        for coding in reversed(codings):
+            self._stages.append(_Stage(coding, tuple(self._stages)))
         self._packed_bytes = 0
         self._unpacked_bytes = 0
 
@@ -166,7 +178,7 @@ class FileDecoder:
         """Decode the next block of the file, in pieces of at most `READ_BYTES`.
 
         Raises:
-            UnreadableBody: The block cannot be decoded, or unpacks to too much.
+            UnreadableBody: The file has a coding that cannot be undone, or cannot be decoded, or unpacks to too much.
         """
         self._packed_bytes += len(block)
         return self._limited(_through_stages([block], self._stages))
@@ -197,17 +209,23 @@ def _through_stages(blocks: Iterable[bytes], stages: Sequence[_Stage]) -> Iterab
 class _Stage:
     """Undoes one coding. A body that does not begin as that coding begins is passed on as it is."""
 
-    def __init__(self, coding: str) -> None:
+    def __init__(self, coding: str, outer: Sequence[_Stage]) -> None:
         self._coding = coding
+        self._outer = outer
         self._start: bytes | None = b""
         self._inflater: _Inflater | None = None
+
+    @property
+    def is_applied(self) -> bool:
+        """True if the body turned out to have the coding."""
+        return self._inflater is not None
 
     def feed_all(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
             yield from self._feed(block)
 
     def finish(self) -> Iterator[bytes]:
-        if self._start is not None:
+        if self._start:
             yield from self._decide()
         if self._inflater is not None:
             self._inflater.finish()
@@ -215,7 +233,7 @@ class _Stage:
     def _feed(self, block: bytes) -> Iterator[bytes]:
         if self._start is not None:
             self._start += block
-            if len(self._start) >= PROBE_BYTES:
+            if len(self._start) >= (PROBE_BYTES if self._coding == "deflate" else MAGIC_BYTES):
                 yield from self._decide()
         elif self._inflater is not None:
             yield from self._inflater.feed(block)
@@ -224,24 +242,30 @@ class _Stage:
 
     def _decide(self) -> Iterator[bytes]:
         start, self._start = self._start or b"", None
-        window_bits = _window_bits_of(self._coding, start)
-        if window_bits is None:
+        if not _begins_as(self._coding, start):
             yield start
-        else:
-            self._inflater = _Inflater(self._coding, window_bits)
-            yield from self._inflater.feed(start)
+            return
+        _require_decodable(self._coding, sum(stage.is_applied for stage in self._outer))
+        window_bits = _GZIP
+        if self._coding == "deflate":
+            window_bits = _ZLIB if _inflates(start, _ZLIB) else _RAW_DEFLATE
+        self._inflater = _Inflater(self._coding, window_bits)
+        yield from self._inflater.feed(start)
 
 
-def _window_bits_of(coding: str, start: bytes) -> int | None:
-    """Return the `wbits` of zlib for a coding; None if the body does not begin as that coding begins.
+def _begins_as(coding: str, start: bytes) -> bool:
+    """True if a body may have a coding.
 
     Args:
-        coding: One of `DECODABLE_CODINGS`.
-        start: The first `PROBE_BYTES`, or all of a shorter body.
+        coding: One of `REGISTERED_CODINGS`.
+        start: The first bytes of the body, as many as show it, or all of a shorter body.
     """
-    if coding != "deflate":
-        return _GZIP if GZIP_START.startswith(start[: len(GZIP_START)]) else None
-    return next((bits for bits in (_ZLIB, _RAW_DEFLATE) if _inflates(start, bits)), None)
+    if coding == "deflate":
+        return _inflates(start, _ZLIB) or _inflates(start, _RAW_DEFLATE)
+    numbers = _MAGIC_NUMBERS.get(coding)
+    if numbers is None:
+        return not _MEDIA_START.match(start)
+    return any(number.startswith(start[: len(number)]) for number in numbers)
 
 
 def _inflates(start: bytes, window_bits: int) -> bool:
