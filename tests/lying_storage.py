@@ -223,9 +223,8 @@ class LyingStorage:
         return ["Content-Type: video/mp4", *validator, *([f"Content-Encoding: {label}"] if label else [])]
 
     def _codings(self, lie: Lie) -> Codings:
-        if lie.label in ("gzip", "br"):
-            return (lie.label,)
-        return ("gzip",) if self._now.is_packed and lie.label == "honest" else ()
+        """What the body shows, whatever its label: a client cannot undo `br`, and the file is packed or begins as an MP4."""
+        return ("gzip",) if self._now.is_packed and lie.label in ("honest", "gzip") else ()
 
     def _validator(self, lie: Lie) -> str | None:
         return self._now.if_range if self._now.is_strong and not lie.is_silent else None

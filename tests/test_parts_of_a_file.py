@@ -317,6 +317,39 @@ def test_one_version_has_one_length(client: type[Any], length: int, headers: tup
 
 
 @every_client
+@pytest.mark.parametrize("labels", [((), ("gzip",)), (("gzip",), ()), (("zstd",), ("deflate",)), (("gzip",), ("br",))])
+@pytest.mark.parametrize("headers", [(A,), ()])
+def test_a_false_label_does_not_take_back_a_length(
+    client: type[Any], labels: tuple[tuple[str, ...], ...], headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The length is that of the bytes, which are the same under each label."""
+    first, second = ([*headers, *(f"Content-Encoding: {one}" for one in some)] for some in labels)
+    begun = cut(*first, body=LONG, at=100_000)
+    for size in (200_000, 500, 8):  # also less than what shows that the label is false
+        outcome = downloaded(client, Script(begun, chunked(LONG[:size], *second)), tmp_path)
+        assert f"the file has {size} of {len(LONG)} bytes" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+    outcome = downloaded(client, Script(begun, whole(LONG[:500], *second)), tmp_path)
+    assert f"the file has 500 bytes, and {'the same version' if headers else ''}" in str(outcome.error)
+    outcome = downloaded(client, Script(begun, chunked(LONG + b"x", *second)), tmp_path)
+    assert "more bytes than the response announced" in str(outcome.error)
+    assert downloaded(client, Script(begun, chunked(LONG, *second)), tmp_path).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("repeated", ["gzip", ""])
+def test_a_file_under_a_false_label_is_resumed(client: type[Any], repeated: str, tmp_path: Path) -> None:
+    """Whether the parts repeat the label or not."""
+    label = [f"Content-Encoding: {repeated}"] if repeated else []
+    script = Script(
+        cut(A, "Content-Encoding: gzip", body=LONG, at=100_000), rest(A, *label, body=LONG, total=len(LONG))
+    )
+
+    assert downloaded(client, script, tmp_path).file == LONG
+    assert len(script.requests) == 2
+
+
+@every_client
 def test_one_version_has_one_length_whatever_came_between(client: type[Any], tmp_path: Path) -> None:
     """Another version, or a part that did not fit."""
     for between in (cut(B, body=NEW[:700]), part(OLD[400:], "bytes 400-999/1000", A), raw(416), chunked(NEW[:300], B, is_cut=True)):  # fmt: skip

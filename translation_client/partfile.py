@@ -130,14 +130,10 @@ class PartFile:
             Fault: The file begins as markup or JSON, is longer than announced, or cannot be decoded.
             LocalError: The disk or `on_progress` fails.
         """
-        if self._stop is not None and self.received + len(block) > self._stop:
-            if self._is_resuming:
-                self.reset()
-            else:
-                self._reject()
-            raise Fault("unreadable", "more bytes than the response announced")
+        self._require_room_for(len(block))
         self._write(self._decoder.feed(block))
         self.received += len(block)
+        self._correct_codings()
         if self._on_progress is not None:
             with _local_errors():
                 self._on_progress(self.received, self._remote.total)
@@ -151,9 +147,7 @@ class PartFile:
             Fault: The response had fewer bytes than it announced, or the file is empty, markup or JSON, or cannot be decoded.
             LocalError: The disk fails.
         """
-        if self._stop is not None and self.received < self._stop:
-            total = self._remote.total or self._stop
-            raise Fault("connection", f"the file has {self.received} of {total} bytes", answer)
+        self._require_all(answer)
         if self._is_resuming and self.received != self._remote.total:
             return False
         return self._finish(answer)
@@ -169,6 +163,8 @@ class PartFile:
 
     def _finish(self, answer: Answer) -> bool:
         self._write(self._decoder.finish())
+        self._correct_codings()  # of a file that is shorter than what shows them
+        self._require_all(answer)
         self._sniffer.finish()
         if not self.size:
             self._reject()
@@ -197,6 +193,33 @@ class PartFile:
         self.received = self.size = 0
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
+
+    def _require_room_for(self, size: int) -> None:
+        if self._stop is not None and self.received + size > self._stop:
+            if self._is_resuming:
+                self.reset()
+            else:
+                self._reject()
+            raise Fault("unreadable", "more bytes than the response announced")
+
+    def _require_all(self, answer: Answer) -> None:
+        if self._stop is not None and self.received < self._stop:
+            total = self._remote.total or self._stop
+            raise Fault("connection", f"the file has {self.received} of {total} bytes", answer)
+
+    def _correct_codings(self) -> None:
+        """Tell what is known of the remote file which codings the file has, as soon as that is known."""
+        codings = self._decoder.applied_codings
+        if codings is None or codings == self._remote.codings:
+            return
+        try:
+            self._remote.correct_codings(codings)
+        except Fault:
+            self._start_over()
+            raise
+        if not self._is_resuming:
+            self._stop = self._remote.total
+            self._require_room_for(0)
 
     def _write(self, pieces: Iterator[bytes]) -> None:
         try:

@@ -51,11 +51,13 @@ class Version(NamedTuple):
         validator: A strong `ETag` or `Last-Modified`; None if there is none, so that it cannot be resumed.
         codings: The content codings. Another coding has another length, though some hosts give both the same `ETag`.
         total: The length; None if unknown.
+        labels: The content codings that the response named. Some of them may be wrong.
     """
 
     validator: str | None
     codings: Codings
     total: int | None
+    labels: Codings = ()
 
 
 class RemoteFile:
@@ -94,9 +96,24 @@ class RemoteFile:
             Fault: The length contradicts what is known of the same version.
         """
         validator, codings = strong_validator(answer.headers), codings_of(answer)
-        total = self._total_of(Version(validator, codings, length), answer)
+        version = Version(validator, codings, length, labels=codings)
+        total = self._total_of(version, answer)
         self._state_before = self._state()
-        self._set_version(Version(validator, codings, total))
+        self._set_version(version._replace(total=total))
+        self._may_be_replaced = False
+
+    def correct_codings(self, codings: Codings) -> None:
+        """Note which codings the current version turned out to have, whatever its label said.
+
+        Raises:
+            Fault: Its length contradicts what is known of the version with these codings. What was known before the version began
+                is restored.
+        """
+        if codings == self._version.codings:
+            return
+        version = self._version._replace(codings=codings)
+        self.undo_begin_whole()  # or the length would be known for the false label too
+        self._set_version(version._replace(total=self._total_of(version)))
         self._may_be_replaced = False
 
     def undo_begin_whole(self) -> None:
@@ -122,7 +139,7 @@ class RemoteFile:
             and part.first == received
             and part.stop is not None
             and (total is None or (part.stop <= total and part.total in (None, total)))
-            and (not content_codings(answer.headers) or codings_of(answer) == self._version.codings)
+            and (not content_codings(answer.headers) or codings_of(answer) == self._version.labels)
             and self._is_same_version(answer)
         )
 
@@ -146,7 +163,7 @@ class RemoteFile:
     def _state(self) -> tuple[Version, Mapping[Codings, Version], Mapping[tuple[str, Codings], int], bool]:
         return self._version, self._latest_by_codings, self._totals, self._may_be_replaced
 
-    def _total_of(self, new: Version, answer: Answer) -> int | None:
+    def _total_of(self, new: Version, answer: Answer | None = None) -> int | None:
         known, length = self._latest_by_codings.get(new.codings), new.total
         stated = self._totals.get((new.validator, new.codings)) if new.validator is not None else None
         if stated is not None:

@@ -174,6 +174,13 @@ class FileDecoder:
         self._packed_bytes = 0
         self._unpacked_bytes = 0
 
+    @property
+    def applied_codings(self) -> tuple[str, ...] | None:
+        """The codings that the body turned out to have; None if too little of it has come to tell."""
+        if any(stage.is_applied is None for stage in self._stages):
+            return None
+        return tuple(stage.coding for stage in reversed(self._stages) if stage.is_applied)
+
     def feed(self, block: bytes) -> Iterator[bytes]:
         """Decode the next block of the file, in pieces of at most `READ_BYTES`.
 
@@ -210,15 +217,15 @@ class _Stage:
     """Undoes one coding. A body that does not begin as that coding begins is passed on as it is."""
 
     def __init__(self, coding: str, outer: Sequence[_Stage]) -> None:
-        self._coding = coding
+        self.coding = coding
         self._outer = outer
         self._start: bytes | None = b""
         self._inflater: _Inflater | None = None
 
     @property
-    def is_applied(self) -> bool:
-        """True if the body turned out to have the coding."""
-        return self._inflater is not None
+    def is_applied(self) -> bool | None:
+        """True if the body turned out to have the coding; None if too little of it has come to tell."""
+        return None if self._start is not None else self._inflater is not None
 
     def feed_all(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -233,7 +240,7 @@ class _Stage:
     def _feed(self, block: bytes) -> Iterator[bytes]:
         if self._start is not None:
             self._start += block
-            if len(self._start) >= (PROBE_BYTES if self._coding == "deflate" else MAGIC_BYTES):
+            if len(self._start) >= (PROBE_BYTES if self.coding == "deflate" else MAGIC_BYTES):
                 yield from self._decide()
         elif self._inflater is not None:
             yield from self._inflater.feed(block)
@@ -242,14 +249,14 @@ class _Stage:
 
     def _decide(self) -> Iterator[bytes]:
         start, self._start = self._start or b"", None
-        if not _begins_as(self._coding, start):
+        if not _begins_as(self.coding, start):
             yield start
             return
-        _require_decodable(self._coding, sum(stage.is_applied for stage in self._outer))
+        _require_decodable(self.coding, sum(bool(stage.is_applied) for stage in self._outer))
         window_bits = _GZIP
-        if self._coding == "deflate":
+        if self.coding == "deflate":
             window_bits = _ZLIB if _inflates(start, _ZLIB) else _RAW_DEFLATE
-        self._inflater = _Inflater(self._coding, window_bits)
+        self._inflater = _Inflater(self.coding, window_bits)
         yield from self._inflater.feed(start)
 
 
