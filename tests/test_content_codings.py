@@ -101,6 +101,7 @@ def test_a_stored_coding_is_undone(client: type[Any], coding: str, tmp_path: Pat
         (["gzip, gzip"], gzipped(gzipped(VIDEO))),
         (["deflate, gzip"], gzipped(zlib.compress(VIDEO))),
         (["deflate"], raw_deflate(VIDEO)),
+        (["deflate"], zlib.compress(VIDEO) + bytes(512)),
         (["gzip"], gzipped(VIDEO[:50_000]) + gzipped(VIDEO[50_000:]) + bytes(512)),
     ],
 )
@@ -276,12 +277,30 @@ def test_storage_that_unpacks_by_itself(client: type[Any], tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("behind", [b"\r\n", b"\0\0\n", b"\x1f\x8c", b"more" * 30_000, b"\n" + gzipped(b"more")])
+def test_what_follows_gzip_and_is_none_is_ignored(client: type[Any], behind: bytes, tmp_path: Path) -> None:
+    """In downloads, however it is cut into blocks, and in API responses."""
+    packed = gzipped(VIDEO[:50_000]) + gzipped(VIDEO[50_000:])
+    answers = [
+        whole(packed + behind, *labels("gzip")),
+        raw(200, *labels("gzip"), body=packed + behind, blocks=(len(packed), *[1] * 100)),
+    ]
+    for answer in answers:
+        assert downloaded(client, Script(answer), tmp_path).file == VIDEO
+    assert isinstance(checked(client, Script(whole(gzipped(COMPLETED) + behind, *labels("gzip")))), Job)
+    broken = checked(client, Script(whole(gzipped(COMPLETED)[:-1], *labels("gzip"))))
+    assert "breaks off" in str(broken)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
     ("body", "says"),
     [
         (gzipped(VIDEO)[:-9], "breaks off"),
         (gzipped(VIDEO)[:-8] + bytes(8), "does not unpack"),
-        (gzipped(VIDEO) + b"more", "does not unpack"),
+        (gzipped(VIDEO) + b"\x1f", "breaks off"),
+        (gzipped(VIDEO) + b"\x1f\x8b\x08", "breaks off"),
+        (gzipped(VIDEO) + b"\x1f\x8b\x08more" * 9, "does not unpack"),
         (gzipped(b""), "the file is empty"),
         (b"\x1f", "breaks off"),
         (b"\x1f\x8b\x08", "breaks off"),

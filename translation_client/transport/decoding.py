@@ -154,7 +154,7 @@ def _unpacked(body: bytes, coding: str, max_bytes: int) -> bytes:
         if not unpacker.eof:
             raise UnreadableBody(f"the packed body breaks off (Content-Encoding: {coding})")
         body = unpacker.unused_data.lstrip(b"\0")  # padding, as the gzip program allows it
-        if not body:
+        if not body or (window_bits == _GZIP and not _begins_as(coding, body)):
             return unpacked
     raise UnreadableBody(f"the packed body has more than {MAX_MEMBERS} members")
 
@@ -285,21 +285,24 @@ def _inflates(start: bytes, window_bits: int) -> bool:
 
 
 class _Inflater:
-    """Unpacks gzip or deflate. Several gzip members in a row are one file (RFC 1952, section 2.2)."""
+    """Unpacks gzip or deflate. Several gzip members in a row are one file (RFC 1952, section 2.2).
+
+    What follows the last member and does not begin as another one is ignored, as the gzip program and urllib3 do.
+    """
 
     def __init__(self, coding: str, window_bits: int) -> None:
         self._coding = coding
         self._window_bits = window_bits
         self._member = zlib.decompressobj(window_bits)
+        self._behind = b""  # the first bytes behind the members so far
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         has_more = True
         while block or has_more:
             if self._member.eof:
-                block = block.lstrip(b"\0")  # padding, as the gzip program allows it
+                block = self._next_member(block)
                 if not block:
                     return
-                self._member = zlib.decompressobj(self._window_bits)
             try:
                 piece = self._member.decompress(block, READ_BYTES)
             except zlib.error as error:
@@ -309,6 +312,17 @@ class _Inflater:
             if piece:
                 yield piece
 
+    def _next_member(self, block: bytes) -> bytes:
+        """Begin another member and return its first bytes; none if it has not come yet, or never will."""
+        start = (self._behind + block).lstrip(b"\0")  # padding, as the gzip program allows it
+        self._behind = start[: len(GZIP_START)]
+        if not start or (self._window_bits == _GZIP and self._behind != GZIP_START):
+            return b""
+        self._behind = b""
+        self._member = zlib.decompressobj(self._window_bits)
+        return start
+
     def finish(self) -> None:
-        if not self._member.eof:
+        is_cut = bool(self._behind) and GZIP_START.startswith(self._behind)  # in the magic number of another member
+        if is_cut or not self._member.eof:
             raise UnreadableBody(f"the packed file breaks off (Content-Encoding: {self._coding})")
