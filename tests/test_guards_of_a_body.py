@@ -90,6 +90,15 @@ def test_an_answer_without_a_body_may_say_how_long_it_would_be() -> None:
     assert (answer.status_code, answer.body) == (204, b"")
 
 
+@pytest.mark.parametrize("make_session", [lambda: None, requests.Session])
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+def test_a_length_that_is_said_twice_in_one_header_ends_the_body(make_session: Any, status: str) -> None:
+    """RFC 9112, section 6.3. The server keeps the connection open, and nobody waits until it is closed."""
+    said = f"HTTP/1.1 {status}\r\nContent-Length: 2, 2\r\n\r\n{{}}".encode()
+    with serving(answering(said, close=False)) as server:
+        assert send(server.url, session=make_session(), request_timeout=60).body == b"{}"
+
+
 def test_chunks_count_more_than_a_length() -> None:
     """RFC 9112, section 6.3."""
     both = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"

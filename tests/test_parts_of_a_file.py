@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
 import random
+import socket
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
+from conftest import Silent
+from hostile import answering, serving
 from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
 
-from translation_client import RequestFailed, UnexpectedAnswer
+from translation_client import Job, RequestFailed, TranslationStatus, UnexpectedAnswer, VideoTranslationClient
 from translation_client.download import REAL_PROGRESS_BYTES
+from translation_client.transport.responses import MatchedResponse
 
 OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
 NEW = b"\0\0\0\x18ftypmp42" + b"b" * 988
@@ -402,6 +410,73 @@ def test_a_body_whose_end_is_uncertain_is_not_taken(client: type[Any], broken: R
 
     assert outcome.error is not None
     assert (outcome.file, outcome.left) == (None, [])
+
+
+SHORT = (
+    raw(200, "Content-Length: 1000", A, body=OLD + b"b" * 3000),
+    raw(200, "Content-Length: 1000", A, "Connection: close", body=OLD + b"b" * 3000),
+    raw(200, "Content-Length: 1000", A, body=OLD + b"\r\nHTML/1.1 200 OK\r\n\r\n"),
+    raw(200, "Transfer-Encoding: chunked", A, body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n5\r\nmore"),
+)
+
+
+@every_client
+@pytest.mark.parametrize("short", SHORT)
+@pytest.mark.parametrize("first", [1000, 0])
+def test_a_file_that_bytes_follow_is_not_taken(client: type[Any], short: Raw, first: int, tmp_path: Path) -> None:
+    """Its length is a lie, so nothing that the response says is kept. Of what comes with the head, aiohttp drops all."""
+    script = Script(dataclasses.replace(short, blocks=(first,) if first else ()), whole(LONG, A))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert (outcome.file, outcome.left) == (LONG, [])
+    assert script.ranges == [None, None]
+    outcome = downloaded(client, Script(dataclasses.replace(short, blocks=(first,))), tmp_path)
+    assert outcome.error is not None
+    assert first == 0 or "more bytes than the response announced" in str(outcome.error)
+
+
+@every_client
+def test_a_part_that_bytes_follow_is_not_put_in(client: type[Any], tmp_path: Path) -> None:
+    """The file starts over."""
+    head = ("Content-Range: bytes 500-599/1000", "Content-Length: 100", A)
+    late = (1,) * 160  # the head first, as aiohttp drops all that comes with it
+    script = Script(cut(A), raw(206, *head, body=OLD[500:700], blocks=late), whole(OLD, A))
+
+    assert downloaded(client, script, tmp_path).file == OLD
+    assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+@pytest.mark.parametrize("behind", [b"\r\n", whole(OLD).data, b"\r\n" + raw(408, "Content-Length: 0").data])
+def test_what_follows_a_file_and_is_no_part_of_it_is_ignored(client: type[Any], behind: bytes, tmp_path: Path) -> None:
+    """Some old servers send a line break behind each body, some proxies a response twice."""
+    assert downloaded(client, Script(raw(200, "Content-Length: 1000", body=OLD + behind)), tmp_path).file == OLD
+
+
+@pytest.mark.parametrize("behind", [b"more", b"", b"\r\n", b"HTTP/1.1 408 Request Timeout"])
+def test_bytes_that_the_system_holds_are_seen_without_waiting(behind: bytes) -> None:
+    """http.client reads no more than the body where its end is the end of a buffer."""
+    body = bytes(io.DEFAULT_BUFFER_SIZE)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        connection: Any = SimpleNamespace(sock=None, close=lambda: None)
+        response = MatchedResponse(connection, ours, 0, "GET")
+        response.begin()
+        theirs.sendall(body + behind)
+        assert response.read(len(body)) == body
+
+    assert response.has_surplus is (behind == b"more")
+
+
+@pytest.mark.parametrize("make_session", [lambda: None, requests.Session])
+def test_a_length_that_is_said_twice_in_one_header_ends_the_file(make_session: Any, tmp_path: Path) -> None:
+    """RFC 9112, section 6.3. The server keeps the connection open, and nobody waits until it is closed."""
+    said = raw(200, "Content-Length: 1000, 1000", body=OLD)
+    with serving(answering(said.data, close=False)) as server:
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
+        with VideoTranslationClient(server.url, logger=Silent(), max_faults=1, session=make_session()) as client:
+            assert client.download(job, tmp_path / "out.mp4").read_bytes() == OLD
 
 
 @pytest.mark.parametrize("headers", [("Content-Length: 1000, 1000",), ("Transfer-Encoding: identity", "Content-Length: 1000")])  # fmt: skip

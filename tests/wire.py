@@ -8,8 +8,9 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from errno import ECONNRESET
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -27,6 +28,7 @@ from translation_client import (
     TranslationStatus,
     VideoTranslationClient,
 )
+from translation_client.transport.responses import MatchedResponse
 
 HOST = "http://storage.test"
 JOB = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{HOST}/file")
@@ -181,7 +183,9 @@ class _Adapter(BaseAdapter):
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         asked = CaseInsensitiveDict({name: _text(value) for name, value in request.headers.items()})
-        response: Any = HTTPResponse(_Socket(self._answer(asked)), method=request.method)  # type: ignore[arg-type]  # all it wants
+        sock = _Socket(self._answer(asked))
+        connection: Any = SimpleNamespace(sock=sock, close=lambda: None)
+        response: Any = MatchedResponse(connection, sock, 0, request.method)
         try:
             response.begin()
         except (OSError, HTTPException) as error:

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from .faults import Fault
 from .messages import Answer
@@ -138,6 +139,19 @@ class PartFile:
             with _local_errors():
                 self._on_progress(self.received, self._remote.total)
 
+    def reject_surplus(self) -> NoReturn:
+        """Start over, because bytes follow those that the response announced.
+
+        Raises:
+            Fault: Always.
+            LocalError: The disk fails.
+        """
+        if self._is_resuming:
+            self.reset()
+        else:
+            self._reject()
+        raise Fault("unreadable", "more bytes than the response announced")
+
     def finish(self, answer: Answer) -> bool:
         """Write what the decoder still holds at the end of a response. Returns True if the file is complete.
 
@@ -196,11 +210,7 @@ class PartFile:
 
     def _require_room_for(self, size: int) -> None:
         if self._stop is not None and self.received + size > self._stop:
-            if self._is_resuming:
-                self.reset()
-            else:
-                self._reject()
-            raise Fault("unreadable", "more bytes than the response announced")
+            self.reject_surplus()
 
     def _require_all(self, answer: Answer) -> None:
         if self._stop is not None and self.received < self._stop:

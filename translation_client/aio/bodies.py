@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from ..faults import Fault
 from ..messages import Answer
@@ -84,13 +85,21 @@ async def receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> Non
         is_cut_short = _was_reset(response)
     if is_cut_short:
         raise Fault("connection", "the file breaks off", _head(response))
+    if isinstance(_error_behind(response), HttpProcessingError):  # what came there is no response
+        sink.reject_surplus()
 
 
 def _was_reset(response: aiohttp.ClientResponse) -> bool:
     """True if the connection was reset where its end is the end of the body: aiohttp takes both for the same."""
     is_framed = content_length(response.headers) is not None or bool(transfer_codings(response.headers))
+    return not is_framed and isinstance(_error_behind(response), aiohttp.ClientOSError)
+
+
+def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
+    """Return the error of the connection behind the end of the body."""
     protocol: Any = getattr(response, "_protocol", None)  # `connection` is None once the body has ended
-    return not is_framed and protocol is not None and isinstance(protocol.exception(), aiohttp.ClientOSError)
+    error: BaseException | None = None if protocol is None else protocol.exception()
+    return error
 
 
 async def blocks_of(form: FormWithFile, cut: Cut) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from requests import Response
@@ -39,11 +40,26 @@ def answer_without_body(response: Response) -> Answer:
 def _read_capped(raw: Any, max_bytes: int) -> bytes:
     parts: list[bytes] = []
     size = 0
-    while part := raw.read(READ_BYTES, decode_content=False):
+    for part in raw_blocks(raw, READ_BYTES):
         parts.append(part)
         size += len(part)
         if size > max_bytes:
             raise too_long_error(max_bytes)
-        if raw.length_remaining == 0:  # urllib3 knows: asking once more would only cost time
-            break
     return b"".join(parts)
+
+
+def raw_blocks(raw: Any, read_bytes: int) -> Iterator[bytes]:
+    """Read from a response of urllib3, block by block and not decoded.
+
+    urllib3 understands a `Content-Length: n, n`, and http.client does not: to read more than is left would wait until the connection
+    is closed.
+    """
+    while block := raw.read(min(read_bytes, _left(raw) or read_bytes), decode_content=False):
+        yield block
+        if _left(raw) == 0:
+            break
+
+
+def _left(raw: Any) -> int | None:
+    left: int | None = getattr(raw, "length_remaining", None)  # an adapter's own response may not count
+    return left

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from requests import Response
 
 from ..faults import Fault
 from ..messages import Answer
-from .body import answer_without_body
+from .body import answer_without_body, raw_blocks
 from .decoding import READ_BYTES, content_codings
 from .framing import UnreadableBody, content_length, require_plain_transfer
 from .guard import TransferGuard, current_guard
@@ -29,6 +29,9 @@ class Sink(Protocol):
 
     def write(self, block: bytes) -> None:
         """Take the next block."""
+
+    def reject_surplus(self) -> NoReturn:
+        """Raise the fault for bytes that followed the body, and forget the response."""
 
 
 def begin_file(answer: Answer, sink: Sink) -> int:
@@ -69,6 +72,8 @@ def receive(response: Response, sink: Sink) -> None:
     length = content_length(response.headers)
     if length is not None and size < length:  # urllib3 checks it only from 2.0 on
         raise Fault("connection", "the file breaks off", answer)
+    if getattr(getattr(response.raw, "_original_response", None), "has_surplus", False):
+        sink.reject_surplus()
 
 
 def _blocks(response: Response, read_bytes: int) -> Iterator[bytes]:
@@ -76,6 +81,6 @@ def _blocks(response: Response, read_bytes: int) -> Iterator[bytes]:
     if raw is None:  # made by hand by somebody's adapter
         yield response.content
     elif hasattr(raw, "stream"):
-        yield from iter(lambda: raw.read(read_bytes, decode_content=False), b"")
+        yield from raw_blocks(raw, read_bytes)
     else:
         yield from iter(lambda: raw.read(read_bytes), b"")

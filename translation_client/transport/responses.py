@@ -6,20 +6,31 @@ connection is out of step, and the next request on it would get the response to 
 
 from __future__ import annotations
 
+import socket
 import ssl
+from contextlib import suppress
 from http.client import HTTPResponse, parse_headers
 from typing import Any
 
 from urllib3.connection import HTTPConnection
 from urllib3.util.ssltransport import SSLTransport
+from urllib3.util.wait import wait_for_read
 
 from ..faults import Fault
+from .framing import UnreadableBody, content_length
 
 MAX_INTERIM_RESPONSES = 100
 """1xx responses before the final one. A server that sends more of them is taken to send no final one."""
 
 SWITCHING_PROTOCOLS = 101
 """Final: what follows it is not HTTP any more (RFC 9110, section 15.2.2)."""
+
+
+RESPONSE_START = b"HTTP/"
+"""How a response begins that nobody asked for, as proxies send some (RFC 9112, section 4)."""
+
+BEHIND_BYTES = 16
+"""How much is looked at of what follows a body: line breaks, which are ignored (RFC 9112, section 2.2), and `RESPONSE_START`."""
 
 
 def is_interim(status_code: int) -> bool:
@@ -33,12 +44,26 @@ def too_many_interim_responses() -> Fault:
 
 
 class MatchedResponse(HTTPResponse):
-    """A response that skips the interim ones before it, and closes its connection if bytes follow it."""
+    """A response that skips the interim ones before it, and closes its connection if bytes follow it.
+
+    Attributes:
+        has_surplus: True if the body has ended and bytes have already come behind it that begin no other response.
+    """
+
+    has_surplus = False
 
     def __init__(self, connection: HTTPConnection, sock: Any, debuglevel: int, method: str | None) -> None:
         super().__init__(sock, debuglevel, method)
         self._sock = sock
         self._connection: HTTPConnection | None = connection
+
+    def begin(self) -> None:
+        """Read the headers. http.client ignores a `Content-Length: n, n`, and would read until the connection is closed."""
+        super().begin()
+        headers: Any = self.headers
+        if self.length is None and not self.chunked:
+            with suppress(UnreadableBody):  # reported by who reads the body
+                self.length = content_length(headers)
 
     def _read_status(self) -> tuple[str, int, str]:
         # Not in `begin`, because http.client reads the reply to CONNECT without it.
@@ -53,15 +78,18 @@ class MatchedResponse(HTTPResponse):
         """Close the file, which http.client does at the end of the body, and the connection if more has been read."""
         connection, self._connection = self._connection, None
         is_current = connection is not None and connection.sock is self._sock
-        is_out_of_step = is_current and (_has_buffered(self.fp) or has_decrypted(self._sock))
+        buffered, is_decrypted = _buffered(self.fp), has_decrypted(self._sock)
+        is_out_of_step = is_current and (bool(buffered) or is_decrypted)
+        behind = (buffered or _arrived(self._sock, is_decrypted=is_decrypted)).lstrip(b"\r\n")
+        self.has_surplus = not RESPONSE_START.startswith(behind[: len(RESPONSE_START)])
         super()._close_conn()  # type: ignore[misc]  # typeshed leaves it out
         if connection is not None and is_out_of_step:
             connection.close()
 
 
-def _has_buffered(fp: Any) -> bool:
+def _buffered(fp: Any) -> bytes:
     vars(fp.raw)["readinto"] = _read_nothing  # or `peek` would wait for the next byte
-    return bool(fp.peek(1))
+    return bytes(fp.peek(1))
 
 
 def _read_nothing(_: Any) -> int:
@@ -75,6 +103,21 @@ def has_decrypted(sock: Any) -> bool:
     if isinstance(sock, SSLTransport):  # TLS to the origin within TLS to the proxy
         return sock.incoming.pending > 0 or sock.sslobj.pending() > 0 or has_decrypted(sock.socket)
     return False
+
+
+def _arrived(sock: Any, *, is_decrypted: bool) -> bytes:
+    """Return the first unread bytes that a TLS layer or the system holds, if any, without waiting.
+
+    What the system holds of a TLS connection may be no bytes of HTTP, but a session ticket.
+    """
+    try:
+        if is_decrypted:
+            return bytes(sock.recv(BEHIND_BYTES))  # they are lost, but the connection will be closed
+        if isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket) and wait_for_read(sock, timeout=0):
+            return socket.socket.recv(sock, BEHIND_BYTES, socket.MSG_PEEK)
+    except (OSError, ValueError):  # the connection is broken, or closed
+        pass
+    return b""
 
 
 class MatchedConnection(HTTPConnection):
