@@ -321,7 +321,90 @@ def test_one_version_has_one_length(client: type[Any], length: int, headers: tup
 
     assert isinstance(outcome.error, UnexpectedAnswer)
     assert f"the file has {length} bytes, and the same version had 1000" in str(outcome.error)
-    assert downloaded(client, Script(cut(*headers), other, rest(*headers)), tmp_path).file == OLD
+    assert downloaded(client, Script(cut(*headers), other, whole(OLD, *headers)), tmp_path).file == OLD
+
+
+BAD_ANSWERS_TO_A_RANGE = {
+    "a page": raw(200, "Content-Type: text/html", "Content-Length: 6", body=b"<html>"),
+    "a page as a file": whole(PAGE),
+    "the rest as the whole": whole(OLD[500:], A),
+    "400": raw(400, "Content-Length: 0"),
+    "412": raw(412, "Content-Length: 0"),
+}
+
+
+@every_client
+@pytest.mark.parametrize("bad", BAD_ANSWERS_TO_A_RANGE.values(), ids=BAD_ANSWERS_TO_A_RANGE)
+def test_a_host_that_answers_ranges_badly_is_asked_for_the_whole(client: type[Any], bad: Raw, tmp_path: Path) -> None:
+    """The same request would be answered as badly. Once it was not, ranges are requested again, and lengths still hold."""
+    script = Script(cut(A), bad, cut(A, at=700), rest(A))
+    outcome = downloaded(client, script, tmp_path, max_faults=4)
+
+    assert outcome.file == OLD
+    assert script.ranges in ([None, "bytes=500-", None, "bytes=700-"], [None, "bytes=500-", None, None])
+    short = downloaded(client, Script(cut(A), bad, whole(OLD[:700], A)), tmp_path)
+    assert "the same version had 1000" in str(short.error)
+
+
+@every_client
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_host_that_is_busy_is_asked_for_the_rest_again(client: type[Any], status: int, tmp_path: Path) -> None:
+    """It says nothing about ranges."""
+    script = Script(cut(A), raw(status, "Content-Length: 0"), rest(A))
+
+    assert downloaded(client, script, tmp_path).file == OLD
+    assert script.ranges == [None, "bytes=500-", "bytes=500-"]
+
+
+@every_client
+def test_a_refusal_is_one_if_no_range_was_asked_for(client: type[Any], tmp_path: Path) -> None:
+    """As a link that has expired is refused by some."""
+    script = Script(cut(A), raw(400, "Content-Length: 0"))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert "400" in str(outcome.error)
+    assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+def test_what_a_proxy_has_changed_is_the_file(client: type[Any], tmp_path: Path) -> None:
+    """203 (RFC 9110, section 15.3.4), packed or not, and resumed."""
+    headers = ("Content-Length: 1000", "Content-Type: video/mp4", A)
+    assert downloaded(client, Script(raw(203, *headers, body=OLD)), tmp_path).file == OLD
+    assert downloaded(client, Script(raw(203, *headers, body=OLD[:500]), rest(A)), tmp_path).file == OLD
+    page = downloaded(client, Script(raw(203, "Content-Length: 6", body=b"<html>")), tmp_path)
+    assert "a text in place of the file" in str(page.error)
+
+
+@every_client
+@pytest.mark.parametrize("total", ["*", "1000"])
+def test_a_host_that_sends_parts_alone_is_asked_for_the_others(client: type[Any], total: str, tmp_path: Path) -> None:
+    """The first part, which was not asked for, begins at the first byte."""
+    end = raw(416, "Content-Range: bytes */1000", A)
+    for most in (1000, 400):
+        if (total, most) == ("1000", 1000):
+            continue  # the whole file
+        first = part(OLD[:most], f"bytes 0-{most - 1}/{total}", A)
+        others = [rest(A, total=total, most=most)] * ((1000 - 1) // most)
+        script = Script(first, *others, end)
+        outcome = downloaded(client, script, tmp_path)
+
+        assert outcome.file == OLD
+        assert script.ranges[:2] == [None, f"bytes={most}-"]
+
+
+@every_client
+def test_a_first_part_whose_rest_cannot_be_requested_is_not_taken(client: type[Any], tmp_path: Path) -> None:
+    """Without a validator, or where it does not begin at the first byte. One that breaks off is resumed."""
+    for first in (part(OLD, "bytes 0-999/*"), part(OLD[:500], "bytes 0-499/1000", 'ETag: W/"a"')):
+        assert downloaded(client, Script(first), tmp_path).error is not None
+    assert downloaded(client, Script(part(OLD[1:], "bytes 1-999/1000", A)), tmp_path).error is not None
+    broken = raw(206, "Content-Range: bytes 0-999/*", "Content-Length: 1000", A, body=OLD[:500])
+    end = raw(416, "Content-Range: bytes */1000", A)
+    answer = lambda asked: (  # noqa: E731  # the blocking client may have got nothing of what breaks off
+        part(OLD, "bytes 0-999/*", A) if "Range" not in asked else end if "1000" in asked["Range"] else rest(A)(asked)
+    )
+    assert downloaded(client, Script(broken, answer), tmp_path).file == OLD
 
 
 @every_client

@@ -25,6 +25,9 @@ from .waiting import Wait
 EXPIRED_CODES = (403, 410)
 """How storage says that a signed link is too old."""
 
+NO_RANGE_CODES = (400, 412)
+"""How hosts that know no ranges or no `If-Range` answer a request with both, though the plain request works."""
+
 REAL_PROGRESS_BYTES = 64 * 1024
 """How much further than ever before a call has to come, for a fault after it to count as the first one again."""
 
@@ -145,6 +148,8 @@ class Download:
                 request, lambda answer: self._read(answer, part, may_mint), sink=part
             )
         except Fault as fault:
+            if "Range" in request.headers and fault.kind == "unreadable":
+                part.start_over()  # or the same request might be answered as badly again
             if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise
             self._furthest = part.received
@@ -171,6 +176,8 @@ class Download:
             return _Outcome.NOT_YET
         if answer.status_code in EXPIRED_CODES and may_mint:
             return _Outcome.EXPIRED
+        if answer.status_code in NO_RANGE_CODES and part.range_headers():
+            raise Fault("unreadable", "the host refuses to send the rest of the file", answer)
         if answer.status_code == 416 and part.received:
             if part.finish_if_complete(answer):
                 return _Outcome.WHOLE

@@ -106,6 +106,9 @@ class PartFile:
         part = range_of_part(answer)
         if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
             self._begin_whole(answer, part.total)
+        elif part is not None and not self.received and self._remote.can_begin_with(answer, part):
+            self._begin_whole(answer, part.total)
+            self._begin_part(part)
         elif part is not None and self._remote.accepts_part(answer, part, self.received):
             self._begin_part(part)
         else:
@@ -114,7 +117,7 @@ class PartFile:
 
     def _begin_whole(self, answer: Answer, length: int | None) -> None:
         self._remote.begin_whole(answer, length)
-        self._start_over()
+        self.start_over()
         self._decoder = FileDecoder(codings_of(answer))
         self._stop = self._remote.total
         self._is_resuming = False
@@ -193,20 +196,25 @@ class PartFile:
             LocalError: The disk fails.
         """
         self._remote.mark_replaced()
-        self._start_over()
+        self.start_over()
 
-    def _reject(self) -> None:
-        """Start over with an empty file, and without what the response of the first byte said: its body was not the file."""
-        self._remote.undo_begin_whole()
-        self._start_over()
+    def start_over(self) -> None:
+        """Start over with an empty file.
 
-    def _start_over(self) -> None:
+        Raises:
+            LocalError: The disk fails.
+        """
         with _local_errors():
             self._file.seek(0)
             self._file.truncate()
         self.received = self.size = 0
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
+
+    def _reject(self) -> None:
+        """Start over with an empty file, and without what the response of the first byte said: its body was not the file."""
+        self._remote.undo_begin_whole()
+        self.start_over()
 
     def _require_room_for(self, size: int) -> None:
         if self._stop is not None and self.received + size > self._stop:
@@ -225,7 +233,7 @@ class PartFile:
         try:
             self._remote.correct_codings(codings)
         except Fault:
-            self._start_over()
+            self.start_over()
             raise
         if not self._is_resuming:
             self._stop = self._remote.total

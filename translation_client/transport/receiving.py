@@ -14,8 +14,11 @@ from .decoding import READ_BYTES, content_codings
 from .framing import UnreadableBody, content_length, require_plain_transfer
 from .guard import TransferGuard, current_guard
 
-FILE_CODES = (200, 206)
-"""OK and Partial Content: what follows is the file, or the rest of it (RFC 9110, sections 15.3.1 and 15.3.7)."""
+FILE_CODES = (200, 203, 206)
+"""OK, Non-Authoritative Information and Partial Content: what follows is the file, or a part of it.
+
+RFC 9110, sections 15.3.1, 15.3.4 and 15.3.7.
+"""
 
 PACKED_READ_BYTES = 4 * 1024
 """Reads of a packed file are smaller, as each may unpack to a thousand times its size before the deadline is checked."""
