@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wire import CLIENTS, Raw, Script, chunked, downloaded, part, raw, whole
 
-from translation_client import UnexpectedAnswer
+from translation_client import UnexpectedAnswer, sniffing
 from translation_client.sniffing import MarkupSniffer
 
 TEXTS = [
@@ -106,6 +106,59 @@ def test_a_file_is_not_taken_for_a_text(client: type[Any], file: bytes, tmp_path
         assert downloaded(client, Script(answer), tmp_path).file == file
 
 
+TTML = b'<tt xmlns="http://www.w3.org/ns/ttml"><body/></tt>'
+SUBTITLES = [
+    ("application/ttml+xml", TTML),
+    ("application/ttml+xml", b'<?xml version="1.0"?>\n<!-- <html> -->\n' + TTML),
+    (
+        "application/ttml+xml; charset=utf-8",
+        b"\xef\xbb\xbf<tt:tt\n xml:lang='de' xmlns:tt='http://www.w3.org/ns/ttml'/>",
+    ),
+    ("application/ttaf+xml", TTML.decode().encode("utf-16")),
+    ("application/x-sami", b"<SAMI>\n<HEAD>"),
+    ("application/x-subrip", b"<i>Hello</i>"),
+    ("text/plain", b"<font color='red'>Hello"),
+    ("text/plain", b"[[MUSIC]] Hello"),
+    ("Text/Plain", b"{}{}Hello"),
+    ("text/vtt", b"WEBVTT\n\n"),
+    ("text/srt", b"1\n00:00:00,000 --> 00:00:01,000\n<i>Hello</i>\n"),
+]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(("kind", "file"), SUBTITLES)
+def test_declared_subtitles_are_not_taken_for_a_text(client: type[Any], kind: str, file: bytes, tmp_path: Path) -> None:
+    """However they are cut into blocks, and packed too."""
+    packed = gzipped(file)
+    head = (f"Content-Length: {len(packed)}", f"Content-Type: {kind}", "Content-Encoding: gzip")
+    for answer in (typed(file, kind), typed(file, kind, [1] * len(file)), raw(200, *head, body=packed)):
+        assert downloaded(client, Script(answer), tmp_path).file == file
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("kind", sniffing.SUBTITLES)
+@pytest.mark.parametrize(
+    "text",
+    [
+        *TEXTS,
+        b'<html xmlns:tt="http://www.w3.org/ns/ttml">',
+        b'<?xml version="1.0"?><!DOCTYPE html><html/>',
+        b"<!--" + b"x" * 5000 + b"--><tt>",
+        b"<body>",
+        b"<button>",
+        b"<title>",
+    ],
+)
+def test_a_page_that_is_declared_as_subtitles_is_a_text(
+    client: type[Any], kind: str, text: bytes, tmp_path: Path
+) -> None:
+    """An error in place of them is still one."""
+    for answer in (typed(text, kind), typed(text, kind, [1] * min(len(text), 300))):
+        outcome = downloaded(client, Script(answer), tmp_path, max_faults=1)
+        assert "a text in place of the file" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_text_in_two_responses(client: type[Any], tmp_path: Path) -> None:
     """The first breaks off before it can be recognized."""
@@ -130,8 +183,8 @@ def split(body: bytes, cuts: Sequence[int]) -> list[bytes]:
     return [body[start:end] for start, end in pairwise(places)]
 
 
-def is_markup(blocks: Sequence[bytes]) -> bool | None:
-    sniffer = MarkupSniffer()
+def is_markup(blocks: Sequence[bytes], kind: str = "") -> bool | None:
+    sniffer = MarkupSniffer(kind)
     for block in blocks:
         sniffer.feed(block)
     sniffer.finish()
@@ -139,11 +192,15 @@ def is_markup(blocks: Sequence[bytes]) -> bool | None:
 
 
 @settings(max_examples=500)
-@given(BODIES, st.lists(st.integers(0, 20), max_size=8))
-@example(b"\xef\xbb\xbf", [1, 2])
-def test_the_verdict_does_not_depend_on_the_blocks(body: bytes, cuts: list[int]) -> None:
+@given(
+    BODIES | st.sampled_from([*(file for _, file in SUBTITLES), b"<!--" + b"x" * 1007 + b"--><tt>", b"<" * 1100]),
+    st.lists(st.integers(0, 20), max_size=8),
+    st.sampled_from(["", *sniffing.SUBTITLES]),
+)
+@example(b"\xef\xbb\xbf", [1, 2], "")
+def test_the_verdict_does_not_depend_on_the_blocks(body: bytes, cuts: list[int], kind: str) -> None:
     """In one, in single bytes, in any."""
-    verdicts = {is_markup(split(body, cuts)) for cuts in (cuts, [], range(len(body)))}
+    verdicts = {is_markup(split(body, cuts), kind) for cuts in (cuts, [], range(len(body)))}
 
     assert len(verdicts) == 1
     assert verdicts <= {True, False}

@@ -14,7 +14,7 @@ from typing import NoReturn
 from .faults import Fault
 from .messages import Answer
 from .remote_file import ContentRange, RemoteFile, codings_of, media_type, range_of_part
-from .sniffing import MarkupSniffer
+from .sniffing import SUBTITLES, MarkupSniffer
 from .transport.decoding import FileDecoder
 from .transport.framing import UnreadableBody, content_length
 
@@ -98,7 +98,7 @@ class PartFile:
             LocalError: The disk fails.
         """
         kind = media_type(answer.headers)
-        if _ERROR_TYPES.fullmatch(kind):
+        if _ERROR_TYPES.fullmatch(kind) and kind not in SUBTITLES:
             raise Fault("unreadable", f"{kind} in place of the file", answer)
         if answer.status_code != 206:
             self._begin_whole(answer, content_length(answer.headers))
@@ -119,6 +119,7 @@ class PartFile:
         self._remote.begin_whole(answer, length)
         self.start_over()
         self._decoder = FileDecoder(codings_of(answer))
+        self._sniffer = MarkupSniffer(media_type(answer.headers))
         self._stop = self._remote.total
         self._is_resuming = False
 

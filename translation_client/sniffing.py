@@ -20,11 +20,32 @@ character comes with zero bytes. The mark of UTF-32 comes first, as that of UTF-
 _LONGEST_MARK = max(len(mark) for mark, _ in _MARKS)
 
 _DECISIVE_BYTES = 2
+"""Visible characters that tell markup and JSON from other files."""
+
+_DECISIVE_BYTES_OF_SUBTITLES = 1024
+"""Visible characters that tell subtitles from other markup and JSON: comments may come before the first element."""
 
 _TEXT = re.compile(rb"<[!?/A-Za-z]|\{[\"}]|\[[\[{\"\]]|[<{\[]?")
 """The first two visible characters of markup, of a JSON object or of an array of strings, objects or arrays; or of a file that ends
 before the second. No container of video or audio begins so, nor do WebVTT, SRT and ASS; TTML and SAMI, which are markup, do.
 """
+
+_TTML_ROOT = re.compile(rb"(<\?.*?\?>|<!--.*?-->)*<([\w.-]+:)?tt(xmlns|xml:|ttp:|tts:|id=|>)", re.DOTALL)
+_SAMI = re.compile(rb"<sami>", re.IGNORECASE)
+_PLAIN_SUBTITLES = re.compile(rb"</?[biu]>|<font|\[\[[a-z]|\{\}\{", re.IGNORECASE)
+"""Formatted text as in SRT, `[[MUSIC]]` as in transcripts, and MicroDVD without the numbers of its first frames."""
+
+SUBTITLES = {
+    "application/ttml+xml": _TTML_ROOT,
+    "application/ttaf+xml": _TTML_ROOT,
+    "application/x-sami": _SAMI,
+    "application/x-subrip": _PLAIN_SUBTITLES,
+    "text/plain": _PLAIN_SUBTITLES,
+    "text/srt": _PLAIN_SUBTITLES,
+    "text/vtt": _PLAIN_SUBTITLES,
+    "text/x-srt": _PLAIN_SUBTITLES,
+}
+"""Media types of subtitles, with the visible characters of those that begin as markup or JSON does."""
 
 
 class MarkupSniffer:
@@ -34,8 +55,14 @@ class MarkupSniffer:
         is_markup: True if the file is markup, JSON or blank; None if it is too early to say.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, media_type: str = "") -> None:
+        """Create a sniffer.
+
+        Args:
+            media_type: What the file is declared to be. Subtitles of the `SUBTITLES` types are not taken for markup.
+        """
         self.is_markup: bool | None = None
+        self._subtitles = SUBTITLES.get(media_type)
         self._start: bytes | None = b""  # None once a byte order mark was looked for
         self._ignored = _WHITE_SPACE
         self._visible = b""
@@ -49,16 +76,16 @@ class MarkupSniffer:
             if len(self._start) < _LONGEST_MARK:
                 return
             block = self._after_mark(self._start)
-        self._visible += block.translate(None, self._ignored)[:_DECISIVE_BYTES]
+        self._visible += block.translate(None, self._ignored)[:_DECISIVE_BYTES_OF_SUBTITLES]
         if len(self._visible) >= _DECISIVE_BYTES:
-            self._decide()
+            self._decide(is_all=len(self._visible) >= _DECISIVE_BYTES_OF_SUBTITLES)
 
     def finish(self) -> None:
         """Decide at the end of the file."""
         if self._start is not None:
             self._visible = self._after_mark(self._start).translate(None, self._ignored)
         if self.is_markup is None:
-            self._decide()
+            self._decide(is_all=True)
 
     def _after_mark(self, start: bytes) -> bytes:
         """Return the start of the file without its byte order mark, and keep which bytes are ignored after that."""
@@ -66,5 +93,11 @@ class MarkupSniffer:
         self._start = None
         return start[len(mark) :]
 
-    def _decide(self) -> None:
-        self.is_markup = bool(_TEXT.fullmatch(self._visible[:_DECISIVE_BYTES]))
+    def _decide(self, *, is_all: bool) -> None:
+        """Decide if that is possible: as soon as subtitles are recognized, or no more may be looked at."""
+        is_markup = bool(_TEXT.fullmatch(self._visible[:_DECISIVE_BYTES]))
+        if is_markup and self._subtitles is not None:
+            is_markup = not self._subtitles.match(self._visible[:_DECISIVE_BYTES_OF_SUBTITLES])
+            if is_markup and not is_all:
+                return
+        self.is_markup = is_markup
