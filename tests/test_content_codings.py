@@ -321,18 +321,32 @@ def test_a_packed_file_that_is_not_one(
     assert (outcome.file, outcome.left) == (None, [])
 
 
+ZEROS = gzipped(bytes(16 * 1024 * 1024))
+
+
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_bomb_fills_neither_memory_nor_disk(client: type[Any], tmp_path: Path) -> None:
-    """64 MiB are free, more has to be worth it."""
-    bomb = b"".join(gzipped(bytes(16 * 1024 * 1024)) for _ in range(5))
+def test_a_file_that_begins_with_much_silence_is_kept(client: type[Any], tmp_path: Path) -> None:
+    """A transfer has no size cap."""
+    sound = gzipped(b"RIFF") + ZEROS * 5 + gzipped(VIDEO)
+    outcome = downloaded(client, Script(whole(sound, *labels("gzip"))), tmp_path)
+
+    assert UNCHECKED_BYTES < 5 * 16 * 1024 * 1024
+    assert outcome.error is None
+    assert len(outcome.file or b"") == len(b"RIFF") + 5 * 16 * 1024 * 1024 + len(VIDEO)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("inner", ["gzip", "deflate"])
+def test_a_bomb_in_a_bomb_fills_neither_memory_nor_disk(client: type[Any], inner: str, tmp_path: Path) -> None:
+    """64 MiB are free, more has to be worth it: one block could unpack to gigabytes before the deadline is checked."""
+    bomb = gzipped(ZEROS * 40 if inner == "gzip" else zlib.compress(bytes(80 * 1024 * 1024)))
     tracemalloc.start()
     try:
-        outcome = downloaded(client, Script(whole(bomb, *labels("gzip"))), tmp_path, max_faults=1)
+        outcome = downloaded(client, Script(whole(bomb, *labels(inner, "gzip"))), tmp_path, max_faults=1)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
-    assert UNCHECKED_BYTES < 5 * 16 * 1024 * 1024
     assert f"more than {MAX_RATIO} times" in str(outcome.error)
     assert (outcome.file, outcome.left) == (None, [])
     assert peak < 8 * 1024 * 1024
@@ -341,12 +355,12 @@ def test_a_bomb_fills_neither_memory_nor_disk(client: type[Any], tmp_path: Path)
 def test_a_large_file_that_was_packed_little_is_no_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its size."""
     monkeypatch.setattr(decoding, "UNCHECKED_BYTES", 1000)
-    body = gzipped(VIDEO)
-    decoder = FileDecoder(["gzip"])
+    body = gzipped(gzipped(VIDEO))
+    decoder = FileDecoder(["gzip", "gzip"])
 
     assert b"".join([*decoder.feed(body), *decoder.finish()]) == VIDEO
     with pytest.raises(UnreadableBody, match="more than 100 times"):
-        list(FileDecoder(["gzip"]).feed(gzipped(bytes(10_000_000))))
+        list(FileDecoder(["gzip", "gzip"]).feed(gzipped(gzipped(bytes(10_000_000)))))
 
 
 @pytest.mark.parametrize("client", CLIENTS)

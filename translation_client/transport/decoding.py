@@ -75,10 +75,14 @@ PROBE_BYTES = 1024
 """How much of a body shows whether it is deflate, which has no magic number."""
 
 UNCHECKED_BYTES = 64 * 1024 * 1024
-"""64 MiB: up to here the unpacked size of a file is not compared with its packed size."""
+"""64 MiB: up to here the unpacked size of a file that was packed twice is not compared with its packed size."""
 
 MAX_RATIO = 100
-"""Beyond that a file may unpack to this many times its packed size. Media hardly compress at all, text some ten times."""
+"""Beyond that a file that was packed twice may unpack to this many times its packed size.
+
+A file that was packed once has no limit: a block of it unpacks to a thousand times as much at most, and the deadline is checked
+before each block. Packed twice, one block may become gigabytes.
+"""
 
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
@@ -202,7 +206,8 @@ class FileDecoder:
     def _limited(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces:
             self._unpacked_bytes += len(piece)
-            if self._stages and self._unpacked_bytes > max(UNCHECKED_BYTES, MAX_RATIO * self._packed_bytes):
+            is_too_much = self._unpacked_bytes > max(UNCHECKED_BYTES, MAX_RATIO * self._packed_bytes)
+            if is_too_much and len(self.applied_codings or ()) > 1:
                 raise UnreadableBody(f"the file unpacks to more than {MAX_RATIO} times its size")
             yield piece
 
