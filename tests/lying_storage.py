@@ -109,16 +109,25 @@ WHATS = (
     "shrunk",
     "short part",
     "unasked part",
+    "first part",
+    "rest as the whole",
     "too long part",
     "contradictory part",
     "part without a range",
     "part of whatever is there",
     "whole as a part",
     "416",
+    "400 to a range",
     "page",
     "503",
 )
-TEMPTING = ("short", "shrunk", *("short part", "unasked part", "contradictory part", "part of whatever is there") * 3)
+TEMPTING = (
+    "short",
+    "shrunk",
+    "rest as the whole",
+    *("first part",) * 2,
+    *("short part", "unasked part", "contradictory part", "part of whatever is there") * 3,
+)
 """Lies that a client may fall for; the others are plain to see."""
 
 PLACES = (0.3, 0.5, 0.6, 0.97)
@@ -198,12 +207,15 @@ class LyingStorage:
             "shrunk": self._shrunk,
             "short part": self._short_part,
             "unasked part": self._other_part,
+            "first part": self._first_part,
+            "rest as the whole": self._rest_as_the_whole,
             "too long part": self._too_long_part,
             "contradictory part": self._contradictory_part,
             "part without a range": self._part_without_a_range,
             "part of whatever is there": self._part_of_whatever,
             "whole as a part": self._whole_as_a_part,
             "416": self._nothing_there,
+            "400 to a range": self._no_ranges,
             "page": self._page,
             "503": lambda lie, _: raw(503, "Content-Length: 0"),
         }
@@ -328,6 +340,25 @@ class LyingStorage:
             start = self._sent
         end = len(self._now.stored) if start != _start(asked) else start + 1
         return self._part(lie, start, end, says_total=lie.framing == "length")
+
+    def _first_part(self, lie: Lie, asked: Headers) -> Raw:
+        """A part from the first byte, though no part may have been asked for."""
+        end = _place(lie, self._now.stored)
+        says_total = lie.framing == "length"
+        if "Range" not in asked and self._validator(lie) is not None:
+            self._tell(lie, len(self._now.stored) if says_total else None)
+        return self._part(lie, 0, end, says_total=says_total)
+
+    def _rest_as_the_whole(self, lie: Lie, asked: Headers) -> Raw:
+        """A whole response with what was asked for alone. The rest of a packed file looks like a file that was never packed."""
+        body = self._now.stored[_start(asked) or 0 :]
+        is_tempting = "Range" in asked and bool(body) and not self._now.is_packed
+        if not is_tempting or not self._contradicts(lie, len(body), says_length=True):
+            return self._honest(lie, asked)
+        return self._framed(lie._replace(framing="length"), body, None, self._headers(lie))
+
+    def _no_ranges(self, lie: Lie, asked: Headers) -> Raw:
+        return raw(400, "Content-Length: 0") if "Range" in asked else self._honest(lie, asked)
 
     def _too_long_part(self, lie: Lie, asked: Headers) -> Raw:
         """More bytes than its range says."""
