@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import itertools
 import json
+import re
+import socket
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import requests
 from conftest import Answers, Clock, Lines, response
+from hostile import Handler, Server, answering, http, serving
+from test_async_client import CLIENTS, Side
 from test_secrets import everything_said
 from worlds import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 
+import translation_client
 from fake_server import Scenario
 from translation_client import TranslationClientError, VideoTranslationClient
+from translation_client.redaction import MAX_LEARNED, Secrets
 from translation_client.services import service_named
 
 VARIABLES = {service: str(service_named(service).key_variable) for service in SERVICES}
@@ -108,6 +117,129 @@ def test_what_gives_the_key_may_raise(clock: Clock) -> None:
     with pytest.raises(LookupError, match="the vault is closed"):
         world.submit()
     assert world.lab.arrivals == []
+
+
+def echoing_the_key(status: str, ask: Callable[[], object], body: Callable[[str], Any]) -> Handler:
+    """Send the key of a request back after many other requests have asked for theirs."""
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        key = re.search(rb"token-number-\d+", server.requests[-1])[0].decode()  # type: ignore[index]  # it is there
+        for _ in range(3 * MAX_LEARNED):
+            ask()
+        said = body(key)
+        sent = said if isinstance(said, bytes) else json.dumps(said).encode()
+        connection.sendall(http(status, sent, f"Retry-After: {key}"))
+        connection.shutdown(socket.SHUT_WR)
+
+    return handle
+
+
+KEY_ECHOES: dict[str, tuple[str, Callable[[str], Any]]] = {
+    "a refusal": ("401 Unauthorized", lambda key: {"error": {"code": key, "message": key}}),
+    "a fault": ("503 Service Unavailable", lambda key: {"detail": key}),
+    "a body that cannot be read": ("200 OK", lambda key: f"<html>{key}".encode()),
+    "a body that breaks off": ("200 OK", lambda key: b'{"result": "' + key.encode()),
+    "a status": ("200 OK", lambda key: {"data": {"status": key}, "result": key}),
+    "a failed job": ("200 OK", lambda key: {"data": {"status": "failed", "failure_message": key}}),
+    "another job": ("200 OK", lambda key: {"data": {"id": key, "video_id": key, "status": "running"}}),
+    "statuses": ("200 OK", lambda key: {"data": [{"id": "j0", "video_id": "j0", "status": key}]}),
+    "languages": ("200 OK", lambda key: {"data": {"languages": [f"French {key}"]}}),
+    "statuses of others": ("200 OK", lambda key: {"data": [{"id": key, "video_id": key, "status": "running"}]}),
+}
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("echo", KEY_ECHOES)
+def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
+    lines: Lines, kind: type[Any], echo: str
+) -> None:
+    """Each request has a key of its own, and its response may come after dozens of others."""
+    numbers = itertools.count()
+    status, body = KEY_ECHOES[echo]
+
+    def ask() -> object:
+        return client._line.transport._credentials()
+
+    async def errand(name: str, *given: Any) -> Any:
+        try:
+            return await Side(client, None, "heygen", None).call(name, *given)  # type: ignore[arg-type]  # not needed
+        except (TranslationClientError, ValueError) as error:
+            return error
+
+    async def errands() -> list[Any]:
+        outcomes = [await errand("check", "j0"), await errand("wait", "j0")]
+        for several in (await errand("check_all", ["j0"]), await errand("wait_all", ["j0", "j1", "j2"])):
+            outcomes += several if isinstance(several, list) else [several]
+        outcomes.append(await errand("submit", VIDEO, LANGUAGE["heygen"]))
+        closed = client.close()
+        if closed is not None:
+            await closed
+        return outcomes
+
+    with serving(echoing_the_key(status, ask, body)) as server:
+        client = kind(
+            server.url,
+            service="heygen",
+            api_key=lambda: f"token-number-{next(numbers)}",
+            max_faults=1,
+            max_retries=0,
+            sleep=lambda _: None,
+        )
+        outcomes = asyncio.run(errands())
+    said = "".join(everything_said(one) if isinstance(one, Exception) else f"{one!r} {one.error}" for one in outcomes)
+    said += "".join(repr(one.job) for one in outcomes if isinstance(one, TranslationClientError))
+    assert len(outcomes) == 7
+    assert "token-number" not in said + json.dumps(lines)
+    assert "[redacted]" in said + json.dumps(lines)
+
+
+def broken_hook(*_: Any, **__: Any) -> None:
+    raise LookupError("of the caller's")
+
+
+async def broken_trace(*_: Any) -> None:
+    raise LookupError("of the caller's")
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("key", [KEY, lambda: KEY])
+def test_a_traceback_with_locals_has_no_key_in_our_functions(kind: type[Any], key: Any) -> None:
+    """An error tracker shows them where a hook of the caller's own session raises."""
+
+    async def errand(url: str) -> None:
+        if kind is VideoTranslationClient:
+            with requests.Session() as session:
+                session.hooks["response"].append(broken_hook)
+                kind(url, api_key=key, session=session).check("j")
+        trace = aiohttp.TraceConfig()
+        trace.on_request_end.append(broken_trace)
+        async with aiohttp.ClientSession(trace_configs=[trace]) as traced:
+            await kind(url, api_key=key, session=traced).check("j")
+
+    with serving(answering(http())) as server, pytest.raises(LookupError, match="of the caller's") as caught:
+        asyncio.run(errand(server.url))
+    stack = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    ours = [one for one in stack if Path(one.filename).is_relative_to(Path(translation_client.__file__).parent)]
+    assert {"send", "_follow"} <= {one.name for one in ours}
+    assert KEY not in str([one.locals for one in ours])
+
+
+def test_keys_without_end_fill_no_memory() -> None:
+    """A wait that never ends may ask for a new one each time; the latest are kept."""
+    client = Secrets(["user"])
+    call = client
+    for number in range(1000):
+        client.learn(f"token-{number}")
+        call = call.with_keys((f"token-{number}",))
+
+    assert call.scrub("token-999 token-995 user") == "[redacted] [redacted] [redacted]"
+    assert call.scrub("token-5") == "token-5"
+    assert len(call._forms.learned) == 2 * MAX_LEARNED
+    assert client.with_keys(()) is client
+    assert client.with_keys(("a",)) is client.with_keys(("a",))
+    assert client.with_link("http://f.test/x?sig=s3cr3t").with_keys(("t0ken",)).scrub("s3cr3t t0ken token-999") == (
+        "[redacted] [redacted] [redacted]"
+    )
 
 
 @pytest.mark.parametrize(("given", "kind"), [("", ValueError), ("a\nb", ValueError), (None, TypeError), (7, TypeError)])

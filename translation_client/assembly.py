@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from . import arguments
 from .addresses import Address, address
 from .credentials import ApiKey, Credentials
+from .headers import KeyHeaders
 from .lines import BlockingLine, Line
 from .logs import usable_logger
 from .policy import WaitPolicy
@@ -65,7 +66,7 @@ class Wiring(NamedTuple):
     base_url: str
     user_agent: str
     headers: Mapping[str, str]
-    credentials: Callable[[], Mapping[str, str]]
+    credentials: Callable[[], KeyHeaders]
     request_timeout: float
     session: Any
     sleep: Callable[[float], Any] | None

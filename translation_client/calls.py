@@ -160,6 +160,7 @@ class Calls:
     def _failed(self, fault: Fault, stakes: Stakes) -> Exception:
         """What a fault is: to be repeated, or the end where that might do a thing twice."""
         if fault.answer is not None:
+            self.progress.learn_keys(fault.answer)
             fault.hint = self.hint_in(fault.answer)
         if isinstance(fault, WrongJob):
             self.tools.line.close_idle()  # the connection is among them, and its next response may be out of step too

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .addresses import Address
-from .headers import header_fields, header_value, usable_key
+from .headers import KeyHeaders, header_fields, header_value, usable_key
 from .redaction import Secrets
 from .services.service import BEARER, Service
 
@@ -58,7 +58,7 @@ class Credentials:
         keys = [key, key.removeprefix(BEARER)] if isinstance(key, str) else []
         self.secrets = Secrets([*keys, *_secret_parts(address)], own.values())
 
-    def changing(self) -> dict[str, str]:
+    def changing(self) -> KeyHeaders:
         """Ask for the key of the moment, where it is one that changes.
 
         Raises:
@@ -66,13 +66,14 @@ class Credentials:
             TypeError: It is no string.
         """
         if self._ask is None:
-            return {}
+            return KeyHeaders()
         key = header_value("what api_key() returns", self._ask())
         if not key:
             raise ValueError("what api_key() returns must not be empty")
-        self.secrets.learn(key)
-        self.secrets.learn(key.removeprefix(BEARER))
-        return self._service.key_headers(key)
+        forms = dict.fromkeys((key, key.removeprefix(BEARER)))
+        for form in forms:
+            self.secrets.learn(form)
+        return KeyHeaders(self._service.key_headers(key), forms)
 
 
 def _has_proof(service: Service, headers: Mapping[str, str]) -> bool:

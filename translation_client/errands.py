@@ -15,6 +15,7 @@ from .lines import Event
 from .messages import Answer, Request
 from .models import Job
 from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
+from .progress import Progress
 from .services.extras import Bulk
 from .tools import Tools
 from .transport import CallCancelled
@@ -32,6 +33,7 @@ class Errands:
         """Keep nothing yet."""
         self._tools = tools
         self._languages: tuple[str, ...] | None = None
+        self._secrets = tools.secrets
 
     async def languages(
         self,
@@ -56,7 +58,7 @@ class Errands:
             purpose = purposes.list_of_languages()
             calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel, watch=Stopwatch(parent))
             listed = await _answered(calls, "languages", published.request(), published.read)
-            self._languages = listed
+            self._languages, self._secrets = listed, calls.progress.secrets
         return self._languages
 
     async def require_language(self, language: str, timeout: float, cancel: Event | None, parent: Stopwatch) -> None:
@@ -73,7 +75,7 @@ class Errands:
         if known is not None:
             from .commissions import check_language  # needed by orders alone
 
-            check_language(self._tools.service, language, known, self._tools.secrets)
+            check_language(self._tools.service, language, known, self._secrets)
 
     async def delete(self, job_id: str | None, timeout: float) -> None:
         """Have a job deleted."""
@@ -122,8 +124,8 @@ class Errands:
             listed = await self._page(bulk, page, calls)
             if listed is None:
                 break
-            elapsed = calls.progress.elapsed
-            found.update((one, self._with_what_is_known(job, known.get(one), elapsed)) for one, job in listed.items())
+            progress = calls.progress
+            found.update((one, self._with_what_is_known(job, known.get(one), progress)) for one, job in listed.items())
         return found
 
     async def _page(self, bulk: Bulk, page: Sequence[str], calls: Calls) -> dict[str, Job] | None:
@@ -133,7 +135,7 @@ class Errands:
             deadline = Deadline.after(half, calls.progress.watch)
             call = BulkCall(self._tools, bulk, page, deadline.watch)
             try:
-                _, listed = await call.send(deadline, calls.is_cancelled)
+                answer, listed = await call.send(deadline, calls.is_cancelled)
             except CallCancelled:
                 break
             except BulkFailed as failed:
@@ -144,19 +146,20 @@ class Errands:
                     break
                 await calls.sleep(seconds)
             else:
+                calls.progress.answered(answer)
                 return listed
         return None
 
-    def _with_what_is_known(self, job: Job, known: Job | None, elapsed: float) -> Job:
+    def _with_what_is_known(self, job: Job, known: Job | None, progress: Progress) -> Job:
         complete = replace(
             job,
             language=None if known is None else known.language,
             expected_seconds=None if known is None else known.expected_seconds,
             submitted_at=None if known is None else known.submitted_at,
             checks=1,
-            elapsed=elapsed,
+            elapsed=progress.elapsed,
         )
-        return self._tools.secrets.redacted(complete, self._tools.service.knows)
+        return progress.secrets.redacted(complete, self._tools.service.knows)
 
 
 async def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:

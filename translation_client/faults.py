@@ -7,6 +7,7 @@ Neither leaves the package: `endings.py` turns them into public errors.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any, Literal
@@ -45,6 +46,11 @@ class Fault(Exception):
 
     def __str__(self) -> str:
         return self.text
+
+    def add_sent_keys(self, keys: tuple[str, ...]) -> None:
+        """Add the keys of the request to the answer, if one came."""
+        if self.answer is not None:
+            self.answer = replace(self.answer, sent_keys=keys)
 
     @property
     def may_be_done(self) -> bool:

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 section 5.6.2
 _HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")  # RFC 9110 5.5
+
+
+class KeyHeaders(dict[str, str]):
+    """Headers that may hold a key, and do not show it in a traceback with locals.
+
+    Attributes:
+        secrets: A key that changes, in the forms in which a server may echo it; empty if the key does not change.
+    """
+
+    def __init__(self, headers: Mapping[str, str] = MappingProxyType({}), secrets: Iterable[str] = ()) -> None:
+        super().__init__(headers)
+        self.secrets = tuple(secrets)
+
+    def __repr__(self) -> str:
+        return "KeyHeaders(…)"
+
+
+def secrets_of(headers: KeyHeaders | None) -> tuple[str, ...]:
+    """Return the key that some headers hold, if it changes; empty if there are no headers."""
+    return () if headers is None else headers.secrets
 
 
 def header_value(name: str, value: str) -> str:

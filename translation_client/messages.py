@@ -58,12 +58,15 @@ class Answer:
         headers: The headers; looked up in any case.
         body: The body with its content coding undone, in bytes.
         seconds: How long the call took.
+        sent_keys: The key that the request carried, in the forms in which the response may echo it; empty if the key
+            never changes.
     """
 
     status_code: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
     seconds: float = 0.0
+    sent_keys: tuple[str, ...] = field(default=(), repr=False)
 
     def json_object(self) -> dict[str, Any] | None:
         """Return the body as a JSON object; None if it is not one, or is nested too deeply to be copied or pickled."""

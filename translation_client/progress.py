@@ -74,9 +74,14 @@ class Progress:
         return 0 if self.job is None else self.job.checks
 
     def answered(self, answer: Answer) -> None:
-        """Remember how long the server takes to answer at all."""
+        """Remember how long the server takes to answer at all, and what its answer may echo."""
+        self.learn_keys(answer)
         self.latest_answer = answer.seconds
         self.slowest_answer = max(self.slowest_answer, answer.seconds)
+
+    def learn_keys(self, answer: Answer) -> None:
+        """Redact the key that the request of an answer carried in what comes of it."""
+        self.secrets = self.secrets.with_keys(answer.sent_keys)
 
     def saw(self, job: Job) -> None:
         """Keep a job that was read from a response."""

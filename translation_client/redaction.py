@@ -6,7 +6,7 @@ import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -16,7 +16,8 @@ from .problems import FIELD_NAMES, Problem
 
 T = TypeVar("T")
 
-Pattern = re.Pattern[str] | None
+Forms = Mapping[str, str]
+"""Texts that are secret, each with the regular expression that finds it where it is to be redacted."""
 
 MARK = "[redacted]"
 
@@ -32,18 +33,18 @@ MIN_QUERY_VALUE_LENGTH = 6
 """A shorter value in the query of a link is no signature."""
 
 MAX_LEARNED = 8
-"""Keys that changed and are still looked for: a response that echoes one comes soon after it was sent."""
+"""Keys that changed and are still looked for: the latest of the client, and the latest of each of its calls."""
 
 MAX_DEPTH = 50
 """What is nested deeper in an error body is replaced as a whole: no error body is, but an attack on whoever shows it."""
 
 
-class _Patterns(NamedTuple):
-    """The secrets as regular expressions, with the learned keys that are in them."""
+class _AllForms(NamedTuple):
+    """The secrets in every form, with the learned keys that are among them."""
 
     learned: tuple[str, ...]
-    everything: Pattern
-    keys: Pattern
+    everything: Forms
+    keys: Forms
 
 
 class Secrets:
@@ -66,13 +67,16 @@ class Secrets:
         self._headers = tuple(headers)
         self._links = tuple(links)
         self._learned: deque[str] = deque(maxlen=MAX_LEARNED)
-        self._compiled = self._patterns_with(())
+        self._sent: tuple[str, ...] = ()
+        self._root: Secrets | None = None
+        self._latest: Secrets | None = None
+        self._kept: _AllForms | None = None
 
     def __repr__(self) -> str:
         return f"Secrets({MARK})"
 
     def learn(self, key: str) -> None:
-        """Add one more key: one that changes. The last few of them are kept."""
+        """Add one more key: one that changes. The last few of them are kept; `with_keys` keeps those of one call."""
         if key not in self._learned:
             self._learned.append(key)
 
@@ -82,23 +86,41 @@ class Secrets:
         more._learned = self._learned
         return more
 
-    @property
-    def _patterns(self) -> _Patterns:
-        learned = tuple(self._learned)
-        if self._compiled.learned != learned:
-            self._compiled = self._patterns_with(learned)
-        return self._compiled
+    def with_keys(self, keys: tuple[str, ...]) -> Secrets:
+        """Return secrets with the keys of one request added, however many other requests learn theirs meanwhile.
 
-    def _patterns_with(self, learned: tuple[str, ...]) -> _Patterns:
+        The last few keys that were added before stay: a call of the client may consist of several requests.
+        """
+        added = [key for key in keys if key not in self._sent]
+        if not added:
+            return self
+        sent = (*self._sent, *added)[-MAX_LEARNED:]
+        root = self._root or self
+        latest = root._latest  # thousands of jobs may share the answer to one request, and these secrets
+        if latest is None or latest._sent != sent:
+            latest = Secrets(self._keys, self._headers, self._links)
+            latest._learned, latest._sent, latest._root = self._learned, sent, root
+            root._latest = latest
+        return latest
+
+    @property
+    def _forms(self) -> _AllForms:
+        learned = (*self._learned, *self._sent)
+        kept = self._kept
+        if kept is None or kept.learned != learned:
+            kept = self._kept = self._forms_with(learned)
+        return kept
+
+    def _forms_with(self, learned: tuple[str, ...]) -> _AllForms:
         words = [value for value in self._headers if len(value) < WHOLE_WORD_LENGTH]
         anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
         keys = _escaped((*self._keys, *learned))
         whole_words = {form: rf"(?<!\w){escaped}(?!\w)" for form, escaped in _escaped(words).items()}
-        return _Patterns(learned, _compiled({**whole_words, **_escaped(anywhere), **keys}), _compiled(keys))
+        return _AllForms(learned, {**whole_words, **_escaped(anywhere), **keys}, keys)
 
     def scrub(self, value: T) -> T:
         """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""
-        scrubbed: T = _replaced(self._patterns.everything, value, 0)
+        scrubbed: T = _replaced(self._forms.everything, value, 0)
         return scrubbed
 
     def shown(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
@@ -110,8 +132,7 @@ class Secrets:
 
     def shown_id(self, value: str) -> str:
         """Return the id of a job, an idempotency key or a URL as it may be shown: as it is, unless a key is in it."""
-        keys = self._patterns.keys
-        return value if keys is None or keys.search(value) is None else self.scrub(value)
+        return self.scrub(value) if any(form in value for form in self._forms.keys) else value
 
     def holds(self, text: str) -> bool:
         """Return True if a text contains a secret."""
@@ -133,42 +154,44 @@ class Secrets:
 
     def redacted_problem(self, problem: Problem) -> Problem:
         """Copy a problem without secrets. The names of its fields, by which `code` and `message` are found, stay."""
-        pattern = self._patterns.everything
-        return Problem(_replaced(pattern, dict(problem), 0, kept=FIELD_NAMES))
+        return Problem(_replaced(self._forms.everything, dict(problem), 0, kept=FIELD_NAMES))
 
 
 def _escaped(values: Iterable[str]) -> dict[str, str]:
     """Map each form of some values to its regular expression."""
-    return {form: re.escape(form) for value in values if value for form in _forms(value)}
+    return {form: re.escape(form) for value in values if value for form in _forms_of(value)}
 
 
-def _compiled(patterns: dict[str, str]) -> Pattern:
-    longest_first = sorted(patterns, key=len, reverse=True)  # a short one may be part of a longer one
-    return re.compile("|".join(patterns[form] for form in longest_first)) if patterns else None
+def _redacted(forms: Forms, text: str) -> str:
+    found = [form for form in forms if form in text]  # compiling all of them takes 30 ms where tokens are long
+    if not found:
+        return text
+    longest_first = sorted(found, key=len, reverse=True)  # a short one may be part of a longer one
+    return re.sub("|".join(forms[form] for form in longest_first), MARK, text)
 
 
 def _written_out(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
-def _replaced(pattern: Pattern, value: Any, depth: int, kept: frozenset[str] = frozenset()) -> Any:
+def _replaced(forms: Forms, value: Any, depth: int, kept: frozenset[str] = frozenset()) -> Any:
     if isinstance(value, str):
-        return value if pattern is None else pattern.sub(MARK, value)
+        return _redacted(forms, value)
     if isinstance(value, (int, float)) and len(str(value)) >= MIN_NUMBER_LENGTH:
-        return MARK if pattern is not None and pattern.search(str(value)) else value
+        return value if _redacted(forms, str(value)) == str(value) else MARK
     if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
         return MARK
     if isinstance(value, dict):
         return {
-            name if name in kept else _replaced(pattern, name, depth): _replaced(pattern, item, depth + 1, kept)
+            name if name in kept else _replaced(forms, name, depth): _replaced(forms, item, depth + 1, kept)
             for name, item in value.items()
         }
     if isinstance(value, list):
-        return [_replaced(pattern, item, depth + 1, kept) for item in value]
+        return [_replaced(forms, item, depth + 1, kept) for item in value]
     return value
 
 
-def _forms(value: str) -> set[str]:
+def _forms_of(value: str) -> set[str]:
     from html import escape  # needed where there are secrets, and not for an import
 
     encoded = value.encode("utf-8", "surrogateescape")

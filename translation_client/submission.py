@@ -79,7 +79,8 @@ class Submission:
             if not progress.may_have_been_accepted:
                 raise
             raise self._calls.log.ended("unexpected", endings.broken_off(progress, error)) from error
-        job = self._secrets.redacted(replace(job, submitted_at=time.time()), self._tools.service.knows)
+        secrets = self._calls.progress.secrets
+        job = secrets.redacted(replace(job, submitted_at=time.time()), self._tools.service.knows)
         self._calls.log.name_job(shown_text(job, "id"))
         progress = self._calls.progress
         self._calls.log.write(

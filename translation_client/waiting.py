@@ -214,7 +214,7 @@ class Wait:
             else self._submitted_at,
             finished_at=by_our_clock(answered.finished_at, answer),
         )
-        job = self._tools.secrets.redacted(job, self._tools.service.knows)
+        job = progress.secrets.redacted(job, self._tools.service.knows)
         progress.saw(job)
         if self._learned is not None:
             self._learned.saw(job, answer.seconds, took(answered))

@@ -14,6 +14,7 @@ from yarl import URL
 
 from ..clock import Deadline, Stopwatch, now, real_clock_of
 from ..faults import Fault, interim_as_final
+from ..headers import KeyHeaders, secrets_of
 from ..messages import Answer, Request
 from ..origins import same_origin
 from ..transport import CallCut, NotSent, Sink
@@ -44,7 +45,7 @@ class _Sending(NamedTuple):
     """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
 
     request: Request
-    credentials: Mapping[str, str] | None
+    credentials: KeyHeaders | None
     payload: Payload
     sink: Sink | None
     cut: Cut
@@ -70,7 +71,7 @@ class AsyncTransport:
         user_agent: str,
         headers: Mapping[str, str],
         request_timeout: float,
-        credentials: Callable[[], Mapping[str, str]],
+        credentials: Callable[[], KeyHeaders],
         session: aiohttp.ClientSession | None,
     ) -> None:
         """Set up; nothing is sent or opened. The arguments are those of `Transport`, but for the session."""
@@ -115,8 +116,10 @@ class AsyncTransport:
                         cut.abort()
             except (CallCut, Fault) as error:
                 error.was_sent = payload.is_read and trace.has_sent
+                if isinstance(error, Fault):
+                    error.add_sent_keys(secrets_of(credentials))
                 raise
-        return Answer(status, headers, body, watch.elapsed)
+        return Answer(status, headers, body, watch.elapsed, secrets_of(credentials))
 
     def close_idle(self) -> None:
         """Close the idle connections of our own session before they are used again."""
@@ -148,7 +151,7 @@ class AsyncTransport:
                 "an AsyncVideoTranslationClient is of the event loop that it was first used in: make another"
             )
 
-    def _prepared(self, request: Request) -> tuple[Mapping[str, str] | None, Payload]:
+    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, Payload]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
             return self._credentials() if is_trusted else None, payload_of(request)
@@ -190,9 +193,10 @@ class AsyncTransport:
     def _asked(self, sending: _Sending, url: str, trace: _Trace, *, is_trusted: bool, is_fresh: bool) -> Any:
         request, payload = sending.request, sending.payload
         if is_trusted:
-            method, headers = request.method, {**self._full, **(sending.credentials or {}), **request.headers}
+            method = request.method
+            headers = KeyHeaders({**self._full, **(sending.credentials or {}), **request.headers})
         else:
-            method, headers = "GET", {**self._plain, **request.headers}
+            method, headers = "GET", KeyHeaders({**self._plain, **request.headers})
         if payload.content:
             headers["Content-Type"] = payload.content_type
         data: Any = payload.content or None

@@ -51,9 +51,9 @@ class BulkCall:
         self._tools = tools
         self._bulk = bulk
         self._ids = ids
-        progress = Progress(None, statuses(len(ids)), math.inf, tools.secrets, watch)
-        progress.attempts = 1
-        self._log = CallLog(tools.logger, None, progress)
+        self._progress = Progress(None, statuses(len(ids)), math.inf, tools.secrets, watch)
+        self._progress.attempts = 1
+        self._log = CallLog(tools.logger, None, self._progress)
 
     async def send(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> tuple[Answer, dict[str, Job]]:
         """Send the request; return the answer, and the jobs that are in it, by id.
@@ -64,6 +64,7 @@ class BulkCall:
         """
         try:
             answer = await self._tools.line.send(self._bulk.request(self._ids), deadline, is_cancelled)
+            self._progress.answered(answer)
             found = self._found(answer)
         except CallCancelled:
             raise
@@ -75,12 +76,14 @@ class BulkCall:
             code = refusal.answer.status_code
             raise BulkFailed(Fault("status", status_line(code), refusal.answer), is_refusal=True) from None
         except FieldMissing as missing:
-            text = self._tools.secrets.shown(str(missing))  # it may name an id
+            text = self._progress.secrets.shown(str(missing))  # it may name an id
             raise BulkFailed(Fault("unreadable", text, missing.answer), is_refusal=False) from None
         except Fault as fault:
+            if fault.answer is not None:
+                self._progress.learn_keys(fault.answer)
             if isinstance(fault, WrongJob):
                 self._tools.line.close_idle()  # the connection is among them, and may be out of step with its requests
-                fault.name_jobs(self._tools.secrets.shown)
+                fault.name_jobs(self._progress.secrets.shown)
             fault.hint = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
         self._log.answered("statuses", answer)
@@ -104,7 +107,7 @@ class BulkCall:
         try:
             return read_retry_after(fault.answer.headers)
         except ValueError:
-            self._log.write("hint_ignored", hint=self._tools.secrets.shown(fault.answer.headers["Retry-After"]))
+            self._log.write("hint_ignored", hint=self._progress.secrets.shown(fault.answer.headers["Retry-After"]))
             return None
 
 

@@ -12,6 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from ..clock import Deadline, Stopwatch
 from ..faults import Fault, interim_as_final
+from ..headers import KeyHeaders, secrets_of
 from ..messages import Answer, Request
 from ..origins import same_origin
 from .body import answer_without_body, read_body
@@ -35,7 +36,7 @@ class _Sending(NamedTuple):
 
     session: OurSession | CallersSession
     request: Request
-    credentials: Mapping[str, str] | None
+    credentials: KeyHeaders | None
     payload: Payload
     sink: Sink | None
     guard: CallGuard
@@ -51,7 +52,7 @@ class Transport:
         user_agent: str,
         headers: Mapping[str, str],
         request_timeout: float,
-        credentials: Callable[[], Mapping[str, str]] = dict,
+        credentials: Callable[[], KeyHeaders] = KeyHeaders,
         session: Session | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
@@ -109,10 +110,13 @@ class Transport:
         with made as payload:
             try:
                 response = self._guarded(_Sending(session, request, credentials, payload, sink, guard))
+            except Fault as fault:
+                fault.add_sent_keys(secrets_of(credentials))
+                raise
             finally:
                 if is_fresh:
                     session.close()
-        return Answer(response.status_code, response.headers, response.content, watch.elapsed)
+        return Answer(response.status_code, response.headers, response.content, watch.elapsed, secrets_of(credentials))
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
@@ -126,7 +130,7 @@ class Transport:
         """Close the idle connections of our own session; later requests open new ones."""
         self._session.close_idle()
 
-    def _prepared(self, request: Request) -> tuple[Mapping[str, str] | None, Payload]:
+    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, Payload]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
             return self._credentials() if is_trusted else None, payload_of(request)
@@ -169,10 +173,10 @@ class Transport:
         is_trusted = sending.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
             if is_trusted:
-                headers = {**(sending.credentials or {}), **request.headers}
+                headers = KeyHeaders({**(sending.credentials or {}), **request.headers})
                 outgoing = sending.session.outgoing(Call(request.method, url, headers, payload, read))
             else:
-                headers = {**self._plain, **request.headers}
+                headers = KeyHeaders({**self._plain, **request.headers})
                 outgoing = sending.session.outgoing_bare(Call("GET", url, headers, payload, read))
             response = outgoing.send(guard.left())
             target = redirect_target(outgoing.session, response)
