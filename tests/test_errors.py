@@ -300,6 +300,55 @@ def test_any_payload_arrives(kind: type[TranslationClientError], message: str, p
     assert (str(again), again.args, again.job) == (message, error.args, job)
 
 
+MARKED: dict[str, Any] = {
+    "of no type": {"__type__": "nope", "__value__": 1},
+    "of a bad value": {"__type__": "uuid", "__value__": {"hex": "zzz"}},
+    "of a type that is no text": [{"__type__": ["x"], "__value__": None}],
+    "as our own escape": {"~__type__": "nope", "__value__": 1},
+    "in each other": {"~~__type__": {"__type__": "", "__value__": [{"__type__": "bytes", "__value__": 7}]}},
+    "__type__": 1,
+    "__value__": 2,
+}
+
+
+@pytest.mark.parametrize("kind", [WaitTimeout, RequestFailed])
+@EACH_JOURNEY
+def test_a_server_does_not_decide_whether_an_error_can_be_read(
+    kind: type[TranslationClientError], journey: Journey
+) -> None:
+    """Celery's JSON makes objects of dicts that say so, and fails where it cannot. The data comes back as it was."""
+    job = Job("j", TranslationStatus.PENDING, "p", payload=MARKED)
+    marked = {"job": job, "problem": Problem(MARKED), "seen": {"__type__": 1, "__value__": 2}}
+    facts = {**facts_of(kind), **{name: value for name, value in marked.items() if name in facts_of(kind)}}
+    error = kind(MESSAGE, **facts)
+
+    arrived = journey.take(error)
+    assert type(arrived) is kind
+    for one in (error, arrived):
+        assert {name: getattr(one, name) for name in facts} == facts
+    assert (str(arrived), arrived.args) == (MESSAGE, error.args)
+
+
+MARKED_JSON = st.recursive(
+    st.integers() | st.text(max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["__type__", "~__type__", "~~__type__", "__value__"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(MARKED_JSON)
+def test_any_marked_payload_arrives_by_json_and_by_celery(payload: Any) -> None:
+    """Letter by letter."""
+    kombu = pytest.importorskip("kombu.utils.json", reason="celery is not here")
+    error = JobFailed("m", job=Job("j", TranslationStatus.ERROR, "e", payload={"a": payload}))
+    for dumps, loads in ((json.dumps, json.loads), (kombu.dumps, kombu.loads)):
+        again = JobFailed(*loads(dumps(error.args)))
+        assert (again.job, again.args) == (error.job, error.args)
+
+
 @EACH_KIND
 def test_neither_repr_nor_a_traceback_shows_a_payload(kind: type[TranslationClientError]) -> None:
     """Nor a link to a result: both end up in logs."""

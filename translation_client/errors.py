@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from requests import RequestException
 
-from .json_values import json_value
+from .json_values import escaped, json_value, unescaped
 from .problems import Problem
 
 if TYPE_CHECKING:  # `models` imports this module, and puts its `Job` here
@@ -47,8 +47,9 @@ class TranslationClientError(Exception):
     """The base class of all errors of this library.
 
     `str(error)` is the message. `error.args` is `(message, facts)`, where `facts` holds the attributes below as a JSON
-    object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A
-    subclass with an `__init__` of its own should accept these two arguments as well.
+    object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A key
+    `__type__` in it, from which Celery's JSON would build an object, is written `~__type__` there. A subclass with an
+    `__init__` of its own should accept these two arguments as well.
 
     Attributes:
         job_id: The id of the job; None for the single job of the reference service.
@@ -88,10 +89,10 @@ class TranslationClientError(Exception):
         if unknown:
             raise TypeError(f"{type(self).__name__} has no attribute {', '.join(sorted(unknown))}")
         super().__init__(message)
-        given = {**(facts if isinstance(facts, Mapping) else {}), **known}
+        given = {**(unescaped(dict(facts)) if isinstance(facts, Mapping) else {}), **known}
         for name, default in self._facts.items():
             setattr(self, name, _from_json(name, default if _is_missing(given.get(name)) else given[name]))
-        self.args = (str(message), {name: json_value(getattr(self, name)) for name in self._facts})
+        self.args = (str(message), escaped({name: json_value(getattr(self, name)) for name in self._facts}))
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 MAX_DEPTH = 100
 """Levels of nesting, which RFC 8259, section 9 lets a parser limit: copying or pickling a thousand would exhaust the stack."""
 
 NESTED_TOO_DEEPLY = "[nested too deeply]"
+
+_TYPE = re.compile("~*__type__")
 
 
 def json_value(value: Any, depth: int = 0) -> Any:
@@ -35,6 +38,20 @@ def json_value(value: Any, depth: int = 0) -> Any:
     return value.to_dict() if hasattr(value, "to_dict") else str(value)
 
 
+def escaped(value: Any) -> Any:
+    """Copy a JSON value with the key `__type__` escaped by a tilde, as `~__type__` is by one more.
+
+    kombu, whose JSON Celery uses, makes an object of each dict with the keys `__type__` and `__value__`, and raises if it
+    does not know the type (`kombu/utils/json.py`). What a server sends must not be taken for one.
+    """
+    return _with_keys(value, lambda key: "~" + key if _TYPE.fullmatch(key) else key)
+
+
+def unescaped(value: Any) -> Any:
+    """Copy a JSON value that `escaped` returned as it was before."""
+    return _with_keys(value, lambda key: key[1:] if key.startswith("~") and _TYPE.fullmatch(key) else key)
+
+
 def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
     """Return True if dicts and lists are nested in more than `levels` levels. Does not recurse."""
     containers = [value]
@@ -43,6 +60,12 @@ def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
         if not containers:
             return False
     return True
+
+
+def _with_keys(value: Any, new: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {new(key) if isinstance(key, str) else key: _with_keys(item, new) for key, item in value.items()}
+    return [_with_keys(item, new) for item in value] if isinstance(value, list) else value
 
 
 def _key(key: Any) -> str:
