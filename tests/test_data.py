@@ -252,6 +252,40 @@ def test_what_a_service_says_of_a_failure_is_text(lines: Lines, secret: str) -> 
     assert said not in json.dumps(lines)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(f"key {KEY} bad".encode(coding) for coding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")),
+        f"key {KEY} bad".encode("utf-8-sig"),
+        b"key " + f"{KEY} bad".encode("utf-16-le"),
+        b"\xff\xfe" + f"key {KEY} bad".encode(),
+        b"\0" + f"key {KEY} bad".encode(),
+    ],
+)
+def test_an_excerpt_has_no_key_whatever_its_coding_is(lines: Lines, body: bytes) -> None:
+    """Nor letter by letter, with a NUL after each."""
+    error = raised(lambda: client_of(lambda _: response(200, body)).check("j"))
+
+    assert type(error) is UnexpectedAnswer
+    said = "".join(letter for letter in texts_of(error) + str(error.excerpt) + json.dumps(lines) if letter.isalnum())
+    assert "k3y" not in said.replace("x00", "").replace("u0000", "")
+
+
+def test_an_excerpt_of_utf_16_can_be_read() -> None:
+    """By the same rule as JSON."""
+    for coding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"):
+        error = raised(lambda: client_of(lambda _: response(200, "sorry, né".encode(coding))).check("j"))  # noqa: B023  # called at once
+        assert error.excerpt == "sorry, né"
+
+
+@pytest.mark.parametrize("key", ["é3y-é", "k3y-\xe9\xff0123"])
+def test_an_echo_of_the_bytes_of_a_header_has_no_key(key: str) -> None:
+    """Headers are Latin-1, and the excerpt is read as UTF-8."""
+    error = raised(lambda: client_of(lambda _: response(200, f"<{key}>".encode("latin-1")), api_key=key).check("j"))
+
+    assert error.excerpt == f"<{MARK}>"
+
+
 @pytest.mark.parametrize("key", ["e", "error", "detail", "message", "code"])
 def test_an_error_body_is_found_under_its_names_whatever_the_key_is(key: str) -> None:
     """The names are those that services use: a key does not cut them up."""

@@ -208,10 +208,13 @@ def test_a_key_is_cut_out_wherever_it_stands() -> None:
     }
 
 
-@pytest.mark.parametrize("form", ["se%2fcr%2bet", "se%2Fcr%2Bet", "se\\/cr+et"])
+@pytest.mark.parametrize(
+    "form",
+    ["se%2fcr%2bet", "se%2Fcr%2Bet", "se\\/cr+et", *("se/cr+et".encode(f"utf-{n}-le").decode() for n in (16, 32))],
+)
 def test_a_key_is_found_in_the_forms_that_servers_give_it(form: str) -> None:
-    """Percent-encoded in both cases, and with the slashes of some JSON."""
-    assert Secrets(["se/cr+et"]).scrub(f"x{form}x") == f"x{MARK}x"
+    """Percent-encoded in both cases, with the slashes of some JSON, and with the NULs of UTF-16 and UTF-32."""
+    assert Secrets(["se/cr+et"]).scrub(f"x{form}x").replace("\0", "") == f"x{MARK}x"
 
 
 def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:

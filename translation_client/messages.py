@@ -81,5 +81,5 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text, with what is not UTF-8 replaced."""
-        return self.body.decode("utf-8", "replace")
+        """The body as text, in the coding by which JSON is read too: UTF-8, 16 or 32. What is none of it is replaced."""
+        return self.body.decode(json.detect_encoding(self.body), "replace")

@@ -195,6 +195,7 @@ def _forms_of(value: str) -> set[str]:
     from html import escape  # needed where there are secrets, and not for an import
 
     encoded = value.encode("utf-8", "surrogateescape")
+    latin_1 = value.encode("latin-1", "xmlcharrefreplace")
     return {
         value,
         quote(encoded, safe=""),
@@ -207,6 +208,9 @@ def _forms_of(value: str) -> set[str]:
         json.dumps(value, ensure_ascii=False)[1:-1],
         b64encode(encoded).decode(),
         urlsafe_b64encode(encoded).decode(),
+        latin_1.decode("utf-8", "replace"),  # a header that was sent back as it came
+        "\0".join(value),  # UTF-16 in a text that is read as UTF-8
+        "\0\0\0".join(value),  # UTF-32
     }
 
 
