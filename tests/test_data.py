@@ -296,6 +296,32 @@ def test_an_error_body_is_found_under_its_names_whatever_the_key_is(key: str) ->
     assert set(error.problem) == {"error", "detail"}
 
 
+@pytest.mark.parametrize("name", ["code", "status", "type", "error_code", "errorCode"])
+@pytest.mark.parametrize(
+    ("key", "word", "kept"),
+    [
+        ("any", "too_many_jobs", True),
+        ("a", "Rate-Limit.exceeded", True),
+        ("1", 100123, True),
+        ("jobs", "jobs", False),
+        ("any", "too many jobs", False),
+        ("any", "https://errors.test/too_many_jobs", False),
+        ("too_many", "too_many_jobs", False),
+        ("100123", 100123, False),
+        ("10012300", 1001230099, False),
+    ],
+)
+def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word: Any, kept: bool) -> None:
+    """Where a short key is a part of it by chance. In texts it is redacted all the same."""
+    body = {"error": {name: word, "message": f"{word}!"}, "list": [{name: word}]}
+    error = raised(lambda: client_of(saying(body, 400), api_key=key).check("j"))
+    code = str(word) if kept else str(Secrets([key]).scrub(word))
+
+    assert (error.problem.code, str(error.problem["list"][0][name])) == (code, code)
+    assert error.problem.message == Secrets([key]).scrub(f"{word}!")
+    assert f"{word}!" not in str(error)
+
+
 def test_the_names_of_other_fields_are_redacted() -> None:
     assert Secrets([KEY]).redacted_problem({KEY: 1, "error": {KEY: KEY}}) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
 

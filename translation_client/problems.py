@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 _CODES = ("code", "errorCode", "error_code", "status", "type")
+CODE_NAMES = frozenset(_CODES)
+"""The names of the words for programs."""
+
 _MESSAGES = ("detail", "message", "msg", "title", "error_description", "error")
 
 FIELD_NAMES = frozenset({*_CODES, *_MESSAGES, "loc"})
@@ -21,7 +24,10 @@ class Problem(dict[str, Any]):
 
     @property
     def code(self) -> str | None:
-        """The word for programs: `rate_limit_exceeded`, say; or None. A number is given as its digits."""
+        """The word for programs: `rate_limit_exceeded`, say; or None. A number is given as its digits.
+
+        A plain word stays as it was sent if an API key of fewer than 8 characters is a part of it.
+        """
         places = (self._inner(), self)
         words = (place.get(name) for place in places for name in _CODES)
         return next((str(word) for word in words if _is_code(word)), None)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from .models import Job, with_shown_texts
-from .problems import FIELD_NAMES, Problem
+from .problems import CODE_NAMES, FIELD_NAMES, Problem
 
 T = TypeVar("T")
 
@@ -24,7 +24,10 @@ MARK = "[redacted]"
 MAX_SHOWN_LENGTH = 200
 
 WHOLE_WORD_LENGTH = 8
-"""A header's value shorter than this is redacted only as a whole word: it may be the "en" of an Accept-Language."""
+"""A shorter secret may be a part of a word by chance: a header's value, such as "en", is redacted as a whole word alone."""
+
+CODE = re.compile(r"[A-Za-z0-9_.-]+")
+"""A word for programs in an error body. A short key that is a part of it by chance is not redacted."""
 
 MIN_NUMBER_LENGTH = 6
 """Digits of a JSON number from which on it may be a key that a server echoes, and not a count or a status code."""
@@ -153,7 +156,7 @@ class Secrets:
         return with_shown_texts(job, id=job.id and self.shown_id(job.id), raw_status=word)
 
     def redacted_problem(self, problem: Problem) -> Problem:
-        """Copy a problem without secrets. The names of its fields, by which `code` and `message` are found, stay."""
+        """Copy a problem without secrets. The names of its fields stay, and its `code` where a short key is a part of it."""
         return Problem(_replaced(self._forms.everything, dict(problem), 0, kept=FIELD_NAMES))
 
 
@@ -183,12 +186,21 @@ def _replaced(forms: Forms, value: Any, depth: int, kept: frozenset[str] = froze
         return MARK
     if isinstance(value, dict):
         return {
-            name if name in kept else _replaced(forms, name, depth): _replaced(forms, item, depth + 1, kept)
+            name if name in kept else _replaced(forms, name, depth): item
+            if name in kept and name in CODE_NAMES and _is_code(forms, item)
+            else _replaced(forms, item, depth + 1, kept)
             for name, item in value.items()
         }
     if isinstance(value, list):
         return [_replaced(forms, item, depth + 1, kept) for item in value]
     return value
+
+
+def _is_code(forms: Forms, word: object) -> bool:
+    """Return True for a plain word in which each secret is short and only a part: as sent, it is of use to programs."""
+    if not isinstance(word, (str, int)) or not CODE.fullmatch(str(word)):
+        return False
+    return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(word))) for form in forms if form in str(word))
 
 
 def _forms_of(value: str) -> set[str]:
