@@ -397,6 +397,31 @@ def test_an_id_with_the_key_in_it_is_data_and_is_redacted_in_texts(lines: Lines,
     assert KEY not in repr(job)
 
 
+@EACH_CLIENT
+def test_an_id_with_a_key_that_is_asked_for_later_is_redacted_in_texts(
+    clock: Clock, lines: Lines, tmp_path: Path, kind: type[Any]
+) -> None:
+    """`api_key()` is first called after the wait has begun, by which time the id has been taken in."""
+    job_id = f"job-{KEY}"
+    for name, given, faults in (
+        ("wait", (), []),
+        ("wait", (), ["every-1:503"]),
+        ("wait", (), ["every-1:400"]),
+        ("check", (), ["every-1:400"]),
+        ("download", (tmp_path / "f",), []),
+        ("download", (tmp_path / "f",), ["every-1:400"]),
+        ("delete", (), ["delete/every-1:400"]),
+    ):
+        scenario = Scenario(3600, faults=faults)
+        side = side_of(kind, scenario, "reference", clock, api_key=lambda: KEY, max_retries=1, max_faults=2)
+        side.lab.create(job_id=job_id)
+        error = raised(lambda: asyncio.run(side.call(name, job_id, *given)))  # noqa: B023  # called at once
+        assert error.job_id == job_id
+        assert "job-[redacted]" in str(error)
+        assert KEY not in texts_of(error)
+    assert {line["job_id"] for line in lines} == {"job-[redacted]"}
+
+
 def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() -> None:
     """With the id as it was given, and without the key in the message; no job can have been made."""
     source = (one for one in [f"{KEY}\ud800", Job(None, TranslationStatus.PENDING, "pending")])

@@ -160,15 +160,18 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     def ask() -> object:
         return client._line.transport._credentials()
 
-    async def errand(name: str, *given: Any) -> Any:
+    async def errand(name: str, *given: Any, **more: Any) -> Any:
         try:
-            return await Side(client, None, "heygen", None).call(name, *given)  # type: ignore[arg-type]  # not needed
+            return await Side(client, None, "heygen", None).call(name, *given, **more)  # type: ignore[arg-type]  # not needed
         except (TranslationClientError, ValueError) as error:
             return error
 
     async def errands() -> list[Any]:
         outcomes = [await errand("check", "j0"), await errand("wait", "j0")]
-        for several in (await errand("check_all", ["j0"]), await errand("wait_all", ["j0", "j1", "j2"])):
+        for several in (
+            await errand("check_all", ["j0"]),
+            await errand("wait_all", ["j0", "j1", "j2"], max_in_flight=1),  # the server knows the last request alone
+        ):
             outcomes += several if isinstance(several, list) else [several]
         outcomes.append(await errand("submit", VIDEO, LANGUAGE["heygen"]))
         closed = client.close()

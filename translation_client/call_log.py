@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tenacity import RetryCallState
 
@@ -22,8 +22,14 @@ class CallLog(EventLog):
 
     def __init__(self, logger: object, job_id: str | None, progress: Progress) -> None:
         """Begin a log; its `wait_id` is new."""
-        super().__init__(logger, os.urandom(6).hex(), None if job_id is None else progress.secrets.shown_id(job_id))
+        super().__init__(logger, os.urandom(6).hex(), job_id)
         self._progress = progress
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Write one line, with the id of the job as texts show it by now."""
+        if self._progress.job_id is not None:
+            self.name_job(self._progress.shown_id)
+        super().write(event, **facts)
 
     def answered(self, call: str, answer: Answer) -> None:
         """Log an answer that is none about a status."""

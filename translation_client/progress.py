@@ -36,8 +36,7 @@ class Progress:
         """
         self.secrets = secrets
         self.job_id = job_id
-        self.shown_id = None if job_id is None else secrets.shown_id(job_id)
-        self.purpose = purpose
+        self._purpose = purpose
         self.asked_url = ""
         self.base_url = ""
         self.may_have_been_accepted = False
@@ -53,6 +52,16 @@ class Progress:
         self.latest_answer = 0.0
         self.seen: Counter[str] = Counter()
         self._unknown_words: set[str] = set()
+
+    @property
+    def shown_id(self) -> str | None:
+        """The id of the job as texts show it. A key that is in it may be learned after the call has begun."""
+        return None if self.job_id is None else self.secrets.shown_id(self.job_id)
+
+    @property
+    def purpose(self) -> Purpose:
+        """The purpose, with the id of the job as texts show it."""
+        return self._purpose if self._purpose.of_job is None else self._purpose.of_job(self.shown_id)
 
     @property
     def url(self) -> str:

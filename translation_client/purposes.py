@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from .models import describe_job
@@ -22,6 +22,7 @@ class Purpose(NamedTuple):
         is_wait: Whether it is the wait for a job.
         unreachable: What to look at where nobody answers.
         unreadable: What to look at where the answer is something else.
+        of_job: Makes the same purpose for a job by the id that texts show; None if it names no job.
     """
 
     asks: str
@@ -31,6 +32,7 @@ class Purpose(NamedTuple):
     is_wait: bool = False
     unreachable: str = "Is the server running, and base_url right?"
     unreadable: str = "Is base_url the address of the API?"
+    of_job: Callable[[str | None], Purpose] | None = None
 
 
 def status_of(job_id: str | None) -> Purpose:
@@ -47,6 +49,7 @@ def status_of(job_id: str | None) -> Purpose:
             410: "The service no longer keeps this job.",
         },
         is_wait=True,
+        of_job=status_of,
     )
 
 
@@ -90,6 +93,7 @@ def result_of(job_id: str | None) -> Purpose:
         },
         unreachable="Is the host of the result reachable from here?",
         unreadable="Is something between here and the host of the result?",
+        of_job=result_of,
     )
 
 
@@ -100,6 +104,7 @@ def deletion_of(job_id: str | None) -> Purpose:
         still="It may or may not be deleted.",
         next_step=f"Try again with client.delete({job_id!r}).",
         advice={401: _KEY, 403: _NOT_ALLOWED, 404: "There is no such job; it may have been deleted before."},
+        of_job=deletion_of,
     )
 
 
