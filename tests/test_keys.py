@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import aiohttp
 import pytest
@@ -196,7 +196,7 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     assert "[redacted]" in said + json.dumps(lines)
 
 
-def broken_hook(*_: Any, **__: Any) -> None:
+def broken_hook(*_: Any, **__: Any) -> NoReturn:
     raise LookupError("of the caller's")
 
 
@@ -221,7 +221,22 @@ def test_a_traceback_with_locals_has_no_key_in_our_functions(kind: type[Any], ke
 
     with serving(answering(http())) as server, pytest.raises(LookupError, match="of the caller's") as caught:
         asyncio.run(errand(server.url))
-    stack = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    assert_no_key_in_our_locals(caught.value)
+
+
+@pytest.mark.parametrize("key", [KEY, lambda: KEY])
+def test_a_traceback_with_locals_has_no_key_where_the_auth_of_a_session_raises(key: Any) -> None:
+    """It is called while the headers are put together."""
+    session = requests.Session()
+    session.auth = broken_hook
+    with pytest.raises(LookupError, match="of the caller's") as caught:
+        VideoTranslationClient(HOST, service="heygen", api_key=key, session=session).check("j")
+
+    assert_no_key_in_our_locals(caught.value)
+
+
+def assert_no_key_in_our_locals(error: BaseException) -> None:
+    stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
     ours = [one for one in stack if Path(one.filename).is_relative_to(Path(translation_client.__file__).parent)]
     assert {"send", "_follow"} <= {one.name for one in ours}
     assert KEY not in str([one.locals for one in ours])

@@ -79,7 +79,7 @@ class AsyncTransport:
         self._credentials = credentials
         self._request_timeout = request_timeout
         self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
-        self._full = {**self._plain, **headers}
+        self._full = KeyHeaders({**self._plain, **headers})
         self._sessions = Sessions(session)
         self._cuts = Cuts()
         self._slots = Slots(MAX_CONNECTIONS)

@@ -72,7 +72,7 @@ class Transport:
         self._request_timeout = request_timeout
         self._max_body_bytes = max_body_bytes
         self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
-        full = {**self._plain, **headers}
+        full = KeyHeaders({**self._plain, **headers})
         self._is_callers = session is not None
         self._session: OurSession | CallersSession = (
             OurSession(full, self._read) if session is None else CallersSession(session, full, self._read)
