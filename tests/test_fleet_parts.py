@@ -19,6 +19,8 @@ from hypothesis.strategies import SearchStrategy
 
 from fake_server.replies import json_reply
 from translation_client import Job, TranslationStatus
+from translation_client.aio.threads import ThreadedLine
+from translation_client.clock import Deadline
 from translation_client.faults import Fault
 from translation_client.fleet.agenda import Agenda
 from translation_client.fleet.budget import MOST_SLOWED, Budget
@@ -26,7 +28,7 @@ from translation_client.fleet.bulk import BulkAvailability, BulkFailed
 from translation_client.fleet.intake import each_of
 from translation_client.fleet.members import take_due_together
 from translation_client.fleet.terms import Terms, in_order, require_source, terms_of
-from translation_client.messages import Answer
+from translation_client.messages import Answer, Request
 from translation_client.particulars import NOTHING_SAID
 from translation_client.services.reference import REFERENCE
 
@@ -624,6 +626,52 @@ def test_a_source_that_is_given_up_while_it_blocks_leaves_its_thread_nothing_to_
 
     asyncio.run(take())
     release.set()  # the fixture that looks for threads sees the rest
+
+
+class RaisingLine:
+    """A blocking line whose calls raise, as a hook of the caller's session may."""
+
+    base_url = "http://service.test"
+    is_closed = False
+
+    def __init__(self, error: BaseException) -> None:
+        self.transport = self
+        self._error = error
+
+    def send(self, *_: Any, **__: Any) -> Answer:
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("broken"),
+        StopIteration("broken"),
+        StopAsyncIteration("broken"),
+        asyncio.CancelledError("broken"),
+        GeneratorExit("broken"),
+        KeyboardInterrupt("broken"),
+        SystemExit("broken"),
+    ],
+    ids=repr,
+)
+def test_what_a_call_in_a_thread_raises_comes_out(error: BaseException) -> None:
+    """Whatever it is; a StopIteration as the cause of a RuntimeError, as of any coroutine."""
+    line: Any = ThreadedLine(RaisingLine(error))  # type: ignore[arg-type]  # what it uses is there
+
+    async def send() -> BaseException:
+        try:
+            await line.send(Request("GET", "/status"), Deadline.after(60), lambda: False)
+        except BaseException as raised:  # noqa: BLE001  # that is the question
+            return raised
+        raise AssertionError("nothing was raised")
+
+    raised = asyncio.run(asyncio.wait_for(send(), 5))
+    if isinstance(error, StopIteration):
+        assert type(raised) is RuntimeError
+        assert raised.__cause__ is error
+    else:
+        assert raised is error
 
 
 def answer_of(value: object) -> Answer:

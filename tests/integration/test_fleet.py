@@ -594,6 +594,28 @@ def test_what_kills_a_part_of_the_batch_comes_out(way: str, where: str, cause: C
         assert error is raised
 
 
+@pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: repr(cause()))
+def test_what_a_hook_of_the_callers_session_raises_comes_out(cause: Callable[[], BaseException]) -> None:
+    """As where one job is waited for alone, but for `CHANGED`."""
+    raised = cause()
+
+    def dead(*_: Any, **__: Any) -> None:
+        raise raised
+
+    with Server(Scenario(duration=ENDLESS)) as server, requests.Session() as session:
+        session.hooks["response"].append(dead)
+        client = {"session": session}
+        error = error_of(lambda: wait_all("blocking", server.url, made(server, 2), client=client))
+        until(lambda: not threads_of_ours())
+
+    if isinstance(raised, CHANGED):
+        assert type(error) is RuntimeError
+        assert type(raised).__name__ in str(error)
+        assert error.__cause__ is raised
+    else:
+        assert error is raised
+
+
 @BOTH
 def test_what_had_ended_is_given_before_the_error(way: str) -> None:
     """Nobody loses a job that is known to be finished."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..assembly import Wiring
 from ..clock import Deadline, Stopwatch, real_monotonic
@@ -97,29 +97,50 @@ class ThreadedLine:
 
 
 async def _in_a_thread(call: Callable[[], T]) -> T:
-    """Have a thread of its own make a call: a daemon, as one that cannot be cut must not hold up an exit."""
+    """Make a call in a thread of its own, a daemon: a call that cannot be cut must not hold up an exit.
+
+    Raises:
+        BaseException: What the call raised; a RuntimeError caused by it if that is a StopIteration (PEP 479).
+    """
     loop = asyncio.get_running_loop()
-    made: asyncio.Future[T] = loop.create_future()
+    made: asyncio.Future[_Made[T]] = loop.create_future()
 
     def make() -> None:
-        try:
-            value = call()
-        except BaseException as raised:  # noqa: BLE001  # whoever waits for the call has to hear of it
-            _threadsafe(loop, partial(_set, made, None, raised))
-        else:
-            _threadsafe(loop, partial(_set, made, value, None))
+        result: _Made[T] = _Made(call)
+        _threadsafe(loop, partial(_set, made, result))
 
     threading.Thread(target=make, name="fleet call", daemon=True).start()
-    return await made
+    return (await made).value()
 
 
-def _set(made: asyncio.Future[Any], value: Any, error: BaseException | None) -> None:
-    if made.done():
-        return
-    if error is None:
-        made.set_result(value)
-    else:
-        made.set_exception(error)
+class _Made(Generic[T]):
+    """What a call returned or raised.
+
+    It goes through a future as a value: a future refuses StopIteration before Python 3.12, so that whoever awaits it would
+    wait for ever, and a GeneratorExit that comes out of one closes the coroutine that awaits it.
+    """
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        """Make the call."""
+        self._error: BaseException | None = None
+        try:
+            self._value = call()
+        except BaseException as raised:  # noqa: BLE001  # `value` raises it
+            self._error = raised
+
+    def value(self) -> T:
+        """Return what the call returned, or raise what it raised."""
+        if self._error is None:
+            return self._value
+        try:
+            raise self._error
+        finally:
+            self._error = None  # its traceback refers to this frame
+
+
+def _set(made: asyncio.Future[_Made[T]], result: _Made[T]) -> None:
+    if not made.done():
+        made.set_result(result)
 
 
 def outcomes_of(
