@@ -298,6 +298,30 @@ def test_the_last_check_before_the_deadline_is_made_if_the_bulk_route_fails_just
     assert kinds_of(wait_all(server, ids(20), client=client, checks_per_second=5000)) == {"completed"}
 
 
+@pytest.mark.parametrize(("number", "rate", "timeout"), [(30, 10, 4), (20, 10, 3), (150, None, 2), (250, None, 4)])
+def test_a_mute_bulk_route_leaves_time_for_a_request_for_each_job(
+    number: int, rate: float | None, timeout: float
+) -> None:
+    """At the rate of the batch, which without a bulk route is enough."""
+    server = Server(ends_at=0, bulk=lambda _: mute())
+    outcomes = wait_all(server, ids(number), client={"timeout": timeout}, checks_per_second=rate)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert server.bulk
+
+
+def test_a_slow_bulk_route_is_waited_for_where_there_is_no_time_for_a_request_for_each_job() -> None:
+    """It is the only way to hear of most of them."""
+
+    def slow(_: int) -> Reply:
+        jobs = server.requests[-1][1]
+        return json_reply({"results": [{"id": one, "result": "completed"} for one in jobs]}, seconds=0.4)
+
+    server = Server(bulk=slow)
+    assert kinds_of(wait_all(server, ids(1000), client={"timeout": 2})) == {"completed"}
+    assert server.single == []
+
+
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_day_of_one_job_silences_no_other(service: Service, code: int) -> None:

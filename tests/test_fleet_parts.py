@@ -429,8 +429,31 @@ def test_jobs_wait_for_a_bulk_answer_as_long_as_it_usually_takes(left: float, us
     """And leave half of their time to requests of their own."""
     availability = BulkAvailability()
     availability.answered(usual, is_trial=False)
-    assert availability.patience(left) == patience
+    assert availability.patience(left, left) == patience
     assert availability.has_time(left) is (left >= 2 * usual)
+
+
+@pytest.mark.parametrize(
+    ("spare", "usual", "patience"),
+    [
+        (7, 0.0, 2),
+        (1.5, 0.0, 1.5),
+        (1, 0.0, 1),
+        (0.9, 0.0, 2),
+        (-50, 0.0, 2),
+        (-50, 0.7, 2.8),
+        (-50, 1.5, 4),
+        (1.5, 0.7, 1.5),
+        (1.3, 0.7, 2.8),
+    ],
+)
+def test_jobs_wait_no_longer_for_a_bulk_answer_than_leaves_time_for_a_request_for_each(
+    spare: float, usual: float, patience: float
+) -> None:
+    """Of eight seconds; but for where that is too short for a bulk answer."""
+    availability = BulkAvailability()
+    availability.answered(usual, is_trial=False)
+    assert availability.patience(8, spare) == pytest.approx(patience)
 
 
 def terms(**said: Any) -> Terms:

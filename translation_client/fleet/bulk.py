@@ -142,16 +142,21 @@ class BulkAvailability:
         """Note that a trial is being made: there is one at a time."""
         self._is_on_trial = True
 
-    def patience(self, seconds_left: float) -> float:
+    def patience(self, seconds_left: float, spare_seconds: float) -> float:
         """Return for how many seconds jobs wait for a bulk answer, at most half of what they have left.
 
-        The other half is for requests of their own. It is enough for the last check before a deadline, which begins two
-        answers and a little more ahead.
+        The rest is for requests of their own, should there be no answer: `spare_seconds` leave enough time for all of these.
+        Where that is too short for a bulk answer, it is the best chance that most of the jobs have, and they wait for a
+        quarter of what they have left, or for four times what such an answer usually takes.
 
         Args:
             seconds_left: Until the earliest deadline among them.
+            spare_seconds: What is left of that after a request for each job at the full rate; may be negative.
         """
-        return min(seconds_left / 2, max(PATIENCE_SECONDS, PATIENCE_FACTOR * self._usual_seconds))
+        usual = PATIENCE_FACTOR * self._usual_seconds
+        most = min(seconds_left / 2, max(PATIENCE_SECONDS, usual))
+        is_too_short = spare_seconds < max(seconds_left / 8, usual / 2)
+        return min(most, max(seconds_left / 4, usual) if is_too_short else spare_seconds)
 
     def has_time(self, seconds_left: float) -> bool:
         """Return whether a bulk answer would usually come in the time that a job waits for it."""

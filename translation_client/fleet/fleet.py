@@ -36,6 +36,9 @@ JOINED_AT_ONCE = 100
 LOOK_SECONDS = 0.05
 """How soon a batch notices that its client was closed, or that the caller's event was set."""
 
+TRIAL_SECONDS = 0.5
+"""What a trial may cost requests for single jobs: its own turn, and that it counts for `ON_ITS_WAY_SECONDS` longer."""
+
 CONTROL_FLOW = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
 """Exceptions that Python takes for the end of a task or of an iteration."""
 
@@ -161,7 +164,7 @@ class Fleet(Roll):
 
     def _turn_of(self, first: Member, present: float) -> Turn:
         ticket = self._budget.spend(present)
-        is_trial = self._availability.may_try(present)
+        is_trial = self._availability.may_try(present) and not self._needs_each_request()
         if self._bulk is None or (self._availability.is_suspended and not is_trial):
             return Turn([first], ticket, is_trial=False)
         members = take_due_together(
@@ -176,6 +179,10 @@ class Fleet(Roll):
             self._availability.start_trial()
             self._put_back(members)
         return Turn(members, ticket, is_trial)
+
+    def _needs_each_request(self) -> bool:
+        """Return whether the time suffices just for a request for each job: a trial would cost one of them its own."""
+        return abs(self._spare_seconds(len(self._members))) < TRIAL_SECONDS
 
     async def _check(self, member: Member, ticket: Ticket | None) -> None:
         """Check a job by a request of its own."""
@@ -195,8 +202,7 @@ class Fleet(Roll):
         """Check several jobs by one request. If it fails, that is no fault of any of them."""
         watch = Stopwatch(clock=self._clock)
         call = BulkCall(self._tools, bulk, [str(member.wait.job_id) for member in turn.members], watch)
-        seconds_left = min(member.ends_at for member in turn.members) - watch.began_at
-        seconds = math.inf if turn.is_trial else self._availability.patience(seconds_left)
+        seconds = math.inf if turn.is_trial else self._patience(turn.members, watch.began_at)
         try:
             answer, jobs = await self._billed(
                 turn.ticket, call.send(Deadline(watch.began_at + seconds, watch), lambda: self._tools.line.is_closed)
@@ -216,6 +222,12 @@ class Fleet(Roll):
             if not turn.is_trial:
                 known = {job_id: job for job_id, job in jobs.items() if not is_missing(bulk, job)}
                 self._take_over(turn.members, answer, known)
+
+    def _patience(self, members: Sequence[Member], present: float) -> float:
+        """Return for how many seconds jobs wait for a bulk answer. After that there may be a request for each job."""
+        first = min(members, key=lambda member: member.ends_at)
+        spare_seconds = first.wait.seconds_until_last_check - self._budget.seconds_for(len(self._members))
+        return self._availability.patience(first.ends_at - present, spare_seconds)
 
     def _take_over(self, members: Sequence[Member], answer: Answer, jobs: Mapping[str, Job]) -> None:
         """Take over what a bulk answer says. A job that it says nothing of, or too little, is checked singly."""

@@ -45,13 +45,21 @@ class Roll:
 
     def _urgent_at(self) -> float:
         """Return the moment from which no pause holds anybody up: later, not each job would get its last check."""
-        first = self._agenda.first_to_end
-        if first is None:
-            return math.inf
         requests: float = len(self._members)
         if self._bulk is not None and not self._availability.is_suspended:
             requests /= self._bulk.max_ids
-        return self._clock.now() + first.wait.seconds_until_last_check - self._budget.seconds_for(requests)
+        return self._clock.now() + self._spare_seconds(requests)
+
+    def _spare_seconds(self, requests: float) -> float:
+        """Return what so many requests at the full rate leave of the time until the earliest last check; may be negative.
+
+        Args:
+            requests: How many are made; one for each job, if none of them shares a bulk request.
+        """
+        first = self._agenda.first_to_end
+        if first is None:
+            return math.inf
+        return first.wait.seconds_until_last_check - self._budget.seconds_for(requests)
 
     def _join(self, job: Job | str) -> None:
         position = self._results.join()
