@@ -886,6 +886,13 @@ def test_the_repr_names_the_service_and_shows_no_secret() -> None:
     assert "s3cret" not in ours
 
 
+def test_a_client_whose_arguments_are_refused_has_a_repr() -> None:
+    """As the blocking one."""
+    assert repr(AsyncVideoTranslationClient.__new__(AsyncVideoTranslationClient)) == (
+        "<AsyncVideoTranslationClient, not initialized>"
+    )
+
+
 @pytest.mark.parametrize("by", ["close", "event", "time"])
 def test_a_call_that_hangs_is_ended_by_others(by: str, lines: Lines) -> None:
     """By another task or by a callback of the loop: the call is what ends, and not who ends it, on each Python."""

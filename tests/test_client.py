@@ -313,6 +313,15 @@ def test_a_client_says_what_it_is() -> None:
     assert repr(client) == "VideoTranslationClient('https://host/x', service='reference')"
 
 
+def test_a_client_whose_arguments_are_refused_has_a_repr() -> None:
+    """Tools that show tracebacks call it."""
+    client = VideoTranslationClient.__new__(VideoTranslationClient)
+    with pytest.raises(ValueError, match="timeout"):
+        client.__init__("https://host/x", timeout=-1)  # type: ignore[misc]  # its reference is kept so
+
+    assert repr(client) == "<VideoTranslationClient, not initialized>"
+
+
 def test_the_job_id_is_on_every_error(make_client: MakeClient) -> None:
     """So that the job is not lost with the wait."""
     with pytest.raises(RequestFailed) as caught:

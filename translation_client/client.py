@@ -119,4 +119,6 @@ class VideoTranslationClient(Fleets):
         self.close()
 
     def __repr__(self) -> str:
+        if "_tools" not in vars(self):  # its constructor raised, and a traceback shows it
+            return "<VideoTranslationClient, not initialized>"
         return f"VideoTranslationClient({self._tools.line.base_url!r}, service={self._tools.service.name!r})"

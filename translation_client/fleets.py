@@ -49,7 +49,7 @@ class Fleets(Orders):
             max_in_flight: Jobs that are waited for at once, the ended ones that nobody took yet included; None for 10 000.
                 The source is read as there is room.
             timeout: Seconds for each job, from when it was taken in; None for the client's own.
-            cancel: Set it, from any thread, to end all waits.
+            cancel: Set it, from any thread, to end all waits. Jobs that an iterator gives later have no outcome.
             on_progress: Called with each answer, a `Job`, in a thread of ours.
             key: What kind of jobs they are, where a schedule learns.
             video_seconds: The length of their videos, for the same.

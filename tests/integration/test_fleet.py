@@ -42,6 +42,7 @@ from translation_client import (
 )
 from translation_client.aio import threads
 from translation_client.faults import Fault
+from translation_client.fleet import fleet as fleet_module
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 
@@ -827,6 +828,80 @@ def test_an_event_of_asyncio_ends_every_wait() -> None:
         outcomes = asyncio.run(waited(server.url, ids))
     assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
     assert ids_of(outcomes) == ids
+
+
+def ended_before(way: str, end: str, jobs: Any) -> list[Outcome]:
+    """The outcomes of a batch whose client was closed, or whose event was set, before it began."""
+    cancel = threading.Event()
+    if end == "event":
+        cancel.set()
+    if way == "blocking":
+        with closing(VideoTranslationClient("http://127.0.0.1:1", **settings_of({}))) as blocking:
+            if end == "close":
+                blocking.close()
+            return blocking.wait_all(jobs, cancel=cancel)
+
+    async def waited() -> list[Outcome]:
+        async with AsyncVideoTranslationClient("http://127.0.0.1:1", **settings_of({})) as tasks:
+            if end == "close":
+                await tasks.close()
+            return await tasks.wait_all(jobs, cancel=cancel)
+
+    return asyncio.run(asyncio.wait_for(waited(), 20))
+
+
+async def stepping(ids: list[str]) -> AsyncIterator[str]:
+    """A source that lets others go on before each of its jobs."""
+    for one in ids:
+        await asyncio.sleep(0)
+        yield one
+
+
+@pytest.mark.parametrize("end", ["close", "event"])
+@pytest.mark.parametrize("max_in_flight", [10_000, 3])
+@pytest.mark.parametrize(
+    ("way", "source"),
+    [("blocking", list), ("blocking", iter), ("asyncio", list), ("asyncio", iter), ("asyncio", stepping)],
+)
+def test_each_job_of_a_batch_that_is_over_before_it_begins_is_cancelled(
+    way: str, source: Callable[[list[str]], Any], max_in_flight: int, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is read from, if it can be read without waiting; and there is no such thing as a slow machine."""
+    monkeypatch.setattr(fleet_module, "SOURCE_SECONDS", 10.0)
+    monkeypatch.setattr("translation_client.fleet.terms.USUAL_IN_FLIGHT", max_in_flight)
+    ids = [f"j{number}" for number in range(250)]
+    outcomes = ended_before(way, end, source(ids))
+
+    assert ids_of(outcomes) == ids
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+
+
+@BOTH
+@pytest.mark.parametrize("end", ["close", "event"])
+def test_a_batch_that_is_over_before_it_begins_waits_for_no_job_of_its_source(way: str, end: str) -> None:
+    """What the source gives late may be for somebody else."""
+    release = threading.Event()
+
+    def late() -> Iterator[str]:
+        yield "j0"
+        release.wait(20)
+        yield "j1"
+
+    outcomes = ended_before(way, end, late())
+    assert not release.is_set()
+    release.set()
+    assert ids_of(outcomes) in (["j0"], [])  # a slow machine is slower than it waits
+    until(lambda: not threads_of_ours())
+
+
+@BOTH
+def test_a_batch_that_is_over_before_it_begins_does_not_read_an_endless_source_for_ever(
+    way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After half a second it has read enough."""
+    monkeypatch.setattr(fleet_module, "SOURCE_SECONDS", 0.01)
+    outcomes = ended_before(way, "close", (f"j{number}" for number in itertools.count()))
+    assert {type(outcome) for outcome in outcomes} <= {WaitCancelled}
 
 
 def test_a_job_that_a_slow_source_gives_after_the_end_is_not_waited_for() -> None:

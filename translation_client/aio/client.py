@@ -96,6 +96,8 @@ class AsyncVideoTranslationClient(AsyncOrders):
         await asyncio.shield(self.close())  # also where the task is being cancelled
 
     def __repr__(self) -> str:
+        if "_tools" not in vars(self):  # its constructor raised, and a traceback shows it
+            return "<AsyncVideoTranslationClient, not initialized>"
         return f"AsyncVideoTranslationClient({self._line.base_url!r}, service={self._tools.service.name!r})"
 
 

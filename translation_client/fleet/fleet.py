@@ -36,6 +36,9 @@ JOINED_AT_ONCE = 100
 LOOK_SECONDS = 0.05
 """How soon a batch notices that its client was closed, or that the caller's event was set."""
 
+SOURCE_SECONDS, MOST_SLICES = 0.1, 5
+"""How long a batch that is cancelled from the start waits for a job of its source, and how often: each job is an outcome."""
+
 TRIAL_SECONDS = 0.5
 """What a trial may cost requests for single jobs: its own turn, and that it counts for `ON_ITS_WAY_SECONDS` longer."""
 
@@ -118,29 +121,48 @@ class Fleet(Roll):
                 self._join(job)
                 if self._results.joined % JOINED_AT_ONCE == 0:
                     await asyncio.sleep(0)
-                while self._results.open >= self._terms.max_in_flight and not self._is_cancelled:
+                while not self._has_room:
                     self._signals.room.clear()
                     await self._signals.room.wait()
-                if self._is_cancelled and not isinstance(self._source, Collection):
+                if self._is_read:  # its reading was given up
                     break
         finally:
             await jobs.aclose()
         self._is_read = True
         self._signals.news.set()
 
+    @property
+    def _has_room(self) -> bool:
+        """True if another job may be taken in. A list is read to its end where all its jobs are cancelled."""
+        is_ending = self._is_cancelled and (self._is_read or isinstance(self._source, Collection))
+        return is_ending or self._results.open < self._terms.max_in_flight
+
     async def _look(self) -> None:
-        """End what is over, and all of it where that is wanted."""
-        cancel = self._terms.cancel
+        """End the jobs whose time is up; all jobs, if the client was closed or the caller's event was set."""
+        cancel, has_begun = self._terms.cancel, False
         while not (self._is_over or self._tools.line.is_closed or (cancel is not None and cancel.is_set())):
+            has_begun = True
             for member in self._agenda.pop_ended(self._clock.now()):
                 self._end(member, member.wait.timed_out())
             await asyncio.sleep(LOOK_SECONDS)
         self._is_cancelled = True
-        self._is_read |= not isinstance(self._source, Collection)
         for member in tuple(self._members.values()):
             self._end(member, member.wait.cancelled())
+        if not isinstance(self._source, Collection):
+            if not has_begun:
+                await self._until_source_blocks()
+            self._is_read = True
         self._signals.room.set()
         self._signals.news.set()
+
+    async def _until_source_blocks(self) -> None:
+        """Return when the source gave no job for a while, or has given some for long enough: it may be endless."""
+        joined = -1
+        for _ in range(MOST_SLICES):
+            if self._is_read or self._results.joined == joined:
+                return
+            joined = self._results.joined
+            await asyncio.sleep(SOURCE_SECONDS)
 
     async def _work(self) -> None:
         while not self._is_over:
