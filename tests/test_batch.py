@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -25,6 +26,7 @@ from translation_client import (
 )
 from translation_client.fleet import fleet as fleet_module
 from translation_client.fleet.fleet import Fleet
+from translation_client.history import past_of
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 from translation_client.services.service import Service
@@ -386,6 +388,124 @@ def test_a_429_of_the_bulk_route_pauses_no_single_request() -> None:
 
     assert kinds_of(outcomes) == {"completed"}
     assert max(one.elapsed for one in outcomes) <= 5
+
+
+# Last checks that are due at the same time
+
+RARE = {"backoff_factor": 60, "max_delay": 60}
+"""A job is checked when its wait begins, and for the last time before its deadline."""
+
+
+@pytest.mark.parametrize(
+    ("number", "rate", "timeout", "ends_at"),
+    [(150, None, 6, 4), (1000, None, 30, 18), (6, 1, 30, 20), (10, 0.5, 60, 30), (20, 10, 6, 3)],
+)
+def test_jobs_whose_last_checks_are_due_at_once_are_checked_early(
+    number: int, rate: float | None, timeout: float, ends_at: float
+) -> None:
+    """As the rate limit allows too few at the last moment. Each has as many checks as alone."""
+    server = Server(ends_at=ends_at)
+    client = {**RARE, "timeout": timeout}
+    outcomes = wait_all(server, ids(number), service=SINGLE, client=client, checks_per_second=rate)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert {one.checks for one in outcomes if isinstance(one, Job)} == {2}
+    most = rate or 100
+    times = server.single
+    assert max(len([at for at in times if begin <= at < begin + 1 / min(1, most)]) for begin in times) <= max(1, most)
+
+
+def test_a_job_is_checked_early_once_and_again_before_its_deadline() -> None:
+    """If the others leave it the time. The jobs that are checked later are those that end later."""
+    server = Server(ends_at=5.5)
+    outcomes = wait_all(server, ids(150), service=SINGLE, client={**RARE, "timeout": 6})
+
+    assert {one.checks for one in outcomes} == {2, 3}
+    completed = [one for one in outcomes if isinstance(one, Job)]
+    assert len(completed) >= 40  # at the full rate the last half second has 50
+
+
+def test_jobs_whose_only_check_is_the_last_one_are_checked_early_too() -> None:
+    """By a history, by which they take far longer than they have."""
+    server = Server(ends_at=20)
+    jobs = [Job(one, TranslationStatus.PENDING, "pending", submitted_at=time.time()) for one in ids(6)]
+    client = {"timeout": 30, "history": past_of([99.0] * 20, "reference"), "check_cost": 5}
+    outcomes = wait_all(server, jobs, service=SINGLE, client=client, checks_per_second=1)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert 20 < server.single[0] < 26
+    assert len(server.single) == 6
+
+
+def test_the_last_check_of_a_job_that_was_checked_early_gives_way_to_those_of_others() -> None:
+    """Though it would be due before them, as its answers are slower. Twelve jobs of these have no early check."""
+    server = Server(ends_at=5.68)
+    slow = ids(150)[12:]
+    server.replies.update(dict.fromkeys(slow, lambda: json_reply({"result": server.word}, seconds=0.06)))
+    outcomes = wait_all(server, ids(150), service=SINGLE, client={**RARE, "timeout": 6})
+
+    assert {len(server.times_of(job_id)) for job_id in ids(12)} == {2}
+    assert kinds_of(outcomes[:12]) == {"completed"}
+
+
+@pytest.mark.parametrize("rate", [1, 0.3])
+def test_a_job_has_its_last_check_at_its_time_if_no_other_needs_that(rate: float) -> None:
+    """However low the rate is."""
+    server = Server()
+    wait_all(server, ["j0"], service=SINGLE, client={**RARE, "timeout": 30}, checks_per_second=rate)
+    assert server.single == pytest.approx([0, 29.71], abs=0.03)
+
+
+@pytest.mark.parametrize(("max_retries", "checks"), [(1, 2), (2, 2), (3, 3)])
+def test_an_early_check_takes_no_check_from_a_job_whose_number_is_limited(max_retries: int, checks: int) -> None:
+    """There is none unless the checks of the job stay below the limit with one more."""
+    server = Server()
+    client = {**RARE, "timeout": 30, "max_retries": max_retries}
+    outcomes = wait_all(server, ids(6), service=SINGLE, client=client, checks_per_second=1)
+
+    assert kinds_of(outcomes) == {"WaitTimeout"}
+    assert {len(server.times_of(job_id)) for job_id in ids(6)} <= {1, 2, checks}
+    assert (min(at for at in server.single if at > 7) < 29) is (checks > 2)
+
+
+def test_an_early_check_shortens_no_retry_after() -> None:
+    """Of 23 seconds: without it the last of six jobs at one a second would be checked after 19."""
+    server = Server()
+    for job_id in ids(6):
+        server.replies[job_id] = lambda: json_reply({"result": "pending"}, retry_after="23")
+    wait_all(server, ids(6), service=SINGLE, client={**RARE, "timeout": 30}, checks_per_second=1)
+
+    for job_id in ids(6):
+        first, *others = server.times_of(job_id)
+        assert all(at >= first + 23 for at in others)
+
+
+def test_a_fault_of_an_early_check_is_not_counted() -> None:
+    """Alone the job would not have been checked at that time."""
+    server = Server()
+    for job_id in ids(6):
+        server.replies[job_id] = lambda: (
+            json_reply({}, 500) if 10 < present() < 29.6 else json_reply({"result": server.word})
+        )
+    client = {**RARE, "timeout": 30, "max_faults": 1}
+    outcomes = wait_all(server, ids(6), service=SINGLE, client=client, checks_per_second=1)
+
+    assert len([at for at in server.single if 10 < at < 29.6]) == 5
+    assert kinds_of(outcomes) == {"WaitTimeout"}
+
+
+def test_a_bulk_route_that_fails_at_the_last_moment_leaves_time_for_a_request_for_each_job() -> None:
+    """At the full rate these take a second and a half."""
+    server = Server(ends_at=4, bulk=lambda _: json_reply({}, 500) if present() > 4 else None)
+    outcomes = wait_all(server, ids(150), client={**RARE, "timeout": 6})
+    assert kinds_of(outcomes) == {"completed"}
+
+
+def test_bulk_requests_suffice_for_the_last_checks_of_thousands() -> None:
+    """And the early ones leave time for them."""
+    server = Server(ends_at=28)
+    outcomes = wait_all(server, ids(3000), client={**RARE, "timeout": 30})
+    assert kinds_of(outcomes) == {"completed"}
 
 
 # Early checks in bulk

@@ -23,7 +23,7 @@ from translation_client.aio.threads import ThreadedLine
 from translation_client.clock import Deadline
 from translation_client.faults import Fault
 from translation_client.fleet.agenda import Agenda
-from translation_client.fleet.budget import MOST_SLOWED, Budget
+from translation_client.fleet.budget import MOST_RESERVED, MOST_SLOWED, Budget, Reservations
 from translation_client.fleet.bulk import BulkAvailability, BulkFailed
 from translation_client.fleet.intake import each_of
 from translation_client.fleet.members import take_due_together
@@ -194,6 +194,46 @@ def test_a_429_halves_the_rate_and_it_comes_back() -> None:
 def test_no_limit_is_no_limit() -> None:
     """A thousand may go out at the same moment."""
     assert set(sent(Budget(math.inf), 1000, [0.0])) == {1000.0}
+
+
+def test_a_request_that_nobody_else_is_in_the_way_of_has_its_own_time() -> None:
+    """And those that are needed at the same time are one gap apart."""
+    reservations = Reservations(0.5)
+    assert [reservations.reserve(100.0, 110.2) for _ in range(3)] == pytest.approx([110.2, 109.7, 109.2])
+    assert reservations.reserve(100.0, 120.4) == pytest.approx(120.4)
+    assert reservations.reserve(100.0, 110.2) == pytest.approx(108.7)
+
+
+def test_without_a_limit_each_request_has_its_own_time() -> None:
+    """Be it the same."""
+    reservations = Reservations(0.0)
+    assert {reservations.reserve(100.0, 110.0) for _ in range(100)} == {110.0}
+
+
+@given(st.lists(st.integers(1, 40), max_size=60))
+def test_as_many_requests_are_in_time_as_can_be(latest: list[int]) -> None:
+    """In whatever order they reserve: as many as if the most urgent were first."""
+    reservations = Reservations(1.0)
+    moments = [reservations.reserve(0.5, at + 0.5) for at in latest]
+    reserved = [moment for moment in moments if moment is not None]
+
+    assert len(set(reserved)) == len(reserved)
+    assert all(moment is None or moment <= at + 0.5 for moment, at in zip(moments, latest, strict=True))
+    in_time = 0
+    for at in sorted(latest):  # turns 0, 1, 2 … of which the first is now
+        in_time += in_time <= at
+    assert len(reserved) == in_time
+
+
+def test_reservations_of_the_past_are_forgotten() -> None:
+    """A batch may go on for days."""
+    reservations = Reservations(0.01)
+    for number in range(20_000):
+        now = 100.0 + number
+        assert reservations.reserve(now, now + 5) == pytest.approx(now + 5)
+        assert reservations.reserve(now, now + 5) == pytest.approx(now + 4.99)
+
+    assert len(reservations._earlier) <= MOST_RESERVED + 1
 
 
 class Thing:

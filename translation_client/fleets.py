@@ -45,7 +45,8 @@ class Fleets(Orders):
         Args:
             jobs: Jobs or ids, from a list or from a source that is slow or endless. An id that comes again is answered
                 once, and given for each time.
-            checks_per_second: Requests in any second at the most, of all jobs together; None for 100.
+            checks_per_second: Requests in any second at the most, of all jobs together; None for 100. Where that is too few
+                for all last checks before a deadline, jobs have a check before theirs.
             max_in_flight: Jobs that are waited for at once, the ended ones that nobody took yet included; None for 10 000.
                 The source is read as there is room.
             timeout: Seconds for each job, from when it was taken in; None for the client's own.

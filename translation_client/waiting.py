@@ -13,6 +13,7 @@ from . import endings, polling, purposes, strategies
 from .calls import Calls
 from .clock import Deadline, Stopwatch
 from .errors import WaitCancelled, WaitTimeout
+from .faults import Fault
 from .lines import Event
 from .messages import Answer
 from .models import Job, shown_text
@@ -91,6 +92,10 @@ class Wait:
     def fault_rules(self) -> polling.Rules:
         """When a call that failed is made again."""
         return self._calls.fault_rules()
+
+    def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
+        """Log a fault that is not counted, and the sleep before the next check."""
+        self._calls.log.failed(fault, sleep_seconds)
 
     @property
     def seconds_until_last_check(self) -> float:

@@ -27,6 +27,9 @@ MOST_SLOWED, EASE = 16.0, 0.5
 LONGEST_PAUSE_SECONDS = 60.0
 """The longest pause of all jobs because of one: `Retry-After` of a day may be about that job alone."""
 
+MOST_RESERVED = 1024
+"""Reserved turns that are kept before those that have passed are forgotten; later twice as many as were left."""
+
 
 def never() -> float:
     """Return the moment that never comes."""
@@ -130,3 +133,53 @@ class Budget:
         if self._slowed > 1 and now - self._eased_at >= 1:
             self._slowed = max(1.0, self._slowed * (1 - EASE / 2))
             self._eased_at = now
+
+
+class Reservations:
+    """Turns that are reserved for requests which have to be sent by a certain time, at the full rate.
+
+    Each request gets the latest turn that is free. So one is early only if too many others have to be sent by the same time,
+    and all of them are in time wherever that is possible, in whatever order they reserve.
+    """
+
+    def __init__(self, gap_seconds: float) -> None:
+        """Begin with no turn reserved.
+
+        Args:
+            gap_seconds: Between two requests; 0 for no limit.
+        """
+        self._gap = gap_seconds
+        self._earlier: dict[int, int] = {}  # from each reserved turn to one before it that may be free
+        self._most = MOST_RESERVED
+
+    def reserve(self, now: float, latest: float) -> float | None:
+        """Reserve the latest free turn, and return its moment; None if there is none from now on.
+
+        Args:
+            now: The present moment.
+            latest: The moment by which the request has to be sent; returned if nobody else needs it.
+        """
+        if self._gap == 0:
+            return latest
+        last = math.floor(latest / self._gap)
+        free = self._latest_free(last)
+        moment = latest - (last - free) * self._gap
+        if moment < now:
+            return None
+        self._earlier[free] = free - 1
+        if len(self._earlier) > self._most:
+            self._forget(math.floor(now / self._gap))
+        return moment
+
+    def _latest_free(self, latest: int) -> int:
+        free = latest
+        while free in self._earlier:
+            free = self._earlier[free]
+        while latest in self._earlier:  # so that the next search is short
+            reserved, latest = latest, self._earlier[latest]
+            self._earlier[reserved] = free
+        return free
+
+    def _forget(self, present: int) -> None:
+        self._earlier = {turn: earlier for turn, earlier in self._earlier.items() if turn >= present}
+        self._most = max(MOST_RESERVED, 2 * len(self._earlier))

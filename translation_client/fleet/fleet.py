@@ -285,7 +285,7 @@ class Fleet(Roll):
         if pause is None:
             self._end(member, job)
         else:
-            self._again(member, pause)
+            self._again(member, self._until_check(member, job, pause))
 
     def _failed(self, member: Member, fault: Fault) -> None:
         try:

@@ -30,6 +30,8 @@ class Member:
         single_checks: How many of its next checks need a request of its own.
         pause: Seconds of its latest sleep.
         early: By how many seconds it may be checked earlier.
+        is_early: True if the next check is one before its last one, because too many jobs have their last check then.
+        was_early: True if there was or is such a check.
         positions: Where in the order of the source it was asked for; more than once where its id came again.
     """
 
@@ -40,17 +42,19 @@ class Member:
         "early",
         "ends_at",
         "ends_itself",
+        "is_early",
         "pause",
         "planned",
         "positions",
         "single_checks",
         "wait",
+        "was_early",
     )
 
     def __init__(self, wait: Wait, position: int, now: float) -> None:
         self.wait = wait
         self.positions = [position]
-        self.ends_itself = False
+        self.ends_itself = self.is_early = self.was_early = False
         self.single_checks = 0.0
         self.pause = wait.first_pause()
         self.early = self._nearly(0)
@@ -66,13 +70,35 @@ class Member:
             TranslationClientError: A limit is reached.
         """
         self._faults = None
+        self.is_early = False
         pause = self._pending.pause_after(job, self.wait.rules())
         if pause is None:
             return None
         self.pause = pause
         if self.wait.has_retry_limit and self.planned > now:  # an early check shortens no wait
             self.pause = max(pause, min(pause + self.planned - now, self.wait.seconds_until_last_check))
-        self.early = max(0.0, min(self._nearly(job.checks), self.pause - (job.retry_after or 0.0)))
+        self.early = self._earlier(job.checks, job.retry_after or 0.0)
+        return self.pause
+
+    def is_before_last_check(self) -> bool:
+        """Return whether the sleep that begins now ends with the last check before the deadline."""
+        return self.pause >= self.wait.seconds_until_last_check
+
+    def check_early(self, job: Job | None, seconds: float) -> float:
+        """Shorten the sleep before the last check, and return its seconds. There is another check after it.
+
+        A `Retry-After` is not shortened. Neither is the sleep before a check that may be the last one by another limit.
+
+        Args:
+            job: The latest answer; None if there is none yet.
+            seconds: After which the check is to be made.
+        """
+        checks, hint = (0, 0.0) if job is None else (job.checks, job.retry_after or 0.0)
+        seconds = max(seconds, hint)
+        if seconds < self.pause and not self.wait.may_end_after(checks + 2):
+            self.is_early = self.was_early = True
+            self.pause = seconds
+            self.early = self._earlier(checks, hint)
         return self.pause
 
     def pause_after_fault(self, fault: Fault) -> float:
@@ -81,8 +107,15 @@ class Member:
         Raises:
             TranslationClientError: A limit is reached.
         """
-        self._faults = self._faults or Repetition()
         self.early = 0.0
+        until_last_check = self.wait.seconds_until_last_check
+        if self.is_early and until_last_check > 0:
+            # Without the other jobs there would have been no check, and no fault.
+            self.is_early = False
+            self.pause = max(fault.hint or 0.0, until_last_check)
+            self.wait.log_fault(fault, self.pause)
+            return self.pause
+        self._faults = self._faults or Repetition()
         self.pause = self._faults.pause_after_fault(fault, self.wait.fault_rules()) or 0.0
         return self.pause
 
@@ -97,6 +130,10 @@ class Member:
     def is_nearly_due(self, now: float) -> bool:
         """Return whether an answer now is as good as one a little later."""
         return self.due - now <= self.early
+
+    def _earlier(self, checks: int, hint: float) -> float:
+        """Return by how many seconds the next check may be earlier if it costs no request, but within no `Retry-After`."""
+        return max(0.0, min(self._nearly(checks), self.pause - hint))
 
     def _nearly(self, checks: int) -> float:
         return self.pause * (NEARLY_DUE_OF_LAST if self.wait.may_end_after(checks + 1) else NEARLY_DUE)

@@ -9,15 +9,19 @@ from collections.abc import Collection, Sequence
 from ..clock import SharedClock, Stopwatch
 from ..errors import RequestFailed, TranslationClientError
 from ..models import Job
+from ..policy import GRACE_FRACTION, GRACE_SECONDS
 from ..tools import Tools
 from ..waiting import Wait
 from .agenda import Agenda
-from .budget import Budget
+from .budget import Budget, Reservations
 from .bulk import BulkAvailability
 from .members import Member
 from .results import Results
 from .signals import Signals
 from .terms import Outcome, Source, Terms, require_id
+
+RESERVE = 0.1
+"""The part by which a rate is lower than the full one where the rate limiter counts a request when it arrives."""
 
 
 class Roll:
@@ -30,6 +34,7 @@ class Roll:
         self._source = source
         self._agenda: Agenda[Member] = Agenda()
         self._budget = Budget(terms.checks_per_second)
+        self._last_checks = Reservations(self._budget.seconds_for(1 + RESERVE))
         self._bulk = tools.service.bulk
         self._availability = BulkAvailability()
         self._members: dict[str, Member] = {}
@@ -46,9 +51,14 @@ class Roll:
     def _urgent_at(self) -> float:
         """Return the moment from which no pause holds anybody up: later, not each job would get its last check."""
         requests: float = len(self._members)
-        if self._bulk is not None and not self._availability.is_suspended:
+        if self._bulk is not None and self._has_bulk_answers:
             requests /= self._bulk.max_ids
         return self._clock.now() + self._spare_seconds(requests)
+
+    @property
+    def _has_bulk_answers(self) -> bool:
+        """True while jobs share bulk requests."""
+        return self._bulk is not None and not self._availability.is_suspended
 
     def _spare_seconds(self, requests: float) -> float:
         """Return what so many requests at the full rate leave of the time until the earliest last check; may be negative.
@@ -87,10 +97,31 @@ class Roll:
             self._hand_out(position, error)
             return
         self._members[job_id] = member
+        member.due = member.planned = self._clock.now() + self._until_check(member, None, member.pause)
         self._agenda.add(member)
         if self._is_cancelled:
             self._end(member, wait.cancelled())
         self._signals.rouse(self._moment())
+
+    def _until_check(self, member: Member, job: Job | None, pause: float) -> float:
+        """Return the seconds until the next check of a job.
+
+        That is its pause. But the rate limit may be too low for all the last checks that are due at the same time. Then some
+        jobs have a check before that, once, and their last check gives way to those of the others.
+
+        Args:
+            member: The job.
+            job: The latest answer, which is pending; None if there is none yet.
+            pause: The seconds until its next check by the rules of its wait.
+        """
+        if not member.is_before_last_check():
+            return pause
+        delay = min(GRACE_SECONDS, GRACE_FRACTION * self._terms.timeout) / 2  # so much time is left for late turns
+        if member.was_early:
+            return pause if self._has_bulk_answers else pause + delay
+        now = self._clock.now()
+        moment = self._last_checks.reserve(now, now + pause + delay)
+        return pause if moment is None else member.check_early(job, moment - now)
 
     def _is_open(self, member: Member) -> bool:
         """Return whether a job has not ended meanwhile."""
