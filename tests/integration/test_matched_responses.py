@@ -26,8 +26,10 @@ from scripted import NEXT_REQUEST, Answer, Arrived, Part, Scripted, bytewise, in
 from fake_server import Scenario, Server
 from translation_client import (
     AsyncVideoTranslationClient,
+    Job,
     RequestFailed,
     TranslationClientError,
+    TranslationStatus,
     UnexpectedAnswer,
     VideoTranslationClient,
 )
@@ -453,6 +455,26 @@ def test_responses_over_tls_in_tls_are_matched(
         proxy.relay_to = server.port
         monkeypatch.setenv("https_proxy", proxy.url)
         assert checked(VideoTranslationClient, server, "ABB") == [*RIGHT, RIGHT[1]]
+
+
+@pytest.mark.parametrize("size", [300, io.DEFAULT_BUFFER_SIZE, 20_000])
+def test_a_file_over_tls_is_not_taken_if_other_bytes_follow(
+    size: int, secured: ssl.SSLContext, tmp_path: Path, lines: Lines
+) -> None:
+    """Read by http.client, or decrypted and unread. Another response is no part of a file."""
+    head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
+    file = b"\0\0\0\x18ftypmp42" + bytes(size - 12)
+    parts: list[Part] = [head + file + bytes(3000)]
+    with (
+        scripted(lambda _: parts, secured) as server,
+        VideoTranslationClient(server.url, service=UNNAMED, sleep=lambda _: None) as client,
+    ):
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/file")
+        with pytest.raises(UnexpectedAnswer, match="more bytes than the response announced"):
+            client.download(job, tmp_path / "file")
+        for behind in (head + file, b"\r\n"):
+            parts[:] = [head + file + behind]
+            assert client.download(job, tmp_path / "file").read_bytes() == file
 
 
 def test_bytes_after_the_reply_to_connect_are_no_response(
