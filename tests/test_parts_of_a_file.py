@@ -377,37 +377,6 @@ def test_what_a_proxy_has_changed_is_the_file(client: type[Any], tmp_path: Path)
 
 
 @every_client
-@pytest.mark.parametrize("total", ["*", "1000"])
-def test_a_host_that_sends_parts_alone_is_asked_for_the_others(client: type[Any], total: str, tmp_path: Path) -> None:
-    """The first part, which was not asked for, begins at the first byte."""
-    end = raw(416, "Content-Range: bytes */1000", A)
-    for most in (1000, 400):
-        if (total, most) == ("1000", 1000):
-            continue  # the whole file
-        first = part(OLD[:most], f"bytes 0-{most - 1}/{total}", A)
-        others = [rest(A, total=total, most=most)] * ((1000 - 1) // most)
-        script = Script(first, *others, end)
-        outcome = downloaded(client, script, tmp_path)
-
-        assert outcome.file == OLD
-        assert script.ranges[:2] == [None, f"bytes={most}-"]
-
-
-@every_client
-def test_a_first_part_whose_rest_cannot_be_requested_is_not_taken(client: type[Any], tmp_path: Path) -> None:
-    """Without a validator, or where it does not begin at the first byte. One that breaks off is resumed."""
-    for first in (part(OLD, "bytes 0-999/*"), part(OLD[:500], "bytes 0-499/1000", 'ETag: W/"a"')):
-        assert downloaded(client, Script(first), tmp_path).error is not None
-    assert downloaded(client, Script(part(OLD[1:], "bytes 1-999/1000", A)), tmp_path).error is not None
-    broken = raw(206, "Content-Range: bytes 0-999/*", "Content-Length: 1000", A, body=OLD[:500])
-    end = raw(416, "Content-Range: bytes */1000", A)
-    answer = lambda asked: (  # noqa: E731  # the blocking client may have got nothing of what breaks off
-        part(OLD, "bytes 0-999/*", A) if "Range" not in asked else end if "1000" in asked["Range"] else rest(A)(asked)
-    )
-    assert downloaded(client, Script(broken, answer), tmp_path).file == OLD
-
-
-@every_client
 @pytest.mark.parametrize("labels", [((), ("gzip",)), (("gzip",), ()), (("zstd",), ("deflate",)), (("gzip",), ("br",))])
 @pytest.mark.parametrize("headers", [(A,), ()])
 def test_a_false_label_does_not_take_back_a_length(

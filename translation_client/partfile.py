@@ -106,9 +106,6 @@ class PartFile:
         part = range_of_part(answer)
         if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
             self._begin_whole(answer, part.total)
-        elif part is not None and not self.received and self._remote.can_begin_with(answer, part):
-            self._begin_whole(answer, part.total)
-            self._begin_part(part)
         elif part is not None and self._remote.accepts_part(answer, part, self.received):
             self._begin_part(part)
         else:

@@ -143,11 +143,6 @@ class RemoteFile:
             and self._is_same_version(answer)
         )
 
-    @staticmethod
-    def can_begin_with(answer: Answer, part: ContentRange) -> bool:
-        """True if a 206 response brings the first part of a file whose rest can be requested."""
-        return part.first == 0 and strong_validator(answer.headers) is not None
-
     def begin_part(self, part: ContentRange) -> None:
         """Keep the length that an accepted 206 response states."""
         if part.total is not None:
