@@ -13,6 +13,7 @@ from .body import answer_without_body, raw_blocks
 from .decoding import READ_BYTES, content_codings
 from .framing import UnreadableBody, content_length, require_plain_transfer
 from .guard import TransferGuard, current_guard
+from .responses import MatchedResponse
 
 FILE_CODES = (200, 203, 206)
 """OK, Non-Authoritative Information and Partial Content: what follows is the file, or a part of it.
@@ -65,6 +66,9 @@ def receive(response: Response, sink: Sink) -> None:
     guard = current_guard()
     if isinstance(guard, TransferGuard):
         guard.is_receiving_file = True
+    original = getattr(response.raw, "_original_response", None)
+    if isinstance(original, MatchedResponse):
+        original.is_file = True
     size = 0
     for block in _blocks(response, read_bytes):
         if guard is not None:  # looked at and told here too: behind somebody else's adapter nobody does
@@ -75,7 +79,7 @@ def receive(response: Response, sink: Sink) -> None:
     length = content_length(response.headers)
     if length is not None and size < length:  # urllib3 checks it only from 2.0 on
         raise Fault("connection", "the file breaks off", answer)
-    if getattr(getattr(response.raw, "_original_response", None), "has_surplus", False):
+    if isinstance(original, MatchedResponse) and original.has_surplus:
         sink.reject_surplus()
 
 

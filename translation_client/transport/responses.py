@@ -47,10 +47,11 @@ class MatchedResponse(HTTPResponse):
     """A response that skips the interim ones before it, and closes its connection if bytes follow it.
 
     Attributes:
-        has_surplus: True if the body has ended and bytes have already come behind it that begin no other response.
+        is_file: True if the body is a file, behind whose end surplus bytes are looked for.
+        has_surplus: True if a file has ended and bytes have already come behind it that begin no other response.
     """
 
-    has_surplus = False
+    is_file = has_surplus = False
 
     def __init__(self, connection: HTTPConnection, sock: Any, debuglevel: int, method: str | None) -> None:
         super().__init__(sock, debuglevel, method)
@@ -80,8 +81,9 @@ class MatchedResponse(HTTPResponse):
         is_current = connection is not None and connection.sock is self._sock
         buffered, is_decrypted = _buffered(self.fp), has_decrypted(self._sock)
         is_out_of_step = is_current and (bool(buffered) or is_decrypted)
-        behind = (buffered or _arrived(self._sock, is_decrypted=is_decrypted)).lstrip(b"\r\n")
-        self.has_surplus = not RESPONSE_START.startswith(behind[: len(RESPONSE_START)])
+        if self.is_file:
+            behind = (buffered or _arrived(self._sock, is_decrypted=is_decrypted)).lstrip(b"\r\n")
+            self.has_surplus = not RESPONSE_START.startswith(behind[: len(RESPONSE_START)])
         super()._close_conn()  # type: ignore[misc]  # typeshed leaves it out
         if connection is not None and is_out_of_step:
             connection.close()
