@@ -250,7 +250,11 @@ class LyingStorage:
         ):
             return  # a client cannot tell a file that was replaced by a shorter one from one that was cut off
         if total is None and not self._is_another(validator, codings):
-            return  # it takes nothing back
+            if validator is not None and self._known is not None:
+                self._known = self._known._replace(
+                    validator=validator
+                )  # takes no length back, and is the latest version
+            return
         self._known = _Known(validator, codings, total)
         self._is_doubted = False
         if validator is not None and total is not None:
@@ -315,6 +319,7 @@ class LyingStorage:
         body = self._now.stored[: _place(lie, self._now.stored)]
         if lie.framing == "length" or not self._contradicts(lie, len(body), says_length=False):
             return self._honest(lie, asked)
+        self._tell(lie, None)
         return self._framed(lie, body, None, self._headers(lie))
 
     def _shrunk(self, lie: Lie, asked: Headers) -> Raw:
