@@ -200,12 +200,12 @@ class _Connector(aiohttp.TCPConnector):
         super().__init__(**more)
         self._factory: Any = partial(_Protocol, loop=self._loop)
         self._made: WeakSet[Any] = WeakSet()
-        self._protocols: WeakSet[ResponseHandler] = WeakSet()
+        self._protocols: WeakSet[_Protocol] = WeakSet()
 
     async def connect(self, *call: Any, **more: Any) -> Any:
         """Return a connection, new or kept."""
         connection = await super().connect(*call, **more)
-        if connection.protocol is not None:
+        if isinstance(connection.protocol, _Protocol):
             self._protocols.add(connection.protocol)
         transport = connection.transport
         if transport is not None:
@@ -218,7 +218,7 @@ class _Connector(aiohttp.TCPConnector):
     def distrust_all(self) -> None:
         """Use none of the connections of now for another request."""
         for protocol in self._protocols:
-            protocol.force_close()
+            protocol.distrust()
 
     def abort(self) -> None:
         """Drop them."""
@@ -248,6 +248,10 @@ class _Protocol(ResponseHandler):
         """Take bytes of the connection, expected or not."""
         self._end.feed(data)
         super().data_received(data)
+
+    def distrust(self) -> None:
+        """Use the connection for no other request. aiohttp 3.11.0 has no method for this."""
+        self._should_close = True
 
     async def read(self) -> Any:
         """Return the head and the body of the next response; aiohttp itself skips an interim one.
