@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import requests
-import urllib3
 from aiohttp.client_proto import ResponseHandler
 from conftest import Silent
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from fake_server.adapter import _raw
 from translation_client import (
     AsyncVideoTranslationClient,
     Job,
@@ -191,18 +191,7 @@ class _Adapter(BaseAdapter):
         except (OSError, HTTPException) as error:
             response.close()
             raise requests.ConnectionError(error, request=request) from error
-        read = urllib3.HTTPResponse(
-            body=response,
-            headers=response.headers.items(),
-            status=response.status,
-            version=response.version,
-            reason=response.reason,
-            preload_content=False,
-            decode_content=False,
-            original_response=response,
-            request_method=request.method,
-        )
-        return self._builder.build_response(request, read)
+        return self._builder.build_response(request, _raw(request, response))
 
     def close(self) -> None:
         pass

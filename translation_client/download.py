@@ -64,7 +64,7 @@ class Download:
         job_id = job.id if isinstance(job, Job) else job
         self._calls = Calls(
             tools,
-            purposes.result_of(job_id and tools.secrets.shown_id(job_id)),
+            purposes.result_of(job_id),
             timeout=timeout,
             cancel=cancel,
             job_id=job_id,

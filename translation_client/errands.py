@@ -80,7 +80,7 @@ class Errands:
     async def delete(self, job_id: str | None, timeout: float) -> None:
         """Have a job deleted."""
         request = self._tools.service.delete_request(job_id)
-        purpose = purposes.deletion_of(job_id and self._tools.secrets.shown_id(job_id))
+        purpose = purposes.deletion_of(job_id)
         calls = Calls(self._tools, purpose, timeout=timeout, cancel=None, job_id=job_id)
 
         def read(answer: Answer) -> None:

@@ -51,7 +51,7 @@ class Wait:
         self._tools = tools
         self._calls = Calls(
             tools,
-            purposes.status_of(job_id and tools.secrets.shown_id(job_id)),
+            purposes.status_of(job_id),
             timeout=timeout,
             cancel=cancel,
             job_id=job_id,

@@ -40,7 +40,7 @@ SOURCE_SECONDS, MOST_SLICES = 0.1, 5
 """How long a batch that is cancelled from the start waits for a job of its source, and how often: each job is an outcome."""
 
 TRIAL_SECONDS = 0.5
-"""What a trial may cost requests for single jobs: its own turn, and that it counts for `ON_ITS_WAY_SECONDS` longer."""
+"""0.5 s: the time that a trial may take from the requests for single jobs. It needs a turn, and counts until it has arrived."""
 
 CONTROL_FLOW = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
 """Exceptions that Python takes for the end of a task or of an iteration."""

@@ -18,7 +18,7 @@ def header_values(headers: Mapping[str, str], name: str) -> list[str]:
     requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns the first alone.
     """
     if name not in headers:
-        return []  # soon, as this is the most frequent case
+        return []  # the most frequent case
     get_all = getattr(headers, "getall", None)
     lines = [headers.get(name, "")] if get_all is None else get_all(name, [])
     return [member for line in lines for member in map(str.strip, line.split(",")) if member]
