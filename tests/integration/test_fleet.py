@@ -1356,13 +1356,13 @@ def submitted(url: str, number: int) -> list[Job]:
 @BOTH
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
 def test_a_history_learns_from_a_fleet(way: str, service: Any) -> None:
-    """What one job took is known of the next."""
+    """What a job took is known of the next. One that is final at its first check, on a busy machine, says nothing."""
     history = DurationHistory()
-    with Server(Scenario(duration=1.5)) as server:  # longer than it takes to submit them on a busy machine
+    with Server(Scenario(duration=1.5)) as server:
         client = {"history": history, "check_cost": 0.01, "service": service}
-        jobs_of(wait_all(way, server.url, submitted(server.url, 10), client=client))
+        jobs = jobs_of(wait_all(way, server.url, submitted(server.url, 10), client=client))
 
-    assert len(history.jobs("reference")) == 10
+    assert len(history.jobs("reference")) == len([job for job in jobs if job.checks > 1]) > 0
 
 
 def test_a_history_learns_from_a_fleet_that_is_left_early() -> None:
@@ -1375,10 +1375,11 @@ def test_a_history_learns_from_a_fleet_that_is_left_early() -> None:
         settings = settings_of({"history": history, "check_cost": 0.01})
         with VideoTranslationClient(server.url, **settings) as client:
             outcomes: Any = client.as_completed([slow, quick])
-            assert next(outcomes).id == quick.id
+            first = next(outcomes)
             outcomes.close()
 
-    assert len(history.jobs("reference")) == 2
+    assert first.id == quick.id
+    assert len(history.jobs("reference")) == 1 + (first.checks > 1)
 
 
 def test_a_job_of_a_fleet_is_logged_like_one_that_is_waited_for_alone(lines: Lines) -> None:
