@@ -145,10 +145,10 @@ def test_a_block_that_sleeps_is_measured(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("took", "counted"), [(0.0, 0.0), (0.04, 0.0), (0.06, 0.06), (1.9, 1.9), (2.0, 2.0), (2.5, 2.0)]
+    ("took", "counted"), [(0.0, 2.0), (0.04, 2.0), (0.06, 0.06), (1.9, 1.9), (2.0, 2.0), (2.5, 2.0)]
 )
-def test_a_callers_sleep_counts_if_it_really_sleeps(took: float, counted: float, clock: Clock) -> None:
-    """What moves a frozen clock takes some time of the machine, which is nothing that passed."""
+def test_a_callers_sleep_on_a_frozen_clock(took: float, counted: float, clock: Clock) -> None:
+    """It counts as long as it really was; and as it was asked to be where no time went by at all."""
     watch, real = Stopwatch(), Steps()
     with watch.measure_callers_sleep(2.0, real):
         real.at += took
@@ -156,14 +156,41 @@ def test_a_callers_sleep_counts_if_it_really_sleeps(took: float, counted: float,
     assert watch.elapsed == counted
 
 
-def test_short_sleeps_of_the_caller_sum_up(clock: Clock) -> None:
-    """A wait with a `sleep` that always returns too early ends all the same."""
+@pytest.mark.parametrize("ticks", [0.001, 2.0, 3.0])
+def test_a_callers_sleep_that_moves_the_clock_counts_as_the_clock_does(ticks: float, clock: Clock) -> None:
+    """What moves a frozen clock takes some time of the machine, which is nothing that passed."""
     watch, real = Stopwatch(), Steps()
-    for _ in range(10):
-        with watch.measure_callers_sleep(2.0, real):
-            real.at += 0.02
+    with watch.measure_callers_sleep(2.0, real):
+        clock.tick(ticks)
+        real.at += 0.02
 
-    assert watch.elapsed == pytest.approx(0.18)  # three at a time
+    assert watch.elapsed == pytest.approx(ticks, abs=1e-6)
+
+
+def test_a_callers_sleep_that_returns_at_once_counts_for_nothing_on_a_running_clock() -> None:
+    """There the clock itself reaches the deadline."""
+    watch, real = Stopwatch(), Steps()
+    with watch.measure_callers_sleep(3600.0, real):
+        pass
+
+    assert watch.elapsed < 3600
+
+
+@pytest.mark.parametrize("answer", [b'{"data": {"id": "j", "status": "running"}}', b"<html>"], ids=["pending", "fault"])
+def test_a_wait_on_a_frozen_clock_ends_though_sleep_does_nothing(answer: bytes, clock: Clock) -> None:
+    """As in many a test with mocked responses: no `max_retries` there, no time that passes, no network."""
+    session = requests.Session()
+    session.mount("https://", Answers(lambda _: response(200, answer)))
+    slept: list[float] = []
+    client = VideoTranslationClient(
+        service="heygen", api_key="k", timeout=5, max_faults=math.inf, sleep=slept.append, session=session
+    )
+
+    with client, pytest.raises(WaitTimeout) as caught:
+        client.wait("j")
+
+    assert 4 <= caught.value.elapsed <= 5
+    assert sum(slept) == pytest.approx(caught.value.elapsed)
 
 
 def test_a_deadline_counts_what_was_spent(clock: Clock) -> None:

@@ -23,8 +23,8 @@ TICK_SECONDS = 0.001
 """With less than this remaining, a deadline has passed. freezegun's clock counts in whole microseconds, and a smaller rest would remain."""
 
 REAL_SLEEP_SECONDS = 0.05
-"""50 ms: if the caller's `sleep` returns early, its real seconds are added once they sum up to this. Less is the run time of a function
-that does not sleep, and would make the elapsed time of a test on frozen time depend on the speed of the machine.
+"""50 ms: the caller's `sleep` really slept if it took this long. Less is the run time of a function that does not sleep, and would make
+the elapsed time of a test on frozen time depend on the speed of the machine.
 """
 
 SAME_CLOCK_SECONDS = 1.0
@@ -76,6 +76,11 @@ class ContinuousClock:
         self._shift = 0.0
         self._latest = now()
         self._is_real = abs(real_monotonic() - self._latest) < SAME_CLOCK_SECONDS
+
+    @property
+    def is_frozen(self) -> bool:
+        """True if `time.monotonic` was not the real time at the last reading."""
+        return not self._is_real
 
     def now(self) -> float:
         """Return the time of this clock in seconds. For one thread at a time."""
@@ -142,7 +147,7 @@ class Stopwatch:
         began_at: When it was started, by its clock.
     """
 
-    __slots__ = ("_clock", "_in_callers_sleep", "_measured", "_parent", "began_at")
+    __slots__ = ("_clock", "_measured", "_parent", "began_at")
 
     def __init__(self, parent: Stopwatch | None = None, clock: ContinuousClock | None = None) -> None:
         """Start a stopwatch.
@@ -154,7 +159,6 @@ class Stopwatch:
         self._parent = parent
         self._clock: ContinuousClock = clock or (ContinuousClock() if parent is None else parent._clock)
         self._measured = 0.0
-        self._in_callers_sleep = 0.0  # not added yet
         self.began_at = self._clock.now()
 
     @property
@@ -187,17 +191,20 @@ class Stopwatch:
     def measure_callers_sleep(self, seconds: float, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
         """Add the seconds that the caller's `sleep` function really slept. In tests it may only move the frozen clock.
 
+        Where it does neither, as a function that only records its argument, the seconds that it was asked for are added: a frozen
+        clock would else never reach a deadline.
+
         Args:
             seconds: What it was asked to sleep; more than this is not added.
             real: The clock to read.
         """
-        began_at = real()
+        began_at, clock_began_at = real(), self._clock.now()
         yield
         slept = real() - began_at
-        self._in_callers_sleep += min(slept, seconds)
-        if slept >= seconds or self._in_callers_sleep >= REAL_SLEEP_SECONDS:
-            self.add(self._in_callers_sleep)
-            self._in_callers_sleep = 0.0
+        if slept >= min(seconds, REAL_SLEEP_SECONDS):
+            self.add(min(slept, seconds))
+        elif self._clock.now() == clock_began_at and self._clock.is_frozen:
+            self.add(seconds)
 
 
 @dataclass(frozen=True)
