@@ -116,7 +116,9 @@ class Calls:
         progress = self.progress
         progress.attempts += 1
         progress.asked_url = self.tools.line.url_of(request)
-        is_fresh = stakes.makes_job and not stakes.is_repeatable
+        # A late response to an earlier request may arrive on a kept connection. Status checks compare the id in it, if it
+        # has one. Elsewhere it would be believed: as the job, upload or deletion of another call, or as another job's file.
+        is_fresh = stakes.makes_job or request.method != "GET" or sink is not None
         try:
             answer = await self.tools.line.send(request, progress.deadline, self.is_cancelled, sink, is_fresh=is_fresh)
             progress.answered(answer)

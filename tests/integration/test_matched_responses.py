@@ -171,7 +171,7 @@ def test_an_interim_response_may_come_before_any_final_one(kind: type[Any], line
 
     with scripted(answer) as server:
         assert use(kind, server.url, use_it) == "C"
-        assert server.connections == 1
+        assert server.connections == 2  # a deletion opens a new one
 
 
 @both_clients
@@ -585,7 +585,7 @@ def test_every_method_gets_its_own_response(kind: type[Any], fault: str, tmp_pat
 
 @both_clients
 def test_a_submission_goes_out_on_a_new_connection(kind: type[Any], lines: Lines) -> None:
-    """Where it has no key, it may not be repeated, and a response that is left over would name another job."""
+    """A response that is left over would name another job."""
 
     def answer(request: Arrived) -> list[Part]:
         if request.method == "POST":
@@ -598,6 +598,103 @@ def test_a_submission_goes_out_on_a_new_connection(kind: type[Any], lines: Lines
 
     with scripted(answer) as server:
         assert use(kind, server.url, use_it, service=NAMED) == ["job-2", "job-3"]
+
+
+def once_more(answer: Callable[[Arrived], bytes]) -> Answer:
+    """Send each response once more with the next request on its connection."""
+
+    def parts(request: Arrived) -> list[Part]:
+        once = answer(request)
+        return [once, NEXT_REQUEST, once]
+
+    return parts
+
+
+@both_clients
+@pytest.mark.parametrize("what", ["video", "upload", "form"])
+def test_two_submissions_are_two_jobs(kind: type[Any], what: str, tmp_path: Path, lines: Lines) -> None:
+    """Neither with a key nor with a file does one get the response to the other."""
+    made: Counter[str] = Counter()
+
+    def answer(request: Arrived) -> bytes:
+        if request.path.endswith("languages"):
+            return response({"data": {"languages": ["German"]}})
+        made[request.path] += 1
+        if request.path.endswith("assets"):
+            return response({"data": {"asset_id": f"asset-{made[request.path]}"}})
+        job_id = f"job-{made[request.path]}"
+        return response({"data": {"video_translation_ids": [job_id]}, "dubbing_id": job_id})
+
+    video = tmp_path / "video.mp4"
+    video.write_bytes(b"\0" * 5000)
+
+    async def use_it(client: Any) -> list[str]:
+        source = "https://x.test/y.mp4" if what == "video" else video
+        return [(await call(client, "submit", source, "German")).id for _ in range(3)]
+
+    with scripted(once_more(answer)) as server:
+        service = "elevenlabs" if what == "form" else "heygen"
+        assert use(kind, server.url, use_it, service=service, api_key="k-1234567") == ["job-1", "job-2", "job-3"]
+    posted = [request.connection for request in server.arrived if request.method == "POST"]
+    assert len(set(posted)) == len(posted)
+    assert made["/v3/assets"] == (3 if what == "upload" else 0)
+
+
+@both_clients
+def test_a_refusal_of_an_iteration_is_not_lost(kind: type[Any], lines: Lines) -> None:
+    """Azure accepts the first submission, and refuses the second one's iteration."""
+
+    def answer(request: Arrived) -> bytes:
+        name = request.job.partition("?")[0]
+        if "/iterations/" in request.path and name == "order-2":
+            return response({"error": {"code": "QuotaExceeded", "message": "no quota"}}, "400 Bad Request")
+        return response({"id": name, "status": "Succeeded"}, "201 Created" if request.method == "PUT" else "200 OK")
+
+    async def use_it(client: Any) -> None:
+        assert (await call(client, "submit", "https://x.test/1.mp4", "es", idempotency_key="order-1")).id == "order-1"
+        with pytest.raises(RequestFailed, match="no quota"):
+            await call(client, "submit", "https://x.test/2.mp4", "es", idempotency_key="order-2")
+
+    with scripted(once_more(answer)) as server:
+        use(kind, server.url, use_it, service="azure", api_key="k-1234567")
+
+
+@both_clients
+def test_a_response_to_a_deletion_is_not_taken_for_another_one(kind: type[Any], lines: Lines) -> None:
+    """Though neither names its job: the second job cannot be deleted."""
+
+    def answer(request: Arrived) -> bytes:
+        return response(b"", "204 No Content") if request.job == "A" else response(b"{}", "409 Conflict")
+
+    async def use_it(client: Any) -> None:
+        await call(client, "delete", "A")
+        with pytest.raises(RequestFailed, match="409"):
+            await call(client, "delete", "B")
+
+    with scripted(once_more(answer)) as server:
+        use(kind, server.url, use_it)
+
+
+@both_clients
+@pytest.mark.parametrize("is_redirected", [False, True])
+def test_the_file_of_another_job_is_not_taken(
+    kind: type[Any], is_redirected: bool, tmp_path: Path, lines: Lines
+) -> None:
+    """Files of the same length, from the same host."""
+
+    def answer(request: Arrived) -> bytes:
+        if is_redirected and request.path.startswith("/file/"):
+            return response(b"", "302 Found", f"Location: /stored/{request.job}")
+        return response(request.job.encode() * 1000, "200 OK", "Content-Type: video/mp4")
+
+    async def use_it(client: Any) -> None:
+        for name in ("1", "2", "3"):
+            job = Job(name, TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/file/{name}")
+            path = await call(client, "download", job, tmp_path / name)
+            assert path.read_bytes() == name.encode() * 1000
+
+    with scripted(once_more(answer)) as server:
+        use(kind, server.url, use_it)
 
 
 SHUFFLED = ("plain", "plain", "interim", "doubled", "repeated", "chunked", "bytewise", "half", "closed")

@@ -73,7 +73,7 @@ class Sessions:
             data: The body.
             trace: Its `has_sent` is set when the headers have gone out; at once where nobody watches for that.
             is_watched: Whether it matters if they have.
-            is_fresh: Whether it needs a new connection.
+            is_fresh: True to open a new connection for it.
         """
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes

@@ -94,8 +94,8 @@ class Transport:
             deadline: When it has to be over.
             is_cancelled: Asked again and again.
             sink: Where the body of a success goes, in place of the answer.
-            is_fresh: Whether it needs a new connection: one that lay idle may be closed by the server just now, and then
-                nobody knows whether the request was taken.
+            is_fresh: True to open a new connection for it. One that was used before may be closed by the server just now,
+                or hold a late response to an earlier request.
 
         Raises:
             Fault: No answer came, it broke off, or it cannot be read.
