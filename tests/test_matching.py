@@ -118,21 +118,24 @@ def test_an_error_names_both_jobs(kind: type[Any], method: str, clock: Clock, li
     [
         ("job-1", "job-1"),
         ("job-1", "JOB-1"),
-        ("Straße", "STRASSE"),
+        ("Straße", "STRAßE"),
+        ("a b/c", "A%20b%2fc"),
+        ("100%", "100%"),
+        ("100%", "100%25"),
+        ("caf\u00e9", "CAFE\u0301"),
+        ("cafe\u0301", "caf%C3%A9"),
         ("17", 17),
+        ("17", 17.0),
         ("job-1", None),
         ("job-1", ""),
-        ("job-1", True),
-        ("job-1", 17.5),
-        ("job-1", ["job-2"]),
-        ("job-1", {"job": "job-2"}),
         (None, "job-2"),
+        (None, ["job-2"]),
     ],
 )
 def test_a_response_that_names_its_job_or_none_is_taken(
     kind: type[Any], asked: str | None, said: object, clock: Clock, lines: Lines
 ) -> None:
-    """Compared case-insensitively, and numbers as text. The single job has no id."""
+    """Case, percent-encoding and Unicode normalization make no other id, and numbers are text. The single job has none."""
     both = Both(kind, saying(done(id=said)), clock)
     job = both.call("check", asked)
 
@@ -140,11 +143,52 @@ def test_a_response_that_names_its_job_or_none_is_taken(
     assert len(both.answers.requests) == 1
 
 
-@pytest.mark.parametrize("said", ["17", 18, "017", "job-1 ", "0"])
-def test_another_id_is_another_job(said: object, clock: Clock, lines: Lines) -> None:
-    """Also one that looks like it."""
+@both_clients
+@pytest.mark.parametrize(
+    ("asked", "said", "shown"),
+    [
+        ("job-1", "17", "17"),
+        ("17x", 18, "18"),
+        ("17x", "017", "017"),
+        ("17x", "0", "0"),
+        ("job-1", "job-1 ", "job-1 "),
+        ("straße", "STRASSE", "STRASSE"),
+        ("a b", "a+b", "a+b"),
+        ("job-1", "job%2D2", "job%2D2"),
+        ("7", 8.0, "8"),
+        ("7", 7.5, "7.5"),
+        ("7", True, "true"),
+        ("1", False, "false"),
+        ("7", ["7"], '["7"]'),
+        ("7", {"value": "8"}, '{"value": "8"}'),
+        ("7", [], "[]"),
+    ],
+)
+def test_another_id_is_another_job(
+    kind: type[Any], asked: str, said: object, shown: str, clock: Clock, lines: Lines
+) -> None:
+    """Also one that looks like it, or that is neither text nor a number."""
+    for method in ("check", "delete"):
+        with pytest.raises(UnexpectedAnswer) as caught:
+            Both(kind, saying(done(id=said)), clock).call(method, asked)
+        assert f"about job {shown!r}, not {asked!r}" in str(caught.value)
+
+
+@both_clients
+@pytest.mark.parametrize("service", ["naming", "heygen"])
+def test_ids_are_redacted_for_api_keys_alone(kind: type[Any], service: str, clock: Clock, lines: Lines) -> None:
+    """A header's value may be a part of each id, for one job and for many."""
+    other = f"acme-{KEY}"
+    body = done(id=other) if service == "naming" else many(other, "acme-3")
+    both = Both(
+        kind, saying(body), clock, service=NAMING if service == "naming" else "heygen", headers={"X-Of": "acme"}
+    )
     with pytest.raises(UnexpectedAnswer):
-        Both(VideoTranslationClient, saying(done(id=said)), clock).call("check", "job-1" if said == "17" else "17x")
+        both.call("check_all", ["acme-1", "acme-2"])
+
+    first = lines.of("check_failed")[0]["error"]
+    assert first == "the response is about job '[redacted]-[redacted]', not 'acme-1'"
+    lines.clear()
 
 
 def test_a_secret_in_the_id_of_a_response_is_not_shown(clock: Clock, lines: Lines) -> None:
@@ -160,7 +204,7 @@ def test_a_secret_in_the_id_of_a_response_is_not_shown(clock: Clock, lines: Line
     ):
         assert KEY not in text
         assert "\x1b" not in text
-        assert "about job 'a[redacted]b" in text
+        assert "about job 'a[redacted]b\\x1b[2Jccc" in text.replace("\\\\", "\\")
         assert len(text) < 1000
 
 
@@ -222,6 +266,60 @@ def test_an_operation_of_another_submission_says_nothing_of_ours(
     assert caught.value.may_have_been_accepted is True
 
 
+AZURE_SAYS = {
+    "translation": ("other", None, "job 'other', not 'mine'"),
+    "translation of a number": (9999, None, "job '9999', not 'mine'"),
+    "operation": ("mine", f"{BASE_URL}/operations/other.translation?v=1", "operation 'other.translation', not {ours}"),
+    "operation elsewhere": (None, "https://azure.test/v/operations/other", "operation 'other', not {ours}"),
+    "operation of no URL": (
+        "MINE",
+        "https://[/operations/mine.translation%00",
+        "operation 'mine.translation\\x00', not",
+    ),
+}
+
+
+@both_clients
+@pytest.mark.parametrize("step", ["translations", "iterations"])
+@pytest.mark.parametrize("what", AZURE_SAYS)
+def test_a_response_to_a_submission_of_another_is_not_believed(
+    kind: type[Any], step: str, what: str, clock: Clock, lines: Lines
+) -> None:
+    """Ours may have been accepted. Each request of it can be sent again, and the key goes on with it."""
+    named, located, shown = AZURE_SAYS[what]
+
+    def say(request: Any) -> requests.Response:
+        of = request.url.rpartition("/")[0].rpartition("/")[2]
+        if request.method == "GET" or of != step:
+            return response(201, b'{"id": "mine.translation", "status": "Succeeded"}' if of == "operations" else b"{}")
+        head = {} if located is None else {"operation_location": located}
+        return response(201, json.dumps({"id": named, "status": "NotStarted"}).encode(), **head)
+
+    both = Both(kind, say, clock, service="azure")
+    with pytest.raises(UnexpectedAnswer) as caught:
+        both.call("submit", "https://videos.example.com/talk.mp4", "es", idempotency_key="mine")
+
+    expected = shown.format(ours="'mine.iteration'" if step == "iterations" else "'mine.translation'")
+    assert f"3 calls in a row; the last: the response is about {expected}" in str(caught.value)
+    assert "idempotency_key='mine'" in str(caught.value)
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "mine")
+    assert len(both.answers.requests) == (3 if step == "translations" else 5)
+
+
+@both_clients
+def test_a_submission_goes_on_after_a_response_about_another(kind: type[Any], clock: Clock, lines: Lines) -> None:
+    """The same PUT is sent again."""
+    said = iter(["other", "mine", "mine.translation", "other", "mine"])
+    both = Both(
+        kind,
+        lambda _: response(body=json.dumps({"id": next(said), "status": "Succeeded"}).encode()),
+        clock,
+        service="azure",
+    )
+    assert both.call("submit", "https://videos.example.com/talk.mp4", "es", idempotency_key="mine").id == "mine"
+    assert [request.method for request in both.answers.requests] == ["PUT", "PUT", "GET", "PUT", "PUT"]
+
+
 def operations(request: Any, status: str) -> requests.Response:
     """Azure, where each request for an operation is answered about another one."""
     if request.method == "PUT":
@@ -256,6 +354,21 @@ def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
         "b": ("b", "B"),
     }
     assert set(bulk.found(Answer(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
+
+
+def test_ids_in_a_list_are_compared_as_the_single_one_is() -> None:
+    """Percent-decoded, in normal form and as text, but never an id of another type."""
+    bulk = SERVICES["heygen"].bulk
+    assert bulk is not None
+    asked = ["a b", "caf\u00e9", "7", "straße", "9"]
+    said = ["A%20b", "CAFE\u0301", 7.0, "STRASSE", ["9"]]
+    entries = [{"video_id": one, "status": "completed"} for one in said]
+    answer = Answer(200, {}, json.dumps({"data": entries}).encode())
+
+    assert {name: job.id for name, job in bulk.found(answer, asked).items()} == {one: one for one in asked[:3]}
+    with pytest.raises(WrongJob) as caught:
+        bulk.require_no_others(answer, asked)
+    assert caught.value.named_id == "STRASSE"
 
 
 class Wire(asyncio.Transport):

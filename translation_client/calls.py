@@ -166,7 +166,7 @@ class Calls:
             fault.hint = self.hint_in(fault.answer)
         if isinstance(fault, WrongJob):
             self.tools.line.close_idle()  # the connection is among them, and its next response may be out of step too
-            fault.name_jobs(self.progress.secrets.shown)
+            fault.name_jobs(self.progress.secrets.shown_id)
         self.progress.saw_fault(fault)
         is_done = stakes.makes_job and fault.may_be_done
         self.progress.may_have_been_accepted |= is_done

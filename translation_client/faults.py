@@ -25,6 +25,10 @@ NOT_DONE = frozenset({425, 429})
 """Too Early, Too Many Requests: nothing was done (RFC 8470, section 5.2; RFC 6585, section 4)."""
 
 
+MAX_ID_LENGTH = 200
+"""The longest id in the text of a fault, in characters: a server may send one of any length."""
+
+
 class Fault(Exception):
     """A call that brought no usable answer and may be repeated.
 
@@ -78,8 +82,9 @@ class WrongJob(Fault):
         self.named_id = named_id
 
     def name_jobs(self, shown: Callable[[str], str]) -> None:
-        """Put both ids into the text, each as `shown` returns it: the server's may be anything."""
-        self.text = f"the response is about {self._kind} {shown(self.named_id)!r}, not {shown(self.requested_id)!r}"
+        """Put both ids into the text, each as `shown` returns it, shortened and with control characters escaped."""
+        named_id, requested_id = (shown(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
+        self.text = f"the response is about {self._kind} {named_id!r}, not {requested_id!r}"
 
 
 class Refusal(Exception):

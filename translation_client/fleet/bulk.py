@@ -83,7 +83,7 @@ class BulkCall:
                 self._progress.learn_keys(fault.answer)
             if isinstance(fault, WrongJob):
                 self._tools.line.close_idle()  # the connection is among them, and may be out of step with its requests
-                fault.name_jobs(self._progress.secrets.shown)
+                fault.name_jobs(self._progress.secrets.shown_id)
             fault.hint = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
         self._log.answered("statuses", answer)

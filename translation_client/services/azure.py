@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from ..arguments import path_segment
 from ..faults import FieldMissing, NothingMade, Refusal, WrongJob, json_of, require_usable
@@ -23,7 +23,7 @@ from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..origins import same_origin
 from .ordering import SUBMITTED, Commission, Step, Steps, refuse_taken
-from .places import Computed, found, text
+from .places import Computed, found, is_same_id, text, written_id
 from .service import Service
 from .words import normal, table_of
 
@@ -84,41 +84,55 @@ class TwoPuts:
             f"/translations/{path_segment(commission.key)}?{VERSION}",
             f"{commission.key}.translation",
             {"displayName": commission.key, "input": {**given, **wanted}},
-            _operation_location,
+            commission.key,
         )
 
     def _making_iteration(self, commission: Commission) -> Step:
         name = path_segment(commission.key)
         path = f"/translations/{name}/iterations/{name}?{VERSION}"
-        return _put(path, f"{commission.key}.iteration", {"input": {}}, require_usable)
+        return _put(path, f"{commission.key}.iteration", {"input": {}}, commission.key)
 
     def _asking(self, located: str | None, commission: Commission) -> Step:
-        usual = f"/operations/{path_segment(commission.key)}.translation?{VERSION}"
+        operation_id = f"{commission.key}.translation"
+        usual = f"/operations/{path_segment(operation_id)}?{VERSION}"
         # Behind a gateway the address is Azure's own, where our key must not go: the id is ours, so the path is known.
         path = located if located is not None and same_origin(located, commission.base_url) else usual
         return Step(
             "operation",
             Request("GET", path),
-            partial(_read_operation, operation_id_of(path)),
+            partial(_read_operation, operation_id),
             makes_job=False,
             is_repeatable=True,
             is_pending=lambda status: status is TranslationStatus.PENDING,
         )
 
 
-def _put(path: str, operation_id: str, body: Mapping[str, Any], read: Callable[[Answer], Any]) -> Step:
+def _put(path: str, operation_id: str, body: Mapping[str, Any], job_id: str) -> Step:
+    read = partial(_read_put, job_id, operation_id)
     request = Request("PUT", path, {"Operation-Id": operation_id}, json=body)
     return Step("submit", request, read, makes_job=True, is_repeatable=True)
 
 
-def _operation_location(answer: Answer) -> str | None:
+def _read_put(job_id: str, operation_id: str, answer: Answer) -> str | None:
+    """Return where the operation is asked for, if the response is about it and about the job."""
     require_usable(answer)
-    return answer.headers.get("Operation-Location")
+    _require_same("job", job_id, found(answer.json_object() or {}, "id"), answer)
+    located = answer.headers.get("Operation-Location")
+    if located is not None:
+        _require_same("operation", operation_id, operation_id_of(located), answer)
+    return located
 
 
-def operation_id_of(path: str) -> str:
-    """Return the id in the path or the URL of an operation."""
-    return unquote(urlsplit(path).path.rpartition("/")[2])
+def _require_same(kind: str, requested_id: str, value: Any, answer: Answer) -> None:
+    named_id = written_id(value)
+    if named_id is not None and not is_same_id(named_id, requested_id):
+        raise WrongJob(requested_id, named_id, answer, kind)
+
+
+def operation_id_of(url: str) -> str | None:
+    """Return the id of the operation in its path or URL; None if that is no address of an operation."""
+    match = re.match(r"[^?#]*/operations/([^/?#]+)", url)
+    return None if match is None else unquote(match[1])
 
 
 def _read_operation(operation_id: str, answer: Answer) -> TranslationStatus:
@@ -126,9 +140,7 @@ def _read_operation(operation_id: str, answer: Answer) -> TranslationStatus:
         raise Refusal(answer, "there is no such operation")
     require_usable(answer)
     payload = json_of(answer)
-    named_id = text(found(payload, "id"))
-    if named_id is not None and named_id.casefold() != operation_id.casefold():
-        raise WrongJob(operation_id, named_id, answer, "operation")  # or a failure of theirs would be taken for ours
+    _require_same("operation", operation_id, found(payload, "id"), answer)  # or their failure would be taken for ours
     word = text(found(payload, "status"))
     if word is None:
         raise FieldMissing("status", answer)

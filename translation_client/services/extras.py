@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from ..faults import FieldMissing, WrongJob, json_of, require_usable
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from .paths import check_path
-from .places import Place, found, named, sentence, word
+from .places import Place, found, id_key, named, sentence, word, written_id
 from .words import normal, table_of
 
 
@@ -125,13 +125,14 @@ class Bulk:
         Raises:
             WrongJob: It lists another one.
         """
-        requested = {job_id.casefold() for job_id in job_ids}
-        other = next((job_id for job_id in self.found(answer) if job_id.casefold() not in requested), None)
+        requested = {id_key(job_id) for job_id in job_ids}
+        listed = self.found(answer)
+        other = next((one for one in listed if not requested & {id_key(one), id_key(unquote(one))}), None)
         if other is not None:
             raise WrongJob(job_ids[0], other, answer)
 
     def _job(self, entry: Mapping[str, object]) -> Job | None:
-        job_id, raw_status = word(found(entry, self.id_field)), word(found(entry, self.status_field))
+        job_id, raw_status = written_id(found(entry, self.id_field)), word(found(entry, self.status_field))
         if job_id is None or raw_status is None:
             return None
         status = TranslationStatus(self.statuses.get(normal(raw_status), TranslationStatus.PENDING))
@@ -139,10 +140,11 @@ class Bulk:
 
 
 def _requested(listed: Mapping[str, Job], job_ids: Sequence[str]) -> dict[str, Job]:
-    """Choose the jobs with these ids, compared case-insensitively where none is the same letter by letter."""
+    """Return the jobs with these ids. An id that is not listed exactly as it is matches as in `is_same_id`."""
     exact = {job_id: listed[job_id] for job_id in job_ids if job_id in listed}
-    folded = {listed_id.casefold(): job for listed_id, job in listed.items() if listed_id not in exact}
-    others = {job_id: folded.get(job_id.casefold()) for job_id in job_ids if job_id not in exact}
+    rest = [(listed_id, job) for listed_id, job in listed.items() if listed_id not in exact]
+    by_key = {id_key(unquote(listed_id)): job for listed_id, job in rest} | {id_key(name): job for name, job in rest}
+    others = {job_id: by_key.get(id_key(job_id)) for job_id in job_ids if job_id not in exact}
     return exact | {job_id: replace(job, id=job_id) for job_id, job in others.items() if job is not None}
 
 

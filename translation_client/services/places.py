@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import unquote
 
 from ..arguments import LATEST_MOMENT
 from ..problems import Problem
@@ -105,6 +108,28 @@ def _read_moment(text: str) -> float | None:
 def word(value: Any) -> str | None:
     """A text that says something, or a whole number, by which some services mean the same; None for anything else."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+
+
+def written_id(value: Any) -> str | None:
+    """Return the id in a response as text, also if it is neither text nor a number; None if there is none."""
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON does not tell 7.0 from 7 (RFC 8259, section 6)
+    return json.dumps(value)
+
+
+def id_key(job_id: str) -> str:
+    """Return a text that is equal for ids which differ only in case or in Unicode normalization."""
+    lowered = job_id.lower()
+    return lowered if lowered.isascii() else unicodedata.normalize("NFC", lowered)
+
+
+def is_same_id(named_id: str, requested_id: str) -> bool:
+    """Return True if the id in a response, which may be percent-encoded, is that of the request."""
+    if named_id == requested_id:
+        return True
+    return id_key(requested_id) in (id_key(named_id), id_key(unquote(named_id)))
 
 
 def sentence(value: Any) -> str | None:

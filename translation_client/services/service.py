@@ -20,7 +20,7 @@ from ..problems import Problem
 from .extras import Bulk, Languages, Limits
 from .ordering import Order
 from .paths import check_path
-from .places import Place, found, moment, named, number, sentence, text, word
+from .places import Place, found, is_same_id, moment, named, number, sentence, text, word, written_id
 from .words import COMMON_WORDS, normal, table_of
 
 BEARER = "Bearer "
@@ -63,8 +63,8 @@ class Service:
         languages: Where the list of target languages is, or None where there is none.
         bulk: How many jobs are asked for at once, or None.
         id_field: Where the response to a status check, or to a deletion, names its job; None if it does not. A response
-            that names another job than the request is a fault. Ids are compared case-insensitively, and numbers as
-            text; a response without an id is accepted.
+            that names another job than the request is a fault, and so is one whose id is a boolean, a list or an object.
+            Ids are compared case-insensitively, percent-decoded and as text; a response without an id is accepted.
 
     Raises:
         ValueError: A path or a word makes no sense.
@@ -194,8 +194,8 @@ class Service:
             self._require_same_job(answer.json_object() or {}, job_id, answer)
 
     def _require_same_job(self, payload: Mapping[str, Any], job_id: str | None, answer: Answer) -> None:
-        named_id = word(found(payload, self.id_field))
-        if named_id is not None and job_id and named_id.casefold() != job_id.casefold():
+        named_id = written_id(found(payload, self.id_field))
+        if named_id is not None and job_id and not is_same_id(named_id, job_id):
             raise WrongJob(job_id, named_id, answer)
 
     def _word(self, said: Any) -> str | None:
