@@ -9,6 +9,7 @@ import json
 import re
 import socket
 import traceback
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -194,6 +195,84 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     assert len(outcomes) == 7
     assert "token-number" not in said + json.dumps(lines)
     assert "[redacted]" in said + json.dumps(lines)
+
+
+TOKEN = "t0ken-of-the-caller"
+PAIR = base64.b64encode(f"user:{TOKEN}".encode()).decode()
+CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
+    ("heygen", {"headers": {"Authorization": f"Bearer {TOKEN}"}}),
+    ("heygen", {"headers": {"authorization": f"bearer  {TOKEN}"}}),
+    ("heygen", {"headers": {"X-API-KEY": f"Key {TOKEN}"}}),
+    ("heygen", {"headers": {"Authorization": f'Token token="{TOKEN}", a=b'}}),
+    ("reference", {"headers": {"Proxy-Authorization": f"Token {TOKEN}"}}),
+    ("reference", {"headers": {"Cookie": f"a=b; sid={TOKEN}"}}),
+    ("reference", {"headers": {"Authorization": f"Basic {PAIR}"}}),
+    ("reference", {"headers": {"Authorization": f"Basic {PAIR.rstrip('=')}"}}),
+    ("reference", {"api_key": f"bearer {TOKEN}"}),
+    ("reference", {"api_key": f"Basic {PAIR}"}),
+    ("reference", {"api_key": lambda: f"bearer {TOKEN}"}),
+    ("reference", {"api_key": lambda: f"Basic {PAIR}"}),
+    ("reference", {"base_url": f"http://user:{TOKEN}@fake.test"}),
+]
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize(("service", "arguments"), CREDENTIALS)
+def test_a_credential_is_known_without_its_scheme(kind: type[Any], service: str, arguments: dict[str, Any]) -> None:
+    """A server that quotes a key quotes what stands behind `Bearer`, or the password of a pair."""
+    client = kind(**{"base_url": HOST, "service": service, **arguments})
+    client._line.transport._credentials()  # a key that changes is known as soon as it is sent
+    secrets = client._tools.secrets
+
+    assert secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
+    if "Basic" in str(client._line.transport._credentials().secrets) or "Basic" in str(arguments):
+        assert secrets.scrub(f"no {PAIR}!") == "no [redacted]!"
+        assert TOKEN not in secrets.scrub(f"no user:{TOKEN}!")
+        assert secrets.scrub("superuser") == "superuser"
+
+
+@pytest.mark.parametrize("with_proof", ["headers", "bytes", "auth", "another auth"])
+def test_the_proof_of_a_session_is_redacted(clock: Clock, with_proof: str) -> None:
+    """As it is when the client is made."""
+    session = requests.Session()
+    body = json.dumps({"error": {"code": "bad", "message": f"Invalid API key: {TOKEN}"}}).encode()
+    session.mount("http://", Answers(lambda _: response(401, body)))
+    if with_proof == "headers":
+        session.headers["X-Api-Key"] = TOKEN
+    elif with_proof == "bytes":
+        session.headers["Authorization"] = f"Bearer {TOKEN}".encode()  # type: ignore[assignment]  # it is taken
+    else:
+        session.auth = ("user", TOKEN) if with_proof == "auth" else requests.auth.HTTPBasicAuth("user", TOKEN)
+    client = VideoTranslationClient(HOST, service="heygen", session=session, sleep=clock.tick)
+    with pytest.raises(TranslationClientError, match=r"Invalid API key: \[redacted\]") as caught:
+        client.check("j")
+
+    assert TOKEN not in everything_said(caught.value)
+
+
+def test_the_proof_of_a_session_of_aiohttp_is_redacted() -> None:
+    """Its headers, and its auth."""
+
+    async def errand() -> None:
+        for header, pair in ({"Authorization": f"Bearer {TOKEN}"}, None), (None, ("user", TOKEN)):
+            with warnings.catch_warnings():  # aiohttp 3.14 deprecates it
+                warnings.simplefilter("ignore")
+                session = aiohttp.ClientSession(headers=header, auth=pair and aiohttp.BasicAuth(*pair))
+            async with session:
+                client = CLIENTS[1](HOST, service="heygen", session=session)
+                assert client._tools.secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
+
+    asyncio.run(errand())
+
+
+def test_short_values_beside_a_credential_are_no_secrets() -> None:
+    """A setting in a cookie, the name of a user, a value that is no header of credentials."""
+    client = VideoTranslationClient(
+        HOST, headers={"Cookie": "lang=en; x=1", "Authorization": "Basic dXNlcjpwdzEy", "X-Other": "Bearer pend"}
+    )
+    said = "pending, users, 1 en, pend, pw12"
+
+    assert client._tools.secrets.scrub(said) == "pending, users, 1 en, pend, [redacted]"
 
 
 def broken_hook(*_: Any, **__: Any) -> NoReturn:

@@ -58,17 +58,25 @@ class Secrets:
     they are; ids of jobs and idempotency keys, which a person has to be able to copy, are redacted for keys alone.
     """
 
-    def __init__(self, keys: Iterable[str] = (), headers: Iterable[str] = (), links: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        keys: Iterable[str] = (),
+        headers: Iterable[str] = (),
+        links: Iterable[str] = (),
+        users: Iterable[str] = (),
+    ) -> None:
         """Take the values that are secret.
 
         Args:
             keys: Keys and passwords: redacted wherever they stand.
             headers: Values of headers: a short one only as a whole word.
             links: Parts of signed links: redacted wherever they stand, but not in an id.
+            users: User names that have a password: redacted as whole words alone, as a user may be called "job".
         """
         self._keys = tuple(keys)
         self._headers = tuple(headers)
         self._links = tuple(links)
+        self._users = tuple(users)
         self._learned: deque[str] = deque(maxlen=MAX_LEARNED)
         self._sent: tuple[str, ...] = ()
         self._root: Secrets | None = None
@@ -85,7 +93,7 @@ class Secrets:
 
     def with_link(self, url: str) -> Secrets:
         """Return secrets with the parts of a signed link added. Keys that one of both learns, the other knows."""
-        more = Secrets(self._keys, self._headers, [*self._links, *secrets_of_link(url)])
+        more = Secrets(self._keys, self._headers, [*self._links, *secrets_of_link(url)], self._users)
         more._learned = self._learned
         return more
 
@@ -101,7 +109,7 @@ class Secrets:
         root = self._root or self
         latest = root._latest  # thousands of jobs may share the answer to one request, and these secrets
         if latest is None or latest._sent != sent:
-            latest = Secrets(self._keys, self._headers, self._links)
+            latest = Secrets(self._keys, self._headers, self._links, self._users)
             latest._learned, latest._sent, latest._root = self._learned, sent, root
             root._latest = latest
         return latest
@@ -115,7 +123,7 @@ class Secrets:
         return kept
 
     def _forms_with(self, learned: tuple[str, ...]) -> _AllForms:
-        words = [value for value in self._headers if len(value) < WHOLE_WORD_LENGTH]
+        words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
         anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
         keys = _escaped((*self._keys, *learned))
         whole_words = {form: rf"(?<!\w){escaped}(?!\w)" for form, escaped in _escaped(words).items()}
