@@ -28,6 +28,7 @@ ORDER = [
     "arguments",
     "headers",
     "addresses",
+    "escapes",
     "redaction",
     "policy",
     "logs",

@@ -6,6 +6,7 @@ import logging
 import pickle
 import traceback
 from collections.abc import Callable
+from time import process_time
 from typing import Any
 from urllib.parse import quote
 
@@ -215,6 +216,94 @@ def test_a_key_is_cut_out_wherever_it_stands() -> None:
 def test_a_key_is_found_in_the_forms_that_servers_give_it(form: str) -> None:
     """Percent-encoded in both cases, with the slashes of some JSON, and with the NULs of UTF-16 and UTF-32."""
     assert Secrets(["se/cr+et"]).scrub(f"x{form}x").replace("\0", "") == f"x{MARK}x"
+
+
+ODD_KEY = "sk-Q7+ab&d/e'gh\u00e9 12345=="
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "some percent-encoded": lambda key: quote(key, safe="/='"),
+    "some, lower case": lambda key: quote(key, safe="+").lower().replace("sk-q7", "sk-Q7"),
+    "all percent-encoded": lambda key: "".join(f"%{code:02X}" for code in key.encode()),
+    "percent-encoded Latin-1": lambda key: quote(key.encode("latin-1")),
+    "percent-encoded twice": lambda key: quote(quote(key, safe="'")),
+    "in JSON": lambda key: key.replace("+", "\\u002B").replace("&", "\\u0026").replace("/", "\\/"),
+    "in JSON, lower case": lambda key: key.replace("+", "\\u002b").replace("'", "\\u0027"),
+    "in JSON in JSON": lambda key: json.dumps(json.dumps(key)[1:-1].replace("/", "\\/"))[1:-1],
+    "in Python": lambda key: key.replace("'", "\\'").replace("\u00e9", "\\xe9"),
+    "in HTML": lambda key: key.replace("'", "&#39;").replace("&", "&", 1).replace("+", "&plus;"),
+    "in HTML, in hexadecimal": lambda key: (
+        key.replace("=", "&#x3D;").replace("'", "&#X27;").replace("\u00e9", "&#x00e9;")
+    ),
+    "in HTML, by name": lambda key: key.replace("&", "&amp;").replace("=", "&equals;").replace("\u00e9", "&eacute;"),
+    "percent-encoded in JSON in HTML": lambda key: quote(key).replace("/", "\\/").replace("%", "&#37;"),
+}
+
+
+@pytest.mark.parametrize("way", ESCAPES)
+def test_a_key_is_found_whichever_of_its_characters_are_escaped(way: str) -> None:
+    """What is around it stays as it was written."""
+    text = f'%41 {{"a\\u0041": "{ESCAPES[way](ODD_KEY)}", "b": "\\u0042&lt;"}} %zz \\'
+    expected = f'%41 {{"a\\u0041": "{MARK}", "b": "\\u0042&lt;"}} %zz \\'
+    secrets = Secrets([ODD_KEY])
+
+    assert secrets.scrub(text) == expected
+    assert secrets.shown_id(text) == expected
+    assert secrets.holds(text)
+
+
+@given(st.data(), st.text(st.characters(min_codepoint=33, max_codepoint=255), min_size=8))
+def test_a_key_is_found_with_any_mixture_of_escapes(data: st.DataObject, key: str) -> None:
+    """Each character in its own way; a character that begins an escape is always escaped."""
+    ways: list[Callable[[str], str]] = [
+        quote,
+        lambda letter: f"\\u{ord(letter):04x}",
+        lambda letter: f"&#{ord(letter)};",
+    ]
+    plain: list[Callable[[str], str]] = [str]
+    written = "".join(data.draw(st.sampled_from(ways + plain * (letter not in "%\\&")))(letter) for letter in key)
+    written = written.replace("%", "%25") if "%" in key else written.replace("\\", "\\\\") if "\\" in key else written
+
+    assert Secrets([key]).scrub(f"({written})") == f"({MARK})"
+
+
+@pytest.mark.parametrize("before", ["", "u", "u:", "user", "user:"])
+@pytest.mark.parametrize("behind", ["", "x", "xy", "xyz"])
+@pytest.mark.parametrize("encoding", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_key_is_found_within_base64(before: str, behind: str, encoding: Callable[[bytes], bytes]) -> None:
+    """With padding, without it, and as a part of a longer text, of which no more than the digits at its ends is left."""
+    key = "12345>?\u00e9abc~67890fghij"
+    encoded = encoding(f"{before}{key}{behind}".encode()).decode()
+
+    for text in (encoded, encoded.rstrip("=")):
+        left = Secrets([key]).scrub(text).split(MARK)
+        assert len(left) == 2
+        assert len("".join(left)) <= 2 + 8 * len(before + behind)
+
+
+@pytest.mark.parametrize("key", ["any", "man", "pending", "sk_1234"])
+def test_a_short_key_is_no_more_than_it_was(key: str) -> None:
+    """In base64 without padding, or as a part of it, a short word stands in other words."""
+    encoded = base64.b64encode(key.encode()).decode().rstrip("=")
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in key)
+    hidden = base64.b64encode(f"x{key}x".encode()).decode()
+    for text in (f"{encoded[:-1]}_", escaped, hidden):
+        assert Secrets([key]).scrub(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", ["\\", "%", "%25", "&", "&#", "&#x0", "&amp;", "&amp", "\\u", "\\u005c", "%E0%80", "%F0", "a", "sk-Q7%2Bab"]
+)
+def test_no_text_makes_the_search_for_keys_slow(part: str) -> None:
+    """Its steps are as many as the characters: ten times the text takes no more than some ten times the time."""
+    secrets = Secrets([ODD_KEY])
+    secrets.scrub(part)
+    seconds = []
+    for length in (10_000, 100_000):
+        text = part * (length // len(part))
+        began_at = process_time()
+        assert secrets.scrub(text) == text
+        seconds.append(process_time() - began_at)
+
+    assert seconds[1] < 60 * seconds[0] + 0.5
 
 
 def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:

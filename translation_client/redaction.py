@@ -11,13 +11,25 @@ from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
+from .escapes import holds_escaped, may_hold_escapes, unescaped_once, without_escaped
 from .models import Job, with_shown_texts
 from .problems import CODE_NAMES, FIELD_NAMES, Problem
 
 T = TypeVar("T")
 
-Forms = Mapping[str, str]
-"""Texts that are secret, each with the regular expression that finds it where it is to be redacted."""
+
+class Forms(NamedTuple):
+    """What secrets look like in a text.
+
+    Attributes:
+        fixed: Texts that are secret, from the shortest to the longest, each with the regular expression that finds it
+            where it is to be redacted.
+        escapable: Secrets that are looked for also where only some of their characters are escaped.
+    """
+
+    fixed: Mapping[str, str]
+    escapable: tuple[str, ...] = ()
+
 
 MARK = "[redacted]"
 
@@ -116,7 +128,7 @@ class Secrets:
 
     @property
     def _forms(self) -> _AllForms:
-        learned = (*self._learned, *self._sent)
+        learned = (*self._learned, *self._sent) if self._learned or self._sent else ()
         kept = self._kept
         if kept is None or kept.learned != learned:
             kept = self._kept = self._forms_with(learned)
@@ -127,7 +139,11 @@ class Secrets:
         anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
         keys = _escaped((*self._keys, *learned))
         whole_words = {form: rf"(?<!\w){escaped}(?!\w)" for form, escaped in _escaped(words).items()}
-        return _AllForms(learned, {**whole_words, **_escaped(anywhere), **keys}, keys)
+        everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
+        escapable = _escapable((*self._keys, *learned))
+        return _AllForms(
+            learned, Forms(everything, (*_escapable(anywhere), *escapable)), Forms(_shortest_first(keys), escapable)
+        )
 
     def scrub(self, value: T) -> T:
         """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""
@@ -143,7 +159,9 @@ class Secrets:
 
     def shown_id(self, value: str) -> str:
         """Return the id of a job, an idempotency key or a URL as it may be shown: as it is, unless a key is in it."""
-        return self.scrub(value) if any(form in value for form in self._forms.keys) else value
+        keys = self._forms.keys
+        has_key = _found(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
+        return self.scrub(value) if has_key else value
 
     def holds(self, text: str) -> bool:
         """Return True if a text contains a secret."""
@@ -173,12 +191,32 @@ def _escaped(values: Iterable[str]) -> dict[str, str]:
     return {form: re.escape(form) for value in values if value for form in _forms_of(value)}
 
 
+def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
+    return {form: forms[form] for form in sorted(forms, key=len)}
+
+
+def _escapable(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the values that are no plain words, and what unescaping them gives: a text may have them half escaped."""
+    both = dict.fromkeys(form for value in values for form in (value, unescaped_once(value)))
+    return tuple(form for form in both if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
+
+
+def _found(forms: Forms, text: str) -> list[str]:
+    length = len(text)
+    found = []
+    for form in forms.fixed:
+        if len(form) > length:
+            break  # status words and most ids are shorter than most forms
+        if form in text:
+            found.append(form)
+    return found
+
+
 def _redacted(forms: Forms, text: str) -> str:
-    found = [form for form in forms if form in text]  # compiling all of them takes 30 ms where tokens are long
-    if not found:
-        return text
-    longest_first = sorted(found, key=len, reverse=True)  # a short one may be part of a longer one
-    return re.sub("|".join(forms[form] for form in longest_first), MARK, text)
+    found = _found(forms, text)
+    if found:  # compiling all of them takes 30 ms where tokens are long; a short one may be part of a longer one
+        text = re.sub("|".join(forms.fixed[form] for form in reversed(found)), MARK, text)
+    return without_escaped(forms.escapable, text, MARK) if may_hold_escapes(text) else text
 
 
 def _written_out(letter: str) -> str:
@@ -208,7 +246,7 @@ def _is_code(forms: Forms, word: object) -> bool:
     """Return True for a plain word in which each secret is short and only a part: as sent, it is of use to programs."""
     if not isinstance(word, (str, int)) or not CODE.fullmatch(str(word)):
         return False
-    return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(word))) for form in forms if form in str(word))
+    return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(word))) for form in forms.fixed if form in str(word))
 
 
 def _forms_of(value: str) -> set[str]:
@@ -226,12 +264,27 @@ def _forms_of(value: str) -> set[str]:
         json.dumps(value)[1:-1],
         json.dumps(value)[1:-1].replace("/", "\\/"),
         json.dumps(value, ensure_ascii=False)[1:-1],
-        b64encode(encoded).decode(),
-        urlsafe_b64encode(encoded).decode(),
+        *_base64_of(encoded),
         latin_1.decode("utf-8", "replace"),  # a header that was sent back as it came
         "\0".join(value),  # UTF-16 in a text that is read as UTF-8
         "\0\0\0".join(value),  # UTF-32
     }
+
+
+def _base64_of(value: bytes) -> set[str]:
+    """Return a value in base64: as it is, and without padding or as a part of a longer text where it is no plain word."""
+    whole = {b64encode(value).decode(), urlsafe_b64encode(value).decode()}
+    if len(value) < WHOLE_WORD_LENGTH:
+        return whole
+    parts = set()
+    for before in range(3):  # the bytes before it, modulo 3
+        first, behind = (
+            -(-8 * before // 6),
+            8 * (before + len(value)) // 6,
+        )  # the digits that are all of the value's bits
+        for encoding in (b64encode, urlsafe_b64encode):
+            parts.add(encoding(bytes(before) + value).decode()[first:behind])
+    return whole | {one.rstrip("=") for one in whole} | parts
 
 
 def secrets_of_link(url: str) -> list[str]:
