@@ -1,11 +1,14 @@
 """A key, the caller's headers and the user information of a URL are in no text of ours, whatever a server sends back."""
 
+import asyncio
 import base64
+import io
 import json
 import logging
 import pickle
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from time import process_time
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +19,7 @@ from conftest import BASE_URL, Answers, Clock, Lines, response
 from hostile import answering, http, serving
 from hypothesis import given
 from hypothesis import strategies as st
+from test_async_client import CLIENTS, Side
 
 from translation_client import TranslationClientError, VideoTranslationClient
 from translation_client.redaction import MARK, Secrets
@@ -119,6 +123,39 @@ def test_no_exception_of_the_libraries_below_carries_a_secret_along(
         session.close()
 
     assert "s3cr3t" not in everything_said(caught.value) + repr(list(lines))
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("line", [b"you sent {}", b" folded {}", b": {}", b"{}", b"Bad Name: {}"])
+def test_no_library_below_logs_a_header_line_that_breaks_http(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Any], line: bytes
+) -> None:
+    """urllib3 would log it with the whole URL, as a warning."""
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    monkeypatch.setattr(logging.root, "level", logging.INFO)
+    body = b'{"status": "pending"}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\n" + line.replace(b"{}", b"s3cr3t-key") + b"\r\nX: 1\r\n\r\n"
+
+    async def errand(url: str) -> None:
+        client = kind(url, api_key="s3cr3t-key", max_faults=1)
+        with suppress(TranslationClientError):  # of aiohttp, which refuses it
+            job = await Side(client, None, "reference", None).call("check")  # type: ignore[arg-type]  # not needed
+            assert job.raw_status == "pending"
+        closed = client.close()
+        if closed is not None:
+            await closed
+
+    with serving(answering(head + body)) as server:
+        asyncio.run(errand(server.url))
+        assert "s3cr3t" not in logged.getvalue()
+        assert "urllib3" not in logged.getvalue()
+        with requests.Session() as others, suppress(requests.RequestException):
+            others.get(server.url)
+    if line.startswith(b"you"):
+        assert "urllib3.connection: Failed to parse headers" in logged.getvalue()  # their logging is their own
 
 
 def test_a_proxy_with_a_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:

@@ -59,9 +59,15 @@ class MatchedResponse(HTTPResponse):
         self._connection: HTTPConnection | None = connection
 
     def begin(self) -> None:
-        """Read the headers. http.client ignores a `Content-Length: n, n`, and would read until the connection is closed."""
+        """Read the headers. http.client ignores a `Content-Length: n, n`, and would read until the connection is closed.
+
+        What it could not parse is dropped, or urllib3 would log it as a warning, with the signed URL of the request.
+        """
         super().begin()
         headers: Any = self.headers
+        if headers.defects:
+            headers.defects.clear()
+            headers.set_payload(None)  # the lines from the first one on that is no header
         if self.length is None and not self.chunked:
             with suppress(UnreadableBody):  # reported by who reads the body
                 self.length = content_length(headers)
