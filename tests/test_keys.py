@@ -536,6 +536,11 @@ def test_parts_of_a_signed_link_of_a_video_are_secret_too(clock: Clock) -> None:
         "ftp://user:s3cr3t@host/x",
         "ftp://host/x#s3cr3t",
         "//user:s3cr3t@host/x",
+        "https:/user:s3cr3t@host/x",
+        "https:user:s3cr3t@host/x",
+        "ftp://user:p@s3cr3t@host/x",
+        "user:s3cr3t@host/x",
+        "https:/s3cr3t@host/x",
     ],
 )
 def test_a_link_that_was_mistyped_is_shown_without_its_secrets(clock: Clock, video: str) -> None:

@@ -65,7 +65,7 @@ def _video(service: Service, order: Order, video: str | os.PathLike[str]) -> str
 
 def _shown(video: str) -> str:
     """What of it may be shown: a link that was mistyped may be signed all the same."""
-    return re.sub(r"//[^/@]*@", "//…@", re.split(r"[?#]", video)[0])
+    return re.sub(r"(//|:/*)[^/]*@", r"\1…@", re.split(r"[?#]", video)[0])
 
 
 def _check_size(service: Service, order: Order, path: Path) -> None:
