@@ -48,8 +48,9 @@ class TranslationClientError(Exception):
 
     `str(error)` is the message. `error.args` is `(message, facts)`, where `facts` holds the attributes below as a JSON
     object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A key
-    `__type__` in it, from which Celery's JSON would build an object, is written `~__type__` there. A subclass with an
-    `__init__` of its own should accept these two arguments as well.
+    `__type__` in it, from which Celery's JSON would build an object, is written `~__type__` there. An attribute that is
+    changed later is kept by pickle and copies, and is not in `args`. A subclass with an `__init__` of its own should accept
+    these two arguments as well.
 
     Attributes:
         job_id: The id of the job; None for the single job of the reference service.

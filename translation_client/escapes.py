@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
 MAX_LAYERS = 4
@@ -23,6 +23,13 @@ _ESCAPE = (  # each part is of bounded length, so that no text makes the search 
 @cache
 def _escape() -> re.Pattern[str]:
     return re.compile(_ESCAPE, re.DOTALL)  # not for an import
+
+
+@cache
+def _names() -> Mapping[str, str]:
+    from html.entities import html5  # takes longer to import than this module
+
+    return html5
 
 
 def may_hold_escapes(text: str) -> bool:
@@ -99,6 +106,4 @@ def _meaning(escape: re.Match[str]) -> str:
     if text[1] == "#":
         code = int(text[3:-1], 16) if text[2] in "Xx" else int(text[2:-1])
         return chr(code) if code <= sys.maxunicode else text
-    from html import unescape  # needed where there are secrets, and not for an import
-
-    return unescape(text)
+    return _names().get(text[1:], text)
