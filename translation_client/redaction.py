@@ -278,10 +278,7 @@ def _base64_of(value: bytes) -> set[str]:
         return whole
     parts = set()
     for before in range(3):  # the bytes before it, modulo 3
-        first, behind = (
-            -(-8 * before // 6),
-            8 * (before + len(value)) // 6,
-        )  # the digits that are all of the value's bits
+        first, behind = -(-8 * before // 6), 8 * (before + len(value)) // 6  # the digits whose six bits are all its own
         for encoding in (b64encode, urlsafe_b64encode):
             parts.add(encoding(bytes(before) + value).decode()[first:behind])
     return whole | {one.rstrip("=") for one in whole} | parts
