@@ -562,3 +562,81 @@ def test_chunks_that_make_no_sense_are_a_fault(client: type[Any], junk: bytes, f
     assert isinstance(outcome.error, (RequestFailed, UnexpectedAnswer))
     assert (outcome.file, outcome.left) == (None, [])
     assert isinstance(checked(client, Script(broken), request_timeout=0.2), (RequestFailed, UnexpectedAnswer))
+
+
+@every_client
+@pytest.mark.parametrize("left", [b"", b"0", b"000", b"0000", b"0;", b"0;ext=", b"0 ", b"\r", b"0\r"])
+def test_a_file_that_ends_in_the_size_of_a_chunk_breaks_off(client: type[Any], left: bytes, tmp_path: Path) -> None:
+    """Sizes may be padded with zeros, so that the start of one looks like the last chunk. http.client takes it for that."""
+    begun = b"00000200\r\n" + OLD[:512] + b"\r\n"
+    for headers in ((), ("Content-Encoding: gzip",)):
+        broken = raw(200, "Transfer-Encoding: chunked", *headers, body=begun + left)
+        outcome = downloaded(client, Script(broken), tmp_path)
+
+        assert isinstance(outcome.error, (RequestFailed, UnexpectedAnswer))
+        assert (outcome.file, outcome.left) == (None, [])
+    assert not isinstance(checked(client, Script(chunk_of_a_job(b"00000016", left))), Job)
+
+
+def chunk_of_a_job(size: bytes, behind: bytes) -> Raw:
+    """A status response in one chunk of 22 bytes."""
+    body = size + b'\r\n{"result":"completed"}\r\n' + behind
+    return raw(200, "Transfer-Encoding: chunked", body=body)
+
+
+@every_client
+@pytest.mark.parametrize("size", [b"3_e8", b"+3e8", b"0x3e8", b" 3e8", b"-3e8", b"", b"3e8" + b"0" * 20])
+def test_a_size_of_a_chunk_has_hexadecimal_digits_alone(client: type[Any], size: bytes, tmp_path: Path) -> None:
+    """`int` accepts more than RFC 9112, section 7.1."""
+    broken = raw(200, "Transfer-Encoding: chunked", body=size + b"\r\n" + OLD + b"\r\n0\r\n\r\n")
+    outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("behind", [b"xx", b"\n\n", b"\0\0", b"3e"])
+def test_a_chunk_ends_with_a_line_break(client: type[Any], behind: bytes, tmp_path: Path) -> None:
+    """http.client skips two bytes, whatever they are."""
+    broken = raw(200, "Transfer-Encoding: chunked", body=b"3e8\r\n" + OLD + behind + b"0\r\n\r\n")
+    outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("size", [b"3e8", b"3E8", b"00000000000000000000003e8", b"3e8;a=b", b'3e8;a="b c";d'])
+@pytest.mark.parametrize("last", [b"0\r\n\r\n", b"000;x\r\n\r\n", b"0\r\nX-Checksum: 1\r\nX-More: 2\r\n\r\n"])
+def test_chunks_are_read_in_each_form_of_the_rfc(client: type[Any], size: bytes, last: bytes, tmp_path: Path) -> None:
+    """With zeros, extensions and trailers, in one block and byte after byte."""
+    body = size + b"\r\n" + OLD + b"\r\n" + last
+    for blocks in ((), (1,) * 1200):
+        script = Script(raw(200, "Transfer-Encoding: chunked", body=body, blocks=blocks))
+        assert downloaded(client, script, tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("names", [("chunked", "chunked"), ("chunked", "Chunked"), ("chunked, chunked",)])
+def test_chunked_that_is_named_twice_is_applied_once(client: type[Any], names: tuple[str, ...], tmp_path: Path) -> None:
+    """As by an application and its proxy."""
+    headers = [f"Transfer-Encoding: {name}" for name in names]
+    framed = b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n"
+
+    assert downloaded(client, Script(raw(200, *headers, body=framed)), tmp_path).file == OLD
+    assert downloaded(client, Script(raw(200, *headers, body=framed[:-7])), tmp_path).error is not None
+    status = chunk_of_a_job(b"16", b"0\r\n\r\n")
+    named = status.data.replace(b"Transfer-Encoding: chunked", "\r\n".join(headers).encode())
+    assert isinstance(checked(client, Script(Raw(named))), Job)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_chunks_that_were_not_decoded_are_no_file(count: int, tmp_path: Path) -> None:
+    """http.client itself, as below a session of the caller's, reads one header with several codings as it is."""
+    said = raw(200, "Transfer-Encoding: " + ", ".join(["chunked"] * count), body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n")
+    with serving(answering(said.data)) as server, requests.Session() as session:
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
+        client = VideoTranslationClient(server.url, logger=Silent(), max_faults=1, session=session)
+        with client, pytest.raises(UnexpectedAnswer, match="transfer coding"):
+            client.download(job, tmp_path / "out.mp4")

@@ -28,7 +28,7 @@ async def whole_body(response: aiohttp.ClientResponse) -> bytes:
         Fault: It is over the cap, before or after unpacking, breaks off, or cannot be decoded.
     """
     try:
-        require_plain_transfer(response.headers)
+        require_plain_transfer(response.headers, is_chunked=True)
         body = await _capped_body(response)
         return decoded(body, content_codings(response.headers), MAX_BODY_BYTES)
     except UnreadableBody as error:
@@ -72,7 +72,7 @@ async def receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> Non
         Fault: It breaks off, or its end is uncertain.
         Exception: What the sink raises.
     """
-    read_bytes = begin_file(_head(response), sink)
+    read_bytes = begin_file(_head(response), sink, is_chunked=True)
     cut.is_receiving_file = True
     try:
         while block := await _read(response.content, read_bytes):

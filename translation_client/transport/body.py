@@ -24,12 +24,17 @@ def read_body(response: Response, max_bytes: int) -> bytes:
         return require_at_most(response.content, max_bytes)
     if not hasattr(raw, "stream"):  # a plain file: requests takes it as it is, so do we
         return require_at_most(raw.read(max_bytes + 1), max_bytes)
-    require_plain_transfer(response.headers)
+    require_plain_transfer(response.headers, is_chunked=is_read_as_chunked(response))
     length = content_length(response.headers) if response.status_code != 204 else None
     body = _read_capped(raw, max_bytes)
     if length is not None and len(body) < length:  # urllib3 checks it only from 2.0 on
         raise UnreadableBody("the body is shorter than its Content-Length")
     return decoded(body, content_codings(response.headers), max_bytes)
+
+
+def is_read_as_chunked(response: Response) -> bool:
+    """True if http.client reads the body as chunked."""
+    return getattr(getattr(response.raw, "_original_response", None), "chunked", False) is True
 
 
 def answer_without_body(response: Response) -> Answer:

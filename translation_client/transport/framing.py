@@ -7,6 +7,9 @@ from collections.abc import Mapping
 MAX_LENGTH_DIGITS = 18
 """More digits than the length of any body has; Python refuses to convert thousands of them."""
 
+CHUNKED_TWICE = ["chunked", "chunked"]
+"""The transfer codings where an application and its proxy both name chunked, which is applied once (RFC 9112, section 6.1)."""
+
 
 class UnreadableBody(Exception):
     """The body of a response cannot be read: too long, too short, encoded unreadably, or of uncertain length."""
@@ -48,13 +51,18 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     return int(length)
 
 
-def require_plain_transfer(headers: Mapping[str, str]) -> None:
+def require_plain_transfer(headers: Mapping[str, str], *, is_chunked: bool) -> None:
     """Check that the transfer coding is chunked, or that there is none: http.client does not decode any other.
+
+    Args:
+        headers: The headers of the response.
+        is_chunked: True if the HTTP library reads the body as chunked where the headers name chunked twice.
 
     Raises:
         UnreadableBody: There is another transfer coding. None was accepted by `TE` (RFC 9112, sections 6.1 and 7.4).
     """
-    if transfer_codings(headers) not in ([], ["identity"], ["chunked"]):
+    codings = transfer_codings(headers)
+    if codings not in ([], ["identity"], ["chunked"]) and not (is_chunked and codings == CHUNKED_TWICE):
         raise UnreadableBody("the body has a transfer coding other than chunked")
 
 

@@ -9,7 +9,7 @@ from requests import Response
 
 from ..faults import Fault
 from ..messages import Answer
-from .body import answer_without_body, raw_blocks
+from .body import answer_without_body, is_read_as_chunked, raw_blocks
 from .decoding import READ_BYTES, content_codings
 from .framing import UnreadableBody, content_length, require_plain_transfer
 from .guard import TransferGuard, current_guard
@@ -38,15 +38,20 @@ class Sink(Protocol):
         """Raise the fault for bytes that followed the body, and forget the response."""
 
 
-def begin_file(answer: Answer, sink: Sink) -> int:
+def begin_file(answer: Answer, sink: Sink, *, is_chunked: bool) -> int:
     """Check the framing of a file and pass its head to the sink. Returns how many bytes to read at a time.
+
+    Args:
+        answer: The head of the response.
+        sink: What receives the file.
+        is_chunked: True if the HTTP library reads the body as chunked where the headers name chunked twice.
 
     Raises:
         Fault: The end of the body would be uncertain.
         Exception: What the sink raises.
     """
     try:
-        require_plain_transfer(answer.headers)
+        require_plain_transfer(answer.headers, is_chunked=is_chunked)
         content_length(answer.headers)
     except UnreadableBody as error:
         raise Fault("unreadable", str(error), answer) from None
@@ -62,7 +67,7 @@ def receive(response: Response, sink: Sink) -> None:
         Exception: What the sink raises, and what urllib3 does when the connection breaks.
     """
     answer = answer_without_body(response)
-    read_bytes = begin_file(answer, sink)
+    read_bytes = begin_file(answer, sink, is_chunked=is_read_as_chunked(response))
     guard = current_guard()
     if isinstance(guard, TransferGuard):
         guard.is_receiving_file = True

@@ -1,15 +1,17 @@
 """Responses of the blocking client, matched to their requests.
 
 http.client skips `100 Continue` alone, and drops the bytes that it has read beyond the end of a response. Either way the
-connection is out of step, and the next request on it would get the response to the one before.
+connection is out of step, and the next request on it would get the response to the one before. It also takes whatever `int` converts
+for the size of a chunk, and a size that the end of the connection has cut for a whole one.
 """
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from contextlib import suppress
-from http.client import HTTPResponse, parse_headers
+from http.client import HTTPResponse, IncompleteRead, parse_headers
 from typing import Any
 
 from urllib3.connection import HTTPConnection
@@ -17,7 +19,7 @@ from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_read
 
 from ..faults import Fault
-from .framing import UnreadableBody, content_length
+from .framing import CHUNKED_TWICE, UnreadableBody, content_length, transfer_codings
 
 MAX_INTERIM_RESPONSES = 100
 """1xx responses before the final one. A server that sends more of them is taken to send no final one."""
@@ -31,6 +33,12 @@ RESPONSE_START = b"HTTP/"
 
 BEHIND_BYTES = 16
 """How much is looked at of what follows a body: line breaks, which are ignored (RFC 9112, section 2.2), and `RESPONSE_START`."""
+
+MAX_LINE_BYTES = 65536
+"""What http.client reads of a line at most."""
+
+_CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
+"""The line before a chunk: its size and its extensions (RFC 9112, section 7.1.1). Some servers pad the size with blanks behind it."""
 
 
 def is_interim(status_code: int) -> bool:
@@ -68,6 +76,10 @@ class MatchedResponse(HTTPResponse):
         if headers.defects:
             headers.defects.clear()
             headers.set_payload(None)  # the lines from the first one on that is no header
+        if (
+            not self.chunked and transfer_codings(headers) == CHUNKED_TWICE
+        ):  # in one header, which http.client does not read
+            self.chunked, self.chunk_left, self.length = True, None, None
         if self.length is None and not self.chunked:
             with suppress(UnreadableBody):  # reported by who reads the body
                 self.length = content_length(headers)
@@ -80,6 +92,28 @@ class MatchedResponse(HTTPResponse):
                 return line
             parse_headers(self.fp)
         raise too_many_interim_responses()
+
+    def _get_chunk_left(self) -> int | None:
+        """Check the line break behind a chunk, which http.client skips unread, before the size of the next one is read."""
+        if self.chunk_left == 0:
+            if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]  # typeshed leaves it out
+                self._close_conn()
+                raise IncompleteRead(b"")
+            self.chunk_left = None
+        left: int | None = super()._get_chunk_left()  # type: ignore[misc]  # typeshed leaves it out
+        return left
+
+    def _read_next_chunk_size(self) -> int:
+        """Read the size of the next chunk from a complete line.
+
+        Raises:
+            ValueError: The line breaks off, or is no size. http.client makes an `IncompleteRead` of it.
+        """
+        size = _CHUNK_SIZE.fullmatch(self.fp.readline(MAX_LINE_BYTES + 1))
+        if size is None:
+            self._close_conn()
+            raise ValueError("the size of a chunk breaks off or is no size")
+        return int(size[1], 16)
 
     def _close_conn(self) -> None:
         """Close the file, which http.client does at the end of the body, and the connection if more has been read."""
