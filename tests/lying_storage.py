@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Literal, NamedTuple
 
@@ -109,6 +109,7 @@ WHATS = (
     "shrunk",
     "short part",
     "unasked part",
+    "part under another status",
     "rest as the whole",
     "too long part",
     "contradictory part",
@@ -124,7 +125,7 @@ TEMPTING = (
     "short",
     "shrunk",
     "rest as the whole",
-    *("short part", "unasked part", "contradictory part", "part of whatever is there") * 3,
+    *("short part", "unasked part", "part under another status", "contradictory part", "part of whatever is there") * 3,
 )
 """Lies that a client may fall for; the others are plain to see."""
 
@@ -207,6 +208,7 @@ class LyingStorage:
             "shrunk": self._shrunk,
             "short part": self._short_part,
             "unasked part": self._other_part,
+            "part under another status": self._part_under_another_status,
             "rest as the whole": self._rest_as_the_whole,
             "too long part": self._too_long_part,
             "contradictory part": self._contradictory_part,
@@ -344,6 +346,11 @@ class LyingStorage:
             start = self._sent
         end = len(self._now.stored) if start != _start(asked) else start + 1
         return self._part(lie, start, end, says_total=lie.framing == "length")
+
+    def _part_under_another_status(self, lie: Lie, asked: Headers) -> Raw:
+        """What a proxy makes of a 206 that does not know it. Only `Content-Range` says that it is a part."""
+        answer = (self._short_part if "Range" in asked else self._other_part)(lie, asked)
+        return replace(answer, data=answer.data.replace(b" 206 ", b" 200 ", 1))
 
     def _rest_as_the_whole(self, lie: Lie, asked: Headers) -> Raw:
         """A whole response with what was asked for alone. The rest of a packed file looks like a file that was never packed."""

@@ -640,3 +640,66 @@ def test_chunks_that_were_not_decoded_are_no_file(count: int, tmp_path: Path) ->
         client = VideoTranslationClient(server.url, logger=Silent(), max_faults=1, session=session)
         with client, pytest.raises(UnexpectedAnswer, match="transfer coding"):
             client.download(job, tmp_path / "out.mp4")
+
+
+def part_as(status: int, body: bytes, content_range: str, *headers: str) -> Raw:
+    """A partial response that a proxy has given another status."""
+    about = (f"Content-Range: {content_range}", f"Content-Length: {len(body)}", "Content-Type: video/mp4")
+    return raw(status, *about, *headers, body=body)
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (OLD[:600], "bytes 0-599/1000"),
+        (OLD[:600], "bytes 0-599/*"),
+        (OLD[600:], "bytes 600-999/1000"),
+        (OLD[:600], "bytes 0-999/1000"),
+    ],
+)
+def test_a_part_is_no_file_whatever_its_status(
+    client: type[Any], status: int, body: bytes, said: str, tmp_path: Path
+) -> None:
+    """`Content-Range` says what a proxy hides that makes a 200 of a 206."""
+    outcome = downloaded(client, Script(part_as(status, body, said, A)), tmp_path)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize("begun", [cut(A), chunked(OLD[:500], A, blocks=(200,), is_cut=True)])
+def test_the_rest_is_put_in_whatever_its_status(client: type[Any], status: int, begun: Raw, tmp_path: Path) -> None:
+    """It was kept as the whole file."""
+
+    def answer(asked: Headers) -> Raw:
+        start = int(asked["Range"][len("bytes=") : -1]) if "Range" in asked else 0
+        return part_as(status, OLD[start:], f"bytes {start}-999/1000", A)
+
+    assert downloaded(client, Script(begun, answer), tmp_path).file == OLD
+    other = part_as(status, NEW[500:], "bytes 500-999/1000", B)
+    assert downloaded(client, Script(cut(A), other, whole(NEW, B)), tmp_path).file == NEW
+    assert downloaded(client, Script(cut(A), other), tmp_path).error is not None
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize("said", ["bytes 0-999/1000", "bytes 0-1000/1000", "bytes */1000", "items 0-5/1000", "all", ""])
+def test_a_whole_file_with_a_range_is_taken(client: type[Any], status: int, said: str, tmp_path: Path) -> None:
+    """One that covers it, or makes no sense."""
+    assert downloaded(client, Script(part_as(status, OLD, said)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 206])
+def test_several_parts_are_no_file(client: type[Any], status: int, tmp_path: Path) -> None:
+    """Nobody asked for several."""
+    body = b"--x\r\nContent-Type: video/mp4\r\nContent-Range: bytes 0-999/1000\r\n\r\n" + OLD + b"\r\n--x--"
+    about = ("Content-Type: Multipart/byteranges; boundary=x", f"Content-Length: {len(body)}")
+    outcome = downloaded(client, Script(raw(status, *about, body=body)), tmp_path)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from .faults import Fault
 from .messages import Answer
-from .remote_file import ContentRange, RemoteFile, codings_of, media_type, range_of_part
+from .remote_file import ContentRange, RemoteFile, codings_of, is_partial, media_type, range_of_part
 from .sniffing import SUBTITLES, MarkupSniffer
 from .transport.decoding import FileDecoder
 from .transport.framing import UnreadableBody, content_length
@@ -100,7 +100,7 @@ class PartFile:
         kind = media_type(answer.headers)
         if _ERROR_TYPES.fullmatch(kind) and kind not in SUBTITLES:
             raise Fault("unreadable", f"{kind} in place of the file", answer)
-        if answer.status_code != 206:
+        if not is_partial(answer):
             self._begin_whole(answer, content_length(answer.headers))
             return
         part = range_of_part(answer)

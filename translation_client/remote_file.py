@@ -216,8 +216,15 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
     return ContentRange(first, stop, total) if first < stop and (total is None or stop <= total) else None
 
 
+def is_partial(answer: Answer) -> bool:
+    """True if a response has a part of the file, or all of it as a part: a 206, and what a proxy has made another success of."""
+    said = content_range(answer.headers)
+    has_range = said is not None and said.first is not None
+    return answer.status_code == 206 or has_range or media_type(answer.headers) == "multipart/byteranges"
+
+
 def range_of_part(answer: Answer) -> ContentRange | None:
-    """Return the range of a 206 response; None if it has no single range, or one that its `Content-Length` contradicts."""
+    """Return the range of a partial response; None if it has no single range, or one that its `Content-Length` contradicts."""
     part = content_range(answer.headers)
     if part is None or part.first is None or part.stop is None or media_type(answer.headers) == "multipart/byteranges":
         return None
