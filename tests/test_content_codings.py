@@ -17,6 +17,7 @@ from hostile import answering, gzipped, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
+from test_sniffing import MEDIA
 from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
 
 from translation_client import (
@@ -97,6 +98,11 @@ def test_a_stored_coding_is_undone(client: type[Any], coding: str, tmp_path: Pat
         (["aws-chunked,gzip"], gzipped(VIDEO)),
         (["aws-chunked", "gzip"], gzipped(VIDEO)),
         ([" , GZip ,,"], gzipped(VIDEO)),
+        (["gzip;q=1"], gzipped(VIDEO)),
+        (["gzip; q=1.0, identity"], gzipped(VIDEO)),
+        (['"gzip"'], gzipped(VIDEO)),
+        (["gzip gzip"], gzipped(VIDEO)),
+        (["'deflate'"], zlib.compress(VIDEO)),
         (["gzip", "gzip"], gzipped(VIDEO)),  # sent by the application and by its proxy, and applied once
         (["gzip, gzip"], gzipped(gzipped(VIDEO))),
         (["deflate, gzip"], gzipped(zlib.compress(VIDEO))),
@@ -191,7 +197,7 @@ def test_each_start_of_zstd_is_one(start: bytes, tmp_path: Path) -> None:
 @pytest.mark.parametrize("coding", UNDECODABLE)
 def test_what_was_never_encoded_is_kept_under_any_label(client: type[Any], coding: str, tmp_path: Path) -> None:
     """A media file or a JSON value proves that a label is wrong, also one of a coding that cannot be decoded."""
-    for body in (VIDEO, b"RIFF\0\0\0\0AVI ", b"\x1aE\xdf\xa3", b"ID3\x04", b"OggS\0", b"fLaC\0", b"WEBVTT\n"):
+    for body in (VIDEO, SUBTITLES, *MEDIA.values()):
         assert downloaded(client, Script(whole(body, *labels(coding, "gzip"))), tmp_path).file == body
     for body in (COMPLETED, BOM_UTF8 + COMPLETED):
         assert isinstance(checked(client, Script(whole(body, *labels(coding)))), Job)
@@ -199,10 +205,11 @@ def test_what_was_never_encoded_is_kept_under_any_label(client: type[Any], codin
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_text_is_kept_under_a_label_whose_magic_number_it_lacks(client: type[Any], tmp_path: Path) -> None:
-    """Nothing disproves one without such a number."""
+    """Nothing disproves one without such a number, but subtitles, which begin with a number and a time."""
+    text = b"Hello, this is a transcript."
     for coding in ("zstd", "compress", "gzip"):
-        assert downloaded(client, Script(whole(SUBTITLES, *labels(coding))), tmp_path).file == SUBTITLES
-    assert "(Content-Encoding: br)" in str(downloaded(client, Script(whole(SUBTITLES, *labels("br"))), tmp_path).error)
+        assert downloaded(client, Script(whole(text, *labels(coding))), tmp_path).file == text
+    assert "(Content-Encoding: br)" in str(downloaded(client, Script(whole(text, *labels("br"))), tmp_path).error)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

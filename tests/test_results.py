@@ -334,8 +334,9 @@ def test_a_file_that_has_become_shorter_is_fetched_anew(clock: Clock, tmp_path: 
 @pytest.mark.parametrize(
     ("kind", "body"),
     [
-        ("text/html; charset=utf-8", b"\0\0\0\x20ftypmp42"),
-        ("application/json", b"\0\0\0\x20ftypmp42"),
+        ("text/html; charset=utf-8", b"please log in"),
+        ("application/json", b"1"),
+        ("image/jpeg", b"\xff\xd8\xff\xe0" + bytes(50)),
         ("Application/Problem+JSON", b"x"),
         ("application/xhtml+xml", b"x"),
         ("application/vnd.api+json", b"x"),

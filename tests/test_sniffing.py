@@ -41,6 +41,32 @@ TEXTS = [
     b"{",
     b"\n\t ",
     b"\xef\xbb\xbf",
+    b"\xef\xbb\xbf\xef\xbb\xbf<html>",
+    b"\xef\xbb\xbf\xef\xbb\xbf{\"error\":\"quota\"}",
+    b"\r\n\xef\xbb\xbf <!DOCTYPE html>",
+    "\ufeff".encode().decode("latin-1").encode() + b"<html>",
+    "\ufeff\ufeff<html>no</html>".encode("utf-16-le"),
+    "<!DOCTYPE html><html>no</html>".encode("utf-16-le"),
+    '{"error": "x"}'.encode("utf-16-be"),
+    "<html>no</html>".encode("utf-32-le"),
+    "\n\xa0\u200b<html>no</html>".encode("utf-16-be"),
+    b"\0<html>no</html>",
+    b"\0\0\0<!DOCTYPE html><html>no</html>",
+    b"\x1a\x08\x1b<!DOCTYPE html>",
+    "\xa0<html>".encode(),
+    b"\xa0<html>",
+    "\u200b\u2060\u3000\u2028<html>".encode(),
+    b"<_error>x</_error>",
+    b"[true]",
+    b"[null, 1]",
+    b")]}',\n{\"error\": 1}",
+    b")]}'\n[]",
+    b"for(;;);{\"error\": 1}",
+    b"while(1);[]",
+    b"/**/cb({\"error\":1})",
+    b"callback({\"error\":1})",
+    b"<b>Warning</b>: readfile(): failed to open stream",
+    b"<i>nginx</i><h1>502</h1>",
 ]  # fmt: skip
 
 FILES = [
@@ -65,6 +91,21 @@ FILES = [
     b"<3",
     b"x",
     b"\0" * 100,
+    b"\0" * 5000 + b"<html>",  # silence, whatever follows
+    b"\0\0\0\x18<A\x90\x02",
+    b"\0 \n\0",
+    b"<A\x10\x20mdat" + bytes(50),  # a box of 1 GB
+    b'{"\x10\x20mdat' + bytes(50),
+    b"<!\0\x08wide\0\0\0\x20mdat",
+    b"\0\0\0\x08wide<htmmdat",
+    b"[13][27]Hello",
+    b"[00:01]Hello",
+    b"\x1f\x8b\x08",
+    b"\x1f\x8b\x08 no gzip <html>",
+    b"\x1f\x8b\x08" + bytes(100),
+    gzipped(b""),
+    gzipped(b"\0\0\0\x18ftypmp42" + bytes(100)),
+    gzipped(gzipped(b"<html>")),
 ]
 
 KINDS = ["video/mp4", "application/octet-stream", "binary/octet-stream", "text/plain", ""]
@@ -106,6 +147,119 @@ def test_a_file_is_not_taken_for_a_text(client: type[Any], file: bytes, tmp_path
         assert downloaded(client, Script(answer), tmp_path).file == file
 
 
+MEDIA = {
+    "MP4": b"\0\0\0\x18ftypmp42\0\0\0\0mp42isom",
+    "QuickTime": b"\0\0\0\x14ftypqt  \0\0\2\0qt  ",
+    "QuickTime that begins with its data": b"<!--mdat" + bytes(50),
+    "QuickTime of more than 4 GB": b"\0\0\0\x01mdat\0\0\0\1\0\0\0\0",
+    "QuickTime with a wide box": b"\0\0\0\x08wide\0\0\0\x20mdat",
+    "QuickTime with a free box": b"\0\0\x3c\x68free" + bytes(50),
+    "QuickTime with a preview": b"\0\0\0\x14pnot" + bytes(50),
+    "fragment": b"\0\0\0\x18stypmsdh" + bytes(50),
+    "fragment without a type": b"\0\0\0\x64moof\0\0\0\x10mfhd",
+    "fragment with an index": b"\0\0\0\x2csidx" + bytes(50),
+    "MPEG-TS": b"\x47\x40\x00\x10\0\0\xb0\x0d" + b"\xff" * 180,
+    "MPEG-TS with a service": b"\x47\x40\x11\x10\0\x42\xf0\x25" + b"\xff" * 180,
+    "MPEG-PS": b"\0\0\1\xbaD\0\4\0\4\1" + bytes(50),
+    "H.264": b"\0\0\0\1\x67\x64\0\x28" + bytes(50),
+    "MP3 with tags": b"ID3\4\0\0\0\0\0\x23TSSE",
+    "MP3": b"\xff\xfb\x90\x64" + bytes(50),
+    "AAC": b"\xff\xf1\x50\x80\x2e\x7f\xfc\x21",
+    "WAV": b"RIFF\x24\x08\0\0WAVEfmt ",
+    "AVI": b"RIFF\x24\x08\0\0AVI LIST",
+    "FLAC": b"fLaC\0\0\0\x22\x10\0",
+    "OGG": b"OggS\0\2\0\0\0\0\0\0\0\0",
+    "MKV": b"\x1a\x45\xdf\xa3\xa3\x42\x86\x81\1matroska",
+    "WebM": b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\1webm",
+    "FLV": b"FLV\1\5\0\0\0\x09\0\0\0\0",
+    "WMV": b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9",
+    "SRT": b"1\n00:00:01,000 --> 00:00:02,000\n<i>Hola</i>\n",
+    "SRT of Windows": b"\xef\xbb\xbf1\r\n00:00:01,000 --> 00:00:02,000\r\n<b>Hola</b>\r\n",
+    "WebVTT": b"WEBVTT\n\n00:00.000 --> 00:01.000\n<i>Hello</i>",
+    "WebVTT with a mark": b"\xef\xbb\xbfWEBVTT - a title\n\n",
+    "ASS": b"[Script Info]\nTitle: x\n",
+    "ASS with a mark": b"\xef\xbb\xbf[Script Info]\r\n",
+}
+"""How files begin that are wanted."""
+
+ERROR_TYPES = [
+    "text/html; charset=UTF-8",
+    "Application/JSON",
+    "application/xml",
+    "application/problem+json",
+    "image/jpeg",
+]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("file", MEDIA.values(), ids=MEDIA)
+def test_a_media_file_is_one_whatever_its_type(client: type[Any], file: bytes, tmp_path: Path) -> None:
+    """Storage sends the type that was set at the upload. Also byte after byte, packed, and as a part."""
+    packed = gzipped(file)
+    for kind in ("video/mp4", "application/octet-stream", "text/vtt", "text/plain", *ERROR_TYPES):
+        head = (f"Content-Length: {len(packed)}", f"Content-Type: {kind}", "Content-Encoding: gzip")
+        about = (f"Content-Range: bytes 0-{len(file) - 1}/{len(file)}", f"Content-Type: {kind}")
+        answers = [typed(file, kind, [1] * 20), raw(200, *head, body=packed), raw(206, *about, body=file)]
+        for answer in answers:
+            assert downloaded(client, Script(answer), tmp_path).file == file
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("kind", ERROR_TYPES)
+@pytest.mark.parametrize(
+    "body", [b"x", b"", b"ftyp", b"Gateway timed out", b"<!--free hosting-->", b'{\n "free": 1}', b"\0" * 50]
+)
+def test_what_is_declared_as_an_error_and_begins_as_no_media_is_one(
+    client: type[Any], kind: str, body: bytes, tmp_path: Path
+) -> None:
+    """Without a word about the file: its length is not that of the file."""
+    error = typed(body, kind, [1] * len(body))
+    begun = chunked(b"\0\0\0\x18ftypmp42" + bytes(99), is_cut=True)
+    for script in (Script(error), Script(begun, error)):
+        outcome = downloaded(client, script, tmp_path, max_faults=2)
+        assert f"{kind.partition(';')[0].lower()} in place of the file" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+    assert downloaded(client, Script(error, whole(b"x")), tmp_path).file == b"x"
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_file_of_a_wrong_type_is_resumed(client: type[Any], tmp_path: Path) -> None:
+    """By parts of the same type; an error in place of the rest is none."""
+    file, about = b"\0\0\0\x18ftypmp42" + bytes(range(200)), ("Content-Type: text/html", 'ETag: "a"')
+    first = raw(200, f"Content-Length: {len(file)}", *about, body=file[:99])
+    rest = raw(206, f"Content-Range: bytes 99-{len(file) - 1}/{len(file)}", *about, body=file[99:])
+
+    assert downloaded(client, Script(first, rest), tmp_path).file == file
+    video = raw(200, f"Content-Length: {len(file)}", "Content-Type: video/mp4", 'ETag: "a"', body=file[:99])
+    outcome = downloaded(client, Script(video, rest), tmp_path, max_faults=2)
+    assert "text/html in place of the file" in str(outcome.error)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("blocks", [(), (1,) * 60])
+def test_a_page_that_is_packed_without_a_label_is_a_text(
+    client: type[Any], blocks: Sequence[int], tmp_path: Path
+) -> None:
+    """Caches lose the label. A file that is declared to be a gzip is kept, whatever is in it."""
+    for page in (b"<html>" + b"x" * 300, b'{"error": 1}', b" " * 20_000 + b"<html>", b"\n\xef\xbb\xbf<html>"):
+        packed = gzipped(page)
+        outcome = downloaded(client, Script(typed(packed, "video/mp4", blocks)), tmp_path, max_faults=1)
+        assert "a text in place of the file" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+        assert downloaded(client, Script(typed(packed, "application/gzip", blocks)), tmp_path).file == packed
+        (tmp_path / "out.mp4").unlink()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("text", [b'"link expired"', b' "no"', '"expir\xe9"'.encode()])
+def test_a_sentence_in_quotes_is_an_error_or_a_transcript(client: type[Any], text: bytes, tmp_path: Path) -> None:
+    """A JSON string, or direct speech in a text."""
+    for kind in ("video/mp4", "application/octet-stream", ""):
+        outcome = downloaded(client, Script(typed(text, kind)), tmp_path, max_faults=1)
+        assert "a text in place of the file" in str(outcome.error)
+    assert downloaded(client, Script(typed(text, "text/plain")), tmp_path).file == text
+
+
 TTML = b'<tt xmlns="http://www.w3.org/ns/ttml"><body/></tt>'
 SUBTITLES = [
     ("application/ttml+xml", TTML),
@@ -116,8 +270,7 @@ SUBTITLES = [
     ),
     ("application/ttaf+xml", TTML.decode().encode("utf-16")),
     ("application/x-sami", b"<SAMI>\n<HEAD>"),
-    ("application/x-subrip", b"<i>Hello</i>"),
-    ("text/plain", b"<font color='red'>Hello"),
+    ("application/x-subrip", b"1\r\n00:00:00,000 --> 00:00:01,000\r\n<i>Hello</i>\r\n"),
     ("text/plain", b"[[MUSIC]] Hello"),
     ("Text/Plain", b"{}{}Hello"),
     ("text/vtt", b"WEBVTT\n\n"),
@@ -172,9 +325,11 @@ def test_a_text_in_two_responses(client: type[Any], tmp_path: Path) -> None:
 
 
 BODIES = st.builds(
-    bytes.__add__, st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\0\0\xfe\xff"]), st.binary(max_size=12)
+    bytes.__add__, st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\0\0\xfe\xff"]), st.binary(max_size=30)
+) | st.sampled_from([*TEXTS[:3], *TEXTS[-30:], *MEDIA.values()]) | st.builds(
+    gzipped, st.sampled_from([*TEXTS[-30:], *FILES])
 ) | st.sampled_from(["<", "{", "[", '"', " ", "\n", "h", "\0", "<h", '{"', "\ufeff"]).flatmap(
-    lambda start: st.text(st.sampled_from("<{[\"] \nh\0"), max_size=8).map(lambda rest: (start + rest).encode())
+    lambda start: st.text(st.sampled_from("<{[\"] \nh\0\xa0\u200b"), max_size=30).map(lambda rest: (start + rest).encode())
 )  # fmt: skip
 
 

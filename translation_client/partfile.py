@@ -18,8 +18,8 @@ from .sniffing import SUBTITLES, MarkupSniffer
 from .transport.decoding import FileDecoder
 from .transport.framing import UnreadableBody, content_length
 
-_ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))", re.IGNORECASE)
-"""The media types of the error messages that proxies and APIs send in place of a file, with a status of success."""
+_ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))|image/.*", re.IGNORECASE)
+"""The media types of what proxies and APIs send in place of a file with a status of success; or of a file whose type is wrong."""
 
 
 class LocalError(Exception):
@@ -70,6 +70,8 @@ class PartFile:
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
         self._is_resuming = False  # True if the response being received continues the file
+        self._kind = ""  # the media type of the current version
+        self._error_type: Fault | None = None  # raised if the file does not begin as media do
         self._stop: int | None = None  # offset behind its last byte, as announced
         self._on_progress = on_progress
         self._target = Path(os.path.realpath(target))  # a symbolic link stays
@@ -94,29 +96,33 @@ class PartFile:
         """Start to receive the body of a response: the whole file, or the rest of it.
 
         Raises:
-            Fault: The response is an error message, cannot be decoded, or does not fit to what is known of the file.
+            Fault: The response is an error message, or does not fit to what is known of the file.
             LocalError: The disk fails.
         """
-        kind = media_type(answer.headers)
-        if _ERROR_TYPES.fullmatch(kind) and kind not in SUBTITLES:
-            raise Fault("unreadable", f"{kind} in place of the file", answer)
+        error_type = _error_type(answer)
         if not is_partial(answer):
-            self._begin_whole(answer, content_length(answer.headers))
+            self._begin_whole(answer, content_length(answer.headers), error_type)
             return
         part = range_of_part(answer)
         if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
-            self._begin_whole(answer, part.total)
+            self._begin_whole(answer, part.total, error_type)
+        elif error_type is not None and media_type(answer.headers) != self._kind:
+            raise error_type
         elif part is not None and self._remote.accepts_part(answer, part, self.received):
             self._begin_part(part)
         else:
             self.reset()
             raise Fault("unreadable", "a part that does not continue the file", answer)
 
-    def _begin_whole(self, answer: Answer, length: int | None) -> None:
-        self._remote.begin_whole(answer, length)
+    def _begin_whole(self, answer: Answer, length: int | None, error_type: Fault | None) -> None:
+        try:
+            self._remote.begin_whole(answer, length)
+        except Fault as fault:  # the length of an error message says nothing about the file
+            raise (error_type or fault) from None
         self.start_over()
+        self._kind, self._error_type = media_type(answer.headers), error_type
         self._decoder = FileDecoder(codings_of(answer))
-        self._sniffer = MarkupSniffer(media_type(answer.headers))
+        self._sniffer = MarkupSniffer(self._kind, is_error_type=error_type is not None)
         self._stop = self._remote.total
         self._is_resuming = False
 
@@ -181,7 +187,7 @@ class PartFile:
         self._correct_codings()  # of a file that is shorter than what shows them
         self._require_all(answer)
         self._sniffer.finish()
-        if not self.size:
+        if not self.size and self._error_type is None:
             self._reject()
             raise Fault("unreadable", "the file is empty", answer)
         self._require_no_markup()
@@ -247,12 +253,12 @@ class PartFile:
                 self.size += len(piece)
         except UnreadableBody as error:
             self._reject()
-            raise Fault("unreadable", str(error)) from None
+            raise self._error_type or Fault("unreadable", str(error)) from None
 
     def _require_no_markup(self) -> None:
         if self._sniffer.is_markup:
             self._reject()
-            raise Fault("unreadable", "a text in place of the file")
+            raise self._error_type or Fault("unreadable", "a text in place of the file")
 
     def commit(self) -> Path:
         """Rename the temporary file to the target, with the permissions of a file that is there. Returns the target.
@@ -267,3 +273,11 @@ class PartFile:
             shutil.copymode(self._target, self._path)
         self._path.replace(self._target)
         return self._target
+
+
+def _error_type(answer: Answer) -> Fault | None:
+    """Return the fault for a response that is declared to be an error message or an image; None if it is not."""
+    kind = media_type(answer.headers)
+    if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:
+        return None
+    return Fault("unreadable", f"{kind} in place of the file", answer)

@@ -1,103 +1,190 @@
-"""Recognizing markup and JSON in place of a media file by its first two visible characters, in whatever blocks they arrive."""
+"""Recognizing pages, error messages and JSON in place of a media file by how they begin, in whatever blocks they arrive."""
 
 from __future__ import annotations
 
 import re
+import zlib
+
+from .transport.decoding import GZIP_START, MEDIA_BYTES, begins_as_media
 
 _WHITE_SPACE = b" \t\n\r\f\v"
 
-_MARKS = (
-    (b"\xef\xbb\xbf", _WHITE_SPACE),
-    (b"\xff\xfe\0\0", _WHITE_SPACE + b"\0"),
-    (b"\0\0\xfe\xff", _WHITE_SPACE + b"\0"),
-    (b"\xff\xfe", _WHITE_SPACE + b"\0"),
-    (b"\xfe\xff", _WHITE_SPACE + b"\0"),
+_INVISIBLE = re.compile(
+    rb"([\0-\x20\x7f]|\xef\xbb\xbf|\xff\xfe|\xfe\xff|\xc2[\x80-\xa0\xad]|\xa0|\xe2\x80[\x80-\x8f\xa8-\xaf]|\xe2\x81[\x9f-\xaf]"
+    rb"|\xe3\x80\x80|\xc3\xaf\xc2\xbb\xc2\xbf)*"
 )
-"""Byte order marks of UTF-8, UTF-32 and UTF-16, each with the bytes that are ignored after it: in UTF-16 and UTF-32 an ASCII
-character comes with zero bytes. The mark of UTF-32 comes first, as that of UTF-16 is the start of it.
+"""What may come before the first visible character of a text, in any order: control characters and blanks; byte order marks, also
+of UTF-8 that was taken for Latin-1 and encoded again; in UTF-8 no-break, zero-width and other spaces of Unicode.
 """
 
-_LONGEST_MARK = max(len(mark) for mark, _ in _MARKS)
+_CONTROL = re.compile(rb"[\0-\x1f\x7f]+")
 
-_DECISIVE_BYTES = 2
-"""Visible characters that tell markup and JSON from other files."""
+_BINARY = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|\xff\xfe|\xfe\xff")
+"""What occurs in UTF-16, in UTF-32 and in binary files, and in no other text."""
 
-_DECISIVE_BYTES_OF_SUBTITLES = 1024
-"""Visible characters that tell subtitles from other markup and JSON: comments may come before the first element."""
+_DECISIVE_BYTES = 16
+"""Visible bytes that tell markup and JSON from other files."""
 
-_TEXT = re.compile(rb"<[!?/A-Za-z]|\{[\"}]|\[[\[{\"\]]|[<{\[]?")
-"""The first two visible characters of markup, of a JSON object or of an array of strings, objects or arrays; or of a file that ends
-before the second. No container of video or audio begins so, nor do WebVTT, SRT and ASS; TTML and SAMI, which are markup, do.
+_WIDE_CHARACTER_BYTES = 4
+"""What a character has in UTF-32."""
+
+_PRINTABLE = re.compile(rb"[\x21-\x7e]+")
+"""What `_DECISIVE_BYTES` characters have to be where zero bytes or control characters are among them, as in a binary file."""
+
+_MAX_START = 1024
+"""How much is looked at, without blanks: comments may come before the first element of subtitles."""
+
+_MAX_UNPACKED = 64 * 1024
+"""64 KiB: how much of a packed file is unpacked to look at it."""
+
+_TEXT = re.compile(
+    rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"'}]|\[[\[{\"'\]]|\[(true|false|null)[,\]]|\"[^\0-\x1f]"
+    rb"|\)\]\}|for\(;;\);|while\(1\);|/[*/]|[A-Za-z_$][\w$.]{0,12}\([{\[]"
+)
+"""The first visible characters of markup, of a JSON object, array or string, and of JSON in JavaScript; or of a file that ends before
+the second. No container of video or audio begins so, nor do WebVTT, SRT, LRC and ASS; TTML and SAMI, which are markup, do.
 """
 
 _TTML_ROOT = re.compile(rb"(<\?.*?\?>|<!--.*?-->)*<([\w.-]+:)?tt(xmlns|xml:|ttp:|tts:|id=|>)", re.DOTALL)
 _SAMI = re.compile(rb"<sami>", re.IGNORECASE)
-_PLAIN_SUBTITLES = re.compile(rb"</?[biu]>|<font|\[\[[a-z]|\{\}\{", re.IGNORECASE)
-"""Formatted text as in SRT, `[[MUSIC]]` as in transcripts, and MicroDVD without the numbers of its first frames."""
+_TRANSCRIPT = re.compile(rb"\[\[[a-z]|\{\}\{|\"", re.IGNORECASE)
+"""`[[MUSIC]]` as in transcripts, MicroDVD without the numbers of its first frames, and direct speech."""
 
 SUBTITLES = {
     "application/ttml+xml": _TTML_ROOT,
     "application/ttaf+xml": _TTML_ROOT,
     "application/x-sami": _SAMI,
-    "application/x-subrip": _PLAIN_SUBTITLES,
-    "text/plain": _PLAIN_SUBTITLES,
-    "text/srt": _PLAIN_SUBTITLES,
-    "text/vtt": _PLAIN_SUBTITLES,
-    "text/x-srt": _PLAIN_SUBTITLES,
+    "application/x-subrip": _TRANSCRIPT,
+    "text/plain": _TRANSCRIPT,
+    "text/srt": _TRANSCRIPT,
+    "text/vtt": _TRANSCRIPT,
+    "text/x-srt": _TRANSCRIPT,
 }
-"""Media types of subtitles, with the visible characters of those that begin as markup or JSON does."""
+"""Media types of subtitles, with the visible characters of those that begin as markup or JSON does.
+
+Formatted text, such as `<i>`, is not among them: SRT begins with a number, and WebVTT with its name.
+"""
 
 
 class MarkupSniffer:
-    """Decides whether a file is markup, JSON or blank, as soon as two visible characters have arrived, or at the end of the file.
+    """Decides whether a file is markup, JSON or blank, as soon as enough of it has arrived, or at the end of the file.
 
     Attributes:
         is_markup: True if the file is markup, JSON or blank; None if it is too early to say.
     """
 
-    def __init__(self, media_type: str = "") -> None:
+    def __init__(self, media_type: str = "", *, is_error_type: bool = False, may_be_packed: bool = True) -> None:
         """Create a sniffer.
 
         Args:
             media_type: What the file is declared to be. Subtitles of the `SUBTITLES` types are not taken for markup.
+            is_error_type: True if only a file that begins as media do is no markup.
+            may_be_packed: True to look into a gzip too, unless the file is declared to be one.
         """
         self.is_markup: bool | None = None
+        self._media_type = media_type
+        self._is_error_type = is_error_type
         self._subtitles = SUBTITLES.get(media_type)
-        self._start: bytes | None = b""  # None once a byte order mark was looked for
-        self._ignored = _WHITE_SPACE
-        self._visible = b""
+        self._may_be_packed = may_be_packed and not is_error_type and not media_type.endswith("gzip")
+        self._packed: _PackedStart | None = None
+        self._head: bytes | None = b""  # None once there was enough of it to tell media and gzip
+        self._start = b""  # without blanks
 
     def feed(self, block: bytes) -> None:
         """Take the next block of the file."""
         if self.is_markup is not None:
             return
-        if self._start is not None:
-            self._start += block
-            if len(self._start) < _LONGEST_MARK:
+        if self._head is not None:
+            self._head += block
+            if len(self._head) < MEDIA_BYTES:
                 return
-            block = self._after_mark(self._start)
-        self._visible += block.translate(None, self._ignored)[:_DECISIVE_BYTES_OF_SUBTITLES]
-        if len(self._visible) >= _DECISIVE_BYTES:
-            self._decide(is_all=len(self._visible) >= _DECISIVE_BYTES_OF_SUBTITLES)
+            block = self._after_head(self._head)
+        self._look(block)
 
     def finish(self) -> None:
         """Decide at the end of the file."""
-        if self._start is not None:
-            self._visible = self._after_mark(self._start).translate(None, self._ignored)
+        if self._head is not None:
+            self._look(self._after_head(self._head))
         if self.is_markup is None:
-            self._decide(is_all=True)
+            self.is_markup = self._is_text(is_all=True) if self._packed is None else self._packed.finish()
 
-    def _after_mark(self, start: bytes) -> bytes:
-        """Return the start of the file without its byte order mark, and keep which bytes are ignored after that."""
-        mark, self._ignored = next((pair for pair in _MARKS if start.startswith(pair[0])), (b"", _WHITE_SPACE))
-        self._start = None
-        return start[len(mark) :]
+    def _after_head(self, head: bytes) -> bytes:
+        """Decide by what media and gzip begin with. Returns what has come so far."""
+        self._head = None
+        if self._is_error_type or begins_as_media(head):
+            self.is_markup = not begins_as_media(head)
+        elif self._may_be_packed and head.startswith(GZIP_START):
+            self._packed = _PackedStart(self._media_type)
+        return head
 
-    def _decide(self, *, is_all: bool) -> None:
-        """Decide if that is possible: as soon as subtitles are recognized, or no more may be looked at."""
-        is_markup = bool(_TEXT.fullmatch(self._visible[:_DECISIVE_BYTES]))
-        if is_markup and self._subtitles is not None:
-            is_markup = not self._subtitles.match(self._visible[:_DECISIVE_BYTES_OF_SUBTITLES])
-            if is_markup and not is_all:
-                return
-        self.is_markup = is_markup
+    def _look(self, block: bytes) -> None:
+        if self.is_markup is not None:
+            return
+        if self._packed is not None:
+            self.is_markup = self._packed.feed(block)
+            return
+        self._start += block.translate(None, _WHITE_SPACE)[:_MAX_START]
+        self.is_markup = self._is_text(is_all=False)
+
+    def _is_text(self, *, is_all: bool) -> bool | None:
+        """True if the file begins as a text does; None if it is too early to say."""
+        start = self._start[:_MAX_START]
+        is_full = len(start) == _MAX_START
+        invisible = _INVISIBLE.match(start)
+        place = invisible.end() if invisible is not None else 0
+        visible = start[place:]
+        if not visible and (is_all or is_full):
+            return is_all and not (start and _CONTROL.fullmatch(start))
+        is_enough = is_all or is_full
+        if len(visible) < _DECISIVE_BYTES and not is_enough:
+            return None
+        if _BINARY.search(start[: place + _DECISIVE_BYTES]):
+            if len(visible) < _DECISIVE_BYTES * _WIDE_CHARACTER_BYTES and not is_enough:
+                return None
+            narrow = visible[: _DECISIVE_BYTES * _WIDE_CHARACTER_BYTES].replace(b"\0", b"")[:_DECISIVE_BYTES]
+            if not _PRINTABLE.fullmatch(narrow):
+                return False
+        return self._is_no_subtitle(visible.replace(b"\0", b""), is_all=is_enough)
+
+    def _is_no_subtitle(self, visible: bytes, *, is_all: bool) -> bool | None:
+        """True if a text begins as markup or JSON does that are no subtitles; None if more may show that they are."""
+        if not _TEXT.match(visible[:_DECISIVE_BYTES]):
+            return False
+        if self._subtitles is None:
+            return True
+        if self._subtitles.match(visible):
+            return False
+        return True if is_all else None
+
+
+class _PackedStart:
+    """The start of a gzip that is not declared to be one: a page that lost its label, or a file that is stored so."""
+
+    def __init__(self, media_type: str) -> None:
+        self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._sniffer = MarkupSniffer(media_type, may_be_packed=False)
+        self._left = _MAX_UNPACKED
+
+    def feed(self, block: bytes) -> bool | None:
+        """Return whether the content is markup; None if it is too early to say."""
+        for number in range(len(block)):  # byte after byte: of a damaged block zlib returns nothing
+            try:
+                piece = self._unpacker.decompress(block[number : number + 1], self._left)
+            except zlib.error:
+                return False
+            self._left -= len(piece)
+            self._sniffer.feed(piece)
+            if self._sniffer.is_markup is not None:
+                return self._sniffer.is_markup
+            if not self._left:
+                return False
+            if self._unpacker.eof:
+                return self.finish()
+        return None
+
+    def finish(self) -> bool:
+        """Decide at the end of the file."""
+        if self._left == _MAX_UNPACKED:
+            return False
+        self._sniffer.finish()
+        return self._sniffer.is_markup is True

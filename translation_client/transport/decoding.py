@@ -51,6 +51,8 @@ MAX_MEMBERS = 16
 GZIP_START = b"\x1f\x8b\x08"
 """The magic number of gzip and its only method (RFC 1952, section 2.3.1)."""
 
+_LABEL_ENDS = re.compile(r"[\s;\"']+")
+
 _SKIPPABLE_FRAMES = tuple(b"%c*M\x18" % number for number in range(0x50, 0x60))
 
 _MAGIC_NUMBERS = {
@@ -65,11 +67,28 @@ _MAGIC_NUMBERS = {
 }
 """How a body begins that has such a coding (RFC 1952, RFC 8878, sections 3.1.1 and 3.1.2, RFC 9842, sections 4 and 5, compress(1))."""
 
-_MEDIA_START = re.compile(rb".{4}(ftyp|moov|mdat|free|skip|wide)|RIFF|\x1aE\xdf\xa3|ID3|OggS|fLaC|WEBVTT", re.DOTALL)
-"""How a media file begins: it disproves a coding that has no magic number, as Brotli has none."""
+_MEDIA_START = re.compile(
+    rb"""
+    .{4} (mdat | moov | ftyp)                             # boxes of MP4 and QuickTime, of any size
+    | (?= .{0,3} [\0-\x08\x0e-\x1f])                      # boxes whose names are also words: their size is no text
+      .{4} (free | skip | wide | styp | moof | sidx | emsg | prft | pnot | uuid | pdin)
+    | RIFF | RF64 | FORM.{4}AIF | \x1aE\xdf\xa3 | ID3[\x02-\x04] | OggS | fLaC | FLV\x01 | \.snd
+    | \xff [\xe2\xe3\xf2\xf3\xfa\xfb\xfc\xfd] [\x10-\xeb]  # MPEG audio without tags
+    | \xff [\xf0\xf1\xf8\xf9] [\x40-\x7f]                 # AAC in ADTS
+    | G [\0@] \0 [\x10-\x1f\x30-\x3f] | G@\x11[\x10-\x1f\x30-\x3f] | G\x1f\xff[\x10-\x1f]  # MPEG-TS: PAT, SDT, filling
+    | \0\0\x01[\xb3\xba] | \0\0\0?\x01[\x09\x27\x47\x67\x40\x42\x46]  # MPEG-1 and 2, and H.264 and H.265 without a container
+    | \x30\x26\xb2\x75\x8e\x66\xcf\x11                    # ASF
+    | (\xef\xbb\xbf)? (WEBVTT | \[Script\ Info | \d{1,4}\r?\n\d\d?:\d\d)  # WebVTT, ASS, SRT
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+"""How media files and subtitles begin: it disproves a coding that has no magic number, as Brotli has none, and a false media type."""
+
+MEDIA_BYTES = 16
+"""How much of a body shows whether it begins as a media file."""
 
 MAGIC_BYTES = 8
-"""How much of a body shows whether it begins with a magic number, or as a media file."""
+"""How much of a body shows whether it begins with a magic number."""
 
 PROBE_BYTES = 1024
 """How much of a body shows whether it is deflate, which has no magic number."""
@@ -91,8 +110,13 @@ _RAW_DEFLATE = -zlib.MAX_WBITS
 
 
 def content_codings(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the registered codings that `Content-Encoding` names, in lower case and in the order they were applied."""
-    labels = (label.lower() for label in header_values(headers, "Content-Encoding"))
+    """Return the registered codings that `Content-Encoding` names, in lower case and in the order they were applied.
+
+    Quotes, parameters and blanks are no part of a name, though some servers send them.
+    """
+    labels = (
+        label for value in header_values(headers, "Content-Encoding") for label in _LABEL_ENDS.split(value.lower())
+    )
     return tuple(label for label in labels if label in REGISTERED_CODINGS)
 
 
@@ -245,7 +269,7 @@ class _Stage:
     def _feed(self, block: bytes) -> Iterator[bytes]:
         if self._start is not None:
             self._start += block
-            if len(self._start) >= (PROBE_BYTES if self.coding == "deflate" else MAGIC_BYTES):
+            if len(self._start) >= _bytes_to_tell(self.coding):
                 yield from self._decide()
         elif self._inflater is not None:
             yield from self._inflater.feed(block)
@@ -276,8 +300,24 @@ def _begins_as(coding: str, start: bytes) -> bool:
         return _inflates(start, _ZLIB) or _inflates(start, _RAW_DEFLATE)
     numbers = _MAGIC_NUMBERS.get(coding)
     if numbers is None:
-        return not _MEDIA_START.match(start)
+        return not begins_as_media(start)
     return any(number.startswith(start[: len(number)]) for number in numbers)
+
+
+def begins_as_media(start: bytes) -> bool:
+    """True if a body begins as a media file or as subtitles do.
+
+    Args:
+        start: The first `MEDIA_BYTES` of the body, or all of a shorter body; what follows them is ignored.
+    """
+    return _MEDIA_START.match(start[:MEDIA_BYTES]) is not None
+
+
+def _bytes_to_tell(coding: str) -> int:
+    """Return how many bytes of a body show whether it may have a coding."""
+    if coding == "deflate":
+        return PROBE_BYTES
+    return MAGIC_BYTES if coding in _MAGIC_NUMBERS else MEDIA_BYTES
 
 
 def _inflates(start: bytes, window_bits: int) -> bool:
