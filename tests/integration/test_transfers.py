@@ -512,3 +512,17 @@ def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: 
     assert isinstance(error, WaitTimeout)
     assert spent < 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("left", [b"000", b"0000", b"0;ext="])
+def test_a_connection_that_ends_in_the_size_of_a_chunk_cuts_the_file(
+    client: type[Any], left: bytes, tmp_path: Path
+) -> None:
+    """The blocking client took the zeros that a size is padded with for the last chunk."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nTransfer-Encoding: chunked\r\n\r\n"
+    body = b"00001000\r\n\0\0\0\x18ftypmp42" + bytes(4084) + b"\r\n"
+    with hostile.serving(hostile.answering(head + body + left)) as server:
+        assert isinstance(fetched(client, server.url, tmp_path / "out.mp4", max_faults=1), RequestFailed)
+
+    assert list(tmp_path.iterdir()) == []

@@ -67,20 +67,20 @@ class MatchedResponse(HTTPResponse):
         self._connection: HTTPConnection | None = connection
 
     def begin(self) -> None:
-        """Read the headers. http.client ignores a `Content-Length: n, n`, and would read until the connection is closed.
+        """Read the headers. http.client ignores a `Content-Length: n, n`, and a `Transfer-Encoding: chunked, chunked`.
 
-        What it could not parse is dropped, or urllib3 would log it as a warning, with the signed URL of the request.
+        It would read until the connection is closed. What it could not parse is dropped, or urllib3 would log it as a warning,
+        with the signed URL of the request.
         """
         super().begin()
         headers: Any = self.headers
         if headers.defects:
             headers.defects.clear()
             headers.set_payload(None)  # the lines from the first one on that is no header
-        if (
-            not self.chunked and transfer_codings(headers) == CHUNKED_TWICE
-        ):  # in one header, which http.client does not read
-            self.chunked, self.chunk_left, self.length = True, None, None
         if self.length is None and not self.chunked:
+            if transfer_codings(headers) == CHUNKED_TWICE:  # in one header, which http.client does not read
+                self.chunked, self.chunk_left = True, None
+                return
             with suppress(UnreadableBody):  # reported by who reads the body
                 self.length = content_length(headers)
 
