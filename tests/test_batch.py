@@ -11,8 +11,11 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+import requests
+from conftest import Answers, response
 from tenacity import stop_after_attempt
 from virtual_time import Reply, broken, client_of, html_reply, json_reply, mute, present, run
+from worlds import HOST
 
 from translation_client import (
     DurationHistory,
@@ -22,6 +25,7 @@ from translation_client import (
     TranslationClientError,
     TranslationStatus,
     UnexpectedAnswer,
+    VideoTranslationClient,
     WaitTimeout,
 )
 from translation_client.fleet import fleet as fleet_module
@@ -581,6 +585,41 @@ def test_an_id_that_comes_again_has_the_same_outcome(service: Service, max_in_fl
     assert isinstance(outcomes[1], RequestFailed)
     assert outcomes[6] is outcomes[1]
     assert len(server.times_of("j1")) == 1
+
+
+@pytest.mark.parametrize("kind", [list, set, dict.fromkeys])
+def test_the_caller_may_remove_each_job_that_ended(kind: Callable[[list[str]], Any]) -> None:
+    """The batch is still reading: 5 jobs of 30 are waited for at once."""
+    server, jobs = Server(ends_at=0), kind(ids(30))
+
+    async def waited() -> list[str]:
+        ended = []
+        async with client_of(server.respond, **USUAL) as client:
+            async for one in client.as_completed(jobs, max_in_flight=5):
+                ended.append(str(one.id if isinstance(one, Job) else one.job_id))
+                _remove(jobs, ended[-1])
+        return ended
+
+    assert sorted(run(waited())) == sorted(ids(30))
+    assert len(jobs) == 0
+
+
+@pytest.mark.parametrize("kind", [list, set, dict.fromkeys])
+def test_the_caller_of_the_blocking_client_may_remove_each_job_that_ended(kind: Callable[[list[str]], Any]) -> None:
+    """As in asyncio."""
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, b'{"result": "completed"}')))
+    jobs, ended = kind(ids(30)), []
+    with VideoTranslationClient(HOST, service=SINGLE, session=session) as client:
+        for one in client.as_completed(jobs, max_in_flight=5, checks_per_second=math.inf):
+            ended.append(str(one.id if isinstance(one, Job) else one.job_id))
+            _remove(jobs, ended[-1])
+
+    assert sorted(ended) == sorted(ids(30))
+
+
+def _remove(jobs: Any, job_id: str) -> None:
+    jobs.pop(job_id) if isinstance(jobs, dict) else jobs.remove(job_id)
 
 
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])

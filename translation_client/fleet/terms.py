@@ -72,7 +72,9 @@ def terms_of(
 
 
 def require_source(jobs: Source) -> Source:
-    """Pass several jobs or ids. Those of a list are looked at here, those of a source as they come.
+    """Return several jobs or ids to read one after the other. Those of a collection are checked, those of a source later.
+
+    A collection is copied: the caller may change it while the batch still reads it.
 
     Raises:
         TypeError: It is one text, or nothing that can be read one after the other; or one of them is no job and no id.
@@ -80,10 +82,12 @@ def require_source(jobs: Source) -> Source:
     """
     if isinstance(jobs, (str, Job)) or not isinstance(jobs, (Iterable, AsyncIterable)):
         raise TypeError(f"jobs must be several jobs or ids, got {jobs!r}")
-    if isinstance(jobs, Collection):
-        for job in jobs:
-            require_id(job)
-    return jobs
+    if not isinstance(jobs, Collection):
+        return jobs
+    copied = tuple(jobs)
+    for job in copied:
+        require_id(job)
+    return copied
 
 
 def require_id(job: Job | str) -> str:
