@@ -15,7 +15,7 @@ from .lab import Lab
 from .replies import Parts, Reply, code_of, spoiled
 from .scenario import PENDING
 
-UNKNOWN_WORD = "rendering"
+UNKNOWN_WORD = "polishing"
 
 
 class Refused(Exception):

@@ -19,7 +19,7 @@ HTML_PAGE = "<!doctype html><html><body><h1>Welcome to the proxy</h1></body></ht
 LOOP_PATH = "/_loop"
 """Redirects to itself."""
 
-UNKNOWN_WORD = "rendering"
+UNKNOWN_WORD = "polishing"
 
 BOMB_BYTES = 64 * 1024 * 1024
 """What the gzip bomb unpacks to; packed it has a thousandth of that."""

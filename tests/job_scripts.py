@@ -26,12 +26,19 @@ PAUSING: dict[str, Callable[[], Reply]] = {
     "429 with Retry-After": lambda: json_reply({}, 429, retry_after="1"),
     "503 with Retry-After": lambda: json_reply({}, 503, retry_after="2"),
 }
+WORDS = ["completed", "completed", "Completed", "done", "success", "error", "cancelled", "rejected"]
+"""How jobs end, in words that every service knows."""
+
+PARTIAL = ("half of them", "every third is missing", "every third twice")
+"""Bulk responses that say nothing, or nothing that can be believed, of some jobs."""
+
 REFUSALS = (400, 401, 403, 404, 410)
 
 BULK_TROUBLE: dict[str, Callable[[], Reply]] = {
     **FAULTS,
     "504 after a while": lambda: json_reply({}, 504, seconds=1.5),
     "429 of a day": lambda: json_reply({}, 429, retry_after="86400"),
+    "429 of three seconds": lambda: json_reply({}, 429, retry_after="3"),
     "503 of a minute": lambda: json_reply({}, 503, retry_after="60"),
     "nobody": lambda: json_reply({"results": [], "data": []}),
     "a stranger": lambda: json_reply(
@@ -64,7 +71,7 @@ def drawn_script(chance: random.Random, last_change: float, most_trouble: float)
     """
     draw = chance.random()
     end = chance.uniform(0, last_change)
-    word = chance.choice(["completed"] * 4 + ["error"])
+    word = chance.choice(WORDS)
     if draw < 0.30:
         return [Step(0, "pending"), Step(end, word)]
     if draw < 0.40:
@@ -103,7 +110,7 @@ def _with_trouble(
 
 
 BulkScript = list[tuple[float, str]]
-"""What becomes of bulk requests from some moments on: `fine`, `half of them`, or one of `BULK_TROUBLE`."""
+"""What becomes of bulk requests from some moments on: `fine`, one of `PARTIAL`, or one of `BULK_TROUBLE`."""
 
 
 class ScriptedServer:
@@ -134,6 +141,10 @@ class ScriptedServer:
         entries = [self._entry(job_id) for job_id in ids]
         if trouble == "half of them":
             entries = entries[::2]
+        elif trouble == "every third is missing":
+            entries[::3] = [self._entry(job_id, "not_found") for job_id in ids[::3]]
+        elif trouble == "every third twice":
+            entries += [self._entry(job_id, self._other_word(job_id)) for job_id in ids[::3]]
         return json_reply({"results": entries, "data": entries}, seconds=0.06)
 
     def _now(self, job_id: str) -> Step:
@@ -148,11 +159,15 @@ class ScriptedServer:
         word = "failed" if step.word == "error" else step.word
         return json_reply({"data": {"status": word, "video_url": "http://v.test/1"}}, **more)
 
-    def _entry(self, job_id: str) -> Any:
+    def _other_word(self, job_id: str) -> str:
+        return "completed" if self._now(job_id).word in ("pending", "dreaming", *WORDS[5:]) else "error"
+
+    def _entry(self, job_id: str, word: str | None = None) -> Any:
         """What the bulk route says of a job; where a single answer has no status, an entry that cannot be read."""
         step = self._now(job_id)
         name, key = ("status", "video_id") if self._is_heygen else ("result", "id")
-        word = "failed" if step.word == "error" and self._is_heygen else step.word
+        word = word or step.word
+        word = "failed" if word == "error" and self._is_heygen else word
         if step.reply is not None:
             is_missing = step.reply().outcome
             return (
@@ -163,7 +178,7 @@ class ScriptedServer:
 
 def drawn_bulk(chance: random.Random, seconds: float) -> BulkScript:
     """Good times and bad times of the bulk route, which are a tenth of so many seconds at the most."""
-    kinds = ["fine"] * len(BULK_TROUBLE) + ["half of them"] * 4 + list(BULK_TROUBLE)
+    kinds = ["fine"] * len(BULK_TROUBLE) + list(PARTIAL) * 3 + list(BULK_TROUBLE)
     at, script = 0.0, [(0.0, chance.choice(["fine", *BULK_TROUBLE]))]
     while at < seconds:
         at += seconds * chance.choice([0.001, 0.01, 0.03, 0.1])

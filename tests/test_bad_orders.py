@@ -181,7 +181,6 @@ def test_a_service_that_takes_no_orders_says_so() -> None:
         {"status_path": "/jobs/{job_id"},
         {"single_job_path": "status"},
         {"statuses": {"done": "finished"}},
-        {"statuses": {}},
     ],
 )
 def test_a_service_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str, Any]) -> None:

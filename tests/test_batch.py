@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Answers, response
+from conftest import Answers, Lines, response
 from tenacity import stop_after_attempt
 from virtual_time import Reply, broken, client_of, html_reply, json_reply, mute, present, run
 from worlds import HOST
@@ -158,10 +158,13 @@ def test_a_bulk_route_that_always_fails_costs_no_job_anything(kind: str) -> None
     outcomes = wait_all(server, ids(40), client={"max_faults": 1}, checks_per_second=500)
 
     assert kinds_of(outcomes) == {"completed"}
+    assert len(server.bulk) >= 1
+    if kind in ASK_FOR_TIME:  # until it is time for the last checks
+        return
     assert max(one.elapsed for one in outcomes) <= 20 + 1 + 2.5  # the backoff, and what jobs wait for bulk answers
     assert {one.checks for one in outcomes if isinstance(one, Job)} <= set(range(17, 23))
-    most = 1 if kind in (*REFUSALS, *ASK_FOR_TIME) else 6  # at 0, 0.5, 1.5, 3.5, 7.5 and 15.5 s
-    assert 1 <= len(server.bulk) <= most
+    most = 1 if kind in REFUSALS else 6  # at 0, 0.5, 1.5, 3.5, 7.5 and 15.5 s
+    assert len(server.bulk) <= most
 
 
 def test_a_refusal_is_tried_again_after_a_while() -> None:
@@ -225,6 +228,64 @@ def test_a_job_that_a_bulk_answer_lacks_is_checked_singly_and_comes_back(entry: 
     assert {ids for _, ids in server.requests if len(ids) == 1} == {("j3",)}
     assert len(server.bulk) <= len(server.single) + 1
     assert len({len(ids) for _, ids in server.requests}) == 2  # one, or all
+
+
+@pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
+def test_an_unknown_word_is_logged_once_for_each_job(service: Service, lines: Lines) -> None:
+    """Whichever route it comes by."""
+    server = Server(ends_at=10)
+    server.entries["j0"] = {"id": "j0", "result": "dreaming"}
+    server.replies["j0"] = lambda: json_reply({"result": "dreaming"})
+    outcomes = wait_all(server, ids(3), service=service, client={"timeout": 20, "logger": None})
+
+    assert kinds_of(outcomes) == {"completed", "WaitTimeout"}
+    assert [(line["job_id"], line["raw_status"]) for line in lines.of("unknown_status")] == [("j0", "dreaming")]
+
+
+@pytest.mark.parametrize("word", ["completed", "failed"])
+def test_a_final_job_of_a_batch_has_what_wait_gives(word: str) -> None:
+    """Its language and its dates are in the response about it alone."""
+    details = {
+        "status": word,
+        "video_url": "https://f.test/1",
+        "output_language": "es",
+        "created_at": 5,
+        "failure_message": "why",
+    }
+
+    def respond(path: str) -> Reply:
+        entries = [{"video_id": one, "status": word} for one in ids(2)]
+        return json_reply({"data": entries if "ids=" in path else details})
+
+    async def waited() -> tuple[Job, Outcomes]:
+        async with client_of(respond, service=HEYGEN, api_key="key-0123456789") as client:
+            return await client.wait("j0"), await client.wait_all(ids(2))
+
+    alone, outcomes = run(waited())
+    together = outcomes[0]
+    assert isinstance(together, Job)
+    assert replace(together, elapsed=0.0) == replace(alone, elapsed=0.0)
+    assert (together.language, together.submitted_at) == ("es", 5.0)
+
+
+def test_a_job_that_a_bulk_response_contradicts_itself_about_is_checked_singly() -> None:
+    """The last entry would have ended it."""
+    listed = [{"id": "j0", "result": "pending"}, {"id": "j1", "result": "pending"}, {"id": "j0", "result": "error"}]
+    server = Server(ends_at=5, bulk=lambda _: json_reply({"results": listed}) if present() < 5 else None)
+
+    assert kinds_of(wait_all(server, ids(2))) == {"completed"}
+    assert {ids for _, ids in server.requests if len(ids) == 1} == {("j0",)}
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_day_of_the_bulk_route_keeps_bulk_requests_off_for_a_minute(code: int) -> None:
+    """One failure that passes."""
+    trouble = json_reply({}, code, retry_after="86400")
+    server = Server(ends_at=100, bulk=lambda number: trouble if number == 1 else None)
+
+    assert kinds_of(wait_all(server, ids(50), client={"timeout": 200}, checks_per_second=500)) == {"completed"}
+    assert server.bulk[1] == pytest.approx(60, abs=1.5)
+    assert len([at for at in server.single if at > 62]) == 0
 
 
 def test_one_passing_empty_list_is_a_fault_of_the_route() -> None:
@@ -385,13 +446,41 @@ def test_a_job_that_is_taken_in_during_a_pause_pauses_too_and_has_its_own_time()
     assert min(server.times_of("b")) == pytest.approx(8, abs=0.2)
 
 
-def test_a_429_of_the_bulk_route_pauses_no_single_request() -> None:
-    """If it is about all requests, the next one hears the same."""
-    server = Server(ends_at=3, bulk=lambda _: json_reply({}, 429, retry_after="50"))
-    outcomes = wait_all(server, ids(20), checks_per_second=500)
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_retry_after_of_the_bulk_route_pauses_everybody(code: int) -> None:
+    """As that of a single job does."""
+    trouble = json_reply({}, code, retry_after="8")
+    server = Server(ends_at=3, bulk=lambda number: trouble if number == 1 else None)
+    outcomes = wait_all(server, ids(100), checks_per_second=500)
 
     assert kinds_of(outcomes) == {"completed"}
-    assert max(one.elapsed for one in outcomes) <= 5
+    assert min(at for at, _ in server.requests if at > 0) == pytest.approx(8, abs=0.1)
+
+
+def test_a_429_of_the_bulk_route_without_retry_after_is_a_short_pause() -> None:
+    """The same as after the first fault of a job."""
+    server = Server(ends_at=3, bulk=lambda number: json_reply({}, 429) if number == 1 else None)
+    assert kinds_of(wait_all(server, ids(100), checks_per_second=500)) == {"completed"}
+    assert min(at for at, _ in server.requests if at > 0) == pytest.approx(0.5, abs=0.1)
+
+
+def test_a_503_of_the_bulk_route_without_retry_after_is_no_pause() -> None:
+    """It may be about the bulk route alone."""
+    server = Server(ends_at=3, bulk=lambda number: json_reply({}, 503) if number == 1 else None)
+    assert kinds_of(wait_all(server, ids(100), checks_per_second=500)) == {"completed"}
+    assert min(at for at, _ in server.requests if at > 0) < 0.1
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_bulk_route_that_always_asks_for_time_pauses_everybody_once(code: int) -> None:
+    """The next request for many is a trial, and says nothing about single jobs."""
+    server = Server(ends_at=20, bulk=lambda _: json_reply({}, code, retry_after="5"))
+    outcomes = wait_all(server, ids(40), checks_per_second=500)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert max(one.elapsed for one in outcomes) <= 20 + 2
+    times = sorted(at for at, _ in server.requests)
+    assert [round(after) for before, after in pairwise(times) if after - before > 2] == [5]
 
 
 # Last checks that are due at the same time
@@ -622,6 +711,34 @@ def _remove(jobs: Any, job_id: str) -> None:
     jobs.pop(job_id) if isinstance(jobs, dict) else jobs.remove(job_id)
 
 
+class Wordless:
+    """Something that is no job, and says so to nobody."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def __str__(self) -> str:
+        raise self._error
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no text"), StopIteration(), ValueError("no text")], ids=repr)
+@pytest.mark.parametrize("made", [lambda bad: bad, lambda bad: Job(bad, TranslationStatus.PENDING, "pending")])
+def test_a_job_of_a_source_that_has_no_text_is_one_error(made: Callable[[Any], Any], error: Exception) -> None:
+    """And the others go on."""
+
+    async def source() -> AsyncIterator[Any]:
+        for one in ("j0", made(Wordless(error)), "j1"):
+            yield one
+
+    outcomes = wait_all(Server(ends_at=0), source())
+    assert [type(one) for one in outcomes] == [Job, RequestFailed, Job]
+    assert "job must be a Job or its id, got <" in str(outcomes[1])
+    with pytest.raises(TypeError, match="job must be a Job or its id, got <"):
+        wait_all(Server(ends_at=0), [made(Wordless(error))])
+
+
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
 def test_a_consumer_that_is_slow_stops_no_wait(service: Service) -> None:
     """Where fewer jobs may be in flight than have ended and were not taken."""
@@ -819,6 +936,22 @@ def test_who_cancels_the_batch_gets_a_cancelled_error(when: float) -> None:
             assert asyncio.all_tasks() == before
 
     run(waited())
+
+
+def test_a_batch_whose_next_outcome_was_cancelled_does_not_look_finished() -> None:
+    """A time-out around one outcome ends the batch, and jobs are still running."""
+
+    async def waited() -> list[str]:
+        async with client_of(Server(ends_at=5).respond, **USUAL) as client:
+            outcomes = client.as_completed(ids(3))
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(anext(outcomes), 1)
+            for _ in range(2):
+                with pytest.raises(RuntimeError, match="as_completed was cancelled before all jobs had ended"):
+                    await anext(outcomes)
+            return [str(one.id) async for one in client.as_completed(ids(3)) if isinstance(one, Job)]
+
+    assert run(waited()) == ids(3)
 
 
 def test_a_source_that_is_left_is_closed_though_its_iterator_is_made_by_another() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -58,6 +59,7 @@ class Service:
         pages: The ids of each bulk request.
         singles: The ids that were asked for alone.
         lacks: The ids that no bulk answer has.
+        words: The status words by which bulk responses list a job, if it is not once as `processing`.
         alone: What is answered about a single job.
     """
 
@@ -65,6 +67,7 @@ class Service:
         self.pages: list[list[str]] = []
         self.singles: list[str] = []
         self.lacks: set[str] = set()
+        self.words: dict[str, list[str]] = {}
         self.alone: dict[str, Trouble] = {}
         self._trouble = trouble
         session = requests.Session()
@@ -82,7 +85,8 @@ class Service:
         ids = last.partition("ids=")[2].split(",")
         self.pages.append(ids)
         trouble = self._trouble(len(self.pages))
-        listed = [{"video_id": one, "status": "processing"} for one in ids if one not in self.lacks]
+        words = [(one, word) for one in ids if one not in self.lacks for word in self.words.get(one, ["processing"])]
+        listed = [{"video_id": one, "status": word} for one, word in words]
         return response(200, json.dumps({"data": listed}).encode()) if trouble is None else trouble
 
 
@@ -157,6 +161,60 @@ def test_a_job_that_the_answer_lacks_keeps_what_is_known_of_it(clock: Clock) -> 
         (one, "es", 5.0, 1) for one in ids(3)
     ]
     assert service.singles == ["job-1"]
+
+
+@pytest.mark.parametrize(
+    "words", [["not_found"], ["Not-Found"], ["completed", "failed"], ["processing", "not_found"], [""]]
+)
+def test_a_job_without_a_status_in_the_bulk_response_is_checked_singly(words: list[str], clock: Clock) -> None:
+    """The single check says whether there is such a job."""
+    service = Service(clock)
+    service.words = {"job-1": words}
+    assert seen(service.client.check_all(ids(3))) == PENDING[:3]
+    assert (len(service.pages), service.singles) == (1, ["job-1"])
+
+    service.alone["job-1"] = TROUBLE["404"]
+    with pytest.raises(RequestFailed, match="HTTP 404") as caught:
+        service.client.check_all(ids(3))
+    assert caught.value.job_id == "job-1"
+
+
+@pytest.mark.parametrize("word", ["completed", "failed"])
+def test_a_final_job_has_what_its_own_check_gives(word: str, clock: Clock) -> None:
+    """Its link, its language and its dates are in the response about it alone."""
+    service = Service(clock)
+    service.words = {"job-1": [word]}
+    details = {
+        "status": word,
+        "video_url": "https://f.test/1",
+        "output_language": "es",
+        "created_at": 5,
+        "failure_message": "why",
+    }
+    service.alone["job-1"] = lambda: response(200, json.dumps({"data": details}).encode())
+    together, alone = service.client.check_all(ids(3))[1], service.client.check("job-1")
+
+    assert replace(together, elapsed=0.0) == replace(alone, elapsed=0.0)
+    assert (together.result_url, together.language, together.submitted_at) == ("https://f.test/1", "es", 5.0)
+    assert service.singles == ["job-1", "job-1"]
+
+
+def test_jobs_that_are_all_missing_are_no_fault_of_the_bulk_route(clock: Clock, lines: Lines) -> None:
+    """The request is not repeated."""
+    service = Service(clock)
+    service.words = {one: ["not_found"] for one in ids(3)}
+    assert seen(service.client.check_all(ids(3))) == PENDING[:3]
+    assert (len(service.pages), service.singles) == (1, ids(3))
+    assert lines.of("check_failed") == []
+
+
+def test_an_unknown_word_is_logged_once(clock: Clock, lines: Lines) -> None:
+    """As by a check of each job."""
+    service = Service(clock)
+    service.words = {"job-0": ["dreaming"], "job-2": ["dreaming"]}
+
+    assert seen(service.client.check_all(ids(3))) == PENDING[:3]
+    assert [line["raw_status"] for line in lines.of("unknown_status")] == ["dreaming"]
 
 
 def test_an_id_that_comes_twice_is_answered_twice(clock: Clock) -> None:

@@ -386,5 +386,5 @@ def test_faults_count_creates_of_both_kinds_and_operations_by_themselves() -> No
     assert world.iteration().status_code == 200
     assert len(world.lab.orders) == 1
     said = [world.first() for _ in range(3)]
-    assert [one["status"] for one in said] == ["Running", "rendering", "Succeeded"]
+    assert [one["status"] for one in said] == ["Running", "polishing", "Succeeded"]
     assert ["result" in one for one in said] == [False, False, True]

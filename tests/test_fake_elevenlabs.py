@@ -196,6 +196,6 @@ def test_words_of_a_fault_are_elevenlabs() -> None:
     world = world_of(0, faults=["1:relapse", "2:unknown-word", "4:503", "result/1:503"])
     made(world)
 
-    assert [status(world)["status"] for _ in range(3)] == ["dubbing", "rendering", "dubbed"]
+    assert [status(world)["status"] for _ in range(3)] == ["dubbing", "polishing", "dubbed"]
     assert status(world)["detail"]["status"] == "internal_server_error"
     assert world.ask("GET", f"{DUBBING}/job-1/audio/es").json()["detail"]["message"] == "scripted fault 503"

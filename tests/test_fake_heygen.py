@@ -266,7 +266,7 @@ def test_words_of_a_fault_are_heygens() -> None:
     said = [status(world) for _ in range(3)]
     older = world.ask("GET", f"{V2}/{job_id}").json()["data"]
 
-    assert [one["status"] for one in said] == ["running", "rendering", "completed"]
+    assert [one["status"] for one in said] == ["running", "polishing", "completed"]
     assert ["video_url" in one for one in said] == [False, False, True]
     assert (older["status"], older["url"]) == ("running", None)
     assert world.ask("GET", f"{V3}/{job_id}").json()["error"]["code"] == "internal_error"

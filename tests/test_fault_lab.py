@@ -128,7 +128,7 @@ def test_any_other_json_is_a_value_error(value: object) -> None:
         ("1:html:Content-Type=text/plain", 200, {"Content-Type": "text/plain"}, None),
         ("1:invalid-json", 200, {"Content-Type": "application/json"}, b'{"result": "comp'),
         ("1:wrong-shape", 200, {}, b'[{"result": 1}]\n'),
-        ("1:unknown-word", 200, {}, b'{"result": "rendering"}\n'),
+        ("1:unknown-word", 200, {}, b'{"result": "polishing"}\n'),
         ('{"nth": 1, "status_code": 418, "body": "täpö", "headers": {"X": "y"}}', 418, {"X": "y"}, "täpö".encode()),
         ('{"nth": 1, "action": "html", "status_code": 502}', 502, {"Content-Type": "text/html; charset=utf-8"}, None),
         ("1:redirect-loop", 302, {"Location": "/_loop"}, b""),

@@ -46,7 +46,7 @@ def test_every_event_of_the_table_in_one_wait_and_every_line_is_as_it_says(
         Fault(nth=2, headers={"Retry-After": "soon"}),
         Fault(nth=3, action="drop"),
     )
-    status_at = "rendering", "completed"
+    status_at = "polishing", "completed"
     monkeypatch.setattr(scenario_module.Life, "status_at", lambda self, elapsed: status_at[elapsed > 5])
     make_client(Scenario(faults=faults)).wait()
     monkeypatch.undo()
@@ -139,13 +139,13 @@ def test_a_word_that_nobody_knows_is_pending_with_one_warning(
     make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a wait for each new word; never an error, never the end."""
-    words = iter(["rendering", "rendering", "Lip-Sync", "rendering", "completed"])
+    words = iter(["polishing", "polishing", "Lip-Sync", "polishing", "completed"])
     monkeypatch.setattr(scenario_module.Life, "status_at", lambda self, elapsed: next(words))
 
     job = make_client(timeout=100).wait()
 
     assert (job.checks, str(job.status)) == (5, "completed")
-    assert [line["raw_status"] for line in lines.of("unknown_status")] == ["rendering", "Lip-Sync"]
+    assert [line["raw_status"] for line in lines.of("unknown_status")] == ["polishing", "Lip-Sync"]
     assert {line["status"] for line in lines.of("status_checked")} == {"pending", "completed"}
 
 

@@ -328,7 +328,7 @@ def operations(request: Any, status: str) -> requests.Response:
 
 
 def many(*jobs: str) -> dict[str, Any]:
-    return {"data": [{"video_id": job, "status": "completed", "who": job} for job in jobs]}
+    return {"data": [{"video_id": job, "status": "running", "who": job} for job in jobs]}
 
 
 @both_clients

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,9 @@ from translation_client.command_line import parser
 from translation_client.faults import Fault, FieldMissing, Refusal
 from translation_client.messages import Answer
 from translation_client.services import SERVICES
+from translation_client.services.extras import Bulk
 from translation_client.services.places import filled, found, moment, named
+from translation_client.services.words import COMMON_WORDS
 
 PENDING, COMPLETED, ERROR = TranslationStatus
 
@@ -231,6 +234,79 @@ def test_no_content_is_no_such_job_at_azure() -> None:
         SERVICES["heygen"].read_status(Answer(204, {}, b""), "job-1")
 
 
+SAID = [
+    *COMMON_WORDS,
+    "FAILED",
+    "In-Progress",
+    "dreaming",
+    "ready",
+    *("", " ", "x" * 101, 1, 1.5, True, None, ["completed"], {"status": "completed"}),
+]
+
+
+@pytest.mark.parametrize("name", ["reference", "heygen"])
+def test_a_status_means_the_same_in_bulk(name: str) -> None:
+    """The common words are known at every service, and what is no word for one route is none for the other."""
+    service = SERVICES[name]
+    assert service.bulk is not None
+    for said in SAID:
+        alone = {"result": said, "data": {"status": said, "video_url": "https://f.test/1"}}
+        listed = [{"id": "j", "video_id": "j", "result": said, "status": said}]
+        answer = Answer(200, {}, json.dumps({"results": listed, "data": listed}).encode())
+        found_in_bulk = service.bulk.found(answer, ["j"])
+        try:
+            job = service.read_status(Answer(200, {}, json.dumps(alone).encode()), "j")
+        except Fault:
+            assert found_in_bulk == {}, said
+            continue
+        bulk_job = found_in_bulk["j"]
+        assert (bulk_job.status, bulk_job.raw_status) == (job.status, job.raw_status), said
+        if isinstance(said, str) and said in COMMON_WORDS:
+            assert job.status is COMMON_WORDS[said]
+
+
+def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> None:
+    """Where they differ, the service's own meaning wins, then that of the bulk route, then the common one."""
+    own = {"ready": "pending", "done": "pending"}
+    bulk = Bulk(
+        "/jobs?ids={job_ids}", 10, "jobs", "id", "status", {"ready": "error", "live": "completed", "success": "error"}
+    )
+    service = Service("mine", "/jobs/{job_id}", statuses=own, bulk=bulk)
+    meanings = {"ready": PENDING, "done": PENDING, "live": COMPLETED, "success": ERROR, "finished": COMPLETED}
+    for changed in (service, replace(service, name="ours")):
+        assert changed.bulk is not None
+        for said, meaning in meanings.items():
+            listed = Answer(200, {}, json.dumps({"jobs": [{"id": "j", "status": said}]}).encode())
+            assert changed.bulk.found(listed)["j"].status is meaning
+            assert changed.read_status(Answer(200, {}, json.dumps({"status": said}).encode()), "j").status is meaning
+            assert changed.knows(said)
+    assert not service.knows("not_found")
+
+
+@pytest.mark.parametrize(
+    ("listed", "word"),
+    [
+        ([("j", "completed"), ("j", "failed")], None),
+        ([("j", "failed"), ("j", "running"), ("j", "running")], None),
+        ([("j", "not_found"), ("j", "running")], None),
+        ([("j", "failed"), ("j", "not_found")], None),
+        ([("J", "completed"), ("J", "failed")], None),
+        ([("J", "completed"), ("j ", "failed"), ("J", "completed")], "completed"),
+        ([("j", "completed"), ("j", "failed"), ("J", "completed")], None),
+        ([("j", "running"), ("J", "completed")], "running"),
+        ([("j", "running"), ("j", "pending"), ("j", "")], "pending"),
+    ],
+)
+def test_a_list_that_contradicts_itself_about_a_job_lacks_it(listed: list[tuple[str, str]], word: str | None) -> None:
+    """And the other jobs are read from it."""
+    bulk = SERVICES["heygen"].bulk
+    assert bulk is not None
+    entries = [{"video_id": one, "status": status} for one, status in [*listed, ("k", "running")]]
+    jobs = bulk.found(Answer(200, {}, json.dumps({"data": entries}).encode()), ["j", "k"])
+
+    assert {job_id: job.raw_status for job_id, job in jobs.items()} == {"k": "running"} | ({"j": word} if word else {})
+
+
 @pytest.mark.parametrize("body", [[], {"data": {}}, {"other": []}])
 def test_a_list_that_is_missing_is_named(body: Any) -> None:
     """The answer says nothing about any job."""
@@ -378,7 +454,8 @@ def test_a_list_says_why_a_job_failed(clock: Clock) -> None:
     body = {"data": [{"video_id": "job-1", "status": "failed", "error": {"message": "no sound"}}]}
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(200, json.dumps(body).encode())))
-    client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
+    without_links = replace(SERVICES["heygen"], has_late_result=False, result_field=None)
+    client = VideoTranslationClient(HOST, service=without_links, api_key=KEY, session=session, sleep=clock.tick)
     [job] = client.check_all(["job-1"])
 
     with pytest.raises(JobFailed, match="no sound"):

@@ -13,9 +13,8 @@ from .clock import Deadline, Stopwatch
 from .fleet.bulk import BulkCall, BulkFailed
 from .lines import Event
 from .messages import Answer, Request
-from .models import Job
+from .models import Job, shown_text
 from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
-from .progress import Progress
 from .services.extras import Bulk
 from .tools import Tools
 from .transport import CallCancelled
@@ -116,16 +115,17 @@ class Errands:
     async def _in_bulk(
         self, bulk: Bulk, ids: Sequence[str], known: Mapping[str | None, Job], timeout: float, watch: Stopwatch
     ) -> dict[str, Job]:
-        """Return what bulk answers say, by id. A job that they say nothing of is checked by a request of its own."""
+        """Return what bulk answers say, by id. A job that they say nothing of, or too little, gets a request of its own."""
         found: dict[str, Job] = {}
+        has_more = self._tools.service.has_details_in_single_responses
         for start in range(0, len(ids), bulk.max_ids):
             page = ids[start : start + bulk.max_ids]
             calls = Calls(self._tools, purposes.statuses(len(page)), timeout=timeout, cancel=None, watch=watch)
             listed = await self._page(bulk, page, calls)
             if listed is None:
                 break
-            progress = calls.progress
-            found.update((one, self._with_what_is_known(job, known.get(one), progress)) for one, job in listed.items())
+            whole = {one: job for one, job in listed.items() if not (has_more and job.status.is_final)}
+            found.update((one, self._with_what_is_known(job, known.get(one), calls)) for one, job in whole.items())
         return found
 
     async def _page(self, bulk: Bulk, page: Sequence[str], calls: Calls) -> dict[str, Job] | None:
@@ -150,7 +150,8 @@ class Errands:
                 return listed
         return None
 
-    def _with_what_is_known(self, job: Job, known: Job | None, progress: Progress) -> Job:
+    def _with_what_is_known(self, job: Job, known: Job | None, calls: Calls) -> Job:
+        progress, knows = calls.progress, self._tools.service.knows
         complete = replace(
             job,
             language=None if known is None else known.language,
@@ -159,7 +160,11 @@ class Errands:
             checks=1,
             elapsed=progress.elapsed,
         )
-        return progress.secrets.redacted(complete, self._tools.service.knows)
+        redacted = progress.secrets.redacted(complete, knows)
+        word = shown_text(redacted, "raw_status")
+        if not knows(job.raw_status) and progress.is_new_word(word):
+            calls.log.write("unknown_status", raw_status=word)
+        return redacted
 
 
 async def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -86,7 +87,8 @@ class AsyncQuestions:
     ) -> AsyncIterator[Outcome]:
         """Wait for many jobs at once, and give each as it ends; as `VideoTranslationClient.as_completed`.
 
-        The jobs may come from an asynchronous iterator, too.
+        The jobs may come from an asynchronous iterator, too. If the task that awaits the next outcome is cancelled, as by
+        `asyncio.wait_for`, the batch ends: the next one is a RuntimeError.
         """
         terms = self._terms(checks_per_second, max_in_flight, timeout, cancel, on_progress, key, video_seconds)
         return _Completed(Fleet(self._tools, terms, require_source(jobs)))
@@ -139,9 +141,16 @@ class _Completed(AsyncIterator[Outcome]):
 
     def __init__(self, fleet: Fleet) -> None:
         self._outcomes = fleet.outcomes()
+        self._is_cancelled = False
 
     async def __anext__(self) -> Outcome:
-        return (await self._outcomes.__anext__())[1]
+        if self._is_cancelled:  # StopAsyncIteration would say that all jobs have ended
+            raise RuntimeError("as_completed was cancelled before all jobs had ended: call it again for the others")
+        try:
+            return (await self._outcomes.__anext__())[1]
+        except asyncio.CancelledError:
+            self._is_cancelled = True
+            raise
 
     async def aclose(self) -> None:
         """End the fleet."""

@@ -25,6 +25,9 @@ NOT_IMPLEMENTED = frozenset({501, 505})
 PAUSE_SECONDS, PAUSE_AFTER_REFUSAL_SECONDS, LONGEST_PAUSE_SECONDS = FAULT_DELAY_SECONDS, 30.0, 300.0
 """How long a batch makes no bulk request after a failed or a refused one; twice as long after each further one, up to 5 min."""
 
+LONGEST_HINT_SECONDS = 60.0
+"""The longest `Retry-After` that is kept, as in a pause of all jobs: a passing failure may ask for a day."""
+
 PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 4.0
 """How long jobs wait for a bulk answer: 2 s, or four times what such an answer usually takes if that is more."""
 
@@ -56,7 +59,7 @@ class BulkCall:
         self._log = CallLog(tools.logger, None, self._progress)
 
     async def send(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> tuple[Answer, dict[str, Job]]:
-        """Send the request; return the answer, and the jobs that are in it, by id.
+        """Send the request; return the answer, and the jobs that it has a status of, by id.
 
         Raises:
             BulkFailed: The answer is not usable, or there is none.
@@ -98,8 +101,8 @@ class BulkCall:
         if len(found) < len(set(self._ids)):
             self._bulk.require_no_others(answer, self._ids)
         if not found:
-            raise Fault("unreadable", "the answer has none of the jobs", answer)
-        return found
+            raise Fault("unreadable", "the answer has the status of none of the jobs", answer)
+        return {job_id: job for job_id, job in found.items() if not is_missing(self._bulk, job)}
 
     def _retry_after(self, fault: Fault) -> float | None:
         if fault.answer is None:
@@ -180,7 +183,7 @@ class BulkAvailability:
 
         Several that were on their way at once fail by the same cause, and count as one.
         """
-        hint = failed.fault.hint or 0.0
+        hint = min(failed.fault.hint or 0.0, LONGEST_HINT_SECONDS)
         if is_trial or not self._is_suspended:
             first = PAUSE_AFTER_REFUSAL_SECONDS if failed.is_refusal else PAUSE_SECONDS
             self._trial_at = now + min(first * 2.0 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS)

@@ -12,20 +12,19 @@ from ..clock import Deadline, Stopwatch
 from ..errors import TranslationClientError
 from ..faults import Fault
 from ..messages import Answer
-from ..models import Job, TranslationStatus
+from ..models import Job
+from ..policy import FAULT_DELAY_SECONDS
 from ..services.extras import Bulk
 from ..tools import Tools
 from ..transport import CallCancelled
 from .budget import TOO_MANY_REQUESTS, Ticket
-from .bulk import BulkCall, BulkFailed, is_missing
+from .bulk import BulkCall, BulkFailed
 from .intake import each_of
 from .members import Member, take_due_together
 from .roll import Roll
 from .terms import Outcome, Source, Terms
 
 T = TypeVar("T")
-
-COMPLETED = TranslationStatus.COMPLETED
 
 WINDOW = 200
 """As many jobs of a kind as a history keeps."""
@@ -233,17 +232,26 @@ class Fleet(Roll):
             for member in turn.members:
                 self._end(member, member.wait.cancelled())
         except BulkFailed as failed:
-            pause = self._availability.failed(failed, self._clock.now(), is_trial=turn.is_trial)
-            call.log_failure(failed, pause)
-            if failed.fault.status_code == TOO_MANY_REQUESTS:
-                self._budget.slow_down(self._clock.now())
+            call.log_failure(failed, self._availability.failed(failed, self._clock.now(), is_trial=turn.is_trial))
+            self._slow_down_after(failed.fault, is_trial=turn.is_trial)
             if not turn.is_trial:
                 self._put_back(turn.members)
         else:
             self._availability.answered(answer.seconds, is_trial=turn.is_trial)
             if not turn.is_trial:
-                known = {job_id: job for job_id, job in jobs.items() if not is_missing(bulk, job)}
-                self._take_over(turn.members, answer, known)
+                self._take_over(turn.members, answer, jobs)
+
+    def _slow_down_after(self, fault: Fault, *, is_trial: bool) -> None:
+        """Pause all jobs after a failed bulk request as after one for a single job.
+
+        After a trial there is no pause: meanwhile there are responses about single jobs, and a server that limits bulk
+        requests alone would stop these again and again.
+        """
+        now = self._clock.now()
+        if not is_trial:
+            self._budget.failed(fault.status_code, fault.hint, FAULT_DELAY_SECONDS, now)
+        elif fault.status_code == TOO_MANY_REQUESTS:
+            self._budget.slow_down(now)
 
     def _patience(self, members: Sequence[Member], present: float) -> float:
         """Return for how many seconds jobs wait for a bulk answer. After that there may be a request for each job."""
@@ -253,13 +261,14 @@ class Fleet(Roll):
 
     def _take_over(self, members: Sequence[Member], answer: Answer, jobs: Mapping[str, Job]) -> None:
         """Take over what a bulk answer says. A job that it says nothing of, or too little, is checked singly."""
+        has_more = self._tools.service.has_details_in_single_responses
         for member in members:
             if not self._is_open(member):
                 continue
             job = jobs.get(str(member.wait.job_id))
-            has_no_link = job is not None and job.status is COMPLETED and self._tools.service.has_late_result
-            if job is None or has_no_link:
-                member.needs_single_checks(math.inf if has_no_link else 1)
+            lacks_details = job is not None and job.status.is_final and has_more
+            if job is None or lacks_details:
+                member.needs_single_checks(math.inf if lacks_details else 1)
                 self._put_back([member])
             else:
                 self._answered(member, member.wait.take(answer, job))

@@ -18,7 +18,7 @@ from .bulk import BulkAvailability
 from .members import Member
 from .results import Results
 from .signals import Signals
-from .terms import Outcome, Source, Terms, require_id
+from .terms import Outcome, Source, Terms, require_id, text_of
 
 RESERVE = 0.1
 """10 %: how much slower than `checks_per_second` turns are reserved, as the rate limiter counts requests when they arrive."""
@@ -77,7 +77,8 @@ class Roll:
             job_id = require_id(job)
         except (TypeError, ValueError) as error:  # of a source; the others go on
             message = self._tools.secrets.shown_id(f"nothing was asked: {error}")
-            named = job.id if isinstance(job, Job) else str(job)
+            given = job.id if isinstance(job, Job) else job
+            named = None if given is None else text_of(given)
             self._hand_out(position, RequestFailed(message, job_id=named, may_have_been_accepted=False))
             return
         known = self._members.get(job_id)

@@ -91,12 +91,22 @@ def require_source(jobs: Source) -> Source:
 
 
 def require_id(job: Job | str) -> str:
-    """Pass the id of a job; raises as `require_source`."""
+    """Return the id of a job; raises as `require_source`."""
     job_id = job.id if isinstance(job, Job) else job
     if job_id is None:
         raise ValueError("jobs must have ids")
+    if not isinstance(job_id, str):
+        raise TypeError(f"job must be a Job or its id, got {text_of(job_id, repr)}")
     arguments.path_segment(job_id)
     return job_id
+
+
+def text_of(value: object, text: Callable[[object], str] = str) -> str:
+    """Return `str(value)` or `repr(value)`; Python's usual text of an object if that raises."""
+    try:
+        return text(value)
+    except Exception:  # noqa: BLE001  # a function of the caller's
+        return object.__repr__(value)
 
 
 def in_order(outcomes: Iterable[tuple[int, Outcome]]) -> list[Outcome]:

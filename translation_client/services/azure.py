@@ -25,7 +25,7 @@ from ..origins import same_origin
 from .ordering import SUBMITTED, Commission, Step, Steps, refuse_taken
 from .places import Computed, found, is_same_id, text, written_id
 from .service import Service
-from .words import normal, table_of
+from .words import normal, table_of, with_common_words
 
 VERSION = "api-version=2025-05-20"
 
@@ -37,7 +37,7 @@ WORDS = {
     "canceled": "error",
 }
 
-_MEANINGS = table_of(WORDS)
+_MEANINGS = with_common_words(table_of(WORDS))
 
 # The last of these would have Azure make an iteration of its own, beside ours.
 _TAKEN = ("videoFileUrl", "audioFileUrl", "targetLocale", "sourceLocale", "autoCreateFirstIteration")

@@ -67,15 +67,7 @@ HEYGEN = Service(
         list_field="data",
         id_field=("video_id", "id"),
         status_field="status",
-        statuses={
-            "queued": "pending",
-            "processing": "pending",
-            "pending": "pending",
-            "running": "pending",
-            "completed": "completed",
-            "failed": "error",
-            "not_found": "error",
-        },
+        statuses={},  # those of the service
     ),
     order=PostOrder(
         path="/v3/video-translations",

@@ -38,7 +38,7 @@ REFERENCE = Service(
         list_field="results",
         id_field="id",
         status_field="result",
-        statuses={"pending": "pending", "completed": "completed", "error": "error", "not_found": "error"},
+        statuses={},  # those of the service
         is_optional=True,  # a server that was written for the original request answers with its single job
     ),
     order=PostOrder(

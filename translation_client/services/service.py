@@ -20,13 +20,10 @@ from ..problems import Problem
 from .extras import Bulk, Languages, Limits
 from .ordering import Order
 from .paths import check_path
-from .places import Place, found, is_same_id, moment, named, number, sentence, text, word, written_id
-from .words import COMMON_WORDS, normal, table_of
+from .places import Place, found, is_same_id, moment, named, number, sentence, text, written_id
+from .words import normal, status_word, table_of, with_common_words
 
 BEARER = "Bearer "
-
-MAX_WORD_LENGTH = 100
-"""A longer status is no word, but something else in its place."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,8 @@ class Service:
         key_variable: The environment variable that holds the key where the caller gives none.
         needs_key: Whether nothing can be asked without a key.
         status_field: Where the status word sits.
-        statuses: What its words mean: `pending`, `completed` or `error`.
+        statuses: What its words mean: `pending`, `completed` or `error`. The common words are known without it, and those
+            of `bulk` too. A meaning that is given here wins.
         progress_field: Where the progress sits, from 0 to 1.
         result_field: Where the link to the result sits.
         result_path: Where the result is fetched from the API itself, with `{job_id}` and `{language}`; None where it is a link.
@@ -80,7 +78,7 @@ class Service:
     key_variable: str | None = None
     needs_key: bool = False
     status_field: Place = "status"
-    statuses: Mapping[str, TranslationStatus | str] = field(default_factory=lambda: COMMON_WORDS, hash=False)
+    statuses: Mapping[str, TranslationStatus | str] = field(default_factory=dict, hash=False)
     progress_field: Place | None = "progress"
     result_field: Place | None = "result_url"
     result_path: str | None = None
@@ -108,9 +106,11 @@ class Service:
                 check_path(name, getattr(self, name), needs=("job_id",), knows=knows)
         if self.single_job_path is not None:
             check_path("single_job_path", self.single_job_path)
-        if not self.statuses:
-            raise ValueError("statuses must hold the words of the service, got none")
-        object.__setattr__(self, "_table", table_of(self.statuses))
+        words = table_of(self.statuses)
+        bulk_words = {} if self.bulk is None else self.bulk.words
+        object.__setattr__(self, "_table", with_common_words({**bulk_words, **words}))
+        if self.bulk is not None:
+            object.__setattr__(self, "bulk", self.bulk.with_table(self._table))
 
     def status_request(self, job_id: str | None) -> Request:
         """Word the question how a job stands.
@@ -162,7 +162,7 @@ class Service:
         payload = json_of(answer)
         if self.id_field is not None:
             self._require_same_job(payload, job_id, answer)
-        raw_status = self._word(found(payload, self.status_field))
+        raw_status = status_word(found(payload, self.status_field), self._table)
         if raw_status is None:
             raise Fault("unreadable", f"the body has no status in {named(self.status_field)!r}", answer)
         language = language or text(found(payload, self.language_field))
@@ -198,17 +198,18 @@ class Service:
         if named_id is not None and job_id and not is_same_id(named_id, job_id):
             raise WrongJob(job_id, named_id, answer)
 
-    def _word(self, said: Any) -> str | None:
-        """The status word; a number is one where the table has it."""
-        if isinstance(said, str):
-            return said if 0 < len(said.strip()) <= MAX_WORD_LENGTH else None
-        counted = word(said)
-        return counted if counted is not None and self.knows(counted) else None
-
     def _status(self, raw_status: str, link: str | None) -> TranslationStatus:
         status = self._table.get(normal(raw_status), TranslationStatus.PENDING)
         is_early = status is TranslationStatus.COMPLETED and link is None and self.has_late_result
         return TranslationStatus.PENDING if is_early else status
+
+    @property
+    def has_details_in_single_responses(self) -> bool:
+        """True if a response about a single job has what one about many lacks: the link to the result, and with it more.
+
+        Then a final job needs a request of its own. A failed one does too: its language or its dates may be there alone.
+        """
+        return self.has_late_result or (self.result_field is not None and self.result_path is None)
 
     @property
     def has_result_per_language(self) -> bool:
