@@ -37,7 +37,6 @@ from translation_client.clock import (
 from translation_client.particulars import Particulars
 from translation_client.policy import WaitPolicy
 from translation_client.progress import Progress
-from translation_client.purposes import status_of
 from translation_client.redaction import Secrets
 from translation_client.strategies import PendingPauses
 from translation_client.transport import Transport
@@ -469,7 +468,7 @@ def test_all_calls_of_check_all_count(clock: Clock, monkeypatch: pytest.MonkeyPa
 
 
 def progress_of(timeout: float) -> Progress:
-    return Progress(None, status_of(None), timeout, Secrets([]))
+    return Progress(None, timeout, Secrets([]))
 
 
 def a_state() -> RetryCallState:

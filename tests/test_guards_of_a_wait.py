@@ -15,7 +15,6 @@ from translation_client import RequestFailed, RetriesExhausted, TranslationStatu
 from translation_client.faults import Fault
 from translation_client.policy import CHANCE, WaitPolicy, until_last_check
 from translation_client.progress import Progress
-from translation_client.purposes import status_of
 from translation_client.redaction import Secrets
 from translation_client.strategies import fault_of, hint_outlasts_deadline
 
@@ -113,7 +112,7 @@ def test_a_callers_stop_may_look_at_all_that_tenacity_tells(make_client: MakeCli
 )
 def test_which_hint_outlasts_the_deadline(clock: Clock, hint: float | None, left: float, outlasts: bool) -> None:
     """To the moment."""
-    progress = Progress(None, status_of(None), 10, Secrets([]))
+    progress = Progress(None, 10, Secrets([]))
     clock.tick(10 - left)
 
     assert hint_outlasts_deadline(progress, Fault("status", "busy", hint=hint)) is outlasts

@@ -55,10 +55,16 @@ class Calls:
     ) -> None:
         """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet."""
         self.tools = tools
-        self.progress = Progress(job_id, purpose, timeout, secrets or tools.secrets, watch)
+        self.progress = Progress(job_id, timeout, secrets or tools.secrets, watch)
+        self._purpose = purpose
         self.progress.base_url = tools.line.base_url
         self.log = CallLog(tools.logger, job_id, self.progress)
         self._cancel = cancel
+
+    @property
+    def purpose(self) -> Purpose:
+        """The purpose, with the id of the job as texts show it."""
+        return self._purpose if self._purpose.of_job is None else self._purpose.of_job(self.progress.shown_id)
 
     async def despite_faults(self, call: Callable[[], Awaitable[T]]) -> T:
         """Make a call, and again after a fault."""
@@ -96,7 +102,7 @@ class Calls:
 
     def _end_for_time(self, _: RetryCallState) -> NoReturn:
         self.end_if_cancelled()
-        raise self.log.ended("timeout", endings.timed_out(self.progress))
+        raise self.log.ended("timeout", endings.timed_out(self.purpose, self.progress))
 
     async def call(
         self,
@@ -144,17 +150,17 @@ class Calls:
             return self._cut(failure, stakes)
         if isinstance(failure, FieldMissing):
             progress.may_have_been_accepted |= stakes.makes_job
-            return self.log.ended("unexpected", endings.field_missing(progress, failure))
+            return self.log.ended("unexpected", endings.field_missing(self.purpose, progress, failure))
         progress.may_have_been_accepted &= not isinstance(failure, NothingMade)
         progress.hint = self.hint_in(failure.answer)
-        return self.log.ended("refused", endings.refused(progress, failure))
+        return self.log.ended("refused", endings.refused(self.purpose, progress, failure))
 
     def _cut(self, cut: CallCut, stakes: Stakes) -> Exception:
         """What a call that was ended is: the end of the errand, or a fault of the server."""
         if isinstance(cut, CallCancelled):
-            return self.log.ended("cancelled", endings.cancelled(self.progress))
+            return self.log.ended("cancelled", endings.cancelled(self.purpose, self.progress))
         if self.progress.deadline.has_passed:
-            return self.log.ended("timeout", endings.timed_out(self.progress))
+            return self.log.ended("timeout", endings.timed_out(self.purpose, self.progress))
         fault = Fault("timeout", f"no answer within {self.tools.policy.request_timeout:g} s")
         fault.was_sent = cut.was_sent
         return self._failed(fault, stakes)
@@ -172,7 +178,7 @@ class Calls:
         self.progress.may_have_been_accepted |= is_done
         if not is_done or stakes.is_repeatable:
             return fault
-        error = endings.faults_spent(self.progress, fault, 1)
+        error = endings.faults_spent(self.purpose, self.progress, fault, 1)
         error.__cause__ = _cause_of(fault)
         return self.log.ended("faults", error)
 
@@ -189,16 +195,16 @@ class Calls:
         progress = self.progress
         fault = strategies.fault_of(state)
         if strategies.hint_outlasts_deadline(progress, fault):
-            raise self.log.ended("timeout", endings.timed_out(progress, fault.hint)) from _cause_of(fault)
+            raise self.log.ended("timeout", endings.timed_out(self.purpose, progress, fault.hint)) from _cause_of(fault)
         if progress.deadline.has_passed or state.attempt_number < self.tools.policy.max_faults:
-            raise self.log.ended("timeout", endings.timed_out(progress)) from _cause_of(fault)
-        error = endings.faults_spent(progress, fault, state.attempt_number)
+            raise self.log.ended("timeout", endings.timed_out(self.purpose, progress)) from _cause_of(fault)
+        error = endings.faults_spent(self.purpose, progress, fault, state.attempt_number)
         raise self.log.ended("faults", error) from _cause_of(fault)
 
     def end_if_cancelled(self) -> None:
         """Raise `WaitCancelled` if somebody wants that."""
         if self.is_cancelled():
-            raise self.log.ended("cancelled", endings.cancelled(self.progress))
+            raise self.log.ended("cancelled", endings.cancelled(self.purpose, self.progress))
 
     def is_cancelled(self) -> bool:
         """Whether somebody wants it to end."""

@@ -104,7 +104,9 @@ class Download:
             answer = Answer(200, {}, b"")  # what came may hold signed links
             service = self._tools.service
             missing = FieldMissing(named(service.result_field or service.language_field), answer)
-            raise self._calls.log.ended("unexpected", endings.field_missing(self._calls.progress, missing))
+            raise self._calls.log.ended(
+                "unexpected", endings.field_missing(self._calls.purpose, self._calls.progress, missing)
+            )
         return link
 
     def _link_in(self, job: Job) -> str | None:

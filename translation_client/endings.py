@@ -18,6 +18,7 @@ from .faults import Fault, FieldMissing, NoFreeSlot, Refusal, WrongJob, problem_
 from .models import Job, describe_job, shown_text
 from .problems import Problem
 from .progress import Progress
+from .purposes import Purpose
 from .redaction import Secrets
 
 NO_ADVICE = "Repeating the request would not change the answer."
@@ -26,7 +27,7 @@ MIXED_UP = "Does a proxy in between mix up the responses?"
 """What to look at where a response is about another job."""
 
 
-def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeout:
+def timed_out(purpose: Purpose, progress: Progress, retry_after: float | None = None) -> WaitTimeout:
     """The deadline came first."""
     seconds = f"{progress.elapsed:.1f} s"
     if progress.job is not None:
@@ -34,74 +35,72 @@ def timed_out(progress: Progress, retry_after: float | None = None) -> WaitTimeo
             f"{describe_job(progress.shown_id)} was still {shown_text(progress.job, 'raw_status')!r} after {seconds}"
         )
         still = "It has not failed: it goes on at the service."
-    elif progress.attempts == 0 and progress.purpose.is_wait:
+    elif progress.attempts == 0 and purpose.is_wait:
         happened = f"there was no turn to ask about {describe_job(progress.shown_id)} within {seconds}"
-        still = f"{progress.purpose.still} More time, or more checks_per_second, lets everyone have a turn."
+        still = f"{purpose.still} More time, or more checks_per_second, lets everyone have a turn."
     else:
         last = "" if progress.last_fault is None else f", the last time because of: {progress.last_fault.text}"
-        happened = f"{_where(progress)} did not {progress.purpose.asks} within {seconds}{last}"
+        happened = f"{_where(progress)} did not {purpose.asks} within {seconds}{last}"
         is_known = progress.may_have_been_accepted or progress.checks or progress.seen
-        still = _still(progress) if is_known else f"{_still(progress)} {progress.purpose.unreachable}"
+        still = _still(purpose, progress) if is_known else f"{_still(purpose, progress)} {purpose.unreachable}"
     if retry_after is not None:
         happened += f", and the server asks not to be called for {retry_after:g} s, which is past the time-out"
     return WaitTimeout(
-        f"{happened} ({_counts(progress)}, timeout={progress.timeout:g}). {still} {_next_step(progress)}",
+        f"{happened} ({_counts(progress)}, timeout={progress.timeout:g}). {still} {_next_step(purpose, progress)}",
         seen=progress.seen,
         retry_after=retry_after,
         **progress.evidence(),
     )
 
 
-def retries_exhausted(progress: Progress) -> RetriesExhausted:
+def retries_exhausted(purpose: Purpose, progress: Progress) -> RetriesExhausted:
     """The job was pending once more than the caller allows."""
     word = "pending" if progress.job is None else shown_text(progress.job, "raw_status")
     return RetriesExhausted(
         f"{describe_job(progress.shown_id)} was still {word!r} when the retries were spent, after "
         f"{progress.elapsed:.1f} s ({_counts(progress)}). It has not failed: it goes on at the service. "
-        f"{_next_step(progress)}",
+        f"{_next_step(purpose, progress)}",
         **progress.evidence(),
     )
 
 
-def cancelled(progress: Progress) -> WaitCancelled:
+def cancelled(purpose: Purpose, progress: Progress) -> WaitCancelled:
     """Somebody ended it."""
     spent = f"was cancelled after {progress.elapsed:.1f} s ({_counts(progress)})"
-    if progress.purpose.is_wait:
+    if purpose.is_wait:
         sentence = f"the wait for {describe_job(progress.shown_id)} {spent}. The job goes on at the service."
     else:
-        sentence = (
-            f"the wait for the service to {progress.purpose.asks} {spent}. {_still(progress)} {_next_step(progress)}"
-        )
+        sentence = f"the wait for the service to {purpose.asks} {spent}. {_still(purpose, progress)} {_next_step(purpose, progress)}"
     return WaitCancelled(sentence, **progress.evidence())
 
 
-def broken_off(progress: Progress, error: Exception) -> RequestFailed:
+def broken_off(purpose: Purpose, progress: Progress, error: Exception) -> RequestFailed:
     """Something of the caller's failed in the middle of an order: what gives the key, or the file."""
     return RequestFailed(
-        f"the order was broken off by a {type(error).__name__}, which is shown as the cause. {_still(progress)} "
-        f"{_next_step(progress)}",
+        f"the order was broken off by a {type(error).__name__}, which is shown as the cause. {_still(purpose, progress)} "
+        f"{_next_step(purpose, progress)}",
         **progress.evidence(),
     )
 
 
-def interrupted(progress: Progress) -> str:
+def interrupted(purpose: Purpose, progress: Progress) -> str:
     """Ctrl-C in the middle of an order."""
-    return f"{_still(progress)} {_next_step(progress)}"
+    return f"{_still(purpose, progress)} {_next_step(purpose, progress)}"
 
 
-def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
+def refused(purpose: Purpose, progress: Progress, refusal: Refusal) -> RequestFailed:
     """The service said no, and would again."""
     code = refusal.answer.status_code
-    said = f"the service refused to {progress.purpose.asks}: {refusal}{_said(refusal.problem, progress.secrets)}"
+    said = f"the service refused to {purpose.asks}: {refusal}{_said(refusal.problem, progress.secrets)}"
     kind: type[RequestFailed] = RequestFailed
-    advice = progress.purpose.advice.get(code, NO_ADVICE)
+    advice = purpose.advice.get(code, NO_ADVICE)
     if isinstance(refusal, NoFreeSlot):
         kind, advice = (
             TooManyJobs,
             "As many jobs are running as may: wait for one to finish, or submit with queue=True.",
         )
     if progress.may_have_been_accepted:
-        advice = f"{advice} {_still(progress)} {_next_step(progress)}"
+        advice = f"{advice} {_still(purpose, progress)} {_next_step(purpose, progress)}"
     return kind(
         f"{said} ({progress.url}). {advice}",
         status_code=code,
@@ -111,12 +110,12 @@ def refused(progress: Progress, refusal: Refusal) -> RequestFailed:
     )
 
 
-def field_missing(progress: Progress, missing: FieldMissing) -> UnexpectedAnswer:
+def field_missing(purpose: Purpose, progress: Progress, missing: FieldMissing) -> UnexpectedAnswer:
     """A success that lacks what it was asked for."""
     excerpt = progress.secrets.shown(missing.answer.text)
     field = progress.secrets.shown_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
-        f"{_where(progress)} answered, but without {field!r}{_quoted(excerpt)}. {_still(progress)} {_next_step(progress)}",
+        f"{_where(progress)} answered, but without {field!r}{_quoted(excerpt)}. {_still(purpose, progress)} {_next_step(purpose, progress)}",
         status_code=missing.answer.status_code,
         excerpt=excerpt,
         **progress.evidence(),
@@ -133,14 +132,14 @@ def result_not_ready(progress: Progress, job: Job) -> ResultNotReady:
     )
 
 
-def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed | UnexpectedAnswer:
+def faults_spent(purpose: Purpose, progress: Progress, fault: Fault, faults: int) -> RequestFailed | UnexpectedAnswer:
     """Call after call failed; the last one chooses the error."""
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
-    still = _still(progress)
+    still = _still(purpose, progress)
     if fault.kind == "unreadable":
         excerpt = None if fault.answer is None else progress.secrets.shown(fault.answer.text)
-        look_at = MIXED_UP if isinstance(fault, WrongJob) else progress.purpose.unreadable
-        next_step = _next_step(progress) if progress.may_have_been_accepted else look_at
+        look_at = MIXED_UP if isinstance(fault, WrongJob) else purpose.unreadable
+        next_step = _next_step(purpose, progress) if progress.may_have_been_accepted else look_at
         return UnexpectedAnswer(
             f"{_where(progress)} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
             f"{next_step}",
@@ -150,9 +149,9 @@ def faults_spent(progress: Progress, fault: Fault, faults: int) -> RequestFailed
         )
     problem = None if fault.answer is None else problem_of(fault.answer)
     happened = "could not be reached" if fault.status_code is None else "kept failing"
-    next_step = _next_step(progress)
+    next_step = _next_step(purpose, progress)
     if fault.status_code is None and not progress.may_have_been_accepted:
-        next_step = progress.purpose.unreachable
+        next_step = purpose.unreachable
     return RequestFailed(
         f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} "
         f"{next_step}",
@@ -166,15 +165,15 @@ def _where(progress: Progress) -> str:
     return progress.url or "the service"
 
 
-def _still(progress: Progress) -> str:
+def _still(purpose: Purpose, progress: Progress) -> str:
     if not progress.may_have_been_accepted:
-        return progress.purpose.still
+        return purpose.still
     return "The order may have been accepted all the same, and a job may be running."
 
 
-def _next_step(progress: Progress) -> str:
+def _next_step(purpose: Purpose, progress: Progress) -> str:
     if not progress.may_have_been_accepted:
-        return progress.purpose.next_step
+        return purpose.next_step
     if progress.idempotency_key is None:
         return "Look at the list of jobs at the service before you order again: a second order is a second job."
     key = progress.secrets.shown_id(progress.idempotency_key)

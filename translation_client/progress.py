@@ -10,7 +10,6 @@ from .faults import Fault
 from .messages import Answer
 from .models import Job, shown_text
 from .origins import without_secrets
-from .purposes import Purpose
 from .redaction import Secrets
 
 MAX_KINDS_SEEN = 50
@@ -22,21 +21,17 @@ OTHER = "other"
 class Progress:
     """The counts and the last answers of one errand: a wait, an order, a download."""
 
-    def __init__(
-        self, job_id: str | None, purpose: Purpose, timeout: float, secrets: Secrets, watch: Stopwatch | None = None
-    ) -> None:
+    def __init__(self, job_id: str | None, timeout: float, secrets: Secrets, watch: Stopwatch | None = None) -> None:
         """Start.
 
         Args:
             job_id: The job it is about.
-            purpose: What it is for.
             timeout: Seconds for all of it.
             secrets: What the evidence must not show.
             watch: Its elapsed time; None to start counting now.
         """
         self.secrets = secrets
         self.job_id = job_id
-        self._purpose = purpose
         self.asked_url = ""
         self.base_url = ""
         self.may_have_been_accepted = False
@@ -57,11 +52,6 @@ class Progress:
     def shown_id(self) -> str | None:
         """The id of the job as texts show it. A key that is in it may be learned after the call has begun."""
         return None if self.job_id is None else self.secrets.shown_id(self.job_id)
-
-    @property
-    def purpose(self) -> Purpose:
-        """The purpose, with the id of the job as texts show it."""
-        return self._purpose if self._purpose.of_job is None else self._purpose.of_job(self.shown_id)
 
     @property
     def url(self) -> str:

@@ -70,7 +70,7 @@ class Submission:
             job = await self._through_all_steps()
         except KeyboardInterrupt as interrupt:
             if self._calls.progress.may_have_been_accepted:  # nobody else would know how to go on
-                interrupt.args = (endings.interrupted(self._calls.progress),)
+                interrupt.args = (endings.interrupted(self._calls.purpose, self._calls.progress),)
             raise
         except TranslationClientError:
             raise
@@ -78,7 +78,9 @@ class Submission:
             progress = self._calls.progress
             if not progress.may_have_been_accepted:
                 raise
-            raise self._calls.log.ended("unexpected", endings.broken_off(progress, error)) from error
+            raise self._calls.log.ended(
+                "unexpected", endings.broken_off(self._calls.purpose, progress, error)
+            ) from error
         secrets = self._calls.progress.secrets
         job = secrets.redacted(replace(job, submitted_at=time.time()), self._tools.service.knows)
         self._calls.log.name_job(shown_text(job, "id"))

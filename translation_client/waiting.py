@@ -113,11 +113,11 @@ class Wait:
 
     def timed_out(self) -> WaitTimeout:
         """Say that the time was up before there was an opportunity to ask."""
-        return self._calls.log.ended("timeout", endings.timed_out(self._calls.progress))
+        return self._calls.log.ended("timeout", endings.timed_out(self._calls.purpose, self._calls.progress))
 
     def cancelled(self) -> WaitCancelled:
         """Say that it was ended from outside."""
-        return self._calls.log.ended("cancelled", endings.cancelled(self._calls.progress))
+        return self._calls.log.ended("cancelled", endings.cancelled(self._calls.purpose, self._calls.progress))
 
     async def check(self) -> Job:
         """Ask once, its failed calls repeated."""
@@ -230,8 +230,8 @@ class Wait:
         calls = self._calls
         calls.end_if_cancelled()
         if strategies.is_too_late_for_a_check(calls.progress):
-            raise calls.log.ended("timeout", endings.timed_out(calls.progress))
-        raise calls.log.ended("retries", endings.retries_exhausted(calls.progress))
+            raise calls.log.ended("timeout", endings.timed_out(calls.purpose, calls.progress))
+        raise calls.log.ended("retries", endings.retries_exhausted(calls.purpose, calls.progress))
 
     def _log_answer(self, job: Job, answer: Answer) -> None:
         log, progress, word = self._calls.log, self._calls.progress, shown_text(job, "raw_status")

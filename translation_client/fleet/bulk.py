@@ -13,7 +13,6 @@ from ..messages import Answer
 from ..models import Job
 from ..policy import FAULT_DELAY_SECONDS
 from ..progress import Progress
-from ..purposes import statuses
 from ..services.extras import Bulk
 from ..services.words import normal
 from ..tools import Tools
@@ -54,7 +53,7 @@ class BulkCall:
         self._tools = tools
         self._bulk = bulk
         self._ids = ids
-        self._progress = Progress(None, statuses(len(ids)), math.inf, tools.secrets, watch)
+        self._progress = Progress(None, math.inf, tools.secrets, watch)
         self._progress.attempts = 1
         self._log = CallLog(tools.logger, None, self._progress)
 
