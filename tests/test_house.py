@@ -259,7 +259,7 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
                 users[library].add(name.split(".")[0])
 
     assert users == {
-        "requests": {"addresses", "aio", "arguments", "client", "errors", "transport"},
+        "requests": {"addresses", "aio", "client", "errors", "lines", "transport"},
         "tenacity": {"aio", "call_log", "calls", "client", "learned", "pace", "polling", "strategies", "waiting"},
         "structlog": {"logs"},
         "rich": {"terminal"},

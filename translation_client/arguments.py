@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote
 
-import requests
-
 E = TypeVar("E")
 T = TypeVar("T")
 
@@ -162,16 +160,6 @@ def strategy(name: str, value: object) -> None:
     """
     if value is not None and (not callable(value) or isinstance(value, type)):
         raise TypeError(f"{name} must be something to call, and no class, got {value!r}")
-
-
-def session(value: object) -> None:
-    """Pass None or a requests session.
-
-    Raises:
-        TypeError: It is neither.
-    """
-    if value is not None and not isinstance(value, requests.Session):
-        raise TypeError(f"session must be a requests.Session, got a value of type {type(value).__name__}")
 
 
 def event(name: str, value: E | None, kind: str = "an event of threading or of asyncio") -> E | None:

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from . import arguments
 from .addresses import Address, address
 from .credentials import ApiKey, Credentials
-from .headers import KeyHeaders
-from .lines import BlockingLine, Line
+from .lines import Line, Wiring
 from .logs import usable_logger
 from .policy import WaitPolicy
 from .services import service_named
 from .services.service import Service
 from .strategies import StopStrategy, WaitStrategy
 from .tools import Tools
-from .transport import Transport
 
 if TYPE_CHECKING:  # needed where a schedule learns alone
     from .learning import Learning
@@ -60,21 +58,6 @@ class Settings(NamedTuple):
         return "Settings(…)"  # a key is among them
 
 
-class Wiring(NamedTuple):
-    """What a line to a service is made of."""
-
-    base_url: str
-    user_agent: str
-    headers: Mapping[str, str]
-    credentials: Callable[[], KeyHeaders]
-    request_timeout: float
-    session: Any
-    sleep: Callable[[float], Any] | None
-
-    def __repr__(self) -> str:
-        return "Wiring(…)"  # a key is among them
-
-
 def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L, Wiring]:
     """Check the arguments and put the parts of a client together; nothing is sent.
 
@@ -109,24 +92,6 @@ def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L,
         learning=_learning(service, given),
     )
     return tools, line, wiring
-
-
-def blocking_line(wiring: Wiring) -> BlockingLine:
-    """Make the line that blocks.
-
-    Raises:
-        TypeError: The session is none of requests.
-    """
-    arguments.session(wiring.session)
-    transport = Transport(
-        wiring.base_url,
-        user_agent=wiring.user_agent,
-        headers=wiring.headers,
-        request_timeout=wiring.request_timeout,
-        credentials=wiring.credentials,
-        session=wiring.session,
-    )
-    return BlockingLine(transport, wiring.sleep)
 
 
 def _learning(service: Service, given: Settings) -> Learning | None:

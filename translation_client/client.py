@@ -10,9 +10,10 @@ import requests
 from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
-from .assembly import Settings, blocking_line, tools_of
+from .assembly import Settings, tools_of
 from .credentials import ApiKey
 from .fleets import Fleets
+from .lines import blocking_line
 from .services.service import Service
 
 if TYPE_CHECKING:  # needed where a schedule learns alone, and so is not part of every import

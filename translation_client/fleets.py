@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from . import arguments
-from .assembly import Wiring
 from .errors import TranslationClientError
-from .lines import BlockingLine
+from .lines import BlockingLine, Wiring
 from .models import Job
 from .orders import Orders
 from .particulars import particulars

@@ -7,10 +7,13 @@ suspended, and no event loop is needed, nor in the way.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Coroutine
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import requests
 
 from .clock import Deadline, Stopwatch
+from .headers import KeyHeaders
 from .messages import Answer, Request
 from .transport import Sink, Transport
 
@@ -61,6 +64,21 @@ class Line(Protocol):
 
     def close_idle(self) -> None:
         """Close the idle connections, whose responses may be out of step with the requests."""
+
+
+class Wiring(NamedTuple):
+    """What a line to a service is made of."""
+
+    base_url: str
+    user_agent: str
+    headers: Mapping[str, str]
+    credentials: Callable[[], KeyHeaders]
+    request_timeout: float
+    session: Any
+    sleep: Callable[[float], Any] | None
+
+    def __repr__(self) -> str:
+        return "Wiring(…)"  # a key is among them
 
 
 class BlockingLine:
@@ -120,6 +138,26 @@ class BlockingLine:
             with end.watch.measure():
                 if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
                     return
+
+
+def blocking_line(wiring: Wiring) -> BlockingLine:
+    """Make the line that blocks.
+
+    Raises:
+        TypeError: The session is none of requests.
+    """
+    session = wiring.session
+    if session is not None and not isinstance(session, requests.Session):
+        raise TypeError(f"session must be a requests.Session, got a value of type {type(session).__name__}")
+    transport = Transport(
+        wiring.base_url,
+        user_agent=wiring.user_agent,
+        headers=wiring.headers,
+        request_timeout=wiring.request_timeout,
+        credentials=wiring.credentials,
+        session=session,
+    )
+    return BlockingLine(transport, wiring.sleep)
 
 
 def run(errand: Coroutine[Any, Any, T]) -> T:

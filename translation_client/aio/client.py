@@ -11,12 +11,11 @@ import aiohttp
 from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
-from ..assembly import Settings, Wiring, tools_of
+from ..assembly import Settings, tools_of
 from ..credentials import ApiKey
 from ..services.service import Service
-from .line import AsyncLine
+from .line import async_line
 from .orders import AsyncOrders
-from .transport import AsyncTransport
 
 if TYPE_CHECKING:  # needed where a schedule learns alone, and so is not part of every import
     from ..history import DurationHistory
@@ -99,23 +98,3 @@ class AsyncVideoTranslationClient(AsyncOrders):
         if "_tools" not in vars(self):  # its constructor raised, and a traceback shows it
             return "<AsyncVideoTranslationClient, not initialized>"
         return f"AsyncVideoTranslationClient({self._line.base_url!r}, service={self._tools.service.name!r})"
-
-
-def async_line(wiring: Wiring) -> AsyncLine:
-    """Make the line of a client.
-
-    Raises:
-        TypeError: The session is none of aiohttp.
-    """
-    session = wiring.session
-    if session is not None and not isinstance(session, aiohttp.ClientSession):
-        raise TypeError(f"session must be an aiohttp.ClientSession, got a value of type {type(session).__name__}")
-    transport = AsyncTransport(
-        wiring.base_url,
-        user_agent=wiring.user_agent,
-        headers=wiring.headers,
-        request_timeout=wiring.request_timeout,
-        credentials=wiring.credentials,
-        session=session,
-    )
-    return AsyncLine(transport, wiring.sleep)

@@ -7,8 +7,10 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import aiohttp
+
 from ..clock import Deadline, Stopwatch, real_clock_of
-from ..lines import Event
+from ..lines import Event, Wiring
 from ..messages import Answer, Request
 from ..transport import Sink
 from .sessions import MAX_CONNECTIONS
@@ -93,3 +95,23 @@ class AsyncLine:
 def _wake(sleeper: asyncio.Future[None]) -> None:
     if not sleeper.done():
         sleeper.set_result(None)
+
+
+def async_line(wiring: Wiring) -> AsyncLine:
+    """Make the line of a client.
+
+    Raises:
+        TypeError: The session is none of aiohttp.
+    """
+    session = wiring.session
+    if session is not None and not isinstance(session, aiohttp.ClientSession):
+        raise TypeError(f"session must be an aiohttp.ClientSession, got a value of type {type(session).__name__}")
+    transport = AsyncTransport(
+        wiring.base_url,
+        user_agent=wiring.user_agent,
+        headers=wiring.headers,
+        request_timeout=wiring.request_timeout,
+        credentials=wiring.credentials,
+        session=session,
+    )
+    return AsyncLine(transport, wiring.sleep)

@@ -12,15 +12,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from ..assembly import Wiring
 from ..clock import Deadline, Stopwatch, real_monotonic
 from ..fleet.fleet import Fleet
 from ..fleet.terms import Outcome, Source, Terms
-from ..lines import BlockingLine, Event
+from ..lines import BlockingLine, Event, Wiring
 from ..messages import Answer, Request
 from ..tools import Tools
 from ..transport import Sink
-from .client import async_line
+from .line import async_line
 
 CALLERS_THREADS = 8
 """Calls at once through a session of the caller's, which is one of requests and blocks a thread for each."""
