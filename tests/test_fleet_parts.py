@@ -19,7 +19,7 @@ from hypothesis.strategies import SearchStrategy
 
 from fake_server.replies import json_reply
 from translation_client import Job, TranslationStatus
-from translation_client.aio.threads import ThreadedLine
+from translation_client.aio.threaded_line import ThreadedLine
 from translation_client.clock import Deadline
 from translation_client.faults import Fault
 from translation_client.fleet.agenda import Agenda

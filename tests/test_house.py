@@ -122,6 +122,7 @@ ORDER = [
     "aio.questions",
     "aio.orders",
     "aio.client",
+    "aio.threaded_line",
     "aio.threads",
     "aio",
     "fleets",
