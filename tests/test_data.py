@@ -32,6 +32,7 @@ from translation_client import (
     cli,
 )
 from translation_client.commissions import check_language
+from translation_client.problems import redacted_problem
 from translation_client.redaction import MARK, Secrets
 from translation_client.services.heygen import HEYGEN
 from translation_client.terminal import FleetTable, ProgressLine
@@ -325,7 +326,7 @@ def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word:
 
 
 def test_the_names_of_other_fields_are_redacted() -> None:
-    assert Secrets([KEY]).redacted_problem({KEY: 1, "error": {KEY: KEY}}) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
+    assert redacted_problem({KEY: 1, "error": {KEY: KEY}}, Secrets([KEY])) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
 
 
 @pytest.mark.parametrize("url", [f"http://files.test/any-{KEY}/f.mp4?any={KEY}", "http://fake.test/any.mp4"])

@@ -16,7 +16,7 @@ from .errors import (
 )
 from .faults import Fault, FieldMissing, NoFreeSlot, Refusal, WrongJob, problem_of
 from .models import Job, describe_job, shown_text
-from .problems import Problem
+from .problems import Problem, redacted_problem
 from .progress import Progress
 from .purposes import Purpose
 from .redaction import Secrets
@@ -104,7 +104,7 @@ def refused(purpose: Purpose, progress: Progress, refusal: Refusal) -> RequestFa
     return kind(
         f"{said} ({progress.url}). {advice}",
         status_code=code,
-        problem=refusal.problem and progress.secrets.redacted_problem(refusal.problem),
+        problem=refusal.problem and redacted_problem(refusal.problem, progress.secrets),
         retry_after=progress.hint,
         **progress.evidence(),
     )
@@ -156,7 +156,7 @@ def faults_spent(purpose: Purpose, progress: Progress, fault: Fault, faults: int
         f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} "
         f"{next_step}",
         status_code=fault.status_code,
-        problem=problem and progress.secrets.redacted_problem(problem),
+        problem=problem and redacted_problem(problem, progress.secrets),
         **progress.evidence(),
     )
 

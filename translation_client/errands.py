@@ -13,7 +13,7 @@ from .clock import Deadline, Stopwatch
 from .fleet.bulk import BulkCall, BulkFailed
 from .lines import Event
 from .messages import Answer, Request
-from .models import Job, shown_text
+from .models import Job, redacted, shown_text
 from .policy import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
 from .services.extras import Bulk
 from .tools import Tools
@@ -160,11 +160,11 @@ class Errands:
             checks=1,
             elapsed=progress.elapsed,
         )
-        redacted = progress.secrets.redacted(complete, knows)
-        word = shown_text(redacted, "raw_status")
+        complete = redacted(complete, progress.secrets, knows)
+        word = shown_text(complete, "raw_status")
         if not knows(job.raw_status) and progress.is_new_word(word):
             calls.log.write("unknown_status", raw_status=word)
-        return redacted
+        return complete
 
 
 async def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:

@@ -19,18 +19,21 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from requests import RequestException
 
 from .json_values import escaped, json_value, unescaped
-from .problems import Problem
 
-if TYPE_CHECKING:  # `models` imports this module, and puts its `Job` here
+if TYPE_CHECKING:  # these modules import this one
     from .models import Job
+    from .problems import Problem
 
+
+FACT_TYPES: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+"""Facts that are more than plain JSON, each with what builds it from a JSON object: `models` adds `job` and `problem`."""
 
 K = TypeVar("K", bound="type[TranslationClientError]")
 
@@ -120,9 +123,7 @@ def _is_missing(value: Any) -> bool:
 def _from_json(name: str, value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
-    if name == "job":
-        return Job.from_dict(value)
-    return Problem(value) if name == "problem" else dict(value)
+    return FACT_TYPES.get(name, dict)(value)
 
 
 @_declares_facts

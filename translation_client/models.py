@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any
@@ -10,6 +10,8 @@ from typing import Any
 from . import errors
 from .errors import JobFailed
 from .json_values import json_value
+from .problems import Problem
+from .redaction import Secrets
 
 _SHOWN = "_shown"
 """The attribute with the texts for fields that no text may show as they are. Not a field: it is not data of the service."""
@@ -108,7 +110,8 @@ class Job:
         )
 
 
-vars(errors)["Job"] = Job  # `errors` names it in annotations, rebuilds it from JSON, and cannot import this module
+errors.FACT_TYPES.update(job=Job.from_dict, problem=Problem)
+vars(errors).update(Job=Job, Problem=Problem)  # named in annotations there, which `typing.get_type_hints` looks up
 
 
 def with_shown_texts(job: Job, **texts: str | None) -> Job:
@@ -124,6 +127,22 @@ def with_shown_texts(job: Job, **texts: str | None) -> Job:
 def shown_text(job: Job, name: str) -> Any:
     """Return a field of a job as `repr`, messages, log lines and terminals show it."""
     return vars(job).get(_SHOWN, {}).get(name, getattr(job, name))
+
+
+def redacted(job: Job, secrets: Secrets, is_known: Callable[[str], bool]) -> Job:
+    """Return a job whose texts are free of secrets, and whose data is what the service sent.
+
+    The texts are its `error`, and its id and status word as they are shown: see `shown_text`.
+
+    Args:
+        job: The job as it was read from a response.
+        secrets: What no text may show.
+        is_known: Whether a status word is one of the service's own, which is no secret.
+    """
+    if job.error is not None:
+        job = replace(job, error=secrets.shown(job.error))
+    word = job.raw_status if is_known(job.raw_status) else secrets.shown(job.raw_status)
+    return with_shown_texts(job, id=job.id and secrets.shown_id(job.id), raw_status=word)
 
 
 def _status(word: Any) -> TranslationStatus:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .redaction import Secrets
+
 _CODES = ("code", "errorCode", "error_code", "status", "type")
 CODE_NAMES = frozenset(_CODES)
 """The names of the words for programs."""
@@ -41,6 +43,11 @@ class Problem(dict[str, Any]):
     def _inner(self) -> Mapping[str, Any]:
         nested = (self.get(name) for name in ("error", "detail"))
         return next((value for value in nested if isinstance(value, Mapping)), {})
+
+
+def redacted_problem(problem: Problem, secrets: Secrets) -> Problem:
+    """Copy a problem without secrets. The names of its fields stay, and its `code` where a short key is a part of it."""
+    return Problem(secrets.scrub_fields(problem, FIELD_NAMES, CODE_NAMES))
 
 
 def _is_code(word: Any) -> bool:

@@ -6,14 +6,11 @@ import json
 import re
 from base64 import b64encode, urlsafe_b64encode
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 from .escapes import holds_escaped, may_hold_escapes, unescaped_once, without_escaped
-from .models import Job, with_shown_texts
-from .problems import CODE_NAMES, FIELD_NAMES, Problem
 
 T = TypeVar("T")
 
@@ -150,6 +147,16 @@ class Secrets:
         scrubbed: T = _replaced(self._forms.everything, value, 0)
         return scrubbed
 
+    def scrub_fields(self, fields: Mapping[str, Any], kept: frozenset[str], codes: frozenset[str]) -> dict[str, Any]:
+        """Copy a JSON object as `scrub` does, but for names that are known words, and for codes that hold a short key.
+
+        Args:
+            fields: The object.
+            kept: Names that are known words, and no secret that a server echoes.
+            codes: Those of them whose values are words for programs, which stay if a short key is a part of them.
+        """
+        return {**_replaced(self._forms.everything, dict(fields), 0, kept, codes)}
+
     def shown(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
         """Return a server's text as it may be shown: without secrets, shortened, control characters escaped."""
         scrubbed = self.scrub(text)[:length]
@@ -166,24 +173,6 @@ class Secrets:
     def holds(self, text: str) -> bool:
         """Return True if a text contains a secret."""
         return self.scrub(text) != text
-
-    def redacted(self, job: Job, is_known: Callable[[str], bool]) -> Job:
-        """Return a job whose texts are free of secrets, and whose data is what the service sent.
-
-        The texts are its `error`, and its id and status word as they are shown: see `models.shown_text`.
-
-        Args:
-            job: The job as it was read from a response.
-            is_known: Whether a status word is one of the service's own, which is no secret.
-        """
-        if job.error is not None:
-            job = replace(job, error=self.shown(job.error))
-        word = job.raw_status if is_known(job.raw_status) else self.shown(job.raw_status)
-        return with_shown_texts(job, id=job.id and self.shown_id(job.id), raw_status=word)
-
-    def redacted_problem(self, problem: Problem) -> Problem:
-        """Copy a problem without secrets. The names of its fields stay, and its `code` where a short key is a part of it."""
-        return Problem(_replaced(self._forms.everything, dict(problem), 0, kept=FIELD_NAMES))
 
 
 def _escaped(values: Iterable[str]) -> dict[str, str]:
@@ -223,7 +212,9 @@ def _written_out(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
-def _replaced(forms: Forms, value: Any, depth: int, kept: frozenset[str] = frozenset()) -> Any:
+def _replaced(
+    forms: Forms, value: Any, depth: int, kept: frozenset[str] = frozenset(), codes: frozenset[str] = frozenset()
+) -> Any:
     if isinstance(value, str):
         return _redacted(forms, value)
     if isinstance(value, (int, float)) and len(str(value)) >= MIN_NUMBER_LENGTH:
@@ -233,12 +224,12 @@ def _replaced(forms: Forms, value: Any, depth: int, kept: frozenset[str] = froze
     if isinstance(value, dict):
         return {
             name if name in kept else _replaced(forms, name, depth): item
-            if name in kept and name in CODE_NAMES and _is_code(forms, item)
-            else _replaced(forms, item, depth + 1, kept)
+            if name in codes and _is_code(forms, item)
+            else _replaced(forms, item, depth + 1, kept, codes)
             for name, item in value.items()
         }
     if isinstance(value, list):
-        return [_replaced(forms, item, depth + 1, kept) for item in value]
+        return [_replaced(forms, item, depth + 1, kept, codes) for item in value]
     return value
 
 

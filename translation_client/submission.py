@@ -14,7 +14,7 @@ from .errors import TranslationClientError
 from .faults import NoFreeSlot
 from .lines import Event
 from .messages import Answer
-from .models import Job, shown_text
+from .models import Job, redacted, shown_text
 from .services.ordering import Commission, Order, Step
 from .tools import Tools
 
@@ -82,7 +82,7 @@ class Submission:
                 "unexpected", endings.broken_off(self._calls.purpose, progress, error)
             ) from error
         secrets = self._calls.progress.secrets
-        job = secrets.redacted(replace(job, submitted_at=time.time()), self._tools.service.knows)
+        job = redacted(replace(job, submitted_at=time.time()), secrets, self._tools.service.knows)
         self._calls.log.name_job(shown_text(job, "id"))
         progress = self._calls.progress
         self._calls.log.write(

@@ -16,7 +16,7 @@ from .errors import WaitCancelled, WaitTimeout
 from .faults import Fault
 from .lines import Event
 from .messages import Answer
-from .models import Job, shown_text
+from .models import Job, redacted, shown_text
 from .moments import by_our_clock, took
 from .particulars import NOTHING_SAID, Particulars
 from .tools import Tools
@@ -219,7 +219,7 @@ class Wait:
             else self._submitted_at,
             finished_at=by_our_clock(answered.finished_at, answer),
         )
-        job = progress.secrets.redacted(job, self._tools.service.knows)
+        job = redacted(job, progress.secrets, self._tools.service.knows)
         progress.saw(job)
         if self._learned is not None:
             self._learned.saw(job, answer.seconds, took(answered))
