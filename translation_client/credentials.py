@@ -6,12 +6,11 @@ import os
 import re
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from .addresses import Address
 from .headers import KeyHeaders, header_fields, header_value, usable_key
 from .redaction import Secrets
-from .services.service import Service
 
 ApiKey = str | Callable[[], str]
 """A key, or what gives the one of the moment: a token that expires."""
@@ -30,6 +29,29 @@ class _Parts(NamedTuple):
     users: Iterable[str] = ()
 
 
+class KeyRules(Protocol):
+    """What a service says about its API key: the attributes of `Service` of the same names."""
+
+    @property
+    def name(self) -> str:
+        """The name of the service."""
+
+    @property
+    def key_header(self) -> str:
+        """The name of the header that carries the key."""
+
+    @property
+    def key_variable(self) -> str | None:
+        """The environment variable that holds the key, or None."""
+
+    @property
+    def needs_key(self) -> bool:
+        """True if the service answers no request without a key."""
+
+    def key_headers(self, api_key: str) -> dict[str, str]:
+        """Return the headers that carry a key."""
+
+
 class Credentials:
     """The headers that only the origin of `base_url` gets.
 
@@ -40,7 +62,7 @@ class Credentials:
 
     def __init__(
         self,
-        service: Service,
+        service: KeyRules,
         address: Address,
         api_key: ApiKey | None,
         headers: Mapping[str, str] | None,
@@ -100,11 +122,11 @@ class Credentials:
         return KeyHeaders(self._service.key_headers(key), forms)
 
 
-def _has_proof(service: Service, headers: Mapping[str, str]) -> bool:
+def _has_proof(service: KeyRules, headers: Mapping[str, str]) -> bool:
     return _shares_name(service.key_header, headers) or _shares_name("Authorization", headers)
 
 
-def _session_has_proof(service: Service, session: Any) -> bool:
+def _session_has_proof(service: KeyRules, session: Any) -> bool:
     auth, headers = getattr(session, "auth", None), getattr(session, "headers", None)
     return auth is not None or (isinstance(headers, Mapping) and _has_proof(service, headers))
 
@@ -113,7 +135,7 @@ def _shares_name(name: str, headers: Mapping[str, str]) -> bool:
     return name.lower() in {other.lower() for other in headers}
 
 
-def _key_of_the_environment(service: Service) -> str | None:
+def _key_of_the_environment(service: KeyRules) -> str | None:
     variable = service.key_variable
     key = os.environ.get(variable) if variable is not None else None
     return header_value(f"the environment variable {variable}", key) if key else None
@@ -142,7 +164,7 @@ def _parameters(text: str) -> list[str]:
     return [value for value in values if len(value) >= MIN_PARAMETER_LENGTH]
 
 
-def _parts_of_header(service: Service, name: str, value: str) -> _Parts:
+def _parts_of_header(service: KeyRules, name: str, value: str) -> _Parts:
     """Return what is secret in a header beside its value as a whole."""
     if name.lower() == "cookie":
         return _Parts(headers=_parameters(value))
@@ -151,7 +173,7 @@ def _parts_of_header(service: Service, name: str, value: str) -> _Parts:
     return _Parts()
 
 
-def _parts_of_session(service: Service, session: Any) -> list[_Parts]:
+def _parts_of_session(service: KeyRules, session: Any) -> list[_Parts]:
     """Return what is secret in a caller's session as it is now. Whether it is a session, its user checks."""
     headers, auth = getattr(session, "headers", None), getattr(session, "auth", None)
     fields = headers.items() if isinstance(headers, Mapping) else ()

@@ -10,6 +10,10 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 s
 _HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")  # RFC 9110 5.5
 
 
+BEARER = "Bearer "
+"""The scheme of a token (RFC 6750, section 2.1): a key that begins with it travels in `Authorization` everywhere."""
+
+
 class KeyHeaders(dict[str, str]):
     """Headers that may hold a key, and do not show it in a traceback with locals.
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urljoin
 from .. import arguments
 from ..arguments import path_segment
 from ..faults import Fault, Refusal, WrongJob, json_of, require_usable
+from ..headers import BEARER
 from ..messages import Answer, Request
 from ..models import Job, TranslationStatus
 from ..problems import Problem
@@ -23,7 +24,6 @@ from .paths import check_path
 from .places import Place, found, is_same_id, moment, named, number, sentence, text, written_id
 from .words import normal, status_word, table_of, with_common_words
 
-BEARER = "Bearer "
 
 
 @dataclass(frozen=True)
