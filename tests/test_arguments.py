@@ -13,8 +13,8 @@ import tenacity
 from hypothesis import given
 from hypothesis import strategies as st
 
-from translation_client import VideoTranslationClient, arguments
-from translation_client.addresses import address
+from translation_client import VideoTranslationClient, _config
+from translation_client._auth import address
 
 URL = "http://127.0.0.1:9"
 
@@ -274,14 +274,14 @@ def test_good_arguments_pass() -> None:
         session=requests.Session(),
         headers={"X-Empty": ""},
     )
-    assert arguments.event("cancel", threading.Event()) is not None
+    assert _config.check_event("cancel", threading.Event()) is not None
 
 
 @given(st.text(min_size=1))
 def test_any_id_becomes_one_segment_or_a_clear_error(job_id: str) -> None:
     """Nothing in an id can reach another path, a query or a header."""
     try:
-        segment = arguments.path_segment(job_id)
+        segment = _config.quote_path_segment(job_id)
     except ValueError:
         return
     prepared = requests.Request("GET", f"http://host/status/{segment}").prepare()

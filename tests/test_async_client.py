@@ -42,8 +42,8 @@ from translation_client import (
     WaitCancelled,
     WaitTimeout,
 )
-from translation_client.policy import CHANCE
-from translation_client.transport import Transport
+from translation_client._config import CHANCE
+from translation_client._transports.requests import Transport
 
 START = "2026-11-23T09:00:00"
 ROUNDING = 1.001

@@ -11,7 +11,7 @@ from conftest import Clock
 from worlds import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World
 
 from translation_client import Bulk, Languages, PostOrder, Service, VideoTranslationClient
-from translation_client.commissions import commission
+from translation_client._jobs.submit import commission
 from translation_client.services import heygen
 
 

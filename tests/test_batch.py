@@ -28,9 +28,9 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client.fleet import fleet as fleet_module
-from translation_client.fleet.fleet import Fleet
-from translation_client.history import past_of
+from translation_client._jobs.batch import runner as fleet_module
+from translation_client._jobs.batch.runner import Fleet
+from translation_client.schedule.history import past_of
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 from translation_client.services.service import Service

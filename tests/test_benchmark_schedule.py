@@ -33,9 +33,9 @@ from benchmark_schedule import (
 from jobs import PastJob, Trace
 from peers import PEERS, SIMPLE
 
-from translation_client.history import POOL
-from translation_client.schedule import optimum
-from translation_client.schedule.observations import exactly
+from translation_client.schedule import optimize
+from translation_client.schedule.censoring import exactly
+from translation_client.schedule.history import POOL
 
 FRONTIER = {1.0: Score(100, 1, 2), 4.0: Score(25, 4, 8), 16.0: Score(5, 20, 40)}
 
@@ -131,11 +131,11 @@ def test_the_law_that_is_known_is_that_of_the_jobs() -> None:
 
 def test_finer_optima_are_so_for_a_while_only() -> None:
     """The library's own are left as they were, whatever happens."""
-    before = optimum.CELLS, optimum.MOST_CELLS
+    before = optimize.CELLS, optimize.MOST_CELLS
     with pytest.raises(ZeroDivisionError), finer_optima():
-        optimum.CELLS //= optimum.CELLS - before[0] * FINER
+        optimize.CELLS //= optimize.CELLS - before[0] * FINER
 
-    assert before == (optimum.CELLS, optimum.MOST_CELLS)
+    assert before == (optimize.CELLS, optimize.MOST_CELLS)
 
 
 def test_what_is_remembered_is_the_latest_of_all_and_of_the_kind() -> None:

@@ -28,13 +28,11 @@ from translation_client import (
     TranslationClientError,
     WaitCancelled,
     WaitTimeout,
-    clock,
+    _clock,
 )
-from translation_client.aio.bodies import blocks_of
-from translation_client.aio.cuts import CURRENT_CUT, STOP_SECONDS
-from translation_client.aio.sessions import MAX_CONNECTIONS
-from translation_client.aio.slots import Slots
-from translation_client.transport import CallCut
+from translation_client._transports.aiohttp import MAX_CONNECTIONS, Slots, blocks_of
+from translation_client._transports.async_cancel_scope import CURRENT_CUT, STOP_SECONDS
+from translation_client._transports.cancel_scope import CallCut
 
 T = TypeVar("T")
 
@@ -89,7 +87,7 @@ class SteppedLoop(asyncio.SelectorEventLoop):
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
     """Run a coroutine on a stepped loop, whose time the client sees too. Nothing may be left, and nothing complained of."""
     time = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time(), time=lambda: 1_700_000_000.0)
-    monkeypatch.setattr(clock, "time", time)
+    monkeypatch.setattr(_clock, "time", time)
 
     def run_stepped(main: Coroutine[Any, Any, T]) -> T:
         async def watched() -> T:

@@ -12,12 +12,12 @@ import requests
 from conftest import BASE_URL, Clock
 
 from fake_server import Fault, InProcessAdapter, Scenario, create_app
-from translation_client import cli, terminal
-from translation_client.client import VideoTranslationClient
-from translation_client.command_line import command_to_go_on, parser
-from translation_client.demo import ServerDidNotStartError
-from translation_client.json_values import json_value
-from translation_client.models import Job, TranslationStatus
+from translation_client._cli import main, terminal
+from translation_client._cli.demo import ServerDidNotStartError
+from translation_client._cli.parser import command_to_go_on, parser
+from translation_client._client import VideoTranslationClient
+from translation_client._exceptions import json_value
+from translation_client._models import Job, TranslationStatus
 
 KEY_VARIABLE = "TRANSLATION_CLIENT_API_KEY"
 
@@ -35,9 +35,9 @@ def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         def make(*positional: Any, **more: Any) -> VideoTranslationClient:
             return VideoTranslationClient(*positional, **{"sleep": clock.tick, **more, "session": session})
 
-        monkeypatch.setattr(cli, "VideoTranslationClient", make)
+        monkeypatch.setattr(main, "VideoTranslationClient", make)
         monkeypatch.setattr(time, "sleep", clock.tick)
-        code = cli.main(arguments)
+        code = main.main(arguments)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -116,7 +116,7 @@ def test_a_bad_argument_is_exit_code_2(run: Run, arguments: list[str]) -> None:
 def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
     """As argparse has it."""
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main.main(arguments)
 
     assert caught.value.code == 2
 
@@ -125,7 +125,7 @@ def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
 def test_help_is_everywhere(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     """With the exit codes."""
     with pytest.raises(SystemExit) as caught:
-        cli.main(arguments)
+        main.main(arguments)
 
     assert caught.value.code == 0
     assert "Exit codes: 0 finished" in capsys.readouterr().out
@@ -159,7 +159,7 @@ def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "_wait", lambda options, **_: interrupt(options))
+    monkeypatch.setattr(main, "_wait", lambda options, **_: interrupt(options))
     code, out, err = run("wait", "--base-url", BASE_URL)
 
     assert (code, out, err) == (130, "", "interrupted; the job goes on at the service\n")
@@ -199,7 +199,7 @@ def test_a_mistake_of_ours_is_not_a_job_that_failed(run: Run, monkeypatch: pytes
     def fail(*_: Any) -> None:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(cli, "_wait", lambda options, **_: fail(options))
+    monkeypatch.setattr(main, "_wait", lambda options, **_: fail(options))
     code, _, err = run("wait", "--base-url", BASE_URL)
 
     assert (code, "ValueError: a bug" in err) == (70, True)
@@ -272,7 +272,7 @@ def test_a_demo_whose_server_does_not_start_says_why(
     def fail() -> None:
         raise ServerDidNotStartError("the fake server did not start: No module named 'flask'")
 
-    monkeypatch.setattr(cli, "running_fake_server", fail)
+    monkeypatch.setattr(main, "running_fake_server", fail)
 
-    assert cli.main(["demo"]) == 3
+    assert main.main(["demo"]) == 3
     assert "the fake server did not start: No module named 'flask'" in capsys.readouterr().err

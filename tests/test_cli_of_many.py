@@ -12,9 +12,10 @@ import pytest
 import requests
 
 from fake_server import Scenario, Server
-from translation_client import TranslationStatus, WaitTimeout, cli
-from translation_client.models import Job
-from translation_client.terminal import FleetTable, fleet_table
+from translation_client import TranslationStatus, WaitTimeout
+from translation_client._cli import main
+from translation_client._cli.terminal import FleetTable, fleet_table
+from translation_client._models import Job
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def ordered(server: Server, count: int) -> list[str]:
 
 
 def waited(capsys: pytest.CaptureFixture[str], server: Server, *arguments: str) -> tuple[int, list[str], str]:
-    code = cli.main(["wait", "--base-url", server.url, "--timeout", "5", "--backoff-factor", "0.05", *arguments])
+    code = main.main(["wait", "--base-url", server.url, "--timeout", "5", "--backoff-factor", "0.05", *arguments])
     captured = capsys.readouterr()
     return code, captured.out.splitlines(), captured.err
 
@@ -125,7 +126,7 @@ def test_on_a_terminal_there_is_a_table(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     ids = ordered(server, 3)
-    code = cli.main(["wait", "--base-url", server.url, *ids])
+    code = main.main(["wait", "--base-url", server.url, *ids])
 
     assert code == 0
     assert "pending; ended:" in terminal.getvalue()

@@ -15,8 +15,9 @@ from conftest import Clock
 from worlds import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World, left_in
 
 from fake_server import Scenario
-from translation_client import Job, RequestFailed, cli, terminal
-from translation_client.client import VideoTranslationClient
+from translation_client import Job, RequestFailed
+from translation_client._cli import main, terminal
+from translation_client._client import VideoTranslationClient
 
 VARIABLE = {
     "heygen": "HEYGEN_API_KEY",
@@ -35,10 +36,10 @@ def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
         def make(*positional: Any, **more: Any) -> VideoTranslationClient:
             return VideoTranslationClient(*positional, **{"sleep": clock.tick, **more, "session": world.session})
 
-        monkeypatch.setattr(cli, "VideoTranslationClient", make)
+        monkeypatch.setattr(main, "VideoTranslationClient", make)
         monkeypatch.setattr(time, "sleep", clock.tick)
         monkeypatch.setenv(VARIABLE[world.service], KEY)
-        code = cli.main([command, "--service", world.service, "--base-url", world.url, *arguments])
+        code = main.main([command, "--service", world.service, "--base-url", world.url, *arguments])
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -101,7 +102,7 @@ def test_a_missing_key_is_exit_code_2(run: Run, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("HEYGEN_API_KEY", raising=False)
     monkeypatch.setattr(sys, "stderr", said := io.StringIO())
 
-    assert cli.main(["status", "job-1", "--service", "heygen"]) == 2
+    assert main.main(["status", "job-1", "--service", "heygen"]) == 2
     assert "the environment variable HEYGEN_API_KEY" in said.getvalue()
 
 
@@ -203,7 +204,7 @@ def test_how_to_go_on_is_told_unless_no_job_was_made(
     def fail(*_: object) -> Job:
         raise RequestFailed("lost", may_have_been_accepted=known, idempotency_key="order-7")
 
-    monkeypatch.setattr(cli, "_submitted", fail)
+    monkeypatch.setattr(main, "_submitted", fail)
     code, _, err = run(World(clock, "heygen"), "submit", VIDEO, LANGUAGE["heygen"])
 
     assert code == 3

@@ -12,14 +12,15 @@ from conftest import BASE_URL, Clock
 from test_cli import Run, run  # noqa: F401  # a fixture
 
 from fake_server import Scenario
-from translation_client import DurationHistory, cli
-from translation_client.timetable import ROWS
+from translation_client import DurationHistory
+from translation_client._cli import main
+from translation_client._cli.schedule import ROWS
 
 STEADY = [str(58 + number % 5) for number in range(50)]
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = cli.main(["schedule", *arguments])
+    code = main.main(["schedule", *arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
 
@@ -199,6 +200,6 @@ def test_nothing_is_sent_and_no_key_is_needed(
         raise AssertionError("a client was made")
 
     monkeypatch.delenv("HEYGEN_API_KEY", raising=False)
-    monkeypatch.setattr(cli, "VideoTranslationClient", refuse)
+    monkeypatch.setattr(main, "VideoTranslationClient", refuse)
 
     assert said(capsys, "--service", "heygen", "--check-cost", "3")[0] == 0

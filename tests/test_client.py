@@ -22,7 +22,7 @@ from translation_client import (
     WaitCancelled,
     WaitTimeout,
 )
-from translation_client.progress import MAX_KINDS_SEEN
+from translation_client._polling import MAX_KINDS_SEEN
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("completed", "completed"), ("error", "error")])

@@ -27,8 +27,8 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client.transport import decoding
-from translation_client.transport.decoding import (
+from translation_client._transports import decoding
+from translation_client._transports.decoding import (
     MAX_RATIO,
     REGISTERED_CODINGS,
     UNCHECKED_BYTES,
@@ -36,7 +36,7 @@ from translation_client.transport.decoding import (
     content_codings,
     decoded,
 )
-from translation_client.transport.framing import UnreadableBody
+from translation_client._transports.sockets import UnreadableBody
 
 VIDEO = b"\0\0\0\x18ftypmp42" + random.Random(5).randbytes(70_000) + bytes(100_000)
 SUBTITLES = b"1\n00:00:00,000 --> 00:00:01,000\nHello\n"

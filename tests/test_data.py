@@ -29,13 +29,13 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
     WaitTimeout,
-    cli,
 )
-from translation_client.commissions import check_language
-from translation_client.problems import redacted_problem
-from translation_client.redaction import MARK, Secrets
+from translation_client._auth import MARK, Secrets
+from translation_client._cli import main
+from translation_client._cli.terminal import FleetTable, ProgressLine
+from translation_client._jobs.submit import require_listed_language
+from translation_client._models import redacted_problem
 from translation_client.services.heygen import HEYGEN
-from translation_client.terminal import FleetTable, ProgressLine
 
 SHORT_KEYS = ["any", "man", "e", "G", "1", "job", "pending", "completed", "http", "/", "-"]
 KEY = "k3y-0123456789"
@@ -127,7 +127,7 @@ def test_a_language_that_is_not_listed_has_a_usable_message_whatever_the_key_is(
     known = ("German (Germany)", "Basque")
     for key, hint in (("any", "for instance 'Basque'. "), ("a", ""), ("zzz", "for instance 'German (Germany)'. ")):
         with pytest.raises(ValueError, match="target_language must be one of the 2 that") as caught:
-            check_language(HEYGEN, "zzz", known, Secrets([key]))
+            require_listed_language(HEYGEN, "zzz", known, Secrets([key]))
         assert str(caught.value).endswith(f"lists, got 'zzz'; {hint}client.languages() has them all")
 
 
@@ -456,7 +456,7 @@ def test_the_command_line_prints_data_as_it_is(
     body = {"result": "completed", "echo": key, "country": "Germany"}
     with serving(answering(http("200 OK", json.dumps(body).encode()))) as server:
         for command in (["status", "j"], ["wait", "j"], ["wait", "j", "k"]):
-            assert cli.main([*command, "--base-url", server.url, "--json"]) == 0
+            assert main.main([*command, "--base-url", server.url, "--json"]) == 0
             captured = capsys.readouterr()
             for line in captured.out.splitlines():
                 assert json.loads(line)["payload"] == body

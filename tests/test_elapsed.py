@@ -22,8 +22,9 @@ from worlds import World
 
 from fake_server import Scenario
 from translation_client import VideoTranslationClient, WaitTimeout, wait_learned
-from translation_client import clock as clock_module
-from translation_client.clock import (
+from translation_client import _clock as clock_module
+from translation_client._auth import Secrets
+from translation_client._clock import (
     ContinuousClock,
     Deadline,
     JobAge,
@@ -34,13 +35,10 @@ from translation_client.clock import (
     real_monotonic,
     unpatched_monotonic,
 )
-from translation_client.particulars import Particulars
-from translation_client.policy import WaitPolicy
-from translation_client.progress import Progress
-from translation_client.redaction import Secrets
-from translation_client.strategies import PendingPauses
-from translation_client.transport import Transport
-from translation_client.transport.guard import CallGuard, CallTimedOut, TransferGuard
+from translation_client._config import Particulars, WaitPolicy
+from translation_client._polling import PendingPauses, Progress
+from translation_client._transports.cancel_scope import CallGuard, CallTimedOut, TransferGuard
+from translation_client._transports.requests import Transport
 
 
 class Steps:

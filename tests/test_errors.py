@@ -42,7 +42,7 @@ from translation_client import (
     WaitCancelled,
     WaitTimeout,
 )
-from translation_client.faults import Fault
+from translation_client._models import Fault
 
 PAYLOAD = {"result": "pending", "echo": ["é", 1.5, None, {"deep": [True, {}]}], "key": "s3cret-of-the-payload"}
 JOB = Job(

@@ -19,17 +19,16 @@ from hypothesis.strategies import SearchStrategy
 
 from fake_server.replies import json_reply
 from translation_client import Job, TranslationStatus
-from translation_client.aio.threaded_line import ThreadedLine
-from translation_client.clock import Deadline
-from translation_client.faults import Fault
-from translation_client.fleet.agenda import Agenda
-from translation_client.fleet.budget import MOST_RESERVED, MOST_SLOWED, Budget, Reservations
-from translation_client.fleet.bulk import BulkAvailability, BulkFailed
-from translation_client.fleet.intake import each_of
-from translation_client.fleet.members import take_due_together
-from translation_client.fleet.terms import Terms, in_order, require_source, terms_of
-from translation_client.messages import Answer, Request
-from translation_client.particulars import NOTHING_SAID
+from translation_client._clock import Deadline
+from translation_client._config import NOTHING_SAID
+from translation_client._jobs.batch.due_queue import Agenda
+from translation_client._jobs.batch.options import BatchOptions, batch_options, in_order, require_source
+from translation_client._jobs.batch.rate_limiter import MOST_RESERVED, MOST_SLOWED, Budget, Reservations
+from translation_client._jobs.batch.runner import take_due_together
+from translation_client._jobs.batch.source import each_of
+from translation_client._jobs.bulk import BulkAvailability, BulkFailed
+from translation_client._models import Answer, Fault, Request
+from translation_client._transports.threaded import ThreadedLine
 from translation_client.services.reference import REFERENCE
 
 ANSWERED_AFTER = 0.0005
@@ -496,7 +495,7 @@ def test_jobs_wait_no_longer_for_a_bulk_answer_than_leaves_time_for_a_request_fo
     assert availability.patience(8, spare) == pytest.approx(patience)
 
 
-def terms(**said: Any) -> Terms:
+def terms(**said: Any) -> BatchOptions:
     usual: dict[str, Any] = {
         "checks_per_second": None,
         "max_in_flight": None,
@@ -505,7 +504,7 @@ def terms(**said: Any) -> Terms:
         "on_progress": None,
         "said": NOTHING_SAID,
     }
-    return terms_of(**{**usual, **said})
+    return batch_options(**{**usual, **said})
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,8 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client.faults import Fault
-from translation_client.hints import read_retry_after
-from translation_client.messages import Answer
-from translation_client.redaction import Secrets
+from translation_client._auth import Secrets
+from translation_client._models import Answer, Fault, read_retry_after
 from translation_client.services import SERVICES
 
 JSON = st.recursive(

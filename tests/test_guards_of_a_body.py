@@ -16,8 +16,8 @@ from hostile import answering, gzipped, http, serving
 from test_transport import send
 from urllib3.exceptions import ProtocolError
 
-from translation_client.faults import Fault
-from translation_client.transport.guard import CallCancelled, CallTimedOut
+from translation_client._models import Fault
+from translation_client._transports.cancel_scope import CallCancelled, CallTimedOut
 
 LONG = bytes(range(256)) * 800
 

@@ -21,14 +21,19 @@ from test_transport import headers_of, redirecting, send
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 
-from translation_client.clock import Deadline, now
-from translation_client.faults import Fault
-from translation_client.messages import Request
-from translation_client.transport import Transport, names, sockets
-from translation_client.transport import transport as transport_module
-from translation_client.transport.guard import SLICE_SECONDS, CallCancelled, CallGuard, CallTimedOut, current_guard
-from translation_client.transport.sessions import MAX_READY, Call
-from translation_client.transport.sockets import (
+from translation_client._clock import Deadline, now
+from translation_client._models import Fault, Request
+from translation_client._transports import dns, sockets
+from translation_client._transports import requests as transport_module
+from translation_client._transports.cancel_scope import (
+    SLICE_SECONDS,
+    CallCancelled,
+    CallGuard,
+    CallTimedOut,
+    current_guard,
+)
+from translation_client._transports.requests import MAX_READY, Call, Transport
+from translation_client._transports.sockets import (
     MAX_HOSTS,
     GuardedAdapter,
     GuardedHTTPConnection,
@@ -360,10 +365,10 @@ def test_each_way_of_connecting_has_its_own_pool() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::1%lo"])
 def test_a_number_needs_no_helper(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """That would be a thread for each connection."""
-    monkeypatch.setattr(names, "lookup_under_way", lambda *_: pytest.fail("a helper was asked"))
+    monkeypatch.setattr(dns, "lookup_under_way", lambda *_: pytest.fail("a helper was asked"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **_: [asked])
 
-    found: list[Any] = names.resolve(host, 80, CallGuard(now() + 5, lambda: False))
+    found: list[Any] = dns.resolve(host, 80, CallGuard(now() + 5, lambda: False))
 
     assert found == [(host, 80)]
 
@@ -373,7 +378,7 @@ def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(5)])
     with pytest.raises(CallTimedOut):
-        names.resolve("stuck.test", 80, CallGuard(now() + 0.05, lambda: False))
+        dns.resolve("stuck.test", 80, CallGuard(now() + 0.05, lambda: False))
     helpers = [(thread.name, thread.daemon) for thread in threading.enumerate() if "stuck.test" in thread.name]
     release.set()
 
@@ -382,10 +387,10 @@ def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_child_forgets_the_lookups_of_its_parent() -> None:
     """The helpers do not live on in a fork, so nobody would ever answer."""
-    names._UnderWay.lookups[("stuck.test", 80)] = Future()
-    names._forget_all()
+    dns._UnderWay.lookups[("stuck.test", 80)] = Future()
+    dns._forget_all()
 
-    assert names._UnderWay.lookups == {}
+    assert dns._UnderWay.lookups == {}
 
 
 def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -397,10 +402,10 @@ def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(threading.Thread, "start", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        names.resolve("localhost", 80, CallGuard(now() + 1, lambda: False))
+        dns.resolve("localhost", 80, CallGuard(now() + 1, lambda: False))
     monkeypatch.setattr(threading.Thread, "start", start)
 
-    assert names.resolve("localhost", 80, CallGuard(now() + 5, lambda: False))
+    assert dns.resolve("localhost", 80, CallGuard(now() + 5, lambda: False))
 
 
 def test_guards_nest() -> None:
@@ -469,11 +474,11 @@ def test_a_name_is_looked_up_anew_for_each_connection(monkeypatch: pytest.Monkey
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     guard = CallGuard(now() + 5, lambda: False)
     with pytest.raises(socket.gaierror):
-        names.resolve("moves.test", 80, guard)
-    found: list[Any] = [names.resolve("moves.test", 80, guard) for _ in range(2)]
+        dns.resolve("moves.test", 80, guard)
+    found: list[Any] = [dns.resolve("moves.test", 80, guard) for _ in range(2)]
 
     assert found == [[1], [2]]
-    assert names._UnderWay.lookups == {}
+    assert dns._UnderWay.lookups == {}
 
 
 def test_each_address_has_its_share_of_the_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,11 +12,10 @@ from tenacity import RetryCallState
 from fake_server import Fault as Scripted
 from fake_server import Scenario
 from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout
-from translation_client.faults import Fault
-from translation_client.policy import CHANCE, WaitPolicy, until_last_check
-from translation_client.progress import Progress
-from translation_client.redaction import Secrets
-from translation_client.strategies import fault_of, hint_outlasts_deadline
+from translation_client._auth import Secrets
+from translation_client._config import CHANCE, WaitPolicy
+from translation_client._models import Fault
+from translation_client._polling import Progress, fault_of, hint_outlasts_deadline, until_last_check
 
 
 @pytest.mark.parametrize("wait", [lambda state: -5, lambda state: -0.1, lambda state: math.nan])

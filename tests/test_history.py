@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from translation_client import DurationHistory, VideoTranslationClient, history_file
-from translation_client import history as module
-from translation_client.history import HistoryFailed
-from translation_client.schedule.observations import Observation, exactly
+from translation_client import DurationHistory, VideoTranslationClient
+from translation_client.schedule import history as module
+from translation_client.schedule import store
+from translation_client.schedule.censoring import Observation, exactly
+from translation_client.schedule.history import HistoryFailed
 
 PROCESSES, JOBS = 8, 40
 
@@ -193,7 +194,7 @@ def test_the_limits_hold_a_file_under_a_few_megabytes(tmp_path: Path) -> None:
         rows = [
             ("heygen", f"es/precision/{number % 100}", 1.5, 2.5, 0, 3.5, 4.5, 1e9) for number in range(module.MOST_JOBS)
         ]
-        connection.executemany(history_file._INSERT, rows)
+        connection.executemany(store._INSERT, rows)
     connection.close()
     history.record(60, service="reference")
 
@@ -470,4 +471,4 @@ def test_a_history_shows_its_path_alone() -> None:
 
 def test_the_marks_of_the_file_are_those_of_version_1() -> None:
     """Another version is another number: an older library must not write into it."""
-    assert (history_file.VERSION, history_file.APPLICATION_ID) == (1, 0x54434A44)
+    assert (store.VERSION, store.APPLICATION_ID) == (1, 0x54434A44)

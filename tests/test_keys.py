@@ -27,7 +27,7 @@ from worlds import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 import translation_client
 from fake_server import Scenario
 from translation_client import TranslationClientError, VideoTranslationClient
-from translation_client.redaction import MAX_LEARNED, Secrets
+from translation_client._auth import MAX_LEARNED, Secrets
 from translation_client.services import service_named
 
 VARIABLES = {service: str(service_named(service).key_variable) for service in SERVICES}

@@ -11,9 +11,15 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from translation_client.schedule.brackets import Bracket, lifetimes_in
-from translation_client.schedule.forecasts import PRIOR_JOBS, PRIOR_NARROWNESS, Forecast, Part, interpolated
-from translation_client.schedule.laws import (
+from translation_client.schedule.censoring import (
+    LONGEST_SECONDS,
+    SHORTEST_SECONDS,
+    Bracket,
+    Observation,
+    exactly,
+    lifetimes_in,
+)
+from translation_client.schedule.distribution import (
     CENSORED_FACTOR,
     FEW,
     USUAL_SPREAD,
@@ -25,8 +31,8 @@ from translation_client.schedule.laws import (
     log_normal,
     product_limit,
 )
-from translation_client.schedule.observations import LONGEST_SECONDS, SHORTEST_SECONDS, Observation, exactly
-from translation_client.schedule.relatives import (
+from translation_client.schedule.forecast import PRIOR_JOBS, PRIOR_NARROWNESS, Forecast, Part, interpolated
+from translation_client.schedule.model import (
     EXPECTED_SPREAD,
     EXPECTED_TRUST,
     LEARNS_FROM,

@@ -28,12 +28,12 @@ from translation_client import (
     VideoTranslationClient,
     WaitCancelled,
     WaitTimeout,
-    planner,
     wait_learned,
 )
-from translation_client.schedule.observations import Observation
-from translation_client.schedule.plans import Plan, Terms, plan_for
-from translation_client.waiting import PATIENCE_SECONDS
+from translation_client._jobs.poller import PATIENCE_SECONDS
+from translation_client.schedule import planner
+from translation_client.schedule.censoring import Observation
+from translation_client.schedule.plan import Plan, Terms, plan_for
 
 LONG: dict[str, Any] = {"timeout": 3600, "max_retries": 1000}
 

@@ -14,7 +14,7 @@ from conftest import Lines, MakeClient
 from fake_server import Fault, Scenario
 from fake_server import scenario as scenario_module
 from translation_client import RequestFailed, RetriesExhausted, WaitTimeout
-from translation_client.logs import EVENTS, MAX_TEXT_LENGTH, EventLog, usable_logger
+from translation_client._logging import EVENTS, MAX_TEXT_LENGTH, EventLog, usable_logger
 
 ALWAYS = ["timestamp", "level", "event", "logger", "wait_id", "job_id"]
 TABLE = {

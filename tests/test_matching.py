@@ -24,12 +24,11 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client.aio.sessions import _has_unread
-from translation_client.faults import WrongJob
-from translation_client.messages import Answer
+from translation_client._models import Answer, WrongJob
+from translation_client._transports.aiohttp import _has_unread
+from translation_client._transports.sockets import has_decrypted
 from translation_client.services import SERVICES
 from translation_client.services.service import Service
-from translation_client.transport.responses import has_decrypted
 
 KEY = "k-1234567890-abc"
 

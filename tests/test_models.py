@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError, asdict, fields
 import pytest
 
 from translation_client import Job, JobFailed, TranslationStatus
-from translation_client.models import with_shown_texts
+from translation_client._models import with_shown_texts
 
 
 def test_a_status_prints_compares_and_serialises_as_its_word() -> None:

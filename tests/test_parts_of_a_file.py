@@ -17,8 +17,8 @@ from hostile import answering, serving
 from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
 
 from translation_client import Job, RequestFailed, TranslationStatus, UnexpectedAnswer, VideoTranslationClient
-from translation_client.download import REAL_PROGRESS_BYTES
-from translation_client.transport.responses import MatchedResponse
+from translation_client._jobs.download import REAL_PROGRESS_BYTES
+from translation_client._transports.sockets import MatchedResponse
 
 OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
 NEW = b"\0\0\0\x18ftypmp42" + b"b" * 988

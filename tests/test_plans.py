@@ -14,14 +14,13 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from translation_client.schedule import Plan, Terms, Traits, optimum, plan_checks, plans
-from translation_client.schedule.forecasts import Forecast, Part
-from translation_client.schedule.laws import Law, log_normal
-from translation_client.schedule.observations import LONGEST_SECONDS, exactly
-from translation_client.schedule.optimum import CELLS, Optimum, best_checks
-from translation_client.schedule.outlooks import Outlook, mean_lag, outlook
-from translation_client.schedule.plans import LEAST_GAP_SECONDS, plan_for
-from translation_client.schedule.relatives import Experience
+from translation_client.schedule import optimize, plan, plan_checks
+from translation_client.schedule.censoring import LONGEST_SECONDS, exactly
+from translation_client.schedule.distribution import Law, log_normal
+from translation_client.schedule.forecast import Forecast, Part
+from translation_client.schedule.model import Experience, Traits
+from translation_client.schedule.optimize import CELLS, Optimum, Outlook, best_checks, mean_lag, outlook
+from translation_client.schedule.plan import LEAST_GAP_SECONDS, Plan, Terms, plan_for
 
 NORMAL = NormalDist()
 
@@ -154,8 +153,8 @@ def test_durations_are_several(bad: Any) -> None:
 
 def test_more_checks_than_can_be_meant_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million are too many in any unit; what is too small is named."""
-    assert plans.MOST_CHECKS == 1_000_000
-    monkeypatch.setattr(plans, "MOST_CHECKS", 10)
+    assert plan.MOST_CHECKS == 1_000_000
+    monkeypatch.setattr(plan, "MOST_CHECKS", 10)
 
     assert len(plan_checks([], 1, horizon=100)) == 10
     with pytest.raises(ValueError, match="check_cost"):
@@ -244,7 +243,7 @@ def test_a_job_that_takes_longer_than_any_before_is_asked_about_for_ever(duratio
 
 def small_optimum(forecast: Forecast, cost: float, cells: int) -> Optimum:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(optimum, "CELLS", cells)
+        patch.setattr(optimize, "CELLS", cells)
         return best_checks(forecast, cost)
 
 

@@ -12,8 +12,8 @@ import requests
 
 from fake_server import Scenario, Server
 from fake_server.faults import ACTIONS
-from translation_client import output
-from translation_client.logs import EVENTS
+from translation_client._cli import output
+from translation_client._logging import EVENTS
 from translation_client.services import SERVICES
 
 ROOT = Path(__file__).parent.parent

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from test_async_client import CLIENTS, Side
 
 from translation_client import TranslationClientError, VideoTranslationClient
-from translation_client.redaction import MARK, Secrets
+from translation_client._auth import MARK, Secrets
 
 KEY = 'k/"s3cr3t"<é>'
 HEADER = "h-s3cr3t-9"

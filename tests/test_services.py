@@ -25,13 +25,12 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client.command_line import parser
-from translation_client.faults import Fault, FieldMissing, Refusal
-from translation_client.messages import Answer
+from translation_client._cli.parser import parser
+from translation_client._models import Answer, Fault, FieldMissing, Refusal
 from translation_client.services import SERVICES
-from translation_client.services.extras import Bulk
-from translation_client.services.places import filled, found, moment, named
-from translation_client.services.words import COMMON_WORDS
+from translation_client.services.json_path import filled, found, moment, named
+from translation_client.services.service import Bulk
+from translation_client.services.statuses import COMMON_WORDS
 
 PENDING, COMPLETED, ERROR = TranslationStatus
 

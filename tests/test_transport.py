@@ -13,14 +13,11 @@ import pytest
 import requests
 from hostile import Handler, Server, answering, gzipped, http, serving
 
-from translation_client import transport as transport_package
-from translation_client.clock import Deadline
-from translation_client.faults import Fault
-from translation_client.messages import Answer, Request
-from translation_client.origins import same_origin
-from translation_client.transport import Transport
-from translation_client.transport.sessions import MAX_READY, Call
-from translation_client.transport.sockets import MAX_HOSTS, GuardedAdapter
+from translation_client._auth import same_origin
+from translation_client._clock import Deadline
+from translation_client._models import Answer, Fault, Request
+from translation_client._transports.requests import MAX_READY, Call, Transport
+from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter
 
 STATUS = Request("GET", "/status")
 MIB = 1024 * 1024
@@ -391,12 +388,6 @@ def test_pools_are_kept_for_a_few_hosts_only() -> None:
         adapter.get_connection_with_tls_context(requests.Request("GET", f"http://127.0.0.1:{port}/").prepare(), True)
 
     assert len(adapter._pools) <= MAX_HOSTS
-
-
-def test_the_package_shows_what_it_is_for() -> None:
-    """Six names, and no more."""
-    names = ["CallCancelled", "CallCut", "CallTimedOut", "NotSent", "Sink", "Transport"]
-    assert sorted(transport_package.__all__) == names
 
 
 def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone() -> None:

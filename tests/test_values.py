@@ -10,12 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
-from translation_client.clock import Deadline
-from translation_client.faults import Fault, Refusal, require_usable, status_line
-from translation_client.hints import read_retry_after
-from translation_client.messages import Answer, Request
-from translation_client.models import TranslationStatus
-from translation_client.policy import spread, until_last_check
+from translation_client._clock import Deadline
+from translation_client._config import spread
+from translation_client._models import (
+    Answer,
+    Fault,
+    Refusal,
+    Request,
+    TranslationStatus,
+    read_retry_after,
+    require_usable,
+    status_line,
+)
+from translation_client._polling import until_last_check
 from translation_client.services import SERVICES, service_named
 from translation_client.services.reference import REFERENCE
 

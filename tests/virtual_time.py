@@ -15,10 +15,9 @@ from unittest import mock
 from conftest import BASE_URL, Silent
 
 from translation_client import AsyncVideoTranslationClient
-from translation_client.clock import Deadline
-from translation_client.faults import Fault
-from translation_client.messages import Answer, Request
-from translation_client.transport import CallTimedOut
+from translation_client._clock import Deadline
+from translation_client._models import Answer, Fault, Request
+from translation_client._transports.cancel_scope import CallTimedOut
 
 T = TypeVar("T")
 

@@ -28,7 +28,7 @@ from translation_client import (
     TranslationStatus,
     VideoTranslationClient,
 )
-from translation_client.transport.responses import MatchedResponse
+from translation_client._transports.sockets import MatchedResponse
 
 HOST = "http://storage.test"
 JOB = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{HOST}/file")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .client import VideoTranslationClient
-from .errors import (
+from ._client import VideoTranslationClient
+from ._exceptions import (
     JobFailed,
     RequestFailed,
     ResultNotReady,
@@ -16,12 +16,10 @@ from .errors import (
     WaitCancelled,
     WaitTimeout,
 )
-from .models import Job, TranslationStatus
-from .problems import Problem
-from .services.extras import Bulk, Languages, Limits
-from .services.places import Computed
-from .services.posting import PostOrder, UploadFirst
-from .services.service import Service
+from ._models import Job, Problem, TranslationStatus
+from .services.json_path import Computed
+from .services.service import Bulk, Languages, Limits, Service
+from .services.submission import PostOrder, UploadFirst
 
 __all__ = [
     "AsyncVideoTranslationClient",
@@ -51,16 +49,16 @@ __all__ = [
 
 
 if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
-    from .aio.client import AsyncVideoTranslationClient
-    from .history import DurationHistory
-    from .learned import wait_learned
+    from ._async_client import AsyncVideoTranslationClient
+    from .schedule.history import DurationHistory
+    from .schedule.wait import wait_learned
 
     __version__: str
 else:
     _LAZY = {
-        "AsyncVideoTranslationClient": "aio.client",
-        "DurationHistory": "history",
-        "wait_learned": "learned",
+        "AsyncVideoTranslationClient": "_async_client",
+        "DurationHistory": "schedule.history",
+        "wait_learned": "schedule.wait",
     }
 
     def __getattr__(name: str) -> object:
@@ -68,7 +66,7 @@ else:
         if name in _LAZY:
             from importlib import import_module
 
-            from .extras import needing_aiohttp
+            from ._client import needing_aiohttp
 
             with needing_aiohttp(name):
                 return getattr(import_module(f".{_LAZY[name]}", __name__), name)

@@ -1,7 +1,9 @@
 """`python -m translation_client`"""
 
+from __future__ import annotations
+
 import sys
 
-from .cli import main
+from ._cli.main import main
 
 sys.exit(main())

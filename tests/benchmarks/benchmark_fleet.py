@@ -56,18 +56,17 @@ import aiohttp
 import requests
 from tenacity import wait_fixed, wait_none, wait_random
 
-from translation_client import AsyncVideoTranslationClient, Job, clock
-from translation_client.clock import now
-from translation_client.fleet import roll as roll_module
-from translation_client.fleet.agenda import Agenda
-from translation_client.fleet.budget import Budget, Ticket
-from translation_client.fleet.fleet import Fleet
-from translation_client.fleet.members import Member
-from translation_client.fleet.terms import Outcome, terms_of
-from translation_client.messages import Answer, Request
-from translation_client.particulars import NOTHING_SAID
+from translation_client import AsyncVideoTranslationClient, Job, _clock
+from translation_client._clock import now
+from translation_client._config import NOTHING_SAID
+from translation_client._jobs.batch import runner as roll_module
+from translation_client._jobs.batch.due_queue import Agenda
+from translation_client._jobs.batch.options import JobResult, batch_options
+from translation_client._jobs.batch.rate_limiter import Budget, Ticket
+from translation_client._jobs.batch.runner import Fleet, Member
+from translation_client._jobs.context import Tools
+from translation_client._models import Answer, Request
 from translation_client.services.reference import REFERENCE
-from translation_client.tools import Tools
 
 HERE = Path(__file__).parent
 COMMAND = "python tests/benchmarks/benchmark_fleet.py"
@@ -322,7 +321,7 @@ def ids(number: int) -> list[str]:
     return [f"job-{one}" for one in range(number)]
 
 
-def checks_of(outcome: Outcome) -> int:
+def checks_of(outcome: JobResult) -> int:
     """How many answers there were."""
     return outcome.checks
 
@@ -598,7 +597,7 @@ def in_virtual_fleet(jobs: int) -> int:
     """Wait for jobs on a clock that jumps; how many checks that takes."""
     loop, line = JumpingLoop(), StubLine()
     tools: Any = dataclasses.replace(virtual_tools(), line=line)
-    terms = terms_of(
+    terms = batch_options(
         checks_per_second=math.inf,
         max_in_flight=math.inf,
         timeout=600,
@@ -620,12 +619,12 @@ def in_virtual_fleet(jobs: int) -> int:
 @contextmanager
 def virtual(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
     """Have the library see the clock of a loop."""
-    usual = vars(clock)["time"]
-    vars(clock)["time"] = SimpleNamespace(monotonic=loop.time, time=loop.time)
+    usual = vars(_clock)["time"]
+    vars(_clock)["time"] = SimpleNamespace(monotonic=loop.time, time=loop.time)
     try:
         yield
     finally:
-        vars(clock)["time"] = usual
+        vars(_clock)["time"] = usual
         loop.close()
 
 

@@ -25,13 +25,13 @@ from typing import NamedTuple
 from jobs import FIGURES_FILE, PastJob, Trace, traces
 from peers import PEERS, SIMPLE, Rule
 
-from translation_client.history import POOL, WINDOW
-from translation_client.schedule import optimum as optima
-from translation_client.schedule.forecasts import Forecast, Part
-from translation_client.schedule.laws import Law
-from translation_client.schedule.observations import Observation, exactly
-from translation_client.schedule.plans import Plan, Terms, plan_for
-from translation_client.schedule.relatives import Experience, Traits
+from translation_client.schedule import optimize as optima
+from translation_client.schedule.censoring import Observation, exactly
+from translation_client.schedule.distribution import Law
+from translation_client.schedule.forecast import Forecast, Part
+from translation_client.schedule.history import POOL, WINDOW
+from translation_client.schedule.model import Experience, Traits
+from translation_client.schedule.plan import Plan, Terms, plan_for
 
 RESULTS_FILE = Path(__file__).with_name("RESULTS.md")
 TRACES_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "traces"

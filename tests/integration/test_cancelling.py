@@ -16,7 +16,7 @@ from children import running
 from hostile import HOSTILE_ENDLESS, Handler, answering, dead_addresses, http, mute, serving
 
 from translation_client import VideoTranslationClient, WaitCancelled
-from translation_client.transport import names
+from translation_client._transports import dns
 
 PENDING: Handler = answering(http(), close=False)
 
@@ -89,7 +89,7 @@ def test_a_call_is_cancelled_wherever_it_hangs(where: str, monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_a_lookup_takes_no_lock_along() -> None:
     """The child would wait for a thread that does not live on there."""
-    with serving(PENDING) as server, names._UnderWay.lock:
+    with serving(PENDING) as server, dns._UnderWay.lock:
         child = os.fork()
         if child == 0:
             signal.alarm(5)

@@ -37,12 +37,13 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client.aio.slots import Slots
-from translation_client.clock import Deadline, Stopwatch
-from translation_client.lines import BlockingLine, run
-from translation_client.messages import Request
-from translation_client.terminal import ProgressLine
-from translation_client.transport import CallTimedOut
+from translation_client._cli.terminal import ProgressLine
+from translation_client._clock import Deadline, Stopwatch
+from translation_client._jobs.requestor import run
+from translation_client._models import Request
+from translation_client._transports.aiohttp import Slots
+from translation_client._transports.cancel_scope import CallTimedOut
+from translation_client._transports.requests import BlockingLine
 
 FROZEN_AT = "2026-11-23T09:00:00"
 

@@ -33,9 +33,9 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client.services.posting import PostOrder
+from translation_client._transports.sockets import MAX_INTERIM_RESPONSES, matched
 from translation_client.services.service import Service
-from translation_client.transport.responses import MAX_INTERIM_RESPONSES, matched
+from translation_client.services.submission import PostOrder
 
 CLIENTS = (VideoTranslationClient, AsyncVideoTranslationClient)
 both_clients = pytest.mark.parametrize("kind", CLIENTS, ids=["blocking", "asyncio"])

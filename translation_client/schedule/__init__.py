@@ -1,17 +1,16 @@
-"""When does it pay to ask? Schedules that weigh requests against the seconds of not knowing, and learn how long jobs take.
+"""Schedules that weigh requests against the delay until a result is seen, and learn how long jobs take.
 
-Pure: past durations and two numbers in, check times out. What remembers the durations is `history.py`, and what asks
-by these schedules is a wait, or a function of yours under `wait_learned`.
+`plan_checks` is pure: past durations and two numbers in, check times out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .. import arguments
-from .observations import exactly
-from .plans import Plan, Terms, checks_until, plan_for
-from .relatives import Experience, Traits
+from .. import _config
+from .censoring import exactly
+from .model import Experience, Traits
+from .plan import Plan, Terms, checks_until, plan_for
 
 __all__ = ["Plan", "Terms", "Traits", "plan_checks"]
 
@@ -31,8 +30,8 @@ def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float
         ValueError: A number cannot be used, or the schedule would have over a million checks.
         TypeError: Something is no number.
     """
-    cost = arguments.weighed("check_cost", check_cost)
-    until = arguments.positive("horizon", horizon)
+    cost = _config.check_weight("check_cost", check_cost)
+    until = _config.check_positive("horizon", horizon)
     past = [exactly(seconds, number) for number, seconds in enumerate(durations)]
     plan = plan_for(Experience(past).forecast(Traits()), Terms(cost, None))
     return checks_until(plan, until)

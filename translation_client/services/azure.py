@@ -4,8 +4,7 @@ Sources: learn.microsoft.com/rest/api/aiservices/videotranslation and the how-to
 speech-service video translation, REST); Azure/azure-rest-api-specs for the statuses and the pattern of ids.
 
 A translation does nothing; its iteration translates. Both are made by PUT under ids that the client chooses, so that a
-repeated order makes no second one. Here one id names them both: it is the id of our job, and the key of its order.
-"""
+repeated order makes no second one. Here one id names them both: it is the id of our job, and the key of its order."""
 
 from __future__ import annotations
 
@@ -17,15 +16,24 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from ..arguments import path_segment
-from ..faults import FieldMissing, NothingMade, Refusal, WrongJob, json_of, require_usable
-from ..messages import Answer, Request
-from ..models import Job, TranslationStatus
-from ..origins import same_origin
-from .ordering import SUBMITTED, Commission, Step, Steps, refuse_taken
-from .places import Computed, found, is_same_id, text, written_id
+from .._auth import same_origin
+from .._config import quote_path_segment
+from .._models import (
+    Answer,
+    FieldMissing,
+    Job,
+    NothingMade,
+    Refusal,
+    Request,
+    TranslationStatus,
+    WrongJob,
+    json_of,
+    require_usable,
+)
+from .json_path import Computed, found, is_same_id, text, written_id
 from .service import Service
-from .words import normal, table_of, with_common_words
+from .statuses import normal, table_of, with_common_words
+from .submission import SUBMITTED, Commission, Step, Steps, refuse_taken
 
 VERSION = "api-version=2025-05-20"
 
@@ -81,20 +89,20 @@ class TwoPuts:
         given = {"voiceKind": "PlatformVoice", **commission.options}
         wanted = {"videoFileUrl": str(commission.video), "targetLocale": commission.target_language, **source}
         return _put(
-            f"/translations/{path_segment(commission.key)}?{VERSION}",
+            f"/translations/{quote_path_segment(commission.key)}?{VERSION}",
             f"{commission.key}.translation",
             {"displayName": commission.key, "input": {**given, **wanted}},
             commission.key,
         )
 
     def _making_iteration(self, commission: Commission) -> Step:
-        name = path_segment(commission.key)
+        name = quote_path_segment(commission.key)
         path = f"/translations/{name}/iterations/{name}?{VERSION}"
         return _put(path, f"{commission.key}.iteration", {"input": {}}, commission.key)
 
     def _asking(self, located: str | None, commission: Commission) -> Step:
         operation_id = f"{commission.key}.translation"
-        usual = f"/operations/{path_segment(operation_id)}?{VERSION}"
+        usual = f"/operations/{quote_path_segment(operation_id)}?{VERSION}"
         # Behind a gateway the address is Azure's own, where our key must not go: the id is ours, so the path is known.
         path = located if located is not None and same_origin(located, commission.base_url) else usual
         return Step(

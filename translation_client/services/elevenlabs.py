@@ -1,13 +1,12 @@
 """ElevenLabs dubbing, v1.
 
 Sources: elevenlabs.io/docs/api-reference (dubbing) and the official SDK, which is generated from their OpenAPI
-(elevenlabs/elevenlabs-python); help.elevenlabs.io article 19571824571921 for the two meanings of 429.
-"""
+(elevenlabs/elevenlabs-python); help.elevenlabs.io article 19571824571921 for the two meanings of 429."""
 
 from __future__ import annotations
 
-from .posting import PostOrder
 from .service import Service
+from .submission import PostOrder
 
 MAX_FILE_BYTES = 2 * 1024**3
 """The longest file of automatic dubbing: elevenlabs.io/docs/overview/capabilities/dubbing, "up to 2 GB"."""

@@ -2,8 +2,7 @@
 
 Sources: developers.heygen.com (reference/create-video-translation, docs/error-codes, docs/usage-limits, docs/quick-start) and
 the schemas in heygen-com/heygen-cli (gen/video-translate.go), which are generated from HeyGen's OpenAPI; for v2
-docs.heygen.com/reference/video-translate-status.
-"""
+docs.heygen.com/reference/video-translate-status."""
 
 from __future__ import annotations
 
@@ -11,10 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .extras import Bulk, Languages
-from .places import Computed, found
-from .posting import PostOrder, UploadFirst
-from .service import Service
+from .json_path import Computed, found
+from .service import Bulk, Languages, Service
+from .submission import PostOrder, UploadFirst
 
 MAX_ASSET_BYTES = 32 * 1024 * 1024
 """The longest upload. From HeyGen's skills repository; the API reference gives none."""

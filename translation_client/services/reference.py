@@ -2,14 +2,12 @@
 
 `GET /status` (its single job) and `GET /status/<job_id>` answer `{"result": "pending" | "completed" | "error"}`;
 `POST /jobs` makes a job, `201 {"id": …, "result": "pending"}`; `GET /jobs/<job_id>/result` is its file. `GET /status?ids=a,b`
-answers about many, `{"results": [{"id": "a", "result": …}, …]}`, where a server has it.
-"""
+answers about many, `{"results": [{"id": "a", "result": …}, …]}`, where a server has it."""
 
 from __future__ import annotations
 
-from .extras import Bulk, Limits
-from .posting import PostOrder
-from .service import Service
+from .service import Bulk, Limits, Service
+from .submission import PostOrder
 
 REFERENCE = Service(
     name="reference",

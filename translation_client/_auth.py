@@ -1,0 +1,776 @@
+"""The API key and other headers that only one origin may get, and redaction of secrets from what we show.
+
+Data, such as a job's payload, is never redacted. URLs are split by urllib3, as they are when they are requested: where two ways of
+splitting differ, a key goes to the wrong host.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TypeVar
+from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
+
+import requests
+from urllib3.exceptions import LocationParseError
+from urllib3.util.url import Url, parse_url
+
+ApiKey = str | Callable[[], str]
+"""A key, or what gives the one of the moment: a token that expires."""
+
+MIN_PARAMETER_LENGTH = 6
+"""A shorter value of a cookie, or of a parameter behind a scheme, is a setting, such as `en` or `auth`."""
+
+_SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+(.+)", re.DOTALL)  # RFC 9110, section 11.4
+
+
+class _Parts(NamedTuple):
+    """What is secret in headers, sorted by how it is redacted: see `Secrets`."""
+
+    keys: Iterable[str] = ()
+    headers: Iterable[str] = ()
+    users: Iterable[str] = ()
+
+
+class KeyRules(Protocol):
+    """What a service says about its API key: the attributes of `Service` of the same names."""
+
+    @property
+    def name(self) -> str:
+        """The name of the service."""
+
+    @property
+    def key_header(self) -> str:
+        """The name of the header that carries the key."""
+
+    @property
+    def key_variable(self) -> str | None:
+        """The environment variable that holds the key, or None."""
+
+    @property
+    def needs_key(self) -> bool:
+        """True if the service answers no request without a key."""
+
+    def key_headers(self, api_key: str) -> dict[str, str]:
+        """Return the headers that carry a key."""
+
+
+class Credentials:
+    """The headers that only the origin of `base_url` gets.
+
+    Attributes:
+        fixed: Those that stay the same, the caller's own among them.
+        secrets: What must not be shown.
+    """
+
+    def __init__(
+        self,
+        service: KeyRules,
+        address: Address,
+        api_key: ApiKey | None,
+        headers: Mapping[str, str] | None,
+        session: Any,
+    ) -> None:
+        """Look for the key: the argument, else the environment variable of the service.
+
+        Raises:
+            ValueError: It cannot be sent, or there is none and the service needs one.
+            TypeError: Something of it is of the wrong type.
+        """
+        own = header_fields(headers)
+        basic = _basic(address)
+        key = usable_key(api_key)
+        proven = basic or _has_proof(service, own) or _session_has_proof(service, session)
+        if key is None and not proven:
+            key = _key_of_the_environment(service)
+        if key is None and not proven and service.needs_key:
+            raise ValueError(
+                f"api_key must be given, or the environment variable {service.key_variable} set: the service "
+                f"{service.name!r} answers nobody without a key"
+            )
+        self._service = service
+        self._ask = key if callable(key) and not _shares_name(service.key_header, own) else None
+        key_headers = service.key_headers(key) if isinstance(key, str) else {}
+        if basic and key is not None and service.key_header.lower() == "authorization":
+            raise ValueError("api_key and the user information in base_url would share a header: give one of them")
+        self.fixed: Mapping[str, str] = {**key_headers, **basic, **own}
+        parts = [
+            _parts_of_key(key) if isinstance(key, str) else _Parts(),
+            *(_parts_of_header(service, name, value) for name, value in own.items()),
+            *_parts_of_session(service, session),
+            _parts_of_pair(address.username, address.password),
+        ]
+        self.secrets = Secrets(
+            [value for part in parts for value in part.keys],
+            [*own.values(), *(value for part in parts for value in part.headers)],
+            users=[value for part in parts for value in part.users],
+        )
+
+    def changing(self) -> KeyHeaders:
+        """Ask for the key of the moment, where it is one that changes.
+
+        Raises:
+            ValueError: It cannot be sent.
+            TypeError: It is no string.
+        """
+        if self._ask is None:
+            return KeyHeaders()
+        key = header_value("what api_key() returns", self._ask())
+        if not key:
+            raise ValueError("what api_key() returns must not be empty")
+        parts = _parts_of_key(key)
+        forms = dict.fromkeys([*parts.keys, *parts.headers])
+        for form in forms:
+            self.secrets.learn(form)
+        return KeyHeaders(self._service.key_headers(key), forms)
+
+
+def _has_proof(service: KeyRules, headers: Mapping[str, str]) -> bool:
+    return _shares_name(service.key_header, headers) or _shares_name("Authorization", headers)
+
+
+def _session_has_proof(service: KeyRules, session: Any) -> bool:
+    auth, headers = getattr(session, "auth", None), getattr(session, "headers", None)
+    return auth is not None or (isinstance(headers, Mapping) and _has_proof(service, headers))
+
+
+def _shares_name(name: str, headers: Mapping[str, str]) -> bool:
+    return name.lower() in {other.lower() for other in headers}
+
+
+def _key_of_the_environment(service: KeyRules) -> str | None:
+    variable = service.key_variable
+    key = os.environ.get(variable) if variable is not None else None
+    return header_value(f"the environment variable {variable}", key) if key else None
+
+
+def _basic(address: Address) -> dict[str, str]:
+    if not address.username and not address.password:
+        return {}
+    pair = f"{address.username}:{address.password}".encode()
+    return {"Authorization": "Basic " + b64encode(pair).decode("ascii")}
+
+
+def _parts_of_key(key: str) -> _Parts:
+    """Return what is secret in a key that may have its scheme before it, such as `Bearer`, or `Basic` with a password."""
+    scheme = _SCHEME.fullmatch(key)
+    if scheme is None:
+        return _Parts([key])
+    rest = scheme[2].strip()
+    pair = _decoded_pair(rest) if scheme[1].lower() == "basic" else ("", "")
+    secret = _parts_of_pair(*pair)
+    return _Parts([key, rest, *secret.keys], _parameters(rest), secret.users)
+
+
+def _parameters(text: str) -> list[str]:
+    values = [pair.partition("=")[2].strip(' "') for pair in re.split("[;,]", text)]
+    return [value for value in values if len(value) >= MIN_PARAMETER_LENGTH]
+
+
+def _parts_of_header(service: KeyRules, name: str, value: str) -> _Parts:
+    """Return what is secret in a header beside its value as a whole."""
+    if name.lower() == "cookie":
+        return _Parts(headers=_parameters(value))
+    if name.lower().endswith("authorization") or name.lower() == service.key_header.lower():
+        return _parts_of_key(value)
+    return _Parts()
+
+
+def _parts_of_session(service: KeyRules, session: Any) -> list[_Parts]:
+    """Return what is secret in a caller's session as it is now. Whether it is a session, its user checks."""
+    headers, auth = getattr(session, "headers", None), getattr(session, "auth", None)
+    fields = headers.items() if isinstance(headers, Mapping) else ()
+    parts = [_parts_of_header(service, _text(name), _text(value)) for name, value in fields]
+    named = (getattr(auth, "username", ""), getattr(auth, "password", ""))
+    pair = auth[:2] if isinstance(auth, tuple) else named  # the third of aiohttp's is an encoding
+    return [*parts, _parts_of_pair(*map(_text, pair))] if len(pair) == 2 else parts
+
+
+def _parts_of_pair(username: str, password: str) -> _Parts:
+    """Return what is secret in user information. A user name without a password is a token."""
+    if not password:
+        return _Parts([username, f"{username}:"]) if username else _Parts()
+    return _Parts([password, f"{username}:{password}"], users=[username])
+
+
+def _decoded_pair(encoded: str) -> tuple[str, str]:
+    try:
+        pair = b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_" if re.search("[-_]", encoded) else None)
+    except ValueError:
+        return "", ""
+    username, _, password = _text(pair).partition(":")
+    return username, password
+
+
+def _text(value: Any) -> str:
+    """Return a header's value or a part of a pair as text: requests takes bytes as well."""
+    if not isinstance(value, bytes):
+        return value if isinstance(value, str) else ""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token, RFC 9110 section 5.6.2
+_HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?")  # RFC 9110 5.5
+
+
+BEARER = "Bearer "
+"""The scheme of a token (RFC 6750, section 2.1): a key that begins with it travels in `Authorization` everywhere."""
+
+
+class KeyHeaders(dict[str, str]):
+    """Headers that may hold a key, and do not show it in a traceback with locals.
+
+    Attributes:
+        secrets: A key that changes, in the forms in which a server may echo it; empty if the key does not change.
+    """
+
+    def __init__(self, headers: Mapping[str, str] = MappingProxyType({}), secrets: Iterable[str] = ()) -> None:
+        super().__init__(headers)
+        self.secrets = tuple(secrets)
+
+    def __repr__(self) -> str:
+        return "KeyHeaders(…)"
+
+
+def secrets_of(headers: KeyHeaders | None) -> tuple[str, ...]:
+    """Return the key that some headers hold, if it changes; empty if there are no headers."""
+    return () if headers is None else headers.secrets
+
+
+def header_value(name: str, value: str) -> str:
+    """Pass a string that may stand in a header; say nothing of it otherwise.
+
+    Raises:
+        TypeError: Not a string.
+        ValueError: With a control character, a blank at an end, or a character beyond Latin-1.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a string, got a value of type {type(value).__name__}")
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ValueError(
+            f"{name} cannot be sent in a header: it begins or ends with a blank, or holds a control character "
+            "or one beyond Latin-1 (its value is not shown, as it may be secret)"
+        )
+    return value
+
+
+def usable_key(value: str | Callable[[], str] | None) -> str | Callable[[], str] | None:
+    """Pass None, a key that can be sent, or what will give one.
+
+    Raises:
+        TypeError: Neither.
+        ValueError: Empty, or as in `header_value`.
+    """
+    if isinstance(value, type):
+        raise TypeError("api_key must be a string or a function that returns one, and no class")
+    if callable(value):
+        return value
+    if value == "":
+        raise ValueError("api_key must not be empty; leave it out where the service needs none")
+    return None if value is None else header_value("api_key", value)
+
+
+def header_fields(headers: Mapping[str, str] | None) -> dict[str, str]:
+    """Pass headers that may be sent.
+
+    Raises:
+        TypeError: Not a mapping of strings to strings.
+        ValueError: A name that is no header name, or a value as in `header_value`.
+    """
+    if headers is None:
+        return {}
+    if not isinstance(headers, Mapping):
+        raise TypeError(f"headers must be a mapping, got a value of type {type(headers).__name__}")
+    for name, value in headers.items():
+        if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"headers must have names that HTTP allows, got {name!r}")
+        header_value(f"headers[{name!r}]", value)
+    return dict(headers)
+
+
+T = TypeVar("T")
+
+
+class Forms(NamedTuple):
+    """What secrets look like in a text.
+
+    Attributes:
+        fixed: Texts that are secret, from the shortest to the longest, each with the regular expression that finds it
+            where it is to be redacted.
+        escapable: Secrets that are looked for also where only some of their characters are escaped.
+    """
+
+    fixed: Mapping[str, str]
+    escapable: tuple[str, ...] = ()
+
+
+MARK = "[redacted]"
+
+MAX_SHOWN_LENGTH = 200
+
+WHOLE_WORD_LENGTH = 8
+"""A shorter secret may be a part of a word by chance: a header's value, such as "en", is redacted as a whole word alone."""
+
+CODE = re.compile(r"[A-Za-z0-9_.-]+")
+"""A word for programs in an error body. A short key that is a part of it by chance is not redacted."""
+
+MIN_NUMBER_LENGTH = 6
+"""Digits of a JSON number from which on it may be a key that a server echoes, and not a count or a status code."""
+
+MIN_QUERY_VALUE_LENGTH = 6
+"""A shorter value in the query of a link is no signature."""
+
+MAX_LEARNED = 8
+"""Keys that changed and are still looked for: the latest of the client, and the latest of each of its calls."""
+
+MAX_DEPTH = 50
+"""What is nested deeper in an error body is replaced as a whole: no error body is, but an attack on whoever shows it."""
+
+
+class _AllForms(NamedTuple):
+    """The secrets in every form, with the learned keys that are among them."""
+
+    learned: tuple[str, ...]
+    everything: Forms
+    keys: Forms
+
+
+class Secrets:
+    """The values that no text may show: the keys, the caller's headers, the user information of a URL, a signed link.
+
+    A server can echo them, as they are or encoded. Whatever text comes from a server goes through one of the methods
+    here when it becomes part of a log line, a message or a `repr`. Keys are redacted wherever they stand, however short
+    they are; ids of jobs and idempotency keys, which a person has to be able to copy, are redacted for keys alone.
+    """
+
+    def __init__(
+        self,
+        keys: Iterable[str] = (),
+        headers: Iterable[str] = (),
+        links: Iterable[str] = (),
+        users: Iterable[str] = (),
+    ) -> None:
+        """Take the values that are secret.
+
+        Args:
+            keys: Keys and passwords: redacted wherever they stand.
+            headers: Values of headers: a short one only as a whole word.
+            links: Parts of signed links: redacted wherever they stand, but not in an id.
+            users: User names that have a password: redacted as whole words alone, as a user may be called "job".
+        """
+        self._keys = tuple(keys)
+        self._headers = tuple(headers)
+        self._links = tuple(links)
+        self._users = tuple(users)
+        self._learned: deque[str] = deque(maxlen=MAX_LEARNED)
+        self._sent: tuple[str, ...] = ()
+        self._root: Secrets | None = None
+        self._latest: Secrets | None = None
+        self._kept: _AllForms | None = None
+
+    def __repr__(self) -> str:
+        return f"Secrets({MARK})"
+
+    def learn(self, key: str) -> None:
+        """Add one more key: one that changes. The last few of them are kept; `with_keys` keeps those of one call."""
+        if key not in self._learned:
+            self._learned.append(key)
+
+    def with_link(self, url: str) -> Secrets:
+        """Return secrets with the parts of a signed link added. Keys that one of both learns, the other knows."""
+        more = Secrets(self._keys, self._headers, [*self._links, *secrets_of_link(url)], self._users)
+        more._learned = self._learned
+        return more
+
+    def with_keys(self, keys: tuple[str, ...]) -> Secrets:
+        """Return secrets with the keys of one request added, however many other requests learn theirs meanwhile.
+
+        The last few keys that were added before stay: a call of the client may consist of several requests.
+        """
+        added = [key for key in keys if key not in self._sent]
+        if not added:
+            return self
+        sent = (*self._sent, *added)[-MAX_LEARNED:]
+        root = self._root or self
+        latest = root._latest  # thousands of jobs may share the answer to one request, and these secrets
+        if latest is None or latest._sent != sent:
+            latest = Secrets(self._keys, self._headers, self._links, self._users)
+            latest._learned, latest._sent, latest._root = self._learned, sent, root
+            root._latest = latest
+        return latest
+
+    @property
+    def _forms(self) -> _AllForms:
+        learned = (*self._learned, *self._sent) if self._learned or self._sent else ()
+        kept = self._kept
+        if kept is None or kept.learned != learned:
+            kept = self._kept = self._forms_with(learned)
+        return kept
+
+    def _forms_with(self, learned: tuple[str, ...]) -> _AllForms:
+        words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
+        anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
+        keys = _escaped((*self._keys, *learned))
+        whole_words = {form: rf"(?<!\w){escaped}(?!\w)" for form, escaped in _escaped(words).items()}
+        everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
+        escapable = _escapable((*self._keys, *learned))
+        return _AllForms(
+            learned, Forms(everything, (*_escapable(anywhere), *escapable)), Forms(_shortest_first(keys), escapable)
+        )
+
+    def scrub(self, value: T) -> T:
+        """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""
+        scrubbed: T = _replaced(self._forms.everything, value, 0)
+        return scrubbed
+
+    def scrub_fields(self, fields: Mapping[str, Any], kept: frozenset[str], codes: frozenset[str]) -> dict[str, Any]:
+        """Copy a JSON object as `scrub` does, but for names that are known words, and for codes that hold a short key.
+
+        Args:
+            fields: The object.
+            kept: Names that are known words, and no secret that a server echoes.
+            codes: Those of them whose values are words for programs, which stay if a short key is a part of them.
+        """
+        return {**_replaced(self._forms.everything, dict(fields), 0, kept, codes)}
+
+    def shown(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
+        """Return a server's text as it may be shown: without secrets, shortened, control characters escaped."""
+        scrubbed = self.scrub(text)[:length]
+        if scrubbed.isprintable():
+            return scrubbed
+        return "".join(letter if letter.isprintable() else _written_out(letter) for letter in scrubbed)
+
+    def shown_id(self, value: str) -> str:
+        """Return the id of a job, an idempotency key or a URL as it may be shown: as it is, unless a key is in it."""
+        keys = self._forms.keys
+        has_key = _found(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
+        return self.scrub(value) if has_key else value
+
+    def holds(self, text: str) -> bool:
+        """Return True if a text contains a secret."""
+        return self.scrub(text) != text
+
+
+def _escaped(values: Iterable[str]) -> dict[str, str]:
+    """Map each form of some values to its regular expression."""
+    return {form: re.escape(form) for value in values if value for form in _forms_of(value)}
+
+
+def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
+    return {form: forms[form] for form in sorted(forms, key=len)}
+
+
+def _escapable(values: Iterable[str]) -> tuple[str, ...]:
+    """Return the values that are no plain words, and what unescaping them gives: a text may have them half escaped."""
+    both = dict.fromkeys(form for value in values for form in (value, unescaped_once(value)))
+    return tuple(form for form in both if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
+
+
+def _found(forms: Forms, text: str) -> list[str]:
+    length = len(text)
+    found = []
+    for form in forms.fixed:
+        if len(form) > length:
+            break  # status words and most ids are shorter than most forms
+        if form in text:
+            found.append(form)
+    return found
+
+
+def _redacted(forms: Forms, text: str) -> str:
+    found = _found(forms, text)
+    if found:  # compiling all of them takes 30 ms where tokens are long; a short one may be part of a longer one
+        text = re.sub("|".join(forms.fixed[form] for form in reversed(found)), MARK, text)
+    return without_escaped(forms.escapable, text, MARK) if may_hold_escapes(text) else text
+
+
+def _written_out(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
+
+
+def _replaced(
+    forms: Forms, value: Any, depth: int, kept: frozenset[str] = frozenset(), codes: frozenset[str] = frozenset()
+) -> Any:
+    if isinstance(value, str):
+        return _redacted(forms, value)
+    if isinstance(value, (int, float)) and len(str(value)) >= MIN_NUMBER_LENGTH:
+        return value if _redacted(forms, str(value)) == str(value) else MARK
+    if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
+        return MARK
+    if isinstance(value, dict):
+        return {
+            name if name in kept else _replaced(forms, name, depth): item
+            if name in codes and _is_code(forms, item)
+            else _replaced(forms, item, depth + 1, kept, codes)
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_replaced(forms, item, depth + 1, kept, codes) for item in value]
+    return value
+
+
+def _is_code(forms: Forms, word: object) -> bool:
+    """Return True for a plain word in which each secret is short and only a part: as sent, it is of use to programs."""
+    if not isinstance(word, (str, int)) or not CODE.fullmatch(str(word)):
+        return False
+    return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(word))) for form in forms.fixed if form in str(word))
+
+
+def _forms_of(value: str) -> set[str]:
+    from html import escape  # needed where there are secrets, and not for an import
+
+    encoded = value.encode("utf-8", "surrogateescape")
+    latin_1 = value.encode("latin-1", "xmlcharrefreplace")
+    return {
+        value,
+        quote(encoded, safe=""),
+        quote(encoded),
+        quote_plus(encoded),
+        re.sub("%..", lambda code: code[0].lower(), quote(encoded, safe="")),
+        escape(value),
+        json.dumps(value)[1:-1],
+        json.dumps(value)[1:-1].replace("/", "\\/"),
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        *_base64_of(encoded),
+        latin_1.decode("utf-8", "replace"),  # a header that was sent back as it came
+        "\0".join(value),  # UTF-16 in a text that is read as UTF-8
+        "\0\0\0".join(value),  # UTF-32
+    }
+
+
+def _base64_of(value: bytes) -> set[str]:
+    """Return a value in base64: as it is, and without padding or as a part of a longer text where it is no plain word."""
+    whole = {b64encode(value).decode(), urlsafe_b64encode(value).decode()}
+    if len(value) < WHOLE_WORD_LENGTH:
+        return whole
+    parts = set()
+    for before in range(3):  # the bytes before it, modulo 3
+        first, behind = -(-8 * before // 6), 8 * (before + len(value)) // 6  # the digits whose six bits are all its own
+        for encoding in (b64encode, urlsafe_b64encode):
+            parts.add(encoding(bytes(before) + value).decode()[first:behind])
+    return whole | {one.rstrip("=") for one in whole} | parts
+
+
+def secrets_of_link(url: str) -> list[str]:
+    """Return what may be a credential in a link: the query of a signed one, each value of it, user name and password."""
+    parts = urlsplit(url)
+    values = [value for _, value in parse_qsl(parts.query) if len(value) >= MIN_QUERY_VALUE_LENGTH]
+    return [parts.query, parts.fragment, unquote(parts.password or ""), unquote(parts.username or ""), *values]
+
+
+MAX_LAYERS = 4
+"""How often a text is unescaped: JSON in JSON in HTML, and one more. Each time takes time in proportion to its length."""
+
+_ESCAPE = (  # each part is of bounded length, so that no text makes the search slow
+    r"%[CcDd][0-9A-Fa-f]%[89ABab][0-9A-Fa-f]"
+    r"|%[Ee][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){2}"
+    r"|%[Ff][0-7](?:%[89ABab][0-9A-Fa-f]){3}"
+    r"|%[0-9A-Fa-f]{2}"
+    r"|\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|.)"
+    r"|&(?:#[0-9]{1,7}|#[Xx][0-9A-Fa-f]{1,6}|[A-Za-z]{2,32});"
+)
+
+
+@cache
+def _escape() -> re.Pattern[str]:
+    return re.compile(_ESCAPE, re.DOTALL)  # not for an import
+
+
+@cache
+def _names() -> Mapping[str, str]:
+    from html.entities import html5  # takes longer to import than this module
+
+    return html5
+
+
+def may_hold_escapes(text: str) -> bool:
+    """Return True if a text has a character with which an escape begins."""
+    return "%" in text or "\\" in text or "&" in text
+
+
+def unescaped_once(text: str) -> str:
+    """Replace each escape by what it stands for. An escape that appears only then is left."""
+    return _escape().sub(_meaning, text) if may_hold_escapes(text) else text
+
+
+def layers_of(text: str) -> Iterator[str]:
+    """Yield a text unescaped once, twice and so on, until nothing changes."""
+    for _ in range(MAX_LAYERS):
+        unescaped = unescaped_once(text)
+        if unescaped == text:
+            return
+        yield unescaped
+        text = unescaped
+
+
+def holds_escaped(values: Iterable[str], text: str) -> bool:
+    """Return True if one of some values is in a text in which at least one character is escaped."""
+    return any(value in layer for layer in layers_of(text) for value in values)
+
+
+def without_escaped(values: Iterable[str], text: str, mark: str) -> str:
+    """Replace some values, where characters of them are escaped, by a mark."""
+    if not holds_escaped(values, text):
+        return text
+    pieces, end = [], 0
+    for begins_at, ends_at in sorted(_spans(values, text)):
+        if begins_at >= end:
+            pieces += [text[end:begins_at], mark]
+        end = max(end, ends_at)
+    return "".join([*pieces, text[end:]])
+
+
+def _spans(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
+    """Yield where in a text the values begin and end."""
+    layer, places = text, list(range(len(text) + 1))
+    for unescaped in layers_of(text):
+        layer, places = unescaped, _places(layer, places)
+        for value in values:
+            at = layer.find(value)
+            while at >= 0:
+                yield places[at], places[at + len(value)]
+                at = layer.find(value, at + len(value))
+
+
+def _places(layer: str, places: list[int]) -> list[int]:
+    """Return where in the text each character begins that unescaping a layer gives, and the end of the text."""
+    moved: list[int] = []
+    end = 0
+    for escape in _escape().finditer(layer):
+        moved += places[end : escape.start()]
+        moved += [places[escape.start()]] * len(_meaning(escape))
+        end = escape.end()
+    return moved + places[end:]
+
+
+def _meaning(escape: re.Match[str]) -> str:
+    """Return what an escape stands for: at least one character."""
+    text = escape[0]
+    if text[0] == "%":
+        encoded = bytes.fromhex(text.replace("%", ""))
+        try:
+            return encoded.decode()
+        except UnicodeDecodeError:
+            return encoded.decode("latin-1")
+    if text[0] == "\\":
+        return chr(int(text[2:], 16)) if len(text) > 2 else text[1]
+    if text[1] == "#":
+        code = int(text[3:-1], 16) if text[2] in "Xx" else int(text[2:-1])
+        return chr(code) if code <= sys.maxunicode else text
+    return _names().get(text[1:], text)
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
+"""Above all the backslash, which ends the host for some and not for others."""
+
+
+def is_http_url(url: str) -> bool:
+    """Whether it is absolute, and one that requests can ask."""
+    parts = _split(url)
+    return parts is not None and parts.scheme in _DEFAULT_PORTS and bool(parts.host) and parts.port != 0
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Whether scheme, host and port are the same (RFC 6454, section 5); no, where one is no http(s) URL."""
+    first, second = _split(one), _split(other)
+    if first is None or second is None or not is_http_url(one):
+        return False
+    return _origin(first) == _origin(second)
+
+
+def without_secrets(url: str) -> str:
+    """Cut off what may be secret, for a sentence: user information, query and fragment."""
+    parts = _split(url)
+    if parts is None or parts.host is None:
+        return "a URL that cannot be read"
+    port = "" if parts.port is None else f":{parts.port}"
+    return f"{parts.scheme}://{parts.host}{port}{parts.path or ''}"
+
+
+def _split(url: str) -> Url | None:
+    if NEVER_IN_A_URL.search(url):
+        return None
+    try:
+        return parse_url(url)
+    except LocationParseError:
+        return None
+
+
+def _origin(parts: Url) -> tuple[str | None, str | None, int | None]:
+    return parts.scheme, parts.host, parts.port or _DEFAULT_PORTS.get(parts.scheme or "")
+
+
+_NO_PASSWORD = re.compile(r"([A-Za-z]+://)?[^/:@]*(:[0-9]*)?(/[^:@]*)?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the service is: `url` without user information and without a slash at the end."""
+
+    url: str
+    username: str = ""
+    password: str = ""
+
+    def __repr__(self) -> str:
+        return f"Address({self.url!r})"
+
+
+def address(base_url: str) -> Address:
+    """Split a base URL into what may be shown and what may not.
+
+    Raises:
+        TypeError: Not a string.
+        ValueError: Not an http(s) URL with a host, or with a query or a fragment.
+    """
+    if not isinstance(base_url, str):
+        raise TypeError(f"base_url must be a string, got a value of type {type(base_url).__name__}")
+    parts = _split_url(base_url)
+    host = parts.netloc.rpartition("@")[2]
+    url = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
+    prepared = None
+    with suppress(requests.RequestException, ValueError):
+        prepared = requests.Request("GET", url).prepare()
+    if prepared is None:
+        raise _bad_url(base_url)
+    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if _CONTROL.search(username + password):
+        raise ValueError("base_url has a control character in its user information, which is not shown")
+    return Address(url, username, password)
+
+
+def _split_url(base_url: str) -> SplitResult:
+    parts = None
+    if not NEVER_IN_A_URL.search(base_url):  # looked for first: urlsplit would drop some of them without a word
+        with suppress(ValueError):  # its text can hold the password
+            parts = _http_parts(base_url)
+    if parts is None:
+        raise _bad_url(base_url)
+    return parts
+
+
+def _http_parts(base_url: str) -> SplitResult | None:
+    parts = urlsplit(base_url)
+    usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    (parts.hostname or "").encode("idna")  # or a label of 64 letters would fail at the first request
+    return parts if usable and not parts.query and not parts.fragment else None
+
+
+def _bad_url(base_url: str) -> ValueError:
+    shown = re.split(r"[?#]", base_url)[0]
+    if not _NO_PASSWORD.fullmatch(shown):
+        shown = "…"
+    return ValueError(f"base_url must be an http(s) URL with a host and without a query, got {shown!r}")

@@ -1,0 +1,285 @@
+"""The command line: the answer on stdout, everything else on stderr, and an exit code that says how it went."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import logging
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from .._client import VideoTranslationClient
+from .._exceptions import JobFailed, RetriesExhausted, TranslationClientError, WaitTimeout
+from .._jobs.batch.options import JobResult
+from .._logging import LOGGER_NAME
+from .._models import Job
+from ..services import service_named
+from .demo import ServerDidNotStartError, running_fake_server
+from .output import (
+    ANSWER_LOST,
+    BROKEN,
+    FINISHED,
+    INTERRUPTED,
+    JOB_FAILED,
+    REQUEST_FAILED,
+    TIMED_OUT,
+    USAGE,
+    AnswerLostError,
+    answer,
+    code_of,
+    print_job,
+    say,
+)
+from .parser import FROM_STDIN, client_arguments, command_to_go_on, is_of_many, job_arguments, parser
+from .terminal import ProgressLine, download_bar, exit_in_order_on_sigterm, fleet_table
+
+UNWATCHED = ("demo", "schedule", "submit")
+"""An order keeps its lines: the key to go on with is in one, should this process end."""
+
+T = TypeVar("T")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    options = parser().parse_args(arguments)
+    if is_watched := options.command not in UNWATCHED and not options.verbose and _is_terminal(sys.stderr):
+        logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
+    commands: dict[str, Callable[[], int]] = {
+        "submit": lambda: _submit(options),
+        "status": lambda: _status(options),
+        "wait": lambda: _wait(options, is_watched=is_watched),
+        "download": lambda: _download(options, is_watched=is_watched),
+        "delete": lambda: _delete(options),
+        "schedule": lambda: _done(options, lambda: _schedule(options)),
+        "demo": _demo,
+    }
+    try:
+        return commands[options.command]()
+    except KeyboardInterrupt as interrupt:
+        usual = "" if options.command in ("submit", "download", "delete") else "; the job goes on at the service"
+        say(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{usual}")
+        return INTERRUPTED
+    except UsageError as error:
+        say(f"translation-client {options.command}: {error}")
+        return USAGE
+    except AnswerLostError:
+        return ANSWER_LOST
+    except Exception:  # noqa: BLE001  # Python's own exit code for it is 1, and that would say that the job failed
+        say(traceback.format_exc())
+        return BROKEN
+
+
+class UsageError(Exception):
+    """An argument cannot be used."""
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and bool(stream.isatty())
+
+
+def _submit(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        return _answered(options, lambda: _submitted(client, options), shown="id")
+
+
+def _submitted(client: VideoTranslationClient, options: argparse.Namespace) -> Job:
+    return client.submit(
+        options.video,
+        options.target_language,
+        source_language=options.source_language,
+        options=dict(options.options),
+        queue=options.queue,
+        idempotency_key=options.idempotency_key,
+        timeout=options.timeout,
+    )
+
+
+def _status(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        return _answered(options, lambda: client.check(options.job_id))
+
+
+def _wait(options: argparse.Namespace, *, is_watched: bool) -> int:
+    if is_of_many(options):
+        with _client(options) as client:
+            return _of_usage(lambda: wait_for_many(client, options, is_watched=is_watched))
+    return _watched_wait(options) if is_watched else _plain_wait(options)
+
+
+def _plain_wait(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        return _answered(options, lambda: client.wait(options.job_id, **job_arguments(options)))
+
+
+def _watched_wait(options: argparse.Namespace) -> int:
+    line = ProgressLine(sys.stderr, options.timeout or service_named(options.service).limits.timeout)
+    with _client(options, sleep=line.sleep) as client:
+        return _answered(options, lambda: _last_of(client, options, line))
+
+
+def _download(options: argparse.Namespace, *, is_watched: bool) -> int:
+    exit_in_order_on_sigterm()  # or half a file would stay, under a name that nobody knows
+    with _client(options) as client, download_bar(sys.stderr if is_watched else None) as on_progress:
+        wanted = {"language": options.language, "timeout": options.timeout, "on_progress": on_progress}
+        return _done(options, lambda: str(client.download(options.job_id, options.path, **wanted)))
+
+
+def _delete(options: argparse.Namespace) -> int:
+    with _client(options) as client:
+        return _done(options, lambda: _deleted(client, options.job_id))
+
+
+def _deleted(client: VideoTranslationClient, job_id: str) -> str:
+    client.delete(job_id)
+    return "deleted"
+
+
+def _done(options: argparse.Namespace, do: Callable[[], str]) -> int:
+    try:
+        text = _of_usage(do)
+    except JobFailed as error:
+        say(str(error))
+        return JOB_FAILED
+    except TranslationClientError as error:
+        return _failed(options, error)
+    except OSError as error:
+        say(f"translation-client {options.command}: {error}")
+        return REQUEST_FAILED
+    answer(text)
+    return FINISHED
+
+
+def _of_usage(do: Callable[[], T]) -> T:
+    try:
+        return do()
+    except ValueError as error:
+        raise UsageError(error) from error
+
+
+def _last_of(client: VideoTranslationClient, options: argparse.Namespace, line: ProgressLine) -> Job:
+    try:
+        for job in client.watch(options.job_id, **job_arguments(options)):
+            line.show(job)
+    finally:
+        line.clear()
+    return job
+
+
+def _schedule(options: argparse.Namespace) -> str:
+    from .schedule import (
+        as_json,
+        as_text,
+        timetable_for,  # of this command alone
+    )
+
+    given = {name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "key", "video_seconds")}
+    table = timetable_for(options.durations, options.history, options.service, horizon=options.until, **given)
+    return json.dumps(as_json(table)) if options.json else as_text(table)
+
+
+def _demo() -> int:
+    try:
+        with running_fake_server() as url, VideoTranslationClient(url, backoff_factor=1) as client:
+            status = client.get_status()
+    except (ServerDidNotStartError, TranslationClientError) as error:
+        say(str(error))
+        return REQUEST_FAILED
+    answer(f"Final status: {status}")
+    return code_of(status)
+
+
+def _client(options: argparse.Namespace, **more: Any) -> VideoTranslationClient:
+    return _of_usage(
+        lambda: VideoTranslationClient(options.base_url, service=options.service, **client_arguments(options), **more)
+    )
+
+
+def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = "status") -> int:
+    try:
+        job = _of_usage(ask)
+    except TranslationClientError as error:
+        if error.job is not None:
+            print_job(error.job, shown, as_json=options.json)
+        return _failed(options, error)
+    except OSError as error:  # the video that is to be sent
+        raise UsageError(error) from error
+    print_job(job, shown, as_json=options.json)
+    return code_of(job.status)
+
+
+def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
+    say(str(error))
+    if error.may_have_been_accepted is not False and error.idempotency_key is not None:
+        say(f"To go on: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}")
+    if isinstance(error, (WaitTimeout, RetriesExhausted)):
+        if options.command in ("status", "wait"):
+            say(f"To go on waiting: {command_to_go_on(options)}")
+        return TIMED_OUT
+    return REQUEST_FAILED
+
+
+WORST_FIRST = (REQUEST_FAILED, TIMED_OUT, JOB_FAILED, FINISHED)
+"""Of several jobs the exit code is that of the worst."""
+
+
+def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *, is_watched: bool) -> int:
+    """Wait for all of them; the exit code.
+
+    Raises:
+        ValueError: An argument cannot be used.
+    """
+    if options.submitted_at is not None:
+        raise ValueError("submitted_at is of one job, and cannot be said of several")
+    codes = {FINISHED}
+    with fleet_table(sys.stderr if is_watched else None) as table:
+        outcomes = client.as_completed(
+            _ids(options),
+            checks_per_second=options.checks_per_second,
+            max_in_flight=options.max_in_flight,
+            on_progress=None if table is None else table.saw,
+            key=options.key,
+            video_seconds=options.video_seconds,
+        )
+        for outcome in outcomes:
+            codes.add(_shown(outcome, as_json=options.json))
+            if table is not None:
+                table.ended(outcome)
+    return next(code for code in WORST_FIRST if code in codes)
+
+
+def _ids(options: argparse.Namespace) -> Iterator[str]:
+    """The ids that were typed; where a `-` stands, those on stdin, read as there is room for them."""
+    for job_id in (options.job_id, *options.more_ids):
+        if job_id != FROM_STDIN:
+            yield job_id
+            continue
+        if sys.stdin is None:
+            raise ValueError("there is no stdin to read ids from")
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="surrogateescape")  # an odd byte is an odd id, and ends none of the others
+        yield from (line.strip() for line in sys.stdin if line.strip())
+
+
+def _shown(outcome: JobResult, *, as_json: bool) -> int:
+    if isinstance(outcome, Job):
+        answer(json.dumps(outcome.to_dict()) if as_json else f"{outcome.id}\t{outcome.status}")
+        return code_of(outcome.status)
+    say(str(outcome))
+    status = None if outcome.job is None else str(outcome.job.status)
+    error = type(outcome).__name__
+    fields = {"id": _printable(outcome.job_id), "status": status, "error": error, "message": str(outcome)}
+    answer(json.dumps(fields) if as_json else f"{_printable(outcome.job_id)}\t{error}")
+    return _code_of_error(outcome)
+
+
+def _code_of_error(error: TranslationClientError) -> int:
+    return TIMED_OUT if isinstance(error, (WaitTimeout, RetriesExhausted)) else REQUEST_FAILED
+
+
+def _printable(job_id: str | None) -> str:
+    """An id as it can be written to any stream."""
+    return str(job_id).encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,200 @@
+"""The arguments of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .._auth import address
+from ..services import SERVICES
+from ..services.reference import REFERENCE
+
+LIMITS = REFERENCE.limits
+
+CLIENT_OPTIONS = {
+    "timeout": f"seconds for the whole wait (default: {LIMITS.timeout:g} for the reference service, 3600 for the others)",
+    "request_timeout": f"seconds for one HTTP call (default: {LIMITS.request_timeout:g})",
+    "max_faults": f"consecutive failed calls that fail a check (default: {LIMITS.max_faults:g}, 10 for the others)",
+    "max_retries": f"how often to ask again while pending (default: {LIMITS.max_retries:g}, no limit for the others)",
+    "backoff_factor": "seconds before the first retry, doubled for each further one (default: 2)",
+    "max_delay": "the longest pause in seconds (default: 60)",
+    "jitter": "the part by which a pause may be longer or shorter, from 0 to 1 (default: 0)",
+    "check_cost": "learn when to ask (with --history): the seconds of not knowing that one request is worth",
+    "target_lag": "the same: the mean seconds from the end of a job to the answer that says so",
+    "max_lag": "the same: the longest gap between two checks in seconds",
+}
+_OF_A_PLAN = ("check_cost", "target_lag", "max_lag")
+
+FROM_STDIN = "-"
+CLIENT_WORDS = ("history", "spread_checks")
+OF_THE_JOB = ("key", "video_seconds", "submitted_at")
+
+_OF_ONE_CALL = ("timeout", "request_timeout", "max_faults")
+
+_KEYS = ", ".join(f"{service.key_variable} ({name})" for name, service in SERVICES.items())
+
+EPILOG = f"""The answer goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
+1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 70 broken, 74 the answer was lost.
+The API key is read from an environment variable: {_KEYS}."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    whole = argparse.ArgumentParser(
+        prog="translation-client", description="Video translation jobs, from order to file.", epilog=EPILOG
+    )
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_submit(commands)
+    _add_job_command(commands, "status", "ask once how a job stands", _OF_ONE_CALL)
+    wait = _add_job_command(commands, "wait", "wait until a job is finished, or many jobs", tuple(CLIENT_OPTIONS))
+    _add_what_many_need(wait)
+    _add_what_a_plan_needs(wait)
+    wait.add_argument("--spread-checks", action="store_true", default=None, help="move the checks by chance")
+    wait.add_argument(
+        "--submitted-at", type=float, metavar="NUMBER", help="when the job was ordered, in seconds of the Unix epoch"
+    )
+    _add_schedule(commands)
+    download = _add_command(commands, "download", "fetch the result of a finished job into a file", _OF_ONE_CALL)
+    download.add_argument("job_id", metavar="JOB_ID")
+    download.add_argument("path", metavar="PATH", help="where the file will be; what lies there is replaced")
+    download.add_argument("--language", help="which of several, where a job has several results (ElevenLabs)")
+    delete = _add_command(commands, "delete", "delete a job and its result at the service", _OF_ONE_CALL)
+    delete.add_argument("job_id", metavar="JOB_ID")
+    commands.add_parser("demo", help="see it work: runs the fake server, and waits for its job", epilog=EPILOG)
+    return whole
+
+
+def _add_submit(commands: Any) -> None:
+    submit = _add_command(commands, "submit", "order a translation; prints the id of the job", _OF_ONE_CALL)
+    submit.add_argument("video", metavar="VIDEO", help="an http(s) URL, or a file where the service takes files")
+    submit.add_argument("target_language", metavar="LANGUAGE", help="as the service spells it")
+    submit.add_argument("--source-language", metavar="LANGUAGE", help="left out: the service finds out")
+    submit.add_argument("--queue", action="store_true", help="wait for a slot when too many jobs are running")
+    submit.add_argument("--idempotency-key", metavar="KEY", help="of an order whose fate is unknown")
+    submit.add_argument(
+        "--option",
+        type=_option,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        dest="options",
+        help="a field of the service's own, its value in JSON or as plain text; may be given several times",
+    )
+    submit.add_argument("--json", action="store_true", help="print the whole job as JSON")
+
+
+def _add_what_many_need(wait: argparse.ArgumentParser) -> None:
+    wait.add_argument(
+        "more_ids",
+        nargs="*",
+        metavar="JOB_ID",
+        help="more jobs: each is printed as it ends; `-` reads ids from stdin, one a line",
+    )
+    wait.add_argument(
+        "--checks-per-second",
+        type=float,
+        metavar="NUMBER",
+        help="of many jobs: requests a second at the most (default: 100)",
+    )
+    wait.add_argument(
+        "--max-in-flight",
+        type=float,
+        metavar="NUMBER",
+        help="of many jobs: how many are waited for at once (default: 10000)",
+    )
+
+
+def _add_schedule(commands: Any) -> None:
+    text = "print when a job would be asked about; nothing is sent"
+    schedule = commands.add_parser("schedule", help=text, description=text, epilog=EPILOG)
+    schedule.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
+    _add_numbers(schedule, _OF_A_PLAN, {})
+    _add_what_a_plan_needs(schedule)
+    schedule.add_argument(
+        "--until", type=float, metavar="NUMBER", help="seconds (default: until 19 of 20 such jobs are finished)"
+    )
+    schedule.add_argument("--json", action="store_true", help="print the table as JSON")
+    schedule.add_argument(
+        "durations", nargs="*", type=float, metavar="SECONDS", help="what past jobs took, in place of --history"
+    )
+
+
+def _add_what_a_plan_needs(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--history", metavar="FILE", help="the file of what past jobs took; `wait` makes it")
+    command.add_argument("--key", metavar="KIND", help="what kind of job it is, such as a language and a mode")
+    command.add_argument("--video-seconds", type=float, metavar="NUMBER", help="the length of the video")
+
+
+def _add_job_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> argparse.ArgumentParser:
+    command = _add_command(commands, name, help_text, numbers)
+    command.add_argument(
+        "job_id", nargs="?", metavar="JOB_ID", help="left out: the single job of the reference service"
+    )
+    command.add_argument("--json", action="store_true", help="print the whole job as JSON")
+    return command
+
+
+def _add_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text, epilog=EPILOG)
+    command.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
+    command.add_argument("--base-url", metavar="URL", help="the address of the service (default: its own)")
+    _add_numbers(
+        command, numbers, {"timeout": "seconds for all of it (default: no limit)"} if name == "download" else {}
+    )
+    command.add_argument("-v", "--verbose", action="store_true", help="log each attempt on a terminal, too")
+    return command
+
+
+def _add_numbers(command: argparse.ArgumentParser, numbers: Sequence[str], texts: Mapping[str, str]) -> None:
+    for option in numbers:
+        text = {**CLIENT_OPTIONS, **texts}[option]
+        command.add_argument(f"--{option.replace('_', '-')}", type=float, metavar="NUMBER", help=text)
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"an option is NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def is_of_many(options: argparse.Namespace) -> bool:
+    """Whether several jobs are to be waited for."""
+    return bool(options.more_ids) or options.job_id == FROM_STDIN
+
+
+def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """The arguments of a client that were typed."""
+    return _given(options, (*CLIENT_OPTIONS, *CLIENT_WORDS))
+
+
+def job_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """What was typed of a job."""
+    return _given(options, OF_THE_JOB)
+
+
+def command_to_go_on(options: argparse.Namespace) -> str:
+    """What can be typed to go on waiting."""
+    job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
+    url = [] if options.base_url is None else ["--base-url", address(options.base_url).url]  # without a password
+    service = [] if options.service == REFERENCE.name else ["--service", options.service]
+    given = {**client_arguments(options), **job_arguments(options)}
+    return shlex.join(["translation-client", "wait", *service, *url, *map(_typed, given, given.values()), *job])
+
+
+def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(options, name, None)) is not None}
+
+
+def _typed(name: str, value: Any) -> str:
+    option = f"--{name.replace('_', '-')}"
+    if value is True:
+        return option
+    is_round = isinstance(value, float) and value == float(f"{value:g}")
+    return f"{option}={value:g}" if is_round else f"{option}={value}"

@@ -1,0 +1,242 @@
+"""The table of the command `schedule`: when a job would be checked, and the expected delay and number of requests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, count, repeat
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import _config
+from ..schedule.forecast import Forecast
+from ..schedule.history import DurationHistory, past_of
+from ..schedule.model import Experience, Traits
+from ..schedule.optimize import Outlook, outlook
+from ..schedule.plan import Plan, checks_until, plan_for
+from ..schedule.planner import Planner, terms_from
+
+ROWS = 25
+"""Checks that are shown; the others are counted."""
+
+RANGE = 100.0
+"""Where nothing is known: every duration counts as likely as any other, by its logarithm, down to this part of the last."""
+
+MOST_SECONDS = 1e6
+"""No table goes on for longer, which is eleven days."""
+
+USUAL_HORIZON = 3600.0
+"""Until when a table goes by itself where nothing is known, in seconds."""
+
+ENOUGH = 0.95
+"""Until this part of all jobs is finished, a table goes on by itself."""
+
+_CLOSE_ENOUGH = 0.01
+
+
+class Row(NamedTuple):
+    """One check, in seconds, and the chance that the job is finished by then."""
+
+    check: int
+    at_seconds: float
+    gap_seconds: float
+    finished: float | None
+
+
+class Alternative(NamedTuple):
+    """A schedule, and what is to be expected of it."""
+
+    schedule: str
+    requests: float
+    lag_seconds: float
+    cost_seconds: float | None
+
+
+class Timetable(NamedTuple):
+    """What a job may expect.
+
+    Attributes:
+        rows: The checks until the horizon.
+        alternatives: The schedule, and others that a person might choose: of jobs that are finished by then.
+        past_jobs: How many jobs were looked at.
+        horizon: Until when, in seconds.
+        assumed_shortest: Where nothing is known: what is taken to be the shortest duration. Else None.
+    """
+
+    rows: list[Row]
+    alternatives: list[Alternative]
+    past_jobs: int
+    horizon: float
+    assumed_shortest: float | None
+
+
+def timetable(planner: Planner, traits: Traits, horizon: float | None) -> Timetable:
+    """Plan a job.
+
+    Args:
+        planner: By its history and its terms.
+        traits: What is known of the job.
+        horizon: Until when, in seconds; None for until most such jobs are finished.
+
+    Raises:
+        HistoryFailed: The history cannot be read.
+    """
+    past = planner.past_jobs(traits.key)
+    forecast = Experience(past).forecast(traits)
+    plan = plan_for(forecast, planner.terms)
+    until = horizon or (USUAL_HORIZON if forecast is None else min(_when(forecast, ENOUGH), MOST_SECONDS))
+    law = _nothing_known(until) if forecast is None else _until(forecast, until)
+    rows = list(_rows(plan, until, forecast))
+    alternatives = list(_alternatives(plan, law, planner.terms.check_cost))
+    return Timetable(rows, alternatives, len(past), until, until / RANGE if forecast is None else None)
+
+
+def timetable_for(
+    durations: Sequence[float],
+    history: str | None,
+    service: str,
+    *,
+    horizon: float | None,
+    key: str | None,
+    video_seconds: float | None,
+    **weighed: float | None,
+) -> Timetable:
+    """Plan a job of a service.
+
+    Args:
+        durations: What past jobs took, in place of a history.
+        history: The path of one, which is there.
+        service: Its name.
+        horizon: Until when, in seconds; None for until most such jobs are finished.
+        key: What kind of job it is.
+        video_seconds: The length of its video.
+        weighed: `check_cost`, `target_lag` and `max_lag`.
+
+    Raises:
+        ValueError: An argument cannot be used.
+    """
+    terms = terms_from(**weighed)
+    until = None if horizon is None else _config.check_positive("until", horizon)
+    _config.check_duration("until", until or 0.0, MOST_SECONDS)
+    length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
+    if history is not None and (durations or not Path(history).exists()):
+        raise ValueError(f"history must be a file that is there, and without durations beside it, got {history!r}")
+    planner = Planner(
+        past_of(durations, service) if history is None else DurationHistory(history, read_only=True), service, terms
+    )
+    return timetable(planner, Traits(_config.check_kind(key), length), until)
+
+
+class _Grid(NamedTuple):
+    """A law, even between the points of a grid."""
+
+    times: list[float]
+    finished: list[float]
+
+
+def _until(forecast: Forecast, horizon: float) -> _Grid:
+    cells = [(time, below) for time, below in zip(forecast.times, forecast.finished, strict=True) if time < horizon]
+    times, finished = zip(*cells, strict=True)
+    return _Grid([*times, horizon], [*finished, forecast.chance(horizon)])
+
+
+def _nothing_known(horizon: float) -> _Grid:
+    shares = [number / 100 for number in range(101)]
+    return _Grid([0.0, *(horizon * RANGE ** (share - 1) for share in shares)], [0.0, *shares])
+
+
+def _when(forecast: Forecast, chance: float) -> float:
+    """By when so many jobs are finished."""
+    return next((time for time in forecast.times if forecast.chance(time) >= chance), forecast.times[-1])
+
+
+def _rows(plan: Plan, horizon: float, forecast: Forecast | None) -> Iterator[Row]:
+    before = 0.0
+    for number, at in enumerate(checks_until(plan, horizon), 1):
+        yield Row(number, at, at - before, None if forecast is None else forecast.chance(at))
+        before = at
+
+
+def _alternatives(plan: Plan, law: _Grid, check_cost: float | None) -> Iterator[Alternative]:
+    horizon = law.times[-1]
+    expected = outlook(plan.checks(horizon), *law)
+    interval = _as_soon(law, expected.lag)
+    schedules: list[tuple[str, Outlook]] = [
+        ("this one", expected),
+        (f"fixed, every {interval:.3g} s: as soon", outlook(_every(interval, horizon), *law)),
+        *((f"fixed, every {seconds} s", outlook(_every(seconds, horizon), *law)) for seconds in (5, 10, 30)),
+        ("2, 4, 8 ... 60 s, the usual backoff", outlook(_growing(2, 2, 60, horizon), *law)),
+        ("1 s x1.5 ... 20 s", outlook(_growing(1, 1.5, 20, horizon), *law)),
+    ]
+    for name, one in schedules:
+        cost = None if check_cost is None else check_cost * one.requests + one.lag
+        yield Alternative(name, one.requests, one.lag, cost)
+
+
+def _as_soon(law: _Grid, lag: float) -> float:
+    """The even gap that has the same mean lag: about twice that."""
+    least, most = lag, min(4 * lag, law.times[-1])
+    while most - least > _CLOSE_ENOUGH * least:
+        middle = (least + most) / 2
+        if outlook(_every(middle, law.times[-1]), *law).lag < lag:
+            least = middle
+        else:
+            most = middle
+    return (least + most) / 2
+
+
+def _every(seconds: float, horizon: float) -> Iterator[float]:
+    return _to(horizon, (number * seconds for number in count(1)))
+
+
+def _growing(first: float, factor: float, longest: float, horizon: float) -> Iterator[float]:
+    """At once, and then after gaps that grow up to a cap."""
+    gaps = accumulate(repeat(factor), lambda gap, by: min(gap * by, longest), initial=first)
+    return _to(horizon, accumulate(gaps, initial=0.0))
+
+
+def _to(horizon: float, checks: Iterator[float]) -> Iterator[float]:
+    """Up to the first that is at the horizon or past it."""
+    for check in checks:
+        yield check
+        if check >= horizon:
+            return
+
+
+def as_text(table: Timetable) -> str:
+    """Write it down for people."""
+    lines = [f"{'check':>5} {'at':>10} {'gap':>10} {'finished by then':>17}"]
+    lines += [
+        f"{row.check:>5} {row.at_seconds:>8.1f} s {row.gap_seconds:>8.1f} s "
+        f"{'not known' if row.finished is None else f'{row.finished:.0%}':>17}"
+        for row in table.rows[:ROWS]
+    ]
+    if len(table.rows) > ROWS:
+        lines.append(f"  ... and {len(table.rows) - ROWS} more until {table.rows[-1].at_seconds:.1f} s")
+    lines += ["", _assumed(table), "", f"{'schedule':<38} {'requests':>9} {'mean lag':>11} {'cost':>11}"]
+    lines += [
+        f"{one.schedule:<38} {one.requests:>9.1f} {one.lag_seconds:>9.1f} s "
+        f"{'' if one.cost_seconds is None else f'{one.cost_seconds:.1f} s':>11}"
+        for one in table.alternatives
+    ]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _assumed(table: Timetable) -> str:
+    jobs = "1 past job" if table.past_jobs == 1 else f"{table.past_jobs} past jobs"
+    if table.assumed_shortest is None:
+        return f"Learned from {jobs}. To be expected of a job that is finished within {table.horizon:.4g} s:"
+    return (
+        f"Nothing is learned yet ({jobs}). To be expected of a job of {table.assumed_shortest:.4g} to "
+        f"{table.horizon:.4g} s, each duration as likely by its logarithm:"
+    )
+
+
+def as_json(table: Timetable) -> dict[str, Any]:
+    """Write it down for programs."""
+    return {
+        "checks": [row._asdict() for row in table.rows],
+        "schedules": [one._asdict() for one in table.alternatives],
+        "past_jobs": table.past_jobs,
+        "horizon_seconds": table.horizon,
+        "assumed_shortest_seconds": table.assumed_shortest,
+    }

@@ -1,0 +1,274 @@
+"""Elapsed time, deadlines and the age of a job, in monotonic seconds: a change of the wall clock moves no deadline.
+
+Elapsed time is the larger of two figures: the seconds of `time.monotonic`, and the real seconds of our own sleeps and socket
+operations. On a running clock the first figure is always the larger one. Under freezegun `time.monotonic` stands still and sockets
+do not: there the second figure keeps each deadline. It leaves out the caller's own code (session, `api_key()`, logger), so that a
+test on frozen time does not depend on the speed of the machine."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+MAX_AHEAD_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
+"""A `submitted_at` that lies further in the future, or further in the past, is wrong: another time zone, an empty date."""
+
+TICK_SECONDS = 0.001
+"""With less than this remaining, a deadline has passed. freezegun's clock counts in whole microseconds, and a smaller rest would remain."""
+
+REAL_SLEEP_SECONDS = 0.05
+"""50 ms: the caller's `sleep` really slept if it took this long. Less is the run time of a function that does not sleep, and would make
+the elapsed time of a test on frozen time depend on the speed of the machine.
+"""
+
+SAME_CLOCK_SECONDS = 1.0
+"""`time.monotonic` is not frozen if it is this close to `real_monotonic`, which is read right before or after it."""
+
+
+def now() -> float:
+    """Return `time.monotonic()`. The function is looked up at each call, so that a test can replace it."""
+    return time.monotonic()
+
+
+def unpatched_monotonic() -> Callable[[], float]:
+    """Return `monotonic` of a new copy of the module `time`, which freezegun does not patch."""
+    spec = time.__spec__
+    if spec is None or spec.loader is None:
+        raise ImportError("the module time cannot be loaded again")
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    copied: Callable[[], float] = copy.monotonic
+    return copied
+
+
+def _find_real_monotonic() -> Callable[[], float]:
+    for name in ("CLOCK_UPTIME_RAW", "CLOCK_MONOTONIC"):  # the first is what `time.monotonic` reads on macOS
+        if hasattr(time, name):
+            return partial(time.clock_gettime, getattr(time, name))
+    return unpatched_monotonic()
+
+
+real_monotonic = _find_real_monotonic()
+"""A monotonic clock that freezegun and time-machine do not stop.
+
+freezegun replaces `time.monotonic` and `time.perf_counter` in each module that has them, and time-machine before 3.0 replaces
+`time.monotonic` inside the interpreter. Neither touches `time.clock_gettime` of a monotonic clock. Windows has no such
+function: there it is `time.monotonic` of a copy of its module, which only freezegun does not stop.
+"""
+
+
+class ContinuousClock:
+    """`time.monotonic` without the jump at the moment when a test freezes the time, or ends the freezing.
+
+    Such jumps are frequent: freezegun returns the real time to callers within five frames of the module `threading`, and the frozen
+    time to others, so that one thread gets both in turn. `tick` and `move_to` of a frozen clock do count.
+    """
+
+    __slots__ = ("_is_real", "_latest", "_shift")
+
+    def __init__(self) -> None:
+        self._shift = 0.0
+        self._latest = now()
+        self._is_real = abs(real_monotonic() - self._latest) < SAME_CLOCK_SECONDS
+
+    @property
+    def is_frozen(self) -> bool:
+        """True if `time.monotonic` was not the real time at the last reading."""
+        return not self._is_real
+
+    def now(self) -> float:
+        """Return the time of this clock in seconds. For one thread at a time."""
+        moment = time.monotonic()
+        is_real = -SAME_CLOCK_SECONDS < real_monotonic() - moment < SAME_CLOCK_SECONDS
+        if is_real is not self._is_real:
+            self._shift += self._latest - moment
+            self._is_real = is_real
+        self._latest = moment
+        return moment + self._shift
+
+
+class SharedClock(ContinuousClock):
+    """One time for many waits that sleep side by side in an event loop.
+
+    From one reading to the next it advances by the seconds of `time.monotonic` or by the real seconds, whichever are more. Real
+    seconds count here without being measured: the event loop sleeps, or is in I/O, whenever nothing is computed. Over several readings
+    the larger figures add up, so that 10 s of `tick` and then 5 s of sleep are 15 s.
+    """
+
+    __slots__ = ("_last_moment", "_last_real", "_loop_time", "_real_clock", "_surplus")
+
+    def __init__(self, loop_time: Callable[[], float]) -> None:
+        """Create a clock. It starts at its first reading, which has to be made in the event loop.
+
+        Args:
+            loop_time: Returns the time of the event loop.
+        """
+        super().__init__()
+        self._loop_time = loop_time
+        self._real_clock: Callable[[], float] | None = None
+        self._last_real = self._last_moment = math.inf  # until the first reading
+        self._surplus = 0.0
+
+    def now(self) -> float:
+        """Return the time of this clock in seconds. For one thread."""
+        if self._real_clock is None:
+            self._real_clock = real_clock_of(self._loop_time)
+        # The real clock is read first here and last at the end: on a running clock its seconds are never more than the others.
+        real_seconds = self._real_clock() - self._last_real
+        moment = super().now()
+        if self._last_moment < math.inf:
+            self._surplus += max(0.0, real_seconds - (moment - self._last_moment))
+        self._last_moment = moment
+        self._last_real = self._real_clock()
+        return moment + self._surplus
+
+
+def real_clock_of(loop_time: Callable[[], float]) -> Callable[[], float]:
+    """Return the clock of real seconds for an event loop: `real_monotonic`, or the loop's own time if the loop is frozen.
+
+    A frozen event loop runs no timers, so that no sleep in it takes any time.
+
+    Args:
+        loop_time: Returns the time of the event loop.
+    """
+    return real_monotonic if abs(loop_time() - real_monotonic()) < SAME_CLOCK_SECONDS else loop_time
+
+
+class Stopwatch:
+    """Elapsed seconds of a wait, or of a part of it. For one thread at a time.
+
+    Attributes:
+        began_at: When it was started, by its clock.
+    """
+
+    __slots__ = ("_clock", "_measured", "_parent", "began_at")
+
+    def __init__(self, parent: Stopwatch | None = None, clock: ContinuousClock | None = None) -> None:
+        """Start a stopwatch.
+
+        Args:
+            parent: The stopwatch of what this is a part of: seconds that are added here are added there too.
+            clock: The clock to read; None for that of the parent, or for a new one.
+        """
+        self._parent = parent
+        self._clock: ContinuousClock = clock or (ContinuousClock() if parent is None else parent._clock)
+        self._measured = 0.0
+        self.began_at = self._clock.now()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start: those of the clock, or those of our sleeps and socket operations if they are more."""
+        by_clock = self._clock.now() - self.began_at
+        return by_clock if by_clock > self._measured else self._measured  # read often, and `max` takes longer
+
+    def now(self) -> float:
+        """Return `began_at` plus the elapsed seconds."""
+        return self.began_at + self.elapsed
+
+    def add(self, seconds: float) -> None:
+        """Add the real seconds of a sleep or of a socket operation."""
+        watch: Stopwatch | None = self
+        while watch is not None:
+            watch._measured += seconds
+            watch = watch._parent
+
+    @contextmanager
+    def measure(self, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
+        """Add the real seconds of a block that sleeps or waits for I/O, also if it raises. `real` is the clock to read."""
+        began_at = real()
+        try:
+            yield
+        finally:
+            self.add(real() - began_at)
+
+    @contextmanager
+    def measure_callers_sleep(self, seconds: float, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
+        """Add the seconds that the caller's `sleep` function really slept. In tests it may only move the frozen clock.
+
+        Where it does neither, as a function that only records its argument, the seconds that it was asked for are added: a frozen
+        clock would else never reach a deadline.
+
+        Args:
+            seconds: What it was asked to sleep; more than this is not added.
+            real: The clock to read.
+        """
+        began_at, clock_began_at = real(), self._clock.now()
+        yield
+        slept = real() - began_at
+        if slept >= min(seconds, REAL_SLEEP_SECONDS):
+            self.add(min(slept, seconds))
+        elif self._clock.now() == clock_began_at and self._clock.is_frozen:
+            self.add(seconds)
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The moment after which nothing may go on.
+
+    Attributes:
+        at: When, by the clock of `watch`; `math.inf` for never.
+        watch: The stopwatch that it is measured with.
+    """
+
+    at: float
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    @classmethod
+    def after(cls, seconds: float, parent: Stopwatch | None = None) -> Deadline:
+        """Return the deadline that many seconds from now. `parent` is the stopwatch of what it is a part of, or None."""
+        watch = Stopwatch(parent)
+        return cls(watch.began_at + seconds, watch)
+
+    @property
+    def left(self) -> float:
+        """Seconds remaining; may be negative."""
+        watch = self.watch
+        return self.at - watch.began_at - watch.elapsed
+
+    @property
+    def has_passed(self) -> bool:
+        """True if at most `TICK_SECONDS` remain."""
+        return self.left <= TICK_SECONDS
+
+
+class JobAge:
+    """The age of a job: seconds since it was submitted, or since its wait began where that is unknown.
+
+    Attributes:
+        is_known: True if a plausible `submitted_at` is known.
+    """
+
+    def __init__(self, submitted_at: float | None, watch: Stopwatch) -> None:
+        """Start to count.
+
+        Args:
+            submitted_at: When the job was submitted, in seconds of the Unix epoch; None if unknown.
+            watch: The stopwatch of its wait.
+        """
+        self.is_known = False
+        self._watch = watch
+        self._began = watch.now()
+        self._submitted_at: float | None = None
+        self.set_submitted_at(submitted_at)
+
+    def set_submitted_at(self, submitted_at: float | None) -> None:
+        """Set when the job was submitted, unless that is implausible or None. Up to 5 s in the future count as now."""
+        age = -math.inf if submitted_at is None else time.time() - submitted_at
+        if -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS:
+            self.is_known = True
+            self._submitted_at = submitted_at
+            self._began = self._watch.now() - max(age, 0.0)
+
+    @property
+    def submitted_at(self) -> float:
+        """When the job was submitted, in seconds of the Unix epoch; if that is unknown, when its wait began."""
+        return self._submitted_at if self._submitted_at is not None else time.time() - self.age()
+
+    def age(self) -> float:
+        """Return the age in seconds."""
+        return self._watch.now() - self._began

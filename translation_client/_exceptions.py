@@ -1,0 +1,247 @@
+"""Conversion of values to what JSON can hold, in one way for errors, jobs and the command line."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+from requests import RequestException
+
+if TYPE_CHECKING:
+    from ._models import Job, Problem
+
+
+MAX_DEPTH = 100
+"""Levels of nesting, which RFC 8259, section 9 lets a parser limit: copying or pickling a thousand would exhaust the stack."""
+
+NESTED_TOO_DEEPLY = "[nested too deeply]"
+
+_TYPE = re.compile("~*__type__")
+
+
+def json_value(value: Any, depth: int = 0) -> Any:
+    """Copy a value as plain dicts, lists, strings, numbers, booleans and None.
+
+    NaN and infinity become None, because JSON has no number for them. An object with `to_dict()` becomes what that
+    returns, and any other object its `str()`.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enum: its value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if depth >= MAX_DEPTH:
+        return NESTED_TOO_DEEPLY
+    if isinstance(value, Mapping):
+        return {_key(key): json_value(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(item, depth + 1) for item in value]
+    return value.to_dict() if hasattr(value, "to_dict") else str(value)
+
+
+def escaped(value: Any) -> Any:
+    """Copy a JSON value with the key `__type__` escaped by a tilde, as `~__type__` is by one more.
+
+    kombu, whose JSON Celery uses, makes an object of each dict with the keys `__type__` and `__value__`, and raises if it
+    does not know the type (`kombu/utils/json.py`). What a server sends must not be taken for one.
+    """
+    return _with_keys(value, lambda key: "~" + key if _TYPE.fullmatch(key) else key)
+
+
+def unescaped(value: Any) -> Any:
+    """Copy a JSON value that `escaped` returned as it was before."""
+    return _with_keys(value, lambda key: key[1:] if key.startswith("~") and _TYPE.fullmatch(key) else key)
+
+
+def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """Return True if dicts and lists are nested in more than `levels` levels. Does not recurse."""
+    containers = [value]
+    for _ in range(levels):
+        containers = [inner for outer in containers for inner in _items(outer) if isinstance(inner, (dict, list))]
+        if not containers:
+            return False
+    return True
+
+
+def _with_keys(value: Any, new: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {new(key) if isinstance(key, str) else key: _with_keys(item, new) for key, item in value.items()}
+    return [_with_keys(item, new) for item in value] if isinstance(value, list) else value
+
+
+def _key(key: Any) -> str:
+    return str.__str__(key) if isinstance(key, str) else str(key)
+
+
+def _items(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container
+
+
+FACT_TYPES: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
+"""Facts that are more than plain JSON, each with what builds it from a JSON object: `models` adds `job` and `problem`."""
+
+K = TypeVar("K", bound="type[TranslationClientError]")
+
+
+def _declares_facts(kind: K) -> K:
+    """Take the annotated attributes of a class as its facts, beside those of its base, and their values as defaults."""
+    own = {name: getattr(kind, name) for name in inspect.get_annotations(kind) if not name.startswith("_")}
+    kind._facts = {**getattr(kind, "_facts", {}), **own}
+    return kind
+
+
+@_declares_facts
+class TranslationClientError(Exception):
+    """The base class of all errors of this library.
+
+    `str(error)` is the message. `error.args` is `(message, facts)`, where `facts` holds the attributes below as a JSON
+    object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A key
+    `__type__` in it, from which Celery's JSON would build an object, is written `~__type__` there. An attribute that is
+    changed later is kept by pickle and copies, and is not in `args`. A subclass with an `__init__` of its own should accept
+    these two arguments as well.
+
+    Attributes:
+        job_id: The id of the job; None for the single job of the reference service.
+        job: The job as it was last seen, or None. Its payload is in `args`, and neither in the message nor in `repr`.
+        attempts: The number of HTTP calls.
+        checks: The number of status responses that could be read.
+        elapsed: Seconds from the start of the call to the error.
+        may_have_been_accepted: True if the service may have made a job that nobody waits for, False if it has not, None
+            if that is not known, as on an error that was built without facts. Test `is not False`.
+        idempotency_key: The key with which another `submit` makes no second job; None where the service has no keys.
+    """
+
+    job_id: str | None = None
+    job: Job | None = None
+    attempts: int = 0
+    checks: int = 0
+    elapsed: float = 0.0
+    may_have_been_accepted: bool | None = None
+    idempotency_key: str | None = None
+
+    _facts: ClassVar[Mapping[str, Any]]
+
+    def __init__(self, message: str = "", facts: Mapping[str, Any] | None = None, **known: Any) -> None:
+        """Build an error from facts: from `args[1]` of another error, by keyword, or both.
+
+        Args:
+            message: What happened.
+            facts: Attributes by name, as a JSON object. Unknown names are ignored, so that facts of a newer version
+                can be read; a missing one has the default of its attribute.
+            **known: Attributes as Python values. A number that is NaN or infinite, for which JSON has no number, counts
+                as missing.
+
+        Raises:
+            TypeError: A keyword is not an attribute of this class.
+        """
+        unknown = known.keys() - self._facts.keys()
+        if unknown:
+            raise TypeError(f"{type(self).__name__} has no attribute {', '.join(sorted(unknown))}")
+        super().__init__(message)
+        given = {**(unescaped(dict(facts)) if isinstance(facts, Mapping) else {}), **known}
+        for name, default in self._facts.items():
+            setattr(self, name, _from_json(name, default if _is_missing(given.get(name)) else given[name]))
+        self.args = (str(message), escaped({name: json_value(getattr(self, name)) for name in self._facts}))
+
+    def __str__(self) -> str:
+        return str(self.args[0]) if self.args else ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"  # without the facts: a payload may hold anything
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy with all attributes, also those that a caller has added."""
+        return _restored, (type(self), self.args), vars(self)
+
+
+def _restored(kind: type[TranslationClientError], args: tuple[Any, ...]) -> TranslationClientError:
+    """Make an error that is about to get its attributes back. A subclass may have an `__init__` with other arguments."""
+    error = kind.__new__(kind, *args)
+    error.args = args
+    return error
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and not math.isfinite(value))
+
+
+def _from_json(name: str, value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return FACT_TYPES.get(name, dict)(value)
+
+
+@_declares_facts
+class WaitTimeout(TranslationClientError, TimeoutError):
+    """The time was up. A job that was waited for has not failed: it is still running.
+
+    `errno` and `strerror`, which every `OSError` has, are None.
+
+    Attributes:
+        seen: How often each kind of response came, by status word or by fault: `{"pending": 4, "HTTP 503": 1}`.
+        retry_after: The seconds in the server's `Retry-After`, if these ended the wait.
+    """
+
+    seen: Mapping[str, int] = MappingProxyType({})
+    retry_after: float | None = None
+
+
+class RetriesExhausted(TranslationClientError):
+    """`max_retries`, or the caller's own `stop` strategy, was used up while the job was pending."""
+
+
+class WaitCancelled(TranslationClientError):
+    """The call was ended by `close()` or by the caller's event. A job goes on at the service."""
+
+
+@_declares_facts
+class RequestFailed(TranslationClientError, RequestException):
+    """The service refused the request, or `max_faults` calls in a row failed.
+
+    `request` and `response`, which requests gives its exceptions, are None: they would hold the key.
+
+    Attributes:
+        status_code: The HTTP status of the last response, or None if none came.
+        problem: The body of that response where it was a JSON object, with its `code` and its `message`; or None.
+        retry_after: The seconds in the server's `Retry-After`, or None.
+    """
+
+    status_code: int | None = None
+    problem: Problem | None = None
+    retry_after: float | None = None
+
+
+class TooManyJobs(RequestFailed):
+    """The service runs as many jobs at once as it allows. `submit(..., queue=True)` waits for a slot.
+
+    No job was made if `may_have_been_accepted` is False; it is True if an earlier call of the same `submit` may have
+    made one.
+    """
+
+
+@_declares_facts
+class UnexpectedAnswer(TranslationClientError, RequestException):
+    """Responses came, and none of them could be read. `request` and `response` are None, as in `RequestFailed`.
+
+    Attributes:
+        status_code: The HTTP status of the last response, or None.
+        excerpt: The beginning of its body as text, or None.
+    """
+
+    status_code: int | None = None
+    excerpt: str | None = None
+
+
+class ResultNotReady(TranslationClientError):
+    """A download of a job that is still pending."""
+
+
+class JobFailed(TranslationClientError):
+    """The service finished with the job and says that it failed (or was cancelled or rejected)."""

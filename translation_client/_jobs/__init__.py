@@ -1,0 +1,1 @@
+"""What a client does with jobs: submit, wait, download, delete."""

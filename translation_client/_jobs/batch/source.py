@@ -1,0 +1,84 @@
+"""The source of the jobs of a batch: a list, or something slow and endless, which is read only as there is room."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterator
+from typing import Any, NamedTuple
+
+from .options import Source
+
+_END = object()
+
+
+async def each_of(source: Source) -> AsyncGenerator[Any, None]:
+    """Yield one after the other, each when it is asked for.
+
+    What may block is read by a daemon thread, so that a source which never yields its next one holds up no exit.
+
+    Raises:
+        BaseException: What the source raises.
+    """
+    if isinstance(source, AsyncIterable):
+        jobs = aiter(source)
+        try:
+            async for one in jobs:
+                yield one
+        finally:
+            if isinstance(jobs, AsyncGenerator):
+                await jobs.aclose()
+    elif isinstance(source, Collection):
+        for one in source:
+            yield one
+    else:
+        reader = _Reader(iter(source))
+        try:
+            while (one := await reader.next()) is not _END:
+                yield one
+        finally:
+            reader.stop()
+
+
+class _Reader:
+    """A thread that reads the next job whenever it is asked to."""
+
+    def __init__(self, source: Iterator[Any]) -> None:
+        self._source = source
+        self._wanted: queue.SimpleQueue[asyncio.Future[_Read] | None] = queue.SimpleQueue()
+        self._loop = asyncio.get_running_loop()
+        threading.Thread(target=self._read, name="source of jobs", daemon=True).start()
+
+    async def next(self) -> Any:
+        """Return the next job, or `_END`. Raises what the source raises."""
+        wanted: asyncio.Future[_Read] = self._loop.create_future()
+        self._wanted.put(wanted)
+        read = await wanted
+        if read.error is not None:
+            raise read.error  # here, as a GeneratorExit that comes out of a future closes what awaits it
+        return read.job
+
+    def stop(self) -> None:
+        self._wanted.put(None)
+
+    def _read(self) -> None:
+        while (wanted := self._wanted.get()) is not None:
+            try:
+                read = _Read(next(self._source, _END), None)
+            except BaseException as raised:  # noqa: BLE001  # `next` raises it
+                read = _Read(None, raised)
+            try:
+                self._loop.call_soon_threadsafe(_give, wanted, read)
+            except RuntimeError:  # the loop was closed meanwhile, and nobody waits
+                return
+
+
+class _Read(NamedTuple):
+    job: Any
+    error: BaseException | None
+
+
+def _give(wanted: asyncio.Future[_Read], read: _Read) -> None:
+    if not wanted.done():
+        wanted.set_result(read)

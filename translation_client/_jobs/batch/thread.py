@@ -1,0 +1,136 @@
+"""Run a batch for blocking code: an event loop in a daemon thread, which hands over results by a queue."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+from ..._clock import real_monotonic
+from ..._transports.aiohttp import async_line
+from ..._transports.base import Event, Wiring
+from ..._transports.requests import BlockingLine
+from ..._transports.threaded import ThreadedLine, call_threadsafe
+from ..context import Tools
+from .options import BatchOptions, JobResult, Source
+from .runner import Fleet
+
+_END = object()
+
+ALIVE_SECONDS = 1.0
+"""How often it is looked whether the thread of a batch still runs. It says so itself, unless the interpreter ended it."""
+
+
+class AnyEvent:
+    """Several events as one: it is set when one of them is."""
+
+    def __init__(self, *events: Event | None) -> None:
+        """Take them; None is no event."""
+        self._events = [event for event in events if event is not None]
+
+    def is_set(self) -> bool:
+        """Whether one of them is."""
+        return any(event.is_set() for event in self._events)
+
+
+def outcomes_of(
+    tools: Tools, line: BlockingLine, wiring: Wiring, terms: BatchOptions, source: Source
+) -> Iterator[tuple[int, JobResult]]:
+    """Run a batch in a thread, and yield outcomes as they come; the thread ends with the iterator."""
+    ends = AnyEvent(line.closed, terms.cancel)
+    thread = _FleetThread(tools, line, wiring, terms._replace(cancel=ends), source)
+    try:
+        thread.start()
+        while (outcome := thread.next()) is not _END:
+            yield outcome
+    finally:
+        thread.stop()
+
+
+class _FleetThread:
+    """A thread with an event loop, and a batch in it."""
+
+    def __init__(self, tools: Tools, line: BlockingLine, wiring: Wiring, terms: BatchOptions, source: Source) -> None:
+        self._tools = tools
+        self._blocking_line = line
+        self._wiring = wiring
+        self._terms = terms
+        self._source = source
+        self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._stop: Callable[[], object] = lambda: None
+        self._take: Callable[[], object] = lambda: None
+        self._is_left = threading.Event()
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def next(self) -> Any:
+        """Return the next outcome, or `_END` after the last one.
+
+        Raises:
+            BaseException: What ended the batch.
+        """
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "jobs that are waited for in one process cannot be waited for in its fork: begin anew there"
+            )
+        outcome = self._wait_for_outcome()
+        self._take()
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def _wait_for_outcome(self) -> Any:
+        while self._thread.is_alive():
+            with suppress(queue.Empty):
+                return self._outcomes.get(timeout=ALIVE_SECONDS)
+        with suppress(queue.Empty):
+            return self._outcomes.get_nowait()
+        raise RuntimeError("the thread of the batch ended unexpectedly")
+
+    def stop(self) -> None:
+        """End the batch, and the thread."""
+        self._is_left.set()
+        self._stop()
+        is_ours = threading.current_thread() is self._thread  # where the garbage collector came along in it
+        if self._thread.ident is not None and not is_ours and os.getpid() == self._process:
+            self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._pump())
+        except BaseException as error:  # noqa: BLE001  # whoever takes the outcomes hears of it
+            self._outcomes.put(error)
+        self._outcomes.put(_END)
+
+    async def _pump(self) -> None:
+        loop, task, taken = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+        _use_real_time(loop)
+        self._take = lambda: call_threadsafe(loop, taken.set)
+        self._stop = lambda: call_threadsafe(loop, task.cancel) if task is not None else None
+        if self._is_left.is_set():  # before there was anything to stop
+            return
+        line = async_line(self._wiring) if self._wiring.session is None else ThreadedLine(self._blocking_line)
+        fleet = Fleet(replace(self._tools, line=line), self._terms, self._source).outcomes()
+        try:
+            async for outcome in fleet:
+                taken.clear()
+                self._outcomes.put(outcome)
+                await taken.wait()
+        finally:
+            await fleet.aclose()
+            await line.close()
+
+
+def _use_real_time(loop: asyncio.AbstractEventLoop) -> None:
+    """Make the timers of our own loop run under freezegun too, before the first one is set."""
+    with suppress(AttributeError):  # a loop that is not written in Python, such as uvloop's, reads no frozen clock
+        loop.time = real_monotonic  # type: ignore[method-assign]  # of this one loop

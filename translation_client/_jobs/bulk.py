@@ -1,0 +1,189 @@
+"""Bulk status: one request for the status of many jobs, and when a batch makes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+from .._clock import Deadline, Stopwatch
+from .._config import FAULT_DELAY_SECONDS
+from .._models import Answer, Fault, FieldMissing, Job, Refusal, WrongJob, read_retry_after, status_line
+from .._polling import Progress
+from .._transports.cancel_scope import CallCancelled, CallCut, NotSent
+from ..services.service import Bulk
+from ..services.statuses import normal
+from .call_log import CallLog
+from .context import Tools
+
+NOT_IMPLEMENTED = frozenset({501, 505})
+"""The 5xx codes that refuse the request itself (RFC 9110, sections 15.6.2 and 15.6.6)."""
+
+PAUSE_SECONDS, PAUSE_AFTER_REFUSAL_SECONDS, LONGEST_PAUSE_SECONDS = FAULT_DELAY_SECONDS, 30.0, 300.0
+"""How long a batch makes no bulk request after a failed or a refused one; twice as long after each further one, up to 5 min."""
+
+LONGEST_HINT_SECONDS = 60.0
+"""The longest `Retry-After` that is kept, as in a pause of all jobs: a passing failure may ask for a day."""
+
+PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 4.0
+"""How long jobs wait for a bulk answer: 2 s, or four times what such an answer usually takes if that is more."""
+
+
+class BulkFailed(Exception):
+    """A bulk request without a usable answer. It says nothing about any of its jobs.
+
+    Attributes:
+        fault: What went wrong.
+        is_refusal: True if the server refuses bulk requests, be it because it does not know them.
+    """
+
+    def __init__(self, fault: Fault, *, is_refusal: bool) -> None:
+        super().__init__(fault.text)
+        self.fault = fault
+        self.is_refusal = is_refusal or fault.status_code in NOT_IMPLEMENTED
+
+
+class BulkCall:
+    """One bulk request, with its log lines. For one use."""
+
+    def __init__(self, tools: Tools, bulk: Bulk, ids: Sequence[str], watch: Stopwatch) -> None:
+        """Prepare a request for the status of `ids`; `watch` is its elapsed time. Nothing is sent yet."""
+        self._tools = tools
+        self._bulk = bulk
+        self._ids = ids
+        self._progress = Progress(None, math.inf, tools.secrets, watch)
+        self._progress.attempts = 1
+        self._log = CallLog(tools.logger, None, self._progress)
+
+    async def send(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> tuple[Answer, dict[str, Job]]:
+        """Send the request; return the answer, and the jobs that it has a status of, by id.
+
+        Raises:
+            BulkFailed: The answer is not usable, or there is none.
+            CallCancelled: `is_cancelled` turned true.
+        """
+        try:
+            answer = await self._tools.line.send(self._bulk.request(self._ids), deadline, is_cancelled)
+            self._progress.answered(answer)
+            found = self._found(answer)
+        except CallCancelled:
+            raise
+        except NotSent as unsent:
+            raise unsent.cause from None
+        except CallCut:
+            raise BulkFailed(Fault("timeout", "no answer in time"), is_refusal=False) from None
+        except Refusal as refusal:
+            code = refusal.answer.status_code
+            raise BulkFailed(Fault("status", status_line(code), refusal.answer), is_refusal=True) from None
+        except FieldMissing as missing:
+            text = self._progress.secrets.shown(str(missing))  # it may name an id
+            raise BulkFailed(Fault("unreadable", text, missing.answer), is_refusal=False) from None
+        except Fault as fault:
+            if fault.answer is not None:
+                self._progress.learn_keys(fault.answer)
+            if isinstance(fault, WrongJob):
+                self._tools.line.close_idle()  # the connection is among them, and may be out of step with its requests
+                fault.name_jobs(self._progress.secrets.shown_id)
+            fault.hint = self._retry_after(fault)
+            raise BulkFailed(fault, is_refusal=False) from None
+        self._log.answered("statuses", answer)
+        return answer, found
+
+    def log_failure(self, failed: BulkFailed, sleep_seconds: float) -> None:
+        """Log that the request failed, and after how many seconds there may be another one."""
+        self._log.failed(failed.fault, sleep_seconds)
+
+    def _found(self, answer: Answer) -> dict[str, Job]:
+        found = self._bulk.found(answer, self._ids)
+        if len(found) < len(set(self._ids)):
+            self._bulk.require_no_others(answer, self._ids)
+        if not found:
+            raise Fault("unreadable", "the answer has the status of none of the jobs", answer)
+        return {job_id: job for job_id, job in found.items() if not is_missing(self._bulk, job)}
+
+    def _retry_after(self, fault: Fault) -> float | None:
+        if fault.answer is None:
+            return None
+        try:
+            return read_retry_after(fault.answer.headers)
+        except ValueError:
+            self._log.write("hint_ignored", hint=self._progress.secrets.shown(fault.answer.headers["Retry-After"]))
+            return None
+
+
+def is_missing(bulk: Bulk, job: Job) -> bool:
+    """Return whether a bulk answer says that there is no such job."""
+    return normal(job.raw_status) == normal(bulk.missing_word)
+
+
+class BulkAvailability:
+    """Whether a batch makes bulk requests. A failed one suspends them for a while, which grows from failure to failure.
+
+    While they are suspended each job has a request of its own. Then one bulk request is made as a trial: nobody waits for
+    it, as its jobs still have requests of their own. Bulk requests go on once a trial was answered.
+    """
+
+    def __init__(self) -> None:
+        self._is_suspended = self._is_on_trial = False
+        self._trial_at = -math.inf
+        self._failures = 0
+        self._usual_seconds = 0.0
+
+    @property
+    def is_suspended(self) -> bool:
+        """True while only a trial may be made."""
+        return self._is_suspended
+
+    def may_try(self, now: float) -> bool:
+        """Return whether a trial may be made now."""
+        return self._is_suspended and not self._is_on_trial and now >= self._trial_at
+
+    def start_trial(self) -> None:
+        """Note that a trial is being made: there is one at a time."""
+        self._is_on_trial = True
+
+    def patience(self, seconds_left: float, spare_seconds: float) -> float:
+        """Return for how many seconds jobs wait for a bulk answer, at most half of what they have left.
+
+        The rest is for requests of their own, should there be no answer: `spare_seconds` leave enough time for all of these.
+        Where that is too short for a bulk answer, it is the best chance that most of the jobs have, and they wait for a
+        quarter of what they have left, or for four times what such an answer usually takes.
+
+        Args:
+            seconds_left: Until the earliest deadline among them.
+            spare_seconds: What is left of that after a request for each job at the full rate; may be negative.
+        """
+        usual = PATIENCE_FACTOR * self._usual_seconds
+        most = min(seconds_left / 2, max(PATIENCE_SECONDS, usual))
+        is_too_short = spare_seconds < max(seconds_left / 8, usual / 2)
+        return min(most, max(seconds_left / 4, usual) if is_too_short else spare_seconds)
+
+    def has_time(self, seconds_left: float) -> bool:
+        """Return whether a bulk answer would usually come in the time that a job waits for it."""
+        return seconds_left / 2 >= self._usual_seconds
+
+    def answered(self, seconds: float, *, is_trial: bool) -> None:
+        """Note a usable answer. One that was requested before the suspension does not end it.
+
+        Args:
+            seconds: What the answer took.
+            is_trial: Whether it is that of a trial.
+        """
+        self._usual_seconds = max(seconds, self._usual_seconds / 2)
+        if is_trial:
+            self._is_suspended = self._is_on_trial = False
+        if not self._is_suspended:
+            self._failures = 0
+
+    def failed(self, failed: BulkFailed, now: float, *, is_trial: bool) -> float:
+        """Suspend bulk requests; return for how many seconds.
+
+        Several that were on their way at once fail by the same cause, and count as one.
+        """
+        hint = min(failed.fault.hint or 0.0, LONGEST_HINT_SECONDS)
+        if is_trial or not self._is_suspended:
+            first = PAUSE_AFTER_REFUSAL_SECONDS if failed.is_refusal else PAUSE_SECONDS
+            self._trial_at = now + min(first * 2.0 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS)
+            self._failures += 1
+            self._is_suspended, self._is_on_trial = True, False
+        self._trial_at = max(self._trial_at, now + hint)
+        return self._trial_at - now

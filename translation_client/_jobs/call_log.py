@@ -1,0 +1,79 @@
+"""The log lines of one call of the client."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, TypeVar
+
+from tenacity import RetryCallState
+
+from .._exceptions import TranslationClientError
+from .._logging import EventLog
+from .._models import Answer, Fault
+from .._polling import Progress, fault_of
+
+E = TypeVar("E", bound=TranslationClientError)
+
+
+class CallLog(EventLog):
+    """The lines of one errand, with the counts of its progress."""
+
+    def __init__(self, logger: object, job_id: str | None, progress: Progress) -> None:
+        """Begin a log; its `wait_id` is new."""
+        super().__init__(logger, os.urandom(6).hex(), job_id)
+        self._progress = progress
+
+    def write(self, event: str, **facts: Any) -> None:
+        """Write one line, with the id of the job as texts show it by now."""
+        if self._progress.job_id is not None:
+            self.name_job(self._progress.shown_id)
+        super().write(event, **facts)
+
+    def answered(self, call: str, answer: Answer) -> None:
+        """Log an answer that is none about a status."""
+        self.write(
+            "call_answered",
+            attempt=self._progress.attempts,
+            call=call,
+            status_code=answer.status_code,
+            elapsed_seconds=self._progress.elapsed,
+            request_seconds=answer.seconds,
+        )
+
+    def failed(self, fault: Fault, sleep_seconds: float) -> None:
+        """Log a call that failed and will be repeated."""
+        self.write(
+            "check_failed",
+            attempt=self._progress.attempts,
+            fault=fault.kind,
+            status_code=fault.status_code,
+            error=fault.text,
+            sleep_seconds=sleep_seconds,
+            elapsed_seconds=self._progress.elapsed,
+        )
+
+    def failed_in(self, state: RetryCallState) -> None:
+        """The same, by the state of who repeats it."""
+        self.failed(fault_of(state), state.upcoming_sleep)
+
+    def sleeping(self, retry: int, seconds: float, reason: str) -> None:
+        """Log the sleep that comes, before a retry; before the first question that is 0."""
+        self.write(
+            "sleeping",
+            retry=retry,
+            sleep_seconds=seconds,
+            elapsed_seconds=self._progress.elapsed,
+            reason=reason,
+        )
+
+    def ended(self, reason: str, error: E) -> E:
+        """Log the end, and pass the error on."""
+        job = self._progress.job
+        self.write(
+            "gave_up",
+            reason=reason,
+            status=job and str(job.status),
+            attempts=error.attempts,
+            elapsed_seconds=error.elapsed,
+        )
+        return error

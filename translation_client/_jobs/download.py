@@ -1,0 +1,187 @@
+"""Download a result to the disk, whole or not at all, over dropped connections and expired links."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+
+from .._auth import is_http_url
+from .._clock import TICK_SECONDS, Stopwatch
+from .._config import FAULT_DELAY_SECONDS
+from .._models import Answer, Fault, FieldMissing, Job, Request, TranslationStatus, require_usable
+from .._transports.base import Event
+from .._transports.decoding import FILE_CODES
+from ..services.json_path import named
+from . import error_messages
+from .context import Tools
+from .part_file import LocalError, PartFile
+from .poller import Wait
+from .requestor import Calls
+
+EXPIRED_CODES = (403, 410)
+"""How storage says that a signed link is too old."""
+
+NO_RANGE_CODES = (400, 412)
+"""How hosts that know no ranges or no `If-Range` answer a request with both, though the plain request works."""
+
+REAL_PROGRESS_BYTES = 64 * 1024
+"""How much further than ever before a call has to come, for a fault after it to count as the first one again."""
+
+_HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
+
+
+class _Outcome(Enum):
+    WHOLE = "the file is there"
+    MORE = "a part of it came"
+    EXPIRED = "the link is too old"
+    NOT_YET = "the service says that the result is not there yet"
+
+
+class Download:
+    """One download. For one thread, and for one use."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        job: Job | str,
+        language: str | None,
+        *,
+        timeout: float,
+        cancel: Event | None,
+        on_progress: Callable[[int, int | None], object] | None,
+    ) -> None:
+        """Start the clock; nothing is sent yet."""
+        self._tools = tools
+        self._cancel = cancel
+        self._job = job
+        self._language = language
+        self._on_progress = on_progress
+        self._furthest = 0
+        job_id = job.id if isinstance(job, Job) else job
+        self._calls = Calls(
+            tools,
+            error_messages.result_of(job_id),
+            timeout=timeout,
+            cancel=cancel,
+            job_id=job_id,
+        )
+
+    async def to(self, target: Path) -> Path:
+        """Fetch the file; where it lies.
+
+        Raises:
+            OSError: The disk does not take it.
+            TranslationClientError: It could not be fetched.
+        """
+        link = await self._link(self._job, is_fresh=False)
+        try:
+            with PartFile(target, self._on_progress) as part:
+                await self._fetch_all(link, part)
+                kept = part.commit()
+                self._calls.log.write(
+                    "file_downloaded",
+                    bytes=part.size,
+                    attempts=self._calls.progress.attempts,
+                    elapsed_seconds=self._calls.progress.elapsed,
+                )
+                return kept
+        except LocalError as error:
+            cause = error.cause
+        raise cause
+
+    async def _link(self, job: Job | str, *, is_fresh: bool) -> str:
+        """Where the file of a job is, asked for anew where nobody knows, or where it has to be fresh."""
+        known = None if is_fresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
+        if known is not None:
+            return known
+        seen = await self._checked(job)
+        link = self._link_in(seen)
+        if link is None or not is_http_url(link):
+            answer = Answer(200, {}, b"")  # what came may hold signed links
+            service = self._tools.service
+            missing = FieldMissing(named(service.result_field or service.language_field), answer)
+            raise self._calls.log.ended(
+                "unexpected", error_messages.field_missing(self._calls.purpose, self._calls.progress, missing)
+            )
+        return link
+
+    def _link_in(self, job: Job) -> str | None:
+        job.raise_for_status()
+        wanted = job if self._language is None else replace(job, language=self._language)
+        return self._tools.service.result_link(wanted, self._tools.line.base_url)
+
+    async def _checked(self, job: Job | str) -> Job:
+        timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
+        wait = Wait(self._tools, job, timeout, self._cancel, Stopwatch(self._calls.progress.watch))
+        seen = await wait.check()
+        if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
+            seen = await wait.until_final()  # it is finished, as an answer about many jobs said, and its link is late
+        self._calls.progress.attempts += wait.attempts
+        if seen.status is TranslationStatus.PENDING:
+            raise self._calls.log.ended("pending", error_messages.result_not_ready(self._calls.progress, seen))
+        return seen
+
+    async def _fetch_all(self, link: str, part: PartFile) -> None:
+        mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
+        while True:
+            self._calls.progress.secrets = self._tools.secrets.with_link(link)  # storage may echo it
+            outcome = await self._fetched(link, part, may_mint=part.received > mints_after)
+            if outcome is _Outcome.WHOLE:
+                return
+            if outcome is _Outcome.EXPIRED:
+                mints_after = part.received
+                link = await self._link(self._job, is_fresh=True)
+
+    async def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
+        """Call until there is news: the result may not be there yet."""
+        return await self._calls.until_final(
+            lambda: self._call(link, part, may_mint), is_pending=lambda outcome: outcome is _Outcome.NOT_YET
+        )
+
+    async def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
+        request = Request("GET", link, {**_HEADERS, **part.range_headers()})
+        received = part.received
+        try:
+            answer, outcome = await self._calls.call(
+                request, lambda answer: self._read(answer, part, may_mint), sink=part
+            )
+        except Fault as fault:
+            if "Range" in request.headers and fault.kind == "unreadable":
+                part.start_over()  # or the same request might be answered as badly again
+            if part.received - self._furthest < REAL_PROGRESS_BYTES:
+                raise
+            self._furthest = part.received
+            self._calls.log.failed(fault, FAULT_DELAY_SECONDS)
+        else:
+            self._calls.log.answered("download", answer)
+            if outcome is not _Outcome.MORE:
+                return outcome
+            self._furthest = part.received
+            if part.received - received >= REAL_PROGRESS_BYTES:
+                return outcome
+        await self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
+        return _Outcome.MORE
+
+    def _read(self, answer: Answer, part: PartFile, may_mint: bool) -> _Outcome:
+        if answer.status_code in FILE_CODES:
+            if part.finish(answer):
+                return _Outcome.WHOLE
+            if part.received <= self._furthest:  # it was here before, and had to start over
+                raise Fault("unreadable", "a part of the file that brings it no further", answer)
+            return _Outcome.MORE
+        if self._tools.service.says_not_yet(answer):
+            self._calls.progress.count("not yet")
+            return _Outcome.NOT_YET
+        if answer.status_code in EXPIRED_CODES and may_mint:
+            return _Outcome.EXPIRED
+        if answer.status_code in NO_RANGE_CODES and part.range_headers():
+            raise Fault("unreadable", "the host refuses to send the rest of the file", answer)
+        if answer.status_code == 416 and part.received:
+            if part.finish_if_complete(answer):
+                return _Outcome.WHOLE
+            part.reset()
+            raise Fault("status", "the file has changed", answer)
+        require_usable(answer)
+        raise Fault("unreadable", "an answer without the file", answer)

@@ -1,0 +1,281 @@
+"""A file that grows beside its target until it is whole, so that a half one never has the target's name."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import NoReturn
+
+from .._models import Answer, Fault
+from .._transports.decoding import SUBTITLES, FileDecoder, MarkupSniffer
+from .._transports.sockets import UnreadableBody, content_length
+from .remote_file import ContentRange, RemoteFile, codings_of, is_partial, media_type, range_of_part
+
+_ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))|image/.*", re.IGNORECASE)
+"""The media types of what proxies and APIs send in place of a file with a status of success; or of a file whose type is wrong."""
+
+
+class LocalError(Exception):
+    """A failure of the disk or of the caller's `on_progress`, which a retry cannot fix.
+
+    A class of its own, as the transport treats an `OSError` or a `ValueError` as a failed connection.
+
+    Attributes:
+        cause: The exception.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+@contextmanager
+def _local_errors() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise LocalError(error) from error
+
+
+class PartFile:
+    """A file that is being received, in a temporary file. As a context it removes the temporary file unless it was committed.
+
+    Content codings are undone while the file is received. Ranges count encoded bytes, so that both sizes are needed.
+
+    Attributes:
+        received: Bytes received of the current version, encoded.
+        size: Bytes written, decoded.
+    """
+
+    def __init__(self, target: Path, on_progress: Callable[[int, int | None], object] | None) -> None:
+        """Open a temporary file in the folder of the target.
+
+        Args:
+            target: The path of the complete file; a file that is there is replaced, and one behind a symbolic link.
+            on_progress: Called after each block with the bytes received and the total, or None where that is unknown.
+
+        Raises:
+            OSError: The temporary file cannot be created.
+        """
+        self.received = 0
+        self.size = 0
+        self._remote = RemoteFile()
+        self._decoder = FileDecoder(())
+        self._sniffer = MarkupSniffer()
+        self._is_resuming = False  # True if the response being received continues the file
+        self._kind = ""  # the media type of the current version
+        self._error_type: Fault | None = None  # raised if the file does not begin as media do
+        self._stop: int | None = None  # offset behind its last byte, as announced
+        self._on_progress = on_progress
+        self._target = Path(os.path.realpath(target))  # a symbolic link stays
+        self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
+        self._file = self._path.open("xb")
+
+    def __enter__(self) -> PartFile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError):  # of what is still in its buffer, which is not needed
+            self._file.close()
+        with suppress(FileNotFoundError):  # it was committed
+            self._path.unlink()
+
+    def range_headers(self) -> dict[str, str]:
+        """Return the headers that request the rest of the file if it was not replaced (RFC 9110, sections 13.1.5 and 14.2)."""
+        validator = self._remote.validator
+        return {"Range": f"bytes={self.received}-", "If-Range": validator} if self.received and validator else {}
+
+    def begin(self, answer: Answer) -> None:
+        """Start to receive the body of a response: the whole file, or the rest of it.
+
+        Raises:
+            Fault: The response is an error message, or does not fit to what is known of the file.
+            LocalError: The disk fails.
+        """
+        error_type = _error_type(answer)
+        if not is_partial(answer):
+            self._begin_whole(answer, content_length(answer.headers), error_type)
+            return
+        part = range_of_part(answer)
+        if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
+            self._begin_whole(answer, part.total, error_type)
+        elif error_type is not None and media_type(answer.headers) != self._kind:
+            raise error_type
+        elif part is not None and self._remote.accepts_part(answer, part, self.received):
+            self._begin_part(part)
+        else:
+            self.reset()
+            raise Fault("unreadable", "a part that does not continue the file", answer)
+
+    def _begin_whole(self, answer: Answer, length: int | None, error_type: Fault | None) -> None:
+        try:
+            self._remote.begin_whole(answer, length)
+        except Fault as fault:  # the length of an error message says nothing about the file
+            raise (error_type or fault) from None
+        self.start_over()
+        self._kind, self._error_type = media_type(answer.headers), error_type
+        self._decoder = FileDecoder(codings_of(answer))
+        self._sniffer = MarkupSniffer(self._kind, is_error_type=error_type is not None)
+        self._stop = self._remote.total
+        self._is_resuming = False
+
+    def _begin_part(self, part: ContentRange) -> None:
+        self._remote.begin_part(part)
+        self._stop = part.stop
+        self._is_resuming = True
+
+    def write(self, block: bytes) -> None:
+        """Decode and write the next block.
+
+        Raises:
+            Fault: The file begins as markup or JSON, is longer than announced, or cannot be decoded.
+            LocalError: The disk or `on_progress` fails.
+        """
+        self._require_room_for(len(block))
+        self._write(self._decoder.feed(block))
+        self.received += len(block)
+        self._correct_codings()
+        if self._on_progress is not None:
+            with _local_errors():
+                self._on_progress(self.received, self._remote.total)
+
+    def reject_surplus(self) -> NoReturn:
+        """Start over, because bytes follow those that the response announced.
+
+        Raises:
+            Fault: Always.
+            LocalError: The disk fails.
+        """
+        if self._is_resuming:
+            self.reset()
+        else:
+            self._reject()
+        raise Fault("unreadable", "more bytes than the response announced")
+
+    def finish(self, answer: Answer) -> bool:
+        """Write what the decoder still holds at the end of a response. Returns True if the file is complete.
+
+        Returns False if the rest has to be requested: a server may send less than the requested range (RFC 9110, section 15.3.7).
+
+        Raises:
+            Fault: The response had fewer bytes than it announced, or the file is empty, markup or JSON, or cannot be decoded.
+            LocalError: The disk fails.
+        """
+        self._require_all(answer)
+        if self._is_resuming and self.received != self._remote.total:
+            return False
+        return self._finish(answer)
+
+    def finish_if_complete(self, answer: Answer) -> bool:
+        """Do the same as `finish` if a 416 response says that nothing is missing. Returns True if so.
+
+        Raises:
+            Fault: The file is empty, markup or JSON, or cannot be decoded.
+            LocalError: The disk fails.
+        """
+        return self._remote.is_complete(answer, self.received) and self._finish(answer)
+
+    def _finish(self, answer: Answer) -> bool:
+        self._write(self._decoder.finish())
+        self._correct_codings()  # of a file that is shorter than what shows them
+        self._require_all(answer)
+        self._sniffer.finish()
+        if not self.size and self._error_type is None:
+            self._reject()
+            raise Fault("unreadable", "the file is empty", answer)
+        self._require_no_markup()
+        return True
+
+    def reset(self) -> None:
+        """Start over with an empty file, as the file at the host seems to have been replaced.
+
+        Raises:
+            LocalError: The disk fails.
+        """
+        self._remote.mark_replaced()
+        self.start_over()
+
+    def start_over(self) -> None:
+        """Start over with an empty file.
+
+        Raises:
+            LocalError: The disk fails.
+        """
+        with _local_errors():
+            self._file.seek(0)
+            self._file.truncate()
+        self.received = self.size = 0
+        self._decoder = FileDecoder(())
+        self._sniffer = MarkupSniffer()
+
+    def _reject(self) -> None:
+        """Start over with an empty file, and without what the response of the first byte said: its body was not the file."""
+        self._remote.undo_begin_whole()
+        self.start_over()
+
+    def _require_room_for(self, size: int) -> None:
+        if self._stop is not None and self.received + size > self._stop:
+            self.reject_surplus()
+
+    def _require_all(self, answer: Answer) -> None:
+        if self._stop is not None and self.received < self._stop:
+            total = self._remote.total or self._stop
+            raise Fault("connection", f"the file has {self.received} of {total} bytes", answer)
+
+    def _correct_codings(self) -> None:
+        """Tell what is known of the remote file which codings the file has, as soon as that is known."""
+        codings = self._decoder.applied_codings
+        if codings is None or codings == self._remote.codings:
+            return
+        try:
+            self._remote.correct_codings(codings)
+        except Fault:
+            self.start_over()
+            raise
+        if not self._is_resuming:
+            self._stop = self._remote.total
+            self._require_room_for(0)
+
+    def _write(self, pieces: Iterator[bytes]) -> None:
+        try:
+            for piece in pieces:
+                self._sniffer.feed(piece)
+                self._require_no_markup()
+                with _local_errors():
+                    self._file.write(piece)
+                self.size += len(piece)
+        except UnreadableBody as error:
+            self._reject()
+            raise self._error_type or Fault("unreadable", str(error)) from None
+
+    def _require_no_markup(self) -> None:
+        if self._sniffer.is_markup:
+            self._reject()
+            raise self._error_type or Fault("unreadable", "a text in place of the file")
+
+    def commit(self) -> Path:
+        """Rename the temporary file to the target, with the permissions of a file that is there. Returns the target.
+
+        Raises:
+            OSError: The disk fails.
+        """
+        self._file.flush()
+        os.fsync(self._file.fileno())  # or after a power failure the target could be an empty file
+        self._file.close()
+        if self._target.exists():
+            shutil.copymode(self._target, self._path)
+        self._path.replace(self._target)
+        return self._target
+
+
+def _error_type(answer: Answer) -> Fault | None:
+    """Return the fault for a response that is declared to be an error message or an image; None if it is not."""
+    kind = media_type(answer.headers)
+    if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:
+        return None
+    return Fault("unreadable", f"{kind} in place of the file", answer)

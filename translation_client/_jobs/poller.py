@@ -1,0 +1,288 @@
+"""Wait for one job: check it until it is final or a limit is reached."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+from tenacity import RetryCallState
+
+from .. import _polling
+from .._clock import Deadline, Stopwatch
+from .._config import NOTHING_SAID, Particulars
+from .._exceptions import WaitCancelled, WaitTimeout
+from .._models import Answer, Fault, Job, by_our_clock, redacted, shown_text, took
+from .._transports.base import Event
+from . import error_messages
+from .context import Tools
+from .requestor import Calls, run
+
+if TYPE_CHECKING:
+    from ..schedule.learner import LearningWait
+
+
+PATIENCE_SECONDS = 0.1
+"""How long the end of a wait waits for other processes that write to the history; not at all, where it was cancelled."""
+
+
+class Wait:
+    """One wait for one job, from its first call to its end. For one thread or task at a time, and for one use."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        job: Job | str | None,
+        timeout: float,
+        cancel: Event | None,
+        watch: Stopwatch | None = None,
+        said: Particulars = NOTHING_SAID,
+    ) -> None:
+        """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet.
+
+        Raises:
+            ValueError: The id cannot be one.
+        """
+        self._known = job if isinstance(job, Job) else None
+        job_id = job.id if isinstance(job, Job) else job
+        self._request = tools.service.status_request(job_id)
+        self._tools = tools
+        self._calls = Calls(
+            tools,
+            error_messages.status_of(job_id),
+            timeout=timeout,
+            cancel=cancel,
+            job_id=job_id,
+            watch=watch,
+        )
+        known_moment = None if self._known is None else self._known.submitted_at
+        self._submitted_at = known_moment if said.submitted_at is None else said.submitted_at
+        self._expected = None if self._known is None else self._known.expected_seconds
+        self._learned = self._begin_learning(said)
+
+    @property
+    def attempts(self) -> int:
+        """The HTTP calls that were made."""
+        return self._calls.progress.attempts
+
+    async def ask(self) -> Job:
+        """Make one call; raises as `Calls.call`."""
+        return self._saw(*await self._calls.call(self._request, self._read))
+
+    def take(self, answer: Answer, job: Job) -> Job:
+        """Take over what an answer about many jobs says of this one."""
+        progress = self._calls.progress
+        progress.attempts += 1
+        progress.answered(answer)
+        progress.hint = self._calls.hint_in(answer)
+        return self._saw(answer, job)
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job."""
+        return self._calls.progress.job_id
+
+    @property
+    def deadline(self) -> Deadline:
+        """When the wait is over."""
+        return self._calls.progress.deadline
+
+    def fault_rules(self) -> _polling.Rules:
+        """When a call that failed is made again."""
+        return self._calls.fault_rules()
+
+    def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
+        """Log a fault that is not counted, and the sleep before the next check."""
+        self._calls.log.failed(fault, sleep_seconds)
+
+    @property
+    def seconds_until_last_check(self) -> float:
+        """The seconds until the last check before the deadline has to start; 0 if it is too late for one."""
+        return _polling.seconds_until_last_check(self._calls.progress)
+
+    @property
+    def has_retry_limit(self) -> bool:
+        """True if the number of checks of a pending job is limited."""
+        return self.may_end_after(math.inf)
+
+    def may_end_after(self, checks: float) -> bool:
+        """Return whether so many checks of a pending job may be all, by `max_retries` or by the caller's `stop`."""
+        return self._tools.stop is not None or checks > self._tools.policy.max_retries
+
+    def timed_out(self) -> WaitTimeout:
+        """Say that the time was up before there was an opportunity to ask."""
+        return self._calls.log.ended("timeout", error_messages.timed_out(self._calls.purpose, self._calls.progress))
+
+    def cancelled(self) -> WaitCancelled:
+        """Say that it was ended from outside."""
+        return self._calls.log.ended("cancelled", error_messages.cancelled(self._calls.purpose, self._calls.progress))
+
+    async def check(self) -> Job:
+        """Ask once, its failed calls repeated."""
+        return await self._calls.despite_faults(self.ask)
+
+    async def until_final(self) -> Job:
+        """Ask until the job is final."""
+        try:
+            await self._sleep_first()
+            return await _polling.called_until_final(self.check, self.rules(), self._calls.sleep)
+        finally:
+            self.learn()
+
+    def each(self) -> AsyncIterator[Job]:
+        """Ask until the job is final, and hand out each answer; the clock has been started."""
+        return self._each(_polling.Repetition())
+
+    async def _each(self, repetition: _polling.Repetition) -> AsyncIterator[Job]:
+        rules = self.rules()
+        try:
+            await self._sleep_first()
+            while True:
+                job = await self.check()
+                yield job
+                pause = repetition.pause_after(job, rules)
+                if pause is None:
+                    return
+                await self._calls.sleep(pause)
+        finally:
+            self.learn()
+
+    def rules(self) -> _polling.Rules:
+        """When the job is asked about again."""
+        schedule = self._tools.schedule if self._learned is None else self._learned.pace
+        pauses = _polling.PendingPauses(self._tools.policy, self._calls.progress, schedule)
+        log = self._calls.log
+        return _polling.pending_rules(
+            _is_pending,
+            max_retries=self._tools.policy.max_retries,
+            progress=self._calls.progress,
+            pauses=pauses,
+            stop=self._tools.stop,
+            before_sleep=lambda state: log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
+            give_up=self._end_for_limits,
+        )
+
+    def first_pause(self) -> float:
+        """Say for how many seconds not even the first question pays, and log it."""
+        if self._learned is None:
+            return 0.0
+        self._calls.end_if_cancelled()
+        pauses = _polling.PendingPauses(self._tools.policy, self._calls.progress, self._learned.pace)
+        seconds = pauses.limited(self._learned.first_pause())
+        if seconds > 0:
+            self._calls.log.sleeping(0, seconds, pauses.reason)
+        return seconds
+
+    def learn(self, patience: float = PATIENCE_SECONDS) -> None:
+        """Remember what was seen of how long the job took. While an exception goes by, it is told from it."""
+        if self._learned is not None:
+            kind = sys.exc_info()[0]
+            is_hurried = self._calls.is_cancelled() or not (kind is None or issubclass(kind, Exception))
+            self._learned.end(0.0 if is_hurried else patience)
+
+    async def _sleep_first(self) -> None:
+        seconds = self.first_pause()
+        if seconds > 0:
+            await self._calls.sleep(seconds)
+
+    def _begin_learning(self, said: Particulars) -> LearningWait | None:
+        if self._tools.learning is None or (self._known is not None and self._known.status.is_final):
+            return None
+        from ..schedule.model import Traits  # needed where a schedule learns alone
+
+        traits = Traits(said.key, said.video_seconds, self._expected)
+        return self._tools.learning.begin(traits, self._submitted_at, self._calls.log, self._calls.progress.watch)
+
+    def _read(self, answer: Answer) -> Job:
+        language = None if self._known is None else self._known.language
+        return self._tools.service.read_status(answer, self._calls.progress.job_id, language)
+
+    def _saw(self, answer: Answer, answered: Job) -> Job:
+        progress = self._calls.progress
+        job = Job(  # whole, as `replace` would look every field up: it takes a tenth of what reading an answer takes
+            id=answered.id,
+            status=answered.status,
+            raw_status=answered.raw_status,
+            progress=answered.progress,
+            result_url=answered.result_url,
+            error=answered.error,
+            retry_after=progress.hint,
+            checks=progress.checks + 1,
+            elapsed=progress.elapsed,
+            payload=answered.payload,
+            language=answered.language,
+            expected_seconds=self._expected if answered.expected_seconds is None else answered.expected_seconds,
+            submitted_at=by_our_clock(answered.submitted_at, answer)
+            if self._submitted_at is None
+            else self._submitted_at,
+            finished_at=by_our_clock(answered.finished_at, answer),
+        )
+        job = redacted(job, progress.secrets, self._tools.service.knows)
+        progress.saw(job)
+        if self._learned is not None:
+            self._learned.saw(job, answer.seconds, took(answered))
+        self._log_answer(job, answer)
+        return job
+
+    def _end_for_limits(self, _: RetryCallState) -> NoReturn:
+        calls = self._calls
+        calls.end_if_cancelled()
+        if _polling.is_too_late_for_a_check(calls.progress):
+            raise calls.log.ended("timeout", error_messages.timed_out(calls.purpose, calls.progress))
+        raise calls.log.ended("retries", error_messages.retries_exhausted(calls.purpose, calls.progress))
+
+    def _log_answer(self, job: Job, answer: Answer) -> None:
+        log, progress, word = self._calls.log, self._calls.progress, shown_text(job, "raw_status")
+        log.write(
+            "status_checked",
+            attempt=progress.attempts,
+            status=str(job.status),
+            raw_status=word,
+            progress=job.progress,
+            elapsed_seconds=job.elapsed,
+            request_seconds=answer.seconds,
+        )
+        if not self._tools.service.knows(job.raw_status) and progress.is_new_word(word):
+            log.write("unknown_status", raw_status=word)
+        if job.status.is_final:
+            log.write(
+                "job_finished",
+                status=str(job.status),
+                raw_status=word,
+                attempts=progress.attempts,
+                elapsed_seconds=job.elapsed,
+            )
+
+
+def _is_pending(job: Job) -> bool:
+    return not job.status.is_final
+
+
+class BlockingWait(Wait):
+    """One wait for one job, for one thread at a time."""
+
+    def until_final_blocking(self) -> Job:
+        """Ask until the job is final."""
+        try:
+            run(self._sleep_first())
+            return _polling.until_final(self._check_blocking(), self.rules(), self._sleep)()
+        finally:
+            self.learn()
+
+    def each_blocking(self) -> Iterator[Job]:
+        """Ask until the job is final, and hand out each answer."""
+        return self._each_blocking(_polling.each_answer(self._check_blocking(), self.rules(), self._sleep))
+
+    def _each_blocking(self, answers: Iterator[Job]) -> Iterator[Job]:
+        try:
+            run(self._sleep_first())
+            yield from answers
+        finally:
+            self.learn()
+
+    def _check_blocking(self) -> Callable[[], Job]:
+        return _polling.despite_faults(lambda: run(self.ask()), self._calls.fault_rules, self._sleep)
+
+    def _sleep(self, seconds: float) -> None:
+        run(self._calls.sleep(seconds))

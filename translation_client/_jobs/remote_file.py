@@ -1,0 +1,259 @@
+"""What the responses of one download say about the file at the host: its length, validator and content codings.
+
+The file may be replaced while it is downloaded, and a host may say less in one response than in another. A known length is never
+replaced by nothing: a length that was stated with a validator holds for this validator, and one that was stated without holds until
+a response proves that the file is another one. All lengths and offsets here are those of the encoded bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+from typing import NamedTuple
+
+from .._models import Answer, Fault
+from .._transports.decoding import content_codings
+from .._transports.sockets import UnreadableBody, content_length
+
+_CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)\s*/\s*(\d{1,18}|\*)\s*", re.ASCII | re.IGNORECASE)
+
+_GZIP_TYPES = ("application/gzip", "application/x-gzip")
+"""Media types of files that are gzip themselves: their `Content-Encoding: gzip` only repeats the type."""
+
+Codings = tuple[str, ...]
+
+
+class ContentRange(NamedTuple):
+    """A parsed `Content-Range` (RFC 9110, section 14.4).
+
+    Attributes:
+        first: Offset of the first byte; None if the range is `*`, as in a 416 response.
+        stop: Offset behind the last byte, which the header states inclusively; None if the range is `*`.
+        total: The length of the whole file; None if it is `*`.
+    """
+
+    first: int | None
+    stop: int | None
+    total: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the range is the whole file."""
+        return self.first == 0 and self.stop is not None and self.stop == self.total
+
+
+class Version(NamedTuple):
+    """What is known of one version of the file.
+
+    Attributes:
+        validator: A strong `ETag` or `Last-Modified`; None if there is none, so that it cannot be resumed.
+        codings: The content codings. Another coding has another length, though some hosts give both the same `ETag`.
+        total: The length; None if unknown.
+        labels: The content codings that the response named. Some of them may be wrong.
+    """
+
+    validator: str | None
+    codings: Codings
+    total: int | None
+    labels: Codings = ()
+
+
+class RemoteFile:
+    """The file at the host, as the responses of one download describe it. It may be replaced by another version meanwhile."""
+
+    def __init__(self) -> None:
+        self._version = Version(None, (), None)  # the one that is being received
+        self._latest_by_codings: Mapping[Codings, Version] = {}
+        self._totals: Mapping[tuple[str, Codings], int] = {}  # by validator and codings
+        self._may_be_replaced = False
+        self._state_before = self._state()
+
+    @property
+    def total(self) -> int | None:
+        """The length of the current version; None if unknown."""
+        return self._version.total
+
+    @property
+    def validator(self) -> str | None:
+        """What `If-Range` has to say to resume the current version; None if it cannot be resumed."""
+        return self._version.validator
+
+    @property
+    def codings(self) -> Codings:
+        """The content codings of the current version."""
+        return self._version.codings
+
+    def begin_whole(self, answer: Answer, length: int | None) -> None:
+        """Make the version that a response brings from its start the current one.
+
+        Args:
+            answer: The response.
+            length: The length that it states; None if it states none.
+
+        Raises:
+            Fault: The length contradicts what is known of the same version.
+        """
+        validator, codings = strong_validator(answer.headers), codings_of(answer)
+        version = Version(validator, codings, length, labels=codings)
+        total = self._total_of(version, answer)
+        self._state_before = self._state()
+        self._set_version(version._replace(total=total))
+        self._may_be_replaced = False
+
+    def correct_codings(self, codings: Codings) -> None:
+        """Note which codings the current version turned out to have, whatever its label said.
+
+        Raises:
+            Fault: Its length contradicts what is known of the version with these codings. What was known before the version began
+                is restored.
+        """
+        if codings == self._version.codings:
+            return
+        version = self._version._replace(codings=codings)
+        self.undo_begin_whole()  # or the length would be known for the false label too
+        self._set_version(version._replace(total=self._total_of(version)))
+        self._may_be_replaced = False
+
+    def undo_begin_whole(self) -> None:
+        """Restore what was known before the last `begin_whole`: the body of that response was not the file."""
+        self._version, self._latest_by_codings, self._totals, self._may_be_replaced = self._state_before
+
+    def mark_replaced(self) -> None:
+        """Note that the file seems to have been replaced. Its next version may then be shorter than the current one."""
+        self._may_be_replaced = True
+
+    def accepts_part(self, answer: Answer, part: ContentRange, received: int) -> bool:
+        """True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
+
+        Args:
+            answer: The response.
+            part: Its `Content-Range`.
+            received: The bytes of the current version that were received before.
+        """
+        total = self._version.total
+        return (
+            received > 0
+            and self._version.validator is not None
+            and part.first == received
+            and part.stop is not None
+            and (total is None or (part.stop <= total and part.total in (None, total)))
+            and (not content_codings(answer.headers) or codings_of(answer) == self._version.labels)
+            and self._is_same_version(answer)
+        )
+
+    def begin_part(self, part: ContentRange) -> None:
+        """Keep the length that an accepted 206 response states."""
+        if part.total is not None:
+            self._set_version(self._version._replace(total=part.total))
+
+    def is_complete(self, answer: Answer, received: int) -> bool:
+        """True if a 416 response says that the current version has just the received bytes (RFC 9110, section 15.5.17)."""
+        said = content_range(answer.headers)
+        return (
+            said is not None
+            and said.first is None
+            and said.total == received
+            and self._version.total in (None, received)
+            and self._version.validator is not None
+            and answer.headers.get("ETag") in (None, self._version.validator)
+        )
+
+    def _state(self) -> tuple[Version, Mapping[Codings, Version], Mapping[tuple[str, Codings], int], bool]:
+        return self._version, self._latest_by_codings, self._totals, self._may_be_replaced
+
+    def _total_of(self, new: Version, answer: Answer | None = None) -> int | None:
+        known, length = self._latest_by_codings.get(new.codings), new.total
+        stated = self._totals.get((new.validator, new.codings)) if new.validator is not None else None
+        if stated is not None:
+            if length not in (None, stated):
+                raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", answer)
+            return stated
+        if known is None or known.total is None or _differ(known.validator, new.validator):
+            return length
+        if length is None:
+            return known.total
+        if length < known.total and not self._may_be_replaced:
+            raise Fault("unreadable", f"the file has {length} bytes, and had {known.total} before", answer)
+        return length
+
+    def _set_version(self, version: Version) -> None:
+        self._version = version
+        self._latest_by_codings = {**self._latest_by_codings, version.codings: version}
+        if version.validator is not None and version.total is not None:
+            self._totals = {**self._totals, (version.validator, version.codings): version.total}
+
+    def _is_same_version(self, answer: Answer) -> bool:
+        tag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
+        validator = self._version.validator
+        if validator is not None and validator.startswith('"'):
+            return tag == validator  # a 206 response has to send it (RFC 9110, section 15.3.7)
+        return tag is None and modified in (None, validator)
+
+
+def codings_of(answer: Answer) -> Codings:
+    """Return the content codings that have to be undone: not the gzip of a file that is a gzip."""
+    codings = content_codings(answer.headers)
+    is_gzip_file = media_type(answer.headers) in _GZIP_TYPES and codings in (("gzip",), ("x-gzip",))
+    return () if is_gzip_file else codings
+
+
+def media_type(headers: Mapping[str, str]) -> str:
+    """Return the media type in lower case, without its parameters."""
+    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+
+
+def content_range(headers: Mapping[str, str]) -> ContentRange | None:
+    """Parse `Content-Range`; None if there is none, or it makes no sense."""
+    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
+    if match is None:
+        return None
+    total = None if match[3] == "*" else int(match[3])
+    if match[1] is None:
+        return ContentRange(None, None, total)
+    first, stop = int(match[1]), int(match[2]) + 1
+    return ContentRange(first, stop, total) if first < stop and (total is None or stop <= total) else None
+
+
+def is_partial(answer: Answer) -> bool:
+    """True if a response has a part of the file, or all of it as a part: a 206, and what a proxy has made another success of."""
+    said = content_range(answer.headers)
+    has_range = said is not None and said.first is not None
+    return answer.status_code == 206 or has_range or media_type(answer.headers) == "multipart/byteranges"
+
+
+def range_of_part(answer: Answer) -> ContentRange | None:
+    """Return the range of a partial response; None if it has no single range, or one that its `Content-Length` contradicts."""
+    part = content_range(answer.headers)
+    if part is None or part.first is None or part.stop is None or media_type(answer.headers) == "multipart/byteranges":
+        return None
+    try:
+        length = content_length(answer.headers)
+    except UnreadableBody:
+        return None
+    return part if length in (None, part.stop - part.first) else None
+
+
+def strong_validator(headers: Mapping[str, str]) -> str | None:
+    """Return the validator that `If-Range` may use: an `ETag` that is not weak, or else a `Last-Modified` older than `Date`.
+
+    None if there is no such validator, or a weak `ETag` (RFC 9110, sections 8.8.2.2, 8.8.3 and 13.1.5).
+    """
+    tag = headers.get("ETag")
+    if tag is not None:
+        return tag if tag.startswith('"') else None
+    modified, date = headers.get("Last-Modified"), headers.get("Date")
+    if modified is None or date is None:
+        return None
+    try:
+        is_older = parsedate_to_datetime(date) > parsedate_to_datetime(modified)
+    except (TypeError, ValueError):  # one is no date, or has no time zone
+        return None
+    return modified if is_older else None
+
+
+def _differ(one: str | None, other: str | None) -> bool:
+    """True if two validators prove that two versions differ. An `ETag` and a date prove nothing about each other."""
+    if one is None or other is None or one.startswith('"') != other.startswith('"'):
+        return False
+    return one != other

@@ -1,0 +1,248 @@
+"""Submit a job exactly once. A request is repeated only if that cannot create a second job."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .. import _config
+from .._auth import Secrets, is_http_url
+from .._clock import Stopwatch
+from .._exceptions import TranslationClientError
+from .._models import Answer, Job, NoFreeSlot, redacted, shown_text
+from .._transports.base import Event
+from ..services.service import Service
+from ..services.submission import Commission, Order, Step
+from . import error_messages
+from .context import Tools
+from .requestor import Calls, Stakes
+
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/+")
+
+
+def commission(
+    service: Service,
+    base_url: str,
+    *,
+    video: str | os.PathLike[str],
+    target_language: str,
+    source_language: str | None,
+    options: Mapping[str, Any] | None,
+    idempotency_key: str | None,
+) -> tuple[Order, Commission]:
+    """Check an order, and make its key where the caller gives none.
+
+    Raises:
+        ValueError: Something of it cannot be used.
+        TypeError: Something of it is of the wrong type.
+    """
+    order = service.order
+    if order is None:
+        raise ValueError(f"the service {service.name!r} has no way to order a job")
+    wanted = Commission(
+        video=_video(service, order, video),
+        target_language=_config.check_language("target_language", target_language),
+        source_language=None if source_language is None else _config.check_language("source_language", source_language),
+        options=_options(options),
+        key=_key(service, order, idempotency_key),
+        base_url=base_url,
+    )
+    order.check(wanted)
+    return order, wanted
+
+
+def _video(service: Service, order: Order, video: str | os.PathLike[str]) -> str | Path:
+    if isinstance(video, str) and _URL.match(video):
+        if not is_http_url(video):
+            raise ValueError(f"video must be an http(s) URL with a host, or a file; got {_shown(video)!r}")
+        return video
+    if not isinstance(video, (str, os.PathLike)) or not os.fspath(video):
+        raise TypeError(f"video must be a URL or the path of a file, got {video!r}")
+    path = Path(video)
+    if not path.is_file():
+        raise ValueError(f"video must be a URL or the path of a file; there is no file {_shown(str(path))!r}")
+    _check_size(service, order, path)
+    return path
+
+
+def _shown(video: str) -> str:
+    """What of it may be shown: a link that was mistyped may be signed all the same."""
+    return re.sub(r"(//|:/*)[^/]*@", r"\1…@", re.split(r"[?#]", video)[0])
+
+
+def _check_size(service: Service, order: Order, path: Path) -> None:
+    size, most = path.stat().st_size, order.max_file_bytes
+    if most is None:
+        raise ValueError(
+            f"video must be a URL for the service {service.name!r}, which takes no files: put {str(path)!r} where it "
+            "can fetch it, and give that address"
+        )
+    if not 0 < size <= most:
+        raise ValueError(
+            f"video must have from 1 to {most} bytes for the service {service.name!r}, and {str(path)!r} has {size}; "
+            "a longer one may go by its URL"
+        )
+
+
+def _options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    if options is None:
+        return {}
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        raise TypeError("options must be a mapping with the names of fields as its keys")
+    try:
+        json.dumps(dict(options), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"options must be what JSON can say: {error}") from error
+    return dict(options)
+
+
+def _key(service: Service, order: Order, key: str | None) -> str:
+    if key is None:
+        return order.new_key()
+    if order.key_pattern is None:
+        raise ValueError(
+            f"idempotency_key cannot be used: the service {service.name!r} does not tell a repeated order from a new one"
+        )
+    if not isinstance(key, str) or not order.key_pattern.fullmatch(key):
+        raise ValueError(f"idempotency_key must match {order.key_pattern.pattern}, got {key!r}")
+    return key
+
+
+def require_listed_language(service: Service, language: str, known: tuple[str, ...], secrets: Secrets) -> None:
+    """Refuse a language that the service does not list.
+
+    Raises:
+        ValueError: `language` is not in the list. The message suggests similar ones, if no secret is part of them.
+    """
+    if language in known:
+        return
+    from difflib import get_close_matches  # needed in this case alone
+
+    printable = [name for name in known if not secrets.holds(name)]  # with a part cut out, a name is of no use
+    close = get_close_matches(language, printable, n=5, cutoff=0.4)
+    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    example = f"for instance {printable[0]!r}. " if printable and not close else ""
+    raise ValueError(
+        f"target_language must be one of the {len(known)} that the service {service.name!r} lists, got {language!r}; "
+        f"{hint}{example}client.languages() has them all"
+    )
+
+
+_NO_SLOT = object()
+"""What an answer is read as that says that too many jobs are running, where the caller wants to wait for a slot."""
+
+
+class SubmitOptions(NamedTuple):
+    """How an order is to go.
+
+    Attributes:
+        timeout: Seconds for all of it.
+        watch: Its elapsed time.
+        goes_on: Whether the key is the caller's: what came of an order before it is not known here.
+        waits_for_slot: Whether to wait where too many jobs are running.
+        cancel: Set to end it.
+    """
+
+    timeout: float
+    watch: Stopwatch
+    goes_on: bool
+    waits_for_slot: bool
+    cancel: Event | None
+
+
+class Submission:
+    """One order. For one thread, and for one use."""
+
+    def __init__(self, tools: Tools, order: Order, commission: Commission, terms: SubmitOptions) -> None:
+        """Prepare; nothing is sent yet."""
+        self._tools = tools
+        self._order = order
+        self._commission = commission
+        self._terms = terms
+        video = commission.video
+        self._secrets = tools.secrets if isinstance(video, Path) else tools.secrets.with_link(video)
+        self._calls = Calls(
+            tools,
+            error_messages.order(),
+            timeout=terms.timeout,
+            cancel=terms.cancel,
+            secrets=self._secrets,
+            watch=terms.watch,
+        )
+        self._calls.progress.idempotency_key = commission.key or None
+        self._calls.progress.may_have_been_accepted = terms.goes_on
+
+    async def job(self) -> Job:
+        """Order it."""
+        key = self._secrets.shown_id(self._commission.key)
+        self._calls.log.write("order_started", idempotency_key=key or None)
+        try:
+            job = await self._through_all_steps()
+        except KeyboardInterrupt as interrupt:
+            if self._calls.progress.may_have_been_accepted:  # nobody else would know how to go on
+                interrupt.args = (error_messages.interrupted(self._calls.purpose, self._calls.progress),)
+            raise
+        except TranslationClientError:
+            raise
+        except Exception as error:  # of the caller's; without this nobody would know the key to go on with
+            progress = self._calls.progress
+            if not progress.may_have_been_accepted:
+                raise
+            raise self._calls.log.ended(
+                "unexpected", error_messages.broken_off(self._calls.purpose, progress, error)
+            ) from error
+        secrets = self._calls.progress.secrets
+        job = redacted(replace(job, submitted_at=time.time()), secrets, self._tools.service.knows)
+        self._calls.log.name_job(shown_text(job, "id"))
+        progress = self._calls.progress
+        self._calls.log.write(
+            "job_submitted",
+            attempts=progress.attempts,
+            expected_seconds=job.expected_seconds,
+            elapsed_seconds=progress.elapsed,
+        )
+        return job
+
+    async def _through_all_steps(self) -> Job:
+        steps = self._order.steps(self._commission)
+        step = next(steps)
+        while True:
+            value = await self._done(step)
+            try:
+                step = steps.send(value)
+            except StopIteration as finished:
+                job: Job = finished.value
+                return job
+
+    async def _done(self, step: Step) -> Any:
+        return await self._calls.until_final(
+            lambda: self._call(step), is_pending=lambda value: value is _NO_SLOT or step.is_pending(value)
+        )
+
+    async def _call(self, step: Step) -> Any:
+        stakes = Stakes(step.makes_job, step.is_repeatable)
+        answer, value = await self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=stakes)
+        if value is _NO_SLOT:
+            progress = self._calls.progress
+            self._calls.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
+        else:
+            self._calls.progress.count(step.call)
+            self._calls.progress.may_have_been_accepted |= step.makes_job  # until the whole order is through
+            self._calls.log.answered(step.call, answer)
+        return value
+
+    def _read(self, step: Step, answer: Answer) -> Any:
+        try:
+            value = step.read(answer)
+        except NoFreeSlot:
+            if not self._terms.waits_for_slot:
+                raise
+            self._calls.progress.count("no free slot")
+            return _NO_SLOT
+        return value

@@ -1,0 +1,517 @@
+"""Jobs, requests and responses as values, and what is wrong with a response.
+
+A *fault* says nothing about the job and is repeated; a *refusal* will be the same next time and is not. Neither leaves the package:
+`_jobs/error_messages.py` turns them into public errors.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from datetime import timezone
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from functools import cached_property
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from . import _exceptions
+from ._auth import Secrets
+from ._exceptions import MAX_DEPTH, JobFailed, is_nested_deeper, json_value
+
+_CODES = ("code", "errorCode", "error_code", "status", "type")
+CODE_NAMES = frozenset(_CODES)
+"""The names of the words for programs."""
+
+_MESSAGES = ("detail", "message", "msg", "title", "error_description", "error")
+
+FIELD_NAMES = frozenset({*_CODES, *_MESSAGES, "loc"})
+"""The names by which an error body is read. They are known words, and not a secret that a server echoes."""
+
+
+class Problem(dict[str, Any]):
+    """The body of an error as it was sent, without secrets; with what all shapes have in common as attributes.
+
+    The shapes: `application/problem+json` (RFC 9457); an object called `error` (HeyGen, Azure: Microsoft's REST API
+    guidelines) or `detail` (ElevenLabs); a list called `detail` (FastAPI); plain fields beside each other.
+    """
+
+    @property
+    def code(self) -> str | None:
+        """The word for programs: `rate_limit_exceeded`, say; or None. A number is given as its digits.
+
+        A plain word stays as it was sent if an API key of fewer than 8 characters is a part of it.
+        """
+        places = (self._inner(), self)
+        words = (place.get(name) for place in places for name in _CODES)
+        return next((str(word) for word in words if _is_code(word)), None)
+
+    @property
+    def message(self) -> str | None:
+        """The sentence for people, or None."""
+        texts = (_text(place.get(name)) for place in (self._inner(), self) for name in _MESSAGES)
+        return next((text for text in texts if text), None)
+
+    def _inner(self) -> Mapping[str, Any]:
+        nested = (self.get(name) for name in ("error", "detail"))
+        return next((value for value in nested if isinstance(value, Mapping)), {})
+
+
+def redacted_problem(problem: Problem, secrets: Secrets) -> Problem:
+    """Copy a problem without secrets. The names of its fields stay, and its `code` where a short key is a part of it."""
+    return Problem(secrets.scrub_fields(problem, FIELD_NAMES, CODE_NAMES))
+
+
+def _is_code(word: Any) -> bool:
+    return (isinstance(word, str) and bool(word)) or (isinstance(word, int) and not isinstance(word, bool))
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):  # FastAPI: one entry for each bad field
+        path = value[0].get("loc")
+        where = ".".join(str(part) for part in path if isinstance(part, (str, int))) if isinstance(path, list) else ""
+        what = value[0].get("msg")
+        return f"{where}: {what}" if where and isinstance(what, str) else what if isinstance(what, str) else None
+    return None
+
+
+_SHOWN = "_shown"
+"""The attribute with the texts for fields that no text may show as they are. Not a field: it is not data of the service."""
+
+
+class TranslationStatus(str, Enum):
+    """Where a job stands. Prints and compares as its word: `TranslationStatus.PENDING == "pending"`."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    ERROR = "error"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing will change any more."""
+        return self is not TranslationStatus.PENDING
+
+
+@dataclass(frozen=True, repr=False)
+class Job:
+    """One job as it was last seen.
+
+    Text is free of secrets, and data is what the service sent: `error` is text, everything else here is data.
+
+    Attributes:
+        id: The id at the service; None for the single job of the reference service.
+        status: Pending, completed or error.
+        raw_status: The service's own word for it.
+        progress: From 0 to 1, or None where the service does not tell.
+        result_url: The URL of the result, or None. May be a signed link.
+        error: What the service says went wrong, or None.
+        retry_after: The seconds in the service's `Retry-After`, or None.
+        checks: How many status responses had been read in this wait, this one included.
+        elapsed: Seconds from the start of the wait to this response.
+        payload: The response as the service sent it.
+        language: The target language, in the service's spelling; None if it is not known.
+        expected_seconds: How long the service said that the job may take; None if it did not.
+        submitted_at: When the job was submitted, in seconds of the Unix epoch by the clock here; None if that is not
+            known.
+        finished_at: When the service says that the job finished, or of a pending job that it will; the same, or None.
+    """
+
+    id: str | None
+    status: TranslationStatus
+    raw_status: str
+    progress: float | None = None
+    result_url: str | None = None
+    error: str | None = None
+    retry_after: float | None = None
+    checks: int = 0
+    elapsed: float = 0.0
+    payload: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    language: str | None = None
+    expected_seconds: float | None = None
+    submitted_at: float | None = None
+    finished_at: float | None = None
+
+    def __repr__(self) -> str:
+        """Show what is safe in a log: a payload, a link or a service's text may hold anything."""
+        return (
+            f"Job(id={shown_text(self, 'id')!r}, status={self.status!r}, progress={self.progress!r}, "
+            f"checks={self.checks!r}, elapsed={self.elapsed!r})"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as a JSON object: a copy, in which NaN and infinite numbers are None."""
+        return {one.name: json_value(getattr(self, one.name)) for one in fields(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Job:
+        """Build a job from what `to_dict` returned, also in another version: unknown names are ignored."""
+        known = {one.name: values[one.name] for one in fields(cls) if values.get(one.name) is not None}
+        status = _status(known.pop("status", None))
+        return cls(**{"id": None, "raw_status": str(status), **known}, status=status)
+
+    def raise_for_status(self) -> None:
+        """Do nothing unless the job failed.
+
+        Raises:
+            JobFailed: The status is `error`.
+        """
+        if self.status is not TranslationStatus.ERROR:
+            return
+        raise JobFailed(
+            f"{describe_job(shown_text(self, 'id'))} failed at the service: {self.error or shown_text(self, 'raw_status')}. "
+            "Asking again will not change that; submit the video anew.",
+            job_id=self.id,
+            job=self,
+            attempts=self.checks,  # one call for each response at least; how many faults came between is not known
+            checks=self.checks,
+            elapsed=self.elapsed,
+            may_have_been_accepted=False,
+        )
+
+
+_exceptions.FACT_TYPES.update(job=Job.from_dict, problem=Problem)
+vars(_exceptions).update(Job=Job, Problem=Problem)  # named in annotations there, which `typing.get_type_hints` looks up
+
+
+def with_shown_texts(job: Job, **texts: str | None) -> Job:
+    """Return a job that also holds how some of its fields are shown, where that is not as they are."""
+    differing = {name: text for name, text in texts.items() if text != getattr(job, name)}
+    if not differing:
+        return job
+    copied = replace(job)
+    vars(copied)[_SHOWN] = differing
+    return copied
+
+
+def shown_text(job: Job, name: str) -> Any:
+    """Return a field of a job as `repr`, messages, log lines and terminals show it."""
+    return vars(job).get(_SHOWN, {}).get(name, getattr(job, name))
+
+
+def redacted(job: Job, secrets: Secrets, is_known: Callable[[str], bool]) -> Job:
+    """Return a job whose texts are free of secrets, and whose data is what the service sent.
+
+    The texts are its `error`, and its id and status word as they are shown: see `shown_text`.
+
+    Args:
+        job: The job as it was read from a response.
+        secrets: What no text may show.
+        is_known: Whether a status word is one of the service's own, which is no secret.
+    """
+    if job.error is not None:
+        job = replace(job, error=secrets.shown(job.error))
+    word = job.raw_status if is_known(job.raw_status) else secrets.shown(job.raw_status)
+    return with_shown_texts(job, id=job.id and secrets.shown_id(job.id), raw_status=word)
+
+
+def _status(word: Any) -> TranslationStatus:
+    try:
+        return TranslationStatus(word)
+    except ValueError:  # of a newer version
+        return TranslationStatus.PENDING
+
+
+def describe_job(job_id: str | None) -> str:
+    """Return how our messages name a job."""
+    return "the job" if job_id is None else f"job {job_id!r}"
+
+
+class FilePart(NamedTuple):
+    """A local file that goes along in a form.
+
+    Attributes:
+        field: What the form calls it.
+        path: Where it lies.
+    """
+
+    field: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as a service words it. Its body is `json`, or a form of `form` and `file`, or nothing.
+
+    Attributes:
+        method: In capitals.
+        path: Begins with a slash, is percent-encoded and follows the base URL; or an absolute URL.
+        headers: Beside the key and what all requests have.
+        json: A JSON value.
+        form: The fields of a `multipart/form-data` body, of which several may have one name.
+        file: Its file; sent as it is read, and never held in memory.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    json: Any = field(default=None, repr=False, hash=False)
+    form: Sequence[tuple[str, str]] | None = field(default=None, repr=False)
+    file: FilePart | None = None
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether it carries a file, which may take any time as long as it moves."""
+        return self.file is not None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer, read to its end.
+
+    Attributes:
+        status_code: The HTTP status.
+        headers: The headers; looked up in any case.
+        body: The body with its content coding undone, in bytes.
+        seconds: How long the call took.
+        sent_keys: The key that the request carried, in the forms in which the response may echo it; empty if the key
+            never changes.
+    """
+
+    status_code: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+    seconds: float = 0.0
+    sent_keys: tuple[str, ...] = field(default=(), repr=False)
+
+    def json_object(self) -> dict[str, Any] | None:
+        """Return the body as a JSON object; None if it is not one, or is nested too deeply to be copied or pickled."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of a million digits; a million brackets
+            return None
+        has_many_levels = self.body.count(b"{") + self.body.count(b"[") > MAX_DEPTH  # which most bodies cannot have
+        if not isinstance(value, dict) or (has_many_levels and is_nested_deeper(value)):
+            return None
+        return value
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the coding by which JSON is read too: UTF-8, 16 or 32. What is none of it is replaced."""
+        return self.body.decode(json.detect_encoding(self.body), "replace")
+
+
+FaultKind = Literal["connection", "timeout", "status", "unreadable"]
+
+TRANSIENT_4XX = frozenset({408, 425, 429})
+"""Request Timeout, Too Early, Too Many Requests: the request itself is fine (RFC 9110 15.5.9, RFC 8470, RFC 6585)."""
+
+
+NOT_DONE = frozenset({425, 429})
+"""Too Early, Too Many Requests: nothing was done (RFC 8470, section 5.2; RFC 6585, section 4)."""
+
+
+MAX_ID_LENGTH = 200
+"""The longest id in the text of a fault, in characters: a server may send one of any length."""
+
+
+class Fault(Exception):
+    """A call that brought no usable answer and may be repeated.
+
+    Attributes:
+        kind: `connection`, `timeout`, `status` (408, 425, 429, 5xx) or `unreadable`.
+        text: What happened, in a few words of ours. It is not redacted later, so it quotes nothing of the server.
+        answer: The answer, where one came.
+        hint: The seconds that the server asked to be left alone, where it did.
+        was_sent: Whether the whole request may have reached the server: what it asked for may have been done.
+    """
+
+    def __init__(self, kind: FaultKind, text: str, answer: Answer | None = None, hint: float | None = None) -> None:
+        super().__init__(kind, text)  # what it is built from: it is the cause of a public error, which may be pickled
+        self.kind: FaultKind = kind
+        self.text = text
+        self.answer = answer
+        self.hint = hint
+        self.was_sent = True
+
+    def __str__(self) -> str:
+        return self.text
+
+    def add_sent_keys(self, keys: tuple[str, ...]) -> None:
+        """Add the keys of the request to the answer, if one came."""
+        if self.answer is not None:
+            self.answer = replace(self.answer, sent_keys=keys)
+
+    @property
+    def may_be_done(self) -> bool:
+        """Whether what was asked for may have been done all the same."""
+        return self.was_sent and self.status_code not in NOT_DONE
+
+    @property
+    def status_code(self) -> int | None:
+        """The HTTP status of the answer, where one came."""
+        return None if self.answer is None else self.answer.status_code
+
+
+class WrongJob(Fault):
+    """A response that names another job, or another operation, than its request.
+
+    Attributes:
+        requested_id: The id in the request.
+        named_id: The id in the response, as the server sent it.
+    """
+
+    def __init__(self, requested_id: str, named_id: str, answer: Answer, kind: str = "job") -> None:
+        super().__init__("unreadable", f"the response is about another {kind}", answer)
+        self._kind = kind
+        self.requested_id = requested_id
+        self.named_id = named_id
+
+    def name_jobs(self, shown: Callable[[str], str]) -> None:
+        """Put both ids into the text, each as `shown` returns it, shortened and with control characters escaped."""
+        named_id, requested_id = (shown(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
+        self.text = f"the response is about {self._kind} {named_id!r}, not {requested_id!r}"
+
+
+class Refusal(Exception):
+    """An answer that says no, and will say no again.
+
+    Attributes:
+        answer: It.
+        problem: Its body, where that is a JSON object.
+    """
+
+    def __init__(self, answer: Answer, text: str = "") -> None:
+        line = status_line(answer.status_code)
+        super().__init__(f"{text} ({line})" if text else line)
+        self.answer = answer
+
+    @cached_property
+    def problem(self) -> Problem | None:
+        """What the body says."""
+        return problem_of(self.answer)
+
+
+class NoFreeSlot(Refusal):
+    """A refusal because too many jobs are running: it will be the same until one of them has finished."""
+
+
+class NothingMade(Refusal):
+    """An answer that says that nothing will come of an order that had been taken."""
+
+
+class FieldMissing(Exception):
+    """A success that lacks what it was asked for, and will lack it again.
+
+    Attributes:
+        field: What was promised, as a path through the JSON.
+        answer: The answer.
+    """
+
+    def __init__(self, field: str, answer: Answer) -> None:
+        super().__init__(f"the answer has no {field!r}")
+        self.field = field
+        self.answer = answer
+
+
+def problem_of(answer: Answer) -> Problem | None:
+    """Read the body of an error; None where it is no JSON object."""
+    body = answer.json_object()
+    return None if body is None else Problem(body)
+
+
+def require_usable(answer: Answer) -> None:
+    """Pass a 2xx; the general rule for everything that a service does not claim as an answer of its own.
+
+    Raises:
+        Fault: 408, 425, 429, 5xx, and what is neither a success nor an error.
+        Refusal: Any other 4xx.
+    """
+    code = answer.status_code
+    if 200 <= code < 300:
+        return
+    if code in TRANSIENT_4XX or code >= 500:
+        raise Fault("status", status_line(code), answer)
+    if 400 <= code < 500:
+        raise Refusal(answer)
+    raise Fault("unreadable", f"{status_line(code)} is no answer to this request", answer)
+
+
+def interim_as_final(answer: Answer) -> Fault:
+    """Return the fault for a 1xx response that came out as the final one. Its connection must not be used again."""
+    return Fault("unreadable", f"{status_line(answer.status_code)} is no final response", answer)
+
+
+def json_of(answer: Answer) -> dict[str, Any]:
+    """Read the JSON object that an answer has to be.
+
+    Raises:
+        Fault: It is none.
+    """
+    payload = answer.json_object()
+    if payload is None:
+        raise Fault("unreadable", "the body is not a JSON object", answer)
+    return payload
+
+
+def status_line(code: int) -> str:
+    """Name an HTTP status, in the registry's words and never in the server's."""
+    try:
+        return f"HTTP {code} {HTTPStatus(code).phrase}"
+    except ValueError:
+        return f"HTTP {code}"
+
+
+_DELAY_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+"""Whole seconds by the RFC; fractions are sent all the same. Ten digits, over 31 years, is no hint."""
+
+
+def read_retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read the hint as seconds from now; None where there is none.
+
+    A date is taken relative to the answer's own `Date`, so that a wrong clock here does no harm; one in the past is 0.
+
+    Raises:
+        ValueError: The value makes no sense.
+    """
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    value = value.strip()
+    if _DELAY_SECONDS.fullmatch(value):
+        return float(value)
+    return max(0.0, _http_date(value) - answered_at(headers))
+
+
+def answered_at(headers: Mapping[str, str]) -> float:
+    """When the server answered, by its own clock in whole seconds; by ours where it does not say."""
+    try:
+        return _http_date(headers["Date"])
+    except (KeyError, ValueError):
+        return time.time()
+
+
+def _http_date(value: str) -> float:
+    try:
+        date = parsedate_to_datetime(value)
+        # The old asctime form names no zone; an HTTP date is always UTC (RFC 9110, section 5.6.7).
+        return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
+    except (TypeError, IndexError, OverflowError) as error:  # what the parser raises beside ValueError
+        raise ValueError(f"not an HTTP date: {value!r}") from error
+
+
+SAME_CLOCK_SECONDS = 2.0
+"""A server's clock that is less off than this is not off: what it says is in whole seconds, and arrives later."""
+
+
+def took(answered: Job) -> float | None:
+    """How long a job took by the service's own clock, where it says when it began and when it ended."""
+    if answered.finished_at is None or answered.submitted_at is None or not answered.status.is_final:
+        return None
+    return answered.finished_at - answered.submitted_at
+
+
+def by_our_clock(moment: float | None, answer: Answer) -> float | None:
+    """Correct a moment by how far the server's clock is off, as its `Date` shows."""
+    if moment is None:
+        return None
+    off = time.time() - answered_at(answer.headers)
+    return moment if abs(off) < SAME_CLOCK_SECONDS else moment + off

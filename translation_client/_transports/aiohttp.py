@@ -1,0 +1,852 @@
+"""Send a request with aiohttp: one HTTP call with all its limits, without a thread that waits for it.
+
+aiohttp does not say where a response ends among the bytes of a connection: its parser in C drops line breaks between two responses. A
+server that sends one is out of step, and may send the response to this request once more as the response to the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import math
+import os
+import re
+import socket
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+import aiohttp
+import certifi
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from urllib3.util.wait import wait_for_read
+from yarl import URL
+
+from .._auth import KeyHeaders, same_origin, secrets_of
+from .._clock import Deadline, Stopwatch, now, real_clock_of
+from .._models import Answer, Fault, Request, interim_as_final
+from .async_cancel_scope import CURRENT_CUT, Cut, Cuts, abort
+from .base import MAX_REDIRECTS, Event, Wiring, target_of
+from .cancel_scope import CallCut, NotSent
+from .decoding import ACCEPT_ENCODING, FILE_CODES, READ_BYTES, Sink, begin_file, content_codings, decoded
+from .dns import lookup_async
+from .errors import NO_CA_BUNDLE, bared, breaks_http, reason_of
+from .multipart import FormWithFile, Payload, payload_of
+from .requests import MAX_BODY_BYTES, STATUS_BODY_SECONDS
+from .sockets import (
+    MAX_INTERIM_RESPONSES,
+    UnreadableBody,
+    content_length,
+    is_interim,
+    require_plain_transfer,
+    too_long_error,
+    too_many_interim_responses,
+    transfer_codings,
+)
+
+
+class Slots:
+    """A fixed number of slots. A slot that is freed is handed to the first in the queue, so no wake-up can be lost."""
+
+    def __init__(self, number: int) -> None:
+        """Create free slots.
+
+        Args:
+            number: How many slots there are.
+        """
+        self._free = number
+        self._queue: deque[asyncio.Future[None]] = deque()
+
+    def enter(self) -> asyncio.Future[None]:
+        """Return a turn, which is done as soon as it has a slot. Each turn has to be passed to `leave`, whatever happens."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self._free:
+            self._free -= 1
+            turn.set_result(None)
+        else:
+            self._queue.append(turn)
+        return turn
+
+    def leave(self, turn: asyncio.Future[None]) -> None:
+        """Free the slot of a turn, or give up its place in the queue if it has none yet."""
+        if turn.cancel() or turn.cancelled():
+            with suppress(ValueError):  # `leave` has passed it over already
+                self._queue.remove(turn)
+            return
+        while self._queue:
+            following = self._queue.popleft()
+            if not following.done():
+                following.set_result(None)
+                return
+        self._free += 1
+
+
+async def whole_body(response: aiohttp.ClientResponse) -> bytes:
+    """Read the body of a response to its end.
+
+    Raises:
+        Fault: It is over the cap, before or after unpacking, breaks off, or cannot be decoded.
+    """
+    try:
+        require_plain_transfer(response.headers, is_chunked=True)
+        body = await _capped_body(response)
+        return decoded(body, content_codings(response.headers), MAX_BODY_BYTES)
+    except UnreadableBody as error:
+        text = str(error)
+    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
+        text = f"the body breaks off ({reason_of(error)})"
+    response.close()
+    raise Fault("unreadable", text, _head(response))
+
+
+async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
+    length = content_length(response.headers)
+    if length is not None and length <= MAX_BODY_BYTES:
+        return await _read(response.content)
+    parts = []
+    size = 0
+    while part := await _read(response.content, READ_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise too_long_error(MAX_BODY_BYTES)
+    return b"".join(parts)
+
+
+async def _read(content: aiohttp.StreamReader, size: int = -1) -> bytes:
+    """Read up to `size` bytes, or all of them. Returns nothing at the end of the body.
+
+    Raises:
+        ClientPayloadError: The body breaks off. Where chunks make no sense, aiohttp itself raises a RuntimeError.
+    """
+    try:
+        return await content.read(size)
+    except RuntimeError as error:
+        raise aiohttp.ClientPayloadError(str(error)) from error
+
+
+async def receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> None:
+    """Write the body of a response into a sink, block by block.
+
+    Raises:
+        Fault: It breaks off, or its end is uncertain.
+        Exception: What the sink raises.
+    """
+    read_bytes = begin_file(_head(response), sink, is_chunked=True)
+    cut.is_receiving_file = True
+    try:
+        while block := await _read(response.content, read_bytes):
+            cut.received()
+            sink.write(block)
+            await asyncio.sleep(0)  # a body that is always there already would never let the deadline ring
+    except aiohttp.ClientPayloadError:
+        is_cut_short = True
+    else:
+        is_cut_short = _was_reset(response)
+    if is_cut_short:
+        raise Fault("connection", "the file breaks off", _head(response))
+    if isinstance(_error_behind(response), HttpProcessingError):  # what came there is no response
+        sink.reject_surplus()
+
+
+def _was_reset(response: aiohttp.ClientResponse) -> bool:
+    """True if the connection was reset where its end is the end of the body: aiohttp takes both for the same."""
+    is_framed = content_length(response.headers) is not None or bool(transfer_codings(response.headers))
+    return not is_framed and isinstance(_error_behind(response), aiohttp.ClientOSError)
+
+
+def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
+    """Return the error of the connection behind the end of the body."""
+    protocol: Any = getattr(response, "_protocol", None)  # `connection` is None once the body has ended
+    error: BaseException | None = None if protocol is None else protocol.exception()
+    return error
+
+
+async def blocks_of(form: FormWithFile, cut: Cut) -> AsyncIterator[bytes]:
+    """A file as it is read; each block is asked for when the one before has gone out."""
+    while block := form.read(READ_BYTES):
+        cut.sent()
+        yield block
+        await asyncio.sleep(0)  # a server that always takes more at once would never let the deadline ring
+
+
+def _head(response: aiohttp.ClientResponse) -> Answer:
+    return Answer(response.status, response.headers, b"")
+
+
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+
+_INTERIM = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d")
+"""The start of an interim response (RFC 9110, section 15.2); 101 is a final one."""
+
+_NO_BODY_CODES = (204, 304)
+
+_LAST_CHUNK_END = re.compile(rb"[^\r\n]\r\n\r\n")
+"""The last five bytes of a chunked body, whether it has trailer fields or not (RFC 9112, section 7.1)."""
+
+
+class ResponseEnd:
+    """Counts the bytes of one response, and of the interim responses before it."""
+
+    __slots__ = ("_body_bytes", "_has_blank_lines", "_head", "_last_bytes")
+
+    def __init__(self) -> None:
+        self._head: bytes | None = b""  # None once the head of the final response has ended
+        self._has_blank_lines = False
+        self._body_bytes = 0
+        self._last_bytes = b""
+
+    def feed(self, data: bytes) -> None:
+        """Count the next bytes of the connection."""
+        self._last_bytes = (self._last_bytes + data[-5:])[-5:]
+        if self._head is None:
+            self._body_bytes += len(data)
+            return
+        self._has_blank_lines |= not self._head and data[:1] in (b"\r", b"\n")  # left over from the response before
+        searched = max(0, len(self._head) - 3)
+        self._head += data
+        while (end := _HEAD_END.search(self._head, searched)) is not None:
+            is_interim = _INTERIM.match(self._head) is not None
+            rest, searched = self._head[end.end() :], 0
+            if not is_interim:
+                self._head, self._body_bytes = None, len(rest)
+                return
+            self._head = rest
+
+    def is_reached(self, message: Any) -> bool:
+        """True if the bytes so far are one whole response and nothing more.
+
+        Args:
+            message: The head of the response as aiohttp parsed it; None before that.
+        """
+        if message is None:
+            return self._head == b""
+        if self._head is not None or self._has_blank_lines:
+            return False
+        if message.code in _NO_BODY_CODES:
+            return self._body_bytes == 0
+        if message.chunked:
+            return _LAST_CHUNK_END.fullmatch(self._last_bytes) is not None
+        return str(self._body_bytes) == (message.headers.get("Content-Length", "").lstrip("0") or "0")
+
+
+MAX_CONNECTIONS = 100
+"""Connections at once, to all hosts together; a call that finds none free waits for one, within its own time."""
+
+MAX_LINE_BYTES = 65536
+"""As long as a line of an answer's head may be: what http.client takes."""
+
+NO_LIMIT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
+"""Our own limits are around each call."""
+
+MAX_PROXIES_KEPT = 16
+
+
+class Sessions:
+    """The sessions of one client. For one event loop."""
+
+    def __init__(self, callers: aiohttp.ClientSession | None) -> None:
+        """Open nothing yet."""
+        self._callers = callers
+        self._connector: _Connector | None = None
+        self._plain: aiohttp.ClientSession | None = None
+        self._watched: aiohttp.ClientSession | None = None
+        self._proxies: dict[str, str | None] = {}
+        self._trusted: ssl.SSLContext | None = None
+
+    def request(
+        self,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        data: Any,
+        trace: Any,
+        *,
+        is_watched: bool,
+        is_fresh: bool,
+    ) -> Any:
+        """Make a call, as an asynchronous context that gives the response; its redirect is not followed.
+
+        Args:
+            method: In capitals.
+            url: Absolute, and encoded.
+            headers: All of them.
+            data: The body.
+            trace: Its `has_sent` is set when the headers have gone out; at once where nobody watches for that.
+            is_watched: Whether it matters if they have.
+            is_fresh: True to open a new connection for it.
+        """
+        more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
+        more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
+        if self._callers is not None:
+            trace.has_sent = True  # nobody knows
+            return self._callers.request(method, url, **more)
+        more["proxy"] = self._proxy_of(url)
+        if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
+            more["ssl"] = self._trust()
+        if is_fresh:
+            return _fresh_request(method, url, more, trace)
+        if is_watched:
+            return self._session(is_watched=True).request(method, url, trace_request_ctx=trace, **more)
+        trace.has_sent = True
+        return self._session(is_watched=False).request(method, url, **more)
+
+    def close_idle(self) -> None:
+        """Close the connections of now before they are used again."""
+        if self._connector is not None:
+            self._connector.distrust_all()
+
+    async def close(self) -> None:
+        """Close what is ours."""
+        for session in (self._plain, self._watched):
+            if session is not None:
+                await session.close()
+        if self._connector is not None:
+            self._connector.abort()
+            await self._connector.close()
+            await asyncio.sleep(0)  # in which the connections are gone
+
+    def _session(self, *, is_watched: bool) -> aiohttp.ClientSession:
+        if self._connector is None:
+            self._connector = _connector()
+        if is_watched:
+            self._watched = self._watched or _session(self._connector, owns=False, is_watched=True)
+            return self._watched
+        self._plain = self._plain or _session(self._connector, owns=False, is_watched=False)
+        return self._plain
+
+    def _proxy_of(self, url: URL) -> str | None:
+        """The proxy of the environment, looked up once for each origin."""
+        origin = f"{url.scheme}://{url.raw_authority}"
+        if origin not in self._proxies:
+            if len(self._proxies) >= MAX_PROXIES_KEPT:
+                self._proxies.clear()
+            self._proxies[origin] = _usable(select_proxy(origin, get_environ_proxies(origin, no_proxy=None)))
+        return self._proxies[origin]
+
+    def _trust(self) -> ssl.SSLContext:
+        """Return the TLS context. It is created at the first HTTPS request, as reading a CA bundle takes 25 ms.
+
+        Raises:
+            Fault: The CA bundle that the environment names does not exist.
+        """
+        if self._trusted is None:
+            self._trusted = _trust()
+        return self._trusted
+
+
+def _usable(proxy: str | None) -> str | None:
+    """Spell a proxy out, as requests does.
+
+    Raises:
+        Fault: It is one that aiohttp does not speak to.
+    """
+    if proxy is None:
+        return None
+    spelled = ""
+    with suppress(Exception):  # what it raises where there is no host is not told
+        spelled = prepend_scheme_if_needed(proxy, "http")
+    if not spelled.lower().startswith(("http://", "https://")):
+        raise Fault(
+            "connection", "the environment names a proxy that is none of HTTP, which asyncio's client does not speak to"
+        )
+    return spelled
+
+
+@asynccontextmanager
+async def _fresh_request(
+    method: str, url: URL, more: dict[str, Any], trace: Any
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """A call on a new connection, which is closed with it."""
+    async with (
+        _session(_connector(), owns=True, is_watched=True) as session,
+        session.request(method, url, trace_request_ctx=trace, **more) as response,
+    ):
+        yield response
+
+
+def _session(connector: aiohttp.TCPConnector, *, owns: bool, is_watched: bool) -> aiohttp.ClientSession:
+    session = aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=owns,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        trace_configs=[_watching()] if is_watched else None,
+        max_line_size=MAX_LINE_BYTES,
+        max_field_size=MAX_LINE_BYTES,
+    )
+    # aiohttp would make a call a second time where a kept connection turns out to be closed: who repeats is not its business.
+    session._retry_connection = False
+    return session
+
+
+def _watching() -> aiohttp.TraceConfig:
+    trace = aiohttp.TraceConfig()
+
+    async def sent(_: Any, context: Any, __: Any) -> None:
+        context.trace_request_ctx.has_sent = True
+
+    trace.on_request_headers_sent.append(sent)
+    return trace
+
+
+def _connector() -> _Connector:
+    return _Connector(limit=MAX_CONNECTIONS, resolver=_Resolver(), use_dns_cache=False, enable_cleanup_closed=False)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Tells each call by which connection it goes, and drops all of them at the end, whatever they still hold."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(**more)
+        self._factory: Any = partial(_Protocol, loop=self._loop)
+        self._made: WeakSet[Any] = WeakSet()
+        self._protocols: WeakSet[_Protocol] = WeakSet()
+
+    async def connect(self, *call: Any, **more: Any) -> Any:
+        """Return a connection, new or kept."""
+        connection = await super().connect(*call, **more)
+        if isinstance(connection.protocol, _Protocol):
+            self._protocols.add(connection.protocol)
+        transport = connection.transport
+        if transport is not None:
+            self._made.add(transport)
+            cut = CURRENT_CUT.get()
+            if cut is not None:
+                cut.connected(connection)
+        return connection
+
+    def distrust_all(self) -> None:
+        """Use none of the connections of now for another request."""
+        for protocol in self._protocols:
+            protocol.distrust()
+
+    def abort(self) -> None:
+        """Drop them."""
+        for transport in tuple(self._made):
+            abort(transport)
+
+
+class _Protocol(ResponseHandler):
+    """A protocol that matches responses to requests: it knows unread bytes, and reads so many interim responses at most."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._interim_responses = 0
+        self._message: Any = None
+        self._end = ResponseEnd()
+
+    def is_connected(self) -> bool:
+        """True if the next request may use the connection. The pool asks this of an idle one."""
+        return super().is_connected() and self._end.is_reached(self._message) and not _has_unread(self)
+
+    def set_response_params(self, **params: Any) -> None:
+        """Start to read the response to another request."""
+        self._message, self._end = None, ResponseEnd()
+        super().set_response_params(**params)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the connection, expected or not."""
+        self._end.feed(data)
+        super().data_received(data)
+
+    def distrust(self) -> None:
+        """Use the connection for no other request. aiohttp 3.11.0 has no method for this."""
+        self._should_close = True
+
+    async def read(self) -> Any:
+        """Return the head and the body of the next response; aiohttp itself skips an interim one.
+
+        Raises:
+            Fault: There are too many interim ones.
+        """
+        message, body = await super().read()
+        self._message = message
+        self._interim_responses = self._interim_responses + 1 if is_interim(message.code) else 0
+        if self._interim_responses > MAX_INTERIM_RESPONSES:
+            raise too_many_interim_responses()
+        return message, body
+
+
+def _has_unread(protocol: ResponseHandler) -> bool:
+    """True if bytes have come in on an idle connection, wherever they are by now, or the server has closed it."""
+    transport = protocol.transport
+    if transport is None or protocol.should_close or _is_amid_message(protocol._parser):
+        return True
+    tls = transport.get_extra_info("ssl_object")
+    if tls is not None and tls.pending() > 0:
+        return True
+    sock = transport.get_extra_info("socket")
+    return sock is not None and bool(wait_for_read(sock, timeout=0))
+
+
+def _is_amid_message(parser: Any) -> bool:
+    """True if the parser holds the beginning of a response. It is not used for another one: each request makes its own."""
+    if parser is None or any(getattr(parser, name, None) for name in ("_tail", "_lines")):  # of the parser in Python
+        return True
+    try:
+        return parser.feed_eof() is not None
+    except HttpProcessingError:
+        return True
+
+
+def _trust() -> ssl.SSLContext:
+    """The CA bundle of the environment, else that of certifi."""
+    bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+    if not Path(bundle).exists():
+        raise Fault("connection", NO_CA_BUNDLE)
+    if Path(bundle).is_dir():
+        return ssl.create_default_context(capath=bundle)
+    return ssl.create_default_context(cafile=bundle)
+
+
+class _Resolver(AbstractResolver):
+    """Looks names up as the blocking transport does: in one helper thread for a name, which holds up no exit."""
+
+    async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
+        """Give the addresses of a host."""
+        found = await lookup_async(host, port)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address[0],
+                port=address[1],
+                family=kind,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for kind, _, protocol, _, address in found
+            if family in (socket.AF_UNSPEC, kind)
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+CLOSING_SECONDS = 0.4
+"""How long closing waits for the calls under way."""
+
+REDIRECTS = (301, 302, 303, 307, 308)
+
+BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
+"""What aiohttp and the system raise where a call breaks down."""
+
+NO_HTTP = (BadStatusLine, LineTooLong)
+"""Errors of aiohttp's parser that http.client reports as a broken connection too."""
+
+
+class _Sending(NamedTuple):
+    """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
+
+    request: Request
+    credentials: KeyHeaders | None
+    payload: Payload
+    sink: Sink | None
+    cut: Cut
+
+
+class _Trace:
+    """What is known of a request under way.
+
+    Attributes:
+        has_sent: Whether its headers went out.
+    """
+
+    has_sent = False
+
+
+class AsyncTransport:
+    """Sends the requests of one client, from any number of tasks of one event loop."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        user_agent: str,
+        headers: Mapping[str, str],
+        request_timeout: float,
+        credentials: Callable[[], KeyHeaders],
+        session: aiohttp.ClientSession | None,
+    ) -> None:
+        """Set up; nothing is sent or opened. The arguments are those of `Transport`, but for the session."""
+        self.base_url = base_url
+        self._credentials = credentials
+        self._request_timeout = request_timeout
+        self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
+        self._full = KeyHeaders({**self._plain, **headers})
+        self._sessions = Sessions(session)
+        self._cuts = Cuts()
+        self._slots = Slots(MAX_CONNECTIONS)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+        return self.base_url + request.path if request.path.startswith("/") else request.path
+
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Send a request and read the answer to its end: see `Transport.send`."""
+        watch = Stopwatch(deadline.watch)
+        credentials, made = self._prepared(request)
+        is_transfer = request.is_transfer or sink is not None
+        trace = _Trace()
+        self._require_same_loop()
+        with made as payload, watch.measure(real_clock_of(asyncio.get_running_loop().time)):
+            try:
+                async with self._slot(deadline, is_cancelled):
+                    cut = Cut(
+                        self._cuts, now() + deadline.left, self._request_timeout, is_cancelled, is_transfer=is_transfer
+                    )
+                    sending = _Sending(request, credentials, payload, sink, cut)
+                    status, headers, body = await cut.call(lambda: self._guarded(sending, trace, is_fresh=is_fresh))
+                    if not payload.is_read:  # it was answered before all of it had gone out
+                        cut.abort()
+            except (CallCut, Fault) as error:
+                error.was_sent = payload.is_read and trace.has_sent
+                if isinstance(error, Fault):
+                    error.add_sent_keys(secrets_of(credentials))
+                raise
+        return Answer(status, headers, body, watch.elapsed, secrets_of(credentials))
+
+    def close_idle(self) -> None:
+        """Close the idle connections of our own session before they are used again."""
+        self._sessions.close_idle()
+
+    async def close(self) -> None:
+        """End the calls in progress, then close the sessions that are ours, even if the caller is cancelled meanwhile."""
+        try:
+            await self._cuts.end(CLOSING_SECONDS)
+        finally:
+            await self._sessions.close()
+
+    @asynccontextmanager
+    async def _slot(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> AsyncIterator[None]:
+        """Hold one of the connections. The wait for a free one is not the server's fault, and not part of `request_timeout`."""
+        turn = self._slots.enter()
+        try:
+            if not turn.done():
+                await Cut(self._cuts, now() + deadline.left, math.inf, is_cancelled, is_transfer=False).wait(turn)
+            yield
+        finally:
+            self._slots.leave(turn)
+
+    def _require_same_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._loop = self._loop or loop
+        if loop is not self._loop:
+            raise RuntimeError(
+                "an AsyncVideoTranslationClient is of the event loop that it was first used in: make another"
+            )
+
+    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, Payload]:
+        is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
+        try:
+            return self._credentials() if is_trusted else None, payload_of(request)
+        except Exception as error:
+            raise NotSent(error) from error
+
+    async def _guarded(
+        self, sending: _Sending, trace: _Trace, *, is_fresh: bool
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        try:
+            return await self._follow(sending, trace, is_fresh=is_fresh)
+        except BROKEN as error:
+            fault = _fault_of(error)
+            cause = bared(error, fault.text)
+        # Out of the handler, or the exception with everything in it would go along as the context of ours.
+        raise fault from cause
+
+    async def _follow(
+        self, sending: _Sending, trace: _Trace, *, is_fresh: bool
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        request = sending.request
+        url = self.url_of(request)
+        is_trusted = sending.credentials is not None
+        for _ in range(1 + MAX_REDIRECTS):
+            sending.cut.raise_if_stopped()
+            async with self._asked(sending, url, trace, is_trusted=is_trusted, is_fresh=is_fresh) as response:
+                body = await self._read(response, sending)
+                status, headers = response.status, response.headers
+                location = headers.get("Location") if status in REDIRECTS else None
+                is_final = location is None or request.method != "GET"
+                if is_final:
+                    sending.cut.answered()
+            if location is None or is_final:
+                return status, headers, body
+            url = target_of(url, location, Answer(status, headers, b""))
+            is_trusted = is_trusted and same_origin(self.base_url, url)
+        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Answer(status, headers, b""))
+
+    def _asked(self, sending: _Sending, url: str, trace: _Trace, *, is_trusted: bool, is_fresh: bool) -> Any:
+        request, payload = sending.request, sending.payload
+        if is_trusted:
+            method = request.method
+            headers = KeyHeaders({**self._full, **(sending.credentials or {}), **request.headers})
+        else:
+            method, headers = "GET", KeyHeaders({**self._plain, **request.headers})
+        if payload.content:
+            headers["Content-Type"] = payload.content_type
+        data: Any = payload.content or None
+        if isinstance(payload.content, FormWithFile):
+            headers["Content-Length"] = str(len(payload.content))
+            data = blocks_of(payload.content, sending.cut)
+        return self._sessions.request(
+            method, URL(url, encoded=True), headers, data, trace, is_watched=method != "GET", is_fresh=is_fresh
+        )
+
+    async def _read(self, response: aiohttp.ClientResponse, sending: _Sending) -> bytes:
+        if response.status < 200:
+            response.close()
+            raise interim_as_final(Answer(response.status, response.headers, b""))
+        if sending.sink is not None and response.status in FILE_CODES:
+            sending.cut.raise_if_stopped()
+            await receive(response, sending.sink, sending.cut)
+            return b""
+        if response.status < 300:
+            return await whole_body(response)
+        body = await _body_of_error(response)
+        if not body:
+            response.close()
+        return body
+
+
+async def _body_of_error(response: aiohttp.ClientResponse) -> bytes:
+    """Read the body of an error or a redirect; empty if it breaks off or takes too long: the status says enough."""
+    failure = asyncio.TimeoutError("the body of an error takes too long")
+    failing = asyncio.get_running_loop().call_later(STATUS_BODY_SECONDS, response.content.set_exception, failure)
+    try:
+        with suppress(*BROKEN, Fault):
+            return await whole_body(response)
+        return b""
+    finally:
+        failing.cancel()
+
+
+def _fault_of(error: Exception) -> Fault:
+    """Map an exception of aiohttp to a fault. A bad status line may be no HTTP at all, so it is a connection error."""
+    if isinstance(error, (asyncio.TimeoutError, aiohttp.ServerTimeoutError)):
+        return Fault("timeout", "no answer in time")
+    broken: BaseException = error
+    while isinstance(broken, (aiohttp.ClientResponseError, HttpProcessingError)) and broken.__cause__ is not None:
+        broken = broken.__cause__
+    if isinstance(broken, HttpProcessingError) and not isinstance(broken, NO_HTTP):
+        return breaks_http(broken)
+    if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
+        return breaks_http(error)
+    return Fault("connection", reason_of(error))
+
+
+CANCEL_SLICE_SECONDS = 0.02
+"""How soon a sleep sees that the caller's event was set."""
+
+
+class AsyncLine:
+    """The way that lets other tasks go on."""
+
+    def __init__(self, transport: AsyncTransport, sleep: Callable[[float], Any] | None) -> None:
+        """Take the transport, and what is called, and awaited if it can be, in place of an interruptible sleep."""
+        self.transport = transport
+        self.base_url = transport.base_url
+        self.width = MAX_CONNECTIONS
+        self.is_closed = False
+        self._sleep = sleep
+        self._sleepers: set[asyncio.Future[None]] = set()
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+        return self.transport.url_of(request)
+
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Make one call."""
+        return await self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+
+    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:
+        """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
+        real = real_clock_of(asyncio.get_running_loop().time)
+        if self._sleep is not None:
+            with watch.measure_callers_sleep(seconds, real):
+                slept = self._sleep(seconds)
+                if inspect.isawaitable(slept):
+                    await slept
+            return
+        if cancel is None:
+            with watch.measure(real):
+                await self._sleep_until_closed(seconds)
+            return
+        end = Deadline.after(seconds, watch)
+        while not self.is_closed and not cancel.is_set() and end.left > 0:
+            with end.watch.measure(real):
+                await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
+
+    def close_idle(self) -> None:
+        """Close the idle connections before they are used again."""
+        self.transport.close_idle()
+
+    async def close(self) -> None:
+        """End whatever goes on, and free the sockets."""
+        self.is_closed = True
+        for sleeper in tuple(self._sleepers):
+            if not sleeper.done():
+                sleeper.set_result(None)
+        await self.transport.close()
+
+    async def _sleep_until_closed(self, seconds: float) -> None:
+        if self.is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
+        alarm = loop.call_later(seconds, _wake, sleeper)
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper
+        finally:
+            alarm.cancel()
+            self._sleepers.discard(sleeper)
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+def async_line(wiring: Wiring) -> AsyncLine:
+    """Make the line of a client.
+
+    Raises:
+        TypeError: The session is none of aiohttp.
+    """
+    session = wiring.session
+    if session is not None and not isinstance(session, aiohttp.ClientSession):
+        raise TypeError(f"session must be an aiohttp.ClientSession, got a value of type {type(session).__name__}")
+    transport = AsyncTransport(
+        wiring.base_url,
+        user_agent=wiring.user_agent,
+        headers=wiring.headers,
+        request_timeout=wiring.request_timeout,
+        credentials=wiring.credentials,
+        session=session,
+    )
+    return AsyncLine(transport, wiring.sleep)

@@ -1,0 +1,331 @@
+"""The limits of one HTTP call under asyncio: its deadline, and what else may cancel it.
+
+A call runs in a task of ours, and the caller waits for that task. When the time is up, or the client is closed, our task
+is cancelled, and never the caller's. So a cancellation that reaches the caller always comes from outside, whatever else
+happens in the same step of the event loop. `asyncio.timeout` cancels the caller's task and counts its cancellations;
+Python 3.10 has no such count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+from aiohttp.connector import Connection
+
+from .._clock import now
+from .cancel_scope import CallCancelled, CallCut, CallTimedOut
+
+SLICE_SECONDS = 0.05
+"""How soon a call in progress notices that its client was closed, or its event set."""
+
+STOP_SECONDS = 0.1
+"""How long a task that was cancelled may take to end, before its caller goes on without it."""
+
+T = TypeVar("T")
+
+
+class Alarm:
+    """A timer that can be moved, and calls a function once."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        """Set no time yet.
+
+        Args:
+            call: Called when the time is reached, by the event loop or, if it has passed already, by `set`.
+        """
+        self._call: Callable[[], object] | None = call
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = None
+
+    def set(self, at: float) -> None:
+        """Set or move the time, unless the alarm has rung or is off.
+
+        Args:
+            at: Seconds by the clock of the event loop; `math.inf` for never.
+        """
+        if self._call is None:
+            return
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if at <= self._loop.time():
+            self._ring()  # a task that never suspends would move the alarm again and again before it rings
+        elif at < math.inf:
+            self._handle = self._loop.call_at(at, self._ring)
+
+    def off(self) -> None:
+        """Cancel the alarm for good."""
+        self._call = None  # it refers to who holds the alarm
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _ring(self) -> None:
+        call = self._call
+        self.off()
+        if call is not None:
+            call()
+
+
+class Cuts:
+    """The calls of one client that are in progress. One timer checks all of them for a cancellation."""
+
+    def __init__(self) -> None:
+        """Start with no call and no timer."""
+        self._under_way: set[Cut] = set()
+        self._left: set[asyncio.Future[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, cut: Cut) -> None:
+        """Add a call, and start the timer with the first one."""
+        self._under_way.add(cut)
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
+
+    def discard(self, cut: Cut) -> None:
+        """Remove a call, and stop the timer with the last one."""
+        self._under_way.discard(cut)
+        self._stop_timer_if_idle()
+
+    def leave(self, future: asyncio.Future[Any]) -> None:
+        """Cancel a future whose caller has left, now and every `SLICE_SECONDS` until it ends.
+
+        A reference is kept: the event loop holds none to a task, and a task that is collected is destroyed.
+        """
+        if not future.get_loop().is_closed():
+            self._left.add(future)
+            future.add_done_callback(self._forget)
+            future.cancel()
+
+    def look(self) -> None:
+        """Stop the calls that were cancelled, and those whose callers have left."""
+        for cut in tuple(self._under_way):
+            cut.look()
+        for future in tuple(self._left):
+            future.cancel()
+
+    async def end(self, seconds: float) -> None:
+        """Stop the calls as `look` does, and wait until no call is in progress.
+
+        Args:
+            seconds: How long to wait at most.
+        """
+        self.look()
+        unfinished = {cut.future for cut in self._under_way if cut.future is not None} | self._left
+        own = asyncio.current_task()  # a hook of the caller's session may close the client
+        others = [future for future in unfinished if future is not own]
+        if others:
+            await asyncio.wait(others, timeout=seconds)
+
+    def _forget(self, future: asyncio.Future[Any]) -> None:
+        self._left.discard(future)
+        self._stop_timer_if_idle()
+
+    def _stop_timer_if_idle(self) -> None:
+        if self._timer is not None and not self._under_way and not self._left:
+            self._timer.cancel()
+            self._timer = None
+
+    def _ring(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
+        self.look()
+
+
+class Cut:
+    """The limits of one call. For one use.
+
+    Attributes:
+        future: What the caller is waiting for: our task, which makes the call, or the turn for a slot.
+        is_receiving_file: True while the bytes that come in are those of a file.
+    """
+
+    def __init__(
+        self, cuts: Cuts, deadline: float, idle_seconds: float, is_cancelled: Callable[[], bool], *, is_transfer: bool
+    ) -> None:
+        """Prepare.
+
+        Args:
+            cuts: Those of the client.
+            deadline: When the call has to be over at the latest, in the seconds of `clock.now`; `math.inf` for never.
+            idle_seconds: How long a call may take; for a transfer, how long it may go without a byte.
+            is_cancelled: Checked every `SLICE_SECONDS`.
+            is_transfer: Whether the call may take any time as long as bytes move.
+        """
+        self.future: asyncio.Future[Any] | None = None
+        self.is_receiving_file = False
+        self._cuts = cuts
+        self._is_transfer = is_transfer
+        self._deadline = deadline
+        self._idle_seconds = idle_seconds
+        self._is_cancelled = is_cancelled
+        self._loop = asyncio.get_running_loop()
+        self._alarm = Alarm(self._stop_soon)
+        # From here on by the clock of the loop, which under freezegun may be the only one that moves.
+        self._ends_at = self._loop.time() + deadline - now()
+        self._connection: Connection | None = None
+        self._transport: asyncio.BaseTransport | None = None
+        self._stopped_by: type[CallCut] | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._is_answered = False
+        self._is_given_up = False
+
+    async def call(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Make a call in a task of ours, in a copy of the caller's context.
+
+        Raises:
+            CallTimedOut: The time was up.
+            CallCancelled: `is_cancelled` returned True.
+            asyncio.CancelledError: The caller was cancelled. Our task has ended by then, or soon will.
+        """
+        if self._is_cancelled():
+            raise CallCancelled
+        if self._deadline <= now():
+            raise CallTimedOut
+        return await self.wait(asyncio.create_task(self._in_task(call), name="translation_client call"))
+
+    async def wait(self, future: asyncio.Future[T]) -> T:
+        """Wait for a future of ours. It is cancelled when the time is up. Raises as `call` does."""
+        self.future = future
+        future.add_done_callback(self._ended)
+        self._cuts.add(self)
+        self._begin_anew()
+        try:
+            await self._until_ended(future)
+            return self._result_of(future)
+        finally:
+            self._alarm.off()
+            if not future.done():
+                self._cuts.leave(future)
+            self._cuts.discard(self)
+            self.future = None
+            del future  # its exception refers to this frame
+
+    def abort(self) -> None:
+        """Close the connection without sending what it still holds: the server may never take that."""
+        if self._connection is None or self._transport is None:
+            return
+        # One that was put back into the pool may belong to another call by now.
+        if self._connection.transport is self._transport or self._transport.is_closing():
+            abort(self._transport)
+
+    def raise_if_stopped(self) -> None:
+        """Raise if the call was stopped. Its task may go on for a while, but must send and write nothing more.
+
+        Raises:
+            CallCut: It was.
+        """
+        if self._stopped_by is not None:
+            raise self._stopped_by
+
+    def sent(self) -> None:
+        """Note that bytes are about to be sent. Raises as `raise_if_stopped` does."""
+        self.raise_if_stopped()
+        if self._is_transfer:
+            self._begin_anew()
+
+    def received(self) -> None:
+        """Note that bytes were received; only those of a file keep a transfer alive. Raises as `raise_if_stopped` does."""
+        self.raise_if_stopped()
+        if self.is_receiving_file:
+            self._begin_anew()
+
+    def connected(self, connection: Connection) -> None:
+        """Note the connection of the call. Raises as `raise_if_stopped` does, and closes the connection."""
+        self._connection, self._transport = connection, connection.transport
+        if self._stopped_by is not None:
+            self.abort()
+            connection.close()
+            raise self._stopped_by
+
+    def answered(self) -> None:
+        """Note that the response is complete. It is not thrown away any more. Raises as `raise_if_stopped` does."""
+        self.raise_if_stopped()
+        self._is_answered = True
+
+    def look(self) -> None:
+        """Stop the call if it was cancelled."""
+        if self._is_cancelled():
+            self._stop_soon()
+
+    async def _in_task(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        CURRENT_CUT.set(self)
+        try:
+            return await call()
+        except BaseException:
+            self.abort()
+            raise
+
+    async def _until_ended(self, future: asyncio.Future[T]) -> None:
+        """Wait until a future is done or given up. If the caller is cancelled, stop the call first, then raise that."""
+        cancellation = None
+        while not (future.done() or self._is_given_up):
+            self._waiter = self._loop.create_future()
+            try:
+                await self._waiter
+            except asyncio.CancelledError as error:
+                cancellation = cancellation or error
+                self._stop()
+        try:
+            if cancellation is not None:
+                raise cancellation
+        finally:
+            del cancellation  # it refers to this frame
+
+    def _result_of(self, future: asyncio.Future[T]) -> T:
+        try:
+            if self._stopped_by is not None and self._is_cut_short(future):
+                raise self._stopped_by
+            return future.result()
+        finally:
+            del future  # its exception refers to this frame
+
+    def _is_cut_short(self, future: asyncio.Future[T]) -> bool:
+        """True if the end of a stopped call is only the consequence of that. An interrupt is not."""
+        return not future.done() or future.cancelled() or isinstance(future.exception(), Exception)
+
+    def _stop_soon(self) -> None:
+        """Stop the call in the next step: a response that has just arrived is read first."""
+        self._loop.call_soon(self._stop)
+
+    def _stop(self) -> None:
+        """Close the connection and cancel the task, unless the response is there and only the cleaning up is left."""
+        future = self.future
+        if future is None or future.done() or self._stopped_by is not None:
+            return
+        self._stopped_by = CallCancelled if self._is_cancelled() else CallTimedOut
+        self._alarm.off()
+        self._alarm = Alarm(self._give_up)
+        self._alarm.set(self._loop.time() + STOP_SECONDS)
+        if not self._is_answered:
+            self.abort()
+            self._loop.call_soon(future.cancel)  # aiohttp 3.11 hears of its lost connection first, or it complains
+
+    def _give_up(self) -> None:
+        self._is_given_up = True
+        self._wake()
+
+    def _ended(self, future: asyncio.Future[Any]) -> None:
+        if not future.cancelled():
+            future.exception()  # marks it as retrieved: the caller may be gone
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _begin_anew(self) -> None:
+        self._alarm.set(min(self._loop.time() + self._idle_seconds, self._ends_at))
+
+
+CURRENT_CUT: ContextVar[Cut | None] = ContextVar("current cut", default=None)
+"""The limits of the call that this task is making: a connection is made, or found, deep inside aiohttp."""
+
+
+def abort(connection: asyncio.BaseTransport) -> None:
+    """Close a connection at once, if it can be aborted."""
+    if isinstance(connection, asyncio.WriteTransport):
+        connection.abort()

@@ -1,0 +1,164 @@
+"""The limits of one blocking HTTP call: its deadline, and what else may cancel it.
+
+A requests time-out is per read, so a server that sends one byte a second outlives it. Here every operation that can block does so for
+a slice of time at the most, and looks at the deadline and at the cancellation before each slice.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+from .._clock import Deadline, Stopwatch
+
+SLICE_SECONDS = 0.1
+"""How soon a blocked operation sees that it was cancelled."""
+
+
+class CallCut(Exception):
+    """A call was ended by its guard.
+
+    Not an `OSError` on purpose: urllib3 would wrap or repeat that. This one it lets through, and closes the connection.
+
+    Attributes:
+        was_sent: Whether the whole request may have reached the server before.
+    """
+
+    was_sent = True
+
+
+class CallTimedOut(CallCut):
+    """The call had no more time."""
+
+
+class CallCancelled(CallCut):
+    """The call is not wanted any more."""
+
+
+class NotSent(Exception):
+    """A call was never made: what gives the key raised, or the file that is to be sent cannot be read.
+
+    Attributes:
+        cause: What was raised.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class CallGuard:
+    """The limits of one HTTP call, redirects included. As a context: what the sockets of this thread obey."""
+
+    def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], watch: Stopwatch | None = None) -> None:
+        """Guard a call.
+
+        Args:
+            ends_at: The moment it has to be over, in the seconds of `clock.now`.
+            is_cancelled: Asked before each slice; from here on it may be answered by another thread.
+            watch: The elapsed time of the call; None to start counting now.
+        """
+        self.has_sent = False
+        self.watch = watch or Stopwatch()
+        self._ends_at = ends_at
+        self._is_cancelled = is_cancelled
+        self._outer: CallGuard | None = None
+
+    def __enter__(self) -> None:
+        self._outer, _of_this_thread.guard = _of_this_thread.guard, self
+
+    def __exit__(self, *_: object) -> None:
+        _of_this_thread.guard = self._outer
+
+    def shortened(self, seconds: float) -> CallGuard:
+        """Make a guard for a part of the call, which has so many seconds at the most."""
+        watch = Stopwatch(self.watch)
+        return CallGuard(watch.began_at + min(self._left(), seconds), self._is_cancelled, watch)
+
+    def left(self) -> float:
+        """Say how many seconds are left, more than 0.
+
+        Raises:
+            CallTimedOut: None are.
+            CallCancelled: The call is not wanted any more.
+        """
+        if self._is_cancelled():
+            raise CallCancelled
+        left = self._left()
+        if left <= 0:
+            raise CallTimedOut
+        return left
+
+    def _left(self) -> float:
+        return self._ends_at - self.watch.began_at - self.watch.elapsed
+
+    def slice(self) -> float:
+        """Say for how many seconds to block before asking again. Raises as `left` does."""
+        return min(self.left(), SLICE_SECONDS)
+
+    def sent(self) -> None:
+        """Hear that bytes went out. A control call has its time, whether they do or not."""
+        self.has_sent = True
+
+    def received(self) -> None:
+        """Hear that bytes came in."""
+
+
+class TransferGuard(CallGuard):
+    """The limits of a transfer: it may take any time until the deadline, as long as the file moves.
+
+    What is sent is the file, or so little that it is gone at once; what is received is one only from its first byte on:
+    headers that drip keep no call alive.
+
+    Attributes:
+        is_receiving_file: Whether what comes in now is the file.
+    """
+
+    is_receiving_file = False
+
+    def __init__(
+        self, deadline: Deadline, idle_seconds: float, is_cancelled: Callable[[], bool], watch: Stopwatch
+    ) -> None:
+        """Guard a transfer.
+
+        Args:
+            deadline: When it has to be over.
+            idle_seconds: How long nothing may move.
+            is_cancelled: As for `CallGuard`.
+            watch: The elapsed time of the call, which is a part of what the deadline is for.
+        """
+        super().__init__(math.inf, is_cancelled, watch)
+        self._call = watch
+        self._deadline = deadline
+        self._idle_seconds = idle_seconds
+        self._begin_anew()
+
+    def sent(self) -> None:
+        """Hear that bytes went out, and begin to count anew."""
+        super().sent()
+        self._begin_anew()
+
+    def received(self) -> None:
+        """Hear that bytes came in, and begin to count anew if they are the file's."""
+        if self.is_receiving_file:
+            self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.watch = Stopwatch(self._call)
+        self._ends_at = self.watch.began_at + min(self._idle_seconds, self._deadline.left)
+
+
+class _Thread(threading.local):
+    guard: CallGuard | None = None
+
+
+_of_this_thread = _Thread()
+
+
+def current_guard() -> CallGuard | None:
+    """The guard of the call that this thread is making, if it is making one.
+
+    It travels by thread because a connection is made and used deep inside urllib3, by the thread that makes the call.
+    """
+    return _of_this_thread.guard

@@ -1,0 +1,522 @@
+"""Send a request with requests: one HTTP call with all its limits, on our session or the caller's."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from typing import Any, NamedTuple, Protocol
+
+import requests
+from requests import PreparedRequest, Session
+from requests.cookies import RequestsCookieJar
+from urllib3.exceptions import HTTPError
+
+from .._auth import KeyHeaders, same_origin, secrets_of
+from .._clock import Deadline, Stopwatch
+from .._models import Answer, Fault, Request, interim_as_final
+from .base import MAX_REDIRECTS, Wiring, redirect_target
+from .cancel_scope import CallCut, CallGuard, CallTimedOut, NotSent, TransferGuard, current_guard
+from .decoding import ACCEPT_ENCODING, FILE_CODES, Sink, answer_without_body, read_body, receive
+from .dns import fork_count
+from .errors import TIMED_OUT, bared, fault_of, never_connected, reason_of
+from .multipart import NOTHING, Payload, payload_of
+from .sockets import GuardedAdapter, UnreadableBody
+
+MAX_READY = 128
+"""Calls that are kept ready: a wait makes the same one again and again, and preparing it is half of the work."""
+
+
+MAX_SOCKET_SECONDS = 1e6
+"""A socket takes no longer time-out than its system can count; nobody waits eleven days for one byte."""
+
+
+class Call(NamedTuple):
+    """A call that is wanted.
+
+    Attributes:
+        method: In capitals.
+        url: Absolute.
+        headers: Of this call alone; they take the place of those of all calls.
+        payload: Its body.
+        read: Reads the answer in place of the usual way.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    payload: Payload = NOTHING
+    read: ReadHook | None = None
+
+
+class Outgoing(NamedTuple):
+    """A call that is ready to be made."""
+
+    session: Session
+    prepared: PreparedRequest
+    settings: dict[str, Any]
+
+    def send(self, timeout: float) -> requests.Response:
+        """Make it; its redirect is not followed."""
+        limit = min(timeout, MAX_SOCKET_SECONDS)
+        return self.session.send(self.prepared, timeout=limit, allow_redirects=False, **self.settings)
+
+
+class ReadHook(Protocol):
+    """Reads the body of a response."""
+
+    def __call__(self, response: requests.Response, **_: Any) -> None:
+        """Put it into the response."""
+
+
+class OurSession:
+    """A session of our own: guarded sockets, no cookies, no .netrc, no repeating.
+
+    The environment (proxies, CA bundle) is looked at once for each URL, and anew in the child after a fork.
+    """
+
+    def __init__(self, headers: Mapping[str, str], read: ReadHook) -> None:
+        """Set up; nothing is opened."""
+        self._headers = headers
+        self._read = read
+        self._lock = threading.Lock()
+        self._life = _Life(fork_count())
+
+    def outgoing(self, call: Call) -> Outgoing:
+        """Make a call with all headers ready."""
+        life = self._current_life()
+        if call.payload is not NOTHING or call.read is not None:
+            return self._made_ready(life, call)
+        key = (call.method, call.url, *call.headers.items())
+        ready = life.ready.get(key)
+        if ready is None:
+            ready = self._made_ready(life, call)
+            life.ready = {**(life.ready if len(life.ready) < MAX_READY else {}), key: ready}
+        return ready
+
+    def outgoing_bare(self, call: Call) -> Outgoing:
+        """Make a GET to a foreign origin ready."""
+        return _bare(self._current_life().session, call, self._read)
+
+    def _made_ready(self, life: _Life, call: Call) -> Outgoing:
+        prepared = _prepared(life.session, call, self._headers, self._read, keep_auth=True)
+        return Outgoing(life.session, prepared, _settings(life.session, call.url))
+
+    repeats_nothing = True
+
+    def fresh(self) -> OurSession:
+        """Make another one like it, without any connection yet; who asked for it closes it."""
+        return OurSession(self._headers, self._read)
+
+    def close(self) -> None:
+        """Close the idle connections. Those in use are closed by the calls that use them."""
+        self._life.session.close()
+
+    def close_idle(self) -> None:
+        """Close the idle connections, and go on with new ones."""
+        for adapter in self._current_life().adapters:
+            adapter.close_idle()
+
+    def _current_life(self) -> _Life:
+        if self._life.forks != fork_count():  # a pool that is used on both sides of a fork mixes up the answers
+            with self._lock:
+                if self._life.forks != fork_count():
+                    self._life = _Life(fork_count())
+        return self._life
+
+
+class _Life:
+    """Our session in one process, and the calls that are ready in it."""
+
+    def __init__(self, forks: int) -> None:
+        self.forks = forks
+        self.ready: dict[tuple[Any, ...], Outgoing] = {}
+        self.session = Session()
+        self.session.headers.clear()
+        self.session.cookies = _NoCookies()
+        self.adapters = (GuardedAdapter(), GuardedAdapter())
+        self.session.mount("http://", self.adapters[0])
+        self.session.mount("https://", self.adapters[1])
+
+
+class CallersSession:
+    """The caller's session: its adapters, hooks, cookies and auth, which may differ from call to call."""
+
+    def __init__(self, session: Session, headers: Mapping[str, str], read: ReadHook) -> None:
+        """Leave the session as it is."""
+        self._session = session
+        self._headers = headers
+        self._read = read
+
+    def outgoing(self, call: Call) -> Outgoing:
+        """Make a call with all headers ready."""
+        names = {name.lower() for name in (*self._headers, *call.headers)}
+        prepared = _prepared(self._session, call, self._headers, self._read, keep_auth="authorization" in names)
+        return Outgoing(self._session, prepared, _settings(self._session, call.url))
+
+    def outgoing_bare(self, call: Call) -> Outgoing:
+        """Make a GET to a foreign origin ready."""
+        return _bare(self._session, call, self._read)
+
+    @property
+    def repeats_nothing(self) -> bool:
+        """Whether none of its adapters repeats a call of its own accord."""
+        retries = (getattr(adapter, "max_retries", None) for adapter in self._session.adapters.values())
+        return all(getattr(one, "total", None) in (None, 0, False) for one in retries)
+
+    def fresh(self) -> CallersSession:
+        """Give this one: its connections are its maker's business."""
+        return self
+
+    def close(self) -> None:
+        """Leave it open: who made it closes it."""
+
+    def close_idle(self) -> None:
+        """Do nothing: its connections are its maker's business."""
+
+
+def _prepared(
+    session: Session, call: Call, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
+) -> PreparedRequest:
+    # An explicit auth keeps requests from replacing our credentials by those of a .netrc file.
+    auth = _leave_as_it_is if keep_auth else None
+    body, type_header = _body_of(call)
+    request = requests.Request(call.method, call.url, {**headers, **call.headers, **type_header}, data=body, auth=auth)
+    return _with_hook(session.prepare_request(request), call.read or read)
+
+
+def _body_of(call: Call) -> tuple[Any, dict[str, str]]:
+    if call.payload is NOTHING:
+        return None, {}
+    return call.payload.content, {"Content-Type": call.payload.content_type}
+
+
+def _bare(session: Session, call: Call, read: ReadHook) -> Outgoing:
+    # Not prepared by the session, which may add headers, cookies and auth of its own; nor with its certificate.
+    prepared = requests.Request("GET", call.url, dict(call.headers), auth=_leave_as_it_is).prepare()
+    return Outgoing(session, _with_hook(prepared, call.read or read), {**_settings(session, call.url), "cert": None})
+
+
+def _with_hook(prepared: PreparedRequest, read: ReadHook) -> PreparedRequest:
+    # In a hook, and before all others: Session.send itself reads the body of a redirect, without any limit.
+    prepared.hooks["response"].insert(0, read)
+    return prepared
+
+
+def _settings(session: Session, url: str) -> dict[str, Any]:
+    # `verify` is passed on, or a CA bundle of the environment would beat a session's verify=False.
+    return dict(session.merge_environment_settings(url, {}, True, session.verify, None))
+
+
+def _leave_as_it_is(prepared: PreparedRequest) -> PreparedRequest:
+    return prepared
+
+
+class _NoCookies(RequestsCookieJar):
+    """Keeps none: a question about a job is the same each time, and looking for cookies in the answer takes time."""
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Leave them in the answer."""
+
+
+MAX_BODY_BYTES = 1024 * 1024
+
+STATUS_BODY_SECONDS = 1.0
+"""How long the body of an error or a redirect is read: what counts is its status, which is there already."""
+
+
+class _Sending(NamedTuple):
+    """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
+
+    session: OurSession | CallersSession
+    request: Request
+    credentials: KeyHeaders | None
+    payload: Payload
+    sink: Sink | None
+    guard: CallGuard
+
+
+class Transport:
+    """Sends the requests of one client. May be shared by threads."""
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        user_agent: str,
+        headers: Mapping[str, str],
+        request_timeout: float,
+        credentials: Callable[[], KeyHeaders] = KeyHeaders,
+        session: Session | None = None,
+        max_body_bytes: int = MAX_BODY_BYTES,
+    ) -> None:
+        """Set up; nothing is sent or opened.
+
+        Args:
+            base_url: What the path of each request is appended to.
+            user_agent: Who we say we are, everywhere.
+            headers: The key and the caller's own; sent to the origin of `base_url` and nowhere else.
+            request_timeout: Seconds for one call: connecting, headers, body and redirects together.
+            credentials: Asked before each call for the headers of a key that changes; they go where `headers` go.
+            session: The caller's session, used as it is and never closed; None for one of our own.
+            max_body_bytes: The longest body that is read.
+        """
+        self.base_url = base_url
+        self._credentials = credentials
+        self._request_timeout = request_timeout
+        self._max_body_bytes = max_body_bytes
+        self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
+        full = KeyHeaders({**self._plain, **headers})
+        self._is_callers = session is not None
+        self._session: OurSession | CallersSession = (
+            OurSession(full, self._read) if session is None else CallersSession(session, full, self._read)
+        )
+
+    def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Send a request and read the answer to its end.
+
+        Args:
+            request: What to send. One with a file, and one with a sink, may take any time as long as bytes move.
+            deadline: When it has to be over.
+            is_cancelled: Asked again and again.
+            sink: Where the body of a success goes, in place of the answer.
+            is_fresh: True to open a new connection for it. One that was used before may be closed by the server just now,
+                or hold a late response to an earlier request.
+
+        Raises:
+            Fault: No answer came, it broke off, or it cannot be read.
+            CallTimedOut: `request_timeout` or the deadline cut it.
+            CallCancelled: `is_cancelled` turned true.
+            NotSent: The key cannot be got, or the file that is to be sent not be read.
+        """
+        watch = Stopwatch(deadline.watch)
+        session = self._session.fresh() if is_fresh else self._session
+        guard = self._guard(request.is_transfer or sink is not None, deadline, watch, is_cancelled)
+        credentials, made = self._prepared(request)
+        with made as payload:
+            try:
+                response = self._guarded(_Sending(session, request, credentials, payload, sink, guard))
+            except Fault as fault:
+                fault.add_sent_keys(secrets_of(credentials))
+                raise
+            finally:
+                if is_fresh:
+                    session.close()
+        return Answer(response.status_code, response.headers, response.content, watch.elapsed, secrets_of(credentials))
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+        return self.base_url + request.path if request.path.startswith("/") else request.path
+
+    def close(self) -> None:
+        """Close what is ours and idle."""
+        self._session.close()
+
+    def close_idle(self) -> None:
+        """Close the idle connections of our own session; later requests open new ones."""
+        self._session.close_idle()
+
+    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, Payload]:
+        is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
+        try:
+            return self._credentials() if is_trusted else None, payload_of(request)
+        except Exception as error:
+            raise NotSent(error) from error
+
+    def _guard(
+        self, is_transfer: bool, deadline: Deadline, watch: Stopwatch, is_cancelled: Callable[[], bool]
+    ) -> CallGuard:
+        if is_transfer:
+            return TransferGuard(deadline, self._request_timeout, is_cancelled, watch)
+        return CallGuard(watch.began_at + min(self._request_timeout, deadline.left), is_cancelled, watch)
+
+    def _guarded(self, sending: _Sending) -> requests.Response:
+        guard = sending.guard
+        try:
+            with guard:
+                return self._follow(sending)
+        except (CallCut, Fault) as error:
+            error.was_sent = self._may_have_left(sending, error)
+            raise
+        except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError, TypeError) as error:
+            fault = fault_of(error)
+            cause = bared(error, fault.text)
+            fault.was_sent = self._may_have_left(sending, error)
+        # Out of the handler, or the exception with everything in it would go along as the context of ours.
+        guard.left()  # an adapter of somebody else's reports the end of the time in its own way
+        raise fault from cause
+
+    def _may_have_left(self, sending: _Sending, error: Exception) -> bool:
+        """Whether the whole request may have reached the server."""
+        has_left = sending.payload.is_read and (sending.guard.has_sent or self._is_callers)
+        # An adapter that repeats of its own accord shows the last of several calls, and so proves nothing.
+        return has_left and not (self._session.repeats_nothing and never_connected(error))
+
+    def _follow(self, sending: _Sending) -> requests.Response:
+        request, payload, guard = sending.request, sending.payload, sending.guard
+        read = None if sending.sink is None else self._into(sending.sink)
+        url = self.url_of(request)
+        is_trusted = sending.credentials is not None
+        for _ in range(1 + MAX_REDIRECTS):
+            if is_trusted:
+                headers = KeyHeaders({**(sending.credentials or {}), **request.headers})
+                outgoing = sending.session.outgoing(Call(request.method, url, headers, payload, read))
+            else:
+                headers = KeyHeaders({**self._plain, **request.headers})
+                outgoing = sending.session.outgoing_bare(Call("GET", url, headers, payload, read))
+            response = outgoing.send(guard.left())
+            target = redirect_target(outgoing.session, response)
+            if target is None or request.method != "GET":
+                return response
+            url, is_trusted = target, is_trusted and same_origin(self.base_url, target)
+        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", answer_without_body(response))
+
+    def _into(self, sink: Sink) -> ReadHook:
+        def pour(response: requests.Response, **_: Any) -> None:
+            if response.status_code not in FILE_CODES:
+                self._read(response)
+                return
+            try:
+                receive(response, sink)
+            except BaseException:
+                _close(response)
+                raise
+            _hold(response, b"")
+
+        return pour
+
+    def _read(self, response: requests.Response, **_: Any) -> None:
+        if response.status_code < 200:
+            _close(response)  # before its body is read, which would put the connection back into the pool
+            raise interim_as_final(answer_without_body(response))
+        fault = None
+        try:
+            body = self._body_of(response)
+        except (UnreadableBody, HTTPError, HTTPException, OSError, ValueError) as error:
+            _close(response)
+            if isinstance(error, TIMED_OUT) and response.status_code < 300:
+                raise  # a body that comes too late is no other fault than one that does not come
+            body, fault = b"", _unreadable(error, response)
+        except BaseException:
+            _close(response)
+            raise
+        if fault is not None and response.status_code < 300:
+            raise fault  # any other status says enough, and no body can take that back
+        _hold(response, body)
+
+    def _body_of(self, response: requests.Response) -> bytes:
+        guard = current_guard()
+        if response.status_code < 300 or guard is None:
+            return read_body(response, self._max_body_bytes)
+        try:
+            with guard.shortened(STATUS_BODY_SECONDS):
+                return read_body(response, self._max_body_bytes)
+        except CallTimedOut:
+            _close(response)
+            return b""
+
+
+def _close(response: requests.Response) -> None:
+    if response.raw is not None:  # which is so where somebody's adapter made the response by hand
+        response.close()
+
+
+def _hold(response: requests.Response, body: bytes) -> None:
+    response._content = body
+    vars(response)["_content_consumed"] = True  # what requests looks at before it would read once more
+
+
+def _unreadable(error: Exception, response: requests.Response) -> Fault:
+    what = str(error) if isinstance(error, UnreadableBody) else f"the body breaks off ({reason_of(error)})"
+    return Fault("unreadable", what, answer_without_body(response))
+
+
+CANCEL_SLICE_SECONDS = 0.02
+"""How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
+
+
+class BlockingLine:
+    """The way that blocks the thread of the caller."""
+
+    def __init__(self, transport: Transport, sleep: Callable[[float], object] | None) -> None:
+        """Take the transport, and what is called in place of an interruptible sleep."""
+        self.transport = transport
+        self.base_url = transport.base_url
+        self.width = 1
+        self._sleep = sleep
+        self.closed = threading.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self.closed.is_set()
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+        return self.transport.url_of(request)
+
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Make one call, and return with its answer."""
+        return self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+
+    async def sleep(self, seconds: float, cancel: Any, watch: Stopwatch) -> None:
+        """Sleep, and count the seconds that it really took."""
+        if self._sleep is not None:
+            with watch.measure_callers_sleep(seconds):
+                self._sleep(seconds)
+        elif cancel is None:
+            with watch.measure():
+                self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
+        else:
+            self._sleep_on_two_events(Deadline.after(seconds, watch), cancel)
+
+    def close_idle(self) -> None:
+        """Close the idle connections."""
+        self.transport.close_idle()
+
+    def close(self) -> None:
+        """Free the sockets, and end whatever goes on."""
+        self.closed.set()
+        self.transport.close()
+
+    def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
+        while not self.closed.is_set() and end.left > 0:
+            with end.watch.measure():
+                if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
+                    return
+
+
+def blocking_line(wiring: Wiring) -> BlockingLine:
+    """Make the line that blocks.
+
+    Raises:
+        TypeError: The session is none of requests.
+    """
+    session = wiring.session
+    if session is not None and not isinstance(session, requests.Session):
+        raise TypeError(f"session must be a requests.Session, got a value of type {type(session).__name__}")
+    transport = Transport(
+        wiring.base_url,
+        user_agent=wiring.user_agent,
+        headers=wiring.headers,
+        request_timeout=wiring.request_timeout,
+        credentials=wiring.credentials,
+        session=session,
+    )
+    return BlockingLine(transport, wiring.sleep)

@@ -1,0 +1,499 @@
+"""Connections that keep to the limits of the call that uses them, and responses that belong to their requests.
+
+Sockets block for a slice of time at the most. They stand in for urllib3's below everything that reads or writes: status line,
+headers, chunk sizes, body, TLS handshake, a proxy's reply to CONNECT. No thread is spent on it. Outside a call of ours they behave as
+any socket does. Connections through a SOCKS proxy are urllib3's own and keep its time-outs alone.
+
+http.client skips `100 Continue` alone, and drops the bytes that it has read beyond the end of a response. Either way the connection
+is out of step, and the next request on it would get the response to the one before.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import re
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext, suppress
+from http.client import HTTPResponse, IncompleteRead, parse_headers
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from requests import PreparedRequest
+from requests.adapters import HTTPAdapter
+from requests.structures import CaseInsensitiveDict
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool
+from urllib3.exceptions import NewConnectionError
+from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
+from urllib3.util.ssltransport import SSLTransport
+from urllib3.util.wait import wait_for_read, wait_for_write
+
+from .._clock import real_monotonic
+from .._models import Fault
+from .cancel_scope import CallGuard, current_guard
+from .dns import SocketAddress, resolve
+
+MAX_LENGTH_DIGITS = 18
+"""More digits than the length of any body has; Python refuses to convert thousands of them."""
+
+CHUNKED_TWICE = ["chunked", "chunked"]
+"""The transfer codings where an application and its proxy both name chunked, which is applied once (RFC 9112, section 6.1)."""
+
+
+class UnreadableBody(Exception):
+    """The body of a response cannot be read: too long, too short, encoded unreadably, or of uncertain length."""
+
+
+def header_values(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return the members of a list header that may be sent several times (RFC 9110, section 5.6.1).
+
+    requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns the first alone.
+    """
+    if name not in headers:
+        return []  # the most frequent case
+    get_all = getattr(headers, "getall", None)
+    lines = [headers.get(name, "")] if get_all is None else get_all(name, [])
+    return [member for line in lines for member in map(str.strip, line.split(",")) if member]
+
+
+def transfer_codings(headers: Mapping[str, str]) -> list[str]:
+    """Return the codings of `Transfer-Encoding` in lower case."""
+    return [coding.lower() for coding in header_values(headers, "Transfer-Encoding")]
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the length of the encoded body; None if there is none, or a `Transfer-Encoding`, which overrides it.
+
+    Raises:
+        UnreadableBody: `Content-Length` is not a number below 10¹⁸, or there are several that differ (RFC 9112, section 6.3).
+    """
+    if transfer_codings(headers) not in ([], ["identity"]):
+        return None
+    lengths = {value.lstrip("0") or "0" for value in header_values(headers, "Content-Length")}
+    if not lengths:
+        return None
+    length = lengths.pop()
+    if lengths:
+        raise UnreadableBody("the response has several Content-Length headers that differ")
+    if not (length.isascii() and length.isdecimal()) or len(length) > MAX_LENGTH_DIGITS:
+        raise UnreadableBody("the Content-Length of the response is not a length")
+    return int(length)
+
+
+def require_plain_transfer(headers: Mapping[str, str], *, is_chunked: bool) -> None:
+    """Check that the transfer coding is chunked, or that there is none: http.client does not decode any other.
+
+    Args:
+        headers: The headers of the response.
+        is_chunked: True if the HTTP library reads the body as chunked where the headers name chunked twice.
+
+    Raises:
+        UnreadableBody: There is another transfer coding. None was accepted by `TE` (RFC 9112, sections 6.1 and 7.4).
+    """
+    codings = transfer_codings(headers)
+    if codings not in ([], ["identity"], ["chunked"]) and not (is_chunked and codings == CHUNKED_TWICE):
+        raise UnreadableBody("the body has a transfer coding other than chunked")
+
+
+def too_long_error(max_bytes: int) -> UnreadableBody:
+    """Return the error for a body of more than `max_bytes`."""
+    return UnreadableBody(f"the body is longer than {max_bytes} bytes")
+
+
+MAX_INTERIM_RESPONSES = 100
+"""1xx responses before the final one. A server that sends more of them is taken to send no final one."""
+
+SWITCHING_PROTOCOLS = 101
+"""Final: what follows it is not HTTP any more (RFC 9110, section 15.2.2)."""
+
+
+RESPONSE_START = b"HTTP/"
+"""How a response begins that nobody asked for, as proxies send some (RFC 9112, section 4)."""
+
+BEHIND_BYTES = 16
+"""How much is looked at of what follows a body: line breaks, which are ignored (RFC 9112, section 2.2), and `RESPONSE_START`."""
+
+MAX_LINE_BYTES = 65536
+"""What http.client reads of a line at most."""
+
+_CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
+"""The line before a chunk: its size and its extensions (RFC 9112, section 7.1.1). Some servers pad the size with blanks behind it."""
+
+
+def is_interim(status_code: int) -> bool:
+    """True for a 1xx response that a final one follows (RFC 9110, section 15.2)."""
+    return 100 <= status_code < 200 and status_code != SWITCHING_PROTOCOLS
+
+
+def too_many_interim_responses() -> Fault:
+    """Return the fault for a response that never gets to its final part."""
+    return Fault("unreadable", f"more than {MAX_INTERIM_RESPONSES} interim (1xx) responses")
+
+
+class MatchedResponse(HTTPResponse):
+    """A response that skips the interim ones before it, and closes its connection if bytes follow it.
+
+    Attributes:
+        is_file: True if the body is a file, behind whose end surplus bytes are looked for.
+        has_surplus: True if a file has ended and bytes have already come behind it that begin no other response.
+    """
+
+    is_file = has_surplus = False
+
+    def __init__(self, connection: HTTPConnection, sock: Any, debuglevel: int, method: str | None) -> None:
+        super().__init__(sock, debuglevel, method)
+        self._sock = sock
+        self._connection: HTTPConnection | None = connection
+
+    def begin(self) -> None:
+        """Read the headers. http.client ignores a `Content-Length: n, n`, and a `Transfer-Encoding: chunked, chunked`.
+
+        It would read until the connection is closed. What it could not parse is dropped, or urllib3 would log it as a warning,
+        with the signed URL of the request.
+        """
+        super().begin()
+        headers: Any = self.headers
+        if headers.defects:
+            headers.defects.clear()
+            headers.set_payload(None)  # the lines from the first one on that is no header
+        if self.length is None and not self.chunked:
+            if transfer_codings(headers) == CHUNKED_TWICE:  # in one header, which http.client does not read
+                self.chunked, self.chunk_left = True, None
+                return
+            with suppress(UnreadableBody):  # reported by who reads the body
+                self.length = content_length(headers)
+
+    def _read_status(self) -> tuple[str, int, str]:
+        # Not in `begin`, because http.client reads the reply to CONNECT without it.
+        for _ in range(1 + MAX_INTERIM_RESPONSES):
+            line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
+            if not is_interim(line[1]):
+                return line
+            parse_headers(self.fp)
+        raise too_many_interim_responses()
+
+    def _get_chunk_left(self) -> int | None:
+        """Check the line break behind a chunk, which http.client skips unread, before the size of the next one is read."""
+        if self.chunk_left == 0:
+            if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]  # typeshed leaves it out
+                self._close_conn()
+                raise IncompleteRead(b"")
+            self.chunk_left = None
+        left: int | None = super()._get_chunk_left()  # type: ignore[misc]  # typeshed leaves it out
+        return left
+
+    def _read_next_chunk_size(self) -> int:
+        """Read the size of the next chunk from a complete line.
+
+        Raises:
+            ValueError: The line breaks off, or is no size. http.client makes an `IncompleteRead` of it.
+        """
+        size = _CHUNK_SIZE.fullmatch(self.fp.readline(MAX_LINE_BYTES + 1))
+        if size is None:
+            self._close_conn()
+            raise ValueError("the size of a chunk breaks off or is no size")
+        return int(size[1], 16)
+
+    def _close_conn(self) -> None:
+        """Close the file, which http.client does at the end of the body, and the connection if more has been read."""
+        connection, self._connection = self._connection, None
+        is_current = connection is not None and connection.sock is self._sock
+        buffered, is_decrypted = _buffered(self.fp), has_decrypted(self._sock)
+        is_out_of_step = is_current and (bool(buffered) or is_decrypted)
+        if self.is_file:
+            behind = (buffered or _arrived(self._sock, is_decrypted=is_decrypted)).lstrip(b"\r\n")
+            self.has_surplus = not RESPONSE_START.startswith(behind[: len(RESPONSE_START)])
+        super()._close_conn()  # type: ignore[misc]  # typeshed leaves it out
+        if connection is not None and is_out_of_step:
+            connection.close()
+
+
+def _buffered(fp: Any) -> bytes:
+    vars(fp.raw)["readinto"] = _read_nothing  # or `peek` would wait for the next byte
+    return bytes(fp.peek(1))
+
+
+def _read_nothing(_: Any) -> int:
+    return 0
+
+
+def has_decrypted(sock: Any) -> bool:
+    """True if a TLS layer holds unread bytes, which no poll of the file descriptor reports."""
+    if isinstance(sock, ssl.SSLSocket):
+        return sock.pending() > 0
+    if isinstance(sock, SSLTransport):  # TLS to the origin within TLS to the proxy
+        return sock.incoming.pending > 0 or sock.sslobj.pending() > 0 or has_decrypted(sock.socket)
+    return False
+
+
+def _arrived(sock: Any, *, is_decrypted: bool) -> bytes:
+    """Return the first unread bytes that a TLS layer or the system holds, if any, without waiting.
+
+    What the system holds of a TLS connection may be no bytes of HTTP, but a session ticket.
+    """
+    try:
+        if is_decrypted:
+            return bytes(sock.recv(BEHIND_BYTES))  # they are lost, but the connection will be closed
+        if isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket) and wait_for_read(sock, timeout=0):
+            return socket.socket.recv(sock, BEHIND_BYTES, socket.MSG_PEEK)
+    except (OSError, ValueError):  # the connection is broken, or closed
+        pass
+    return b""
+
+
+class MatchedConnection(HTTPConnection):
+    """A connection whose responses are matched. urllib3 itself closes one that is readable before it is used again."""
+
+    def response_class(  # type: ignore[override]  # http.client only calls it
+        self, sock: Any, debuglevel: int = 0, method: str | None = None
+    ) -> MatchedResponse:
+        """Create a response."""
+        return MatchedResponse(self, sock, debuglevel, method)
+
+    def _tunnel(self) -> None:
+        super()._tunnel()
+        if self.sock is None:
+            raise OSError("Tunnel connection failed: bytes after the proxy's reply")
+
+
+def matched(kind: type[HTTPConnection]) -> type[HTTPConnection]:
+    """Return a class of connections, such as that for SOCKS proxies, with its responses matched."""
+    return kind if issubclass(kind, MatchedConnection) else type(kind.__name__, (MatchedConnection, kind), {})
+
+
+T = TypeVar("T")
+
+MAX_HOSTS = 4
+"""Hosts that connections are kept for: that of the service, and a few that it redirects to."""
+
+MAX_IDLE_CONNECTIONS = 100
+"""Connections kept for reuse for each host: one for each thread that shares a client, up to this many."""
+
+
+class _SlicedIO(socket.socket):
+    """Reading and writing in slices of time."""
+
+    def settimeout(self, value: float | None) -> None:
+        """During a guarded call the guard alone says how long to block, and urllib3's opinion costs system calls."""
+        if current_guard() is None:
+            super().settimeout(value)
+
+    def block_for(self, seconds: float) -> None:
+        """Set the time-out of the next operation."""
+        if self.gettimeout() != seconds:
+            super().settimeout(seconds)
+
+    def recv(self, *args: Any, **kwargs: Any) -> bytes:
+        data = _in_slices(self, super().recv, *args, **kwargs)
+        _heard_of()
+        return data
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        size = _in_slices(self, super().recv_into, *args, **kwargs)
+        _heard_of()
+        return size
+
+    def send(self, *args: Any, **kwargs: Any) -> int:
+        guard = current_guard()
+        if guard is None:
+            return super().send(*args, **kwargs)
+        guard.has_sent = True  # before, as nobody knows what of it went out where it fails
+        count = _in_slices(self, super().send, *args, **kwargs)
+        guard.sent()
+        return count
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if current_guard() is None:
+            return super().sendall(data, flags)
+        rest = memoryview(data).cast("B")
+        while rest:  # not the system's sendall: after a time-out nobody knows how much of it was sent
+            rest = rest[self.send(rest, flags) :]
+        return None
+
+
+class GuardedSocket(_SlicedIO):
+    """A socket that obeys the guard of the call that uses it."""
+
+
+class GuardedTLSSocket(_SlicedIO, ssl.SSLSocket):
+    """The same over TLS, its handshake included."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands in slices of time."""
+        try:
+            _in_slices(self, super().do_handshake, block)
+        except BaseException:  # of these, older Pythons close the socket for an OSError alone
+            self.close()
+            raise
+
+
+def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    guard = current_guard()
+    if guard is None:
+        return operation(*args, **kwargs)
+    while True:
+        sock.block_for(guard.slice())
+        began_at = real_monotonic()
+        try:
+            return operation(*args, **kwargs)
+        except TimeoutError:
+            continue  # only the slice is over; the guard says when the call is
+        finally:
+            guard.watch.add(real_monotonic() - began_at)
+
+
+def _heard_of() -> None:
+    guard = current_guard()
+    if guard is not None:
+        guard.received()
+
+
+class _GuardedConnecting(MatchedConnection):
+    """Connecting within the limits of the call, all addresses of the host together."""
+
+    def _new_conn(self) -> socket.socket:
+        guard = current_guard()
+        if guard is None:
+            return super()._new_conn()
+        try:
+            return _connect_to_any(self, guard)
+        except OSError as error:
+            raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
+
+
+def _connect_to_any(connection: HTTPConnection, guard: CallGuard) -> socket.socket:
+    host = connection._dns_host.strip("[]")
+    addresses = resolve(host, connection.port or connection.default_port, guard)
+    refusal: OSError = OSError(f"{host} has no address")
+    for done, address in enumerate(addresses):
+        share = guard.left() / (len(addresses) - done)
+        try:
+            return _connect(connection, address, guard, share)
+        except OSError as error:  # the next address may be better
+            refusal = error
+    raise refusal
+
+
+def _connect(connection: HTTPConnection, address: SocketAddress, guard: CallGuard, seconds: float) -> socket.socket:
+    family, kind, protocol, _, peer = address
+    sock = GuardedSocket(family, kind, protocol)
+    try:
+        for option in connection.socket_options or ():
+            sock.setsockopt(*option)
+        if connection.source_address:
+            sock.bind(connection.source_address)
+        _connect_in_slices(sock, peer, guard, seconds)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CallGuard, seconds: float) -> None:
+    share_ends = guard.left() - seconds  # what is left of the call when the share of this address is used up
+    sock.setblocking(False)
+    with suppress(BlockingIOError):  # it is under way
+        sock.connect(peer)
+    while not _is_connected_within(sock, min(guard.slice(), seconds), guard):
+        if guard.left() <= share_ends:
+            raise TimeoutError("no answer to the attempt to connect")
+    refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if refused:
+        raise OSError(refused, os.strerror(refused))
+    sock.block_for(guard.left())  # blocking again: TLS refuses a socket that is not, and takes over its time-out
+
+
+def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CallGuard) -> bool:
+    with guard.watch.measure():
+        return wait_for_write(sock, timeout=seconds)
+
+
+class GuardedHTTPConnection(_GuardedConnecting):
+    """urllib3's plain connection over a guarded socket."""
+
+
+class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
+    """urllib3's TLS connection over a guarded socket."""
+
+    def connect(self) -> None:
+        """Connect with a context whose sockets are guarded; urllib3 makes one for each connection too."""
+        if self.ssl_context is None:
+            self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
+        self.ssl_context.sslsocket_class = GuardedTLSSocket
+        super().connect()
+
+    def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
+        # urllib3 makes the context for a proxy out of our reach, and the deadline of its handshake is the socket's own.
+        guard = current_guard()
+        with nullcontext() if guard is None else guard.watch.measure():
+            secured = super()._connect_tls_proxy(*args, **kwargs)
+        if type(secured) is ssl.SSLSocket:
+            secured.__class__ = GuardedTLSSocket
+        return secured
+
+
+_GUARDED = {HTTPConnection: GuardedHTTPConnection, HTTPSConnection: GuardedHTTPSConnection}
+
+
+class GuardedAdapter(HTTPAdapter):
+    """A transport adapter whose connections are guarded. It repeats nothing: when to ask again is not its business."""
+
+    def __init__(self) -> None:
+        super().__init__(pool_connections=MAX_HOSTS, pool_maxsize=MAX_IDLE_CONNECTIONS, max_retries=0)
+        self._pools: dict[tuple[Any, ...], Any] = {}
+
+    def get_connection_with_tls_context(
+        self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
+    ) -> HTTPConnectionPool:
+        """Choose the pool as requests does, direct or by proxy, and have it make guarded connections.
+
+        The choice is remembered: making it is a tenth of the work of a whole call.
+        """
+        origin = urlsplit(request.url or "")[:2]
+        key = (*origin, str(verify), str(cert), *sorted((proxies or {}).items()))
+        pool: Any = self._pools.get(key)
+        if pool is None:
+            pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
+            pool.ConnectionCls = _GUARDED.get(pool.ConnectionCls) or matched(pool.ConnectionCls)
+            self._pools = {**(self._pools if len(self._pools) < MAX_HOSTS else {}), key: pool}
+        guarded: HTTPConnectionPool = pool
+        return guarded
+
+    def close(self) -> None:
+        """Close the idle connections; urllib3 leaves that to the garbage collector, and we hold on to the pools."""
+        pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
+        super().close()
+
+    def close_idle(self) -> None:
+        """Close the idle connections. The pools stay, as connections in use come back to them."""
+        for pool in self._pools.values():
+            _close_all(pool.pool)
+
+    def request_url(self, request: PreparedRequest, proxies: Any) -> str:
+        """Say what stands in the request line: without a proxy always the path."""
+        return super().request_url(request, proxies) if proxies else request.path_url
+
+    def build_response(self, req: PreparedRequest, resp: Any) -> requests.Response:
+        """Make a response as requests does, but for the cookies and the guess of an encoding, which nobody asks for."""
+        response = requests.Response()
+        response.status_code = resp.status
+        response.reason = resp.reason
+        response.headers = CaseInsensitiveDict(resp.headers)
+        response.raw = resp
+        response.url = req.url or ""
+        response.request = req
+        return response
+
+
+def _close_all(idle: queue.LifoQueue[HTTPConnection | None] | None) -> None:
+    with suppress(queue.Empty):
+        while idle is not None:
+            connection = idle.get(block=False)
+            if connection is not None:
+                connection.close()

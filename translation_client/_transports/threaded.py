@@ -1,0 +1,125 @@
+"""The requests of a batch through a blocking session: a thread for each one that is in flight."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from typing import Generic, TypeVar
+
+from .._clock import Deadline, Stopwatch
+from .._models import Answer, Request
+from .base import Event
+from .decoding import Sink
+from .requests import BlockingLine
+
+T = TypeVar("T")
+
+CALLERS_THREADS = 8
+"""Calls at once through a session of the caller's, which is one of requests and blocks a thread for each."""
+
+
+class ThreadedLine:
+    """A line through a blocking one, some threads wide."""
+
+    def __init__(self, line: BlockingLine) -> None:
+        """Start no thread yet."""
+        self.base_url = line.base_url
+        self.width = CALLERS_THREADS
+        self._line = line
+        self._left = threading.Event()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the client was closed."""
+        return self._line.is_closed
+
+    def url_of(self, request: Request) -> str:
+        """Say where a request goes."""
+        return self._line.url_of(request)
+
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        is_fresh: bool = False,
+    ) -> Answer:
+        """Make one call, in a thread."""
+        ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and that of the fleet counts by itself
+
+        def call() -> Answer:
+            return self._line.transport.send(
+                request, ends, lambda: self._left.is_set() or is_cancelled(), sink, is_fresh=is_fresh
+            )
+
+        return await _in_a_thread(call)
+
+    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:  # noqa: ARG002  # as others
+        """Sleep. A fleet has timers of its own, and does not."""
+        await asyncio.sleep(seconds)
+
+    def close_idle(self) -> None:
+        """Close the idle connections."""
+        self._line.close_idle()
+
+    async def close(self) -> None:
+        """End the threads, and the calls that they make."""
+        self._left.set()
+
+
+async def _in_a_thread(call: Callable[[], T]) -> T:
+    """Make a call in a thread of its own, a daemon: a call that cannot be cut must not hold up an exit.
+
+    Raises:
+        BaseException: What the call raised; a RuntimeError caused by it if that is a StopIteration (PEP 479).
+    """
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[_Made[T]] = loop.create_future()
+
+    def make() -> None:
+        result: _Made[T] = _Made(call)
+        call_threadsafe(loop, partial(_set, made, result))
+
+    threading.Thread(target=make, name="fleet call", daemon=True).start()
+    return (await made).value()
+
+
+class _Made(Generic[T]):
+    """What a call returned or raised.
+
+    It goes through a future as a value: a future refuses StopIteration before Python 3.12, so that whoever awaits it would
+    wait for ever, and a GeneratorExit that comes out of one closes the coroutine that awaits it.
+    """
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        """Make the call."""
+        self._error: BaseException | None = None
+        try:
+            self._value = call()
+        except BaseException as raised:  # noqa: BLE001  # `value` raises it
+            self._error = raised
+
+    def value(self) -> T:
+        """Return what the call returned, or raise what it raised."""
+        if self._error is None:
+            return self._value
+        try:
+            raise self._error
+        finally:
+            self._error = None  # its traceback refers to this frame
+
+
+def _set(made: asyncio.Future[_Made[T]], result: _Made[T]) -> None:
+    if not made.done():
+        made.set_result(result)
+
+
+def call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
+    """Have the event loop of another thread call something; nothing happens once that loop is closed."""
+    with suppress(RuntimeError):  # it is closed: nobody waits any more
+        loop.call_soon_threadsafe(call)

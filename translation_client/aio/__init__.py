@@ -1,1 +1,0 @@
-"""The client for asyncio. Needs the extra: `pip install 'translation-client[async]'`."""

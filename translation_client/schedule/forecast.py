@@ -1,0 +1,114 @@
+"""The predictive distribution of one job's duration: past jobs like it, mixed with a prior."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from .distribution import Law
+
+PRIOR_JOBS = 4.0
+"""How many jobs the prior is worth: it trims what the first few, or a change of the service, would cost."""
+
+PRIOR_NARROWNESS = 2.0
+"""The scale of the prior is the usual duration by exp(-2 · spread): the more alike the past jobs, the less is one expected
+that is much shorter. A smaller scale would ask too early of narrow laws, a larger one too late of wide ones."""
+
+LEAST_SCALE = 1e-9
+"""The least scale of the prior, as a share of the longest duration that is thought of."""
+
+_FILL = 0.2  # the widest step of the grid, in logarithms
+_BEGIN = 1e-3  # where the grid begins, as a share of the usual duration
+_BEYOND = 1.5  # how far past the longest of the past jobs it goes
+
+
+class Part(NamedTuple):
+    """A law, on the scale of logarithms, and its share in a mixture."""
+
+    share: float
+    law: Law
+
+
+class Forecast:
+    """The distribution of one duration in seconds: piecewise linear, and beyond the grid the prior alone.
+
+    `(N · body + k0 · prior) / (N + k0)`: the predictive law of a Dirichlet process (Ferguson 1973). The prior is the
+    Lomax law of index 1/2, whose best schedule is the quadratic one: past all data, that is what it comes back to.
+
+    Attributes:
+        times: The grid, from 0 on.
+        finished: The probability of being finished by each of them.
+        of_body: The same by the past jobs alone.
+        usual_seconds: About what such a job takes.
+    """
+
+    def __init__(self, parts: Sequence[Part], jobs: float, usual_seconds: float) -> None:
+        """Mix the laws of past jobs, whose shares are 1 together, with the prior.
+
+        Args:
+            parts: The laws.
+            jobs: How many past jobs stand behind them.
+            usual_seconds: About what such a job takes.
+        """
+        self.usual_seconds = usual_seconds
+        spread = math.fsum(part.share * part.law.spread for part in parts)
+        logs = _grid([part.law for part in parts], usual_seconds)
+        least = math.exp(logs[-1]) * LEAST_SCALE  # or nothing of it would be left at the end of the grid
+        self._scale = max(usual_seconds * math.exp(-PRIOR_NARROWNESS * spread), least)
+        laws = [(part.share, part.law.at(logs)) for part in parts]
+        of_body = [math.fsum(share * below[cell] for share, below in laws) for cell in range(len(logs))]
+        weight = jobs / (jobs + PRIOR_JOBS)
+        self.times = [0.0, *map(math.exp, logs)]
+        self.of_body = [0.0, *of_body]
+        self.finished = [
+            weight * body + (1 - weight) * (1 - self._outlasted(time))
+            for time, body in zip(self.times, self.of_body, strict=True)
+        ]
+
+    def chance(self, seconds: float) -> float:
+        """The probability of being finished by then."""
+        if seconds < self.times[-1]:
+            return interpolated(self.times, self.finished, seconds)
+        beyond = self._outlasted(seconds) / self._outlasted(self.times[-1])
+        return 1 - (1 - self.finished[-1]) * beyond
+
+    def hazard(self, seconds: float) -> float:
+        """How likely it is to finish just then, a second, if it has not before."""
+        cell = bisect_right(self.times, seconds)
+        if cell < len(self.times):
+            width = self.times[cell] - self.times[cell - 1]
+            likely = (self.finished[cell] - self.finished[cell - 1]) / width / (1 - self.finished[cell - 1])
+            if likely > 0:
+                return likely
+        return 1 / (2 * (self._scale + seconds))
+
+    def _outlasted(self, seconds: float) -> float:
+        """The survival of the prior."""
+        return math.sqrt(self._scale / (self._scale + seconds))
+
+
+def _grid(laws: Sequence[Law], usual_seconds: float) -> list[float]:
+    """The knots of all laws, and between them steps that are not too wide; increasing."""
+    knots = sorted(knot for law in laws for knot in law.knots)
+    middle = math.log(usual_seconds)
+    knots = [min(knots[0], middle) + math.log(_BEGIN), *knots, max(knots[-1], middle) + math.log(_BEYOND)]
+    grid = [knots[0]]
+    for left, right in pairwise(knots):
+        if right - grid[-1] < 1e-6:
+            continue
+        steps = math.ceil((right - left) / _FILL)
+        grid.extend(left + (right - left) * number / steps for number in range(1, steps))
+        grid.append(right)
+    return grid
+
+
+def interpolated(points: Sequence[float], values: Sequence[float], point: float) -> float:
+    """Look a point up between two others; it is not past the last."""
+    right = max(bisect_right(points, point), 1)
+    if right == len(points):
+        return values[-1]
+    share = (point - points[right - 1]) / (points[right] - points[right - 1])
+    return values[right - 1] + share * (values[right] - values[right - 1])

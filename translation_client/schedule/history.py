@@ -1,0 +1,231 @@
+"""The durations of past jobs: in a small SQLite file that several processes may share, or in memory."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from .. import _config
+from .censoring import Observation, exactly
+from .store import MAGIC, HistoryFile, NotOurs
+
+WINDOW = 200
+"""Jobs that are kept for each kind, the latest: what took how long a year ago says little of today."""
+
+POOL = 600
+"""Jobs of all kinds together that a forecast looks at, the latest."""
+
+MOST_JOBS = 20_000
+"""Jobs that are kept in all; with their kinds about three MB."""
+
+_TRIES = 100
+
+MOST_KINDS = 1000
+"""Kinds that are kept in memory."""
+
+PATIENCE_SECONDS = 10.0
+"""How long to wait for other processes that are writing just then."""
+
+
+class HistoryFailed(Exception):
+    """The history cannot be read or written just now; the text says why."""
+
+
+class DurationHistory:
+    """Remembers how long jobs took, by service and kind: nothing else about them.
+
+    May be shared by clients, by threads, and, where it is a file, by processes.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
+        """Open the file, or make it; None keeps all in memory.
+
+        Args:
+            path: Of the file.
+            read_only: Whether it is looked at alone.
+
+        Raises:
+            ValueError: The file cannot be written, is damaged, or is not a history of this library. It is left as it is.
+            TypeError: It is no path.
+        """
+        self.path = None if path is None else _checked(path)
+        self._file = None if self.path is None else HistoryFile(self.path, is_read_only=read_only)
+        self._memory = _Memory()
+        if self._file is None:
+            return
+        try:
+            self._file.check(PATIENCE_SECONDS)
+        except (sqlite3.Error, NotOurs) as error:
+            raise ValueError(f"history cannot be used: {self.path}: {error}. It was left as it is") from error
+
+    def record(
+        self,
+        seconds: float,
+        *,
+        service: str,
+        key: str | None = None,
+        video_seconds: float | None = None,
+    ) -> None:
+        """Remember a job of which you know how long it took; what a client waits for it remembers by itself.
+
+        Args:
+            seconds: From its start to its end.
+            service: The name of the service, as the client has it.
+            key: What kind of job it was.
+            video_seconds: The length of the video.
+
+        Raises:
+            ValueError: Something of it cannot be used.
+            TypeError: Something of it is of the wrong type.
+            OSError: The file cannot be written just now.
+        """
+        length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
+        known = exactly(seconds)._replace(key=_config.check_kind(key), video_seconds=length)
+        try:
+            self.add(_config.check_label("service", service), known._replace(began_at=time.time() - seconds))
+        except HistoryFailed as error:
+            raise OSError(str(error)) from error
+
+    def add(self, service: str, job: Observation, patience: float = PATIENCE_SECONDS) -> None:
+        """Remember what is known of a job.
+
+        Args:
+            service: The name of the service.
+            job: It.
+            patience: For how many seconds to wait for others that are writing.
+
+        Raises:
+            HistoryFailed: It cannot be written just now.
+        """
+        if self._file is None:
+            self._memory.add(service, job)
+            return
+        with self._failing_clearly():
+            self._file.add(service, job, patience, window=WINDOW, most=MOST_JOBS)
+
+    def jobs(self, service: str, key: str | None = None, patience: float = PATIENCE_SECONDS) -> list[Observation]:
+        """What is known of the latest jobs of a service, and of those of one kind, the oldest first.
+
+        Raises:
+            HistoryFailed: It cannot be read just now.
+        """
+        if self._file is None:
+            return self._memory.jobs(service, key)
+        with self._failing_clearly():
+            return self._file.jobs(service, key, patience, pool=POOL, window=WINDOW)
+
+    def version(self) -> object:
+        """Something that is another one once a job was added, by whichever process; cheap to ask.
+
+        Raises:
+            HistoryFailed: The file is gone.
+        """
+        if self._file is None:
+            return self._memory.added
+        try:
+            return self._file.version()
+        except OSError as error:
+            raise HistoryFailed(f"{self.path}: {error.strerror}") from error
+
+    def __repr__(self) -> str:
+        return f"DurationHistory({self.path!r})"
+
+    @contextmanager
+    def _failing_clearly(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, NotOurs, UnicodeError, OverflowError) as error:
+            raise HistoryFailed(f"{self.path}: {error}") from error
+
+
+class _Memory:
+    """The same without a file, and without a lock: a job may be added while another thread, or a finalizer, is at it."""
+
+    def __init__(self) -> None:
+        self.added = 0
+        self._numbers = count(1)
+        self._kinds: dict[tuple[str, str | None], deque[Observation]] = {}
+
+    def add(self, service: str, job: Observation) -> None:
+        of_kind = self._kinds.setdefault((service, job.key), deque(maxlen=WINDOW))
+        entered = job.entered
+        for before in [one for one in _copied(of_kind) if one.began_at == job.began_at and one.finished_by is None]:
+            entered = min(entered, before.entered)
+            of_kind.remove(before)
+        of_kind.append(job._replace(number=next(self._numbers), entered=entered))
+        self.added += 1
+        while len(self._kinds) > MOST_KINDS:
+            self._kinds.pop(next(iter(self._kinds)))
+
+    def jobs(self, service: str, key: str | None) -> list[Observation]:
+        kinds = [(kind, _copied(some)) for kind, some in tuple(self._kinds.items()) if kind[0] == service]
+        latest = sorted((job for _, some in kinds for job in some), key=_number)[-POOL:]
+        own = [job for (_, kind), some in kinds if kind == key for job in some]
+        return sorted({*latest, *own}, key=_number)
+
+
+def _number(job: Observation) -> int:
+    return job.number
+
+
+def _copied(jobs: deque[Observation]) -> list[Observation]:
+    for _ in range(_TRIES):
+        with suppress(RuntimeError):  # it changed meanwhile
+            return list(jobs)
+    return []
+
+
+def _checked(path: str | os.PathLike[str]) -> str:
+    if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
+        raise TypeError(f"history must be the path of a file, True for memory, or a DurationHistory, got {path!r}")
+    if not os.fspath(path) or "\0" in os.fspath(path):
+        raise ValueError(f"history must be the path of a file, got {os.fspath(path)!r}")
+    absolute = Path(path).absolute()  # which also makes a file of what SQLite would take for something special
+    try:
+        _require_place(absolute)
+    except OSError as error:
+        raise ValueError(f"history cannot be used: {str(path)[:200]!r}: {error.strerror}") from error
+    return str(absolute)
+
+
+def _require_place(path: Path) -> None:
+    if not path.parent.is_dir():
+        raise ValueError(f"history must lie in a folder that exists, got {str(path)!r}")
+    if not path.exists():
+        return
+    if not path.is_file():
+        raise ValueError(f"history must be the path of a file, and {str(path)!r} is a folder, or a device")
+    with path.open("rb") as file:
+        if file.read(len(MAGIC)) not in (b"", MAGIC):
+            raise ValueError(f"history cannot be used: {path} is not a database. It was left as it is")
+
+
+def history_from(given: object) -> DurationHistory:
+    """Open what the caller gives as `history`: a path, True for memory, or a history.
+
+    Raises:
+        ValueError: It cannot be used.
+        TypeError: It is none of them.
+    """
+    if isinstance(given, DurationHistory):
+        return given
+    return DurationHistory() if given is True else DurationHistory(given)  # type: ignore[arg-type]  # which looks itself
+
+
+def past_of(durations: Iterable[float], service: str) -> DurationHistory:
+    """Make a history of durations, in memory: of the latest of them.
+
+    Raises:
+        ValueError: One cannot be used.
+        TypeError: One is no number.
+    """
+    past = DurationHistory()
+    for number, seconds in enumerate(durations):
+        past.add(service, exactly(seconds)._replace(began_at=float(number)))
+    return past

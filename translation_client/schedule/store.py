@@ -1,0 +1,194 @@
+"""The SQLite file of a history. An empty file becomes one; a file of another program is left alone."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from .censoring import Observation
+
+T = TypeVar("T")
+
+APPLICATION_ID = 0x54434A44  # "TCJD", by which SQLite and `file` tell our files from others
+VERSION = 1
+
+MAGIC = b"SQLite format 3\0"
+
+_BUSY_SECONDS = 0.02
+"""About how long to wait before trying again where others are writing. Short and random: SQLite's own waiting starves some."""
+
+_STATEMENTS = (
+    """CREATE TABLE jobs (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        service TEXT NOT NULL,
+        kind TEXT,
+        video_seconds REAL,
+        expected_seconds REAL,
+        entered_seconds REAL NOT NULL,
+        pending_until_seconds REAL NOT NULL,
+        finished_by_seconds REAL,
+        began_at REAL NOT NULL
+    )""",
+    "CREATE INDEX jobs_of_a_kind ON jobs (service, kind, number)",
+    f"PRAGMA application_id = {APPLICATION_ID}",
+    f"PRAGMA user_version = {VERSION}",
+)
+
+_INSERT = """
+INSERT INTO jobs (service, kind, video_seconds, expected_seconds, entered_seconds, pending_until_seconds,
+                  finished_by_seconds, began_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+_GAVE_UP_BEFORE = """
+SELECT number, entered_seconds FROM jobs
+WHERE service = ? AND kind IS ? AND began_at = ? AND finished_by_seconds IS NULL
+"""
+
+_DROP_OLD_OF_KIND = """
+DELETE FROM jobs WHERE service = :service AND kind IS :kind AND number <= (
+    SELECT number FROM jobs WHERE service = :service AND kind IS :kind ORDER BY number DESC LIMIT 1 OFFSET :most)
+"""
+
+_DROP_OLD = "DELETE FROM jobs WHERE number <= (SELECT number FROM jobs ORDER BY number DESC LIMIT 1 OFFSET ?)"
+
+_COLUMNS = """pending_until_seconds, finished_by_seconds, entered_seconds, kind, video_seconds, expected_seconds,
+              number, began_at"""
+
+_SELECT = f"""
+SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE service = :service ORDER BY number DESC LIMIT :pool)
+UNION
+SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE service = :service AND kind IS :kind ORDER BY number DESC LIMIT :window)
+ORDER BY number
+"""  # noqa: S608  # of constants
+
+
+class NotOurs(Exception):
+    """The file is something else, or of a version that is not known here; the text says which."""
+
+
+class HistoryFile:
+    """The file. A connection is opened for each errand: one that is kept must cross neither a fork nor threads."""
+
+    def __init__(self, path: str, *, is_read_only: bool) -> None:
+        """Keep the path; nothing is opened yet."""
+        self.path = path
+        self._mode = "ro" if is_read_only else "rwc"
+
+    def check(self, patience: float) -> None:
+        """Make the table in an empty file, and look whether any other is ours and whole.
+
+        Raises:
+            NotOurs: It is not.
+            sqlite3.Error: It is damaged, or cannot be written.
+        """
+        if self._mode == "ro":
+            self._patiently(patience, _require_whole)
+            return
+
+        def check_and_write(connection: sqlite3.Connection) -> None:
+            with _written_by_us_alone(connection):
+                _require_whole(connection)
+                connection.execute(_STATEMENTS[-1])  # once more: a lock proves nothing of a file that is read-only
+
+        self._patiently(patience, check_and_write)
+
+    def add(self, service: str, job: Observation, patience: float, *, window: int, most: int) -> None:
+        """Add a job, and drop the oldest beyond the limits. A job that was given up on before takes that one's place.
+
+        Raises:
+            NotOurs: The file has become something else.
+            sqlite3.Error: It cannot be written.
+        """
+
+        def write(connection: sqlite3.Connection) -> None:
+            with _written_by_us_alone(connection):
+                _require_ours(connection)
+                entered = job.entered
+                for number, earlier in connection.execute(_GAVE_UP_BEFORE, (service, job.key, job.began_at)).fetchall():
+                    entered = min(entered, earlier)
+                    connection.execute("DELETE FROM jobs WHERE number = ?", (number,))
+                known = (job.video_seconds, job.expected_seconds, entered, job.pending_until, job.finished_by)
+                connection.execute(_INSERT, (service, job.key, *known, job.began_at))
+                connection.execute(_DROP_OLD_OF_KIND, {"service": service, "kind": job.key, "most": window})
+                connection.execute(_DROP_OLD, (most,))
+
+        self._patiently(patience, write)
+
+    def jobs(self, service: str, key: str | None, patience: float, *, pool: int, window: int) -> list[Observation]:
+        """Read the latest jobs of a service, and of one kind, the oldest first; raises as `add`."""
+        wanted = {"service": service, "kind": key, "pool": pool, "window": window}
+
+        def read(connection: sqlite3.Connection) -> list[Observation]:
+            if not _things_in(connection):
+                return []
+            _require_ours(connection)
+            return [Observation(*row) for row in connection.execute(_SELECT, wanted)]
+
+        return self._patiently(patience, read)
+
+    def version(self) -> object:
+        """Another value once a job was added, by whichever process; raises `OSError` where the file is gone."""
+        with Path(self.path).open("rb", buffering=0) as file:
+            return file.read(28)[24:], Path(self.path).stat().st_ino  # the change counter: sqlite.org/fileformat.html
+
+    def _patiently(self, patience: float, errand: Callable[[sqlite3.Connection], T]) -> T:
+        left = patience  # counted by what was slept: a test may have stopped the clocks
+        while True:
+            try:
+                with closing(self._connection()) as connection:
+                    return errand(connection)
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or left <= 0:
+                    raise
+            pause = min(left, random.uniform(0.1, 1.0) * _BUSY_SECONDS)  # noqa: S311  # to part ways, not for a secret
+            time.sleep(pause)
+            left -= pause
+
+    def _connection(self) -> sqlite3.Connection:
+        uri = f"{Path(self.path).as_uri()}?mode={self._mode}"
+        return sqlite3.connect(uri, timeout=0, isolation_level=None, uri=True)
+
+
+@contextmanager
+def _written_by_us_alone(connection: sqlite3.Connection) -> Iterator[None]:
+    """Hold the lock of those that write: only one process makes the table."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _require_whole(connection: sqlite3.Connection) -> None:
+    _require_ours(connection)
+    state = _value(connection, "PRAGMA quick_check(1)")
+    if state != "ok":
+        raise NotOurs(f"it is damaged ({state})")
+
+
+def _require_ours(connection: sqlite3.Connection) -> None:
+    """Look again each time: a file may be replaced while a program runs."""
+    found, version = _value(connection, "PRAGMA application_id"), _value(connection, "PRAGMA user_version")
+    if (found, version) == (0, 0) and not _things_in(connection):
+        for statement in _STATEMENTS:
+            connection.execute(statement)
+    elif found != APPLICATION_ID:
+        raise NotOurs("it is a database of something else")
+    elif version != VERSION:
+        raise NotOurs(f"it has version {version}, and this library reads version {VERSION}: give another path")
+
+
+def _things_in(connection: sqlite3.Connection) -> object:
+    return _value(connection, "SELECT count(*) FROM sqlite_master")
+
+
+def _value(connection: sqlite3.Connection, query: str) -> object:
+    (value,) = connection.execute(query).fetchone()
+    return value

@@ -1,0 +1,194 @@
+"""tenacity wait strategies that follow a learned schedule."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tenacity import RetryCallState
+from tenacity.wait import wait_base
+
+from .. import _config
+from .._clock import JobAge
+from .._config import CHANCE, spread
+from .._models import Job
+from .censoring import LONGEST_SECONDS, SHORTEST_SECONDS
+from .distribution import log_normal
+from .forecast import Forecast, Part
+from .history import DurationHistory, history_from, past_of
+from .model import Traits
+from .plan import plan_for
+from .planner import Planner, terms_from
+
+GAP_JITTER = 0.1
+"""By what part a gap is longer or shorter where checks are spread; it costs a third of a hundredth."""
+
+PHASE = 0.5
+"""By what part of a check the first one is made later at the most, where checks are spread: earlier would be for nothing."""
+
+REMAINING_SPREAD = 0.5
+"""How far the logarithm of the remaining time is off that a progress figure leads to."""
+
+DUE_SPREAD = 0.25
+"""The same of the moment at which a service says that it will have finished."""
+
+DOUBT = 0.1
+"""By what part of the cost of a check the least gap grows with each word of the service that was relied on."""
+
+FACT_JOBS = 40.0
+"""How many past jobs such a word of the service is worth."""
+
+
+class Pace(wait_base):
+    """A wait strategy for one wait: the pauses that lead to the planned checks."""
+
+    def __init__(
+        self, planner: Planner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, is_spread: bool
+    ) -> None:
+        """Prepare; no plan is made yet.
+
+        Args:
+            planner: Makes the plans.
+            traits: What is known of the job.
+            clock: Its age.
+            warn: Told why, where the history cannot be read.
+            is_spread: Whether clients that began together are to part ways.
+        """
+        self._planner = planner
+        self._traits = traits
+        self._clock = clock
+        self._warn = warn
+        self._is_spread = is_spread
+        self._job: Job | None = None
+        self._trusted = 0
+        self._first_progress: tuple[float, float] | None = None
+
+    @property
+    def traits(self) -> Traits:
+        """What is known of the job by now."""
+        return self._traits
+
+    def first_pause(self) -> float:
+        """Say for how many seconds not even the first question pays; 0 where the job may be finished for all we know."""
+        if not self._clock.is_known:
+            return 0.0
+        age = self._clock.age()
+        plan = self._planner.plan(self._traits, self._warn)
+        first = plan.first_after(age)
+        if self._is_spread and first > age:
+            first = min(plan.moved(first, PHASE * CHANCE.random()), max(first, self._planner.terms.max_lag))
+        return first - age
+
+    def saw(self, job: Job) -> None:
+        """Take over what the service says."""
+        self._job = job
+        if job.expected_seconds is not None:
+            self._traits = self._traits._replace(expected_seconds=job.expected_seconds)
+        if not self._clock.is_known:
+            self._clock.set_submitted_at(job.submitted_at)
+
+    def __call__(self, retry_state: RetryCallState) -> float:  # noqa: ARG002  # as tenacity calls it
+        """Say how long to pause on a pending answer."""
+        gap = self._gap()
+        return (
+            spread(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), CHANCE.random()) if self._is_spread else gap
+        )
+
+    def _gap(self) -> float:
+        remaining, deviation = self._remaining()
+        if remaining is not None:
+            left = min(max(remaining, SHORTEST_SECONDS), LONGEST_SECONDS)
+            part = Part(1.0, log_normal(math.log(left), deviation))
+            self._trusted += 1
+            gap = plan_for(Forecast([part], FACT_JOBS, left), self._planner.terms).next_after(0.0)
+            # Each such word that was not kept makes the next one weigh less, or "nearly done" would be asked without end.
+            return max(gap, DOUBT * self._trusted * self._planner.terms.scale)
+        age = self._clock.age()
+        return self._planner.plan(self._traits, self._warn).next_after(age) - age
+
+    def _remaining(self) -> tuple[float | None, float]:
+        """How many seconds are left by the word of the service, and how far that may be off."""
+        job = self._job
+        if job is None:
+            return None, 0.0
+        due = None if job.finished_at is None else job.finished_at - time.time()
+        if due is not None and due > 0:
+            return due, DUE_SPREAD
+        return self._by_progress(job.progress), REMAINING_SPREAD
+
+    def _by_progress(self, progress: float | None) -> float | None:
+        """If it goes on as it did: since the job began, or where that is not known since it was first seen."""
+        age = self._clock.age()
+        if progress is None or progress >= 1:
+            return None
+        if self._first_progress is None:
+            self._first_progress = (0.0, 0.0) if self._clock.is_known else (age, progress)
+        since, before = self._first_progress
+        if progress <= before or age <= since:
+            return None
+        return (age - since) * (1 - progress) / (progress - before)
+
+
+class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its strategies
+    """A tenacity wait strategy: the pauses that make requests and not knowing cost least, by what past jobs took.
+
+    For a function of your own under `tenacity.retry`, which asks first when it is called. May be shared by threads.
+    """
+
+    def __init__(
+        self,
+        history: object = (),
+        *,
+        check_cost: float | None = None,
+        target_lag: float | None = None,
+        max_lag: float | None = None,
+        service: str = "reference",
+        key: str | None = None,
+        video_seconds: float | None = None,
+        age: float = 0.0,
+        spread_checks: bool = False,
+    ) -> None:
+        """Check the arguments.
+
+        Args:
+            history: The seconds that past jobs took; or a `DurationHistory`, or the path of one.
+            check_cost: The seconds of not knowing that one request is worth; or
+            target_lag: the mean seconds from the end of a job to the answer that says so: one of the two.
+            max_lag: The longest pause.
+            service: Which service's jobs of a history count.
+            key: What kind of job it is.
+            video_seconds: The length of its video.
+            age: How many seconds ago the job had begun when the function is called.
+            spread_checks: Make each pause up to a tenth longer or shorter, so that clients part ways.
+
+        Raises:
+            ValueError: An argument cannot be used.
+            TypeError: An argument is of the wrong type.
+        """
+        terms = terms_from(check_cost, target_lag, max_lag)
+        length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
+        self._traits = Traits(_config.check_kind(key), length)
+        self._age = _config.check_positive("age", age) if age != 0 else 0.0
+        self._is_spread = _config.check_bool("spread_checks", spread_checks)
+        self._planner = Planner(_past(history, service), service, terms)
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Say how long to pause."""
+        age = self._age + (retry_state.seconds_since_start or 0.0)
+        plan = self._planner.plan(self._traits, _ignored)
+        gap = plan.next_after(age) - age
+        return (
+            spread(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), CHANCE.random()) if self._is_spread else gap
+        )
+
+
+def _past(history: Any, service: str) -> DurationHistory:
+    if isinstance(history, Iterable) and not isinstance(history, (str, bytes)):
+        return past_of(history, service)
+    return history_from(history)
+
+
+def _ignored(_: str) -> None:
+    """A strategy has no log of its own; the plan is that of when the history could be read."""

@@ -1,0 +1,165 @@
+"""Paths to values in JSON, such as `data.video_translation_ids.0`: data in place of code."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+from urllib.parse import unquote
+
+from .._config import LATEST_MOMENT, quote_path_segment
+from .._models import Answer, FieldMissing, Problem, json_of, require_usable
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A place that no path leads to.
+
+    Attributes:
+        name: What a sentence calls it.
+        read: Reads it out of the whole value.
+    """
+
+    name: str
+    read: Callable[[Mapping[str, Any]], Any]
+
+
+Place = str | Sequence[str] | Computed
+"""A path of names and list positions, separated by dots. Of several, the first counts that leads to more than null or ""."""
+
+
+def found(value: Mapping[str, Any], place: Place | None) -> Any:
+    """Look a place up; None where there is nothing, or null."""
+    if place is None:
+        return None
+    if place.__class__ is str and "." not in place:  # most are; a wait looks five of them up in each answer
+        return value.get(place)
+    if isinstance(place, Computed):
+        return place.read(value)
+    paths = (place,) if isinstance(place, str) else place
+    return next((inner for path in paths if (inner := _at(value, path)) not in (None, "")), None)
+
+
+def _at(value: Any, path: str) -> Any:
+    for name in path.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def named(place: Place | None) -> str:
+    """Say where a place is, for a sentence."""
+    if isinstance(place, Computed):
+        return place.name
+    return place if isinstance(place, str) else " or ".join(place or ("the result",))
+
+
+def filled(value: Mapping[str, Any], place: str, content: Any) -> dict[str, Any]:
+    """Copy an object with something put in a place; a position in a list may only be the next one."""
+    name, _, rest = place.partition(".")
+    if not rest:
+        return {**value, name: content}
+    inner = value.get(name)
+    if rest.isdecimal():
+        return {**value, name: [*(inner or []), content]}
+    return {**value, name: filled(inner if isinstance(inner, Mapping) else {}, rest, content)}
+
+
+def text(value: Any) -> str | None:
+    """A text that says something; None for anything else."""
+    return value if isinstance(value, str) and value else None
+
+
+def number(value: Any, most: float = sys.float_info.max) -> float | None:
+    """Return a number from 0 to `most` as a float; None for anything else, infinity included."""
+    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+    return float(value) if usable else None
+
+
+def moment(value: Any) -> float | None:
+    """A moment in seconds of the Unix epoch, from a number of seconds or milliseconds, or a text of ISO 8601; or None."""
+    if isinstance(value, str):
+        return _read_moment(value)
+    seconds = number(value)
+    if seconds is not None and seconds >= LATEST_MOMENT:
+        seconds /= 1000
+    return seconds if seconds is not None and seconds < LATEST_MOMENT else None
+
+
+def _read_moment(text: str) -> float | None:
+    # Of the digits after the second, older Pythons read three or six; and none of them a Z.
+    spelled = re.sub(r"(\.\d{1,6})\d*", lambda match: match[1].ljust(7, "0"), text.strip())
+    try:
+        read = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", spelled))
+        return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def word(value: Any) -> str | None:
+    """A text that says something, or a whole number, by which some services mean the same; None for anything else."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+
+
+def written_id(value: Any) -> str | None:
+    """Return the id in a response as text, also if it is neither text nor a number; None if there is none."""
+    if value is None or isinstance(value, str):
+        return value or None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON does not tell 7.0 from 7 (RFC 8259, section 6)
+    return json.dumps(value)
+
+
+def id_key(job_id: str) -> str:
+    """Return a text that is equal for ids which differ only in case or in Unicode normalization."""
+    lowered = job_id.lower()
+    return lowered if lowered.isascii() else unicodedata.normalize("NFC", lowered)
+
+
+def is_same_id(named_id: str, requested_id: str) -> bool:
+    """Return True if the id in a response, which may be percent-encoded, is that of the request."""
+    if named_id == requested_id:
+        return True
+    return id_key(requested_id) in (id_key(named_id), id_key(unquote(named_id)))
+
+
+def sentence(value: Any) -> str | None:
+    """A text, or the message of an object that describes an error; None for anything else."""
+    return Problem(error=value).message if isinstance(value, Mapping) else text(value)
+
+
+def promised(answer: Answer, place: Place) -> str:
+    """Read a text that a success promises.
+
+    Raises:
+        Fault: It is no success, or no JSON.
+        Refusal: It says no.
+        FieldMissing: The text is not there.
+    """
+    require_usable(answer)
+    payload = json_of(answer)
+    value = word(found(payload, place))
+    if value is None:
+        raise FieldMissing(named(place), answer)
+    return value
+
+
+def usable_id(answer: Answer, place: Place) -> str:
+    """Read the id that an answer promises; raises as `promised` does."""
+    job_id = promised(answer, place)
+    try:
+        quote_path_segment(job_id)
+    except ValueError as error:
+        raise FieldMissing(named(place), answer) from error
+    if not job_id.isprintable():  # it is shown, and printed to terminals
+        raise FieldMissing(named(place), answer)
+    return job_id
