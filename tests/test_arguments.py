@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translation_client import VideoTranslationClient, _config
-from translation_client._auth import address
+from translation_client._auth import parse_base_url
 
 URL = "http://127.0.0.1:9"
 
@@ -152,7 +152,7 @@ def test_a_url_of_another_type_is_refused() -> None:
 
 def test_a_url_is_split_into_what_may_be_shown_and_what_may_not() -> None:
     """User information is decoded, and the path kept without its last slash."""
-    split = address("https://me:p%40ss@host:8443/api/v1/")
+    split = parse_base_url("https://me:p%40ss@host:8443/api/v1/")
 
     assert (split.url, split.username, split.password) == ("https://host:8443/api/v1", "me", "p@ss")
     assert "p@ss" not in repr(split)
@@ -252,8 +252,8 @@ def test_numbers_of_any_kind_are_counted_with_as_floats() -> None:
     """A `Fraction` is a number, and cannot be put into a sentence as one."""
     client = VideoTranslationClient(URL, timeout=Fraction(1, 2), max_faults=Fraction(3))  # type: ignore[arg-type]  # it is a Real
 
-    assert (client._tools.policy.timeout, client._tools.policy.max_faults) == (0.5, 3)
-    assert isinstance(client._tools.policy.timeout, float)
+    assert (client._context.policy.timeout, client._context.policy.max_faults) == (0.5, 3)
+    assert isinstance(client._context.policy.timeout, float)
 
 
 def test_good_arguments_pass() -> None:

@@ -42,8 +42,8 @@ from translation_client import (
     WaitCancelled,
     WaitTimeout,
 )
-from translation_client._config import CHANCE
-from translation_client._transports.requests import Transport
+from translation_client._config import RANDOM
+from translation_client._transports.requests import RequestsSender
 
 START = "2026-11-23T09:00:00"
 ROUNDING = 1.001
@@ -108,8 +108,8 @@ def test_a_method_is_awaited(name: str) -> None:
 
 def over_the_adapter(client: AsyncVideoTranslationClient, session: requests.Session) -> None:
     """Have the calls of a client made by the blocking transport, in process: there is no socket on frozen time."""
-    ours = client._line.transport
-    beneath = Transport(
+    ours = client._transport.sender
+    beneath = RequestsSender(
         ours.base_url,
         user_agent=ours._plain["User-Agent"],
         headers=ours._full,
@@ -173,7 +173,7 @@ def recorded(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Cal
     def record(kind: type[Any], errand: Errand, scenario: Scenario, service: str = "reference", **more: Any) -> Record:
         clock.move_to(START)
         chance = random.Random(7)
-        monkeypatch.setattr(CHANCE, "random", chance.random)
+        monkeypatch.setattr(RANDOM, "random", chance.random)
         monkeypatch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4))
         del lines[:]
         side = side_of(kind, scenario, service, clock, **more)

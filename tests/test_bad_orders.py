@@ -11,7 +11,7 @@ from conftest import Clock
 from worlds import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World
 
 from translation_client import Bulk, Languages, PostOrder, Service, VideoTranslationClient
-from translation_client._jobs.submit import commission
+from translation_client._jobs.submit import build_submit_request
 from translation_client.services import heygen
 
 
@@ -256,7 +256,7 @@ def test_any_key_of_printable_letters_will_do_where_no_form_is_said() -> None:
     service = Service("mine", "/jobs/{job_id}", base_url=HOST, order=PostOrder("/jobs", key_header="Idempotency-Key"))
     wanted: dict[str, Any] = {"video": VIDEO, "target_language": "es", "source_language": None, "options": None}
 
-    order, made = commission(service, HOST, **wanted, idempotency_key=None)
-    assert commission(service, HOST, **wanted, idempotency_key=made.key) == (order, made)
+    order, made = build_submit_request(service, HOST, **wanted, idempotency_key=None)
+    assert build_submit_request(service, HOST, **wanted, idempotency_key=made.key) == (order, made)
     with pytest.raises(ValueError, match="idempotency_key must match"):
-        commission(service, HOST, **wanted, idempotency_key="two words")
+        build_submit_request(service, HOST, **wanted, idempotency_key="two words")

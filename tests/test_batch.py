@@ -29,8 +29,8 @@ from translation_client import (
     WaitTimeout,
 )
 from translation_client._jobs.batch import runner as fleet_module
-from translation_client._jobs.batch.runner import Fleet
-from translation_client.schedule.history import past_of
+from translation_client._jobs.batch.runner import BatchRunner
+from translation_client.schedule.history import history_from_durations
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 from translation_client.services.service import Service
@@ -522,7 +522,7 @@ def test_jobs_whose_only_check_is_the_last_one_are_checked_early_too() -> None:
     """By a history, by which they take far longer than they have."""
     server = Server(ends_at=20)
     jobs = [Job(one, TranslationStatus.PENDING, "pending", submitted_at=time.time()) for one in ids(6)]
-    client = {"timeout": 30, "history": past_of([99.0] * 20, "reference"), "check_cost": 5}
+    client = {"timeout": 30, "history": history_from_durations([99.0] * 20, "reference"), "check_cost": 5}
     outcomes = wait_all(server, jobs, service=SINGLE, client=client, checks_per_second=1)
 
     assert kinds_of(outcomes) == {"completed"}
@@ -890,7 +890,7 @@ def test_what_a_logger_or_a_history_raises_comes_out(where: str, cause: BaseExce
 def test_a_mistake_of_ours_comes_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And leaves nobody waiting."""
     cause = ZeroDivisionError("ours")
-    monkeypatch.setattr(Fleet, part, raises(cause))
+    monkeypatch.setattr(BatchRunner, part, raises(cause))
     assert raised_by(Server(), ids(5)) is cause
 
 

@@ -31,8 +31,8 @@ from translation_client import (
     _clock,
 )
 from translation_client._transports.aiohttp import MAX_CONNECTIONS, Slots, blocks_of
-from translation_client._transports.async_cancel_scope import CURRENT_CUT, STOP_SECONDS
-from translation_client._transports.cancel_scope import CallCut
+from translation_client._transports.async_cancel_scope import CURRENT_SCOPE, STOP_SECONDS
+from translation_client._transports.cancel_scope import CallAborted
 
 T = TypeVar("T")
 
@@ -171,7 +171,7 @@ class Service:
             await steps(2)
             if self.how == "deaf":
                 await deaf(0.5)
-            cut = CURRENT_CUT.get()
+            cut = CURRENT_SCOPE.get()
             assert cut is not None
             cut.connected(Connection())  # type: ignore[arg-type]  # what is used of it is there
             await steps(1)
@@ -220,19 +220,19 @@ class Service:
 def client_of(service: Service, **arguments: Any) -> AsyncVideoTranslationClient:
     usual = {"logger": Silent(), "timeout": 60, "request_timeout": 30, "max_faults": 1}
     client = AsyncVideoTranslationClient("http://service.test", **{**usual, **arguments})
-    vars(client._line.transport._sessions)["request"] = service.request
+    vars(client._transport.sender._sessions)["request"] = service.request
     return client
 
 
 def cancel_call(client: AsyncVideoTranslationClient, event: asyncio.Event) -> None:
     """Set the event of a call, and have the client see it in this very step."""
     event.set()
-    client._line.transport._cuts.look()
+    client._transport.sender._cuts.look()
 
 
 def assert_free(client: AsyncVideoTranslationClient) -> None:
     """Nothing of a call is left in its client."""
-    transport = client._line.transport
+    transport = client._transport.sender
     assert vars(transport._slots)["_free"] == MAX_CONNECTIONS
     assert not vars(transport._slots)["_queue"]
     assert not transport._cuts._under_way
@@ -281,7 +281,7 @@ async def cancelled_at(call: str, how: str, other: str, cancel_at: int, other_at
     made = client.submit(VIDEO, "es", **limits) if call == "submit" else client.wait("job-1", **limits)
     task = asyncio.create_task(ending.of(made))
     await asyncio.sleep(0)  # in which it begins
-    [cut] = client._line.transport._cuts._under_way
+    [cut] = client._transport.sender._cuts._under_way
     was_done: list[bool] = []
     began = loop.time()
 
@@ -339,7 +339,7 @@ def assert_plausible(ending: Ending, service: Service, other: str) -> None:
 async def assert_goes_on(client: AsyncVideoTranslationClient, service: Service, *, is_closed: bool) -> None:
     """The next call is made as ever, unless the client was closed."""
     service.how = "answers"
-    vars(client._line.transport)["_request_timeout"] = 30
+    vars(client._transport.sender)["_request_timeout"] = 30
     if not is_closed:
         assert (await client.check("job-2")).status == "completed"
         await client.close()
@@ -509,7 +509,7 @@ def test_a_call_that_waits_for_a_slot_is_ended_and_takes_none_with_it(
         service, loop = Service("mute"), asyncio.get_running_loop()
         assert isinstance(loop, SteppedLoop)
         client = client_of(service)
-        slots = vars(client._line.transport)["_slots"] = Slots(1)
+        slots = vars(client._transport.sender)["_slots"] = Slots(1)
         event, ending, waiting_ending = asyncio.Event(), Ending(), Ending()
         holder = asyncio.create_task(ending.of(client.wait("job-1")))
         await steps(8)
@@ -530,7 +530,7 @@ def test_a_call_that_waits_for_a_slot_is_ended_and_takes_none_with_it(
         assert waiting.cancelled() is isinstance(waiting_ending.error, asyncio.CancelledError)
         assert waiting.cancelled() or how != "cancel" or waiting_ending.value is not None
         assert vars(slots)["_free"] == 1
-        assert not client._line.transport._cuts._under_way
+        assert not client._transport.sender._cuts._under_way
 
     for how, at in itertools.product(["cancel", "event", "deadline"], range(1, 18)):
         run(errand(how, at))
@@ -541,7 +541,7 @@ def test_closing_ends_calls_that_wait_for_a_slot(run: Callable[[Coroutine[Any, A
 
     async def errand() -> None:
         client = client_of(Service("mute"))
-        slots = vars(client._line.transport)["_slots"] = Slots(1)
+        slots = vars(client._transport.sender)["_slots"] = Slots(1)
         waits = [asyncio.create_task(client.wait(f"job-{number}")) for number in range(5)]
         await steps(5)
         await client.close()
@@ -609,7 +609,7 @@ def test_a_close_that_is_cancelled_closes_all_the_same(run: Callable[[Coroutine[
 
     async def errand(at: int) -> None:
         client = client_of(Service("deaf late"))
-        sessions = client._line.transport._sessions
+        sessions = client._transport.sender._sessions
         closed: list[str] = []
 
         async def close() -> None:
@@ -672,21 +672,21 @@ def test_a_stopped_call_sends_and_writes_nothing_more(run: Callable[[Coroutine[A
 
     async def errand() -> None:
         async def go_on() -> None:
-            cut = CURRENT_CUT.get()
+            cut = CURRENT_SCOPE.get()
             assert cut is not None
             cut.connected(connection)  # type: ignore[arg-type]  # what is used of it is there
             await deaf(1)
             assert connection.transport.is_aborted
             for note in (cut.sent, cut.received, cut.answered, cut.raise_if_stopped):
-                with pytest.raises(CallCut):
+                with pytest.raises(CallAborted):
                     note()
-            with pytest.raises(CallCut):
+            with pytest.raises(CallAborted):
                 cut.connected(later)  # type: ignore[arg-type]  # what is used of it is there
             assert later.transport.is_aborted
             passed.append(True)
 
         client, connection, later = client_of(Service()), Connection(), Connection()
-        vars(client._line.transport)["_guarded"] = lambda *_, **__: go_on()
+        vars(client._transport.sender)["_guarded"] = lambda *_, **__: go_on()
         with pytest.raises(WaitTimeout):
             await client.wait("job-1", timeout=0.5)
         await asyncio.sleep(2)
@@ -701,7 +701,7 @@ def test_a_connection_that_was_put_back_is_not_aborted(run: Callable[[Coroutine[
 
     async def errand() -> None:
         async def fail_late() -> None:
-            cut = CURRENT_CUT.get()
+            cut = CURRENT_SCOPE.get()
             assert cut is not None
             cut.connected(connection)  # type: ignore[arg-type]  # what is used of it is there
             vars(connection)["transport"] = None  # as aiohttp does at the end of a response
@@ -709,7 +709,7 @@ def test_a_connection_that_was_put_back_is_not_aborted(run: Callable[[Coroutine[
 
         client, connection = client_of(Service()), Connection()
         transport = connection.transport
-        vars(client._line.transport)["_guarded"] = lambda *_, **__: fail_late()
+        vars(client._transport.sender)["_guarded"] = lambda *_, **__: fail_late()
         with pytest.raises(aiohttp.ClientPayloadError):
             await client.wait("job-1")
         assert not transport.is_aborted
@@ -736,11 +736,11 @@ def test_a_call_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[Any, 
 
         service = Service()
         client = client_of(service, api_key=key)
-        vars(client._line.transport._sessions)["request"] = request
+        vars(client._transport.sender._sessions)["request"] = request
         variable.set("of the caller")
         await client.check("job-1")
         assert seen == ["of the caller", "of the caller"]
-        assert CURRENT_CUT.get() is None
+        assert CURRENT_SCOPE.get() is None
 
     run(errand())
 
@@ -806,7 +806,7 @@ def test_a_call_leaves_no_garbage(how: str, run: Callable[[Coroutine[Any, Any, N
         client = client_of(Service("answers" if how == "answers" else "mute"), request_timeout=1)
         task = asyncio.create_task(client.check("job-1"))
         await steps(4)
-        [cut] = map(weakref.ref, client._line.transport._cuts._under_way)
+        [cut] = map(weakref.ref, client._transport.sender._cuts._under_way)
         if how == "cancelled":
             task.cancel()
         await asyncio.wait({task})
@@ -833,7 +833,7 @@ def test_an_interrupt_in_a_call_ends_the_program(interrupt: type[BaseException])
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         client = client_of(Service())
-        vars(client._line.transport)["_guarded"] = lambda *_, **__: raise_interrupt()
+        vars(client._transport.sender)["_guarded"] = lambda *_, **__: raise_interrupt()
         await asyncio.gather(client.submit(VIDEO, "es"), client_of(Service("mute")).wait("job-1"))
 
     complaints: list[Any] = []

@@ -14,7 +14,7 @@ from conftest import BASE_URL, Clock
 from fake_server import Fault, InProcessAdapter, Scenario, create_app
 from translation_client._cli import main, terminal
 from translation_client._cli.demo import ServerDidNotStartError
-from translation_client._cli.parser import command_to_go_on, parser
+from translation_client._cli.parser import parser, resume_command
 from translation_client._client import VideoTranslationClient
 from translation_client._exceptions import json_value
 from translation_client._models import Job, TranslationStatus
@@ -90,7 +90,7 @@ def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
     """It may be pasted, and may be logged."""
     options = parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
 
-    assert command_to_go_on(options) == "translation-client wait --base-url https://host/x -- 'a b'"
+    assert resume_command(options) == "translation-client wait --base-url https://host/x -- 'a b'"
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_the_moving_line_shows_progress_and_fits_the_terminal(monkeypatch: pytes
     """Whatever the width."""
     monkeypatch.setenv("COLUMNS", "30")
     screen = Terminal()
-    line = terminal.ProgressLine(screen, 3600)
+    line = terminal.StatusLine(screen, 3600)
     line.show(Job("j", TranslationStatus.PENDING, "rendering", progress=0.4, checks=12))
 
     assert screen.getvalue() == "\r\x1b[Krendering 40% · 12 checks · 0\r"
@@ -261,7 +261,7 @@ def test_a_terminal_that_goes_away_ends_no_wait() -> None:
         def write(self, text: str) -> int:
             raise OSError("gone")
 
-    terminal.ProgressLine(Gone(), 30).clear()
+    terminal.StatusLine(Gone(), 30).clear()
 
 
 def test_a_demo_whose_server_does_not_start_says_why(

@@ -14,7 +14,7 @@ import requests
 from fake_server import Scenario, Server
 from translation_client import TranslationStatus, WaitTimeout
 from translation_client._cli import main
-from translation_client._cli.terminal import FleetTable, fleet_table
+from translation_client._cli.terminal import BatchTable, batch_table
 from translation_client._models import Job
 
 
@@ -138,7 +138,7 @@ def test_the_table_counts_what_ended_and_shows_what_is_pending() -> None:
     """The latest that was heard of comes last, and no more than some of them."""
     from rich.console import Console
 
-    table = FleetTable()
+    table = BatchTable()
     for number in range(30):
         table.saw(Job(f"job-{number}", TranslationStatus.PENDING, "rendering", progress=0.25, checks=2))
     table.saw(Job("job-29", TranslationStatus.COMPLETED, "done"))
@@ -157,8 +157,8 @@ def test_the_table_counts_what_ended_and_shows_what_is_pending() -> None:
 
 def test_without_a_terminal_or_rich_there_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     """And nothing fails for it."""
-    with fleet_table(None) as table:
+    with batch_table(None) as table:
         assert table is None
     monkeypatch.setitem(sys.modules, "rich.live", None)
-    with fleet_table(Terminal()) as table:
+    with batch_table(Terminal()) as table:
         assert table is None

@@ -34,7 +34,7 @@ from translation_client._transports.decoding import (
     UNCHECKED_BYTES,
     FileDecoder,
     content_codings,
-    decoded,
+    decode,
 )
 from translation_client._transports.sockets import UnreadableBody
 
@@ -430,10 +430,10 @@ def test_more_codings_than_two_are_refused(count: int) -> None:
     for _ in range(2):
         body = gzipped(body)
         decoder = FileDecoder(["gzip"] * count)
-        assert decoded(body, ["gzip"] * count, 1000) == COMPLETED
+        assert decode(body, ["gzip"] * count, 1000) == COMPLETED
         assert b"".join([*decoder.feed(body), *decoder.finish()]) == COMPLETED
     body = gzipped(body)
     with pytest.raises(UnreadableBody, match="more than 2 content codings"):
-        decoded(body, ["gzip"] * count, 1000)
+        decode(body, ["gzip"] * count, 1000)
     with pytest.raises(UnreadableBody, match="more than 2 content codings"):
         list(FileDecoder(["gzip"] * count).feed(body))

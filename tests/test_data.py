@@ -30,9 +30,9 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client._auth import MARK, Secrets
+from translation_client._auth import MARK, Redactor
 from translation_client._cli import main
-from translation_client._cli.terminal import FleetTable, ProgressLine
+from translation_client._cli.terminal import BatchTable, StatusLine
 from translation_client._jobs.submit import require_listed_language
 from translation_client._models import redacted_problem
 from translation_client.services.heygen import HEYGEN
@@ -127,7 +127,7 @@ def test_a_language_that_is_not_listed_has_a_usable_message_whatever_the_key_is(
     known = ("German (Germany)", "Basque")
     for key, hint in (("any", "for instance 'Basque'. "), ("a", ""), ("zzz", "for instance 'German (Germany)'. ")):
         with pytest.raises(ValueError, match="target_language must be one of the 2 that") as caught:
-            require_listed_language(HEYGEN, "zzz", known, Secrets([key]))
+            require_listed_language(HEYGEN, "zzz", known, Redactor([key]))
         assert str(caught.value).endswith(f"lists, got 'zzz'; {hint}client.languages() has them all")
 
 
@@ -213,8 +213,8 @@ def test_a_word_that_the_service_does_not_know_is_data_and_is_redacted_in_texts(
     assert KEY not in texts_of(error)
     assert {line["raw_status"] for line in (*lines.of("status_checked"), *lines.of("unknown_status"))} == {shown}
     stream = io.StringIO()
-    ProgressLine(stream, 10).show(error.job)
-    table = FleetTable()
+    StatusLine(stream, 10).show(error.job)
+    table = BatchTable()
     table.saw(error.job)
     columns = [list(column.cells) for column in table.__rich__().columns]
     assert shown in stream.getvalue()
@@ -318,15 +318,15 @@ def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word:
     """Where a short key is a part of it by chance. In texts it is redacted all the same."""
     body = {"error": {name: word, "message": f"{word}!"}, "list": [{name: word}]}
     error = raised(lambda: client_of(saying(body, 400), api_key=key).check("j"))
-    code = str(word) if kept else str(Secrets([key]).scrub(word))
+    code = str(word) if kept else str(Redactor([key]).scrub(word))
 
     assert (error.problem.code, str(error.problem["list"][0][name])) == (code, code)
-    assert error.problem.message == Secrets([key]).scrub(f"{word}!")
+    assert error.problem.message == Redactor([key]).scrub(f"{word}!")
     assert f"{word}!" not in str(error)
 
 
 def test_the_names_of_other_fields_are_redacted() -> None:
-    assert redacted_problem({KEY: 1, "error": {KEY: KEY}}, Secrets([KEY])) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
+    assert redacted_problem({KEY: 1, "error": {KEY: KEY}}, Redactor([KEY])) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
 
 
 @pytest.mark.parametrize("url", [f"http://files.test/any-{KEY}/f.mp4?any={KEY}", "http://fake.test/any.mp4"])

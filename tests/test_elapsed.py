@@ -23,7 +23,7 @@ from worlds import World
 from fake_server import Scenario
 from translation_client import VideoTranslationClient, WaitTimeout, wait_learned
 from translation_client import _clock as clock_module
-from translation_client._auth import Secrets
+from translation_client._auth import Redactor
 from translation_client._clock import (
     ContinuousClock,
     Deadline,
@@ -35,10 +35,10 @@ from translation_client._clock import (
     real_monotonic,
     unpatched_monotonic,
 )
-from translation_client._config import Particulars, WaitPolicy
-from translation_client._polling import PendingPauses, Progress
-from translation_client._transports.cancel_scope import CallGuard, CallTimedOut, TransferGuard
-from translation_client._transports.requests import Transport
+from translation_client._config import JobFeatures, PollingPolicy
+from translation_client._polling import CallState, wait_pending
+from translation_client._transports.cancel_scope import CallTimeout, CancelScope, TransferScope
+from translation_client._transports.requests import RequestsSender
 
 
 class Steps:
@@ -308,18 +308,18 @@ def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
     """For itself, for the part that it was shortened to, and for the wait."""
     wait = Deadline.after(60)
     watch = Stopwatch(wait.watch)
-    guard = CallGuard(watch.began_at + 10, never, watch)
+    guard = CancelScope(watch.began_at + 10, never, watch)
     guard.watch.add(4)
     part = guard.shortened(1)
     assert (guard.left(), part.left(), wait.left) == (6, 1, 56)
     part.watch.add(0.75)
     assert (guard.left(), part.left(), wait.left) == (5.25, 0.25, 55.25)
     part.watch.add(0.25)
-    with pytest.raises(CallTimedOut):
+    with pytest.raises(CallTimeout):
         part.left()
     assert guard.shortened(30).left() == guard.left() == 5
     guard.watch.add(5)
-    with pytest.raises(CallTimedOut):
+    with pytest.raises(CallTimeout):
         guard.left()
     assert wait.left == 50
 
@@ -328,7 +328,7 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
     """Real seconds count for both."""
     wait = Deadline.after(25)
     call = Stopwatch(wait.watch)
-    guard = TransferGuard(wait, 10, never, call)
+    guard = TransferScope(wait, 10, never, call)
     for _ in range(2):
         guard.watch.add(9)
         assert guard.left() == 1
@@ -342,20 +342,20 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
     guard.received()
     assert guard.left() == wait.left == 5
     guard.watch.add(7)
-    with pytest.raises(CallTimedOut):
+    with pytest.raises(CallTimeout):
         guard.left()
 
 
 def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
     """However far the clock was moved on before, of a transfer without a deadline."""
-    guard = TransferGuard(Deadline.after(math.inf), 10, never, Stopwatch())
+    guard = TransferScope(Deadline.after(math.inf), 10, never, Stopwatch())
     guard.is_receiving_file = True
     clock.tick(9)
     guard.received()
     guard.watch.add(9)
     assert guard.left() == 1
     guard.watch.add(1)
-    with pytest.raises(CallTimedOut):
+    with pytest.raises(CallTimeout):
         guard.left()
 
 
@@ -420,13 +420,13 @@ def test_the_real_clock_of_a_loop_that_stands_still_is_its_own() -> None:
 
 def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each call spend real seconds, as one over a socket does."""
-    send = Transport.send
+    send = RequestsSender.send
 
-    def slow(transport: Transport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
+    def slow(transport: RequestsSender, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
         deadline.watch.add(seconds)
         return send(transport, request, deadline, *rest, **more)
 
-    monkeypatch.setattr(Transport, "send", slow)
+    monkeypatch.setattr(RequestsSender, "send", slow)
 
 
 def test_all_calls_of_a_submission_count(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -465,8 +465,8 @@ def test_all_calls_of_check_all_count(clock: Clock, monkeypatch: pytest.MonkeyPa
     assert [job.elapsed for job in world.client.check_all(jobs)] == [3, 6]
 
 
-def progress_of(timeout: float) -> Progress:
-    return Progress(None, timeout, Secrets([]))
+def progress_of(timeout: float) -> CallState:
+    return CallState(None, timeout, Redactor([]))
 
 
 def a_state() -> RetryCallState:
@@ -480,8 +480,8 @@ def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock:
     """A wait for a slot that follows an upload of an hour has all its time."""
     progress, state = progress_of(math.inf), a_state()
     progress.watch.add(3600)
-    policy = WaitPolicy(60, 10, 10, 5, 2, 60, 0.0)
-    pauses, stop = PendingPauses(policy, progress, since=progress.elapsed), stop_after_delay(3)
+    policy = PollingPolicy(60, 10, 10, 5, 2, 60, 0.0)
+    pauses, stop = wait_pending(policy, progress, since=progress.elapsed), stop_after_delay(3)
     progress.watch.add(2)
     pauses(state)
     assert not stop(state)
@@ -493,14 +493,14 @@ def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock:
 def test_the_callers_strategies_see_the_elapsed_time(clock: Clock) -> None:
     """tenacity's own figure is that of a clock that may stand still."""
     progress, state = progress_of(60), a_state()
-    policy = WaitPolicy(60, 10, 10, 5, 2, 60, 0.0)
+    policy = PollingPolicy(60, 10, 10, 5, 2, 60, 0.0)
     stop, seen = stop_after_delay(20), list[float]()
 
     def schedule(state: RetryCallState) -> float:
         seen.append(state.seconds_since_start or 0.0)
         return 1.0
 
-    pauses = PendingPauses(policy, progress, schedule)
+    pauses = wait_pending(policy, progress, schedule)
     progress.watch.add(19)
     assert (pauses(state), stop(state)) == (1.0, False)
     progress.watch.add(1)
@@ -520,8 +520,8 @@ def test_a_learned_schedule_goes_by_the_elapsed_time(clock: Clock) -> None:
 def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client: MakeClient) -> None:
     """What it learns, and when it checks, goes by that."""
     client = make_client(Scenario(0), history=True, check_cost=1)
-    wait: Any = client._begin("j", None, None, Particulars(submitted_at=time.time() - 100))
-    wait._calls.progress.watch.add(5)
+    wait: Any = client._begin("j", None, None, JobFeatures(submitted_at=time.time() - 100))
+    wait._requestor.progress.watch.add(5)
 
     assert wait._learned.pace._clock.age() == 105
 
@@ -531,13 +531,13 @@ def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(
 ) -> None:
     """One that threads share would count wrong."""
     clocks: list[Any] = []
-    send = Transport.send
+    send = RequestsSender.send
 
-    def seen(transport: Transport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
+    def seen(transport: RequestsSender, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
         clocks.append(deadline.watch._clock)
         return send(transport, request, deadline, *rest, **more)
 
-    monkeypatch.setattr(Transport, "send", seen)
+    monkeypatch.setattr(RequestsSender, "send", seen)
     session = session_of(b'{"id": "j", "result": "completed"}')
     VideoTranslationClient(BASE_URL, session=session, logger=Silent()).wait_all(["j"])
 

@@ -20,15 +20,15 @@ from hypothesis.strategies import SearchStrategy
 from fake_server.replies import json_reply
 from translation_client import Job, TranslationStatus
 from translation_client._clock import Deadline
-from translation_client._config import NOTHING_SAID
-from translation_client._jobs.batch.due_queue import Agenda
-from translation_client._jobs.batch.options import BatchOptions, batch_options, in_order, require_source
-from translation_client._jobs.batch.rate_limiter import MOST_RESERVED, MOST_SLOWED, Budget, Reservations
+from translation_client._config import NO_FEATURES
+from translation_client._jobs.batch.due_queue import DueQueue
+from translation_client._jobs.batch.options import BatchOptions, batch_options, require_source, sort_by_position
+from translation_client._jobs.batch.rate_limiter import MOST_RESERVED, MOST_SLOWED, RateLimiter, Reservations
 from translation_client._jobs.batch.runner import take_due_together
-from translation_client._jobs.batch.source import each_of
+from translation_client._jobs.batch.source import iterate
 from translation_client._jobs.bulk import BulkAvailability, BulkFailed
-from translation_client._models import Answer, Fault, Request
-from translation_client._transports.threaded import ThreadedLine
+from translation_client._models import Fault, Request, Response
+from translation_client._transports.threaded import ThreadedTransport
 from translation_client.services.reference import REFERENCE
 
 ANSWERED_AFTER = 0.0005
@@ -37,7 +37,7 @@ RATES = st.one_of(st.floats(0.2, 10), st.floats(10, 2000), st.integers(1, 2000).
 LATE: SearchStrategy[list[float]] = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.01, 0.05, 0.4, 3.0]), min_size=1)
 
 
-def sent(budget: Budget, number: int, lateness: list[float], start: float = 1000.0) -> list[float]:
+def sent(budget: RateLimiter, number: int, lateness: list[float], start: float = 1000.0) -> list[float]:
     """When a greedy sender sends so many requests, its timers being late in turn."""
     now, moments = start, []
     for late in itertools.islice(itertools.cycle(lateness), number):
@@ -55,7 +55,7 @@ def most_in_a_second(moments: list[float]) -> int:
 def test_no_second_has_more_requests_than_the_budget_allows(rate: float, lateness: list[float]) -> None:
     """However late the timers are; below one a second there is one in each `1 / rate` seconds."""
     number = min(6000, int(3 * rate) + 10)
-    moments = sent(Budget(rate), number, lateness)
+    moments = sent(RateLimiter(rate), number, lateness)
 
     assert most_in_a_second(moments) <= max(1, math.floor(rate))
     if rate < 1:
@@ -66,7 +66,7 @@ def test_no_second_has_more_requests_than_the_budget_allows(rate: float, latenes
 def test_a_sender_with_punctual_timers_reaches_nine_tenths_of_what_is_allowed(rate: float) -> None:
     """Of the whole requests that fit into any second, that is; below one a second of the rate itself."""
     number = int(20 * rate) + 20
-    moments = sent(Budget(rate), number, [0.0])
+    moments = sent(RateLimiter(rate), number, [0.0])
     allowed = math.floor(rate) if rate >= 1 else rate
 
     assert (number - 1) / (moments[-1] - moments[0]) >= 0.9 * allowed
@@ -75,7 +75,7 @@ def test_a_sender_with_punctual_timers_reaches_nine_tenths_of_what_is_allowed(ra
 @pytest.mark.parametrize("rate", [1.0, 5.0, 100.0, 2000.0])
 def test_requests_are_spread_over_the_second(rate: float) -> None:
     """After an idle hour, too: what was missed is made up for by a fiftieth of a second, and no more."""
-    budget = Budget(rate)
+    budget = RateLimiter(rate)
     sent(budget, 3, [0.0])
     moments = sent(budget, int(rate), [0.0], start=5000.0)
 
@@ -86,7 +86,7 @@ def test_requests_are_spread_over_the_second(rate: float) -> None:
 @pytest.mark.parametrize("rate", [0.5, 20.0, math.inf])
 def test_a_pause_holds_everybody(rate: float) -> None:
     """Whatever the rate is, and a shorter pause does not end a longer one."""
-    budget = Budget(rate)
+    budget = RateLimiter(rate)
     budget.spend(100.0)
     budget.pause(130.0)
     budget.pause(110.0)
@@ -111,7 +111,7 @@ def test_only_a_fault_that_speaks_of_all_requests_pauses_all(
     status_code: int | None, hint: float | None, is_paused: bool
 ) -> None:
     """A 429, and a 503 with `Retry-After`; the pause is that of the hint, or that of the job, and a minute at the most."""
-    budget = Budget(math.inf)
+    budget = RateLimiter(math.inf)
     budget.failed(status_code, hint, 3.0, 100.0)
 
     assert budget.moment() == ((100.0 + min(60.0, 3.0 if hint is None else hint)) if is_paused else -math.inf)
@@ -121,7 +121,7 @@ def test_only_a_fault_that_speaks_of_all_requests_pauses_all(
 @pytest.mark.parametrize("slowed", [0, 5])
 def test_an_urgent_request_waits_for_no_pause_and_at_no_slower_rate(rate: float, slowed: int) -> None:
     """But `checks_per_second` holds for it too."""
-    budget = Budget(rate)
+    budget = RateLimiter(rate)
     for second in range(slowed):
         budget.slow_down(100.0 + 2 * second)
     budget.pause(200.0)
@@ -141,7 +141,7 @@ def test_an_urgent_request_waits_for_no_pause_and_at_no_slower_rate(rate: float,
 
 def test_what_was_urgent_makes_nobody_wait_afterwards() -> None:
     """Requests that did not wait for the slower rate do not add up."""
-    budget = Budget(100.0)
+    budget = RateLimiter(100.0)
     for second in range(9):
         budget.slow_down(100.0 + 2 * second)
     now = 150.0
@@ -154,7 +154,7 @@ def test_what_was_urgent_makes_nobody_wait_afterwards() -> None:
 
 def test_the_moment_of_urgency_is_asked_for_only_if_there_is_a_pause() -> None:
     """It takes time to find, and most requests meet none."""
-    budget = Budget(100.0)
+    budget = RateLimiter(100.0)
     budget.spend(100.0)
 
     def urgent_at() -> float:
@@ -166,7 +166,7 @@ def test_the_moment_of_urgency_is_asked_for_only_if_there_is_a_pause() -> None:
         budget.moment(urgent_at)
 
 
-def gap_of(budget: Budget, now: float) -> float:
+def gap_of(budget: RateLimiter, now: float) -> float:
     """The pause between two requests in the middle of a second."""
     moments = sent(budget, 9, [0.0], start=now)
     return moments[-1] - moments[-2]
@@ -174,7 +174,7 @@ def gap_of(budget: Budget, now: float) -> float:
 
 def test_a_429_halves_the_rate_and_it_comes_back() -> None:
     """Down to a sixteenth at the most, and up again in a while without trouble."""
-    budget = Budget(100.0)
+    budget = RateLimiter(100.0)
     budget.slow_down(100.0)
     assert gap_of(budget, 101.0) == pytest.approx(0.02)
 
@@ -192,7 +192,7 @@ def test_a_429_halves_the_rate_and_it_comes_back() -> None:
 
 def test_no_limit_is_no_limit() -> None:
     """A thousand may go out at the same moment."""
-    assert set(sent(Budget(math.inf), 1000, [0.0])) == {1000.0}
+    assert set(sent(RateLimiter(math.inf), 1000, [0.0])) == {1000.0}
 
 
 def test_a_request_that_nobody_else_is_in_the_way_of_has_its_own_time() -> None:
@@ -268,7 +268,7 @@ STEPS = st.lists(
 @given(STEPS)
 def test_an_agenda_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[tuple[str, int, int]]) -> None:
     """The most overdue first, whatever was added, taken, put back, removed or ended meanwhile."""
-    agenda: Agenda[Thing] = Agenda()
+    agenda: DueQueue[Thing] = DueQueue()
     waiting: list[Thing] = []
     asked: list[Thing] = []
     added: list[Thing] = []  # kept, as another of them could have the same `id` later
@@ -313,7 +313,7 @@ def test_an_agenda_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list
 @pytest.mark.parametrize("ends_itself", [False, True])
 def test_a_job_whose_time_is_up_while_it_is_asked_about_ends_unless_it_does_itself(ends_itself: bool) -> None:
     """A call of its own is cut; a question about many goes on for the others."""
-    agenda: Agenda[Thing] = Agenda()
+    agenda: DueQueue[Thing] = DueQueue()
     thing = Thing(0.0, 5.0)
     agenda.add(thing)
     assert agenda.pop_due(1.0) is thing
@@ -324,7 +324,7 @@ def test_a_job_whose_time_is_up_while_it_is_asked_about_ends_unless_it_does_itse
 
 def comparisons_an_operation(number: int) -> float:
     chance = random.Random(1)
-    agenda: Agenda[Thing] = Agenda()
+    agenda: DueQueue[Thing] = DueQueue()
     for _ in range(number):
         agenda.add(Thing(Counted(chance.random()), Counted(10 + chance.random())))
     Counted.compared = 0
@@ -343,7 +343,7 @@ def test_the_cost_of_a_turn_does_not_grow_with_the_number_of_jobs() -> None:
 
 def test_what_is_removed_does_not_fill_the_memory() -> None:
     """A fleet that runs for days holds what it waits for, and no more."""
-    agenda: Agenda[Thing] = Agenda()
+    agenda: DueQueue[Thing] = DueQueue()
     for number in range(20_000):
         thing = Thing(float(number), float(number) + 1e6)
         agenda.add(thing)
@@ -356,7 +356,7 @@ def test_what_is_removed_does_not_fill_the_memory() -> None:
 
 def test_the_first_to_end_is_the_one_whose_time_is_up_next() -> None:
     """Whether it is being checked or not; nobody where none has a deadline."""
-    agenda: Agenda[Thing] = Agenda()
+    agenda: DueQueue[Thing] = DueQueue()
     agenda.add(Thing(0.0))
     assert agenda.first_to_end is None
     late, early = Thing(0.0, 9.0), Thing(1.0, 8.0)
@@ -387,7 +387,7 @@ class Stub:
 
 def shared(first: str, most: int, stubs: list[Stub]) -> tuple[list[str], list[str]]:
     """Who shares a bulk request at 10 s with the first; and who is left, in their order."""
-    agenda: Any = Agenda()
+    agenda: Any = DueQueue()
     one: Any = next(stub for stub in stubs if stub.name == first)
     for stub in stubs:
         agenda.add(stub)
@@ -412,7 +412,7 @@ def test_no_more_share_a_request_than_may(first: str, together: list[str]) -> No
 
 
 def failure(status_code: int | None = 500, hint: float | None = None, *, is_refusal: bool = False) -> BulkFailed:
-    answer = None if status_code is None else Answer(status_code, {}, b"")
+    answer = None if status_code is None else Response(status_code, {}, b"")
     return BulkFailed(Fault("status", "it failed", answer, hint), is_refusal=is_refusal)
 
 
@@ -502,7 +502,7 @@ def terms(**said: Any) -> BatchOptions:
         "timeout": 1.0,
         "cancel": None,
         "on_progress": None,
-        "said": NOTHING_SAID,
+        "said": NO_FEATURES,
     }
     return batch_options(**{**usual, **said})
 
@@ -549,12 +549,12 @@ def test_outcomes_are_put_in_order_of_their_positions() -> None:
     other: Any
     one, other = ValueError("a"), ValueError("b")
     placed: Any = [(2, one), (0, other), (1, one)]
-    assert in_order(placed) == [other, one, one]
+    assert sort_by_position(placed) == [other, one, one]
 
 
 def taken(source: Any) -> list[Any]:
     async def take() -> list[Any]:
-        return [one async for one in each_of(source)]
+        return [one async for one in iterate(source)]
 
     return asyncio.run(asyncio.wait_for(take(), 5))
 
@@ -592,7 +592,7 @@ def test_a_generator_is_read_one_at_a_time_and_only_when_asked() -> None:
             yield str(number)
 
     async def take() -> None:
-        each: Any = each_of(endless())
+        each: Any = iterate(endless())
         for wanted in range(3):
             assert await asyncio.wait_for(anext(each), 5) == str(wanted)
             for _ in range(20):
@@ -621,7 +621,7 @@ def test_what_is_no_exception_of_a_source_comes_out_too(error: BaseException) ->
     """As it is; no helper thread stays."""
 
     async def take() -> BaseException:
-        each: Any = each_of(Broken(error))
+        each: Any = iterate(Broken(error))
         assert await anext(each) == "0"
         try:
             await anext(each)
@@ -641,7 +641,7 @@ def test_what_a_source_raises_comes_out(error: Exception) -> None:
         raise error
 
     async def take() -> list[str]:
-        each: Any = each_of(broken())
+        each: Any = iterate(broken())
         got = [await anext(each)]
         with pytest.raises((type(error), RuntimeError)):
             await anext(each)
@@ -659,7 +659,7 @@ def test_a_source_that_blocks_holds_up_no_other_task() -> None:
         yield "late"
 
     async def take() -> list[str]:
-        reading = asyncio.ensure_future(anext(each_of(blocking())))
+        reading = asyncio.ensure_future(anext(iterate(blocking())))
         turns = 0
         for _ in range(50):
             await asyncio.sleep(0)
@@ -681,7 +681,7 @@ def test_a_source_that_is_given_up_while_it_blocks_leaves_its_thread_nothing_to_
         yield "late"
 
     async def take() -> None:
-        reading = asyncio.ensure_future(anext(each_of(blocking())))
+        reading = asyncio.ensure_future(anext(iterate(blocking())))
         await asyncio.sleep(0)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -690,17 +690,17 @@ def test_a_source_that_is_given_up_while_it_blocks_leaves_its_thread_nothing_to_
     release.set()  # the fixture that looks for threads sees the rest
 
 
-class RaisingLine:
+class RaisingTransport:
     """A blocking line whose calls raise, as a hook of the caller's session may."""
 
     base_url = "http://service.test"
     is_closed = False
 
     def __init__(self, error: BaseException) -> None:
-        self.transport = self
+        self.sender = self
         self._error = error
 
-    def send(self, *_: Any, **__: Any) -> Answer:
+    def send(self, *_: Any, **__: Any) -> Response:
         raise self._error
 
 
@@ -719,7 +719,7 @@ class RaisingLine:
 )
 def test_what_a_call_in_a_thread_raises_comes_out(error: BaseException) -> None:
     """Whatever it is; a StopIteration as the cause of a RuntimeError, as of any coroutine."""
-    line: Any = ThreadedLine(RaisingLine(error))  # type: ignore[arg-type]  # what it uses is there
+    line: Any = ThreadedTransport(RaisingTransport(error))  # type: ignore[arg-type]  # what it uses is there
 
     async def send() -> BaseException:
         try:
@@ -736,9 +736,9 @@ def test_what_a_call_in_a_thread_raises_comes_out(error: BaseException) -> None:
         assert raised is error
 
 
-def answer_of(value: object) -> Answer:
+def answer_of(value: object) -> Response:
     reply = json_reply(value)
-    return Answer(200, {"Content-Type": "application/json"}, reply.body, 0.01)  # type: ignore[arg-type]
+    return Response(200, {"Content-Type": "application/json"}, reply.body, 0.01)  # type: ignore[arg-type]
 
 
 def test_what_many_jobs_are_answered_is_read_by_id() -> None:
@@ -768,4 +768,4 @@ def test_an_answer_without_a_list_is_refused(value: object) -> None:
     assert REFERENCE.bulk is not None
     with pytest.raises(Exception, match=r".") as caught:
         REFERENCE.bulk.found(answer_of(value))
-    assert type(caught.value).__name__ in ("FieldMissing", "Fault")
+    assert type(caught.value).__name__ in ("MissingField", "Fault")

@@ -25,8 +25,8 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client._auth import Secrets
-from translation_client._models import Answer, Fault, read_retry_after
+from translation_client._auth import Redactor
+from translation_client._models import Fault, Response, parse_retry_after
 from translation_client.services import SERVICES
 
 JSON = st.recursive(
@@ -117,7 +117,7 @@ def test_any_answer_is_a_job_or_an_error_of_the_tree(code: int, body: bytes, hea
 def test_any_body_is_a_status_or_a_fault(name: str, body: bytes) -> None:
     """In every service."""
     try:
-        job = SERVICES[name].read_status(Answer(200, {}, body), "j")
+        job = SERVICES[name].read_status(Response(200, {}, body), "j")
     except Fault as fault:
         assert fault.kind == "unreadable"
     else:
@@ -131,7 +131,7 @@ def test_any_hint_is_seconds_or_makes_no_sense(hint: str, date: str | None) -> N
     """Seconds are finite and not negative."""
     headers = {"Retry-After": hint} if date is None else {"Retry-After": hint, "Date": date}
     try:
-        seconds = read_retry_after(headers)
+        seconds = parse_retry_after(headers)
     except ValueError:
         return
     assert seconds is not None
@@ -180,7 +180,7 @@ SPOILED = st.recursive(
 @given(SPOILED)
 def test_a_secret_is_scrubbed_wherever_it_stands(value: object) -> None:
     """And the rest keeps its shape."""
-    scrubbed = Secrets([SECRET], []).scrub(value)
+    scrubbed = Redactor([SECRET], []).scrub(value)
 
     assert SECRET in json.dumps(value) or scrubbed == value
     assert SECRET not in json.dumps(scrubbed)

@@ -17,7 +17,7 @@ from test_transport import send
 from urllib3.exceptions import ProtocolError
 
 from translation_client._models import Fault
-from translation_client._transports.cancel_scope import CallCancelled, CallTimedOut
+from translation_client._transports.cancel_scope import CallCancelled, CallTimeout
 
 LONG = bytes(range(256)) * 800
 
@@ -208,7 +208,7 @@ def test_a_body_whose_reading_is_ended_is_closed(error: BaseException) -> None:
 
 def test_a_status_whose_body_takes_too_long_is_closed() -> None:
     """What is left of the body must not be the beginning of the next answer."""
-    raw = Breaking(CallTimedOut())
+    raw = Breaking(CallTimeout())
     made = requests.Response()
     made.status_code, made.raw, made.url = 503, raw, "http://service.test/status"
     session = requests.Session()

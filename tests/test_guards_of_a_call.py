@@ -28,11 +28,11 @@ from translation_client._transports import requests as transport_module
 from translation_client._transports.cancel_scope import (
     SLICE_SECONDS,
     CallCancelled,
-    CallGuard,
-    CallTimedOut,
-    current_guard,
+    CallTimeout,
+    CancelScope,
+    current_scope,
 )
-from translation_client._transports.requests import MAX_READY, Call, Transport
+from translation_client._transports.requests import MAX_READY, Call, RequestsSender
 from translation_client._transports.sockets import (
     MAX_HOSTS,
     GuardedAdapter,
@@ -45,7 +45,7 @@ from translation_client._transports.sockets import (
 
 def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
     """On frozen time, to the slice."""
-    guard = CallGuard(now() + 10, lambda: False)
+    guard = CancelScope(now() + 10, lambda: False)
 
     assert (guard.left(), guard.slice()) == pytest.approx((10, 0.1))
     assert guard.shortened(3).left() == pytest.approx(3)
@@ -54,7 +54,7 @@ def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
     assert (guard.left(), guard.slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
     clock.tick(0.05)
     for ended in (guard.left, guard.slice, guard.shortened(3).left):
-        with pytest.raises(CallTimedOut):
+        with pytest.raises(CallTimeout):
             ended()
 
 
@@ -146,7 +146,7 @@ def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
     adapter = Answers(lambda _: response())
     session = requests.Session()
     session.mount("http://service.test", adapter)
-    carrier = Transport("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+    carrier = RequestsSender("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
     for seconds in (3, 30, math.inf):
         carrier.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False)
 
@@ -190,10 +190,10 @@ def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: 
         raise requests.ConnectionError
 
     cancel: list[bool] = []
-    for answer, ended in ((slow, CallTimedOut), (cancelled, CallCancelled)):
+    for answer, ended in ((slow, CallTimeout), (cancelled, CallCancelled)):
         session = requests.Session()
         session.mount("http://service.test", Answers(answer))
-        carrier = Transport("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+        carrier = RequestsSender("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
         with pytest.raises(ended):
             carrier.send(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel))
 
@@ -212,7 +212,7 @@ def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
 
 def test_calls_are_kept_ready_up_to_the_cap_at_any_time() -> None:
     """And not only at the end."""
-    carrier = Transport("http://host", user_agent="t", headers={}, request_timeout=5)
+    carrier = RequestsSender("http://host", user_agent="t", headers={}, request_timeout=5)
     ours: Any = carrier._session
     first = ours.outgoing(Call("GET", "http://host/0", {}))
     sizes = []
@@ -281,7 +281,7 @@ def test_closing_closes_a_pool_that_somebody_holds() -> None:
 
 def test_a_connection_has_the_options_and_the_address_that_urllib3_gives_it() -> None:
     """Without TCP_NODELAY a request in two parts waits for the peer's delayed ACK."""
-    with serving(mute) as server, CallGuard(now() + 5, lambda: False):
+    with serving(mute) as server, CancelScope(now() + 5, lambda: False):
         connection = GuardedHTTPConnection("127.0.0.1", server.port, source_address=("127.0.0.2", 0))
         connection.connect()
         assert connection.sock is not None
@@ -295,7 +295,7 @@ def test_a_connection_has_the_options_and_the_address_that_urllib3_gives_it() ->
 
 def test_outside_of_a_call_a_guarded_connection_is_as_any_other() -> None:
     """urllib3's time-outs hold then."""
-    assert current_guard() is None
+    assert current_scope() is None
     with requests.Session() as session:
         session.mount("http://", GuardedAdapter())
         with serving(answering(http("200 OK", b"{}"), close=False)) as server:
@@ -307,7 +307,7 @@ def test_outside_of_a_call_a_guarded_connection_is_as_any_other() -> None:
 
 def test_a_connection_needs_no_options() -> None:
     """None is allowed."""
-    with serving(mute) as server, CallGuard(now() + 5, lambda: False):
+    with serving(mute) as server, CancelScope(now() + 5, lambda: False):
         connection = GuardedHTTPConnection("127.0.0.1", server.port, socket_options=None)
         connection.connect()
         connection.close()
@@ -316,7 +316,7 @@ def test_a_connection_needs_no_options() -> None:
 def test_a_call_after_closing_opens_a_new_connection() -> None:
     """And finds no pool that is closed."""
     with serving(answering(http(), close=False)) as server:
-        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
         for _ in range(2):
             assert carrier.send(Request("GET", "/status"), Deadline.after(5), lambda: False).status_code == 200
             carrier.close()
@@ -337,10 +337,10 @@ def test_a_peer_that_reads_slowly_gets_all_of_it_and_holds_no_call() -> None:
     reader = threading.Thread(target=read)
     with GuardedSocket(fileno=ours.detach()) as guarded, peer:
         reader.start()
-        with CallGuard(now() + 10, lambda: False):
+        with CancelScope(now() + 10, lambda: False):
             guarded.sendall(data)
         reader.join(5)
-        with CallGuard(now() + 0.2, lambda: False), pytest.raises(CallTimedOut):
+        with CancelScope(now() + 0.2, lambda: False), pytest.raises(CallTimeout):
             guarded.sendall(data)
 
     assert bytes(got) == data
@@ -365,10 +365,10 @@ def test_each_way_of_connecting_has_its_own_pool() -> None:
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::1%lo"])
 def test_a_number_needs_no_helper(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """That would be a thread for each connection."""
-    monkeypatch.setattr(dns, "lookup_under_way", lambda *_: pytest.fail("a helper was asked"))
+    monkeypatch.setattr(dns, "shared_lookup", lambda *_: pytest.fail("a helper was asked"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **_: [asked])
 
-    found: list[Any] = dns.resolve(host, 80, CallGuard(now() + 5, lambda: False))
+    found: list[Any] = dns.resolve(host, 80, CancelScope(now() + 5, lambda: False))
 
     assert found == [(host, 80)]
 
@@ -377,8 +377,8 @@ def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -
     """And it has a name that says what it does."""
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(5)])
-    with pytest.raises(CallTimedOut):
-        dns.resolve("stuck.test", 80, CallGuard(now() + 0.05, lambda: False))
+    with pytest.raises(CallTimeout):
+        dns.resolve("stuck.test", 80, CancelScope(now() + 0.05, lambda: False))
     helpers = [(thread.name, thread.daemon) for thread in threading.enumerate() if "stuck.test" in thread.name]
     release.set()
 
@@ -387,10 +387,10 @@ def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_child_forgets_the_lookups_of_its_parent() -> None:
     """The helpers do not live on in a fork, so nobody would ever answer."""
-    dns._UnderWay.lookups[("stuck.test", 80)] = Future()
+    dns._Lookup.lookups[("stuck.test", 80)] = Future()
     dns._forget_all()
 
-    assert dns._UnderWay.lookups == {}
+    assert dns._Lookup.lookups == {}
 
 
 def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -402,31 +402,31 @@ def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(threading.Thread, "start", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        dns.resolve("localhost", 80, CallGuard(now() + 1, lambda: False))
+        dns.resolve("localhost", 80, CancelScope(now() + 1, lambda: False))
     monkeypatch.setattr(threading.Thread, "start", start)
 
-    assert dns.resolve("localhost", 80, CallGuard(now() + 5, lambda: False))
+    assert dns.resolve("localhost", 80, CancelScope(now() + 5, lambda: False))
 
 
 def test_guards_nest() -> None:
     """The part of a call gives back to the whole, also when it is cut."""
-    whole = CallGuard(now() + 5, lambda: False)
+    whole = CancelScope(now() + 5, lambda: False)
     part = whole.shortened(1)
     with whole:
         with part:
-            assert current_guard() is part
-        assert current_guard() is whole
-    assert current_guard() is None
+            assert current_scope() is part
+        assert current_scope() is whole
+    assert current_scope() is None
 
 
 def test_a_cancelled_call_has_no_time_left() -> None:
     """Being cancelled is the first thing that is said, also of what was shortened."""
     cancelled: list[bool] = []
-    guard = CallGuard(now() + 5, lambda: bool(cancelled))
+    guard = CancelScope(now() + 5, lambda: bool(cancelled))
     part = guard.shortened(1)
     assert part.slice() == SLICE_SECONDS
     cancelled.append(True)
-    for ended in (guard.left, guard.slice, part.left, CallGuard(now() - 1, lambda: True).left):
+    for ended in (guard.left, guard.slice, part.left, CancelScope(now() - 1, lambda: True).left):
         with pytest.raises(CallCancelled):
             ended()
 
@@ -472,13 +472,13 @@ def test_a_name_is_looked_up_anew_for_each_connection(monkeypatch: pytest.Monkey
         return answer
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    guard = CallGuard(now() + 5, lambda: False)
+    guard = CancelScope(now() + 5, lambda: False)
     with pytest.raises(socket.gaierror):
         dns.resolve("moves.test", 80, guard)
     found: list[Any] = [dns.resolve("moves.test", 80, guard) for _ in range(2)]
 
     assert found == [[1], [2]]
-    assert dns._UnderWay.lookups == {}
+    assert dns._Lookup.lookups == {}
 
 
 def test_each_address_has_its_share_of_the_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -494,10 +494,10 @@ def test_each_address_has_its_share_of_the_time(clock: Clock, monkeypatch: pytes
         return False
 
     monkeypatch.setattr(sockets, "wait_for_write", never)
-    with socket.create_server(("127.0.0.1", 0)) as listener, CallGuard(now() + 6, lambda: False):
+    with socket.create_server(("127.0.0.1", 0)) as listener, CancelScope(now() + 6, lambda: False):
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
         monkeypatch.setattr(sockets, "resolve", lambda *_: [address] * 3)
-        with pytest.raises(CallTimedOut):
+        with pytest.raises(CallTimeout):
             GuardedHTTPConnection("many.test", 80).connect()
 
     assert begun == pytest.approx([0, 2, 4], abs=0.15)
@@ -510,7 +510,7 @@ def test_a_context_that_is_given_is_used() -> None:
     with serving(mute) as server:
         server.over.set()
     connection = GuardedHTTPSConnection("127.0.0.1", server.port, ssl_context=context)
-    with CallGuard(now() + 5, lambda: False), pytest.raises(NewConnectionError):
+    with CancelScope(now() + 5, lambda: False), pytest.raises(NewConnectionError):
         connection.connect()
 
     assert connection.ssl_context is context
@@ -531,8 +531,8 @@ def test_outside_of_a_call_a_guarded_socket_is_as_any_other() -> None:
             guarded.sendall(b"x" * 5_000_000)
         peer.sendall(b"pong")
         assert guarded.recv(9) == b"pong"
-        with CallGuard(now() + 5, lambda: False):
+        with CancelScope(now() + 5, lambda: False):
             guarded.settimeout(3)
             assert guarded.gettimeout() == 0.02
-        with CallGuard(now() + 0.1, lambda: False), pytest.raises(CallTimedOut):
+        with CancelScope(now() + 0.1, lambda: False), pytest.raises(CallTimeout):
             guarded.recv(9)

@@ -12,10 +12,10 @@ from tenacity import RetryCallState
 from fake_server import Fault as Scripted
 from fake_server import Scenario
 from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout
-from translation_client._auth import Secrets
-from translation_client._config import CHANCE, WaitPolicy
+from translation_client._auth import Redactor
+from translation_client._config import RANDOM, PollingPolicy
 from translation_client._models import Fault
-from translation_client._polling import Progress, fault_of, hint_outlasts_deadline, until_last_check
+from translation_client._polling import CallState, fault_in, last_check_delay, retry_after_exceeds_deadline
 
 
 @pytest.mark.parametrize("wait", [lambda state: -5, lambda state: -0.1, lambda state: math.nan])
@@ -37,7 +37,7 @@ def test_the_sleeps_after_faults_at_the_ends_of_their_range(
     make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch, chance: float, part: float
 ) -> None:
     """A quarter less, a quarter more, and never above the cap."""
-    monkeypatch.setattr(CHANCE, "random", lambda: chance)
+    monkeypatch.setattr(RANDOM, "random", lambda: chance)
     with pytest.raises(RequestFailed):
         make_client(Scenario(faults=(Scripted(every=1),)), max_faults=9, timeout=1000).wait()
 
@@ -46,7 +46,7 @@ def test_the_sleeps_after_faults_at_the_ends_of_their_range(
 
 
 def _hinting(client: Any, retry_after: str) -> Any:
-    session = client._line.transport._session._session
+    session = client._transport.sender._session._session
     session.hooks["response"].append(lambda response, **_: response.headers.update({"Retry-After": retry_after}))
     return client
 
@@ -111,10 +111,10 @@ def test_a_callers_stop_may_look_at_all_that_tenacity_tells(make_client: MakeCli
 )
 def test_which_hint_outlasts_the_deadline(clock: Clock, hint: float | None, left: float, outlasts: bool) -> None:
     """To the moment."""
-    progress = Progress(None, 10, Secrets([]))
+    progress = CallState(None, 10, Redactor([]))
     clock.tick(10 - left)
 
-    assert hint_outlasts_deadline(progress, Fault("status", "busy", hint=hint)) is outlasts
+    assert retry_after_exceeds_deadline(progress, Fault("status", "busy", hint=hint)) is outlasts
 
 
 def test_only_a_call_that_failed_has_a_fault() -> None:
@@ -127,8 +127,8 @@ def test_only_a_call_that_failed_has_a_fault() -> None:
 
     for state in states[:2]:
         with pytest.raises(TypeError, match="not the state of a failed call"):
-            fault_of(state)
-    assert fault_of(states[2]) is fault
+            fault_in(state)
+    assert fault_in(states[2]) is fault
 
 
 @pytest.mark.parametrize(
@@ -145,11 +145,11 @@ def test_when_the_last_check_has_to_start_more(
     left: float, timeout: float, slowest: float, latest: float, seconds: float
 ) -> None:
     """More rows for test_when_the_last_check_has_to_start."""
-    assert until_last_check(left, timeout, slowest, latest) == pytest.approx(seconds)
+    assert last_check_delay(left, timeout, slowest, latest) == pytest.approx(seconds)
 
 
 def test_a_policy_stays_as_it_was_checked() -> None:
     """It is frozen."""
-    policy: Any = WaitPolicy(30, 10, 10, 5, backoff_factor=2, max_delay=60, jitter=0)
+    policy: Any = PollingPolicy(30, 10, 10, 5, backoff_factor=2, max_delay=60, jitter=0)
     with pytest.raises(AttributeError):
         policy.timeout = -1

@@ -27,10 +27,10 @@ from worlds import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 import translation_client
 from fake_server import Scenario
 from translation_client import TranslationClientError, VideoTranslationClient
-from translation_client._auth import MAX_LEARNED, Secrets
-from translation_client.services import service_named
+from translation_client._auth import MAX_LEARNED, Redactor
+from translation_client.services import get_service
 
-VARIABLES = {service: str(service_named(service).key_variable) for service in SERVICES}
+VARIABLES = {service: str(get_service(service).key_variable) for service in SERVICES}
 
 
 @pytest.fixture(autouse=True)
@@ -159,7 +159,7 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     status, body = KEY_ECHOES[echo]
 
     def ask() -> object:
-        return client._line.transport._credentials()
+        return client._transport.sender._credentials()
 
     async def errand(name: str, *given: Any, **more: Any) -> Any:
         try:
@@ -221,11 +221,11 @@ CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
 def test_a_credential_is_known_without_its_scheme(kind: type[Any], service: str, arguments: dict[str, Any]) -> None:
     """A server that quotes a key quotes what stands behind `Bearer`, or the password of a pair."""
     client = kind(**{"base_url": HOST, "service": service, **arguments})
-    client._line.transport._credentials()  # a key that changes is known as soon as it is sent
-    secrets = client._tools.secrets
+    client._transport.sender._credentials()  # a key that changes is known as soon as it is sent
+    secrets = client._context.secrets
 
     assert secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
-    if "Basic" in str(client._line.transport._credentials().secrets) or "Basic" in str(arguments):
+    if "Basic" in str(client._transport.sender._credentials().secrets) or "Basic" in str(arguments):
         assert secrets.scrub(f"no {PAIR}!") == "no [redacted]!"
         assert TOKEN not in secrets.scrub(f"no user:{TOKEN}!")
         assert secrets.scrub("superuser") == "superuser"
@@ -260,7 +260,7 @@ def test_the_proof_of_a_session_of_aiohttp_is_redacted() -> None:
                 session = aiohttp.ClientSession(headers=header, auth=pair and aiohttp.BasicAuth(*pair))
             async with session:
                 client = CLIENTS[1](HOST, service="heygen", session=session)
-                assert client._tools.secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
+                assert client._context.secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
 
     asyncio.run(errand())
 
@@ -272,7 +272,7 @@ def test_short_values_beside_a_credential_are_no_secrets() -> None:
     )
     said = "pending, users, 1 en, pend, pw12"
 
-    assert client._tools.secrets.scrub(said) == "pending, users, 1 en, pend, [redacted]"
+    assert client._context.secrets.scrub(said) == "pending, users, 1 en, pend, [redacted]"
 
 
 def broken_hook(*_: Any, **__: Any) -> NoReturn:
@@ -323,7 +323,7 @@ def assert_no_key_in_our_locals(error: BaseException) -> None:
 
 def test_keys_without_end_fill_no_memory() -> None:
     """A wait that never ends may ask for a new one each time; the latest are kept."""
-    client = Secrets(["user"])
+    client = Redactor(["user"])
     call = client
     for number in range(1000):
         client.learn(f"token-{number}")
@@ -497,7 +497,7 @@ def test_a_token_travels_where_tokens_do(clock: Clock) -> None:
         world = World(clock, service, api_key=key)
         world.submit()
         assert {arrival.headers.get("Authorization") for arrival in world.lab.arrivals} == {"Bearer token-of-oauth"}
-        assert world.client._tools.secrets.scrub("say token-of-oauth") == "say [redacted]"
+        assert world.client._context.secrets.scrub("say token-of-oauth") == "say [redacted]"
 
 
 def test_a_key_is_not_asked_for_where_it_is_not_sent(clock: Clock, tmp_path: Path) -> None:

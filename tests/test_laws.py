@@ -14,30 +14,30 @@ from hypothesis import strategies as st
 from translation_client.schedule.censoring import (
     LONGEST_SECONDS,
     SHORTEST_SECONDS,
-    Bracket,
+    CensoringInterval,
     Observation,
     exactly,
-    lifetimes_in,
+    impute,
 )
 from translation_client.schedule.distribution import (
     CENSORED_FACTOR,
     FEW,
     USUAL_SPREAD,
     USUAL_SPREAD_JOBS,
-    Law,
-    Lifetime,
-    Scatter,
-    law_of,
-    log_normal,
-    product_limit,
+    CensoredDuration,
+    Distribution,
+    PooledVariance,
+    fit,
+    kaplan_meier,
+    lognormal,
 )
-from translation_client.schedule.forecast import PRIOR_JOBS, PRIOR_NARROWNESS, Forecast, Part, interpolated
+from translation_client.schedule.forecast import PRIOR_JOBS, PRIOR_NARROWNESS, Forecast, MixtureComponent, interpolated
 from translation_client.schedule.model import (
     EXPECTED_SPREAD,
     EXPECTED_TRUST,
     LEARNS_FROM,
     MEMORY_JOBS,
-    Experience,
+    DurationModel,
     Traits,
 )
 
@@ -49,11 +49,11 @@ LENGTH = st.none() | st.floats(1, 1e4)
 
 
 @st.composite
-def lifetimes(draw: st.DrawFn) -> Lifetime:
+def lifetimes(draw: st.DrawFn) -> CensoredDuration:
     """Few places, so that many of them coincide."""
     left = draw(st.integers(-5, 20) | st.floats(-5, 20))
     entry = draw(st.just(ALWAYS) | st.floats(0, 10).map(lambda before: left - before))
-    return Lifetime(entry, left, draw(st.booleans()))
+    return CensoredDuration(entry, left, draw(st.booleans()))
 
 
 @st.composite
@@ -71,16 +71,16 @@ def observations(draw: st.DrawFn) -> Observation:
     )
 
 
-def ended(*exits: float) -> list[Lifetime]:
-    return [Lifetime(ALWAYS, left, True) for left in exits]
+def ended(*exits: float) -> list[CensoredDuration]:
+    return [CensoredDuration(ALWAYS, left, True) for left in exits]
 
 
-def pending(*exits: float) -> list[Lifetime]:
-    return [Lifetime(ALWAYS, left, False) for left in exits]
+def pending(*exits: float) -> list[CensoredDuration]:
+    return [CensoredDuration(ALWAYS, left, False) for left in exits]
 
 
-def assert_weighs(some: Sequence[Lifetime], *expected: tuple[float, float]) -> None:
-    moments, weights = zip(*product_limit(some), strict=True)
+def assert_weighs(some: Sequence[CensoredDuration], *expected: tuple[float, float]) -> None:
+    moments, weights = zip(*kaplan_meier(some), strict=True)
     assert moments == tuple(moment for moment, _ in expected)
     assert weights == pytest.approx([weight for _, weight in expected])
 
@@ -90,7 +90,7 @@ def after(weighed: Sequence[tuple[float, float]], moment: float) -> float:
     return sum(weight for point, weight in weighed if point > moment)
 
 
-def moments_of(law: Law) -> tuple[float, float]:
+def moments_of(law: Distribution) -> tuple[float, float]:
     """Mean and variance, the law being even between its knots."""
     cells = [
         (left, right, high - low)
@@ -107,7 +107,7 @@ def quantile(forecast: Forecast, share: float) -> float:
 
 
 def forecast_of(past: Sequence[Observation], traits: Traits) -> Forecast | None:
-    return Experience(past).forecast(traits)
+    return DurationModel(past).forecast(traits)
 
 
 def known(forecast: Forecast | None) -> Forecast:
@@ -166,10 +166,10 @@ def test_a_job_nobody_saw_finish_is_known_until_it_was_last_pending() -> None:
     given_up, late = Observation(60.0, None), Observation(60.0, 90.0, entered=30.0, key="a")
     sixty, ninety, thirty = (math.log(seconds) for seconds in (60, 90, 30))
 
-    assert given_up.bracket() == Bracket(None, -math.inf, sixty, None, 0.5)
-    assert late.bracket(1.0) == Bracket("a", thirty - 1, sixty - 1, ninety - 1, 0.5)
-    assert Observation(0.0, 90.0).bracket() == Bracket(None, -math.inf, -math.inf, ninety, 0.5)
-    assert lifetimes_in([given_up.bracket()]) == [Lifetime(-math.inf, sixty, False)]
+    assert given_up.bracket() == CensoringInterval(None, -math.inf, sixty, None, 0.5)
+    assert late.bracket(1.0) == CensoringInterval("a", thirty - 1, sixty - 1, ninety - 1, 0.5)
+    assert Observation(0.0, 90.0).bracket() == CensoringInterval(None, -math.inf, -math.inf, ninety, 0.5)
+    assert impute([given_up.bracket()]) == [CensoredDuration(-math.inf, sixty, False)]
 
 
 def test_numbers_change_only_the_draw() -> None:
@@ -193,7 +193,7 @@ def test_no_law_moves_a_job_out_of_its_bracket(
 ) -> None:
     """What was seen counts before what is likely."""
     most = width + (least if least > -math.inf else 0.0)
-    moment = Bracket(None, -math.inf, least, most, share).by(NormalDist(mean, spread))
+    moment = CensoringInterval(None, -math.inf, least, most, share).by(NormalDist(mean, spread))
 
     assert least - 1e-9 <= moment <= most + 1e-9
     assert math.isfinite(moment)
@@ -203,11 +203,11 @@ def test_a_job_is_put_where_the_law_would_have_it_within_its_bracket() -> None:
     """By its share of what is likely there, and evenly where nothing is."""
     law = NormalDist(0, 1)
 
-    assert Bracket(None, ALWAYS, ALWAYS, 0.0, 0.5).by(law) == pytest.approx(law.inv_cdf(0.25))
-    assert Bracket(None, ALWAYS, -1.0, 2.0, 0.25).by(law) == pytest.approx(
+    assert CensoringInterval(None, ALWAYS, ALWAYS, 0.0, 0.5).by(law) == pytest.approx(law.inv_cdf(0.25))
+    assert CensoringInterval(None, ALWAYS, -1.0, 2.0, 0.25).by(law) == pytest.approx(
         law.inv_cdf(0.75 * law.cdf(-1) + 0.25 * law.cdf(2))
     )
-    assert Bracket(None, ALWAYS, 50.0, 52.0, 0.25).by(law) == 50.5
+    assert CensoringInterval(None, ALWAYS, 50.0, 52.0, 0.25).by(law) == 50.5
 
 
 def test_jobs_asked_about_seldom_are_learned_about_as_if_they_were_seen() -> None:
@@ -218,7 +218,7 @@ def test_jobs_asked_about_seldom_are_learned_about_as_if_they_were_seen() -> Non
         Observation(math.exp(math.floor(moment)), math.exp(math.ceil(moment)), number=number).bracket()
         for number, moment in numbered
     ]
-    chosen = [one.exit for one in lifetimes_in(brackets)]
+    chosen = [one.exit for one in impute(brackets)]
     naive = [one.evenly() for one in brackets]
 
     assert math.fsum(chosen) / 200 == pytest.approx(3.3, abs=0.05)
@@ -228,7 +228,7 @@ def test_jobs_asked_about_seldom_are_learned_about_as_if_they_were_seen() -> Non
 def test_moments_that_were_seen_stay_where_they_are() -> None:
     """Also where others are chosen."""
     some = [exactly(10.0), exactly(20.0), Observation(0.0, 500.0)]
-    exits = [one.exit for one in lifetimes_in([one.bracket() for one in some])]
+    exits = [one.exit for one in impute([one.bracket() for one in some])]
 
     assert exits[:2] == [math.log(10), math.log(20)]
     assert exits[2] < math.log(250) < math.log(500)
@@ -239,7 +239,7 @@ def test_moments_that_were_seen_stay_where_they_are() -> None:
 
 def test_jobs_that_were_all_seen_to_finish_weigh_the_same() -> None:
     """Nothing is known of one that is not known of the others; and they come in order."""
-    assert product_limit(ended(3, 1, 2, 2)) == [(1, 0.25), (2, 0.25), (2, 0.25), (3, 0.25)]
+    assert kaplan_meier(ended(3, 1, 2, 2)) == [(1, 0.25), (2, 0.25), (2, 0.25), (3, 0.25)]
 
 
 def test_the_weight_of_a_job_given_up_goes_to_those_that_took_longer() -> None:
@@ -250,7 +250,7 @@ def test_the_weight_of_a_job_given_up_goes_to_those_that_took_longer() -> None:
 def test_the_textbooks_example() -> None:
     """Remission under 6-MP in weeks (Freireich 1963, as in Kalbfleisch and Prentice), survival as printed there."""
     relapsed = ended(6, 6, 6, 7, 10, 13, 16, 22, 23)
-    weighed = product_limit(relapsed + pending(6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35))
+    weighed = kaplan_meier(relapsed + pending(6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35))
     printed = {6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448}
 
     assert {week: round(after(weighed, week), 3) for week in printed} == printed
@@ -258,19 +258,19 @@ def test_the_textbooks_example() -> None:
 
 def test_of_jobs_looked_at_late_the_quick_ones_are_missing() -> None:
     """Lynden-Bell by hand: at 1 two are looked at, at 3 three, at 4 two; what is left is of the last."""
-    late = [Lifetime(2, 4, True), Lifetime(2, 5, True)]
+    late = [CensoredDuration(2, 4, True), CensoredDuration(2, 5, True)]
 
     assert_weighs(ended(1, 3) + late, (1, 1 / 2), (3, 1 / 6), (4, 1 / 6), (5, 1 / 6))
 
 
 def test_a_job_looked_at_and_finished_in_the_same_moment_counts_there() -> None:
     """It was one of three, and not one of two."""
-    assert_weighs([*ended(1, 3, 4), Lifetime(2, 2, True)], (1, 1 / 3), (2, 2 / 9), (3, 2 / 9), (4, 2 / 9))
+    assert_weighs([*ended(1, 3, 4), CensoredDuration(2, 2, True)], (1, 1 / 3), (2, 2 / 9), (3, 2 / 9), (4, 2 / 9))
 
 
 def test_one_that_is_looked_at_alone_does_not_say_that_all_finish() -> None:
     """At most half do, where only one is seen so early."""
-    weighed = product_limit([*ended(1), Lifetime(2, 3, True), Lifetime(2, 4, True)])
+    weighed = kaplan_meier([*ended(1), CensoredDuration(2, 3, True), CensoredDuration(2, 4, True)])
 
     assert weighed == [(1, 0.5), (3, 0.25), (4, 0.25)]
 
@@ -280,14 +280,14 @@ def test_those_that_outlast_all_others_go_on_for_as_long_again() -> None:
     later = math.log(CENSORED_FACTOR)
 
     assert_weighs(ended(1) + pending(1, 3), (1, 1 / 3), (1 + later, 1 / 3), (3 + later, 1 / 3))
-    assert product_limit(pending(5)) == [(5 + later, 1.0)]
+    assert kaplan_meier(pending(5)) == [(5 + later, 1.0)]
 
 
 @settings(max_examples=60)
 @given(st.lists(lifetimes(), min_size=1, max_size=40))
-def test_weights_are_one_together_and_the_moments_increase(some: list[Lifetime]) -> None:
+def test_weights_are_one_together_and_the_moments_increase(some: list[CensoredDuration]) -> None:
     """Whatever was looked at from when till when."""
-    weighed = product_limit(some)
+    weighed = kaplan_meier(some)
 
     assert math.fsum(weight for _, weight in weighed) == pytest.approx(1, abs=1e-12)
     assert all(weight >= 0 for _, weight in weighed)
@@ -298,7 +298,7 @@ def test_weights_are_one_together_and_the_moments_increase(some: list[Lifetime])
 @given(st.lists(st.floats(0, 9), min_size=1, max_size=20), st.lists(st.floats(0, 12), min_size=1, max_size=5))
 def test_jobs_given_up_make_no_moment_likelier_to_be_past(finished: list[float], given_up: list[float]) -> None:
     """A job that is not over is never forgotten: without it the law would lie too early."""
-    without, those_too = product_limit(ended(*finished)), product_limit(ended(*finished) + pending(*given_up))
+    without, those_too = kaplan_meier(ended(*finished)), kaplan_meier(ended(*finished) + pending(*given_up))
 
     assert all(after(those_too, moment) >= after(without, moment) - 1e-12 for moment in finished + given_up)
     assert after(those_too, -1) == pytest.approx(1)
@@ -309,10 +309,10 @@ def test_jobs_given_up_make_no_moment_likelier_to_be_past(finished: list[float],
 
 def test_the_law_of_a_few_jobs_is_the_predictive_normal_of_their_logarithms() -> None:
     """By hand: three logarithms one apart, and half a job of the usual spread."""
-    law = law_of(ended(1, 2, 3))
+    law = fit(ended(1, 2, 3))
     deviation = math.sqrt((2 + USUAL_SPREAD_JOBS * USUAL_SPREAD**2) / (2 + USUAL_SPREAD_JOBS) * 4 / 3)
 
-    expected = log_normal(2, deviation)
+    expected = lognormal(2, deviation)
 
     assert law.knots == pytest.approx(expected.knots)
     assert law.below == expected.below
@@ -320,15 +320,15 @@ def test_the_law_of_a_few_jobs_is_the_predictive_normal_of_their_logarithms() ->
 
 def test_the_assumed_spread_of_a_law_counts_for_as_many_jobs_as_it_is_said_to() -> None:
     """It is how the law of one kind is drawn towards that of others."""
-    law = law_of(ended(5), spread=0.1, spread_jobs=4)
+    law = fit(ended(5), spread=0.1, spread_jobs=4)
 
-    assert law.knots == pytest.approx(log_normal(5, 0.1 * math.sqrt(2)).knots)
+    assert law.knots == pytest.approx(lognormal(5, 0.1 * math.sqrt(2)).knots)
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.3, 2.0])
 def test_a_log_normal_law_is_the_normal_law(spread: float) -> None:
     """At its knots, up to four deviations, where it is cut."""
-    law = log_normal(3.0, spread)
+    law = lognormal(3.0, spread)
     inner = law.knots[1:-1]
 
     assert law.at(inner) == pytest.approx([NORMAL.cdf((knot - 3.0) / spread) for knot in inner])
@@ -339,14 +339,14 @@ def test_a_log_normal_law_is_the_normal_law(spread: float) -> None:
 
 def test_a_law_is_even_between_its_knots_and_ends_with_them() -> None:
     """Nothing before the first, everything from the last on."""
-    law = Law([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
+    law = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
 
     assert law.at([0.0, 1.0, 1.5, 2.0, 2.5, 4.0, 9.0]) == [0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0]
 
 
 def test_a_law_that_is_moved_keeps_its_form() -> None:
     """And the one it was stays where it is."""
-    law = Law([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
+    law = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
     moved = law.shifted(3.0)
 
     assert (moved.knots, moved.below) == ([4.0, 5.0, 7.0], [0.0, 0.5, 1.0])
@@ -359,7 +359,7 @@ def test_a_smoothed_law_has_the_mean_of_its_jobs_and_a_little_more_spread(count:
     """As much more as the bandwidth, which for normal logarithms is 0.9 · n^-0.2 deviations (Silverman)."""
     points = [NORMAL.inv_cdf((number + 0.5) / count) for number in range(count)]
     own = sum(point**2 for point in points) / count
-    mean, variance = moments_of(law_of(ended(*points)))
+    mean, variance = moments_of(fit(ended(*points)))
 
     assert mean == pytest.approx(0, abs=1e-9)
     assert variance == pytest.approx(own + (0.9 * count**-0.2) ** 2, rel=0.04)
@@ -367,7 +367,7 @@ def test_a_smoothed_law_has_the_mean_of_its_jobs_and_a_little_more_spread(count:
 
 def test_a_smoothed_law_keeps_two_kinds_apart() -> None:
     """A normal law would have most jobs finish where none does."""
-    law = law_of(ended(*(centre + number / 1000 for centre in (1, 5) for number in range(-25, 25))))
+    law = fit(ended(*(centre + number / 1000 for centre in (1, 5) for number in range(-25, 25))))
 
     low, middle, high = law.at([2.5, 3.0, 3.5])
 
@@ -377,7 +377,7 @@ def test_a_smoothed_law_keeps_two_kinds_apart() -> None:
 def test_a_smoothed_law_follows_the_weights() -> None:
     """Those given up early make the later ones heavier."""
     finished = [number / 10 for number in range(60)]
-    without, those_too = law_of(ended(*finished)), law_of(ended(*finished) + pending(*[3.0] * 30))
+    without, those_too = fit(ended(*finished)), fit(ended(*finished) + pending(*[3.0] * 30))
 
     assert moments_of(those_too)[0] > moments_of(without)[0] + 0.3
     assert those_too.at([3.0])[0] < without.at([3.0])[0]
@@ -385,7 +385,7 @@ def test_a_smoothed_law_follows_the_weights() -> None:
 
 def test_values_scatter_around_the_middle_of_their_kind() -> None:
     """By hand: squares of 2 and 8 over one and two degrees of freedom, and half a job of the usual spread."""
-    scatter = Scatter([("a", 1.0), ("b", 10.0), ("a", 3.0), ("b", 12.0), ("b", 14.0), ("c", 99.0)])
+    scatter = PooledVariance([("a", 1.0), ("b", 10.0), ("a", 3.0), ("b", 12.0), ("b", 14.0), ("c", 99.0)])
 
     assert scatter.middles == {"a": 2.0, "b": 12.0, "c": 99.0}
     assert scatter.spread() == pytest.approx(
@@ -395,7 +395,7 @@ def test_values_scatter_around_the_middle_of_their_kind() -> None:
 
 def test_a_law_with_jobs_given_up_lies_later_than_without() -> None:
     """Also while jobs are few."""
-    without, those_too = law_of(ended(1, 2, 3)), law_of(ended(1, 2, 3) + pending(2.5, 2.5))
+    without, those_too = fit(ended(1, 2, 3)), fit(ended(1, 2, 3) + pending(2.5, 2.5))
 
     assert moments_of(without)[0] == pytest.approx(2)
     assert moments_of(those_too)[0] == pytest.approx(1 / 5 + 2 / 5 + 3 * 3 / 5)
@@ -404,7 +404,7 @@ def test_a_law_with_jobs_given_up_lies_later_than_without() -> None:
 @pytest.mark.parametrize("count", [FEW, 1000])
 def test_jobs_that_were_all_the_same_promise_no_exact_moment(count: int) -> None:
     """A law is never narrower than a part in a hundred."""
-    mean, variance = moments_of(law_of(ended(*[4.0] * count)))
+    mean, variance = moments_of(fit(ended(*[4.0] * count)))
 
     assert mean == pytest.approx(4.0)
     assert math.sqrt(variance) == pytest.approx(0.01, rel=0.05)
@@ -413,7 +413,7 @@ def test_jobs_that_were_all_the_same_promise_no_exact_moment(count: int) -> None
 @pytest.mark.parametrize("outlier", [-20.0, 20.0])
 def test_a_few_wide_outliers_do_not_smear_the_rest(outlier: float) -> None:
     """The bandwidth goes by the quartiles where they say less than the deviation."""
-    law = law_of(ended(*(number / 1000 for number in range(100)), outlier, outlier))
+    law = fit(ended(*(number / 1000 for number in range(100)), outlier, outlier))
     low, high = law.at([-1.0, 1.0])
 
     assert high - low == pytest.approx(100 / 102, abs=1e-3)
@@ -421,9 +421,9 @@ def test_a_few_wide_outliers_do_not_smear_the_rest(outlier: float) -> None:
 
 @settings(max_examples=60)
 @given(st.lists(lifetimes(), min_size=1, max_size=80))
-def test_any_law_goes_from_0_to_1(some: list[Lifetime]) -> None:
+def test_any_law_goes_from_0_to_1(some: list[CensoredDuration]) -> None:
     """Over knots that increase."""
-    law = law_of(some)
+    law = fit(some)
 
     assert all(left < right for left, right in pairwise(law.knots))
     assert all(low <= high for low, high in pairwise(law.below))
@@ -442,8 +442,8 @@ def lomax(scale: float, seconds: float) -> float:
 @pytest.mark.parametrize("jobs", [1.0, 4.0, 200.0])
 def test_a_forecast_weighs_past_jobs_against_the_prior(jobs: float) -> None:
     """By their number against four: at each point of the grid, with the Lomax law of index 1/2."""
-    law = log_normal(math.log(60), 0.5)
-    forecast = Forecast([Part(1.0, law)], jobs, 60.0)
+    law = lognormal(math.log(60), 0.5)
+    forecast = Forecast([MixtureComponent(1.0, law)], jobs, 60.0)
     scale = 60 * math.exp(-PRIOR_NARROWNESS * law.spread)
     share = jobs / (jobs + PRIOR_JOBS)
     body = [0.0, *law.at([math.log(time) for time in forecast.times[1:]])]
@@ -457,7 +457,7 @@ def test_a_forecast_weighs_past_jobs_against_the_prior(jobs: float) -> None:
 
 def test_a_forecast_of_several_laws_weighs_them_by_their_shares() -> None:
     """Also the spread that the prior goes by."""
-    parts = [Part(0.25, log_normal(3.0, 0.1)), Part(0.75, log_normal(5.0, 0.3))]
+    parts = [MixtureComponent(0.25, lognormal(3.0, 0.1)), MixtureComponent(0.75, lognormal(5.0, 0.3))]
     forecast = Forecast(parts, 10.0, 100.0)
     spread = 0.25 * parts[0].law.spread + 0.75 * parts[1].law.spread
 
@@ -509,7 +509,9 @@ def test_the_hazard_is_the_rate_at_which_those_left_finish(seconds: float) -> No
 
 def test_the_hazard_is_the_priors_where_no_past_job_finished() -> None:
     """Between two kinds there is still a reason to ask."""
-    forecast = Forecast([Part(0.5, log_normal(0.0, 0.01)), Part(0.5, log_normal(9.0, 0.01))], 4.0, 60.0)
+    forecast = Forecast(
+        [MixtureComponent(0.5, lognormal(0.0, 0.01)), MixtureComponent(0.5, lognormal(9.0, 0.01))], 4.0, 60.0
+    )
     survival = 1 - (0.5 * 0.5 + 0.5 * lomax(60 * math.exp(-0.02), 90.0))
 
     assert forecast.hazard(90.0) == pytest.approx(0.5 * (1 - lomax(60, 90)) / 2 / (60 + 90) / survival, rel=0.1)
@@ -681,9 +683,9 @@ def test_how_much_a_kind_spreads_is_learned_from_the_other_kinds() -> None:
 def test_what_a_service_expects_counts_without_any_history() -> None:
     """Roughly: as so many past jobs whose logarithms spread by a half."""
     forecast = known(forecast_of([], Traits(None, None, 300.0)))
-    law = log_normal(math.log(300), EXPECTED_SPREAD)
+    law = lognormal(math.log(300), EXPECTED_SPREAD)
 
-    assert same(forecast, Forecast([Part(1.0, law)], EXPECTED_TRUST, math.exp(math.log(300))))
+    assert same(forecast, Forecast([MixtureComponent(1.0, law)], EXPECTED_TRUST, math.exp(math.log(300))))
     assert quantile(forecast, 0.5) == pytest.approx(300, rel=1e-3)
 
 
@@ -735,7 +737,7 @@ def test_an_expectation_of_nothing_is_none() -> None:
 def test_more_past_jobs_than_a_memory_make_nobody_surer(jobs: int) -> None:
     """Tomorrow may be different: something is always left for jobs unlike all past ones."""
     forecast = known(forecast_of([exactly(60.0)] * jobs, Traits()))
-    scale = 60 * math.exp(-PRIOR_NARROWNESS * law_of(ended(*[math.log(60)] * jobs)).spread)
+    scale = 60 * math.exp(-PRIOR_NARROWNESS * fit(ended(*[math.log(60)] * jobs)).spread)
     prior = PRIOR_JOBS / (min(jobs, MEMORY_JOBS) + PRIOR_JOBS)
 
     assert 1 - forecast.chance(1e4) == pytest.approx(prior * (1 - lomax(scale, 1e4)))

@@ -33,7 +33,7 @@ from translation_client import (
 from translation_client._jobs.poller import PATIENCE_SECONDS
 from translation_client.schedule import planner
 from translation_client.schedule.censoring import Observation
-from translation_client.schedule.plan import Plan, Terms, plan_for
+from translation_client.schedule.plan import Plan, Terms, make_schedule
 
 LONG: dict[str, Any] = {"timeout": 3600, "max_retries": 1000}
 
@@ -226,7 +226,7 @@ def test_a_progress_figure_beats_what_past_jobs_took(clock: Clock, lines: Lines)
 
     assert job.elapsed < 660
     assert len(checked_at(lines)) < 12
-    without = len(list(plan_for(None, Terms(3, None)).checks(600)))
+    without = len(list(make_schedule(None, Terms(3, None)).checks(600)))
     assert len(checked_at(lines)) < without
 
 
@@ -340,7 +340,7 @@ def test_pending_counts_from_when_it_was_asked(make_client: MakeClient, clock: C
     """And finished from when it was answered: the job may have ended while the answer was under way."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
-    transport: Any = client._line.transport
+    transport: Any = client._transport.sender
     send = transport._session._session.send
 
     def slow_send(*arguments: Any, **more: Any) -> Any:
@@ -476,7 +476,7 @@ def test_nobody_waits_for_the_history_who_wants_to_go(
 ) -> None:
     """Another process may be writing to it for long."""
     patiences: list[float] = []
-    monkeypatch.setattr(planner.Planner, "remember", lambda _, __, ___, patience: patiences.append(patience))
+    monkeypatch.setattr(planner.SchedulePlanner, "remember", lambda _, __, ___, patience: patiences.append(patience))
     cancel = threading.Event()
 
     def sleep(seconds: float) -> None:
@@ -539,9 +539,9 @@ def test_a_plan_is_kept_until_the_history_changes(make_client: MakeClient, monke
 
     def counted(*given: Any) -> Plan:
         made.append(given)
-        return plan_for(*given)
+        return make_schedule(*given)
 
-    monkeypatch.setattr(planner, "plan_for", counted)
+    monkeypatch.setattr(planner, "make_schedule", counted)
     history = past(*STEADY)
     client = make_client(Scenario(200), history=history, check_cost=3, timeout=40)
     for _ in range(3):

@@ -14,7 +14,7 @@ from conftest import Lines, MakeClient
 from fake_server import Fault, Scenario
 from fake_server import scenario as scenario_module
 from translation_client import RequestFailed, RetriesExhausted, WaitTimeout
-from translation_client._logging import EVENTS, MAX_TEXT_LENGTH, EventLog, usable_logger
+from translation_client._logging import EVENTS, MAX_TEXT_LENGTH, EventLog, wrap_logger
 
 ALWAYS = ["timestamp", "level", "event", "logger", "wait_id", "job_id"]
 TABLE = {
@@ -169,7 +169,7 @@ def stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 def write_one(logger: Any = None) -> None:
-    EventLog(usable_logger(logger), "w", "j").write("unknown_status", raw_status="x")
+    EventLog(wrap_logger(logger), "w", "j").write("unknown_status", raw_status="x")
 
 
 def test_without_any_configuration_a_line_goes_to_stderr(stderr: Stderr) -> None:

@@ -24,7 +24,7 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client._models import Answer, WrongJob
+from translation_client._models import Response, WrongJob
 from translation_client._transports.aiohttp import _has_unread
 from translation_client._transports.sockets import has_decrypted
 from translation_client.services import SERVICES
@@ -237,8 +237,8 @@ def test_a_deletion_that_was_answered_for_another_job_is_repeated(kind: type[Any
 def test_services_that_name_the_job_are_known(service: str, payload: dict[str, Any]) -> None:
     """By their published references."""
 
-    def answer(job_id: str) -> Answer:
-        return Answer(200, {}, json.dumps(payload).replace("{}", job_id).encode())
+    def answer(job_id: str) -> Response:
+        return Response(200, {}, json.dumps(payload).replace("{}", job_id).encode())
 
     assert str(SERVICES[service].read_status(answer("JOB-1"), "job-1").status) == "completed"
     with pytest.raises(WrongJob):
@@ -249,7 +249,7 @@ def test_the_reference_service_does_not_name_the_job() -> None:
     """Whatever `id` is in its response, it is not compared."""
     body = {"id": "job-2", "result": "pending"}
     assert SERVICES["reference"].id_field is None
-    assert SERVICES["reference"].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1").id == "job-1"
+    assert SERVICES["reference"].read_status(Response(200, {}, json.dumps(body).encode()), "job-1").id == "job-1"
 
 
 @both_clients
@@ -344,7 +344,7 @@ def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
     """Where a service tells upper from lower case, no job gets the answer of its namesake."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
-    answer = Answer(200, {}, json.dumps(many("A", "a", "B", "z")).encode())
+    answer = Response(200, {}, json.dumps(many("A", "a", "B", "z")).encode())
 
     found = bulk.found(answer, ["a", "A", "b", "c"])
     assert {job_id: (job.id, job.payload["who"]) for job_id, job in found.items() if job.payload} == {
@@ -352,7 +352,7 @@ def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
         "A": ("A", "A"),
         "b": ("b", "B"),
     }
-    assert set(bulk.found(Answer(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
+    assert set(bulk.found(Response(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
 
 
 def test_ids_in_a_list_are_compared_as_the_single_one_is() -> None:
@@ -362,7 +362,7 @@ def test_ids_in_a_list_are_compared_as_the_single_one_is() -> None:
     asked = ["a b", "caf\u00e9", "7", "straße", "9"]
     said = ["A%20b", "CAFE\u0301", 7.0, "STRASSE", ["9"]]
     entries = [{"video_id": one, "status": "completed"} for one in said]
-    answer = Answer(200, {}, json.dumps({"data": entries}).encode())
+    answer = Response(200, {}, json.dumps({"data": entries}).encode())
 
     assert {name: job.id for name, job in bulk.found(answer, asked).items()} == {one: one for one in asked[:3]}
     with pytest.raises(WrongJob) as caught:

@@ -16,11 +16,18 @@ from hypothesis import strategies as st
 
 from translation_client.schedule import optimize, plan, plan_checks
 from translation_client.schedule.censoring import LONGEST_SECONDS, exactly
-from translation_client.schedule.distribution import Law, log_normal
-from translation_client.schedule.forecast import Forecast, Part
-from translation_client.schedule.model import Experience, Traits
-from translation_client.schedule.optimize import CELLS, Optimum, Outlook, best_checks, mean_lag, outlook
-from translation_client.schedule.plan import LEAST_GAP_SECONDS, Plan, Terms, plan_for
+from translation_client.schedule.distribution import Distribution, lognormal
+from translation_client.schedule.forecast import Forecast, MixtureComponent
+from translation_client.schedule.model import DurationModel, Traits
+from translation_client.schedule.optimize import (
+    CELLS,
+    ExpectedCost,
+    OptimalChecks,
+    expected_cost,
+    mean_lag,
+    optimize_checks,
+)
+from translation_client.schedule.plan import LEAST_GAP_SECONDS, Plan, Terms, make_schedule
 
 NORMAL = NormalDist()
 
@@ -30,7 +37,7 @@ AGES = [0.0, 1e-9, 1e-3, 0.5, 7.0, 59.9, 60.0, 61.0, 99.0, 600.0, 12345.6, 1e6, 
 
 def forecast_from(durations: Iterable[float]) -> Forecast:
     past = [exactly(seconds, number) for number, seconds in enumerate(durations)]
-    forecast = Experience(past).forecast(Traits())
+    forecast = DurationModel(past).forecast(Traits())
     assert forecast is not None
     return forecast
 
@@ -44,16 +51,16 @@ def law_from(chance: Callable[[float], float], times: Sequence[float]) -> Foreca
     """A forecast that is a law, as there are so many past jobs that the prior does not count."""
     below = [chance(time) for time in times]
     knots = [math.log(time) for time in times]
-    return Forecast([Part(1.0, Law(knots, [0.0, *below[1:-1], 1.0]))], 1e12, 1.0)
+    return Forecast([MixtureComponent(1.0, Distribution(knots, [0.0, *below[1:-1], 1.0]))], 1e12, 1.0)
 
 
 def gaps_of(checks: Iterable[float]) -> list[float]:
     return [after - before for before, after in pairwise([0.0, *checks])]
 
 
-def expected(plan: Plan, forecast: Forecast) -> Outlook:
+def expected(plan: Plan, forecast: Forecast) -> ExpectedCost:
     """Of jobs like the past ones."""
-    return outlook(plan.checks(forecast.times[-1]), forecast.times, forecast.of_body)
+    return expected_cost(plan.checks(forecast.times[-1]), forecast.times, forecast.of_body)
 
 
 # plan_checks
@@ -207,8 +214,8 @@ def test_a_schedule_asks_when_past_jobs_were_finished() -> None:
 
 def test_two_kinds_of_jobs_are_asked_about_where_either_finishes() -> None:
     """And hardly between them."""
-    kinds = [Part(0.5, log_normal(math.log(usual), 0.02)) for usual in (10.0, 500.0)]
-    checks = list(plan_for(Forecast(kinds, 200.0, 70.0), Terms(1.0, None)).checks(600.0))
+    kinds = [MixtureComponent(0.5, lognormal(math.log(usual), 0.02)) for usual in (10.0, 500.0)]
+    checks = list(make_schedule(Forecast(kinds, 200.0, 70.0), Terms(1.0, None)).checks(600.0))
 
     places = ((9, 12), (12, 480), (480, 550))
 
@@ -230,7 +237,7 @@ def test_a_dearer_request_is_made_less_often() -> None:
 @pytest.mark.parametrize("durations", [[60.0] * 3, [60.0] * 10, [60.0] * 1000, log_normal_jobs(40, 0.02)])
 def test_a_job_that_takes_longer_than_any_before_is_asked_about_for_ever(durations: list[float]) -> None:
     """With gaps that grow like the root of its age: by Keller, sqrt(2 · cost / hazard), the hazard being 1/(2t)."""
-    checks = list(plan_for(forecast_from(durations), Terms(3.0, None)).checks(1e6))
+    checks = list(make_schedule(forecast_from(durations), Terms(3.0, None)).checks(1e6))
     late = [(before, after - before) for before, after in pairwise(checks) if before > 600]
 
     assert len(late) > 200
@@ -241,19 +248,19 @@ def test_a_job_that_takes_longer_than_any_before_is_asked_about_for_ever(duratio
 # The optimum, against brute force
 
 
-def small_optimum(forecast: Forecast, cost: float, cells: int) -> Optimum:
+def small_optimum(forecast: Forecast, cost: float, cells: int) -> OptimalChecks:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(optimize, "CELLS", cells)
-        return best_checks(forecast, cost)
+        return optimize_checks(forecast, cost)
 
 
 def cost_of(checks: Sequence[float], times: Sequence[float], finished: Sequence[float], check_cost: float) -> float:
     """`check_cost · E[requests] + E[lag]`; a job that outlasts the last check has cost a request for each."""
-    requests, lag = outlook(checks, times, finished)
+    requests, lag = expected_cost(checks, times, finished)
     return finished[-1] * (check_cost * requests + lag) + (1 - finished[-1]) * check_cost * len(checks)
 
 
-def planned(best: Optimum) -> list[float]:
+def planned(best: OptimalChecks) -> list[float]:
     places = [0]
     while places[-1] < len(best.following):
         places.append(best.following[places[-1]])
@@ -264,7 +271,7 @@ def planned(best: Optimum) -> list[float]:
 def forecasts(draw: st.DrawFn) -> Forecast:
     """Of one or two kinds."""
     some = draw(st.lists(st.tuples(st.floats(-1, 5), st.sampled_from([0.02, 0.3, 1.0])), min_size=1, max_size=2))
-    parts = [Part(1 / len(some), log_normal(mean, spread)) for mean, spread in some]
+    parts = [MixtureComponent(1 / len(some), lognormal(mean, spread)) for mean, spread in some]
     return Forecast(parts, draw(st.sampled_from([1.0, 4.0, 100.0])), 20.0)
 
 
@@ -311,7 +318,7 @@ LAWS = {
 }
 
 
-def followed(best: Optimum, finished: Sequence[float], cost: float) -> list[float]:
+def followed(best: OptimalChecks, finished: Sequence[float], cost: float) -> list[float]:
     """What is yet to pay after a miss at each moment, by its own next ones."""
     to_go = [0.0] * len(best.times)
     for here in range(len(best.following) - 1, -1, -1):
@@ -345,7 +352,7 @@ def test_the_optimum_is_that_of_the_plain_dynamic_program(name: str, cost: float
 def test_the_optimum_chooses_from_a_few_hundred_moments(cost: float) -> None:
     """From 0 to the end of the law, or as far as two thousand go where it asks often."""
     forecast = forecast_from(LAWS["wide"])
-    times = best_checks(forecast, cost).times
+    times = optimize_checks(forecast, cost).times
 
     assert all(before < after for before, after in pairwise(times))
     assert times[0] == 0
@@ -355,7 +362,7 @@ def test_the_optimum_chooses_from_a_few_hundred_moments(cost: float) -> None:
 
 def test_moments_lie_where_jobs_finish() -> None:
     """As densely as checks are worth it: half of them in a tenth of the time."""
-    times = best_checks(forecast_from(LAWS["narrow"]), 0.1).times
+    times = optimize_checks(forecast_from(LAWS["narrow"]), 0.1).times
 
     assert sum(50 < time < 70 for time in times) > len(times) / 2
 
@@ -368,7 +375,7 @@ def test_of_jobs_without_memory_gaps_are_all_the_same(usual: float, cost: float)
     """They solve `e^(l d) - l d - 1 = l r`; the moments lie some per cent of a gap apart."""
     times = [usual * 1e-3 * 1.02**number for number in range(460)]
     forecast = law_from(lambda time: -math.expm1(-time / usual), times)
-    gaps = gaps_of(takewhile(lambda check: check < 4 * usual, planned(best_checks(forecast, cost))))
+    gaps = gaps_of(takewhile(lambda check: check < 4 * usual, planned(optimize_checks(forecast, cost))))
     best, high = 0.0, 10.0
     for _ in range(60):
         middle = (best + high) / 2
@@ -387,7 +394,7 @@ def erlang(time: float) -> float:
 def test_of_jobs_that_grow_likelier_to_finish_gaps_do_not_grow() -> None:
     """And each follows from the one before (Barlow, Hunter and Proschan 1963): `(F(x) - F(y)) / f(x) - r`."""
     forecast = law_from(erlang, [0.02 * 1.02**number for number in range(370)])
-    checks = [check for check in planned(best_checks(forecast, 0.05)) if check < 11]
+    checks = [check for check in planned(optimize_checks(forecast, 0.05)) if check < 11]
     gaps = gaps_of(checks)
     recursion = [
         (erlang(check) - erlang(before)) / (math.exp(-check) * check**3 / 6) - 0.05
@@ -404,22 +411,22 @@ def test_of_jobs_that_grow_likelier_to_finish_gaps_do_not_grow() -> None:
 
 def test_an_outlook_by_hand() -> None:
     """Even from 0 to 10: half of the jobs cost one request and half two; each waits for 2.5 s on average."""
-    assert outlook([5.0, 10.0], [0.0, 10.0], [0.0, 1.0]) == (1.5, 2.5)
-    assert outlook([10.0], [0.0, 10.0], [0.0, 1.0]) == (1.0, 5.0)
-    assert outlook([2.0, 12.0, 99.0], [0.0, 10.0], [0.0, 1.0]) == pytest.approx((1.8, 0.2 * 1 + 0.8 * 6))
+    assert expected_cost([5.0, 10.0], [0.0, 10.0], [0.0, 1.0]) == (1.5, 2.5)
+    assert expected_cost([10.0], [0.0, 10.0], [0.0, 1.0]) == (1.0, 5.0)
+    assert expected_cost([2.0, 12.0, 99.0], [0.0, 10.0], [0.0, 1.0]) == pytest.approx((1.8, 0.2 * 1 + 0.8 * 6))
     assert mean_lag([5.0, 10.0], [0.0, 10.0], [0.0, 1.0]) == 2.5
 
 
 def test_an_outlook_is_of_the_jobs_that_finish() -> None:
     """Whatever part of all jobs that is."""
-    assert outlook([5.0, 10.0], [0.0, 10.0], [0.0, 0.1]) == pytest.approx((1.5, 2.5))
+    assert expected_cost([5.0, 10.0], [0.0, 10.0], [0.0, 0.1]) == pytest.approx((1.5, 2.5))
 
 
 def test_an_outlook_of_checks_within_one_cell_and_over_several() -> None:
     """By hand: a quarter by 4, the rest between 8 and 10."""
     times, finished = [0.0, 4.0, 8.0, 10.0], [0.0, 0.25, 0.25, 1.0]
 
-    assert outlook([1.0, 2.0, 9.0, 10.0], times, finished) == pytest.approx(
+    assert expected_cost([1.0, 2.0, 9.0, 10.0], times, finished) == pytest.approx(
         (
             (1 + 2) / 16 + 3 * (1 / 8 + 3 / 8) + 4 * 3 / 8,
             (0.5 + 0.5) / 16 + (9 - 3) / 8 + (0.5 + 0.5) * 3 / 8,
@@ -434,11 +441,11 @@ def test_an_outlook_sums_up_what_a_law_says(forecast: Forecast, checks: list[flo
     end = forecast.times[-1]
     looks = [*sorted(check for check in checks if check < end), end]
     chances = [forecast.chance(look) / forecast.finished[-1] for look in looks]
-    requests, lag = outlook(looks, forecast.times, forecast.finished)
+    requests, lag = expected_cost(looks, forecast.times, forecast.finished)
     answered = sum(
         look * (chance - before) for look, before, chance in zip(looks, [0.0, *chances], chances, strict=False)
     )
-    mean = outlook([end], forecast.times, forecast.finished).lag
+    mean = expected_cost([end], forecast.times, forecast.finished).lag
 
     assert requests == pytest.approx(sum(1 - before for before in [0.0, *chances[:-1]]))
     assert lag == pytest.approx(answered - (end - mean), rel=1e-6, abs=1e-9 * end)
@@ -448,15 +455,15 @@ def test_an_outlook_sums_up_what_a_law_says(forecast: Forecast, checks: list[flo
 
 
 PLANS = {
-    "nothing known": plan_for(None, Terms(3.0, None)),
-    "nothing known, capped": plan_for(None, Terms(3.0, None, 20.0)),
-    "nothing known, to a lag": plan_for(None, Terms(None, 4.0)),
-    "alike": plan_for(forecast_from([60.0] * 10), Terms(3.0, None)),
-    "alike, capped": plan_for(forecast_from([60.0] * 10), Terms(3.0, None, 7.0)),
-    "alike, to a lag": plan_for(forecast_from([60.0] * 10), Terms(None, 2.0)),
-    "different": plan_for(forecast_from(log_normal_jobs(100, 0.5)), Terms(0.3, None)),
-    "dense": plan_for(forecast_from(log_normal_jobs(100, 0.5)), Terms(0.003, None)),
-    "two kinds": plan_for(forecast_from(LAWS["two kinds"]), Terms(3.0, None)),
+    "nothing known": make_schedule(None, Terms(3.0, None)),
+    "nothing known, capped": make_schedule(None, Terms(3.0, None, 20.0)),
+    "nothing known, to a lag": make_schedule(None, Terms(None, 4.0)),
+    "alike": make_schedule(forecast_from([60.0] * 10), Terms(3.0, None)),
+    "alike, capped": make_schedule(forecast_from([60.0] * 10), Terms(3.0, None, 7.0)),
+    "alike, to a lag": make_schedule(forecast_from([60.0] * 10), Terms(None, 2.0)),
+    "different": make_schedule(forecast_from(log_normal_jobs(100, 0.5)), Terms(0.3, None)),
+    "dense": make_schedule(forecast_from(log_normal_jobs(100, 0.5)), Terms(0.003, None)),
+    "two kinds": make_schedule(forecast_from(LAWS["two kinds"]), Terms(3.0, None)),
 }
 
 
@@ -500,7 +507,7 @@ def test_a_job_that_may_be_finished_long_since_is_asked_about_at_once(name: str,
 def test_the_first_check_of_a_job_that_nobody_asked_about_is_the_best_one(age: float) -> None:
     """No other moment, with the rest of the schedule after it, is better."""
     forecast = forecast_from([10.0] * 5 + [60.0] * 2 + log_normal_jobs(60, 0.05, usual=900))
-    plan = plan_for(forecast, Terms(30.0, None))
+    plan = make_schedule(forecast, Terms(30.0, None))
     end = forecast.times[-1]
 
     def cost_from(first: float) -> float:
@@ -542,11 +549,11 @@ def test_a_check_that_is_moved_by_a_whole_one_is_about_the_next() -> None:
         assert plan.moved(check, 1.0) == pytest.approx(following, abs=0.35 * (following - check))
 
 
-# to before itself, and so before the age of the job (`Pace.first_pause` is negative then), or by far more than that gap.
+# to before itself, and so before the age of the job (`wait_planned.first_pause` is negative then), or by far more than that gap.
 @pytest.mark.parametrize("usual", [20.0, 60.0, 600.0])
 def test_a_check_that_the_longest_gap_made_is_moved_within_it(usual: float) -> None:
     """Later, and never by more than the longest gap."""
-    plan = plan_for(forecast_from([usual] * 10), Terms(3.0, None, 5.0))
+    plan = make_schedule(forecast_from([usual] * 10), Terms(3.0, None, 5.0))
     first = plan.first_after(0.0)
 
     assert all(first <= plan.moved(first, share) <= first + 5.0 for share in (0.0, 0.01, 0.1, 0.25, 0.5))
@@ -557,7 +564,7 @@ def test_a_check_that_the_longest_gap_made_is_moved_within_it(usual: float) -> N
 @pytest.mark.parametrize("terms", [Terms(1.0, None), Terms(0.1, None), Terms(None, 1.0)])
 def test_a_check_that_came_a_little_early_is_not_made_again_at_once(terms: Terms) -> None:
     """Gaps that are moved by a tenth stay gaps."""
-    plan = plan_for(forecast_from(log_normal_jobs(100, 0.3, usual=600)), terms)
+    plan = make_schedule(forecast_from(log_normal_jobs(100, 0.3, usual=600)), terms)
     checks = list(plan.checks(900.0))
 
     for before, check in islice(pairwise(checks), 1, None):
@@ -569,7 +576,7 @@ def test_a_check_that_came_a_little_early_is_not_made_again_at_once(terms: Terms
 @pytest.mark.parametrize("durations", [None, [60.0] * 10, log_normal_jobs(100, 0.5)])
 def test_no_gap_is_longer_than_the_longest(terms: Terms, durations: list[float] | None) -> None:
     """Nor is the first check later, nor a gap in the tail."""
-    plan = plan_for(None if durations is None else forecast_from(durations), terms)
+    plan = make_schedule(None if durations is None else forecast_from(durations), terms)
     gaps = gaps_of(plan.checks(1000.0))
 
     assert max(gaps) == pytest.approx(5.0)
@@ -580,7 +587,7 @@ def test_no_gap_is_longer_than_the_longest(terms: Terms, durations: list[float] 
 def test_a_longest_gap_leaves_shorter_ones_as_they_are() -> None:
     """It is no interval."""
     forecast = forecast_from([60.0] * 10)
-    free, capped = (plan_for(forecast, Terms(3.0, None, most)) for most in (math.inf, 1e6))
+    free, capped = (make_schedule(forecast, Terms(3.0, None, most)) for most in (math.inf, 1e6))
 
     assert list(free.checks(1e4)) == list(capped.checks(1e4))
 
@@ -588,7 +595,7 @@ def test_a_longest_gap_leaves_shorter_ones_as_they_are() -> None:
 @pytest.mark.parametrize("lag", [0.5, 4.0, 30.0])
 def test_to_a_lag_where_nothing_is_known_gaps_are_twice_as_long(lag: float) -> None:
     """A job ends in the middle of a gap, on average; nothing else is sure."""
-    plan = plan_for(None, Terms(None, lag))
+    plan = make_schedule(None, Terms(None, lag))
 
     assert list(islice(plan.checks(1e9), 20)) == pytest.approx([2 * lag * number for number in range(1, 21)])
 
@@ -598,7 +605,7 @@ def test_to_a_lag_where_nothing_is_known_gaps_are_twice_as_long(lag: float) -> N
 def test_a_lag_that_is_aimed_at_is_hit(spread: float, lag: float) -> None:
     """On average, for jobs like the past ones, to within three per cent."""
     forecast = forecast_from(log_normal_jobs(100, spread))
-    plan = plan_for(forecast, Terms(None, lag))
+    plan = make_schedule(forecast, Terms(None, lag))
 
     assert plan.moments <= 2 * CELLS
     assert expected(plan, forecast).lag == pytest.approx(lag, rel=0.03)
@@ -608,7 +615,7 @@ def test_a_lag_that_is_aimed_at_is_hit(spread: float, lag: float) -> None:
 def test_a_small_lag_that_is_aimed_at_is_about_hit(spread: float) -> None:
     """Where checks are many, an approximation is all it takes."""
     forecast = forecast_from(log_normal_jobs(100, spread))
-    plan = plan_for(forecast, Terms(None, 0.05))
+    plan = make_schedule(forecast, Terms(None, 0.05))
 
     assert plan.moments > 2 * CELLS
     assert expected(plan, forecast).lag == pytest.approx(0.05, rel=0.1)
@@ -618,7 +625,9 @@ def test_a_small_lag_that_is_aimed_at_is_about_hit(spread: float) -> None:
 def test_who_can_wait_longer_asks_less_often(spread: float) -> None:
     """More lag is fewer requests."""
     forecast = forecast_from(log_normal_jobs(100, spread))
-    requests = [expected(plan_for(forecast, Terms(None, lag)), forecast).requests for lag in (0.2, 0.5, 1, 2, 4, 8)]
+    requests = [
+        expected(make_schedule(forecast, Terms(None, lag)), forecast).requests for lag in (0.2, 0.5, 1, 2, 4, 8)
+    ]
 
     assert all(more > fewer for more, fewer in pairwise(requests))
     assert requests[-1] >= 1
@@ -632,12 +641,12 @@ def test_a_lag_that_cannot_be_hit_is_not_overshot(count: int, spread: float, lag
     """It is an upper bound on what is bearable, and there is always a schedule below it that costs little more."""
     forecast = forecast_from(log_normal_jobs(count, spread))
 
-    assert expected(plan_for(forecast, Terms(None, lag)), forecast).lag <= 1.03 * lag
+    assert expected(make_schedule(forecast, Terms(None, lag)), forecast).lag <= 1.03 * lag
 
 
 @pytest.mark.parametrize("lag", [1e-12, 1e-6, 1e6, 1e9, 1e12])
 def test_any_lag_can_be_aimed_at(lag: float) -> None:
     """Far too small and far too large ones too: the plan goes on asking."""
-    plan = plan_for(forecast_from([60.0] * 10), Terms(None, lag))
+    plan = make_schedule(forecast_from([60.0] * 10), Terms(None, lag))
 
     assert all(before < after for before, after in pairwise(islice(plan.checks(1e12), 100)))

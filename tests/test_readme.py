@@ -122,12 +122,12 @@ def test_the_first_example_is_short() -> None:
 def test_exit_codes_and_the_variables_are_those_of_the_code() -> None:
     """They are relied on in scripts."""
     codes = (
-        output.FINISHED,
-        output.JOB_FAILED,
-        output.USAGE,
-        output.REQUEST_FAILED,
-        output.TIMED_OUT,
-        output.INTERRUPTED,
+        output.EXIT_OK,
+        output.EXIT_JOB_FAILED,
+        output.EXIT_USAGE,
+        output.EXIT_REQUEST_FAILED,
+        output.EXIT_TIMED_OUT,
+        output.EXIT_INTERRUPTED,
     )
 
     assert codes == (0, 1, 2, 3, 4, 130)

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from test_async_client import CLIENTS, Side
 
 from translation_client import TranslationClientError, VideoTranslationClient
-from translation_client._auth import MARK, Secrets
+from translation_client._auth import MARK, Redactor
 
 KEY = 'k/"s3cr3t"<é>'
 HEADER = "h-s3cr3t-9"
@@ -207,7 +207,7 @@ def test_the_key_travels_as_a_bearer_token() -> None:
 @given(st.text(min_size=1), st.text(), st.text())
 def test_scrubbing_leaves_no_trace(secret: str, before: str, after: str) -> None:
     """Wherever it stands."""
-    scrubbed = Secrets([secret]).scrub([{before: [before + secret + after]}])
+    scrubbed = Redactor([secret]).scrub([{before: [before + secret + after]}])
 
     assert all(secret not in part for entry in scrubbed for text in (*entry, *entry.values()) for part in parts(text))
 
@@ -232,12 +232,12 @@ def test_a_header_of_less_than_eight_characters_is_redacted_only_as_a_whole_word
     value: str, text: str, scrubbed: str
 ) -> None:
     """Or the "en" of an Accept-Language would be cut out of "pending"."""
-    assert Secrets(headers=[value]).scrub(text) == scrubbed
+    assert Redactor(headers=[value]).scrub(text) == scrubbed
 
 
 def test_a_key_is_cut_out_wherever_it_stands() -> None:
     """However short, and also where it looks like a number."""
-    secrets = Secrets(["pw12", "12345678901"])
+    secrets = Redactor(["pw12", "12345678901"])
 
     assert secrets.scrub({"detail": "pass pw12_", "key": 12345678901, "n": 7}) == {
         "detail": f"pass {MARK}_",
@@ -252,7 +252,7 @@ def test_a_key_is_cut_out_wherever_it_stands() -> None:
 )
 def test_a_key_is_found_in_the_forms_that_servers_give_it(form: str) -> None:
     """Percent-encoded in both cases, with the slashes of some JSON, and with the NULs of UTF-16 and UTF-32."""
-    assert Secrets(["se/cr+et"]).scrub(f"x{form}x").replace("\0", "") == f"x{MARK}x"
+    assert Redactor(["se/cr+et"]).scrub(f"x{form}x").replace("\0", "") == f"x{MARK}x"
 
 
 ODD_KEY = "sk-Q7+ab&d/e'gh\u00e9 12345=="
@@ -280,7 +280,7 @@ def test_a_key_is_found_whichever_of_its_characters_are_escaped(way: str) -> Non
     """What is around it stays as it was written."""
     text = f'%41 {{"a\\u0041": "{ESCAPES[way](ODD_KEY)}", "b": "\\u0042&lt;"}} %zz \\'
     expected = f'%41 {{"a\\u0041": "{MARK}", "b": "\\u0042&lt;"}} %zz \\'
-    secrets = Secrets([ODD_KEY])
+    secrets = Redactor([ODD_KEY])
 
     assert secrets.scrub(text) == expected
     assert secrets.shown_id(text) == expected
@@ -299,7 +299,7 @@ def test_a_key_is_found_with_any_mixture_of_escapes(data: st.DataObject, key: st
     written = "".join(data.draw(st.sampled_from(ways + plain * (letter not in "%\\&")))(letter) for letter in key)
     written = written.replace("%", "%25") if "%" in key else written.replace("\\", "\\\\") if "\\" in key else written
 
-    assert Secrets([key]).scrub(f"({written})") == f"({MARK})"
+    assert Redactor([key]).scrub(f"({written})") == f"({MARK})"
 
 
 @pytest.mark.parametrize("before", ["", "u", "u:", "user", "user:"])
@@ -311,7 +311,7 @@ def test_a_key_is_found_within_base64(before: str, behind: str, encoding: Callab
     encoded = encoding(f"{before}{key}{behind}".encode()).decode()
 
     for text in (encoded, encoded.rstrip("=")):
-        left = Secrets([key]).scrub(text).split(MARK)
+        left = Redactor([key]).scrub(text).split(MARK)
         assert len(left) == 2
         assert len("".join(left)) <= 2 + 8 * len(before + behind)
 
@@ -323,7 +323,7 @@ def test_a_short_key_is_no_more_than_it_was(key: str) -> None:
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in key)
     hidden = base64.b64encode(f"x{key}x".encode()).decode()
     for text in (f"{encoded[:-1]}_", escaped, hidden):
-        assert Secrets([key]).scrub(text) == text
+        assert Redactor([key]).scrub(text) == text
 
 
 @pytest.mark.parametrize(
@@ -331,7 +331,7 @@ def test_a_short_key_is_no_more_than_it_was(key: str) -> None:
 )
 def test_no_text_makes_the_search_for_keys_slow(part: str) -> None:
     """Its steps are as many as the characters: ten times the text takes no more than some ten times the time."""
-    secrets = Secrets([ODD_KEY])
+    secrets = Redactor([ODD_KEY])
     secrets.scrub(part)
     seconds = []
     for length in (10_000, 100_000):
@@ -354,15 +354,15 @@ def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:
 
 def test_what_a_terminal_would_obey_is_written_out() -> None:
     """A server has no say over the title of anybody's window, nor over the lines of a log."""
-    assert Secrets().shown("a\x1b]0;b\x07\nc\ud800") == r"a\x1b]0;b\x07\nc\ud800"
-    assert len(Secrets().shown("x" * 10_000)) == 200
+    assert Redactor().shown("a\x1b]0;b\x07\nc\ud800") == r"a\x1b]0;b\x07\nc\ud800"
+    assert len(Redactor().shown("x" * 10_000)) == 200
 
 
 def test_scrubbing_without_secrets_changes_nothing() -> None:
     """And an unset one is none."""
     value: Any = {"a": ["b", 1, None]}
 
-    assert Secrets([""]).scrub(value) == value
+    assert Redactor([""]).scrub(value) == value
 
 
 @pytest.mark.parametrize("secrets", [[], ["k"]])
@@ -372,9 +372,9 @@ def test_what_is_nested_without_end_is_replaced(secrets: list[str]) -> None:
     for _ in range(900):
         deep = [deep]
 
-    assert repr(Secrets(secrets).scrub(deep)) == "[" * 50 + repr(MARK) + "]" * 50
+    assert repr(Redactor(secrets).scrub(deep)) == "[" * 50 + repr(MARK) + "]" * 50
 
 
 def test_secrets_hide_themselves() -> None:
     """In a traceback with locals, for instance."""
-    assert "k3y" not in repr(Secrets(["k3y"]))
+    assert "k3y" not in repr(Redactor(["k3y"]))

@@ -26,11 +26,11 @@ from translation_client import (
     WaitTimeout,
 )
 from translation_client._cli.parser import parser
-from translation_client._models import Answer, Fault, FieldMissing, Refusal
+from translation_client._models import Fault, MissingField, Refusal, Response
 from translation_client.services import SERVICES
-from translation_client.services.json_path import filled, found, moment, named
+from translation_client.services.json_path import as_timestamp, describe_path, get_path, set_path
 from translation_client.services.service import Bulk
-from translation_client.services.statuses import COMMON_WORDS
+from translation_client.services.statuses import COMMON_STATUSES
 
 PENDING, COMPLETED, ERROR = TranslationStatus
 
@@ -57,7 +57,7 @@ def test_where_things_are_found(place: Any, value: Any) -> None:
     """By a path, by the first of several that leads somewhere, or by a function."""
     whole = {"a": 1, "b": {"c": "x", "d": [{"e": 5}, "two"]}, "null": None}
 
-    assert found(whole, place) == value
+    assert get_path(whole, place) == value
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_where_things_are_found(place: Any, value: Any) -> None:
 )
 def test_a_moment_is_read_in_all_the_ways_that_services_write_it(said: Any, seconds: float | None) -> None:
     """Seconds, milliseconds, and ISO 8601 with any number of digits, on every Python; what is none is nothing."""
-    assert moment(said) == pytest.approx(seconds) if seconds is not None else moment(said) is None
+    assert as_timestamp(said) == pytest.approx(seconds) if seconds is not None else as_timestamp(said) is None
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_when_a_job_began_and_ended_is_read_where_the_service_says_it(
     service: str, body: dict[str, Any], submitted: float, finished: float | None
 ) -> None:
     """What Azure calls its last action is the end only once there is one."""
-    job = SERVICES[service].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1")
+    job = SERVICES[service].read_status(Response(200, {}, json.dumps(body).encode()), "job-1")
 
     assert (job.submitted_at, job.finished_at) == (submitted, finished)
 
@@ -128,11 +128,11 @@ def test_where_things_are_put() -> None:
     """Beside what is there, and without changing it."""
     body = {"video": {"type": "url"}}
 
-    assert filled(body, "video.url", "u") == {"video": {"type": "url", "url": "u"}}
-    assert filled(body, "languages.0", "es") == {**body, "languages": ["es"]}
-    assert filled({}, "a.b.c", 1) == {"a": {"b": {"c": 1}}}
+    assert set_path(body, "video.url", "u") == {"video": {"type": "url", "url": "u"}}
+    assert set_path(body, "languages.0", "es") == {**body, "languages": ["es"]}
+    assert set_path({}, "a.b.c", 1) == {"a": {"b": {"c": 1}}}
     assert body == {"video": {"type": "url"}}
-    assert named(("a.b", "c")) == "a.b or c"
+    assert describe_path(("a.b", "c")) == "a.b or c"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ WORDS = [
 @pytest.mark.parametrize(("service", "body", "status"), WORDS)
 def test_the_words_of_each_service(service: str, body: dict[str, Any], status: TranslationStatus) -> None:
     """In both of HeyGen's vocabularies; and a completed job without its link is pending."""
-    job = SERVICES[service].read_status(Answer(200, {}, json.dumps(body).encode()), "job-1")
+    job = SERVICES[service].read_status(Response(200, {}, json.dumps(body).encode()), "job-1")
 
     assert job.status is status
     assert SERVICES[service].knows(job.raw_status)
@@ -228,13 +228,13 @@ def test_the_words_of_each_service(service: str, body: dict[str, Any], status: T
 def test_no_content_is_no_such_job_at_azure() -> None:
     """And a fault elsewhere."""
     with pytest.raises(Refusal, match=r"there is no such job \(HTTP 204 No Content\)"):
-        SERVICES["azure"].read_status(Answer(204, {}, b""), "job-1")
+        SERVICES["azure"].read_status(Response(204, {}, b""), "job-1")
     with pytest.raises(Fault):
-        SERVICES["heygen"].read_status(Answer(204, {}, b""), "job-1")
+        SERVICES["heygen"].read_status(Response(204, {}, b""), "job-1")
 
 
 SAID = [
-    *COMMON_WORDS,
+    *COMMON_STATUSES,
     "FAILED",
     "In-Progress",
     "dreaming",
@@ -251,17 +251,17 @@ def test_a_status_means_the_same_in_bulk(name: str) -> None:
     for said in SAID:
         alone = {"result": said, "data": {"status": said, "video_url": "https://f.test/1"}}
         listed = [{"id": "j", "video_id": "j", "result": said, "status": said}]
-        answer = Answer(200, {}, json.dumps({"results": listed, "data": listed}).encode())
+        answer = Response(200, {}, json.dumps({"results": listed, "data": listed}).encode())
         found_in_bulk = service.bulk.found(answer, ["j"])
         try:
-            job = service.read_status(Answer(200, {}, json.dumps(alone).encode()), "j")
+            job = service.read_status(Response(200, {}, json.dumps(alone).encode()), "j")
         except Fault:
             assert found_in_bulk == {}, said
             continue
         bulk_job = found_in_bulk["j"]
         assert (bulk_job.status, bulk_job.raw_status) == (job.status, job.raw_status), said
-        if isinstance(said, str) and said in COMMON_WORDS:
-            assert job.status is COMMON_WORDS[said]
+        if isinstance(said, str) and said in COMMON_STATUSES:
+            assert job.status is COMMON_STATUSES[said]
 
 
 def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> None:
@@ -275,9 +275,9 @@ def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> Non
     for changed in (service, replace(service, name="ours")):
         assert changed.bulk is not None
         for said, meaning in meanings.items():
-            listed = Answer(200, {}, json.dumps({"jobs": [{"id": "j", "status": said}]}).encode())
+            listed = Response(200, {}, json.dumps({"jobs": [{"id": "j", "status": said}]}).encode())
             assert changed.bulk.found(listed)["j"].status is meaning
-            assert changed.read_status(Answer(200, {}, json.dumps({"status": said}).encode()), "j").status is meaning
+            assert changed.read_status(Response(200, {}, json.dumps({"status": said}).encode()), "j").status is meaning
             assert changed.knows(said)
     assert not service.knows("not_found")
 
@@ -301,7 +301,7 @@ def test_a_list_that_contradicts_itself_about_a_job_lacks_it(listed: list[tuple[
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
     entries = [{"video_id": one, "status": status} for one, status in [*listed, ("k", "running")]]
-    jobs = bulk.found(Answer(200, {}, json.dumps({"data": entries}).encode()), ["j", "k"])
+    jobs = bulk.found(Response(200, {}, json.dumps({"data": entries}).encode()), ["j", "k"])
 
     assert {job_id: job.raw_status for job_id, job in jobs.items()} == {"k": "running"} | ({"j": word} if word else {})
 
@@ -311,8 +311,8 @@ def test_a_list_that_is_missing_is_named(body: Any) -> None:
     """The answer says nothing about any job."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
-    with pytest.raises((FieldMissing, Fault), match=r"data|not a JSON object"):
-        bulk.found(Answer(200, {}, json.dumps(body).encode()), ["job-1"])
+    with pytest.raises((MissingField, Fault), match=r"data|not a JSON object"):
+        bulk.found(Response(200, {}, json.dumps(body).encode()), ["job-1"])
 
 
 ACME = Service(
@@ -396,7 +396,7 @@ def test_the_words_of_an_unknown_service_are_the_common_ones(clock: Clock) -> No
         (["ready", "stale"], PENDING),
     ):
         for word in words:
-            job = service.read_status(Answer(200, {}, json.dumps({"status": word}).encode()), "j")
+            job = service.read_status(Response(200, {}, json.dumps({"status": word}).encode()), "j")
             assert job.status is status, word
     assert not service.knows("ready")
 
@@ -405,7 +405,7 @@ def test_an_error_of_a_job_may_be_an_object(clock: Clock) -> None:
     """With a message in it."""
     service = Service("mine", "/jobs/{job_id}", base_url=HOST)
     body = {"status": "failed", "error": {"code": 7, "message": "no sound"}}
-    job = service.read_status(Answer(200, {}, json.dumps(body).encode()), "j")
+    job = service.read_status(Response(200, {}, json.dumps(body).encode()), "j")
 
     with pytest.raises(JobFailed, match="no sound"):
         job.raise_for_status()
@@ -445,7 +445,7 @@ def test_a_list_with_odd_entries_lacks_the_job(entry: Any) -> None:
     """And breaks nothing."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
-    assert bulk.found(Answer(200, {}, json.dumps({"data": [entry]}).encode()), ["job-1"]) == {}
+    assert bulk.found(Response(200, {}, json.dumps({"data": [entry]}).encode()), ["job-1"]) == {}
 
 
 def test_a_list_says_why_a_job_failed(clock: Clock) -> None:

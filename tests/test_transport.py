@@ -15,18 +15,18 @@ from hostile import Handler, Server, answering, gzipped, http, serving
 
 from translation_client._auth import same_origin
 from translation_client._clock import Deadline
-from translation_client._models import Answer, Fault, Request
-from translation_client._transports.requests import MAX_READY, Call, Transport
+from translation_client._models import Fault, Request, Response
+from translation_client._transports.requests import MAX_READY, Call, RequestsSender
 from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter
 
 STATUS = Request("GET", "/status")
 MIB = 1024 * 1024
 
 
-def send(url: str, **arguments: Any) -> Answer:
+def send(url: str, **arguments: Any) -> Response:
     """Make one call."""
     whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 5, **arguments}
-    carrier = Transport(url, **whole)
+    carrier = RequestsSender(url, **whole)
     try:
         return carrier.send(STATUS, Deadline.after(5), lambda: False)
     finally:
@@ -81,7 +81,7 @@ def test_a_connection_is_used_again() -> None:
         connection.sendall(http())
 
     with serving(handle) as server:
-        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
         for _ in range(3):
             carrier.send(STATUS, Deadline.after(5), lambda: False)
         carrier.close()
@@ -218,7 +218,7 @@ def test_three_redirects_are_followed() -> None:
 def test_only_a_get_is_redirected() -> None:
     """Anything else might be done twice; who asked decides."""
     with serving(redirecting("/elsewhere")) as server:
-        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
         answer = carrier.send(Request("POST", "/jobs"), Deadline.after(5), lambda: False)
         carrier.close()
 
@@ -298,7 +298,7 @@ def test_a_session_that_verifies_nothing_is_believed(tmp_path: Path, monkeypatch
 
 def test_a_cap_holds_for_what_is_kept_ready() -> None:
     """A client that is asked for a million jobs fills no memory."""
-    carrier = Transport("http://host", user_agent="t", headers={}, request_timeout=5)
+    carrier = RequestsSender("http://host", user_agent="t", headers={}, request_timeout=5)
     session: Any = carrier._session
     for number in range(300):
         session.outgoing(Call("GET", f"http://host/{number}", {}))
@@ -353,7 +353,7 @@ def test_a_callers_session_is_used_as_it_is_and_stays_open() -> None:
 def test_cookies_are_not_kept() -> None:
     """Our own session asks the same question each time."""
     with serving(answering(http("200 OK", b"{}", "Set-Cookie: a=b"), close=False)) as server:
-        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
         for _ in range(2):
             carrier.send(STATUS, Deadline.after(5), lambda: False)
         carrier.send(Request("GET", "/other"), Deadline.after(5), lambda: False)
@@ -373,7 +373,7 @@ def test_closing_closes_the_idle_connections() -> None:
             closed.set()
 
     with serving(handle) as server:
-        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
         carrier.send(STATUS, Deadline.after(5), lambda: False)
         assert not closed.is_set()
         carrier.close()
@@ -399,7 +399,7 @@ def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone
         connection.sendall(http())
 
     with serving(handle) as server:
-        carrier = Transport(server.url, user_agent="t", headers={}, request_timeout=5)
+        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
         for is_fresh in (False, True, True, False):
             carrier.send(STATUS, Deadline.after(5), lambda: False, is_fresh=is_fresh)
         carrier.close()

@@ -11,19 +11,19 @@ from hypothesis import strategies as st
 from requests.structures import CaseInsensitiveDict
 
 from translation_client._clock import Deadline
-from translation_client._config import spread
+from translation_client._config import jittered
 from translation_client._models import (
-    Answer,
     Fault,
     Refusal,
     Request,
+    Response,
     TranslationStatus,
-    read_retry_after,
+    parse_retry_after,
     require_usable,
     status_line,
 )
-from translation_client._polling import until_last_check
-from translation_client.services import SERVICES, service_named
+from translation_client._polling import last_check_delay
+from translation_client.services import SERVICES, get_service
 from translation_client.services.reference import REFERENCE
 
 SECONDS = st.floats(min_value=0, max_value=1e6)
@@ -50,25 +50,25 @@ JSON = st.recursive(
 def test_hints_in_all_forms_of_the_rfc(value: str, seconds: float) -> None:
     """Seconds and the three forms of a date; one in the past is 0."""
     with freeze_time("2026-11-23T09:00:00"):
-        assert read_retry_after({"Retry-After": value}) == seconds
+        assert parse_retry_after({"Retry-After": value}) == seconds
 
 
 def test_no_hint_is_none() -> None:
     """Which is not 0."""
-    assert read_retry_after({}) is None
+    assert parse_retry_after({}) is None
 
 
 def test_a_date_of_the_server_that_makes_no_sense_is_not_used() -> None:
     """Our own clock serves then."""
     with freeze_time("2026-11-23T09:00:00"):
-        assert read_retry_after({"Date": "now", "Retry-After": "Mon, 23 Nov 2026 09:00:07 GMT"}) == 7
+        assert parse_retry_after({"Date": "now", "Retry-After": "Mon, 23 Nov 2026 09:00:07 GMT"}) == 7
 
 
 @given(st.text())
 def test_any_hint_is_seconds_or_a_value_error(value: str) -> None:
     """Nothing else leaves the parser, and nothing infinite."""
     try:
-        seconds = read_retry_after({"Retry-After": value})
+        seconds = parse_retry_after({"Retry-After": value})
     except ValueError:
         return
     assert seconds is not None
@@ -79,7 +79,7 @@ def test_any_hint_is_seconds_or_a_value_error(value: str) -> None:
 def test_a_spread_delay_stays_in_its_range(delay: float, jitter: float, more: float, chance: float) -> None:
     """Never negative, never above the cap."""
     longest = delay + more
-    moved = spread(delay, jitter, longest, chance)
+    moved = jittered(delay, jitter, longest, chance)
 
     assert 0 <= moved <= longest * (1 + 1e-9)
     assert delay * (1 - jitter) * (1 - 1e-9) <= moved <= delay * (1 + jitter) * (1 + 1e-9) + 1e-9
@@ -87,7 +87,7 @@ def test_a_spread_delay_stays_in_its_range(delay: float, jitter: float, more: fl
 
 def test_at_the_cap_there_still_is_jitter() -> None:
     """Downwards."""
-    assert [spread(60, 0.5, 60, chance) for chance in (0, 0.5, 1)] == [30, 45, 60]
+    assert [jittered(60, 0.5, 60, chance) for chance in (0, 0.5, 1)] == [30, 45, 60]
 
 
 @given(st.floats(0, 1e6), st.floats(min_value=1e-3, max_value=1e6), st.floats(0, 100), PART)
@@ -96,7 +96,7 @@ def test_the_last_check_leads_by_what_the_contract_allows(
 ) -> None:
     """At most a quarter of a second and twice the slowest answer; and it has the time that the latest one took."""
     latest = slowest * part
-    seconds = until_last_check(left, timeout, slowest, latest)
+    seconds = last_check_delay(left, timeout, slowest, latest)
 
     assert seconds == 0 or latest <= left - seconds <= 0.25 + 2 * slowest + 1e-6
 
@@ -119,7 +119,7 @@ def test_the_last_check_leads_by_what_the_contract_allows(
 )
 def test_when_the_last_check_has_to_start(left: float, slowest: float, latest: float, seconds: float) -> None:
     """Of thirty seconds; in how many seconds from now."""
-    assert until_last_check(left, 30, slowest, latest) == pytest.approx(seconds)
+    assert last_check_delay(left, 30, slowest, latest) == pytest.approx(seconds)
 
 
 def test_a_deadline_without_end_never_passes() -> None:
@@ -131,7 +131,7 @@ def test_a_deadline_without_end_never_passes() -> None:
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
 def test_a_success_is_usable(code: int) -> None:
     """Also one that the registry does not know."""
-    require_usable(Answer(code, {}, b""))
+    require_usable(Response(code, {}, b""))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_a_success_is_usable(code: int) -> None:
 def test_faults_by_status(code: int, kind: str) -> None:
     """What may be repeated."""
     with pytest.raises(Fault) as caught:
-        require_usable(Answer(code, {}, b""))
+        require_usable(Response(code, {}, b""))
 
     assert (caught.value.kind, caught.value.status_code) == (kind, code)
 
@@ -150,7 +150,7 @@ def test_faults_by_status(code: int, kind: str) -> None:
 def test_refusals_by_status(code: int) -> None:
     """What will be the same next time."""
     with pytest.raises(Refusal):
-        require_usable(Answer(code, {}, b""))
+        require_usable(Response(code, {}, b""))
 
 
 def test_a_status_is_named_in_the_registrys_words() -> None:
@@ -160,13 +160,13 @@ def test_a_status_is_named_in_the_registrys_words() -> None:
 
 def test_answers_hide_what_they_hold() -> None:
     """A traceback with locals shows them."""
-    assert "s3cret" not in repr(Answer(200, {"a": "s3cret"}, b"s3cret"))
+    assert "s3cret" not in repr(Response(200, {"a": "s3cret"}, b"s3cret"))
 
 
 @pytest.mark.parametrize("body", [b"", b"[1]", b"nope", b"\xff\xfe", b"[" * 100_000, b"9" * 10_000, b'{"a": 1', b'"x"'])
 def test_what_is_no_json_object_is_none(body: bytes) -> None:
     """Also what makes a parser stumble in its own ways."""
-    assert Answer(200, {}, body).json_object() is None
+    assert Response(200, {}, body).json_object() is None
 
 
 def test_questions_of_the_reference_service() -> None:
@@ -190,7 +190,7 @@ def test_questions_of_the_reference_service() -> None:
 )
 def test_words_of_the_reference_service(word: str, status: str) -> None:
     """Its own word is kept."""
-    job = REFERENCE.read_status(Answer(200, {}, json.dumps({"result": word}).encode()), "j1")
+    job = REFERENCE.read_status(Response(200, {}, json.dumps({"result": word}).encode()), "j1")
 
     assert (job.id, job.status, job.raw_status, job.payload) == ("j1", status, word, {"result": word})
     assert REFERENCE.knows(word) is (word != "brewing")
@@ -199,7 +199,7 @@ def test_words_of_the_reference_service(word: str, status: str) -> None:
 def test_what_else_an_answer_may_say() -> None:
     """Progress from 0 to 1, where the result is, what went wrong."""
     body = {"result": "error", "progress": 0.5, "result_url": "https://x/y", "error": "no speech"}
-    job = REFERENCE.read_status(Answer(200, {}, json.dumps(body).encode()), None)
+    job = REFERENCE.read_status(Response(200, {}, json.dumps(body).encode()), None)
 
     assert (job.progress, job.result_url, job.error) == (0.5, "https://x/y", "no speech")
 
@@ -209,7 +209,7 @@ def test_progress_that_is_no_part_is_none(value: Any) -> None:
     """50 may be a percentage or a bug."""
     body = json.dumps({"result": "pending", "progress": value}).encode()
 
-    assert REFERENCE.read_status(Answer(200, {}, body), None).progress is None
+    assert REFERENCE.read_status(Response(200, {}, body), None).progress is None
 
 
 @pytest.mark.parametrize(
@@ -228,13 +228,13 @@ def test_progress_that_is_no_part_is_none(value: Any) -> None:
 def test_an_answer_without_a_readable_status_is_a_fault(body: Any) -> None:
     """And not a pending job."""
     with pytest.raises(Fault, match="no status in 'result'"):
-        REFERENCE.read_status(Answer(200, {}, json.dumps(body).encode()), None)
+        REFERENCE.read_status(Response(200, {}, json.dumps(body).encode()), None)
 
 
 @given(JSON, st.integers(100, 599))
 def test_any_json_is_a_job_a_fault_or_a_refusal(body: Any, code: int) -> None:
     """Nothing else comes out of reading."""
-    answer = Answer(code, CaseInsensitiveDict(), json.dumps({"result": body}).encode())
+    answer = Response(code, CaseInsensitiveDict(), json.dumps({"result": body}).encode())
     try:
         job = REFERENCE.read_status(answer, None)
     except (Fault, Refusal):
@@ -247,4 +247,4 @@ def test_services_are_found_by_their_names() -> None:
     assert [(name, service.name) for name, service in SERVICES.items()] == [
         (name, name) for name in ("reference", "heygen", "elevenlabs", "azure")
     ]
-    assert service_named("reference") is REFERENCE
+    assert get_service("reference") is REFERENCE

@@ -16,8 +16,8 @@ from conftest import BASE_URL, Silent
 
 from translation_client import AsyncVideoTranslationClient
 from translation_client._clock import Deadline
-from translation_client._models import Answer, Fault, Request
-from translation_client._transports.cancel_scope import CallTimedOut
+from translation_client._models import Fault, Request, Response
+from translation_client._transports.cancel_scope import CallTimeout
 
 T = TypeVar("T")
 
@@ -83,21 +83,21 @@ def present() -> float:
 class Reply(NamedTuple):
     """What a server does with a request: it answers, or the call breaks down, after some seconds."""
 
-    outcome: Answer | Fault
+    outcome: Response | Fault
     seconds: float = LATENCY
 
 
 def client_of(respond: Callable[[str], Reply], **settings: Any) -> AsyncVideoTranslationClient:
     """A client whose requests are answered by a function of their path, within the time that they have."""
     client = AsyncVideoTranslationClient(BASE_URL, **{"logger": Silent(), **settings})
-    transport = client._line.transport
+    transport = client._transport.sender
 
-    async def send(request: Request, deadline: Deadline, *_: Any, **__: Any) -> Answer:
+    async def send(request: Request, deadline: Deadline, *_: Any, **__: Any) -> Response:
         reply = respond(request.path)
         most = max(0.0, min(deadline.left, transport._request_timeout))
         await asyncio.sleep(min(reply.seconds, most))
         if reply.seconds > most:
-            raise CallTimedOut
+            raise CallTimeout
         if isinstance(reply.outcome, Fault):
             raise reply.outcome
         return replace(reply.outcome, seconds=reply.seconds)
@@ -109,12 +109,12 @@ def client_of(respond: Callable[[str], Reply], **settings: Any) -> AsyncVideoTra
 def json_reply(value: object, status_code: int = 200, seconds: float = LATENCY, **headers: str) -> Reply:
     """Make a reply; `retry_after="3"` is the header Retry-After."""
     named = {name.replace("_", "-").title(): text for name, text in headers.items()}
-    return Reply(Answer(status_code, named, json.dumps(value).encode()), seconds)
+    return Reply(Response(status_code, named, json.dumps(value).encode()), seconds)
 
 
 def html_reply() -> Reply:
     """A page in place of an answer."""
-    return Reply(Answer(200, {"Content-Type": "text/html"}, b"<html>maintenance</html>"))
+    return Reply(Response(200, {"Content-Type": "text/html"}, b"<html>maintenance</html>"))
 
 
 def broken() -> Reply:

@@ -17,17 +17,17 @@ from . import _config
 from ._auth import ApiKey
 from ._client import Settings, tools_of
 from ._clock import Stopwatch
-from ._config import NOTHING_SAID, Particulars, particulars
-from ._jobs.batch.options import BatchOptions, JobResult, Source, batch_options, in_order, require_source
-from ._jobs.batch.runner import Fleet
-from ._jobs.context import Tools
+from ._config import NO_FEATURES, JobFeatures, check_features
+from ._jobs.batch.options import BatchOptions, JobResult, Source, batch_options, require_source, sort_by_position
+from ._jobs.batch.runner import BatchRunner
+from ._jobs.context import ClientContext
 from ._jobs.download import Download
 from ._jobs.errands import Errands
-from ._jobs.poller import Wait
-from ._jobs.submit import Submission, SubmitOptions, commission
+from ._jobs.poller import Poller
+from ._jobs.submit import Submission, SubmitOptions, build_submit_request
 from ._models import Job, TranslationStatus
-from ._transports.aiohttp import async_line
-from ._transports.base import Event
+from ._transports.aiohttp import async_transport
+from ._transports.base import CancelEvent
 from .services.service import Service
 
 if TYPE_CHECKING:
@@ -37,23 +37,23 @@ if TYPE_CHECKING:
 class AsyncQuestions:
     """The half of the client that asks; the other half orders, fetches and deletes."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, context: ClientContext) -> None:
         """Take the parts of the client."""
-        self._tools = tools
-        self._errands = Errands(tools)
+        self._context = context
+        self._errands = Errands(context)
 
     async def get_status(
         self,
         job: Job | str | None = None,
         *,
         timeout: float | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         key: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> TranslationStatus:
         """Wait until the job is final, and say how it ended; as `VideoTranslationClient.get_status`."""
-        said = particulars(key, video_seconds, submitted_at)
+        said = check_features(key, video_seconds, submitted_at)
         return (await self._begin(job, timeout, cancel, said).until_final()).status
 
     async def wait(
@@ -61,26 +61,26 @@ class AsyncQuestions:
         job: Job | str | None = None,
         *,
         timeout: float | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         key: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> Job:
         """Wait until the job is final; as `VideoTranslationClient.wait`. A task that is cancelled ends its wait."""
-        return await self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at)).until_final()
+        return await self._begin(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).until_final()
 
     def watch(
         self,
         job: Job | str | None = None,
         *,
         timeout: float | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         key: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> AsyncIterator[Job]:
         """Wait as `wait` does, and yield each answer as it comes; as `VideoTranslationClient.watch`."""
-        return self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at)).each()
+        return self._begin(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).each()
 
     async def check(self, job: Job | str | None = None) -> Job:
         """Ask once how the job stands; as `VideoTranslationClient.check`."""
@@ -88,7 +88,7 @@ class AsyncQuestions:
 
     async def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
         """Ask once how each of many jobs stands; as `VideoTranslationClient.check_all`."""
-        return await self._errands.check_all(_config.check_jobs("jobs", jobs), self._tools.policy.timeout)
+        return await self._errands.check_all(_config.check_jobs("jobs", jobs), self._context.policy.timeout)
 
     def as_completed(
         self,
@@ -97,7 +97,7 @@ class AsyncQuestions:
         checks_per_second: float | None = None,
         max_in_flight: float | None = None,
         timeout: float | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         on_progress: Callable[[Job], Any] | None = None,
         key: str | None = None,
         video_seconds: float | None = None,
@@ -108,7 +108,7 @@ class AsyncQuestions:
         `asyncio.wait_for`, the batch ends: the next one is a RuntimeError.
         """
         terms = self._terms(checks_per_second, max_in_flight, timeout, cancel, on_progress, key, video_seconds)
-        return _Completed(Fleet(self._tools, terms, require_source(jobs)))
+        return _Completed(BatchRunner(self._context, terms, require_source(jobs)))
 
     async def wait_all(
         self,
@@ -117,22 +117,22 @@ class AsyncQuestions:
         checks_per_second: float | None = None,
         max_in_flight: float | None = None,
         timeout: float | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         on_progress: Callable[[Job], Any] | None = None,
         key: str | None = None,
         video_seconds: float | None = None,
     ) -> list[JobResult]:
         """Wait for many jobs at once, and list what came of them in their order; as `VideoTranslationClient.wait_all`."""
         terms = self._terms(checks_per_second, max_in_flight, timeout, cancel, on_progress, key, video_seconds)
-        fleet = Fleet(self._tools, terms, require_source(jobs))
-        return in_order([outcome async for outcome in fleet.outcomes()])
+        fleet = BatchRunner(self._context, terms, require_source(jobs))
+        return sort_by_position([outcome async for outcome in fleet.outcomes()])
 
     def _terms(
         self,
         checks_per_second: float | None,
         max_in_flight: float | None,
         timeout: float | None,
-        cancel: Event | None,
+        cancel: CancelEvent | None,
         on_progress: Callable[[Job], Any] | None,
         key: str | None,
         video_seconds: float | None,
@@ -140,23 +140,23 @@ class AsyncQuestions:
         return batch_options(
             checks_per_second=checks_per_second,
             max_in_flight=max_in_flight,
-            timeout=_config.resolve_timeout(timeout, self._tools.policy.timeout),
+            timeout=_config.resolve_timeout(timeout, self._context.policy.timeout),
             cancel=_config.check_event("cancel", cancel),
             on_progress=on_progress,
-            said=particulars(key, video_seconds, None),
+            said=check_features(key, video_seconds, None),
         )
 
     def _begin(
-        self, job: Job | str | None, timeout: float | None, cancel: Event | None, said: Particulars = NOTHING_SAID
-    ) -> Wait:
-        seconds = _config.resolve_timeout(timeout, self._tools.policy.timeout)
-        return Wait(self._tools, job, seconds, _config.check_event("cancel", cancel), said=said)
+        self, job: Job | str | None, timeout: float | None, cancel: CancelEvent | None, said: JobFeatures = NO_FEATURES
+    ) -> Poller:
+        seconds = _config.resolve_timeout(timeout, self._context.policy.timeout)
+        return Poller(self._context, job, seconds, _config.check_event("cancel", cancel), said=said)
 
 
 class _Completed(AsyncIterator[JobResult]):
     """The outcomes of a fleet without their positions: one generator alone, which its loop can close at the end."""
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: BatchRunner) -> None:
         self._outcomes = fleet.outcomes()
         self._is_cancelled = False
 
@@ -179,7 +179,7 @@ class AsyncOrders(AsyncQuestions):
 
     async def languages(self) -> list[str] | None:
         """List the target languages; as `VideoTranslationClient.languages`."""
-        known = await self._errands.languages(self._tools.policy.timeout)
+        known = await self._errands.languages(self._context.policy.timeout)
         return None if known is None else list(known)
 
     async def submit(
@@ -192,15 +192,15 @@ class AsyncOrders(AsyncQuestions):
         queue: bool = False,
         idempotency_key: str | None = None,
         timeout: float | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
     ) -> Job:
         """Order a translation, once; as `VideoTranslationClient.submit`.
 
         A task that is cancelled in the middle of an order may leave a job behind: its key is in the log line `order_started`.
         """
-        order, wanted = commission(
-            self._tools.service,
-            self._tools.line.base_url,
+        order, wanted = build_submit_request(
+            self._context.service,
+            self._context.transport.base_url,
             video=video,
             target_language=target_language,
             source_language=source_language,
@@ -208,13 +208,13 @@ class AsyncOrders(AsyncQuestions):
             idempotency_key=idempotency_key,
         )
         seconds = _config.resolve_timeout(
-            timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout
+            timeout, math.inf if isinstance(wanted.video, Path) else self._context.policy.timeout
         )
         terms = SubmitOptions(
             seconds, Stopwatch(), idempotency_key is not None, queue, _config.check_event("cancel", cancel)
         )
         await self._errands.require_language(target_language, seconds, cancel, terms.watch)
-        return await Submission(self._tools, order, wanted, terms).job()
+        return await Submission(self._context, order, wanted, terms).job()
 
     async def download(
         self,
@@ -223,7 +223,7 @@ class AsyncOrders(AsyncQuestions):
         *,
         language: str | None = None,
         timeout: float | None = None,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> Path:
         """Fetch the result of a finished job into a file; as `VideoTranslationClient.download`."""
@@ -231,13 +231,13 @@ class AsyncOrders(AsyncQuestions):
         _config.check_event("cancel", cancel)
         _config.check_callable("on_progress", on_progress)
         target = _config.check_target_path(path)
-        self._tools.service.check_result_language(language)
-        fetched = Download(self._tools, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress)
+        self._context.service.check_result_language(language)
+        fetched = Download(self._context, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress)
         return await fetched.to(target)
 
     async def delete(self, job: Job | str) -> None:
         """Have the service delete a job, and its result; as `VideoTranslationClient.delete`."""
-        await self._errands.delete(job.id if isinstance(job, Job) else job, self._tools.policy.timeout)
+        await self._errands.delete(job.id if isinstance(job, Job) else job, self._context.policy.timeout)
 
 
 class AsyncVideoTranslationClient(AsyncOrders):
@@ -300,12 +300,12 @@ class AsyncVideoTranslationClient(AsyncOrders):
             max_lag=max_lag,
             spread_checks=spread_checks,
         )
-        tools, self._line, _ = tools_of(given, async_line)
-        super().__init__(tools)
+        context, self._transport, _ = tools_of(given, async_transport)
+        super().__init__(context)
 
     async def close(self) -> None:
         """Free the sockets and end every wait with `WaitCancelled`; so does any later call."""
-        await self._line.close()
+        await self._transport.close()
 
     async def __aenter__(self) -> AsyncVideoTranslationClient:
         return self
@@ -316,4 +316,4 @@ class AsyncVideoTranslationClient(AsyncOrders):
     def __repr__(self) -> str:
         if "_tools" not in vars(self):  # its constructor raised, and a traceback shows it
             return "<AsyncVideoTranslationClient, not initialized>"
-        return f"AsyncVideoTranslationClient({self._line.base_url!r}, service={self._tools.service.name!r})"
+        return f"AsyncVideoTranslationClient({self._transport.base_url!r}, service={self._context.service.name!r})"

@@ -34,14 +34,14 @@ _SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+(.+)", re.DOTALL)  # R
 
 
 class _Parts(NamedTuple):
-    """What is secret in headers, sorted by how it is redacted: see `Secrets`."""
+    """What is secret in headers, sorted by how it is redacted: see `Redactor`."""
 
     keys: Iterable[str] = ()
     headers: Iterable[str] = ()
     users: Iterable[str] = ()
 
 
-class KeyRules(Protocol):
+class KeyScheme(Protocol):
     """What a service says about its API key: the attributes of `Service` of the same names."""
 
     @property
@@ -64,7 +64,7 @@ class KeyRules(Protocol):
         """Return the headers that carry a key."""
 
 
-class Credentials:
+class Auth:
     """The headers that only the origin of `base_url` gets.
 
     Attributes:
@@ -74,8 +74,8 @@ class Credentials:
 
     def __init__(
         self,
-        service: KeyRules,
-        address: Address,
+        service: KeyScheme,
+        address: BaseURL,
         api_key: ApiKey | None,
         headers: Mapping[str, str] | None,
         session: Any,
@@ -86,12 +86,12 @@ class Credentials:
             ValueError: It cannot be sent, or there is none and the service needs one.
             TypeError: Something of it is of the wrong type.
         """
-        own = header_fields(headers)
+        own = check_headers(headers)
         basic = _basic(address)
-        key = usable_key(api_key)
-        proven = basic or _has_proof(service, own) or _session_has_proof(service, session)
+        key = check_api_key(api_key)
+        proven = basic or _has_credentials(service, own) or _session_has_credentials(service, session)
         if key is None and not proven:
-            key = _key_of_the_environment(service)
+            key = _key_from_environment(service)
         if key is None and not proven and service.needs_key:
             raise ValueError(
                 f"api_key must be given, or the environment variable {service.key_variable} set: the service "
@@ -109,7 +109,7 @@ class Credentials:
             *_parts_of_session(service, session),
             _parts_of_pair(address.username, address.password),
         ]
-        self.secrets = Secrets(
+        self.secrets = Redactor(
             [value for part in parts for value in part.keys],
             [*own.values(), *(value for part in parts for value in part.headers)],
             users=[value for part in parts for value in part.users],
@@ -124,7 +124,7 @@ class Credentials:
         """
         if self._ask is None:
             return KeyHeaders()
-        key = header_value("what api_key() returns", self._ask())
+        key = check_header_value("what api_key() returns", self._ask())
         if not key:
             raise ValueError("what api_key() returns must not be empty")
         parts = _parts_of_key(key)
@@ -134,26 +134,26 @@ class Credentials:
         return KeyHeaders(self._service.key_headers(key), forms)
 
 
-def _has_proof(service: KeyRules, headers: Mapping[str, str]) -> bool:
+def _has_credentials(service: KeyScheme, headers: Mapping[str, str]) -> bool:
     return _shares_name(service.key_header, headers) or _shares_name("Authorization", headers)
 
 
-def _session_has_proof(service: KeyRules, session: Any) -> bool:
+def _session_has_credentials(service: KeyScheme, session: Any) -> bool:
     auth, headers = getattr(session, "auth", None), getattr(session, "headers", None)
-    return auth is not None or (isinstance(headers, Mapping) and _has_proof(service, headers))
+    return auth is not None or (isinstance(headers, Mapping) and _has_credentials(service, headers))
 
 
 def _shares_name(name: str, headers: Mapping[str, str]) -> bool:
     return name.lower() in {other.lower() for other in headers}
 
 
-def _key_of_the_environment(service: KeyRules) -> str | None:
+def _key_from_environment(service: KeyScheme) -> str | None:
     variable = service.key_variable
     key = os.environ.get(variable) if variable is not None else None
-    return header_value(f"the environment variable {variable}", key) if key else None
+    return check_header_value(f"the environment variable {variable}", key) if key else None
 
 
-def _basic(address: Address) -> dict[str, str]:
+def _basic(address: BaseURL) -> dict[str, str]:
     if not address.username and not address.password:
         return {}
     pair = f"{address.username}:{address.password}".encode()
@@ -176,7 +176,7 @@ def _parameters(text: str) -> list[str]:
     return [value for value in values if len(value) >= MIN_PARAMETER_LENGTH]
 
 
-def _parts_of_header(service: KeyRules, name: str, value: str) -> _Parts:
+def _parts_of_header(service: KeyScheme, name: str, value: str) -> _Parts:
     """Return what is secret in a header beside its value as a whole."""
     if name.lower() == "cookie":
         return _Parts(headers=_parameters(value))
@@ -185,7 +185,7 @@ def _parts_of_header(service: KeyRules, name: str, value: str) -> _Parts:
     return _Parts()
 
 
-def _parts_of_session(service: KeyRules, session: Any) -> list[_Parts]:
+def _parts_of_session(service: KeyScheme, session: Any) -> list[_Parts]:
     """Return what is secret in a caller's session as it is now. Whether it is a session, its user checks."""
     headers, auth = getattr(session, "headers", None), getattr(session, "auth", None)
     fields = headers.items() if isinstance(headers, Mapping) else ()
@@ -244,12 +244,12 @@ class KeyHeaders(dict[str, str]):
         return "KeyHeaders(…)"
 
 
-def secrets_of(headers: KeyHeaders | None) -> tuple[str, ...]:
+def secrets_in(headers: KeyHeaders | None) -> tuple[str, ...]:
     """Return the key that some headers hold, if it changes; empty if there are no headers."""
     return () if headers is None else headers.secrets
 
 
-def header_value(name: str, value: str) -> str:
+def check_header_value(name: str, value: str) -> str:
     """Pass a string that may stand in a header; say nothing of it otherwise.
 
     Raises:
@@ -266,12 +266,12 @@ def header_value(name: str, value: str) -> str:
     return value
 
 
-def usable_key(value: str | Callable[[], str] | None) -> str | Callable[[], str] | None:
+def check_api_key(value: str | Callable[[], str] | None) -> str | Callable[[], str] | None:
     """Pass None, a key that can be sent, or what will give one.
 
     Raises:
         TypeError: Neither.
-        ValueError: Empty, or as in `header_value`.
+        ValueError: Empty, or as in `check_header_value`.
     """
     if isinstance(value, type):
         raise TypeError("api_key must be a string or a function that returns one, and no class")
@@ -279,15 +279,15 @@ def usable_key(value: str | Callable[[], str] | None) -> str | Callable[[], str]
         return value
     if value == "":
         raise ValueError("api_key must not be empty; leave it out where the service needs none")
-    return None if value is None else header_value("api_key", value)
+    return None if value is None else check_header_value("api_key", value)
 
 
-def header_fields(headers: Mapping[str, str] | None) -> dict[str, str]:
+def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Pass headers that may be sent.
 
     Raises:
         TypeError: Not a mapping of strings to strings.
-        ValueError: A name that is no header name, or a value as in `header_value`.
+        ValueError: A name that is no header name, or a value as in `check_header_value`.
     """
     if headers is None:
         return {}
@@ -296,7 +296,7 @@ def header_fields(headers: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"headers must have names that HTTP allows, got {name!r}")
-        header_value(f"headers[{name!r}]", value)
+        check_header_value(f"headers[{name!r}]", value)
     return dict(headers)
 
 
@@ -347,7 +347,7 @@ class _AllForms(NamedTuple):
     keys: Forms
 
 
-class Secrets:
+class Redactor:
     """The values that no text may show: the keys, the caller's headers, the user information of a URL, a signed link.
 
     A server can echo them, as they are or encoded. Whatever text comes from a server goes through one of the methods
@@ -376,25 +376,25 @@ class Secrets:
         self._users = tuple(users)
         self._learned: deque[str] = deque(maxlen=MAX_LEARNED)
         self._sent: tuple[str, ...] = ()
-        self._root: Secrets | None = None
-        self._latest: Secrets | None = None
+        self._root: Redactor | None = None
+        self._latest: Redactor | None = None
         self._kept: _AllForms | None = None
 
     def __repr__(self) -> str:
-        return f"Secrets({MARK})"
+        return f"Redactor({MARK})"
 
     def learn(self, key: str) -> None:
         """Add one more key: one that changes. The last few of them are kept; `with_keys` keeps those of one call."""
         if key not in self._learned:
             self._learned.append(key)
 
-    def with_link(self, url: str) -> Secrets:
+    def with_link(self, url: str) -> Redactor:
         """Return secrets with the parts of a signed link added. Keys that one of both learns, the other knows."""
-        more = Secrets(self._keys, self._headers, [*self._links, *secrets_of_link(url)], self._users)
+        more = Redactor(self._keys, self._headers, [*self._links, *secrets_in_url(url)], self._users)
         more._learned = self._learned
         return more
 
-    def with_keys(self, keys: tuple[str, ...]) -> Secrets:
+    def with_keys(self, keys: tuple[str, ...]) -> Redactor:
         """Return secrets with the keys of one request added, however many other requests learn theirs meanwhile.
 
         The last few keys that were added before stay: a call of the client may consist of several requests.
@@ -406,7 +406,7 @@ class Secrets:
         root = self._root or self
         latest = root._latest  # thousands of jobs may share the answer to one request, and these secrets
         if latest is None or latest._sent != sent:
-            latest = Secrets(self._keys, self._headers, self._links, self._users)
+            latest = Redactor(self._keys, self._headers, self._links, self._users)
             latest._learned, latest._sent, latest._root = self._learned, sent, root
             root._latest = latest
         return latest
@@ -450,7 +450,7 @@ class Secrets:
         scrubbed = self.scrub(text)[:length]
         if scrubbed.isprintable():
             return scrubbed
-        return "".join(letter if letter.isprintable() else _written_out(letter) for letter in scrubbed)
+        return "".join(letter if letter.isprintable() else _escape_sequence(letter) for letter in scrubbed)
 
     def shown_id(self, value: str) -> str:
         """Return the id of a job, an idempotency key or a URL as it may be shown: as it is, unless a key is in it."""
@@ -496,7 +496,7 @@ def _redacted(forms: Forms, text: str) -> str:
     return without_escaped(forms.escapable, text, MARK) if may_hold_escapes(text) else text
 
 
-def _written_out(letter: str) -> str:
+def _escape_sequence(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
 
 
@@ -563,7 +563,7 @@ def _base64_of(value: bytes) -> set[str]:
     return whole | {one.rstrip("=") for one in whole} | parts
 
 
-def secrets_of_link(url: str) -> list[str]:
+def secrets_in_url(url: str) -> list[str]:
     """Return what may be a credential in a link: the query of a signed one, each value of it, user name and password."""
     parts = urlsplit(url)
     values = [value for _, value in parse_qsl(parts.query) if len(value) >= MIN_QUERY_VALUE_LENGTH]
@@ -691,7 +691,7 @@ def same_origin(one: str, other: str) -> bool:
     return _origin(first) == _origin(second)
 
 
-def without_secrets(url: str) -> str:
+def redact_url(url: str) -> str:
     """Cut off what may be secret, for a sentence: user information, query and fragment."""
     parts = _split(url)
     if parts is None or parts.host is None:
@@ -718,7 +718,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
-class Address:
+class BaseURL:
     """Where the service is: `url` without user information and without a slash at the end."""
 
     url: str
@@ -726,10 +726,10 @@ class Address:
     password: str = ""
 
     def __repr__(self) -> str:
-        return f"Address({self.url!r})"
+        return f"BaseURL({self.url!r})"
 
 
-def address(base_url: str) -> Address:
+def parse_base_url(base_url: str) -> BaseURL:
     """Split a base URL into what may be shown and what may not.
 
     Raises:
@@ -749,7 +749,7 @@ def address(base_url: str) -> Address:
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     if _CONTROL.search(username + password):
         raise ValueError("base_url has a control character in its user information, which is not shown")
-    return Address(url, username, password)
+    return BaseURL(url, username, password)
 
 
 def _split_url(base_url: str) -> SplitResult:

@@ -16,26 +16,26 @@ from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
 from . import _config
-from ._auth import Address, ApiKey, Credentials, address
+from ._auth import ApiKey, Auth, BaseURL, parse_base_url
 from ._clock import Stopwatch
-from ._config import NOTHING_SAID, Particulars, WaitPolicy, particulars
+from ._config import NO_FEATURES, JobFeatures, PollingPolicy, check_features
 from ._exceptions import TranslationClientError
-from ._jobs.context import Tools
+from ._jobs.context import ClientContext
 from ._jobs.errands import Errands
-from ._jobs.poller import BlockingWait
-from ._jobs.requestor import run
-from ._logging import usable_logger
+from ._jobs.poller import BlockingPoller
+from ._jobs.requestor import run_sync
+from ._logging import wrap_logger
 from ._models import Job, TranslationStatus
 from ._polling import StopStrategy, WaitStrategy
-from ._transports.base import Line, Wiring
-from ._transports.requests import BlockingLine, blocking_line
-from .services import service_named
+from ._transports.base import Transport, TransportConfig
+from ._transports.requests import BlockingTransport, blocking_transport
+from .services import get_service
 from .services.service import Service
 
 if TYPE_CHECKING:
     from ._jobs.batch.options import BatchOptions
     from .schedule.history import DurationHistory
-    from .schedule.learner import Learning
+    from .schedule.learner import ScheduleLearner
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def needing_aiohttp(what: str) -> Iterator[None]:
         raise ImportError(text, name="aiohttp") from error
 
 
-L = TypeVar("L", bound=Line)
+L = TypeVar("L", bound=Transport)
 
 DISTRIBUTION = "translation-client"
 
@@ -93,20 +93,20 @@ class Settings(NamedTuple):
         return "Settings(…)"  # a key is among them
 
 
-def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L, Wiring]:
+def tools_of(given: Settings, line_of: Callable[[TransportConfig], L]) -> tuple[ClientContext, L, TransportConfig]:
     """Check the arguments and put the parts of a client together; nothing is sent.
 
     Raises:
         ValueError: An argument cannot be used.
         TypeError: An argument is of the wrong type.
     """
-    service = given.service if isinstance(given.service, Service) else service_named(given.service)
+    service = given.service if isinstance(given.service, Service) else get_service(given.service)
     policy = _policy(service, given)
     for name in ("wait", "stop", "sleep"):
         _config.check_callable(name, getattr(given, name))
     address = _address(service, given.base_url)
-    credentials = Credentials(service, address, given.api_key, given.headers, given.session)
-    wiring = Wiring(
+    credentials = Auth(service, address, given.api_key, given.headers, given.session)
+    transport_config = TransportConfig(
         base_url=address.url,
         user_agent=user_agent(),
         headers=credentials.fixed,
@@ -115,35 +115,35 @@ def tools_of(given: Settings, line_of: Callable[[Wiring], L]) -> tuple[Tools, L,
         session=given.session,
         sleep=given.sleep,
     )
-    line = line_of(wiring)
-    tools = Tools(
+    line = line_of(transport_config)
+    context = ClientContext(
         service=service,
-        line=line,
+        transport=line,
         policy=policy,
         secrets=credentials.secrets,
-        logger=usable_logger(given.logger),
+        logger=wrap_logger(given.logger),
         schedule=given.wait,
         stop=given.stop,
         learning=_learning(service, given),
     )
-    return tools, line, wiring
+    return context, line, transport_config
 
 
-def _learning(service: Service, given: Settings) -> Learning | None:
+def _learning(service: Service, given: Settings) -> ScheduleLearner | None:
     is_spread = _config.check_bool("spread_checks", given.spread_checks)
     if given.history is None or given.history is False:
         for name in ("check_cost", "target_lag", "max_lag"):
             if getattr(given, name) is not None:
                 raise ValueError(f"{name} needs history=, such as True, got {getattr(given, name)!r} without it")
         return None
-    from .schedule.history import history_from  # needed where a schedule learns alone: SQLite, and all the arithmetic
-    from .schedule.learner import Learning
-    from .schedule.planner import Planner, terms_from
+    from .schedule.history import open_history  # needed where a schedule learns alone: SQLite, and all the arithmetic
+    from .schedule.learner import ScheduleLearner
+    from .schedule.planner import SchedulePlanner, objective_from
 
     if given.wait is not None:
         raise ValueError("wait and history would both say when to ask: give one of them")
-    terms = terms_from(given.check_cost, given.target_lag, given.max_lag)
-    return Learning(Planner(history_from(given.history), service.name, terms), is_spread=is_spread)
+    terms = objective_from(given.check_cost, given.target_lag, given.max_lag)
+    return ScheduleLearner(SchedulePlanner(open_history(given.history), service.name, terms), is_spread=is_spread)
 
 
 def user_agent() -> str:
@@ -153,9 +153,9 @@ def user_agent() -> str:
     return f"{DISTRIBUTION}/{metadata.version(DISTRIBUTION)}"
 
 
-def _policy(service: Service, given: Settings) -> WaitPolicy:
+def _policy(service: Service, given: Settings) -> PollingPolicy:
     limits = service.limits
-    return WaitPolicy(
+    return PollingPolicy(
         timeout=limits.timeout if given.timeout is None else given.timeout,
         max_retries=limits.max_retries if given.max_retries is None else given.max_retries,
         request_timeout=limits.request_timeout if given.request_timeout is None else given.request_timeout,
@@ -166,12 +166,12 @@ def _policy(service: Service, given: Settings) -> WaitPolicy:
     )
 
 
-def _address(service: Service, base_url: str | None) -> Address:
+def _address(service: Service, base_url: str | None) -> BaseURL:
     if base_url is not None:
-        return address(base_url)
+        return parse_base_url(base_url)
     if service.base_url is None:
         raise ValueError(f"base_url must be given: the service {service.name!r} has no address of its own, got None")
-    return address(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
+    return parse_base_url(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
 
 
 def _variable(name: str, service: Service) -> str:
@@ -188,10 +188,10 @@ def _variable(name: str, service: Service) -> str:
 class Questions:
     """The half of the client that asks; the other half orders, fetches and deletes."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, context: ClientContext) -> None:
         """Take the parts of the client."""
-        self._tools = tools
-        self._errands = Errands(tools)
+        self._context = context
+        self._errands = Errands(context)
 
     def get_status(
         self,
@@ -208,7 +208,7 @@ class Questions:
         Takes and raises what `wait` does.
         """
         return (
-            self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at))
+            self._begin(job, timeout, cancel, check_features(key, video_seconds, submitted_at))
             .until_final_blocking()
             .status
         )
@@ -242,7 +242,9 @@ class Questions:
             UnexpectedAnswer: The same, where answers came that could not be read.
             ValueError: An argument cannot be used.
         """
-        return self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at)).until_final_blocking()
+        return self._begin(
+            job, timeout, cancel, check_features(key, video_seconds, submitted_at)
+        ).until_final_blocking()
 
     def watch(
         self,
@@ -258,31 +260,31 @@ class Questions:
 
         The clock starts with the call, and goes on while the caller does something with an answer.
         """
-        return self._begin(job, timeout, cancel, particulars(key, video_seconds, submitted_at)).each_blocking()
+        return self._begin(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).each_blocking()
 
     def check(self, job: Job | str | None = None) -> Job:
         """Ask once how the job stands; calls that fail are repeated, for `timeout` seconds at the most.
 
         Raises as `wait` does, but for `RetriesExhausted`.
         """
-        return run(self._begin(job, None, None).check())
+        return run_sync(self._begin(job, None, None).check())
 
     def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
         """Ask once how each of many jobs stands, by as few requests as the service allows; in the order of `jobs`.
 
         Raises as `check` does.
         """
-        return run(self._errands.check_all(_config.check_jobs("jobs", jobs), self._tools.policy.timeout))
+        return run_sync(self._errands.check_all(_config.check_jobs("jobs", jobs), self._context.policy.timeout))
 
     def _begin(
         self,
         job: Job | str | None,
         timeout: float | None,
         cancel: threading.Event | None,
-        said: Particulars = NOTHING_SAID,
-    ) -> BlockingWait:
-        seconds = _config.resolve_timeout(timeout, self._tools.policy.timeout)
-        return BlockingWait(self._tools, job, seconds, _config.check_blocking_event("cancel", cancel), said=said)
+        said: JobFeatures = NO_FEATURES,
+    ) -> BlockingPoller:
+        seconds = _config.resolve_timeout(timeout, self._context.policy.timeout)
+        return BlockingPoller(self._context, job, seconds, _config.check_blocking_event("cancel", cancel), said=said)
 
 
 class Orders(Questions):
@@ -293,7 +295,7 @@ class Orders(Questions):
 
         Fetched once, and kept. Raises as `check` does.
         """
-        known = run(self._errands.languages(self._tools.policy.timeout))
+        known = run_sync(self._errands.languages(self._context.policy.timeout))
         return None if known is None else list(known)
 
     def submit(
@@ -340,12 +342,12 @@ class Orders(Questions):
         from ._jobs.submit import (
             Submission,
             SubmitOptions,
-            commission,  # needed by orders alone, and so is not part of every import
+            build_submit_request,  # needed by orders alone, and so is not part of every import
         )
 
-        order, wanted = commission(
-            self._tools.service,
-            self._tools.line.base_url,
+        order, wanted = build_submit_request(
+            self._context.service,
+            self._context.transport.base_url,
             video=video,
             target_language=target_language,
             source_language=source_language,
@@ -353,13 +355,13 @@ class Orders(Questions):
             idempotency_key=idempotency_key,
         )
         seconds = _config.resolve_timeout(
-            timeout, math.inf if isinstance(wanted.video, Path) else self._tools.policy.timeout
+            timeout, math.inf if isinstance(wanted.video, Path) else self._context.policy.timeout
         )
         terms = SubmitOptions(
             seconds, Stopwatch(), idempotency_key is not None, queue, _config.check_blocking_event("cancel", cancel)
         )
-        run(self._errands.require_language(target_language, seconds, cancel, terms.watch))
-        return run(Submission(self._tools, order, wanted, terms).job())
+        run_sync(self._errands.require_language(target_language, seconds, cancel, terms.watch))
+        return run_sync(Submission(self._context, order, wanted, terms).job())
 
     def download(
         self,
@@ -398,9 +400,9 @@ class Orders(Questions):
         _config.check_blocking_event("cancel", cancel)
         _config.check_callable("on_progress", on_progress)
         target = _config.check_target_path(path)
-        self._tools.service.check_result_language(language)
-        return run(
-            Download(self._tools, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
+        self._context.service.check_result_language(language)
+        return run_sync(
+            Download(self._context, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
         )
 
     def delete(self, job: Job | str) -> None:
@@ -408,17 +410,17 @@ class Orders(Questions):
 
         Raises as `check` does; `ValueError` where the service has no way to do it.
         """
-        run(self._errands.delete(job.id if isinstance(job, Job) else job, self._tools.policy.timeout))
+        run_sync(self._errands.delete(job.id if isinstance(job, Job) else job, self._context.policy.timeout))
 
 
 class Fleets(Orders):
     """The part of the client that waits for many; it needs the extra `async`."""
 
-    def __init__(self, tools: Tools, line: BlockingLine, wiring: Wiring) -> None:
+    def __init__(self, context: ClientContext, line: BlockingTransport, transport_config: TransportConfig) -> None:
         """Take the parts of the client, and what another line is made of."""
-        super().__init__(tools)
-        self._line = line
-        self._wiring = wiring
+        super().__init__(context)
+        self._transport = line
+        self._transport_config = transport_config
 
     def as_completed(
         self,
@@ -478,10 +480,10 @@ class Fleets(Orders):
 
         Takes and raises what `as_completed` does.
         """
-        from ._jobs.batch.options import in_order, require_source
+        from ._jobs.batch.options import require_source, sort_by_position
 
         terms = self._terms(checks_per_second, max_in_flight, timeout, cancel, on_progress, key, video_seconds)
-        return in_order(self._outcomes(require_source(jobs), terms))
+        return sort_by_position(self._outcomes(require_source(jobs), terms))
 
     def _terms(
         self,
@@ -498,16 +500,16 @@ class Fleets(Orders):
         return batch_options(
             checks_per_second=checks_per_second,
             max_in_flight=max_in_flight,
-            timeout=_config.resolve_timeout(timeout, self._tools.policy.timeout),
+            timeout=_config.resolve_timeout(timeout, self._context.policy.timeout),
             cancel=_config.check_blocking_event("cancel", cancel),
             on_progress=on_progress,
-            said=particulars(key, video_seconds, None),
+            said=check_features(key, video_seconds, None),
         )
 
     def _outcomes(self, jobs: Any, terms: BatchOptions) -> Iterator[tuple[int, Job | TranslationClientError]]:
         with needing_aiohttp("as_completed and wait_all"):
-            from ._jobs.batch.thread import outcomes_of
-        return outcomes_of(self._tools, self._line, self._wiring, terms, jobs)
+            from ._jobs.batch.thread import batch_results
+        return batch_results(self._context, self._transport, self._transport_config, terms, jobs)
 
 
 class VideoTranslationClient(Fleets):
@@ -597,11 +599,11 @@ class VideoTranslationClient(Fleets):
             max_lag=max_lag,
             spread_checks=spread_checks,
         )
-        super().__init__(*tools_of(given, blocking_line))
+        super().__init__(*tools_of(given, blocking_transport))
 
     def close(self) -> None:
         """Free the sockets and end every wait with `WaitCancelled`; so does any later call."""
-        self._line.close()
+        self._transport.close()
 
     def __enter__(self) -> VideoTranslationClient:
         return self
@@ -612,4 +614,4 @@ class VideoTranslationClient(Fleets):
     def __repr__(self) -> str:
         if "_tools" not in vars(self):  # its constructor raised, and a traceback shows it
             return "<VideoTranslationClient, not initialized>"
-        return f"VideoTranslationClient({self._tools.line.base_url!r}, service={self._tools.service.name!r})"
+        return f"VideoTranslationClient({self._context.transport.base_url!r}, service={self._context.service.name!r})"

@@ -240,12 +240,12 @@ FAULT_DELAY_MAX_SECONDS = 30.0
 FAULT_JITTER = 0.25
 
 # What is left of the time when the last check should be answered: a quarter of a second, or less in a short wait.
-CHANCE = random.SystemRandom()
+RANDOM = random.SystemRandom()
 """Not the module's generator, which is the caller's to seed, and which forked workers share the state of."""
 
 
 @dataclass(frozen=True)
-class WaitPolicy:
+class PollingPolicy:
     """The three clocks and the backoff, checked when made. Seconds throughout; `math.inf` is no limit.
 
     Attributes:
@@ -280,7 +280,7 @@ class WaitPolicy:
         object.__setattr__(self, name, number)
 
 
-def spread(delay: float, jitter: float, longest: float, chance: float) -> float:
+def jittered(delay: float, jitter: float, longest: float, chance: float) -> float:
     """Move a delay by up to ± `jitter` of itself, never above `longest`.
 
     At the cap the range is cut and not the result: clients that all wait for the longest delay still part ways.
@@ -295,7 +295,7 @@ def spread(delay: float, jitter: float, longest: float, chance: float) -> float:
     return least + (most - least) * chance
 
 
-class Particulars(NamedTuple):
+class JobFeatures(NamedTuple):
     """What the caller says of a job, for a schedule that learns.
 
     Attributes:
@@ -309,10 +309,10 @@ class Particulars(NamedTuple):
     submitted_at: float | None = None
 
 
-NOTHING_SAID = Particulars()
+NO_FEATURES = JobFeatures()
 
 
-def particulars(key: str | None, video_seconds: float | None, submitted_at: float | None) -> Particulars:
+def check_features(key: str | None, video_seconds: float | None, submitted_at: float | None) -> JobFeatures:
     """Check what the caller says.
 
     Raises:
@@ -320,10 +320,10 @@ def particulars(key: str | None, video_seconds: float | None, submitted_at: floa
         TypeError: Something of it is of the wrong type.
     """
     length = None if video_seconds is None else check_positive("video_seconds", video_seconds)
-    return Particulars(check_kind(key), length, check_timestamp("submitted_at", submitted_at))
+    return JobFeatures(check_kind(key), length, check_timestamp("submitted_at", submitted_at))
 
 
-def check_path(name: str, path: Any, *, needs: Sequence[str] = (), knows: Sequence[str] = ()) -> None:
+def check_path_template(name: str, path: Any, *, needs: Sequence[str] = (), knows: Sequence[str] = ()) -> None:
     """Refuse what is no path, or has other gaps than those that will be filled.
 
     Args:

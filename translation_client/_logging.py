@@ -22,29 +22,31 @@ MAX_TEXT_LENGTH = 200
 """A longer text of a server is cut before it is logged."""
 
 
-class Event(NamedTuple):
+class EventSpec(NamedTuple):
     """One kind of line: its level, and the keys that it always has, null where unknown."""
 
     level: str
     keys: tuple[str, ...]
 
 
-EVENTS: Mapping[str, Event] = {
-    "status_checked": Event(
+EVENTS: Mapping[str, EventSpec] = {
+    "status_checked": EventSpec(
         "info", ("attempt", "status", "raw_status", "progress", "elapsed_seconds", "request_seconds")
     ),
-    "sleeping": Event("info", ("retry", "sleep_seconds", "elapsed_seconds", "reason")),
-    "check_failed": Event("warning", ("attempt", "fault", "status_code", "error", "sleep_seconds", "elapsed_seconds")),
-    "hint_ignored": Event("warning", ("hint",)),
-    "unknown_status": Event("warning", ("raw_status",)),
-    "history_failed": Event("warning", ("error",)),
-    "call_answered": Event("info", ("attempt", "call", "status_code", "elapsed_seconds", "request_seconds")),
-    "order_started": Event("info", ("idempotency_key",)),
-    "no_free_slot": Event("info", ("attempt", "elapsed_seconds")),
-    "job_submitted": Event("info", ("attempts", "expected_seconds", "elapsed_seconds")),
-    "file_downloaded": Event("info", ("bytes", "attempts", "elapsed_seconds")),
-    "job_finished": Event("info", ("status", "raw_status", "attempts", "elapsed_seconds")),
-    "gave_up": Event("error", ("reason", "status", "attempts", "elapsed_seconds")),
+    "sleeping": EventSpec("info", ("retry", "sleep_seconds", "elapsed_seconds", "reason")),
+    "check_failed": EventSpec(
+        "warning", ("attempt", "fault", "status_code", "error", "sleep_seconds", "elapsed_seconds")
+    ),
+    "hint_ignored": EventSpec("warning", ("hint",)),
+    "unknown_status": EventSpec("warning", ("raw_status",)),
+    "history_failed": EventSpec("warning", ("error",)),
+    "call_answered": EventSpec("info", ("attempt", "call", "status_code", "elapsed_seconds", "request_seconds")),
+    "order_started": EventSpec("info", ("idempotency_key",)),
+    "no_free_slot": EventSpec("info", ("attempt", "elapsed_seconds")),
+    "job_submitted": EventSpec("info", ("attempts", "expected_seconds", "elapsed_seconds")),
+    "file_downloaded": EventSpec("info", ("bytes", "attempts", "elapsed_seconds")),
+    "job_finished": EventSpec("info", ("status", "raw_status", "attempts", "elapsed_seconds")),
+    "gave_up": EventSpec("error", ("reason", "status", "attempts", "elapsed_seconds")),
 }
 
 
@@ -55,7 +57,7 @@ class EventLog:
         """Begin a log.
 
         Args:
-            logger: The caller's, of the standard library or of structlog; None for the rule in `_chosen`. Made usable by `usable_logger`.
+            logger: The caller's, of the standard library or of structlog; None for the rule in `_chosen`. Made usable by `wrap_logger`.
             wait_id: What all lines of one wait have in common.
             job_id: The job it waits for.
         """
@@ -73,12 +75,12 @@ class EventLog:
         if unknown := facts.keys() - shown.keys():
             raise TypeError(f"{event} has no key {', '.join(unknown)}")
         try:
-            getattr(_chosen(self._logger), level)(event, **self._context, **shown)
+            getattr(_resolve_logger(self._logger), level)(event, **self._context, **shown)
         except Exception:  # noqa: BLE001  # whatever the host's logger raises: a wait that is paid for goes on without it
             getattr(_TO_STDERR, level)(event, **self._context, **shown)
 
 
-def usable_logger(callers: Any) -> Any:
+def wrap_logger(callers: Any) -> Any:
     """Prepare the caller's logger once: one of the standard library gets the finished JSON lines.
 
     Raises:
@@ -100,7 +102,7 @@ def _shown(value: Any) -> Any:
     return value
 
 
-def _chosen(callers: Any) -> Any:
+def _resolve_logger(callers: Any) -> Any:
     """The caller's logger; else the standard library's, if anybody listens to it; else the host's structlog; else stderr."""
     if callers is not None:
         return callers
@@ -112,7 +114,7 @@ def _chosen(callers: Any) -> Any:
 def _as_json(sink: Any, level_of: logging.Logger) -> Any:
     return structlog.wrap_logger(
         sink,
-        processors=[_LevelFilter(level_of), _finished],
+        processors=[_LevelFilter(level_of), _render_json],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         context_class=dict,
         cache_logger_on_first_use=False,
@@ -135,7 +137,7 @@ class _LevelFilter:
         return line
 
 
-def _finished(_: Any, level: str, line: MutableMapping[str, Any]) -> str:
+def _render_json(_: Any, level: str, line: MutableMapping[str, Any]) -> str:
     """Write the line as JSON, with what one looks for first at the front."""
     return _ENCODER.encode({"timestamp": _timestamp(), "level": level, "event": line.pop("event"), **line})
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from . import _exceptions
-from ._auth import Secrets
+from ._auth import Redactor
 from ._exceptions import MAX_DEPTH, JobFailed, is_nested_deeper, json_value
 
 _CODES = ("code", "errorCode", "error_code", "status", "type")
@@ -61,7 +61,7 @@ class Problem(dict[str, Any]):
         return next((value for value in nested if isinstance(value, Mapping)), {})
 
 
-def redacted_problem(problem: Problem, secrets: Secrets) -> Problem:
+def redacted_problem(problem: Problem, secrets: Redactor) -> Problem:
     """Copy a problem without secrets. The names of its fields stay, and its `code` where a short key is a part of it."""
     return Problem(secrets.scrub_fields(problem, FIELD_NAMES, CODE_NAMES))
 
@@ -197,7 +197,7 @@ def shown_text(job: Job, name: str) -> Any:
     return vars(job).get(_SHOWN, {}).get(name, getattr(job, name))
 
 
-def redacted(job: Job, secrets: Secrets, is_known: Callable[[str], bool]) -> Job:
+def redacted(job: Job, secrets: Redactor, is_known: Callable[[str], bool]) -> Job:
     """Return a job whose texts are free of secrets, and whose data is what the service sent.
 
     The texts are its `error`, and its id and status word as they are shown: see `shown_text`.
@@ -264,7 +264,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """An HTTP answer, read to its end.
 
     Attributes:
@@ -324,11 +324,11 @@ class Fault(Exception):
         was_sent: Whether the whole request may have reached the server: what it asked for may have been done.
     """
 
-    def __init__(self, kind: FaultKind, text: str, answer: Answer | None = None, hint: float | None = None) -> None:
+    def __init__(self, kind: FaultKind, text: str, response: Response | None = None, hint: float | None = None) -> None:
         super().__init__(kind, text)  # what it is built from: it is the cause of a public error, which may be pickled
         self.kind: FaultKind = kind
         self.text = text
-        self.answer = answer
+        self.response = response
         self.hint = hint
         self.was_sent = True
 
@@ -337,8 +337,8 @@ class Fault(Exception):
 
     def add_sent_keys(self, keys: tuple[str, ...]) -> None:
         """Add the keys of the request to the answer, if one came."""
-        if self.answer is not None:
-            self.answer = replace(self.answer, sent_keys=keys)
+        if self.response is not None:
+            self.response = replace(self.response, sent_keys=keys)
 
     @property
     def may_be_done(self) -> bool:
@@ -348,7 +348,7 @@ class Fault(Exception):
     @property
     def status_code(self) -> int | None:
         """The HTTP status of the answer, where one came."""
-        return None if self.answer is None else self.answer.status_code
+        return None if self.response is None else self.response.status_code
 
 
 class WrongJob(Fault):
@@ -359,8 +359,8 @@ class WrongJob(Fault):
         named_id: The id in the response, as the server sent it.
     """
 
-    def __init__(self, requested_id: str, named_id: str, answer: Answer, kind: str = "job") -> None:
-        super().__init__("unreadable", f"the response is about another {kind}", answer)
+    def __init__(self, requested_id: str, named_id: str, response: Response, kind: str = "job") -> None:
+        super().__init__("unreadable", f"the response is about another {kind}", response)
         self._kind = kind
         self.requested_id = requested_id
         self.named_id = named_id
@@ -379,26 +379,26 @@ class Refusal(Exception):
         problem: Its body, where that is a JSON object.
     """
 
-    def __init__(self, answer: Answer, text: str = "") -> None:
-        line = status_line(answer.status_code)
+    def __init__(self, response: Response, text: str = "") -> None:
+        line = status_line(response.status_code)
         super().__init__(f"{text} ({line})" if text else line)
-        self.answer = answer
+        self.response = response
 
     @cached_property
     def problem(self) -> Problem | None:
         """What the body says."""
-        return problem_of(self.answer)
+        return problem_of(self.response)
 
 
-class NoFreeSlot(Refusal):
+class ConcurrencyLimitReached(Refusal):
     """A refusal because too many jobs are running: it will be the same until one of them has finished."""
 
 
-class NothingMade(Refusal):
+class SubmissionRejected(Refusal):
     """An answer that says that nothing will come of an order that had been taken."""
 
 
-class FieldMissing(Exception):
+class MissingField(Exception):
     """A success that lacks what it was asked for, and will lack it again.
 
     Attributes:
@@ -406,49 +406,49 @@ class FieldMissing(Exception):
         answer: The answer.
     """
 
-    def __init__(self, field: str, answer: Answer) -> None:
+    def __init__(self, field: str, response: Response) -> None:
         super().__init__(f"the answer has no {field!r}")
         self.field = field
-        self.answer = answer
+        self.response = response
 
 
-def problem_of(answer: Answer) -> Problem | None:
+def problem_of(response: Response) -> Problem | None:
     """Read the body of an error; None where it is no JSON object."""
-    body = answer.json_object()
+    body = response.json_object()
     return None if body is None else Problem(body)
 
 
-def require_usable(answer: Answer) -> None:
+def require_usable(response: Response) -> None:
     """Pass a 2xx; the general rule for everything that a service does not claim as an answer of its own.
 
     Raises:
         Fault: 408, 425, 429, 5xx, and what is neither a success nor an error.
         Refusal: Any other 4xx.
     """
-    code = answer.status_code
+    code = response.status_code
     if 200 <= code < 300:
         return
     if code in TRANSIENT_4XX or code >= 500:
-        raise Fault("status", status_line(code), answer)
+        raise Fault("status", status_line(code), response)
     if 400 <= code < 500:
-        raise Refusal(answer)
-    raise Fault("unreadable", f"{status_line(code)} is no answer to this request", answer)
+        raise Refusal(response)
+    raise Fault("unreadable", f"{status_line(code)} is no answer to this request", response)
 
 
-def interim_as_final(answer: Answer) -> Fault:
+def interim_as_final(response: Response) -> Fault:
     """Return the fault for a 1xx response that came out as the final one. Its connection must not be used again."""
-    return Fault("unreadable", f"{status_line(answer.status_code)} is no final response", answer)
+    return Fault("unreadable", f"{status_line(response.status_code)} is no final response", response)
 
 
-def json_of(answer: Answer) -> dict[str, Any]:
+def json_of(response: Response) -> dict[str, Any]:
     """Read the JSON object that an answer has to be.
 
     Raises:
         Fault: It is none.
     """
-    payload = answer.json_object()
+    payload = response.json_object()
     if payload is None:
-        raise Fault("unreadable", "the body is not a JSON object", answer)
+        raise Fault("unreadable", "the body is not a JSON object", response)
     return payload
 
 
@@ -464,7 +464,7 @@ _DELAY_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 """Whole seconds by the RFC; fractions are sent all the same. Ten digits, over 31 years, is no hint."""
 
 
-def read_retry_after(headers: Mapping[str, str]) -> float | None:
+def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Read the hint as seconds from now; None where there is none.
 
     A date is taken relative to the answer's own `Date`, so that a wrong clock here does no harm; one in the past is 0.
@@ -478,10 +478,10 @@ def read_retry_after(headers: Mapping[str, str]) -> float | None:
     value = value.strip()
     if _DELAY_SECONDS.fullmatch(value):
         return float(value)
-    return max(0.0, _http_date(value) - answered_at(headers))
+    return max(0.0, _http_date(value) - response_date(headers))
 
 
-def answered_at(headers: Mapping[str, str]) -> float:
+def response_date(headers: Mapping[str, str]) -> float:
     """When the server answered, by its own clock in whole seconds; by ours where it does not say."""
     try:
         return _http_date(headers["Date"])
@@ -502,16 +502,16 @@ SAME_CLOCK_SECONDS = 2.0
 """A server's clock that is less off than this is not off: what it says is in whole seconds, and arrives later."""
 
 
-def took(answered: Job) -> float | None:
+def reported_duration(answered: Job) -> float | None:
     """How long a job took by the service's own clock, where it says when it began and when it ended."""
     if answered.finished_at is None or answered.submitted_at is None or not answered.status.is_final:
         return None
     return answered.finished_at - answered.submitted_at
 
 
-def by_our_clock(moment: float | None, answer: Answer) -> float | None:
+def to_local_time(moment: float | None, response: Response) -> float | None:
     """Correct a moment by how far the server's clock is off, as its `Date` shows."""
     if moment is None:
         return None
-    off = time.time() - answered_at(answer.headers)
+    off = time.time() - response_date(response.headers)
     return moment if abs(off) < SAME_CLOCK_SECONDS else moment + off

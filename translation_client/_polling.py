@@ -19,10 +19,10 @@ from tenacity import Future, RetryCallState, retry, retry_if_exception_type, ret
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base, stop_never
 from tenacity.wait import wait_base, wait_exponential
 
-from ._auth import Secrets, without_secrets
+from ._auth import Redactor, redact_url
 from ._clock import TICK_SECONDS, Deadline, Stopwatch, now
-from ._config import CHANCE, FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, WaitPolicy, spread
-from ._models import Answer, Fault, Job, shown_text
+from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, RANDOM, PollingPolicy, jittered
+from ._models import Fault, Job, Response, shown_text
 
 MAX_KINDS_SEEN = 50
 """Kinds of answers that are told apart: a wait without end, and a server that never says the same twice, fill no memory."""
@@ -30,10 +30,10 @@ MAX_KINDS_SEEN = 50
 OTHER = "other"
 
 
-class Progress:
+class CallState:
     """The counts and the last answers of one errand: a wait, an order, a download."""
 
-    def __init__(self, job_id: str | None, timeout: float, secrets: Secrets, watch: Stopwatch | None = None) -> None:
+    def __init__(self, job_id: str | None, timeout: float, secrets: Redactor, watch: Stopwatch | None = None) -> None:
         """Start.
 
         Args:
@@ -70,7 +70,7 @@ class Progress:
         """The URL of the last request, as it may be shown; empty before the first one."""
         if not self.asked_url:
             return ""
-        url = without_secrets(self.asked_url)
+        url = redact_url(self.asked_url)
         is_ours = self.base_url and self.asked_url.startswith(self.base_url)  # else the service sent it
         return self.secrets.shown_id(url) if is_ours else self.secrets.scrub(url)
 
@@ -84,15 +84,15 @@ class Progress:
         """How many answers could be read."""
         return 0 if self.job is None else self.job.checks
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, response: Response) -> None:
         """Remember how long the server takes to answer at all, and what its answer may echo."""
-        self.learn_keys(answer)
-        self.latest_answer = answer.seconds
-        self.slowest_answer = max(self.slowest_answer, answer.seconds)
+        self.learn_keys(response)
+        self.latest_answer = response.seconds
+        self.slowest_answer = max(self.slowest_answer, response.seconds)
 
-    def learn_keys(self, answer: Answer) -> None:
+    def learn_keys(self, response: Response) -> None:
         """Redact the key that the request of an answer carried in what comes of it."""
-        self.secrets = self.secrets.with_keys(answer.sent_keys)
+        self.secrets = self.secrets.with_keys(response.sent_keys)
 
     def saw(self, job: Job) -> None:
         """Keep a job that was read from a response."""
@@ -133,7 +133,7 @@ GRACE_SECONDS = 0.25
 GRACE_FRACTION = 0.05
 
 
-def until_last_check(left: float, timeout: float, slowest_answer: float, latest_answer: float) -> float:
+def last_check_delay(left: float, timeout: float, slowest_answer: float, latest_answer: float) -> float:
     """Say in how many seconds the last check has to start, so that it is answered by the deadline; 0 for no more.
 
     It leads the deadline by twice the slowest answer so far, and the grace. When that moment has passed without a check,
@@ -160,7 +160,7 @@ WaitStrategy = Callable[[RetryCallState], float]
 StopStrategy = Callable[[RetryCallState], bool]
 
 
-class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strategies
+class wait_jittered(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """Another strategy's delay, moved by up to ± `jitter` of itself and never above `longest`."""
 
     def __init__(self, wait: WaitStrategy, jitter: float, longest: float) -> None:
@@ -170,13 +170,13 @@ class wait_spread(wait_base):  # noqa: N801  # named as tenacity names its strat
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Ask the other strategy, and move its answer."""
-        return spread(self.wait(retry_state), self.jitter, self.longest, CHANCE.random())
+        return jittered(self.wait(retry_state), self.jitter, self.longest, RANDOM.random())
 
 
-class stop_after_last_check(stop_base):  # noqa: N801  # named as tenacity names its strategies
+class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names its strategies
     """Stop when no further check could start in time to be answered by the deadline."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: CallState) -> None:
         self.progress = progress
 
     def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
@@ -184,19 +184,19 @@ class stop_after_last_check(stop_base):  # noqa: N801  # named as tenacity names
         return is_too_late_for_a_check(self.progress)
 
 
-class stop_without_time_for_a_call(stop_base):  # noqa: N801  # named as tenacity names its strategies
+class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
     """Stop after a fault when a further call would start too late, by the clock or by the server's hint."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: CallState) -> None:
         self.progress = progress
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         """Look at the hint, and at the clock."""
-        fault = fault_of(retry_state)
-        return hint_outlasts_deadline(self.progress, fault) or is_too_late_for_a_check(self.progress)
+        fault = fault_in(retry_state)
+        return retry_after_exceeds_deadline(self.progress, fault) or is_too_late_for_a_check(self.progress)
 
 
-class PendingPauses(wait_base):
+class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """How long to sleep on a pending answer: the schedule, lengthened by the server's hint, cut for the last check.
 
     Attributes:
@@ -205,8 +205,8 @@ class PendingPauses(wait_base):
 
     def __init__(
         self,
-        policy: WaitPolicy,
-        progress: Progress,
+        policy: PollingPolicy,
+        progress: CallState,
         schedule: WaitStrategy | None = None,
         *,
         longest: float = math.inf,
@@ -247,17 +247,17 @@ class PendingPauses(wait_base):
         return seconds
 
 
-def _backoff(policy: WaitPolicy) -> WaitStrategy:
+def _backoff(policy: PollingPolicy) -> WaitStrategy:
     exponential = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
-    return wait_spread(exponential, policy.jitter, policy.max_delay)
+    return wait_jittered(exponential, policy.jitter, policy.max_delay)
 
 
-class FaultPauses(wait_base):
+class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """How long to sleep after a fault: the fault backoff, cut for the last call, but never shorter than the hint."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: CallState) -> None:
         self._progress = progress
-        self._backoff = wait_spread(
+        self._backoff = wait_jittered(
             wait_exponential(multiplier=FAULT_DELAY_SECONDS, max=FAULT_DELAY_MAX_SECONDS),
             FAULT_JITTER,
             FAULT_DELAY_MAX_SECONDS,
@@ -266,26 +266,26 @@ class FaultPauses(wait_base):
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say for how many seconds."""
         most = seconds_until_last_check(self._progress)
-        return max(fault_of(retry_state).hint or 0.0, min(self._backoff(retry_state), most))
+        return max(fault_in(retry_state).hint or 0.0, min(self._backoff(retry_state), most))
 
 
-def seconds_until_last_check(progress: Progress) -> float:
+def seconds_until_last_check(progress: CallState) -> float:
     """Return the seconds until the last check before the deadline has to start; 0 if it is too late for one."""
-    return until_last_check(progress.deadline.left, progress.timeout, progress.slowest_answer, progress.latest_answer)
+    return last_check_delay(progress.deadline.left, progress.timeout, progress.slowest_answer, progress.latest_answer)
 
 
-def is_too_late_for_a_check(progress: Progress) -> bool:
+def is_too_late_for_a_check(progress: CallState) -> bool:
     """Whether no further check could start in time to be answered by the deadline."""
     return seconds_until_last_check(progress) <= TICK_SECONDS
 
 
-def hint_outlasts_deadline(progress: Progress, fault: Fault) -> bool:
+def retry_after_exceeds_deadline(progress: CallState, fault: Fault) -> bool:
     """Whether the server asks to be left alone until after the deadline."""
     hint = fault.hint or 0.0
     return hint > 0 and hint >= progress.deadline.left - TICK_SECONDS
 
 
-def fault_of(state: RetryCallState) -> Fault:
+def fault_in(state: RetryCallState) -> Fault:
     """The fault that an attempt of `despite_faults` ended in."""
     fault = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(fault, Fault):
@@ -318,8 +318,8 @@ def pending_rules(
     is_pending: Callable[[T], bool],
     *,
     max_retries: float,
-    progress: Progress,
-    pauses: PendingPauses,
+    progress: CallState,
+    pauses: wait_pending,
     stop: StopStrategy | None,
     before_sleep: Callable[[RetryCallState], None],
     give_up: Callable[[RetryCallState], None],
@@ -328,15 +328,15 @@ def pending_rules(
     limits = stop_any(
         stop_after_attempt(max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
         stop_after_delay(progress.timeout),
-        stop_after_last_check(progress),
+        stop_before_deadline(progress),
         stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
     )
     return Rules(retry_if_result(is_pending), pauses, limits, before_sleep, give_up)
 
 
 def fault_rules(
-    policy: WaitPolicy,
-    progress: Progress,
+    policy: PollingPolicy,
+    progress: CallState,
     *,
     before_sleep: Callable[[RetryCallState], None],
     give_up: Callable[[RetryCallState], None],
@@ -344,9 +344,9 @@ def fault_rules(
     """Again after a fault, `max_faults` times in a row at the most and only while there is time."""
     limits = stop_any(
         stop_after_attempt(policy.max_faults),  # type: ignore[arg-type]  # inf is a fine limit to compare with
-        stop_without_time_for_a_call(progress),
+        stop_when_out_of_time(progress),
     )
-    return Rules(retry_if_exception_type(Fault), FaultPauses(progress), limits, before_sleep, give_up)
+    return Rules(retry_if_exception_type(Fault), wait_after_fault(progress), limits, before_sleep, give_up)
 
 
 def declared(rules: Rules, sleep: Callable[[int | float], None]) -> Callable[[Callable[..., T]], Callable[..., T]]:
@@ -394,7 +394,7 @@ def despite_faults(
     return answered
 
 
-class Outcome(Future):
+class _Attempt(Future):
     """What a call came to, as a strategy of tenacity looks at it; its own `Future` has a lock, which nobody needs here."""
 
     def __init__(self, attempt_number: int, value: object, error: Exception | None) -> None:
@@ -426,7 +426,7 @@ class Outcome(Future):
         return self._error
 
 
-class Repetition:
+class RetryStepper:
     """The state of something that is called again by rules; who calls it and who sleeps is others' business."""
 
     __slots__ = ("_state",)
@@ -441,13 +441,13 @@ class Repetition:
         Raises:
             TranslationClientError: A limit is reached.
         """
-        return self._pause(Outcome(self._state.attempt_number, result, None), rules)
+        return self._pause(_Attempt(self._state.attempt_number, result, None), rules)
 
     def pause_after_fault(self, fault: Fault, rules: Rules) -> float | None:
         """The same where the call brought no answer."""
-        return self._pause(Outcome(self._state.attempt_number, None, fault), rules)
+        return self._pause(_Attempt(self._state.attempt_number, None, fault), rules)
 
-    def _pause(self, outcome: Outcome, rules: Rules) -> float | None:
+    def _pause(self, outcome: _Attempt, rules: Rules) -> float | None:
         state = self._state
         state.outcome, state.outcome_timestamp = outcome, now()
         if not rules.retry(state):
@@ -465,12 +465,12 @@ async def called_despite_faults(
     call: Callable[[], Awaitable[T]], rules: Callable[[], Rules], sleep: Callable[[float], Awaitable[None]]
 ) -> T:
     """Call, and again after faults, without tenacity's loop."""
-    repetition: Repetition | None = None
+    repetition: RetryStepper | None = None
     while True:
         try:
             return await call()
         except Fault as fault:
-            repetition = repetition or Repetition()
+            repetition = repetition or RetryStepper()
             pause = repetition.pause_after_fault(fault, rules())
         await sleep(pause or 0.0)
 
@@ -479,7 +479,7 @@ async def called_until_final(
     call: Callable[[], Awaitable[T]], rules: Rules, sleep: Callable[[float], Awaitable[None]]
 ) -> T:
     """Call, and again while the answer is pending, without tenacity's loop."""
-    repetition = Repetition()
+    repetition = RetryStepper()
     while True:
         value = await call()
         pause = repetition.pause_after(value, rules)
@@ -490,11 +490,11 @@ async def called_until_final(
 
 def each_answer(check: Callable[[], Job], rules: Rules, sleep: Callable[[float], None]) -> Iterator[Job]:
     """Check again while the answer is pending, and hand out each answer; the state begins now."""
-    return _each_answer(check, rules, Repetition(), sleep)
+    return _each_answer(check, rules, RetryStepper(), sleep)
 
 
 def _each_answer(
-    check: Callable[[], Job], rules: Rules, repetition: Repetition, sleep: Callable[[float], None]
+    check: Callable[[], Job], rules: Rules, repetition: RetryStepper, sleep: Callable[[float], None]
 ) -> Iterator[Job]:
     while True:
         job = check()

@@ -58,14 +58,14 @@ from tenacity import wait_fixed, wait_none, wait_random
 
 from translation_client import AsyncVideoTranslationClient, Job, _clock
 from translation_client._clock import now
-from translation_client._config import NOTHING_SAID
+from translation_client._config import NO_FEATURES
 from translation_client._jobs.batch import runner as roll_module
-from translation_client._jobs.batch.due_queue import Agenda
+from translation_client._jobs.batch.due_queue import DueQueue
 from translation_client._jobs.batch.options import JobResult, batch_options
-from translation_client._jobs.batch.rate_limiter import Budget, Ticket
-from translation_client._jobs.batch.runner import Fleet, Member
-from translation_client._jobs.context import Tools
-from translation_client._models import Answer, Request
+from translation_client._jobs.batch.rate_limiter import Permit, RateLimiter
+from translation_client._jobs.batch.runner import BatchJob, BatchRunner
+from translation_client._jobs.context import ClientContext
+from translation_client._models import Request, Response
 from translation_client.services.reference import REFERENCE
 
 HERE = Path(__file__).parent
@@ -415,14 +415,14 @@ class Watch:
         self.delays.append(moment - self._planned[job_id])
 
 
-class WatchedAgenda(Agenda[Member]):
+class WatchedAgenda(DueQueue[BatchJob]):
     """An agenda that says when what it hands out was due."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
 
-    def pop_due(self, moment: float) -> Member | None:
+    def pop_due(self, moment: float) -> BatchJob | None:
         """Take the most overdue one."""
         due = self.next_due
         member = super().pop_due(moment)
@@ -431,14 +431,14 @@ class WatchedAgenda(Agenda[Member]):
         return member
 
 
-class WatchedBudget(Budget):
+class WatchedBudget(RateLimiter):
     """A budget that says when what is spent was allowed."""
 
     def __init__(self, watch: Watch, per_second: float) -> None:
         super().__init__(per_second)
         self._watch = watch
 
-    def spend(self, now: float) -> Ticket | None:
+    def spend(self, now: float) -> Permit | None:
         """Hear that one goes out."""
         self._watch.allowed(self.moment())
         return super().spend(now)
@@ -503,8 +503,8 @@ class Entry:
 
 def in_agenda(jobs: int) -> int:
     """Go through the agenda until all jobs are finished; how many checks that takes."""
-    agenda: Agenda[Entry] = Agenda()
-    budget = Budget(math.inf)
+    agenda: DueQueue[Entry] = DueQueue()
+    budget = RateLimiter(math.inf)
     chance = random.Random(jobs)
     for _ in range(jobs):
         agenda.add(Entry())
@@ -548,7 +548,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
         return self._jumping.present
 
 
-class StubLine:
+class StubTransport:
     """Answers at once: pending twice, then completed."""
 
     base_url = "http://127.0.0.1"
@@ -563,12 +563,12 @@ class StubLine:
         """Say where a request goes."""
         return self.base_url + request.path
 
-    async def send(self, request: Request, *_: Any, **__: Any) -> Answer:
+    async def send(self, request: Request, *_: Any, **__: Any) -> Response:
         """Make one call."""
         self.checks += 1
         checks = self._checks_of[request.path] = self._checks_of.get(request.path, 0) + 1
         is_final = checks == VIRTUAL_CHECKS
-        return Answer(200, {}, b'{"result": "completed"}' if is_final else b'{"result": "pending"}', 0.0)
+        return Response(200, {}, b'{"result": "completed"}' if is_final else b'{"result": "pending"}', 0.0)
 
     async def sleep(self, seconds: float, cancel: Any, watch: Any) -> None:
         """Let time pass."""
@@ -588,32 +588,32 @@ class NoLog:
 
 
 @functools.cache
-def virtual_tools() -> Tools:
+def virtual_context() -> ClientContext:
     """The parts of a client, without a log."""
-    return a_client(StubLine.base_url, wait=wait_random(0.5, 1.5), logger=NoLog())._tools
+    return a_client(StubTransport.base_url, wait=wait_random(0.5, 1.5), logger=NoLog())._context
 
 
 def in_virtual_fleet(jobs: int) -> int:
     """Wait for jobs on a clock that jumps; how many checks that takes."""
-    loop, line = JumpingLoop(), StubLine()
-    tools: Any = dataclasses.replace(virtual_tools(), line=line)
+    loop, transport = JumpingLoop(), StubTransport()
+    context: Any = dataclasses.replace(virtual_context(), transport=transport)
     terms = batch_options(
         checks_per_second=math.inf,
         max_in_flight=math.inf,
         timeout=600,
         cancel=None,
         on_progress=None,
-        said=NOTHING_SAID,
+        said=NO_FEATURES,
     )
 
     async def run() -> None:
-        outcomes = [outcome async for _, outcome in Fleet(tools, terms, ids(jobs)).outcomes()]
+        outcomes = [outcome async for _, outcome in BatchRunner(context, terms, ids(jobs)).outcomes()]
         assert len(outcomes) == jobs
         assert all(isinstance(outcome, Job) for outcome in outcomes)
 
     with virtual(loop):
         loop.run_until_complete(run())
-    return line.checks
+    return transport.checks
 
 
 @contextmanager

@@ -27,11 +27,11 @@ from peers import PEERS, SIMPLE, Rule
 
 from translation_client.schedule import optimize as optima
 from translation_client.schedule.censoring import Observation, exactly
-from translation_client.schedule.distribution import Law
-from translation_client.schedule.forecast import Forecast, Part
+from translation_client.schedule.distribution import Distribution
+from translation_client.schedule.forecast import Forecast, MixtureComponent
 from translation_client.schedule.history import POOL, WINDOW
-from translation_client.schedule.model import Experience, Traits
-from translation_client.schedule.plan import Plan, Terms, plan_for
+from translation_client.schedule.model import DurationModel, Traits
+from translation_client.schedule.plan import Plan, Terms, make_schedule
 
 RESULTS_FILE = Path(__file__).with_name("RESULTS.md")
 TRACES_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "traces"
@@ -169,7 +169,11 @@ def known_law(durations: Iterable[float]) -> Forecast:
     step = round(len(logs) ** (1 / 3))
     below = {logs[place]: place / last for place in [*range(0, last, step), last]}
     below[logs[0]] = 0.0
-    return Forecast([Part(1.0, Law(list(below), list(below.values())))], MANY_JOBS, math.exp(statistics.fmean(logs)))
+    return Forecast(
+        [MixtureComponent(1.0, Distribution(list(below), list(below.values())))],
+        MANY_JOBS,
+        math.exp(statistics.fmean(logs)),
+    )
 
 
 @contextmanager
@@ -185,7 +189,7 @@ def finer_optima() -> Iterator[None]:
 
 def plan_by(forecast: Forecast | None, check_cost: float) -> Plan:
     """The library's plan."""
-    return plan_for(forecast, Terms(check_cost, None))
+    return make_schedule(forecast, Terms(check_cost, None))
 
 
 class Contest:
@@ -232,7 +236,7 @@ class Contest:
 
     def _forecast(self, chance: random.Random, jobs: int) -> Forecast | None:
         history = chance.sample(self.trace.train, jobs)
-        return Experience([exactly(job.duration, number) for number, job in enumerate(history)]).forecast(Traits())
+        return DurationModel([exactly(job.duration, number) for number, job in enumerate(history)]).forecast(Traits())
 
     @cached_property
     def with_covariates(self) -> Frontier:
@@ -243,7 +247,7 @@ class Contest:
         if set(groups) == {Traits()}:
             return {}
         past = [observation(number, job) for number, job in enumerate(self.trace.train)]
-        of_kind = {key: Experience(remembered(past, key)) for key in {traits.key for traits in groups}}
+        of_kind = {key: DurationModel(remembered(past, key)) for key in {traits.key for traits in groups}}
         known = [(of_kind[traits.key].forecast(traits), sorted(jobs)) for traits, jobs in groups.items()]
         return {cost: _score_of_groups(known, cost) for cost in sorted({*COSTS, *GRID[10::3]})}
 
@@ -296,7 +300,7 @@ def online(jobs: Sequence[PastJob], *, is_exact: bool) -> list[float]:
     costs = []
     for number, job in enumerate(jobs):
         if number < FEW_PAST_JOBS or number % PLANNED_EACH == 0:
-            plan = plan_by(Experience(list(past)).forecast(Traits()), USUAL_COST)
+            plan = plan_by(DurationModel(list(past)).forecast(Traits()), USUAL_COST)
         asked = [0.0, *plan.checks(job.duration)]
         costs.append(USUAL_COST * (len(asked) - 1) + asked[-1] - job.duration)
         seen = Observation(asked[-2], asked[-1], number=number)
@@ -328,7 +332,7 @@ def planning_ms(spread: float, terms: Terms) -> float:
     times = []
     for _ in range(50):
         started = time.perf_counter()
-        plan_for(Experience(past).forecast(Traits()), terms)
+        make_schedule(DurationModel(past).forecast(Traits()), terms)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)
 

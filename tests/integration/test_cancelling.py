@@ -89,7 +89,7 @@ def test_a_call_is_cancelled_wherever_it_hangs(where: str, monkeypatch: pytest.M
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_a_lookup_takes_no_lock_along() -> None:
     """The child would wait for a thread that does not live on there."""
-    with serving(PENDING) as server, dns._UnderWay.lock:
+    with serving(PENDING) as server, dns._Lookup.lock:
         child = os.fork()
         if child == 0:
             signal.alarm(5)

@@ -379,16 +379,16 @@ def test_a_server_that_asks_one_job_to_wait_is_left_alone_by_all(way: str, statu
 
 def test_one_refusal_of_a_question_about_many_slows_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is one answer, however many jobs it is about."""
-    from translation_client._jobs.batch.rate_limiter import Budget
+    from translation_client._jobs.batch.rate_limiter import RateLimiter
 
     heard: list[float] = []
-    usual = Budget.slow_down
+    usual = RateLimiter.slow_down
 
-    def slow_down(budget: Budget, now: float) -> None:
+    def slow_down(budget: RateLimiter, now: float) -> None:
         heard.append(now)
         usual(budget, now)
 
-    monkeypatch.setattr(Budget, "slow_down", slow_down)
+    monkeypatch.setattr(RateLimiter, "slow_down", slow_down)
     with Server(Scenario(duration=0.2, faults=["bulk/1:429:Retry-After=0"])) as server:
         jobs_of(wait_all("asyncio", server.url, made(server, 30)))
 
@@ -666,7 +666,7 @@ def test_a_loop_that_is_stopped_ends_the_batch() -> None:
 
 def test_a_thread_that_ends_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though it can tell nobody."""
-    monkeypatch.setattr(thread._FleetThread, "_run", lambda _: None)
+    monkeypatch.setattr(thread._BatchThread, "_run", lambda _: None)
     with Server(Scenario(duration=ENDLESS)) as server, pytest.raises(RuntimeError, match="ended unexpectedly"):
         wait_all("blocking", server.url, made(server, 3))
 
@@ -868,7 +868,7 @@ def test_each_job_of_a_batch_that_is_over_before_it_begins_is_cancelled(
 ) -> None:
     """Whatever it is read from, if it can be read without waiting; and there is no such thing as a slow machine."""
     monkeypatch.setattr(fleet_module, "SOURCE_SECONDS", 10.0)
-    monkeypatch.setattr("translation_client._jobs.batch.options.USUAL_IN_FLIGHT", max_in_flight)
+    monkeypatch.setattr("translation_client._jobs.batch.options.DEFAULT_IN_FLIGHT", max_in_flight)
     ids = [f"j{number}" for number in range(250)]
     outcomes = ended_before(way, end, source(ids))
 

@@ -37,13 +37,13 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client._cli.terminal import ProgressLine
+from translation_client._cli.terminal import StatusLine
 from translation_client._clock import Deadline, Stopwatch
-from translation_client._jobs.requestor import run
+from translation_client._jobs.requestor import run_sync
 from translation_client._models import Request
 from translation_client._transports.aiohttp import Slots
-from translation_client._transports.cancel_scope import CallTimedOut
-from translation_client._transports.requests import BlockingLine
+from translation_client._transports.cancel_scope import CallTimeout
+from translation_client._transports.requests import BlockingTransport
 
 FROZEN_AT = "2026-11-23T09:00:00"
 
@@ -592,11 +592,11 @@ class Unused:
 def test_a_sleep_counts_what_it_took(cancel: threading.Event | None) -> None:
     """Which is next to nothing once the client is closed."""
     transport: Any = Unused()
-    line = BlockingLine(transport, None)
+    line = BlockingTransport(transport, None)
 
     def slept(seconds: float) -> float:
         watch = Stopwatch()
-        run(line.sleep(seconds, cancel, watch))
+        run_sync(line.sleep(seconds, cancel, watch))
         return watch.elapsed
 
     with freeze_time(FROZEN_AT):
@@ -611,7 +611,7 @@ def test_the_line_of_a_terminal_counts_down() -> None:
     """And shows the seconds that passed."""
     with freeze_time(FROZEN_AT):
         screen = io.StringIO()
-        ended = ends_by_itself(lambda: ProgressLine(screen, 60).sleep(1.05))
+        ended = ends_by_itself(lambda: StatusLine(screen, 60).sleep(1.05))
 
     assert ended.outcome is None, ended.outcome
     assert ended.took >= 1
@@ -624,7 +624,7 @@ def test_a_call_of_a_task_has_what_is_left_of_the_wait(is_busy: bool) -> None:
 
     async def send(url: str) -> None:
         async with AsyncVideoTranslationClient(url, request_timeout=3600) as client:
-            transport: Any = client._line.transport
+            transport: Any = client._transport.sender
             transport._slots = Slots(0 if is_busy else 1)
             deadline = Deadline.after(3600)
             deadline.watch.add(3600 - CALL)
@@ -633,7 +633,7 @@ def test_a_call_of_a_task_has_what_is_left_of_the_wait(is_busy: bool) -> None:
     with serving(mute) as server, freeze_time(FROZEN_AT, real_asyncio=True):
         ended = ends_by_itself(lambda: asyncio.run(send(server.url)))
 
-    assert isinstance(ended.outcome, CallTimedOut), repr(ended.outcome)
+    assert isinstance(ended.outcome, CallTimeout), repr(ended.outcome)
     assert ended.took >= CALL - 0.05
 
 

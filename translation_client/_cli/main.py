@@ -17,25 +17,25 @@ from .._exceptions import JobFailed, RetriesExhausted, TranslationClientError, W
 from .._jobs.batch.options import JobResult
 from .._logging import LOGGER_NAME
 from .._models import Job
-from ..services import service_named
+from ..services import get_service
 from .demo import ServerDidNotStartError, running_fake_server
 from .output import (
-    ANSWER_LOST,
-    BROKEN,
-    FINISHED,
-    INTERRUPTED,
-    JOB_FAILED,
-    REQUEST_FAILED,
-    TIMED_OUT,
-    USAGE,
-    AnswerLostError,
-    answer,
+    EXIT_INTERRUPTED,
+    EXIT_IOERR,
+    EXIT_JOB_FAILED,
+    EXIT_OK,
+    EXIT_REQUEST_FAILED,
+    EXIT_SOFTWARE,
+    EXIT_TIMED_OUT,
+    EXIT_USAGE,
+    OutputLostError,
     code_of,
+    echo,
+    echo_error,
     print_job,
-    say,
 )
-from .parser import FROM_STDIN, client_arguments, command_to_go_on, is_of_many, job_arguments, parser
-from .terminal import ProgressLine, download_bar, exit_in_order_on_sigterm, fleet_table
+from .parser import FROM_STDIN, client_arguments, is_of_many, job_arguments, parser, resume_command
+from .terminal import StatusLine, batch_table, download_bar, exit_in_order_on_sigterm
 
 UNWATCHED = ("demo", "schedule", "submit")
 """An order keeps its lines: the key to go on with is in one, should this process end."""
@@ -61,16 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return commands[options.command]()
     except KeyboardInterrupt as interrupt:
         usual = "" if options.command in ("submit", "download", "delete") else "; the job goes on at the service"
-        say(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{usual}")
-        return INTERRUPTED
+        echo_error(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{usual}")
+        return EXIT_INTERRUPTED
     except UsageError as error:
-        say(f"translation-client {options.command}: {error}")
-        return USAGE
-    except AnswerLostError:
-        return ANSWER_LOST
+        echo_error(f"translation-client {options.command}: {error}")
+        return EXIT_USAGE
+    except OutputLostError:
+        return EXIT_IOERR
     except Exception:  # noqa: BLE001  # Python's own exit code for it is 1, and that would say that the job failed
-        say(traceback.format_exc())
-        return BROKEN
+        echo_error(traceback.format_exc())
+        return EXIT_SOFTWARE
 
 
 class UsageError(Exception):
@@ -116,7 +116,7 @@ def _plain_wait(options: argparse.Namespace) -> int:
 
 
 def _watched_wait(options: argparse.Namespace) -> int:
-    line = ProgressLine(sys.stderr, options.timeout or service_named(options.service).limits.timeout)
+    line = StatusLine(sys.stderr, options.timeout or get_service(options.service).limits.timeout)
     with _client(options, sleep=line.sleep) as client:
         return _answered(options, lambda: _last_of(client, options, line))
 
@@ -142,15 +142,15 @@ def _done(options: argparse.Namespace, do: Callable[[], str]) -> int:
     try:
         text = _of_usage(do)
     except JobFailed as error:
-        say(str(error))
-        return JOB_FAILED
+        echo_error(str(error))
+        return EXIT_JOB_FAILED
     except TranslationClientError as error:
         return _failed(options, error)
     except OSError as error:
-        say(f"translation-client {options.command}: {error}")
-        return REQUEST_FAILED
-    answer(text)
-    return FINISHED
+        echo_error(f"translation-client {options.command}: {error}")
+        return EXIT_REQUEST_FAILED
+    echo(text)
+    return EXIT_OK
 
 
 def _of_usage(do: Callable[[], T]) -> T:
@@ -160,7 +160,7 @@ def _of_usage(do: Callable[[], T]) -> T:
         raise UsageError(error) from error
 
 
-def _last_of(client: VideoTranslationClient, options: argparse.Namespace, line: ProgressLine) -> Job:
+def _last_of(client: VideoTranslationClient, options: argparse.Namespace, line: StatusLine) -> Job:
     try:
         for job in client.watch(options.job_id, **job_arguments(options)):
             line.show(job)
@@ -173,11 +173,11 @@ def _schedule(options: argparse.Namespace) -> str:
     from .schedule import (
         as_json,
         as_text,
-        timetable_for,  # of this command alone
+        preview,  # of this command alone
     )
 
     given = {name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "key", "video_seconds")}
-    table = timetable_for(options.durations, options.history, options.service, horizon=options.until, **given)
+    table = preview(options.durations, options.history, options.service, horizon=options.until, **given)
     return json.dumps(as_json(table)) if options.json else as_text(table)
 
 
@@ -186,9 +186,9 @@ def _demo() -> int:
         with running_fake_server() as url, VideoTranslationClient(url, backoff_factor=1) as client:
             status = client.get_status()
     except (ServerDidNotStartError, TranslationClientError) as error:
-        say(str(error))
-        return REQUEST_FAILED
-    answer(f"Final status: {status}")
+        echo_error(str(error))
+        return EXIT_REQUEST_FAILED
+    echo(f"Final status: {status}")
     return code_of(status)
 
 
@@ -212,17 +212,17 @@ def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = 
 
 
 def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
-    say(str(error))
+    echo_error(str(error))
     if error.may_have_been_accepted is not False and error.idempotency_key is not None:
-        say(f"To go on: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}")
+        echo_error(f"To go on: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}")
     if isinstance(error, (WaitTimeout, RetriesExhausted)):
         if options.command in ("status", "wait"):
-            say(f"To go on waiting: {command_to_go_on(options)}")
-        return TIMED_OUT
-    return REQUEST_FAILED
+            echo_error(f"To go on waiting: {resume_command(options)}")
+        return EXIT_TIMED_OUT
+    return EXIT_REQUEST_FAILED
 
 
-WORST_FIRST = (REQUEST_FAILED, TIMED_OUT, JOB_FAILED, FINISHED)
+WORST_FIRST = (EXIT_REQUEST_FAILED, EXIT_TIMED_OUT, EXIT_JOB_FAILED, EXIT_OK)
 """Of several jobs the exit code is that of the worst."""
 
 
@@ -234,8 +234,8 @@ def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *
     """
     if options.submitted_at is not None:
         raise ValueError("submitted_at is of one job, and cannot be said of several")
-    codes = {FINISHED}
-    with fleet_table(sys.stderr if is_watched else None) as table:
+    codes = {EXIT_OK}
+    with batch_table(sys.stderr if is_watched else None) as table:
         outcomes = client.as_completed(
             _ids(options),
             checks_per_second=options.checks_per_second,
@@ -266,18 +266,18 @@ def _ids(options: argparse.Namespace) -> Iterator[str]:
 
 def _shown(outcome: JobResult, *, as_json: bool) -> int:
     if isinstance(outcome, Job):
-        answer(json.dumps(outcome.to_dict()) if as_json else f"{outcome.id}\t{outcome.status}")
+        echo(json.dumps(outcome.to_dict()) if as_json else f"{outcome.id}\t{outcome.status}")
         return code_of(outcome.status)
-    say(str(outcome))
+    echo_error(str(outcome))
     status = None if outcome.job is None else str(outcome.job.status)
     error = type(outcome).__name__
     fields = {"id": _printable(outcome.job_id), "status": status, "error": error, "message": str(outcome)}
-    answer(json.dumps(fields) if as_json else f"{_printable(outcome.job_id)}\t{error}")
+    echo(json.dumps(fields) if as_json else f"{_printable(outcome.job_id)}\t{error}")
     return _code_of_error(outcome)
 
 
 def _code_of_error(error: TranslationClientError) -> int:
-    return TIMED_OUT if isinstance(error, (WaitTimeout, RetriesExhausted)) else REQUEST_FAILED
+    return EXIT_TIMED_OUT if isinstance(error, (WaitTimeout, RetriesExhausted)) else EXIT_REQUEST_FAILED
 
 
 def _printable(job_id: str | None) -> str:

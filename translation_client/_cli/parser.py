@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._auth import address
+from .._auth import parse_base_url
 from ..services import SERVICES
 from ..services.reference import REFERENCE
 
@@ -26,13 +26,13 @@ CLIENT_OPTIONS = {
     "target_lag": "the same: the mean seconds from the end of a job to the answer that says so",
     "max_lag": "the same: the longest gap between two checks in seconds",
 }
-_OF_A_PLAN = ("check_cost", "target_lag", "max_lag")
+_SCHEDULE_OPTION_NAMES = ("check_cost", "target_lag", "max_lag")
 
 FROM_STDIN = "-"
-CLIENT_WORDS = ("history", "spread_checks")
-OF_THE_JOB = ("key", "video_seconds", "submitted_at")
+CLIENT_OPTION_NAMES = ("history", "spread_checks")
+JOB_OPTION_NAMES = ("key", "video_seconds", "submitted_at")
 
-_OF_ONE_CALL = ("timeout", "request_timeout", "max_faults")
+_CALL_OPTION_NAMES = ("timeout", "request_timeout", "max_faults")
 
 _KEYS = ", ".join(f"{service.key_variable} ({name})" for name, service in SERVICES.items())
 
@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_submit(commands)
-    _add_job_command(commands, "status", "ask once how a job stands", _OF_ONE_CALL)
+    _add_job_command(commands, "status", "ask once how a job stands", _CALL_OPTION_NAMES)
     wait = _add_job_command(commands, "wait", "wait until a job is finished, or many jobs", tuple(CLIENT_OPTIONS))
     _add_what_many_need(wait)
     _add_what_a_plan_needs(wait)
@@ -57,18 +57,18 @@ def parser() -> argparse.ArgumentParser:
         "--submitted-at", type=float, metavar="NUMBER", help="when the job was ordered, in seconds of the Unix epoch"
     )
     _add_schedule(commands)
-    download = _add_command(commands, "download", "fetch the result of a finished job into a file", _OF_ONE_CALL)
+    download = _add_command(commands, "download", "fetch the result of a finished job into a file", _CALL_OPTION_NAMES)
     download.add_argument("job_id", metavar="JOB_ID")
     download.add_argument("path", metavar="PATH", help="where the file will be; what lies there is replaced")
     download.add_argument("--language", help="which of several, where a job has several results (ElevenLabs)")
-    delete = _add_command(commands, "delete", "delete a job and its result at the service", _OF_ONE_CALL)
+    delete = _add_command(commands, "delete", "delete a job and its result at the service", _CALL_OPTION_NAMES)
     delete.add_argument("job_id", metavar="JOB_ID")
     commands.add_parser("demo", help="see it work: runs the fake server, and waits for its job", epilog=EPILOG)
     return whole
 
 
 def _add_submit(commands: Any) -> None:
-    submit = _add_command(commands, "submit", "order a translation; prints the id of the job", _OF_ONE_CALL)
+    submit = _add_command(commands, "submit", "order a translation; prints the id of the job", _CALL_OPTION_NAMES)
     submit.add_argument("video", metavar="VIDEO", help="an http(s) URL, or a file where the service takes files")
     submit.add_argument("target_language", metavar="LANGUAGE", help="as the service spells it")
     submit.add_argument("--source-language", metavar="LANGUAGE", help="left out: the service finds out")
@@ -111,7 +111,7 @@ def _add_schedule(commands: Any) -> None:
     text = "print when a job would be asked about; nothing is sent"
     schedule = commands.add_parser("schedule", help=text, description=text, epilog=EPILOG)
     schedule.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
-    _add_numbers(schedule, _OF_A_PLAN, {})
+    _add_numbers(schedule, _SCHEDULE_OPTION_NAMES, {})
     _add_what_a_plan_needs(schedule)
     schedule.add_argument(
         "--until", type=float, metavar="NUMBER", help="seconds (default: until 19 of 20 such jobs are finished)"
@@ -171,24 +171,24 @@ def is_of_many(options: argparse.Namespace) -> bool:
 
 def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """The arguments of a client that were typed."""
-    return _given(options, (*CLIENT_OPTIONS, *CLIENT_WORDS))
+    return _given_options(options, (*CLIENT_OPTIONS, *CLIENT_OPTION_NAMES))
 
 
 def job_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """What was typed of a job."""
-    return _given(options, OF_THE_JOB)
+    return _given_options(options, JOB_OPTION_NAMES)
 
 
-def command_to_go_on(options: argparse.Namespace) -> str:
+def resume_command(options: argparse.Namespace) -> str:
     """What can be typed to go on waiting."""
     job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
-    url = [] if options.base_url is None else ["--base-url", address(options.base_url).url]  # without a password
+    url = [] if options.base_url is None else ["--base-url", parse_base_url(options.base_url).url]  # without a password
     service = [] if options.service == REFERENCE.name else ["--service", options.service]
     given = {**client_arguments(options), **job_arguments(options)}
     return shlex.join(["translation-client", "wait", *service, *url, *map(_typed, given, given.values()), *job])
 
 
-def _given(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+def _given_options(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
 

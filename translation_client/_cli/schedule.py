@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from .. import _config
 from ..schedule.forecast import Forecast
-from ..schedule.history import DurationHistory, past_of
-from ..schedule.model import Experience, Traits
-from ..schedule.optimize import Outlook, outlook
-from ..schedule.plan import Plan, checks_until, plan_for
-from ..schedule.planner import Planner, terms_from
+from ..schedule.history import DurationHistory, history_from_durations
+from ..schedule.model import DurationModel, Traits
+from ..schedule.optimize import ExpectedCost, expected_cost
+from ..schedule.plan import Plan, checks_until, make_schedule
+from ..schedule.planner import SchedulePlanner, objective_from
 
 ROWS = 25
 """Checks that are shown; the others are counted."""
@@ -42,7 +42,7 @@ class Row(NamedTuple):
     finished: float | None
 
 
-class Alternative(NamedTuple):
+class Comparison(NamedTuple):
     """A schedule, and what is to be expected of it."""
 
     schedule: str
@@ -51,7 +51,7 @@ class Alternative(NamedTuple):
     cost_seconds: float | None
 
 
-class Timetable(NamedTuple):
+class SchedulePreview(NamedTuple):
     """What a job may expect.
 
     Attributes:
@@ -63,13 +63,13 @@ class Timetable(NamedTuple):
     """
 
     rows: list[Row]
-    alternatives: list[Alternative]
+    alternatives: list[Comparison]
     past_jobs: int
     horizon: float
     assumed_shortest: float | None
 
 
-def timetable(planner: Planner, traits: Traits, horizon: float | None) -> Timetable:
+def preview_table(planner: SchedulePlanner, traits: Traits, horizon: float | None) -> SchedulePreview:
     """Plan a job.
 
     Args:
@@ -81,16 +81,16 @@ def timetable(planner: Planner, traits: Traits, horizon: float | None) -> Timeta
         HistoryFailed: The history cannot be read.
     """
     past = planner.past_jobs(traits.key)
-    forecast = Experience(past).forecast(traits)
-    plan = plan_for(forecast, planner.terms)
+    forecast = DurationModel(past).forecast(traits)
+    plan = make_schedule(forecast, planner.terms)
     until = horizon or (USUAL_HORIZON if forecast is None else min(_when(forecast, ENOUGH), MOST_SECONDS))
     law = _nothing_known(until) if forecast is None else _until(forecast, until)
     rows = list(_rows(plan, until, forecast))
     alternatives = list(_alternatives(plan, law, planner.terms.check_cost))
-    return Timetable(rows, alternatives, len(past), until, until / RANGE if forecast is None else None)
+    return SchedulePreview(rows, alternatives, len(past), until, until / RANGE if forecast is None else None)
 
 
-def timetable_for(
+def preview(
     durations: Sequence[float],
     history: str | None,
     service: str,
@@ -99,7 +99,7 @@ def timetable_for(
     key: str | None,
     video_seconds: float | None,
     **weighed: float | None,
-) -> Timetable:
+) -> SchedulePreview:
     """Plan a job of a service.
 
     Args:
@@ -114,16 +114,18 @@ def timetable_for(
     Raises:
         ValueError: An argument cannot be used.
     """
-    terms = terms_from(**weighed)
+    terms = objective_from(**weighed)
     until = None if horizon is None else _config.check_positive("until", horizon)
     _config.check_duration("until", until or 0.0, MOST_SECONDS)
     length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
     if history is not None and (durations or not Path(history).exists()):
         raise ValueError(f"history must be a file that is there, and without durations beside it, got {history!r}")
-    planner = Planner(
-        past_of(durations, service) if history is None else DurationHistory(history, read_only=True), service, terms
+    planner = SchedulePlanner(
+        history_from_durations(durations, service) if history is None else DurationHistory(history, read_only=True),
+        service,
+        terms,
     )
-    return timetable(planner, Traits(_config.check_kind(key), length), until)
+    return preview_table(planner, Traits(_config.check_kind(key), length), until)
 
 
 class _Grid(NamedTuple):
@@ -156,20 +158,20 @@ def _rows(plan: Plan, horizon: float, forecast: Forecast | None) -> Iterator[Row
         before = at
 
 
-def _alternatives(plan: Plan, law: _Grid, check_cost: float | None) -> Iterator[Alternative]:
+def _alternatives(plan: Plan, law: _Grid, check_cost: float | None) -> Iterator[Comparison]:
     horizon = law.times[-1]
-    expected = outlook(plan.checks(horizon), *law)
+    expected = expected_cost(plan.checks(horizon), *law)
     interval = _as_soon(law, expected.lag)
-    schedules: list[tuple[str, Outlook]] = [
+    schedules: list[tuple[str, ExpectedCost]] = [
         ("this one", expected),
-        (f"fixed, every {interval:.3g} s: as soon", outlook(_every(interval, horizon), *law)),
-        *((f"fixed, every {seconds} s", outlook(_every(seconds, horizon), *law)) for seconds in (5, 10, 30)),
-        ("2, 4, 8 ... 60 s, the usual backoff", outlook(_growing(2, 2, 60, horizon), *law)),
-        ("1 s x1.5 ... 20 s", outlook(_growing(1, 1.5, 20, horizon), *law)),
+        (f"fixed, every {interval:.3g} s: as soon", expected_cost(_every(interval, horizon), *law)),
+        *((f"fixed, every {seconds} s", expected_cost(_every(seconds, horizon), *law)) for seconds in (5, 10, 30)),
+        ("2, 4, 8 ... 60 s, the usual backoff", expected_cost(_growing(2, 2, 60, horizon), *law)),
+        ("1 s x1.5 ... 20 s", expected_cost(_growing(1, 1.5, 20, horizon), *law)),
     ]
     for name, one in schedules:
         cost = None if check_cost is None else check_cost * one.requests + one.lag
-        yield Alternative(name, one.requests, one.lag, cost)
+        yield Comparison(name, one.requests, one.lag, cost)
 
 
 def _as_soon(law: _Grid, lag: float) -> float:
@@ -177,7 +179,7 @@ def _as_soon(law: _Grid, lag: float) -> float:
     least, most = lag, min(4 * lag, law.times[-1])
     while most - least > _CLOSE_ENOUGH * least:
         middle = (least + most) / 2
-        if outlook(_every(middle, law.times[-1]), *law).lag < lag:
+        if expected_cost(_every(middle, law.times[-1]), *law).lag < lag:
             least = middle
         else:
             most = middle
@@ -202,7 +204,7 @@ def _to(horizon: float, checks: Iterator[float]) -> Iterator[float]:
             return
 
 
-def as_text(table: Timetable) -> str:
+def as_text(table: SchedulePreview) -> str:
     """Write it down for people."""
     lines = [f"{'check':>5} {'at':>10} {'gap':>10} {'finished by then':>17}"]
     lines += [
@@ -221,7 +223,7 @@ def as_text(table: Timetable) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _assumed(table: Timetable) -> str:
+def _assumed(table: SchedulePreview) -> str:
     jobs = "1 past job" if table.past_jobs == 1 else f"{table.past_jobs} past jobs"
     if table.assumed_shortest is None:
         return f"Learned from {jobs}. To be expected of a job that is finished within {table.horizon:.4g} s:"
@@ -231,7 +233,7 @@ def _assumed(table: Timetable) -> str:
     )
 
 
-def as_json(table: Timetable) -> dict[str, Any]:
+def as_json(table: SchedulePreview) -> dict[str, Any]:
     """Write it down for programs."""
     return {
         "checks": [row._asdict() for row in table.rows],

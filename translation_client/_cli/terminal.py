@@ -20,7 +20,7 @@ REDRAW_SECONDS = 0.25
 _CLEAR = "\r\x1b[K"
 
 
-class ProgressLine:
+class StatusLine:
     """The line, and the sleep that keeps it moving."""
 
     def __init__(self, stream: TextIO, timeout: float) -> None:
@@ -87,7 +87,7 @@ def download_bar(stream: TextIO | None) -> Iterator[Callable[[int, int | None], 
         yield lambda received, total: bar.update(task, completed=received, total=total)
 
 
-class FleetTable:
+class BatchTable:
     """How many jobs stand how, and those that were heard of last."""
 
     ROWS = 15
@@ -123,7 +123,7 @@ class FleetTable:
 
 
 @contextmanager
-def fleet_table(stream: TextIO | None) -> Iterator[FleetTable | None]:
+def batch_table(stream: TextIO | None) -> Iterator[BatchTable | None]:
     """Show a table of many jobs for the length of a block; None where there is no terminal, or no `rich`."""
     try:
         from rich.console import Console
@@ -133,7 +133,7 @@ def fleet_table(stream: TextIO | None) -> Iterator[FleetTable | None]:
     if stream is None:
         yield None
         return
-    table = FleetTable()
+    table = BatchTable()
     # Where the answers go to the same terminal, they are written above the table; elsewhere they are left alone.
     is_shared = sys.stdout is not None and sys.stdout.isatty()
     rate = 1 / REDRAW_SECONDS

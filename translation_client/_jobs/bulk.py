@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 
 from .._clock import Deadline, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
-from .._models import Answer, Fault, FieldMissing, Job, Refusal, WrongJob, read_retry_after, status_line
-from .._polling import Progress
-from .._transports.cancel_scope import CallCancelled, CallCut, NotSent
+from .._models import Fault, Job, MissingField, Refusal, Response, WrongJob, parse_retry_after, status_line
+from .._polling import CallState
+from .._transports.cancel_scope import CallAborted, CallCancelled, RequestNotSent
 from ..services.service import Bulk
-from ..services.statuses import normal
+from ..services.statuses import normalize
 from .call_log import CallLog
-from .context import Tools
+from .context import ClientContext
 
 NOT_IMPLEMENTED = frozenset({501, 505})
 """The 5xx codes that refuse the request itself (RFC 9110, sections 15.6.2 and 15.6.6)."""
@@ -45,16 +45,16 @@ class BulkFailed(Exception):
 class BulkCall:
     """One bulk request, with its log lines. For one use."""
 
-    def __init__(self, tools: Tools, bulk: Bulk, ids: Sequence[str], watch: Stopwatch) -> None:
+    def __init__(self, context: ClientContext, bulk: Bulk, ids: Sequence[str], watch: Stopwatch) -> None:
         """Prepare a request for the status of `ids`; `watch` is its elapsed time. Nothing is sent yet."""
-        self._tools = tools
+        self._context = context
         self._bulk = bulk
         self._ids = ids
-        self._progress = Progress(None, math.inf, tools.secrets, watch)
+        self._progress = CallState(None, math.inf, context.secrets, watch)
         self._progress.attempts = 1
-        self._log = CallLog(tools.logger, None, self._progress)
+        self._log = CallLog(context.logger, None, self._progress)
 
-    async def send(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> tuple[Answer, dict[str, Job]]:
+    async def send(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> tuple[Response, dict[str, Job]]:
         """Send the request; return the answer, and the jobs that it has a status of, by id.
 
         Raises:
@@ -62,57 +62,57 @@ class BulkCall:
             CallCancelled: `is_cancelled` turned true.
         """
         try:
-            answer = await self._tools.line.send(self._bulk.request(self._ids), deadline, is_cancelled)
-            self._progress.answered(answer)
-            found = self._found(answer)
+            response = await self._context.transport.send(self._bulk.request(self._ids), deadline, is_cancelled)
+            self._progress.answered(response)
+            found = self._found(response)
         except CallCancelled:
             raise
-        except NotSent as unsent:
+        except RequestNotSent as unsent:
             raise unsent.cause from None
-        except CallCut:
+        except CallAborted:
             raise BulkFailed(Fault("timeout", "no answer in time"), is_refusal=False) from None
         except Refusal as refusal:
-            code = refusal.answer.status_code
-            raise BulkFailed(Fault("status", status_line(code), refusal.answer), is_refusal=True) from None
-        except FieldMissing as missing:
+            code = refusal.response.status_code
+            raise BulkFailed(Fault("status", status_line(code), refusal.response), is_refusal=True) from None
+        except MissingField as missing:
             text = self._progress.secrets.shown(str(missing))  # it may name an id
-            raise BulkFailed(Fault("unreadable", text, missing.answer), is_refusal=False) from None
+            raise BulkFailed(Fault("unreadable", text, missing.response), is_refusal=False) from None
         except Fault as fault:
-            if fault.answer is not None:
-                self._progress.learn_keys(fault.answer)
+            if fault.response is not None:
+                self._progress.learn_keys(fault.response)
             if isinstance(fault, WrongJob):
-                self._tools.line.close_idle()  # the connection is among them, and may be out of step with its requests
+                self._context.transport.close_idle()  # the connection is among them, and may be out of step with its requests
                 fault.name_jobs(self._progress.secrets.shown_id)
             fault.hint = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
-        self._log.answered("statuses", answer)
-        return answer, found
+        self._log.answered("statuses", response)
+        return response, found
 
     def log_failure(self, failed: BulkFailed, sleep_seconds: float) -> None:
         """Log that the request failed, and after how many seconds there may be another one."""
         self._log.failed(failed.fault, sleep_seconds)
 
-    def _found(self, answer: Answer) -> dict[str, Job]:
-        found = self._bulk.found(answer, self._ids)
+    def _found(self, response: Response) -> dict[str, Job]:
+        found = self._bulk.found(response, self._ids)
         if len(found) < len(set(self._ids)):
-            self._bulk.require_no_others(answer, self._ids)
+            self._bulk.require_no_others(response, self._ids)
         if not found:
-            raise Fault("unreadable", "the answer has the status of none of the jobs", answer)
+            raise Fault("unreadable", "the answer has the status of none of the jobs", response)
         return {job_id: job for job_id, job in found.items() if not is_missing(self._bulk, job)}
 
     def _retry_after(self, fault: Fault) -> float | None:
-        if fault.answer is None:
+        if fault.response is None:
             return None
         try:
-            return read_retry_after(fault.answer.headers)
+            return parse_retry_after(fault.response.headers)
         except ValueError:
-            self._log.write("hint_ignored", hint=self._progress.secrets.shown(fault.answer.headers["Retry-After"]))
+            self._log.write("hint_ignored", hint=self._progress.secrets.shown(fault.response.headers["Retry-After"]))
             return None
 
 
 def is_missing(bulk: Bulk, job: Job) -> bool:
     """Return whether a bulk answer says that there is no such job."""
-    return normal(job.raw_status) == normal(bulk.missing_word)
+    return normalize(job.raw_status) == normalize(bulk.missing_word)
 
 
 class BulkAvailability:

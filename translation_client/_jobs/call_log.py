@@ -9,8 +9,8 @@ from tenacity import RetryCallState
 
 from .._exceptions import TranslationClientError
 from .._logging import EventLog
-from .._models import Answer, Fault
-from .._polling import Progress, fault_of
+from .._models import Fault, Response
+from .._polling import CallState, fault_in
 
 E = TypeVar("E", bound=TranslationClientError)
 
@@ -18,7 +18,7 @@ E = TypeVar("E", bound=TranslationClientError)
 class CallLog(EventLog):
     """The lines of one errand, with the counts of its progress."""
 
-    def __init__(self, logger: object, job_id: str | None, progress: Progress) -> None:
+    def __init__(self, logger: object, job_id: str | None, progress: CallState) -> None:
         """Begin a log; its `wait_id` is new."""
         super().__init__(logger, os.urandom(6).hex(), job_id)
         self._progress = progress
@@ -29,15 +29,15 @@ class CallLog(EventLog):
             self.name_job(self._progress.shown_id)
         super().write(event, **facts)
 
-    def answered(self, call: str, answer: Answer) -> None:
+    def answered(self, call: str, response: Response) -> None:
         """Log an answer that is none about a status."""
         self.write(
             "call_answered",
             attempt=self._progress.attempts,
             call=call,
-            status_code=answer.status_code,
+            status_code=response.status_code,
             elapsed_seconds=self._progress.elapsed,
-            request_seconds=answer.seconds,
+            request_seconds=response.seconds,
         )
 
     def failed(self, fault: Fault, sleep_seconds: float) -> None:
@@ -54,7 +54,7 @@ class CallLog(EventLog):
 
     def failed_in(self, state: RetryCallState) -> None:
         """The same, by the state of who repeats it."""
-        self.failed(fault_of(state), state.upcoming_sleep)
+        self.failed(fault_in(state), state.upcoming_sleep)
 
     def sleeping(self, retry: int, seconds: float, reason: str) -> None:
         """Log the sleep that comes, before a retry; before the first question that is 0."""

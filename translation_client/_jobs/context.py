@@ -5,25 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._auth import Secrets
-from .._config import WaitPolicy
+from .._auth import Redactor
+from .._config import PollingPolicy
 from .._polling import StopStrategy, WaitStrategy
-from .._transports.base import Line
+from .._transports.base import Transport
 from ..services.service import Service
 
 if TYPE_CHECKING:
-    from ..schedule.learner import Learning
+    from ..schedule.learner import ScheduleLearner
 
 
 @dataclass(frozen=True)
-class Tools:
+class ClientContext:
     """The parts of a client; none of them changes."""
 
     service: Service
-    line: Line
-    policy: WaitPolicy
-    secrets: Secrets
+    transport: Transport
+    policy: PollingPolicy
+    secrets: Redactor
     logger: object
     schedule: WaitStrategy | None
     stop: StopStrategy | None
-    learning: Learning | None
+    learning: ScheduleLearner | None

@@ -10,15 +10,15 @@ from pathlib import Path
 from .._auth import is_http_url
 from .._clock import TICK_SECONDS, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
-from .._models import Answer, Fault, FieldMissing, Job, Request, TranslationStatus, require_usable
-from .._transports.base import Event
+from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, require_usable
+from .._transports.base import CancelEvent
 from .._transports.decoding import FILE_CODES
-from ..services.json_path import named
+from ..services.json_path import describe_path
 from . import error_messages
-from .context import Tools
+from .context import ClientContext
 from .part_file import LocalError, PartFile
-from .poller import Wait
-from .requestor import Calls
+from .poller import Poller
+from .requestor import Requestor
 
 EXPIRED_CODES = (403, 410)
 """How storage says that a signed link is too old."""
@@ -44,25 +44,25 @@ class Download:
 
     def __init__(
         self,
-        tools: Tools,
+        context: ClientContext,
         job: Job | str,
         language: str | None,
         *,
         timeout: float,
-        cancel: Event | None,
+        cancel: CancelEvent | None,
         on_progress: Callable[[int, int | None], object] | None,
     ) -> None:
         """Start the clock; nothing is sent yet."""
-        self._tools = tools
+        self._context = context
         self._cancel = cancel
         self._job = job
         self._language = language
         self._on_progress = on_progress
         self._furthest = 0
         job_id = job.id if isinstance(job, Job) else job
-        self._calls = Calls(
-            tools,
-            error_messages.result_of(job_id),
+        self._requestor = Requestor(
+            context,
+            error_messages.download_text(job_id),
             timeout=timeout,
             cancel=cancel,
             job_id=job_id,
@@ -80,11 +80,11 @@ class Download:
             with PartFile(target, self._on_progress) as part:
                 await self._fetch_all(link, part)
                 kept = part.commit()
-                self._calls.log.write(
+                self._requestor.log.write(
                     "file_downloaded",
                     bytes=part.size,
-                    attempts=self._calls.progress.attempts,
-                    elapsed_seconds=self._calls.progress.elapsed,
+                    attempts=self._requestor.progress.attempts,
+                    elapsed_seconds=self._requestor.progress.elapsed,
                 )
                 return kept
         except LocalError as error:
@@ -99,34 +99,34 @@ class Download:
         seen = await self._checked(job)
         link = self._link_in(seen)
         if link is None or not is_http_url(link):
-            answer = Answer(200, {}, b"")  # what came may hold signed links
-            service = self._tools.service
-            missing = FieldMissing(named(service.result_field or service.language_field), answer)
-            raise self._calls.log.ended(
-                "unexpected", error_messages.field_missing(self._calls.purpose, self._calls.progress, missing)
+            response = Response(200, {}, b"")  # what came may hold signed links
+            service = self._context.service
+            missing = MissingField(describe_path(service.result_field or service.language_field), response)
+            raise self._requestor.log.ended(
+                "unexpected", error_messages.missing_field(self._requestor.purpose, self._requestor.progress, missing)
             )
         return link
 
     def _link_in(self, job: Job) -> str | None:
         job.raise_for_status()
         wanted = job if self._language is None else replace(job, language=self._language)
-        return self._tools.service.result_link(wanted, self._tools.line.base_url)
+        return self._context.service.result_link(wanted, self._context.transport.base_url)
 
     async def _checked(self, job: Job | str) -> Job:
-        timeout = min(self._tools.policy.timeout, max(self._calls.progress.deadline.left, TICK_SECONDS))
-        wait = Wait(self._tools, job, timeout, self._cancel, Stopwatch(self._calls.progress.watch))
+        timeout = min(self._context.policy.timeout, max(self._requestor.progress.deadline.left, TICK_SECONDS))
+        wait = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.progress.watch))
         seen = await wait.check()
         if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
             seen = await wait.until_final()  # it is finished, as an answer about many jobs said, and its link is late
-        self._calls.progress.attempts += wait.attempts
+        self._requestor.progress.attempts += wait.attempts
         if seen.status is TranslationStatus.PENDING:
-            raise self._calls.log.ended("pending", error_messages.result_not_ready(self._calls.progress, seen))
+            raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.progress, seen))
         return seen
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:
         mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
         while True:
-            self._calls.progress.secrets = self._tools.secrets.with_link(link)  # storage may echo it
+            self._requestor.progress.secrets = self._context.secrets.with_link(link)  # storage may echo it
             outcome = await self._fetched(link, part, may_mint=part.received > mints_after)
             if outcome is _Outcome.WHOLE:
                 return
@@ -136,7 +136,7 @@ class Download:
 
     async def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
         """Call until there is news: the result may not be there yet."""
-        return await self._calls.until_final(
+        return await self._requestor.until_final(
             lambda: self._call(link, part, may_mint), is_pending=lambda outcome: outcome is _Outcome.NOT_YET
         )
 
@@ -144,8 +144,8 @@ class Download:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         received = part.received
         try:
-            answer, outcome = await self._calls.call(
-                request, lambda answer: self._read(answer, part, may_mint), sink=part
+            response, outcome = await self._requestor.send(
+                request, lambda response: self._read(response, part, may_mint), sink=part
             )
         except Fault as fault:
             if "Range" in request.headers and fault.kind == "unreadable":
@@ -153,35 +153,35 @@ class Download:
             if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise
             self._furthest = part.received
-            self._calls.log.failed(fault, FAULT_DELAY_SECONDS)
+            self._requestor.log.failed(fault, FAULT_DELAY_SECONDS)
         else:
-            self._calls.log.answered("download", answer)
+            self._requestor.log.answered("download", response)
             if outcome is not _Outcome.MORE:
                 return outcome
             self._furthest = part.received
             if part.received - received >= REAL_PROGRESS_BYTES:
                 return outcome
-        await self._calls.sleep(min(FAULT_DELAY_SECONDS, max(self._calls.progress.deadline.left, 0.0)))
+        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.progress.deadline.left, 0.0)))
         return _Outcome.MORE
 
-    def _read(self, answer: Answer, part: PartFile, may_mint: bool) -> _Outcome:
-        if answer.status_code in FILE_CODES:
-            if part.finish(answer):
+    def _read(self, response: Response, part: PartFile, may_mint: bool) -> _Outcome:
+        if response.status_code in FILE_CODES:
+            if part.finish(response):
                 return _Outcome.WHOLE
             if part.received <= self._furthest:  # it was here before, and had to start over
-                raise Fault("unreadable", "a part of the file that brings it no further", answer)
+                raise Fault("unreadable", "a part of the file that brings it no further", response)
             return _Outcome.MORE
-        if self._tools.service.says_not_yet(answer):
-            self._calls.progress.count("not yet")
+        if self._context.service.says_not_yet(response):
+            self._requestor.progress.count("not yet")
             return _Outcome.NOT_YET
-        if answer.status_code in EXPIRED_CODES and may_mint:
+        if response.status_code in EXPIRED_CODES and may_mint:
             return _Outcome.EXPIRED
-        if answer.status_code in NO_RANGE_CODES and part.range_headers():
-            raise Fault("unreadable", "the host refuses to send the rest of the file", answer)
-        if answer.status_code == 416 and part.received:
-            if part.finish_if_complete(answer):
+        if response.status_code in NO_RANGE_CODES and part.range_headers():
+            raise Fault("unreadable", "the host refuses to send the rest of the file", response)
+        if response.status_code == 416 and part.received:
+            if part.finish_if_complete(response):
                 return _Outcome.WHOLE
             part.reset()
-            raise Fault("status", "the file has changed", answer)
-        require_usable(answer)
-        raise Fault("unreadable", "an answer without the file", answer)
+            raise Fault("status", "the file has changed", response)
+        require_usable(response)
+        raise Fault("unreadable", "an answer without the file", response)

@@ -8,15 +8,15 @@ from typing import TypeVar
 
 from .._clock import Deadline, Stopwatch
 from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, quote_path_segment
-from .._models import Answer, Job, Request, redacted, shown_text
-from .._transports.base import Event
+from .._models import Job, Request, Response, redacted, shown_text
+from .._transports.base import CancelEvent
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import Bulk
 from . import error_messages
 from .bulk import BulkCall, BulkFailed
-from .context import Tools
-from .poller import Wait
-from .requestor import Calls
+from .context import ClientContext
+from .poller import Poller
+from .requestor import Requestor
 
 T = TypeVar("T")
 
@@ -26,16 +26,16 @@ GONE_CODES = (404, 410)
 class Errands:
     """The small errands of a client. May be shared by threads."""
 
-    def __init__(self, tools: Tools) -> None:
+    def __init__(self, context: ClientContext) -> None:
         """Keep nothing yet."""
-        self._tools = tools
+        self._context = context
         self._languages: tuple[str, ...] | None = None
-        self._secrets = tools.secrets
+        self._secrets = context.secrets
 
     async def languages(
         self,
         timeout: float,
-        cancel: Event | None = None,
+        cancel: CancelEvent | None = None,
         *,
         parent: Stopwatch | None = None,
         is_fresh: bool = False,
@@ -48,23 +48,25 @@ class Errands:
             parent: The stopwatch of the call that needs the list; None if there is none.
             is_fresh: Whether to fetch it again.
         """
-        published = self._tools.service.languages
+        published = self._context.service.languages
         if published is None:
             return None
         if self._languages is None or is_fresh:
-            purpose = error_messages.list_of_languages()
-            calls = Calls(self._tools, purpose, timeout=timeout, cancel=cancel, watch=Stopwatch(parent))
-            listed = await _answered(calls, "languages", published.request(), published.read)
-            self._languages, self._secrets = listed, calls.progress.secrets
+            purpose = error_messages.languages_text()
+            requestor = Requestor(self._context, purpose, timeout=timeout, cancel=cancel, watch=Stopwatch(parent))
+            listed = await _answered(requestor, "languages", published.request(), published.read)
+            self._languages, self._secrets = listed, requestor.progress.secrets
         return self._languages
 
-    async def require_language(self, language: str, timeout: float, cancel: Event | None, parent: Stopwatch) -> None:
+    async def require_language(
+        self, language: str, timeout: float, cancel: CancelEvent | None, parent: Stopwatch
+    ) -> None:
         """Refuse a language that the service does not list, as a part of a submission that has `timeout` seconds.
 
         Raises:
             ValueError: It is not in the list, nor in a fresh one where the list had been kept.
         """
-        timeout = min(timeout, self._tools.policy.timeout)
+        timeout = min(timeout, self._context.policy.timeout)
         was_kept = self._languages is not None
         known = await self.languages(timeout, cancel, parent=parent)
         if known is not None and language not in known and was_kept:
@@ -72,21 +74,21 @@ class Errands:
         if known is not None:
             from .submit import require_listed_language  # needed by orders alone
 
-            require_listed_language(self._tools.service, language, known, self._secrets)
+            require_listed_language(self._context.service, language, known, self._secrets)
 
     async def delete(self, job_id: str | None, timeout: float) -> None:
         """Have a job deleted."""
-        request = self._tools.service.delete_request(job_id)
-        purpose = error_messages.deletion_of(job_id)
-        calls = Calls(self._tools, purpose, timeout=timeout, cancel=None, job_id=job_id)
+        request = self._context.service.delete_request(job_id)
+        purpose = error_messages.delete_text(job_id)
+        requestor = Requestor(self._context, purpose, timeout=timeout, cancel=None, job_id=job_id)
 
-        def read(answer: Answer) -> None:
-            before = calls.progress.last_fault
-            if answer.status_code in GONE_CODES and before is not None and before.may_be_done:
+        def read(response: Response) -> None:
+            before = requestor.progress.last_fault
+            if response.status_code in GONE_CODES and before is not None and before.may_be_done:
                 return  # by a call before, whose answer was lost
-            self._tools.service.read_deletion(answer, job_id)
+            self._context.service.read_deletion(response, job_id)
 
-        await _answered(calls, "delete", request, read)
+        await _answered(requestor, "delete", request, read)
 
     async def check_all(self, jobs: Sequence[Job | str], timeout: float) -> list[Job]:
         """Check each job once, many by one request where the service allows that.
@@ -98,15 +100,15 @@ class Errands:
         Raises:
             TranslationClientError: What the check of a single job raises.
         """
-        bulk = self._tools.service.bulk
+        bulk = self._context.service.bulk
         watch = Stopwatch()
         if bulk is None or bulk.is_optional:
-            return [await Wait(self._tools, job, timeout, None, watch).check() for job in jobs]
+            return [await Poller(self._context, job, timeout, None, watch).check() for job in jobs]
         ids = [_id_of(job) for job in jobs]
         known = {job.id: job for job in jobs if isinstance(job, Job)}
         found = await self._in_bulk(bulk, ids, known, timeout, watch)
         return [
-            found.get(job_id) or await Wait(self._tools, known.get(job_id, job_id), timeout, None, watch).check()
+            found.get(job_id) or await Poller(self._context, known.get(job_id, job_id), timeout, None, watch).check()
             for job_id in ids
         ]
 
@@ -115,25 +117,27 @@ class Errands:
     ) -> dict[str, Job]:
         """Return what bulk answers say, by id. A job that they say nothing of, or too little, gets a request of its own."""
         found: dict[str, Job] = {}
-        has_more = self._tools.service.has_details_in_single_responses
+        has_more = self._context.service.has_details_in_single_responses
         for start in range(0, len(ids), bulk.max_ids):
             page = ids[start : start + bulk.max_ids]
-            calls = Calls(self._tools, error_messages.statuses(len(page)), timeout=timeout, cancel=None, watch=watch)
-            listed = await self._page(bulk, page, calls)
+            requestor = Requestor(
+                self._context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None, watch=watch
+            )
+            listed = await self._page(bulk, page, requestor)
             if listed is None:
                 break
             whole = {one: job for one, job in listed.items() if not (has_more and job.status.is_final)}
-            found.update((one, self._with_what_is_known(job, known.get(one), calls)) for one, job in whole.items())
+            found.update((one, self._with_what_is_known(job, known.get(one), requestor)) for one, job in whole.items())
         return found
 
-    async def _page(self, bulk: Bulk, page: Sequence[str], calls: Calls) -> dict[str, Job] | None:
+    async def _page(self, bulk: Bulk, page: Sequence[str], requestor: Requestor) -> dict[str, Job] | None:
         """Return what a bulk answer says; None if there is none. A request that failed is repeated once."""
         for pause in (FAULT_DELAY_SECONDS, 0.0):
-            half = calls.progress.deadline.left / 2  # the other half is for requests about single jobs
-            deadline = Deadline.after(half, calls.progress.watch)
-            call = BulkCall(self._tools, bulk, page, deadline.watch)
+            half = requestor.progress.deadline.left / 2  # the other half is for requests about single jobs
+            deadline = Deadline.after(half, requestor.progress.watch)
+            call = BulkCall(self._context, bulk, page, deadline.watch)
             try:
-                answer, listed = await call.send(deadline, calls.is_cancelled)
+                response, listed = await call.send(deadline, requestor.is_cancelled)
             except CallCancelled:
                 break
             except BulkFailed as failed:
@@ -142,14 +146,14 @@ class Errands:
                 call.log_failure(failed, seconds if is_repeated else 0.0)
                 if not is_repeated:
                     break
-                await calls.sleep(seconds)
+                await requestor.sleep(seconds)
             else:
-                calls.progress.answered(answer)
+                requestor.progress.answered(response)
                 return listed
         return None
 
-    def _with_what_is_known(self, job: Job, known: Job | None, calls: Calls) -> Job:
-        progress, knows = calls.progress, self._tools.service.knows
+    def _with_what_is_known(self, job: Job, known: Job | None, requestor: Requestor) -> Job:
+        progress, knows = requestor.progress, self._context.service.knows
         complete = replace(
             job,
             language=None if known is None else known.language,
@@ -161,13 +165,13 @@ class Errands:
         complete = redacted(complete, progress.secrets, knows)
         word = shown_text(complete, "raw_status")
         if not knows(job.raw_status) and progress.is_new_word(word):
-            calls.log.write("unknown_status", raw_status=word)
+            requestor.log.write("unknown_status", raw_status=word)
         return complete
 
 
-async def _answered(calls: Calls, name: str, request: Request, read: Callable[[Answer], T]) -> T:
-    answer, value = await calls.despite_faults(lambda: calls.call(request, read))
-    calls.log.answered(name, answer)
+async def _answered(requestor: Requestor, name: str, request: Request, read: Callable[[Response], T]) -> T:
+    response, value = await requestor.despite_faults(lambda: requestor.send(request, read))
+    requestor.log.answered(name, response)
     return value
 
 

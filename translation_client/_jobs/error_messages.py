@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .._auth import Secrets
+from .._auth import Redactor
 from .._exceptions import (
     RequestFailed,
     ResultNotReady,
@@ -19,10 +19,10 @@ from .._exceptions import (
     WaitTimeout,
 )
 from .._models import (
+    ConcurrencyLimitReached,
     Fault,
-    FieldMissing,
     Job,
-    NoFreeSlot,
+    MissingField,
     Problem,
     Refusal,
     WrongJob,
@@ -31,13 +31,13 @@ from .._models import (
     redacted_problem,
     shown_text,
 )
-from .._polling import Progress
+from .._polling import CallState
 
 _KEY = "The API key is missing or wrong."
 _NOT_ALLOWED = "The API key may not do this."
 
 
-class Purpose(NamedTuple):
+class ErrorText(NamedTuple):
     """What an errand is for.
 
     Attributes:
@@ -58,13 +58,13 @@ class Purpose(NamedTuple):
     is_wait: bool = False
     unreachable: str = "Is the server running, and base_url right?"
     unreadable: str = "Is base_url the address of the API?"
-    of_job: Callable[[str | None], Purpose] | None = None
+    of_job: Callable[[str | None], ErrorText] | None = None
 
 
-def status_of(job_id: str | None) -> Purpose:
+def status_text(job_id: str | None) -> ErrorText:
     """Ask how a job stands."""
     argument = "" if job_id is None else repr(job_id)
-    return Purpose(
+    return ErrorText(
         asks=f"say how {describe_job(job_id)} stands",
         still="This says nothing about the job, which may well go on.",
         next_step=f"Go on waiting with client.wait({argument}), or ask once with client.check({argument}).",
@@ -75,13 +75,13 @@ def status_of(job_id: str | None) -> Purpose:
             410: "The service no longer keeps this job.",
         },
         is_wait=True,
-        of_job=status_of,
+        of_job=status_text,
     )
 
 
-def statuses(count: int) -> Purpose:
+def statuses_text(count: int) -> ErrorText:
     """Ask how many jobs stand."""
-    return Purpose(
+    return ErrorText(
         asks="say how 1 job stands" if count == 1 else f"say how {count} jobs stand",
         still="This says nothing about the jobs, which may well go on.",
         next_step="Ask again with client.check_all(...).",
@@ -89,9 +89,9 @@ def statuses(count: int) -> Purpose:
     )
 
 
-def order() -> Purpose:
+def submit_text() -> ErrorText:
     """Order a job."""
-    return Purpose(
+    return ErrorText(
         asks="take the order",
         still="No job was made.",
         next_step="Order again when the cause is gone.",
@@ -105,9 +105,9 @@ def order() -> Purpose:
     )
 
 
-def result_of(job_id: str | None) -> Purpose:
+def download_text(job_id: str | None) -> ErrorText:
     """Fetch the result of a job."""
-    return Purpose(
+    return ErrorText(
         asks=f"hand out the result of {describe_job(job_id)}",
         still="The job itself is finished, and no file was left behind.",
         next_step=f"Try again with client.download({job_id!r}, path).",
@@ -119,24 +119,24 @@ def result_of(job_id: str | None) -> Purpose:
         },
         unreachable="Is the host of the result reachable from here?",
         unreadable="Is something between here and the host of the result?",
-        of_job=result_of,
+        of_job=download_text,
     )
 
 
-def deletion_of(job_id: str | None) -> Purpose:
+def delete_text(job_id: str | None) -> ErrorText:
     """Delete a job."""
-    return Purpose(
+    return ErrorText(
         asks=f"delete {describe_job(job_id)}",
         still="It may or may not be deleted.",
         next_step=f"Try again with client.delete({job_id!r}).",
         advice={401: _KEY, 403: _NOT_ALLOWED, 404: "There is no such job; it may have been deleted before."},
-        of_job=deletion_of,
+        of_job=delete_text,
     )
 
 
-def list_of_languages() -> Purpose:
+def languages_text() -> ErrorText:
     """Fetch the list of target languages."""
-    return Purpose(
+    return ErrorText(
         asks="list its languages",
         still="Nothing was ordered.",
         next_step="Try again.",
@@ -150,7 +150,7 @@ MIXED_UP = "Does a proxy in between mix up the responses?"
 """What to look at where a response is about another job."""
 
 
-def timed_out(purpose: Purpose, progress: Progress, retry_after: float | None = None) -> WaitTimeout:
+def wait_timeout(purpose: ErrorText, progress: CallState, retry_after: float | None = None) -> WaitTimeout:
     """The deadline came first."""
     seconds = f"{progress.elapsed:.1f} s"
     if progress.job is not None:
@@ -165,7 +165,9 @@ def timed_out(purpose: Purpose, progress: Progress, retry_after: float | None = 
         last = "" if progress.last_fault is None else f", the last time because of: {progress.last_fault.text}"
         happened = f"{_where(progress)} did not {purpose.asks} within {seconds}{last}"
         is_known = progress.may_have_been_accepted or progress.checks or progress.seen
-        still = _still(purpose, progress) if is_known else f"{_still(purpose, progress)} {purpose.unreachable}"
+        still = (
+            _still_true(purpose, progress) if is_known else f"{_still_true(purpose, progress)} {purpose.unreachable}"
+        )
     if retry_after is not None:
         happened += f", and the server asks not to be called for {retry_after:g} s, which is past the time-out"
     return WaitTimeout(
@@ -176,7 +178,7 @@ def timed_out(purpose: Purpose, progress: Progress, retry_after: float | None = 
     )
 
 
-def retries_exhausted(purpose: Purpose, progress: Progress) -> RetriesExhausted:
+def retries_exhausted(purpose: ErrorText, progress: CallState) -> RetriesExhausted:
     """The job was pending once more than the caller allows."""
     word = "pending" if progress.job is None else shown_text(progress.job, "raw_status")
     return RetriesExhausted(
@@ -187,43 +189,43 @@ def retries_exhausted(purpose: Purpose, progress: Progress) -> RetriesExhausted:
     )
 
 
-def cancelled(purpose: Purpose, progress: Progress) -> WaitCancelled:
+def wait_cancelled(purpose: ErrorText, progress: CallState) -> WaitCancelled:
     """Somebody ended it."""
     spent = f"was cancelled after {progress.elapsed:.1f} s ({_counts(progress)})"
     if purpose.is_wait:
         sentence = f"the wait for {describe_job(progress.shown_id)} {spent}. The job goes on at the service."
     else:
-        sentence = f"the wait for the service to {purpose.asks} {spent}. {_still(purpose, progress)} {_next_step(purpose, progress)}"
+        sentence = f"the wait for the service to {purpose.asks} {spent}. {_still_true(purpose, progress)} {_next_step(purpose, progress)}"
     return WaitCancelled(sentence, **progress.evidence())
 
 
-def broken_off(purpose: Purpose, progress: Progress, error: Exception) -> RequestFailed:
+def interrupted_by_caller(purpose: ErrorText, progress: CallState, error: Exception) -> RequestFailed:
     """Something of the caller's failed in the middle of an order: what gives the key, or the file."""
     return RequestFailed(
-        f"the order was broken off by a {type(error).__name__}, which is shown as the cause. {_still(purpose, progress)} "
+        f"the order was broken off by a {type(error).__name__}, which is shown as the cause. {_still_true(purpose, progress)} "
         f"{_next_step(purpose, progress)}",
         **progress.evidence(),
     )
 
 
-def interrupted(purpose: Purpose, progress: Progress) -> str:
+def interrupt_message(purpose: ErrorText, progress: CallState) -> str:
     """Ctrl-C in the middle of an order."""
-    return f"{_still(purpose, progress)} {_next_step(purpose, progress)}"
+    return f"{_still_true(purpose, progress)} {_next_step(purpose, progress)}"
 
 
-def refused(purpose: Purpose, progress: Progress, refusal: Refusal) -> RequestFailed:
+def refused(purpose: ErrorText, progress: CallState, refusal: Refusal) -> RequestFailed:
     """The service said no, and would again."""
-    code = refusal.answer.status_code
-    said = f"the service refused to {purpose.asks}: {refusal}{_said(refusal.problem, progress.secrets)}"
+    code = refusal.response.status_code
+    said = f"the service refused to {purpose.asks}: {refusal}{_problem_message(refusal.problem, progress.secrets)}"
     kind: type[RequestFailed] = RequestFailed
     advice = purpose.advice.get(code, NO_ADVICE)
-    if isinstance(refusal, NoFreeSlot):
+    if isinstance(refusal, ConcurrencyLimitReached):
         kind, advice = (
             TooManyJobs,
             "As many jobs are running as may: wait for one to finish, or submit with queue=True.",
         )
     if progress.may_have_been_accepted:
-        advice = f"{advice} {_still(purpose, progress)} {_next_step(purpose, progress)}"
+        advice = f"{advice} {_still_true(purpose, progress)} {_next_step(purpose, progress)}"
     return kind(
         f"{said} ({progress.url}). {advice}",
         status_code=code,
@@ -233,19 +235,19 @@ def refused(purpose: Purpose, progress: Progress, refusal: Refusal) -> RequestFa
     )
 
 
-def field_missing(purpose: Purpose, progress: Progress, missing: FieldMissing) -> UnexpectedAnswer:
+def missing_field(purpose: ErrorText, progress: CallState, missing: MissingField) -> UnexpectedAnswer:
     """A success that lacks what it was asked for."""
-    excerpt = progress.secrets.shown(missing.answer.text)
+    excerpt = progress.secrets.shown(missing.response.text)
     field = progress.secrets.shown_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
-        f"{_where(progress)} answered, but without {field!r}{_quoted(excerpt)}. {_still(purpose, progress)} {_next_step(purpose, progress)}",
-        status_code=missing.answer.status_code,
+        f"{_where(progress)} answered, but without {field!r}{_quoted(excerpt)}. {_still_true(purpose, progress)} {_next_step(purpose, progress)}",
+        status_code=missing.response.status_code,
         excerpt=excerpt,
         **progress.evidence(),
     )
 
 
-def result_not_ready(progress: Progress, job: Job) -> ResultNotReady:
+def result_not_ready(progress: CallState, job: Job) -> ResultNotReady:
     """Return the error for a download of a job that is not finished."""
     job_id, word = progress.shown_id, shown_text(job, "raw_status")
     return ResultNotReady(
@@ -255,12 +257,14 @@ def result_not_ready(progress: Progress, job: Job) -> ResultNotReady:
     )
 
 
-def faults_spent(purpose: Purpose, progress: Progress, fault: Fault, faults: int) -> RequestFailed | UnexpectedAnswer:
+def faults_exhausted(
+    purpose: ErrorText, progress: CallState, fault: Fault, faults: int
+) -> RequestFailed | UnexpectedAnswer:
     """Call after call failed; the last one chooses the error."""
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
-    still = _still(purpose, progress)
+    still = _still_true(purpose, progress)
     if fault.kind == "unreadable":
-        excerpt = None if fault.answer is None else progress.secrets.shown(fault.answer.text)
+        excerpt = None if fault.response is None else progress.secrets.shown(fault.response.text)
         look_at = MIXED_UP if isinstance(fault, WrongJob) else purpose.unreadable
         next_step = _next_step(purpose, progress) if progress.may_have_been_accepted else look_at
         return UnexpectedAnswer(
@@ -270,13 +274,13 @@ def faults_spent(purpose: Purpose, progress: Progress, fault: Fault, faults: int
             excerpt=excerpt,
             **progress.evidence(),
         )
-    problem = None if fault.answer is None else problem_of(fault.answer)
+    problem = None if fault.response is None else problem_of(fault.response)
     happened = "could not be reached" if fault.status_code is None else "kept failing"
     next_step = _next_step(purpose, progress)
     if fault.status_code is None and not progress.may_have_been_accepted:
         next_step = purpose.unreachable
     return RequestFailed(
-        f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_said(problem, progress.secrets)}. {still} "
+        f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_problem_message(problem, progress.secrets)}. {still} "
         f"{next_step}",
         status_code=fault.status_code,
         problem=problem and redacted_problem(problem, progress.secrets),
@@ -284,17 +288,17 @@ def faults_spent(purpose: Purpose, progress: Progress, fault: Fault, faults: int
     )
 
 
-def _where(progress: Progress) -> str:
+def _where(progress: CallState) -> str:
     return progress.url or "the service"
 
 
-def _still(purpose: Purpose, progress: Progress) -> str:
+def _still_true(purpose: ErrorText, progress: CallState) -> str:
     if not progress.may_have_been_accepted:
         return purpose.still
     return "The order may have been accepted all the same, and a job may be running."
 
 
-def _next_step(purpose: Purpose, progress: Progress) -> str:
+def _next_step(purpose: ErrorText, progress: CallState) -> str:
     if not progress.may_have_been_accepted:
         return purpose.next_step
     if progress.idempotency_key is None:
@@ -303,12 +307,12 @@ def _next_step(purpose: Purpose, progress: Progress) -> str:
     return f"Go on with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 
 
-def _counts(progress: Progress) -> str:
+def _counts(progress: CallState) -> str:
     seen = ", ".join(f"{count} × {what}" for what, count in progress.seen.items()) or "no answer"
     return f"{progress.attempts} {'call' if progress.attempts == 1 else 'calls'}: {seen}"
 
 
-def _said(problem: Problem | None, secrets: Secrets) -> str:
+def _problem_message(problem: Problem | None, secrets: Redactor) -> str:
     message = problem.message if problem is not None else None
     return f": {secrets.shown(message)}" if message else ""
 

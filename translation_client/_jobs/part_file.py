@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
-from .._models import Answer, Fault
+from .._models import Fault, Response
 from .._transports.decoding import SUBTITLES, FileDecoder, MarkupSniffer
 from .._transports.sockets import UnreadableBody, content_length
 from .remote_file import ContentRange, RemoteFile, codings_of, is_partial, media_type, range_of_part
@@ -90,36 +90,36 @@ class PartFile:
         validator = self._remote.validator
         return {"Range": f"bytes={self.received}-", "If-Range": validator} if self.received and validator else {}
 
-    def begin(self, answer: Answer) -> None:
+    def begin(self, response: Response) -> None:
         """Start to receive the body of a response: the whole file, or the rest of it.
 
         Raises:
             Fault: The response is an error message, or does not fit to what is known of the file.
             LocalError: The disk fails.
         """
-        error_type = _error_type(answer)
-        if not is_partial(answer):
-            self._begin_whole(answer, content_length(answer.headers), error_type)
+        error_type = _error_type(response)
+        if not is_partial(response):
+            self._begin_whole(response, content_length(response.headers), error_type)
             return
-        part = range_of_part(answer)
+        part = range_of_part(response)
         if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
-            self._begin_whole(answer, part.total, error_type)
-        elif error_type is not None and media_type(answer.headers) != self._kind:
+            self._begin_whole(response, part.total, error_type)
+        elif error_type is not None and media_type(response.headers) != self._kind:
             raise error_type
-        elif part is not None and self._remote.accepts_part(answer, part, self.received):
+        elif part is not None and self._remote.accepts_part(response, part, self.received):
             self._begin_part(part)
         else:
             self.reset()
-            raise Fault("unreadable", "a part that does not continue the file", answer)
+            raise Fault("unreadable", "a part that does not continue the file", response)
 
-    def _begin_whole(self, answer: Answer, length: int | None, error_type: Fault | None) -> None:
+    def _begin_whole(self, response: Response, length: int | None, error_type: Fault | None) -> None:
         try:
-            self._remote.begin_whole(answer, length)
+            self._remote.begin_whole(response, length)
         except Fault as fault:  # the length of an error message says nothing about the file
             raise (error_type or fault) from None
         self.start_over()
-        self._kind, self._error_type = media_type(answer.headers), error_type
-        self._decoder = FileDecoder(codings_of(answer))
+        self._kind, self._error_type = media_type(response.headers), error_type
+        self._decoder = FileDecoder(codings_of(response))
         self._sniffer = MarkupSniffer(self._kind, is_error_type=error_type is not None)
         self._stop = self._remote.total
         self._is_resuming = False
@@ -157,7 +157,7 @@ class PartFile:
             self._reject()
         raise Fault("unreadable", "more bytes than the response announced")
 
-    def finish(self, answer: Answer) -> bool:
+    def finish(self, response: Response) -> bool:
         """Write what the decoder still holds at the end of a response. Returns True if the file is complete.
 
         Returns False if the rest has to be requested: a server may send less than the requested range (RFC 9110, section 15.3.7).
@@ -166,28 +166,28 @@ class PartFile:
             Fault: The response had fewer bytes than it announced, or the file is empty, markup or JSON, or cannot be decoded.
             LocalError: The disk fails.
         """
-        self._require_all(answer)
+        self._require_all(response)
         if self._is_resuming and self.received != self._remote.total:
             return False
-        return self._finish(answer)
+        return self._finish(response)
 
-    def finish_if_complete(self, answer: Answer) -> bool:
+    def finish_if_complete(self, response: Response) -> bool:
         """Do the same as `finish` if a 416 response says that nothing is missing. Returns True if so.
 
         Raises:
             Fault: The file is empty, markup or JSON, or cannot be decoded.
             LocalError: The disk fails.
         """
-        return self._remote.is_complete(answer, self.received) and self._finish(answer)
+        return self._remote.is_complete(response, self.received) and self._finish(response)
 
-    def _finish(self, answer: Answer) -> bool:
+    def _finish(self, response: Response) -> bool:
         self._write(self._decoder.finish())
         self._correct_codings()  # of a file that is shorter than what shows them
-        self._require_all(answer)
+        self._require_all(response)
         self._sniffer.finish()
         if not self.size and self._error_type is None:
             self._reject()
-            raise Fault("unreadable", "the file is empty", answer)
+            raise Fault("unreadable", "the file is empty", response)
         self._require_no_markup()
         return True
 
@@ -222,10 +222,10 @@ class PartFile:
         if self._stop is not None and self.received + size > self._stop:
             self.reject_surplus()
 
-    def _require_all(self, answer: Answer) -> None:
+    def _require_all(self, response: Response) -> None:
         if self._stop is not None and self.received < self._stop:
             total = self._remote.total or self._stop
-            raise Fault("connection", f"the file has {self.received} of {total} bytes", answer)
+            raise Fault("connection", f"the file has {self.received} of {total} bytes", response)
 
     def _correct_codings(self) -> None:
         """Tell what is known of the remote file which codings the file has, as soon as that is known."""
@@ -273,9 +273,9 @@ class PartFile:
         return self._target
 
 
-def _error_type(answer: Answer) -> Fault | None:
+def _error_type(response: Response) -> Fault | None:
     """Return the fault for a response that is declared to be an error message or an image; None if it is not."""
-    kind = media_type(answer.headers)
+    kind = media_type(response.headers)
     if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:
         return None
-    return Fault("unreadable", f"{kind} in place of the file", answer)
+    return Fault("unreadable", f"{kind} in place of the file", response)

@@ -11,33 +11,33 @@ from tenacity import RetryCallState
 
 from .. import _polling
 from .._clock import Deadline, Stopwatch
-from .._config import NOTHING_SAID, Particulars
+from .._config import NO_FEATURES, JobFeatures
 from .._exceptions import WaitCancelled, WaitTimeout
-from .._models import Answer, Fault, Job, by_our_clock, redacted, shown_text, took
-from .._transports.base import Event
+from .._models import Fault, Job, Response, redacted, reported_duration, shown_text, to_local_time
+from .._transports.base import CancelEvent
 from . import error_messages
-from .context import Tools
-from .requestor import Calls, run
+from .context import ClientContext
+from .requestor import Requestor, run_sync
 
 if TYPE_CHECKING:
-    from ..schedule.learner import LearningWait
+    from ..schedule.learner import WaitRecorder
 
 
 PATIENCE_SECONDS = 0.1
 """How long the end of a wait waits for other processes that write to the history; not at all, where it was cancelled."""
 
 
-class Wait:
+class Poller:
     """One wait for one job, from its first call to its end. For one thread or task at a time, and for one use."""
 
     def __init__(
         self,
-        tools: Tools,
+        context: ClientContext,
         job: Job | str | None,
         timeout: float,
-        cancel: Event | None,
+        cancel: CancelEvent | None,
         watch: Stopwatch | None = None,
-        said: Particulars = NOTHING_SAID,
+        said: JobFeatures = NO_FEATURES,
     ) -> None:
         """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet.
 
@@ -46,11 +46,11 @@ class Wait:
         """
         self._known = job if isinstance(job, Job) else None
         job_id = job.id if isinstance(job, Job) else job
-        self._request = tools.service.status_request(job_id)
-        self._tools = tools
-        self._calls = Calls(
-            tools,
-            error_messages.status_of(job_id),
+        self._request = context.service.status_request(job_id)
+        self._context = context
+        self._requestor = Requestor(
+            context,
+            error_messages.status_text(job_id),
             timeout=timeout,
             cancel=cancel,
             job_id=job_id,
@@ -64,42 +64,42 @@ class Wait:
     @property
     def attempts(self) -> int:
         """The HTTP calls that were made."""
-        return self._calls.progress.attempts
+        return self._requestor.progress.attempts
 
     async def ask(self) -> Job:
-        """Make one call; raises as `Calls.call`."""
-        return self._saw(*await self._calls.call(self._request, self._read))
+        """Make one call; raises as `Requestor.call`."""
+        return self._saw(*await self._requestor.send(self._request, self._read))
 
-    def take(self, answer: Answer, job: Job) -> Job:
+    def take(self, response: Response, job: Job) -> Job:
         """Take over what an answer about many jobs says of this one."""
-        progress = self._calls.progress
+        progress = self._requestor.progress
         progress.attempts += 1
-        progress.answered(answer)
-        progress.hint = self._calls.hint_in(answer)
-        return self._saw(answer, job)
+        progress.answered(response)
+        progress.hint = self._requestor.hint_in(response)
+        return self._saw(response, job)
 
     @property
     def job_id(self) -> str | None:
         """The id of the job."""
-        return self._calls.progress.job_id
+        return self._requestor.progress.job_id
 
     @property
     def deadline(self) -> Deadline:
         """When the wait is over."""
-        return self._calls.progress.deadline
+        return self._requestor.progress.deadline
 
     def fault_rules(self) -> _polling.Rules:
         """When a call that failed is made again."""
-        return self._calls.fault_rules()
+        return self._requestor.fault_rules()
 
     def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
         """Log a fault that is not counted, and the sleep before the next check."""
-        self._calls.log.failed(fault, sleep_seconds)
+        self._requestor.log.failed(fault, sleep_seconds)
 
     @property
     def seconds_until_last_check(self) -> float:
         """The seconds until the last check before the deadline has to start; 0 if it is too late for one."""
-        return _polling.seconds_until_last_check(self._calls.progress)
+        return _polling.seconds_until_last_check(self._requestor.progress)
 
     @property
     def has_retry_limit(self) -> bool:
@@ -108,33 +108,37 @@ class Wait:
 
     def may_end_after(self, checks: float) -> bool:
         """Return whether so many checks of a pending job may be all, by `max_retries` or by the caller's `stop`."""
-        return self._tools.stop is not None or checks > self._tools.policy.max_retries
+        return self._context.stop is not None or checks > self._context.policy.max_retries
 
     def timed_out(self) -> WaitTimeout:
         """Say that the time was up before there was an opportunity to ask."""
-        return self._calls.log.ended("timeout", error_messages.timed_out(self._calls.purpose, self._calls.progress))
+        return self._requestor.log.ended(
+            "timeout", error_messages.wait_timeout(self._requestor.purpose, self._requestor.progress)
+        )
 
     def cancelled(self) -> WaitCancelled:
         """Say that it was ended from outside."""
-        return self._calls.log.ended("cancelled", error_messages.cancelled(self._calls.purpose, self._calls.progress))
+        return self._requestor.log.ended(
+            "cancelled", error_messages.wait_cancelled(self._requestor.purpose, self._requestor.progress)
+        )
 
     async def check(self) -> Job:
         """Ask once, its failed calls repeated."""
-        return await self._calls.despite_faults(self.ask)
+        return await self._requestor.despite_faults(self.ask)
 
     async def until_final(self) -> Job:
         """Ask until the job is final."""
         try:
             await self._sleep_first()
-            return await _polling.called_until_final(self.check, self.rules(), self._calls.sleep)
+            return await _polling.called_until_final(self.check, self.rules(), self._requestor.sleep)
         finally:
             self.learn()
 
     def each(self) -> AsyncIterator[Job]:
         """Ask until the job is final, and hand out each answer; the clock has been started."""
-        return self._each(_polling.Repetition())
+        return self._each(_polling.RetryStepper())
 
-    async def _each(self, repetition: _polling.Repetition) -> AsyncIterator[Job]:
+    async def _each(self, repetition: _polling.RetryStepper) -> AsyncIterator[Job]:
         rules = self.rules()
         try:
             await self._sleep_first()
@@ -144,21 +148,21 @@ class Wait:
                 pause = repetition.pause_after(job, rules)
                 if pause is None:
                     return
-                await self._calls.sleep(pause)
+                await self._requestor.sleep(pause)
         finally:
             self.learn()
 
     def rules(self) -> _polling.Rules:
         """When the job is asked about again."""
-        schedule = self._tools.schedule if self._learned is None else self._learned.pace
-        pauses = _polling.PendingPauses(self._tools.policy, self._calls.progress, schedule)
-        log = self._calls.log
+        schedule = self._context.schedule if self._learned is None else self._learned.pace
+        pauses = _polling.wait_pending(self._context.policy, self._requestor.progress, schedule)
+        log = self._requestor.log
         return _polling.pending_rules(
             _is_pending,
-            max_retries=self._tools.policy.max_retries,
-            progress=self._calls.progress,
+            max_retries=self._context.policy.max_retries,
+            progress=self._requestor.progress,
             pauses=pauses,
-            stop=self._tools.stop,
+            stop=self._context.stop,
             before_sleep=lambda state: log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
             give_up=self._end_for_limits,
         )
@@ -167,39 +171,41 @@ class Wait:
         """Say for how many seconds not even the first question pays, and log it."""
         if self._learned is None:
             return 0.0
-        self._calls.end_if_cancelled()
-        pauses = _polling.PendingPauses(self._tools.policy, self._calls.progress, self._learned.pace)
+        self._requestor.end_if_cancelled()
+        pauses = _polling.wait_pending(self._context.policy, self._requestor.progress, self._learned.pace)
         seconds = pauses.limited(self._learned.first_pause())
         if seconds > 0:
-            self._calls.log.sleeping(0, seconds, pauses.reason)
+            self._requestor.log.sleeping(0, seconds, pauses.reason)
         return seconds
 
     def learn(self, patience: float = PATIENCE_SECONDS) -> None:
         """Remember what was seen of how long the job took. While an exception goes by, it is told from it."""
         if self._learned is not None:
             kind = sys.exc_info()[0]
-            is_hurried = self._calls.is_cancelled() or not (kind is None or issubclass(kind, Exception))
+            is_hurried = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
             self._learned.end(0.0 if is_hurried else patience)
 
     async def _sleep_first(self) -> None:
         seconds = self.first_pause()
         if seconds > 0:
-            await self._calls.sleep(seconds)
+            await self._requestor.sleep(seconds)
 
-    def _begin_learning(self, said: Particulars) -> LearningWait | None:
-        if self._tools.learning is None or (self._known is not None and self._known.status.is_final):
+    def _begin_learning(self, said: JobFeatures) -> WaitRecorder | None:
+        if self._context.learning is None or (self._known is not None and self._known.status.is_final):
             return None
         from ..schedule.model import Traits  # needed where a schedule learns alone
 
         traits = Traits(said.key, said.video_seconds, self._expected)
-        return self._tools.learning.begin(traits, self._submitted_at, self._calls.log, self._calls.progress.watch)
+        return self._context.learning.begin(
+            traits, self._submitted_at, self._requestor.log, self._requestor.progress.watch
+        )
 
-    def _read(self, answer: Answer) -> Job:
+    def _read(self, response: Response) -> Job:
         language = None if self._known is None else self._known.language
-        return self._tools.service.read_status(answer, self._calls.progress.job_id, language)
+        return self._context.service.read_status(response, self._requestor.progress.job_id, language)
 
-    def _saw(self, answer: Answer, answered: Job) -> Job:
-        progress = self._calls.progress
+    def _saw(self, response: Response, answered: Job) -> Job:
+        progress = self._requestor.progress
         job = Job(  # whole, as `replace` would look every field up: it takes a tenth of what reading an answer takes
             id=answered.id,
             status=answered.status,
@@ -213,27 +219,27 @@ class Wait:
             payload=answered.payload,
             language=answered.language,
             expected_seconds=self._expected if answered.expected_seconds is None else answered.expected_seconds,
-            submitted_at=by_our_clock(answered.submitted_at, answer)
+            submitted_at=to_local_time(answered.submitted_at, response)
             if self._submitted_at is None
             else self._submitted_at,
-            finished_at=by_our_clock(answered.finished_at, answer),
+            finished_at=to_local_time(answered.finished_at, response),
         )
-        job = redacted(job, progress.secrets, self._tools.service.knows)
+        job = redacted(job, progress.secrets, self._context.service.knows)
         progress.saw(job)
         if self._learned is not None:
-            self._learned.saw(job, answer.seconds, took(answered))
-        self._log_answer(job, answer)
+            self._learned.saw(job, response.seconds, reported_duration(answered))
+        self._log_answer(job, response)
         return job
 
     def _end_for_limits(self, _: RetryCallState) -> NoReturn:
-        calls = self._calls
-        calls.end_if_cancelled()
-        if _polling.is_too_late_for_a_check(calls.progress):
-            raise calls.log.ended("timeout", error_messages.timed_out(calls.purpose, calls.progress))
-        raise calls.log.ended("retries", error_messages.retries_exhausted(calls.purpose, calls.progress))
+        requestor = self._requestor
+        requestor.end_if_cancelled()
+        if _polling.is_too_late_for_a_check(requestor.progress):
+            raise requestor.log.ended("timeout", error_messages.wait_timeout(requestor.purpose, requestor.progress))
+        raise requestor.log.ended("retries", error_messages.retries_exhausted(requestor.purpose, requestor.progress))
 
-    def _log_answer(self, job: Job, answer: Answer) -> None:
-        log, progress, word = self._calls.log, self._calls.progress, shown_text(job, "raw_status")
+    def _log_answer(self, job: Job, response: Response) -> None:
+        log, progress, word = self._requestor.log, self._requestor.progress, shown_text(job, "raw_status")
         log.write(
             "status_checked",
             attempt=progress.attempts,
@@ -241,9 +247,9 @@ class Wait:
             raw_status=word,
             progress=job.progress,
             elapsed_seconds=job.elapsed,
-            request_seconds=answer.seconds,
+            request_seconds=response.seconds,
         )
-        if not self._tools.service.knows(job.raw_status) and progress.is_new_word(word):
+        if not self._context.service.knows(job.raw_status) and progress.is_new_word(word):
             log.write("unknown_status", raw_status=word)
         if job.status.is_final:
             log.write(
@@ -259,13 +265,13 @@ def _is_pending(job: Job) -> bool:
     return not job.status.is_final
 
 
-class BlockingWait(Wait):
+class BlockingPoller(Poller):
     """One wait for one job, for one thread at a time."""
 
     def until_final_blocking(self) -> Job:
         """Ask until the job is final."""
         try:
-            run(self._sleep_first())
+            run_sync(self._sleep_first())
             return _polling.until_final(self._check_blocking(), self.rules(), self._sleep)()
         finally:
             self.learn()
@@ -276,13 +282,13 @@ class BlockingWait(Wait):
 
     def _each_blocking(self, answers: Iterator[Job]) -> Iterator[Job]:
         try:
-            run(self._sleep_first())
+            run_sync(self._sleep_first())
             yield from answers
         finally:
             self.learn()
 
     def _check_blocking(self) -> Callable[[], Job]:
-        return _polling.despite_faults(lambda: run(self.ask()), self._calls.fault_rules, self._sleep)
+        return _polling.despite_faults(lambda: run_sync(self.ask()), self._requestor.fault_rules, self._sleep)
 
     def _sleep(self, seconds: float) -> None:
-        run(self._calls.sleep(seconds))
+        run_sync(self._requestor.sleep(seconds))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
-from .._models import Answer, Fault
+from .._models import Fault, Response
 from .._transports.decoding import content_codings
 from .._transports.sockets import UnreadableBody, content_length
 
@@ -84,7 +84,7 @@ class RemoteFile:
         """The content codings of the current version."""
         return self._version.codings
 
-    def begin_whole(self, answer: Answer, length: int | None) -> None:
+    def begin_whole(self, response: Response, length: int | None) -> None:
         """Make the version that a response brings from its start the current one.
 
         Args:
@@ -94,9 +94,9 @@ class RemoteFile:
         Raises:
             Fault: The length contradicts what is known of the same version.
         """
-        validator, codings = strong_validator(answer.headers), codings_of(answer)
+        validator, codings = strong_validator(response.headers), codings_of(response)
         version = Version(validator, codings, length, labels=codings)
-        total = self._total_of(version, answer)
+        total = self._total_of(version, response)
         self._state_before = self._state()
         self._set_version(version._replace(total=total))
         self._may_be_replaced = False
@@ -123,7 +123,7 @@ class RemoteFile:
         """Note that the file seems to have been replaced. Its next version may then be shorter than the current one."""
         self._may_be_replaced = True
 
-    def accepts_part(self, answer: Answer, part: ContentRange, received: int) -> bool:
+    def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
         """True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
 
         Args:
@@ -138,8 +138,8 @@ class RemoteFile:
             and part.first == received
             and part.stop is not None
             and (total is None or (part.stop <= total and part.total in (None, total)))
-            and (not content_codings(answer.headers) or codings_of(answer) == self._version.labels)
-            and self._is_same_version(answer)
+            and (not content_codings(response.headers) or codings_of(response) == self._version.labels)
+            and self._is_same_version(response)
         )
 
     def begin_part(self, part: ContentRange) -> None:
@@ -147,34 +147,34 @@ class RemoteFile:
         if part.total is not None:
             self._set_version(self._version._replace(total=part.total))
 
-    def is_complete(self, answer: Answer, received: int) -> bool:
+    def is_complete(self, response: Response, received: int) -> bool:
         """True if a 416 response says that the current version has just the received bytes (RFC 9110, section 15.5.17)."""
-        said = content_range(answer.headers)
+        said = content_range(response.headers)
         return (
             said is not None
             and said.first is None
             and said.total == received
             and self._version.total in (None, received)
             and self._version.validator is not None
-            and answer.headers.get("ETag") in (None, self._version.validator)
+            and response.headers.get("ETag") in (None, self._version.validator)
         )
 
     def _state(self) -> tuple[Version, Mapping[Codings, Version], Mapping[tuple[str, Codings], int], bool]:
         return self._version, self._latest_by_codings, self._totals, self._may_be_replaced
 
-    def _total_of(self, new: Version, answer: Answer | None = None) -> int | None:
+    def _total_of(self, new: Version, response: Response | None = None) -> int | None:
         known, length = self._latest_by_codings.get(new.codings), new.total
         stated = self._totals.get((new.validator, new.codings)) if new.validator is not None else None
         if stated is not None:
             if length not in (None, stated):
-                raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", answer)
+                raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", response)
             return stated
         if known is None or known.total is None or _differ(known.validator, new.validator):
             return length
         if length is None:
             return known.total
         if length < known.total and not self._may_be_replaced:
-            raise Fault("unreadable", f"the file has {length} bytes, and had {known.total} before", answer)
+            raise Fault("unreadable", f"the file has {length} bytes, and had {known.total} before", response)
         return length
 
     def _set_version(self, version: Version) -> None:
@@ -183,18 +183,18 @@ class RemoteFile:
         if version.validator is not None and version.total is not None:
             self._totals = {**self._totals, (version.validator, version.codings): version.total}
 
-    def _is_same_version(self, answer: Answer) -> bool:
-        tag, modified = answer.headers.get("ETag"), answer.headers.get("Last-Modified")
+    def _is_same_version(self, response: Response) -> bool:
+        tag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         validator = self._version.validator
         if validator is not None and validator.startswith('"'):
             return tag == validator  # a 206 response has to send it (RFC 9110, section 15.3.7)
         return tag is None and modified in (None, validator)
 
 
-def codings_of(answer: Answer) -> Codings:
+def codings_of(response: Response) -> Codings:
     """Return the content codings that have to be undone: not the gzip of a file that is a gzip."""
-    codings = content_codings(answer.headers)
-    is_gzip_file = media_type(answer.headers) in _GZIP_TYPES and codings in (("gzip",), ("x-gzip",))
+    codings = content_codings(response.headers)
+    is_gzip_file = media_type(response.headers) in _GZIP_TYPES and codings in (("gzip",), ("x-gzip",))
     return () if is_gzip_file else codings
 
 
@@ -215,20 +215,25 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
     return ContentRange(first, stop, total) if first < stop and (total is None or stop <= total) else None
 
 
-def is_partial(answer: Answer) -> bool:
+def is_partial(response: Response) -> bool:
     """True if a response has a part of the file, or all of it as a part: a 206, and what a proxy has made another success of."""
-    said = content_range(answer.headers)
+    said = content_range(response.headers)
     has_range = said is not None and said.first is not None
-    return answer.status_code == 206 or has_range or media_type(answer.headers) == "multipart/byteranges"
+    return response.status_code == 206 or has_range or media_type(response.headers) == "multipart/byteranges"
 
 
-def range_of_part(answer: Answer) -> ContentRange | None:
+def range_of_part(response: Response) -> ContentRange | None:
     """Return the range of a partial response; None if it has no single range, or one that its `Content-Length` contradicts."""
-    part = content_range(answer.headers)
-    if part is None or part.first is None or part.stop is None or media_type(answer.headers) == "multipart/byteranges":
+    part = content_range(response.headers)
+    if (
+        part is None
+        or part.first is None
+        or part.stop is None
+        or media_type(response.headers) == "multipart/byteranges"
+    ):
         return None
     try:
-        length = content_length(answer.headers)
+        length = content_length(response.headers)
     except UnreadableBody:
         return None
     return part if length in (None, part.stop - part.first) else None

@@ -12,21 +12,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _config
-from .._auth import Secrets, is_http_url
+from .._auth import Redactor, is_http_url
 from .._clock import Stopwatch
 from .._exceptions import TranslationClientError
-from .._models import Answer, Job, NoFreeSlot, redacted, shown_text
-from .._transports.base import Event
+from .._models import ConcurrencyLimitReached, Job, Response, redacted, shown_text
+from .._transports.base import CancelEvent
 from ..services.service import Service
-from ..services.submission import Commission, Order, Step
+from ..services.submission import Step, SubmitFlow, SubmitRequest
 from . import error_messages
-from .context import Tools
-from .requestor import Calls, Stakes
+from .context import ClientContext
+from .requestor import Requestor, RequestSafety
 
 _URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/+")
 
 
-def commission(
+def build_submit_request(
     service: Service,
     base_url: str,
     *,
@@ -35,7 +35,7 @@ def commission(
     source_language: str | None,
     options: Mapping[str, Any] | None,
     idempotency_key: str | None,
-) -> tuple[Order, Commission]:
+) -> tuple[SubmitFlow, SubmitRequest]:
     """Check an order, and make its key where the caller gives none.
 
     Raises:
@@ -45,7 +45,7 @@ def commission(
     order = service.order
     if order is None:
         raise ValueError(f"the service {service.name!r} has no way to order a job")
-    wanted = Commission(
+    wanted = SubmitRequest(
         video=_video(service, order, video),
         target_language=_config.check_language("target_language", target_language),
         source_language=None if source_language is None else _config.check_language("source_language", source_language),
@@ -57,7 +57,7 @@ def commission(
     return order, wanted
 
 
-def _video(service: Service, order: Order, video: str | os.PathLike[str]) -> str | Path:
+def _video(service: Service, order: SubmitFlow, video: str | os.PathLike[str]) -> str | Path:
     if isinstance(video, str) and _URL.match(video):
         if not is_http_url(video):
             raise ValueError(f"video must be an http(s) URL with a host, or a file; got {_shown(video)!r}")
@@ -76,7 +76,7 @@ def _shown(video: str) -> str:
     return re.sub(r"(//|:/*)[^/]*@", r"\1…@", re.split(r"[?#]", video)[0])
 
 
-def _check_size(service: Service, order: Order, path: Path) -> None:
+def _check_size(service: Service, order: SubmitFlow, path: Path) -> None:
     size, most = path.stat().st_size, order.max_file_bytes
     if most is None:
         raise ValueError(
@@ -102,7 +102,7 @@ def _options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return dict(options)
 
 
-def _key(service: Service, order: Order, key: str | None) -> str:
+def _key(service: Service, order: SubmitFlow, key: str | None) -> str:
     if key is None:
         return order.new_key()
     if order.key_pattern is None:
@@ -114,7 +114,7 @@ def _key(service: Service, order: Order, key: str | None) -> str:
     return key
 
 
-def require_listed_language(service: Service, language: str, known: tuple[str, ...], secrets: Secrets) -> None:
+def require_listed_language(service: Service, language: str, known: tuple[str, ...], secrets: Redactor) -> None:
     """Refuse a language that the service does not list.
 
     Raises:
@@ -134,7 +134,7 @@ def require_listed_language(service: Service, language: str, known: tuple[str, .
     )
 
 
-_NO_SLOT = object()
+_LIMIT_REACHED = object()
 """What an answer is read as that says that too many jobs are running, where the caller wants to wait for a slot."""
 
 
@@ -153,55 +153,57 @@ class SubmitOptions(NamedTuple):
     watch: Stopwatch
     goes_on: bool
     waits_for_slot: bool
-    cancel: Event | None
+    cancel: CancelEvent | None
 
 
 class Submission:
     """One order. For one thread, and for one use."""
 
-    def __init__(self, tools: Tools, order: Order, commission: Commission, terms: SubmitOptions) -> None:
+    def __init__(
+        self, context: ClientContext, order: SubmitFlow, commission: SubmitRequest, terms: SubmitOptions
+    ) -> None:
         """Prepare; nothing is sent yet."""
-        self._tools = tools
+        self._context = context
         self._order = order
         self._commission = commission
         self._terms = terms
         video = commission.video
-        self._secrets = tools.secrets if isinstance(video, Path) else tools.secrets.with_link(video)
-        self._calls = Calls(
-            tools,
-            error_messages.order(),
+        self._secrets = context.secrets if isinstance(video, Path) else context.secrets.with_link(video)
+        self._requestor = Requestor(
+            context,
+            error_messages.submit_text(),
             timeout=terms.timeout,
             cancel=terms.cancel,
             secrets=self._secrets,
             watch=terms.watch,
         )
-        self._calls.progress.idempotency_key = commission.key or None
-        self._calls.progress.may_have_been_accepted = terms.goes_on
+        self._requestor.progress.idempotency_key = commission.key or None
+        self._requestor.progress.may_have_been_accepted = terms.goes_on
 
     async def job(self) -> Job:
         """Order it."""
         key = self._secrets.shown_id(self._commission.key)
-        self._calls.log.write("order_started", idempotency_key=key or None)
+        self._requestor.log.write("order_started", idempotency_key=key or None)
         try:
             job = await self._through_all_steps()
         except KeyboardInterrupt as interrupt:
-            if self._calls.progress.may_have_been_accepted:  # nobody else would know how to go on
-                interrupt.args = (error_messages.interrupted(self._calls.purpose, self._calls.progress),)
+            if self._requestor.progress.may_have_been_accepted:  # nobody else would know how to go on
+                interrupt.args = (error_messages.interrupt_message(self._requestor.purpose, self._requestor.progress),)
             raise
         except TranslationClientError:
             raise
         except Exception as error:  # of the caller's; without this nobody would know the key to go on with
-            progress = self._calls.progress
+            progress = self._requestor.progress
             if not progress.may_have_been_accepted:
                 raise
-            raise self._calls.log.ended(
-                "unexpected", error_messages.broken_off(self._calls.purpose, progress, error)
+            raise self._requestor.log.ended(
+                "unexpected", error_messages.interrupted_by_caller(self._requestor.purpose, progress, error)
             ) from error
-        secrets = self._calls.progress.secrets
-        job = redacted(replace(job, submitted_at=time.time()), secrets, self._tools.service.knows)
-        self._calls.log.name_job(shown_text(job, "id"))
-        progress = self._calls.progress
-        self._calls.log.write(
+        secrets = self._requestor.progress.secrets
+        job = redacted(replace(job, submitted_at=time.time()), secrets, self._context.service.knows)
+        self._requestor.log.name_job(shown_text(job, "id"))
+        progress = self._requestor.progress
+        self._requestor.log.write(
             "job_submitted",
             attempts=progress.attempts,
             expected_seconds=job.expected_seconds,
@@ -221,28 +223,30 @@ class Submission:
                 return job
 
     async def _done(self, step: Step) -> Any:
-        return await self._calls.until_final(
-            lambda: self._call(step), is_pending=lambda value: value is _NO_SLOT or step.is_pending(value)
+        return await self._requestor.until_final(
+            lambda: self._call(step), is_pending=lambda value: value is _LIMIT_REACHED or step.is_pending(value)
         )
 
     async def _call(self, step: Step) -> Any:
-        stakes = Stakes(step.makes_job, step.is_repeatable)
-        answer, value = await self._calls.call(step.request, lambda answer: self._read(step, answer), stakes=stakes)
-        if value is _NO_SLOT:
-            progress = self._calls.progress
-            self._calls.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
+        safety = RequestSafety(step.creates_job, step.is_idempotent)
+        response, value = await self._requestor.send(
+            step.request, lambda response: self._read(step, response), safety=safety
+        )
+        if value is _LIMIT_REACHED:
+            progress = self._requestor.progress
+            self._requestor.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
         else:
-            self._calls.progress.count(step.call)
-            self._calls.progress.may_have_been_accepted |= step.makes_job  # until the whole order is through
-            self._calls.log.answered(step.call, answer)
+            self._requestor.progress.count(step.call)
+            self._requestor.progress.may_have_been_accepted |= step.creates_job  # until the whole order is through
+            self._requestor.log.answered(step.call, response)
         return value
 
-    def _read(self, step: Step, answer: Answer) -> Any:
+    def _read(self, step: Step, response: Response) -> Any:
         try:
-            value = step.read(answer)
-        except NoFreeSlot:
+            value = step.read(response)
+        except ConcurrencyLimitReached:
             if not self._terms.waits_for_slot:
                 raise
-            self._calls.progress.count("no free slot")
-            return _NO_SLOT
+            self._requestor.progress.count("no free slot")
+            return _LIMIT_REACHED
         return value

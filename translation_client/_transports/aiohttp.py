@@ -30,16 +30,16 @@ from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select
 from urllib3.util.wait import wait_for_read
 from yarl import URL
 
-from .._auth import KeyHeaders, same_origin, secrets_of
+from .._auth import KeyHeaders, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch, now, real_clock_of
-from .._models import Answer, Fault, Request, interim_as_final
-from .async_cancel_scope import CURRENT_CUT, Cut, Cuts, abort
-from .base import MAX_REDIRECTS, Event, Wiring, target_of
-from .cancel_scope import CallCut, NotSent
-from .decoding import ACCEPT_ENCODING, FILE_CODES, READ_BYTES, Sink, begin_file, content_codings, decoded
+from .._models import Fault, Request, Response, interim_as_final
+from .async_cancel_scope import CURRENT_SCOPE, AsyncCancelScope, ScopeRegistry, abort
+from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, target_of
+from .cancel_scope import CallAborted, RequestNotSent
+from .decoding import ACCEPT_ENCODING, FILE_CODES, READ_BYTES, Sink, begin_file, content_codings, decode
 from .dns import lookup_async
-from .errors import NO_CA_BUNDLE, bared, breaks_http, reason_of
-from .multipart import FormWithFile, Payload, payload_of
+from .errors import NO_CA_BUNDLE, breaks_protocol, redacted_cause, root_reason
+from .multipart import MultipartStream, RequestBody, encode_body
 from .requests import MAX_BODY_BYTES, STATUS_BODY_SECONDS
 from .sockets import (
     MAX_INTERIM_RESPONSES,
@@ -89,7 +89,7 @@ class Slots:
         self._free += 1
 
 
-async def whole_body(response: aiohttp.ClientResponse) -> bytes:
+async def read_capped(response: aiohttp.ClientResponse) -> bytes:
     """Read the body of a response to its end.
 
     Raises:
@@ -98,13 +98,13 @@ async def whole_body(response: aiohttp.ClientResponse) -> bytes:
     try:
         require_plain_transfer(response.headers, is_chunked=True)
         body = await _capped_body(response)
-        return decoded(body, content_codings(response.headers), MAX_BODY_BYTES)
+        return decode(body, content_codings(response.headers), MAX_BODY_BYTES)
     except UnreadableBody as error:
         text = str(error)
     except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
-        text = f"the body breaks off ({reason_of(error)})"
+        text = f"the body breaks off ({root_reason(error)})"
     response.close()
-    raise Fault("unreadable", text, _head(response))
+    raise Fault("unreadable", text, _response_head(response))
 
 
 async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
@@ -133,14 +133,14 @@ async def _read(content: aiohttp.StreamReader, size: int = -1) -> bytes:
         raise aiohttp.ClientPayloadError(str(error)) from error
 
 
-async def receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> None:
+async def stream_to(response: aiohttp.ClientResponse, sink: Sink, cut: AsyncCancelScope) -> None:
     """Write the body of a response into a sink, block by block.
 
     Raises:
         Fault: It breaks off, or its end is uncertain.
         Exception: What the sink raises.
     """
-    read_bytes = begin_file(_head(response), sink, is_chunked=True)
+    read_bytes = begin_file(_response_head(response), sink, is_chunked=True)
     cut.is_receiving_file = True
     try:
         while block := await _read(response.content, read_bytes):
@@ -152,7 +152,7 @@ async def receive(response: aiohttp.ClientResponse, sink: Sink, cut: Cut) -> Non
     else:
         is_cut_short = _was_reset(response)
     if is_cut_short:
-        raise Fault("connection", "the file breaks off", _head(response))
+        raise Fault("connection", "the file breaks off", _response_head(response))
     if isinstance(_error_behind(response), HttpProcessingError):  # what came there is no response
         sink.reject_surplus()
 
@@ -170,7 +170,7 @@ def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
     return error
 
 
-async def blocks_of(form: FormWithFile, cut: Cut) -> AsyncIterator[bytes]:
+async def blocks_of(form: MultipartStream, cut: AsyncCancelScope) -> AsyncIterator[bytes]:
     """A file as it is read; each block is asked for when the one before has gone out."""
     while block := form.read(READ_BYTES):
         cut.sent()
@@ -178,8 +178,8 @@ async def blocks_of(form: FormWithFile, cut: Cut) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)  # a server that always takes more at once would never let the deadline ring
 
 
-def _head(response: aiohttp.ClientResponse) -> Answer:
-    return Answer(response.status, response.headers, b"")
+def _response_head(response: aiohttp.ClientResponse) -> Response:
+    return Response(response.status, response.headers, b"")
 
 
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
@@ -419,7 +419,7 @@ class _Connector(aiohttp.TCPConnector):
         transport = connection.transport
         if transport is not None:
             self._made.add(transport)
-            cut = CURRENT_CUT.get()
+            cut = CURRENT_SCOPE.get()
             if cut is not None:
                 cut.connected(connection)
         return connection
@@ -534,7 +534,7 @@ class _Resolver(AbstractResolver):
 CLOSING_SECONDS = 0.4
 """How long closing waits for the calls under way."""
 
-REDIRECTS = (301, 302, 303, 307, 308)
+REDIRECT_CODES = (301, 302, 303, 307, 308)
 
 BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
 """What aiohttp and the system raise where a call breaks down."""
@@ -543,14 +543,14 @@ NO_HTTP = (BadStatusLine, LineTooLong)
 """Errors of aiohttp's parser that http.client reports as a broken connection too."""
 
 
-class _Sending(NamedTuple):
+class _AsyncExchange(NamedTuple):
     """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
 
     request: Request
     credentials: KeyHeaders | None
-    payload: Payload
+    payload: RequestBody
     sink: Sink | None
-    cut: Cut
+    cut: AsyncCancelScope
 
 
 class _Trace:
@@ -563,7 +563,7 @@ class _Trace:
     has_sent = False
 
 
-class AsyncTransport:
+class AiohttpSender:
     """Sends the requests of one client, from any number of tasks of one event loop."""
 
     def __init__(
@@ -583,7 +583,7 @@ class AsyncTransport:
         self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
         self._full = KeyHeaders({**self._plain, **headers})
         self._sessions = Sessions(session)
-        self._cuts = Cuts()
+        self._cuts = ScopeRegistry()
         self._slots = Slots(MAX_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -599,7 +599,7 @@ class AsyncTransport:
         sink: Sink | None = None,
         *,
         is_fresh: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Send a request and read the answer to its end: see `Transport.send`."""
         watch = Stopwatch(deadline.watch)
         credentials, made = self._prepared(request)
@@ -609,19 +609,19 @@ class AsyncTransport:
         with made as payload, watch.measure(real_clock_of(asyncio.get_running_loop().time)):
             try:
                 async with self._slot(deadline, is_cancelled):
-                    cut = Cut(
+                    cut = AsyncCancelScope(
                         self._cuts, now() + deadline.left, self._request_timeout, is_cancelled, is_transfer=is_transfer
                     )
-                    sending = _Sending(request, credentials, payload, sink, cut)
+                    sending = _AsyncExchange(request, credentials, payload, sink, cut)
                     status, headers, body = await cut.call(lambda: self._guarded(sending, trace, is_fresh=is_fresh))
                     if not payload.is_read:  # it was answered before all of it had gone out
                         cut.abort()
-            except (CallCut, Fault) as error:
+            except (CallAborted, Fault) as error:
                 error.was_sent = payload.is_read and trace.has_sent
                 if isinstance(error, Fault):
-                    error.add_sent_keys(secrets_of(credentials))
+                    error.add_sent_keys(secrets_in(credentials))
                 raise
-        return Answer(status, headers, body, watch.elapsed, secrets_of(credentials))
+        return Response(status, headers, body, watch.elapsed, secrets_in(credentials))
 
     def close_idle(self) -> None:
         """Close the idle connections of our own session before they are used again."""
@@ -640,7 +640,9 @@ class AsyncTransport:
         turn = self._slots.enter()
         try:
             if not turn.done():
-                await Cut(self._cuts, now() + deadline.left, math.inf, is_cancelled, is_transfer=False).wait(turn)
+                await AsyncCancelScope(
+                    self._cuts, now() + deadline.left, math.inf, is_cancelled, is_transfer=False
+                ).wait(turn)
             yield
         finally:
             self._slots.leave(turn)
@@ -653,26 +655,26 @@ class AsyncTransport:
                 "an AsyncVideoTranslationClient is of the event loop that it was first used in: make another"
             )
 
-    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, Payload]:
+    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
-            return self._credentials() if is_trusted else None, payload_of(request)
+            return self._credentials() if is_trusted else None, encode_body(request)
         except Exception as error:
-            raise NotSent(error) from error
+            raise RequestNotSent(error) from error
 
     async def _guarded(
-        self, sending: _Sending, trace: _Trace, *, is_fresh: bool
+        self, sending: _AsyncExchange, trace: _Trace, *, is_fresh: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
             return await self._follow(sending, trace, is_fresh=is_fresh)
         except BROKEN as error:
             fault = _fault_of(error)
-            cause = bared(error, fault.text)
+            cause = redacted_cause(error, fault.text)
         # Out of the handler, or the exception with everything in it would go along as the context of ours.
         raise fault from cause
 
     async def _follow(
-        self, sending: _Sending, trace: _Trace, *, is_fresh: bool
+        self, sending: _AsyncExchange, trace: _Trace, *, is_fresh: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         request = sending.request
         url = self.url_of(request)
@@ -682,17 +684,17 @@ class AsyncTransport:
             async with self._asked(sending, url, trace, is_trusted=is_trusted, is_fresh=is_fresh) as response:
                 body = await self._read(response, sending)
                 status, headers = response.status, response.headers
-                location = headers.get("Location") if status in REDIRECTS else None
+                location = headers.get("Location") if status in REDIRECT_CODES else None
                 is_final = location is None or request.method != "GET"
                 if is_final:
                     sending.cut.answered()
             if location is None or is_final:
                 return status, headers, body
-            url = target_of(url, location, Answer(status, headers, b""))
+            url = target_of(url, location, Response(status, headers, b""))
             is_trusted = is_trusted and same_origin(self.base_url, url)
-        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Answer(status, headers, b""))
+        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Response(status, headers, b""))
 
-    def _asked(self, sending: _Sending, url: str, trace: _Trace, *, is_trusted: bool, is_fresh: bool) -> Any:
+    def _asked(self, sending: _AsyncExchange, url: str, trace: _Trace, *, is_trusted: bool, is_fresh: bool) -> Any:
         request, payload = sending.request, sending.payload
         if is_trusted:
             method = request.method
@@ -702,23 +704,23 @@ class AsyncTransport:
         if payload.content:
             headers["Content-Type"] = payload.content_type
         data: Any = payload.content or None
-        if isinstance(payload.content, FormWithFile):
+        if isinstance(payload.content, MultipartStream):
             headers["Content-Length"] = str(len(payload.content))
             data = blocks_of(payload.content, sending.cut)
         return self._sessions.request(
             method, URL(url, encoded=True), headers, data, trace, is_watched=method != "GET", is_fresh=is_fresh
         )
 
-    async def _read(self, response: aiohttp.ClientResponse, sending: _Sending) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, sending: _AsyncExchange) -> bytes:
         if response.status < 200:
             response.close()
-            raise interim_as_final(Answer(response.status, response.headers, b""))
+            raise interim_as_final(Response(response.status, response.headers, b""))
         if sending.sink is not None and response.status in FILE_CODES:
             sending.cut.raise_if_stopped()
-            await receive(response, sending.sink, sending.cut)
+            await stream_to(response, sending.sink, sending.cut)
             return b""
         if response.status < 300:
-            return await whole_body(response)
+            return await read_capped(response)
         body = await _body_of_error(response)
         if not body:
             response.close()
@@ -731,7 +733,7 @@ async def _body_of_error(response: aiohttp.ClientResponse) -> bytes:
     failing = asyncio.get_running_loop().call_later(STATUS_BODY_SECONDS, response.content.set_exception, failure)
     try:
         with suppress(*BROKEN, Fault):
-            return await whole_body(response)
+            return await read_capped(response)
         return b""
     finally:
         failing.cancel()
@@ -745,23 +747,23 @@ def _fault_of(error: Exception) -> Fault:
     while isinstance(broken, (aiohttp.ClientResponseError, HttpProcessingError)) and broken.__cause__ is not None:
         broken = broken.__cause__
     if isinstance(broken, HttpProcessingError) and not isinstance(broken, NO_HTTP):
-        return breaks_http(broken)
+        return breaks_protocol(broken)
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
-        return breaks_http(error)
-    return Fault("connection", reason_of(error))
+        return breaks_protocol(error)
+    return Fault("connection", root_reason(error))
 
 
 CANCEL_SLICE_SECONDS = 0.02
 """How soon a sleep sees that the caller's event was set."""
 
 
-class AsyncLine:
+class AsyncTransport:
     """The way that lets other tasks go on."""
 
-    def __init__(self, transport: AsyncTransport, sleep: Callable[[float], Any] | None) -> None:
+    def __init__(self, sender: AiohttpSender, sleep: Callable[[float], Any] | None) -> None:
         """Take the transport, and what is called, and awaited if it can be, in place of an interruptible sleep."""
-        self.transport = transport
-        self.base_url = transport.base_url
+        self.sender = sender
+        self.base_url = sender.base_url
         self.width = MAX_CONNECTIONS
         self.is_closed = False
         self._sleep = sleep
@@ -769,7 +771,7 @@ class AsyncLine:
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
-        return self.transport.url_of(request)
+        return self.sender.url_of(request)
 
     async def send(
         self,
@@ -779,11 +781,11 @@ class AsyncLine:
         sink: Sink | None = None,
         *,
         is_fresh: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Make one call."""
-        return await self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+        return await self.sender.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
 
-    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:
+    async def sleep(self, seconds: float, cancel: CancelEvent | None, watch: Stopwatch) -> None:
         """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
         real = real_clock_of(asyncio.get_running_loop().time)
         if self._sleep is not None:
@@ -803,7 +805,7 @@ class AsyncLine:
 
     def close_idle(self) -> None:
         """Close the idle connections before they are used again."""
-        self.transport.close_idle()
+        self.sender.close_idle()
 
     async def close(self) -> None:
         """End whatever goes on, and free the sockets."""
@@ -811,7 +813,7 @@ class AsyncLine:
         for sleeper in tuple(self._sleepers):
             if not sleeper.done():
                 sleeper.set_result(None)
-        await self.transport.close()
+        await self.sender.close()
 
     async def _sleep_until_closed(self, seconds: float) -> None:
         if self.is_closed:
@@ -832,21 +834,21 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
         sleeper.set_result(None)
 
 
-def async_line(wiring: Wiring) -> AsyncLine:
+def async_transport(transport_config: TransportConfig) -> AsyncTransport:
     """Make the line of a client.
 
     Raises:
         TypeError: The session is none of aiohttp.
     """
-    session = wiring.session
+    session = transport_config.session
     if session is not None and not isinstance(session, aiohttp.ClientSession):
         raise TypeError(f"session must be an aiohttp.ClientSession, got a value of type {type(session).__name__}")
-    transport = AsyncTransport(
-        wiring.base_url,
-        user_agent=wiring.user_agent,
-        headers=wiring.headers,
-        request_timeout=wiring.request_timeout,
-        credentials=wiring.credentials,
+    transport = AiohttpSender(
+        transport_config.base_url,
+        user_agent=transport_config.user_agent,
+        headers=transport_config.headers,
+        request_timeout=transport_config.request_timeout,
+        credentials=transport_config.credentials,
         session=session,
     )
-    return AsyncLine(transport, wiring.sleep)
+    return AsyncTransport(transport, transport_config.sleep)

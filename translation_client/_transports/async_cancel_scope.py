@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from aiohttp.connector import Connection
 
 from .._clock import now
-from .cancel_scope import CallCancelled, CallCut, CallTimedOut
+from .cancel_scope import CallAborted, CallCancelled, CallTimeout
 
 SLICE_SECONDS = 0.05
 """How soon a call in progress notices that its client was closed, or its event set."""
@@ -28,7 +28,7 @@ STOP_SECONDS = 0.1
 T = TypeVar("T")
 
 
-class Alarm:
+class TimeoutAt:
     """A timer that can be moved, and calls a function once."""
 
     def __init__(self, call: Callable[[], object]) -> None:
@@ -71,22 +71,22 @@ class Alarm:
             call()
 
 
-class Cuts:
+class ScopeRegistry:
     """The calls of one client that are in progress. One timer checks all of them for a cancellation."""
 
     def __init__(self) -> None:
         """Start with no call and no timer."""
-        self._under_way: set[Cut] = set()
+        self._under_way: set[AsyncCancelScope] = set()
         self._left: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, cut: Cut) -> None:
+    def add(self, cut: AsyncCancelScope) -> None:
         """Add a call, and start the timer with the first one."""
         self._under_way.add(cut)
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
 
-    def discard(self, cut: Cut) -> None:
+    def discard(self, cut: AsyncCancelScope) -> None:
         """Remove a call, and stop the timer with the last one."""
         self._under_way.discard(cut)
         self._stop_timer_if_idle()
@@ -135,7 +135,7 @@ class Cuts:
         self.look()
 
 
-class Cut:
+class AsyncCancelScope:
     """The limits of one call. For one use.
 
     Attributes:
@@ -144,7 +144,13 @@ class Cut:
     """
 
     def __init__(
-        self, cuts: Cuts, deadline: float, idle_seconds: float, is_cancelled: Callable[[], bool], *, is_transfer: bool
+        self,
+        cuts: ScopeRegistry,
+        deadline: float,
+        idle_seconds: float,
+        is_cancelled: Callable[[], bool],
+        *,
+        is_transfer: bool,
     ) -> None:
         """Prepare.
 
@@ -163,12 +169,12 @@ class Cut:
         self._idle_seconds = idle_seconds
         self._is_cancelled = is_cancelled
         self._loop = asyncio.get_running_loop()
-        self._alarm = Alarm(self._stop_soon)
+        self._alarm = TimeoutAt(self._stop_soon)
         # From here on by the clock of the loop, which under freezegun may be the only one that moves.
         self._ends_at = self._loop.time() + deadline - now()
         self._connection: Connection | None = None
         self._transport: asyncio.BaseTransport | None = None
-        self._stopped_by: type[CallCut] | None = None
+        self._stopped_by: type[CallAborted] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._is_answered = False
         self._is_given_up = False
@@ -184,7 +190,7 @@ class Cut:
         if self._is_cancelled():
             raise CallCancelled
         if self._deadline <= now():
-            raise CallTimedOut
+            raise CallTimeout
         return await self.wait(asyncio.create_task(self._in_task(call), name="translation_client call"))
 
     async def wait(self, future: asyncio.Future[T]) -> T:
@@ -252,7 +258,7 @@ class Cut:
             self._stop_soon()
 
     async def _in_task(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        CURRENT_CUT.set(self)
+        CURRENT_SCOPE.set(self)
         try:
             return await call()
         except BaseException:
@@ -296,9 +302,9 @@ class Cut:
         future = self.future
         if future is None or future.done() or self._stopped_by is not None:
             return
-        self._stopped_by = CallCancelled if self._is_cancelled() else CallTimedOut
+        self._stopped_by = CallCancelled if self._is_cancelled() else CallTimeout
         self._alarm.off()
-        self._alarm = Alarm(self._give_up)
+        self._alarm = TimeoutAt(self._give_up)
         self._alarm.set(self._loop.time() + STOP_SECONDS)
         if not self._is_answered:
             self.abort()
@@ -321,7 +327,7 @@ class Cut:
         self._alarm.set(min(self._loop.time() + self._idle_seconds, self._ends_at))
 
 
-CURRENT_CUT: ContextVar[Cut | None] = ContextVar("current cut", default=None)
+CURRENT_SCOPE: ContextVar[AsyncCancelScope | None] = ContextVar("current cut", default=None)
 """The limits of the call that this task is making: a connection is made, or found, deep inside aiohttp."""
 
 

@@ -11,20 +11,20 @@ from requests import Session
 
 from .._auth import KeyHeaders, is_http_url
 from .._clock import Deadline, Stopwatch
-from .._models import Answer, Fault, Request
-from .decoding import Sink, answer_without_body
+from .._models import Fault, Request, Response
+from .decoding import Sink, response_head
 
 T = TypeVar("T")
 
 
-class Event(Protocol):
+class CancelEvent(Protocol):
     """What ends an errand from outside: an event of `threading` or of `asyncio`."""
 
     def is_set(self) -> bool:
         """Whether it is to end."""
 
 
-class Line(Protocol):
+class Transport(Protocol):
     """The way to the service."""
 
     @property
@@ -50,17 +50,17 @@ class Line(Protocol):
         sink: Sink | None = None,
         *,
         is_fresh: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Make one call: see `Transport.send`."""
 
-    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:
+    async def sleep(self, seconds: float, cancel: CancelEvent | None, watch: Stopwatch) -> None:
         """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
 
     def close_idle(self) -> None:
         """Close the idle connections, whose responses may be out of step with the requests."""
 
 
-class Wiring(NamedTuple):
+class TransportConfig(NamedTuple):
     """What a line to a service is made of."""
 
     base_url: str
@@ -72,7 +72,7 @@ class Wiring(NamedTuple):
     sleep: Callable[[float], Any] | None
 
     def __repr__(self) -> str:
-        return "Wiring(…)"  # a key is among them
+        return "TransportConfig(…)"  # a key is among them
 
 
 MAX_REDIRECTS = 3
@@ -87,10 +87,10 @@ def redirect_target(session: Session, response: requests.Response) -> str | None
     location = session.get_redirect_target(response)
     if location is None:
         return None
-    return target_of(response.url, location, answer_without_body(response))
+    return target_of(response.url, location, response_head(response))
 
 
-def target_of(url: str, location: str, answer: Answer) -> str:
+def target_of(url: str, location: str, answer: Response) -> str:
     """The absolute URL that a `Location` means.
 
     Args:

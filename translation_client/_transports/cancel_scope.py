@@ -16,7 +16,7 @@ SLICE_SECONDS = 0.1
 """How soon a blocked operation sees that it was cancelled."""
 
 
-class CallCut(Exception):
+class CallAborted(Exception):
     """A call was ended by its guard.
 
     Not an `OSError` on purpose: urllib3 would wrap or repeat that. This one it lets through, and closes the connection.
@@ -28,15 +28,15 @@ class CallCut(Exception):
     was_sent = True
 
 
-class CallTimedOut(CallCut):
+class CallTimeout(CallAborted):
     """The call had no more time."""
 
 
-class CallCancelled(CallCut):
+class CallCancelled(CallAborted):
     """The call is not wanted any more."""
 
 
-class NotSent(Exception):
+class RequestNotSent(Exception):
     """A call was never made: what gives the key raised, or the file that is to be sent cannot be read.
 
     Attributes:
@@ -48,7 +48,7 @@ class NotSent(Exception):
         self.cause = cause
 
 
-class CallGuard:
+class CancelScope:
     """The limits of one HTTP call, redirects included. As a context: what the sockets of this thread obey."""
 
     def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], watch: Stopwatch | None = None) -> None:
@@ -63,7 +63,7 @@ class CallGuard:
         self.watch = watch or Stopwatch()
         self._ends_at = ends_at
         self._is_cancelled = is_cancelled
-        self._outer: CallGuard | None = None
+        self._outer: CancelScope | None = None
 
     def __enter__(self) -> None:
         self._outer, _of_this_thread.guard = _of_this_thread.guard, self
@@ -71,10 +71,10 @@ class CallGuard:
     def __exit__(self, *_: object) -> None:
         _of_this_thread.guard = self._outer
 
-    def shortened(self, seconds: float) -> CallGuard:
+    def shortened(self, seconds: float) -> CancelScope:
         """Make a guard for a part of the call, which has so many seconds at the most."""
         watch = Stopwatch(self.watch)
-        return CallGuard(watch.began_at + min(self._left(), seconds), self._is_cancelled, watch)
+        return CancelScope(watch.began_at + min(self._left(), seconds), self._is_cancelled, watch)
 
     def left(self) -> float:
         """Say how many seconds are left, more than 0.
@@ -87,7 +87,7 @@ class CallGuard:
             raise CallCancelled
         left = self._left()
         if left <= 0:
-            raise CallTimedOut
+            raise CallTimeout
         return left
 
     def _left(self) -> float:
@@ -105,7 +105,7 @@ class CallGuard:
         """Hear that bytes came in."""
 
 
-class TransferGuard(CallGuard):
+class TransferScope(CancelScope):
     """The limits of a transfer: it may take any time until the deadline, as long as the file moves.
 
     What is sent is the file, or so little that it is gone at once; what is received is one only from its first byte on:
@@ -125,7 +125,7 @@ class TransferGuard(CallGuard):
         Args:
             deadline: When it has to be over.
             idle_seconds: How long nothing may move.
-            is_cancelled: As for `CallGuard`.
+            is_cancelled: As for `CancelScope`.
             watch: The elapsed time of the call, which is a part of what the deadline is for.
         """
         super().__init__(math.inf, is_cancelled, watch)
@@ -150,13 +150,13 @@ class TransferGuard(CallGuard):
 
 
 class _Thread(threading.local):
-    guard: CallGuard | None = None
+    guard: CancelScope | None = None
 
 
 _of_this_thread = _Thread()
 
 
-def current_guard() -> CallGuard | None:
+def current_scope() -> CancelScope | None:
     """The guard of the call that this thread is making, if it is making one.
 
     It travels by thread because a connection is made and used deep inside urllib3, by the thread that makes the call.

@@ -16,8 +16,8 @@ from typing import Any, NoReturn, Protocol
 
 import requests
 
-from .._models import Answer, Fault
-from .cancel_scope import TransferGuard, current_guard
+from .._models import Fault, Response
+from .cancel_scope import TransferScope, current_scope
 from .sockets import (
     MatchedResponse,
     UnreadableBody,
@@ -132,7 +132,7 @@ def content_codings(headers: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(label for label in labels if label in REGISTERED_CODINGS)
 
 
-def decoded(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
+def decode(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
     """Undo the content codings of a body that is held in memory.
 
     An empty body, as that of a 204 response, and a JSON object or array are returned as they are, whatever their label.
@@ -144,7 +144,7 @@ def decoded(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
         if not body or _is_json(body):
             break
         _require_decodable(coding, undone)
-        body = _unpacked(body, coding, max_bytes)
+        body = _decompress(body, coding, max_bytes)
     return body
 
 
@@ -179,7 +179,7 @@ def _is_json(body: bytes) -> bool:
     return True
 
 
-def _unpacked(body: bytes, coding: str, max_bytes: int) -> bytes:
+def _decompress(body: bytes, coding: str, max_bytes: int) -> bytes:
     window_bits = _GZIP if coding != "deflate" else _ZLIB
     if window_bits == _ZLIB and body[:1] and body[0] & 0x0F != zlib.DEFLATED:
         window_bits = _RAW_DEFLATE
@@ -385,7 +385,7 @@ class _Inflater:
             raise UnreadableBody(f"the packed file breaks off (Content-Encoding: {self._coding})")
 
 
-def read_body(response: requests.Response, max_bytes: int) -> bytes:
+def read_capped(response: requests.Response, max_bytes: int) -> bytes:
     """Read a streamed response to its end.
 
     Raises:
@@ -402,7 +402,7 @@ def read_body(response: requests.Response, max_bytes: int) -> bytes:
     body = _read_capped(raw, max_bytes)
     if length is not None and len(body) < length:  # urllib3 checks it only from 2.0 on
         raise UnreadableBody("the body is shorter than its Content-Length")
-    return decoded(body, content_codings(response.headers), max_bytes)
+    return decode(body, content_codings(response.headers), max_bytes)
 
 
 def is_read_as_chunked(response: requests.Response) -> bool:
@@ -410,9 +410,9 @@ def is_read_as_chunked(response: requests.Response) -> bool:
     return getattr(getattr(response.raw, "_original_response", None), "chunked", False) is True
 
 
-def answer_without_body(response: requests.Response) -> Answer:
+def response_head(response: requests.Response) -> Response:
     """Keep what is known of a response whose body cannot be read, or does not count."""
-    return Answer(response.status_code, response.headers, b"")
+    return Response(response.status_code, response.headers, b"")
 
 
 def _read_capped(raw: Any, max_bytes: int) -> bytes:
@@ -456,7 +456,7 @@ PACKED_READ_BYTES = 4 * 1024
 class Sink(Protocol):
     """Where a file goes."""
 
-    def begin(self, answer: Answer) -> None:
+    def begin(self, answer: Response) -> None:
         """Take the head of an answer with one of `FILE_CODES`; its body follows."""
 
     def write(self, block: bytes) -> None:
@@ -466,7 +466,7 @@ class Sink(Protocol):
         """Raise the fault for bytes that followed the body, and forget the response."""
 
 
-def begin_file(answer: Answer, sink: Sink, *, is_chunked: bool) -> int:
+def begin_file(answer: Response, sink: Sink, *, is_chunked: bool) -> int:
     """Check the framing of a file and pass its head to the sink. Returns how many bytes to read at a time.
 
     Args:
@@ -487,17 +487,17 @@ def begin_file(answer: Answer, sink: Sink, *, is_chunked: bool) -> int:
     return PACKED_READ_BYTES if content_codings(answer.headers) else READ_BYTES
 
 
-def receive(response: requests.Response, sink: Sink) -> None:
+def stream_to(response: requests.Response, sink: Sink) -> None:
     """Write the body of a streamed response into a sink.
 
     Raises:
         Fault: It breaks off, or its end is uncertain.
         Exception: What the sink raises, and what urllib3 does when the connection breaks.
     """
-    answer = answer_without_body(response)
+    answer = response_head(response)
     read_bytes = begin_file(answer, sink, is_chunked=is_read_as_chunked(response))
-    guard = current_guard()
-    if isinstance(guard, TransferGuard):
+    guard = current_scope()
+    if isinstance(guard, TransferScope):
         guard.is_receiving_file = True
     original = getattr(response.raw, "_original_response", None)
     if isinstance(original, MatchedResponse):

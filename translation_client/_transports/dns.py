@@ -14,16 +14,16 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Any, ClassVar
 
-from .cancel_scope import CallGuard
+from .cancel_scope import CancelScope
 
 
-class _Forks:
+class _ForkState:
     count = 0
 
 
 def fork_count() -> int:
     """A number that is another one in the child after a fork. Counted, as asking for the process id is a system call."""
-    return _Forks.count
+    return _ForkState.count
 
 
 def after_fork(forget: Callable[[], None]) -> None:
@@ -33,7 +33,7 @@ def after_fork(forget: Callable[[], None]) -> None:
 
 
 def _forked() -> None:
-    _Forks.count += 1
+    _ForkState.count += 1
 
 
 after_fork(_forked)
@@ -45,7 +45,7 @@ SocketAddress = tuple[int, int, int, str, Any]
 _Key = tuple[str, int]
 
 
-class _UnderWay:
+class _Lookup:
     """The lookups of this process that have not been answered yet."""
 
     lock = threading.Lock()
@@ -53,14 +53,14 @@ class _UnderWay:
 
 
 def _forget_all() -> None:
-    _UnderWay.lock = threading.Lock()  # the parent's may be held, by a thread that does not live on in a fork
-    _UnderWay.lookups = {}
+    _Lookup.lock = threading.Lock()  # the parent's may be held, by a thread that does not live on in a fork
+    _Lookup.lookups = {}
 
 
 after_fork(_forget_all)
 
 
-def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
+def resolve(host: str, port: int, guard: CancelScope) -> list[SocketAddress]:
     """Look up a host name, within the limits of a call.
 
     One thread for a host and port at any time, however many calls ask: a resolver that is stuck does not pile up threads.
@@ -71,7 +71,7 @@ def resolve(host: str, port: int, guard: CallGuard) -> list[SocketAddress]:
     """
     if _is_number(host):
         return _addresses_of(host, port)
-    lookup = lookup_under_way(host, port)
+    lookup = shared_lookup(host, port)
     while not lookup.done():
         seconds = guard.slice()
         with guard.watch.measure():
@@ -91,11 +91,11 @@ def _addresses_of(host: str, port: int) -> list[SocketAddress]:
     return list(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
 
 
-def lookup_under_way(host: str, port: int) -> Future[list[SocketAddress]]:
+def shared_lookup(host: str, port: int) -> Future[list[SocketAddress]]:
     """Look a name up in a helper thread, the one that is at it already if there is one."""
     key = (host, port)
-    with _UnderWay.lock:
-        lookup = _UnderWay.lookups.get(key)
+    with _Lookup.lock:
+        lookup = _Lookup.lookups.get(key)
         return _begin_lookup(key) if lookup is None else lookup
 
 
@@ -103,11 +103,11 @@ def _begin_lookup(key: _Key) -> Future[list[SocketAddress]]:
     lookup: Future[list[SocketAddress]] = Future()
     # A daemon, so that a stuck resolver does not hold up the exit of the program.
     helper = threading.Thread(target=_look_up, args=(key, lookup), name=f"resolve {key[0]}", daemon=True)
-    _UnderWay.lookups[key] = lookup
+    _Lookup.lookups[key] = lookup
     try:
         helper.start()
     except BaseException as error:
-        del _UnderWay.lookups[key]  # or nobody would ever look this name up again
+        del _Lookup.lookups[key]  # or nobody would ever look this name up again
         if isinstance(error, RuntimeError):
             raise OSError(errno.EAGAIN, "no thread could be started to look the name up") from error
         raise
@@ -126,8 +126,8 @@ def _look_up(key: _Key, lookup: Future[list[SocketAddress]]) -> None:
 
 
 def _forget(key: _Key) -> None:
-    with _UnderWay.lock:
-        _UnderWay.lookups.pop(key, None)
+    with _Lookup.lock:
+        _Lookup.lookups.pop(key, None)
 
 
 async def lookup_async(host: str, port: int) -> list[SocketAddress]:
@@ -138,11 +138,11 @@ async def lookup_async(host: str, port: int) -> list[SocketAddress]:
     """
     import asyncio  # needed by tasks alone
 
-    lookup = asyncio.wrap_future(lookup_under_way(host, port))
-    lookup.add_done_callback(_hear)  # also where nobody waits for it any more
+    lookup = asyncio.wrap_future(shared_lookup(host, port))
+    lookup.add_done_callback(_set_addresses)  # also where nobody waits for it any more
     return await asyncio.shield(lookup)
 
 
-def _hear(lookup: Any) -> None:
+def _set_addresses(lookup: Any) -> None:
     if not lookup.cancelled():
         lookup.exception()

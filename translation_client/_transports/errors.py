@@ -23,7 +23,7 @@ NEVER_A_CALL = (TypeError, requests.exceptions.InvalidURL, requests.exceptions.I
 """How requests says that it cannot make a call; our own URLs have been looked at, so it is the proxy's."""
 
 
-def never_connected(error: BaseException) -> bool:
+def failed_before_send(error: BaseException) -> bool:
     """Whether an error of the libraries below proves that no byte of the request has left."""
     seen: BaseException | None = error
     while seen is not None:
@@ -36,7 +36,7 @@ def never_connected(error: BaseException) -> bool:
     return False
 
 
-def bared(error: Exception, text: str) -> Exception:
+def redacted_cause(error: Exception, text: str) -> Exception:
     """Make the cause that is shown: of the same kind, in our words.
 
     The exceptions of the libraries below hold the request with the key in it, URLs with their queries, and whatever
@@ -49,31 +49,31 @@ def bared(error: Exception, text: str) -> Exception:
         return requests.RequestException(text)
 
 
-def fault_of(error: Exception) -> Fault:
+def map_exception(error: Exception) -> Fault:
     """Say what an exception of the libraries below means."""
     if isinstance(error, TIMED_OUT):
         return Fault("timeout", "no answer in time")
     if isinstance(error, (requests.ConnectionError, HTTPError, HTTPException)):
-        return Fault("connection", reason_of(error))
+        return Fault("connection", root_reason(error))
     if isinstance(error, NEVER_A_CALL):
         return Fault("connection", "the call could not be made: is there a broken proxy variable in the environment?")
     if isinstance(error, (requests.RequestException, ValueError)):
-        return breaks_http(error)
-    return Fault("connection", reason_of(error))
+        return breaks_protocol(error)
+    return Fault("connection", root_reason(error))
 
 
-def breaks_http(error: BaseException) -> Fault:
+def breaks_protocol(error: BaseException) -> Fault:
     """Return the fault for a response that is not valid HTTP."""
     return Fault("unreadable", f"the answer breaks HTTP ({type(error).__name__})")
 
 
-def reason_of(error: BaseException) -> str:
+def root_reason(error: BaseException) -> str:
     """The system's words at the bottom of a chain of wrappers; their own words can hold anything."""
     reason = "the connection broke"
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.strerror:
-            reason = _systems_words(seen.errno) or seen.strerror
+            reason = _system_message(seen.errno) or seen.strerror
         elif isinstance(seen, OSError) and str(seen).startswith("Could not find a suitable TLS CA certificate bundle"):
             reason = NO_CA_BUNDLE
         inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
@@ -81,6 +81,6 @@ def reason_of(error: BaseException) -> str:
     return reason
 
 
-def _systems_words(number: int | None) -> str | None:
+def _system_message(number: int | None) -> str | None:
     """Return the system's text for a network error. asyncio puts its own text in `strerror`, with the address in it."""
     return os.strerror(number) if number in NETWORK_ERRORS else None

@@ -15,10 +15,10 @@ from .._models import Request
 READ_BYTES = 64 * 1024
 
 
-class Payload:
+class RequestBody:
     """A body, its type, and whether all of it has been read. As a context: closes the file."""
 
-    def __init__(self, content: bytes | FormWithFile, content_type: str) -> None:
+    def __init__(self, content: bytes | MultipartStream, content_type: str) -> None:
         """Hold a body that is in memory, or the form around a file."""
         self.content = content
         self.content_type = content_type
@@ -26,19 +26,19 @@ class Payload:
     @property
     def is_read(self) -> bool:
         """Whether all of it may have gone out."""
-        return not isinstance(self.content, FormWithFile) or self.content.is_read
+        return not isinstance(self.content, MultipartStream) or self.content.is_read
 
-    def __enter__(self) -> Payload:
+    def __enter__(self) -> RequestBody:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if isinstance(self.content, FormWithFile):
+        if isinstance(self.content, MultipartStream):
             self.content.close()
 
 
-class FormWithFile:
+class MultipartStream:
     """A `multipart/form-data` body (RFC 7578) whose last part is a file. What requests needs to stream it."""
 
     def __init__(self, head: bytes, file: BinaryIO, tail: bytes) -> None:
@@ -83,25 +83,25 @@ class FormWithFile:
         yield self._tail
 
 
-NOTHING = Payload(b"", "")
+NO_BODY = RequestBody(b"", "")
 """What a question carries."""
 
 
-def payload_of(request: Request) -> Payload:
+def encode_body(request: Request) -> RequestBody:
     """Make the body of a request.
 
     Raises:
         OSError: The file cannot be read.
     """
     if request.json is not None:
-        return Payload(json.dumps(request.json, allow_nan=False).encode(), "application/json")
+        return RequestBody(json.dumps(request.json, allow_nan=False).encode(), "application/json")
     if request.form is None and request.file is None:
-        return NOTHING
+        return NO_BODY
     fields: list[tuple[str, str | tuple[str, bytes]]] = list(request.form or ())
     if request.file is None:
-        return Payload(*encode_multipart_formdata(fields))
+        return RequestBody(*encode_multipart_formdata(fields))
     path = request.file.path
     name = os.fsencode(path.name).decode("utf-8", "replace")  # a name on the disk may be any bytes
     encoded, content_type = encode_multipart_formdata([*fields, (request.file.field, (name, b""))])
     ending = f"\r\n--{content_type.partition('boundary=')[2]}--\r\n".encode()
-    return Payload(FormWithFile(encoded.removesuffix(ending), path.open("rb"), ending), content_type)
+    return RequestBody(MultipartStream(encoded.removesuffix(ending), path.open("rb"), ending), content_type)

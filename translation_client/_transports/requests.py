@@ -12,15 +12,15 @@ from requests import PreparedRequest, Session
 from requests.cookies import RequestsCookieJar
 from urllib3.exceptions import HTTPError
 
-from .._auth import KeyHeaders, same_origin, secrets_of
+from .._auth import KeyHeaders, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch
-from .._models import Answer, Fault, Request, interim_as_final
-from .base import MAX_REDIRECTS, Wiring, redirect_target
-from .cancel_scope import CallCut, CallGuard, CallTimedOut, NotSent, TransferGuard, current_guard
-from .decoding import ACCEPT_ENCODING, FILE_CODES, Sink, answer_without_body, read_body, receive
+from .._models import Fault, Request, Response, interim_as_final
+from .base import MAX_REDIRECTS, TransportConfig, redirect_target
+from .cancel_scope import CallAborted, CallTimeout, CancelScope, RequestNotSent, TransferScope, current_scope
+from .decoding import ACCEPT_ENCODING, FILE_CODES, Sink, read_capped, response_head, stream_to
 from .dns import fork_count
-from .errors import TIMED_OUT, bared, fault_of, never_connected, reason_of
-from .multipart import NOTHING, Payload, payload_of
+from .errors import TIMED_OUT, failed_before_send, map_exception, redacted_cause, root_reason
+from .multipart import NO_BODY, RequestBody, encode_body
 from .sockets import GuardedAdapter, UnreadableBody
 
 MAX_READY = 128
@@ -45,11 +45,11 @@ class Call(NamedTuple):
     method: str
     url: str
     headers: Mapping[str, str]
-    payload: Payload = NOTHING
+    payload: RequestBody = NO_BODY
     read: ReadHook | None = None
 
 
-class Outgoing(NamedTuple):
+class PreparedCall(NamedTuple):
     """A call that is ready to be made."""
 
     session: Session
@@ -69,7 +69,7 @@ class ReadHook(Protocol):
         """Put it into the response."""
 
 
-class OurSession:
+class PooledSession:
     """A session of our own: guarded sockets, no cookies, no .netrc, no repeating.
 
     The environment (proxies, CA bundle) is looked at once for each URL, and anew in the child after a fork.
@@ -80,12 +80,12 @@ class OurSession:
         self._headers = headers
         self._read = read
         self._lock = threading.Lock()
-        self._life = _Life(fork_count())
+        self._life = _ProcessState(fork_count())
 
-    def outgoing(self, call: Call) -> Outgoing:
+    def outgoing(self, call: Call) -> PreparedCall:
         """Make a call with all headers ready."""
         life = self._current_life()
-        if call.payload is not NOTHING or call.read is not None:
+        if call.payload is not NO_BODY or call.read is not None:
             return self._made_ready(life, call)
         key = (call.method, call.url, *call.headers.items())
         ready = life.ready.get(key)
@@ -94,19 +94,19 @@ class OurSession:
             life.ready = {**(life.ready if len(life.ready) < MAX_READY else {}), key: ready}
         return ready
 
-    def outgoing_bare(self, call: Call) -> Outgoing:
+    def outgoing_bare(self, call: Call) -> PreparedCall:
         """Make a GET to a foreign origin ready."""
         return _bare(self._current_life().session, call, self._read)
 
-    def _made_ready(self, life: _Life, call: Call) -> Outgoing:
+    def _made_ready(self, life: _ProcessState, call: Call) -> PreparedCall:
         prepared = _prepared(life.session, call, self._headers, self._read, keep_auth=True)
-        return Outgoing(life.session, prepared, _settings(life.session, call.url))
+        return PreparedCall(life.session, prepared, _settings(life.session, call.url))
 
     repeats_nothing = True
 
-    def fresh(self) -> OurSession:
+    def fresh(self) -> PooledSession:
         """Make another one like it, without any connection yet; who asked for it closes it."""
-        return OurSession(self._headers, self._read)
+        return PooledSession(self._headers, self._read)
 
     def close(self) -> None:
         """Close the idle connections. Those in use are closed by the calls that use them."""
@@ -117,20 +117,20 @@ class OurSession:
         for adapter in self._current_life().adapters:
             adapter.close_idle()
 
-    def _current_life(self) -> _Life:
+    def _current_life(self) -> _ProcessState:
         if self._life.forks != fork_count():  # a pool that is used on both sides of a fork mixes up the answers
             with self._lock:
                 if self._life.forks != fork_count():
-                    self._life = _Life(fork_count())
+                    self._life = _ProcessState(fork_count())
         return self._life
 
 
-class _Life:
+class _ProcessState:
     """Our session in one process, and the calls that are ready in it."""
 
     def __init__(self, forks: int) -> None:
         self.forks = forks
-        self.ready: dict[tuple[Any, ...], Outgoing] = {}
+        self.ready: dict[tuple[Any, ...], PreparedCall] = {}
         self.session = Session()
         self.session.headers.clear()
         self.session.cookies = _NoCookies()
@@ -139,7 +139,7 @@ class _Life:
         self.session.mount("https://", self.adapters[1])
 
 
-class CallersSession:
+class BorrowedSession:
     """The caller's session: its adapters, hooks, cookies and auth, which may differ from call to call."""
 
     def __init__(self, session: Session, headers: Mapping[str, str], read: ReadHook) -> None:
@@ -148,13 +148,13 @@ class CallersSession:
         self._headers = headers
         self._read = read
 
-    def outgoing(self, call: Call) -> Outgoing:
+    def outgoing(self, call: Call) -> PreparedCall:
         """Make a call with all headers ready."""
         names = {name.lower() for name in (*self._headers, *call.headers)}
         prepared = _prepared(self._session, call, self._headers, self._read, keep_auth="authorization" in names)
-        return Outgoing(self._session, prepared, _settings(self._session, call.url))
+        return PreparedCall(self._session, prepared, _settings(self._session, call.url))
 
-    def outgoing_bare(self, call: Call) -> Outgoing:
+    def outgoing_bare(self, call: Call) -> PreparedCall:
         """Make a GET to a foreign origin ready."""
         return _bare(self._session, call, self._read)
 
@@ -164,7 +164,7 @@ class CallersSession:
         retries = (getattr(adapter, "max_retries", None) for adapter in self._session.adapters.values())
         return all(getattr(one, "total", None) in (None, 0, False) for one in retries)
 
-    def fresh(self) -> CallersSession:
+    def fresh(self) -> BorrowedSession:
         """Give this one: its connections are its maker's business."""
         return self
 
@@ -179,22 +179,24 @@ def _prepared(
     session: Session, call: Call, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
 ) -> PreparedRequest:
     # An explicit auth keeps requests from replacing our credentials by those of a .netrc file.
-    auth = _leave_as_it_is if keep_auth else None
+    auth = _identity if keep_auth else None
     body, type_header = _body_of(call)
     request = requests.Request(call.method, call.url, {**headers, **call.headers, **type_header}, data=body, auth=auth)
     return _with_hook(session.prepare_request(request), call.read or read)
 
 
 def _body_of(call: Call) -> tuple[Any, dict[str, str]]:
-    if call.payload is NOTHING:
+    if call.payload is NO_BODY:
         return None, {}
     return call.payload.content, {"Content-Type": call.payload.content_type}
 
 
-def _bare(session: Session, call: Call, read: ReadHook) -> Outgoing:
+def _bare(session: Session, call: Call, read: ReadHook) -> PreparedCall:
     # Not prepared by the session, which may add headers, cookies and auth of its own; nor with its certificate.
-    prepared = requests.Request("GET", call.url, dict(call.headers), auth=_leave_as_it_is).prepare()
-    return Outgoing(session, _with_hook(prepared, call.read or read), {**_settings(session, call.url), "cert": None})
+    prepared = requests.Request("GET", call.url, dict(call.headers), auth=_identity).prepare()
+    return PreparedCall(
+        session, _with_hook(prepared, call.read or read), {**_settings(session, call.url), "cert": None}
+    )
 
 
 def _with_hook(prepared: PreparedRequest, read: ReadHook) -> PreparedRequest:
@@ -208,7 +210,7 @@ def _settings(session: Session, url: str) -> dict[str, Any]:
     return dict(session.merge_environment_settings(url, {}, True, session.verify, None))
 
 
-def _leave_as_it_is(prepared: PreparedRequest) -> PreparedRequest:
+def _identity(prepared: PreparedRequest) -> PreparedRequest:
     return prepared
 
 
@@ -225,18 +227,18 @@ STATUS_BODY_SECONDS = 1.0
 """How long the body of an error or a redirect is read: what counts is its status, which is there already."""
 
 
-class _Sending(NamedTuple):
+class _Exchange(NamedTuple):
     """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
 
-    session: OurSession | CallersSession
+    session: PooledSession | BorrowedSession
     request: Request
     credentials: KeyHeaders | None
-    payload: Payload
+    payload: RequestBody
     sink: Sink | None
-    guard: CallGuard
+    guard: CancelScope
 
 
-class Transport:
+class RequestsSender:
     """Sends the requests of one client. May be shared by threads."""
 
     def __init__(
@@ -268,8 +270,8 @@ class Transport:
         self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
         full = KeyHeaders({**self._plain, **headers})
         self._is_callers = session is not None
-        self._session: OurSession | CallersSession = (
-            OurSession(full, self._read) if session is None else CallersSession(session, full, self._read)
+        self._session: PooledSession | BorrowedSession = (
+            PooledSession(full, self._read) if session is None else BorrowedSession(session, full, self._read)
         )
 
     def send(
@@ -280,7 +282,7 @@ class Transport:
         sink: Sink | None = None,
         *,
         is_fresh: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Send a request and read the answer to its end.
 
         Args:
@@ -303,14 +305,16 @@ class Transport:
         credentials, made = self._prepared(request)
         with made as payload:
             try:
-                response = self._guarded(_Sending(session, request, credentials, payload, sink, guard))
+                response = self._guarded(_Exchange(session, request, credentials, payload, sink, guard))
             except Fault as fault:
-                fault.add_sent_keys(secrets_of(credentials))
+                fault.add_sent_keys(secrets_in(credentials))
                 raise
             finally:
                 if is_fresh:
                     session.close()
-        return Answer(response.status_code, response.headers, response.content, watch.elapsed, secrets_of(credentials))
+        return Response(
+            response.status_code, response.headers, response.content, watch.elapsed, secrets_in(credentials)
+        )
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
@@ -324,43 +328,43 @@ class Transport:
         """Close the idle connections of our own session; later requests open new ones."""
         self._session.close_idle()
 
-    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, Payload]:
+    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
-            return self._credentials() if is_trusted else None, payload_of(request)
+            return self._credentials() if is_trusted else None, encode_body(request)
         except Exception as error:
-            raise NotSent(error) from error
+            raise RequestNotSent(error) from error
 
     def _guard(
         self, is_transfer: bool, deadline: Deadline, watch: Stopwatch, is_cancelled: Callable[[], bool]
-    ) -> CallGuard:
+    ) -> CancelScope:
         if is_transfer:
-            return TransferGuard(deadline, self._request_timeout, is_cancelled, watch)
-        return CallGuard(watch.began_at + min(self._request_timeout, deadline.left), is_cancelled, watch)
+            return TransferScope(deadline, self._request_timeout, is_cancelled, watch)
+        return CancelScope(watch.began_at + min(self._request_timeout, deadline.left), is_cancelled, watch)
 
-    def _guarded(self, sending: _Sending) -> requests.Response:
+    def _guarded(self, sending: _Exchange) -> requests.Response:
         guard = sending.guard
         try:
             with guard:
                 return self._follow(sending)
-        except (CallCut, Fault) as error:
+        except (CallAborted, Fault) as error:
             error.was_sent = self._may_have_left(sending, error)
             raise
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError, TypeError) as error:
-            fault = fault_of(error)
-            cause = bared(error, fault.text)
+            fault = map_exception(error)
+            cause = redacted_cause(error, fault.text)
             fault.was_sent = self._may_have_left(sending, error)
         # Out of the handler, or the exception with everything in it would go along as the context of ours.
         guard.left()  # an adapter of somebody else's reports the end of the time in its own way
         raise fault from cause
 
-    def _may_have_left(self, sending: _Sending, error: Exception) -> bool:
+    def _may_have_left(self, sending: _Exchange, error: Exception) -> bool:
         """Whether the whole request may have reached the server."""
         has_left = sending.payload.is_read and (sending.guard.has_sent or self._is_callers)
         # An adapter that repeats of its own accord shows the last of several calls, and so proves nothing.
-        return has_left and not (self._session.repeats_nothing and never_connected(error))
+        return has_left and not (self._session.repeats_nothing and failed_before_send(error))
 
-    def _follow(self, sending: _Sending) -> requests.Response:
+    def _follow(self, sending: _Exchange) -> requests.Response:
         request, payload, guard = sending.request, sending.payload, sending.guard
         read = None if sending.sink is None else self._into(sending.sink)
         url = self.url_of(request)
@@ -377,7 +381,7 @@ class Transport:
             if target is None or request.method != "GET":
                 return response
             url, is_trusted = target, is_trusted and same_origin(self.base_url, target)
-        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", answer_without_body(response))
+        raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", response_head(response))
 
     def _into(self, sink: Sink) -> ReadHook:
         def pour(response: requests.Response, **_: Any) -> None:
@@ -385,7 +389,7 @@ class Transport:
                 self._read(response)
                 return
             try:
-                receive(response, sink)
+                stream_to(response, sink)
             except BaseException:
                 _close(response)
                 raise
@@ -396,7 +400,7 @@ class Transport:
     def _read(self, response: requests.Response, **_: Any) -> None:
         if response.status_code < 200:
             _close(response)  # before its body is read, which would put the connection back into the pool
-            raise interim_as_final(answer_without_body(response))
+            raise interim_as_final(response_head(response))
         fault = None
         try:
             body = self._body_of(response)
@@ -413,13 +417,13 @@ class Transport:
         _hold(response, body)
 
     def _body_of(self, response: requests.Response) -> bytes:
-        guard = current_guard()
+        guard = current_scope()
         if response.status_code < 300 or guard is None:
-            return read_body(response, self._max_body_bytes)
+            return read_capped(response, self._max_body_bytes)
         try:
             with guard.shortened(STATUS_BODY_SECONDS):
-                return read_body(response, self._max_body_bytes)
-        except CallTimedOut:
+                return read_capped(response, self._max_body_bytes)
+        except CallTimeout:
             _close(response)
             return b""
 
@@ -435,21 +439,21 @@ def _hold(response: requests.Response, body: bytes) -> None:
 
 
 def _unreadable(error: Exception, response: requests.Response) -> Fault:
-    what = str(error) if isinstance(error, UnreadableBody) else f"the body breaks off ({reason_of(error)})"
-    return Fault("unreadable", what, answer_without_body(response))
+    what = str(error) if isinstance(error, UnreadableBody) else f"the body breaks off ({root_reason(error)})"
+    return Fault("unreadable", what, response_head(response))
 
 
 CANCEL_SLICE_SECONDS = 0.02
 """How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
 
 
-class BlockingLine:
+class BlockingTransport:
     """The way that blocks the thread of the caller."""
 
-    def __init__(self, transport: Transport, sleep: Callable[[float], object] | None) -> None:
+    def __init__(self, sender: RequestsSender, sleep: Callable[[float], object] | None) -> None:
         """Take the transport, and what is called in place of an interruptible sleep."""
-        self.transport = transport
-        self.base_url = transport.base_url
+        self.sender = sender
+        self.base_url = sender.base_url
         self.width = 1
         self._sleep = sleep
         self.closed = threading.Event()
@@ -461,7 +465,7 @@ class BlockingLine:
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
-        return self.transport.url_of(request)
+        return self.sender.url_of(request)
 
     async def send(
         self,
@@ -471,9 +475,9 @@ class BlockingLine:
         sink: Sink | None = None,
         *,
         is_fresh: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Make one call, and return with its answer."""
-        return self.transport.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+        return self.sender.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
 
     async def sleep(self, seconds: float, cancel: Any, watch: Stopwatch) -> None:
         """Sleep, and count the seconds that it really took."""
@@ -488,12 +492,12 @@ class BlockingLine:
 
     def close_idle(self) -> None:
         """Close the idle connections."""
-        self.transport.close_idle()
+        self.sender.close_idle()
 
     def close(self) -> None:
         """Free the sockets, and end whatever goes on."""
         self.closed.set()
-        self.transport.close()
+        self.sender.close()
 
     def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
         while not self.closed.is_set() and end.left > 0:
@@ -502,21 +506,21 @@ class BlockingLine:
                     return
 
 
-def blocking_line(wiring: Wiring) -> BlockingLine:
+def blocking_transport(transport_config: TransportConfig) -> BlockingTransport:
     """Make the line that blocks.
 
     Raises:
         TypeError: The session is none of requests.
     """
-    session = wiring.session
+    session = transport_config.session
     if session is not None and not isinstance(session, requests.Session):
         raise TypeError(f"session must be a requests.Session, got a value of type {type(session).__name__}")
-    transport = Transport(
-        wiring.base_url,
-        user_agent=wiring.user_agent,
-        headers=wiring.headers,
-        request_timeout=wiring.request_timeout,
-        credentials=wiring.credentials,
+    transport = RequestsSender(
+        transport_config.base_url,
+        user_agent=transport_config.user_agent,
+        headers=transport_config.headers,
+        request_timeout=transport_config.request_timeout,
+        credentials=transport_config.credentials,
         session=session,
     )
-    return BlockingLine(transport, wiring.sleep)
+    return BlockingTransport(transport, transport_config.sleep)

@@ -34,7 +34,7 @@ from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .._clock import real_monotonic
 from .._models import Fault
-from .cancel_scope import CallGuard, current_guard
+from .cancel_scope import CancelScope, current_scope
 from .dns import SocketAddress, resolve
 
 MAX_LENGTH_DIGITS = 18
@@ -279,7 +279,7 @@ class _SlicedIO(socket.socket):
 
     def settimeout(self, value: float | None) -> None:
         """During a guarded call the guard alone says how long to block, and urllib3's opinion costs system calls."""
-        if current_guard() is None:
+        if current_scope() is None:
             super().settimeout(value)
 
     def block_for(self, seconds: float) -> None:
@@ -298,7 +298,7 @@ class _SlicedIO(socket.socket):
         return size
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        guard = current_guard()
+        guard = current_scope()
         if guard is None:
             return super().send(*args, **kwargs)
         guard.has_sent = True  # before, as nobody knows what of it went out where it fails
@@ -307,7 +307,7 @@ class _SlicedIO(socket.socket):
         return count
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        if current_guard() is None:
+        if current_scope() is None:
             return super().sendall(data, flags)
         rest = memoryview(data).cast("B")
         while rest:  # not the system's sendall: after a time-out nobody knows how much of it was sent
@@ -332,7 +332,7 @@ class GuardedTLSSocket(_SlicedIO, ssl.SSLSocket):
 
 
 def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    guard = current_guard()
+    guard = current_scope()
     if guard is None:
         return operation(*args, **kwargs)
     while True:
@@ -347,7 +347,7 @@ def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwarg
 
 
 def _heard_of() -> None:
-    guard = current_guard()
+    guard = current_scope()
     if guard is not None:
         guard.received()
 
@@ -356,7 +356,7 @@ class _GuardedConnecting(MatchedConnection):
     """Connecting within the limits of the call, all addresses of the host together."""
 
     def _new_conn(self) -> socket.socket:
-        guard = current_guard()
+        guard = current_scope()
         if guard is None:
             return super()._new_conn()
         try:
@@ -365,7 +365,7 @@ class _GuardedConnecting(MatchedConnection):
             raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
 
 
-def _connect_to_any(connection: HTTPConnection, guard: CallGuard) -> socket.socket:
+def _connect_to_any(connection: HTTPConnection, guard: CancelScope) -> socket.socket:
     host = connection._dns_host.strip("[]")
     addresses = resolve(host, connection.port or connection.default_port, guard)
     refusal: OSError = OSError(f"{host} has no address")
@@ -378,7 +378,7 @@ def _connect_to_any(connection: HTTPConnection, guard: CallGuard) -> socket.sock
     raise refusal
 
 
-def _connect(connection: HTTPConnection, address: SocketAddress, guard: CallGuard, seconds: float) -> socket.socket:
+def _connect(connection: HTTPConnection, address: SocketAddress, guard: CancelScope, seconds: float) -> socket.socket:
     family, kind, protocol, _, peer = address
     sock = GuardedSocket(family, kind, protocol)
     try:
@@ -393,7 +393,7 @@ def _connect(connection: HTTPConnection, address: SocketAddress, guard: CallGuar
     return sock
 
 
-def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CallGuard, seconds: float) -> None:
+def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CancelScope, seconds: float) -> None:
     share_ends = guard.left() - seconds  # what is left of the call when the share of this address is used up
     sock.setblocking(False)
     with suppress(BlockingIOError):  # it is under way
@@ -407,7 +407,7 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CallGuard, seconds
     sock.block_for(guard.left())  # blocking again: TLS refuses a socket that is not, and takes over its time-out
 
 
-def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CallGuard) -> bool:
+def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CancelScope) -> bool:
     with guard.watch.measure():
         return wait_for_write(sock, timeout=seconds)
 
@@ -428,7 +428,7 @@ class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
 
     def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
         # urllib3 makes the context for a proxy out of our reach, and the deadline of its handshake is the socket's own.
-        guard = current_guard()
+        guard = current_scope()
         with nullcontext() if guard is None else guard.watch.measure():
             secured = super()._connect_tls_proxy(*args, **kwargs)
         if type(secured) is ssl.SSLSocket:

@@ -10,35 +10,35 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from .._clock import Deadline, Stopwatch
-from .._models import Answer, Request
-from .base import Event
+from .._models import Request, Response
+from .base import CancelEvent
 from .decoding import Sink
-from .requests import BlockingLine
+from .requests import BlockingTransport
 
 T = TypeVar("T")
 
-CALLERS_THREADS = 8
+MAX_THREADS = 8
 """Calls at once through a session of the caller's, which is one of requests and blocks a thread for each."""
 
 
-class ThreadedLine:
+class ThreadedTransport:
     """A line through a blocking one, some threads wide."""
 
-    def __init__(self, line: BlockingLine) -> None:
+    def __init__(self, transport: BlockingTransport) -> None:
         """Start no thread yet."""
-        self.base_url = line.base_url
-        self.width = CALLERS_THREADS
-        self._line = line
+        self.base_url = transport.base_url
+        self.width = MAX_THREADS
+        self._transport = transport
         self._left = threading.Event()
 
     @property
     def is_closed(self) -> bool:
         """Whether the client was closed."""
-        return self._line.is_closed
+        return self._transport.is_closed
 
     def url_of(self, request: Request) -> str:
         """Say where a request goes."""
-        return self._line.url_of(request)
+        return self._transport.url_of(request)
 
     async def send(
         self,
@@ -48,48 +48,48 @@ class ThreadedLine:
         sink: Sink | None = None,
         *,
         is_fresh: bool = False,
-    ) -> Answer:
+    ) -> Response:
         """Make one call, in a thread."""
         ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and that of the fleet counts by itself
 
-        def call() -> Answer:
-            return self._line.transport.send(
+        def call() -> Response:
+            return self._transport.sender.send(
                 request, ends, lambda: self._left.is_set() or is_cancelled(), sink, is_fresh=is_fresh
             )
 
-        return await _in_a_thread(call)
+        return await _run_in_thread(call)
 
-    async def sleep(self, seconds: float, cancel: Event | None, watch: Stopwatch) -> None:  # noqa: ARG002  # as others
+    async def sleep(self, seconds: float, cancel: CancelEvent | None, watch: Stopwatch) -> None:  # noqa: ARG002  # as others
         """Sleep. A fleet has timers of its own, and does not."""
         await asyncio.sleep(seconds)
 
     def close_idle(self) -> None:
         """Close the idle connections."""
-        self._line.close_idle()
+        self._transport.close_idle()
 
     async def close(self) -> None:
         """End the threads, and the calls that they make."""
         self._left.set()
 
 
-async def _in_a_thread(call: Callable[[], T]) -> T:
+async def _run_in_thread(call: Callable[[], T]) -> T:
     """Make a call in a thread of its own, a daemon: a call that cannot be cut must not hold up an exit.
 
     Raises:
         BaseException: What the call raised; a RuntimeError caused by it if that is a StopIteration (PEP 479).
     """
     loop = asyncio.get_running_loop()
-    made: asyncio.Future[_Made[T]] = loop.create_future()
+    made: asyncio.Future[_CallResult[T]] = loop.create_future()
 
     def make() -> None:
-        result: _Made[T] = _Made(call)
-        call_threadsafe(loop, partial(_set, made, result))
+        result: _CallResult[T] = _CallResult(call)
+        call_threadsafe(loop, partial(_set_result, made, result))
 
     threading.Thread(target=make, name="fleet call", daemon=True).start()
     return (await made).value()
 
 
-class _Made(Generic[T]):
+class _CallResult(Generic[T]):
     """What a call returned or raised.
 
     It goes through a future as a value: a future refuses StopIteration before Python 3.12, so that whoever awaits it would
@@ -114,7 +114,7 @@ class _Made(Generic[T]):
             self._error = None  # its traceback refers to this frame
 
 
-def _set(made: asyncio.Future[_Made[T]], result: _Made[T]) -> None:
+def _set_result(made: asyncio.Future[_CallResult[T]], result: _CallResult[T]) -> None:
     if not made.done():
         made.set_result(result)
 

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from .. import _config
 from .censoring import exactly
-from .model import Experience, Traits
-from .plan import Plan, Terms, checks_until, plan_for
+from .model import DurationModel, Traits
+from .plan import Plan, Terms, checks_until, make_schedule
 
 __all__ = ["Plan", "Terms", "Traits", "plan_checks"]
 
@@ -33,5 +33,5 @@ def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float
     cost = _config.check_weight("check_cost", check_cost)
     until = _config.check_positive("horizon", horizon)
     past = [exactly(seconds, number) for number, seconds in enumerate(durations)]
-    plan = plan_for(Experience(past).forecast(Traits()), Terms(cost, None))
+    plan = make_schedule(DurationModel(past).forecast(Traits()), Terms(cost, None))
     return checks_until(plan, until)

@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from .. import _config
-from .distribution import LEAST_SPREAD, Lifetime, Scatter
+from .distribution import LEAST_SPREAD, CensoredDuration, PooledVariance
 
 ROUNDS = 2
 """How often moments are chosen anew by the law that the moments before led to; after a few they stay where they are."""
@@ -25,7 +25,7 @@ LOWEST_SHARE = 0.5
 _CERTAIN = 1e-9
 
 
-class Bracket(NamedTuple):
+class CensoringInterval(NamedTuple):
     """One job, on the scale of logarithms.
 
     Attributes:
@@ -66,7 +66,7 @@ class Bracket(NamedTuple):
         return max(min(law.inv_cdf(chance), self.most), self.least)
 
 
-def lifetimes_in(brackets: Sequence[Bracket]) -> list[Lifetime]:
+def impute(brackets: Sequence[CensoringInterval]) -> list[CensoredDuration]:
     """Choose a moment for each job, such that they follow the law that they lead to (log-normal, for each kind)."""
     moments = [one.evenly() for one in brackets]
     if any(one.is_wide for one in brackets):
@@ -75,12 +75,14 @@ def lifetimes_in(brackets: Sequence[Bracket]) -> list[Lifetime]:
             moments = [
                 one.by(laws[one.kind]) if one.is_wide else moment for one, moment in zip(brackets, moments, strict=True)
             ]
-    return [Lifetime(one.entry, moment, one.most is not None) for one, moment in zip(brackets, moments, strict=True)]
+    return [
+        CensoredDuration(one.entry, moment, one.most is not None) for one, moment in zip(brackets, moments, strict=True)
+    ]
 
 
-def _laws(brackets: Sequence[Bracket], moments: Sequence[float]) -> dict[Hashable, NormalDist]:
+def _laws(brackets: Sequence[CensoringInterval], moments: Sequence[float]) -> dict[Hashable, NormalDist]:
     """A law for each kind: its own middle, and what all kinds spread around theirs."""
-    scatter = Scatter((one.kind, moment) for one, moment in zip(brackets, moments, strict=True))
+    scatter = PooledVariance((one.kind, moment) for one, moment in zip(brackets, moments, strict=True))
     spread = max(scatter.spread(), LEAST_SPREAD)
     return {kind: NormalDist(middle, spread) for kind, middle in scatter.middles.items()}
 
@@ -118,7 +120,7 @@ class Observation(NamedTuple):
     number: int = 0
     began_at: float = 0.0
 
-    def bracket(self, offset: float = 0.0) -> Bracket:
+    def bracket(self, offset: float = 0.0) -> CensoringInterval:
         """The same on the scale of logarithms, with an offset taken out."""
         most = None if self.finished_by is None else _log_of(self.finished_by) - offset
         least = _log_of(self.pending_until) - offset if self.pending_until > 0 or most is None else -math.inf
@@ -126,7 +128,7 @@ class Observation(NamedTuple):
             least = least if most is None else most
         entry = math.log(self.entered) - offset if self.entered > 0 else -math.inf
         share = (self.number * GOLDEN_RATIO + 0.5) % 1.0
-        return Bracket(self.key, entry, least if most is None else min(least, most), most, share)
+        return CensoringInterval(self.key, entry, least if most is None else min(least, most), most, share)
 
 
 def exactly(seconds: float, number: int = 0) -> Observation:

@@ -26,7 +26,7 @@ _STEPS = 4  # grid cells in a bandwidth
 _MOST_CELLS = 400
 
 
-class Lifetime(NamedTuple):
+class CensoredDuration(NamedTuple):
     """What a law is estimated from: one job, on the scale of logarithms.
 
     Attributes:
@@ -40,7 +40,7 @@ class Lifetime(NamedTuple):
     is_finished: bool
 
 
-class Law:
+class Distribution:
     """A distribution function, piecewise linear between its knots."""
 
     def __init__(self, knots: Sequence[float], below: Sequence[float]) -> None:
@@ -48,9 +48,9 @@ class Law:
         self.knots = knots
         self.below = below
 
-    def shifted(self, distance: float) -> Law:
+    def shifted(self, distance: float) -> Distribution:
         """Move it."""
-        return Law([knot + distance for knot in self.knots], self.below) if distance else self
+        return Distribution([knot + distance for knot in self.knots], self.below) if distance else self
 
     @property
     def spread(self) -> float:
@@ -75,7 +75,7 @@ class Law:
         return found
 
 
-class Scatter:
+class PooledVariance:
     """How far values lie from the middle of their kind.
 
     Attributes:
@@ -97,12 +97,14 @@ class Scatter:
         return math.sqrt(squares / (self._freedom + USUAL_SPREAD_JOBS))
 
 
-def log_normal(mean: float, spread: float) -> Law:
+def lognormal(mean: float, spread: float) -> Distribution:
     """The normal law of the logarithms."""
-    return Law([mean + spread * score for score in _SCORES], _BELOW_SCORES)
+    return Distribution([mean + spread * score for score in _SCORES], _BELOW_SCORES)
 
 
-def law_of(lifetimes: Sequence[Lifetime], spread: float = USUAL_SPREAD, spread_jobs: float = USUAL_SPREAD_JOBS) -> Law:
+def fit(
+    lifetimes: Sequence[CensoredDuration], spread: float = USUAL_SPREAD, spread_jobs: float = USUAL_SPREAD_JOBS
+) -> Distribution:
     """Estimate a law: log-normal while jobs are few, then smoothed.
 
     Args:
@@ -110,7 +112,7 @@ def law_of(lifetimes: Sequence[Lifetime], spread: float = USUAL_SPREAD, spread_j
         spread: What the logarithms are thought to spread before any of them is seen.
         spread_jobs: How many jobs that thought is worth.
     """
-    points = product_limit(lifetimes)
+    points = kaplan_meier(lifetimes)
     count = len(points)
     mean = sum(point * weight for point, weight in points)
     variance = sum(weight * (point - mean) ** 2 for point, weight in points)
@@ -118,11 +120,11 @@ def law_of(lifetimes: Sequence[Lifetime], spread: float = USUAL_SPREAD, spread_j
         # The predictive law of one more job, but for the heavier tails of Student's: those are the prior's business.
         squares = count * variance + spread_jobs * spread * spread
         deviation = math.sqrt(squares / (count - 1 + spread_jobs) * (1 + 1 / count))
-        return log_normal(mean, max(deviation, LEAST_SPREAD))
+        return lognormal(mean, max(deviation, LEAST_SPREAD))
     return _smoothed(points, _bandwidth(points, math.sqrt(variance)))
 
 
-def product_limit(lifetimes: Sequence[Lifetime]) -> list[tuple[float, float]]:
+def kaplan_meier(lifetimes: Sequence[CensoredDuration]) -> list[tuple[float, float]]:
     """Weigh the moments at which jobs finished; the weights are 1 together, the moments increase.
 
     The product-limit estimator (Kaplan and Meier 1958), for jobs that nobody saw finish, with delayed entry
@@ -145,12 +147,13 @@ def product_limit(lifetimes: Sequence[Lifetime]) -> list[tuple[float, float]]:
     return weighed
 
 
-def _with_an_end(lifetimes: Sequence[Lifetime]) -> list[Lifetime]:
+def _with_an_end(lifetimes: Sequence[CensoredDuration]) -> list[CensoredDuration]:
     """Let those that outlast every job that finished be finished some time later: all that is known is that they do."""
     last = max((one.exit for one in lifetimes if one.is_finished), default=-math.inf)
     later = math.log(CENSORED_FACTOR)
     return [
-        one if one.is_finished or one.exit < last else Lifetime(one.entry, one.exit + later, True) for one in lifetimes
+        one if one.is_finished or one.exit < last else CensoredDuration(one.entry, one.exit + later, True)
+        for one in lifetimes
     ]
 
 
@@ -170,7 +173,7 @@ def _quantile(points: Sequence[tuple[float, float]], share: float) -> float:
     return points[-1][0]
 
 
-def _smoothed(points: Sequence[tuple[float, float]], bandwidth: float) -> Law:
+def _smoothed(points: Sequence[tuple[float, float]], bandwidth: float) -> Distribution:
     """A kernel estimate, on a grid: each point is spread over the cells around it."""
     start, stop = points[0][0], points[-1][0]
     step = max(bandwidth / _STEPS, (stop - start + 2 * _REACH * bandwidth) / _MOST_CELLS)
@@ -183,7 +186,7 @@ def _smoothed(points: Sequence[tuple[float, float]], bandwidth: float) -> Law:
     first = start - (reach + 0.5) * step
     knots = [first + number * step for number in range(len(density) + 1)]
     below = list(accumulate(density, initial=0.0))
-    return Law(knots, [min(one / below[-1], 1.0) for one in below])
+    return Distribution(knots, [min(one / below[-1], 1.0) for one in below])
 
 
 def _binned(points: Sequence[tuple[float, float]], start: float, step: float) -> list[tuple[int, float]]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from .distribution import Law
+from .distribution import Distribution
 
 PRIOR_JOBS = 4.0
 """How many jobs the prior is worth: it trims what the first few, or a change of the service, would cost."""
@@ -25,11 +25,11 @@ _BEGIN = 1e-3  # where the grid begins, as a share of the usual duration
 _BEYOND = 1.5  # how far past the longest of the past jobs it goes
 
 
-class Part(NamedTuple):
+class MixtureComponent(NamedTuple):
     """A law, on the scale of logarithms, and its share in a mixture."""
 
     share: float
-    law: Law
+    law: Distribution
 
 
 class Forecast:
@@ -45,7 +45,7 @@ class Forecast:
         usual_seconds: About what such a job takes.
     """
 
-    def __init__(self, parts: Sequence[Part], jobs: float, usual_seconds: float) -> None:
+    def __init__(self, parts: Sequence[MixtureComponent], jobs: float, usual_seconds: float) -> None:
         """Mix the laws of past jobs, whose shares are 1 together, with the prior.
 
         Args:
@@ -90,7 +90,7 @@ class Forecast:
         return math.sqrt(self._scale / (self._scale + seconds))
 
 
-def _grid(laws: Sequence[Law], usual_seconds: float) -> list[float]:
+def _grid(laws: Sequence[Distribution], usual_seconds: float) -> list[float]:
     """The knots of all laws, and between them steps that are not too wide; increasing."""
     knots = sorted(knot for law in laws for knot in law.knots)
     middle = math.log(usual_seconds)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .. import _config
 from .censoring import Observation, exactly
-from .store import MAGIC, HistoryFile, NotOurs
+from .store import MAGIC, ForeignFile, SQLiteStore
 
 WINDOW = 200
 """Jobs that are kept for each kind, the latest: what took how long a year ago says little of today."""
@@ -55,13 +55,13 @@ class DurationHistory:
             TypeError: It is no path.
         """
         self.path = None if path is None else _checked(path)
-        self._file = None if self.path is None else HistoryFile(self.path, is_read_only=read_only)
+        self._file = None if self.path is None else SQLiteStore(self.path, is_read_only=read_only)
         self._memory = _Memory()
         if self._file is None:
             return
         try:
             self._file.check(PATIENCE_SECONDS)
-        except (sqlite3.Error, NotOurs) as error:
+        except (sqlite3.Error, ForeignFile) as error:
             raise ValueError(f"history cannot be used: {self.path}: {error}. It was left as it is") from error
 
     def record(
@@ -140,7 +140,7 @@ class DurationHistory:
     def _failing_clearly(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, NotOurs, UnicodeError, OverflowError) as error:
+        except (sqlite3.Error, ForeignFile, UnicodeError, OverflowError) as error:
             raise HistoryFailed(f"{self.path}: {error}") from error
 
 
@@ -206,7 +206,7 @@ def _require_place(path: Path) -> None:
             raise ValueError(f"history cannot be used: {path} is not a database. It was left as it is")
 
 
-def history_from(given: object) -> DurationHistory:
+def open_history(given: object) -> DurationHistory:
     """Open what the caller gives as `history`: a path, True for memory, or a history.
 
     Raises:
@@ -218,7 +218,7 @@ def history_from(given: object) -> DurationHistory:
     return DurationHistory() if given is True else DurationHistory(given)  # type: ignore[arg-type]  # which looks itself
 
 
-def past_of(durations: Iterable[float], service: str) -> DurationHistory:
+def history_from_durations(durations: Iterable[float], service: str) -> DurationHistory:
     """Make a history of durations, in memory: of the latest of them.
 
     Raises:

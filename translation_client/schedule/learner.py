@@ -7,36 +7,38 @@ from .._logging import EventLog
 from .._models import Job
 from .censoring import LONGEST_SECONDS, Observation
 from .model import Traits
-from .planner import Planner
-from .wait import Pace
+from .planner import SchedulePlanner
+from .wait import wait_planned
 
 
-class Learning:
+class ScheduleLearner:
     """What the waits of a client share. May be shared by threads."""
 
-    def __init__(self, planner: Planner, *, is_spread: bool) -> None:
+    def __init__(self, planner: SchedulePlanner, *, is_spread: bool) -> None:
         """Take what makes the plans, and whether checks are spread by chance."""
         self._planner = planner
         self._is_spread = is_spread
 
-    def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, watch: Stopwatch) -> LearningWait:
+    def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, watch: Stopwatch) -> WaitRecorder:
         """Begin one wait for a job, by what is known of it; `watch` is the elapsed time of the wait."""
-        return LearningWait(self._planner, traits, JobAge(submitted_at, watch), log, is_spread=self._is_spread)
+        return WaitRecorder(self._planner, traits, JobAge(submitted_at, watch), log, is_spread=self._is_spread)
 
 
-class LearningWait:
+class WaitRecorder:
     """One wait that asks by a plan. For one thread at a time, and for one use.
 
     Attributes:
         pace: The pauses between its questions.
     """
 
-    def __init__(self, planner: Planner, traits: Traits, clock: JobAge, log: EventLog, *, is_spread: bool) -> None:
+    def __init__(
+        self, planner: SchedulePlanner, traits: Traits, clock: JobAge, log: EventLog, *, is_spread: bool
+    ) -> None:
         self._planner = planner
         self._log = log
         self._warned: set[str] = set()
-        self._lesson = Lesson(clock)
-        self.pace = Pace(planner, traits, clock, self._warn, is_spread=is_spread)
+        self._lesson = DurationRecorder(clock)
+        self.pace = wait_planned(planner, traits, clock, self._warn, is_spread=is_spread)
 
     def first_pause(self) -> float:
         """Say for how many seconds not even the first question pays."""
@@ -46,7 +48,7 @@ class LearningWait:
         return seconds
 
     def saw(self, job: Job, request_seconds: float, took: float | None) -> None:
-        """Take over an answer: see `Lesson.saw`."""
+        """Take over an answer: see `DurationRecorder.saw`."""
         self.pace.saw(job)
         self._lesson.saw(job, request_seconds, took)
 
@@ -62,7 +64,7 @@ class LearningWait:
             self._log.write("history_failed", error=why)
 
 
-class Lesson:
+class DurationRecorder:
     """What one wait has seen of its job's age. For one thread at a time, and for one use."""
 
     def __init__(self, clock: JobAge) -> None:

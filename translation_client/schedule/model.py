@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from .censoring import LONGEST_SECONDS, SHORTEST_SECONDS, Observation, lifetimes_in
-from .distribution import Law, Lifetime, Scatter, law_of, log_normal, product_limit
-from .forecast import Forecast, Part
+from .censoring import LONGEST_SECONDS, SHORTEST_SECONDS, Observation, impute
+from .distribution import CensoredDuration, Distribution, PooledVariance, fit, kaplan_meier, lognormal
+from .forecast import Forecast, MixtureComponent
 
 LEARNS_FROM = 3
 """Fewer past jobs than this say nothing yet; only those count that somebody saw finish."""
@@ -51,7 +51,7 @@ class Traits(NamedTuple):
     expected_seconds: float | None = None
 
 
-class Experience:
+class DurationModel:
     """Past jobs, from which any number of others are forecast; what they have in common is worked out once.
 
     Nothing about it changes but what is kept; threads may share it.
@@ -76,26 +76,28 @@ class Experience:
         jobs = 0 if alike is None else alike.count
         share = jobs / (jobs + EXPECTED_JOBS)
         parts = (
-            [] if alike is None else [Part(share * one.share, one.law.shifted(expected)) for one in alike.parts(key)]
+            []
+            if alike is None
+            else [MixtureComponent(share * one.share, one.law.shifted(expected)) for one in alike.parts(key)]
         )
-        parts.append(Part(1 - share, log_normal(expected, EXPECTED_SPREAD)))
+        parts.append(MixtureComponent(1 - share, lognormal(expected, EXPECTED_SPREAD)))
         usual = expected + (0.0 if alike is None else share * alike.middle)
         return Forecast(parts, min(jobs, MEMORY_JOBS) + EXPECTED_TRUST, math.exp(_within_reason(usual)))
 
     @cached_property
-    def _by_length(self) -> _Relatives:
-        return _Relatives(self._observations, _lengths_of(self._observations))
+    def _by_length(self) -> _PooledModel:
+        return _PooledModel(self._observations, _lengths_of(self._observations))
 
     @cached_property
-    def _expected(self) -> _Relatives | None:
+    def _expected(self) -> _PooledModel | None:
         """Those of which the service expected something; None where there are none."""
         some = [(one, one.expected_seconds) for one in self._observations if one.expected_seconds]
         if not any(one.finished_by is not None for one, _ in some):
             return None
-        return _Relatives([one for one, _ in some], _Predictor([_log_of(expected) for _, expected in some]))
+        return _PooledModel([one for one, _ in some], _LengthRegression([_log_of(expected) for _, expected in some]))
 
 
-class _Predictor(NamedTuple):
+class _LengthRegression(NamedTuple):
     """What is subtracted from the logarithm of each duration, before laws are made of what is left."""
 
     offsets: list[float]
@@ -107,12 +109,12 @@ class _Predictor(NamedTuple):
         return 0.0 if not video_seconds else self.slope * (math.log(video_seconds) - self.usual_length)
 
 
-def _lengths_of(observations: Sequence[Observation]) -> _Predictor:
+def _lengths_of(observations: Sequence[Observation]) -> _LengthRegression:
     """Regress on the logarithm of the length, within kinds: what differs between kinds is no matter of length."""
     lengths = [math.log(one.video_seconds) if one.video_seconds else None for one in observations]
     known = [length for length in lengths if length is not None]
     if not known:
-        return _Predictor([0.0] * len(observations))
+        return _LengthRegression([0.0] * len(observations))
     groups = defaultdict(list)
     for one, length in zip(observations, lengths, strict=True):
         if length is not None:
@@ -125,10 +127,10 @@ def _lengths_of(observations: Sequence[Observation]) -> _Predictor:
     slope = (products + SLOPE_WEIGHT * USUAL_SLOPE) / (squares + SLOPE_WEIGHT)
     usual_length = math.fsum(known) / len(known)
     offsets = [0.0 if length is None else slope * (length - usual_length) for length in lengths]
-    return _Predictor(offsets, slope, usual_length)
+    return _LengthRegression(offsets, slope, usual_length)
 
 
-class _Relatives:
+class _PooledModel:
     """Past jobs, with what is known of each of them taken out, by kind and all together.
 
     Attributes:
@@ -136,36 +138,39 @@ class _Relatives:
         middle: The mean of what is left of their logarithms, by the law of all.
     """
 
-    def __init__(self, observations: Sequence[Observation], predictor: _Predictor) -> None:
+    def __init__(self, observations: Sequence[Observation], predictor: _LengthRegression) -> None:
         self._predictor = predictor
         kinds = [one.key for one in observations]
         brackets = [one.bracket(offset) for one, offset in zip(observations, predictor.offsets, strict=True)]
-        self._all = lifetimes_in(brackets)
-        self._by_key: dict[str | None, list[Lifetime]] = defaultdict(list)
+        self._all = impute(brackets)
+        self._by_key: dict[str | None, list[CensoredDuration]] = defaultdict(list)
         for key, lifetime in zip(kinds, self._all, strict=True):
             self._by_key[key].append(lifetime)
         exits = [lifetime.exit for lifetime in self._all]
-        self._spread = Scatter(zip(kinds, exits, strict=True)).spread()
+        self._spread = PooledVariance(zip(kinds, exits, strict=True)).spread()
         self.count = len(exits)
-        self.middle = math.fsum(moment * weight for moment, weight in product_limit(self._all))
+        self.middle = math.fsum(moment * weight for moment, weight in kaplan_meier(self._all))
 
     def forecast(self, traits: Traits) -> Forecast:
         """Mix the law of a kind with that of all kinds, and move it to where this job's length says."""
         offset = _within_reason(self.middle + self._predictor.offset(traits.video_seconds)) - self.middle
-        parts = [Part(part.share, part.law.shifted(offset)) for part in self.parts(traits.key)]
+        parts = [MixtureComponent(part.share, part.law.shifted(offset)) for part in self.parts(traits.key)]
         return Forecast(parts, min(self.count, MEMORY_JOBS), math.exp(self.middle + offset))
 
-    def parts(self, key: str | None) -> list[Part]:
+    def parts(self, key: str | None) -> list[MixtureComponent]:
         """The law of a kind, drawn towards that of all; of a kind that was never met, that of all."""
         own = self._by_key.get(key, [])
         if not own or len(own) == self.count:
-            return [Part(1.0, self._of_all)]
+            return [MixtureComponent(1.0, self._of_all)]
         share = len(own) / (len(own) + KEY_JOBS)
-        return [Part(share, law_of(own, self._spread, KEY_SPREAD_JOBS)), Part(1 - share, self._of_all)]
+        return [
+            MixtureComponent(share, fit(own, self._spread, KEY_SPREAD_JOBS)),
+            MixtureComponent(1 - share, self._of_all),
+        ]
 
     @cached_property
-    def _of_all(self) -> Law:
-        return law_of(self._all)
+    def _of_all(self) -> Distribution:
+        return fit(self._all)
 
 
 def _log_of(seconds: float) -> float:

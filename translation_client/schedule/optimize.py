@@ -16,7 +16,7 @@ MOST_CELLS = 2000
 """And no more than this where it asks often; after them it asks as densely as they lie."""
 
 
-class Optimum(NamedTuple):
+class OptimalChecks(NamedTuple):
     """Which moment comes next, from any of them.
 
     Attributes:
@@ -32,7 +32,7 @@ class Optimum(NamedTuple):
     per_check: float = 1.0
 
 
-def best_checks(forecast: Forecast, check_cost: float) -> Optimum:
+def optimize_checks(forecast: Forecast, check_cost: float) -> OptimalChecks:
     """Minimise `check_cost · E[requests] + E[lag]` (Barlow, Hunter and Proschan 1963).
 
     A dynamic program over candidate moments, from the last back to the first. What it costs to ask next at a moment j
@@ -53,19 +53,19 @@ def best_checks(forecast: Forecast, check_cost: float) -> Optimum:
         least, following[here] = hull.least(finished[here])
         to_go = check_cost * (1 - finished[here]) + means[here] + least
     from_start[0] = to_go
-    return Optimum(times, following, from_start, per_check)
+    return OptimalChecks(times, following, from_start, per_check)
 
 
 class _LowerHull:
     """The lowest of some lines; they are added with growing slopes, and looked up from right to left."""
 
     def __init__(self) -> None:
-        self._lines: list[tuple[float, float, int]] = []
+        self._transports: list[tuple[float, float, int]] = []
         self._first = 0
 
     def add(self, slope: float, start: float, name: int) -> None:
         """Add a line, and drop those that are nowhere the lowest any more."""
-        lines = self._lines
+        lines = self._transports
         while len(lines) - self._first >= 2:
             (slope_1, start_1, _), (slope_2, start_2, _) = lines[-2], lines[-1]
             if (start_2 - start_1) * (slope - slope_1) < (start - start_1) * (slope_2 - slope_1):
@@ -75,7 +75,7 @@ class _LowerHull:
 
     def least(self, point: float) -> tuple[float, int]:
         """The least value at a point, and the line that has it."""
-        lines, first = self._lines, self._first
+        lines, first = self._transports, self._first
         slope, start, name = lines[first]
         value = start + slope * point
         while first + 1 < len(lines):
@@ -136,7 +136,7 @@ def _keller_numbers(grid: Sequence[float], finished: Sequence[float], check_cost
     )
 
 
-class Outlook(NamedTuple):
+class ExpectedCost(NamedTuple):
     """What a job that is finished within the law's grid may expect, on average.
 
     Attributes:
@@ -148,7 +148,7 @@ class Outlook(NamedTuple):
     lag: float
 
 
-def outlook(checks: Iterable[float], times: Sequence[float], finished: Sequence[float]) -> Outlook:
+def expected_cost(checks: Iterable[float], times: Sequence[float], finished: Sequence[float]) -> ExpectedCost:
     """Expect by a law that is even between the points of a grid, of the jobs that it has finished at its end.
 
     Args:
@@ -161,12 +161,12 @@ def outlook(checks: Iterable[float], times: Sequence[float], finished: Sequence[
         asked += 1
         requests += asked * chance
         lag += check * chance - mean
-    return Outlook(requests / finished[-1], lag / finished[-1])
+    return ExpectedCost(requests / finished[-1], lag / finished[-1])
 
 
 def mean_lag(checks: Iterable[float], times: Sequence[float], finished: Sequence[float]) -> float:
     """The lag alone."""
-    return outlook(checks, times, finished).lag
+    return expected_cost(checks, times, finished).lag
 
 
 def _between(

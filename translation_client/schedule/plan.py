@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from .forecast import Forecast
-from .optimize import CELLS, Optimum, best_checks, mean_lag
+from .optimize import CELLS, OptimalChecks, mean_lag, optimize_checks
 
 LEAST_GAP_SECONDS = 1e-3
 """However little a request is worth, and however slow the arithmetic of floats is at large ages."""
@@ -48,7 +48,7 @@ class Plan:
     from the age of the job at the last one, whenever that was.
     """
 
-    def __init__(self, optimum: Optimum, beyond: Callable[[float], float], max_lag: float = math.inf) -> None:
+    def __init__(self, optimum: OptimalChecks, beyond: Callable[[float], float], max_lag: float = math.inf) -> None:
         """Take what was computed.
 
         Args:
@@ -119,10 +119,10 @@ class Plan:
         return max(min(planned, age + self._max_lag), age + LEAST_GAP_SECONDS, math.nextafter(age, math.inf))
 
 
-_NOTHING_KNOWN = Optimum([0.0], [], [0.0])
+_NOTHING_KNOWN = OptimalChecks([0.0], [], [0.0])
 
 
-def plan_for(forecast: Forecast | None, terms: Terms) -> Plan:
+def make_schedule(forecast: Forecast | None, terms: Terms) -> Plan:
     """Make the best plan by what is known; None for nothing.
 
     Then `x_k = check_cost · k²`: for any duration it costs at most twice what the best schedule of the minimax kind does
@@ -189,7 +189,7 @@ def _next_cost(wanted: float, kept: float, too_dear: float) -> float:
 
 def _best_plan(forecast: Forecast, check_cost: float) -> Plan:
     """The optimum, and after its last moment as many checks a second as Keller (1974) has them."""
-    optimum = best_checks(forecast, check_cost)
+    optimum = optimize_checks(forecast, check_cost)
     return Plan(optimum, lambda age: age + math.sqrt(2 * check_cost / forecast.hazard(age)))
 
 

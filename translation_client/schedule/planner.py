@@ -9,8 +9,8 @@ from typing import TypeVar
 from .. import _config
 from .censoring import Observation
 from .history import DurationHistory, HistoryFailed
-from .model import Experience, Traits
-from .plan import Plan, Terms, plan_for
+from .model import DurationModel, Traits
+from .plan import Plan, Terms, make_schedule
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -21,11 +21,11 @@ MOST_PLANS, MOST_KINDS = 512, 64
 READ_PATIENCE_SECONDS = 0.05
 """How long a wait is held up by others that write to the history."""
 
-NOTHING = Experience([])
+NO_HISTORY = DurationModel([])
 """What there is to plan by where the history cannot be read."""
 
 
-def terms_from(check_cost: float | None, target_lag: float | None, max_lag: float | None) -> Terms:
+def objective_from(check_cost: float | None, target_lag: float | None, max_lag: float | None) -> Terms:
     """Check what is to be weighed.
 
     Raises:
@@ -44,7 +44,7 @@ def terms_from(check_cost: float | None, target_lag: float | None, max_lag: floa
     )
 
 
-class Planner:
+class SchedulePlanner:
     """Plans for the jobs of one service. May be shared by threads."""
 
     def __init__(self, history: DurationHistory, service: str, terms: Terms) -> None:
@@ -53,7 +53,7 @@ class Planner:
         self._history = history
         self._service = service
         self._version: object = None
-        self._known: dict[str | None, Experience] = {}
+        self._known: dict[str | None, DurationModel] = {}
         self._plans: dict[Traits, Plan] = {}
 
     def plan(self, traits: Traits, warn: Callable[[str], object]) -> Plan:
@@ -68,8 +68,8 @@ class Planner:
         plan = plans.get(traits)
         if plan is None:
             experience = self._experience(traits.key, warn)
-            plan = plan_for(experience.forecast(traits), self.terms)
-            if experience is not NOTHING:
+            plan = make_schedule(experience.forecast(traits), self.terms)
+            if experience is not NO_HISTORY:
                 _keep(plans, traits, plan, MOST_PLANS)
         return plan
 
@@ -88,15 +88,15 @@ class Planner:
         except HistoryFailed as error:
             warn(str(error))
 
-    def _experience(self, key: str | None, warn: Callable[[str], object]) -> Experience:
+    def _experience(self, key: str | None, warn: Callable[[str], object]) -> DurationModel:
         known = self._known
         if key not in known:
             try:
-                _keep(known, key, Experience(self.past_jobs(key)), MOST_KINDS)
+                _keep(known, key, DurationModel(self.past_jobs(key)), MOST_KINDS)
             except HistoryFailed as error:
                 warn(str(error))
-                return NOTHING
-        return known.get(key, NOTHING)
+                return NO_HISTORY
+        return known.get(key, NO_HISTORY)
 
     def _forget_if_changed(self, warn: Callable[[str], object]) -> None:
         try:

@@ -67,11 +67,11 @@ ORDER BY number
 """  # noqa: S608  # of constants
 
 
-class NotOurs(Exception):
+class ForeignFile(Exception):
     """The file is something else, or of a version that is not known here; the text says which."""
 
 
-class HistoryFile:
+class SQLiteStore:
     """The file. A connection is opened for each errand: one that is kept must cross neither a fork nor threads."""
 
     def __init__(self, path: str, *, is_read_only: bool) -> None:
@@ -170,7 +170,7 @@ def _require_whole(connection: sqlite3.Connection) -> None:
     _require_ours(connection)
     state = _value(connection, "PRAGMA quick_check(1)")
     if state != "ok":
-        raise NotOurs(f"it is damaged ({state})")
+        raise ForeignFile(f"it is damaged ({state})")
 
 
 def _require_ours(connection: sqlite3.Connection) -> None:
@@ -180,9 +180,9 @@ def _require_ours(connection: sqlite3.Connection) -> None:
         for statement in _STATEMENTS:
             connection.execute(statement)
     elif found != APPLICATION_ID:
-        raise NotOurs("it is a database of something else")
+        raise ForeignFile("it is a database of something else")
     elif version != VERSION:
-        raise NotOurs(f"it has version {version}, and this library reads version {VERSION}: give another path")
+        raise ForeignFile(f"it has version {version}, and this library reads version {VERSION}: give another path")
 
 
 def _things_in(connection: sqlite3.Connection) -> object:

@@ -12,15 +12,15 @@ from tenacity.wait import wait_base
 
 from .. import _config
 from .._clock import JobAge
-from .._config import CHANCE, spread
+from .._config import RANDOM, jittered
 from .._models import Job
 from .censoring import LONGEST_SECONDS, SHORTEST_SECONDS
-from .distribution import log_normal
-from .forecast import Forecast, Part
-from .history import DurationHistory, history_from, past_of
+from .distribution import lognormal
+from .forecast import Forecast, MixtureComponent
+from .history import DurationHistory, history_from_durations, open_history
 from .model import Traits
-from .plan import plan_for
-from .planner import Planner, terms_from
+from .plan import make_schedule
+from .planner import SchedulePlanner, objective_from
 
 GAP_JITTER = 0.1
 """By what part a gap is longer or shorter where checks are spread; it costs a third of a hundredth."""
@@ -41,11 +41,11 @@ FACT_JOBS = 40.0
 """How many past jobs such a word of the service is worth."""
 
 
-class Pace(wait_base):
+class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """A wait strategy for one wait: the pauses that lead to the planned checks."""
 
     def __init__(
-        self, planner: Planner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, is_spread: bool
+        self, planner: SchedulePlanner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, is_spread: bool
     ) -> None:
         """Prepare; no plan is made yet.
 
@@ -78,7 +78,7 @@ class Pace(wait_base):
         plan = self._planner.plan(self._traits, self._warn)
         first = plan.first_after(age)
         if self._is_spread and first > age:
-            first = min(plan.moved(first, PHASE * CHANCE.random()), max(first, self._planner.terms.max_lag))
+            first = min(plan.moved(first, PHASE * RANDOM.random()), max(first, self._planner.terms.max_lag))
         return first - age
 
     def saw(self, job: Job) -> None:
@@ -93,16 +93,18 @@ class Pace(wait_base):
         """Say how long to pause on a pending answer."""
         gap = self._gap()
         return (
-            spread(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), CHANCE.random()) if self._is_spread else gap
+            jittered(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), RANDOM.random())
+            if self._is_spread
+            else gap
         )
 
     def _gap(self) -> float:
         remaining, deviation = self._remaining()
         if remaining is not None:
             left = min(max(remaining, SHORTEST_SECONDS), LONGEST_SECONDS)
-            part = Part(1.0, log_normal(math.log(left), deviation))
+            part = MixtureComponent(1.0, lognormal(math.log(left), deviation))
             self._trusted += 1
-            gap = plan_for(Forecast([part], FACT_JOBS, left), self._planner.terms).next_after(0.0)
+            gap = make_schedule(Forecast([part], FACT_JOBS, left), self._planner.terms).next_after(0.0)
             # Each such word that was not kept makes the next one weigh less, or "nearly done" would be asked without end.
             return max(gap, DOUBT * self._trusted * self._planner.terms.scale)
         age = self._clock.age()
@@ -167,12 +169,12 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
             ValueError: An argument cannot be used.
             TypeError: An argument is of the wrong type.
         """
-        terms = terms_from(check_cost, target_lag, max_lag)
+        terms = objective_from(check_cost, target_lag, max_lag)
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
         self._traits = Traits(_config.check_kind(key), length)
         self._age = _config.check_positive("age", age) if age != 0 else 0.0
         self._is_spread = _config.check_bool("spread_checks", spread_checks)
-        self._planner = Planner(_past(history, service), service, terms)
+        self._planner = SchedulePlanner(_past(history, service), service, terms)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Say how long to pause."""
@@ -180,14 +182,16 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         plan = self._planner.plan(self._traits, _ignored)
         gap = plan.next_after(age) - age
         return (
-            spread(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), CHANCE.random()) if self._is_spread else gap
+            jittered(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), RANDOM.random())
+            if self._is_spread
+            else gap
         )
 
 
 def _past(history: Any, service: str) -> DurationHistory:
     if isinstance(history, Iterable) and not isinstance(history, (str, bytes)):
-        return past_of(history, service)
-    return history_from(history)
+        return history_from_durations(history, service)
+    return open_history(history)
 
 
 def _ignored(_: str) -> None:

@@ -11,7 +11,7 @@ from .service import Service
 SERVICES = {service.name: service for service in (REFERENCE, HEYGEN, ELEVENLABS, AZURE)}
 
 
-def service_named(name: str) -> Service:
+def get_service(name: str) -> Service:
     """Look a service up.
 
     Raises:

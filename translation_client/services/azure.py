@@ -19,21 +19,21 @@ from urllib.parse import unquote
 from .._auth import same_origin
 from .._config import quote_path_segment
 from .._models import (
-    Answer,
-    FieldMissing,
     Job,
-    NothingMade,
+    MissingField,
     Refusal,
     Request,
+    Response,
+    SubmissionRejected,
     TranslationStatus,
     WrongJob,
     json_of,
     require_usable,
 )
-from .json_path import Computed, found, is_same_id, text, written_id
+from .json_path import Computed, as_text, get_path, is_same_id, written_id
 from .service import Service
-from .statuses import normal, table_of, with_common_words
-from .submission import SUBMITTED, Commission, Step, Steps, refuse_taken
+from .statuses import normalize, parse_statuses, with_common_words
+from .submission import SUBMITTED, Step, Steps, SubmitRequest, reject_reserved_options
 
 VERSION = "api-version=2025-05-20"
 
@@ -45,7 +45,7 @@ WORDS = {
     "canceled": "error",
 }
 
-_MEANINGS = with_common_words(table_of(WORDS))
+_MEANINGS = with_common_words(parse_statuses(WORDS))
 
 # The last of these would have Azure make an iteration of its own, beside ours.
 _TAKEN = ("videoFileUrl", "audioFileUrl", "targetLocale", "sourceLocale", "autoCreateFirstIteration")
@@ -64,15 +64,15 @@ class TwoPuts:
         """Make the id of a new translation."""
         return str(uuid.uuid4())
 
-    def check(self, commission: Commission) -> None:
+    def check(self, commission: SubmitRequest) -> None:
         """Refuse options that say what the arguments say.
 
         Raises:
             ValueError: There is one.
         """
-        refuse_taken(commission.options, _TAKEN)
+        reject_reserved_options(commission.options, _TAKEN)
 
-    def steps(self, commission: Commission) -> Steps:
+    def steps(self, commission: SubmitRequest) -> Steps:
         """Order a job."""
         located = yield self._making_translation(commission)
         yield self._asking(located, commission)
@@ -84,7 +84,7 @@ class TwoPuts:
             language=commission.target_language,
         )
 
-    def _making_translation(self, commission: Commission) -> Step:
+    def _making_translation(self, commission: SubmitRequest) -> Step:
         source = {} if commission.source_language is None else {"sourceLocale": commission.source_language}
         given = {"voiceKind": "PlatformVoice", **commission.options}
         wanted = {"videoFileUrl": str(commission.video), "targetLocale": commission.target_language, **source}
@@ -95,12 +95,12 @@ class TwoPuts:
             commission.key,
         )
 
-    def _making_iteration(self, commission: Commission) -> Step:
+    def _making_iteration(self, commission: SubmitRequest) -> Step:
         name = quote_path_segment(commission.key)
         path = f"/translations/{name}/iterations/{name}?{VERSION}"
         return _put(path, f"{commission.key}.iteration", {"input": {}}, commission.key)
 
-    def _asking(self, located: str | None, commission: Commission) -> Step:
+    def _asking(self, located: str | None, commission: SubmitRequest) -> Step:
         operation_id = f"{commission.key}.translation"
         usual = f"/operations/{quote_path_segment(operation_id)}?{VERSION}"
         # Behind a gateway the address is Azure's own, where our key must not go: the id is ours, so the path is known.
@@ -109,8 +109,8 @@ class TwoPuts:
             "operation",
             Request("GET", path),
             partial(_read_operation, operation_id),
-            makes_job=False,
-            is_repeatable=True,
+            creates_job=False,
+            is_idempotent=True,
             is_pending=lambda status: status is TranslationStatus.PENDING,
         )
 
@@ -118,23 +118,23 @@ class TwoPuts:
 def _put(path: str, operation_id: str, body: Mapping[str, Any], job_id: str) -> Step:
     read = partial(_read_put, job_id, operation_id)
     request = Request("PUT", path, {"Operation-Id": operation_id}, json=body)
-    return Step("submit", request, read, makes_job=True, is_repeatable=True)
+    return Step("submit", request, read, creates_job=True, is_idempotent=True)
 
 
-def _read_put(job_id: str, operation_id: str, answer: Answer) -> str | None:
+def _read_put(job_id: str, operation_id: str, response: Response) -> str | None:
     """Return where the operation is asked for, if the response is about it and about the job."""
-    require_usable(answer)
-    _require_same("job", job_id, found(answer.json_object() or {}, "id"), answer)
-    located = answer.headers.get("Operation-Location")
+    require_usable(response)
+    _require_same("job", job_id, get_path(response.json_object() or {}, "id"), response)
+    located = response.headers.get("Operation-Location")
     if located is not None:
-        _require_same("operation", operation_id, operation_id_of(located), answer)
+        _require_same("operation", operation_id, operation_id_of(located), response)
     return located
 
 
-def _require_same(kind: str, requested_id: str, value: Any, answer: Answer) -> None:
+def _require_same(kind: str, requested_id: str, value: Any, response: Response) -> None:
     named_id = written_id(value)
     if named_id is not None and not is_same_id(named_id, requested_id):
-        raise WrongJob(requested_id, named_id, answer, kind)
+        raise WrongJob(requested_id, named_id, response, kind)
 
 
 def operation_id_of(url: str) -> str | None:
@@ -143,18 +143,20 @@ def operation_id_of(url: str) -> str | None:
     return None if match is None else unquote(match[1])
 
 
-def _read_operation(operation_id: str, answer: Answer) -> TranslationStatus:
-    if answer.status_code == 204:
-        raise Refusal(answer, "there is no such operation")
-    require_usable(answer)
-    payload = json_of(answer)
-    _require_same("operation", operation_id, found(payload, "id"), answer)  # or their failure would be taken for ours
-    word = text(found(payload, "status"))
+def _read_operation(operation_id: str, response: Response) -> TranslationStatus:
+    if response.status_code == 204:
+        raise Refusal(response, "there is no such operation")
+    require_usable(response)
+    payload = json_of(response)
+    _require_same(
+        "operation", operation_id, get_path(payload, "id"), response
+    )  # or their failure would be taken for ours
+    word = as_text(get_path(payload, "status"))
     if word is None:
-        raise FieldMissing("status", answer)
-    status = _MEANINGS.get(normal(word), TranslationStatus.PENDING)
+        raise MissingField("status", response)
+    status = _MEANINGS.get(normalize(word), TranslationStatus.PENDING)
     if status is TranslationStatus.ERROR:
-        raise NothingMade(answer, "the translation could not be made")
+        raise SubmissionRejected(response, "the translation could not be made")
     return status
 
 
@@ -163,7 +165,7 @@ def _finished_at(payload: Mapping[str, Any]) -> Any:
 
     Unverified: that the moment is that of the status and not of some later change; nothing changes a finished iteration.
     """
-    is_final = _MEANINGS.get(normal(str(payload.get("status"))), TranslationStatus.PENDING).is_final
+    is_final = _MEANINGS.get(normalize(str(payload.get("status"))), TranslationStatus.PENDING).is_final
     return payload.get("lastActionDateTime") if is_final else None
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .json_path import Computed, found
+from .json_path import Computed, get_path
 from .service import Bulk, Languages, Service
 from .submission import PostOrder, UploadFirst
 
@@ -24,9 +24,9 @@ def _link(payload: Mapping[str, Any]) -> Any:
     Unverified: that an answer says so whenever the audio alone was ordered; the schema leaves the field optional. A
     guess would take the audio of a video for the video while its link is late.
     """
-    if found(payload, "data.translate_audio_only") is True:
-        return found(payload, "data.audio_url")
-    return found(payload, ("data.video_url", "data.url"))
+    if get_path(payload, "data.translate_audio_only") is True:
+        return get_path(payload, "data.audio_url")
+    return get_path(payload, ("data.video_url", "data.url"))
 
 
 HEYGEN = Service(

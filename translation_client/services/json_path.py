@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .._config import LATEST_MOMENT, quote_path_segment
-from .._models import Answer, FieldMissing, Problem, json_of, require_usable
+from .._models import MissingField, Problem, Response, json_of, require_usable
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ class Computed:
     read: Callable[[Mapping[str, Any]], Any]
 
 
-Place = str | Sequence[str] | Computed
+JSONPath = str | Sequence[str] | Computed
 """A path of names and list positions, separated by dots. Of several, the first counts that leads to more than null or ""."""
 
 
-def found(value: Mapping[str, Any], place: Place | None) -> Any:
+def get_path(value: Mapping[str, Any], place: JSONPath | None) -> Any:
     """Look a place up; None where there is nothing, or null."""
     if place is None:
         return None
@@ -56,14 +56,14 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def named(place: Place | None) -> str:
+def describe_path(place: JSONPath | None) -> str:
     """Say where a place is, for a sentence."""
     if isinstance(place, Computed):
         return place.name
     return place if isinstance(place, str) else " or ".join(place or ("the result",))
 
 
-def filled(value: Mapping[str, Any], place: str, content: Any) -> dict[str, Any]:
+def set_path(value: Mapping[str, Any], place: str, content: Any) -> dict[str, Any]:
     """Copy an object with something put in a place; a position in a list may only be the next one."""
     name, _, rest = place.partition(".")
     if not rest:
@@ -71,25 +71,25 @@ def filled(value: Mapping[str, Any], place: str, content: Any) -> dict[str, Any]
     inner = value.get(name)
     if rest.isdecimal():
         return {**value, name: [*(inner or []), content]}
-    return {**value, name: filled(inner if isinstance(inner, Mapping) else {}, rest, content)}
+    return {**value, name: set_path(inner if isinstance(inner, Mapping) else {}, rest, content)}
 
 
-def text(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """A text that says something; None for anything else."""
     return value if isinstance(value, str) and value else None
 
 
-def number(value: Any, most: float = sys.float_info.max) -> float | None:
+def as_number(value: Any, most: float = sys.float_info.max) -> float | None:
     """Return a number from 0 to `most` as a float; None for anything else, infinity included."""
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
     return float(value) if usable else None
 
 
-def moment(value: Any) -> float | None:
+def as_timestamp(value: Any) -> float | None:
     """A moment in seconds of the Unix epoch, from a number of seconds or milliseconds, or a text of ISO 8601; or None."""
     if isinstance(value, str):
         return _read_moment(value)
-    seconds = number(value)
+    seconds = as_number(value)
     if seconds is not None and seconds >= LATEST_MOMENT:
         seconds /= 1000
     return seconds if seconds is not None and seconds < LATEST_MOMENT else None
@@ -105,9 +105,9 @@ def _read_moment(text: str) -> float | None:
         return None
 
 
-def word(value: Any) -> str | None:
+def as_token(value: Any) -> str | None:
     """A text that says something, or a whole number, by which some services mean the same; None for anything else."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else as_text(value)
 
 
 def written_id(value: Any) -> str | None:
@@ -132,12 +132,12 @@ def is_same_id(named_id: str, requested_id: str) -> bool:
     return id_key(requested_id) in (id_key(named_id), id_key(unquote(named_id)))
 
 
-def sentence(value: Any) -> str | None:
+def as_message(value: Any) -> str | None:
     """A text, or the message of an object that describes an error; None for anything else."""
-    return Problem(error=value).message if isinstance(value, Mapping) else text(value)
+    return Problem(error=value).message if isinstance(value, Mapping) else as_text(value)
 
 
-def promised(answer: Answer, place: Place) -> str:
+def require_text(response: Response, place: JSONPath) -> str:
     """Read a text that a success promises.
 
     Raises:
@@ -145,21 +145,21 @@ def promised(answer: Answer, place: Place) -> str:
         Refusal: It says no.
         FieldMissing: The text is not there.
     """
-    require_usable(answer)
-    payload = json_of(answer)
-    value = word(found(payload, place))
+    require_usable(response)
+    payload = json_of(response)
+    value = as_token(get_path(payload, place))
     if value is None:
-        raise FieldMissing(named(place), answer)
+        raise MissingField(describe_path(place), response)
     return value
 
 
-def usable_id(answer: Answer, place: Place) -> str:
-    """Read the id that an answer promises; raises as `promised` does."""
-    job_id = promised(answer, place)
+def require_job_id(response: Response, place: JSONPath) -> str:
+    """Read the id that an answer promises; raises as `require_text` does."""
+    job_id = require_text(response, place)
     try:
         quote_path_segment(job_id)
     except ValueError as error:
-        raise FieldMissing(named(place), answer) from error
+        raise MissingField(describe_path(place), response) from error
     if not job_id.isprintable():  # it is shown, and printed to terminals
-        raise FieldMissing(named(place), answer)
+        raise MissingField(describe_path(place), response)
     return job_id

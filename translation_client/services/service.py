@@ -14,27 +14,38 @@ from urllib.parse import quote, unquote, urljoin
 
 from .. import _config
 from .._auth import BEARER
-from .._config import check_path, quote_path_segment
+from .._config import check_path_template, quote_path_segment
 from .._models import (
-    Answer,
     Fault,
-    FieldMissing,
     Job,
+    MissingField,
     Problem,
     Refusal,
     Request,
+    Response,
     TranslationStatus,
     WrongJob,
     json_of,
     require_usable,
 )
-from .json_path import Place, found, id_key, is_same_id, moment, named, number, sentence, text, written_id
-from .statuses import normal, status_word, table_of, with_common_words
-from .submission import Order
+from .json_path import (
+    JSONPath,
+    as_message,
+    as_number,
+    as_text,
+    as_timestamp,
+    describe_path,
+    get_path,
+    id_key,
+    is_same_id,
+    written_id,
+)
+from .statuses import normalize, parse_statuses, status_word, with_common_words
+from .submission import SubmitFlow
 
 
 class Limits(NamedTuple):
-    """What the three clocks of a service are where the caller does not say: see `WaitPolicy`."""
+    """What the three clocks of a service are where the caller does not say: see `PollingPolicy`."""
 
     timeout: float = 3600
     max_retries: float = math.inf
@@ -55,16 +66,16 @@ class Languages:
     """
 
     path: str
-    list_field: Place
+    list_field: JSONPath
 
     def __post_init__(self) -> None:
-        check_path("path", self.path)
+        check_path_template("path", self.path)
 
     def request(self) -> Request:
         """Word the question."""
         return Request("GET", self.path)
 
-    def read(self, answer: Answer) -> tuple[str, ...]:
+    def read(self, response: Response) -> tuple[str, ...]:
         """Read the list.
 
         Raises:
@@ -72,10 +83,10 @@ class Languages:
             Refusal: The answer says no.
             FieldMissing: There is none.
         """
-        languages = _listed(answer, self.list_field)
+        languages = _listed(response, self.list_field)
         texts = [one for one in languages if isinstance(one, str)]
         if not texts or len(texts) < len(languages):
-            raise FieldMissing(f"{named(self.list_field)} (a list of texts)", answer)
+            raise MissingField(f"{describe_path(self.list_field)} (a list of texts)", response)
         return tuple(texts)
 
 
@@ -101,26 +112,26 @@ class Bulk:
 
     path: str
     max_ids: int
-    list_field: Place
-    id_field: Place
-    status_field: Place
+    list_field: JSONPath
+    id_field: JSONPath
+    status_field: JSONPath
     statuses: Mapping[str, TranslationStatus | str] = field(hash=False)
-    error_field: Place | None = "error"
+    error_field: JSONPath | None = "error"
     missing_word: str = "not_found"
     is_optional: bool = False
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_path("path", self.path, needs=("job_ids",))
+        check_path_template("path", self.path, needs=("job_ids",))
         if self.max_ids < 1:
             raise ValueError(f"max_ids must be at least 1, got {self.max_ids!r}")
-        object.__setattr__(self, "statuses", table_of(self.statuses))
+        object.__setattr__(self, "statuses", parse_statuses(self.statuses))
         object.__setattr__(self, "_table", with_common_words(self.words))
 
     @property
     def words(self) -> dict[str, TranslationStatus]:
         """What the words in `statuses` mean; without `missing_word`, which is no status of a job."""
-        missing = normal(self.missing_word)
+        missing = normalize(self.missing_word)
         return {one: TranslationStatus(meaning) for one, meaning in self.statuses.items() if one != missing}
 
     def with_table(self, table: Mapping[str, TranslationStatus]) -> Bulk:
@@ -133,7 +144,7 @@ class Bulk:
         """Word the question."""
         return Request("GET", self.path.format(job_ids=",".join(quote(job_id, safe="") for job_id in job_ids)))
 
-    def found(self, answer: Answer, job_ids: Sequence[str] | None = None) -> dict[str, Job]:
+    def found(self, response: Response, job_ids: Sequence[str] | None = None) -> dict[str, Job]:
         """Return the jobs in the answer by id. An unknown status word is pending, as for a single job.
 
         A job that is listed twice with different statuses is left out.
@@ -147,33 +158,33 @@ class Bulk:
             Refusal: The service refuses the request.
             FieldMissing: There is no list in the answer.
         """
-        listed = self._agreed((str(job.id), job) for job in self._jobs(answer))
+        listed = self._agreed((str(job.id), job) for job in self._jobs(response))
         chosen = listed if job_ids is None else self._requested(listed, job_ids)
         return {job_id: job for job_id, job in chosen.items() if job is not None}
 
-    def require_no_others(self, answer: Answer, job_ids: Sequence[str]) -> None:
+    def require_no_others(self, response: Response, job_ids: Sequence[str]) -> None:
         """Check that a readable answer lists requested jobs alone.
 
         Raises:
             WrongJob: It lists another one.
         """
         requested = {id_key(job_id) for job_id in job_ids}
-        listed = (str(job.id) for job in self._jobs(answer))
+        listed = (str(job.id) for job in self._jobs(response))
         other = next((one for one in listed if not requested & {id_key(one), id_key(unquote(one))}), None)
         if other is not None:
-            raise WrongJob(job_ids[0], other, answer)
+            raise WrongJob(job_ids[0], other, response)
 
-    def _jobs(self, answer: Answer) -> list[Job]:
-        entries = (entry for entry in _listed(answer, self.list_field) if isinstance(entry, Mapping))
+    def _jobs(self, response: Response) -> list[Job]:
+        entries = (entry for entry in _listed(response, self.list_field) if isinstance(entry, Mapping))
         return [job for entry in entries if (job := self._job(entry)) is not None]
 
     def _job(self, entry: Mapping[str, object]) -> Job | None:
-        job_id = written_id(found(entry, self.id_field))
-        raw_status = status_word(found(entry, self.status_field), self._table)
+        job_id = written_id(get_path(entry, self.id_field))
+        raw_status = status_word(get_path(entry, self.status_field), self._table)
         if job_id is None or raw_status is None:
             return None
-        status = self._table.get(normal(raw_status), TranslationStatus.PENDING)
-        error = sentence(found(entry, self.error_field)) if status is TranslationStatus.ERROR else None
+        status = self._table.get(normalize(raw_status), TranslationStatus.PENDING)
+        error = as_message(get_path(entry, self.error_field)) if status is TranslationStatus.ERROR else None
         return Job(job_id, status, raw_status, error=error, payload=entry)
 
     def _requested(self, listed: Mapping[str, Job | None], job_ids: Sequence[str]) -> dict[str, Job | None]:
@@ -193,15 +204,15 @@ class Bulk:
         return by_id
 
     def _status_of(self, job: Job | None) -> object:
-        return None if job is None else (job.status, normal(job.raw_status) == normal(self.missing_word))
+        return None if job is None else (job.status, normalize(job.raw_status) == normalize(self.missing_word))
 
 
-def _listed(answer: Answer, place: Place) -> list[object]:
-    require_usable(answer)
-    payload = json_of(answer)
-    value = found(payload, place)
+def _listed(response: Response, place: JSONPath) -> list[object]:
+    require_usable(response)
+    payload = json_of(response)
+    value = get_path(payload, place)
     if not isinstance(value, list):
-        raise FieldMissing(named(place), answer)
+        raise MissingField(describe_path(place), response)
     return value
 
 
@@ -256,36 +267,36 @@ class Service:
     key_prefix: str = "Bearer "
     key_variable: str | None = None
     needs_key: bool = False
-    status_field: Place = "status"
+    status_field: JSONPath = "status"
     statuses: Mapping[str, TranslationStatus | str] = field(default_factory=dict, hash=False)
-    progress_field: Place | None = "progress"
-    result_field: Place | None = "result_url"
+    progress_field: JSONPath | None = "progress"
+    result_field: JSONPath | None = "result_url"
     result_path: str | None = None
     has_late_result: bool = False
     not_yet: frozenset[tuple[int, str | None]] = frozenset()
-    error_field: Place | None = "error"
-    language_field: Place | None = None
-    created_field: Place | None = "created_at"
-    finished_field: Place | None = "finished_at"
-    expected_field: Place | None = "expected_seconds"
+    error_field: JSONPath | None = "error"
+    language_field: JSONPath | None = None
+    created_field: JSONPath | None = "created_at"
+    finished_field: JSONPath | None = "finished_at"
+    expected_field: JSONPath | None = "expected_seconds"
     missing_codes: frozenset[int] = frozenset()
     delete_path: str | None = None
-    order: Order | None = None
+    order: SubmitFlow | None = None
     languages: Languages | None = None
     bulk: Bulk | None = None
-    id_field: Place | None = None
+    id_field: JSONPath | None = None
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
             raise ValueError(f"name must be what the service is called, got {self.name!r}")
-        check_path("status_path", self.status_path, needs=("job_id",))
+        check_path_template("status_path", self.status_path, needs=("job_id",))
         for name, knows in (("delete_path", ("job_id",)), ("result_path", ("job_id", "language"))):
             if getattr(self, name) is not None:
-                check_path(name, getattr(self, name), needs=("job_id",), knows=knows)
+                check_path_template(name, getattr(self, name), needs=("job_id",), knows=knows)
         if self.single_job_path is not None:
-            check_path("single_job_path", self.single_job_path)
-        words = table_of(self.statuses)
+            check_path_template("single_job_path", self.single_job_path)
+        words = parse_statuses(self.statuses)
         bulk_words = {} if self.bulk is None else self.bulk.words
         object.__setattr__(self, "_table", with_common_words({**bulk_words, **words}))
         if self.bulk is not None:
@@ -319,9 +330,9 @@ class Service:
 
     def knows(self, raw_status: str) -> bool:
         """Whether the table has this word."""
-        return normal(raw_status) in self._table
+        return normalize(raw_status) in self._table
 
-    def read_status(self, answer: Answer, job_id: str | None, language: str | None = None) -> Job:
+    def read_status(self, response: Response, job_id: str | None, language: str | None = None) -> Job:
         """Read the answer to `status_request`.
 
         A word that the table does not know is pending: services add words, and a job is not failed by a new one.
@@ -335,50 +346,50 @@ class Service:
             Fault: It cannot be read, names another job, or its HTTP status says to come again.
             Refusal: Its HTTP status says no.
         """
-        if answer.status_code in self.missing_codes:
-            raise Refusal(answer, "there is no such job")
-        require_usable(answer)
-        payload = json_of(answer)
+        if response.status_code in self.missing_codes:
+            raise Refusal(response, "there is no such job")
+        require_usable(response)
+        payload = json_of(response)
         if self.id_field is not None:
-            self._require_same_job(payload, job_id, answer)
-        raw_status = status_word(found(payload, self.status_field), self._table)
+            self._require_same_job(payload, job_id, response)
+        raw_status = status_word(get_path(payload, self.status_field), self._table)
         if raw_status is None:
-            raise Fault("unreadable", f"the body has no status in {named(self.status_field)!r}", answer)
-        language = language or text(found(payload, self.language_field))
-        link = text(found(payload, self.result_field))
+            raise Fault("unreadable", f"the body has no status in {describe_path(self.status_field)!r}", response)
+        language = language or as_text(get_path(payload, self.language_field))
+        link = as_text(get_path(payload, self.result_field))
         status = self._status(raw_status, link)
         return Job(
             id=job_id,
             status=status,
             raw_status=raw_status,
-            progress=number(found(payload, self.progress_field), most=1),
+            progress=as_number(get_path(payload, self.progress_field), most=1),
             result_url=link,
-            error=sentence(found(payload, self.error_field)) if status is TranslationStatus.ERROR else None,
+            error=as_message(get_path(payload, self.error_field)) if status is TranslationStatus.ERROR else None,
             payload=payload,
             language=language,
-            expected_seconds=number(found(payload, self.expected_field)),
-            submitted_at=moment(found(payload, self.created_field)),
-            finished_at=moment(found(payload, self.finished_field)),
+            expected_seconds=as_number(get_path(payload, self.expected_field)),
+            submitted_at=as_timestamp(get_path(payload, self.created_field)),
+            finished_at=as_timestamp(get_path(payload, self.finished_field)),
         )
 
-    def read_deletion(self, answer: Answer, job_id: str | None) -> None:
+    def read_deletion(self, response: Response, job_id: str | None) -> None:
         """Read the response to `delete_request`, whose body may be anything.
 
         Raises:
             Fault: It names another job, or its HTTP status says to come again.
             Refusal: Its HTTP status says no.
         """
-        require_usable(answer)
+        require_usable(response)
         if self.id_field is not None:
-            self._require_same_job(answer.json_object() or {}, job_id, answer)
+            self._require_same_job(response.json_object() or {}, job_id, response)
 
-    def _require_same_job(self, payload: Mapping[str, Any], job_id: str | None, answer: Answer) -> None:
-        named_id = written_id(found(payload, self.id_field))
+    def _require_same_job(self, payload: Mapping[str, Any], job_id: str | None, response: Response) -> None:
+        named_id = written_id(get_path(payload, self.id_field))
         if named_id is not None and job_id and not is_same_id(named_id, job_id):
-            raise WrongJob(job_id, named_id, answer)
+            raise WrongJob(job_id, named_id, response)
 
     def _status(self, raw_status: str, link: str | None) -> TranslationStatus:
-        status = self._table.get(normal(raw_status), TranslationStatus.PENDING)
+        status = self._table.get(normalize(raw_status), TranslationStatus.PENDING)
         is_early = status is TranslationStatus.COMPLETED and link is None and self.has_late_result
         return TranslationStatus.PENDING if is_early else status
 
@@ -418,10 +429,10 @@ class Service:
             return None
         return base_url + self._path(self.result_path, job.id, job.language or "")
 
-    def says_not_yet(self, answer: Answer) -> bool:
+    def says_not_yet(self, response: Response) -> bool:
         """Whether the answer to the question for a result means that it is not there yet."""
-        problem = Problem(answer.json_object() or {})
-        return bool(self.not_yet & {(answer.status_code, None), (answer.status_code, problem.code)})
+        problem = Problem(response.json_object() or {})
+        return bool(self.not_yet & {(response.status_code, None), (response.status_code, problem.code)})
 
     def _path(self, template: str, job_id: str | None, language: str = "") -> str:
         if job_id is None:

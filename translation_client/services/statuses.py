@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .._models import TranslationStatus
-from .json_path import word
+from .json_path import as_token
 
 MAX_WORD_LENGTH = 100
 """A longer status is no word, but something else in its place."""
@@ -17,7 +17,7 @@ _PENDING = (
 _COMPLETED = "completed complete succeeded success done finished dubbed"
 _ERROR = "error failed failure rejected timeout timed_out canceled cancelled aborted deleted expired"
 
-COMMON_WORDS: Mapping[str, TranslationStatus] = {
+COMMON_STATUSES: Mapping[str, TranslationStatus] = {
     **dict.fromkeys(_PENDING.split(), TranslationStatus.PENDING),
     **dict.fromkeys(_COMPLETED.split(), TranslationStatus.COMPLETED),
     **dict.fromkeys(_ERROR.split(), TranslationStatus.ERROR),
@@ -25,7 +25,7 @@ COMMON_WORDS: Mapping[str, TranslationStatus] = {
 """What these words most likely mean at any service. Without `ready` and `stale`, which mean different things."""
 
 
-def normal(raw_status: str) -> str:
+def normalize(raw_status: str) -> str:
     """Spell a word as the tables do: in lower case, with `_` for blanks and dashes."""
     return raw_status.strip().lower().replace("-", "_").replace(" ", "_")
 
@@ -34,22 +34,22 @@ def status_word(value: object, table: Mapping[str, TranslationStatus]) -> str | 
     """Return the status word in a response, or None if the value is none. A number is one if the table has it."""
     if isinstance(value, str):
         return value if 0 < len(value.strip()) <= MAX_WORD_LENGTH else None
-    number = word(value)
-    return number if number is not None and normal(number) in table else None
+    number = as_token(value)
+    return number if number is not None and normalize(number) in table else None
 
 
 def with_common_words(table: Mapping[str, TranslationStatus]) -> dict[str, TranslationStatus]:
     """Add the common words to the table of a service. The meanings in its own table win."""
-    return {**COMMON_WORDS, **table}
+    return {**COMMON_STATUSES, **table}
 
 
-def table_of(words: Mapping[str, TranslationStatus | str]) -> dict[str, TranslationStatus]:
+def parse_statuses(words: Mapping[str, TranslationStatus | str]) -> dict[str, TranslationStatus]:
     """Make a table ready to look words up in.
 
     Raises:
         ValueError: A word means neither `pending` nor `completed` nor `error`.
     """
     try:
-        return {normal(str(one)): TranslationStatus(meaning) for one, meaning in words.items()}
+        return {normalize(str(one)): TranslationStatus(meaning) for one, meaning in words.items()}
     except ValueError as error:
         raise ValueError(f"statuses must map words to pending, completed or error: {error}") from error

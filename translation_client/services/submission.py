@@ -11,9 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from .._config import check_path
-from .._models import Answer, Fault, FilePart, Job, NoFreeSlot, Request, TranslationStatus, problem_of, require_usable
-from .json_path import Place, filled, found, number, promised, usable_id
+from .._config import check_path_template
+from .._models import (
+    ConcurrencyLimitReached,
+    Fault,
+    FilePart,
+    Job,
+    Request,
+    Response,
+    TranslationStatus,
+    problem_of,
+    require_usable,
+)
+from .json_path import JSONPath, as_number, get_path, require_job_id, require_text, set_path
 
 SUBMITTED = "submitted"
 """The word for a job of which the service has said nothing but its id."""
@@ -23,7 +33,7 @@ def _is_never_pending(_: object) -> bool:
     return False
 
 
-class Commission(NamedTuple):
+class SubmitRequest(NamedTuple):
     """What the caller wants.
 
     Attributes:
@@ -49,7 +59,7 @@ class Step(NamedTuple):
     Attributes:
         call: What the log calls it: `submit`, `upload`, `operation`.
         request: What to send.
-        read: Makes of the answer what the order goes on with; raises `Fault`, `Refusal` or `FieldMissing`.
+        read: Makes of the answer what the order goes on with; raises `Fault`, `Refusal` or `MissingField`.
         makes_job: Whether the service may have made a job (or a part of one) when the answer is lost.
         is_repeatable: Whether sending it twice does no more than sending it once.
         is_pending: Whether what `read` made means "ask again".
@@ -57,9 +67,9 @@ class Step(NamedTuple):
 
     call: str
     request: Request
-    read: Callable[[Answer], Any]
-    makes_job: bool
-    is_repeatable: bool
+    read: Callable[[Response], Any]
+    creates_job: bool
+    is_idempotent: bool
     is_pending: Callable[[Any], bool] = _is_never_pending
 
 
@@ -67,7 +77,7 @@ Steps = Generator[Step, Any, Job]
 """Yields steps, is sent what their `read` made, and returns the job."""
 
 
-class Order(Protocol):
+class SubmitFlow(Protocol):
     """The way in which a service takes orders."""
 
     @property
@@ -78,21 +88,21 @@ class Order(Protocol):
     def max_file_bytes(self) -> int | None:
         """How long a local file may be; None where the service takes none."""
 
-    def check(self, commission: Commission) -> None:
+    def check(self, commission: SubmitRequest) -> None:
         """Refuse what cannot be ordered like this; nothing was sent.
 
         Raises:
             ValueError: It cannot.
         """
 
-    def steps(self, commission: Commission) -> Steps:
+    def steps(self, commission: SubmitRequest) -> Steps:
         """Order a job."""
 
     def new_key(self) -> str:
         """Make the key of a new order; empty where there are none."""
 
 
-def refuse_taken(options: Mapping[str, Any], taken: Collection[str]) -> None:
+def reject_reserved_options(options: Mapping[str, Any], taken: Collection[str]) -> None:
     """Refuse options that would say once more what the other arguments say.
 
     Raises:
@@ -122,7 +132,7 @@ class UploadFirst(NamedTuple):
 
     path: str
     file_field: str
-    name_field: Place
+    name_field: JSONPath
     body: Mapping[str, Any]
     video_field: str
     max_file_bytes: int
@@ -154,7 +164,7 @@ class PostOrder:
     """
 
     path: str
-    id_field: Place = "id"
+    id_field: JSONPath = "id"
     video_field: str = "video"
     language_field: str = "target_language"
     source_language_field: str | None = None
@@ -167,10 +177,10 @@ class PostOrder:
     key_form: re.Pattern[str] = _ANY_KEY
     in_progress: str | None = None
     too_many_jobs: frozenset[str] = frozenset()
-    hint_field: Place | None = None
+    hint_field: JSONPath | None = None
 
     def __post_init__(self) -> None:
-        check_path("path", self.path)
+        check_path_template("path", self.path)
         if self.file_field is not None and not self.is_form:
             raise ValueError(f"file_field needs a form: is_form=True, got {self.file_field!r}")
         for place in (self.video_field, self.language_field, self.source_language_field):
@@ -193,24 +203,24 @@ class PostOrder:
         """Make the key of a new order; empty where there are none."""
         return "" if self.key_header is None else str(uuid.uuid4())
 
-    def steps(self, commission: Commission) -> Steps:
+    def steps(self, commission: SubmitRequest) -> Steps:
         """Upload where that comes first, then order."""
         body, video, video_field = self.body, commission.video, self.video_field
         if isinstance(video, Path) and self.upload is not None:
             video = yield self._uploading(self.upload, video)
             body, video_field = self.upload.body, self.upload.video_field
         if not isinstance(video, Path):
-            body = filled(body, video_field, video)
-        body = filled(body, self.language_field, commission.target_language)
+            body = set_path(body, video_field, video)
+        body = set_path(body, self.language_field, commission.target_language)
         if commission.source_language is not None:
-            body = filled(body, str(self.source_language_field), commission.source_language)
+            body = set_path(body, str(self.source_language_field), commission.source_language)
         request = self._request({**body, **commission.options}, commission)
         job: Job = yield Step(
-            "submit", request, self._read_job(commission), makes_job=True, is_repeatable=self.key_header is not None
+            "submit", request, self._read_job(commission), creates_job=True, is_idempotent=self.key_header is not None
         )
         return job
 
-    def check(self, commission: Commission) -> None:
+    def check(self, commission: SubmitRequest) -> None:
         """Refuse what cannot be ordered like this; nothing was sent.
 
         Raises:
@@ -219,7 +229,7 @@ class PostOrder:
         if commission.source_language is not None and self.source_language_field is None:
             raise ValueError("source_language cannot be said to this service; leave it out")
         places = (self.video_field, self.language_field, self.source_language_field, self.file_field)
-        refuse_taken(
+        reject_reserved_options(
             commission.options, {*self.body, *(place.partition(".")[0] for place in places if place is not None)}
         )
 
@@ -227,10 +237,14 @@ class PostOrder:
         request = Request("POST", upload.path, file=FilePart(upload.file_field, path))
         # Twice uploaded is a file too much at the service, and no job.
         return Step(
-            "upload", request, lambda answer: promised(answer, upload.name_field), makes_job=False, is_repeatable=True
+            "upload",
+            request,
+            lambda response: require_text(response, upload.name_field),
+            creates_job=False,
+            is_idempotent=True,
         )
 
-    def _request(self, body: Mapping[str, Any], commission: Commission) -> Request:
+    def _request(self, body: Mapping[str, Any], commission: SubmitRequest) -> Request:
         headers = {} if self.key_header is None else {self.key_header: commission.key}
         if not self.is_form:
             return Request("POST", self.path, headers, json=body)
@@ -238,30 +252,30 @@ class PostOrder:
         file = FilePart(self.file_field, video) if isinstance(video, Path) and self.file_field else None
         return Request("POST", self.path, headers, form=tuple(_form_fields(body)), file=file)
 
-    def _read_job(self, commission: Commission) -> Callable[[Answer], Job]:
-        def read(answer: Answer) -> Job:
-            self._require_accepted(answer)
-            job_id = usable_id(answer, self.id_field)
-            payload = answer.json_object() or {}
+    def _read_job(self, commission: SubmitRequest) -> Callable[[Response], Job]:
+        def read(response: Response) -> Job:
+            self._require_accepted(response)
+            job_id = require_job_id(response, self.id_field)
+            payload = response.json_object() or {}
             return Job(
                 id=job_id,
                 status=TranslationStatus.PENDING,
                 raw_status=SUBMITTED,
                 payload=payload,
                 language=commission.target_language,
-                expected_seconds=number(found(payload, self.hint_field)),
+                expected_seconds=as_number(get_path(payload, self.hint_field)),
             )
 
         return read
 
-    def _require_accepted(self, answer: Answer) -> None:
-        problem = problem_of(answer) if answer.status_code >= 400 else None
+    def _require_accepted(self, response: Response) -> None:
+        problem = problem_of(response) if response.status_code >= 400 else None
         code = problem.code if problem is not None else None
-        if answer.status_code == TOO_MANY_REQUESTS and code in self.too_many_jobs:
-            raise NoFreeSlot(answer)
-        if answer.status_code == 409 and code is not None and code == self.in_progress:
-            raise Fault("status", "the same order is still being taken", answer)
-        require_usable(answer)
+        if response.status_code == TOO_MANY_REQUESTS and code in self.too_many_jobs:
+            raise ConcurrencyLimitReached(response)
+        if response.status_code == 409 and code is not None and code == self.in_progress:
+            raise Fault("status", "the same order is still being taken", response)
+        require_usable(response)
 
 
 def _form_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -30,7 +30,7 @@ class Entry(Protocol):
 E = TypeVar("E", bound=Entry)
 
 
-class Agenda(Generic[E]):
+class DueQueue(Generic[E]):
     """Entries by when they are due, and by when their time is up."""
 
     def __init__(self) -> None:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterable, Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 from ... import _config
-from ..._config import Particulars
+from ..._config import JobFeatures
 from ..._exceptions import TranslationClientError
 from ..._models import Job
-from ..._transports.base import Event
+from ..._transports.base import CancelEvent
 from .rate_limiter import USUAL_PER_SECOND
 
-USUAL_IN_FLIGHT = 10_000
+DEFAULT_IN_FLIGHT = 10_000
 """Jobs that are waited for at once, where the caller says nothing."""
 
 Source = Iterable[Job | str] | AsyncIterable[Job | str]
@@ -36,9 +36,9 @@ class BatchOptions(NamedTuple):
     checks_per_second: float
     max_in_flight: float
     timeout: float
-    cancel: Event | None
+    cancel: CancelEvent | None
     on_progress: Callable[[Job], Any] | None
-    said: Particulars
+    said: JobFeatures
 
 
 def batch_options(
@@ -46,9 +46,9 @@ def batch_options(
     checks_per_second: float | None,
     max_in_flight: float | None,
     timeout: float,
-    cancel: Event | None,
+    cancel: CancelEvent | None,
     on_progress: Callable[[Job], Any] | None,
-    said: Particulars,
+    said: JobFeatures,
 ) -> BatchOptions:
     """Check them.
 
@@ -60,7 +60,7 @@ def batch_options(
     if inspect.iscoroutinefunction(on_progress):
         raise TypeError("on_progress must be a plain function: nobody would await what it returns")
     rate = USUAL_PER_SECOND if checks_per_second is None else checks_per_second
-    most = USUAL_IN_FLIGHT if max_in_flight is None else max_in_flight
+    most = DEFAULT_IN_FLIGHT if max_in_flight is None else max_in_flight
     return BatchOptions(
         _config.check_positive("checks_per_second", rate, infinite=True),
         _config.check_integer("max_in_flight", most, least=1),
@@ -109,7 +109,7 @@ def text_of(value: object, text: Callable[[object], str] = str) -> str:
         return object.__repr__(value)
 
 
-def in_order(outcomes: Iterable[tuple[int, JobResult]]) -> list[JobResult]:
+def sort_by_position(outcomes: Iterable[tuple[int, JobResult]]) -> list[JobResult]:
     """Put what came of jobs into the order of their positions."""
     return [outcome for _, outcome in sorted(outcomes, key=_position)]
 

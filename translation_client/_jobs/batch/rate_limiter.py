@@ -36,7 +36,7 @@ def never() -> float:
     return math.inf
 
 
-class Ticket:
+class Permit:
     """One request.
 
     Attributes:
@@ -49,7 +49,7 @@ class Ticket:
         self.arrived_by = arrived_by
 
 
-class Budget:
+class RateLimiter:
     """Says when a request may be sent, and is told when one was. Moments are in the seconds of `clock.now`.
 
     `checks_per_second` always holds. Pauses and the slower rate after a 429 are a courtesy: they yield where jobs would
@@ -68,7 +68,7 @@ class Budget:
         self._slowed = 1.0
         self._not_before = -math.inf
         self._next_turn = self._next_slow_turn = -math.inf
-        self._spent: deque[Ticket] = deque(maxlen=int(self._most) if math.isfinite(per_second) else 0)
+        self._spent: deque[Permit] = deque(maxlen=int(self._most) if math.isfinite(per_second) else 0)
         self._eased_at = -math.inf
 
     def moment(self, urgent_at: Callable[[], float] = never) -> float:
@@ -87,11 +87,11 @@ class Budget:
         """Return how long so many requests take at the full rate."""
         return requests * self._window / self._most
 
-    def spend(self, now: float) -> Ticket | None:
+    def spend(self, now: float) -> Permit | None:
         """Note that a request is sent; return what it is paid with, for `over`."""
         if math.isinf(self._per_second):
             return None
-        ticket = Ticket(now + ON_ITS_WAY_SECONDS)
+        ticket = Permit(now + ON_ITS_WAY_SECONDS)
         self._spent.append(ticket)
         gap = 1 / self._per_second
         self._next_turn = max(self._next_turn, now - CATCH_UP_SECONDS) + gap
@@ -99,7 +99,7 @@ class Budget:
         self._next_slow_turn = max(slow_turn, now - CATCH_UP_SECONDS) + self._slowed * gap
         return ticket
 
-    def over(self, ticket: Ticket | None, now: float) -> None:
+    def over(self, ticket: Permit | None, now: float) -> None:
         """Note that a request is over: it arrived before."""
         if ticket is not None:
             ticket.arrived_by = min(ticket.arrived_by, now)

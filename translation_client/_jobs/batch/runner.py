@@ -13,17 +13,17 @@ from typing import NamedTuple, TypeVar
 from ..._clock import ContinuousClock, Deadline, SharedClock, Stopwatch
 from ..._config import FAULT_DELAY_SECONDS
 from ..._exceptions import RequestFailed, TranslationClientError
-from ..._models import Answer, Fault, Job
-from ..._polling import GRACE_FRACTION, GRACE_SECONDS, Repetition
+from ..._models import Fault, Job, Response
+from ..._polling import GRACE_FRACTION, GRACE_SECONDS, RetryStepper
 from ..._transports.cancel_scope import CallCancelled
 from ...services.service import Bulk
 from ..bulk import BulkAvailability, BulkCall, BulkFailed
-from ..context import Tools
-from ..poller import Wait
-from .due_queue import Agenda
+from ..context import ClientContext
+from ..poller import Poller
+from .due_queue import DueQueue
 from .options import BatchOptions, JobResult, Source, require_id, text_of
-from .rate_limiter import TOO_MANY_REQUESTS, Budget, Reservations, Ticket
-from .source import each_of
+from .rate_limiter import TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
+from .source import iterate
 
 
 class Results:
@@ -131,14 +131,14 @@ class Signals:
                 return
 
 
-NEARLY_DUE = 0.25
+EARLY_SHARE = 0.25
 """By what part of its sleep a job may be checked earlier if that costs no request of its own."""
 
-NEARLY_DUE_OF_LAST = 0.02
+EARLY_SHARE_OF_LAST = 0.02
 """The same of a check that may be the last one by the limits of the caller: it must not be earlier than that of a wait alone."""
 
 
-class Member:
+class BatchJob:
     """One job of a batch: its wait, and where it stands. Small: there are thousands.
 
     Attributes:
@@ -171,7 +171,7 @@ class Member:
         "was_early",
     )
 
-    def __init__(self, wait: Wait, position: int, now: float) -> None:
+    def __init__(self, wait: Poller, position: int, now: float) -> None:
         self.wait = wait
         self.positions = [position]
         self.ends_itself = self.is_early = self.was_early = False
@@ -180,8 +180,8 @@ class Member:
         self.early = self._nearly(0)
         self.due = self.planned = now + self.pause
         self.ends_at = wait.deadline.at
-        self._pending = Repetition()
-        self._faults: Repetition | None = None
+        self._pending = RetryStepper()
+        self._faults: RetryStepper | None = None
 
     def pause_after(self, job: Job, now: float) -> float | None:
         """Return the seconds until the next check; None if the job is final.
@@ -235,7 +235,7 @@ class Member:
             self.pause = max(fault.hint or 0.0, until_last_check)
             self.wait.log_fault(fault, self.pause)
             return self.pause
-        self._faults = self._faults or Repetition()
+        self._faults = self._faults or RetryStepper()
         self.pause = self._faults.pause_after_fault(fault, self.wait.fault_rules()) or 0.0
         return self.pause
 
@@ -256,12 +256,12 @@ class Member:
         return max(0.0, min(self._nearly(checks), self.pause - hint))
 
     def _nearly(self, checks: int) -> float:
-        return self.pause * (NEARLY_DUE_OF_LAST if self.wait.may_end_after(checks + 1) else NEARLY_DUE)
+        return self.pause * (EARLY_SHARE_OF_LAST if self.wait.may_end_after(checks + 1) else EARLY_SHARE)
 
 
 def take_due_together(
-    agenda: Agenda[Member], first: Member, most: int, now: float, fits: Callable[[Member], bool]
-) -> list[Member]:
+    agenda: DueQueue[BatchJob], first: BatchJob, most: int, now: float, fits: Callable[[BatchJob], bool]
+) -> list[BatchJob]:
     """Take those off the agenda that can share a bulk request; return them, the first included.
 
     Args:
@@ -274,7 +274,7 @@ def take_due_together(
     members = [first]
     if first.single_checks or not fits(first):
         return members
-    passed: list[Member] = []
+    passed: list[BatchJob] = []
     while len(members) < most and len(passed) < most:
         entry = agenda.first
         if entry is None or not entry.is_nearly_due(now):
@@ -290,20 +290,20 @@ RESERVE = 0.1
 """10 %: how much slower than `checks_per_second` turns are reserved, as the rate limiter counts requests when they arrive."""
 
 
-class Roll:
+class BatchState:
     """The jobs of a batch, from when they are taken in until their outcome is handed out."""
 
-    def __init__(self, tools: Tools, terms: BatchOptions, source: Source) -> None:
+    def __init__(self, context: ClientContext, terms: BatchOptions, source: Source) -> None:
         """Begin with none."""
-        self._tools = tools
+        self._context = context
         self._terms = terms
         self._source = source
-        self._agenda: Agenda[Member] = Agenda()
-        self._budget = Budget(terms.checks_per_second)
+        self._agenda: DueQueue[BatchJob] = DueQueue()
+        self._budget = RateLimiter(terms.checks_per_second)
         self._last_checks = Reservations(self._budget.seconds_for(1 + RESERVE))
-        self._bulk = tools.service.bulk
+        self._bulk = context.service.bulk
         self._availability = BulkAvailability()
-        self._members: dict[str, Member] = {}
+        self._members: dict[str, BatchJob] = {}
         self._results = Results(max(terms.max_in_flight, len(source) if isinstance(source, Collection) else 0))
         self._clock = SharedClock(lambda: asyncio.get_running_loop().time())
         self._signals = Signals(self._clock)
@@ -342,7 +342,7 @@ class Roll:
         try:
             job_id = require_id(job)
         except (TypeError, ValueError) as error:  # of a source; the others go on
-            message = self._tools.secrets.shown_id(f"nothing was asked: {error}")
+            message = self._context.secrets.shown_id(f"nothing was asked: {error}")
             given = job.id if isinstance(job, Job) else job
             named = None if given is None else text_of(given)
             self._hand_out(position, RequestFailed(message, job_id=named, may_have_been_accepted=False))
@@ -357,9 +357,9 @@ class Roll:
 
     def _begin(self, job: Job | str, job_id: str, position: int) -> None:
         watch = Stopwatch(clock=self._clock)
-        wait = Wait(self._tools, job, self._terms.timeout, None, watch, self._terms.said)
+        wait = Poller(self._context, job, self._terms.timeout, None, watch, self._terms.said)
         try:
-            member = Member(wait, position, self._clock.now())
+            member = BatchJob(wait, position, self._clock.now())
         except TranslationClientError as error:  # the client is closed
             self._hand_out(position, error)
             return
@@ -370,7 +370,7 @@ class Roll:
             self._end(member, wait.cancelled())
         self._signals.rouse(self._moment())
 
-    def _until_check(self, member: Member, job: Job | None, pause: float) -> float:
+    def _until_check(self, member: BatchJob, job: Job | None, pause: float) -> float:
         """Return the seconds until the next check of a job.
 
         That is its pause. But the rate limit may be too low for all the last checks that are due at the same time. Then some
@@ -390,23 +390,23 @@ class Roll:
         moment = self._last_checks.reserve(now, now + pause + delay)
         return pause if moment is None else member.check_early(job, moment - now)
 
-    def _is_open(self, member: Member) -> bool:
+    def _is_open(self, member: BatchJob) -> bool:
         """Return whether a job has not ended meanwhile."""
         return self._members.get(str(member.wait.job_id)) is member
 
-    def _put_back(self, members: Sequence[Member]) -> None:
+    def _put_back(self, members: Sequence[BatchJob]) -> None:
         """Have jobs checked again, in the turn that they had."""
         for member in members:
             if self._is_open(member):
                 self._agenda.again(member, member.planned)
         self._signals.rouse(self._moment())
 
-    def _again(self, member: Member, pause: float) -> None:
+    def _again(self, member: BatchJob, pause: float) -> None:
         if self._is_open(member):
             self._agenda.again(member, self._clock.now() + pause)
             self._signals.rouse(self._moment())
 
-    def _end(self, member: Member, outcome: JobResult) -> None:
+    def _end(self, member: BatchJob, outcome: JobResult) -> None:
         if not self._is_open(member):
             return
         job_id = str(member.wait.job_id)
@@ -452,17 +452,17 @@ class Turn(NamedTuple):
         is_trial: True for a bulk request that nobody waits for: see `BulkAvailability`.
     """
 
-    members: Sequence[Member]
-    ticket: Ticket | None
+    members: Sequence[BatchJob]
+    ticket: Permit | None
     is_trial: bool
 
 
-class Fleet(Roll):
+class BatchRunner(BatchState):
     """A batch of jobs. For one task, and for one use."""
 
-    def __init__(self, tools: Tools, terms: BatchOptions, source: Source) -> None:
+    def __init__(self, context: ClientContext, terms: BatchOptions, source: Source) -> None:
         """Prepare; nothing is sent yet."""
-        super().__init__(tools, terms, source)
+        super().__init__(context, terms, source)
         self._is_read = False
         self._is_over = False
         self._broken: BaseException | None = None
@@ -474,7 +474,7 @@ class Fleet(Roll):
             BaseException: What the source or a function of the caller's raised. `CONTROL_FLOW` comes as the cause of a
                 RuntimeError.
         """
-        workers = int(min(self._tools.line.width, self._terms.max_in_flight))
+        workers = int(min(self._context.transport.width, self._terms.max_in_flight))
         parts = [("the source of jobs", self._take_in), ("the end of a job", self._look)]
         parts += [("a check", self._work)] * workers
         tasks = [asyncio.ensure_future(self._guarded(name, part)) for name, part in parts]
@@ -512,7 +512,7 @@ class Fleet(Roll):
             self._signals.news.set()
 
     async def _take_in(self) -> None:
-        jobs = each_of(self._source)
+        jobs = iterate(self._source)
         try:
             async for job in jobs:
                 self._join(job)
@@ -537,7 +537,7 @@ class Fleet(Roll):
     async def _look(self) -> None:
         """End the jobs whose time is up; all jobs, if the client was closed or the caller's event was set."""
         cancel, has_begun = self._terms.cancel, False
-        while not (self._is_over or self._tools.line.is_closed or (cancel is not None and cancel.is_set())):
+        while not (self._is_over or self._context.transport.is_closed or (cancel is not None and cancel.is_set())):
             has_begun = True
             for member in self._agenda.pop_ended(self._clock.now()):
                 self._end(member, member.wait.timed_out())
@@ -581,7 +581,7 @@ class Fleet(Roll):
                     return turn
             await self._signals.worker(moment)
 
-    def _turn_of(self, first: Member, present: float) -> Turn:
+    def _turn_of(self, first: BatchJob, present: float) -> Turn:
         ticket = self._budget.spend(present)
         is_trial = self._availability.may_try(present) and not self._needs_each_request()
         if self._bulk is None or (self._availability.is_suspended and not is_trial):
@@ -603,7 +603,7 @@ class Fleet(Roll):
         """Return whether the time suffices just for a request for each job: a trial would cost one of them its own."""
         return abs(self._spare_seconds(len(self._members))) < TRIAL_SECONDS
 
-    async def _check(self, member: Member, ticket: Ticket | None) -> None:
+    async def _check(self, member: BatchJob, ticket: Permit | None) -> None:
         """Check a job by a request of its own."""
         member.ends_itself = True
         try:
@@ -620,11 +620,12 @@ class Fleet(Roll):
     async def _check_in_bulk(self, bulk: Bulk, turn: Turn) -> None:
         """Check several jobs by one request. If it fails, that is no fault of any of them."""
         watch = Stopwatch(clock=self._clock)
-        call = BulkCall(self._tools, bulk, [str(member.wait.job_id) for member in turn.members], watch)
+        call = BulkCall(self._context, bulk, [str(member.wait.job_id) for member in turn.members], watch)
         seconds = math.inf if turn.is_trial else self._patience(turn.members, watch.began_at)
         try:
-            answer, jobs = await self._billed(
-                turn.ticket, call.send(Deadline(watch.began_at + seconds, watch), lambda: self._tools.line.is_closed)
+            response, jobs = await self._billed(
+                turn.ticket,
+                call.send(Deadline(watch.began_at + seconds, watch), lambda: self._context.transport.is_closed),
             )
         except CallCancelled:  # put back, they would go round without letting anybody else go on
             for member in turn.members:
@@ -635,9 +636,9 @@ class Fleet(Roll):
             if not turn.is_trial:
                 self._put_back(turn.members)
         else:
-            self._availability.answered(answer.seconds, is_trial=turn.is_trial)
+            self._availability.answered(response.seconds, is_trial=turn.is_trial)
             if not turn.is_trial:
-                self._take_over(turn.members, answer, jobs)
+                self._take_over(turn.members, response, jobs)
 
     def _slow_down_after(self, fault: Fault, *, is_trial: bool) -> None:
         """Pause all jobs after a failed bulk request as after one for a single job.
@@ -651,15 +652,15 @@ class Fleet(Roll):
         elif fault.status_code == TOO_MANY_REQUESTS:
             self._budget.slow_down(now)
 
-    def _patience(self, members: Sequence[Member], present: float) -> float:
+    def _patience(self, members: Sequence[BatchJob], present: float) -> float:
         """Return for how many seconds jobs wait for a bulk answer. After that there may be a request for each job."""
         first = min(members, key=lambda member: member.ends_at)
         spare_seconds = first.wait.seconds_until_last_check - self._budget.seconds_for(len(self._members))
         return self._availability.patience(first.ends_at - present, spare_seconds)
 
-    def _take_over(self, members: Sequence[Member], answer: Answer, jobs: Mapping[str, Job]) -> None:
+    def _take_over(self, members: Sequence[BatchJob], response: Response, jobs: Mapping[str, Job]) -> None:
         """Take over what a bulk answer says. A job that it says nothing of, or too little, is checked singly."""
-        has_more = self._tools.service.has_details_in_single_responses
+        has_more = self._context.service.has_details_in_single_responses
         for member in members:
             if not self._is_open(member):
                 continue
@@ -669,16 +670,16 @@ class Fleet(Roll):
                 member.needs_single_checks(math.inf if lacks_details else 1)
                 self._put_back([member])
             else:
-                self._answered(member, member.wait.take(answer, job))
+                self._answered(member, member.wait.take(response, job))
 
-    async def _billed(self, ticket: Ticket | None, call: Awaitable[T]) -> T:
+    async def _billed(self, ticket: Permit | None, call: Awaitable[T]) -> T:
         """Make a call, and tell the rate limiter when it was over: it reached the server before that."""
         try:
             return await call
         finally:
             self._budget.over(ticket, self._clock.now())
 
-    def _answered(self, member: Member, job: Job) -> None:
+    def _answered(self, member: BatchJob, job: Job) -> None:
         if not self._is_open(member):
             return
         self._budget.went_well(self._clock.now())
@@ -694,7 +695,7 @@ class Fleet(Roll):
         else:
             self._again(member, self._until_check(member, job, pause))
 
-    def _failed(self, member: Member, fault: Fault) -> None:
+    def _failed(self, member: BatchJob, fault: Fault) -> None:
         try:
             pause = member.pause_after_fault(fault)
         except TranslationClientError as error:

@@ -13,7 +13,7 @@ from .options import Source
 _END = object()
 
 
-async def each_of(source: Source) -> AsyncGenerator[Any, None]:
+async def iterate(source: Source) -> AsyncGenerator[Any, None]:
     """Yield one after the other, each when it is asked for.
 
     What may block is read by a daemon thread, so that a source which never yields its next one holds up no exit.
@@ -33,7 +33,7 @@ async def each_of(source: Source) -> AsyncGenerator[Any, None]:
         for one in source:
             yield one
     else:
-        reader = _Reader(iter(source))
+        reader = _ThreadReader(iter(source))
         try:
             while (one := await reader.next()) is not _END:
                 yield one
@@ -41,7 +41,7 @@ async def each_of(source: Source) -> AsyncGenerator[Any, None]:
             reader.stop()
 
 
-class _Reader:
+class _ThreadReader:
     """A thread that reads the next job whenever it is asked to."""
 
     def __init__(self, source: Iterator[Any]) -> None:

@@ -12,13 +12,13 @@ from dataclasses import replace
 from typing import Any
 
 from ..._clock import real_monotonic
-from ..._transports.aiohttp import async_line
-from ..._transports.base import Event, Wiring
-from ..._transports.requests import BlockingLine
-from ..._transports.threaded import ThreadedLine, call_threadsafe
-from ..context import Tools
+from ..._transports.aiohttp import async_transport
+from ..._transports.base import CancelEvent, TransportConfig
+from ..._transports.requests import BlockingTransport
+from ..._transports.threaded import ThreadedTransport, call_threadsafe
+from ..context import ClientContext
 from .options import BatchOptions, JobResult, Source
-from .runner import Fleet
+from .runner import BatchRunner
 
 _END = object()
 
@@ -29,7 +29,7 @@ ALIVE_SECONDS = 1.0
 class AnyEvent:
     """Several events as one: it is set when one of them is."""
 
-    def __init__(self, *events: Event | None) -> None:
+    def __init__(self, *events: CancelEvent | None) -> None:
         """Take them; None is no event."""
         self._events = [event for event in events if event is not None]
 
@@ -38,12 +38,16 @@ class AnyEvent:
         return any(event.is_set() for event in self._events)
 
 
-def outcomes_of(
-    tools: Tools, line: BlockingLine, wiring: Wiring, terms: BatchOptions, source: Source
+def batch_results(
+    context: ClientContext,
+    transport: BlockingTransport,
+    transport_config: TransportConfig,
+    terms: BatchOptions,
+    source: Source,
 ) -> Iterator[tuple[int, JobResult]]:
     """Run a batch in a thread, and yield outcomes as they come; the thread ends with the iterator."""
-    ends = AnyEvent(line.closed, terms.cancel)
-    thread = _FleetThread(tools, line, wiring, terms._replace(cancel=ends), source)
+    ends = AnyEvent(transport.closed, terms.cancel)
+    thread = _BatchThread(context, transport, transport_config, terms._replace(cancel=ends), source)
     try:
         thread.start()
         while (outcome := thread.next()) is not _END:
@@ -52,13 +56,20 @@ def outcomes_of(
         thread.stop()
 
 
-class _FleetThread:
+class _BatchThread:
     """A thread with an event loop, and a batch in it."""
 
-    def __init__(self, tools: Tools, line: BlockingLine, wiring: Wiring, terms: BatchOptions, source: Source) -> None:
-        self._tools = tools
-        self._blocking_line = line
-        self._wiring = wiring
+    def __init__(
+        self,
+        context: ClientContext,
+        transport: BlockingTransport,
+        transport_config: TransportConfig,
+        terms: BatchOptions,
+        source: Source,
+    ) -> None:
+        self._context = context
+        self._blocking_transport = transport
+        self._transport_config = transport_config
         self._terms = terms
         self._source = source
         self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
@@ -118,8 +129,12 @@ class _FleetThread:
         self._stop = lambda: call_threadsafe(loop, task.cancel) if task is not None else None
         if self._is_left.is_set():  # before there was anything to stop
             return
-        line = async_line(self._wiring) if self._wiring.session is None else ThreadedLine(self._blocking_line)
-        fleet = Fleet(replace(self._tools, line=line), self._terms, self._source).outcomes()
+        transport = (
+            async_transport(self._transport_config)
+            if self._transport_config.session is None
+            else ThreadedTransport(self._blocking_transport)
+        )
+        fleet = BatchRunner(replace(self._context, transport=transport), self._terms, self._source).outcomes()
         try:
             async for outcome in fleet:
                 taken.clear()
@@ -127,7 +142,7 @@ class _FleetThread:
                 await taken.wait()
         finally:
             await fleet.aclose()
-            await line.close()
+            await transport.close()
 
 
 def _use_real_time(loop: asyncio.AbstractEventLoop) -> None:
