@@ -520,7 +520,7 @@ def test_a_learned_schedule_goes_by_the_elapsed_time(clock: Clock) -> None:
 def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client: MakeClient) -> None:
     """What it learns, and when it checks, goes by that."""
     client = make_client(Scenario(0), history=True, check_cost=1)
-    wait: Any = client._begin("j", None, None, JobFeatures(submitted_at=time.time() - 100))
+    wait: Any = client._poller("j", None, None, JobFeatures(submitted_at=time.time() - 100))
     wait._requestor.progress.watch.add(5)
 
     assert wait._learned.pace._clock.age() == 105

@@ -2,14 +2,17 @@
 
 import ast
 import inspect
+import pickle
 import statistics
 import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import get_type_hints
 
 import pytest
+import requests
 
 import fake_server
 import translation_client
@@ -22,7 +25,6 @@ LAYERS = (
     {"_polling", "_transports", "services", "schedule"},
     {"_jobs"},
     {"_client"},
-    {"_async_client"},
     {"_cli", "__init__"},
     {"__main__"},
 )
@@ -117,11 +119,11 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
 
     assert users == {
         "requests": {"_auth", "_client", "_exceptions", "_transports"},
-        "tenacity": {"_async_client", "_client", "_jobs", "_polling", "schedule"},
+        "tenacity": {"_client", "_jobs", "_polling", "schedule"},
         "structlog": {"_logging"},
         "rich": {"_cli"},
         "sqlite3": {"schedule"},
-        "aiohttp": {"_async_client", "_transports"},
+        "aiohttp": {"_client", "_transports"},
     }
 
 
@@ -131,6 +133,30 @@ def test_public_names_are_sorted_true_and_documented(package: ModuleType) -> Non
     assert package.__all__ == sorted(package.__all__)
     for name in package.__all__:
         assert inspect.getdoc(getattr(package, name)), name
+
+
+@pytest.mark.parametrize("name", translation_client.__all__)
+def test_a_public_name_has_its_package_as_module(name: str) -> None:
+    """As its traceback and its pickle show it: where it is defined may change."""
+    assert getattr(translation_client, name).__module__ == "translation_client"
+
+
+@pytest.mark.parametrize("name", translation_client.__all__)
+def test_the_type_hints_of_a_public_class_can_be_read(name: str) -> None:
+    """By pydantic and FastAPI, say."""
+    value = getattr(translation_client, name)
+    if isinstance(value, type) and not issubclass(value, requests.RequestException):  # those of requests cannot
+        assert isinstance(get_type_hints(value), dict)
+
+
+def test_a_pickle_names_no_private_module() -> None:
+    """It can be read after a module was moved."""
+    job = translation_client.Job("job-1", translation_client.TranslationStatus.ERROR, "failed")
+    error = translation_client.RequestFailed("x", job=job, problem=translation_client.Problem({"code": "gone"}))
+    pickled = pickle.dumps(error)
+
+    assert b"translation_client._" not in pickled
+    assert pickle.loads(pickled).job == job
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

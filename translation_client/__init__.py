@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._client import VideoTranslationClient
+from ._client import AsyncVideoTranslationClient, VideoTranslationClient
 from ._exceptions import (
     JobFailed,
     RequestFailed,
@@ -49,27 +49,22 @@ __all__ = [
 
 
 if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
-    from ._async_client import AsyncVideoTranslationClient
     from .schedule.history import DurationHistory
     from .schedule.wait import wait_learned
 
     __version__: str
 else:
     _LAZY = {
-        "AsyncVideoTranslationClient": "_async_client",
         "DurationHistory": "schedule.history",
         "wait_learned": "schedule.wait",
     }
 
     def __getattr__(name: str) -> object:
-        """Look up when it is asked for what takes longer than all else: what learns, what needs aiohttp, and the version in the metadata."""
+        """Look up when it is asked for what takes longer than all else: what learns, and the version in the metadata."""
         if name in _LAZY:
             from importlib import import_module
 
-            from ._client import needing_aiohttp
-
-            with needing_aiohttp(name):
-                return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+            return getattr(import_module(f".{_LAZY[name]}", __name__), name)
         if name == "__version__":
             from importlib import metadata
 

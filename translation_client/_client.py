@@ -1,15 +1,16 @@
-"""The blocking client."""
+"""The clients: `VideoTranslationClient` blocks, `AsyncVideoTranslationClient` is for asyncio, and `BaseClient` has what both share."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import requests
 from tenacity.stop import StopBaseT
@@ -22,41 +23,26 @@ from ._config import NO_FEATURES, JobFeatures, PollingPolicy, check_features
 from ._exceptions import TranslationClientError
 from ._jobs.context import ClientContext
 from ._jobs.errands import Errands
-from ._jobs.poller import BlockingPoller
+from ._jobs.poller import BlockingPoller, Poller
 from ._jobs.requestor import run_sync
 from ._logging import wrap_logger
 from ._models import Job, TranslationStatus
-from ._polling import StopStrategy, WaitStrategy
-from ._transports.base import Transport, TransportConfig
+from ._transports.base import CancelEvent, Transport, TransportConfig
 from ._transports.requests import BlockingTransport, blocking_transport
 from .services import get_service
 from .services.service import Service
 
-if TYPE_CHECKING:
-    from ._jobs.batch.options import BatchOptions
+if TYPE_CHECKING:  # loaded when they are needed: aiohttp, and what learns, take longer to import than all the rest
+    import aiohttp  # noqa: F401  # a base class below names it in a string, which ruff does not read
+
+    from ._jobs.batch.options import BatchOptions, JobResult, Source
+    from ._transports.aiohttp import AsyncTransport
     from .schedule.history import DurationHistory
     from .schedule.learner import ScheduleLearner
 
-
-@contextmanager
-def needing_aiohttp(what: str) -> Iterator[None]:
-    """Import in this block what needs aiohttp.
-
-    Raises:
-        ImportError: It is not here.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if error.name != "aiohttp":
-            raise
-        text = (
-            f"aiohttp is not installed, which this needs: {what}. Install it by pip install 'translation-client[async]'"
-        )
-        raise ImportError(text, name="aiohttp") from error
-
-
-L = TypeVar("L", bound=Transport)
+SessionT = TypeVar("SessionT")
+TransportT = TypeVar("TransportT", bound=Transport)
+E = TypeVar("E", bound=CancelEvent)
 
 DISTRIBUTION = "translation-client"
 
@@ -64,458 +50,8 @@ _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
 _PART_OF_A_HOST = re.compile(r"[A-Za-z0-9-]+")
 
 
-class Settings(NamedTuple):
-    """The arguments of a client, as they were given: see `VideoTranslationClient.__init__`."""
-
-    base_url: str | None
-    max_retries: float | None
-    backoff_factor: float
-    timeout: float | None
-    max_delay: float
-    jitter: float
-    request_timeout: float | None
-    max_faults: float | None
-    wait: WaitStrategy | None
-    stop: StopStrategy | None
-    sleep: Callable[[float], Any] | None
-    service: str | Service
-    api_key: ApiKey | None
-    session: Any
-    headers: Mapping[str, str] | None
-    logger: object
-    history: object
-    check_cost: float | None
-    target_lag: float | None
-    max_lag: float | None
-    spread_checks: bool
-
-    def __repr__(self) -> str:
-        return "Settings(…)"  # a key is among them
-
-
-def tools_of(given: Settings, line_of: Callable[[TransportConfig], L]) -> tuple[ClientContext, L, TransportConfig]:
-    """Check the arguments and put the parts of a client together; nothing is sent.
-
-    Raises:
-        ValueError: An argument cannot be used.
-        TypeError: An argument is of the wrong type.
-    """
-    service = given.service if isinstance(given.service, Service) else get_service(given.service)
-    policy = _policy(service, given)
-    for name in ("wait", "stop", "sleep"):
-        _config.check_callable(name, getattr(given, name))
-    address = _address(service, given.base_url)
-    credentials = Auth(service, address, given.api_key, given.headers, given.session)
-    transport_config = TransportConfig(
-        base_url=address.url,
-        user_agent=user_agent(),
-        headers=credentials.fixed,
-        credentials=credentials.changing,
-        request_timeout=policy.request_timeout,
-        session=given.session,
-        sleep=given.sleep,
-    )
-    line = line_of(transport_config)
-    context = ClientContext(
-        service=service,
-        transport=line,
-        policy=policy,
-        secrets=credentials.secrets,
-        logger=wrap_logger(given.logger),
-        schedule=given.wait,
-        stop=given.stop,
-        learning=_learning(service, given),
-    )
-    return context, line, transport_config
-
-
-def _learning(service: Service, given: Settings) -> ScheduleLearner | None:
-    is_spread = _config.check_bool("spread_checks", given.spread_checks)
-    if given.history is None or given.history is False:
-        for name in ("check_cost", "target_lag", "max_lag"):
-            if getattr(given, name) is not None:
-                raise ValueError(f"{name} needs history=, such as True, got {getattr(given, name)!r} without it")
-        return None
-    from .schedule.history import open_history  # needed where a schedule learns alone: SQLite, and all the arithmetic
-    from .schedule.learner import ScheduleLearner
-    from .schedule.planner import SchedulePlanner, objective_from
-
-    if given.wait is not None:
-        raise ValueError("wait and history would both say when to ask: give one of them")
-    terms = objective_from(given.check_cost, given.target_lag, given.max_lag)
-    return ScheduleLearner(SchedulePlanner(open_history(given.history), service.name, terms), is_spread=is_spread)
-
-
-def user_agent() -> str:
-    """Who we say we are."""
-    from importlib import metadata  # takes longer to import than all our modules
-
-    return f"{DISTRIBUTION}/{metadata.version(DISTRIBUTION)}"
-
-
-def _policy(service: Service, given: Settings) -> PollingPolicy:
-    limits = service.limits
-    return PollingPolicy(
-        timeout=limits.timeout if given.timeout is None else given.timeout,
-        max_retries=limits.max_retries if given.max_retries is None else given.max_retries,
-        request_timeout=limits.request_timeout if given.request_timeout is None else given.request_timeout,
-        max_faults=limits.max_faults if given.max_faults is None else given.max_faults,
-        backoff_factor=given.backoff_factor,
-        max_delay=given.max_delay,
-        jitter=given.jitter,
-    )
-
-
-def _address(service: Service, base_url: str | None) -> BaseURL:
-    if base_url is not None:
-        return parse_base_url(base_url)
-    if service.base_url is None:
-        raise ValueError(f"base_url must be given: the service {service.name!r} has no address of its own, got None")
-    return parse_base_url(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
-
-
-def _variable(name: str, service: Service) -> str:
-    value = os.environ.get(name, "")
-    if not _PART_OF_A_HOST.fullmatch(value):
-        said = f"which is {value!r}" if value else "which is not set"
-        raise ValueError(
-            f"base_url must be given, or be completed by the environment variable {name}, {said}: "
-            f"the address of the service {service.name!r} is {service.base_url}"
-        )
-    return value
-
-
-class Questions:
-    """The half of the client that asks; the other half orders, fetches and deletes."""
-
-    def __init__(self, context: ClientContext) -> None:
-        """Take the parts of the client."""
-        self._context = context
-        self._errands = Errands(context)
-
-    def get_status(
-        self,
-        job: Job | str | None = None,
-        *,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-        key: str | None = None,
-        video_seconds: float | None = None,
-        submitted_at: float | None = None,
-    ) -> TranslationStatus:
-        """Wait until the job is final, and say how it ended: as `completed` or as `error`.
-
-        Takes and raises what `wait` does.
-        """
-        return (
-            self._begin(job, timeout, cancel, check_features(key, video_seconds, submitted_at))
-            .until_final_blocking()
-            .status
-        )
-
-    def wait(
-        self,
-        job: Job | str | None = None,
-        *,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-        key: str | None = None,
-        video_seconds: float | None = None,
-        submitted_at: float | None = None,
-    ) -> Job:
-        """Wait until the job is final. A job that failed is a normal result: see `Job.raise_for_status`.
-
-        Args:
-            job: The job or its id; None for the single job of the reference service.
-            timeout: Seconds, in place of the client's own.
-            cancel: Set it, from any thread, to end the wait.
-            key: What kind of job it is, where a schedule learns (`history`): a language and a mode, say.
-            video_seconds: The length of the video, for the same.
-            submitted_at: When it was ordered, in seconds of the Unix epoch, for the same: a `Job` that `submit` returned
-                knows, and some services say. Where nobody does, the job teaches nothing.
-
-        Raises:
-            WaitTimeout: The time was up. Also a `TimeoutError`.
-            RetriesExhausted: `max_retries`, or the caller's `stop`, was spent.
-            WaitCancelled: By `close()` or by `cancel`.
-            RequestFailed: Refused, or `max_faults` calls failed in a row.
-            UnexpectedAnswer: The same, where answers came that could not be read.
-            ValueError: An argument cannot be used.
-        """
-        return self._begin(
-            job, timeout, cancel, check_features(key, video_seconds, submitted_at)
-        ).until_final_blocking()
-
-    def watch(
-        self,
-        job: Job | str | None = None,
-        *,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-        key: str | None = None,
-        video_seconds: float | None = None,
-        submitted_at: float | None = None,
-    ) -> Iterator[Job]:
-        """Wait as `wait` does, and yield each answer as it comes; the last one is final.
-
-        The clock starts with the call, and goes on while the caller does something with an answer.
-        """
-        return self._begin(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).each_blocking()
-
-    def check(self, job: Job | str | None = None) -> Job:
-        """Ask once how the job stands; calls that fail are repeated, for `timeout` seconds at the most.
-
-        Raises as `wait` does, but for `RetriesExhausted`.
-        """
-        return run_sync(self._begin(job, None, None).check())
-
-    def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
-        """Ask once how each of many jobs stands, by as few requests as the service allows; in the order of `jobs`.
-
-        Raises as `check` does.
-        """
-        return run_sync(self._errands.check_all(_config.check_jobs("jobs", jobs), self._context.policy.timeout))
-
-    def _begin(
-        self,
-        job: Job | str | None,
-        timeout: float | None,
-        cancel: threading.Event | None,
-        said: JobFeatures = NO_FEATURES,
-    ) -> BlockingPoller:
-        seconds = _config.resolve_timeout(timeout, self._context.policy.timeout)
-        return BlockingPoller(self._context, job, seconds, _config.check_blocking_event("cancel", cancel), said=said)
-
-
-class Orders(Questions):
-    """The half of the client that orders, beside the half that asks."""
-
-    def languages(self) -> list[str] | None:
-        """List the target languages as the service spells them; None where it publishes no list.
-
-        Fetched once, and kept. Raises as `check` does.
-        """
-        known = run_sync(self._errands.languages(self._context.policy.timeout))
-        return None if known is None else list(known)
-
-    def submit(
-        self,
-        video: str | os.PathLike[str],
-        target_language: str,
-        *,
-        source_language: str | None = None,
-        options: Mapping[str, Any] | None = None,
-        queue: bool = False,
-        idempotency_key: str | None = None,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-    ) -> Job:
-        """Order a translation. It is ordered once: a call is repeated only where that cannot make a second job.
-
-        Args:
-            video: An http(s) URL that the service can fetch; or the path of a file, where it takes files.
-            target_language: As the service spells it.
-            source_language: The same; None where the service is to find out.
-            options: Fields of the service's own, put beside ours.
-            queue: Wait for a slot when the service runs as many jobs as it does at once, in place of `TooManyJobs`.
-            idempotency_key: That of an order whose fate is unknown (`error.idempotency_key`), or one that you keep. HeyGen
-                remembers it for 24 hours; at Azure it is the id of the job.
-            timeout: Seconds for all of it; None for the client's own, and for no limit but `request_timeout` without a
-                byte where a file is sent.
-            cancel: Set it, from any thread, to end it.
-
-        Returns:
-            The job, pending.
-
-        Raises:
-            ValueError: An argument cannot be used; nothing was ordered.
-            TooManyJobs: There is no free slot.
-            RequestFailed: Refused, or failed. Unless `may_have_been_accepted is False`, on this and on any other error, a
-                job may be running all the same.
-            UnexpectedAnswer: The answer does not say the id of the job.
-            WaitTimeout: The time was up.
-            WaitCancelled: By `close()` or by `cancel`.
-            OSError: The file cannot be read.
-
-        What a function of yours raises comes as it is; but where a job may be running, as the cause of a `RequestFailed`.
-        """
-        from ._jobs.submit import (
-            Submission,
-            SubmitOptions,
-            build_submit_request,  # needed by orders alone, and so is not part of every import
-        )
-
-        order, wanted = build_submit_request(
-            self._context.service,
-            self._context.transport.base_url,
-            video=video,
-            target_language=target_language,
-            source_language=source_language,
-            options=options,
-            idempotency_key=idempotency_key,
-        )
-        seconds = _config.resolve_timeout(
-            timeout, math.inf if isinstance(wanted.video, Path) else self._context.policy.timeout
-        )
-        terms = SubmitOptions(
-            seconds, Stopwatch(), idempotency_key is not None, queue, _config.check_blocking_event("cancel", cancel)
-        )
-        run_sync(self._errands.require_language(target_language, seconds, cancel, terms.watch))
-        return run_sync(Submission(self._context, order, wanted, terms).job())
-
-    def download(
-        self,
-        job: Job | str,
-        path: str | os.PathLike[str],
-        *,
-        language: str | None = None,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-        on_progress: Callable[[int, int | None], object] | None = None,
-    ) -> Path:
-        """Fetch the result of a finished job into a file, which is there whole or not at all.
-
-        Args:
-            job: The job or its id.
-            path: Where the file will be; what lies there is replaced.
-            language: Which of several, where a job has several; None for the one that was ordered, or the first.
-            timeout: Seconds for all of it; None for no limit but `request_timeout` without a byte.
-            cancel: Set it, from any thread, to end it.
-            on_progress: Called with the bytes that are there and those that there will be (None where unknown).
-
-        Returns:
-            The path of the file.
-
-        Raises:
-            ResultNotReady: The job is pending.
-            JobFailed: It failed.
-            OSError: The disk does not take the file.
-            ValueError: An argument cannot be used.
-
-        And raises as `check` does.
-        """
-        from ._jobs.download import Download  # the same
-
-        seconds = _config.resolve_timeout(timeout, math.inf)
-        _config.check_blocking_event("cancel", cancel)
-        _config.check_callable("on_progress", on_progress)
-        target = _config.check_target_path(path)
-        self._context.service.check_result_language(language)
-        return run_sync(
-            Download(self._context, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress).to(target)
-        )
-
-    def delete(self, job: Job | str) -> None:
-        """Have the service delete a job, and its result; a job that runs may be charged all the same.
-
-        Raises as `check` does; `ValueError` where the service has no way to do it.
-        """
-        run_sync(self._errands.delete(job.id if isinstance(job, Job) else job, self._context.policy.timeout))
-
-
-class Fleets(Orders):
-    """The part of the client that waits for many; it needs the extra `async`."""
-
-    def __init__(self, context: ClientContext, line: BlockingTransport, transport_config: TransportConfig) -> None:
-        """Take the parts of the client, and what another line is made of."""
-        super().__init__(context)
-        self._transport = line
-        self._transport_config = transport_config
-
-    def as_completed(
-        self,
-        jobs: Iterable[Job | str],
-        *,
-        checks_per_second: float | None = None,
-        max_in_flight: float | None = None,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-        on_progress: Callable[[Job], Any] | None = None,
-        key: str | None = None,
-        video_seconds: float | None = None,
-    ) -> Iterator[Job | TranslationClientError]:
-        """Wait for many jobs at once, and give each as it ends, without a thread for each.
-
-        Args:
-            jobs: Jobs or ids, from a list or from a source that is slow or endless. An id that comes again is answered
-                once, and given for each time.
-            checks_per_second: Requests in any second at the most, of all jobs together; None for 100. Where that is too few
-                for all last checks before a deadline, jobs have a check before theirs.
-            max_in_flight: Jobs that are waited for at once, the ended ones that nobody took yet included; None for 10 000.
-                The source is read as there is room.
-            timeout: Seconds for each job, from when it was taken in; None for the client's own.
-            cancel: Set it, from any thread, to end all waits. Jobs that an iterator gives later have no outcome.
-            on_progress: Called with each answer, a `Job`, in a thread of ours.
-            key: What kind of jobs they are, where a schedule learns.
-            video_seconds: The length of their videos, for the same.
-
-        Yields:
-            A `Job` that is final; or the error that its wait ended in, with its `job_id`: the others go on.
-
-        Raises:
-            ImportError: aiohttp is not here; the message names the extra.
-            ValueError: An argument cannot be used, or an id cannot be one.
-            RuntimeError: The source or `on_progress` raised a `CancelledError`, `GeneratorExit`, `StopIteration` or
-                `StopAsyncIteration`, which is the cause. Any other exception of theirs comes out as it is. Outcomes that
-                are known by then are yielded before.
-        """
-        from ._jobs.batch.options import require_source
-
-        terms = self._terms(checks_per_second, max_in_flight, timeout, cancel, on_progress, key, video_seconds)
-        return (outcome for _, outcome in self._outcomes(require_source(jobs), terms))
-
-    def wait_all(
-        self,
-        jobs: Iterable[Job | str],
-        *,
-        checks_per_second: float | None = None,
-        max_in_flight: float | None = None,
-        timeout: float | None = None,
-        cancel: threading.Event | None = None,
-        on_progress: Callable[[Job], Any] | None = None,
-        key: str | None = None,
-        video_seconds: float | None = None,
-    ) -> list[Job | TranslationClientError]:
-        """Wait for many jobs at once, and list what came of them in their order: jobs, and errors as values.
-
-        Takes and raises what `as_completed` does.
-        """
-        from ._jobs.batch.options import require_source, sort_by_position
-
-        terms = self._terms(checks_per_second, max_in_flight, timeout, cancel, on_progress, key, video_seconds)
-        return sort_by_position(self._outcomes(require_source(jobs), terms))
-
-    def _terms(
-        self,
-        checks_per_second: float | None,
-        max_in_flight: float | None,
-        timeout: float | None,
-        cancel: threading.Event | None,
-        on_progress: Callable[[Job], Any] | None,
-        key: str | None,
-        video_seconds: float | None,
-    ) -> BatchOptions:
-        from ._jobs.batch.options import batch_options
-
-        return batch_options(
-            checks_per_second=checks_per_second,
-            max_in_flight=max_in_flight,
-            timeout=_config.resolve_timeout(timeout, self._context.policy.timeout),
-            cancel=_config.check_blocking_event("cancel", cancel),
-            on_progress=on_progress,
-            said=check_features(key, video_seconds, None),
-        )
-
-    def _outcomes(self, jobs: Any, terms: BatchOptions) -> Iterator[tuple[int, Job | TranslationClientError]]:
-        with needing_aiohttp("as_completed and wait_all"):
-            from ._jobs.batch.thread import batch_results
-        return batch_results(self._context, self._transport, self._transport_config, terms, jobs)
-
-
-class VideoTranslationClient(Fleets):
-    """Waits for video translation jobs. May be shared by threads; each wait has a state of its own.
-
-    Seconds are floats everywhere. `None` means what the service has as its own; `math.inf` means no limit.
+class BaseClient(Generic[SessionT, TransportT]):
+    """The arguments of both clients, and what both do with them.
 
     Raises:
         ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
@@ -535,10 +71,10 @@ class VideoTranslationClient(Fleets):
         max_faults: float | None = None,
         wait: WaitBaseT | None = None,
         stop: StopBaseT | None = None,
-        sleep: Callable[[float], object] | None = None,
+        sleep: Callable[[float], Any] | None = None,
         service: str | Service = "reference",
         api_key: ApiKey | None = None,
-        session: requests.Session | None = None,
+        session: SessionT | None = None,
         headers: Mapping[str, str] | None = None,
         logger: Any = None,
         history: str | os.PathLike[str] | DurationHistory | bool | None = None,
@@ -547,62 +83,449 @@ class VideoTranslationClient(Fleets):
         max_lag: float | None = None,
         spread_checks: bool = False,
     ) -> None:
-        """Check the arguments; nothing is sent.
+        """Check the arguments. Nothing is sent, and no event loop is needed yet.
 
         Args:
-            base_url: The address of the service; None for its own. The reference service has none: there it must be given.
-            max_retries: How often to ask again while the job is pending (reference: 10).
-            backoff_factor: Seconds before the first retry; each further pause is twice the last.
-            timeout: Seconds for a whole wait, the call in flight included (reference: 30).
-            max_delay: The longest backoff pause, in seconds.
-            jitter: The part by which a backoff pause may be longer or shorter, from 0 to 1.
-            request_timeout: Seconds for one HTTP call, from the name of the host to the last byte (reference: 10).
-            max_faults: The consecutive failed calls that fail a check (reference: 5).
-            wait: A tenacity wait strategy in place of the backoff between questions about a job.
-            stop: A tenacity stop strategy beside the limits of a wait; raises `RetriesExhausted`.
-            sleep: Called with seconds in place of the interruptible sleep: for tests on frozen time.
-            service: Which service is spoken to: `reference`, `heygen`, `elevenlabs`, `azure`, or a `Service` of your own.
-            api_key: The key; or something that is called before each HTTP call and returns the one of the moment. None:
-                the environment variable of the service. Sent to the origin of `base_url` only, and never shown.
-            session: A session of your own. Used as it is, with its adapters, and never closed. What its connections still hold
-                of an earlier response is not looked at.
-            headers: Sent with every request to the origin of `base_url`, in place of ours where they share a name;
-                their values are never shown.
-            logger: Where the log goes: a logger of structlog or of the standard library.
-            history: Learn how long jobs take, and ask when it pays, in place of the backoff: the path of a file that keeps
-                it, True for memory, or a `DurationHistory`. With one of the next two.
-            check_cost: The seconds of not knowing that one request is worth.
-            target_lag: The mean seconds from the end of a job to the answer that says so.
-            max_lag: The longest gap between two checks, in seconds.
-            spread_checks: Move the checks by chance, so that clients which began together part ways.
+            base_url: The URL of the service; None for the service's own. The reference service has none: there it is required.
+            max_retries: Retries of a status check while the job is pending; None for the service's default (reference: 10).
+            backoff_factor: Seconds before the first retry. Each further sleep is twice the one before.
+            timeout: Seconds for a whole wait, the request in flight included; None for the service's default (reference: 30).
+            max_delay: The longest sleep of the backoff, in seconds.
+            jitter: The fraction by which a sleep of the backoff may be longer or shorter, from 0 to 1.
+            request_timeout: Seconds for one HTTP call, from DNS to the last byte; None for the service's default (reference: 10).
+            max_faults: Consecutive failed calls after which a check fails; None for the service's default (reference: 5).
+            wait: A tenacity wait strategy in place of the backoff between the checks of a pending job; None for the backoff.
+            stop: A tenacity stop strategy beside the limits of a wait. It raises `RetriesExhausted`. None for no further limit.
+            sleep: Called with seconds in place of the interruptible sleep, for tests on frozen time. `AsyncVideoTranslationClient`
+                awaits what it returns, if that can be awaited. None for the interruptible sleep.
+            service: `reference`, `heygen`, `elevenlabs`, `azure`, or a `Service` of your own.
+            api_key: The API key; or a function that is called before each HTTP call and returns the current one. None for the
+                environment variable of the service. Sent to the origin of `base_url` only, and never shown.
+            session: A session of your own: of requests, or of aiohttp for `AsyncVideoTranslationClient`. It is used as it is, with
+                its adapters, and never closed. Bytes that its connections still hold of an earlier response are not looked at.
+                None for a session of ours.
+            headers: Sent with every request to the origin of `base_url`, in place of ours of the same name. Their values are never
+                shown.
+            logger: A logger of structlog or of the standard library; None for the logger `translation_client`.
+            history: Learn how long jobs take, and check at learned times in place of the backoff: the path of a file that keeps the
+                durations, True to keep them in memory, or a `DurationHistory`. It needs `check_cost` or `target_lag`. None or
+                False for the backoff.
+            check_cost: How many seconds of delay one request is worth. Higher values check less often.
+            target_lag: The mean delay to reach, in seconds, between the end of a job and the check that sees it.
+            max_lag: The longest time between two checks, in seconds; None for no limit.
+            spread_checks: Add jitter to learned check times, so that clients started together do not check in step.
         """
-        given = Settings(
-            base_url=base_url,
-            max_retries=max_retries,
-            backoff_factor=backoff_factor,
+        chosen = service if isinstance(service, Service) else get_service(service)
+        policy = _policy(
+            chosen,
             timeout=timeout,
-            max_delay=max_delay,
-            jitter=jitter,
+            max_retries=max_retries,
             request_timeout=request_timeout,
             max_faults=max_faults,
-            wait=wait,
-            stop=stop,
-            sleep=sleep,
-            service=service,
-            api_key=api_key,
-            session=session,
-            headers=headers,
-            logger=logger,
-            history=history,
-            check_cost=check_cost,
-            target_lag=target_lag,
-            max_lag=max_lag,
-            spread_checks=spread_checks,
+            backoff_factor=backoff_factor,
+            max_delay=max_delay,
+            jitter=jitter,
         )
-        super().__init__(*tools_of(given, blocking_transport))
+        for name, value in (("wait", wait), ("stop", stop), ("sleep", sleep)):
+            _config.check_callable(name, value)
+        where = _address(chosen, base_url)
+        credentials = Auth(chosen, where, api_key, headers, session)
+        self._transport_config = TransportConfig(
+            base_url=where.url,
+            user_agent=user_agent(),
+            headers=credentials.fixed,
+            credentials=credentials.changing,
+            request_timeout=policy.request_timeout,
+            session=session,
+            sleep=sleep,
+        )
+        self._transport = self._build_transport(self._transport_config)
+        self._context = ClientContext(
+            service=chosen,
+            transport=self._transport,
+            policy=policy,
+            secrets=credentials.secrets,
+            logger=wrap_logger(logger),
+            schedule=wait,
+            stop=stop,
+            learning=_learning(chosen, wait, history, check_cost, target_lag, max_lag, spread_checks),
+        )
+        self._errands = Errands(self._context)
+
+    def __repr__(self) -> str:
+        name = type(self).__name__
+        if "_context" not in vars(self):  # its constructor raised, and a traceback shows it
+            return f"<{name}, not initialized>"
+        return f"{name}({self._transport.base_url!r}, service={self._context.service.name!r})"
+
+    def _build_transport(self, config: TransportConfig) -> TransportT:
+        raise NotImplementedError
+
+    def _check_cancel(self, cancel: E | None) -> E | None:
+        return _config.check_event("cancel", cancel)
+
+    def _seconds(self, timeout: float | None) -> float:
+        """Return the seconds of a wait, or of what takes as long as one at most."""
+        return _config.resolve_timeout(timeout, self._context.policy.timeout)
+
+    def _batch_options(
+        self,
+        *,
+        checks_per_second: float | None,
+        max_in_flight: float | None,
+        timeout: float | None,
+        cancel: CancelEvent | None,
+        on_progress: Callable[[Job], Any] | None,
+        key: str | None,
+        video_seconds: float | None,
+    ) -> BatchOptions:
+        from ._jobs.batch.options import batch_options
+
+        return batch_options(
+            checks_per_second=checks_per_second,
+            max_in_flight=max_in_flight,
+            timeout=self._seconds(timeout),
+            cancel=self._check_cancel(cancel),
+            on_progress=on_progress,
+            said=check_features(key, video_seconds, None),
+        )
+
+    async def _check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
+        return await self._errands.check_all(_config.check_jobs("jobs", jobs), self._context.policy.timeout)
+
+    async def _languages(self) -> list[str] | None:
+        listed = await self._errands.languages(self._context.policy.timeout)
+        return None if listed is None else list(listed)
+
+    async def _submit(
+        self,
+        video: str | os.PathLike[str],
+        target_language: str,
+        *,
+        source_language: str | None,
+        options: Mapping[str, Any] | None,
+        queue: bool,
+        idempotency_key: str | None,
+        timeout: float | None,
+        cancel: CancelEvent | None,
+    ) -> Job:
+        # Loaded with the first submission: a program that only waits does not need it.
+        from ._jobs.submit import Submission, SubmitOptions, build_submit_request
+
+        order, wanted = build_submit_request(
+            self._context.service,
+            self._transport.base_url,
+            video=video,
+            target_language=target_language,
+            source_language=source_language,
+            options=options,
+            idempotency_key=idempotency_key,
+        )
+        is_upload = isinstance(wanted.video, Path)
+        seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
+        ends = self._check_cancel(cancel)
+        terms = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, ends)
+        await self._errands.require_language(target_language, seconds, cancel, terms.watch)
+        return await Submission(self._context, order, wanted, terms).job()
+
+    async def _download(
+        self,
+        job: Job | str,
+        path: str | os.PathLike[str],
+        *,
+        language: str | None,
+        timeout: float | None,
+        cancel: CancelEvent | None,
+        on_progress: Callable[[int, int | None], object] | None,
+    ) -> Path:
+        from ._jobs.download import Download  # loaded with the first download
+
+        seconds = _config.resolve_timeout(timeout, math.inf)
+        self._check_cancel(cancel)
+        _config.check_callable("on_progress", on_progress)
+        target = _config.check_target_path(path)
+        self._context.service.check_result_language(language)
+        download = Download(self._context, job, language, timeout=seconds, cancel=cancel, on_progress=on_progress)
+        return await download.to(target)
+
+    async def _delete(self, job: Job | str) -> None:
+        await self._errands.delete(job.id if isinstance(job, Job) else job, self._context.policy.timeout)
+
+
+class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
+    """Submits video translation jobs, waits for them and downloads the results. May be shared by threads.
+
+    Seconds are floats everywhere. `None` means the service's default; `math.inf` means no limit.
+
+    Raises:
+        ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
+        TypeError: An argument is of the wrong type.
+    """
+
+    def _build_transport(self, config: TransportConfig) -> BlockingTransport:
+        return blocking_transport(config)
+
+    def _check_cancel(self, cancel: E | None) -> E | None:
+        return _config.check_blocking_event("cancel", cancel)
+
+    def get_status(
+        self,
+        job: Job | str | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
+    ) -> TranslationStatus:
+        """Wait until the job is final, and return its status: `completed` or `error`.
+
+        Takes the arguments of `wait`, and raises the same errors.
+        """
+        features = check_features(key, video_seconds, submitted_at)
+        return self._poller(job, timeout, cancel, features).until_final_blocking().status
+
+    def wait(
+        self,
+        job: Job | str | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
+    ) -> Job:
+        """Wait until the job is final, and return it. A failed job is returned too: see `Job.raise_for_status`.
+
+        Args:
+            job: The job or its id; None for the single job of the reference service.
+            timeout: Seconds for the whole wait; None for the client's `timeout`.
+            cancel: Set it, from any thread, to end the wait; None for no such event.
+            key: What kind of job it is, such as a language and a mode, for a schedule that learns (`history`); None for no kind.
+            video_seconds: The length of the video in seconds, for a schedule that learns; None if unknown.
+            submitted_at: When the job was submitted, in seconds of the Unix epoch, for a schedule that learns; None for what the
+                `Job` that `submit` returned, or the service, says. If neither says it, nothing is learned from this job.
+
+        Raises:
+            WaitTimeout: `timeout` seconds have passed, and the job is still running. Also a `TimeoutError`.
+            RetriesExhausted: The job was still pending after `max_retries` retries, or the caller's `stop` strategy stopped.
+            WaitCancelled: `cancel` was set, or the client was closed.
+            RequestFailed: The service refused the request, or `max_faults` calls in a row failed.
+            UnexpectedAnswer: `max_faults` calls in a row failed, and the last response could not be read.
+            ValueError: An argument cannot be used.
+        """
+        return self._poller(
+            job, timeout, cancel, check_features(key, video_seconds, submitted_at)
+        ).until_final_blocking()
+
+    def watch(
+        self,
+        job: Job | str | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
+    ) -> Iterator[Job]:
+        """Wait until the job is final, and yield the job after each check; the last one is final.
+
+        Takes the arguments of `wait`, and raises the same errors. The time of `timeout` starts with the call, and includes what the
+        caller does between two checks.
+        """
+        return self._poller(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).each_blocking()
+
+    def check(self, job: Job | str | None = None) -> Job:
+        """Check the status once, and return the job, pending or final. Failed calls are repeated, for `timeout` seconds at most.
+
+        Raises the errors of `wait`, except `RetriesExhausted`.
+        """
+        return run_sync(self._poller(job, None, None).check())
+
+    def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
+        """Check each of many jobs once, with as few requests as the service allows, and return them in the order of `jobs`.
+
+        Raises the errors of `check`.
+        """
+        return run_sync(self._check_all(jobs))
+
+    def as_completed(
+        self,
+        jobs: Iterable[Job | str],
+        *,
+        checks_per_second: float | None = None,
+        max_in_flight: float | None = None,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+        on_progress: Callable[[Job], Any] | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+    ) -> Iterator[Job | TranslationClientError]:
+        """Wait for many jobs at once without a thread for each, and yield each as soon as it is final. Needs the extra `async`.
+
+        Args:
+            jobs: Jobs or ids, from a list or from an iterator that is slow or endless. An id that comes twice is waited for once,
+                and yielded twice.
+            checks_per_second: The most requests in any second, for all jobs together; None for 100. If that is too few for the last
+                checks of all jobs before a deadline, some jobs have their last check earlier.
+            max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. The iterator is
+                read as there is room.
+            timeout: Seconds for each job, from when it was read from `jobs`; None for the client's `timeout`.
+            cancel: Set it, from any thread, to end all waits; None for no such event. Jobs that were not read by then are not
+                yielded.
+            on_progress: Called with the `Job` after each check, in a thread of ours; None for no call.
+            key: What kind of jobs they are, for a schedule that learns; None for no kind.
+            video_seconds: The length of their videos in seconds, for a schedule that learns; None if unknown.
+
+        Yields:
+            A `Job` that is final; or the error that its wait ended with, whose `job_id` names the job. The others go on.
+
+        Raises:
+            ImportError: aiohttp is not installed; the message names the extra.
+            ValueError: An argument or an id cannot be used.
+            RuntimeError: `jobs` or `on_progress` raised a `CancelledError`, `GeneratorExit`, `StopIteration` or
+                `StopAsyncIteration`, which is the cause. Any other exception of theirs comes out unchanged. What is final by then is
+                yielded before.
+        """
+        options = self._batch_options(
+            checks_per_second=checks_per_second,
+            max_in_flight=max_in_flight,
+            timeout=timeout,
+            cancel=cancel,
+            on_progress=on_progress,
+            key=key,
+            video_seconds=video_seconds,
+        )
+        return (result for _, result in self._results(jobs, options))
+
+    def wait_all(
+        self,
+        jobs: Iterable[Job | str],
+        *,
+        checks_per_second: float | None = None,
+        max_in_flight: float | None = None,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+        on_progress: Callable[[Job], Any] | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+    ) -> list[Job | TranslationClientError]:
+        """Wait for many jobs at once, and return what `as_completed` yields, in the order of `jobs`.
+
+        Takes the arguments of `as_completed`, and raises the same errors. The error of a single job is returned, not raised.
+        """
+        from ._jobs.batch.options import sort_by_position
+
+        options = self._batch_options(
+            checks_per_second=checks_per_second,
+            max_in_flight=max_in_flight,
+            timeout=timeout,
+            cancel=cancel,
+            on_progress=on_progress,
+            key=key,
+            video_seconds=video_seconds,
+        )
+        return sort_by_position(self._results(jobs, options))
+
+    def languages(self) -> list[str] | None:
+        """Return the target languages as the service spells them; None if it publishes no list.
+
+        The list is fetched once. Raises the errors of `check`.
+        """
+        return run_sync(self._languages())
+
+    def submit(
+        self,
+        video: str | os.PathLike[str],
+        target_language: str,
+        *,
+        source_language: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        queue: bool = False,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Job:
+        """Submit a translation job exactly once, and return it, pending. A request is repeated only if that cannot create a second job.
+
+        Args:
+            video: An http(s) URL that the service can fetch; or the path of a file, if the service takes files.
+            target_language: The language to translate into, as the service spells it.
+            source_language: The language of the video, as the service spells it; None for the service to detect it.
+            options: Further fields of the request, as the service documents them; None for none.
+            queue: Wait for a slot while the service runs as many jobs as it allows, instead of raising `TooManyJobs`.
+            idempotency_key: The key of a submission whose result is unknown (`error.idempotency_key`), or a key of your own; None
+                for a new one. HeyGen keeps a key for 24 hours. At Azure it is the id of the job.
+            timeout: Seconds for the whole submission. None for the client's `timeout`; for a file that is uploaded, None means no
+                limit except `request_timeout` seconds without a byte.
+            cancel: Set it, from any thread, to end the submission; None for no such event.
+
+        Raises:
+            ValueError: An argument cannot be used. Nothing was submitted.
+            TooManyJobs: There is no free slot, and `queue` is False.
+            RequestFailed: The service refused the request, or it failed. Unless `may_have_been_accepted is False`, on this and on any
+                other error, a job may be running all the same.
+            UnexpectedAnswer: The response has no job id.
+            WaitTimeout: `timeout` seconds have passed.
+            WaitCancelled: `cancel` was set, or the client was closed.
+            OSError: The file cannot be read.
+
+        An exception of a function of yours comes out unchanged. If a job may be running, it is the cause of a `RequestFailed`.
+        """
+        return run_sync(
+            self._submit(
+                video,
+                target_language,
+                source_language=source_language,
+                options=options,
+                queue=queue,
+                idempotency_key=idempotency_key,
+                timeout=timeout,
+                cancel=cancel,
+            )
+        )
+
+    def download(
+        self,
+        job: Job | str,
+        path: str | os.PathLike[str],
+        *,
+        language: str | None = None,
+        timeout: float | None = None,
+        cancel: threading.Event | None = None,
+        on_progress: Callable[[int, int | None], object] | None = None,
+    ) -> Path:
+        """Download the result of a completed job to a file, and return its path. The file is there whole, or not at all.
+
+        Args:
+            job: The job or its id.
+            path: The path of the file. A file that is there already is replaced.
+            language: Which result, if the job has several; None for the target language, or for the first one.
+            timeout: Seconds for the whole download; None for no limit except `request_timeout` seconds without a byte.
+            cancel: Set it, from any thread, to end the download; None for no such event.
+            on_progress: Called with the bytes that are there and the size of the file (None if unknown); None for no call.
+
+        Raises:
+            ResultNotReady: The job is still pending.
+            JobFailed: The job failed.
+            OSError: The file cannot be written.
+            ValueError: An argument cannot be used.
+
+        Also raises the errors of `check`.
+        """
+        return run_sync(
+            self._download(job, path, language=language, timeout=timeout, cancel=cancel, on_progress=on_progress)
+        )
+
+    def delete(self, job: Job | str) -> None:
+        """Delete a job and its result at the service. A job that was running may be charged all the same.
+
+        Raises the errors of `check`, and `ValueError` if the service cannot delete jobs.
+        """
+        run_sync(self._delete(job))
 
     def close(self) -> None:
-        """Free the sockets and end every wait with `WaitCancelled`; so does any later call."""
+        """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
         self._transport.close()
 
     def __enter__(self) -> VideoTranslationClient:
@@ -611,7 +534,306 @@ class VideoTranslationClient(Fleets):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def __repr__(self) -> str:
-        if "_tools" not in vars(self):  # its constructor raised, and a traceback shows it
-            return "<VideoTranslationClient, not initialized>"
-        return f"VideoTranslationClient({self._context.transport.base_url!r}, service={self._context.service.name!r})"
+    def _poller(
+        self,
+        job: Job | str | None,
+        timeout: float | None,
+        cancel: threading.Event | None,
+        features: JobFeatures = NO_FEATURES,
+    ) -> BlockingPoller:
+        return BlockingPoller(self._context, job, self._seconds(timeout), self._check_cancel(cancel), said=features)
+
+    def _results(self, jobs: Iterable[Job | str], options: BatchOptions) -> Iterator[tuple[int, JobResult]]:
+        from ._jobs.batch.options import require_source
+
+        source = require_source(jobs)
+        with require_aiohttp("as_completed and wait_all"):
+            from ._jobs.batch.thread import batch_results
+        return batch_results(self._context, self._transport, self._transport_config, options, source)
+
+
+class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTransport"]):
+    """The client for asyncio, for any number of tasks of one event loop. Needs the extra `async`.
+
+    Arguments, defaults, log events and errors are those of `VideoTranslationClient`. What differs: `session` is an
+    `aiohttp.ClientSession`, `cancel` may be an `asyncio.Event`, and what `sleep` returns is awaited if it can be. aiohttp parses the
+    head of a response more strictly: a line without a colon, say, is an `UnexpectedAnswer` there.
+
+    Under freezegun the client needs `freeze_time(..., real_asyncio=True)`: without it no timer of an event loop runs, those of
+    `asyncio.sleep` and of our deadlines included.
+
+    Raises:
+        ImportError: aiohttp is not installed; the message names the extra.
+        ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
+        TypeError: An argument is of the wrong type.
+    """
+
+    def _build_transport(self, config: TransportConfig) -> AsyncTransport:
+        with require_aiohttp(type(self).__name__):
+            from ._transports.aiohttp import async_transport
+        return async_transport(config)
+
+    async def get_status(
+        self,
+        job: Job | str | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelEvent | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
+    ) -> TranslationStatus:
+        """Wait until the job is final, and return its status; as `VideoTranslationClient.get_status`."""
+        features = check_features(key, video_seconds, submitted_at)
+        return (await self._poller(job, timeout, cancel, features).until_final()).status
+
+    async def wait(
+        self,
+        job: Job | str | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelEvent | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
+    ) -> Job:
+        """Wait until the job is final; as `VideoTranslationClient.wait`. Cancelling the task ends the wait."""
+        return await self._poller(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).until_final()
+
+    def watch(
+        self,
+        job: Job | str | None = None,
+        *,
+        timeout: float | None = None,
+        cancel: CancelEvent | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+        submitted_at: float | None = None,
+    ) -> AsyncIterator[Job]:
+        """Wait until the job is final, and yield the job after each check; as `VideoTranslationClient.watch`."""
+        return self._poller(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).each()
+
+    async def check(self, job: Job | str | None = None) -> Job:
+        """Check the status once; as `VideoTranslationClient.check`."""
+        return await self._poller(job, None, None).check()
+
+    async def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
+        """Check each of many jobs once; as `VideoTranslationClient.check_all`."""
+        return await self._check_all(jobs)
+
+    def as_completed(
+        self,
+        jobs: Source,
+        *,
+        checks_per_second: float | None = None,
+        max_in_flight: float | None = None,
+        timeout: float | None = None,
+        cancel: CancelEvent | None = None,
+        on_progress: Callable[[Job], Any] | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+    ) -> AsyncIterator[JobResult]:
+        """Wait for many jobs at once, and yield each as soon as it is final; as `VideoTranslationClient.as_completed`.
+
+        `jobs` may be an asynchronous iterator too.
+        """
+        from ._jobs.batch.options import require_source
+        from ._jobs.batch.runner import BatchIterator, BatchRunner
+
+        options = self._batch_options(
+            checks_per_second=checks_per_second,
+            max_in_flight=max_in_flight,
+            timeout=timeout,
+            cancel=cancel,
+            on_progress=on_progress,
+            key=key,
+            video_seconds=video_seconds,
+        )
+        return BatchIterator(BatchRunner(self._context, options, require_source(jobs)))
+
+    async def wait_all(
+        self,
+        jobs: Source,
+        *,
+        checks_per_second: float | None = None,
+        max_in_flight: float | None = None,
+        timeout: float | None = None,
+        cancel: CancelEvent | None = None,
+        on_progress: Callable[[Job], Any] | None = None,
+        key: str | None = None,
+        video_seconds: float | None = None,
+    ) -> list[JobResult]:
+        """Wait for many jobs at once, and return them in the order of `jobs`; as `VideoTranslationClient.wait_all`."""
+        from ._jobs.batch.options import require_source, sort_by_position
+        from ._jobs.batch.runner import BatchRunner
+
+        options = self._batch_options(
+            checks_per_second=checks_per_second,
+            max_in_flight=max_in_flight,
+            timeout=timeout,
+            cancel=cancel,
+            on_progress=on_progress,
+            key=key,
+            video_seconds=video_seconds,
+        )
+        batch = BatchRunner(self._context, options, require_source(jobs))
+        return sort_by_position([result async for result in batch.outcomes()])
+
+    async def languages(self) -> list[str] | None:
+        """Return the target languages; as `VideoTranslationClient.languages`."""
+        return await self._languages()
+
+    async def submit(
+        self,
+        video: str | os.PathLike[str],
+        target_language: str,
+        *,
+        source_language: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        queue: bool = False,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        cancel: CancelEvent | None = None,
+    ) -> Job:
+        """Submit a translation job exactly once; as `VideoTranslationClient.submit`.
+
+        Cancelling the task during a submission may leave a job behind. Its key is in the log line `order_started`.
+        """
+        return await self._submit(
+            video,
+            target_language,
+            source_language=source_language,
+            options=options,
+            queue=queue,
+            idempotency_key=idempotency_key,
+            timeout=timeout,
+            cancel=cancel,
+        )
+
+    async def download(
+        self,
+        job: Job | str,
+        path: str | os.PathLike[str],
+        *,
+        language: str | None = None,
+        timeout: float | None = None,
+        cancel: CancelEvent | None = None,
+        on_progress: Callable[[int, int | None], object] | None = None,
+    ) -> Path:
+        """Download the result of a completed job to a file; as `VideoTranslationClient.download`."""
+        return await self._download(
+            job, path, language=language, timeout=timeout, cancel=cancel, on_progress=on_progress
+        )
+
+    async def delete(self, job: Job | str) -> None:
+        """Delete a job and its result at the service; as `VideoTranslationClient.delete`."""
+        await self._delete(job)
+
+    async def close(self) -> None:
+        """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
+        await self._transport.close()
+
+    async def __aenter__(self) -> AsyncVideoTranslationClient:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.shield(self.close())  # also while the task is being cancelled
+
+    def _poller(
+        self,
+        job: Job | str | None,
+        timeout: float | None,
+        cancel: CancelEvent | None,
+        features: JobFeatures = NO_FEATURES,
+    ) -> Poller:
+        return Poller(self._context, job, self._seconds(timeout), self._check_cancel(cancel), said=features)
+
+
+@contextmanager
+def require_aiohttp(feature: str) -> Iterator[None]:
+    """Import what needs aiohttp in this block.
+
+    Raises:
+        ImportError: aiohttp is not installed; the message names the extra.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        text = f"aiohttp is not installed, which this needs: {feature}. Install it by pip install 'translation-client[async]'"
+        raise ImportError(text, name="aiohttp") from error
+
+
+def user_agent() -> str:
+    """Return the value of the header `User-Agent`."""
+    from importlib import metadata  # takes longer to import than all our modules
+
+    return f"{DISTRIBUTION}/{metadata.version(DISTRIBUTION)}"
+
+
+def _policy(
+    service: Service,
+    *,
+    timeout: float | None,
+    max_retries: float | None,
+    request_timeout: float | None,
+    max_faults: float | None,
+    backoff_factor: float,
+    max_delay: float,
+    jitter: float,
+) -> PollingPolicy:
+    limits = service.limits
+    return PollingPolicy(
+        timeout=limits.timeout if timeout is None else timeout,
+        max_retries=limits.max_retries if max_retries is None else max_retries,
+        request_timeout=limits.request_timeout if request_timeout is None else request_timeout,
+        max_faults=limits.max_faults if max_faults is None else max_faults,
+        backoff_factor=backoff_factor,
+        max_delay=max_delay,
+        jitter=jitter,
+    )
+
+
+def _learning(
+    service: Service,
+    wait: object,
+    history: object,
+    check_cost: float | None,
+    target_lag: float | None,
+    max_lag: float | None,
+    spread_checks: bool,
+) -> ScheduleLearner | None:
+    is_spread = _config.check_bool("spread_checks", spread_checks)
+    if history is None or history is False:
+        for name, value in (("check_cost", check_cost), ("target_lag", target_lag), ("max_lag", max_lag)):
+            if value is not None:
+                raise ValueError(f"{name} needs history=, such as True, got {value!r} without it")
+        return None
+    from .schedule.history import open_history  # needed by a schedule that learns alone: SQLite, and all the arithmetic
+    from .schedule.learner import ScheduleLearner
+    from .schedule.planner import SchedulePlanner, objective_from
+
+    if wait is not None:
+        raise ValueError("wait and history would both say when to check: give one of them")
+    terms = objective_from(check_cost, target_lag, max_lag)
+    return ScheduleLearner(SchedulePlanner(open_history(history), service.name, terms), is_spread=is_spread)
+
+
+def _address(service: Service, base_url: str | None) -> BaseURL:
+    if base_url is not None:
+        return parse_base_url(base_url)
+    if service.base_url is None:
+        raise ValueError(f"base_url must be given: the service {service.name!r} has no address of its own, got None")
+    return parse_base_url(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
+
+
+def _variable(name: str, service: Service) -> str:
+    value = os.environ.get(name, "")
+    if not _PART_OF_A_HOST.fullmatch(value):
+        state = f"which is {value!r}" if value else "which is not set"
+        raise ValueError(
+            f"base_url must be given, or be completed by the environment variable {name}, {state}: "
+            f"the address of the service {service.name!r} is {service.base_url}"
+        )
+    return value

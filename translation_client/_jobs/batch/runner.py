@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple, TypeVar
@@ -716,3 +716,24 @@ def _to_raise(name: str, error: BaseException) -> BaseException:
     raised = RuntimeError(f"{name} raised {type(error).__name__}, although nobody cancelled the batch")
     raised.__cause__ = error
     return raised
+
+
+class BatchIterator(AsyncIterator[JobResult]):
+    """The results of a batch without their positions, as one generator: an event loop closes it at its end."""
+
+    def __init__(self, batch: BatchRunner) -> None:
+        self._outcomes = batch.outcomes()
+        self._is_cancelled = False
+
+    async def __anext__(self) -> JobResult:
+        if self._is_cancelled:  # StopAsyncIteration would say that all jobs have ended
+            raise RuntimeError("as_completed was cancelled before all jobs had ended: call it again for the others")
+        try:
+            return (await self._outcomes.__anext__())[1]
+        except asyncio.CancelledError:
+            self._is_cancelled = True
+            raise
+
+    async def aclose(self) -> None:
+        """End the batch."""
+        await self._outcomes.aclose()
