@@ -48,6 +48,11 @@ __all__ = [
 ]
 
 
+for _name in set(__all__) & globals().keys():
+    globals()[_name].__module__ = __name__  # in tracebacks and pickles: where a class is defined may change
+del _name
+
+
 if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
     from .schedule.history import DurationHistory
     from .schedule.wait import wait_learned
@@ -64,7 +69,9 @@ else:
         if name in _LAZY:
             from importlib import import_module
 
-            return getattr(import_module(f".{_LAZY[name]}", __name__), name)
+            value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
+            value.__module__ = __name__
+            return value
         if name == "__version__":
             from importlib import metadata
 

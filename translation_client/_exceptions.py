@@ -1,7 +1,5 @@
 """Conversion of values to what JSON can hold, in one way for errors, jobs and the command line."""
 
-from __future__ import annotations
-
 import inspect
 import math
 import re
@@ -119,7 +117,7 @@ class TranslationClientError(Exception):
     """
 
     job_id: str | None = None
-    job: Job | None = None
+    job: "Job | None" = None
     attempts: int = 0
     checks: int = 0
     elapsed: float = 0.0
@@ -158,14 +156,14 @@ class TranslationClientError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy with all attributes, also those that a caller has added."""
-        return _restored, (type(self), self.args), vars(self)
+        return self._restored, (self.args,), vars(self)
 
-
-def _restored(kind: type[TranslationClientError], args: tuple[Any, ...]) -> TranslationClientError:
-    """Make an error that is about to get its attributes back. A subclass may have an `__init__` with other arguments."""
-    error = kind.__new__(kind, *args)
-    error.args = args
-    return error
+    @classmethod
+    def _restored(cls, args: tuple[Any, ...]) -> "TranslationClientError":
+        """Build an error that is about to get its attributes back. A subclass may have an `__init__` with other arguments."""
+        error = cls.__new__(cls, *args)
+        error.args = args
+        return error
 
 
 def _is_missing(value: Any) -> bool:
@@ -214,7 +212,7 @@ class RequestFailed(TranslationClientError, RequestException):
     """
 
     status_code: int | None = None
-    problem: Problem | None = None
+    problem: "Problem | None" = None
     retry_after: float | None = None
 
 

@@ -4,8 +4,6 @@ A *fault* says nothing about the job and is repeated; a *refusal* will be the sa
 `_jobs/error_messages.py` turns them into public errors.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import time
@@ -152,7 +150,7 @@ class Job:
         return {one.name: json_value(getattr(self, one.name)) for one in fields(self)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Job:
+    def from_dict(cls, values: Mapping[str, Any]) -> "Job":
         """Build a job from what `to_dict` returned, also in another version: unknown names are ignored."""
         known = {one.name: values[one.name] for one in fields(cls) if values.get(one.name) is not None}
         status = _status(known.pop("status", None))
@@ -179,7 +177,6 @@ class Job:
 
 
 _exceptions.FACT_TYPES.update(job=Job.from_dict, problem=Problem)
-vars(_exceptions).update(Job=Job, Problem=Problem)  # named in annotations there, which `typing.get_type_hints` looks up
 
 
 def with_shown_texts(job: Job, **texts: str | None) -> Job:

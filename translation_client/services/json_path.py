@@ -1,7 +1,5 @@
 """Paths to values in JSON, such as `data.video_translation_ids.0`: data in place of code."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys

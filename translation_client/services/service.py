@@ -3,8 +3,6 @@
 Pure: a service builds requests and reads responses. It knows no socket and no time.
 """
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -134,7 +132,7 @@ class Bulk:
         missing = normalize(self.missing_word)
         return {one: TranslationStatus(meaning) for one, meaning in self.statuses.items() if one != missing}
 
-    def with_table(self, table: Mapping[str, TranslationStatus]) -> Bulk:
+    def with_table(self, table: Mapping[str, TranslationStatus]) -> "Bulk":
         """Return a copy that reads words by the table of its service."""
         copied = replace(self)
         object.__setattr__(copied, "_table", table)

@@ -1,7 +1,5 @@
 """How jobs are submitted, as data. The requests of a submission, one after the other, without a socket."""
 
-from __future__ import annotations
-
 import json
 import re
 import sys
