@@ -439,7 +439,7 @@ def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() ->
 def test_an_idempotency_key_is_shown_unless_the_key_is_in_it(lines: Lines, key: str, is_shown: bool) -> None:
     """As the error has it, it is what the service was told."""
     client = client_of(saying({}, 500), service="heygen", api_key=key, headers={"X-Mine": "order"})
-    client._errands._languages = (LANGUAGE["heygen"],)
+    client._language_list._languages = (LANGUAGE["heygen"],)
     error = raised(lambda: client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key="order-7"))
 
     assert error.idempotency_key == error.args[1]["idempotency_key"] == "order-7"

@@ -21,9 +21,11 @@ from ._auth import ApiKey, Auth, BaseURL, parse_base_url
 from ._clock import Stopwatch
 from ._config import NO_FEATURES, JobFeatures, PollingPolicy, check_features
 from ._exceptions import TranslationClientError
+from ._jobs.check_all import check_all
 from ._jobs.context import ClientContext
-from ._jobs.errands import Errands
-from ._jobs.poller import BlockingPoller, Poller
+from ._jobs.delete import delete_job
+from ._jobs.languages import LanguageList
+from ._jobs.poller import Poller
 from ._jobs.requestor import run_sync
 from ._logging import wrap_logger
 from ._models import Job, TranslationStatus
@@ -150,7 +152,7 @@ class BaseClient(Generic[SessionT, TransportT]):
             stop=stop,
             learning=_learning(chosen, wait, history, check_cost, target_lag, max_lag, spread_checks),
         )
-        self._errands = Errands(self._context)
+        self._language_list = LanguageList(self._context)
 
     def __repr__(self) -> str:
         name = type(self).__name__
@@ -167,6 +169,15 @@ class BaseClient(Generic[SessionT, TransportT]):
     def _seconds(self, timeout: float | None) -> float:
         """Return the seconds of a wait, or of what takes as long as one at most."""
         return _config.resolve_timeout(timeout, self._context.policy.timeout)
+
+    def _poller(
+        self,
+        job: Job | str | None,
+        timeout: float | None,
+        cancel: CancelEvent | None,
+        features: JobFeatures = NO_FEATURES,
+    ) -> Poller:
+        return Poller(self._context, job, self._seconds(timeout), self._check_cancel(cancel), said=features)
 
     def _batch_options(
         self,
@@ -191,10 +202,10 @@ class BaseClient(Generic[SessionT, TransportT]):
         )
 
     async def _check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
-        return await self._errands.check_all(_config.check_jobs("jobs", jobs), self._context.policy.timeout)
+        return await check_all(self._context, _config.check_jobs("jobs", jobs), self._context.policy.timeout)
 
     async def _languages(self) -> list[str] | None:
-        listed = await self._errands.languages(self._context.policy.timeout)
+        listed = await self._language_list.fetch(self._context.policy.timeout)
         return None if listed is None else list(listed)
 
     async def _submit(
@@ -225,7 +236,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
         ends = self._check_cancel(cancel)
         terms = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, ends)
-        await self._errands.require_language(target_language, seconds, cancel, terms.watch)
+        await self._language_list.require(target_language, seconds, cancel, terms.watch)
         return await Submission(self._context, order, wanted, terms).job()
 
     async def _download(
@@ -249,7 +260,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         return await download.to(target)
 
     async def _delete(self, job: Job | str) -> None:
-        await self._errands.delete(job.id if isinstance(job, Job) else job, self._context.policy.timeout)
+        await delete_job(self._context, job.id if isinstance(job, Job) else job, self._context.policy.timeout)
 
 
 class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
@@ -534,15 +545,6 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _poller(
-        self,
-        job: Job | str | None,
-        timeout: float | None,
-        cancel: threading.Event | None,
-        features: JobFeatures = NO_FEATURES,
-    ) -> BlockingPoller:
-        return BlockingPoller(self._context, job, self._seconds(timeout), self._check_cancel(cancel), said=features)
-
     def _results(self, jobs: Iterable[Job | str], options: BatchOptions) -> Iterator[tuple[int, JobResult]]:
         from ._jobs.batch.options import require_source
 
@@ -738,15 +740,6 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.shield(self.close())  # also while the task is being cancelled
-
-    def _poller(
-        self,
-        job: Job | str | None,
-        timeout: float | None,
-        cancel: CancelEvent | None,
-        features: JobFeatures = NO_FEATURES,
-    ) -> Poller:
-        return Poller(self._context, job, self._seconds(timeout), self._check_cancel(cancel), said=features)
 
 
 @contextmanager

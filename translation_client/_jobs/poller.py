@@ -260,14 +260,6 @@ class Poller:
                 elapsed_seconds=job.elapsed,
             )
 
-
-def _is_pending(job: Job) -> bool:
-    return not job.status.is_final
-
-
-class BlockingPoller(Poller):
-    """One wait for one job, for one thread at a time."""
-
     def until_final_blocking(self) -> Job:
         """Ask until the job is final."""
         try:
@@ -292,3 +284,7 @@ class BlockingPoller(Poller):
 
     def _sleep(self, seconds: float) -> None:
         run_sync(self._requestor.sleep(seconds))
+
+
+def _is_pending(job: Job) -> bool:
+    return not job.status.is_final

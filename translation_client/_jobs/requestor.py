@@ -143,6 +143,12 @@ class Requestor:
             return response, value
         raise ended  # out of the handlers: what is raised in one takes along what was caught, with all that it holds
 
+    async def send_with_retries(self, operation: str, request: Request, read: Callable[[Response], T]) -> T:
+        """Send a request, again after faults, log its response as that of `operation`, and return what `read` makes of it."""
+        response, value = await self.despite_faults(lambda: self.send(request, read))
+        self.log.answered(operation, response)
+        return value
+
     def _what_it_is(self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety) -> Exception:
         progress = self.progress
         if isinstance(failure, Fault):

@@ -1,0 +1,112 @@
+"""Check many jobs once, with bulk requests where the service has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from .._clock import Deadline, Stopwatch
+from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, quote_path_segment
+from .._models import Job, redacted, shown_text
+from .._transports.cancel_scope import CallCancelled
+from ..services.service import Bulk
+from . import error_messages
+from .bulk import BulkCall, BulkFailed
+from .context import ClientContext
+from .poller import Poller
+from .requestor import Requestor
+
+
+async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: float) -> list[Job]:
+    """Check each job once, many by one request where the service allows that.
+
+    Args:
+        jobs: Jobs or ids.
+        timeout: Seconds for all of them.
+
+    Raises:
+        TranslationClientError: What the check of a single job raises.
+    """
+    bulk = context.service.bulk
+    watch = Stopwatch()
+    if bulk is None or bulk.is_optional:
+        return [await Poller(context, job, timeout, None, watch).check() for job in jobs]
+    ids = [_id_of(job) for job in jobs]
+    known = {job.id: job for job in jobs if isinstance(job, Job)}
+    found = await _in_bulk(context, bulk, ids, known, timeout, watch)
+    return [
+        found.get(job_id) or await Poller(context, known.get(job_id, job_id), timeout, None, watch).check()
+        for job_id in ids
+    ]
+
+
+async def _in_bulk(
+    context: ClientContext,
+    bulk: Bulk,
+    ids: Sequence[str],
+    known: Mapping[str | None, Job],
+    timeout: float,
+    watch: Stopwatch,
+) -> dict[str, Job]:
+    """Return what bulk answers say, by id. A job that they say nothing of, or too little, gets a request of its own."""
+    found: dict[str, Job] = {}
+    has_more = context.service.has_details_in_single_responses
+    for start in range(0, len(ids), bulk.max_ids):
+        page = ids[start : start + bulk.max_ids]
+        requestor = Requestor(
+            context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None, watch=watch
+        )
+        listed = await _page(context, bulk, page, requestor)
+        if listed is None:
+            break
+        whole = {one: job for one, job in listed.items() if not (has_more and job.status.is_final)}
+        found.update((one, _with_known_fields(context, job, known.get(one), requestor)) for one, job in whole.items())
+    return found
+
+
+async def _page(context: ClientContext, bulk: Bulk, page: Sequence[str], requestor: Requestor) -> dict[str, Job] | None:
+    """Return what a bulk answer says; None if there is none. A request that failed is repeated once."""
+    for pause in (FAULT_DELAY_SECONDS, 0.0):
+        half = requestor.progress.deadline.left / 2  # the other half is for requests about single jobs
+        deadline = Deadline.after(half, requestor.progress.watch)
+        call = BulkCall(context, bulk, page, deadline.watch)
+        try:
+            response, listed = await call.send(deadline, requestor.is_cancelled)
+        except CallCancelled:
+            break
+        except BulkFailed as failed:
+            seconds = max(pause, failed.fault.hint or 0.0) if pause and not failed.is_refusal else 0.0
+            is_repeated = 0 < seconds < min(half, FAULT_DELAY_MAX_SECONDS)
+            call.log_failure(failed, seconds if is_repeated else 0.0)
+            if not is_repeated:
+                break
+            await requestor.sleep(seconds)
+        else:
+            requestor.progress.answered(response)
+            return listed
+    return None
+
+
+def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requestor: Requestor) -> Job:
+    progress, knows = requestor.progress, context.service.knows
+    complete = replace(
+        job,
+        language=None if known is None else known.language,
+        expected_seconds=None if known is None else known.expected_seconds,
+        submitted_at=None if known is None else known.submitted_at,
+        checks=1,
+        elapsed=progress.elapsed,
+    )
+    complete = redacted(complete, progress.secrets, knows)
+    word = shown_text(complete, "raw_status")
+    if not knows(job.raw_status) and progress.is_new_word(word):
+        requestor.log.write("unknown_status", raw_status=word)
+    return complete
+
+
+def _id_of(job: Job | str) -> str:
+    job_id = job.id if isinstance(job, Job) else job
+    if job_id is None:
+        raise ValueError("jobs must have ids")
+    quote_path_segment(job_id)
+    return job_id
