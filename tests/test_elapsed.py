@@ -18,6 +18,7 @@ from conftest import BASE_URL, Answers, Clock, Lines, MakeClient, Silent, respon
 from freezegun import freeze_time
 from tenacity import RetryCallState
 from tenacity.stop import stop_after_delay
+from tenacity.wait import wait_fixed
 from worlds import World
 
 from fake_server import Scenario
@@ -35,7 +36,7 @@ from translation_client._clock import (
     real_monotonic,
     unpatched_monotonic,
 )
-from translation_client._config import JobFeatures, PollingPolicy
+from translation_client._config import JobFeatures
 from translation_client._polling import CallState, wait_pending
 from translation_client._transports.cancel_scope import CallTimeout, CancelScope, TransferScope
 from translation_client._transports.requests import RequestsSender
@@ -87,7 +88,7 @@ def test_a_package_that_is_imported_on_a_frozen_clock_finds_the_real_one() -> No
         "import time\n"
         "from freezegun import freeze_time\n"
         "with freeze_time('2026-11-23'):\n"
-        "    from translation_client import clock\n"
+        "    from translation_client import _clock as clock\n"
         "    real = clock.real_monotonic, clock.unpatched_monotonic()\n"
         "    assert clock.now() > 1e9\n"
         "    assert all(one() < 1e9 for one in real)\n"
@@ -480,8 +481,7 @@ def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock:
     """A wait for a slot that follows an upload of an hour has all its time."""
     progress, state = progress_of(math.inf), a_state()
     progress.watch.add(3600)
-    policy = PollingPolicy(60, 10, 10, 5, 2, 60, 0.0)
-    pauses, stop = wait_pending(policy, progress, since=progress.elapsed), stop_after_delay(3)
+    pauses, stop = wait_pending(None, wait_fixed(1), progress, since=progress.elapsed), stop_after_delay(3)
     progress.watch.add(2)
     pauses(state)
     assert not stop(state)
@@ -493,14 +493,13 @@ def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock:
 def test_the_callers_strategies_see_the_elapsed_time(clock: Clock) -> None:
     """tenacity's own figure is that of a clock that may stand still."""
     progress, state = progress_of(60), a_state()
-    policy = PollingPolicy(60, 10, 10, 5, 2, 60, 0.0)
     stop, seen = stop_after_delay(20), list[float]()
 
     def schedule(state: RetryCallState) -> float:
         seen.append(state.seconds_since_start or 0.0)
         return 1.0
 
-    pauses = wait_pending(policy, progress, schedule)
+    pauses = wait_pending(schedule, wait_fixed(2), progress)
     progress.watch.add(19)
     assert (pauses(state), stop(state)) == (1.0, False)
     progress.watch.add(1)

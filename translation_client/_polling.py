@@ -1,11 +1,11 @@
-"""When a call is repeated: the state of a call, wait and stop strategies for tenacity, and the declarations of both loops.
+"""When a call is repeated: the state of a call, wait and stop strategies for tenacity, and the two `@retry` declarations.
 
-One loop repeats a status check while the job is pending, the other repeats a request that failed. Neither uses up the limits of the
-other, and neither knows what is sent. The decorators sit on closures that are made for each call: tenacity keeps the statistics of a
-decorated function in one dict, which threads would share.
+`declare_poll` repeats a status check while the job is pending, `declare_fault_retries` repeats a request that failed. Neither uses up
+the limits of the other, and neither knows what is sent. The decorators sit on closures that are made for each call: tenacity keeps
+the statistics of a decorated function in one dict, which threads would share.
 
-asyncio and batches step through the same rules on a state of their own. tenacity's loops keep their progress by thread, and a thread
-may have thousands of waits, or one wait may continue in another thread.
+Blocking code calls what is declared. asyncio and batches step through the same declarations with a `RetryStepper`: tenacity's loop
+keeps its progress by thread, and a thread may have thousands of waits, or one wait may continue in another thread.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from tenacity import Future, RetryCallState, retry, retry_if_exception_type, retry_if_result
+from tenacity import Future, RetryCallState, Retrying, retry, retry_if_exception_type, retry_if_result
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base, stop_never
 from tenacity.wait import wait_base, wait_exponential
 
@@ -49,6 +49,7 @@ class CallState:
         self.may_have_been_accepted = False
         self.idempotency_key: str | None = None
         self.hint: float | None = None
+        self.sleep_reason = ""
         self.timeout = timeout
         self.watch = watch or Stopwatch()
         self.deadline = Deadline(self.watch.began_at + timeout, self.watch)
@@ -197,17 +198,16 @@ class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names
 
 
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """How long to sleep on a pending answer: the schedule, lengthened by the server's hint, cut for the last check.
+    """How long to sleep after a pending answer: by a schedule, at least `Retry-After`, at most until the last check.
 
-    Attributes:
-        reason: What decided the last pause: `backoff`, `schedule`, `retry_after` or `deadline`.
+    What decided it is kept in `state.sleep_reason`.
     """
 
     def __init__(
         self,
-        policy: PollingPolicy,
-        progress: CallState,
-        schedule: WaitStrategy | None = None,
+        schedule: WaitStrategy | None,
+        backoff: WaitStrategy,
+        state: CallState,
         *,
         longest: float = math.inf,
         since: float = 0.0,
@@ -215,41 +215,43 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
         """Choose the schedule.
 
         Args:
-            policy: Has the backoff.
-            progress: What was seen so far.
-            schedule: The caller's schedule; None for the exponential backoff of the policy.
+            schedule: The caller's wait strategy, or the learned schedule; None for `backoff`.
+            backoff: The exponential backoff.
+            state: The state of the call.
             longest: The longest sleep in seconds, where there is no deadline that a `Retry-After` is cut to.
             since: The elapsed seconds from which strategies count their `seconds_since_start`.
         """
-        self.reason = ""
-        self._progress = progress
-        self._since = since
+        self._schedule = backoff if schedule is None else schedule
+        self._reason = "backoff" if schedule is None else "schedule"
+        self._state = state
         self._longest = longest
-        self._own_reason = "backoff" if schedule is None else "schedule"
-        self._schedule: WaitStrategy = schedule if schedule is not None else _backoff(policy)
+        self._since = since
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Return the seconds to sleep, and keep the reason."""
+        """Return the seconds to sleep."""
         # What strategies read as `seconds_since_start`, by our elapsed time: the clock that tenacity reads may be frozen.
-        # tenacity asks for the pause first, and for the end after it.
-        retry_state.outcome_timestamp = retry_state.start_time + self._progress.elapsed - self._since
-        return self.limited(max(0.0, float(self._schedule(retry_state))))
-
-    def limited(self, seconds: float) -> float:
-        """Lengthen a pause of the schedule, or cut it, and remember why."""
-        self.reason = self._own_reason
-        hint = self._progress.hint
-        if hint is not None and hint > seconds:
-            seconds, self.reason = hint, "retry_after"
-        most = min(seconds_until_last_check(self._progress), self._longest)
-        if most < seconds:
-            seconds, self.reason = most, "deadline"
-        return seconds
+        # tenacity asks for the sleep first, and for the end after it.
+        retry_state.outcome_timestamp = retry_state.start_time + self._state.elapsed - self._since
+        seconds = max(0.0, float(self._schedule(retry_state)))
+        return limited_sleep(self._state, seconds, self._reason, self._longest)
 
 
-def _backoff(policy: PollingPolicy) -> WaitStrategy:
-    exponential = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
-    return wait_jittered(exponential, policy.jitter, policy.max_delay)
+def limited_sleep(state: CallState, seconds: float, reason: str, longest: float = math.inf) -> float:
+    """Return how long to sleep where a schedule says `seconds`, and keep what decided it in `state.sleep_reason`.
+
+    Args:
+        state: The state of the call.
+        seconds: What the schedule says.
+        reason: The name of the schedule.
+        longest: The longest sleep in seconds.
+    """
+    state.sleep_reason = reason
+    if state.hint is not None and state.hint > seconds:
+        seconds, state.sleep_reason = state.hint, "retry_after"
+    most = min(seconds_until_last_check(state), longest)
+    if most < seconds:
+        seconds, state.sleep_reason = most, "deadline"
+    return seconds
 
 
 class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its strategies
@@ -286,7 +288,7 @@ def retry_after_exceeds_deadline(progress: CallState, fault: Fault) -> bool:
 
 
 def fault_in(state: RetryCallState) -> Fault:
-    """The fault that an attempt of `despite_faults` ended in."""
+    """Return the fault that an attempt ended in."""
     fault = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(fault, Fault):
         raise TypeError(f"not the state of a failed call: {state!r}")
@@ -296,85 +298,116 @@ def fault_in(state: RetryCallState) -> Fault:
 T = TypeVar("T")
 
 
-class Rules(NamedTuple):
-    """When something is called again.
-
-    Attributes:
-        retry: Whether, by its outcome.
-        wait: After how many seconds.
-        stop: Whether a limit is reached.
-        before_sleep: Is told the state before each sleep.
-        give_up: Is told the last state when a limit is reached, and raises.
-    """
-
-    retry: Callable[[RetryCallState], bool]
-    wait: WaitStrategy
-    stop: StopStrategy
-    before_sleep: Callable[[RetryCallState], None]
-    give_up: Callable[[RetryCallState], None]
+def not_called(*_: Any) -> NoReturn:
+    """Stand in for the function and the sleep of a declaration that a `RetryStepper` steps through."""
+    raise RuntimeError("a declaration that is stepped through was called")
 
 
-def pending_rules(
-    is_pending: Callable[[T], bool],
+def declare_poll(
+    check: Callable[[], T] = not_called,
     *,
+    is_pending: Callable[[T], bool],
+    state: CallState,
+    policy: PollingPolicy,
     max_retries: float,
-    progress: CallState,
-    pauses: wait_pending,
+    schedule: WaitStrategy | None,
     stop: StopStrategy | None,
     before_sleep: Callable[[RetryCallState], None],
     give_up: Callable[[RetryCallState], None],
-) -> Rules:
-    """Again while the answer is pending, until `max_retries`, the deadline or the caller's `stop`."""
-    limits = stop_any(
-        stop_after_attempt(max_retries + 1),  # type: ignore[arg-type]  # inf is a fine limit to compare with
-        stop_after_delay(progress.timeout),
-        stop_before_deadline(progress),
-        stop_never if stop is None else stop,  # type: ignore[arg-type]  # tenacity calls any callable
-    )
-    return Rules(retry_if_result(is_pending), pauses, limits, before_sleep, give_up)
+    sleep: Callable[[int | float], None] = not_called,
+    longest: float = math.inf,
+    since: float = 0.0,
+) -> Callable[[], T]:
+    """Declare how a pending answer is polled: again, within the retries and the deadline.
 
+    Args:
+        check: Returns an answer.
+        is_pending: Whether to check again after an answer.
+        state: The state of the call.
+        policy: Has the backoff.
+        max_retries: Retries after the first check.
+        schedule: The caller's wait strategy, or the learned schedule; None for the backoff.
+        stop: The caller's stop strategy, or None.
+        before_sleep: Called before each sleep.
+        give_up: Called when a limit is reached. It raises.
+        sleep: Sleeps.
+        longest: As in `wait_pending`.
+        since: As in `wait_pending`.
+    """
+    backoff = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
+    max_attempts: Any = max_retries + 1  # may be infinite, which tenacity takes though its types do not say so
+    callers_stop: Any = stop_never if stop is None else stop  # any callable, as in tenacity
 
-def fault_rules(
-    policy: PollingPolicy,
-    progress: CallState,
-    *,
-    before_sleep: Callable[[RetryCallState], None],
-    give_up: Callable[[RetryCallState], None],
-) -> Rules:
-    """Again after a fault, `max_faults` times in a row at the most and only while there is time."""
-    limits = stop_any(
-        stop_after_attempt(policy.max_faults),  # type: ignore[arg-type]  # inf is a fine limit to compare with
-        stop_when_out_of_time(progress),
-    )
-    return Rules(retry_if_exception_type(Fault), wait_after_fault(progress), limits, before_sleep, give_up)
-
-
-def declared(rules: Rules, sleep: Callable[[int | float], None]) -> Callable[[Callable[..., T]], Callable[..., T]]:
-    """Declare a function to be called again by rules, in the words of tenacity."""
-    return retry(
-        retry=rules.retry,
-        wait=rules.wait,
-        stop=rules.stop,
+    @retry(
+        retry=retry_if_result(is_pending),
+        wait=wait_pending(
+            schedule, wait_jittered(backoff, policy.jitter, policy.max_delay), state, longest=longest, since=since
+        ),
+        stop=stop_any(
+            stop_after_attempt(max_attempts),
+            stop_after_delay(state.timeout),
+            stop_before_deadline(state),
+            callers_stop,
+        ),
         sleep=sleep,
-        before_sleep=rules.before_sleep,
-        retry_error_callback=rules.give_up,
+        before_sleep=before_sleep,
+        retry_error_callback=give_up,
     )
-
-
-def until_final(check: Callable[[], T], rules: Rules, sleep: Callable[[int | float], None]) -> Callable[[], T]:
-    """Declare: check again while the answer is pending."""
-
-    @declared(rules, sleep)
-    def final() -> T:
+    def poll() -> T:
         return check()
 
-    return final
+    return poll
 
 
-def despite_faults(
-    call: Callable[[], T], rules: Callable[[], Rules], sleep: Callable[[int | float], None]
+def declare_fault_retries(
+    call: Callable[[], T] = not_called,
+    *,
+    state: CallState,
+    policy: PollingPolicy,
+    before_sleep: Callable[[RetryCallState], None],
+    give_up: Callable[[RetryCallState], None],
+    sleep: Callable[[int | float], None] = not_called,
 ) -> Callable[[], T]:
-    """Declare: call again after a fault."""
+    """Declare how a failed call is repeated: at most `max_faults` calls in a row, and only while there is time.
+
+    Args:
+        call: Makes the call.
+        state: The state of the call of the client.
+        policy: Has `max_faults`.
+        before_sleep: Called before each sleep.
+        give_up: Called when a limit is reached. It raises.
+        sleep: Sleeps.
+    """
+    max_faults: Any = policy.max_faults  # may be infinite, as above
+
+    @retry(
+        retry=retry_if_exception_type(Fault),
+        wait=wait_after_fault(state),
+        stop=stop_any(stop_after_attempt(max_faults), stop_when_out_of_time(state)),
+        sleep=sleep,
+        before_sleep=before_sleep,
+        retry_error_callback=give_up,
+    )
+    def call_again() -> T:
+        return call()
+
+    return call_again
+
+
+def retrying_of(declared: Callable[..., Any]) -> Retrying:
+    """Return the policy of a declaration, which a `RetryStepper` steps through."""
+    retrying: Retrying = declared.retry  # type: ignore[attr-defined]  # the decorator of tenacity sets it
+    return retrying
+
+
+def retry_faults(call: Callable[[], T], declare: Callable[[Callable[[], T]], Callable[[], T]]) -> Callable[[], T]:
+    """Return a function that makes a call, and again after faults.
+
+    Args:
+        call: Makes the call.
+        declare: `declare_fault_retries` of it. Only called after the first fault: most calls succeed, and a declaration
+            costs as much as reading a response.
+    """
 
     def answered() -> T:
         try:
@@ -382,20 +415,18 @@ def despite_faults(
         except Fault as fault:
             faults = [fault]
 
-        # Only now: most calls succeed, and beginning to repeat costs as much as reading an answer.
-        @declared(rules(), sleep)
-        def answered_after() -> T:
+        def again() -> T:
             if faults:
                 raise faults.pop()
             return call()
 
-        return answered_after()
+        return declare(again)()
 
     return answered
 
 
 class _Attempt(Future):
-    """What a call came to, as a strategy of tenacity looks at it; its own `Future` has a lock, which nobody needs here."""
+    """The outcome of an attempt, as strategies of tenacity read it. Its own `Future` has a lock, which is not needed here."""
 
     def __init__(self, attempt_number: int, value: object, error: Exception | None) -> None:
         """Take the value, or the error."""
@@ -404,102 +435,103 @@ class _Attempt(Future):
         self._error = error
 
     def __repr__(self) -> str:
-        return f"Outcome({self.attempt_number}, {self._value!r}, {self._error!r})"
+        return f"_Attempt({self.attempt_number}, {self._value!r}, {self._error!r})"
 
     @property
     def failed(self) -> bool:
-        """Whether it is an error."""
+        """True if it raised."""
         return self._error is not None
 
     def done(self) -> bool:
-        """It is."""
+        """Return True: the attempt is over."""
         return True
 
     def result(self, timeout: float | None = None) -> Any:  # noqa: ARG002  # as tenacity calls it
-        """The value; raises the error."""
+        """Return the value, or raise the error."""
         if self._error is not None:
             raise self._error
         return self._value
 
     def exception(self, timeout: float | None = None) -> Exception | None:  # noqa: ARG002  # as tenacity calls it
-        """The error."""
+        """Return the error, or None."""
         return self._error
 
 
 class RetryStepper:
-    """The state of something that is called again by rules; who calls it and who sleeps is others' business."""
+    """Steps through a declaration attempt by attempt, for callers that make the calls and the sleeps themselves."""
 
     __slots__ = ("_state",)
 
     def __init__(self) -> None:
-        """Begin now, before the first call."""
+        """Start now, before the first attempt."""
         self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # what a strategy looks at is there
 
-    def pause_after(self, result: object, rules: Rules) -> float | None:
-        """Say how long to sleep before the next call; None where it was the last.
+    def sleep_after(self, result: object, retrying: Retrying) -> float | None:
+        """Return the seconds to sleep before the next attempt; None if this was the last one.
 
         Raises:
             TranslationClientError: A limit is reached.
         """
-        return self._pause(_Attempt(self._state.attempt_number, result, None), rules)
+        return self._sleep(_Attempt(self._state.attempt_number, result, None), retrying)
 
-    def pause_after_fault(self, fault: Fault, rules: Rules) -> float | None:
-        """The same where the call brought no answer."""
-        return self._pause(_Attempt(self._state.attempt_number, None, fault), rules)
+    def sleep_after_fault(self, fault: Fault, retrying: Retrying) -> float:
+        """Return the seconds to sleep before the call is repeated. Raises as `sleep_after`."""
+        return self._sleep(_Attempt(self._state.attempt_number, None, fault), retrying) or 0.0
 
-    def _pause(self, outcome: _Attempt, rules: Rules) -> float | None:
-        state = self._state
-        state.outcome, state.outcome_timestamp = outcome, now()
-        if not rules.retry(state):
+    def _sleep(self, attempt: _Attempt, retrying: Retrying) -> float | None:
+        state: Any = self._state  # strategies are typed for the state of tenacity's own loop
+        state.outcome, state.outcome_timestamp = attempt, now()
+        if not retrying.retry(state):
             return None
-        seconds = state.upcoming_sleep = rules.wait(state)
-        if rules.stop(state):
-            rules.give_up(state)
-        rules.before_sleep(state)
+        seconds: float = retrying.wait(state)
+        state.upcoming_sleep = seconds
+        if retrying.stop(state):
+            retrying.retry_error_callback(state)  # type: ignore[misc]  # each declaration has one
+        retrying.before_sleep(state)  # type: ignore[misc]  # the same
         state.idle_for += seconds
         state.prepare_for_next_attempt()
         return seconds
 
 
-async def called_despite_faults(
-    call: Callable[[], Awaitable[T]], rules: Callable[[], Rules], sleep: Callable[[float], Awaitable[None]]
+async def step_through_faults(
+    call: Callable[[], Awaitable[T]], retrying: Callable[[], Retrying], sleep: Callable[[float], Awaitable[None]]
 ) -> T:
-    """Call, and again after faults, without tenacity's loop."""
-    repetition: RetryStepper | None = None
+    """Await a call, and again after faults. `retrying` returns the policy, and is called after faults only."""
+    stepper: RetryStepper | None = None
     while True:
         try:
             return await call()
         except Fault as fault:
-            repetition = repetition or RetryStepper()
-            pause = repetition.pause_after_fault(fault, rules())
-        await sleep(pause or 0.0)
+            stepper = stepper or RetryStepper()
+            seconds = stepper.sleep_after_fault(fault, retrying())
+        await sleep(seconds)
 
 
-async def called_until_final(
-    call: Callable[[], Awaitable[T]], rules: Rules, sleep: Callable[[float], Awaitable[None]]
+async def step_until_final(
+    call: Callable[[], Awaitable[T]], retrying: Retrying, sleep: Callable[[float], Awaitable[None]]
 ) -> T:
-    """Call, and again while the answer is pending, without tenacity's loop."""
-    repetition = RetryStepper()
+    """Await a call, and again while its answer is pending."""
+    stepper = RetryStepper()
     while True:
         value = await call()
-        pause = repetition.pause_after(value, rules)
-        if pause is None:
+        seconds = stepper.sleep_after(value, retrying)
+        if seconds is None:
             return value
-        await sleep(pause)
+        await sleep(seconds)
 
 
-def each_answer(check: Callable[[], Job], rules: Rules, sleep: Callable[[float], None]) -> Iterator[Job]:
-    """Check again while the answer is pending, and hand out each answer; the state begins now."""
-    return _each_answer(check, rules, RetryStepper(), sleep)
+def each_answer(check: Callable[[], Job], retrying: Retrying, sleep: Callable[[float], None]) -> Iterator[Job]:
+    """Check, and again while the answer is pending, and yield each answer. The time starts with the call."""
+    return _each_answer(check, retrying, RetryStepper(), sleep)
 
 
 def _each_answer(
-    check: Callable[[], Job], rules: Rules, repetition: RetryStepper, sleep: Callable[[float], None]
+    check: Callable[[], Job], retrying: Retrying, stepper: RetryStepper, sleep: Callable[[float], None]
 ) -> Iterator[Job]:
     while True:
         job = check()
         yield job
-        pause = repetition.pause_after(job, rules)
-        if pause is None:
+        seconds = stepper.sleep_after(job, retrying)
+        if seconds is None:
             return
-        sleep(pause)
+        sleep(seconds)

@@ -66,6 +66,10 @@ class CallLog(EventLog):
             reason=reason,
         )
 
+    def sleeping_in(self, state: RetryCallState) -> None:
+        """Log the sleep that comes, by the state of the retries."""
+        self.sleeping(state.attempt_number, state.upcoming_sleep, self._progress.sleep_reason)
+
     def ended(self, reason: str, error: E) -> E:
         """Log the end, and pass the error on."""
         job = self._progress.job

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn
 
-from tenacity import RetryCallState
+from tenacity import RetryCallState, Retrying
 
 from .. import _polling
 from .._clock import Deadline, Stopwatch
@@ -88,9 +88,9 @@ class Poller:
         """When the wait is over."""
         return self._requestor.progress.deadline
 
-    def fault_rules(self) -> _polling.Rules:
-        """When a call that failed is made again."""
-        return self._requestor.fault_rules()
+    def fault_retries(self) -> Retrying:
+        """Return the policy by which a failed call is repeated."""
+        return self._requestor.fault_retries()
 
     def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
         """Log a fault that is not counted, and the sleep before the next check."""
@@ -124,13 +124,13 @@ class Poller:
 
     async def check(self) -> Job:
         """Ask once, its failed calls repeated."""
-        return await self._requestor.despite_faults(self.ask)
+        return await self._requestor.retry_faults(self.ask)
 
     async def until_final(self) -> Job:
         """Ask until the job is final."""
         try:
             await self._sleep_first()
-            return await _polling.called_until_final(self.check, self.rules(), self._requestor.sleep)
+            return await _polling.step_until_final(self.check, self.retries(), self._requestor.sleep)
         finally:
             self.learn()
 
@@ -138,33 +138,38 @@ class Poller:
         """Ask until the job is final, and hand out each answer; the clock has been started."""
         return self._each(_polling.RetryStepper())
 
-    async def _each(self, repetition: _polling.RetryStepper) -> AsyncIterator[Job]:
-        rules = self.rules()
+    async def _each(self, stepper: _polling.RetryStepper) -> AsyncIterator[Job]:
+        retrying = self.retries()
         try:
             await self._sleep_first()
             while True:
                 job = await self.check()
                 yield job
-                pause = repetition.pause_after(job, rules)
-                if pause is None:
+                seconds = stepper.sleep_after(job, retrying)
+                if seconds is None:
                     return
-                await self._requestor.sleep(pause)
+                await self._requestor.sleep(seconds)
         finally:
             self.learn()
 
-    def rules(self) -> _polling.Rules:
-        """When the job is asked about again."""
-        schedule = self._context.schedule if self._learned is None else self._learned.pace
-        pauses = _polling.wait_pending(self._context.policy, self._requestor.progress, schedule)
-        log = self._requestor.log
-        return _polling.pending_rules(
-            _is_pending,
+    def retries(self) -> Retrying:
+        """Return the policy by which a pending job is checked again."""
+        return _polling.retrying_of(self._declare_poll())
+
+    def _declare_poll(
+        self, check: Callable[[], Job] = _polling.not_called, sleep: Callable[[int | float], None] = _polling.not_called
+    ) -> Callable[[], Job]:
+        return _polling.declare_poll(
+            check,
+            is_pending=_is_pending,
+            state=self._requestor.progress,
+            policy=self._context.policy,
             max_retries=self._context.policy.max_retries,
-            progress=self._requestor.progress,
-            pauses=pauses,
+            schedule=self._context.schedule if self._learned is None else self._learned.pace,
             stop=self._context.stop,
-            before_sleep=lambda state: log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
+            before_sleep=self._requestor.log.sleeping_in,
             give_up=self._end_for_limits,
+            sleep=sleep,
         )
 
     def first_pause(self) -> float:
@@ -172,10 +177,10 @@ class Poller:
         if self._learned is None:
             return 0.0
         self._requestor.end_if_cancelled()
-        pauses = _polling.wait_pending(self._context.policy, self._requestor.progress, self._learned.pace)
-        seconds = pauses.limited(self._learned.first_pause())
+        state = self._requestor.progress
+        seconds = _polling.limited_sleep(state, self._learned.first_pause(), "schedule")
         if seconds > 0:
-            self._requestor.log.sleeping(0, seconds, pauses.reason)
+            self._requestor.log.sleeping(0, seconds, state.sleep_reason)
         return seconds
 
     def learn(self, patience: float = PATIENCE_SECONDS) -> None:
@@ -264,13 +269,13 @@ class Poller:
         """Ask until the job is final."""
         try:
             run_sync(self._sleep_first())
-            return _polling.until_final(self._check_blocking(), self.rules(), self._sleep)()
+            return self._declare_poll(self._check_blocking(), self._sleep)()
         finally:
             self.learn()
 
     def each_blocking(self) -> Iterator[Job]:
         """Ask until the job is final, and hand out each answer."""
-        return self._each_blocking(_polling.each_answer(self._check_blocking(), self.rules(), self._sleep))
+        return self._each_blocking(_polling.each_answer(self._check_blocking(), self.retries(), self._sleep))
 
     def _each_blocking(self, answers: Iterator[Job]) -> Iterator[Job]:
         try:
@@ -280,7 +285,9 @@ class Poller:
             self.learn()
 
     def _check_blocking(self) -> Callable[[], Job]:
-        return _polling.despite_faults(lambda: run_sync(self.ask()), self._requestor.fault_rules, self._sleep)
+        return _polling.retry_faults(
+            lambda: run_sync(self.ask()), lambda call: self._requestor.declare_fault_retries(call, self._sleep)
+        )
 
     def _sleep(self, seconds: float) -> None:
         run_sync(self._requestor.sleep(seconds))

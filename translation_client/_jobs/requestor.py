@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from tenacity import RetryCallState, stop_after_delay
+from tenacity import RetryCallState, Retrying, stop_after_delay
 
 from .. import _polling
 from .._auth import Redactor
@@ -66,14 +66,25 @@ class Requestor:
         """The purpose, with the id of the job as texts show it."""
         return self._purpose if self._purpose.of_job is None else self._purpose.of_job(self.progress.shown_id)
 
-    async def despite_faults(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Make a call, and again after a fault."""
-        return await _polling.called_despite_faults(call, self.fault_rules, self.sleep)
+    async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await a call, and again after a fault."""
+        return await _polling.step_through_faults(call, self.fault_retries, self.sleep)
 
-    def fault_rules(self) -> _polling.Rules:
-        """When a call that failed is made again."""
-        return _polling.fault_rules(
-            self.context.policy, self.progress, before_sleep=self.log.failed_in, give_up=self._end_for_faults
+    def fault_retries(self) -> Retrying:
+        """Return the policy by which a failed call is repeated."""
+        return _polling.retrying_of(self.declare_fault_retries())
+
+    def declare_fault_retries(
+        self, call: Callable[[], T] = _polling.not_called, sleep: Callable[[int | float], None] = _polling.not_called
+    ) -> Callable[[], T]:
+        """Declare how a failed call is repeated."""
+        return _polling.declare_fault_retries(
+            call,
+            state=self.progress,
+            policy=self.context.policy,
+            before_sleep=self.log.failed_in,
+            give_up=self._end_for_faults,
+            sleep=sleep,
         )
 
     async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
@@ -87,18 +98,20 @@ class Requestor:
         # The caller's `wait` is a schedule for jobs, and may look at the one that was seen: here there is none.
         is_endless = math.isinf(self.progress.timeout)
         longest = self.context.policy.timeout if is_endless else math.inf
-        since = self.progress.elapsed
-        pauses = _polling.wait_pending(self.context.policy, self.progress, longest=longest, since=since)
-        rules = _polling.pending_rules(
-            is_pending,
+        poll = _polling.declare_poll(
+            is_pending=is_pending,
+            state=self.progress,
+            policy=self.context.policy,
             max_retries=math.inf,
-            progress=self.progress,
-            pauses=pauses,
+            schedule=None,
             stop=stop_after_delay(self.context.policy.timeout) if is_endless else None,
-            before_sleep=lambda state: self.log.sleeping(state.attempt_number, state.upcoming_sleep, pauses.reason),
+            before_sleep=self.log.sleeping_in,
             give_up=self._end_for_time,
+            longest=longest,
+            since=self.progress.elapsed,
         )
-        return await _polling.called_until_final(lambda: self.despite_faults(call), rules, self.sleep)
+        retrying = _polling.retrying_of(poll)
+        return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)
 
     def _end_for_time(self, _: RetryCallState) -> NoReturn:
         self.end_if_cancelled()
@@ -145,7 +158,7 @@ class Requestor:
 
     async def send_with_retries(self, operation: str, request: Request, read: Callable[[Response], T]) -> T:
         """Send a request, again after faults, log its response as that of `operation`, and return what `read` makes of it."""
-        response, value = await self.despite_faults(lambda: self.send(request, read))
+        response, value = await self.retry_faults(lambda: self.send(request, read))
         self.log.answered(operation, response)
         return value
 

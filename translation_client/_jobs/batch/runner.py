@@ -191,7 +191,7 @@ class BatchJob:
         """
         self._faults = None
         self.is_early = False
-        pause = self._pending.pause_after(job, self.wait.rules())
+        pause = self._pending.sleep_after(job, self.wait.retries())
         if pause is None:
             return None
         self.pause = pause
@@ -236,7 +236,7 @@ class BatchJob:
             self.wait.log_fault(fault, self.pause)
             return self.pause
         self._faults = self._faults or RetryStepper()
-        self.pause = self._faults.pause_after_fault(fault, self.wait.fault_rules()) or 0.0
+        self.pause = self._faults.sleep_after_fault(fault, self.wait.fault_retries())
         return self.pause
 
     def needs_single_checks(self, number: float) -> None:
