@@ -348,7 +348,7 @@ def test_the_scenarios_tell_clients_apart(recorded: Callable[..., Record]) -> No
     reasons = {line["reason"] for record in records for line in record.lines if "reason" in line}
 
     assert ends == {"RequestFailed", "RetriesExhausted", "TypeError", "UnexpectedAnswer", "WaitTimeout"}
-    assert events >= {"status_checked", "sleeping", "check_failed", "hint_ignored", "unknown_status", "gave_up"}
+    assert events >= {"status_checked", "sleeping", "check_failed", "retry_after_ignored", "unknown_status", "gave_up"}
     assert reasons >= {"backoff", "retry_after", "deadline", "schedule", "faults", "refused", "retries", "timeout"}
 
 
@@ -461,7 +461,7 @@ def test_both_clients_wait_for_a_slot(recorded: Callable[..., Record]) -> None:
     theirs, ours = (recorded(kind, errand, Scenario(30, max_jobs=1), "heygen") for kind in CLIENTS)
 
     assert ours == theirs
-    assert [line["event"] for line in ours.lines].count("no_free_slot") >= 1
+    assert [line["event"] for line in ours.lines].count("waiting_for_slot") >= 1
 
 
 def test_both_clients_refuse_a_language_that_is_not_listed(recorded: Callable[..., Record]) -> None:

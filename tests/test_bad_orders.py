@@ -10,7 +10,7 @@ import pytest
 from conftest import Clock
 from worlds import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World
 
-from translation_client import Bulk, Languages, PostOrder, Service, VideoTranslationClient
+from translation_client import BulkSpec, LanguagesSpec, Service, SubmitSpec, VideoTranslationClient
 from translation_client._jobs.submit import build_submit_request
 from translation_client.services import heygen
 
@@ -192,14 +192,14 @@ def test_a_service_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str,
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: PostOrder("jobs"), "path must begin with a slash"),
-        (lambda: PostOrder("http://elsewhere.test/jobs"), "path must begin with a slash"),
-        (lambda: PostOrder("/jobs", file_field="file"), "file_field needs a form"),
-        (lambda: PostOrder("/jobs", language_field="languages.1"), "the first of its list"),
-        (lambda: Languages("languages", "data"), "path must begin with a slash"),
-        (lambda: Bulk("/statuses", 10, "data", "id", "status", {}), "hold {job_ids}"),
-        (lambda: Bulk("/statuses/{job_ids}", 0, "data", "id", "status", {}), "max_ids must be at least 1"),
-        (lambda: Bulk("/statuses/{job_ids}", 1, "data", "id", "status", {"x": "y"}), "statuses must map"),
+        (lambda: SubmitSpec("jobs"), "path must begin with a slash"),
+        (lambda: SubmitSpec("http://elsewhere.test/jobs"), "path must begin with a slash"),
+        (lambda: SubmitSpec("/jobs", file_field="file"), "file_field needs a form"),
+        (lambda: SubmitSpec("/jobs", language_field="languages.1"), "the first of its list"),
+        (lambda: LanguagesSpec("languages", "data"), "path must begin with a slash"),
+        (lambda: BulkSpec("/statuses", 10, "data", "id", "status", {}), "hold {job_ids}"),
+        (lambda: BulkSpec("/statuses/{job_ids}", 0, "data", "id", "status", {}), "max_ids must be at least 1"),
+        (lambda: BulkSpec("/statuses/{job_ids}", 1, "data", "id", "status", {"x": "y"}), "statuses must map"),
     ],
 )
 def test_parts_of_a_service_that_make_no_sense_are_refused_when_they_are_made(
@@ -246,14 +246,14 @@ def test_the_region_of_azure_is_a_part_of_its_address(monkeypatch: pytest.Monkey
 
 def test_a_language_of_the_video_that_cannot_be_said_is_refused(clock: Clock) -> None:
     """And not left out without a word."""
-    service = Service("mine", "/jobs/{job_id}", base_url=HOST, order=PostOrder("/jobs"))
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST, submit=SubmitSpec("/jobs"))
     with pytest.raises(ValueError, match="source_language cannot be said"):
         VideoTranslationClient(service=service).submit(VIDEO, "es", source_language="en")
 
 
 def test_any_key_of_printable_letters_will_do_where_no_form_is_said() -> None:
     """An error of ours hands one out, which has to be good for going on."""
-    service = Service("mine", "/jobs/{job_id}", base_url=HOST, order=PostOrder("/jobs", key_header="Idempotency-Key"))
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST, submit=SubmitSpec("/jobs", key_header="Idempotency-Key"))
     wanted: dict[str, Any] = {"video": VIDEO, "target_language": "es", "source_language": None, "options": None}
 
     order, made = build_submit_request(service, HOST, **wanted, idempotency_key=None)

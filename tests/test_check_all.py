@@ -126,7 +126,7 @@ def test_a_bulk_route_that_always_fails_costs_two_requests(kind: str, clock: Clo
     assert service.singles == ids(250)
     assert len(lines.of("check_failed")) == len(service.pages)
     assert lines.of("gave_up") == []
-    assert len(lines.of("hint_ignored")) == (2 if kind == "503 with nonsense" else 0)
+    assert len(lines.of("retry_after_ignored")) == (2 if kind == "503 with nonsense" else 0)
     assert (clock() - began).total_seconds() <= 6
 
 

@@ -184,7 +184,7 @@ def test_jobs_of_a_bulk_request_are_what_the_service_sent(lines: Lines, secret: 
         return response(200, json.dumps({**alone, "data": alone}).encode())
 
     headers = {"X-Mine": "header-of-the-caller"}
-    without_links = replace(HEYGEN, order=None, has_late_result=False, result_field=None)
+    without_links = replace(HEYGEN, submit=None, has_late_result=False, result_field=None)
     pending, ended = client_of(answer, service=without_links, headers=headers).check_all(["j", "k"])
     assert (pending.raw_status, pending.payload) == (said, entry)
     assert (ended.status, ended.payload, ended.error) == (TranslationStatus.ERROR, failed, f"x {MARK} y")
@@ -444,7 +444,7 @@ def test_an_idempotency_key_is_shown_unless_the_key_is_in_it(lines: Lines, key: 
 
     assert error.idempotency_key == error.args[1]["idempotency_key"] == "order-7"
     assert ("idempotency_key='order-7'" in str(error)) is is_shown
-    assert (lines.of("order_started")[0]["idempotency_key"] == "order-7") is is_shown
+    assert (lines.of("submit_started")[0]["idempotency_key"] == "order-7") is is_shown
 
 
 @pytest.mark.parametrize("key", [KEY, "any"])

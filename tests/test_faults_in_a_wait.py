@@ -118,7 +118,7 @@ def test_a_hint_that_makes_no_sense_is_ignored_with_a_line(make_client: MakeClie
     job = make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": hint}),))).wait()
 
     assert job.status is TranslationStatus.COMPLETED
-    assert [line["hint"] for line in lines.of("hint_ignored")] == [hint]
+    assert [line["value"] for line in lines.of("retry_after_ignored")] == [hint]
 
 
 def test_a_hint_past_the_deadline_ends_the_wait_at_once(make_client: MakeClient) -> None:

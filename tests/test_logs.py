@@ -21,7 +21,7 @@ TABLE = {
     "status_checked": ("info", "attempt status raw_status progress elapsed_seconds request_seconds"),
     "sleeping": ("info", "retry sleep_seconds elapsed_seconds reason"),
     "check_failed": ("warning", "attempt fault status_code error sleep_seconds elapsed_seconds"),
-    "hint_ignored": ("warning", "hint"),
+    "retry_after_ignored": ("warning", "value"),
     "unknown_status": ("warning", "raw_status"),
     "job_finished": ("info", "status raw_status attempts elapsed_seconds"),
     "gave_up": ("error", "reason status attempts elapsed_seconds"),
@@ -60,9 +60,9 @@ def test_every_event_of_the_table_in_one_wait_and_every_line_is_as_it_says(
 
 OF_OTHER_ERRANDS = {
     "history_failed": ("warning", "error"),
-    "call_answered": ("info", "attempt call status_code elapsed_seconds request_seconds"),
-    "order_started": ("info", "idempotency_key"),
-    "no_free_slot": ("info", "attempt elapsed_seconds"),
+    "response_received": ("info", "attempt call status_code elapsed_seconds request_seconds"),
+    "submit_started": ("info", "idempotency_key"),
+    "waiting_for_slot": ("info", "attempt elapsed_seconds"),
     "job_submitted": ("info", "attempts expected_seconds elapsed_seconds"),
     "file_downloaded": ("info", "bytes attempts elapsed_seconds"),
 }

@@ -15,10 +15,10 @@ from worlds import KEYED, LANGUAGE, SERVICES, VIDEO, World
 
 from fake_server import Scenario
 from translation_client import (
-    Computed,
-    PostOrder,
+    ComputedField,
     RequestFailed,
     Service,
+    SubmitSpec,
     TooManyJobs,
     TranslationClientError,
     UnexpectedAnswer,
@@ -321,9 +321,9 @@ def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Line
     world = World(clock, "heygen")
     world.submit(idempotency_key="order-of-mine")
 
-    started = lines.of("order_started")
+    started = lines.of("submit_started")
     assert [line["idempotency_key"] for line in started] == ["order-of-mine"]
-    assert lines.index(started[0]) < min(lines.index(line) for line in lines if line.get("call") == "submit")
+    assert lines.index(started[0]) < min(lines.index(line) for line in lines if line.get("operation") == "submit")
 
 
 def test_a_session_that_repeats_of_its_own_accord_proves_nothing(clock: Clock) -> None:
@@ -427,10 +427,10 @@ def test_what_the_callers_own_code_raises_loses_no_order(clock: Clock, service: 
 
 def test_a_place_that_cannot_be_computed_loses_no_order(clock: Clock) -> None:
     """A mistake in the data of a service of one's own."""
-    order = PostOrder("/jobs", id_field=Computed("id", lambda payload: payload["data"]["id"]))
+    order = SubmitSpec("/jobs", id_field=ComputedField("id", lambda payload: payload["data"]["id"]))
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(200, b'{"id": "j1"}')))
-    service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", order=order)
+    service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", submit=order)
 
     with pytest.raises(RequestFailed, match="broken off by a KeyError") as caught:
         VideoTranslationClient(service=service, session=session).submit(VIDEO, "es")

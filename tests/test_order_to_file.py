@@ -277,7 +277,7 @@ def test_a_queued_order_waits_for_a_slot(clock: Clock, lines: Lines, service: st
     assert second.id != first.id
     assert len(world.lab.orders) == 2
     assert world.client.check(first).status == "completed"
-    assert len(lines.of("no_free_slot")) == len(lines.of("sleeping")) >= 1
+    assert len(lines.of("waiting_for_slot")) == len(lines.of("sleeping")) >= 1
 
 
 def test_a_queued_order_waits_until_the_deadline(clock: Clock) -> None:

@@ -13,13 +13,13 @@ from conftest import Answers, Clock, Lines, response
 from worlds import HOST, KEY, VIDEO
 
 from translation_client import (
-    Computed,
+    ComputedField,
     JobFailed,
-    Limits,
-    PostOrder,
     Problem,
     RequestFailed,
     Service,
+    ServiceDefaults,
+    SubmitSpec,
     TranslationStatus,
     UnexpectedAnswer,
     VideoTranslationClient,
@@ -29,7 +29,7 @@ from translation_client._cli.parser import parser
 from translation_client._models import Fault, MissingField, Refusal, Response
 from translation_client.services import SERVICES
 from translation_client.services.json_path import as_timestamp, describe_path, get_path, set_path
-from translation_client.services.service import Bulk
+from translation_client.services.service import BulkSpec
 from translation_client.services.statuses import COMMON_STATUSES
 
 PENDING, COMPLETED, ERROR = TranslationStatus
@@ -50,7 +50,7 @@ PENDING, COMPLETED, ERROR = TranslationStatus
         (("nothing", "null", "b.c"), "x"),
         (("nothing",), None),
         (None, None),
-        (Computed("the next one", lambda whole: whole["a"] + 1), 2),
+        (ComputedField("the next one", lambda whole: whole["a"] + 1), 2),
     ],
 )
 def test_where_things_are_found(place: Any, value: Any) -> None:
@@ -267,7 +267,7 @@ def test_a_status_means_the_same_in_bulk(name: str) -> None:
 def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> None:
     """Where they differ, the service's own meaning wins, then that of the bulk route, then the common one."""
     own = {"ready": "pending", "done": "pending"}
-    bulk = Bulk(
+    bulk = BulkSpec(
         "/jobs?ids={job_ids}", 10, "jobs", "id", "status", {"ready": "error", "live": "completed", "success": "error"}
     )
     service = Service("mine", "/jobs/{job_id}", statuses=own, bulk=bulk)
@@ -318,7 +318,7 @@ def test_a_list_that_is_missing_is_named(body: Any) -> None:
 ACME = Service(
     name="acme",
     base_url="https://api.acme.test",
-    limits=Limits(timeout=120),
+    defaults=ServiceDefaults(timeout=120),
     key_header="X-Acme-Key",
     key_prefix="",
     key_variable="ACME_API_KEY",
@@ -330,7 +330,7 @@ ACME = Service(
     result_field=("video.links.0.href", "video.href"),
     error_field="video.reason",
     delete_path="/v1/videos/{job_id}",
-    order=PostOrder(
+    submit=SubmitSpec(
         path="/v1/videos",
         id_field="video.id",
         video_field="source.href",
@@ -418,7 +418,7 @@ def test_words_and_ids_may_be_whole_numbers(clock: Clock) -> None:
         "/jobs/{job_id}",
         base_url=HOST,
         statuses={1: "pending", 8: "completed"},  # type: ignore[dict-item]  # for those who do not run mypy
-        order=PostOrder("/jobs"),
+        submit=SubmitSpec("/jobs"),
     )
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(200, b'{"id": 42, "status": 8}')))

@@ -17,30 +17,30 @@ from ._exceptions import (
     WaitTimeout,
 )
 from ._models import Job, Problem, TranslationStatus
-from .services.json_path import Computed
-from .services.service import Bulk, Languages, Limits, Service
-from .services.submission import PostOrder, UploadFirst
+from .services.json_path import ComputedField
+from .services.service import BulkSpec, LanguagesSpec, Service, ServiceDefaults
+from .services.submission import SubmitSpec, UploadSpec
 
 __all__ = [
     "AsyncVideoTranslationClient",
-    "Bulk",
-    "Computed",
+    "BulkSpec",
+    "ComputedField",
     "DurationHistory",
     "Job",
     "JobFailed",
-    "Languages",
-    "Limits",
-    "PostOrder",
+    "LanguagesSpec",
     "Problem",
     "RequestFailed",
     "ResultNotReady",
     "RetriesExhausted",
     "Service",
+    "ServiceDefaults",
+    "SubmitSpec",
     "TooManyJobs",
     "TranslationClientError",
     "TranslationStatus",
     "UnexpectedAnswer",
-    "UploadFirst",
+    "UploadSpec",
     "VideoTranslationClient",
     "WaitCancelled",
     "WaitTimeout",

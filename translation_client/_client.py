@@ -699,7 +699,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
     ) -> Job:
         """Submit a translation job exactly once; as `VideoTranslationClient.submit`.
 
-        Cancelling the task during a submission may leave a job behind. Its key is in the log line `order_started`.
+        Cancelling the task during a submission may leave a job behind. Its key is in the log line `submit_started`.
         """
         return await self._submit(
             video,
@@ -776,12 +776,12 @@ def _policy(
     max_delay: float,
     jitter: float,
 ) -> PollingPolicy:
-    limits = service.limits
+    defaults = service.defaults
     return PollingPolicy(
-        timeout=limits.timeout if timeout is None else timeout,
-        max_retries=limits.max_retries if max_retries is None else max_retries,
-        request_timeout=limits.request_timeout if request_timeout is None else request_timeout,
-        max_faults=limits.max_faults if max_faults is None else max_faults,
+        timeout=defaults.timeout if timeout is None else timeout,
+        max_retries=defaults.max_retries if max_retries is None else max_retries,
+        request_timeout=defaults.request_timeout if request_timeout is None else request_timeout,
+        max_faults=defaults.max_faults if max_faults is None else max_faults,
         backoff_factor=backoff_factor,
         max_delay=max_delay,
         jitter=jitter,

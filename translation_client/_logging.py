@@ -37,12 +37,14 @@ EVENTS: Mapping[str, EventSpec] = {
     "check_failed": EventSpec(
         "warning", ("attempt", "fault", "status_code", "error", "sleep_seconds", "elapsed_seconds")
     ),
-    "hint_ignored": EventSpec("warning", ("hint",)),
+    "retry_after_ignored": EventSpec("warning", ("value",)),
     "unknown_status": EventSpec("warning", ("raw_status",)),
     "history_failed": EventSpec("warning", ("error",)),
-    "call_answered": EventSpec("info", ("attempt", "call", "status_code", "elapsed_seconds", "request_seconds")),
-    "order_started": EventSpec("info", ("idempotency_key",)),
-    "no_free_slot": EventSpec("info", ("attempt", "elapsed_seconds")),
+    "response_received": EventSpec(
+        "info", ("attempt", "operation", "status_code", "elapsed_seconds", "request_seconds")
+    ),
+    "submit_started": EventSpec("info", ("idempotency_key",)),
+    "waiting_for_slot": EventSpec("info", ("attempt", "elapsed_seconds")),
     "job_submitted": EventSpec("info", ("attempts", "expected_seconds", "elapsed_seconds")),
     "file_downloaded": EventSpec("info", ("bytes", "attempts", "elapsed_seconds")),
     "job_finished": EventSpec("info", ("status", "raw_status", "attempts", "elapsed_seconds")),

@@ -271,7 +271,7 @@ def by_httpx(url: str) -> Speed:
     httpx: Any = importlib.import_module("httpx")  # where it is not installed, this side is left out
 
     async def run() -> Speed:
-        limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+        limits = httpx.ServiceDefaults(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
         async with httpx.AsyncClient(limits=limits, timeout=30) as client:
 
             async def ask() -> None:

@@ -711,7 +711,7 @@ def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> N
             error, took = await ended(ordering)
             assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
             server.faults = ()
-            [started] = lines.of("order_started")
+            [started] = lines.of("submit_started")
             return await client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key=started["idempotency_key"])
 
     with Server(Scenario(0, faults=["create/1:mute"]), service="heygen") as server:

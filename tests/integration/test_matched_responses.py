@@ -35,7 +35,7 @@ from translation_client import (
 )
 from translation_client._transports.sockets import MAX_INTERIM_RESPONSES, matched
 from translation_client.services.service import Service
-from translation_client.services.submission import PostOrder
+from translation_client.services.submission import SubmitSpec
 
 CLIENTS = (VideoTranslationClient, AsyncVideoTranslationClient)
 both_clients = pytest.mark.parametrize("kind", CLIENTS, ids=["blocking", "asyncio"])
@@ -46,7 +46,7 @@ NAMED = Service(
     id_field="about",
     status_field="result",
     delete_path="/jobs/{job_id}",
-    order=PostOrder("/jobs"),
+    submit=SubmitSpec("/jobs"),
 )
 UNNAMED = Service(
     name="unnamed", status_path="/status/{job_id}", status_field="result", delete_path="/jobs/{job_id}", id_field=None

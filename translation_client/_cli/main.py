@@ -116,7 +116,7 @@ def _plain_wait(options: argparse.Namespace) -> int:
 
 
 def _watched_wait(options: argparse.Namespace) -> int:
-    line = StatusLine(sys.stderr, options.timeout or get_service(options.service).limits.timeout)
+    line = StatusLine(sys.stderr, options.timeout or get_service(options.service).defaults.timeout)
     with _client(options, sleep=line.sleep) as client:
         return _answered(options, lambda: _last_of(client, options, line))
 

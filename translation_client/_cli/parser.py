@@ -12,7 +12,7 @@ from .._auth import parse_base_url
 from ..services import SERVICES
 from ..services.reference import REFERENCE
 
-LIMITS = REFERENCE.limits
+LIMITS = REFERENCE.defaults
 
 CLIENT_OPTIONS = {
     "timeout": f"seconds for the whole wait (default: {LIMITS.timeout:g} for the reference service, 3600 for the others)",

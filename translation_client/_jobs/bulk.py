@@ -10,7 +10,7 @@ from .._config import FAULT_DELAY_SECONDS
 from .._models import Fault, Job, MissingField, Refusal, Response, WrongJob, parse_retry_after, status_line
 from .._polling import CallState
 from .._transports.cancel_scope import CallAborted, CallCancelled, RequestNotSent
-from ..services.service import Bulk
+from ..services.service import BulkSpec
 from ..services.statuses import normalize
 from .call_log import CallLog
 from .context import ClientContext
@@ -45,7 +45,7 @@ class BulkFailed(Exception):
 class BulkCall:
     """One bulk request, with its log lines. For one use."""
 
-    def __init__(self, context: ClientContext, bulk: Bulk, ids: Sequence[str], watch: Stopwatch) -> None:
+    def __init__(self, context: ClientContext, bulk: BulkSpec, ids: Sequence[str], watch: Stopwatch) -> None:
         """Prepare a request for the status of `ids`; `watch` is its elapsed time. Nothing is sent yet."""
         self._context = context
         self._bulk = bulk
@@ -106,11 +106,13 @@ class BulkCall:
         try:
             return parse_retry_after(fault.response.headers)
         except ValueError:
-            self._log.write("hint_ignored", hint=self._progress.secrets.shown(fault.response.headers["Retry-After"]))
+            self._log.write(
+                "retry_after_ignored", value=self._progress.secrets.shown(fault.response.headers["Retry-After"])
+            )
             return None
 
 
-def is_missing(bulk: Bulk, job: Job) -> bool:
+def is_missing(bulk: BulkSpec, job: Job) -> bool:
     """Return whether a bulk answer says that there is no such job."""
     return normalize(job.raw_status) == normalize(bulk.missing_word)
 

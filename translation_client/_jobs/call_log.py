@@ -29,12 +29,12 @@ class CallLog(EventLog):
             self.name_job(self._progress.shown_id)
         super().write(event, **facts)
 
-    def answered(self, call: str, response: Response) -> None:
+    def answered(self, operation: str, response: Response) -> None:
         """Log an answer that is none about a status."""
         self.write(
-            "call_answered",
+            "response_received",
             attempt=self._progress.attempts,
-            call=call,
+            operation=operation,
             status_code=response.status_code,
             elapsed_seconds=self._progress.elapsed,
             request_seconds=response.seconds,

@@ -9,7 +9,7 @@ from .._clock import Deadline, Stopwatch
 from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, quote_path_segment
 from .._models import Job, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
-from ..services.service import Bulk
+from ..services.service import BulkSpec
 from . import error_messages
 from .bulk import BulkCall, BulkFailed
 from .context import ClientContext
@@ -42,7 +42,7 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
 
 async def _in_bulk(
     context: ClientContext,
-    bulk: Bulk,
+    bulk: BulkSpec,
     ids: Sequence[str],
     known: Mapping[str | None, Job],
     timeout: float,
@@ -64,7 +64,9 @@ async def _in_bulk(
     return found
 
 
-async def _page(context: ClientContext, bulk: Bulk, page: Sequence[str], requestor: Requestor) -> dict[str, Job] | None:
+async def _page(
+    context: ClientContext, bulk: BulkSpec, page: Sequence[str], requestor: Requestor
+) -> dict[str, Job] | None:
     """Return what a bulk answer says; None if there is none. A request that failed is repeated once."""
     for pause in (FAULT_DELAY_SECONDS, 0.0):
         half = requestor.progress.deadline.left / 2  # the other half is for requests about single jobs

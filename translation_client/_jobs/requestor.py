@@ -208,7 +208,7 @@ class Requestor:
         try:
             return parse_retry_after(response.headers)
         except ValueError:
-            self.log.write("hint_ignored", hint=self.progress.secrets.shown(response.headers["Retry-After"]))
+            self.log.write("retry_after_ignored", value=self.progress.secrets.shown(response.headers["Retry-After"]))
             return None
 
     def _end_for_faults(self, state: RetryCallState) -> NoReturn:

@@ -42,7 +42,7 @@ def build_submit_request(
         ValueError: Something of it cannot be used.
         TypeError: Something of it is of the wrong type.
     """
-    order = service.order
+    order = service.submit
     if order is None:
         raise ValueError(f"the service {service.name!r} has no way to order a job")
     wanted = SubmitRequest(
@@ -183,7 +183,7 @@ class Submission:
     async def job(self) -> Job:
         """Order it."""
         key = self._secrets.shown_id(self._commission.key)
-        self._requestor.log.write("order_started", idempotency_key=key or None)
+        self._requestor.log.write("submit_started", idempotency_key=key or None)
         try:
             job = await self._through_all_steps()
         except KeyboardInterrupt as interrupt:
@@ -234,7 +234,7 @@ class Submission:
         )
         if value is _LIMIT_REACHED:
             progress = self._requestor.progress
-            self._requestor.log.write("no_free_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
+            self._requestor.log.write("waiting_for_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
         else:
             self._requestor.progress.count(step.call)
             self._requestor.progress.may_have_been_accepted |= step.creates_job  # until the whole order is through

@@ -30,7 +30,7 @@ from .._models import (
     json_of,
     require_usable,
 )
-from .json_path import Computed, as_text, get_path, is_same_id, written_id
+from .json_path import ComputedField, as_text, get_path, is_same_id, written_id
 from .service import Service
 from .statuses import normalize, parse_statuses, with_common_words
 from .submission import SUBMITTED, Step, Steps, SubmitRequest, reject_reserved_options
@@ -185,9 +185,9 @@ AZURE = Service(
     has_late_result=True,
     error_field=("failureReason", "error"),
     created_field="createdDateTime",
-    finished_field=Computed("lastActionDateTime", _finished_at),
+    finished_field=ComputedField("lastActionDateTime", _finished_at),
     expected_field=None,
     missing_codes=frozenset({204}),  # "the request was successful, but the resource doesn't exist"
     delete_path=f"/translations/{{job_id}}?{VERSION}",
-    order=TwoPuts(),
+    submit=TwoPuts(),
 )

@@ -6,7 +6,7 @@ Sources: elevenlabs.io/docs/api-reference (dubbing) and the official SDK, which 
 from __future__ import annotations
 
 from .service import Service
-from .submission import PostOrder
+from .submission import SubmitSpec
 
 MAX_FILE_BYTES = 2 * 1024**3
 """The longest file of automatic dubbing: elevenlabs.io/docs/overview/capabilities/dubbing, "up to 2 GB"."""
@@ -37,7 +37,7 @@ ELEVENLABS = Service(
     finished_field=None,
     expected_field=None,
     delete_path="/v1/dubbing/{job_id}",
-    order=PostOrder(
+    submit=SubmitSpec(
         path="/v1/dubbing",
         id_field="dubbing_id",
         video_field="source_url",

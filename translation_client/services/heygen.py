@@ -10,9 +10,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .json_path import Computed, get_path
-from .service import Bulk, Languages, Service
-from .submission import PostOrder, UploadFirst
+from .json_path import ComputedField, get_path
+from .service import BulkSpec, LanguagesSpec, Service
+from .submission import SubmitSpec, UploadSpec
 
 MAX_ASSET_BYTES = 32 * 1024 * 1024
 """The longest upload. From HeyGen's skills repository; the API reference gives none."""
@@ -50,7 +50,7 @@ HEYGEN = Service(
     },
     id_field=("data.id", "data.video_translate_id"),  # the second: v2
     progress_field=None,
-    result_field=Computed("data.video_url", _link),
+    result_field=ComputedField("data.video_url", _link),
     has_late_result=True,
     error_field=("data.failure_message", "data.message"),
     language_field="data.output_language",
@@ -58,8 +58,8 @@ HEYGEN = Service(
     finished_field=None,
     expected_field=None,
     delete_path="/v3/video-translations/{job_id}",
-    languages=Languages("/v3/video-translations/languages", list_field="data.languages"),
-    bulk=Bulk(
+    languages=LanguagesSpec("/v3/video-translations/languages", list_field="data.languages"),
+    bulk=BulkSpec(
         "/v3/video-translations/statuses?video_translation_ids={job_ids}",
         max_ids=100,
         list_field="data",
@@ -67,14 +67,14 @@ HEYGEN = Service(
         status_field="status",
         statuses={},  # those of the service
     ),
-    order=PostOrder(
+    submit=SubmitSpec(
         path="/v3/video-translations",
         id_field=("data.video_translation_ids.0", "data.video_translations.0.video_translation_id"),
         body={"video": {"type": "url"}},
         video_field="video.url",
         language_field="output_languages.0",
         source_language_field="input_language",
-        upload=UploadFirst(
+        upload=UploadSpec(
             path="/v3/assets",
             file_field="file",
             name_field=("data.asset_id", "data.id"),  # unverified: both names are seen in HeyGen's own texts

@@ -15,7 +15,7 @@ from .._models import MissingField, Problem, Response, json_of, require_usable
 
 
 @dataclass(frozen=True)
-class Computed:
+class ComputedField:
     """A place that no path leads to.
 
     Attributes:
@@ -27,7 +27,7 @@ class Computed:
     read: Callable[[Mapping[str, Any]], Any]
 
 
-JSONPath = str | Sequence[str] | Computed
+JSONPath = str | Sequence[str] | ComputedField
 """A path of names and list positions, separated by dots. Of several, the first counts that leads to more than null or ""."""
 
 
@@ -37,7 +37,7 @@ def get_path(value: Mapping[str, Any], place: JSONPath | None) -> Any:
         return None
     if place.__class__ is str and "." not in place:  # most are; a wait looks five of them up in each answer
         return value.get(place)
-    if isinstance(place, Computed):
+    if isinstance(place, ComputedField):
         return place.read(value)
     paths = (place,) if isinstance(place, str) else place
     return next((inner for path in paths if (inner := _at(value, path)) not in (None, "")), None)
@@ -56,7 +56,7 @@ def _at(value: Any, path: str) -> Any:
 
 def describe_path(place: JSONPath | None) -> str:
     """Say where a place is, for a sentence."""
-    if isinstance(place, Computed):
+    if isinstance(place, ComputedField):
         return place.name
     return place if isinstance(place, str) else " or ".join(place or ("the result",))
 

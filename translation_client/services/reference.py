@@ -6,13 +6,13 @@ answers about many, `{"results": [{"id": "a", "result": …}, …]}`, where a se
 
 from __future__ import annotations
 
-from .service import Bulk, Limits, Service
-from .submission import PostOrder
+from .service import BulkSpec, Service, ServiceDefaults
+from .submission import SubmitSpec
 
 REFERENCE = Service(
     name="reference",
     base_url=None,
-    limits=Limits(timeout=30, max_retries=10, request_timeout=10, max_faults=5),
+    defaults=ServiceDefaults(timeout=30, max_retries=10, request_timeout=10, max_faults=5),
     key_header="Authorization",
     key_prefix="Bearer ",
     key_variable="TRANSLATION_CLIENT_API_KEY",
@@ -30,7 +30,7 @@ REFERENCE = Service(
     result_path="/jobs/{job_id}/result",
     not_yet=frozenset({(425, None)}),
     delete_path="/jobs/{job_id}",
-    bulk=Bulk(
+    bulk=BulkSpec(
         "/status?ids={job_ids}",
         max_ids=100,
         list_field="results",
@@ -39,7 +39,7 @@ REFERENCE = Service(
         statuses={},  # those of the service
         is_optional=True,  # a server that was written for the original request answers with its single job
     ),
-    order=PostOrder(
+    submit=SubmitSpec(
         path="/jobs",
         id_field="id",
         video_field="video",

@@ -42,7 +42,7 @@ from .statuses import normalize, parse_statuses, status_word, with_common_words
 from .submission import SubmitFlow
 
 
-class Limits(NamedTuple):
+class ServiceDefaults(NamedTuple):
     """What the three clocks of a service are where the caller does not say: see `PollingPolicy`."""
 
     timeout: float = 3600
@@ -52,7 +52,7 @@ class Limits(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Languages:
+class LanguagesSpec:
     """Where the list of target languages is.
 
     Attributes:
@@ -89,7 +89,7 @@ class Languages:
 
 
 @dataclass(frozen=True)
-class Bulk:
+class BulkSpec:
     """How many jobs are asked for by one request.
 
     Attributes:
@@ -132,7 +132,7 @@ class Bulk:
         missing = normalize(self.missing_word)
         return {one: TranslationStatus(meaning) for one, meaning in self.statuses.items() if one != missing}
 
-    def with_table(self, table: Mapping[str, TranslationStatus]) -> "Bulk":
+    def with_table(self, table: Mapping[str, TranslationStatus]) -> "BulkSpec":
         """Return a copy that reads words by the table of its service."""
         copied = replace(self)
         object.__setattr__(copied, "_table", table)
@@ -224,7 +224,7 @@ class Service:
         name: What the caller calls it.
         status_path: Where one job is asked for; `{job_id}` stands for the percent-encoded id.
         base_url: Its own address, with `{NAME}` for an environment variable; None where the caller has to give one.
-        limits: Its three clocks.
+        defaults: The defaults of `timeout`, `max_retries`, `request_timeout` and `max_faults`.
         single_job_path: Where the job without an id is asked for, or None where every job has one.
         key_header: The header that the API key travels in.
         key_prefix: What stands before the key there.
@@ -245,7 +245,7 @@ class Service:
         expected_field: Where it says how many seconds the job takes, from its start.
         missing_codes: Successes that mean that there is no such job.
         delete_path: Where a job is deleted, or None where that cannot be done.
-        order: How jobs are ordered, or None where they cannot be.
+        submit: How jobs are submitted; None if they cannot be.
         languages: Where the list of target languages is, or None where there is none.
         bulk: How many jobs are asked for at once, or None.
         id_field: Where the response to a status check, or to a deletion, names its job; None if it does not. A response
@@ -259,7 +259,7 @@ class Service:
     name: str
     status_path: str
     base_url: str | None = None
-    limits: Limits = Limits()  # noqa: RUF009  # frozen
+    defaults: ServiceDefaults = ServiceDefaults()  # noqa: RUF009  # frozen
     single_job_path: str | None = None
     key_header: str = "Authorization"
     key_prefix: str = "Bearer "
@@ -279,9 +279,9 @@ class Service:
     expected_field: JSONPath | None = "expected_seconds"
     missing_codes: frozenset[int] = frozenset()
     delete_path: str | None = None
-    order: SubmitFlow | None = None
-    languages: Languages | None = None
-    bulk: Bulk | None = None
+    submit: SubmitFlow | None = None
+    languages: LanguagesSpec | None = None
+    bulk: BulkSpec | None = None
     id_field: JSONPath | None = None
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
 

@@ -116,14 +116,14 @@ TOO_MANY_REQUESTS = 429
 _ANY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
-class UploadFirst(NamedTuple):
+class UploadSpec(NamedTuple):
     """A local file is uploaded by a request of its own, whose answer names it.
 
     Attributes:
         path: Where to.
         file_field: What the form calls the file.
         name_field: Where the answer says the name.
-        body: What the body of the order has in place of `PostOrder.body`.
+        body: What the body of the order has in place of `SubmitSpec.body`.
         video_field: Where the name goes in there.
         max_file_bytes: The longest file.
     """
@@ -137,7 +137,7 @@ class UploadFirst(NamedTuple):
 
 
 @dataclass(frozen=True)
-class PostOrder:
+class SubmitSpec:
     """An order is one POST whose answer names the job.
 
     Attributes:
@@ -170,7 +170,7 @@ class PostOrder:
     is_form: bool = False
     file_field: str | None = None
     file_limit: int = sys.maxsize
-    upload: UploadFirst | None = None
+    upload: UploadSpec | None = None
     key_header: str | None = None
     key_form: re.Pattern[str] = _ANY_KEY
     in_progress: str | None = None
@@ -231,7 +231,7 @@ class PostOrder:
             commission.options, {*self.body, *(place.partition(".")[0] for place in places if place is not None)}
         )
 
-    def _uploading(self, upload: UploadFirst, path: Path) -> Step:
+    def _uploading(self, upload: UploadSpec, path: Path) -> Step:
         request = Request("POST", upload.path, file=FilePart(upload.file_field, path))
         # Twice uploaded is a file too much at the service, and no job.
         return Step(

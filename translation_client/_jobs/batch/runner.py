@@ -16,7 +16,7 @@ from ..._exceptions import RequestFailed, TranslationClientError
 from ..._models import Fault, Job, Response
 from ..._polling import GRACE_FRACTION, GRACE_SECONDS, RetryStepper
 from ..._transports.cancel_scope import CallCancelled
-from ...services.service import Bulk
+from ...services.service import BulkSpec
 from ..bulk import BulkAvailability, BulkCall, BulkFailed
 from ..context import ClientContext
 from ..poller import Poller
@@ -617,7 +617,7 @@ class BatchRunner(BatchState):
             member.checked_singly()
             self._answered(member, job)
 
-    async def _check_in_bulk(self, bulk: Bulk, turn: Turn) -> None:
+    async def _check_in_bulk(self, bulk: BulkSpec, turn: Turn) -> None:
         """Check several jobs by one request. If it fails, that is no fault of any of them."""
         watch = Stopwatch(clock=self._clock)
         call = BulkCall(self._context, bulk, [str(member.wait.job_id) for member in turn.members], watch)
