@@ -507,7 +507,7 @@ def test_both_clients_learn_the_same(recorded: Callable[..., Record]) -> None:
         for number in range(6):
             job = replace(await side.submit(), language="es")
             call = ("wait", "get_status", "watch")[number % 3]
-            jobs.append(await side.call(call, job, key="es", video_seconds=90 + number))
+            jobs.append(await side.call(call, job, kind="es", video_seconds=90 + number))
         return jobs
 
     def learning(kind: type[Any]) -> Record:
@@ -670,7 +670,7 @@ WRONG: list[tuple[str, Any]] = [
     ("history", True),
     ("check_cost", 3),
     ("max_lag", 3),
-    ("spread_checks", 1),
+    ("jitter", 2),
 ]
 
 
@@ -713,7 +713,7 @@ BAD_CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     **{f"{name} without time": (name, (), {"timeout": 0}) for name in ("wait", "get_status", "watch")},
     **{f"{name} of bytes": (name, (b"job",), {}) for name in ("wait", "get_status", "watch", "check", "delete")},
     **{f"{name} of nothing": (name, ("",), {}) for name in ("wait", "get_status", "watch", "check", "delete")},
-    **{f"{name} with a key of lines": (name, (), {"key": "a\nb"}) for name in ("wait", "get_status", "watch")},
+    **{f"{name} with a kind of lines": (name, (), {"kind": "a\nb"}) for name in ("wait", "get_status", "watch")},
     **{f"{name} ordered before 1970": (name, (), {"submitted_at": -1}) for name in ("wait", "get_status", "watch")},
     **{f"{name} of an empty video": (name, (), {"video_seconds": 0}) for name in ("wait", "get_status", "watch")},
     "many of one text": ("check_all", ("job-1",), {}),

@@ -140,7 +140,7 @@ def test_finer_optima_are_so_for_a_while_only() -> None:
 
 def test_what_is_remembered_is_the_latest_of_all_and_of_the_kind() -> None:
     """In their order, each once."""
-    past = [exactly(1.0, number)._replace(key="rare" if number < 300 else "usual") for number in range(2000)]
+    past = [exactly(1.0, number)._replace(kind="rare" if number < 300 else "usual") for number in range(2000)]
 
     assert [job.number for job in remembered(past, "rare")] == [*range(100, 300), *range(2000 - POOL, 2000)]
     assert [job.number for job in remembered(past, "usual")] == list(range(2000 - POOL, 2000))

@@ -95,9 +95,9 @@ def test_a_history_is_read_for_a_kind_and_a_length(capsys: pytest.CaptureFixture
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     for number in range(40):
-        history.record(10 * (100 + number), service="heygen", key="ja", video_seconds=100 + number)
+        history.record(10 * (100 + number), service="heygen", kind="ja", video_seconds=100 + number)
         history.record(1, service="azure")
-    arguments = ["--history", str(path), "--service", "heygen", "--key", "ja", "--check-cost", "60", "--json"]
+    arguments = ["--history", str(path), "--service", "heygen", "--kind", "ja", "--check-cost", "60", "--json"]
     short, long = (
         json.loads(said(capsys, *arguments, "--video-seconds", length)[1])["checks"] for length in ("100", "200")
     )
@@ -138,19 +138,19 @@ def test_a_wait_learns_from_one_command_to_the_next(run: Run, tmp_path: Path, cl
     """By a file, and by the moment of the order."""
     path = tmp_path / "durations.sqlite"
     arguments = ["wait", "--base-url", BASE_URL, "--history", str(path), "--check-cost", "3", "--max-retries", "99"]
-    more = ["--key", "es", "--video-seconds", "95", "--timeout", "100"]
+    more = ["--kind", "es", "--video-seconds", "95", "--timeout", "100"]
     code, out, err = run(*arguments, *more, "--submitted-at", str(time.time()), scenario=Scenario(20))
 
     assert (code, out) == (0, "completed\n")
     assert "schedule" in {json.loads(line).get("reason") for line in err.splitlines()}
     [learned] = DurationHistory(path).jobs("reference")
-    assert (learned.key, learned.video_seconds) == ("es", 95)
+    assert (learned.kind, learned.video_seconds) == ("es", 95)
 
 
 def test_the_command_to_go_on_with_learns_on(run: Run, tmp_path: Path) -> None:  # noqa: F811  # the fixture
     """It has all that was typed, and can be typed again."""
     path = tmp_path / "durations.sqlite"
-    typed = ["--check-cost=3", "--timeout=10", f"--history={path}", "--spread-checks", "--key=es precision"]
+    typed = ["--check-cost=3", "--timeout=10", f"--history={path}", "--jitter=0.1", "--kind=es precision"]
     typed += ["--submitted-at=1795598826.174853"]
     _, _, err = run("wait", "--base-url", BASE_URL, *typed, "job-1", scenario=Scenario(100))
     code, _, err = run("wait", "--base-url", BASE_URL, *typed, scenario=Scenario(100))
@@ -161,8 +161,8 @@ def test_the_command_to_go_on_with_learns_on(run: Run, tmp_path: Path) -> None: 
         "--check-cost=3",
         "--timeout=10",
         f"--history={path}",
-        "--spread-checks",
-        "'--key=es precision'",
+        "--jitter=0.1",
+        "'--kind=es precision'",
         typed[-1],
     ):
         assert word in command

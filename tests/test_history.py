@@ -31,12 +31,12 @@ print("ready", flush=True)
 sys.stdin.readline()
 history = DurationHistory(path)
 for number in range(int(jobs)):
-    history.record(10 + number, service="heygen", key=name)
+    history.record(10 + number, service="heygen", kind=name)
 """
 
 
-def took(history: DurationHistory, service: str = "reference", key: str | None = None) -> list[float | None]:
-    return [job.finished_by for job in history.jobs(service, key)]
+def took(history: DurationHistory, service: str = "reference", kind: str | None = None) -> list[float | None]:
+    return [job.finished_by for job in history.jobs(service, kind)]
 
 
 @pytest.fixture(params=["file", "memory"])
@@ -46,7 +46,7 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> DurationHistory:
 
 def test_what_was_recorded_is_there_the_oldest_first(history: DurationHistory) -> None:
     """All of it, as it was."""
-    history.record(61.5, service="heygen", key="es/precision", video_seconds=95)
+    history.record(61.5, service="heygen", kind="es/precision", video_seconds=95)
     history.record(70, service="reference")
     seen = Observation(10.0, 20.0, 5.0, "es", 30.0, 40.0, began_at=7.5)
     history.add("heygen", seen)
@@ -97,7 +97,7 @@ def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
     assert [writer.returncode for writer in writers] == [0] * PROCESSES
     history = DurationHistory(path)
     for number in range(PROCESSES):
-        own = [job.finished_by for job in history.jobs("heygen", f"kind-{number}") if job.key == f"kind-{number}"]
+        own = [job.finished_by for job in history.jobs("heygen", f"kind-{number}") if job.kind == f"kind-{number}"]
         assert own == [10 + job for job in range(JOBS)]
 
 
@@ -120,12 +120,12 @@ def test_threads_may_share_one(history: DurationHistory) -> None:
 def test_of_a_kind_the_latest_are_kept(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     """And of another kind, or service, none is dropped for that."""
     monkeypatch.setattr(module, "WINDOW", 5)
-    history.record(1, key="b", service="reference")
-    history.record(2, service="heygen", key="a")
+    history.record(1, kind="b", service="reference")
+    history.record(2, service="heygen", kind="a")
     for number in range(20):
-        history.record(100 + number, key="a", service="reference")
+        history.record(100 + number, kind="a", service="reference")
 
-    assert took(history, key="a") == [1, 115, 116, 117, 118, 119]
+    assert took(history, kind="a") == [1, 115, 116, 117, 118, 119]
     assert took(history, "heygen") == [2]
 
 
@@ -144,15 +144,15 @@ def test_in_all_there_are_no_more_than_a_limit(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr(module, "MOST_KINDS", 10)
     for history in (DurationHistory(tmp_path / "durations.sqlite"), DurationHistory()):
         for number in range(30):
-            history.record(number, key=f"kind-{number}", service="reference")
+            history.record(number, kind=f"kind-{number}", service="reference")
 
         assert took(history) == list(range(20, 30))
 
 
-def test_a_key_is_short(history: DurationHistory) -> None:
+def test_a_kind_is_short(history: DurationHistory) -> None:
     """The size of the file is bounded, and not the number of its rows alone."""
-    with pytest.raises(ValueError, match="key must be printable, and of 1 to 200 characters"):
-        history.record(60, key="x" * 201, service="reference")
+    with pytest.raises(ValueError, match="kind must be printable, and of 1 to 200 characters"):
+        history.record(60, kind="x" * 201, service="reference")
 
 
 @pytest.mark.parametrize("service", [None, 3, "", "own\ud800", "x" * 201])
@@ -178,12 +178,12 @@ def test_a_job_that_was_given_up_on_is_known_once(history: DurationHistory) -> N
 def test_the_latest_of_all_kinds_and_those_of_one(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind that is seldom met is not lost among the others, and no job is given twice."""
     monkeypatch.setattr(module, "POOL", 3)
-    history.record(1, key="seldom", service="reference")
+    history.record(1, kind="seldom", service="reference")
     for number in range(10):
-        history.record(100 + number, key="often", service="reference")
-    history.record(2, key="seldom", service="reference")
+        history.record(100 + number, kind="often", service="reference")
+    history.record(2, kind="seldom", service="reference")
 
-    assert took(history, key="seldom") == [1, 108, 109, 2]
+    assert took(history, kind="seldom") == [1, 108, 109, 2]
 
 
 def test_the_limits_hold_a_file_under_a_few_megabytes(tmp_path: Path) -> None:
@@ -363,7 +363,7 @@ def test_a_duration_that_makes_no_sense_is_refused(history: DurationHistory, sec
 
 @pytest.mark.parametrize(
     ("said", "error"),
-    [({"key": 3}, TypeError), ({"key": "a\x00b"}, ValueError), ({"key": "\ud800"}, ValueError)]
+    [({"kind": 3}, TypeError), ({"kind": "a\x00b"}, ValueError), ({"kind": "\ud800"}, ValueError)]
     + [({"video_seconds": bad}, ValueError) for bad in (0, -1, math.nan, math.inf)],
 )
 def test_what_is_said_of_a_job_has_to_make_sense(history: DurationHistory, said: Any, error: type[Exception]) -> None:

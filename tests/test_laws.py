@@ -163,7 +163,7 @@ def test_draws_of_successive_jobs_are_spread_evenly(count: int) -> None:
 
 def test_a_job_nobody_saw_finish_is_known_until_it_was_last_pending() -> None:
     """And the entry is minus infinity, where it was looked at from the start."""
-    given_up, late = Observation(60.0, None), Observation(60.0, 90.0, entered=30.0, key="a")
+    given_up, late = Observation(60.0, None), Observation(60.0, 90.0, entered=30.0, kind="a")
     sixty, ninety, thirty = (math.log(seconds) for seconds in (60, 90, 30))
 
     assert given_up.bracket() == CensoringInterval(None, -math.inf, sixty, None, 0.5)
@@ -576,7 +576,7 @@ def test_without_lengths_that_differ_twice_the_video_takes_twice_as_long() -> No
 def test_a_slope_is_found_within_kinds() -> None:
     """What differs between kinds is no matter of length: here the kind with longer videos is the quicker one."""
     past = [
-        exactly(factor * length)._replace(key=key, video_seconds=length)
+        exactly(factor * length)._replace(kind=key, video_seconds=length)
         for key, factor, start in (("slow", 100.0, 1.0), ("quick", 0.01, 1000.0))
         for length in (start, 2 * start, 4 * start)
     ]
@@ -635,7 +635,7 @@ def test_late_looks_are_moved_by_the_length_as_the_ends_are() -> None:
 
 
 PAST_OF_TWO_KINDS = [
-    exactly(centre * factor)._replace(key=key)
+    exactly(centre * factor)._replace(kind=key)
     for key, centre in (("quick", 10.0), ("slow", 1000.0))
     for factor in (0.9, 0.95, 1.0, 1.0, 1.05, 1.1) * 4
 ]
@@ -651,15 +651,15 @@ def test_kinds_have_laws_of_their_own() -> None:
 
 def test_a_kind_never_met_is_taken_to_be_like_all_together() -> None:
     """As if there were no kinds."""
-    no_kinds = [one._replace(key=None) for one in PAST_OF_TWO_KINDS]
+    no_kinds = [one._replace(kind=None) for one in PAST_OF_TWO_KINDS]
 
     assert same(known(forecast_of(PAST_OF_TWO_KINDS, Traits("new"))), known(forecast_of(no_kinds, Traits("whatever"))))
 
 
 def test_a_kind_met_once_lies_between_itself_and_all_others() -> None:
     """One job's worth of its own to two jobs' worth of theirs."""
-    past = [exactly(10.0 + number / 10)._replace(key="many") for number in range(40)] + [
-        exactly(1000.0)._replace(key="once")
+    past = [exactly(10.0 + number / 10)._replace(kind="many") for number in range(40)] + [
+        exactly(1000.0)._replace(kind="once")
     ]
     once = known(forecast_of(past, Traits("once")))
 
@@ -672,9 +672,9 @@ def test_how_much_a_kind_spreads_is_learned_from_the_other_kinds() -> None:
 
     def width(of_others: float) -> float:
         others = [
-            exactly(math.exp(of_others * side))._replace(key=str(kind)) for kind in range(20) for side in (-1, 0, 1)
+            exactly(math.exp(of_others * side))._replace(kind=str(kind)) for kind in range(20) for side in (-1, 0, 1)
         ]
-        forecast = known(forecast_of([*others, exactly(1e4)._replace(key="once")], Traits("once")))
+        forecast = known(forecast_of([*others, exactly(1e4)._replace(kind="once")], Traits("once")))
         return math.log(quantile(forecast, 0.95) / quantile(forecast, 0.75))
 
     assert width(0.05) < width(0.5) / 3

@@ -52,10 +52,10 @@ def ordered(client: VideoTranslationClient, **more: Any) -> Job:
     return replace(client.submit("https://example.com/talk.mp4", "es"), **more)
 
 
-def past(*durations: float, key: str | None = None) -> DurationHistory:
+def past(*durations: float, kind: str | None = None) -> DurationHistory:
     history = DurationHistory()
     for seconds in durations:
-        history.record(seconds, key=key, service="reference")
+        history.record(seconds, kind=kind, service="reference")
     return history
 
 
@@ -100,7 +100,7 @@ def test_each_way_to_wait_learns_and_teaches(call: str, make_client: MakeClient,
     """By the same plan."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
-    ended = getattr(client, call)(ordered(client), key="es", video_seconds=95)
+    ended = getattr(client, call)(ordered(client), kind="es", video_seconds=95)
     if call == "watch":
         assert [job.status.is_final for job in ended] == [False, False, True]
 
@@ -447,12 +447,12 @@ def test_a_job_that_is_nearly_done_for_long_is_not_hammered(clock: Clock, lines:
     assert gaps[:3] == [0.3, 0.6, 0.9]
 
 
-def test_spread_checks_are_hardly_more(clock: Clock) -> None:
+def test_jittered_checks_are_hardly_more(clock: Clock) -> None:
     """Jitter costs a third of a hundredth, and no check is repeated because it came a little early."""
     durations = [math.exp(6 + number % 20 / 10) for number in range(200)]
     asked = {
         is_spread: sum(
-            len(polled(wait_learned(durations, check_cost=1, spread_checks=is_spread), clock, duration))
+            len(polled(wait_learned(durations, check_cost=1, jitter=0.1 * is_spread), clock, duration))
             for duration in durations[:60]
         )
         for is_spread in (False, True)
@@ -557,12 +557,12 @@ def test_a_plan_is_kept_until_the_history_changes(make_client: MakeClient, monke
 
 def test_waits_of_other_kinds_have_other_plans(make_client: MakeClient, lines: Lines) -> None:
     """And a kind that was never met has that of all."""
-    history = past(*STEADY, key="es")
+    history = past(*STEADY, kind="es")
     for seconds in STEADY:
-        history.record(10 * seconds, key="ja", service="reference")
+        history.record(10 * seconds, kind="ja", service="reference")
     client = make_client(Scenario(0), history=history, check_cost=60, **LONG)
     for key in ("es", "ja", "es"):
-        client.wait(ordered(client), key=key)
+        client.wait(ordered(client), kind=key)
 
     first, other, again = checked_at(lines)
     assert first == pytest.approx(again, rel=0.05)
@@ -635,7 +635,7 @@ def test_a_history_that_breaks_in_the_middle_of_a_wait_is_a_warning_and_no_more(
 
 def test_checks_are_spread_by_chance_where_that_is_wanted(make_client: MakeClient, lines: Lines) -> None:
     """The first ones by up to half a check."""
-    client = make_client(Scenario(61), history=past(*STEADY), check_cost=3, spread_checks=True, **LONG)
+    client = make_client(Scenario(61), history=past(*STEADY), check_cost=3, jitter=0.1, **LONG)
     for _ in range(40):
         client.wait(ordered(client))
 
@@ -646,9 +646,7 @@ def test_checks_are_spread_by_chance_where_that_is_wanted(make_client: MakeClien
 
 def test_spread_gaps_are_a_tenth_longer_or_shorter(make_client: MakeClient, lines: Lines) -> None:
     """From the check before, whenever that was."""
-    make_client(Scenario(900), history=True, target_lag=10, spread_checks=True, **LONG).wait(
-        submitted_at=time.time() - 1
-    )
+    make_client(Scenario(900), history=True, target_lag=10, jitter=0.1, **LONG).wait(submitted_at=time.time() - 1)
 
     gaps = [line["sleep_seconds"] for line in lines.of("sleeping")][1:]
     assert all(17.999 <= gap <= 22.001 for gap in gaps)
@@ -661,7 +659,7 @@ def test_the_random_generator_of_the_caller_is_left_alone(make_client: MakeClien
 
     random.seed(1)
     state = random.getstate()
-    client = make_client(Scenario(50), history=True, check_cost=3, spread_checks=True, **LONG)
+    client = make_client(Scenario(50), history=True, check_cost=3, jitter=0.1, **LONG)
     client.wait(ordered(client))
 
     assert random.getstate() == state
@@ -669,7 +667,7 @@ def test_the_random_generator_of_the_caller_is_left_alone(make_client: MakeClien
 
 def test_a_caller_who_does_not_learn_may_say_the_same_things(make_client: MakeClient, lines: Lines) -> None:
     """The backoff takes no notice."""
-    make_client(Scenario(5)).wait(key="es", video_seconds=95, submitted_at=time.time())
+    make_client(Scenario(5)).wait(kind="es", video_seconds=95, submitted_at=time.time())
 
     assert checked_at(lines) == [0, 2, 6]
 
@@ -680,7 +678,7 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"history": True, "check_cost": 1, "max_lag": 0}, ValueError, "max_lag"),
     ({"history": True, "check_cost": 1, "max_lag": math.nan}, ValueError, "max_lag"),
     ({"history": True, "check_cost": 1, "wait": tenacity.wait_fixed(1)}, ValueError, "wait and history"),
-    ({"history": True, "check_cost": 1, "spread_checks": 1}, TypeError, "spread_checks"),
+    ({"history": True, "check_cost": 1, "jitter": "yes"}, TypeError, "jitter"),
     ({"check_cost": 1}, ValueError, "check_cost needs history"),
     ({"target_lag": 1}, ValueError, "target_lag needs history"),
     ({"max_lag": 1}, ValueError, "max_lag needs history"),
@@ -707,8 +705,8 @@ def test_an_argument_that_cannot_be_used_is_refused_when_the_client_is_made(
 @pytest.mark.parametrize(
     ("said", "error"),
     [
-        ({"key": 3}, TypeError),
-        ({"key": "\n"}, ValueError),
+        ({"kind": 3}, TypeError),
+        ({"kind": "\n"}, ValueError),
         ({"video_seconds": 0}, ValueError),
         ({"video_seconds": math.nan}, ValueError),
         ({"video_seconds": "95"}, TypeError),
@@ -806,7 +804,7 @@ def test_a_strategy_goes_into_a_client_as_any_other(make_client: MakeClient, lin
         ({"check_cost": 1, "history": 60}, TypeError, "history"),
         ({"check_cost": 1, "video_seconds": 0}, ValueError, "video_seconds"),
         ({"check_cost": 1, "key": 1}, TypeError, "key"),
-        ({"check_cost": 1, "spread_checks": "yes"}, TypeError, "spread_checks"),
+        ({"check_cost": 1, "jitter": "yes"}, TypeError, "jitter"),
     ],
 )
 def test_a_strategy_refuses_what_it_cannot_use(arguments: Any, error: type[Exception], says: str) -> None:
@@ -852,7 +850,7 @@ def test_whatever_length_a_video_has_the_wait_goes_on(length: float, make_client
 
 def test_checks_that_are_spread_keep_to_max_lag(make_client: MakeClient, lines: Lines) -> None:
     """It is a promise."""
-    client = make_client(Scenario(300), history=True, target_lag=100, max_lag=10, spread_checks=True, **LONG)
+    client = make_client(Scenario(300), history=True, target_lag=100, max_lag=10, jitter=0.1, **LONG)
     client.wait(submitted_at=time.time() - 1)
 
     assert all(line["sleep_seconds"] <= 10.001 for line in lines.of("sleeping"))

@@ -60,7 +60,7 @@ def test_every_event_of_the_table_in_one_wait_and_every_line_is_as_it_says(
 
 OF_OTHER_ERRANDS = {
     "history_failed": ("warning", "error"),
-    "response_received": ("info", "attempt call status_code elapsed_seconds request_seconds"),
+    "response_received": ("info", "attempt operation status_code elapsed_seconds request_seconds"),
     "submit_started": ("info", "idempotency_key"),
     "waiting_for_slot": ("info", "attempt elapsed_seconds"),
     "job_submitted": ("info", "attempts expected_seconds elapsed_seconds"),

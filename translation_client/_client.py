@@ -83,7 +83,6 @@ class BaseClient(Generic[SessionT, TransportT]):
         check_cost: float | None = None,
         target_lag: float | None = None,
         max_lag: float | None = None,
-        spread_checks: bool = False,
     ) -> None:
         """Check the arguments. Nothing is sent, and no event loop is needed yet.
 
@@ -93,7 +92,8 @@ class BaseClient(Generic[SessionT, TransportT]):
             backoff_factor: Seconds before the first retry. Each further sleep is twice the one before.
             timeout: Seconds for a whole wait, the request in flight included; None for the service's default (reference: 30).
             max_delay: The longest sleep of the backoff, in seconds.
-            jitter: The fraction by which a sleep of the backoff may be longer or shorter, from 0 to 1.
+            jitter: The fraction by which a sleep of the backoff, or of a learned schedule, may be longer or shorter, from 0 to 1.
+                Clients started together do not check in step then.
             request_timeout: Seconds for one HTTP call, from DNS to the last byte; None for the service's default (reference: 10).
             max_faults: Consecutive failed calls after which a check fails; None for the service's default (reference: 5).
             wait: A tenacity wait strategy in place of the backoff between the checks of a pending job; None for the backoff.
@@ -115,7 +115,6 @@ class BaseClient(Generic[SessionT, TransportT]):
             check_cost: How many seconds of delay one request is worth. Higher values check less often.
             target_lag: The mean delay to reach, in seconds, between the end of a job and the check that sees it.
             max_lag: The longest time between two checks, in seconds; None for no limit.
-            spread_checks: Add jitter to learned check times, so that clients started together do not check in step.
         """
         chosen = service if isinstance(service, Service) else get_service(service)
         policy = _policy(
@@ -150,7 +149,7 @@ class BaseClient(Generic[SessionT, TransportT]):
             logger=wrap_logger(logger),
             schedule=wait,
             stop=stop,
-            learning=_learning(chosen, wait, history, check_cost, target_lag, max_lag, spread_checks),
+            learning=_learning(chosen, wait, history, check_cost, target_lag, max_lag, policy.jitter),
         )
         self._language_list = LanguageList(self._context)
 
@@ -187,7 +186,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         timeout: float | None,
         cancel: CancelEvent | None,
         on_progress: Callable[[Job], Any] | None,
-        key: str | None,
+        kind: str | None,
         video_seconds: float | None,
     ) -> BatchOptions:
         from ._jobs.batch.options import batch_options
@@ -198,7 +197,7 @@ class BaseClient(Generic[SessionT, TransportT]):
             timeout=self._seconds(timeout),
             cancel=self._check_cancel(cancel),
             on_progress=on_progress,
-            said=check_features(key, video_seconds, None),
+            said=check_features(kind, video_seconds, None),
         )
 
     async def _check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
@@ -285,7 +284,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         *,
         timeout: float | None = None,
         cancel: threading.Event | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> TranslationStatus:
@@ -293,7 +292,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
 
         Takes the arguments of `wait`, and raises the same errors.
         """
-        features = check_features(key, video_seconds, submitted_at)
+        features = check_features(kind, video_seconds, submitted_at)
         return self._poller(job, timeout, cancel, features).until_final_blocking().status
 
     def wait(
@@ -302,7 +301,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         *,
         timeout: float | None = None,
         cancel: threading.Event | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> Job:
@@ -312,7 +311,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             job: The job or its id; None for the single job of the reference service.
             timeout: Seconds for the whole wait; None for the client's `timeout`.
             cancel: Set it, from any thread, to end the wait; None for no such event.
-            key: What kind of job it is, such as a language and a mode, for a schedule that learns (`history`); None for no kind.
+            kind: What kind of job it is, such as a language and a mode, for a schedule that learns (`history`); None for no kind.
             video_seconds: The length of the video in seconds, for a schedule that learns; None if unknown.
             submitted_at: When the job was submitted, in seconds of the Unix epoch, for a schedule that learns; None for what the
                 `Job` that `submit` returned, or the service, says. If neither says it, nothing is learned from this job.
@@ -326,7 +325,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             ValueError: An argument cannot be used.
         """
         return self._poller(
-            job, timeout, cancel, check_features(key, video_seconds, submitted_at)
+            job, timeout, cancel, check_features(kind, video_seconds, submitted_at)
         ).until_final_blocking()
 
     def watch(
@@ -335,7 +334,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         *,
         timeout: float | None = None,
         cancel: threading.Event | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> Iterator[Job]:
@@ -344,7 +343,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         Takes the arguments of `wait`, and raises the same errors. The time of `timeout` starts with the call, and includes what the
         caller does between two checks.
         """
-        return self._poller(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).each_blocking()
+        return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).each_blocking()
 
     def check(self, job: Job | str | None = None) -> Job:
         """Check the status once, and return the job, pending or final. Failed calls are repeated, for `timeout` seconds at most.
@@ -369,7 +368,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         timeout: float | None = None,
         cancel: threading.Event | None = None,
         on_progress: Callable[[Job], Any] | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
     ) -> Iterator[Job | TranslationClientError]:
         """Wait for many jobs at once without a thread for each, and yield each as soon as it is final. Needs the extra `async`.
@@ -385,7 +384,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             cancel: Set it, from any thread, to end all waits; None for no such event. Jobs that were not read by then are not
                 yielded.
             on_progress: Called with the `Job` after each check, in a thread of ours; None for no call.
-            key: What kind of jobs they are, for a schedule that learns; None for no kind.
+            kind: What kind of jobs they are, for a schedule that learns; None for no kind.
             video_seconds: The length of their videos in seconds, for a schedule that learns; None if unknown.
 
         Yields:
@@ -404,7 +403,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             timeout=timeout,
             cancel=cancel,
             on_progress=on_progress,
-            key=key,
+            kind=kind,
             video_seconds=video_seconds,
         )
         return (result for _, result in self._results(jobs, options))
@@ -418,7 +417,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         timeout: float | None = None,
         cancel: threading.Event | None = None,
         on_progress: Callable[[Job], Any] | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
     ) -> list[Job | TranslationClientError]:
         """Wait for many jobs at once, and return what `as_completed` yields, in the order of `jobs`.
@@ -433,7 +432,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             timeout=timeout,
             cancel=cancel,
             on_progress=on_progress,
-            key=key,
+            kind=kind,
             video_seconds=video_seconds,
         )
         return sort_by_position(self._results(jobs, options))
@@ -581,12 +580,12 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
         *,
         timeout: float | None = None,
         cancel: CancelEvent | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> TranslationStatus:
         """Wait until the job is final, and return its status; as `VideoTranslationClient.get_status`."""
-        features = check_features(key, video_seconds, submitted_at)
+        features = check_features(kind, video_seconds, submitted_at)
         return (await self._poller(job, timeout, cancel, features).until_final()).status
 
     async def wait(
@@ -595,12 +594,12 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
         *,
         timeout: float | None = None,
         cancel: CancelEvent | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> Job:
         """Wait until the job is final; as `VideoTranslationClient.wait`. Cancelling the task ends the wait."""
-        return await self._poller(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).until_final()
+        return await self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).until_final()
 
     def watch(
         self,
@@ -608,12 +607,12 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
         *,
         timeout: float | None = None,
         cancel: CancelEvent | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> AsyncIterator[Job]:
         """Wait until the job is final, and yield the job after each check; as `VideoTranslationClient.watch`."""
-        return self._poller(job, timeout, cancel, check_features(key, video_seconds, submitted_at)).each()
+        return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).each()
 
     async def check(self, job: Job | str | None = None) -> Job:
         """Check the status once; as `VideoTranslationClient.check`."""
@@ -632,7 +631,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
         timeout: float | None = None,
         cancel: CancelEvent | None = None,
         on_progress: Callable[[Job], Any] | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
     ) -> AsyncIterator[JobResult]:
         """Wait for many jobs at once, and yield each as soon as it is final; as `VideoTranslationClient.as_completed`.
@@ -648,7 +647,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
             timeout=timeout,
             cancel=cancel,
             on_progress=on_progress,
-            key=key,
+            kind=kind,
             video_seconds=video_seconds,
         )
         return BatchIterator(BatchRunner(self._context, options, require_source(jobs)))
@@ -662,7 +661,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
         timeout: float | None = None,
         cancel: CancelEvent | None = None,
         on_progress: Callable[[Job], Any] | None = None,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
     ) -> list[JobResult]:
         """Wait for many jobs at once, and return them in the order of `jobs`; as `VideoTranslationClient.wait_all`."""
@@ -675,7 +674,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
             timeout=timeout,
             cancel=cancel,
             on_progress=on_progress,
-            key=key,
+            kind=kind,
             video_seconds=video_seconds,
         )
         batch = BatchRunner(self._context, options, require_source(jobs))
@@ -795,9 +794,8 @@ def _learning(
     check_cost: float | None,
     target_lag: float | None,
     max_lag: float | None,
-    spread_checks: bool,
+    jitter: float,
 ) -> ScheduleLearner | None:
-    is_spread = _config.check_bool("spread_checks", spread_checks)
     if history is None or history is False:
         for name, value in (("check_cost", check_cost), ("target_lag", target_lag), ("max_lag", max_lag)):
             if value is not None:
@@ -810,7 +808,7 @@ def _learning(
     if wait is not None:
         raise ValueError("wait and history would both say when to check: give one of them")
     terms = objective_from(check_cost, target_lag, max_lag)
-    return ScheduleLearner(SchedulePlanner(open_history(history), service.name, terms), is_spread=is_spread)
+    return ScheduleLearner(SchedulePlanner(open_history(history), service.name, terms), jitter=jitter)
 
 
 def _address(service: Service, base_url: str | None) -> BaseURL:

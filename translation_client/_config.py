@@ -117,7 +117,7 @@ def check_label(name: str, value: str) -> str:
 
 def check_kind(value: str | None) -> str | None:
     """Pass None or what kind of job it is; raises as `word` does."""
-    return None if value is None else check_label("key", value)
+    return None if value is None else check_label("kind", value)
 
 
 def check_fraction(name: str, value: float) -> float:
@@ -299,12 +299,12 @@ class JobFeatures(NamedTuple):
     """What the caller says of a job, for a schedule that learns.
 
     Attributes:
-        key: What kind of job it is.
+        kind: What kind of job it is.
         video_seconds: The length of its video.
         submitted_at: When it was ordered, in seconds of the Unix epoch.
     """
 
-    key: str | None = None
+    kind: str | None = None
     video_seconds: float | None = None
     submitted_at: float | None = None
 
@@ -312,7 +312,7 @@ class JobFeatures(NamedTuple):
 NO_FEATURES = JobFeatures()
 
 
-def check_features(key: str | None, video_seconds: float | None, submitted_at: float | None) -> JobFeatures:
+def check_features(kind: str | None, video_seconds: float | None, submitted_at: float | None) -> JobFeatures:
     """Check what the caller says.
 
     Raises:
@@ -320,7 +320,7 @@ def check_features(key: str | None, video_seconds: float | None, submitted_at: f
         TypeError: Something of it is of the wrong type.
     """
     length = None if video_seconds is None else check_positive("video_seconds", video_seconds)
-    return JobFeatures(check_kind(key), length, check_timestamp("submitted_at", submitted_at))
+    return JobFeatures(check_kind(kind), length, check_timestamp("submitted_at", submitted_at))
 
 
 def check_path_template(name: str, path: Any, *, needs: Sequence[str] = (), knows: Sequence[str] = ()) -> None:

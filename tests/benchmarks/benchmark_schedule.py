@@ -247,8 +247,8 @@ class Contest:
         if set(groups) == {Traits()}:
             return {}
         past = [observation(number, job) for number, job in enumerate(self.trace.train)]
-        of_kind = {key: DurationModel(remembered(past, key)) for key in {traits.key for traits in groups}}
-        known = [(of_kind[traits.key].forecast(traits), sorted(jobs)) for traits, jobs in groups.items()]
+        of_kind = {key: DurationModel(remembered(past, key)) for key in {traits.kind for traits in groups}}
+        known = [(of_kind[traits.kind].forecast(traits), sorted(jobs)) for traits, jobs in groups.items()]
         return {cost: _score_of_groups(known, cost) for cost in sorted({*COSTS, *GRID[10::3]})}
 
 
@@ -273,12 +273,12 @@ def traits_of(job: PastJob) -> Traits:
 
 def observation(number: int, job: PastJob) -> Observation:
     """A job of which all is known."""
-    return exactly(job.duration, number)._replace(key=job.key, video_seconds=job.length)
+    return exactly(job.duration, number)._replace(kind=job.key, video_seconds=job.length)
 
 
 def remembered(past: Sequence[Observation], key: str | None) -> list[Observation]:
     """Those of the past jobs that a history gives for one of a kind."""
-    of_kind = [job for job in past if job.key == key][-WINDOW:]
+    of_kind = [job for job in past if job.kind == key][-WINDOW:]
     return sorted({*past[-POOL:], *of_kind}, key=lambda job: job.number)
 
 

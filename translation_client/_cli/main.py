@@ -176,7 +176,7 @@ def _schedule(options: argparse.Namespace) -> str:
         preview,  # of this command alone
     )
 
-    given = {name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "key", "video_seconds")}
+    given = {name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "kind", "video_seconds")}
     table = preview(options.durations, options.history, options.service, horizon=options.until, **given)
     return json.dumps(as_json(table)) if options.json else as_text(table)
 
@@ -241,7 +241,7 @@ def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *
             checks_per_second=options.checks_per_second,
             max_in_flight=options.max_in_flight,
             on_progress=None if table is None else table.saw,
-            key=options.key,
+            kind=options.kind,
             video_seconds=options.video_seconds,
         )
         for outcome in outcomes:

@@ -21,7 +21,7 @@ CLIENT_OPTIONS = {
     "max_retries": f"how often to ask again while pending (default: {LIMITS.max_retries:g}, no limit for the others)",
     "backoff_factor": "seconds before the first retry, doubled for each further one (default: 2)",
     "max_delay": "the longest pause in seconds (default: 60)",
-    "jitter": "the part by which a pause may be longer or shorter, from 0 to 1 (default: 0)",
+    "jitter": "the fraction by which a sleep may be longer or shorter, from 0 to 1 (default: 0)",
     "check_cost": "learn when to ask (with --history): the seconds of not knowing that one request is worth",
     "target_lag": "the same: the mean seconds from the end of a job to the answer that says so",
     "max_lag": "the same: the longest gap between two checks in seconds",
@@ -29,8 +29,8 @@ CLIENT_OPTIONS = {
 _SCHEDULE_OPTION_NAMES = ("check_cost", "target_lag", "max_lag")
 
 FROM_STDIN = "-"
-CLIENT_OPTION_NAMES = ("history", "spread_checks")
-JOB_OPTION_NAMES = ("key", "video_seconds", "submitted_at")
+CLIENT_OPTION_NAMES = ("history",)
+JOB_OPTION_NAMES = ("kind", "video_seconds", "submitted_at")
 
 _CALL_OPTION_NAMES = ("timeout", "request_timeout", "max_faults")
 
@@ -52,7 +52,6 @@ def parser() -> argparse.ArgumentParser:
     wait = _add_job_command(commands, "wait", "wait until a job is finished, or many jobs", tuple(CLIENT_OPTIONS))
     _add_what_many_need(wait)
     _add_what_a_plan_needs(wait)
-    wait.add_argument("--spread-checks", action="store_true", default=None, help="move the checks by chance")
     wait.add_argument(
         "--submitted-at", type=float, metavar="NUMBER", help="when the job was ordered, in seconds of the Unix epoch"
     )
@@ -124,7 +123,7 @@ def _add_schedule(commands: Any) -> None:
 
 def _add_what_a_plan_needs(command: argparse.ArgumentParser) -> None:
     command.add_argument("--history", metavar="FILE", help="the file of what past jobs took; `wait` makes it")
-    command.add_argument("--key", metavar="KIND", help="what kind of job it is, such as a language and a mode")
+    command.add_argument("--kind", metavar="KIND", help="what kind of job it is, such as a language and a mode")
     command.add_argument("--video-seconds", type=float, metavar="NUMBER", help="the length of the video")
 
 

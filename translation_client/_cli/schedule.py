@@ -80,7 +80,7 @@ def preview_table(planner: SchedulePlanner, traits: Traits, horizon: float | Non
     Raises:
         HistoryFailed: The history cannot be read.
     """
-    past = planner.past_jobs(traits.key)
+    past = planner.past_jobs(traits.kind)
     forecast = DurationModel(past).forecast(traits)
     plan = make_schedule(forecast, planner.terms)
     until = horizon or (USUAL_HORIZON if forecast is None else min(_when(forecast, ENOUGH), MOST_SECONDS))
@@ -96,7 +96,7 @@ def preview(
     service: str,
     *,
     horizon: float | None,
-    key: str | None,
+    kind: str | None,
     video_seconds: float | None,
     **weighed: float | None,
 ) -> SchedulePreview:
@@ -107,7 +107,7 @@ def preview(
         history: The path of one, which is there.
         service: Its name.
         horizon: Until when, in seconds; None for until most such jobs are finished.
-        key: What kind of job it is.
+        kind: What kind of job it is.
         video_seconds: The length of its video.
         weighed: `check_cost`, `target_lag` and `max_lag`.
 
@@ -125,7 +125,7 @@ def preview(
         service,
         terms,
     )
-    return preview_table(planner, Traits(_config.check_kind(key), length), until)
+    return preview_table(planner, Traits(_config.check_kind(kind), length), until)
 
 
 class _Grid(NamedTuple):

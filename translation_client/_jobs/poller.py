@@ -200,7 +200,7 @@ class Poller:
             return None
         from ..schedule.model import Traits  # needed where a schedule learns alone
 
-        traits = Traits(said.key, said.video_seconds, self._expected)
+        traits = Traits(said.kind, said.video_seconds, self._expected)
         return self._context.learning.begin(
             traits, self._submitted_at, self._requestor.log, self._requestor.progress.watch
         )

@@ -104,7 +104,7 @@ class Observation(NamedTuple):
         finished_by: It was finished then, or None: nobody waited for the end. The same as `pending_until` where the
             moment is known exactly.
         entered: It was first looked at then, and would not be known of had it been finished; 0 for from the start.
-        key: What kind of job it was.
+        kind: What kind of job it was.
         video_seconds: The length of the video.
         expected_seconds: How long the service said that it would take.
         number: Which one it is in its history: jobs that are known alike are told apart by it.
@@ -114,7 +114,7 @@ class Observation(NamedTuple):
     pending_until: float
     finished_by: float | None
     entered: float = 0.0
-    key: str | None = None
+    kind: str | None = None
     video_seconds: float | None = None
     expected_seconds: float | None = None
     number: int = 0
@@ -128,7 +128,7 @@ class Observation(NamedTuple):
             least = least if most is None else most
         entry = math.log(self.entered) - offset if self.entered > 0 else -math.inf
         share = (self.number * GOLDEN_RATIO + 0.5) % 1.0
-        return CensoringInterval(self.key, entry, least if most is None else min(least, most), most, share)
+        return CensoringInterval(self.kind, entry, least if most is None else min(least, most), most, share)
 
 
 def exactly(seconds: float, number: int = 0) -> Observation:

@@ -69,7 +69,7 @@ class DurationHistory:
         seconds: float,
         *,
         service: str,
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
     ) -> None:
         """Remember a job of which you know how long it took; what a client waits for it remembers by itself.
@@ -77,7 +77,7 @@ class DurationHistory:
         Args:
             seconds: From its start to its end.
             service: The name of the service, as the client has it.
-            key: What kind of job it was.
+            kind: What kind of job it was.
             video_seconds: The length of the video.
 
         Raises:
@@ -86,7 +86,7 @@ class DurationHistory:
             OSError: The file cannot be written just now.
         """
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
-        known = exactly(seconds)._replace(key=_config.check_kind(key), video_seconds=length)
+        known = exactly(seconds)._replace(kind=_config.check_kind(kind), video_seconds=length)
         try:
             self.add(_config.check_label("service", service), known._replace(began_at=time.time() - seconds))
         except HistoryFailed as error:
@@ -109,16 +109,16 @@ class DurationHistory:
         with self._failing_clearly():
             self._file.add(service, job, patience, window=WINDOW, most=MOST_JOBS)
 
-    def jobs(self, service: str, key: str | None = None, patience: float = PATIENCE_SECONDS) -> list[Observation]:
+    def jobs(self, service: str, kind: str | None = None, patience: float = PATIENCE_SECONDS) -> list[Observation]:
         """What is known of the latest jobs of a service, and of those of one kind, the oldest first.
 
         Raises:
             HistoryFailed: It cannot be read just now.
         """
         if self._file is None:
-            return self._memory.jobs(service, key)
+            return self._memory.jobs(service, kind)
         with self._failing_clearly():
-            return self._file.jobs(service, key, patience, pool=POOL, window=WINDOW)
+            return self._file.jobs(service, kind, patience, pool=POOL, window=WINDOW)
 
     def version(self) -> object:
         """Something that is another one once a job was added, by whichever process; cheap to ask.
@@ -153,7 +153,7 @@ class _Memory:
         self._kinds: dict[tuple[str, str | None], deque[Observation]] = {}
 
     def add(self, service: str, job: Observation) -> None:
-        of_kind = self._kinds.setdefault((service, job.key), deque(maxlen=WINDOW))
+        of_kind = self._kinds.setdefault((service, job.kind), deque(maxlen=WINDOW))
         entered = job.entered
         for before in [one for one in _copied(of_kind) if one.began_at == job.began_at and one.finished_by is None]:
             entered = min(entered, before.entered)
@@ -163,10 +163,10 @@ class _Memory:
         while len(self._kinds) > MOST_KINDS:
             self._kinds.pop(next(iter(self._kinds)))
 
-    def jobs(self, service: str, key: str | None) -> list[Observation]:
-        kinds = [(kind, _copied(some)) for kind, some in tuple(self._kinds.items()) if kind[0] == service]
+    def jobs(self, service: str, kind: str | None) -> list[Observation]:
+        kinds = [(name, _copied(some)) for (of, name), some in tuple(self._kinds.items()) if of == service]
         latest = sorted((job for _, some in kinds for job in some), key=_number)[-POOL:]
-        own = [job for (_, kind), some in kinds if kind == key for job in some]
+        own = [job for name, some in kinds if name == kind for job in some]
         return sorted({*latest, *own}, key=_number)
 
 

@@ -14,14 +14,14 @@ from .wait import wait_planned
 class ScheduleLearner:
     """What the waits of a client share. May be shared by threads."""
 
-    def __init__(self, planner: SchedulePlanner, *, is_spread: bool) -> None:
+    def __init__(self, planner: SchedulePlanner, *, jitter: float) -> None:
         """Take what makes the plans, and whether checks are spread by chance."""
         self._planner = planner
-        self._is_spread = is_spread
+        self._jitter = jitter
 
     def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, watch: Stopwatch) -> WaitRecorder:
         """Begin one wait for a job, by what is known of it; `watch` is the elapsed time of the wait."""
-        return WaitRecorder(self._planner, traits, JobAge(submitted_at, watch), log, is_spread=self._is_spread)
+        return WaitRecorder(self._planner, traits, JobAge(submitted_at, watch), log, jitter=self._jitter)
 
 
 class WaitRecorder:
@@ -32,13 +32,13 @@ class WaitRecorder:
     """
 
     def __init__(
-        self, planner: SchedulePlanner, traits: Traits, clock: JobAge, log: EventLog, *, is_spread: bool
+        self, planner: SchedulePlanner, traits: Traits, clock: JobAge, log: EventLog, *, jitter: float
     ) -> None:
         self._planner = planner
         self._log = log
         self._warned: set[str] = set()
         self._lesson = DurationRecorder(clock)
-        self.pace = wait_planned(planner, traits, clock, self._warn, is_spread=is_spread)
+        self.pace = wait_planned(planner, traits, clock, self._warn, jitter=jitter)
 
     def first_pause(self) -> float:
         """Say for how many seconds not even the first question pays."""

@@ -41,12 +41,12 @@ class Traits(NamedTuple):
     """What is known of a job before it begins.
 
     Attributes:
-        key: What kind of job it is; None for no kind in particular.
+        kind: What kind of job it is; None for no kind in particular.
         video_seconds: The length of the video.
         expected_seconds: How long the service says that it will take.
     """
 
-    key: str | None = None
+    kind: str | None = None
     video_seconds: float | None = None
     expected_seconds: float | None = None
 
@@ -67,18 +67,18 @@ class DurationModel:
         What the service expects of this one counts before all else: past jobs then say by what factor it is usually wrong.
         """
         if traits.expected_seconds is not None and traits.expected_seconds > 0:
-            return self._by_expectation(traits.key, _log_of(traits.expected_seconds))
+            return self._by_expectation(traits.kind, _log_of(traits.expected_seconds))
         finished = sum(one.finished_by is not None for one in self._observations)
         return None if finished < LEARNS_FROM else self._by_length.forecast(traits)
 
-    def _by_expectation(self, key: str | None, expected: float) -> Forecast:
+    def _by_expectation(self, kind: str | None, expected: float) -> Forecast:
         alike = self._expected
         jobs = 0 if alike is None else alike.count
         share = jobs / (jobs + EXPECTED_JOBS)
         parts = (
             []
             if alike is None
-            else [MixtureComponent(share * one.share, one.law.shifted(expected)) for one in alike.parts(key)]
+            else [MixtureComponent(share * one.share, one.law.shifted(expected)) for one in alike.parts(kind)]
         )
         parts.append(MixtureComponent(1 - share, lognormal(expected, EXPECTED_SPREAD)))
         usual = expected + (0.0 if alike is None else share * alike.middle)
@@ -118,7 +118,7 @@ def _lengths_of(observations: Sequence[Observation]) -> _LengthRegression:
     groups = defaultdict(list)
     for one, length in zip(observations, lengths, strict=True):
         if length is not None:
-            groups[one.key].append((length, one.bracket().evenly()))
+            groups[one.kind].append((length, one.bracket().evenly()))
     squares = products = 0.0
     for pairs in groups.values():
         middle, usual = (math.fsum(side) / len(pairs) for side in zip(*pairs, strict=True))
@@ -140,12 +140,12 @@ class _PooledModel:
 
     def __init__(self, observations: Sequence[Observation], predictor: _LengthRegression) -> None:
         self._predictor = predictor
-        kinds = [one.key for one in observations]
+        kinds = [one.kind for one in observations]
         brackets = [one.bracket(offset) for one, offset in zip(observations, predictor.offsets, strict=True)]
         self._all = impute(brackets)
-        self._by_key: dict[str | None, list[CensoredDuration]] = defaultdict(list)
-        for key, lifetime in zip(kinds, self._all, strict=True):
-            self._by_key[key].append(lifetime)
+        self._by_kind: dict[str | None, list[CensoredDuration]] = defaultdict(list)
+        for kind, lifetime in zip(kinds, self._all, strict=True):
+            self._by_kind[kind].append(lifetime)
         exits = [lifetime.exit for lifetime in self._all]
         self._spread = PooledVariance(zip(kinds, exits, strict=True)).spread()
         self.count = len(exits)
@@ -154,12 +154,12 @@ class _PooledModel:
     def forecast(self, traits: Traits) -> Forecast:
         """Mix the law of a kind with that of all kinds, and move it to where this job's length says."""
         offset = _within_reason(self.middle + self._predictor.offset(traits.video_seconds)) - self.middle
-        parts = [MixtureComponent(part.share, part.law.shifted(offset)) for part in self.parts(traits.key)]
+        parts = [MixtureComponent(part.share, part.law.shifted(offset)) for part in self.parts(traits.kind)]
         return Forecast(parts, min(self.count, MEMORY_JOBS), math.exp(self.middle + offset))
 
-    def parts(self, key: str | None) -> list[MixtureComponent]:
+    def parts(self, kind: str | None) -> list[MixtureComponent]:
         """The law of a kind, drawn towards that of all; of a kind that was never met, that of all."""
-        own = self._by_key.get(key, [])
+        own = self._by_kind.get(kind, [])
         if not own or len(own) == self.count:
             return [MixtureComponent(1.0, self._of_all)]
         share = len(own) / (len(own) + KEY_JOBS)

@@ -67,19 +67,19 @@ class SchedulePlanner:
         plans = self._plans
         plan = plans.get(traits)
         if plan is None:
-            experience = self._experience(traits.key, warn)
+            experience = self._experience(traits.kind, warn)
             plan = make_schedule(experience.forecast(traits), self.terms)
             if experience is not NO_HISTORY:
                 _keep(plans, traits, plan, MOST_PLANS)
         return plan
 
-    def past_jobs(self, key: str | None) -> list[Observation]:
+    def past_jobs(self, kind: str | None) -> list[Observation]:
         """Look up the past jobs that say something of one of a kind.
 
         Raises:
             HistoryFailed: The history cannot be read.
         """
-        return self._history.jobs(self._service, key, READ_PATIENCE_SECONDS)
+        return self._history.jobs(self._service, kind, READ_PATIENCE_SECONDS)
 
     def remember(self, job: Observation, warn: Callable[[str], object], patience: float) -> None:
         """Add a job to the history, or tell why that cannot be."""
@@ -88,15 +88,15 @@ class SchedulePlanner:
         except HistoryFailed as error:
             warn(str(error))
 
-    def _experience(self, key: str | None, warn: Callable[[str], object]) -> DurationModel:
+    def _experience(self, kind: str | None, warn: Callable[[str], object]) -> DurationModel:
         known = self._known
-        if key not in known:
+        if kind not in known:
             try:
-                _keep(known, key, DurationModel(self.past_jobs(key)), MOST_KINDS)
+                _keep(known, kind, DurationModel(self.past_jobs(kind)), MOST_KINDS)
             except HistoryFailed as error:
                 warn(str(error))
                 return NO_HISTORY
-        return known.get(key, NO_HISTORY)
+        return known.get(kind, NO_HISTORY)
 
     def _forget_if_changed(self, warn: Callable[[str], object]) -> None:
         try:

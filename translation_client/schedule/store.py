@@ -109,19 +109,21 @@ class SQLiteStore:
             with _written_by_us_alone(connection):
                 _require_ours(connection)
                 entered = job.entered
-                for number, earlier in connection.execute(_GAVE_UP_BEFORE, (service, job.key, job.began_at)).fetchall():
+                for number, earlier in connection.execute(
+                    _GAVE_UP_BEFORE, (service, job.kind, job.began_at)
+                ).fetchall():
                     entered = min(entered, earlier)
                     connection.execute("DELETE FROM jobs WHERE number = ?", (number,))
                 known = (job.video_seconds, job.expected_seconds, entered, job.pending_until, job.finished_by)
-                connection.execute(_INSERT, (service, job.key, *known, job.began_at))
-                connection.execute(_DROP_OLD_OF_KIND, {"service": service, "kind": job.key, "most": window})
+                connection.execute(_INSERT, (service, job.kind, *known, job.began_at))
+                connection.execute(_DROP_OLD_OF_KIND, {"service": service, "kind": job.kind, "most": window})
                 connection.execute(_DROP_OLD, (most,))
 
         self._patiently(patience, write)
 
-    def jobs(self, service: str, key: str | None, patience: float, *, pool: int, window: int) -> list[Observation]:
+    def jobs(self, service: str, kind: str | None, patience: float, *, pool: int, window: int) -> list[Observation]:
         """Read the latest jobs of a service, and of one kind, the oldest first; raises as `add`."""
-        wanted = {"service": service, "kind": key, "pool": pool, "window": window}
+        wanted = {"service": service, "kind": kind, "pool": pool, "window": window}
 
         def read(connection: sqlite3.Connection) -> list[Observation]:
             if not _things_in(connection):

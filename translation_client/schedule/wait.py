@@ -22,11 +22,8 @@ from .model import Traits
 from .plan import make_schedule
 from .planner import SchedulePlanner, objective_from
 
-GAP_JITTER = 0.1
-"""By what part a gap is longer or shorter where checks are spread; it costs a third of a hundredth."""
-
-PHASE = 0.5
-"""By what part of a check the first one is made later at the most, where checks are spread: earlier would be for nothing."""
+FIRST_FACTOR = 5.0
+"""The first check is later by up to 5 times `jitter` of a gap, at most by a whole one. Earlier would be for nothing."""
 
 REMAINING_SPREAD = 0.5
 """How far the logarithm of the remaining time is off that a progress figure leads to."""
@@ -45,7 +42,7 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
     """A wait strategy for one wait: the pauses that lead to the planned checks."""
 
     def __init__(
-        self, planner: SchedulePlanner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, is_spread: bool
+        self, planner: SchedulePlanner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, jitter: float
     ) -> None:
         """Prepare; no plan is made yet.
 
@@ -54,13 +51,13 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
             traits: What is known of the job.
             clock: Its age.
             warn: Told why, where the history cannot be read.
-            is_spread: Whether clients that began together are to part ways.
+            jitter: The fraction by which a gap may be longer or shorter, from 0 to 1.
         """
         self._planner = planner
         self._traits = traits
         self._clock = clock
         self._warn = warn
-        self._is_spread = is_spread
+        self._jitter = jitter
         self._job: Job | None = None
         self._trusted = 0
         self._first_progress: tuple[float, float] | None = None
@@ -77,8 +74,11 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
         age = self._clock.age()
         plan = self._planner.plan(self._traits, self._warn)
         first = plan.first_after(age)
-        if self._is_spread and first > age:
-            first = min(plan.moved(first, PHASE * RANDOM.random()), max(first, self._planner.terms.max_lag))
+        if self._jitter and first > age:
+            first = min(
+                plan.moved(first, min(1.0, FIRST_FACTOR * self._jitter) * RANDOM.random()),
+                max(first, self._planner.terms.max_lag),
+            )
         return first - age
 
     def saw(self, job: Job) -> None:
@@ -93,9 +93,7 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
         """Say how long to pause on a pending answer."""
         gap = self._gap()
         return (
-            jittered(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), RANDOM.random())
-            if self._is_spread
-            else gap
+            jittered(gap, self._jitter, max(gap, self._planner.terms.max_lag), RANDOM.random()) if self._jitter else gap
         )
 
     def _gap(self) -> float:
@@ -147,10 +145,10 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         target_lag: float | None = None,
         max_lag: float | None = None,
         service: str = "reference",
-        key: str | None = None,
+        kind: str | None = None,
         video_seconds: float | None = None,
         age: float = 0.0,
-        spread_checks: bool = False,
+        jitter: float = 0.0,
     ) -> None:
         """Check the arguments.
 
@@ -160,10 +158,11 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
             target_lag: the mean seconds from the end of a job to the answer that says so: one of the two.
             max_lag: The longest pause.
             service: Which service's jobs of a history count.
-            key: What kind of job it is.
+            kind: What kind of job it is.
             video_seconds: The length of its video.
             age: How many seconds ago the job had begun when the function is called.
-            spread_checks: Make each pause up to a tenth longer or shorter, so that clients part ways.
+            jitter: The fraction by which a sleep may be longer or shorter, from 0 to 1, so that clients started together do
+                not check in step.
 
         Raises:
             ValueError: An argument cannot be used.
@@ -171,9 +170,9 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         """
         terms = objective_from(check_cost, target_lag, max_lag)
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
-        self._traits = Traits(_config.check_kind(key), length)
+        self._traits = Traits(_config.check_kind(kind), length)
         self._age = _config.check_positive("age", age) if age != 0 else 0.0
-        self._is_spread = _config.check_bool("spread_checks", spread_checks)
+        self._jitter = _config.check_fraction("jitter", jitter)
         self._planner = SchedulePlanner(_past(history, service), service, terms)
 
     def __call__(self, retry_state: RetryCallState) -> float:
@@ -182,9 +181,7 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         plan = self._planner.plan(self._traits, _ignored)
         gap = plan.next_after(age) - age
         return (
-            jittered(gap, GAP_JITTER, max(gap, self._planner.terms.max_lag), RANDOM.random())
-            if self._is_spread
-            else gap
+            jittered(gap, self._jitter, max(gap, self._planner.terms.max_lag), RANDOM.random()) if self._jitter else gap
         )
 
 
