@@ -1180,15 +1180,15 @@ def test_ctrl_c_ends_a_program_whose_own_session_hangs() -> None:
 HASTY = """
 import os, signal, sys, threading, time
 from translation_client import VideoTranslationClient
-from translation_client.aio import threads
+from translation_client._jobs.batch import thread
 
-usual = threads._FleetThread._run
+usual = thread._BatchThread._run
 
 def late(self):
     time.sleep(0.2)  # a busy machine
     usual(self)
 
-threads._FleetThread._run = late
+thread._BatchThread._run = late
 threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 VideoTranslationClient(sys.argv[1], timeout=2).wait_all(["a"])
 """
