@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .faults import Fault
-from .jobs import Order
+from .jobs import Submission
 from .lab import Arrival, Lab
 from .notation import parse_fault
 from .scenario import Life, Scenario
@@ -20,9 +20,9 @@ __all__ = [
     "InProcessAdapter",
     "Lab",
     "Life",
-    "Order",
     "Scenario",
     "Server",
+    "Submission",
     "create_app",
     "parse_fault",
 ]

@@ -38,7 +38,7 @@ As a JSON object it says more:
   --fault '{{"nth": 2, "action": "truncate", "status_code": 404, "headers": {{"X": "y"}}, "body": "no", "route": "result"}}'
 
 PUT /_control/faults takes a list of them while it runs, GET /_control/requests lists what arrived,
-GET /_control/orders the jobs that were made, POST /_control/reset starts anew."""
+GET /_control/submissions the jobs that were made, POST /_control/reset starts anew."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

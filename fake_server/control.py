@@ -33,9 +33,9 @@ def control_of(lab: Lab) -> Blueprint:
     def requests() -> Parts:
         return json_reply([asdict(arrival) for arrival in lab.arrivals]).parts
 
-    @routes.get("/orders")
-    def orders() -> Parts:
-        return json_reply([asdict(order) for order in lab.orders]).parts
+    @routes.get("/submissions")
+    def submissions() -> Parts:
+        return json_reply([asdict(submission) for submission in lab.submissions]).parts
 
     @routes.post("/reset")
     def reset() -> Parts:

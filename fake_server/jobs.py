@@ -13,7 +13,7 @@ Fields = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Order:
+class Submission:
     """A job that was made. One that is deleted has been ordered all the same.
 
     Attributes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from .faults import ROUTES_OF_A_JOB, Fault, Route
-from .jobs import Fields, Look, NoSuchJob, Order, Sighting, TooManyJobs
+from .jobs import Fields, Look, NoSuchJob, Sighting, Submission, TooManyJobs
 from .notation import read_faults
 from .scenario import PENDING, Life, Scenario
 
@@ -84,7 +84,7 @@ class Lab:
             self._answers: Counter[Route] = Counter()
             self._memories: dict[type, object] = {}
             self._arrivals: deque[Arrival] = deque(maxlen=MAX_ARRIVALS)
-            self._orders: deque[Order] = deque(maxlen=MAX_ARRIVALS)
+            self._submissions: deque[Submission] = deque(maxlen=MAX_ARRIVALS)
         self._on_change()
 
     @property
@@ -104,10 +104,10 @@ class Lab:
             return list(self._arrivals)
 
     @property
-    def orders(self) -> list[Order]:
+    def submissions(self) -> list[Submission]:
         """The jobs that were made, the oldest first; the last 10 000 of them. The seed's single job was never ordered."""
         with self.lock:
-            return list(self._orders)
+            return list(self._submissions)
 
     @property
     def seconds(self) -> float:
@@ -218,7 +218,7 @@ class Lab:
         self._made += 1
         name = job_id or f"job-{self._made}"
         self._entries[name] = self._begun(self._made, fields)
-        self._orders.append(Order(name, self.seconds, fields))
+        self._submissions.append(Submission(name, self.seconds, fields))
         return name
 
     def _require_places(self, wanted: int) -> None:

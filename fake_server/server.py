@@ -13,7 +13,7 @@ from typing import Any
 from .app import create_app
 from .connections import Connection
 from .faults import Fault
-from .jobs import Order
+from .jobs import Submission
 from .lab import Arrival, Lab
 from .scenario import Scenario
 from .services import check_service
@@ -80,9 +80,9 @@ class Server:
         return self._lab.arrivals
 
     @property
-    def orders(self) -> list[Order]:
+    def submissions(self) -> list[Submission]:
         """The jobs that were made, the oldest first, with what was asked for."""
-        return self._lab.orders
+        return self._lab.submissions
 
     @property
     def faults(self) -> tuple[Fault, ...]:

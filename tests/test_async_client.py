@@ -373,7 +373,7 @@ def test_both_clients_lead_from_the_order_to_the_file_and_away(
         gone = None
         if service != "reference":
             gone = await side.call("delete", job)
-        [order] = side.lab.orders
+        [order] = side.lab.submissions
         assert files[-1] == bytes(result_body(order.job_id, 65536))
         return known, job, done, seen, again, asked, gone
 
@@ -394,13 +394,13 @@ def test_both_clients_know_the_same_of_an_order_whose_answer_is_lost(
     service: str, recorded: Callable[..., Record]
 ) -> None:
     """Whether a job may be running, and the key to go on with; and neither orders twice."""
-    orders = []
+    submissions = []
 
     async def errand(side: Side) -> Any:
         try:
             return await side.submit()
         finally:
-            orders.append(len(side.lab.orders))
+            submissions.append(len(side.lab.submissions))
 
     errors = []
     once, always = (
@@ -413,7 +413,7 @@ def test_both_clients_know_the_same_of_an_order_whose_answer_is_lost(
         errors += [ours.outcome] if isinstance(ours.outcome, dict) else []
     assert {error["may_have_been_accepted"] for error in errors} == {True, False}
     assert any(error["idempotency_key"] for error in errors) is (service in KEYED)
-    assert set(orders) == {0, 1}
+    assert set(submissions) == {0, 1}
 
 
 @pytest.mark.parametrize(("service", "file"), [("heygen", "film.mp4"), ("elevenlabs", "film.mp4")])

@@ -160,7 +160,7 @@ def test_options_cannot_say_what_the_arguments_say(clock: Clock, service: str, o
 def test_a_service_that_takes_no_orders_says_so() -> None:
     """Nor deletes."""
     client = VideoTranslationClient(HOST, service=Service("mine", "/jobs/{job_id}"))
-    with pytest.raises(ValueError, match="the service 'mine' has no way to order a job"):
+    with pytest.raises(ValueError, match="the service 'mine' has no way to submit a job"):
         client.submit(VIDEO, "es")
     with pytest.raises(ValueError, match="the service 'mine' has no way to delete a job"):
         client.delete("j")

@@ -134,8 +134,8 @@ def test_a_check_is_planned_for_when_it_is_due_and_allowed() -> None:
     watch.allowed(9.0)
     watch.popped("b", 10.0)
     watch.allowed(11.0)
-    watch.saw("a", 12.0)
-    watch.saw("b", 12.0)
+    watch.record_job("a", 12.0)
+    watch.record_job("b", 12.0)
 
     assert watch.delays == [2.0, 1.0]
 
@@ -147,7 +147,7 @@ def test_a_watched_budget_says_its_turn() -> None:
     for job_id in ("a", "b"):
         watch.popped(job_id, 5.0)
         budget.spend(5.0)
-        watch.saw(job_id, 6.0)
+        watch.record_job(job_id, 6.0)
 
     assert watch.delays == pytest.approx([1.0, 1 - 0.08])
 

@@ -140,8 +140,8 @@ def test_the_table_counts_what_ended_and_shows_what_is_pending() -> None:
 
     table = BatchTable()
     for number in range(30):
-        table.saw(Job(f"job-{number}", TranslationStatus.PENDING, "rendering", progress=0.25, checks=2))
-    table.saw(Job("job-29", TranslationStatus.COMPLETED, "done"))
+        table.record_job(Job(f"job-{number}", TranslationStatus.PENDING, "rendering", progress=0.25, checks=2))
+    table.record_job(Job("job-29", TranslationStatus.COMPLETED, "done"))
     table.ended(Job("job-29", TranslationStatus.COMPLETED, "done"))
     table.ended(WaitTimeout("late", job_id="job-28"))
     shown = io.StringIO()

@@ -81,7 +81,7 @@ def test_options_are_json_or_text(clock: Clock, run: Run) -> None:
     code, out, _ = run(world, "submit", VIDEO, world.language, *given, "--source-language", "English", "--json")
 
     assert (code, json.loads(out)["status"], json.loads(out)["language"]) == (0, "pending", world.language)
-    [order] = world.lab.orders
+    [order] = world.lab.submissions
     assert {name: order.fields[name] for name in ("speaker_num", "mode", "x", "input_language")} == {
         "speaker_num": 2,
         "mode": "precision",
@@ -107,14 +107,14 @@ def test_a_missing_key_is_exit_code_2(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_bad_order_is_exit_code_2(clock: Clock, run: Run) -> None:
-    """Nothing was ordered."""
+    """Nothing was submitted."""
     world = World(clock, "heygen")
     for arguments in (("no-such-file.mp4", world.language), (VIDEO, "Klingon")):
         code, out, err = run(world, "submit", *arguments)
         assert (code, out) == (2, "")
         assert "translation-client submit: " in err.splitlines()[-1]
     assert run(world, "download", "job-1", "no-such-folder/x")[0] == 2
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
 
 
 def test_an_order_whose_fate_is_unknown_is_exit_code_3_with_the_key_to_go_on_with(clock: Clock, run: Run) -> None:
@@ -126,7 +126,7 @@ def test_an_order_whose_fate_is_unknown_is_exit_code_3_with_the_key_to_go_on_wit
 
     world.lab.faults = ()
     assert run(world, "submit", VIDEO, world.language, "--idempotency-key", key)[:2] == (0, "job-1\n")
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 def test_too_many_jobs_and_a_queue(clock: Clock, run: Run) -> None:

@@ -193,7 +193,7 @@ def test_an_adapter_that_runs_out_of_time_is_a_time_out(clock: Clock) -> None:
     session = requests.Session()
     session.mount(BASE_URL, Answers(answer))
 
-    with pytest.raises(WaitTimeout, match=r"did not say how the job stands within 40\.0 s"):
+    with pytest.raises(WaitTimeout, match=r"did not return the status of the job within 40\.0 s"):
         VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status()
 
 

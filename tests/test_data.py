@@ -88,7 +88,7 @@ def test_a_short_key_is_in_the_way_of_nothing(
         return [submitted, *watched, again]
 
     jobs = asyncio.run(errand())
-    assert {str(job.id) for job in jobs} == {side.lab.orders[0].job_id.partition("/")[0]}
+    assert {str(job.id) for job in jobs} == {side.lab.submissions[0].job_id.partition("/")[0]}
     assert MARK not in json.dumps([job.to_dict() for job in jobs])
     assert {arrival.path for arrival in side.lab.arrivals if "redacted" in arrival.path} == set()
     assert lines.of("job_finished")[0]["raw_status"] == jobs[-2].raw_status
@@ -108,7 +108,7 @@ def test_a_language_with_the_key_in_its_name_can_be_ordered(clock: Clock, kind: 
     assert "German (Germany)" in listed
     assert MARK not in str(listed)
     assert job.language == "German (Germany)"
-    assert side.lab.orders[0].fields["output_languages"] == ["German (Germany)"]
+    assert side.lab.submissions[0].fields["output_languages"] == ["German (Germany)"]
 
 
 @EACH_CLIENT
@@ -215,7 +215,7 @@ def test_a_word_that_the_service_does_not_know_is_data_and_is_redacted_in_texts(
     stream = io.StringIO()
     StatusLine(stream, 10).show(error.job)
     table = BatchTable()
-    table.saw(error.job)
+    table.record_job(error.job)
     columns = [list(column.cells) for column in table.__rich__().columns]
     assert shown in stream.getvalue()
     assert columns[1] == [shown]

@@ -194,14 +194,14 @@ def test_a_wait_on_a_frozen_clock_ends_though_sleep_does_nothing(answer: bytes, 
 def test_a_deadline_counts_what_was_spent(clock: Clock) -> None:
     """That of a part ends no later than by its own seconds, and uses up the whole's."""
     whole = Deadline.after(10)
-    part = Deadline.after(3, whole.watch)
-    part.watch.add(2)
+    part = Deadline.after(3, whole.stopwatch)
+    part.stopwatch.add(2)
     assert (whole.left, part.left) == (8, 1)
     clock.tick(9)
     assert (whole.left, part.left) == (1, -6)
     assert part.has_passed
     assert not whole.has_passed
-    whole.watch.add(8)
+    whole.stopwatch.add(8)
     assert whole.has_passed
 
 
@@ -308,18 +308,18 @@ def test_on_a_frozen_clock_only_the_clock_counts_where_nothing_real_is_spent(mak
 def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
     """For itself, for the part that it was shortened to, and for the wait."""
     wait = Deadline.after(60)
-    watch = Stopwatch(wait.watch)
+    watch = Stopwatch(wait.stopwatch)
     guard = CancelScope(watch.began_at + 10, never, watch)
-    guard.watch.add(4)
+    guard.stopwatch.add(4)
     part = guard.shortened(1)
     assert (guard.left(), part.left(), wait.left) == (6, 1, 56)
-    part.watch.add(0.75)
+    part.stopwatch.add(0.75)
     assert (guard.left(), part.left(), wait.left) == (5.25, 0.25, 55.25)
-    part.watch.add(0.25)
+    part.stopwatch.add(0.25)
     with pytest.raises(CallTimeout):
         part.left()
     assert guard.shortened(30).left() == guard.left() == 5
-    guard.watch.add(5)
+    guard.stopwatch.add(5)
     with pytest.raises(CallTimeout):
         guard.left()
     assert wait.left == 50
@@ -328,10 +328,10 @@ def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
 def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does_not(clock: Clock) -> None:
     """Real seconds count for both."""
     wait = Deadline.after(25)
-    call = Stopwatch(wait.watch)
+    call = Stopwatch(wait.stopwatch)
     guard = TransferScope(wait, 10, never, call)
     for _ in range(2):
-        guard.watch.add(9)
+        guard.stopwatch.add(9)
         assert guard.left() == 1
         guard.received()
         assert guard.left() == 1
@@ -342,7 +342,7 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
     clock.tick(20)
     guard.received()
     assert guard.left() == wait.left == 5
-    guard.watch.add(7)
+    guard.stopwatch.add(7)
     with pytest.raises(CallTimeout):
         guard.left()
 
@@ -353,9 +353,9 @@ def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
     guard.is_receiving_file = True
     clock.tick(9)
     guard.received()
-    guard.watch.add(9)
+    guard.stopwatch.add(9)
     assert guard.left() == 1
-    guard.watch.add(1)
+    guard.stopwatch.add(1)
     with pytest.raises(CallTimeout):
         guard.left()
 
@@ -424,7 +424,7 @@ def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None
     send = RequestsSender.send
 
     def slow(transport: RequestsSender, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
-        deadline.watch.add(seconds)
+        deadline.stopwatch.add(seconds)
         return send(transport, request, deadline, *rest, **more)
 
     monkeypatch.setattr(RequestsSender, "send", slow)
@@ -480,12 +480,12 @@ def a_state() -> RetryCallState:
 def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock: Clock) -> None:
     """A wait for a slot that follows an upload of an hour has all its time."""
     progress, state = progress_of(math.inf), a_state()
-    progress.watch.add(3600)
+    progress.stopwatch.add(3600)
     pauses, stop = wait_pending(None, wait_fixed(1), progress, since=progress.elapsed), stop_after_delay(3)
-    progress.watch.add(2)
+    progress.stopwatch.add(2)
     pauses(state)
     assert not stop(state)
-    progress.watch.add(1)
+    progress.stopwatch.add(1)
     pauses(state)
     assert stop(state)
 
@@ -500,9 +500,9 @@ def test_the_callers_strategies_see_the_elapsed_time(clock: Clock) -> None:
         return 1.0
 
     pauses = wait_pending(schedule, wait_fixed(2), progress)
-    progress.watch.add(19)
+    progress.stopwatch.add(19)
     assert (pauses(state), stop(state)) == (1.0, False)
-    progress.watch.add(1)
+    progress.stopwatch.add(1)
     assert (pauses(state), stop(state)) == (1.0, True)
     assert seen == [19, 20]
 
@@ -520,7 +520,7 @@ def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client
     """What it learns, and when it checks, goes by that."""
     client = make_client(Scenario(0), history=True, check_cost=1)
     wait: Any = client._poller("j", None, None, JobFeatures(submitted_at=time.time() - 100))
-    wait._requestor.progress.watch.add(5)
+    wait._requestor.state.stopwatch.add(5)
 
     assert wait._learned.pace._clock.age() == 105
 
@@ -533,7 +533,7 @@ def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(
     send = RequestsSender.send
 
     def seen(transport: RequestsSender, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
-        clocks.append(deadline.watch._clock)
+        clocks.append(deadline.stopwatch._clock)
         return send(transport, request, deadline, *rest, **more)
 
     monkeypatch.setattr(RequestsSender, "send", seen)

@@ -136,7 +136,7 @@ def test_making_a_translation_takes_looks_and_no_work(clock: Clock) -> None:
     assert (made.status_code, made.json()["status"]) == (201, "NotStarted")
     assert [one["status"] for one in looks] == ["NotStarted", "Running", "Succeeded", "Succeeded"]
     assert looks[0]["id"] == "op-1"
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
     assert {**VIDEO, "id": "one"}.items() <= made.json().items()
 
 
@@ -212,7 +212,7 @@ def test_an_order_holds_what_its_translation_says() -> None:
     world.translation()
     world.iteration()
 
-    (order,) = world.lab.orders
+    (order,) = world.lab.submissions
     assert (order.job_id, order.fields["displayName"]) == ("one/first", "hello.mp4")
     assert order.fields["input"] == {**VIDEO["input"], **EDIT["input"]}  # type: ignore[dict-item]  # both are objects
 
@@ -231,7 +231,7 @@ def test_a_put_can_be_repeated() -> None:
     assert made[0].headers["Operation-Location"] == (
         f"http://127.0.0.1:5000{BASE}/operations/op-1?api-version={VERSION}"
     )
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 def test_a_put_of_the_same_id_with_other_settings_is_an_error() -> None:
@@ -384,7 +384,7 @@ def test_faults_count_creates_of_both_kinds_and_operations_by_themselves() -> No
     assert [world.call("GET", "/translations").status_code for _ in range(2)] == [500, 200]
     assert (lost.status_code, lost.headers["x-ms-error-code"]) == (503, "InternalServerError")
     assert world.iteration().status_code == 200
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
     said = [world.first() for _ in range(3)]
     assert [one["status"] for one in said] == ["Running", "polishing", "Succeeded"]
     assert ["result" in one for one in said] == [False, False, True]

@@ -38,7 +38,7 @@ def test_an_order_says_how_long_it_may_take() -> None:
     answer = world.ask("POST", DUBBING, **form(source_url="https://x/y.mp4", target_lang="es"))
 
     assert (answer.status_code, answer.json()) == (200, {"dubbing_id": "job-1", "expected_duration_sec": 12.5})
-    assert world.lab.orders[0].fields == {"source_url": "https://x/y.mp4", "target_lang": "es"}
+    assert world.lab.submissions[0].fields == {"source_url": "https://x/y.mp4", "target_lang": "es"}
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_an_order_that_lacks_something_is_refused(fields: dict[str, str], code: 
         }
     else:
         assert set(answer.json()["detail"]) == {"status", "message"}
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_an_upload_comes_back_as_its_kind(name: str, kind: str) -> None:
     world = world_of(0)
     world.ask("POST", DUBBING, data={"target_lang": "es"}, files={"file": (name, b"12345")})
 
-    assert world.lab.orders[0].fields == {"target_lang": "es", "file": name, "file_bytes": 5}
+    assert world.lab.submissions[0].fields == {"target_lang": "es", "file": name, "file_bytes": 5}
     assert status(world)["name"] == name
     assert world.ask("GET", f"{DUBBING}/job-1/audio/es").headers["Content-Type"] == kind
 

@@ -104,9 +104,9 @@ def test_each_language_is_a_job() -> None:
     order = {**ORDER, "output_languages": ["Spanish (Spain)", "French (France)"]}
 
     assert world.ask("POST", V3, json=order).json() == {"data": {"video_translation_ids": ["job-1", "job-2"]}}
-    assert [one.fields["output_language"] for one in world.lab.orders] == order["output_languages"]
+    assert [one.fields["output_language"] for one in world.lab.submissions] == order["output_languages"]
     assert world.ask("POST", V3, json=order).status_code == 429
-    assert len(world.lab.orders) == 2
+    assert len(world.lab.submissions) == 2
 
 
 def test_too_many_jobs_say_how_long_it_takes(clock: Clock) -> None:
@@ -143,7 +143,7 @@ def test_an_order_that_makes_no_sense_is_refused(change: dict[str, Any], param: 
     assert answer.status_code == 400
     assert set(answer.json()["error"]) == {"code", "message", "param", "doc_url"}
     assert (answer.json()["error"]["code"], answer.json()["error"]["param"]) == ("invalid_parameter", param)
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
 
 
 def test_a_repeated_order_is_answered_as_the_first_time(clock: Clock) -> None:
@@ -155,13 +155,13 @@ def test_a_repeated_order_is_answered_as_the_first_time(clock: Clock) -> None:
     again = world.ask("POST", V3, json=other, headers={"Idempotency-Key": "k-1"})
 
     assert again.content == first.content
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
     assert made(world, headers={"Idempotency-Key": "k-2"}) == "job-2"
     clock.tick(1)
     assert made(world, headers={"Idempotency-Key": "k-1"}) == "job-3"
     world.lab.play(Scenario())
     made(world, headers={"Idempotency-Key": "k-1"})
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 @pytest.mark.parametrize("key", ['"quoted"', "", "a b", "k" * 256])
@@ -171,7 +171,7 @@ def test_a_key_for_repeating_has_a_pattern(key: str) -> None:
     answer = world.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": key})
 
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "Idempotency-Key")
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
 
 
 def test_an_order_whose_answer_was_lost_can_be_repeated() -> None:
@@ -184,7 +184,7 @@ def test_an_order_whose_answer_was_lost_can_be_repeated() -> None:
 
     assert (in_progress.status_code, in_progress.json()["error"]["code"]) == (409, "request_in_progress")
     assert made(world, headers=key) == "job-1"
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 def test_an_order_that_was_refused_is_not_repeated() -> None:
@@ -205,7 +205,7 @@ def test_an_upload_is_translated_by_its_id() -> None:
     video = {"type": "asset_id", "asset_id": asset_id}
     world.ask("POST", V3, json={**ORDER, "video": video})
 
-    order = world.lab.orders[0].fields
+    order = world.lab.submissions[0].fields
     assert (order["video"], order["file"], order["file_bytes"]) == (video, "talk.mp4", 5)
     assert world.ask("POST", "/v3/assets", data={"file": "talk.mp4"}).status_code == 400
 
@@ -290,7 +290,7 @@ def test_an_order_to_the_older_version(body: dict[str, Any], code: int) -> None:
     assert answer.status_code == code
     if code == 200:
         assert answer.json() == {"error": None, "data": {"video_translate_id": "job-1"}}
-        assert world.lab.orders[0].fields == {**body, "output_language": "Spanish (Spain)"}
+        assert world.lab.submissions[0].fields == {**body, "output_language": "Spanish (Spain)"}
 
 
 def test_errors_that_flask_words_are_heygens_too() -> None:

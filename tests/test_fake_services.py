@@ -285,7 +285,7 @@ def test_the_answer_of_a_create_is_struck_and_the_job_made(fault: str) -> None:
     except requests.RequestException:
         assert fault in ("drop", "reset-after-headers")
 
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
     assert world.ask("POST", "/jobs").json()["id"] == "job-2"
 
 
@@ -295,7 +295,7 @@ def test_an_answer_that_says_not_accepted_is_true(code: int) -> None:
     world = World(Scenario(faults=[f"create/1:{code}"]))
 
     assert world.ask("POST", "/jobs").status_code == code
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
     assert world.ask("POST", "/jobs").status_code == 201
 
 
@@ -320,7 +320,7 @@ def test_refused_connections_of_a_create_begin_with_the_server(clock: Clock) -> 
     assert world.lab.arrivals == []
     clock.tick(2)
     assert world.ask("POST", "/jobs").status_code == 201
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 def test_results_are_counted_for_each_job_and_lie_in_its_time(clock: Clock) -> None:
@@ -415,11 +415,11 @@ def test_orders_are_kept(sent: dict[str, Any], fields: dict[str, Any], clock: Cl
     world.ask("POST", "/jobs", **sent)
     world.ask("DELETE", "/jobs/job-1")
 
-    assert [(order.job_id, order.at, order.fields) for order in world.lab.orders] == [("job-1", 2.0, fields)]
-    listed = world.session.get(f"{URL}/_control/orders").json()
+    assert [(order.job_id, order.at, order.fields) for order in world.lab.submissions] == [("job-1", 2.0, fields)]
+    listed = world.session.get(f"{URL}/_control/submissions").json()
     assert listed == [{"job_id": "job-1", "at": 2.0, "fields": fields}]
     assert world.session.post(f"{URL}/_control/reset").status_code == 204
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
 
 
 @pytest.mark.parametrize("body", [b"[]", b"nonsense", b'"x"', b"\xff", b"[" * 100_000])
@@ -429,7 +429,7 @@ def test_an_order_that_is_none_is_refused(body: bytes) -> None:
     answer = world.ask("POST", "/jobs", data=body)
 
     assert (answer.status_code, answer.json()) == (400, {"error": "the body is to be a JSON object"})
-    assert world.lab.orders == []
+    assert world.lab.submissions == []
 
 
 def test_the_reference_service_gives_its_result_when_it_is_finished(clock: Clock) -> None:
@@ -456,7 +456,7 @@ def test_there_are_only_so_many_places(clock: Clock) -> None:
     world.ask("GET", "/status")
 
     assert [world.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 201, 429]
-    assert len(world.lab.orders) == 2
+    assert len(world.lab.submissions) == 2
     world.ask("DELETE", "/jobs/job-1")
     assert [world.ask("POST", "/jobs").status_code for _ in range(2)] == [201, 429]
     clock.tick(10)
@@ -485,7 +485,7 @@ def test_a_body_that_is_read_as_it_is_sent_arrives() -> None:
     world = World()
 
     assert world.ask("POST", "/jobs", data=Sized()).status_code == 201
-    assert world.lab.orders[0].fields == {"a": 1}
+    assert world.lab.submissions[0].fields == {"a": 1}
     assert world.ask("POST", "/jobs", data=iter([b"{", b"}"])).status_code == 411
 
 

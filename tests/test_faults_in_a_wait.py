@@ -79,7 +79,7 @@ def test_a_refusal_fails_at_once(make_client: MakeClient, lines: Lines, clock: C
 def test_a_job_that_is_not_there_is_named(make_client: MakeClient) -> None:
     """With what to do about it."""
     with pytest.raises(
-        RequestFailed, match=r"how job 'nope' stands: HTTP 404 Not Found.*Are the id and base_url right"
+        RequestFailed, match=r"the status of job 'nope': HTTP 404 Not Found.*Are the id and base_url right"
     ) as caught:
         make_client().check("nope")
 
@@ -125,7 +125,7 @@ def test_a_hint_past_the_deadline_ends_the_wait_at_once(make_client: MakeClient)
     """Sleeping for nothing helps nobody; the error says what was asked for."""
     fault = Fault(nth=2, status_code=429, headers={"Retry-After": "60"})
 
-    with pytest.raises(WaitTimeout, match="asks not to be called for 60 s, which is past the time-out") as caught:
+    with pytest.raises(WaitTimeout, match="Retry-After is 60 s, longer than the time left") as caught:
         make_client(Scenario(9, faults=(fault,))).wait()
 
     assert (caught.value.elapsed, caught.value.retry_after, caught.value.checks) == (2, 60, 1)

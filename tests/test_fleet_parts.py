@@ -502,7 +502,7 @@ def terms(**said: Any) -> BatchOptions:
         "timeout": 1.0,
         "cancel": None,
         "on_progress": None,
-        "said": NO_FEATURES,
+        "features": NO_FEATURES,
     }
     return batch_options(**{**usual, **said})
 

@@ -114,7 +114,7 @@ def test_which_hint_outlasts_the_deadline(clock: Clock, hint: float | None, left
     progress = CallState(None, 10, Redactor([]))
     clock.tick(10 - left)
 
-    assert retry_after_exceeds_deadline(progress, Fault("status", "busy", hint=hint)) is outlasts
+    assert retry_after_exceeds_deadline(progress, Fault("status", "busy", retry_after=hint)) is outlasts
 
 
 def test_only_a_call_that_failed_has_a_fault() -> None:

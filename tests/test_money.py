@@ -61,8 +61,8 @@ def test_a_lost_answer_is_asked_for_again_where_that_makes_no_second_job(
     world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
     job = world.submit()
 
-    assert len(world.lab.orders) == 1
-    assert str(job.id) in world.lab.orders[0].job_id
+    assert len(world.lab.submissions) == 1
+    assert str(job.id) in world.lab.submissions[0].job_id
     assert world.client.wait(job).status == "completed"
 
 
@@ -79,7 +79,7 @@ def test_a_lost_answer_is_an_error_where_asking_again_would_make_a_second_job(
     assert isinstance(caught.value, (RequestFailed, UnexpectedAnswer))
     assert caught.value.may_have_been_accepted is True
     assert caught.value.idempotency_key is None
-    assert "before you order again" in str(caught.value)
+    assert "before you submit again" in str(caught.value)
     assert len([arrival for arrival in world.lab.arrivals if arrival.method == "POST"]) == 1
 
 
@@ -91,9 +91,9 @@ def test_a_refusal_is_one_call_and_no_job(clock: Clock, service: str, fault: str
     """And the error knows it."""
     world = struck(service, clock, f"create/1:{fault}")
 
-    with pytest.raises(RequestFailed, match="refused to take the order") as caught:
+    with pytest.raises(RequestFailed, match="refused to accept the job") as caught:
         world.submit()
-    assert (caught.value.may_have_been_accepted, len(world.lab.orders)) == (False, 0)
+    assert (caught.value.may_have_been_accepted, len(world.lab.submissions)) == (False, 0)
     assert caught.value.status_code == int(fault)
 
 
@@ -107,7 +107,7 @@ def test_an_answer_that_says_not_accepted_is_repeated(clock: Clock, service: str
     world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
     world.submit()
 
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -126,7 +126,7 @@ def test_a_refused_connection_is_repeated(clock: Clock, service: str) -> None:
     world.session.mount("http://", Answers(refuse_at_first))
     world.submit()
 
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 @keyed
@@ -140,7 +140,7 @@ def test_an_error_carries_the_key_to_go_on_with(clock: Clock, service: str) -> N
     assert error.may_have_been_accepted is True
     assert error.idempotency_key is not None
     job = world.submit(idempotency_key=error.idempotency_key)
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
     assert world.client.wait(job).status == "completed"
 
 
@@ -162,7 +162,7 @@ def test_a_key_that_was_refused_later_may_still_have_been_accepted_first(clock: 
     with pytest.raises(RequestFailed, match="may have been accepted") as caught:
         world.submit()
     assert (caught.value.status_code, caught.value.may_have_been_accepted) == (403, True)
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 def test_an_order_that_is_still_being_taken_is_asked_for_again(clock: Clock) -> None:
@@ -173,7 +173,7 @@ def test_an_order_that_is_still_being_taken_is_asked_for_again(clock: Clock) -> 
     world.submit()
 
     keys = {arrival.headers["Idempotency-Key"] for arrival in world.lab.arrivals if arrival.method == "POST"}
-    assert (len(keys), len(world.lab.orders)) == (1, 1)
+    assert (len(keys), len(world.lab.submissions)) == (1, 1)
 
 
 def test_each_order_has_a_key_of_its_own(clock: Clock) -> None:
@@ -181,7 +181,7 @@ def test_each_order_has_a_key_of_its_own(clock: Clock) -> None:
     world = World(clock, "heygen")
     jobs = {world.submit().id, world.submit().id}
 
-    assert (len(jobs), len(world.lab.orders)) == (2, 2)
+    assert (len(jobs), len(world.lab.submissions)) == (2, 2)
 
 
 def test_azure_goes_on_where_it_was(clock: Clock) -> None:
@@ -190,9 +190,9 @@ def test_azure_goes_on_where_it_was(clock: Clock) -> None:
 
     with pytest.raises(RequestFailed) as caught:
         world.submit()
-    assert (caught.value.may_have_been_accepted, world.lab.orders) == (True, [])
+    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (True, [])
     job = world.submit(idempotency_key=caught.value.idempotency_key)
-    assert (job.id, len(world.lab.orders)) == (caught.value.idempotency_key, 1)
+    assert (job.id, len(world.lab.submissions)) == (caught.value.idempotency_key, 1)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -202,9 +202,9 @@ def test_a_cancelled_order_says_so(clock: Clock, service: str) -> None:
     cancel.set()
     world = World(clock, service)
 
-    with pytest.raises(WaitCancelled, match=r"No job was made|Nothing was ordered") as caught:
+    with pytest.raises(WaitCancelled, match=r"No job was made|Nothing was submitted") as caught:
         world.client.submit(VIDEO, LANGUAGE[service], cancel=cancel)
-    assert (caught.value.may_have_been_accepted, world.lab.orders) == (False, [])
+    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -216,12 +216,12 @@ def test_never_two_jobs_and_never_a_job_that_nobody_knows_of(clock: Clock, servi
     try:
         job = world.submit()
     except TranslationClientError as error:
-        assert len(world.lab.orders) <= 1
-        assert error.may_have_been_accepted or not world.lab.orders
+        assert len(world.lab.submissions) <= 1
+        assert error.may_have_been_accepted or not world.lab.submissions
         if error.may_have_been_accepted and service in KEYED:
             assert error.idempotency_key is not None
     else:
-        [order] = world.lab.orders
+        [order] = world.lab.submissions
         assert str(job.id) in order.job_id
 
 
@@ -233,7 +233,7 @@ def test_an_upload_before_the_order_may_be_repeated(clock: Clock, tmp_path: Path
     world = struck("heygen", clock, fault)
     world.client.submit(video, world.language)
 
-    [order] = world.lab.orders
+    [order] = world.lab.submissions
     assert (order.fields["file"], order.fields["file_bytes"]) == ("talk.mp4", 5000)
 
 
@@ -245,7 +245,7 @@ def test_a_file_is_sent_whole_and_by_its_name(clock: Clock, tmp_path: Path, serv
     world = World(clock, service)
     job = world.client.submit(video, world.language)
 
-    [order] = world.lab.orders
+    [order] = world.lab.submissions
     assert order.fields["file_bytes"] == 256_000
     assert world.client.wait(job).status == "completed"
 
@@ -273,7 +273,7 @@ def test_a_key_that_cannot_be_got_any_more_ends_an_order_with_the_way_on(clock: 
             raise LookupError("the vault is closed") from None
 
     world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 9)), api_key=key)
-    with pytest.raises(RequestFailed, match="the order was broken off by a LookupError") as caught:
+    with pytest.raises(RequestFailed, match="the submission was interrupted by a LookupError") as caught:
         world.submit()
     assert isinstance(caught.value.__cause__, LookupError)
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key is None) == (True, False)
@@ -313,7 +313,7 @@ def test_a_translation_that_failed_at_azure_leaves_nothing_to_go_on_with(clock: 
 
     with pytest.raises(RequestFailed, match="the translation could not be made") as caught:
         world.submit()
-    assert (caught.value.may_have_been_accepted, world.lab.orders) == (False, [])
+    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
 
 
 def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Lines) -> None:
@@ -418,7 +418,7 @@ def test_what_the_callers_own_code_raises_loses_no_order(clock: Clock, service: 
     world = World(clock, service)
     _answered_in_time(world, error)
 
-    with pytest.raises(RequestFailed, match=f"broken off by a {error.__name__}") as caught:
+    with pytest.raises(RequestFailed, match=f"interrupted by a {error.__name__}") as caught:
         world.submit()
     assert isinstance(caught.value.__cause__, error)
     assert caught.value.may_have_been_accepted is True
@@ -432,7 +432,7 @@ def test_a_place_that_cannot_be_computed_loses_no_order(clock: Clock) -> None:
     session.mount("http://", Answers(lambda _: response(200, b'{"id": "j1"}')))
     service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", submit=order)
 
-    with pytest.raises(RequestFailed, match="broken off by a KeyError") as caught:
+    with pytest.raises(RequestFailed, match="interrupted by a KeyError") as caught:
         VideoTranslationClient(service=service, session=session).submit(VIDEO, "es")
     assert caught.value.may_have_been_accepted is True
 
@@ -444,7 +444,7 @@ def test_a_sleep_that_raises_loses_no_order(clock: Clock) -> None:
         raise RuntimeError("mine")
 
     world = struck("heygen", clock, "create/1:500", sleep=sleep)
-    with pytest.raises(RequestFailed, match="broken off by a RuntimeError") as caught:
+    with pytest.raises(RequestFailed, match="interrupted by a RuntimeError") as caught:
         world.submit()
     assert caught.value.idempotency_key is not None
 
@@ -470,4 +470,4 @@ def test_too_many_jobs_may_be_ones_own_that_was_lost(clock: Clock) -> None:
 
     with pytest.raises(TooManyJobs, match="may have been accepted") as caught:
         world.submit()
-    assert (caught.value.may_have_been_accepted, len(world.lab.orders)) == (True, 1)
+    assert (caught.value.may_have_been_accepted, len(world.lab.submissions)) == (True, 1)

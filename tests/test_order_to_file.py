@@ -38,7 +38,7 @@ def test_four_lines_lead_from_a_video_to_its_translation(
     assert path == tmp_path / "talk.es.mp4"
     assert path.read_bytes() == world.file_of(job)
     assert left_in(tmp_path) == ["talk.es.mp4"]
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
     assert [line["job_id"] for line in lines.of("job_submitted")] == [job.id]
     assert [line["bytes"] for line in lines.of("file_downloaded")] == [65536]
 
@@ -132,7 +132,7 @@ def test_what_heygen_is_sent(clock: Clock) -> None:
     """The list of languages first; the key of the order without quotes."""
     world = World(clock, "heygen")
     world.submit(source_language="English", options={"mode": "precision", "title": "Talk"})
-    [order] = world.lab.orders
+    [order] = world.lab.submissions
     post = world.lab.arrivals[1]
 
     assert world.said("GET") == ["/v3/video-translations/languages"]
@@ -151,7 +151,7 @@ def test_what_elevenlabs_is_sent(clock: Clock) -> None:
     """A form, also without a file; booleans as it spells them; its guess is kept."""
     world = World(clock, "elevenlabs")
     job = world.submit(source_language="en", options={"watermark": True, "num_speakers": 2})
-    [order] = world.lab.orders
+    [order] = world.lab.submissions
 
     assert world.lab.arrivals[0].headers["Content-Type"].startswith("multipart/form-data; boundary=")
     assert order.fields == {
@@ -175,7 +175,7 @@ def test_what_azure_is_sent(clock: Clock) -> None:
     assert first == ("PUT", base)
     assert looks == [("GET", f"/videotranslation/operations/{job.id}.translation")] * 3
     assert last == ("PUT", f"{base}/iterations/{job.id}")
-    [order] = world.lab.orders
+    [order] = world.lab.submissions
     assert order.fields["input"] == {
         "videoFileUrl": VIDEO,
         "targetLocale": "es-ES",
@@ -194,7 +194,7 @@ def test_a_translation_that_azure_cannot_make_is_a_refusal(clock: Clock) -> None
     with pytest.raises(RequestFailed, match=r"the translation could not be made .*no video there") as caught:
         world.submit()
     assert caught.value.problem is not None
-    assert (caught.value.problem.code, world.lab.orders) == ("Unreadable", [])
+    assert (caught.value.problem.code, world.lab.submissions) == ("Unreadable", [])
 
 
 def _fault(data: dict[str, object]) -> str:
@@ -255,14 +255,14 @@ def test_languages_are_listed_once_and_kept(clock: Clock) -> None:
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "reference"])
 def test_too_many_jobs_at_once_is_the_callers_to_decide(clock: Clock, service: str) -> None:
-    """An error at once, by its own name; nothing was ordered."""
+    """An error at once, by its own name; nothing was submitted."""
     world = World(clock, service, Scenario(30, max_jobs=1))
     world.submit()
 
     with pytest.raises(TooManyJobs, match="queue=True") as caught:
         world.submit()
     error = caught.value
-    assert (error.status_code, error.may_have_been_accepted, len(world.lab.orders)) == (429, False, 1)
+    assert (error.status_code, error.may_have_been_accepted, len(world.lab.submissions)) == (429, False, 1)
     assert error.problem is not None
     assert error.problem.code in ("rate_limit_exceeded", "too_many_concurrent_requests", "too_many_jobs")
 
@@ -275,7 +275,7 @@ def test_a_queued_order_waits_for_a_slot(clock: Clock, lines: Lines, service: st
     second = world.submit(queue=True)
 
     assert second.id != first.id
-    assert len(world.lab.orders) == 2
+    assert len(world.lab.submissions) == 2
     assert world.client.check(first).status == "completed"
     assert len(lines.of("waiting_for_slot")) == len(lines.of("sleeping")) >= 1
 
@@ -286,7 +286,7 @@ def test_a_queued_order_waits_until_the_deadline(clock: Clock) -> None:
     world.submit()
 
     with pytest.raises(
-        WaitTimeout, match=r"did not take the order within .* × no free slot.*No job was made"
+        WaitTimeout, match=r"did not accept the job within .* × no free slot.*No job was made"
     ) as caught:
         world.submit(queue=True, timeout=60)
     assert caught.value.elapsed <= 60.25
@@ -320,7 +320,7 @@ def test_too_many_requests_is_a_fault_like_others(clock: Clock, lines: Lines, se
     world.submit()
 
     assert [line["sleep_seconds"] for line in lines.of("check_failed")] == [7]
-    assert len(world.lab.orders) == 1
+    assert len(world.lab.submissions) == 1
 
 
 def test_an_answer_without_the_promised_id_names_the_field(clock: Clock) -> None:
@@ -344,7 +344,7 @@ def test_an_answer_without_the_list_of_languages_names_the_field(clock: Clock) -
     data = {"every": 1, "route": "languages", "action": "answer", "status_code": 200, "body": '{"data": {}}'}
     world = World(clock, "heygen", Scenario(faults=[_fault(data)]))
 
-    with pytest.raises(UnexpectedAnswer, match=r"data\.languages.*Nothing was ordered"):
+    with pytest.raises(UnexpectedAnswer, match=r"data\.languages.*Nothing was submitted"):
         world.submit()
     assert world.said("POST") == []
 

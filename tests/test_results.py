@@ -116,7 +116,7 @@ def test_a_link_that_is_always_too_old_is_an_error(clock: Clock, tmp_path: Path)
     """After one minting, and not after a thousand."""
     world, job = finished(clock, "result/every-1:403")
 
-    with pytest.raises(RequestFailed, match="refused to hand out the result") as caught:
+    with pytest.raises(RequestFailed, match="refused to return the result") as caught:
         world.client.download(job, tmp_path / "out.mp4")
     assert (caught.value.status_code, len(asked_ranges(world))) == (403, 2)
     assert "signature" not in str(caught.value)
@@ -142,7 +142,7 @@ def test_not_dubbed_yet_has_an_end(clock: Clock, tmp_path: Path) -> None:
     for given, most in ((20.0, 20.25), (None, 660.25)):
         world, job = finished(clock, service="elevenlabs", link_delay=10_000)
 
-        with pytest.raises(WaitTimeout, match=r"did not hand out the result .* × not yet") as caught:
+        with pytest.raises(WaitTimeout, match=r"did not return the result .* × not yet") as caught:
             world.client.download(job, tmp_path / "out.mp4", timeout=given)
         assert caught.value.elapsed <= most
         assert left_in(tmp_path) == []

@@ -117,7 +117,7 @@ def test_retries_are_counted(make_client: MakeClient, lines: Lines) -> None:
 
 def test_no_retry_is_one_check(make_client: MakeClient) -> None:
     """0 is a number, not "none given"."""
-    with pytest.raises(RetriesExhausted, match="still 'pending' when the retries were spent"):
+    with pytest.raises(RetriesExhausted, match="still 'pending' when the retries were used up"):
         make_client(Scenario(100), max_retries=0).wait()
 
 

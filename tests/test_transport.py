@@ -400,8 +400,8 @@ def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone
 
     with serving(handle) as server:
         carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
-        for is_fresh in (False, True, True, False):
-            carrier.send(STATUS, Deadline.after(5), lambda: False, is_fresh=is_fresh)
+        for new_connection in (False, True, True, False):
+            carrier.send(STATUS, Deadline.after(5), lambda: False, new_connection=new_connection)
         carrier.close()
 
     first, second, third, fourth = connections

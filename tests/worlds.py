@@ -50,7 +50,7 @@ class World:
 
     def file_of(self, job: Job) -> bytes:
         """What the service has for this job."""
-        [name] = [order.job_id for order in self.lab.orders if str(job.id) in order.job_id]
+        [name] = [order.job_id for order in self.lab.submissions if str(job.id) in order.job_id]
         body = result_body(name, self.lab.scenario.result_bytes)
         return b"".join(body.blocks())
 

@@ -1,4 +1,4 @@
-"""The clients: `VideoTranslationClient` blocks, `AsyncVideoTranslationClient` is for asyncio, and `BaseClient` has what both share."""
+"""The clients: `VideoTranslationClient` blocks, `AsyncVideoTranslationClient` is for asyncio, `BaseClient` is the base of both."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from ._transports.requests import BlockingTransport, blocking_transport
 from .services import get_service
 from .services.service import Service
 
-if TYPE_CHECKING:  # loaded when they are needed: aiohttp, and what learns, take longer to import than all the rest
+if TYPE_CHECKING:  # imported when they are needed: aiohttp and `schedule` take longer to import than all the rest
     import aiohttp  # noqa: F401  # a base class below names it in a string, which ruff does not read
 
     from ._jobs.batch.options import BatchOptions, JobResult, Source
@@ -53,7 +53,7 @@ _PART_OF_A_HOST = re.compile(r"[A-Za-z0-9-]+")
 
 
 class BaseClient(Generic[SessionT, TransportT]):
-    """The arguments of both clients, and what both do with them.
+    """The base of both clients: checks the arguments, and builds the transport and what all calls share.
 
     Raises:
         ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
@@ -88,23 +88,28 @@ class BaseClient(Generic[SessionT, TransportT]):
 
         Args:
             base_url: The URL of the service; None for the service's own. The reference service has none: there it is required.
-            max_retries: Retries of a status check while the job is pending; None for the service's default (reference: 10).
+            max_retries: Status checks after the first one while the job is pending; None for the service's default (reference: 10).
+                Failed requests count under `max_faults`.
             backoff_factor: Seconds before the first retry. Each further sleep is twice the one before.
             timeout: Seconds for a whole wait, the request in flight included; None for the service's default (reference: 30).
+                For one request see `request_timeout`.
+                For one request see `request_timeout`.
             max_delay: The longest sleep of the backoff, in seconds.
             jitter: The fraction by which a sleep of the backoff, or of a learned schedule, may be longer or shorter, from 0 to 1.
                 Clients started together do not check in step then.
             request_timeout: Seconds for one HTTP call, from DNS to the last byte; None for the service's default (reference: 10).
-            max_faults: Consecutive failed calls after which a check fails; None for the service's default (reference: 5).
+            max_faults: Consecutive failed requests after which a call of the client raises; None for the service's default (reference:
+                5).
             wait: A tenacity wait strategy in place of the backoff between the checks of a pending job; None for the backoff.
-            stop: A tenacity stop strategy beside the limits of a wait. It raises `RetriesExhausted`. None for no further limit.
+            stop: A tenacity stop strategy, beside `timeout` and `max_retries`. When it stops, the wait raises `RetriesExhausted`. None for
+                no further limit.
             sleep: Called with seconds in place of the interruptible sleep, for tests on frozen time. `AsyncVideoTranslationClient`
                 awaits what it returns, if that can be awaited. None for the interruptible sleep.
             service: `reference`, `heygen`, `elevenlabs`, `azure`, or a `Service` of your own.
             api_key: The API key; or a function that is called before each HTTP call and returns the current one. None for the
                 environment variable of the service. Sent to the origin of `base_url` only, and never shown.
             session: A session of your own: of requests, or of aiohttp for `AsyncVideoTranslationClient`. It is used as it is, with
-                its adapters, and never closed. Bytes that its connections still hold of an earlier response are not looked at.
+                its adapters, and never closed. Its pooled connections are not checked for unread bytes of earlier responses.
                 None for a session of ours.
             headers: Sent with every request to the origin of `base_url`, in place of ours of the same name. Their values are never
                 shown.
@@ -112,7 +117,7 @@ class BaseClient(Generic[SessionT, TransportT]):
             history: Learn how long jobs take, and check at learned times in place of the backoff: the path of a file that keeps the
                 durations, True to keep them in memory, or a `DurationHistory`. It needs `check_cost` or `target_lag`. None or
                 False for the backoff.
-            check_cost: How many seconds of delay one request is worth. Higher values check less often.
+            check_cost: The cost of one status request, in seconds of delay. Higher values check less often.
             target_lag: The mean delay to reach, in seconds, between the end of a job and the check that sees it.
             max_lag: The longest time between two checks, in seconds; None for no limit.
         """
@@ -155,7 +160,7 @@ class BaseClient(Generic[SessionT, TransportT]):
 
     def __repr__(self) -> str:
         name = type(self).__name__
-        if "_context" not in vars(self):  # its constructor raised, and a traceback shows it
+        if "_context" not in vars(self):  # the constructor raised, and a traceback may call `repr`
             return f"<{name}, not initialized>"
         return f"{name}({self._transport.base_url!r}, service={self._context.service.name!r})"
 
@@ -166,7 +171,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         return _config.check_event("cancel", cancel)
 
     def _seconds(self, timeout: float | None) -> float:
-        """Return the seconds of a wait, or of what takes as long as one at most."""
+        """Return `timeout`, or the client's own if it is None, in seconds."""
         return _config.resolve_timeout(timeout, self._context.policy.timeout)
 
     def _poller(
@@ -176,7 +181,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         cancel: CancelEvent | None,
         features: JobFeatures = NO_FEATURES,
     ) -> Poller:
-        return Poller(self._context, job, self._seconds(timeout), self._check_cancel(cancel), said=features)
+        return Poller(self._context, job, self._seconds(timeout), self._check_cancel(cancel), features=features)
 
     def _batch_options(
         self,
@@ -197,7 +202,7 @@ class BaseClient(Generic[SessionT, TransportT]):
             timeout=self._seconds(timeout),
             cancel=self._check_cancel(cancel),
             on_progress=on_progress,
-            said=check_features(kind, video_seconds, None),
+            features=check_features(kind, video_seconds, None),
         )
 
     async def _check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
@@ -219,7 +224,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         timeout: float | None,
         cancel: CancelEvent | None,
     ) -> Job:
-        # Loaded with the first submission: a program that only waits does not need it.
+        # Imported with the first submission: a program that only waits does not need it.
         from ._jobs.submit import Submission, SubmitOptions, build_submit_request
 
         order, wanted = build_submit_request(
@@ -235,7 +240,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
         ends = self._check_cancel(cancel)
         terms = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, ends)
-        await self._language_list.require(target_language, seconds, cancel, terms.watch)
+        await self._language_list.require(target_language, seconds, cancel, terms.stopwatch)
         return await Submission(self._context, order, wanted, terms).job()
 
     async def _download(
@@ -248,7 +253,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         cancel: CancelEvent | None,
         on_progress: Callable[[int, int | None], object] | None,
     ) -> Path:
-        from ._jobs.download import Download  # loaded with the first download
+        from ._jobs.download import Download  # imported with the first download
 
         seconds = _config.resolve_timeout(timeout, math.inf)
         self._check_cancel(cancel)
@@ -313,8 +318,8 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             cancel: Set it, from any thread, to end the wait; None for no such event.
             kind: What kind of job it is, such as a language and a mode, for a schedule that learns (`history`); None for no kind.
             video_seconds: The length of the video in seconds, for a schedule that learns; None if unknown.
-            submitted_at: When the job was submitted, in seconds of the Unix epoch, for a schedule that learns; None for what the
-                `Job` that `submit` returned, or the service, says. If neither says it, nothing is learned from this job.
+            submitted_at: The Unix time of the submission, in seconds, for a schedule that learns; None for `job.submitted_at`, or else
+                what the service says. If neither is known, nothing is learned from this job.
 
         Raises:
             WaitTimeout: `timeout` seconds have passed, and the job is still running. Also a `TimeoutError`.
@@ -346,7 +351,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).each_blocking()
 
     def check(self, job: Job | str | None = None) -> Job:
-        """Check the status once, and return the job, pending or final. Failed calls are repeated, for `timeout` seconds at most.
+        """Check the status once, and return the job, pending or final. Failed requests are repeated, within the client's `timeout`.
 
         Raises the errors of `wait`, except `RetriesExhausted`.
         """
@@ -376,10 +381,10 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         Args:
             jobs: Jobs or ids, from a list or from an iterator that is slow or endless. An id that comes twice is waited for once,
                 and yielded twice.
-            checks_per_second: The most requests in any second, for all jobs together; None for 100. If that is too few for the last
-                checks of all jobs before a deadline, some jobs have their last check earlier.
-            max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. The iterator is
-                read as there is room.
+            checks_per_second: The most requests in any second, for all jobs together; None for 100. If many jobs share a
+                deadline, some have their last check earlier, to keep to this limit.
+            max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. Jobs are
+                read from `jobs` while there are fewer.
             timeout: Seconds for each job, from when it was read from `jobs`; None for the client's `timeout`.
             cancel: Set it, from any thread, to end all waits; None for no such event. Jobs that were not read by then are not
                 yielded.
@@ -394,8 +399,8 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             ImportError: aiohttp is not installed; the message names the extra.
             ValueError: An argument or an id cannot be used.
             RuntimeError: `jobs` or `on_progress` raised a `CancelledError`, `GeneratorExit`, `StopIteration` or
-                `StopAsyncIteration`, which is the cause. Any other exception of theirs comes out unchanged. What is final by then is
-                yielded before.
+                `StopAsyncIteration`, which is the cause. Any other exception of theirs is raised unchanged. What is final by
+                then is yielded before.
         """
         options = self._batch_options(
             checks_per_second=checks_per_second,
@@ -480,7 +485,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
             WaitCancelled: `cancel` was set, or the client was closed.
             OSError: The file cannot be read.
 
-        An exception of a function of yours comes out unchanged. If a job may be running, it is the cause of a `RequestFailed`.
+        An exception of a function of yours is raised unchanged. If a job may be running, it is the cause of a `RequestFailed`.
         """
         return run_sync(
             self._submit(
@@ -801,7 +806,7 @@ def _learning(
             if value is not None:
                 raise ValueError(f"{name} needs history=, such as True, got {value!r} without it")
         return None
-    from .schedule.history import open_history  # needed by a schedule that learns alone: SQLite, and all the arithmetic
+    from .schedule.history import open_history  # imported only to learn: SQLite, and the arithmetic
     from .schedule.learner import ScheduleLearner
     from .schedule.planner import SchedulePlanner, objective_from
 

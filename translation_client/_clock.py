@@ -172,10 +172,10 @@ class Stopwatch:
 
     def add(self, seconds: float) -> None:
         """Add the real seconds of a sleep or of a socket operation."""
-        watch: Stopwatch | None = self
-        while watch is not None:
-            watch._measured += seconds
-            watch = watch._parent
+        stopwatch: Stopwatch | None = self
+        while stopwatch is not None:
+            stopwatch._measured += seconds
+            stopwatch = stopwatch._parent
 
     @contextmanager
     def measure(self, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
@@ -212,23 +212,23 @@ class Deadline:
 
     Attributes:
         at: When, by the clock of `watch`; `math.inf` for never.
-        watch: The stopwatch that it is measured with.
+        stopwatch: The stopwatch that it is measured with.
     """
 
     at: float
-    watch: Stopwatch = field(default_factory=Stopwatch)
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
 
     @classmethod
     def after(cls, seconds: float, parent: Stopwatch | None = None) -> Deadline:
         """Return the deadline that many seconds from now. `parent` is the stopwatch of what it is a part of, or None."""
-        watch = Stopwatch(parent)
-        return cls(watch.began_at + seconds, watch)
+        stopwatch = Stopwatch(parent)
+        return cls(stopwatch.began_at + seconds, stopwatch)
 
     @property
     def left(self) -> float:
         """Seconds remaining; may be negative."""
-        watch = self.watch
-        return self.at - watch.began_at - watch.elapsed
+        stopwatch = self.stopwatch
+        return self.at - stopwatch.began_at - stopwatch.elapsed
 
     @property
     def has_passed(self) -> bool:
@@ -243,16 +243,16 @@ class JobAge:
         is_known: True if a plausible `submitted_at` is known.
     """
 
-    def __init__(self, submitted_at: float | None, watch: Stopwatch) -> None:
+    def __init__(self, submitted_at: float | None, stopwatch: Stopwatch) -> None:
         """Start to count.
 
         Args:
             submitted_at: When the job was submitted, in seconds of the Unix epoch; None if unknown.
-            watch: The stopwatch of its wait.
+            stopwatch: The stopwatch of its wait.
         """
         self.is_known = False
-        self._watch = watch
-        self._began = watch.now()
+        self._watch = stopwatch
+        self._began = stopwatch.now()
         self._submitted_at: float | None = None
         self.set_submitted_at(submitted_at)
 

@@ -317,16 +317,18 @@ class Fault(Exception):
         kind: `connection`, `timeout`, `status` (408, 425, 429, 5xx) or `unreadable`.
         text: What happened, in a few words of ours. It is not redacted later, so it quotes nothing of the server.
         answer: The answer, where one came.
-        hint: The seconds that the server asked to be left alone, where it did.
+        retry_after: The seconds that the server asked to be left alone, where it did.
         was_sent: Whether the whole request may have reached the server: what it asked for may have been done.
     """
 
-    def __init__(self, kind: FaultKind, text: str, response: Response | None = None, hint: float | None = None) -> None:
+    def __init__(
+        self, kind: FaultKind, text: str, response: Response | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(kind, text)  # what it is built from: it is the cause of a public error, which may be pickled
         self.kind: FaultKind = kind
         self.text = text
         self.response = response
-        self.hint = hint
+        self.retry_after = retry_after
         self.was_sent = True
 
     def __str__(self) -> str:
@@ -338,7 +340,7 @@ class Fault(Exception):
             self.response = replace(self.response, sent_keys=keys)
 
     @property
-    def may_be_done(self) -> bool:
+    def may_have_been_processed(self) -> bool:
         """Whether what was asked for may have been done all the same."""
         return self.was_sent and self.status_code not in NOT_DONE
 

@@ -25,39 +25,41 @@ from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER,
 from ._models import Fault, Job, Response, shown_text
 
 MAX_KINDS_SEEN = 50
-"""Kinds of answers that are told apart: a wait without end, and a server that never says the same twice, fill no memory."""
+"""Outcomes that are counted separately. This bounds the memory of an endless wait on a server whose statuses vary."""
 
 OTHER = "other"
 
 
 class CallState:
-    """The counts and the last answers of one errand: a wait, an order, a download."""
+    """The counters, the deadline and the latest response of one call of the client: a wait, a submission, a download."""
 
-    def __init__(self, job_id: str | None, timeout: float, secrets: Redactor, watch: Stopwatch | None = None) -> None:
-        """Start.
+    def __init__(
+        self, job_id: str | None, timeout: float, secrets: Redactor, stopwatch: Stopwatch | None = None
+    ) -> None:
+        """Start the stopwatch, unless it is running.
 
         Args:
-            job_id: The job it is about.
-            timeout: Seconds for all of it.
-            secrets: What the evidence must not show.
-            watch: Its elapsed time; None to start counting now.
+            job_id: The id of the job; None for none.
+            timeout: Seconds for the whole call.
+            secrets: Redacts secrets from what errors show.
+            stopwatch: A running stopwatch; None to start one.
         """
         self.secrets = secrets
         self.job_id = job_id
-        self.asked_url = ""
+        self.request_url = ""
         self.base_url = ""
         self.may_have_been_accepted = False
         self.idempotency_key: str | None = None
-        self.hint: float | None = None
+        self.retry_after: float | None = None
         self.sleep_reason = ""
         self.timeout = timeout
-        self.watch = watch or Stopwatch()
-        self.deadline = Deadline(self.watch.began_at + timeout, self.watch)
+        self.stopwatch = stopwatch or Stopwatch()
+        self.deadline = Deadline(self.stopwatch.began_at + timeout, self.stopwatch)
         self.attempts = 0
         self.job: Job | None = None
         self.last_fault: Fault | None = None
-        self.slowest_answer = 0.0
-        self.latest_answer = 0.0
+        self.slowest_response_seconds = 0.0
+        self.latest_response_seconds = 0.0
         self.seen: Counter[str] = Counter()
         self._unknown_words: set[str] = set()
 
@@ -69,56 +71,56 @@ class CallState:
     @property
     def url(self) -> str:
         """The URL of the last request, as it may be shown; empty before the first one."""
-        if not self.asked_url:
+        if not self.request_url:
             return ""
-        url = redact_url(self.asked_url)
-        is_ours = self.base_url and self.asked_url.startswith(self.base_url)  # else the service sent it
+        url = redact_url(self.request_url)
+        is_ours = self.base_url and self.request_url.startswith(self.base_url)  # else the service sent it
         return self.secrets.shown_id(url) if is_ours else self.secrets.scrub(url)
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
-        return self.watch.elapsed
+        return self.stopwatch.elapsed
 
     @property
     def checks(self) -> int:
-        """How many answers could be read."""
+        """The number of status responses that could be read."""
         return 0 if self.job is None else self.job.checks
 
     def answered(self, response: Response) -> None:
-        """Remember how long the server takes to answer at all, and what its answer may echo."""
-        self.learn_keys(response)
-        self.latest_answer = response.seconds
-        self.slowest_answer = max(self.slowest_answer, response.seconds)
+        """Keep how long the server took, and redact the API key that the request carried."""
+        self.redact_keys(response)
+        self.latest_response_seconds = response.seconds
+        self.slowest_response_seconds = max(self.slowest_response_seconds, response.seconds)
 
-    def learn_keys(self, response: Response) -> None:
-        """Redact the key that the request of an answer carried in what comes of it."""
+    def redact_keys(self, response: Response) -> None:
+        """Add the API keys that the request carried to what is redacted."""
         self.secrets = self.secrets.with_keys(response.sent_keys)
 
-    def saw(self, job: Job) -> None:
+    def record_job(self, job: Job) -> None:
         """Keep a job that was read from a response."""
         self.job = job
         self.count(shown_text(job, "raw_status"))
 
-    def saw_fault(self, fault: Fault) -> None:
+    def record_fault(self, fault: Fault) -> None:
         """Keep a call that failed."""
         self.last_fault = fault
         self.count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
 
     def count(self, what: str) -> None:
-        """Count an answer."""
+        """Count an outcome."""
         known = what in self.seen or len(self.seen) < MAX_KINDS_SEEN
         self.seen[what if known else OTHER] += 1
 
-    def is_new_word(self, raw_status: str) -> bool:
-        """Whether an unknown status word is met for the first time; after many of them none is new any more."""
+    def add_unknown_status(self, raw_status: str) -> bool:
+        """Remember an unknown status word. Return True if it is new; after many of them none is."""
         if raw_status in self._unknown_words or len(self._unknown_words) >= MAX_KINDS_SEEN:
             return False
         self._unknown_words.add(raw_status)
         return True
 
-    def evidence(self) -> dict[str, Any]:
-        """Return what every error carries."""
+    def error_fields(self) -> dict[str, Any]:
+        """Return the attributes that every error has."""
         return {
             "job_id": self.job_id,
             "job": self.job,
@@ -134,7 +136,9 @@ GRACE_SECONDS = 0.25
 GRACE_FRACTION = 0.05
 
 
-def last_check_delay(left: float, timeout: float, slowest_answer: float, latest_answer: float) -> float:
+def last_check_delay(
+    left: float, timeout: float, slowest_response_seconds: float, latest_response_seconds: float
+) -> float:
     """Say in how many seconds the last check has to start, so that it is answered by the deadline; 0 for no more.
 
     It leads the deadline by twice the slowest answer so far, and the grace. When that moment has passed without a check,
@@ -148,12 +152,12 @@ def last_check_delay(left: float, timeout: float, slowest_answer: float, latest_
         latest_answer: The seconds that the latest one took, which has just come; at most `slowest_answer`.
     """
     grace = min(GRACE_SECONDS, GRACE_FRACTION * timeout)
-    lead = grace + 2 * slowest_answer
+    lead = grace + 2 * slowest_response_seconds
     if left - lead > TICK_SECONDS:
         return left - lead
-    if left + latest_answer > lead + TICK_SECONDS:  # the latest check began before its time had come
-        return left - grace - latest_answer
-    gains = (left - grace - calls * latest_answer for calls in (2, 1))
+    if left + latest_response_seconds > lead + TICK_SECONDS:  # the latest check began before its time had come
+        return left - grace - latest_response_seconds
+    gains = (left - grace - calls * latest_response_seconds for calls in (2, 1))
     return next((gain for gain in gains if gain > grace), 0.0)
 
 
@@ -170,29 +174,29 @@ class wait_jittered(wait_base):  # noqa: N801  # named as tenacity names its str
         self.longest = longest
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Ask the other strategy, and move its answer."""
+        """Return the delay of the other strategy, with jitter."""
         return jittered(self.wait(retry_state), self.jitter, self.longest, RANDOM.random())
 
 
 class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names its strategies
     """Stop when no further check could start in time to be answered by the deadline."""
 
-    def __init__(self, progress: CallState) -> None:
-        self.progress = progress
+    def __init__(self, state: CallState) -> None:
+        self.progress = state
 
     def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
-        """Look at the clock."""
+        """Return True if it is too late for a check."""
         return is_too_late_for_a_check(self.progress)
 
 
 class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
-    """Stop after a fault when a further call would start too late, by the clock or by the server's hint."""
+    """Stop after a fault if the next attempt would start after the deadline, or `Retry-After` ends after it."""
 
-    def __init__(self, progress: CallState) -> None:
-        self.progress = progress
+    def __init__(self, state: CallState) -> None:
+        self.progress = state
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        """Look at the hint, and at the clock."""
+        """Return True if `Retry-After` or the clock leaves no time for a call."""
         fault = fault_in(retry_state)
         return retry_after_exceeds_deadline(self.progress, fault) or is_too_late_for_a_check(self.progress)
 
@@ -218,8 +222,8 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
             schedule: The caller's wait strategy, or the learned schedule; None for `backoff`.
             backoff: The exponential backoff.
             state: The state of the call.
-            longest: The longest sleep in seconds, where there is no deadline that a `Retry-After` is cut to.
-            since: The elapsed seconds from which strategies count their `seconds_since_start`.
+            longest: The longest sleep in seconds, for calls without a deadline.
+            since: Elapsed seconds at the start of this loop, subtracted from `seconds_since_start`.
         """
         self._schedule = backoff if schedule is None else schedule
         self._reason = "backoff" if schedule is None else "schedule"
@@ -229,8 +233,8 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to sleep."""
-        # What strategies read as `seconds_since_start`, by our elapsed time: the clock that tenacity reads may be frozen.
-        # tenacity asks for the sleep first, and for the end after it.
+        # Sets `seconds_since_start` by our stopwatch: the clock that tenacity reads may be frozen. It is enough to set it
+        # here, because tenacity calls `wait` before `stop`.
         retry_state.outcome_timestamp = retry_state.start_time + self._state.elapsed - self._since
         seconds = max(0.0, float(self._schedule(retry_state)))
         return limited_sleep(self._state, seconds, self._reason, self._longest)
@@ -246,8 +250,8 @@ def limited_sleep(state: CallState, seconds: float, reason: str, longest: float 
         longest: The longest sleep in seconds.
     """
     state.sleep_reason = reason
-    if state.hint is not None and state.hint > seconds:
-        seconds, state.sleep_reason = state.hint, "retry_after"
+    if state.retry_after is not None and state.retry_after > seconds:
+        seconds, state.sleep_reason = state.retry_after, "retry_after"
     most = min(seconds_until_last_check(state), longest)
     if most < seconds:
         seconds, state.sleep_reason = most, "deadline"
@@ -255,10 +259,10 @@ def limited_sleep(state: CallState, seconds: float, reason: str, longest: float 
 
 
 class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """How long to sleep after a fault: the fault backoff, cut for the last call, but never shorter than the hint."""
+    """How long to sleep after a fault: the backoff of faults, at most until the last check, at least `Retry-After`."""
 
-    def __init__(self, progress: CallState) -> None:
-        self._progress = progress
+    def __init__(self, state: CallState) -> None:
+        self._state = state
         self._backoff = wait_jittered(
             wait_exponential(multiplier=FAULT_DELAY_SECONDS, max=FAULT_DELAY_MAX_SECONDS),
             FAULT_JITTER,
@@ -266,25 +270,27 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
         )
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Say for how many seconds."""
-        most = seconds_until_last_check(self._progress)
-        return max(fault_in(retry_state).hint or 0.0, min(self._backoff(retry_state), most))
+        """Return the seconds to sleep."""
+        most = seconds_until_last_check(self._state)
+        return max(fault_in(retry_state).retry_after or 0.0, min(self._backoff(retry_state), most))
 
 
-def seconds_until_last_check(progress: CallState) -> float:
+def seconds_until_last_check(state: CallState) -> float:
     """Return the seconds until the last check before the deadline has to start; 0 if it is too late for one."""
-    return last_check_delay(progress.deadline.left, progress.timeout, progress.slowest_answer, progress.latest_answer)
+    return last_check_delay(
+        state.deadline.left, state.timeout, state.slowest_response_seconds, state.latest_response_seconds
+    )
 
 
-def is_too_late_for_a_check(progress: CallState) -> bool:
-    """Whether no further check could start in time to be answered by the deadline."""
-    return seconds_until_last_check(progress) <= TICK_SECONDS
+def is_too_late_for_a_check(state: CallState) -> bool:
+    """Return True if no further check could be answered by the deadline."""
+    return seconds_until_last_check(state) <= TICK_SECONDS
 
 
-def retry_after_exceeds_deadline(progress: CallState, fault: Fault) -> bool:
-    """Whether the server asks to be left alone until after the deadline."""
-    hint = fault.hint or 0.0
-    return hint > 0 and hint >= progress.deadline.left - TICK_SECONDS
+def retry_after_exceeds_deadline(state: CallState, fault: Fault) -> bool:
+    """Return True if `Retry-After` ends at the deadline or after it."""
+    retry_after = fault.retry_after or 0.0
+    return retry_after > 0 and retry_after >= state.deadline.left - TICK_SECONDS
 
 
 def fault_in(state: RetryCallState) -> Fault:
@@ -464,7 +470,7 @@ class RetryStepper:
 
     def __init__(self) -> None:
         """Start now, before the first attempt."""
-        self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # what a strategy looks at is there
+        self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read only fields that are set
 
     def sleep_after(self, result: object, retrying: Retrying) -> float | None:
         """Return the seconds to sleep before the next attempt; None if this was the last one.
@@ -487,7 +493,7 @@ class RetryStepper:
         state.upcoming_sleep = seconds
         if retrying.stop(state):
             retrying.retry_error_callback(state)  # type: ignore[misc]  # each declaration has one
-        retrying.before_sleep(state)  # type: ignore[misc]  # the same
+        retrying.before_sleep(state)  # type: ignore[misc]  # each declaration has one
         state.idle_for += seconds
         state.prepare_for_next_attempt()
         return seconds

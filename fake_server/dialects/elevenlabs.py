@@ -147,9 +147,9 @@ def _page(lab: Lab) -> Reply:
 
 def _dubs(lab: Lab) -> list[dict[str, Any]]:
     found = []
-    for order in reversed(lab.orders):
+    for submission in reversed(lab.submissions):
         try:
-            look = lab.look(order.job_id)
+            look = lab.look(submission.job_id)
         except NoSuchJob:  # deleted
             continue
         found.append(_dub(look, WORDS.of(look)))

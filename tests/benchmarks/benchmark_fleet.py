@@ -374,7 +374,7 @@ async def be_punctual(url: str) -> Punctuality:
         if checks % PER_SECOND == 0:
             threads = max(threads, threading.active_count())
         if job.status.is_final:
-            watch.saw(str(job.id), now())
+            watch.record_job(str(job.id), now())
 
     vars(roll_module).update(
         Agenda=functools.partial(WatchedAgenda, watch), Budget=functools.partial(WatchedBudget, watch)
@@ -410,7 +410,7 @@ class Watch:
         """Note from when on the budget allowed that."""
         self._planned[self._latest] = max(self._planned[self._latest], turn)
 
-    def saw(self, job_id: str, moment: float) -> None:
+    def record_job(self, job_id: str, moment: float) -> None:
         """Note that it was seen finished."""
         self.delays.append(moment - self._planned[job_id])
 
@@ -553,13 +553,13 @@ class StubTransport:
 
     base_url = "http://127.0.0.1"
     is_closed = False
-    width = 100
+    max_connections = 100
 
     def __init__(self) -> None:
         self.checks = 0
         self._checks_of: dict[str, int] = {}
 
-    def url_of(self, request: Request) -> str:
+    def build_url(self, request: Request) -> str:
         """Say where a request goes."""
         return self.base_url + request.path
 
@@ -603,7 +603,7 @@ def in_virtual_fleet(jobs: int) -> int:
         timeout=600,
         cancel=None,
         on_progress=None,
-        said=NO_FEATURES,
+        features=NO_FEATURES,
     )
 
     async def run() -> None:

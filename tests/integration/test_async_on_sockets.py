@@ -164,7 +164,7 @@ def test_twenty_orders_at_once_become_twenty_files(service: str, tmp_path: Path)
     faults = ["1:503", "result/1:truncate"]
     with Server(Scenario((0.05, 0.2), result_bytes=150_000, faults=faults), service=service) as server:
         done = ran(errand())
-        names = [order.job_id for order in server.orders]
+        names = [order.job_id for order in server.submissions]
         arrivals = server.requests
         assert open_to(server.port) == 0
 
@@ -220,7 +220,7 @@ def test_an_upload_is_ordered_once(service: str, fault: str, film: Path) -> None
     """With all its bytes, over a fault that repeats it."""
     with Server(Scenario(0, faults=[fault]), service=service) as server:
         assert ran(submitted(server.url, film, service)).status == "pending"
-        [order] = server.orders
+        [order] = server.submissions
         arrivals = [one.path for one in server.requests if one.method == "POST"]
 
     assert "film.mp4" in str(order.fields)
@@ -706,7 +706,7 @@ def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> N
     async def errand() -> Job:
         async with client_of(server.url, "heygen", logger=None) as client:
             ordering = asyncio.create_task(client.submit(VIDEO, LANGUAGE["heygen"]))
-            await until(lambda: server.orders)
+            await until(lambda: server.submissions)
             ordering.cancel()
             error, took = await ended(ordering)
             assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
@@ -716,7 +716,7 @@ def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> N
 
     with Server(Scenario(0, faults=["create/1:mute"]), service="heygen") as server:
         job = ran(errand())
-        assert [order.job_id for order in server.orders] == [job.id]
+        assert [order.job_id for order in server.submissions] == [job.id]
 
 
 def test_a_history_that_others_write_holds_up_no_other_task(tmp_path: Path) -> None:
@@ -1064,7 +1064,7 @@ def test_a_watch_that_is_not_read_to_its_end_is_no_matter() -> None:
 
 
 @pytest.mark.parametrize("is_fresh", [False, True])
-def test_a_watch_that_is_left_holds_no_connection(is_fresh: bool) -> None:
+def test_a_watch_that_is_left_holds_no_connection(new_connection: bool) -> None:
     """Its last answer was read to its end; the connection is kept for the next call, and closed with the client."""
 
     async def errand() -> None:
@@ -1072,7 +1072,7 @@ def test_a_watch_that_is_left_holds_no_connection(is_fresh: bool) -> None:
             async for job in client.watch():
                 assert job.status == "pending"
                 break
-            if is_fresh:
+            if new_connection:
                 gc.collect()
             assert open_to(server.port) == 1
             await client.check()

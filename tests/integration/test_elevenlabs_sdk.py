@@ -72,7 +72,7 @@ def test_a_file_from_order_to_audio(server: Server, sdk: MakeSdk) -> None:
     ordered = client.dubbing.create(file=("talk.mp3", b"12345" * 1000, "audio/mpeg"), target_lang="fr")
     dubbed(client, ordered.dubbing_id)
 
-    (order,) = server.orders
+    (order,) = server.submissions
     assert order.fields["file"] == "talk.mp3"
     assert (order.fields["file_bytes"], order.fields["target_lang"]) == (5000, "fr")
     assert len(b"".join(client.dubbing.audio.get(ordered.dubbing_id, "fr"))) == 200_000

@@ -627,7 +627,7 @@ def test_a_call_of_a_task_has_what_is_left_of_the_wait(is_busy: bool) -> None:
             transport: Any = client._transport.sender
             transport._slots = Slots(0 if is_busy else 1)
             deadline = Deadline.after(3600)
-            deadline.watch.add(3600 - CALL)
+            deadline.stopwatch.add(3600 - CALL)
             await transport.send(Request("GET", "/status"), deadline, lambda: False)
 
     with serving(mute) as server, freeze_time(FROZEN_AT, real_asyncio=True):

@@ -493,7 +493,7 @@ def test_an_upload_of_many_megabytes_arrives_in_order() -> None:
     with Server(service="elevenlabs") as server:
         upload: dict[str, Any] = {"file": ("talk.mp4", bytes(8 * 1024 * 1024)), "target_lang": (None, "es")}
         requests.post(f"{server.url}/v1/dubbing", files=upload, headers={"xi-api-key": "k"}, timeout=5)
-        assert [one.fields for one in server.orders] == [
+        assert [one.fields for one in server.submissions] == [
             {"target_lang": "es", "file": "talk.mp4", "file_bytes": 8 * 1024 * 1024}
         ]
 

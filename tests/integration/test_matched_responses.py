@@ -576,7 +576,7 @@ def test_every_method_gets_its_own_response(kind: type[Any], fault: str, tmp_pat
             path = await call(client, "download", one, tmp_path / one)
             assert path.stat().st_size == 70_000
             await call(client, "delete", one)
-        assert [order.job_id for order in server.orders] == ids
+        assert [order.job_id for order in server.submissions] == ids
 
     with Server(Scenario(duration=0.1, faults=faults, result_bytes=70_000), service="heygen") as server:
         use(kind, server.url, use_it, service="heygen", api_key="k-1234567", sleep=None, backoff_factor=0.05)

@@ -323,12 +323,12 @@ def test_the_command_line_leads_from_a_video_to_its_translation(tmp_path: Path) 
         waited = commanded("wait", job_id, *at, "--backoff-factor", "0.1")
         downloaded = commanded("download", job_id, str(tmp_path / "talk.es.mp4"), *at)
         deleted = commanded("delete", job_id, *at)
-        orders = requests.get(f"{url}/_control/orders", timeout=10).json()
+        submissions = requests.get(f"{url}/_control/submissions", timeout=10).json()
 
     assert [done.returncode for done in (submitted, waited, downloaded, deleted)] == [0] * 4, submitted.stderr
     assert (waited.stdout, deleted.stdout) == ("completed\n", "deleted\n")
     assert (tmp_path / "talk.es.mp4").stat().st_size == 65536
-    assert [order["job_id"] for order in orders] == [job_id]
+    assert [order["job_id"] for order in submissions] == [job_id]
     for done in (submitted, waited, downloaded, deleted):
         assert "key-of-heygen" not in done.stdout + done.stderr
         assert "signature=" not in done.stdout + done.stderr

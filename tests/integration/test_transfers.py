@@ -283,7 +283,7 @@ def test_from_order_to_file_on_sockets(service: str, tmp_path: Path) -> None:
         with client_of(server.url + path, service, backoff_factor=0.1) as client:
             job = client.wait(client.submit(VIDEO, language))
             file = client.download(job, tmp_path / "out.mp4")
-        [order] = server.orders
+        [order] = server.submissions
         ranges = [one.headers.get("Range") for one in server.requests if "_files" in one.path or "audio" in one.path]
 
         assert file.read_bytes() == bytes(result_body(order.job_id, 3 * MIB))

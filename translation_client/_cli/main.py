@@ -240,7 +240,7 @@ def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *
             _ids(options),
             checks_per_second=options.checks_per_second,
             max_in_flight=options.max_in_flight,
-            on_progress=None if table is None else table.saw,
+            on_progress=None if table is None else table.record_job,
             kind=options.kind,
             video_seconds=options.video_seconds,
         )

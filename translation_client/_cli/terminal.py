@@ -48,7 +48,7 @@ class StatusLine:
         while not end.has_passed:
             left = end.left
             self._draw(f" · next in {left:.0f} s")
-            with end.watch.measure():
+            with end.stopwatch.measure():
                 time.sleep(min(left, REDRAW_SECONDS))
 
     def clear(self) -> None:
@@ -97,7 +97,7 @@ class BatchTable:
         self._jobs: dict[str | None, Job] = {}
         self._ended: Counter[str] = Counter()
 
-    def saw(self, job: Job) -> None:
+    def record_job(self, job: Job) -> None:
         """Take over an answer."""
         self._jobs.pop(job.id, None)
         if not job.status.is_final:

@@ -45,14 +45,14 @@ class BulkFailed(Exception):
 class BulkCall:
     """One bulk request, with its log lines. For one use."""
 
-    def __init__(self, context: ClientContext, bulk: BulkSpec, ids: Sequence[str], watch: Stopwatch) -> None:
+    def __init__(self, context: ClientContext, bulk: BulkSpec, ids: Sequence[str], stopwatch: Stopwatch) -> None:
         """Prepare a request for the status of `ids`; `watch` is its elapsed time. Nothing is sent yet."""
         self._context = context
         self._bulk = bulk
         self._ids = ids
-        self._progress = CallState(None, math.inf, context.secrets, watch)
-        self._progress.attempts = 1
-        self._log = CallLog(context.logger, None, self._progress)
+        self._state = CallState(None, math.inf, context.secrets, stopwatch)
+        self._state.attempts = 1
+        self._log = CallLog(context.logger, None, self._state)
 
     async def send(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> tuple[Response, dict[str, Job]]:
         """Send the request; return the answer, and the jobs that it has a status of, by id.
@@ -63,7 +63,7 @@ class BulkCall:
         """
         try:
             response = await self._context.transport.send(self._bulk.request(self._ids), deadline, is_cancelled)
-            self._progress.answered(response)
+            self._state.answered(response)
             found = self._found(response)
         except CallCancelled:
             raise
@@ -75,15 +75,15 @@ class BulkCall:
             code = refusal.response.status_code
             raise BulkFailed(Fault("status", status_line(code), refusal.response), is_refusal=True) from None
         except MissingField as missing:
-            text = self._progress.secrets.shown(str(missing))  # it may name an id
+            text = self._state.secrets.shown(str(missing))  # it may name an id
             raise BulkFailed(Fault("unreadable", text, missing.response), is_refusal=False) from None
         except Fault as fault:
             if fault.response is not None:
-                self._progress.learn_keys(fault.response)
+                self._state.redact_keys(fault.response)
             if isinstance(fault, WrongJob):
                 self._context.transport.close_idle()  # the connection is among them, and may be out of step with its requests
-                fault.name_jobs(self._progress.secrets.shown_id)
-            fault.hint = self._retry_after(fault)
+                fault.name_jobs(self._state.secrets.shown_id)
+            fault.retry_after = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
         self._log.answered("statuses", response)
         return response, found
@@ -107,7 +107,7 @@ class BulkCall:
             return parse_retry_after(fault.response.headers)
         except ValueError:
             self._log.write(
-                "retry_after_ignored", value=self._progress.secrets.shown(fault.response.headers["Retry-After"])
+                "retry_after_ignored", value=self._state.secrets.shown(fault.response.headers["Retry-After"])
             )
             return None
 
@@ -181,11 +181,11 @@ class BulkAvailability:
 
         Several that were on their way at once fail by the same cause, and count as one.
         """
-        hint = min(failed.fault.hint or 0.0, LONGEST_HINT_SECONDS)
+        retry_after = min(failed.fault.retry_after or 0.0, LONGEST_HINT_SECONDS)
         if is_trial or not self._is_suspended:
             first = PAUSE_AFTER_REFUSAL_SECONDS if failed.is_refusal else PAUSE_SECONDS
             self._trial_at = now + min(first * 2.0 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS)
             self._failures += 1
             self._is_suspended, self._is_on_trial = True, False
-        self._trial_at = max(self._trial_at, now + hint)
+        self._trial_at = max(self._trial_at, now + retry_after)
         return self._trial_at - now

@@ -18,25 +18,25 @@ E = TypeVar("E", bound=TranslationClientError)
 class CallLog(EventLog):
     """The lines of one errand, with the counts of its progress."""
 
-    def __init__(self, logger: object, job_id: str | None, progress: CallState) -> None:
+    def __init__(self, logger: object, job_id: str | None, state: CallState) -> None:
         """Begin a log; its `wait_id` is new."""
         super().__init__(logger, os.urandom(6).hex(), job_id)
-        self._progress = progress
+        self._state = state
 
     def write(self, event: str, **facts: Any) -> None:
         """Write one line, with the id of the job as texts show it by now."""
-        if self._progress.job_id is not None:
-            self.name_job(self._progress.shown_id)
+        if self._state.job_id is not None:
+            self.name_job(self._state.shown_id)
         super().write(event, **facts)
 
     def answered(self, operation: str, response: Response) -> None:
         """Log an answer that is none about a status."""
         self.write(
             "response_received",
-            attempt=self._progress.attempts,
+            attempt=self._state.attempts,
             operation=operation,
             status_code=response.status_code,
-            elapsed_seconds=self._progress.elapsed,
+            elapsed_seconds=self._state.elapsed,
             request_seconds=response.seconds,
         )
 
@@ -44,17 +44,17 @@ class CallLog(EventLog):
         """Log a call that failed and will be repeated."""
         self.write(
             "check_failed",
-            attempt=self._progress.attempts,
+            attempt=self._state.attempts,
             fault=fault.kind,
             status_code=fault.status_code,
             error=fault.text,
             sleep_seconds=sleep_seconds,
-            elapsed_seconds=self._progress.elapsed,
+            elapsed_seconds=self._state.elapsed,
         )
 
-    def failed_in(self, state: RetryCallState) -> None:
+    def failed_in(self, retry_state: RetryCallState) -> None:
         """The same, by the state of who repeats it."""
-        self.failed(fault_in(state), state.upcoming_sleep)
+        self.failed(fault_in(retry_state), retry_state.upcoming_sleep)
 
     def sleeping(self, retry: int, seconds: float, reason: str) -> None:
         """Log the sleep that comes, before a retry; before the first question that is 0."""
@@ -62,17 +62,17 @@ class CallLog(EventLog):
             "sleeping",
             retry=retry,
             sleep_seconds=seconds,
-            elapsed_seconds=self._progress.elapsed,
+            elapsed_seconds=self._state.elapsed,
             reason=reason,
         )
 
-    def sleeping_in(self, state: RetryCallState) -> None:
+    def sleeping_in(self, retry_state: RetryCallState) -> None:
         """Log the sleep that comes, by the state of the retries."""
-        self.sleeping(state.attempt_number, state.upcoming_sleep, self._progress.sleep_reason)
+        self.sleeping(retry_state.attempt_number, retry_state.upcoming_sleep, self._state.sleep_reason)
 
     def ended(self, reason: str, error: E) -> E:
         """Log the end, and pass the error on."""
-        job = self._progress.job
+        job = self._state.job
         self.write(
             "gave_up",
             reason=reason,

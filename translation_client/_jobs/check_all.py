@@ -28,14 +28,14 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
         TranslationClientError: What the check of a single job raises.
     """
     bulk = context.service.bulk
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
     if bulk is None or bulk.is_optional:
-        return [await Poller(context, job, timeout, None, watch).check() for job in jobs]
+        return [await Poller(context, job, timeout, None, stopwatch).check() for job in jobs]
     ids = [_id_of(job) for job in jobs]
     known = {job.id: job for job in jobs if isinstance(job, Job)}
-    found = await _in_bulk(context, bulk, ids, known, timeout, watch)
+    found = await _in_bulk(context, bulk, ids, known, timeout, stopwatch)
     return [
-        found.get(job_id) or await Poller(context, known.get(job_id, job_id), timeout, None, watch).check()
+        found.get(job_id) or await Poller(context, known.get(job_id, job_id), timeout, None, stopwatch).check()
         for job_id in ids
     ]
 
@@ -46,7 +46,7 @@ async def _in_bulk(
     ids: Sequence[str],
     known: Mapping[str | None, Job],
     timeout: float,
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
 ) -> dict[str, Job]:
     """Return what bulk answers say, by id. A job that they say nothing of, or too little, gets a request of its own."""
     found: dict[str, Job] = {}
@@ -54,7 +54,7 @@ async def _in_bulk(
     for start in range(0, len(ids), bulk.max_ids):
         page = ids[start : start + bulk.max_ids]
         requestor = Requestor(
-            context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None, watch=watch
+            context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None, stopwatch=stopwatch
         )
         listed = await _page(context, bulk, page, requestor)
         if listed is None:
@@ -69,39 +69,39 @@ async def _page(
 ) -> dict[str, Job] | None:
     """Return what a bulk answer says; None if there is none. A request that failed is repeated once."""
     for pause in (FAULT_DELAY_SECONDS, 0.0):
-        half = requestor.progress.deadline.left / 2  # the other half is for requests about single jobs
-        deadline = Deadline.after(half, requestor.progress.watch)
-        call = BulkCall(context, bulk, page, deadline.watch)
+        half = requestor.state.deadline.left / 2  # the other half is for requests about single jobs
+        deadline = Deadline.after(half, requestor.state.stopwatch)
+        call = BulkCall(context, bulk, page, deadline.stopwatch)
         try:
             response, listed = await call.send(deadline, requestor.is_cancelled)
         except CallCancelled:
             break
         except BulkFailed as failed:
-            seconds = max(pause, failed.fault.hint or 0.0) if pause and not failed.is_refusal else 0.0
+            seconds = max(pause, failed.fault.retry_after or 0.0) if pause and not failed.is_refusal else 0.0
             is_repeated = 0 < seconds < min(half, FAULT_DELAY_MAX_SECONDS)
             call.log_failure(failed, seconds if is_repeated else 0.0)
             if not is_repeated:
                 break
             await requestor.sleep(seconds)
         else:
-            requestor.progress.answered(response)
+            requestor.state.answered(response)
             return listed
     return None
 
 
 def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requestor: Requestor) -> Job:
-    progress, knows = requestor.progress, context.service.knows
+    state, knows = requestor.state, context.service.knows
     complete = replace(
         job,
         language=None if known is None else known.language,
         expected_seconds=None if known is None else known.expected_seconds,
         submitted_at=None if known is None else known.submitted_at,
         checks=1,
-        elapsed=progress.elapsed,
+        elapsed=state.elapsed,
     )
-    complete = redacted(complete, progress.secrets, knows)
+    complete = redacted(complete, state.secrets, knows)
     word = shown_text(complete, "raw_status")
-    if not knows(job.raw_status) and progress.is_new_word(word):
+    if not knows(job.raw_status) and state.add_unknown_status(word):
         requestor.log.write("unknown_status", raw_status=word)
     return complete
 

@@ -13,12 +13,12 @@ GONE_CODES = (404, 410)
 async def delete_job(context: ClientContext, job_id: str | None, timeout: float) -> None:
     """Delete a job at the service, within `timeout` seconds."""
     request = context.service.delete_request(job_id)
-    purpose = error_messages.delete_text(job_id)
-    requestor = Requestor(context, purpose, timeout=timeout, cancel=None, job_id=job_id)
+    error_text = error_messages.delete_text(job_id)
+    requestor = Requestor(context, error_text, timeout=timeout, cancel=None, job_id=job_id)
 
     def read(response: Response) -> None:
-        before = requestor.progress.last_fault
-        if response.status_code in GONE_CODES and before is not None and before.may_be_done:
+        before = requestor.state.last_fault
+        if response.status_code in GONE_CODES and before is not None and before.may_have_been_processed:
             return  # by a call before, whose answer was lost
         context.service.read_deletion(response, job_id)
 

@@ -75,7 +75,7 @@ class Download:
             OSError: The disk does not take it.
             TranslationClientError: It could not be fetched.
         """
-        link = await self._link(self._job, is_fresh=False)
+        link = await self._link(self._job, new_connection=False)
         try:
             with PartFile(target, self._on_progress) as part:
                 await self._fetch_all(link, part)
@@ -83,17 +83,17 @@ class Download:
                 self._requestor.log.write(
                     "file_downloaded",
                     bytes=part.size,
-                    attempts=self._requestor.progress.attempts,
-                    elapsed_seconds=self._requestor.progress.elapsed,
+                    attempts=self._requestor.state.attempts,
+                    elapsed_seconds=self._requestor.state.elapsed,
                 )
                 return kept
         except LocalError as error:
             cause = error.cause
         raise cause
 
-    async def _link(self, job: Job | str, *, is_fresh: bool) -> str:
+    async def _link(self, job: Job | str, *, new_connection: bool) -> str:
         """Where the file of a job is, asked for anew where nobody knows, or where it has to be fresh."""
-        known = None if is_fresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
+        known = None if new_connection or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
         if known is not None:
             return known
         seen = await self._checked(job)
@@ -103,7 +103,7 @@ class Download:
             service = self._context.service
             missing = MissingField(describe_path(service.result_field or service.language_field), response)
             raise self._requestor.log.ended(
-                "unexpected", error_messages.missing_field(self._requestor.purpose, self._requestor.progress, missing)
+                "unexpected", error_messages.missing_field(self._requestor.error_text, self._requestor.state, missing)
             )
         return link
 
@@ -113,26 +113,26 @@ class Download:
         return self._context.service.result_link(wanted, self._context.transport.base_url)
 
     async def _checked(self, job: Job | str) -> Job:
-        timeout = min(self._context.policy.timeout, max(self._requestor.progress.deadline.left, TICK_SECONDS))
-        wait = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.progress.watch))
+        timeout = min(self._context.policy.timeout, max(self._requestor.state.deadline.left, TICK_SECONDS))
+        wait = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.state.stopwatch))
         seen = await wait.check()
         if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
             seen = await wait.until_final()  # it is finished, as an answer about many jobs said, and its link is late
-        self._requestor.progress.attempts += wait.attempts
+        self._requestor.state.attempts += wait.attempts
         if seen.status is TranslationStatus.PENDING:
-            raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.progress, seen))
+            raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.state, seen))
         return seen
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:
         mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
         while True:
-            self._requestor.progress.secrets = self._context.secrets.with_link(link)  # storage may echo it
+            self._requestor.state.secrets = self._context.secrets.with_link(link)  # storage may echo it
             outcome = await self._fetched(link, part, may_mint=part.received > mints_after)
             if outcome is _Outcome.WHOLE:
                 return
             if outcome is _Outcome.EXPIRED:
                 mints_after = part.received
-                link = await self._link(self._job, is_fresh=True)
+                link = await self._link(self._job, new_connection=True)
 
     async def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
         """Call until there is news: the result may not be there yet."""
@@ -161,7 +161,7 @@ class Download:
             self._furthest = part.received
             if part.received - received >= REAL_PROGRESS_BYTES:
                 return outcome
-        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.progress.deadline.left, 0.0)))
+        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.left, 0.0)))
         return _Outcome.MORE
 
     def _read(self, response: Response, part: PartFile, may_mint: bool) -> _Outcome:
@@ -172,7 +172,7 @@ class Download:
                 raise Fault("unreadable", "a part of the file that brings it no further", response)
             return _Outcome.MORE
         if self._context.service.says_not_yet(response):
-            self._requestor.progress.count("not yet")
+            self._requestor.state.count("not yet")
             return _Outcome.NOT_YET
         if response.status_code in EXPIRED_CODES and may_mint:
             return _Outcome.EXPIRED

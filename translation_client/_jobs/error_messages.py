@@ -38,17 +38,17 @@ _NOT_ALLOWED = "The API key may not do this."
 
 
 class ErrorText(NamedTuple):
-    """What an errand is for.
+    """The texts for the errors of one call of the client.
 
     Attributes:
         asks: Completes "the service refused to …".
-        still: What is true whatever went wrong.
-        next_step: What the person can do.
+        still: What is true after any failure.
+        next_step: What the user can do next.
         advice: What a refusal most likely means, by HTTP status.
         is_wait: Whether it is the wait for a job.
-        unreachable: What to look at where nobody answers.
-        unreadable: What to look at where the answer is something else.
-        of_job: Makes the same purpose for a job by the id that texts show; None if it names no job.
+        unreachable: What to look at if the service cannot be reached.
+        unreadable: What to look at if the response cannot be read.
+        of_job: Returns the same texts with another id of the job; None if they name no job.
     """
 
     asks: str
@@ -62,10 +62,10 @@ class ErrorText(NamedTuple):
 
 
 def status_text(job_id: str | None) -> ErrorText:
-    """Ask how a job stands."""
+    """Return the texts for a status check."""
     argument = "" if job_id is None else repr(job_id)
     return ErrorText(
-        asks=f"say how {describe_job(job_id)} stands",
+        asks=f"return the status of {describe_job(job_id)}",
         still="This says nothing about the job, which may well go on.",
         next_step=f"Go on waiting with client.wait({argument}), or ask once with client.check({argument}).",
         advice={
@@ -80,9 +80,9 @@ def status_text(job_id: str | None) -> ErrorText:
 
 
 def statuses_text(count: int) -> ErrorText:
-    """Ask how many jobs stand."""
+    """Return the texts for a bulk status check."""
     return ErrorText(
-        asks="say how 1 job stands" if count == 1 else f"say how {count} jobs stand",
+        asks="return the status of 1 job" if count == 1 else f"return the status of {count} jobs",
         still="This says nothing about the jobs, which may well go on.",
         next_step="Ask again with client.check_all(...).",
         advice={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
@@ -90,11 +90,11 @@ def statuses_text(count: int) -> ErrorText:
 
 
 def submit_text() -> ErrorText:
-    """Order a job."""
+    """Return the texts for a submission."""
     return ErrorText(
-        asks="take the order",
+        asks="accept the job",
         still="No job was made.",
-        next_step="Order again when the cause is gone.",
+        next_step="Submit again when the cause is gone.",
         advice={
             401: _KEY,
             402: "The account has no credits left.",
@@ -106,9 +106,9 @@ def submit_text() -> ErrorText:
 
 
 def download_text(job_id: str | None) -> ErrorText:
-    """Fetch the result of a job."""
+    """Return the texts for a download."""
     return ErrorText(
-        asks=f"hand out the result of {describe_job(job_id)}",
+        asks=f"return the result of {describe_job(job_id)}",
         still="The job itself is finished, and no file was left behind.",
         next_step=f"Try again with client.download({job_id!r}, path).",
         advice={
@@ -124,7 +124,7 @@ def download_text(job_id: str | None) -> ErrorText:
 
 
 def delete_text(job_id: str | None) -> ErrorText:
-    """Delete a job."""
+    """Return the texts for a deletion."""
     return ErrorText(
         asks=f"delete {describe_job(job_id)}",
         still="It may or may not be deleted.",
@@ -135,181 +135,179 @@ def delete_text(job_id: str | None) -> ErrorText:
 
 
 def languages_text() -> ErrorText:
-    """Fetch the list of target languages."""
+    """Return the texts for the list of languages."""
     return ErrorText(
         asks="list its languages",
-        still="Nothing was ordered.",
+        still="Nothing was submitted.",
         next_step="Try again.",
         advice={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
     )
 
 
-NO_ADVICE = "Repeating the request would not change the answer."
+ADVICE_NOT_TO_RETRY = "Repeating the request would not change the answer."
 
 MIXED_UP = "Does a proxy in between mix up the responses?"
 """What to look at where a response is about another job."""
 
 
-def wait_timeout(purpose: ErrorText, progress: CallState, retry_after: float | None = None) -> WaitTimeout:
-    """The deadline came first."""
-    seconds = f"{progress.elapsed:.1f} s"
-    if progress.job is not None:
-        happened = (
-            f"{describe_job(progress.shown_id)} was still {shown_text(progress.job, 'raw_status')!r} after {seconds}"
-        )
+def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | None = None) -> WaitTimeout:
+    """Return the error for a missed deadline."""
+    seconds = f"{state.elapsed:.1f} s"
+    if state.job is not None:
+        happened = f"{describe_job(state.shown_id)} was still {shown_text(state.job, 'raw_status')!r} after {seconds}"
         still = "It has not failed: it goes on at the service."
-    elif progress.attempts == 0 and purpose.is_wait:
-        happened = f"there was no turn to ask about {describe_job(progress.shown_id)} within {seconds}"
-        still = f"{purpose.still} More time, or more checks_per_second, lets everyone have a turn."
+    elif state.attempts == 0 and error_text.is_wait:
+        happened = f"{describe_job(state.shown_id)} was not checked within {seconds}"
+        still = f"{error_text.still} A longer timeout, or more checks_per_second, leaves time for every job."
     else:
-        last = "" if progress.last_fault is None else f", the last time because of: {progress.last_fault.text}"
-        happened = f"{_where(progress)} did not {purpose.asks} within {seconds}{last}"
-        is_known = progress.may_have_been_accepted or progress.checks or progress.seen
+        last = "" if state.last_fault is None else f", the last time because of: {state.last_fault.text}"
+        happened = f"{_where(state)} did not {error_text.asks} within {seconds}{last}"
+        is_known = state.may_have_been_accepted or state.checks or state.seen
         still = (
-            _still_true(purpose, progress) if is_known else f"{_still_true(purpose, progress)} {purpose.unreachable}"
+            _still_true(error_text, state) if is_known else f"{_still_true(error_text, state)} {error_text.unreachable}"
         )
     if retry_after is not None:
-        happened += f", and the server asks not to be called for {retry_after:g} s, which is past the time-out"
+        happened += f", and Retry-After is {retry_after:g} s, longer than the time left"
     return WaitTimeout(
-        f"{happened} ({_counts(progress)}, timeout={progress.timeout:g}). {still} {_next_step(purpose, progress)}",
-        seen=progress.seen,
+        f"{happened} ({_counts(state)}, timeout={state.timeout:g}). {still} {_next_step(error_text, state)}",
+        seen=state.seen,
         retry_after=retry_after,
-        **progress.evidence(),
+        **state.error_fields(),
     )
 
 
-def retries_exhausted(purpose: ErrorText, progress: CallState) -> RetriesExhausted:
-    """The job was pending once more than the caller allows."""
-    word = "pending" if progress.job is None else shown_text(progress.job, "raw_status")
+def retries_exhausted(error_text: ErrorText, state: CallState) -> RetriesExhausted:
+    """Return the error for a job that is pending after the last allowed check."""
+    word = "pending" if state.job is None else shown_text(state.job, "raw_status")
     return RetriesExhausted(
-        f"{describe_job(progress.shown_id)} was still {word!r} when the retries were spent, after "
-        f"{progress.elapsed:.1f} s ({_counts(progress)}). It has not failed: it goes on at the service. "
-        f"{_next_step(purpose, progress)}",
-        **progress.evidence(),
+        f"{describe_job(state.shown_id)} was still {word!r} when the retries were used up, after "
+        f"{state.elapsed:.1f} s ({_counts(state)}). It has not failed: it goes on at the service. "
+        f"{_next_step(error_text, state)}",
+        **state.error_fields(),
     )
 
 
-def wait_cancelled(purpose: ErrorText, progress: CallState) -> WaitCancelled:
-    """Somebody ended it."""
-    spent = f"was cancelled after {progress.elapsed:.1f} s ({_counts(progress)})"
-    if purpose.is_wait:
-        sentence = f"the wait for {describe_job(progress.shown_id)} {spent}. The job goes on at the service."
+def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
+    """Return the error for a cancelled call."""
+    spent = f"was cancelled after {state.elapsed:.1f} s ({_counts(state)})"
+    if error_text.is_wait:
+        sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job goes on at the service."
     else:
-        sentence = f"the wait for the service to {purpose.asks} {spent}. {_still_true(purpose, progress)} {_next_step(purpose, progress)}"
-    return WaitCancelled(sentence, **progress.evidence())
+        sentence = f"the wait for the service to {error_text.asks} {spent}. {_still_true(error_text, state)} {_next_step(error_text, state)}"
+    return WaitCancelled(sentence, **state.error_fields())
 
 
-def interrupted_by_caller(purpose: ErrorText, progress: CallState, error: Exception) -> RequestFailed:
-    """Something of the caller's failed in the middle of an order: what gives the key, or the file."""
+def interrupted_by_caller(error_text: ErrorText, state: CallState, error: Exception) -> RequestFailed:
+    """Return the error for an exception of the caller's `api_key()` or file during a submission."""
     return RequestFailed(
-        f"the order was broken off by a {type(error).__name__}, which is shown as the cause. {_still_true(purpose, progress)} "
-        f"{_next_step(purpose, progress)}",
-        **progress.evidence(),
+        f"the submission was interrupted by a {type(error).__name__}, which is shown as the cause. {_still_true(error_text, state)} "
+        f"{_next_step(error_text, state)}",
+        **state.error_fields(),
     )
 
 
-def interrupt_message(purpose: ErrorText, progress: CallState) -> str:
-    """Ctrl-C in the middle of an order."""
-    return f"{_still_true(purpose, progress)} {_next_step(purpose, progress)}"
+def interrupt_message(error_text: ErrorText, state: CallState) -> str:
+    """Return the message for Ctrl-C during a submission."""
+    return f"{_still_true(error_text, state)} {_next_step(error_text, state)}"
 
 
-def refused(purpose: ErrorText, progress: CallState, refusal: Refusal) -> RequestFailed:
-    """The service said no, and would again."""
+def refused(error_text: ErrorText, state: CallState, refusal: Refusal) -> RequestFailed:
+    """Return the error for a refused request, which a retry would not change."""
     code = refusal.response.status_code
-    said = f"the service refused to {purpose.asks}: {refusal}{_problem_message(refusal.problem, progress.secrets)}"
+    message = f"the service refused to {error_text.asks}: {refusal}{_problem_message(refusal.problem, state.secrets)}"
     kind: type[RequestFailed] = RequestFailed
-    advice = purpose.advice.get(code, NO_ADVICE)
+    advice = error_text.advice.get(code, ADVICE_NOT_TO_RETRY)
     if isinstance(refusal, ConcurrencyLimitReached):
         kind, advice = (
             TooManyJobs,
-            "As many jobs are running as may: wait for one to finish, or submit with queue=True.",
+            "The service runs no more jobs at once: wait for one to finish, or submit with queue=True.",
         )
-    if progress.may_have_been_accepted:
-        advice = f"{advice} {_still_true(purpose, progress)} {_next_step(purpose, progress)}"
+    if state.may_have_been_accepted:
+        advice = f"{advice} {_still_true(error_text, state)} {_next_step(error_text, state)}"
     return kind(
-        f"{said} ({progress.url}). {advice}",
+        f"{message} ({state.url}). {advice}",
         status_code=code,
-        problem=refusal.problem and redacted_problem(refusal.problem, progress.secrets),
-        retry_after=progress.hint,
-        **progress.evidence(),
+        problem=refusal.problem and redacted_problem(refusal.problem, state.secrets),
+        retry_after=state.retry_after,
+        **state.error_fields(),
     )
 
 
-def missing_field(purpose: ErrorText, progress: CallState, missing: MissingField) -> UnexpectedAnswer:
-    """A success that lacks what it was asked for."""
-    excerpt = progress.secrets.shown(missing.response.text)
-    field = progress.secrets.shown_id(missing.field)  # an id may be part of it
+def missing_field(error_text: ErrorText, state: CallState, missing: MissingField) -> UnexpectedAnswer:
+    """Return the error for a success without a required field."""
+    excerpt = state.secrets.shown(missing.response.text)
+    field = state.secrets.shown_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
-        f"{_where(progress)} answered, but without {field!r}{_quoted(excerpt)}. {_still_true(purpose, progress)} {_next_step(purpose, progress)}",
+        f"{_where(state)} answered, but without {field!r}{_quoted(excerpt)}. {_still_true(error_text, state)} {_next_step(error_text, state)}",
         status_code=missing.response.status_code,
         excerpt=excerpt,
-        **progress.evidence(),
+        **state.error_fields(),
     )
 
 
-def result_not_ready(progress: CallState, job: Job) -> ResultNotReady:
+def result_not_ready(state: CallState, job: Job) -> ResultNotReady:
     """Return the error for a download of a job that is not finished."""
-    job_id, word = progress.shown_id, shown_text(job, "raw_status")
+    job_id, word = state.shown_id, shown_text(job, "raw_status")
     return ResultNotReady(
         f"the result of {describe_job(job_id)} is not there yet: the service says {word!r}. Wait for it with "
         f"client.wait({job_id!r}), then download.",
-        **{**progress.evidence(), "job": job, "checks": job.checks},
+        **{**state.error_fields(), "job": job, "checks": job.checks},
     )
 
 
 def faults_exhausted(
-    purpose: ErrorText, progress: CallState, fault: Fault, faults: int
+    error_text: ErrorText, state: CallState, fault: Fault, faults: int
 ) -> RequestFailed | UnexpectedAnswer:
-    """Call after call failed; the last one chooses the error."""
+    """Return the error for repeated faults. The last one selects the class."""
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
-    still = _still_true(purpose, progress)
+    still = _still_true(error_text, state)
     if fault.kind == "unreadable":
-        excerpt = None if fault.response is None else progress.secrets.shown(fault.response.text)
-        look_at = MIXED_UP if isinstance(fault, WrongJob) else purpose.unreadable
-        next_step = _next_step(purpose, progress) if progress.may_have_been_accepted else look_at
+        excerpt = None if fault.response is None else state.secrets.shown(fault.response.text)
+        look_at = MIXED_UP if isinstance(fault, WrongJob) else error_text.unreadable
+        next_step = _next_step(error_text, state) if state.may_have_been_accepted else look_at
         return UnexpectedAnswer(
-            f"{_where(progress)} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
+            f"{_where(state)} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
             f"{next_step}",
             status_code=fault.status_code,
             excerpt=excerpt,
-            **progress.evidence(),
+            **state.error_fields(),
         )
     problem = None if fault.response is None else problem_of(fault.response)
     happened = "could not be reached" if fault.status_code is None else "kept failing"
-    next_step = _next_step(purpose, progress)
-    if fault.status_code is None and not progress.may_have_been_accepted:
-        next_step = purpose.unreachable
+    next_step = _next_step(error_text, state)
+    if fault.status_code is None and not state.may_have_been_accepted:
+        next_step = error_text.unreachable
     return RequestFailed(
-        f"{_where(progress)} {happened}, {times}; the last: {fault.text}{_problem_message(problem, progress.secrets)}. {still} "
+        f"{_where(state)} {happened}, {times}; the last: {fault.text}{_problem_message(problem, state.secrets)}. {still} "
         f"{next_step}",
         status_code=fault.status_code,
-        problem=problem and redacted_problem(problem, progress.secrets),
-        **progress.evidence(),
+        problem=problem and redacted_problem(problem, state.secrets),
+        **state.error_fields(),
     )
 
 
-def _where(progress: CallState) -> str:
-    return progress.url or "the service"
+def _where(state: CallState) -> str:
+    return state.url or "the service"
 
 
-def _still_true(purpose: ErrorText, progress: CallState) -> str:
-    if not progress.may_have_been_accepted:
-        return purpose.still
-    return "The order may have been accepted all the same, and a job may be running."
+def _still_true(error_text: ErrorText, state: CallState) -> str:
+    if not state.may_have_been_accepted:
+        return error_text.still
+    return "The submission may have been accepted all the same, and a job may be running."
 
 
-def _next_step(purpose: ErrorText, progress: CallState) -> str:
-    if not progress.may_have_been_accepted:
-        return purpose.next_step
-    if progress.idempotency_key is None:
-        return "Look at the list of jobs at the service before you order again: a second order is a second job."
-    key = progress.secrets.shown_id(progress.idempotency_key)
+def _next_step(error_text: ErrorText, state: CallState) -> str:
+    if not state.may_have_been_accepted:
+        return error_text.next_step
+    if state.idempotency_key is None:
+        return "Look at the list of jobs at the service before you submit again: a second submission is a second job."
+    key = state.secrets.shown_id(state.idempotency_key)
     return f"Go on with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 
 
-def _counts(progress: CallState) -> str:
-    seen = ", ".join(f"{count} × {what}" for what, count in progress.seen.items()) or "no answer"
-    return f"{progress.attempts} {'call' if progress.attempts == 1 else 'calls'}: {seen}"
+def _counts(state: CallState) -> str:
+    seen = ", ".join(f"{count} × {what}" for what, count in state.seen.items()) or "no answer"
+    return f"{state.attempts} {'call' if state.attempts == 1 else 'calls'}: {seen}"
 
 
 def _problem_message(problem: Problem | None, secrets: Redactor) -> str:

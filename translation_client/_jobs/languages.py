@@ -24,7 +24,7 @@ class LanguageList:
         cancel: CancelEvent | None = None,
         *,
         parent: Stopwatch | None = None,
-        is_fresh: bool = False,
+        refresh: bool = False,
     ) -> tuple[str, ...] | None:
         """Fetch the list of target languages, once; None where the service publishes none.
 
@@ -32,16 +32,18 @@ class LanguageList:
             timeout: Seconds for it.
             cancel: Set to end it.
             parent: The stopwatch of the call that needs the list; None if there is none.
-            is_fresh: Whether to fetch it again.
+            new_connection: Whether to fetch it again.
         """
         published = self._context.service.languages
         if published is None:
             return None
-        if self._languages is None or is_fresh:
-            purpose = error_messages.languages_text()
-            requestor = Requestor(self._context, purpose, timeout=timeout, cancel=cancel, watch=Stopwatch(parent))
+        if self._languages is None or refresh:
+            error_text = error_messages.languages_text()
+            requestor = Requestor(
+                self._context, error_text, timeout=timeout, cancel=cancel, stopwatch=Stopwatch(parent)
+            )
             listed = await requestor.send_with_retries("languages", published.request(), published.read)
-            self._languages, self._secrets = listed, requestor.progress.secrets
+            self._languages, self._secrets = listed, requestor.state.secrets
         return self._languages
 
     async def require(self, language: str, timeout: float, cancel: CancelEvent | None, parent: Stopwatch) -> None:
@@ -54,7 +56,7 @@ class LanguageList:
         was_kept = self._languages is not None
         known = await self.fetch(timeout, cancel, parent=parent)
         if known is not None and language not in known and was_kept:
-            known = await self.fetch(timeout, cancel, parent=parent, is_fresh=True)
+            known = await self.fetch(timeout, cancel, parent=parent, refresh=True)
         if known is not None:
             from .submit import require_listed_language  # a program that only waits does not need it
 

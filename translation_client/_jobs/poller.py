@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 PATIENCE_SECONDS = 0.1
-"""How long the end of a wait waits for other processes that write to the history; not at all, where it was cancelled."""
+"""100 ms: how long the end of a wait waits for other processes that write to the history, unless it was cancelled."""
 
 
 class Poller:
@@ -36,13 +36,13 @@ class Poller:
         job: Job | str | None,
         timeout: float,
         cancel: CancelEvent | None,
-        watch: Stopwatch | None = None,
-        said: JobFeatures = NO_FEATURES,
+        stopwatch: Stopwatch | None = None,
+        features: JobFeatures = NO_FEATURES,
     ) -> None:
         """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet.
 
         Raises:
-            ValueError: The id cannot be one.
+            ValueError: The id of the job is malformed.
         """
         self._known = job if isinstance(job, Job) else None
         job_id = job.id if isinstance(job, Job) else job
@@ -54,52 +54,52 @@ class Poller:
             timeout=timeout,
             cancel=cancel,
             job_id=job_id,
-            watch=watch,
+            stopwatch=stopwatch,
         )
         known_moment = None if self._known is None else self._known.submitted_at
-        self._submitted_at = known_moment if said.submitted_at is None else said.submitted_at
+        self._submitted_at = known_moment if features.submitted_at is None else features.submitted_at
         self._expected = None if self._known is None else self._known.expected_seconds
-        self._learned = self._begin_learning(said)
+        self._learned = self._begin_learning(features)
 
     @property
     def attempts(self) -> int:
-        """The HTTP calls that were made."""
-        return self._requestor.progress.attempts
+        """The number of HTTP calls."""
+        return self._requestor.state.attempts
 
-    async def ask(self) -> Job:
-        """Make one call; raises as `Requestor.call`."""
-        return self._saw(*await self._requestor.send(self._request, self._read))
+    async def check_once(self) -> Job:
+        """Send one status request. Raises as `Requestor.send`."""
+        return self._record(*await self._requestor.send(self._request, self._read))
 
     def take(self, response: Response, job: Job) -> Job:
-        """Take over what an answer about many jobs says of this one."""
-        progress = self._requestor.progress
-        progress.attempts += 1
-        progress.answered(response)
-        progress.hint = self._requestor.hint_in(response)
-        return self._saw(response, job)
+        """Record the status of this job from a bulk response."""
+        state = self._requestor.state
+        state.attempts += 1
+        state.answered(response)
+        state.retry_after = self._requestor.retry_after_of(response)
+        return self._record(response, job)
 
     @property
     def job_id(self) -> str | None:
         """The id of the job."""
-        return self._requestor.progress.job_id
+        return self._requestor.state.job_id
 
     @property
     def deadline(self) -> Deadline:
-        """When the wait is over."""
-        return self._requestor.progress.deadline
+        """The deadline of the wait."""
+        return self._requestor.state.deadline
 
     def fault_retries(self) -> Retrying:
         """Return the policy by which a failed call is repeated."""
         return self._requestor.fault_retries()
 
     def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
-        """Log a fault that is not counted, and the sleep before the next check."""
+        """Log a fault that does not count towards `max_faults`, and the sleep before the next check."""
         self._requestor.log.failed(fault, sleep_seconds)
 
     @property
     def seconds_until_last_check(self) -> float:
         """The seconds until the last check before the deadline has to start; 0 if it is too late for one."""
-        return _polling.seconds_until_last_check(self._requestor.progress)
+        return _polling.seconds_until_last_check(self._requestor.state)
 
     @property
     def has_retry_limit(self) -> bool:
@@ -107,27 +107,27 @@ class Poller:
         return self.may_end_after(math.inf)
 
     def may_end_after(self, checks: float) -> bool:
-        """Return whether so many checks of a pending job may be all, by `max_retries` or by the caller's `stop`."""
+        """Return True if `max_retries` or the caller's `stop` may end the wait after so many pending checks."""
         return self._context.stop is not None or checks > self._context.policy.max_retries
 
     def timed_out(self) -> WaitTimeout:
-        """Say that the time was up before there was an opportunity to ask."""
+        """Log and return the error of a wait that is out of time."""
         return self._requestor.log.ended(
-            "timeout", error_messages.wait_timeout(self._requestor.purpose, self._requestor.progress)
+            "timeout", error_messages.wait_timeout(self._requestor.error_text, self._requestor.state)
         )
 
     def cancelled(self) -> WaitCancelled:
-        """Say that it was ended from outside."""
+        """Log and return the error of a wait that was cancelled."""
         return self._requestor.log.ended(
-            "cancelled", error_messages.wait_cancelled(self._requestor.purpose, self._requestor.progress)
+            "cancelled", error_messages.wait_cancelled(self._requestor.error_text, self._requestor.state)
         )
 
     async def check(self) -> Job:
-        """Ask once, its failed calls repeated."""
-        return await self._requestor.retry_faults(self.ask)
+        """Check the status, and repeat failed requests."""
+        return await self._requestor.retry_faults(self.check_once)
 
     async def until_final(self) -> Job:
-        """Ask until the job is final."""
+        """Check until the job is final, and return it."""
         try:
             await self._sleep_first()
             return await _polling.step_until_final(self.check, self.retries(), self._requestor.sleep)
@@ -135,7 +135,7 @@ class Poller:
             self.learn()
 
     def each(self) -> AsyncIterator[Job]:
-        """Ask until the job is final, and hand out each answer; the clock has been started."""
+        """Check until the job is final, and yield the job after each check. The time runs from this call."""
         return self._each(_polling.RetryStepper())
 
     async def _each(self, stepper: _polling.RetryStepper) -> AsyncIterator[Job]:
@@ -162,65 +162,65 @@ class Poller:
         return _polling.declare_poll(
             check,
             is_pending=_is_pending,
-            state=self._requestor.progress,
+            state=self._requestor.state,
             policy=self._context.policy,
             max_retries=self._context.policy.max_retries,
             schedule=self._context.schedule if self._learned is None else self._learned.pace,
             stop=self._context.stop,
             before_sleep=self._requestor.log.sleeping_in,
-            give_up=self._end_for_limits,
+            give_up=self._raise_limit_error,
             sleep=sleep,
         )
 
-    def first_pause(self) -> float:
-        """Say for how many seconds not even the first question pays, and log it."""
+    def initial_delay(self) -> float:
+        """Return the seconds to sleep before the first check, by the learned schedule; 0 without one. Log the sleep."""
         if self._learned is None:
             return 0.0
-        self._requestor.end_if_cancelled()
-        state = self._requestor.progress
-        seconds = _polling.limited_sleep(state, self._learned.first_pause(), "schedule")
+        self._requestor.raise_if_cancelled()
+        state = self._requestor.state
+        seconds = _polling.limited_sleep(state, self._learned.initial_delay(), "schedule")
         if seconds > 0:
             self._requestor.log.sleeping(0, seconds, state.sleep_reason)
         return seconds
 
     def learn(self, patience: float = PATIENCE_SECONDS) -> None:
-        """Remember what was seen of how long the job took. While an exception goes by, it is told from it."""
+        """Record how long the job took. Do not wait for the lock of the history if cancelled, or during an interrupt."""
         if self._learned is not None:
             kind = sys.exc_info()[0]
-            is_hurried = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
-            self._learned.end(0.0 if is_hurried else patience)
+            skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
+            self._learned.end(0.0 if skip_lock_wait else patience)
 
     async def _sleep_first(self) -> None:
-        seconds = self.first_pause()
+        seconds = self.initial_delay()
         if seconds > 0:
             await self._requestor.sleep(seconds)
 
-    def _begin_learning(self, said: JobFeatures) -> WaitRecorder | None:
+    def _begin_learning(self, features: JobFeatures) -> WaitRecorder | None:
         if self._context.learning is None or (self._known is not None and self._known.status.is_final):
             return None
-        from ..schedule.model import Traits  # needed where a schedule learns alone
+        from ..schedule.model import Traits  # imported only to learn
 
-        traits = Traits(said.kind, said.video_seconds, self._expected)
+        traits = Traits(features.kind, features.video_seconds, self._expected)
         return self._context.learning.begin(
-            traits, self._submitted_at, self._requestor.log, self._requestor.progress.watch
+            traits, self._submitted_at, self._requestor.log, self._requestor.state.stopwatch
         )
 
     def _read(self, response: Response) -> Job:
         language = None if self._known is None else self._known.language
-        return self._context.service.read_status(response, self._requestor.progress.job_id, language)
+        return self._context.service.read_status(response, self._requestor.state.job_id, language)
 
-    def _saw(self, response: Response, answered: Job) -> Job:
-        progress = self._requestor.progress
-        job = Job(  # whole, as `replace` would look every field up: it takes a tenth of what reading an answer takes
+    def _record(self, response: Response, answered: Job) -> Job:
+        state = self._requestor.state
+        job = Job(  # built directly: `dataclasses.replace` takes a tenth of the time of reading a response
             id=answered.id,
             status=answered.status,
             raw_status=answered.raw_status,
             progress=answered.progress,
             result_url=answered.result_url,
             error=answered.error,
-            retry_after=progress.hint,
-            checks=progress.checks + 1,
-            elapsed=progress.elapsed,
+            retry_after=state.retry_after,
+            checks=state.checks + 1,
+            elapsed=state.elapsed,
             payload=answered.payload,
             language=answered.language,
             expected_seconds=self._expected if answered.expected_seconds is None else answered.expected_seconds,
@@ -229,44 +229,44 @@ class Poller:
             else self._submitted_at,
             finished_at=to_local_time(answered.finished_at, response),
         )
-        job = redacted(job, progress.secrets, self._context.service.knows)
-        progress.saw(job)
+        job = redacted(job, state.secrets, self._context.service.knows)
+        state.record_job(job)
         if self._learned is not None:
-            self._learned.saw(job, response.seconds, reported_duration(answered))
+            self._learned.record_job(job, response.seconds, reported_duration(answered))
         self._log_answer(job, response)
         return job
 
-    def _end_for_limits(self, _: RetryCallState) -> NoReturn:
+    def _raise_limit_error(self, _: RetryCallState) -> NoReturn:
         requestor = self._requestor
-        requestor.end_if_cancelled()
-        if _polling.is_too_late_for_a_check(requestor.progress):
-            raise requestor.log.ended("timeout", error_messages.wait_timeout(requestor.purpose, requestor.progress))
-        raise requestor.log.ended("retries", error_messages.retries_exhausted(requestor.purpose, requestor.progress))
+        requestor.raise_if_cancelled()
+        if _polling.is_too_late_for_a_check(requestor.state):
+            raise requestor.log.ended("timeout", error_messages.wait_timeout(requestor.error_text, requestor.state))
+        raise requestor.log.ended("retries", error_messages.retries_exhausted(requestor.error_text, requestor.state))
 
     def _log_answer(self, job: Job, response: Response) -> None:
-        log, progress, word = self._requestor.log, self._requestor.progress, shown_text(job, "raw_status")
+        log, state, word = self._requestor.log, self._requestor.state, shown_text(job, "raw_status")
         log.write(
             "status_checked",
-            attempt=progress.attempts,
+            attempt=state.attempts,
             status=str(job.status),
             raw_status=word,
             progress=job.progress,
             elapsed_seconds=job.elapsed,
             request_seconds=response.seconds,
         )
-        if not self._context.service.knows(job.raw_status) and progress.is_new_word(word):
+        if not self._context.service.knows(job.raw_status) and state.add_unknown_status(word):
             log.write("unknown_status", raw_status=word)
         if job.status.is_final:
             log.write(
                 "job_finished",
                 status=str(job.status),
                 raw_status=word,
-                attempts=progress.attempts,
+                attempts=state.attempts,
                 elapsed_seconds=job.elapsed,
             )
 
     def until_final_blocking(self) -> Job:
-        """Ask until the job is final."""
+        """Check until the job is final, and return it."""
         try:
             run_sync(self._sleep_first())
             return self._declare_poll(self._check_blocking(), self._sleep)()
@@ -274,7 +274,7 @@ class Poller:
             self.learn()
 
     def each_blocking(self) -> Iterator[Job]:
-        """Ask until the job is final, and hand out each answer."""
+        """Check until the job is final, and yield the job after each check."""
         return self._each_blocking(_polling.each_answer(self._check_blocking(), self.retries(), self._sleep))
 
     def _each_blocking(self, answers: Iterator[Job]) -> Iterator[Job]:
@@ -286,7 +286,7 @@ class Poller:
 
     def _check_blocking(self) -> Callable[[], Job]:
         return _polling.retry_faults(
-            lambda: run_sync(self.ask()), lambda call: self._requestor.declare_fault_retries(call, self._sleep)
+            lambda: run_sync(self.check_once()), lambda call: self._requestor.declare_fault_retries(call, self._sleep)
         )
 
     def _sleep(self, seconds: float) -> None:

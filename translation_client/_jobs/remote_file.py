@@ -149,11 +149,11 @@ class RemoteFile:
 
     def is_complete(self, response: Response, received: int) -> bool:
         """True if a 416 response says that the current version has just the received bytes (RFC 9110, section 15.5.17)."""
-        said = content_range(response.headers)
+        features = content_range(response.headers)
         return (
-            said is not None
-            and said.first is None
-            and said.total == received
+            features is not None
+            and features.first is None
+            and features.total == received
             and self._version.total in (None, received)
             and self._version.validator is not None
             and response.headers.get("ETag") in (None, self._version.validator)
@@ -217,8 +217,8 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
 
 def is_partial(response: Response) -> bool:
     """True if a response has a part of the file, or all of it as a part: a 206, and what a proxy has made another success of."""
-    said = content_range(response.headers)
-    has_range = said is not None and said.first is not None
+    features = content_range(response.headers)
+    has_range = features is not None and features.first is not None
     return response.status_code == 206 or has_range or media_type(response.headers) == "multipart/byteranges"
 
 

@@ -1,4 +1,4 @@
-"""One request with its repeats after faults, its log lines, and its final error, whatever it is for."""
+"""Send requests with retries after faults, log lines and final errors."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 
 class RequestSafety(NamedTuple):
-    """What a call may do beside answering.
+    """The side effects of a request.
 
     Attributes:
-        makes_job: Whether a job may come of it.
-        is_repeatable: Whether two of it do no more than one.
+        creates_job: True if it may create a job.
+        is_idempotent: True if sending it twice has the effect of sending it once.
     """
 
     creates_job: bool
@@ -40,31 +40,31 @@ SAFE_REQUEST = RequestSafety(creates_job=False, is_idempotent=True)
 
 
 class Requestor:
-    """The calls of one errand. For one thread at a time, and for one use."""
+    """Sends the requests of one call of the client. For one thread at a time, and for one use."""
 
     def __init__(
         self,
         context: ClientContext,
-        purpose: ErrorText,
+        error_text: ErrorText,
         *,
         timeout: float,
         cancel: CancelEvent | None,
         job_id: str | None = None,
         secrets: Redactor | None = None,
-        watch: Stopwatch | None = None,
+        stopwatch: Stopwatch | None = None,
     ) -> None:
         """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet."""
         self.context = context
-        self.progress = CallState(job_id, timeout, secrets or context.secrets, watch)
-        self._purpose = purpose
-        self.progress.base_url = context.transport.base_url
-        self.log = CallLog(context.logger, job_id, self.progress)
+        self.state = CallState(job_id, timeout, secrets or context.secrets, stopwatch)
+        self._error_text = error_text
+        self.state.base_url = context.transport.base_url
+        self.log = CallLog(context.logger, job_id, self.state)
         self._cancel = cancel
 
     @property
-    def purpose(self) -> ErrorText:
-        """The purpose, with the id of the job as texts show it."""
-        return self._purpose if self._purpose.of_job is None else self._purpose.of_job(self.progress.shown_id)
+    def error_text(self) -> ErrorText:
+        """The texts for errors, with the id of the job as texts show it."""
+        return self._error_text if self._error_text.of_job is None else self._error_text.of_job(self.state.shown_id)
 
     async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
         """Await a call, and again after a fault."""
@@ -80,42 +80,42 @@ class Requestor:
         """Declare how a failed call is repeated."""
         return _polling.declare_fault_retries(
             call,
-            state=self.progress,
+            state=self.state,
             policy=self.context.policy,
             before_sleep=self.log.failed_in,
-            give_up=self._end_for_faults,
+            give_up=self._raise_fault_error,
             sleep=sleep,
         )
 
     async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
-        """Call, and again after faults, until the answer is final; by the backoff of the policy.
+        """Await a call, and again after faults, until its answer is final, with the backoff of the policy.
 
-        A transfer may have no deadline. What is pending before it or after it has one: the time of a wait.
+        An upload or a download may have no deadline. Its polling is limited to the `timeout` of a wait.
 
         Raises:
-            WaitTimeout: The time was up.
+            WaitTimeout: The time is up.
         """
-        # The caller's `wait` is a schedule for jobs, and may look at the one that was seen: here there is none.
-        is_endless = math.isinf(self.progress.timeout)
+        # Not the caller's `wait`: it may read the latest job, and there is none here.
+        is_endless = math.isinf(self.state.timeout)
         longest = self.context.policy.timeout if is_endless else math.inf
         poll = _polling.declare_poll(
             is_pending=is_pending,
-            state=self.progress,
+            state=self.state,
             policy=self.context.policy,
             max_retries=math.inf,
             schedule=None,
             stop=stop_after_delay(self.context.policy.timeout) if is_endless else None,
             before_sleep=self.log.sleeping_in,
-            give_up=self._end_for_time,
+            give_up=self._raise_timeout,
             longest=longest,
-            since=self.progress.elapsed,
+            since=self.state.elapsed,
         )
         retrying = _polling.retrying_of(poll)
         return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)
 
-    def _end_for_time(self, _: RetryCallState) -> NoReturn:
-        self.end_if_cancelled()
-        raise self.log.ended("timeout", error_messages.wait_timeout(self.purpose, self.progress))
+    def _raise_timeout(self, _: RetryCallState) -> NoReturn:
+        self.raise_if_cancelled()
+        raise self.log.ended("timeout", error_messages.wait_timeout(self.error_text, self.state))
 
     async def send(
         self,
@@ -125,36 +125,36 @@ class Requestor:
         safety: RequestSafety = SAFE_REQUEST,
         sink: Sink | None = None,
     ) -> tuple[Response, T]:
-        """Make one call; the answer, and what was made of it.
+        """Send a request once, and return the response and what `read` makes of it.
 
         Raises:
-            Fault: It may be repeated.
-            TranslationClientError: It may not.
+            Fault: It failed and may be repeated.
+            TranslationClientError: It failed and must not be repeated.
         """
-        self.end_if_cancelled()
-        progress = self.progress
-        progress.attempts += 1
-        progress.asked_url = self.context.transport.url_of(request)
+        self.raise_if_cancelled()
+        state = self.state
+        state.attempts += 1
+        state.request_url = self.context.transport.build_url(request)
         # A late response to an earlier request may arrive on a kept connection. Status checks compare the id in it, if it
         # has one. Elsewhere it would be believed: as the job, upload or deletion of another call, or as another job's file.
-        is_fresh = safety.creates_job or request.method != "GET" or sink is not None
+        new_connection = safety.creates_job or request.method != "GET" or sink is not None
         try:
             response = await self.context.transport.send(
-                request, progress.deadline, self.is_cancelled, sink, is_fresh=is_fresh
+                request, state.deadline, self.is_cancelled, sink, new_connection=new_connection
             )
-            progress.answered(response)
+            state.answered(response)
             value = read(response)
         except (CallAborted, Refusal, MissingField, Fault) as failure:
-            ended = self._what_it_is(failure, safety)
-        except RequestNotSent as unsent:
-            ended = unsent.cause
-        except BaseException:  # of the caller's: an adapter, a hook, an interrupt
-            progress.may_have_been_accepted |= safety.creates_job
+            ended = self._error_for(failure, safety)
+        except RequestNotSent as not_sent:
+            ended = not_sent.cause
+        except BaseException:  # raised by the caller's adapter or hook, or an interrupt
+            state.may_have_been_accepted |= safety.creates_job
             raise
         else:
-            progress.hint = self.hint_in(response)
+            state.retry_after = self.retry_after_of(response)
             return response, value
-        raise ended  # out of the handlers: what is raised in one takes along what was caught, with all that it holds
+        raise ended  # outside the handlers, so that its `__context__` does not keep the response and its key
 
     async def send_with_retries(self, operation: str, request: Request, read: Callable[[Response], T]) -> T:
         """Send a request, again after faults, log its response as that of `operation`, and return what `read` makes of it."""
@@ -162,94 +162,101 @@ class Requestor:
         self.log.answered(operation, response)
         return value
 
-    def _what_it_is(self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety) -> Exception:
-        progress = self.progress
+    def _error_for(self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety) -> Exception:
+        state = self.state
         if isinstance(failure, Fault):
-            return self._failed(failure, safety)
+            return self._error_for_fault(failure, safety)
         if isinstance(failure, CallAborted):
-            progress.may_have_been_accepted |= safety.creates_job and failure.was_sent
-            return self._cut(failure, safety)
+            state.may_have_been_accepted |= safety.creates_job and failure.was_sent
+            return self._error_for_abort(failure, safety)
         if isinstance(failure, MissingField):
-            progress.may_have_been_accepted |= safety.creates_job
-            return self.log.ended("unexpected", error_messages.missing_field(self.purpose, progress, failure))
-        progress.may_have_been_accepted &= not isinstance(failure, SubmissionRejected)
-        progress.hint = self.hint_in(failure.response)
-        return self.log.ended("refused", error_messages.refused(self.purpose, progress, failure))
+            state.may_have_been_accepted |= safety.creates_job
+            return self.log.ended("unexpected", error_messages.missing_field(self.error_text, state, failure))
+        state.may_have_been_accepted &= not isinstance(failure, SubmissionRejected)
+        state.retry_after = self.retry_after_of(failure.response)
+        return self.log.ended("refused", error_messages.refused(self.error_text, state, failure))
 
-    def _cut(self, cut: CallAborted, safety: RequestSafety) -> Exception:
-        """What a call that was ended is: the end of the errand, or a fault of the server."""
-        if isinstance(cut, CallCancelled):
-            return self.log.ended("cancelled", error_messages.wait_cancelled(self.purpose, self.progress))
-        if self.progress.deadline.has_passed:
-            return self.log.ended("timeout", error_messages.wait_timeout(self.purpose, self.progress))
+    def _error_for_abort(self, abort: CallAborted, safety: RequestSafety) -> Exception:
+        """Return the error for an aborted request: cancelled, out of time, or a fault that may be repeated."""
+        if isinstance(abort, CallCancelled):
+            return self.log.ended("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
+        if self.state.deadline.has_passed:
+            return self.log.ended("timeout", error_messages.wait_timeout(self.error_text, self.state))
         fault = Fault("timeout", f"no answer within {self.context.policy.request_timeout:g} s")
-        fault.was_sent = cut.was_sent
-        return self._failed(fault, safety)
+        fault.was_sent = abort.was_sent
+        return self._error_for_fault(fault, safety)
 
-    def _failed(self, fault: Fault, safety: RequestSafety) -> Exception:
-        """What a fault is: to be repeated, or the end where that might do a thing twice."""
+    def _error_for_fault(self, fault: Fault, safety: RequestSafety) -> Exception:
+        """Return the fault if it is safe to repeat the request, or else the final error: a retry could create a second job."""
         if fault.response is not None:
-            self.progress.learn_keys(fault.response)
-            fault.hint = self.hint_in(fault.response)
+            self.state.redact_keys(fault.response)
+            fault.retry_after = self.retry_after_of(fault.response)
         if isinstance(fault, WrongJob):
-            self.context.transport.close_idle()  # the connection is among them, and its next response may be out of step too
-            fault.name_jobs(self.progress.secrets.shown_id)
-        self.progress.saw_fault(fault)
-        is_done = safety.creates_job and fault.may_be_done
-        self.progress.may_have_been_accepted |= is_done
+            self.context.transport.close_idle()  # its connection too: the next response on it may belong to another request
+            fault.name_jobs(self.state.secrets.shown_id)
+        self.state.record_fault(fault)
+        is_done = safety.creates_job and fault.may_have_been_processed
+        self.state.may_have_been_accepted |= is_done
         if not is_done or safety.is_idempotent:
             return fault
-        error = error_messages.faults_exhausted(self.purpose, self.progress, fault, 1)
+        error = error_messages.faults_exhausted(self.error_text, self.state, fault, 1)
         error.__cause__ = _cause_of(fault)
         return self.log.ended("faults", error)
 
-    def hint_in(self, response: Response) -> float | None:
-        """Read the seconds that an answer asks to be left alone; None where there are none, or they make no sense."""
+    def retry_after_of(self, response: Response) -> float | None:
+        """Return the seconds of `Retry-After`; None if it is missing or makes no sense, which is logged."""
         try:
             return parse_retry_after(response.headers)
         except ValueError:
-            self.log.write("retry_after_ignored", value=self.progress.secrets.shown(response.headers["Retry-After"]))
+            self.log.write("retry_after_ignored", value=self.state.secrets.shown(response.headers["Retry-After"]))
             return None
 
-    def _end_for_faults(self, state: RetryCallState) -> NoReturn:
-        self.end_if_cancelled()
-        progress = self.progress
-        fault = _polling.fault_in(state)
-        if _polling.retry_after_exceeds_deadline(progress, fault):
+    def _raise_fault_error(self, retry_state: RetryCallState) -> NoReturn:
+        self.raise_if_cancelled()
+        state = self.state
+        fault = _polling.fault_in(retry_state)
+        if _polling.retry_after_exceeds_deadline(state, fault):
             raise self.log.ended(
-                "timeout", error_messages.wait_timeout(self.purpose, progress, fault.hint)
+                "timeout", error_messages.wait_timeout(self.error_text, state, fault.retry_after)
             ) from _cause_of(fault)
-        if progress.deadline.has_passed or state.attempt_number < self.context.policy.max_faults:
-            raise self.log.ended("timeout", error_messages.wait_timeout(self.purpose, progress)) from _cause_of(fault)
-        error = error_messages.faults_exhausted(self.purpose, progress, fault, state.attempt_number)
+        if state.deadline.has_passed or retry_state.attempt_number < self.context.policy.max_faults:
+            raise self.log.ended("timeout", error_messages.wait_timeout(self.error_text, state)) from _cause_of(fault)
+        error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
         raise self.log.ended("faults", error) from _cause_of(fault)
 
-    def end_if_cancelled(self) -> None:
-        """Raise `WaitCancelled` if somebody wants that."""
+    def raise_if_cancelled(self) -> None:
+        """Raise `WaitCancelled` if the call was cancelled."""
         if self.is_cancelled():
-            raise self.log.ended("cancelled", error_messages.wait_cancelled(self.purpose, self.progress))
+            raise self.log.ended("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
 
     def is_cancelled(self) -> bool:
-        """Whether somebody wants it to end."""
+        """Return True if `cancel` is set or the client is closed."""
         return self.context.transport.is_closed or (self._cancel is not None and self._cancel.is_set())
 
     async def sleep(self, seconds: float) -> None:
-        """Let time pass, until somebody wants it to end."""
-        await self.context.transport.sleep(seconds, self._cancel, self.progress.watch)
-        self.end_if_cancelled()
+        """Sleep. Raise `WaitCancelled` if the call is cancelled meanwhile."""
+        await self.context.transport.sleep(seconds, self._cancel, self.state.stopwatch)
+        self.raise_if_cancelled()
 
 
 def _cause_of(fault: Fault) -> BaseException:
-    """What is shown as the cause: the exception below, or the fault without the answer that it holds."""
+    """Return the exception to chain: the original one, or a copy of the fault without its response."""
     return fault.__cause__ or Fault(fault.kind, fault.text)
 
 
-def run_sync(errand: Coroutine[Any, Any, T]) -> T:
-    """Run an errand that blocks to its end."""
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return its result.
+
+    Calls of a client are coroutines, written once for both clients. The transports of the blocking client never suspend,
+    so that one `send` runs them to the end. No event loop is needed, nor in the way.
+
+    Raises:
+        RuntimeError: The coroutine suspended.
+    """
     try:
-        errand.send(None)
+        coroutine.send(None)
     except StopIteration as finished:
         value: T = finished.value
         return value
-    errand.close()
-    raise RuntimeError("an errand that blocks was suspended")
+    coroutine.close()
+    raise RuntimeError("a coroutine of the blocking client was suspended")

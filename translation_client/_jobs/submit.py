@@ -36,7 +36,7 @@ def build_submit_request(
     options: Mapping[str, Any] | None,
     idempotency_key: str | None,
 ) -> tuple[SubmitFlow, SubmitRequest]:
-    """Check an order, and make its key where the caller gives none.
+    """Check the arguments of a submission, and create an idempotency key if the caller gives none.
 
     Raises:
         ValueError: Something of it cannot be used.
@@ -44,7 +44,7 @@ def build_submit_request(
     """
     order = service.submit
     if order is None:
-        raise ValueError(f"the service {service.name!r} has no way to order a job")
+        raise ValueError(f"the service {service.name!r} has no way to submit a job")
     wanted = SubmitRequest(
         video=_video(service, order, video),
         target_language=_config.check_language("target_language", target_language),
@@ -126,43 +126,43 @@ def require_listed_language(service: Service, language: str, known: tuple[str, .
 
     printable = [name for name in known if not secrets.holds(name)]  # with a part cut out, a name is of no use
     close = get_close_matches(language, printable, n=5, cutoff=0.4)
-    hint = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
+    suggestion = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     example = f"for instance {printable[0]!r}. " if printable and not close else ""
     raise ValueError(
         f"target_language must be one of the {len(known)} that the service {service.name!r} lists, got {language!r}; "
-        f"{hint}{example}client.languages() has them all"
+        f"{suggestion}{example}client.languages() has them all"
     )
 
 
 _LIMIT_REACHED = object()
-"""What an answer is read as that says that too many jobs are running, where the caller wants to wait for a slot."""
+"""What a response is read as that says that too many jobs are running, if the caller wants to wait for a slot."""
 
 
 class SubmitOptions(NamedTuple):
-    """How an order is to go.
+    """Limits and behaviour of one submission.
 
     Attributes:
-        timeout: Seconds for all of it.
-        watch: Its elapsed time.
-        goes_on: Whether the key is the caller's: what came of an order before it is not known here.
-        waits_for_slot: Whether to wait where too many jobs are running.
-        cancel: Set to end it.
+        timeout: Seconds for the whole submission.
+        stopwatch: A running stopwatch.
+        is_resumed: True if the caller gave the idempotency key: an earlier submission with it may have created a job.
+        wait_for_slot: Whether to wait if the service runs as many jobs as it allows.
+        cancel: Ends the submission when it is set.
     """
 
     timeout: float
-    watch: Stopwatch
-    goes_on: bool
-    waits_for_slot: bool
+    stopwatch: Stopwatch
+    is_resumed: bool
+    wait_for_slot: bool
     cancel: CancelEvent | None
 
 
 class Submission:
-    """One order. For one thread, and for one use."""
+    """One submission. For one thread, and for one use."""
 
     def __init__(
         self, context: ClientContext, order: SubmitFlow, commission: SubmitRequest, terms: SubmitOptions
     ) -> None:
-        """Prepare; nothing is sent yet."""
+        """Prepare. Sends nothing."""
         self._context = context
         self._order = order
         self._commission = commission
@@ -175,39 +175,39 @@ class Submission:
             timeout=terms.timeout,
             cancel=terms.cancel,
             secrets=self._secrets,
-            watch=terms.watch,
+            stopwatch=terms.stopwatch,
         )
-        self._requestor.progress.idempotency_key = commission.key or None
-        self._requestor.progress.may_have_been_accepted = terms.goes_on
+        self._requestor.state.idempotency_key = commission.key or None
+        self._requestor.state.may_have_been_accepted = terms.is_resumed
 
     async def job(self) -> Job:
-        """Order it."""
+        """Submit the job, and return it."""
         key = self._secrets.shown_id(self._commission.key)
         self._requestor.log.write("submit_started", idempotency_key=key or None)
         try:
             job = await self._through_all_steps()
         except KeyboardInterrupt as interrupt:
-            if self._requestor.progress.may_have_been_accepted:  # nobody else would know how to go on
-                interrupt.args = (error_messages.interrupt_message(self._requestor.purpose, self._requestor.progress),)
+            if self._requestor.state.may_have_been_accepted:  # the message has the key, so that the user can go on
+                interrupt.args = (error_messages.interrupt_message(self._requestor.error_text, self._requestor.state),)
             raise
         except TranslationClientError:
             raise
-        except Exception as error:  # of the caller's; without this nobody would know the key to go on with
-            progress = self._requestor.progress
-            if not progress.may_have_been_accepted:
+        except Exception as error:  # raised by the caller's code; wrapped, so that the idempotency key is not lost
+            state = self._requestor.state
+            if not state.may_have_been_accepted:
                 raise
             raise self._requestor.log.ended(
-                "unexpected", error_messages.interrupted_by_caller(self._requestor.purpose, progress, error)
+                "unexpected", error_messages.interrupted_by_caller(self._requestor.error_text, state, error)
             ) from error
-        secrets = self._requestor.progress.secrets
+        secrets = self._requestor.state.secrets
         job = redacted(replace(job, submitted_at=time.time()), secrets, self._context.service.knows)
         self._requestor.log.name_job(shown_text(job, "id"))
-        progress = self._requestor.progress
+        state = self._requestor.state
         self._requestor.log.write(
             "job_submitted",
-            attempts=progress.attempts,
+            attempts=state.attempts,
             expected_seconds=job.expected_seconds,
-            elapsed_seconds=progress.elapsed,
+            elapsed_seconds=state.elapsed,
         )
         return job
 
@@ -233,11 +233,11 @@ class Submission:
             step.request, lambda response: self._read(step, response), safety=safety
         )
         if value is _LIMIT_REACHED:
-            progress = self._requestor.progress
-            self._requestor.log.write("waiting_for_slot", attempt=progress.attempts, elapsed_seconds=progress.elapsed)
+            state = self._requestor.state
+            self._requestor.log.write("waiting_for_slot", attempt=state.attempts, elapsed_seconds=state.elapsed)
         else:
-            self._requestor.progress.count(step.call)
-            self._requestor.progress.may_have_been_accepted |= step.creates_job  # until the whole order is through
+            self._requestor.state.count(step.call)
+            self._requestor.state.may_have_been_accepted |= step.creates_job  # a later step may still fail
             self._requestor.log.answered(step.call, response)
         return value
 
@@ -245,8 +245,8 @@ class Submission:
         try:
             value = step.read(response)
         except ConcurrencyLimitReached:
-            if not self._terms.waits_for_slot:
+            if not self._terms.wait_for_slot:
                 raise
-            self._requestor.progress.count("no free slot")
+            self._requestor.state.count("no free slot")
             return _LIMIT_REACHED
         return value

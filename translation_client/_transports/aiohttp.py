@@ -34,7 +34,7 @@ from .._auth import KeyHeaders, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_cancel_scope import CURRENT_SCOPE, AsyncCancelScope, ScopeRegistry, abort
-from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, target_of
+from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, resolve_redirect
 from .cancel_scope import CallAborted, RequestNotSent
 from .decoding import ACCEPT_ENCODING, FILE_CODES, READ_BYTES, Sink, begin_file, content_codings, decode
 from .dns import lookup_async
@@ -271,7 +271,7 @@ class Sessions:
         trace: Any,
         *,
         is_watched: bool,
-        is_fresh: bool,
+        new_connection: bool,
     ) -> Any:
         """Make a call, as an asynchronous context that gives the response; its redirect is not followed.
 
@@ -282,7 +282,7 @@ class Sessions:
             data: The body.
             trace: Its `has_sent` is set when the headers have gone out; at once where nobody watches for that.
             is_watched: Whether it matters if they have.
-            is_fresh: True to open a new connection for it.
+            new_connection: True to open a new connection for it.
         """
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
@@ -292,7 +292,7 @@ class Sessions:
         more["proxy"] = self._proxy_of(url)
         if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
             more["ssl"] = self._trust()
-        if is_fresh:
+        if new_connection:
             return _fresh_request(method, url, more, trace)
         if is_watched:
             return self._session(is_watched=True).request(method, url, trace_request_ctx=trace, **more)
@@ -587,7 +587,7 @@ class AiohttpSender:
         self._slots = Slots(MAX_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def url_of(self, request: Request) -> str:
+    def build_url(self, request: Request) -> str:
         """Say where a request goes."""
         return self.base_url + request.path if request.path.startswith("/") else request.path
 
@@ -598,22 +598,24 @@ class AiohttpSender:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        is_fresh: bool = False,
+        new_connection: bool = False,
     ) -> Response:
         """Send a request and read the answer to its end: see `Transport.send`."""
-        watch = Stopwatch(deadline.watch)
+        stopwatch = Stopwatch(deadline.stopwatch)
         credentials, made = self._prepared(request)
         is_transfer = request.is_transfer or sink is not None
         trace = _Trace()
         self._require_same_loop()
-        with made as payload, watch.measure(real_clock_of(asyncio.get_running_loop().time)):
+        with made as payload, stopwatch.measure(real_clock_of(asyncio.get_running_loop().time)):
             try:
                 async with self._slot(deadline, is_cancelled):
                     cut = AsyncCancelScope(
                         self._cuts, now() + deadline.left, self._request_timeout, is_cancelled, is_transfer=is_transfer
                     )
                     sending = _AsyncExchange(request, credentials, payload, sink, cut)
-                    status, headers, body = await cut.call(lambda: self._guarded(sending, trace, is_fresh=is_fresh))
+                    status, headers, body = await cut.call(
+                        lambda: self._guarded(sending, trace, new_connection=new_connection)
+                    )
                     if not payload.is_read:  # it was answered before all of it had gone out
                         cut.abort()
             except (CallAborted, Fault) as error:
@@ -621,7 +623,7 @@ class AiohttpSender:
                 if isinstance(error, Fault):
                     error.add_sent_keys(secrets_in(credentials))
                 raise
-        return Response(status, headers, body, watch.elapsed, secrets_in(credentials))
+        return Response(status, headers, body, stopwatch.elapsed, secrets_in(credentials))
 
     def close_idle(self) -> None:
         """Close the idle connections of our own session before they are used again."""
@@ -663,10 +665,10 @@ class AiohttpSender:
             raise RequestNotSent(error) from error
 
     async def _guarded(
-        self, sending: _AsyncExchange, trace: _Trace, *, is_fresh: bool
+        self, sending: _AsyncExchange, trace: _Trace, *, new_connection: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
-            return await self._follow(sending, trace, is_fresh=is_fresh)
+            return await self._follow(sending, trace, new_connection=new_connection)
         except BROKEN as error:
             fault = _fault_of(error)
             cause = redacted_cause(error, fault.text)
@@ -674,14 +676,16 @@ class AiohttpSender:
         raise fault from cause
 
     async def _follow(
-        self, sending: _AsyncExchange, trace: _Trace, *, is_fresh: bool
+        self, sending: _AsyncExchange, trace: _Trace, *, new_connection: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         request = sending.request
-        url = self.url_of(request)
+        url = self.build_url(request)
         is_trusted = sending.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
             sending.cut.raise_if_stopped()
-            async with self._asked(sending, url, trace, is_trusted=is_trusted, is_fresh=is_fresh) as response:
+            async with self._asked(
+                sending, url, trace, is_trusted=is_trusted, new_connection=new_connection
+            ) as response:
                 body = await self._read(response, sending)
                 status, headers = response.status, response.headers
                 location = headers.get("Location") if status in REDIRECT_CODES else None
@@ -690,11 +694,13 @@ class AiohttpSender:
                     sending.cut.answered()
             if location is None or is_final:
                 return status, headers, body
-            url = target_of(url, location, Response(status, headers, b""))
+            url = resolve_redirect(url, location, Response(status, headers, b""))
             is_trusted = is_trusted and same_origin(self.base_url, url)
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Response(status, headers, b""))
 
-    def _asked(self, sending: _AsyncExchange, url: str, trace: _Trace, *, is_trusted: bool, is_fresh: bool) -> Any:
+    def _asked(
+        self, sending: _AsyncExchange, url: str, trace: _Trace, *, is_trusted: bool, new_connection: bool
+    ) -> Any:
         request, payload = sending.request, sending.payload
         if is_trusted:
             method = request.method
@@ -708,7 +714,13 @@ class AiohttpSender:
             headers["Content-Length"] = str(len(payload.content))
             data = blocks_of(payload.content, sending.cut)
         return self._sessions.request(
-            method, URL(url, encoded=True), headers, data, trace, is_watched=method != "GET", is_fresh=is_fresh
+            method,
+            URL(url, encoded=True),
+            headers,
+            data,
+            trace,
+            is_watched=method != "GET",
+            new_connection=new_connection,
         )
 
     async def _read(self, response: aiohttp.ClientResponse, sending: _AsyncExchange) -> bytes:
@@ -764,14 +776,14 @@ class AsyncTransport:
         """Take the transport, and what is called, and awaited if it can be, in place of an interruptible sleep."""
         self.sender = sender
         self.base_url = sender.base_url
-        self.width = MAX_CONNECTIONS
+        self.max_connections = MAX_CONNECTIONS
         self.is_closed = False
         self._sleep = sleep
         self._sleepers: set[asyncio.Future[None]] = set()
 
-    def url_of(self, request: Request) -> str:
+    def build_url(self, request: Request) -> str:
         """Say where a request goes."""
-        return self.sender.url_of(request)
+        return self.sender.build_url(request)
 
     async def send(
         self,
@@ -780,27 +792,27 @@ class AsyncTransport:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        is_fresh: bool = False,
+        new_connection: bool = False,
     ) -> Response:
         """Make one call."""
-        return await self.sender.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+        return await self.sender.send(request, deadline, is_cancelled, sink, new_connection=new_connection)
 
-    async def sleep(self, seconds: float, cancel: CancelEvent | None, watch: Stopwatch) -> None:
+    async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:
         """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
         real = real_clock_of(asyncio.get_running_loop().time)
         if self._sleep is not None:
-            with watch.measure_callers_sleep(seconds, real):
+            with stopwatch.measure_callers_sleep(seconds, real):
                 slept = self._sleep(seconds)
                 if inspect.isawaitable(slept):
                     await slept
             return
         if cancel is None:
-            with watch.measure(real):
+            with stopwatch.measure(real):
                 await self._sleep_until_closed(seconds)
             return
-        end = Deadline.after(seconds, watch)
+        end = Deadline.after(seconds, stopwatch)
         while not self.is_closed and not cancel.is_set() and end.left > 0:
-            with end.watch.measure(real):
+            with end.stopwatch.measure(real):
                 await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
 
     def close_idle(self) -> None:

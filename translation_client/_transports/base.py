@@ -18,29 +18,29 @@ T = TypeVar("T")
 
 
 class CancelEvent(Protocol):
-    """What ends an errand from outside: an event of `threading` or of `asyncio`."""
+    """What cancels a call: an event of `threading` or of `asyncio`."""
 
     def is_set(self) -> bool:
-        """Whether it is to end."""
+        """Return True if the call is cancelled."""
 
 
 class Transport(Protocol):
-    """The way to the service."""
+    """Sends HTTP requests to the service. `close` is not a part of it: it blocks in one implementation and is awaited in others."""
 
     @property
     def base_url(self) -> str:
-        """Where the service is."""
+        """The base URL of the service."""
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client was closed."""
+        """True if the client was closed."""
 
     @property
-    def width(self) -> int:
-        """How many calls at once it takes."""
+    def max_connections(self) -> int:
+        """The most HTTP calls at once."""
 
-    def url_of(self, request: Request) -> str:
-        """Say where a request goes."""
+    def build_url(self, request: Request) -> str:
+        """Return the URL of a request."""
 
     async def send(
         self,
@@ -49,19 +49,32 @@ class Transport(Protocol):
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        is_fresh: bool = False,
+        new_connection: bool = False,
     ) -> Response:
-        """Make one call: see `Transport.send`."""
+        """Send one request, and return the response.
 
-    async def sleep(self, seconds: float, cancel: CancelEvent | None, watch: Stopwatch) -> None:
-        """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
+        Args:
+            request: The request.
+            deadline: When the call of the client has to be over; one HTTP call also keeps to `request_timeout`.
+            is_cancelled: Returns True to abort the request.
+            sink: Receives the body of a download; None to return the body with the response.
+            new_connection: Whether to send it on a new connection. On a reused one, a late response to an earlier request
+                could be taken for its response.
+
+        Raises:
+            Fault: There is no usable response.
+            CallAborted: The deadline has passed, or the call was cancelled.
+        """
+
+    async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:
+        """Sleep until the client is closed or `cancel` is set, and add the seconds that it really took to `stopwatch`."""
 
     def close_idle(self) -> None:
-        """Close the idle connections, whose responses may be out of step with the requests."""
+        """Close the idle connections, which may hold late responses to earlier requests."""
 
 
 class TransportConfig(NamedTuple):
-    """What a line to a service is made of."""
+    """The arguments of a transport."""
 
     base_url: str
     user_agent: str
@@ -72,7 +85,7 @@ class TransportConfig(NamedTuple):
     sleep: Callable[[float], Any] | None
 
     def __repr__(self) -> str:
-        return "TransportConfig(…)"  # a key is among them
+        return "TransportConfig(…)"  # a key may be among them
 
 
 MAX_REDIRECTS = 3
@@ -87,10 +100,10 @@ def redirect_target(session: Session, response: requests.Response) -> str | None
     location = session.get_redirect_target(response)
     if location is None:
         return None
-    return target_of(response.url, location, response_head(response))
+    return resolve_redirect(response.url, location, response_head(response))
 
 
-def target_of(url: str, location: str, answer: Response) -> str:
+def resolve_redirect(url: str, location: str, answer: Response) -> str:
     """The absolute URL that a `Location` means.
 
     Args:

@@ -51,16 +51,16 @@ class RequestNotSent(Exception):
 class CancelScope:
     """The limits of one HTTP call, redirects included. As a context: what the sockets of this thread obey."""
 
-    def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], watch: Stopwatch | None = None) -> None:
+    def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch | None = None) -> None:
         """Guard a call.
 
         Args:
             ends_at: The moment it has to be over, in the seconds of `clock.now`.
             is_cancelled: Asked before each slice; from here on it may be answered by another thread.
-            watch: The elapsed time of the call; None to start counting now.
+            stopwatch: The elapsed time of the call; None to start counting now.
         """
         self.has_sent = False
-        self.watch = watch or Stopwatch()
+        self.stopwatch = stopwatch or Stopwatch()
         self._ends_at = ends_at
         self._is_cancelled = is_cancelled
         self._outer: CancelScope | None = None
@@ -73,8 +73,8 @@ class CancelScope:
 
     def shortened(self, seconds: float) -> CancelScope:
         """Make a guard for a part of the call, which has so many seconds at the most."""
-        watch = Stopwatch(self.watch)
-        return CancelScope(watch.began_at + min(self._left(), seconds), self._is_cancelled, watch)
+        stopwatch = Stopwatch(self.stopwatch)
+        return CancelScope(stopwatch.began_at + min(self._left(), seconds), self._is_cancelled, stopwatch)
 
     def left(self) -> float:
         """Say how many seconds are left, more than 0.
@@ -91,7 +91,7 @@ class CancelScope:
         return left
 
     def _left(self) -> float:
-        return self._ends_at - self.watch.began_at - self.watch.elapsed
+        return self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
 
     def slice(self) -> float:
         """Say for how many seconds to block before asking again. Raises as `left` does."""
@@ -118,7 +118,7 @@ class TransferScope(CancelScope):
     is_receiving_file = False
 
     def __init__(
-        self, deadline: Deadline, idle_seconds: float, is_cancelled: Callable[[], bool], watch: Stopwatch
+        self, deadline: Deadline, idle_seconds: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch
     ) -> None:
         """Guard a transfer.
 
@@ -126,10 +126,10 @@ class TransferScope(CancelScope):
             deadline: When it has to be over.
             idle_seconds: How long nothing may move.
             is_cancelled: As for `CancelScope`.
-            watch: The elapsed time of the call, which is a part of what the deadline is for.
+            stopwatch: The elapsed time of the call, which is a part of what the deadline is for.
         """
-        super().__init__(math.inf, is_cancelled, watch)
-        self._call = watch
+        super().__init__(math.inf, is_cancelled, stopwatch)
+        self._call = stopwatch
         self._deadline = deadline
         self._idle_seconds = idle_seconds
         self._begin_anew()
@@ -145,8 +145,8 @@ class TransferScope(CancelScope):
             self._begin_anew()
 
     def _begin_anew(self) -> None:
-        self.watch = Stopwatch(self._call)
-        self._ends_at = self.watch.began_at + min(self._idle_seconds, self._deadline.left)
+        self.stopwatch = Stopwatch(self._call)
+        self._ends_at = self.stopwatch.began_at + min(self._idle_seconds, self._deadline.left)
 
 
 class _Thread(threading.local):

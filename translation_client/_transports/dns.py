@@ -74,7 +74,7 @@ def resolve(host: str, port: int, guard: CancelScope) -> list[SocketAddress]:
     lookup = shared_lookup(host, port)
     while not lookup.done():
         seconds = guard.slice()
-        with guard.watch.measure():
+        with guard.stopwatch.measure():
             wait([lookup], timeout=seconds)
     return lookup.result()
 

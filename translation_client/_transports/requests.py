@@ -281,7 +281,7 @@ class RequestsSender:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        is_fresh: bool = False,
+        new_connection: bool = False,
     ) -> Response:
         """Send a request and read the answer to its end.
 
@@ -290,7 +290,7 @@ class RequestsSender:
             deadline: When it has to be over.
             is_cancelled: Asked again and again.
             sink: Where the body of a success goes, in place of the answer.
-            is_fresh: True to open a new connection for it. One that was used before may be closed by the server just now,
+            new_connection: True to open a new connection for it. One that was used before may be closed by the server just now,
                 or hold a late response to an earlier request.
 
         Raises:
@@ -299,9 +299,9 @@ class RequestsSender:
             CallCancelled: `is_cancelled` turned true.
             NotSent: The key cannot be got, or the file that is to be sent not be read.
         """
-        watch = Stopwatch(deadline.watch)
-        session = self._session.fresh() if is_fresh else self._session
-        guard = self._guard(request.is_transfer or sink is not None, deadline, watch, is_cancelled)
+        stopwatch = Stopwatch(deadline.stopwatch)
+        session = self._session.fresh() if new_connection else self._session
+        guard = self._guard(request.is_transfer or sink is not None, deadline, stopwatch, is_cancelled)
         credentials, made = self._prepared(request)
         with made as payload:
             try:
@@ -310,13 +310,13 @@ class RequestsSender:
                 fault.add_sent_keys(secrets_in(credentials))
                 raise
             finally:
-                if is_fresh:
+                if new_connection:
                     session.close()
         return Response(
-            response.status_code, response.headers, response.content, watch.elapsed, secrets_in(credentials)
+            response.status_code, response.headers, response.content, stopwatch.elapsed, secrets_in(credentials)
         )
 
-    def url_of(self, request: Request) -> str:
+    def build_url(self, request: Request) -> str:
         """Say where a request goes."""
         return self.base_url + request.path if request.path.startswith("/") else request.path
 
@@ -336,11 +336,11 @@ class RequestsSender:
             raise RequestNotSent(error) from error
 
     def _guard(
-        self, is_transfer: bool, deadline: Deadline, watch: Stopwatch, is_cancelled: Callable[[], bool]
+        self, is_transfer: bool, deadline: Deadline, stopwatch: Stopwatch, is_cancelled: Callable[[], bool]
     ) -> CancelScope:
         if is_transfer:
-            return TransferScope(deadline, self._request_timeout, is_cancelled, watch)
-        return CancelScope(watch.began_at + min(self._request_timeout, deadline.left), is_cancelled, watch)
+            return TransferScope(deadline, self._request_timeout, is_cancelled, stopwatch)
+        return CancelScope(stopwatch.began_at + min(self._request_timeout, deadline.left), is_cancelled, stopwatch)
 
     def _guarded(self, sending: _Exchange) -> requests.Response:
         guard = sending.guard
@@ -367,7 +367,7 @@ class RequestsSender:
     def _follow(self, sending: _Exchange) -> requests.Response:
         request, payload, guard = sending.request, sending.payload, sending.guard
         read = None if sending.sink is None else self._into(sending.sink)
-        url = self.url_of(request)
+        url = self.build_url(request)
         is_trusted = sending.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
             if is_trusted:
@@ -454,7 +454,7 @@ class BlockingTransport:
         """Take the transport, and what is called in place of an interruptible sleep."""
         self.sender = sender
         self.base_url = sender.base_url
-        self.width = 1
+        self.max_connections = 1
         self._sleep = sleep
         self.closed = threading.Event()
 
@@ -463,9 +463,9 @@ class BlockingTransport:
         """Whether the client was closed."""
         return self.closed.is_set()
 
-    def url_of(self, request: Request) -> str:
+    def build_url(self, request: Request) -> str:
         """Say where a request goes."""
-        return self.sender.url_of(request)
+        return self.sender.build_url(request)
 
     async def send(
         self,
@@ -474,21 +474,21 @@ class BlockingTransport:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        is_fresh: bool = False,
+        new_connection: bool = False,
     ) -> Response:
         """Make one call, and return with its answer."""
-        return self.sender.send(request, deadline, is_cancelled, sink, is_fresh=is_fresh)
+        return self.sender.send(request, deadline, is_cancelled, sink, new_connection=new_connection)
 
-    async def sleep(self, seconds: float, cancel: Any, watch: Stopwatch) -> None:
+    async def sleep(self, seconds: float, cancel: Any, stopwatch: Stopwatch) -> None:
         """Sleep, and count the seconds that it really took."""
         if self._sleep is not None:
-            with watch.measure_callers_sleep(seconds):
+            with stopwatch.measure_callers_sleep(seconds):
                 self._sleep(seconds)
         elif cancel is None:
-            with watch.measure():
+            with stopwatch.measure():
                 self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
         else:
-            self._sleep_on_two_events(Deadline.after(seconds, watch), cancel)
+            self._sleep_on_two_events(Deadline.after(seconds, stopwatch), cancel)
 
     def close_idle(self) -> None:
         """Close the idle connections."""
@@ -501,7 +501,7 @@ class BlockingTransport:
 
     def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
         while not self.closed.is_set() and end.left > 0:
-            with end.watch.measure():
+            with end.stopwatch.measure():
                 if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
                     return
 

@@ -343,7 +343,7 @@ def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwarg
         except TimeoutError:
             continue  # only the slice is over; the guard says when the call is
         finally:
-            guard.watch.add(real_monotonic() - began_at)
+            guard.stopwatch.add(real_monotonic() - began_at)
 
 
 def _heard_of() -> None:
@@ -408,7 +408,7 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CancelScope, secon
 
 
 def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CancelScope) -> bool:
-    with guard.watch.measure():
+    with guard.stopwatch.measure():
         return wait_for_write(sock, timeout=seconds)
 
 
@@ -429,7 +429,7 @@ class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
     def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
         # urllib3 makes the context for a proxy out of our reach, and the deadline of its handshake is the socket's own.
         guard = current_scope()
-        with nullcontext() if guard is None else guard.watch.measure():
+        with nullcontext() if guard is None else guard.stopwatch.measure():
             secured = super()._connect_tls_proxy(*args, **kwargs)
         if type(secured) is ssl.SSLSocket:
             secured.__class__ = GuardedTLSSocket

@@ -27,7 +27,7 @@ class ThreadedTransport:
     def __init__(self, transport: BlockingTransport) -> None:
         """Start no thread yet."""
         self.base_url = transport.base_url
-        self.width = MAX_THREADS
+        self.max_connections = MAX_THREADS
         self._transport = transport
         self._left = threading.Event()
 
@@ -36,9 +36,9 @@ class ThreadedTransport:
         """Whether the client was closed."""
         return self._transport.is_closed
 
-    def url_of(self, request: Request) -> str:
+    def build_url(self, request: Request) -> str:
         """Say where a request goes."""
-        return self._transport.url_of(request)
+        return self._transport.build_url(request)
 
     async def send(
         self,
@@ -47,19 +47,19 @@ class ThreadedTransport:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        is_fresh: bool = False,
+        new_connection: bool = False,
     ) -> Response:
         """Make one call, in a thread."""
         ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and that of the fleet counts by itself
 
         def call() -> Response:
             return self._transport.sender.send(
-                request, ends, lambda: self._left.is_set() or is_cancelled(), sink, is_fresh=is_fresh
+                request, ends, lambda: self._left.is_set() or is_cancelled(), sink, new_connection=new_connection
             )
 
         return await _run_in_thread(call)
 
-    async def sleep(self, seconds: float, cancel: CancelEvent | None, watch: Stopwatch) -> None:  # noqa: ARG002  # as others
+    async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:  # noqa: ARG002  # as others
         """Sleep. A fleet has timers of its own, and does not."""
         await asyncio.sleep(seconds)
 

@@ -19,9 +19,9 @@ class ScheduleLearner:
         self._planner = planner
         self._jitter = jitter
 
-    def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, watch: Stopwatch) -> WaitRecorder:
+    def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, stopwatch: Stopwatch) -> WaitRecorder:
         """Begin one wait for a job, by what is known of it; `watch` is the elapsed time of the wait."""
-        return WaitRecorder(self._planner, traits, JobAge(submitted_at, watch), log, jitter=self._jitter)
+        return WaitRecorder(self._planner, traits, JobAge(submitted_at, stopwatch), log, jitter=self._jitter)
 
 
 class WaitRecorder:
@@ -40,17 +40,17 @@ class WaitRecorder:
         self._lesson = DurationRecorder(clock)
         self.pace = wait_planned(planner, traits, clock, self._warn, jitter=jitter)
 
-    def first_pause(self) -> float:
+    def initial_delay(self) -> float:
         """Say for how many seconds not even the first question pays."""
-        seconds = self.pace.first_pause()
+        seconds = self.pace.initial_delay()
         if seconds > 0:
             self._lesson.planned()
         return seconds
 
-    def saw(self, job: Job, request_seconds: float, took: float | None) -> None:
+    def record_job(self, job: Job, request_seconds: float, took: float | None) -> None:
         """Take over an answer: see `DurationRecorder.saw`."""
-        self.pace.saw(job)
-        self._lesson.saw(job, request_seconds, took)
+        self.pace.record_job(job)
+        self._lesson.record_job(job, request_seconds, took)
 
     def end(self, patience: float) -> None:
         """Remember what there was to learn, and wait no longer than some seconds for others that write."""
@@ -81,7 +81,7 @@ class DurationRecorder:
         """Hear that the first question waited for the moment that the plan has for it, whatever the job does."""
         self._is_planned = True
 
-    def saw(self, job: Job, request_seconds: float, took: float | None) -> None:
+    def record_job(self, job: Job, request_seconds: float, took: float | None) -> None:
         """Take over an answer.
 
         Args:

@@ -67,7 +67,7 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
         """What is known of the job by now."""
         return self._traits
 
-    def first_pause(self) -> float:
+    def initial_delay(self) -> float:
         """Say for how many seconds not even the first question pays; 0 where the job may be finished for all we know."""
         if not self._clock.is_known:
             return 0.0
@@ -81,7 +81,7 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
             )
         return first - age
 
-    def saw(self, job: Job) -> None:
+    def record_job(self, job: Job) -> None:
         """Take over what the service says."""
         self._job = job
         if job.expected_seconds is not None:

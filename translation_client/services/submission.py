@@ -58,8 +58,8 @@ class Step(NamedTuple):
         call: What the log calls it: `submit`, `upload`, `operation`.
         request: What to send.
         read: Makes of the answer what the order goes on with; raises `Fault`, `Refusal` or `MissingField`.
-        makes_job: Whether the service may have made a job (or a part of one) when the answer is lost.
-        is_repeatable: Whether sending it twice does no more than sending it once.
+        creates_job: Whether the service may have made a job (or a part of one) when the answer is lost.
+        is_idempotent: Whether sending it twice does no more than sending it once.
         is_pending: Whether what `read` made means "ask again".
     """
 

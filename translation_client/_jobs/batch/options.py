@@ -11,26 +11,26 @@ from ..._config import JobFeatures
 from ..._exceptions import TranslationClientError
 from ..._models import Job
 from ..._transports.base import CancelEvent
-from .rate_limiter import USUAL_PER_SECOND
+from .rate_limiter import DEFAULT_CHECKS_PER_SECOND
 
 DEFAULT_IN_FLIGHT = 10_000
 """Jobs that are waited for at once, where the caller says nothing."""
 
 Source = Iterable[Job | str] | AsyncIterable[Job | str]
 JobResult = Job | TranslationClientError
-"""A job that is final; or why there is none, with its id."""
+"""A job that is final, or the error that ended its wait."""
 
 
 class BatchOptions(NamedTuple):
-    """What the caller says.
+    """The options of a batch, checked.
 
     Attributes:
         checks_per_second: Requests in any second at the most, of all jobs together.
         max_in_flight: Jobs that are waited for at once, or finished and not taken yet; the source is read no further.
-        timeout: Seconds for each job, from when it was taken in.
+        timeout: Seconds for each job, from when it was read from the source.
         cancel: Set to end all waits.
-        on_progress: Told each answer.
-        said: What is true of all jobs.
+        on_progress: Called with the job after each check.
+        features: What is known of all jobs, for a schedule that learns.
     """
 
     checks_per_second: float
@@ -38,7 +38,7 @@ class BatchOptions(NamedTuple):
     timeout: float
     cancel: CancelEvent | None
     on_progress: Callable[[Job], Any] | None
-    said: JobFeatures
+    features: JobFeatures
 
 
 def batch_options(
@@ -48,9 +48,9 @@ def batch_options(
     timeout: float,
     cancel: CancelEvent | None,
     on_progress: Callable[[Job], Any] | None,
-    said: JobFeatures,
+    features: JobFeatures,
 ) -> BatchOptions:
-    """Check them.
+    """Check the options, and fill in the defaults.
 
     Raises:
         ValueError: One cannot be used.
@@ -59,7 +59,7 @@ def batch_options(
     _config.check_callable("on_progress", on_progress)
     if inspect.iscoroutinefunction(on_progress):
         raise TypeError("on_progress must be a plain function: nobody would await what it returns")
-    rate = USUAL_PER_SECOND if checks_per_second is None else checks_per_second
+    rate = DEFAULT_CHECKS_PER_SECOND if checks_per_second is None else checks_per_second
     most = DEFAULT_IN_FLIGHT if max_in_flight is None else max_in_flight
     return BatchOptions(
         _config.check_positive("checks_per_second", rate, infinite=True),
@@ -67,7 +67,7 @@ def batch_options(
         timeout,
         cancel,
         on_progress,
-        said,
+        features,
     )
 
 
@@ -110,7 +110,7 @@ def text_of(value: object, text: Callable[[object], str] = str) -> str:
 
 
 def sort_by_position(outcomes: Iterable[tuple[int, JobResult]]) -> list[JobResult]:
-    """Put what came of jobs into the order of their positions."""
+    """Return the results in the order of the jobs."""
     return [outcome for _, outcome in sorted(outcomes, key=_position)]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
 """By these a server speaks of all our requests, or of itself, and not of the job that met them."""
 
-USUAL_PER_SECOND = 100.0
+DEFAULT_CHECKS_PER_SECOND = 100.0
 """Requests a second where the caller says nothing."""
 
 WINDOW_SECONDS = 1.02
@@ -104,18 +104,18 @@ class RateLimiter:
         if ticket is not None:
             ticket.arrived_by = min(ticket.arrived_by, now)
 
-    def failed(self, status_code: int | None, hint: float | None, pause: float, now: float) -> None:
+    def failed(self, status_code: int | None, retry_after: float | None, pause: float, now: float) -> None:
         """Note a request that failed. If the server has too much to do, no job sends one for a while.
 
         Args:
             status_code: What the server answered, if it did.
-            hint: The seconds of `Retry-After`.
+            retry_after: The seconds of `Retry-After`.
             pause: For how long the job that met it sleeps.
             now: The present moment.
         """
-        if status_code == TOO_MANY_REQUESTS or (status_code == UNAVAILABLE and hint is not None):
+        if status_code == TOO_MANY_REQUESTS or (status_code == UNAVAILABLE and retry_after is not None):
             self.slow_down(now)
-            self.pause(now + min(pause if hint is None else hint, LONGEST_PAUSE_SECONDS))
+            self.pause(now + min(pause if retry_after is None else retry_after, LONGEST_PAUSE_SECONDS))
 
     def pause(self, until: float) -> None:
         """Let no request be sent until then, unless it is urgent."""

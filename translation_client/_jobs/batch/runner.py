@@ -176,7 +176,7 @@ class BatchJob:
         self.positions = [position]
         self.ends_itself = self.is_early = self.was_early = False
         self.single_checks = 0.0
-        self.pause = wait.first_pause()
+        self.pause = wait.initial_delay()
         self.early = self._nearly(0)
         self.due = self.planned = now + self.pause
         self.ends_at = wait.deadline.at
@@ -213,12 +213,12 @@ class BatchJob:
             job: The latest answer; None if there is none yet.
             seconds: After which the check is to be made.
         """
-        checks, hint = (0, 0.0) if job is None else (job.checks, job.retry_after or 0.0)
-        seconds = max(seconds, hint)
+        checks, retry_after = (0, 0.0) if job is None else (job.checks, job.retry_after or 0.0)
+        seconds = max(seconds, retry_after)
         if seconds < self.pause and not self.wait.may_end_after(checks + 2):
             self.is_early = self.was_early = True
             self.pause = seconds
-            self.early = self._earlier(checks, hint)
+            self.early = self._earlier(checks, retry_after)
         return self.pause
 
     def pause_after_fault(self, fault: Fault) -> float:
@@ -232,7 +232,7 @@ class BatchJob:
         if self.is_early and until_last_check > 0:
             # Without the other jobs there would have been no check, and no fault.
             self.is_early = False
-            self.pause = max(fault.hint or 0.0, until_last_check)
+            self.pause = max(fault.retry_after or 0.0, until_last_check)
             self.wait.log_fault(fault, self.pause)
             return self.pause
         self._faults = self._faults or RetryStepper()
@@ -251,9 +251,9 @@ class BatchJob:
         """Return whether an answer now is as good as one a little later."""
         return self.due - now <= self.early
 
-    def _earlier(self, checks: int, hint: float) -> float:
+    def _earlier(self, checks: int, retry_after: float) -> float:
         """Return by how many seconds the next check may be earlier if it costs no request, but within no `Retry-After`."""
-        return max(0.0, min(self._nearly(checks), self.pause - hint))
+        return max(0.0, min(self._nearly(checks), self.pause - retry_after))
 
     def _nearly(self, checks: int) -> float:
         return self.pause * (EARLY_SHARE_OF_LAST if self.wait.may_end_after(checks + 1) else EARLY_SHARE)
@@ -356,8 +356,8 @@ class BatchState:
             self._begin(job, job_id, position)
 
     def _begin(self, job: Job | str, job_id: str, position: int) -> None:
-        watch = Stopwatch(clock=self._clock)
-        wait = Poller(self._context, job, self._terms.timeout, None, watch, self._terms.said)
+        stopwatch = Stopwatch(clock=self._clock)
+        wait = Poller(self._context, job, self._terms.timeout, None, stopwatch, self._terms.features)
         try:
             member = BatchJob(wait, position, self._clock.now())
         except TranslationClientError as error:  # the client is closed
@@ -474,7 +474,7 @@ class BatchRunner(BatchState):
             BaseException: What the source or a function of the caller's raised. `CONTROL_FLOW` comes as the cause of a
                 RuntimeError.
         """
-        workers = int(min(self._context.transport.width, self._terms.max_in_flight))
+        workers = int(min(self._context.transport.max_connections, self._terms.max_in_flight))
         parts = [("the source of jobs", self._take_in), ("the end of a job", self._look)]
         parts += [("a check", self._work)] * workers
         tasks = [asyncio.ensure_future(self._guarded(name, part)) for name, part in parts]
@@ -607,10 +607,10 @@ class BatchRunner(BatchState):
         """Check a job by a request of its own."""
         member.ends_itself = True
         try:
-            job = await self._billed(ticket, member.wait.ask())
+            job = await self._billed(ticket, member.wait.check_once())
         except Fault as fault:
             self._failed(member, fault)
-            self._budget.failed(fault.status_code, fault.hint, member.pause, self._clock.now())
+            self._budget.failed(fault.status_code, fault.retry_after, member.pause, self._clock.now())
         except TranslationClientError as error:
             self._end(member, error)
         else:
@@ -619,13 +619,13 @@ class BatchRunner(BatchState):
 
     async def _check_in_bulk(self, bulk: BulkSpec, turn: Turn) -> None:
         """Check several jobs by one request. If it fails, that is no fault of any of them."""
-        watch = Stopwatch(clock=self._clock)
-        call = BulkCall(self._context, bulk, [str(member.wait.job_id) for member in turn.members], watch)
-        seconds = math.inf if turn.is_trial else self._patience(turn.members, watch.began_at)
+        stopwatch = Stopwatch(clock=self._clock)
+        call = BulkCall(self._context, bulk, [str(member.wait.job_id) for member in turn.members], stopwatch)
+        seconds = math.inf if turn.is_trial else self._patience(turn.members, stopwatch.began_at)
         try:
             response, jobs = await self._billed(
                 turn.ticket,
-                call.send(Deadline(watch.began_at + seconds, watch), lambda: self._context.transport.is_closed),
+                call.send(Deadline(stopwatch.began_at + seconds, stopwatch), lambda: self._context.transport.is_closed),
             )
         except CallCancelled:  # put back, they would go round without letting anybody else go on
             for member in turn.members:
@@ -648,7 +648,7 @@ class BatchRunner(BatchState):
         """
         now = self._clock.now()
         if not is_trial:
-            self._budget.failed(fault.status_code, fault.hint, FAULT_DELAY_SECONDS, now)
+            self._budget.failed(fault.status_code, fault.retry_after, FAULT_DELAY_SECONDS, now)
         elif fault.status_code == TOO_MANY_REQUESTS:
             self._budget.slow_down(now)
 
