@@ -17,14 +17,14 @@ LIMITS = REFERENCE.defaults
 CLIENT_OPTIONS = {
     "timeout": f"seconds for the whole wait (default: {LIMITS.timeout:g} for the reference service, 3600 for the others)",
     "request_timeout": f"seconds for one HTTP call (default: {LIMITS.request_timeout:g})",
-    "max_faults": f"consecutive failed calls that fail a check (default: {LIMITS.max_faults:g}, 10 for the others)",
-    "max_retries": f"how often to ask again while pending (default: {LIMITS.max_retries:g}, no limit for the others)",
+    "max_faults": f"consecutive failed requests until it fails (default: {LIMITS.max_faults:g}, 10 for the others)",
+    "max_retries": f"checks after the first one while the job is pending (default: {LIMITS.max_retries:g}, no limit for the others)",
     "backoff_factor": "seconds before the first retry, doubled for each further one (default: 2)",
-    "max_delay": "the longest pause in seconds (default: 60)",
+    "max_delay": "the longest sleep between two checks in seconds (default: 60)",
     "jitter": "the fraction by which a sleep may be longer or shorter, from 0 to 1 (default: 0)",
-    "check_cost": "learn when to ask (with --history): the seconds of not knowing that one request is worth",
-    "target_lag": "the same: the mean seconds from the end of a job to the answer that says so",
-    "max_lag": "the same: the longest gap between two checks in seconds",
+    "check_cost": "learn when to check (with --history): how many seconds of delay one request is worth",
+    "target_lag": "the same: the mean delay to reach, in seconds, from the end of a job to the check that sees it",
+    "max_lag": "the same: the longest time between two checks in seconds",
 }
 _SCHEDULE_OPTION_NAMES = ("check_cost", "target_lag", "max_lag")
 
@@ -37,42 +37,52 @@ _CALL_OPTION_NAMES = ("timeout", "request_timeout", "max_faults")
 _KEYS = ", ".join(f"{service.key_variable} ({name})" for name, service in SERVICES.items())
 
 EPILOG = f"""The answer goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
-1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 70 broken, 74 the answer was lost.
+1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 143 terminated, 70 internal error, 74 stdout not writable.
 The API key is read from an environment variable: {_KEYS}."""
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands."""
+    """Return the parser of all commands."""
     whole = argparse.ArgumentParser(
-        prog="translation-client", description="Video translation jobs, from order to file.", epilog=EPILOG
+        prog="translation-client",
+        description="Submit video translation jobs, wait for them, and download the results.",
+        epilog=EPILOG,
     )
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_submit(commands)
-    _add_job_command(commands, "status", "ask once how a job stands", _CALL_OPTION_NAMES)
-    wait = _add_job_command(commands, "wait", "wait until a job is finished, or many jobs", tuple(CLIENT_OPTIONS))
+    _add_job_command(commands, "status", "check the status of a job once", _CALL_OPTION_NAMES)
+    wait = _add_job_command(commands, "wait", "wait until a job, or many jobs, are finished", tuple(CLIENT_OPTIONS))
     _add_what_many_need(wait)
     _add_what_a_plan_needs(wait)
     wait.add_argument(
-        "--submitted-at", type=float, metavar="NUMBER", help="when the job was ordered, in seconds of the Unix epoch"
+        "--submitted-at", type=float, metavar="NUMBER", help="the Unix time of the submission, in seconds"
     )
     _add_schedule(commands)
-    download = _add_command(commands, "download", "fetch the result of a finished job into a file", _CALL_OPTION_NAMES)
+    download = _add_command(
+        commands, "download", "download the result of a completed job to a file", _CALL_OPTION_NAMES
+    )
     download.add_argument("job_id", metavar="JOB_ID")
-    download.add_argument("path", metavar="PATH", help="where the file will be; what lies there is replaced")
-    download.add_argument("--language", help="which of several, where a job has several results (ElevenLabs)")
+    download.add_argument("path", metavar="PATH", help="the file; one that is there already is replaced")
+    download.add_argument("--language", help="which result, if a job has several (ElevenLabs)")
     delete = _add_command(commands, "delete", "delete a job and its result at the service", _CALL_OPTION_NAMES)
     delete.add_argument("job_id", metavar="JOB_ID")
-    commands.add_parser("demo", help="see it work: runs the fake server, and waits for its job", epilog=EPILOG)
+    commands.add_parser("demo", help="run the fake server, and wait for its job", epilog=EPILOG)
     return whole
 
 
 def _add_submit(commands: Any) -> None:
-    submit = _add_command(commands, "submit", "order a translation; prints the id of the job", _CALL_OPTION_NAMES)
+    submit = _add_command(commands, "submit", "submit a video, and print the id of the job", _CALL_OPTION_NAMES)
     submit.add_argument("video", metavar="VIDEO", help="an http(s) URL, or a file where the service takes files")
-    submit.add_argument("target_language", metavar="LANGUAGE", help="as the service spells it")
-    submit.add_argument("--source-language", metavar="LANGUAGE", help="left out: the service finds out")
-    submit.add_argument("--queue", action="store_true", help="wait for a slot when too many jobs are running")
-    submit.add_argument("--idempotency-key", metavar="KEY", help="of an order whose fate is unknown")
+    submit.add_argument(
+        "target_language", metavar="LANGUAGE", help="the language to translate into, as the service spells it"
+    )
+    submit.add_argument(
+        "--source-language", metavar="LANGUAGE", help="the language of the video; left out: the service detects it"
+    )
+    submit.add_argument(
+        "--queue", action="store_true", help="wait for a slot if the service runs as many jobs as it allows"
+    )
+    submit.add_argument("--idempotency-key", metavar="KEY", help="the key of a submission whose result is unknown")
     submit.add_argument(
         "--option",
         type=_option,
@@ -96,18 +106,18 @@ def _add_what_many_need(wait: argparse.ArgumentParser) -> None:
         "--checks-per-second",
         type=float,
         metavar="NUMBER",
-        help="of many jobs: requests a second at the most (default: 100)",
+        help="with many jobs: the most requests in any second (default: 100)",
     )
     wait.add_argument(
         "--max-in-flight",
         type=float,
         metavar="NUMBER",
-        help="of many jobs: how many are waited for at once (default: 10000)",
+        help="with many jobs: the most jobs at once (default: 10000)",
     )
 
 
 def _add_schedule(commands: Any) -> None:
-    text = "print when a job would be asked about; nothing is sent"
+    text = "print when a job would be checked; sends nothing"
     schedule = commands.add_parser("schedule", help=text, description=text, epilog=EPILOG)
     schedule.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
     _add_numbers(schedule, _SCHEDULE_OPTION_NAMES, {})
@@ -117,14 +127,16 @@ def _add_schedule(commands: Any) -> None:
     )
     schedule.add_argument("--json", action="store_true", help="print the table as JSON")
     schedule.add_argument(
-        "durations", nargs="*", type=float, metavar="SECONDS", help="what past jobs took, in place of --history"
+        "durations", nargs="*", type=float, metavar="SECONDS", help="how long past jobs took, in place of --history"
     )
 
 
 def _add_what_a_plan_needs(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--history", metavar="FILE", help="the file of what past jobs took; `wait` makes it")
+    command.add_argument(
+        "--history", metavar="FILE", help="the file with the durations of past jobs; `wait` creates it"
+    )
     command.add_argument("--kind", metavar="KIND", help="what kind of job it is, such as a language and a mode")
-    command.add_argument("--video-seconds", type=float, metavar="NUMBER", help="the length of the video")
+    command.add_argument("--video-seconds", type=float, metavar="NUMBER", help="the length of the video in seconds")
 
 
 def _add_job_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> argparse.ArgumentParser:
@@ -141,7 +153,9 @@ def _add_command(commands: Any, name: str, help_text: str, numbers: Sequence[str
     command.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
     command.add_argument("--base-url", metavar="URL", help="the address of the service (default: its own)")
     _add_numbers(
-        command, numbers, {"timeout": "seconds for all of it (default: no limit)"} if name == "download" else {}
+        command,
+        numbers,
+        {"timeout": "seconds for the whole download (default: no limit)"} if name == "download" else {},
     )
     command.add_argument("-v", "--verbose", action="store_true", help="log each attempt on a terminal, too")
     return command
@@ -164,22 +178,22 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def is_of_many(options: argparse.Namespace) -> bool:
-    """Whether several jobs are to be waited for."""
+    """Return True if there are several jobs to wait for."""
     return bool(options.more_ids) or options.job_id == FROM_STDIN
 
 
 def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """The arguments of a client that were typed."""
+    """Return the arguments of the client that were typed."""
     return _given_options(options, (*CLIENT_OPTIONS, *CLIENT_OPTION_NAMES))
 
 
 def job_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """What was typed of a job."""
+    """Return what was typed about the job."""
     return _given_options(options, JOB_OPTION_NAMES)
 
 
 def resume_command(options: argparse.Namespace) -> str:
-    """What can be typed to go on waiting."""
+    """Return the command that goes on with the wait."""
     job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
     url = [] if options.base_url is None else ["--base-url", parse_base_url(options.base_url).url]  # without a password
     service = [] if options.service == REFERENCE.name else ["--service", options.service]
