@@ -446,10 +446,9 @@ def test_a_job_that_is_taken_in_during_a_pause_pauses_too_and_has_its_own_time()
     assert min(server.times_of("b")) == pytest.approx(8, abs=0.2)
 
 
-@pytest.mark.parametrize("code", [429, 503])
-def test_a_retry_after_of_the_bulk_route_pauses_everybody(code: int) -> None:
+def test_a_429_of_the_bulk_route_with_retry_after_pauses_everybody() -> None:
     """As that of a single job does."""
-    trouble = json_reply({}, code, retry_after="8")
+    trouble = json_reply({}, 429, retry_after="8")
     server = Server(ends_at=3, bulk=lambda number: trouble if number == 1 else None)
     outcomes = wait_all(server, ids(100), checks_per_second=500)
 
@@ -464,17 +463,17 @@ def test_a_429_of_the_bulk_route_without_retry_after_is_a_short_pause() -> None:
     assert min(at for at, _ in server.requests if at > 0) == pytest.approx(0.5, abs=0.1)
 
 
-def test_a_503_of_the_bulk_route_without_retry_after_is_no_pause() -> None:
-    """It may be about the bulk route alone."""
-    server = Server(ends_at=3, bulk=lambda number: json_reply({}, 503) if number == 1 else None)
+@pytest.mark.parametrize("headers", [{}, {"retry_after": "8"}])
+def test_a_503_of_the_bulk_route_is_no_pause(headers: dict[str, Any]) -> None:
+    """It is about the bulk route, and single requests may be answered."""
+    server = Server(ends_at=3, bulk=lambda number: json_reply({}, 503, **headers) if number == 1 else None)
     assert kinds_of(wait_all(server, ids(100), checks_per_second=500)) == {"completed"}
     assert min(at for at, _ in server.requests if at > 0) < 0.1
 
 
-@pytest.mark.parametrize("code", [429, 503])
-def test_a_bulk_route_that_always_asks_for_time_pauses_everybody_once(code: int) -> None:
+def test_a_bulk_route_that_always_asks_for_time_pauses_everybody_once() -> None:
     """The next request for many is a trial, and says nothing about single jobs."""
-    server = Server(ends_at=20, bulk=lambda _: json_reply({}, code, retry_after="5"))
+    server = Server(ends_at=20, bulk=lambda _: json_reply({}, 429, retry_after="5"))
     outcomes = wait_all(server, ids(40), checks_per_second=500)
 
     assert kinds_of(outcomes) == {"completed"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -180,23 +179,13 @@ def test_a_job_without_a_status_in_the_bulk_response_is_checked_singly(words: li
 
 
 @pytest.mark.parametrize("word", ["completed", "failed"])
-def test_a_final_job_has_what_its_own_check_gives(word: str, clock: Clock) -> None:
-    """Its link, its language and its dates are in the response about it alone."""
+def test_a_final_job_costs_no_further_request(word: str, clock: Clock) -> None:
+    """A status is all that was asked for: `download` looks for the link itself."""
     service = Service(clock)
     service.words = {"job-1": [word]}
-    details = {
-        "status": word,
-        "video_url": "https://f.test/1",
-        "output_language": "es",
-        "created_at": 5,
-        "failure_message": "why",
-    }
-    service.alone["job-1"] = lambda: response(200, json.dumps({"data": details}).encode())
-    together, alone = service.client.check_all(ids(3))[1], service.client.check("job-1")
 
-    assert replace(together, elapsed=0.0) == replace(alone, elapsed=0.0)
-    assert (together.result_url, together.language, together.submitted_at) == ("https://f.test/1", "es", 5.0)
-    assert service.singles == ["job-1", "job-1"]
+    assert service.client.check_all(ids(3))[1].raw_status == word
+    assert (len(service.pages), service.singles) == (1, [])
 
 
 def test_jobs_that_are_all_missing_are_no_fault_of_the_bulk_route(clock: Clock, lines: Lines) -> None:

@@ -630,3 +630,14 @@ def test_an_order_that_was_taken_shows_no_key_either(clock: Clock, lines: Lines)
 def test_a_short_key_costs_no_job(clock: Clock, key: str) -> None:
     """It may stand in an id by chance, which has been paid for."""
     assert World(clock, "heygen", api_key=key).submit(idempotency_key="order-1").id == "job-1"
+
+
+@pytest.mark.parametrize("password", ["test", "1", "p4ssw0r"])
+def test_a_short_password_of_a_session_leaves_ids_as_they_are(password: str) -> None:
+    """It may be a part of any id by chance. As a whole word it is redacted in other texts."""
+    session = requests.Session()
+    session.auth = ("user", password)
+    secrets = VideoTranslationClient(HOST, session=session)._context.secrets
+
+    assert secrets.shown_id(f"{password}-1") == f"{password}-1"
+    assert secrets.scrub(f"wrong password: {password}.") == "wrong password: [redacted]."

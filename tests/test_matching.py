@@ -269,11 +269,15 @@ AZURE_SAYS = {
     "translation": ("other", None, "job 'other', not 'mine'"),
     "translation of a number": (9999, None, "job '9999', not 'mine'"),
     "operation": ("mine", f"{BASE_URL}/operations/other.translation?v=1", "operation 'other.translation', not {ours}"),
-    "operation elsewhere": (None, "https://azure.test/v/operations/other", "operation 'other', not {ours}"),
+    "operation elsewhere": (
+        None,
+        "https://azure.test/v/operations/other.translation",
+        "operation 'other.translation', not {ours}",
+    ),
     "operation of no URL": (
         "MINE",
-        "https://[/operations/mine.translation%00",
-        "operation 'mine.translation\\x00', not",
+        "https://[/operations/other%00.iteration",
+        "operation 'other\\x00.iteration', not",
     ),
 }
 

@@ -654,7 +654,6 @@ def part_as(status: int, body: bytes, content_range: str, *headers: str) -> Raw:
     ("body", "said"),
     [
         (OLD[:600], "bytes 0-599/1000"),
-        (OLD[:600], "bytes 0-599/*"),
         (OLD[600:], "bytes 600-999/1000"),
         (OLD[:600], "bytes 0-999/1000"),
     ],
@@ -667,6 +666,15 @@ def test_a_part_is_no_file_whatever_its_status(
 
     assert outcome.error is not None
     assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+def test_a_success_with_the_range_of_all_its_bytes_is_whole(client: type[Any], status: int, tmp_path: Path) -> None:
+    """Its length says so, where the total in `Content-Range` is unknown."""
+    outcome = downloaded(client, Script(part_as(status, OLD, f"bytes 0-{len(OLD) - 1}/*", A)), tmp_path)
+
+    assert outcome.file == OLD
 
 
 @every_client

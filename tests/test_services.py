@@ -27,7 +27,7 @@ from translation_client import (
 )
 from translation_client._cli.parser import parser
 from translation_client._models import Fault, MissingField, Refusal, Response
-from translation_client.services import SERVICES
+from translation_client.services import SERVICES, azure
 from translation_client.services.json_path import as_timestamp, describe_path, get_path, set_path
 from translation_client.services.service import BulkSpec
 from translation_client.services.statuses import COMMON_STATUSES
@@ -265,18 +265,19 @@ def test_a_status_means_the_same_in_bulk(name: str) -> None:
 
 
 def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> None:
-    """Where they differ, the service's own meaning wins, then that of the bulk route, then the common one."""
+    """Where they differ, each route keeps its own meaning, and a common word has that of the route."""
     own = {"ready": "pending", "done": "pending"}
     bulk = BulkSpec(
         "/jobs?ids={job_ids}", 10, "jobs", "id", "status", {"ready": "error", "live": "completed", "success": "error"}
     )
     service = Service("mine", "/jobs/{job_id}", statuses=own, bulk=bulk)
-    meanings = {"ready": PENDING, "done": PENDING, "live": COMPLETED, "success": ERROR, "finished": COMPLETED}
+    alone = {"ready": PENDING, "done": PENDING, "live": COMPLETED, "success": COMPLETED, "finished": COMPLETED}
+    in_bulk = {**alone, "ready": ERROR, "success": ERROR}
     for changed in (service, replace(service, name="ours")):
         assert changed.bulk is not None
-        for said, meaning in meanings.items():
+        for said, meaning in alone.items():
             listed = Response(200, {}, json.dumps({"jobs": [{"id": "j", "status": said}]}).encode())
-            assert changed.bulk.found(listed)["j"].status is meaning
+            assert changed.bulk.found(listed)["j"].status is in_bulk[said]
             assert changed.read_status(Response(200, {}, json.dumps({"status": said}).encode()), "j").status is meaning
             assert changed.knows(said)
     assert not service.knows("not_found")
@@ -533,3 +534,18 @@ def test_a_real_service_is_waited_for_an_hour(clock: Clock) -> None:
     assert 3600 <= caught.value.elapsed + 0.5 <= 3600.75
     assert len(adapter.requests) > 60
     assert str(adapter.requests[0].url) == "https://api.elevenlabs.io/v1/dubbing/job-1"
+
+
+@pytest.mark.parametrize(
+    ("located", "chosen"),
+    [
+        (None, None),
+        ("https://azure.test/operations/mine.translation?api-version=1", None),
+        ("/operations/other.iteration", None),
+        ("https://azure.test/operations/0f1e2d3c?api-version=1", "0f1e2d3c"),
+        ("https://azure.test/elsewhere", None),
+    ],
+)
+def test_an_operation_may_have_an_id_of_the_services_own(located: str | None, chosen: str | None) -> None:
+    """Then it is no response about another job, as those have ids that a client of ours has chosen."""
+    assert azure._chosen_id(located) == chosen

@@ -27,7 +27,7 @@ from urllib3.util.url import Url, parse_url
 ApiKey = str | Callable[[], str]
 """A key, or what gives the one of the moment: a token that expires."""
 
-MIN_PARAMETER_LENGTH = 6
+MIN_PARAMETER_LENGTH = 10
 """A shorter value of a cookie, or of a parameter behind a scheme, is a setting, such as `en` or `auth`."""
 
 _SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+(.+)", re.DOTALL)  # RFC 9110, section 11.4
@@ -168,7 +168,7 @@ def _parts_of_key(key: str) -> _Parts:
     rest = scheme[2].strip()
     pair = _decoded_pair(rest) if scheme[1].lower() == "basic" else ("", "")
     secret = _parts_of_pair(*pair)
-    return _Parts([key, rest, *secret.keys], _parameters(rest), secret.users)
+    return _Parts([key, rest, *secret.keys], [*_parameters(rest), *secret.headers], secret.users)
 
 
 def _parameters(text: str) -> list[str]:
@@ -199,7 +199,10 @@ def _parts_of_pair(username: str, password: str) -> _Parts:
     """Return what is secret in user information. A user name without a password is a token."""
     if not password:
         return _Parts([username, f"{username}:"]) if username else _Parts()
-    return _Parts([password, f"{username}:{password}"], users=[username])
+    whole = f"{username}:{password}"
+    if len(password) < WHOLE_WORD_LENGTH:  # such as "test", which may be a part of any id
+        return _Parts([whole], headers=[password], users=[username])
+    return _Parts([password, whole], users=[username])
 
 
 def _decoded_pair(encoded: str) -> tuple[str, str]:

@@ -1063,7 +1063,7 @@ def test_a_watch_that_is_not_read_to_its_end_is_no_matter() -> None:
     assert (out.splitlines(), err, script.returncode) == (["left in the middle", "done"], "", 0)
 
 
-@pytest.mark.parametrize("is_fresh", [False, True])
+@pytest.mark.parametrize("new_connection", [False, True])
 def test_a_watch_that_is_left_holds_no_connection(new_connection: bool) -> None:
     """Its last answer was read to its end; the connection is kept for the next call, and closed with the client."""
 

@@ -48,9 +48,8 @@ async def _in_bulk(
     timeout: float,
     stopwatch: Stopwatch,
 ) -> dict[str, Job]:
-    """Return what bulk answers say, by id. A job that they say nothing of, or too little, gets a request of its own."""
+    """Return the jobs in bulk responses, by id. One that is in none of them is checked by a request of its own."""
     found: dict[str, Job] = {}
-    has_more = context.service.has_details_in_single_responses
     for start in range(0, len(ids), bulk.max_ids):
         page = ids[start : start + bulk.max_ids]
         requestor = Requestor(
@@ -59,8 +58,7 @@ async def _in_bulk(
         listed = await _page(context, bulk, page, requestor)
         if listed is None:
             break
-        whole = {one: job for one, job in listed.items() if not (has_more and job.status.is_final)}
-        found.update((one, _with_known_fields(context, job, known.get(one), requestor)) for one, job in whole.items())
+        found.update((one, _with_known_fields(context, job, known.get(one), requestor)) for one, job in listed.items())
     return found
 
 

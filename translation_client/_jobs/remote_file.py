@@ -219,6 +219,8 @@ def is_partial(response: Response) -> bool:
     """True if a response has a part of the file, or all of it as a part: a 206, and what a proxy has made another success of."""
     features = content_range(response.headers)
     has_range = features is not None and features.first is not None
+    if response.status_code != 206 and features is not None and features.first == 0 and features.total is None:
+        has_range = response.headers.get("Content-Length") != str(features.stop)  # else it is the whole file
     return response.status_code == 206 or has_range or media_type(response.headers) == "multipart/byteranges"
 
 

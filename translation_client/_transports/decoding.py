@@ -557,11 +557,11 @@ _MAX_UNPACKED = 64 * 1024
 """64 KiB: how much of a packed file is unpacked to look at it."""
 
 _TEXT = re.compile(
-    rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"'}]|\[[\[{\"'\]]|\[(true|false|null)[,\]]|\"[^\0-\x1f]"
-    rb"|\)\]\}|for\(;;\);|while\(1\);|/[*/]|[A-Za-z_$][\w$.]{0,12}\([{\[]"
+    rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"}]|\[[\[{\"\]]|\[(true|false|null)[,\]]"
+    rb"|\)\]\}|for\(;;\);|while\(1\);|/\*\*/[\w$.]+\("
 )
-"""The first visible characters of markup, of a JSON object, array or string, and of JSON in JavaScript; or of a file that ends before
-the second. No container of video or audio begins so, nor do WebVTT, SRT, LRC and ASS; TTML and SAMI, which are markup, do.
+"""The first visible characters of markup, of a JSON object or array, and of JSON in JavaScript; or of a file that ends before the second.
+No container of video or audio begins so, nor do WebVTT, SRT, LRC, ASS and CSV; TTML and SAMI, which are markup, do.
 """
 
 _TTML_ROOT = re.compile(rb"(<\?.*?\?>|<!--.*?-->)*<([\w.-]+:)?tt(xmlns|xml:|ttp:|tts:|id=|>)", re.DOTALL)

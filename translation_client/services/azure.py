@@ -101,7 +101,7 @@ class TwoPuts:
         return _put(path, f"{commission.key}.iteration", {"input": {}}, commission.key)
 
     def _asking(self, located: str | None, commission: SubmitRequest) -> Step:
-        operation_id = f"{commission.key}.translation"
+        operation_id = _chosen_id(located) or f"{commission.key}.translation"
         usual = f"/operations/{quote_path_segment(operation_id)}?{VERSION}"
         # Behind a gateway the address is Azure's own, where our key must not go: the id is ours, so the path is known.
         path = located if located is not None and same_origin(located, commission.base_url) else usual
@@ -126,9 +126,15 @@ def _read_put(job_id: str, operation_id: str, response: Response) -> str | None:
     require_usable(response)
     _require_same("job", job_id, get_path(response.json_object() or {}, "id"), response)
     located = response.headers.get("Operation-Location")
-    if located is not None:
+    if located is not None and _chosen_id(located) is None:
         _require_same("operation", operation_id, operation_id_of(located), response)
     return located
+
+
+def _chosen_id(located: str | None) -> str | None:
+    """Return the id of an operation if the service has chosen it itself, and not taken the `Operation-Id` of a client."""
+    named_id = None if located is None else operation_id_of(located)
+    return None if named_id is None or named_id.endswith((".translation", ".iteration")) else named_id
 
 
 def _require_same(kind: str, requested_id: str, value: Any, response: Response) -> None:

@@ -295,10 +295,12 @@ class Service:
         if self.single_job_path is not None:
             check_path_template("single_job_path", self.single_job_path)
         words = parse_statuses(self.statuses)
-        bulk_words = {} if self.bulk is None else self.bulk.words
-        object.__setattr__(self, "_table", with_common_words({**bulk_words, **words}))
+        object.__setattr__(self, "_table", with_common_words(words))
         if self.bulk is not None:
-            object.__setattr__(self, "bulk", self.bulk.with_table(self._table))
+            own, bulk_words = self._table, self.bulk.words
+            # A word that only one of both has means the same on both routes.
+            object.__setattr__(self, "_table", {**bulk_words, **own})
+            object.__setattr__(self, "bulk", self.bulk.with_table({**own, **bulk_words}))
 
     def status_request(self, job_id: str | None) -> Request:
         """Word the question how a job stands.

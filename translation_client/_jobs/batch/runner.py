@@ -641,16 +641,19 @@ class BatchRunner(BatchState):
                 self._take_over(turn.members, response, jobs)
 
     def _slow_down_after(self, fault: Fault, *, is_trial: bool) -> None:
-        """Pause all jobs after a failed bulk request as after one for a single job.
+        """Pause all jobs after a 429 to a bulk request, as after a 429 to one about a single job.
 
-        After a trial there is no pause: meanwhile there are responses about single jobs, and a server that limits bulk
-        requests alone would stop these again and again.
+        Any other failure, a 503 with `Retry-After` too, is one of the bulk route, and single jobs are checked at once. After
+        a trial there is no pause: meanwhile there are responses about single jobs, and a server that limits bulk requests
+        alone would stop these again and again.
         """
+        if fault.status_code != TOO_MANY_REQUESTS:
+            return
         now = self._clock.now()
-        if not is_trial:
-            self._budget.failed(fault.status_code, fault.retry_after, FAULT_DELAY_SECONDS, now)
-        elif fault.status_code == TOO_MANY_REQUESTS:
+        if is_trial:
             self._budget.slow_down(now)
+        else:
+            self._budget.failed(fault.status_code, fault.retry_after, FAULT_DELAY_SECONDS, now)
 
     def _patience(self, members: Sequence[BatchJob], present: float) -> float:
         """Return for how many seconds jobs wait for a bulk answer. After that there may be a request for each job."""
