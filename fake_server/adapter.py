@@ -1,4 +1,4 @@
-"""How is the server reached without a socket? By a requests adapter that calls the app in process: for frozen time."""
+"""A requests adapter that calls the app in process, without a socket: for tests on frozen time."""
 
 from __future__ import annotations
 

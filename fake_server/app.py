@@ -1,4 +1,4 @@
-"""How does the server answer? The routes of a service, those of its storage host, and those that command the server."""
+"""The Flask app: the routes of a service, of its storage host, and those that control the server."""
 
 from __future__ import annotations
 

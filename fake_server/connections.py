@@ -1,4 +1,4 @@
-"""How is one connection served? Requests are read by `http.server`; the steps of each answer are played on the socket."""
+"""One connection: `http.server` parses the requests, and the steps of each response are played on the socket."""
 
 from __future__ import annotations
 

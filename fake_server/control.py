@@ -1,4 +1,4 @@
-"""How does a test in any language command the server? Routes beside those of the service."""
+"""The routes by which a test in any language controls the server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How do the bytes of an answer arrive, or how do they not? Steps, which a socket or an adapter in process plays."""
+"""How the bytes of a response arrive, or do not: steps, which a socket or an adapter in process plays."""
 
 from __future__ import annotations
 

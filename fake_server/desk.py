@@ -1,4 +1,4 @@
-"""How does an answer leave, and what goes wrong with it? Between the routes and the wire."""
+"""Responses on their way from the routes to the wire, with the faults that strike them."""
 
 from __future__ import annotations
 

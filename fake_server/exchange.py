@@ -1,4 +1,4 @@
-"""What does the app say to a request? One call of a WSGI app, and the fault that strikes its answer."""
+"""One call of a WSGI app, and the fault that strikes its response."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong with an answer, and when? Pure data, so that a run repeats exactly."""
+"""Faults of a response, and when they strike. Pure data, so that a run repeats exactly."""
 
 from __future__ import annotations
 

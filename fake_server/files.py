@@ -1,4 +1,4 @@
-"""How is a file answered, and a part of one? As RFC 9110 says, sections 13 and 14, for one range at a time."""
+"""Responses with a file, or with a part of it: RFC 9110, sections 13 and 14, for one range at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of a job, and of what was asked for? Values, which the lab hands out."""
+"""Jobs and submissions as values, which the lab returns."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has happened at this server so far, and what is to go wrong from here on? The server's only memory."""
+"""The server's memory: what has happened so far, and the faults to come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How is a fault written down? In short, `2:503:Retry-After=3`, or as JSON, which can say everything."""
+"""The notation of faults: short, as `2:503:Retry-After=3`, or as JSON, which can express everything."""
 
 from __future__ import annotations
 

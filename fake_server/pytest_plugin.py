@@ -1,4 +1,4 @@
-"""What do users' own test suites get? The fixture `fake_translation_server`, in every suite where this package is installed."""
+"""The fixture `fake_translation_server`, in every test suite where this package is installed."""
 
 from __future__ import annotations
 

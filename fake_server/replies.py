@@ -1,4 +1,4 @@
-"""What does an answer say, also when something is wrong with it? Values; how they arrive is not known here."""
+"""Responses as values, those with faults too. How they arrive is not known here."""
 
 from __future__ import annotations
 

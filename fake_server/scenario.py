@@ -1,4 +1,4 @@
-"""What happens to a job, and when? Pure data and pure functions of elapsed time: a run repeats exactly."""
+"""What happens to a job, and when. Pure data and pure functions of elapsed time: a run repeats exactly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the server stand on a real socket? On loopback, with a thread for each connection, from start to close."""
+"""The server on a socket of loopback, with a thread for each connection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What are the services called that the server can be?"""
+"""The names of the services that the server can be."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does the host answer where results lie? At another origin than the service, and without its keys: to whoever has a link."""
+"""The storage host of results: at another origin than the service, without its keys, for whoever has a link."""
 
 from __future__ import annotations
 

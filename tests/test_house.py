@@ -212,6 +212,15 @@ def test_a_misspelled_name_is_found_by_mypy(tmp_path: Path) -> None:
     assert 'Too many arguments for "create_app"' in out
 
 
+def test_a_module_says_what_is_in_it() -> None:
+    """In a statement: nobody looks for an answer whose question is unknown."""
+    for package in (translation_client, fake_server):
+        for name, path in modules_of(package).items():
+            first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+            assert first, name
+            assert "?" not in first, name
+
+
 def test_functions_are_small() -> None:
     """The bodies have at most 40 lines without the docstring, and half of them fewer than 10."""
     sizes: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Which services can the server be? Each is one module beside this one."""
+"""The services that the server can be, one module each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does video translation of Azure AI Speech speak, 2025-05-20?
+"""Azure AI Speech video translation, API version 2025-05-20.
 
 Sources: the OpenAPI in github.com/Azure/azure-rest-api-specs (cognitiveservices/data-plane/Speech/VideoTranslation), the pages
 about it at learn.microsoft.com/rest/api/aiservices/videotranslation, and the how-to in github.com/MicrosoftDocs/azure-ai-docs

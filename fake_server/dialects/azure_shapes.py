@@ -1,4 +1,4 @@
-"""What does Azure say about a translation, an iteration, an operation, and about what goes wrong?"""
+"""The JSON of Azure: translations, iterations, operations and errors."""
 
 from __future__ import annotations
 

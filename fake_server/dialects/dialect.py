@@ -1,4 +1,4 @@
-"""What makes a dialect, and what do the routes of all of them read from a request in the same way?"""
+"""What all dialects share: what a dialect is, and how its routes read requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How does ElevenLabs' dubbing speak, v1?
+"""ElevenLabs dubbing, v1.
 
 Sources: the types that Fern generates from their OpenAPI in github.com/elevenlabs/elevenlabs-python (2.59 and later), the
 help article 19571824571921 on 429, and for 404 `dubbing_not_dubbed` the OpenAPI in github.com/tryAGI/ElevenLabs. What none

@@ -1,4 +1,4 @@
-"""How does HeyGen's video translation speak, v3 and the older v2?
+"""HeyGen video translation, v3 and the older v2.
 
 Sources: developers.heygen.com (reference/create-video-translation, docs/error-codes, docs/usage-limits), the schemas in
 github.com/heygen-com/heygen-cli (gen/video-translate.go, gen/video-translation-batch.go), and for v2

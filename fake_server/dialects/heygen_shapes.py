@@ -1,4 +1,4 @@
-"""What does HeyGen say of a job, in its three vocabularies, and of what goes wrong?"""
+"""The JSON of HeyGen: jobs in its three vocabularies, and errors."""
 
 from __future__ import annotations
 

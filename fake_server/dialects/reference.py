@@ -1,4 +1,4 @@
-"""How does the reference service speak? It is nobody's product: the smallest one that a client can be written against."""
+"""The reference service. It is nobody's product: the smallest one that a client can be written against."""
 
 from __future__ import annotations
 
