@@ -1,4 +1,4 @@
-"""Orders video translations, waits for them soon and cheaply, never longer than told, and fetches what comes of it."""
+"""Submit video translation jobs, wait for them promptly and with few requests, and download the results."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ else:
     }
 
     def __getattr__(name: str) -> object:
-        """Look up when it is asked for what takes longer than all else: what learns, and the version in the metadata."""
+        """Import what takes longer than all the rest when it is needed: `schedule`, and the version in the metadata."""
         if name in _LAZY:
             from importlib import import_module
 

@@ -1,4 +1,19 @@
-"""Conversion of values to what JSON can hold, in one way for errors, jobs and the command line."""
+"""The errors that a call of this library can raise, and their facts as JSON.
+
+::
+
+    TranslationClientError
+    ├── WaitTimeout       (TimeoutError)                the time is up; the job is still running
+    ├── RetriesExhausted                                `max_retries`, or the caller's `stop`, was used up
+    ├── WaitCancelled                                   `close()`, or the caller's event
+    ├── RequestFailed     (requests.RequestException)   refused at once, or `max_faults` failed calls in a row
+    │   └── TooManyJobs                                 the service's limit of concurrent jobs
+    ├── UnexpectedAnswer  (requests.RequestException)   no response could be read
+    ├── ResultNotReady                                  a download of a job that is still pending
+    └── JobFailed                                       the service says that the job failed
+
+A bad argument is a `ValueError` (a wrong type may be a `TypeError`) and is raised before anything is sent.
+"""
 
 import inspect
 import math
@@ -14,7 +29,7 @@ if TYPE_CHECKING:
 
 
 MAX_DEPTH = 100
-"""Levels of nesting, which RFC 8259, section 9 lets a parser limit: copying or pickling a thousand would exhaust the stack."""
+"""Levels of nesting that are kept; RFC 8259, section 9 allows a limit. To copy or pickle a thousand would exhaust the stack."""
 
 NESTED_TOO_DEEPLY = "[nested too deeply]"
 
@@ -45,16 +60,16 @@ def json_value(value: Any, depth: int = 0) -> Any:
 
 
 def escaped(value: Any) -> Any:
-    """Copy a JSON value with the key `__type__` escaped by a tilde, as `~__type__` is by one more.
+    """Copy a JSON value, and put a tilde before each key `__type__`, and one more before `~__type__`.
 
-    kombu, whose JSON Celery uses, makes an object of each dict with the keys `__type__` and `__value__`, and raises if it
-    does not know the type (`kombu/utils/json.py`). What a server sends must not be taken for one.
+    kombu, whose JSON Celery uses, builds an object from each dict with the keys `__type__` and `__value__`, and raises if
+    it does not know the type (`kombu/utils/json.py`). A payload of a service must not be taken for one.
     """
     return _with_keys(value, lambda key: "~" + key if _TYPE.fullmatch(key) else key)
 
 
 def unescaped(value: Any) -> Any:
-    """Copy a JSON value that `escaped` returned as it was before."""
+    """Copy a JSON value without the tildes that `escaped` has put into it."""
     return _with_keys(value, lambda key: key[1:] if key.startswith("~") and _TYPE.fullmatch(key) else key)
 
 
@@ -83,13 +98,13 @@ def _items(container: Any) -> Any:
 
 
 FACT_TYPES: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
-"""Facts that are more than plain JSON, each with what builds it from a JSON object: `models` adds `job` and `problem`."""
+"""How facts that are objects are built from JSON. `_models` adds `job` and `problem`."""
 
 K = TypeVar("K", bound="type[TranslationClientError]")
 
 
 def _declares_facts(kind: K) -> K:
-    """Take the annotated attributes of a class as its facts, beside those of its base, and their values as defaults."""
+    """Make the annotated attributes of a class its facts, beside those of its base, with their values as defaults."""
     own = {name: getattr(kind, name) for name in inspect.get_annotations(kind) if not name.startswith("_")}
     kind._facts = {**getattr(kind, "_facts", {}), **own}
     return kind
@@ -178,12 +193,12 @@ def _from_json(name: str, value: Any) -> Any:
 
 @_declares_facts
 class WaitTimeout(TranslationClientError, TimeoutError):
-    """The time was up. A job that was waited for has not failed: it is still running.
+    """The time is up. A job that was waited for has not failed: it is still running.
 
     `errno` and `strerror`, which every `OSError` has, are None.
 
     Attributes:
-        seen: How often each kind of response came, by status word or by fault: `{"pending": 4, "HTTP 503": 1}`.
+        seen: How often each outcome came, by status word or by fault: `{"pending": 4, "HTTP 503": 1}`.
         retry_after: The seconds in the server's `Retry-After`, if these ended the wait.
     """
 
@@ -192,11 +207,11 @@ class WaitTimeout(TranslationClientError, TimeoutError):
 
 
 class RetriesExhausted(TranslationClientError):
-    """`max_retries`, or the caller's own `stop` strategy, was used up while the job was pending."""
+    """The job was still pending when `max_retries`, or the caller's `stop` strategy, was used up."""
 
 
 class WaitCancelled(TranslationClientError):
-    """The call was ended by `close()` or by the caller's event. A job goes on at the service."""
+    """The call was ended by `close()` or by the caller's event. The job is still running."""
 
 
 @_declares_facts
@@ -217,7 +232,7 @@ class RequestFailed(TranslationClientError, RequestException):
 
 
 class TooManyJobs(RequestFailed):
-    """The service runs as many jobs at once as it allows. `submit(..., queue=True)` waits for a slot.
+    """The service runs as many jobs as it allows. `submit(..., queue=True)` waits for a slot.
 
     No job was made if `may_have_been_accepted` is False; it is True if an earlier call of the same `submit` may have
     made one.
@@ -238,7 +253,7 @@ class UnexpectedAnswer(TranslationClientError, RequestException):
 
 
 class ResultNotReady(TranslationClientError):
-    """A download of a job that is still pending."""
+    """The result was downloaded of a job that is still pending."""
 
 
 class JobFailed(TranslationClientError):
