@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class CancelEvent(Protocol):
-    """What cancels a call: an event of `threading` or of `asyncio`."""
+    """An event of `threading` or of `asyncio` that cancels a call."""
 
     def is_set(self) -> bool:
         """Return True if the call is cancelled."""
 
 
 class Transport(Protocol):
-    """Sends HTTP requests to the service. `close` is not a part of it: it blocks in one implementation and is awaited in others."""
+    """Sends HTTP requests to the service. `close` is not declared: it blocks in one implementation, not in others."""
 
     @property
     def base_url(self) -> str:
@@ -37,7 +37,7 @@ class Transport(Protocol):
 
     @property
     def max_connections(self) -> int:
-        """The most HTTP calls at once."""
+        """The maximum number of concurrent HTTP calls."""
 
     def build_url(self, request: Request) -> str:
         """Return the URL of a request."""
@@ -55,10 +55,10 @@ class Transport(Protocol):
 
         Args:
             request: The request.
-            deadline: When the call of the client has to be over; one HTTP call also keeps to `request_timeout`.
+            deadline: When the call of the client must be over. One HTTP call is also limited by `request_timeout`.
             is_cancelled: Returns True to abort the request.
             sink: Receives the body of a download; None to return the body with the response.
-            new_connection: Whether to send it on a new connection. On a reused one, a late response to an earlier request
+            new_connection: True to send it on a new connection. On a reused one, a late response to an earlier request
                 could be taken for its response.
 
         Raises:
@@ -67,7 +67,7 @@ class Transport(Protocol):
         """
 
     async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:
-        """Sleep until the client is closed or `cancel` is set, and add the seconds that it really took to `stopwatch`."""
+        """Sleep until the client is closed or `cancel` is set, and add the seconds really slept to `stopwatch`."""
 
     def close_idle(self) -> None:
         """Close the idle connections, which may hold late responses to earlier requests."""
@@ -85,17 +85,17 @@ class TransportConfig(NamedTuple):
     sleep: Callable[[float], Any] | None
 
     def __repr__(self) -> str:
-        return "TransportConfig(…)"  # a key may be among them
+        return "TransportConfig(…)"  # they may contain a key
 
 
 MAX_REDIRECTS = 3
 
 
 def redirect_target(session: Session, response: requests.Response) -> str | None:
-    """The absolute URL that a response sends us to, or None.
+    """Return the absolute URL that a response redirects to, or None.
 
     Raises:
-        Fault: It is no http(s) URL.
+        Fault: The URL is not an http(s) URL.
     """
     location = session.get_redirect_target(response)
     if location is None:
@@ -104,19 +104,19 @@ def redirect_target(session: Session, response: requests.Response) -> str | None
 
 
 def resolve_redirect(url: str, location: str, answer: Response) -> str:
-    """The absolute URL that a `Location` means.
+    """Return the absolute URL of a `Location` header.
 
     Args:
-        url: What was asked.
+        url: The URL of the request.
         location: The value of the header.
-        answer: What it came with.
+        answer: The response with that header.
 
     Raises:
-        Fault: It is no http(s) URL.
+        Fault: The URL is not an http(s) URL.
     """
     try:
         target = urldefrag(urljoin(url, location)).url
-    except ValueError:  # half an IPv6 address, say
+    except ValueError:  # such as half an IPv6 address
         target = ""
     if not is_http_url(target):
         raise Fault("unreadable", "the redirect leads to no http(s) URL", answer)

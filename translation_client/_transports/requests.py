@@ -24,22 +24,22 @@ from .multipart import NO_BODY, RequestBody, encode_body
 from .sockets import GuardedAdapter, UnreadableBody
 
 MAX_READY = 128
-"""Calls that are kept ready: a wait makes the same one again and again, and preparing it is half of the work."""
+"""How many prepared calls are kept. A wait repeats the same call, and preparing it is half of the work."""
 
 
 MAX_SOCKET_SECONDS = 1e6
-"""A socket takes no longer time-out than its system can count; nobody waits eleven days for one byte."""
+"""1e6 s, eleven days: the longest time-out set on a socket, as the system cannot represent every number."""
 
 
 class Call(NamedTuple):
-    """A call that is wanted.
+    """A call to prepare.
 
     Attributes:
-        method: In capitals.
-        url: Absolute.
-        headers: Of this call alone; they take the place of those of all calls.
-        payload: Its body.
-        read: Reads the answer in place of the usual way.
+        method: The HTTP method in capitals.
+        url: The absolute URL.
+        headers: Headers of this call, which override those of all calls.
+        payload: The body of the request.
+        read: Reads the response instead of the default hook; None for the default.
     """
 
     method: str
@@ -50,14 +50,14 @@ class Call(NamedTuple):
 
 
 class PreparedCall(NamedTuple):
-    """A call that is ready to be made."""
+    """A call that is ready to be sent."""
 
     session: Session
     prepared: PreparedRequest
     settings: dict[str, Any]
 
     def send(self, timeout: float) -> requests.Response:
-        """Make it; its redirect is not followed."""
+        """Send the request without following a redirect."""
         limit = min(timeout, MAX_SOCKET_SECONDS)
         return self.session.send(self.prepared, timeout=limit, allow_redirects=False, **self.settings)
 
@@ -66,24 +66,24 @@ class ReadHook(Protocol):
     """Reads the body of a response."""
 
     def __call__(self, response: requests.Response, **_: Any) -> None:
-        """Put it into the response."""
+        """Read the body, and store it in the response."""
 
 
 class PooledSession:
-    """A session of our own: guarded sockets, no cookies, no .netrc, no repeating.
+    """A session of our own: sockets that obey the cancel scope, no cookies, no .netrc, no retries.
 
-    The environment (proxies, CA bundle) is looked at once for each URL, and anew in the child after a fork.
+    The environment (proxies, CA bundle) is read once for each URL, and again in the child after a fork.
     """
 
     def __init__(self, headers: Mapping[str, str], read: ReadHook) -> None:
-        """Set up; nothing is opened."""
+        """Create the session without opening a connection."""
         self._headers = headers
         self._read = read
         self._lock = threading.Lock()
         self._life = _ProcessState(fork_count())
 
     def outgoing(self, call: Call) -> PreparedCall:
-        """Make a call with all headers ready."""
+        """Prepare a call with all headers."""
         life = self._current_life()
         if call.payload is not NO_BODY or call.read is not None:
             return self._made_ready(life, call)
@@ -95,7 +95,7 @@ class PooledSession:
         return ready
 
     def outgoing_bare(self, call: Call) -> PreparedCall:
-        """Make a GET to a foreign origin ready."""
+        """Prepare a GET to a foreign origin."""
         return _bare(self._current_life().session, call, self._read)
 
     def _made_ready(self, life: _ProcessState, call: Call) -> PreparedCall:
@@ -105,7 +105,7 @@ class PooledSession:
     repeats_nothing = True
 
     def fresh(self) -> PooledSession:
-        """Make another one like it, without any connection yet; who asked for it closes it."""
+        """Return a new session like this one, without connections. The caller closes it."""
         return PooledSession(self._headers, self._read)
 
     def close(self) -> None:
@@ -113,12 +113,12 @@ class PooledSession:
         self._life.session.close()
 
     def close_idle(self) -> None:
-        """Close the idle connections, and go on with new ones."""
+        """Close the idle connections. Later requests open new ones."""
         for adapter in self._current_life().adapters:
             adapter.close_idle()
 
     def _current_life(self) -> _ProcessState:
-        if self._life.forks != fork_count():  # a pool that is used on both sides of a fork mixes up the answers
+        if self._life.forks != fork_count():  # a pool used on both sides of a fork mixes up the responses
             with self._lock:
                 if self._life.forks != fork_count():
                     self._life = _ProcessState(fork_count())
@@ -126,7 +126,7 @@ class PooledSession:
 
 
 class _ProcessState:
-    """Our session in one process, and the calls that are ready in it."""
+    """Our session in one process, and its prepared calls."""
 
     def __init__(self, forks: int) -> None:
         self.forks = forks
@@ -140,45 +140,45 @@ class _ProcessState:
 
 
 class BorrowedSession:
-    """The caller's session: its adapters, hooks, cookies and auth, which may differ from call to call."""
+    """The caller's session: its adapters, hooks, cookies and auth, which may change from call to call."""
 
     def __init__(self, session: Session, headers: Mapping[str, str], read: ReadHook) -> None:
-        """Leave the session as it is."""
+        """Wrap the session without changing it."""
         self._session = session
         self._headers = headers
         self._read = read
 
     def outgoing(self, call: Call) -> PreparedCall:
-        """Make a call with all headers ready."""
+        """Prepare a call with all headers."""
         names = {name.lower() for name in (*self._headers, *call.headers)}
         prepared = _prepared(self._session, call, self._headers, self._read, keep_auth="authorization" in names)
         return PreparedCall(self._session, prepared, _settings(self._session, call.url))
 
     def outgoing_bare(self, call: Call) -> PreparedCall:
-        """Make a GET to a foreign origin ready."""
+        """Prepare a GET to a foreign origin."""
         return _bare(self._session, call, self._read)
 
     @property
     def repeats_nothing(self) -> bool:
-        """Whether none of its adapters repeats a call of its own accord."""
+        """True if none of its adapters retries on its own."""
         retries = (getattr(adapter, "max_retries", None) for adapter in self._session.adapters.values())
         return all(getattr(one, "total", None) in (None, 0, False) for one in retries)
 
     def fresh(self) -> BorrowedSession:
-        """Give this one: its connections are its maker's business."""
+        """Return this session: its connections are managed by the caller."""
         return self
 
     def close(self) -> None:
-        """Leave it open: who made it closes it."""
+        """Do nothing: the caller closes the session."""
 
     def close_idle(self) -> None:
-        """Do nothing: its connections are its maker's business."""
+        """Do nothing: the connections are managed by the caller."""
 
 
 def _prepared(
     session: Session, call: Call, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
 ) -> PreparedRequest:
-    # An explicit auth keeps requests from replacing our credentials by those of a .netrc file.
+    # An explicit auth keeps requests from replacing our credentials with those of a .netrc file.
     auth = _identity if keep_auth else None
     body, type_header = _body_of(call)
     request = requests.Request(call.method, call.url, {**headers, **call.headers, **type_header}, data=body, auth=auth)
@@ -192,7 +192,7 @@ def _body_of(call: Call) -> tuple[Any, dict[str, str]]:
 
 
 def _bare(session: Session, call: Call, read: ReadHook) -> PreparedCall:
-    # Not prepared by the session, which may add headers, cookies and auth of its own; nor with its certificate.
+    # Not prepared by the session, which may add its own headers, cookies and auth. Its certificate is left out too.
     prepared = requests.Request("GET", call.url, dict(call.headers), auth=_identity).prepare()
     return PreparedCall(
         session, _with_hook(prepared, call.read or read), {**_settings(session, call.url), "cert": None}
@@ -200,13 +200,13 @@ def _bare(session: Session, call: Call, read: ReadHook) -> PreparedCall:
 
 
 def _with_hook(prepared: PreparedRequest, read: ReadHook) -> PreparedRequest:
-    # In a hook, and before all others: Session.send itself reads the body of a redirect, without any limit.
+    # As the first hook: `Session.send` itself reads the body of a redirect, without any limit.
     prepared.hooks["response"].insert(0, read)
     return prepared
 
 
 def _settings(session: Session, url: str) -> dict[str, Any]:
-    # `verify` is passed on, or a CA bundle of the environment would beat a session's verify=False.
+    # `verify` is passed, or a CA bundle of the environment would override a session's verify=False.
     return dict(session.merge_environment_settings(url, {}, True, session.verify, None))
 
 
@@ -215,20 +215,21 @@ def _identity(prepared: PreparedRequest) -> PreparedRequest:
 
 
 class _NoCookies(RequestsCookieJar):
-    """Keeps none: a question about a job is the same each time, and looking for cookies in the answer takes time."""
+    """Stores no cookies: a status check does not depend on them, and parsing them from each response takes time."""
 
     def extract_cookies(self, response: Any, request: Any) -> None:
-        """Leave them in the answer."""
+        """Do nothing."""
 
 
 MAX_BODY_BYTES = 1024 * 1024
+"""1 MiB: the longest body held in memory."""
 
 STATUS_BODY_SECONDS = 1.0
-"""How long the body of an error or a redirect is read: what counts is its status, which is there already."""
+"""1 s: how long the body of an error or a redirect is read. Its status, which counts, is already there."""
 
 
 class _Exchange(NamedTuple):
-    """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
+    """A request in flight. `credentials` is None if it goes to another origin, which gets no fixed headers either."""
 
     session: PooledSession | BorrowedSession
     request: Request
@@ -239,7 +240,7 @@ class _Exchange(NamedTuple):
 
 
 class RequestsSender:
-    """Sends the requests of one client. May be shared by threads."""
+    """Sends the requests of one client. Safe to share between threads."""
 
     def __init__(
         self,
@@ -252,16 +253,16 @@ class RequestsSender:
         session: Session | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
-        """Set up; nothing is sent or opened.
+        """Create a sender without opening a connection.
 
         Args:
-            base_url: What the path of each request is appended to.
-            user_agent: Who we say we are, everywhere.
-            headers: The key and the caller's own; sent to the origin of `base_url` and nowhere else.
+            base_url: The URL that the path of each request is appended to.
+            user_agent: The `User-Agent` header, sent to every origin.
+            headers: The key and the caller's own headers, sent only to the origin of `base_url`.
             request_timeout: Seconds for one call: connecting, headers, body and redirects together.
-            credentials: Asked before each call for the headers of a key that changes; they go where `headers` go.
+            credentials: Called before each call for the headers of a rotating key. They are sent where `headers` are.
             session: The caller's session, used as it is and never closed; None for one of our own.
-            max_body_bytes: The longest body that is read.
+            max_body_bytes: The longest body that is read, in bytes.
         """
         self.base_url = base_url
         self._credentials = credentials
@@ -283,21 +284,21 @@ class RequestsSender:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Send a request and read the answer to its end.
+        """Send a request and read the response to its end.
 
         Args:
-            request: What to send. One with a file, and one with a sink, may take any time as long as bytes move.
-            deadline: When it has to be over.
-            is_cancelled: Asked again and again.
-            sink: Where the body of a success goes, in place of the answer.
-            new_connection: True to open a new connection for it. One that was used before may be closed by the server just now,
-                or hold a late response to an earlier request.
+            request: The request. With a file or a sink, it may take any time as long as bytes move.
+            deadline: When the call must be over.
+            is_cancelled: Called repeatedly; returns True to abort the request.
+            sink: Receives the body of a successful response; None to return the body with the response.
+            new_connection: True to open a new connection. A reused one may be about to be closed by the server, or hold
+                a late response to an earlier request.
 
         Raises:
-            Fault: No answer came, it broke off, or it cannot be read.
-            CallTimedOut: `request_timeout` or the deadline cut it.
-            CallCancelled: `is_cancelled` turned true.
-            NotSent: The key cannot be got, or the file that is to be sent not be read.
+            Fault: There is no response, it breaks off, or it cannot be read.
+            CallTimeout: `request_timeout` or the deadline has passed.
+            CallCancelled: `is_cancelled` returned True.
+            RequestNotSent: The function that returns the key raised, or the file to send cannot be read.
         """
         stopwatch = Stopwatch(deadline.stopwatch)
         session = self._session.fresh() if new_connection else self._session
@@ -317,15 +318,15 @@ class RequestsSender:
         )
 
     def build_url(self, request: Request) -> str:
-        """Say where a request goes."""
+        """Return the URL of a request."""
         return self.base_url + request.path if request.path.startswith("/") else request.path
 
     def close(self) -> None:
-        """Close what is ours and idle."""
+        """Close the idle connections of our own session."""
         self._session.close()
 
     def close_idle(self) -> None:
-        """Close the idle connections of our own session; later requests open new ones."""
+        """Close the idle connections of our own session. Later requests open new ones."""
         self._session.close_idle()
 
     def _prepared(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
@@ -354,14 +355,14 @@ class RequestsSender:
             fault = map_exception(error)
             cause = redacted_cause(error, fault.text)
             fault.was_sent = self._may_have_left(sending, error)
-        # Out of the handler, or the exception with everything in it would go along as the context of ours.
-        guard.left()  # an adapter of somebody else's reports the end of the time in its own way
+        # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
+        guard.left()  # a third-party adapter reports a time-out in its own way
         raise fault from cause
 
     def _may_have_left(self, sending: _Exchange, error: Exception) -> bool:
-        """Whether the whole request may have reached the server."""
+        """True if the whole request may have reached the server."""
         has_left = sending.payload.is_read and (sending.guard.has_sent or self._is_callers)
-        # An adapter that repeats of its own accord shows the last of several calls, and so proves nothing.
+        # An adapter that retries on its own raises the last of several errors, which proves nothing.
         return has_left and not (self._session.repeats_nothing and failed_before_send(error))
 
     def _follow(self, sending: _Exchange) -> requests.Response:
@@ -399,7 +400,7 @@ class RequestsSender:
 
     def _read(self, response: requests.Response, **_: Any) -> None:
         if response.status_code < 200:
-            _close(response)  # before its body is read, which would put the connection back into the pool
+            _close(response)  # before its body is read, which would return the connection to the pool
             raise interim_as_final(response_head(response))
         fault = None
         try:
@@ -407,13 +408,13 @@ class RequestsSender:
         except (UnreadableBody, HTTPError, HTTPException, OSError, ValueError) as error:
             _close(response)
             if isinstance(error, TIMED_OUT) and response.status_code < 300:
-                raise  # a body that comes too late is no other fault than one that does not come
+                raise  # a late body is the same fault as a missing one
             body, fault = b"", _unreadable(error, response)
         except BaseException:
             _close(response)
             raise
         if fault is not None and response.status_code < 300:
-            raise fault  # any other status says enough, and no body can take that back
+            raise fault  # for any other status, a broken body changes nothing
         _hold(response, body)
 
     def _body_of(self, response: requests.Response) -> bytes:
@@ -429,13 +430,13 @@ class RequestsSender:
 
 
 def _close(response: requests.Response) -> None:
-    if response.raw is not None:  # which is so where somebody's adapter made the response by hand
+    if response.raw is not None:  # None if a third-party adapter built the response itself
         response.close()
 
 
 def _hold(response: requests.Response, body: bytes) -> None:
     response._content = body
-    vars(response)["_content_consumed"] = True  # what requests looks at before it would read once more
+    vars(response)["_content_consumed"] = True  # requests checks it before it reads the body
 
 
 def _unreadable(error: Exception, response: requests.Response) -> Fault:
@@ -444,14 +445,19 @@ def _unreadable(error: Exception, response: requests.Response) -> Fault:
 
 
 CANCEL_SLICE_SECONDS = 0.02
-"""How soon a sleep sees that the caller's event was set. `close()` needs no slices: its event is slept on."""
+"""20 ms: how soon a sleep notices the caller's event. `close()` needs no slices, as the sleep waits on its event."""
 
 
 class BlockingTransport:
-    """The way that blocks the thread of the caller."""
+    """The transport that blocks the thread of the caller."""
 
     def __init__(self, sender: RequestsSender, sleep: Callable[[float], object] | None) -> None:
-        """Take the transport, and what is called in place of an interruptible sleep."""
+        """Create a transport.
+
+        Args:
+            sender: Sends the requests.
+            sleep: Called with the seconds in place of an interruptible sleep; None for the interruptible one.
+        """
         self.sender = sender
         self.base_url = sender.base_url
         self.max_connections = 1
@@ -460,11 +466,11 @@ class BlockingTransport:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client was closed."""
+        """True if the client was closed."""
         return self.closed.is_set()
 
     def build_url(self, request: Request) -> str:
-        """Say where a request goes."""
+        """Return the URL of a request."""
         return self.sender.build_url(request)
 
     async def send(
@@ -476,11 +482,11 @@ class BlockingTransport:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Make one call, and return with its answer."""
+        """Send one request, and return the response."""
         return self.sender.send(request, deadline, is_cancelled, sink, new_connection=new_connection)
 
     async def sleep(self, seconds: float, cancel: Any, stopwatch: Stopwatch) -> None:
-        """Sleep, and count the seconds that it really took."""
+        """Sleep, and add the seconds really slept to `stopwatch`."""
         if self._sleep is not None:
             with stopwatch.measure_callers_sleep(seconds):
                 self._sleep(seconds)
@@ -495,7 +501,7 @@ class BlockingTransport:
         self.sender.close_idle()
 
     def close(self) -> None:
-        """Free the sockets, and end whatever goes on."""
+        """End sleeps and requests in progress, and close the idle connections."""
         self.closed.set()
         self.sender.close()
 
@@ -507,10 +513,10 @@ class BlockingTransport:
 
 
 def blocking_transport(transport_config: TransportConfig) -> BlockingTransport:
-    """Make the line that blocks.
+    """Return a blocking transport.
 
     Raises:
-        TypeError: The session is none of requests.
+        TypeError: The session is not a `requests.Session`.
     """
     session = transport_config.session
     if session is not None and not isinstance(session, requests.Session):
