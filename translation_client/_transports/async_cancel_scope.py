@@ -1,9 +1,9 @@
-"""The limits of one HTTP call under asyncio: its deadline, and what else may cancel it.
+"""The limits of one HTTP call under asyncio: its deadline and its cancellation.
 
-A call runs in a task of ours, and the caller waits for that task. When the time is up, or the client is closed, our task
-is cancelled, and never the caller's. So a cancellation that reaches the caller always comes from outside, whatever else
-happens in the same step of the event loop. `asyncio.timeout` cancels the caller's task and counts its cancellations;
-Python 3.10 has no such count.
+A call runs in a task of ours, and the caller waits for that task. At the deadline, or when the client is closed, our
+task is cancelled, never the caller's. So a cancellation that reaches the caller always comes from outside, whatever
+else happens in the same step of the event loop. `asyncio.timeout` cancels the caller's task and counts its
+cancellations; Python 3.10 has no such count.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from .._clock import now
 from .cancel_scope import CallAborted, CallCancelled, CallTimeout
 
 SLICE_SECONDS = 0.05
-"""How soon a call in progress notices that its client was closed, or its event set."""
+"""50 ms: how soon a call in progress notices that its client was closed, or its event set."""
 
 STOP_SECONDS = 0.1
-"""How long a task that was cancelled may take to end, before its caller goes on without it."""
+"""100 ms: how long a cancelled task may take to end before its caller stops waiting for it."""
 
 T = TypeVar("T")
 
@@ -32,7 +32,7 @@ class TimeoutAt:
     """A timer that can be moved, and calls a function once."""
 
     def __init__(self, call: Callable[[], object]) -> None:
-        """Set no time yet.
+        """Create a timer without a time.
 
         Args:
             call: Called when the time is reached, by the event loop or, if it has passed already, by `set`.
@@ -42,7 +42,7 @@ class TimeoutAt:
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, at: float) -> None:
-        """Set or move the time, unless the alarm has rung or is off.
+        """Set or move the time, unless the timer has fired or is off.
 
         Args:
             at: Seconds by the clock of the event loop; `math.inf` for never.
@@ -53,13 +53,13 @@ class TimeoutAt:
             self._handle.cancel()
             self._handle = None
         if at <= self._loop.time():
-            self._ring()  # a task that never suspends would move the alarm again and again before it rings
+            self._ring()  # a task that never suspends would move the timer again and again before it fires
         elif at < math.inf:
             self._handle = self._loop.call_at(at, self._ring)
 
     def off(self) -> None:
-        """Cancel the alarm for good."""
-        self._call = None  # it refers to who holds the alarm
+        """Cancel the timer for good."""
+        self._call = None  # the function refers to the owner of the timer
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
@@ -75,7 +75,7 @@ class ScopeRegistry:
     """The calls of one client that are in progress. One timer checks all of them for a cancellation."""
 
     def __init__(self) -> None:
-        """Start with no call and no timer."""
+        """Create a registry with no call and no timer."""
         self._under_way: set[AsyncCancelScope] = set()
         self._left: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -92,9 +92,9 @@ class ScopeRegistry:
         self._stop_timer_if_idle()
 
     def leave(self, future: asyncio.Future[Any]) -> None:
-        """Cancel a future whose caller has left, now and every `SLICE_SECONDS` until it ends.
+        """Cancel a future whose caller has stopped waiting, now and every `SLICE_SECONDS` until it ends.
 
-        A reference is kept: the event loop holds none to a task, and a task that is collected is destroyed.
+        A reference is kept: the event loop holds none to a task, and a garbage-collected task is destroyed.
         """
         if not future.get_loop().is_closed():
             self._left.add(future)
@@ -102,7 +102,7 @@ class ScopeRegistry:
             future.cancel()
 
     def look(self) -> None:
-        """Stop the calls that were cancelled, and those whose callers have left."""
+        """Stop the cancelled calls, and those whose callers have stopped waiting."""
         for cut in tuple(self._under_way):
             cut.look()
         for future in tuple(self._left):
@@ -112,7 +112,7 @@ class ScopeRegistry:
         """Stop the calls as `look` does, and wait until no call is in progress.
 
         Args:
-            seconds: How long to wait at most.
+            seconds: The longest wait.
         """
         self.look()
         unfinished = {cut.future for cut in self._under_way if cut.future is not None} | self._left
@@ -136,11 +136,11 @@ class ScopeRegistry:
 
 
 class AsyncCancelScope:
-    """The limits of one call. For one use.
+    """The limits of one call. A scope can be used once.
 
     Attributes:
-        future: What the caller is waiting for: our task, which makes the call, or the turn for a slot.
-        is_receiving_file: True while the bytes that come in are those of a file.
+        future: The future that the caller waits for: the task that makes the call, or the turn for a slot.
+        is_receiving_file: True while the bytes received are those of a file.
     """
 
     def __init__(
@@ -152,14 +152,14 @@ class AsyncCancelScope:
         *,
         is_transfer: bool,
     ) -> None:
-        """Prepare.
+        """Create a scope.
 
         Args:
-            cuts: Those of the client.
-            deadline: When the call has to be over at the latest, in the seconds of `clock.now`; `math.inf` for never.
-            idle_seconds: How long a call may take; for a transfer, how long it may go without a byte.
-            is_cancelled: Checked every `SLICE_SECONDS`.
-            is_transfer: Whether the call may take any time as long as bytes move.
+            cuts: The registry of the client.
+            deadline: When the call must be over, in the seconds of `clock.now`; `math.inf` for never.
+            idle_seconds: How many seconds a call may take; for a transfer, how many may pass without a byte.
+            is_cancelled: Checked every `SLICE_SECONDS`; returns True to cancel.
+            is_transfer: True if the call may take any time as long as bytes move.
         """
         self.future: asyncio.Future[Any] | None = None
         self.is_receiving_file = False
@@ -170,7 +170,7 @@ class AsyncCancelScope:
         self._is_cancelled = is_cancelled
         self._loop = asyncio.get_running_loop()
         self._alarm = TimeoutAt(self._stop_soon)
-        # From here on by the clock of the loop, which under freezegun may be the only one that moves.
+        # Converted to the clock of the loop, which may be the only one that moves under freezegun.
         self._ends_at = self._loop.time() + deadline - now()
         self._connection: Connection | None = None
         self._transport: asyncio.BaseTransport | None = None
@@ -183,7 +183,7 @@ class AsyncCancelScope:
         """Make a call in a task of ours, in a copy of the caller's context.
 
         Raises:
-            CallTimedOut: The time was up.
+            CallTimeout: The deadline has passed.
             CallCancelled: `is_cancelled` returned True.
             asyncio.CancelledError: The caller was cancelled. Our task has ended by then, or soon will.
         """
@@ -194,7 +194,7 @@ class AsyncCancelScope:
         return await self.wait(asyncio.create_task(self._in_task(call), name="translation_client call"))
 
     async def wait(self, future: asyncio.Future[T]) -> T:
-        """Wait for a future of ours. It is cancelled when the time is up. Raises as `call` does."""
+        """Wait for a future of ours, and cancel it at the deadline. Raises as `call` does."""
         self.future = future
         future.add_done_callback(self._ended)
         self._cuts.add(self)
@@ -211,36 +211,36 @@ class AsyncCancelScope:
             del future  # its exception refers to this frame
 
     def abort(self) -> None:
-        """Close the connection without sending what it still holds: the server may never take that."""
+        """Close the connection without sending what it still buffers: the server may never read that."""
         if self._connection is None or self._transport is None:
             return
-        # One that was put back into the pool may belong to another call by now.
+        # A connection returned to the pool may already serve another call.
         if self._connection.transport is self._transport or self._transport.is_closing():
             abort(self._transport)
 
     def raise_if_stopped(self) -> None:
-        """Raise if the call was stopped. Its task may go on for a while, but must send and write nothing more.
+        """Raise if the call was stopped. Its task may run for a while longer, but must send and write nothing more.
 
         Raises:
-            CallCut: It was.
+            CallAborted: The call was stopped.
         """
         if self._stopped_by is not None:
             raise self._stopped_by
 
     def sent(self) -> None:
-        """Note that bytes are about to be sent. Raises as `raise_if_stopped` does."""
+        """Record that bytes are about to be sent. Raises as `raise_if_stopped` does."""
         self.raise_if_stopped()
         if self._is_transfer:
             self._begin_anew()
 
     def received(self) -> None:
-        """Note that bytes were received; only those of a file keep a transfer alive. Raises as `raise_if_stopped` does."""
+        """Record that bytes were received. Only a file's keep a transfer alive. Raises as `raise_if_stopped` does."""
         self.raise_if_stopped()
         if self.is_receiving_file:
             self._begin_anew()
 
     def connected(self, connection: Connection) -> None:
-        """Note the connection of the call. Raises as `raise_if_stopped` does, and closes the connection."""
+        """Record the connection of the call. Raises as `raise_if_stopped` does, and closes the connection."""
         self._connection, self._transport = connection, connection.transport
         if self._stopped_by is not None:
             self.abort()
@@ -248,7 +248,7 @@ class AsyncCancelScope:
             raise self._stopped_by
 
     def answered(self) -> None:
-        """Note that the response is complete. It is not thrown away any more. Raises as `raise_if_stopped` does."""
+        """Record that the response is complete, and must not be discarded. Raises as `raise_if_stopped` does."""
         self.raise_if_stopped()
         self._is_answered = True
 
@@ -266,7 +266,7 @@ class AsyncCancelScope:
             raise
 
     async def _until_ended(self, future: asyncio.Future[T]) -> None:
-        """Wait until a future is done or given up. If the caller is cancelled, stop the call first, then raise that."""
+        """Wait until a future is done or given up. If the caller is cancelled, stop the call, and raise afterwards."""
         cancellation = None
         while not (future.done() or self._is_given_up):
             self._waiter = self._loop.create_future()
@@ -290,15 +290,15 @@ class AsyncCancelScope:
             del future  # its exception refers to this frame
 
     def _is_cut_short(self, future: asyncio.Future[T]) -> bool:
-        """True if the end of a stopped call is only the consequence of that. An interrupt is not."""
+        """True if a stopped call ended because it was stopped. An interrupt is another reason."""
         return not future.done() or future.cancelled() or isinstance(future.exception(), Exception)
 
     def _stop_soon(self) -> None:
-        """Stop the call in the next step: a response that has just arrived is read first."""
+        """Stop the call in the next step of the event loop: a response that has just arrived is read first."""
         self._loop.call_soon(self._stop)
 
     def _stop(self) -> None:
-        """Close the connection and cancel the task, unless the response is there and only the cleaning up is left."""
+        """Close the connection and cancel the task, unless the response is complete and only the cleanup is left."""
         future = self.future
         if future is None or future.done() or self._stopped_by is not None:
             return
@@ -308,7 +308,7 @@ class AsyncCancelScope:
         self._alarm.set(self._loop.time() + STOP_SECONDS)
         if not self._is_answered:
             self.abort()
-            self._loop.call_soon(future.cancel)  # aiohttp 3.11 hears of its lost connection first, or it complains
+            self._loop.call_soon(future.cancel)  # aiohttp 3.11 must see its lost connection first, or it complains
 
     def _give_up(self) -> None:
         self._is_given_up = True
@@ -328,7 +328,7 @@ class AsyncCancelScope:
 
 
 CURRENT_SCOPE: ContextVar[AsyncCancelScope | None] = ContextVar("current cut", default=None)
-"""The limits of the call that this task is making: a connection is made, or found, deep inside aiohttp."""
+"""The scope of the call in progress in this task: aiohttp opens connections, or takes them from a pool, deep inside."""
 
 
 def abort(connection: asyncio.BaseTransport) -> None:

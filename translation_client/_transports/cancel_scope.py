@@ -1,7 +1,7 @@
-"""The limits of one blocking HTTP call: its deadline, and what else may cancel it.
+"""The limits of one blocking HTTP call: its deadline and its cancellation.
 
-A requests time-out is per read, so a server that sends one byte a second outlives it. Here every operation that can block does so for
-a slice of time at the most, and looks at the deadline and at the cancellation before each slice.
+A requests time-out is per read, so a server that sends one byte a second outlives it. Here every blocking operation
+blocks for one slice of time at most, and checks the deadline and the cancellation before each slice.
 """
 
 from __future__ import annotations
@@ -13,34 +13,34 @@ from collections.abc import Callable
 from .._clock import Deadline, Stopwatch
 
 SLICE_SECONDS = 0.1
-"""How soon a blocked operation sees that it was cancelled."""
+"""100 ms: how soon a blocked operation notices its cancellation."""
 
 
 class CallAborted(Exception):
-    """A call was ended by its guard.
+    """A call was ended by its cancel scope.
 
-    Not an `OSError` on purpose: urllib3 would wrap or repeat that. This one it lets through, and closes the connection.
+    Not an `OSError` on purpose: urllib3 would wrap or retry that. It lets this one through, and closes the connection.
 
     Attributes:
-        was_sent: Whether the whole request may have reached the server before.
+        was_sent: True if the whole request may have reached the server.
     """
 
     was_sent = True
 
 
 class CallTimeout(CallAborted):
-    """The call had no more time."""
+    """The deadline of the call has passed."""
 
 
 class CallCancelled(CallAborted):
-    """The call is not wanted any more."""
+    """The call was cancelled."""
 
 
 class RequestNotSent(Exception):
-    """A call was never made: what gives the key raised, or the file that is to be sent cannot be read.
+    """A request was not sent: the function that returns the key raised, or the file to send cannot be read.
 
     Attributes:
-        cause: What was raised.
+        cause: The exception raised.
     """
 
     def __init__(self, cause: Exception) -> None:
@@ -49,14 +49,14 @@ class RequestNotSent(Exception):
 
 
 class CancelScope:
-    """The limits of one HTTP call, redirects included. As a context: what the sockets of this thread obey."""
+    """The limits of one HTTP call, redirects included. Inside its context, the sockets of this thread obey it."""
 
     def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch | None = None) -> None:
-        """Guard a call.
+        """Create a scope.
 
         Args:
-            ends_at: The moment it has to be over, in the seconds of `clock.now`.
-            is_cancelled: Asked before each slice; from here on it may be answered by another thread.
+            ends_at: When the call must be over, in the seconds of `clock.now`.
+            is_cancelled: Called before each slice; returns True to cancel. It may change in another thread.
             stopwatch: The elapsed time of the call; None to start counting now.
         """
         self.has_sent = False
@@ -72,16 +72,16 @@ class CancelScope:
         _of_this_thread.guard = self._outer
 
     def shortened(self, seconds: float) -> CancelScope:
-        """Make a guard for a part of the call, which has so many seconds at the most."""
+        """Return a scope of at most `seconds` for a part of the call."""
         stopwatch = Stopwatch(self.stopwatch)
         return CancelScope(stopwatch.began_at + min(self._left(), seconds), self._is_cancelled, stopwatch)
 
     def left(self) -> float:
-        """Say how many seconds are left, more than 0.
+        """Return the seconds left, more than 0.
 
         Raises:
-            CallTimedOut: None are.
-            CallCancelled: The call is not wanted any more.
+            CallTimeout: No time is left.
+            CallCancelled: The call was cancelled.
         """
         if self._is_cancelled():
             raise CallCancelled
@@ -94,25 +94,25 @@ class CancelScope:
         return self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
 
     def slice(self) -> float:
-        """Say for how many seconds to block before asking again. Raises as `left` does."""
+        """Return how many seconds to block before the next check. Raises as `left` does."""
         return min(self.left(), SLICE_SECONDS)
 
     def sent(self) -> None:
-        """Hear that bytes went out. A control call has its time, whether they do or not."""
+        """Record that bytes were sent. Does not extend the deadline."""
         self.has_sent = True
 
     def received(self) -> None:
-        """Hear that bytes came in."""
+        """Record that bytes were received. Does not extend the deadline."""
 
 
 class TransferScope(CancelScope):
     """The limits of a transfer: it may take any time until the deadline, as long as the file moves.
 
-    What is sent is the file, or so little that it is gone at once; what is received is one only from its first byte on:
-    headers that drip keep no call alive.
+    Any byte sent restarts the idle time-out, as what is sent is the file or negligible. A byte received restarts it
+    only within the file: headers that arrive one byte at a time keep no call alive.
 
     Attributes:
-        is_receiving_file: Whether what comes in now is the file.
+        is_receiving_file: True while the bytes received are those of the file.
     """
 
     is_receiving_file = False
@@ -120,13 +120,13 @@ class TransferScope(CancelScope):
     def __init__(
         self, deadline: Deadline, idle_seconds: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch
     ) -> None:
-        """Guard a transfer.
+        """Create a scope.
 
         Args:
-            deadline: When it has to be over.
-            idle_seconds: How long nothing may move.
+            deadline: When the transfer must be over.
+            idle_seconds: How many seconds may pass without a byte.
             is_cancelled: As for `CancelScope`.
-            stopwatch: The elapsed time of the call, which is a part of what the deadline is for.
+            stopwatch: The elapsed time of the call, which counts towards the deadline.
         """
         super().__init__(math.inf, is_cancelled, stopwatch)
         self._call = stopwatch
@@ -135,12 +135,12 @@ class TransferScope(CancelScope):
         self._begin_anew()
 
     def sent(self) -> None:
-        """Hear that bytes went out, and begin to count anew."""
+        """Record that bytes were sent, and restart the idle time-out."""
         super().sent()
         self._begin_anew()
 
     def received(self) -> None:
-        """Hear that bytes came in, and begin to count anew if they are the file's."""
+        """Record that bytes were received, and restart the idle time-out if they are the file's."""
         if self.is_receiving_file:
             self._begin_anew()
 
@@ -157,8 +157,8 @@ _of_this_thread = _Thread()
 
 
 def current_scope() -> CancelScope | None:
-    """The guard of the call that this thread is making, if it is making one.
+    """Return the scope of the call in progress in this thread, or None.
 
-    It travels by thread because a connection is made and used deep inside urllib3, by the thread that makes the call.
+    It is a thread-local variable, as urllib3 opens and uses connections deep inside, in the thread of the call.
     """
     return _of_this_thread.guard
