@@ -22,12 +22,12 @@ class _ForkState:
 
 
 def fork_count() -> int:
-    """A number that is another one in the child after a fork. Counted, as asking for the process id is a system call."""
+    """Return a number that changes in the child after a fork. A counter, as reading the process id is a system call."""
     return _ForkState.count
 
 
 def after_fork(forget: Callable[[], None]) -> None:
-    """Have `forget` called in every child, before anything else runs there; where there is no fork, never."""
+    """Register a function to run in every child before anything else. Does nothing on systems without fork."""
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=forget)
 
@@ -40,20 +40,20 @@ after_fork(_forked)
 
 
 SocketAddress = tuple[int, int, int, str, Any]
-"""What `socket.getaddrinfo` gives: family, type, protocol, canonical name, address."""
+"""An item of `socket.getaddrinfo`: family, type, protocol, canonical name, address."""
 
 _Key = tuple[str, int]
 
 
 class _Lookup:
-    """The lookups of this process that have not been answered yet."""
+    """The lookups in progress in this process."""
 
     lock = threading.Lock()
     lookups: ClassVar[dict[_Key, Future[list[SocketAddress]]]] = {}
 
 
 def _forget_all() -> None:
-    _Lookup.lock = threading.Lock()  # the parent's may be held, by a thread that does not live on in a fork
+    _Lookup.lock = threading.Lock()  # the parent's may be held by a thread that a fork does not copy
     _Lookup.lookups = {}
 
 
@@ -61,13 +61,13 @@ after_fork(_forget_all)
 
 
 def resolve(host: str, port: int, guard: CancelScope) -> list[SocketAddress]:
-    """Look up a host name, within the limits of a call.
+    """Return the addresses of a host name, within the limits of a call.
 
-    One thread for a host and port at any time, however many calls ask: a resolver that is stuck does not pile up threads.
+    At most one thread runs for each host and port, however many calls wait: a stuck resolver does not pile up threads.
 
     Raises:
         OSError: There is no such name.
-        CallCut: The call was ended first. The helper goes on until the resolver answers.
+        CallAborted: The call was ended first. The helper thread runs until the resolver returns.
     """
     if _is_number(host):
         return _addresses_of(host, port)
@@ -92,7 +92,7 @@ def _addresses_of(host: str, port: int) -> list[SocketAddress]:
 
 
 def shared_lookup(host: str, port: int) -> Future[list[SocketAddress]]:
-    """Look a name up in a helper thread, the one that is at it already if there is one."""
+    """Start the lookup of a name in a helper thread, or return the one in progress."""
     key = (host, port)
     with _Lookup.lock:
         lookup = _Lookup.lookups.get(key)
@@ -101,13 +101,13 @@ def shared_lookup(host: str, port: int) -> Future[list[SocketAddress]]:
 
 def _begin_lookup(key: _Key) -> Future[list[SocketAddress]]:
     lookup: Future[list[SocketAddress]] = Future()
-    # A daemon, so that a stuck resolver does not hold up the exit of the program.
+    # A daemon, so that a stuck resolver does not delay the exit of the program.
     helper = threading.Thread(target=_look_up, args=(key, lookup), name=f"resolve {key[0]}", daemon=True)
     _Lookup.lookups[key] = lookup
     try:
         helper.start()
     except BaseException as error:
-        del _Lookup.lookups[key]  # or nobody would ever look this name up again
+        del _Lookup.lookups[key]  # or this name could never be looked up again
         if isinstance(error, RuntimeError):
             raise OSError(errno.EAGAIN, "no thread could be started to look the name up") from error
         raise
@@ -117,7 +117,7 @@ def _begin_lookup(key: _Key) -> Future[list[SocketAddress]]:
 def _look_up(key: _Key, lookup: Future[list[SocketAddress]]) -> None:
     try:
         addresses = _addresses_of(*key)
-    except BaseException as error:  # noqa: BLE001  # whatever it is, the waiting calls have to hear of it
+    except BaseException as error:  # noqa: BLE001  # the waiting calls need every exception
         _forget(key)
         lookup.set_exception(error)
     else:
@@ -131,15 +131,17 @@ def _forget(key: _Key) -> None:
 
 
 async def lookup_async(host: str, port: int) -> list[SocketAddress]:
-    """Look up a host name, for a task that waits for it and may be cancelled. The helper goes on until it is answered.
+    """Return the addresses of a host name, for a task that may be cancelled.
+
+    The helper thread runs until the resolver returns.
 
     Raises:
         OSError: There is no such name.
     """
-    import asyncio  # needed by tasks alone
+    import asyncio  # imported here, as only tasks need it
 
     lookup = asyncio.wrap_future(shared_lookup(host, port))
-    lookup.add_done_callback(_set_addresses)  # also where nobody waits for it any more
+    lookup.add_done_callback(_set_addresses)  # retrieves the exception even if no task waits any more
     return await asyncio.shield(lookup)
 
 

@@ -16,16 +16,16 @@ READ_BYTES = 64 * 1024
 
 
 class RequestBody:
-    """A body, its type, and whether all of it has been read. As a context: closes the file."""
+    """The body of a request and its media type. As a context manager, it closes the file."""
 
     def __init__(self, content: bytes | MultipartStream, content_type: str) -> None:
-        """Hold a body that is in memory, or the form around a file."""
+        """Store a body in memory, or the form around a file."""
         self.content = content
         self.content_type = content_type
 
     @property
     def is_read(self) -> bool:
-        """Whether all of it may have gone out."""
+        """True if all of the body was read, and so may have been sent."""
         return not isinstance(self.content, MultipartStream) or self.content.is_read
 
     def __enter__(self) -> RequestBody:
@@ -39,10 +39,10 @@ class RequestBody:
 
 
 class MultipartStream:
-    """A `multipart/form-data` body (RFC 7578) whose last part is a file. What requests needs to stream it."""
+    """A `multipart/form-data` body (RFC 7578) whose last part is a file, with the methods that requests streams by."""
 
     def __init__(self, head: bytes, file: BinaryIO, tail: bytes) -> None:
-        """Begin before the first byte; the file is at its start."""
+        """Create a stream around a file that is at its start."""
         self.is_read = False
         self._file = file
         self._head = head
@@ -59,7 +59,7 @@ class MultipartStream:
         return iter(lambda: self.read(READ_BYTES), b"")
 
     def read(self, size: int = -1) -> bytes:
-        """Read on, `size` bytes at the most; all that is left where it is negative."""
+        """Read the next bytes, at most `size`; all that is left if `size` is negative."""
         if size < 0:
             return b"".join(self)
         while not self._rest:
@@ -77,18 +77,18 @@ class MultipartStream:
     def _all_pieces(self) -> Iterator[bytes]:
         yield self._head
         while self._left > 0 and (block := self._file.read(min(READ_BYTES, self._left))):
-            self._left -= len(block)  # not more than was announced, though the file may grow meanwhile
+            self._left -= len(block)  # no more than the Content-Length, though the file may grow meanwhile
             yield block
         self.is_read = True
         yield self._tail
 
 
 NO_BODY = RequestBody(b"", "")
-"""What a question carries."""
+"""The body of a request without one, such as a status check."""
 
 
 def encode_body(request: Request) -> RequestBody:
-    """Make the body of a request.
+    """Return the body of a request.
 
     Raises:
         OSError: The file cannot be read.
@@ -101,7 +101,7 @@ def encode_body(request: Request) -> RequestBody:
     if request.file is None:
         return RequestBody(*encode_multipart_formdata(fields))
     path = request.file.path
-    name = os.fsencode(path.name).decode("utf-8", "replace")  # a name on the disk may be any bytes
+    name = os.fsencode(path.name).decode("utf-8", "replace")  # a file name may be any bytes
     encoded, content_type = encode_multipart_formdata([*fields, (request.file.field, (name, b""))])
     ending = f"\r\n--{content_type.partition('boundary=')[2]}--\r\n".encode()
     return RequestBody(MultipartStream(encoded.removesuffix(ending), path.open("rb"), ending), content_type)
