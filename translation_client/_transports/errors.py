@@ -13,23 +13,23 @@ from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from .._models import Fault
 
 TIMED_OUT = (requests.Timeout, PoolTimeoutError, TimeoutError)
-"""How the libraries below say that nothing came in time."""
+"""The time-out errors of requests, urllib3 and the system."""
 
 NETWORK_ERRORS = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 
 NO_CA_BUNDLE = "there is no CA bundle where REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE says"
 
 NEVER_A_CALL = (TypeError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)
-"""How requests says that it cannot make a call; our own URLs have been looked at, so it is the proxy's."""
+"""Errors of requests for a call that cannot be made. Our own URLs are checked before, so the proxy's is wrong."""
 
 
 def failed_before_send(error: BaseException) -> bool:
-    """Whether an error of the libraries below proves that no byte of the request has left."""
+    """True if an error of requests, urllib3 or the system proves that no byte of the request was sent."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, (requests.ConnectTimeout, NewConnectionError, ConnectionRefusedError)):
             return True
-        if isinstance(seen, OSError) and str(seen).startswith("Tunnel connection failed"):  # a proxy's no to CONNECT
+        if isinstance(seen, OSError) and str(seen).startswith("Tunnel connection failed"):  # the proxy refused CONNECT
             return True
         inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
         seen = inner if isinstance(inner, BaseException) else seen.__cause__
@@ -37,20 +37,20 @@ def failed_before_send(error: BaseException) -> bool:
 
 
 def redacted_cause(error: Exception, text: str) -> Exception:
-    """Make the cause that is shown: of the same kind, in our words.
+    """Return an exception of the same type with our text, to be shown as the cause.
 
-    The exceptions of the libraries below hold the request with the key in it, URLs with their queries, and whatever
-    the server sent; and error trackers show everything.
+    Exceptions of requests, urllib3 and aiohttp hold the request with its key, URLs with their queries, and whatever the
+    server sent. Error trackers show all of it.
     """
     kind = type(error) if isinstance(error, requests.RequestException) else requests.ConnectionError
     try:
         return kind(text)
-    except Exception:  # noqa: BLE001  # one that wants to know more, in its own way
+    except Exception:  # noqa: BLE001  # its constructor needs other arguments
         return requests.RequestException(text)
 
 
 def map_exception(error: Exception) -> Fault:
-    """Say what an exception of the libraries below means."""
+    """Map an exception of requests, urllib3 or the system to a fault."""
     if isinstance(error, TIMED_OUT):
         return Fault("timeout", "no answer in time")
     if isinstance(error, (requests.ConnectionError, HTTPError, HTTPException)):
@@ -68,7 +68,7 @@ def breaks_protocol(error: BaseException) -> Fault:
 
 
 def root_reason(error: BaseException) -> str:
-    """The system's words at the bottom of a chain of wrappers; their own words can hold anything."""
+    """Return the system's text at the end of a chain of wrapped exceptions. The wrappers' texts can hold anything."""
     reason = "the connection broke"
     seen: BaseException | None = error
     while seen is not None:

@@ -1,4 +1,4 @@
-"""The requests of a batch through a blocking session: a thread for each one that is in flight."""
+"""The requests of a batch through a blocking session: a thread for each request in flight."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from .requests import BlockingTransport
 T = TypeVar("T")
 
 MAX_THREADS = 8
-"""Calls at once through a session of the caller's, which is one of requests and blocks a thread for each."""
+"""Concurrent calls through the caller's requests session, which blocks a thread for each."""
 
 
 class ThreadedTransport:
-    """A line through a blocking one, some threads wide."""
+    """A transport that sends requests through a blocking one, each in a thread."""
 
     def __init__(self, transport: BlockingTransport) -> None:
-        """Start no thread yet."""
+        """Create a transport without starting a thread."""
         self.base_url = transport.base_url
         self.max_connections = MAX_THREADS
         self._transport = transport
@@ -33,11 +33,11 @@ class ThreadedTransport:
 
     @property
     def is_closed(self) -> bool:
-        """Whether the client was closed."""
+        """True if the client was closed."""
         return self._transport.is_closed
 
     def build_url(self, request: Request) -> str:
-        """Say where a request goes."""
+        """Return the URL of a request."""
         return self._transport.build_url(request)
 
     async def send(
@@ -49,8 +49,8 @@ class ThreadedTransport:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Make one call, in a thread."""
-        ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and that of the fleet counts by itself
+        """Send one request in a thread, and return the response."""
+        ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and the batch has its own
 
         def call() -> Response:
             return self._transport.sender.send(
@@ -60,7 +60,7 @@ class ThreadedTransport:
         return await _run_in_thread(call)
 
     async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:  # noqa: ARG002  # as others
-        """Sleep. A fleet has timers of its own, and does not."""
+        """Sleep. A batch has its own timers, and does not call this."""
         await asyncio.sleep(seconds)
 
     def close_idle(self) -> None:
@@ -68,12 +68,12 @@ class ThreadedTransport:
         self._transport.close_idle()
 
     async def close(self) -> None:
-        """End the threads, and the calls that they make."""
+        """Cancel the calls in progress, which ends their threads."""
         self._left.set()
 
 
 async def _run_in_thread(call: Callable[[], T]) -> T:
-    """Make a call in a thread of its own, a daemon: a call that cannot be cut must not hold up an exit.
+    """Run a call in a new daemon thread: a call that cannot be cancelled must not delay the exit.
 
     Raises:
         BaseException: What the call raised; a RuntimeError caused by it if that is a StopIteration (PEP 479).
@@ -92,12 +92,12 @@ async def _run_in_thread(call: Callable[[], T]) -> T:
 class _CallResult(Generic[T]):
     """What a call returned or raised.
 
-    It goes through a future as a value: a future refuses StopIteration before Python 3.12, so that whoever awaits it would
-    wait for ever, and a GeneratorExit that comes out of one closes the coroutine that awaits it.
+    It is stored in a future as a value. Before Python 3.12 a future refuses StopIteration, so that the caller would
+    wait for ever, and a GeneratorExit raised by a future closes the coroutine that awaits it.
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
-        """Make the call."""
+        """Run the call."""
         self._error: BaseException | None = None
         try:
             self._value = call()
@@ -120,6 +120,6 @@ def _set_result(made: asyncio.Future[_CallResult[T]], result: _CallResult[T]) ->
 
 
 def call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:
-    """Have the event loop of another thread call something; nothing happens once that loop is closed."""
-    with suppress(RuntimeError):  # it is closed: nobody waits any more
+    """Schedule a call in the event loop of another thread. Does nothing if that loop is closed."""
+    with suppress(RuntimeError):  # the loop is closed, and no task waits any more
         loop.call_soon_threadsafe(call)
