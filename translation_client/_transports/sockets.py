@@ -1,11 +1,11 @@
-"""Connections that keep to the limits of the call that uses them, and responses that belong to their requests.
+"""Connections that obey the cancel scope of the call that uses them, and responses that belong to their requests.
 
-Sockets block for a slice of time at the most. They stand in for urllib3's below everything that reads or writes: status line,
-headers, chunk sizes, body, TLS handshake, a proxy's reply to CONNECT. No thread is spent on it. Outside a call of ours they behave as
-any socket does. Connections through a SOCKS proxy are urllib3's own and keep its time-outs alone.
+Sockets block for one slice of time at most. They replace urllib3's below everything that reads or writes: status line,
+headers, chunk sizes, body, TLS handshake, a proxy's reply to CONNECT. No thread is needed. Outside a call of ours they
+behave as any socket does. Connections through a SOCKS proxy are urllib3's own and obey only its time-outs.
 
-http.client skips `100 Continue` alone, and drops the bytes that it has read beyond the end of a response. Either way the connection
-is out of step, and the next request on it would get the response to the one before.
+http.client skips `100 Continue` alone, and drops the bytes that it has read beyond the end of a response. Either way
+the connection is out of step, and the next request on it would get the response to the one before.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from .cancel_scope import CancelScope, current_scope
 from .dns import SocketAddress, resolve
 
 MAX_LENGTH_DIGITS = 18
-"""More digits than the length of any body has; Python refuses to convert thousands of them."""
+"""More digits than the length of any body has. Python refuses to convert thousands of digits."""
 
 CHUNKED_TWICE = ["chunked", "chunked"]
-"""The transfer codings where an application and its proxy both name chunked, which is applied once (RFC 9112, section 6.1)."""
+"""The transfer codings if an application and its proxy both name chunked, applied once (RFC 9112, section 6.1)."""
 
 
 class UnreadableBody(Exception):
@@ -51,7 +51,7 @@ class UnreadableBody(Exception):
 def header_values(headers: Mapping[str, str], name: str) -> list[str]:
     """Return the members of a list header that may be sent several times (RFC 9110, section 5.6.1).
 
-    requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns the first alone.
+    requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns only the first.
     """
     if name not in headers:
         return []  # the most frequent case
@@ -66,10 +66,10 @@ def transfer_codings(headers: Mapping[str, str]) -> list[str]:
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the length of the encoded body; None if there is none, or a `Transfer-Encoding`, which overrides it.
+    """Return the length of the encoded body; None if none is sent, or a `Transfer-Encoding`, which overrides it.
 
     Raises:
-        UnreadableBody: `Content-Length` is not a number below 10¹⁸, or there are several that differ (RFC 9112, section 6.3).
+        UnreadableBody: `Content-Length` is not a number below 10¹⁸, or several differ (RFC 9112, section 6.3).
     """
     if transfer_codings(headers) not in ([], ["identity"]):
         return None
@@ -89,7 +89,7 @@ def require_plain_transfer(headers: Mapping[str, str], *, is_chunked: bool) -> N
 
     Args:
         headers: The headers of the response.
-        is_chunked: True if the HTTP library reads the body as chunked where the headers name chunked twice.
+        is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
 
     Raises:
         UnreadableBody: There is another transfer coding. None was accepted by `TE` (RFC 9112, sections 6.1 and 7.4).
@@ -105,23 +105,23 @@ def too_long_error(max_bytes: int) -> UnreadableBody:
 
 
 MAX_INTERIM_RESPONSES = 100
-"""1xx responses before the final one. A server that sends more of them is taken to send no final one."""
+"""The most 1xx responses before the final one. A server that sends more is taken to send no final one."""
 
 SWITCHING_PROTOCOLS = 101
-"""Final: what follows it is not HTTP any more (RFC 9110, section 15.2.2)."""
+"""A final status: what follows it is not HTTP (RFC 9110, section 15.2.2)."""
 
 
 RESPONSE_START = b"HTTP/"
-"""How a response begins that nobody asked for, as proxies send some (RFC 9112, section 4)."""
+"""The start of a response. Some proxies send one without a request (RFC 9112, section 4)."""
 
 BEHIND_BYTES = 16
-"""How much is looked at of what follows a body: line breaks, which are ignored (RFC 9112, section 2.2), and `RESPONSE_START`."""
+"""16 bytes after a body are checked for line breaks, ignored (RFC 9112, section 2.2), and `RESPONSE_START`."""
 
 MAX_LINE_BYTES = 65536
-"""What http.client reads of a line at most."""
+"""The longest line that http.client reads."""
 
 _CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
-"""The line before a chunk: its size and its extensions (RFC 9112, section 7.1.1). Some servers pad the size with blanks behind it."""
+"""The line before a chunk: size and extensions (RFC 9112, section 7.1.1). Some servers add blanks after the size."""
 
 
 def is_interim(status_code: int) -> bool:
@@ -130,7 +130,7 @@ def is_interim(status_code: int) -> bool:
 
 
 def too_many_interim_responses() -> Fault:
-    """Return the fault for a response that never gets to its final part."""
+    """Return the fault for too many 1xx responses before the final one."""
     return Fault("unreadable", f"more than {MAX_INTERIM_RESPONSES} interim (1xx) responses")
 
 
@@ -138,8 +138,8 @@ class MatchedResponse(HTTPResponse):
     """A response that skips the interim ones before it, and closes its connection if bytes follow it.
 
     Attributes:
-        is_file: True if the body is a file, behind whose end surplus bytes are looked for.
-        has_surplus: True if a file has ended and bytes have already come behind it that begin no other response.
+        is_file: True if the body is a file, after which surplus bytes are checked for.
+        has_surplus: True if bytes have arrived after the end of a file that do not start another response.
     """
 
     is_file = has_surplus = False
@@ -150,25 +150,25 @@ class MatchedResponse(HTTPResponse):
         self._connection: HTTPConnection | None = connection
 
     def begin(self) -> None:
-        """Read the headers. http.client ignores a `Content-Length: n, n`, and a `Transfer-Encoding: chunked, chunked`.
+        """Read the headers, with two forms that http.client ignores: `n, n` as length, `chunked, chunked` as coding.
 
-        It would read until the connection is closed. What it could not parse is dropped, or urllib3 would log it as a warning,
-        with the signed URL of the request.
+        For those, http.client would read until the connection is closed. The lines that it cannot parse are dropped, or
+        urllib3 would log them in a warning with the signed URL of the request.
         """
         super().begin()
         headers: Any = self.headers
         if headers.defects:
             headers.defects.clear()
-            headers.set_payload(None)  # the lines from the first one on that is no header
+            headers.set_payload(None)  # the lines from the first invalid header on
         if self.length is None and not self.chunked:
-            if transfer_codings(headers) == CHUNKED_TWICE:  # in one header, which http.client does not read
+            if transfer_codings(headers) == CHUNKED_TWICE:  # in one header, which http.client does not parse
                 self.chunked, self.chunk_left = True, None
                 return
-            with suppress(UnreadableBody):  # reported by who reads the body
+            with suppress(UnreadableBody):  # reported when the body is read
                 self.length = content_length(headers)
 
     def _read_status(self) -> tuple[str, int, str]:
-        # Not in `begin`, because http.client reads the reply to CONNECT without it.
+        # Not in `begin`, which http.client does not call for the reply to CONNECT.
         for _ in range(1 + MAX_INTERIM_RESPONSES):
             line: tuple[str, int, str] = super()._read_status()  # type: ignore[misc]  # typeshed leaves it out
             if not is_interim(line[1]):
@@ -177,7 +177,7 @@ class MatchedResponse(HTTPResponse):
         raise too_many_interim_responses()
 
     def _get_chunk_left(self) -> int | None:
-        """Check the line break behind a chunk, which http.client skips unread, before the size of the next one is read."""
+        """Check the line break after a chunk before the next size is read. http.client skips it unchecked."""
         if self.chunk_left == 0:
             if self._safe_read(2) != b"\r\n":  # type: ignore[attr-defined]  # typeshed leaves it out
                 self._close_conn()
@@ -190,7 +190,7 @@ class MatchedResponse(HTTPResponse):
         """Read the size of the next chunk from a complete line.
 
         Raises:
-            ValueError: The line breaks off, or is no size. http.client makes an `IncompleteRead` of it.
+            ValueError: The line breaks off, or is not a size. http.client turns it into an `IncompleteRead`.
         """
         size = _CHUNK_SIZE.fullmatch(self.fp.readline(MAX_LINE_BYTES + 1))
         if size is None:
@@ -199,7 +199,7 @@ class MatchedResponse(HTTPResponse):
         return int(size[1], 16)
 
     def _close_conn(self) -> None:
-        """Close the file, which http.client does at the end of the body, and the connection if more has been read."""
+        """Close the file, as http.client does at the end of the body, and the connection if more bytes were read."""
         connection, self._connection = self._connection, None
         is_current = connection is not None and connection.sock is self._sock
         buffered, is_decrypted = _buffered(self.fp), has_decrypted(self._sock)
@@ -222,7 +222,7 @@ def _read_nothing(_: Any) -> int:
 
 
 def has_decrypted(sock: Any) -> bool:
-    """True if a TLS layer holds unread bytes, which no poll of the file descriptor reports."""
+    """True if a TLS layer holds unread bytes, which polling the file descriptor does not show."""
     if isinstance(sock, ssl.SSLSocket):
         return sock.pending() > 0
     if isinstance(sock, SSLTransport):  # TLS to the origin within TLS to the proxy
@@ -231,13 +231,13 @@ def has_decrypted(sock: Any) -> bool:
 
 
 def _arrived(sock: Any, *, is_decrypted: bool) -> bytes:
-    """Return the first unread bytes that a TLS layer or the system holds, if any, without waiting.
+    """Return the first unread bytes that a TLS layer or the system holds, without waiting.
 
-    What the system holds of a TLS connection may be no bytes of HTTP, but a session ticket.
+    What the system holds of a TLS connection may be a session ticket instead of HTTP, and is not read.
     """
     try:
         if is_decrypted:
-            return bytes(sock.recv(BEHIND_BYTES))  # they are lost, but the connection will be closed
+            return bytes(sock.recv(BEHIND_BYTES))  # the bytes are lost, but the connection will be closed
         if isinstance(sock, socket.socket) and not isinstance(sock, ssl.SSLSocket) and wait_for_read(sock, timeout=0):
             return socket.socket.recv(sock, BEHIND_BYTES, socket.MSG_PEEK)
     except (OSError, ValueError):  # the connection is broken, or closed
@@ -246,7 +246,7 @@ def _arrived(sock: Any, *, is_decrypted: bool) -> bytes:
 
 
 class MatchedConnection(HTTPConnection):
-    """A connection whose responses are matched. urllib3 itself closes one that is readable before it is used again."""
+    """A connection with matched responses. urllib3 closes one that has unread bytes before it would be reused."""
 
     def response_class(  # type: ignore[override]  # http.client only calls it
         self, sock: Any, debuglevel: int = 0, method: str | None = None
@@ -261,29 +261,29 @@ class MatchedConnection(HTTPConnection):
 
 
 def matched(kind: type[HTTPConnection]) -> type[HTTPConnection]:
-    """Return a class of connections, such as that for SOCKS proxies, with its responses matched."""
+    """Return a class of connections, such as that for SOCKS proxies, with matched responses."""
     return kind if issubclass(kind, MatchedConnection) else type(kind.__name__, (MatchedConnection, kind), {})
 
 
 T = TypeVar("T")
 
 MAX_HOSTS = 4
-"""Hosts that connections are kept for: that of the service, and a few that it redirects to."""
+"""Hosts with pooled connections: that of the service, and a few that it redirects to."""
 
 MAX_IDLE_CONNECTIONS = 100
-"""Connections kept for reuse for each host: one for each thread that shares a client, up to this many."""
+"""Pooled connections for each host: one for each thread that shares a client, up to this many."""
 
 
 class _SlicedIO(socket.socket):
-    """Reading and writing in slices of time."""
+    """Socket operations in slices of time."""
 
     def settimeout(self, value: float | None) -> None:
-        """During a guarded call the guard alone says how long to block, and urllib3's opinion costs system calls."""
+        """Set the time-out, except during a call: its cancel scope sets it, and each change costs a system call."""
         if current_scope() is None:
             super().settimeout(value)
 
     def block_for(self, seconds: float) -> None:
-        """Set the time-out of the next operation."""
+        """Set the time-out of the next operation in seconds."""
         if self.gettimeout() != seconds:
             super().settimeout(seconds)
 
@@ -301,7 +301,7 @@ class _SlicedIO(socket.socket):
         guard = current_scope()
         if guard is None:
             return super().send(*args, **kwargs)
-        guard.has_sent = True  # before, as nobody knows what of it went out where it fails
+        guard.has_sent = True  # set before: how much was sent is unknown if it fails
         count = _in_slices(self, super().send, *args, **kwargs)
         guard.sent()
         return count
@@ -310,23 +310,23 @@ class _SlicedIO(socket.socket):
         if current_scope() is None:
             return super().sendall(data, flags)
         rest = memoryview(data).cast("B")
-        while rest:  # not the system's sendall: after a time-out nobody knows how much of it was sent
+        while rest:  # not the system's sendall: how much it sent is unknown after a time-out
             rest = rest[self.send(rest, flags) :]
         return None
 
 
 class GuardedSocket(_SlicedIO):
-    """A socket that obeys the guard of the call that uses it."""
+    """A socket that obeys the cancel scope of the call that uses it."""
 
 
 class GuardedTLSSocket(_SlicedIO, ssl.SSLSocket):
-    """The same over TLS, its handshake included."""
+    """A TLS socket that obeys the cancel scope of the call that uses it, during the handshake too."""
 
     def do_handshake(self, block: bool = False) -> None:
-        """Shake hands in slices of time."""
+        """Do the TLS handshake in slices of time."""
         try:
             _in_slices(self, super().do_handshake, block)
-        except BaseException:  # of these, older Pythons close the socket for an OSError alone
+        except BaseException:  # older Pythons close the socket only for an OSError
             self.close()
             raise
 
@@ -341,7 +341,7 @@ def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwarg
         try:
             return operation(*args, **kwargs)
         except TimeoutError:
-            continue  # only the slice is over; the guard says when the call is
+            continue  # only the slice has ended; the scope raises when the call has
         finally:
             guard.stopwatch.add(real_monotonic() - began_at)
 
@@ -353,7 +353,7 @@ def _heard_of() -> None:
 
 
 class _GuardedConnecting(MatchedConnection):
-    """Connecting within the limits of the call, all addresses of the host together."""
+    """Connects within the limits of the call, to all addresses of the host together."""
 
     def _new_conn(self) -> socket.socket:
         guard = current_scope()
@@ -373,7 +373,7 @@ def _connect_to_any(connection: HTTPConnection, guard: CancelScope) -> socket.so
         share = guard.left() / (len(addresses) - done)
         try:
             return _connect(connection, address, guard, share)
-        except OSError as error:  # the next address may be better
+        except OSError as error:  # the next address may work
             refusal = error
     raise refusal
 
@@ -394,9 +394,9 @@ def _connect(connection: HTTPConnection, address: SocketAddress, guard: CancelSc
 
 
 def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CancelScope, seconds: float) -> None:
-    share_ends = guard.left() - seconds  # what is left of the call when the share of this address is used up
+    share_ends = guard.left() - seconds  # the seconds left of the call when the share of this address is used up
     sock.setblocking(False)
-    with suppress(BlockingIOError):  # it is under way
+    with suppress(BlockingIOError):  # the connection is in progress
         sock.connect(peer)
     while not _is_connected_within(sock, min(guard.slice(), seconds), guard):
         if guard.left() <= share_ends:
@@ -404,7 +404,7 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CancelScope, secon
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
-    sock.block_for(guard.left())  # blocking again: TLS refuses a socket that is not, and takes over its time-out
+    sock.block_for(guard.left())  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
 
 
 def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CancelScope) -> bool:
@@ -413,21 +413,21 @@ def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CancelScope
 
 
 class GuardedHTTPConnection(_GuardedConnecting):
-    """urllib3's plain connection over a guarded socket."""
+    """urllib3's plain connection over a `GuardedSocket`."""
 
 
 class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
-    """urllib3's TLS connection over a guarded socket."""
+    """urllib3's TLS connection over a `GuardedTLSSocket`."""
 
     def connect(self) -> None:
-        """Connect with a context whose sockets are guarded; urllib3 makes one for each connection too."""
+        """Connect with a TLS context for `GuardedTLSSocket`. urllib3 too creates a context for each connection."""
         if self.ssl_context is None:
             self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
         self.ssl_context.sslsocket_class = GuardedTLSSocket
         super().connect()
 
     def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
-        # urllib3 makes the context for a proxy out of our reach, and the deadline of its handshake is the socket's own.
+        # urllib3 creates the context for a proxy itself, and the deadline of its handshake is the socket's own.
         guard = current_scope()
         with nullcontext() if guard is None else guard.stopwatch.measure():
             secured = super()._connect_tls_proxy(*args, **kwargs)
@@ -440,7 +440,7 @@ _GUARDED = {HTTPConnection: GuardedHTTPConnection, HTTPSConnection: GuardedHTTPS
 
 
 class GuardedAdapter(HTTPAdapter):
-    """A transport adapter whose connections are guarded. It repeats nothing: when to ask again is not its business."""
+    """A transport adapter whose connections obey the cancel scope. It never retries; the policy above it does."""
 
     def __init__(self) -> None:
         super().__init__(pool_connections=MAX_HOSTS, pool_maxsize=MAX_IDLE_CONNECTIONS, max_retries=0)
@@ -449,9 +449,9 @@ class GuardedAdapter(HTTPAdapter):
     def get_connection_with_tls_context(
         self, request: PreparedRequest, verify: Any, proxies: Any = None, cert: Any = None
     ) -> HTTPConnectionPool:
-        """Choose the pool as requests does, direct or by proxy, and have it make guarded connections.
+        """Return the pool that requests chooses, direct or by proxy, with connections of ours.
 
-        The choice is remembered: making it is a tenth of the work of a whole call.
+        The choice is cached: it takes a tenth of the time of a whole call.
         """
         origin = urlsplit(request.url or "")[:2]
         key = (*origin, str(verify), str(cert), *sorted((proxies or {}).items()))
@@ -464,23 +464,24 @@ class GuardedAdapter(HTTPAdapter):
         return guarded
 
     def close(self) -> None:
-        """Close the idle connections; urllib3 leaves that to the garbage collector, and we hold on to the pools."""
+        """Close the idle connections. urllib3 leaves that to the garbage collector, and the pools are referenced here.
+        """
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             pool.close()
         super().close()
 
     def close_idle(self) -> None:
-        """Close the idle connections. The pools stay, as connections in use come back to them."""
+        """Close the idle connections. The pools stay, as connections in use are returned to them."""
         for pool in self._pools.values():
             _close_all(pool.pool)
 
     def request_url(self, request: PreparedRequest, proxies: Any) -> str:
-        """Say what stands in the request line: without a proxy always the path."""
+        """Return the target of the request line: always the path if there is no proxy."""
         return super().request_url(request, proxies) if proxies else request.path_url
 
     def build_response(self, req: PreparedRequest, resp: Any) -> requests.Response:
-        """Make a response as requests does, but for the cookies and the guess of an encoding, which nobody asks for."""
+        """Build a response as requests does, without cookies and a guessed encoding, which are not needed."""
         response = requests.Response()
         response.status_code = resp.status
         response.reason = resp.reason
