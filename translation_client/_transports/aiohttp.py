@@ -1,7 +1,8 @@
 """Send a request with aiohttp: one HTTP call with all its limits, without a thread that waits for it.
 
-aiohttp does not say where a response ends among the bytes of a connection: its parser in C drops line breaks between two responses. A
-server that sends one is out of step, and may send the response to this request once more as the response to the next one.
+aiohttp does not expose where a response ends among the bytes of a connection: its parser in C drops line breaks between
+two responses. A server that sends such a line break is out of step, and may send the response to this request once more
+as the response to the next one.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ class Slots:
         self._queue: deque[asyncio.Future[None]] = deque()
 
     def enter(self) -> asyncio.Future[None]:
-        """Return a turn, which is done as soon as it has a slot. Each turn has to be passed to `leave`, whatever happens."""
+        """Return a turn, which is done as soon as it has a slot. Each turn must be passed to `leave`."""
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         if self._free:
             self._free -= 1
@@ -78,7 +79,7 @@ class Slots:
     def leave(self, turn: asyncio.Future[None]) -> None:
         """Free the slot of a turn, or give up its place in the queue if it has none yet."""
         if turn.cancel() or turn.cancelled():
-            with suppress(ValueError):  # `leave` has passed it over already
+            with suppress(ValueError):  # `leave` has removed it already
                 self._queue.remove(turn)
             return
         while self._queue:
@@ -93,7 +94,7 @@ async def read_capped(response: aiohttp.ClientResponse) -> bytes:
     """Read the body of a response to its end.
 
     Raises:
-        Fault: It is over the cap, before or after unpacking, breaks off, or cannot be decoded.
+        Fault: The body is longer than the cap, packed or unpacked, breaks off, or cannot be decoded.
     """
     try:
         require_plain_transfer(response.headers, is_chunked=True)
@@ -122,10 +123,10 @@ async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
 
 
 async def _read(content: aiohttp.StreamReader, size: int = -1) -> bytes:
-    """Read up to `size` bytes, or all of them. Returns nothing at the end of the body.
+    """Read up to `size` bytes, or all of them if it is negative. Returns nothing at the end of the body.
 
     Raises:
-        ClientPayloadError: The body breaks off. Where chunks make no sense, aiohttp itself raises a RuntimeError.
+        ClientPayloadError: The body breaks off. For invalid chunks aiohttp itself raises a RuntimeError.
     """
     try:
         return await content.read(size)
@@ -137,7 +138,7 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, cut: AsyncCanc
     """Write the body of a response into a sink, block by block.
 
     Raises:
-        Fault: It breaks off, or its end is uncertain.
+        Fault: The body breaks off, or its end is uncertain.
         Exception: What the sink raises.
     """
     read_bytes = begin_file(_response_head(response), sink, is_chunked=True)
@@ -146,36 +147,36 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, cut: AsyncCanc
         while block := await _read(response.content, read_bytes):
             cut.received()
             sink.write(block)
-            await asyncio.sleep(0)  # a body that is always there already would never let the deadline ring
+            await asyncio.sleep(0)  # or a body that has always arrived already would keep the timer from firing
     except aiohttp.ClientPayloadError:
         is_cut_short = True
     else:
         is_cut_short = _was_reset(response)
     if is_cut_short:
         raise Fault("connection", "the file breaks off", _response_head(response))
-    if isinstance(_error_behind(response), HttpProcessingError):  # what came there is no response
+    if isinstance(_error_behind(response), HttpProcessingError):  # the surplus bytes are not a response
         sink.reject_surplus()
 
 
 def _was_reset(response: aiohttp.ClientResponse) -> bool:
-    """True if the connection was reset where its end is the end of the body: aiohttp takes both for the same."""
+    """True if the connection was reset where its end is the end of the body. aiohttp does not tell the two apart."""
     is_framed = content_length(response.headers) is not None or bool(transfer_codings(response.headers))
     return not is_framed and isinstance(_error_behind(response), aiohttp.ClientOSError)
 
 
 def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
-    """Return the error of the connection behind the end of the body."""
+    """Return the error that ended the connection after the body."""
     protocol: Any = getattr(response, "_protocol", None)  # `connection` is None once the body has ended
     error: BaseException | None = None if protocol is None else protocol.exception()
     return error
 
 
 async def blocks_of(form: MultipartStream, cut: AsyncCancelScope) -> AsyncIterator[bytes]:
-    """A file as it is read; each block is asked for when the one before has gone out."""
+    """Yield a file in blocks as it is read. Each is requested when the one before was sent."""
     while block := form.read(READ_BYTES):
         cut.sent()
         yield block
-        await asyncio.sleep(0)  # a server that always takes more at once would never let the deadline ring
+        await asyncio.sleep(0)  # or a server that always accepts more would keep the timer from firing
 
 
 def _response_head(response: aiohttp.ClientResponse) -> Response:
@@ -190,7 +191,7 @@ _INTERIM = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d")
 _NO_BODY_CODES = (204, 304)
 
 _LAST_CHUNK_END = re.compile(rb"[^\r\n]\r\n\r\n")
-"""The last five bytes of a chunked body, whether it has trailer fields or not (RFC 9112, section 7.1)."""
+"""The last five bytes of a chunked body, with or without trailer fields (RFC 9112, section 7.1)."""
 
 
 class ResponseEnd:
@@ -210,7 +211,7 @@ class ResponseEnd:
         if self._head is None:
             self._body_bytes += len(data)
             return
-        self._has_blank_lines |= not self._head and data[:1] in (b"\r", b"\n")  # left over from the response before
+        self._has_blank_lines |= not self._head and data[:1] in (b"\r", b"\n")  # left over from the previous response
         searched = max(0, len(self._head) - 3)
         self._head += data
         while (end := _HEAD_END.search(self._head, searched)) is not None:
@@ -239,22 +240,26 @@ class ResponseEnd:
 
 
 MAX_CONNECTIONS = 100
-"""Connections at once, to all hosts together; a call that finds none free waits for one, within its own time."""
+"""Concurrent connections, to all hosts together. A call that finds none free waits for one, until its own deadline."""
 
 MAX_LINE_BYTES = 65536
-"""As long as a line of an answer's head may be: what http.client takes."""
+"""The longest line of a response's head, as in http.client."""
 
 NO_LIMIT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-"""Our own limits are around each call."""
+"""No time-outs of aiohttp: our own limits apply to each call."""
 
 MAX_PROXIES_KEPT = 16
 
 
 class Sessions:
-    """The sessions of one client. For one event loop."""
+    """The sessions of one client, for one event loop."""
 
     def __init__(self, callers: aiohttp.ClientSession | None) -> None:
-        """Open nothing yet."""
+        """Create no session yet.
+
+        Args:
+            callers: The caller's session, used as it is and never closed; None for our own.
+        """
         self._callers = callers
         self._connector: _Connector | None = None
         self._plain: aiohttp.ClientSession | None = None
@@ -273,21 +278,21 @@ class Sessions:
         is_watched: bool,
         new_connection: bool,
     ) -> Any:
-        """Make a call, as an asynchronous context that gives the response; its redirect is not followed.
+        """Return an asynchronous context manager that sends a request and yields the response. No redirect is followed.
 
         Args:
-            method: In capitals.
-            url: Absolute, and encoded.
-            headers: All of them.
+            method: The HTTP method in capitals.
+            url: The absolute URL, encoded.
+            headers: All headers.
             data: The body.
-            trace: Its `has_sent` is set when the headers have gone out; at once where nobody watches for that.
-            is_watched: Whether it matters if they have.
-            new_connection: True to open a new connection for it.
+            trace: `has_sent` is set once the request headers are sent, or immediately if the session is not traced.
+            is_watched: True to trace when the headers are sent.
+            new_connection: True to open a new connection.
         """
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
         if self._callers is not None:
-            trace.has_sent = True  # nobody knows
+            trace.has_sent = True  # the caller's session is not traced
             return self._callers.request(method, url, **more)
         more["proxy"] = self._proxy_of(url)
         if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
@@ -300,19 +305,19 @@ class Sessions:
         return self._session(is_watched=False).request(method, url, **more)
 
     def close_idle(self) -> None:
-        """Close the connections of now before they are used again."""
+        """Mark the current connections as not reusable."""
         if self._connector is not None:
             self._connector.distrust_all()
 
     async def close(self) -> None:
-        """Close what is ours."""
+        """Close our own sessions and connections."""
         for session in (self._plain, self._watched):
             if session is not None:
                 await session.close()
         if self._connector is not None:
             self._connector.abort()
             await self._connector.close()
-            await asyncio.sleep(0)  # in which the connections are gone
+            await asyncio.sleep(0)  # one step of the event loop, in which the connections close
 
     def _session(self, *, is_watched: bool) -> aiohttp.ClientSession:
         if self._connector is None:
@@ -324,7 +329,7 @@ class Sessions:
         return self._plain
 
     def _proxy_of(self, url: URL) -> str | None:
-        """The proxy of the environment, looked up once for each origin."""
+        """Return the proxy of the environment, which is read once for each origin."""
         origin = f"{url.scheme}://{url.raw_authority}"
         if origin not in self._proxies:
             if len(self._proxies) >= MAX_PROXIES_KEPT:
@@ -344,15 +349,15 @@ class Sessions:
 
 
 def _usable(proxy: str | None) -> str | None:
-    """Spell a proxy out, as requests does.
+    """Return the URL of a proxy with its scheme, as requests completes it.
 
     Raises:
-        Fault: It is one that aiohttp does not speak to.
+        Fault: aiohttp does not support the kind of proxy.
     """
     if proxy is None:
         return None
     spelled = ""
-    with suppress(Exception):  # what it raises where there is no host is not told
+    with suppress(Exception):  # it raises various errors if there is no host
         spelled = prepend_scheme_if_needed(proxy, "http")
     if not spelled.lower().startswith(("http://", "https://")):
         raise Fault(
@@ -365,7 +370,7 @@ def _usable(proxy: str | None) -> str | None:
 async def _fresh_request(
     method: str, url: URL, more: dict[str, Any], trace: Any
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """A call on a new connection, which is closed with it."""
+    """Send a request on a new connection, and close the connection afterwards."""
     async with (
         _session(_connector(), owns=True, is_watched=True) as session,
         session.request(method, url, trace_request_ctx=trace, **more) as response,
@@ -383,7 +388,7 @@ def _session(connector: aiohttp.TCPConnector, *, owns: bool, is_watched: bool) -
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
     )
-    # aiohttp would make a call a second time where a kept connection turns out to be closed: who repeats is not its business.
+    # Or aiohttp would retry a call on its own if a pooled connection turns out to be closed.
     session._retry_connection = False
     return session
 
@@ -403,7 +408,8 @@ def _connector() -> _Connector:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Tells each call by which connection it goes, and drops all of them at the end, whatever they still hold."""
+    """Reports to each call the connection that it uses, and aborts all of them at the end, whatever they still buffer.
+    """
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
@@ -412,7 +418,7 @@ class _Connector(aiohttp.TCPConnector):
         self._protocols: WeakSet[_Protocol] = WeakSet()
 
     async def connect(self, *call: Any, **more: Any) -> Any:
-        """Return a connection, new or kept."""
+        """Return a connection, new or pooled."""
         connection = await super().connect(*call, **more)
         if isinstance(connection.protocol, _Protocol):
             self._protocols.add(connection.protocol)
@@ -425,18 +431,18 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     def distrust_all(self) -> None:
-        """Use none of the connections of now for another request."""
+        """Mark the current connections as not reusable."""
         for protocol in self._protocols:
             protocol.distrust()
 
     def abort(self) -> None:
-        """Drop them."""
+        """Abort all connections."""
         for transport in tuple(self._made):
             abort(transport)
 
 
 class _Protocol(ResponseHandler):
-    """A protocol that matches responses to requests: it knows unread bytes, and reads so many interim responses at most."""
+    """A protocol that matches responses to requests. It detects unread bytes, and limits interim responses."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -445,7 +451,7 @@ class _Protocol(ResponseHandler):
         self._end = ResponseEnd()
 
     def is_connected(self) -> bool:
-        """True if the next request may use the connection. The pool asks this of an idle one."""
+        """True if the next request may use the connection. The pool checks it for an idle one."""
         return super().is_connected() and self._end.is_reached(self._message) and not _has_unread(self)
 
     def set_response_params(self, **params: Any) -> None:
@@ -454,19 +460,19 @@ class _Protocol(ResponseHandler):
         super().set_response_params(**params)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the connection, expected or not."""
+        """Process bytes of the connection, expected or not."""
         self._end.feed(data)
         super().data_received(data)
 
     def distrust(self) -> None:
-        """Use the connection for no other request. aiohttp 3.11.0 has no method for this."""
+        """Mark the connection as not reusable. aiohttp 3.11.0 has no method for this."""
         self._should_close = True
 
     async def read(self) -> Any:
-        """Return the head and the body of the next response; aiohttp itself skips an interim one.
+        """Return the head and the body of the next response. aiohttp itself skips an interim one.
 
         Raises:
-            Fault: There are too many interim ones.
+            Fault: There are more than `MAX_INTERIM_RESPONSES` interim ones.
         """
         message, body = await super().read()
         self._message = message
@@ -477,7 +483,7 @@ class _Protocol(ResponseHandler):
 
 
 def _has_unread(protocol: ResponseHandler) -> bool:
-    """True if bytes have come in on an idle connection, wherever they are by now, or the server has closed it."""
+    """True if an idle connection has unread bytes, in whatever buffer, or the server has closed it."""
     transport = protocol.transport
     if transport is None or protocol.should_close or _is_amid_message(protocol._parser):
         return True
@@ -489,8 +495,8 @@ def _has_unread(protocol: ResponseHandler) -> bool:
 
 
 def _is_amid_message(parser: Any) -> bool:
-    """True if the parser holds the beginning of a response. It is not used for another one: each request makes its own."""
-    if parser is None or any(getattr(parser, name, None) for name in ("_tail", "_lines")):  # of the parser in Python
+    """True if the parser holds the beginning of a response. `feed_eof` ends it, but each request creates a new one."""
+    if parser is None or any(getattr(parser, name, None) for name in ("_tail", "_lines")):  # of the Python parser
         return True
     try:
         return parser.feed_eof() is not None
@@ -499,7 +505,7 @@ def _is_amid_message(parser: Any) -> bool:
 
 
 def _trust() -> ssl.SSLContext:
-    """The CA bundle of the environment, else that of certifi."""
+    """Return a TLS context with the CA bundle of the environment, or certifi's if there is none."""
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
     if not Path(bundle).exists():
         raise Fault("connection", NO_CA_BUNDLE)
@@ -509,10 +515,10 @@ def _trust() -> ssl.SSLContext:
 
 
 class _Resolver(AbstractResolver):
-    """Looks names up as the blocking transport does: in one helper thread for a name, which holds up no exit."""
+    """Looks up names as the blocking transport does: in one daemon thread for a name, which does not delay the exit."""
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
-        """Give the addresses of a host."""
+        """Return the addresses of a host."""
         found = await lookup_async(host, port)
         return [
             ResolveResult(
@@ -528,23 +534,23 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to close."""
 
 
 CLOSING_SECONDS = 0.4
-"""How long closing waits for the calls under way."""
+"""400 ms: how long closing waits for the calls in progress."""
 
 REDIRECT_CODES = (301, 302, 303, 307, 308)
 
 BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
-"""What aiohttp and the system raise where a call breaks down."""
+"""What aiohttp and the system raise if a call fails."""
 
 NO_HTTP = (BadStatusLine, LineTooLong)
-"""Errors of aiohttp's parser that http.client reports as a broken connection too."""
+"""Errors of aiohttp's parser that http.client too reports as a broken connection."""
 
 
 class _AsyncExchange(NamedTuple):
-    """A request on its way; without credentials, not even fixed ones, where it goes to another origin."""
+    """A request in flight. `credentials` is None if it goes to another origin, which gets no fixed headers either."""
 
     request: Request
     credentials: KeyHeaders | None
@@ -554,10 +560,10 @@ class _AsyncExchange(NamedTuple):
 
 
 class _Trace:
-    """What is known of a request under way.
+    """The progress of a request in flight.
 
     Attributes:
-        has_sent: Whether its headers went out.
+        has_sent: True if its headers were sent.
     """
 
     has_sent = False
@@ -576,7 +582,7 @@ class AiohttpSender:
         credentials: Callable[[], KeyHeaders],
         session: aiohttp.ClientSession | None,
     ) -> None:
-        """Set up; nothing is sent or opened. The arguments are those of `Transport`, but for the session."""
+        """Create a sender without opening a connection. The arguments are those of `RequestsSender`."""
         self.base_url = base_url
         self._credentials = credentials
         self._request_timeout = request_timeout
@@ -588,7 +594,7 @@ class AiohttpSender:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def build_url(self, request: Request) -> str:
-        """Say where a request goes."""
+        """Return the URL of a request."""
         return self.base_url + request.path if request.path.startswith("/") else request.path
 
     async def send(
@@ -600,7 +606,7 @@ class AiohttpSender:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Send a request and read the answer to its end: see `Transport.send`."""
+        """Send a request and read the response to its end, as `RequestsSender.send` does."""
         stopwatch = Stopwatch(deadline.stopwatch)
         credentials, made = self._prepared(request)
         is_transfer = request.is_transfer or sink is not None
@@ -616,7 +622,7 @@ class AiohttpSender:
                     status, headers, body = await cut.call(
                         lambda: self._guarded(sending, trace, new_connection=new_connection)
                     )
-                    if not payload.is_read:  # it was answered before all of it had gone out
+                    if not payload.is_read:  # the response came before all of the file was sent
                         cut.abort()
             except (CallAborted, Fault) as error:
                 error.was_sent = payload.is_read and trace.has_sent
@@ -626,11 +632,11 @@ class AiohttpSender:
         return Response(status, headers, body, stopwatch.elapsed, secrets_in(credentials))
 
     def close_idle(self) -> None:
-        """Close the idle connections of our own session before they are used again."""
+        """Mark the connections of our own session as not reusable."""
         self._sessions.close_idle()
 
     async def close(self) -> None:
-        """End the calls in progress, then close the sessions that are ours, even if the caller is cancelled meanwhile."""
+        """End the calls in progress, then close our own sessions, even if the caller is cancelled meanwhile."""
         try:
             await self._cuts.end(CLOSING_SECONDS)
         finally:
@@ -638,7 +644,7 @@ class AiohttpSender:
 
     @asynccontextmanager
     async def _slot(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> AsyncIterator[None]:
-        """Hold one of the connections. The wait for a free one is not the server's fault, and not part of `request_timeout`."""
+        """Hold one of the connections. Waiting for a free one does not count towards `request_timeout`."""
         turn = self._slots.enter()
         try:
             if not turn.done():
@@ -672,7 +678,7 @@ class AiohttpSender:
         except BROKEN as error:
             fault = _fault_of(error)
             cause = redacted_cause(error, fault.text)
-        # Out of the handler, or the exception with everything in it would go along as the context of ours.
+        # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
         raise fault from cause
 
     async def _follow(
@@ -766,14 +772,20 @@ def _fault_of(error: Exception) -> Fault:
 
 
 CANCEL_SLICE_SECONDS = 0.02
-"""How soon a sleep sees that the caller's event was set."""
+"""20 ms: how soon a sleep notices the caller's event."""
 
 
 class AsyncTransport:
-    """The way that lets other tasks go on."""
+    """The transport for asyncio: other tasks run while it waits."""
 
     def __init__(self, sender: AiohttpSender, sleep: Callable[[float], Any] | None) -> None:
-        """Take the transport, and what is called, and awaited if it can be, in place of an interruptible sleep."""
+        """Create a transport.
+
+        Args:
+            sender: Sends the requests.
+            sleep: Called with the seconds in place of an interruptible sleep, and awaited if possible; None for the
+                default.
+        """
         self.sender = sender
         self.base_url = sender.base_url
         self.max_connections = MAX_CONNECTIONS
@@ -782,7 +794,7 @@ class AsyncTransport:
         self._sleepers: set[asyncio.Future[None]] = set()
 
     def build_url(self, request: Request) -> str:
-        """Say where a request goes."""
+        """Return the URL of a request."""
         return self.sender.build_url(request)
 
     async def send(
@@ -794,11 +806,11 @@ class AsyncTransport:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Make one call."""
+        """Send one request, and return the response."""
         return await self.sender.send(request, deadline, is_cancelled, sink, new_connection=new_connection)
 
     async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:
-        """Sleep until the client is closed or the event is set, and count the seconds that it really took."""
+        """Sleep until the client is closed or the event is set, and add the seconds really slept to `stopwatch`."""
         real = real_clock_of(asyncio.get_running_loop().time)
         if self._sleep is not None:
             with stopwatch.measure_callers_sleep(seconds, real):
@@ -816,11 +828,11 @@ class AsyncTransport:
                 await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
 
     def close_idle(self) -> None:
-        """Close the idle connections before they are used again."""
+        """Mark the connections of our own session as not reusable."""
         self.sender.close_idle()
 
     async def close(self) -> None:
-        """End whatever goes on, and free the sockets."""
+        """End sleeps and requests in progress, and close the connections."""
         self.is_closed = True
         for sleeper in tuple(self._sleepers):
             if not sleeper.done():
@@ -847,10 +859,10 @@ def _wake(sleeper: asyncio.Future[None]) -> None:
 
 
 def async_transport(transport_config: TransportConfig) -> AsyncTransport:
-    """Make the line of a client.
+    """Return a transport for asyncio.
 
     Raises:
-        TypeError: The session is none of aiohttp.
+        TypeError: The session is not an `aiohttp.ClientSession`.
     """
     session = transport_config.session
     if session is not None and not isinstance(session, aiohttp.ClientSession):
