@@ -1,8 +1,9 @@
-"""Reading bodies: into memory under a cap, or block by block into a sink, with content codings undone within limits.
+"""Read bodies into memory under a cap, or block by block into a sink, with content codings undone within limits.
 
-Storage hosts send `Content-Encoding` (RFC 9110, section 8.4) as it was set at the upload, whatever was asked for: `aws-chunked`,
-`UTF-8`, `none`. A label that is no registered coding says nothing about the bytes. Labels may also be wrong: a file that does not
-begin as its coding begins, any JSON object or array, and an empty body are taken as they are.
+Storage hosts send `Content-Encoding` (RFC 9110, section 8.4) as it was set at the upload, whatever the request accepts:
+`aws-chunked`, `UTF-8`, `none`. A label that is not a registered coding says nothing about the bytes. Labels may also be
+wrong: a file that does not begin as its coding begins, any JSON object or array, and an empty body are used as they
+are.
 """
 
 from __future__ import annotations
@@ -52,13 +53,13 @@ REGISTERED_CODINGS = frozenset(
 """IANA's HTTP Content Coding Registry, and the two aliases of RFC 9110; without `identity`, which changes nothing."""
 
 DECODABLE_CODINGS = ("gzip", "x-gzip", "deflate")
-"""What the zlib of Python undoes."""
+"""The codings that Python's zlib undoes."""
 
 MAX_CODINGS = 2
-"""Content codings on top of each other that are undone; more is an attack, as each costs time."""
+"""Nested content codings that are undone. More are an attack, as each costs time."""
 
 MAX_MEMBERS = 16
-"""Gzip members one after the other in a body that is held in memory; more is an attack, as each costs time."""
+"""Consecutive gzip members in a body held in memory. More are an attack, as each costs time."""
 
 GZIP_START = b"\x1f\x8b\x08"
 """The magic number of gzip and its only method (RFC 1952, section 2.3.1)."""
@@ -77,7 +78,7 @@ _MAGIC_NUMBERS = {
     "dcb": (b"\xffDCB",),
     "dcz": (b"^*M\x18",),
 }
-"""How a body begins that has such a coding (RFC 1952, RFC 8878, sections 3.1.1 and 3.1.2, RFC 9842, sections 4 and 5, compress(1))."""
+"""The first bytes of each coding (RFC 1952, RFC 8878 3.1.1 and 3.1.2, RFC 9842 sections 4 and 5, compress(1))."""
 
 _MEDIA_START = re.compile(
     rb"""
@@ -94,37 +95,40 @@ _MEDIA_START = re.compile(
     """,
     re.DOTALL | re.VERBOSE,
 )
-"""How media files and subtitles begin: it disproves a coding that has no magic number, as Brotli has none, and a false media type."""
+"""The first bytes of media files and subtitles.
+
+They disprove a coding that has no magic number, as Brotli has none, and a false media type.
+"""
 
 MEDIA_BYTES = 16
-"""How much of a body shows whether it begins as a media file."""
+"""How many bytes of a body show whether it begins as a media file."""
 
 MAGIC_BYTES = 8
-"""How much of a body shows whether it begins with a magic number."""
+"""How many bytes of a body show whether it begins with a magic number."""
 
 PROBE_BYTES = 1024
-"""How much of a body shows whether it is deflate, which has no magic number."""
+"""How many bytes of a body show whether it is deflate, which has no magic number."""
 
 UNCHECKED_BYTES = 64 * 1024 * 1024
 """64 MiB: up to here the unpacked size of a file that was packed twice is not compared with its packed size."""
 
 MAX_RATIO = 100
-"""Beyond that a file that was packed twice may unpack to this many times its packed size.
+"""Above `UNCHECKED_BYTES`, a file that was packed twice may unpack to this many times its packed size.
 
-A file that was packed once has no limit: a block of it unpacks to a thousand times as much at most, and the deadline is checked
-before each block. Packed twice, one block may become gigabytes.
+A file that was packed once has no limit: a block of it unpacks to at most a thousand times its size, and the deadline
+is checked before each block. Packed twice, one block may become gigabytes.
 """
 
 _GZIP = 16 + zlib.MAX_WBITS
 _ZLIB = zlib.MAX_WBITS
 _RAW_DEFLATE = -zlib.MAX_WBITS
-"""What servers send as "deflate" too, against RFC 9110, section 8.4.1.2."""
+"""What some servers send as "deflate", against RFC 9110, section 8.4.1.2."""
 
 
 def content_codings(headers: Mapping[str, str]) -> tuple[str, ...]:
     """Return the registered codings that `Content-Encoding` names, in lower case and in the order they were applied.
 
-    Quotes, parameters and blanks are no part of a name, though some servers send them.
+    Quotes, parameters and blanks are removed: they are not part of a name, though some servers send them.
     """
     labels = (
         label for value in header_values(headers, "Content-Encoding") for label in _LABEL_ENDS.split(value.lower())
@@ -133,7 +137,7 @@ def content_codings(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def decode(body: bytes, codings: Sequence[str], max_bytes: int) -> bytes:
-    """Undo the content codings of a body that is held in memory.
+    """Undo the content codings of a body in memory.
 
     An empty body, as that of a 204 response, and a JSON object or array are returned as they are, whatever their label.
 
@@ -200,7 +204,7 @@ def _decompress(body: bytes, coding: str, max_bytes: int) -> bytes:
 
 
 class FileDecoder:
-    """Undoes the content codings of a file block by block, in constant memory. Nothing is decoded unless the results are iterated over."""
+    """Undoes the content codings of a file block by block, in constant memory. Its results are lazy iterators."""
 
     def __init__(self, codings: Sequence[str]) -> None:
         """Create a decoder.
@@ -216,7 +220,7 @@ class FileDecoder:
 
     @property
     def applied_codings(self) -> tuple[str, ...] | None:
-        """The codings that the body turned out to have; None if too little of it has come to tell."""
+        """The codings that the body turned out to have; None if too little of it has arrived to decide."""
         if any(stage.is_applied is None for stage in self._stages):
             return None
         return tuple(stage.coding for stage in reversed(self._stages) if stage.is_applied)
@@ -231,7 +235,7 @@ class FileDecoder:
         return self._limited(_through_stages([block], self._stages))
 
     def finish(self) -> Iterator[bytes]:
-        """Decode what is left at the end of the file.
+        """Decode the rest at the end of the file.
 
         Raises:
             UnreadableBody: The packed file breaks off, or cannot be decoded.
@@ -255,7 +259,7 @@ def _through_stages(blocks: Iterable[bytes], stages: Sequence[_Stage]) -> Iterab
 
 
 class _Stage:
-    """Undoes one coding. A body that does not begin as that coding begins is passed on as it is."""
+    """Undoes one coding. A body that does not begin as that coding begins is yielded unchanged."""
 
     def __init__(self, coding: str, outer: Sequence[_Stage]) -> None:
         self.coding = coding
@@ -265,7 +269,7 @@ class _Stage:
 
     @property
     def is_applied(self) -> bool | None:
-        """True if the body turned out to have the coding; None if too little of it has come to tell."""
+        """True if the body turned out to have the coding; None if too little of it has arrived to decide."""
         return None if self._start is not None else self._inflater is not None
 
     def feed_all(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -306,7 +310,7 @@ def _begins_as(coding: str, start: bytes) -> bool:
 
     Args:
         coding: One of `REGISTERED_CODINGS`.
-        start: The first bytes of the body, as many as show it, or all of a shorter body.
+        start: The first bytes of the body, `_bytes_to_tell` of them, or all of a shorter body.
     """
     if coding == "deflate":
         return _inflates(start, _ZLIB) or _inflates(start, _RAW_DEFLATE)
@@ -320,7 +324,7 @@ def begins_as_media(start: bytes) -> bool:
     """True if a body begins as a media file or as subtitles do.
 
     Args:
-        start: The first `MEDIA_BYTES` of the body, or all of a shorter body; what follows them is ignored.
+        start: The first `MEDIA_BYTES` of the body, or all of a shorter body. Further bytes are ignored.
     """
     return _MEDIA_START.match(start[:MEDIA_BYTES]) is not None
 
@@ -342,16 +346,16 @@ def _inflates(start: bytes, window_bits: int) -> bool:
 
 
 class _Inflater:
-    """Unpacks gzip or deflate. Several gzip members in a row are one file (RFC 1952, section 2.2).
+    """Unpacks gzip or deflate. Several consecutive gzip members are one file (RFC 1952, section 2.2).
 
-    What follows the last member and does not begin as another one is ignored, as the gzip program and urllib3 do.
+    Bytes after the last member that do not begin another one are ignored, as the gzip program and urllib3 do.
     """
 
     def __init__(self, coding: str, window_bits: int) -> None:
         self._coding = coding
         self._window_bits = window_bits
         self._member = zlib.decompressobj(window_bits)
-        self._behind = b""  # the first bytes behind the members so far
+        self._behind = b""  # the first bytes after the members so far
 
     def feed(self, block: bytes) -> Iterator[bytes]:
         has_more = True
@@ -370,7 +374,7 @@ class _Inflater:
                 yield piece
 
     def _next_member(self, block: bytes) -> bytes:
-        """Begin another member and return its first bytes; none if it has not come yet, or never will."""
+        """Start another member and return its first bytes; none if it has not arrived yet, or there is none."""
         start = (self._behind + block).lstrip(b"\0")  # padding, as the gzip program allows it
         self._behind = start[: len(GZIP_START)]
         if not start or (self._window_bits == _GZIP and self._behind != GZIP_START):
@@ -380,7 +384,7 @@ class _Inflater:
         return start
 
     def finish(self) -> None:
-        is_cut = bool(self._behind) and GZIP_START.startswith(self._behind)  # in the magic number of another member
+        is_cut = bool(self._behind) and GZIP_START.startswith(self._behind)  # within the magic number of another member
         if is_cut or not self._member.eof:
             raise UnreadableBody(f"the packed file breaks off (Content-Encoding: {self._coding})")
 
@@ -389,18 +393,18 @@ def read_capped(response: requests.Response, max_bytes: int) -> bytes:
     """Read a streamed response to its end.
 
     Raises:
-        UnreadableBody: It is over the cap, before or after unpacking, breaks off, or cannot be decoded.
-        Exception: What urllib3 raises when the connection breaks.
+        UnreadableBody: The body is longer than the cap, packed or unpacked, breaks off, or cannot be decoded.
+        Exception: What urllib3 raises if the connection breaks.
     """
     raw: Any = response.raw
-    if raw is None:  # made by hand by somebody's adapter
+    if raw is None:  # built by a third-party adapter
         return require_at_most(response.content, max_bytes)
-    if not hasattr(raw, "stream"):  # a plain file: requests takes it as it is, so do we
+    if not hasattr(raw, "stream"):  # a plain file, which requests accepts too
         return require_at_most(raw.read(max_bytes + 1), max_bytes)
     require_plain_transfer(response.headers, is_chunked=is_read_as_chunked(response))
     length = content_length(response.headers) if response.status_code != 204 else None
     body = _read_capped(raw, max_bytes)
-    if length is not None and len(body) < length:  # urllib3 checks it only from 2.0 on
+    if length is not None and len(body) < length:  # urllib3 checks it only since 2.0
         raise UnreadableBody("the body is shorter than its Content-Length")
     return decode(body, content_codings(response.headers), max_bytes)
 
@@ -411,7 +415,7 @@ def is_read_as_chunked(response: requests.Response) -> bool:
 
 
 def response_head(response: requests.Response) -> Response:
-    """Keep what is known of a response whose body cannot be read, or does not count."""
+    """Return the status and headers of a response, for one whose body is unreadable or not needed."""
     return Response(response.status_code, response.headers, b"")
 
 
@@ -427,10 +431,10 @@ def _read_capped(raw: Any, max_bytes: int) -> bytes:
 
 
 def raw_blocks(raw: Any, read_bytes: int) -> Iterator[bytes]:
-    """Read from a response of urllib3, block by block and not decoded.
+    """Yield the blocks of a urllib3 response, not decoded.
 
-    urllib3 understands a `Content-Length: n, n`, and http.client does not: to read more than is left would wait until the connection
-    is closed.
+    urllib3 parses a `Content-Length: n, n`, and http.client does not. Reading more than is left would then block until
+    the connection is closed.
     """
     while block := raw.read(min(read_bytes, _left(raw) or read_bytes), decode_content=False):
         yield block
@@ -439,40 +443,40 @@ def raw_blocks(raw: Any, read_bytes: int) -> Iterator[bytes]:
 
 
 def _left(raw: Any) -> int | None:
-    left: int | None = getattr(raw, "length_remaining", None)  # an adapter's own response may not count
+    left: int | None = getattr(raw, "length_remaining", None)  # the response of a third-party adapter may lack it
     return left
 
 
 FILE_CODES = (200, 203, 206)
-"""OK, Non-Authoritative Information and Partial Content: what follows is the file, or a part of it.
+"""OK, Non-Authoritative Information and Partial Content: the body is the file, or a part of it.
 
 RFC 9110, sections 15.3.1, 15.3.4 and 15.3.7.
 """
 
 PACKED_READ_BYTES = 4 * 1024
-"""Reads of a packed file are smaller, as each may unpack to a thousand times its size before the deadline is checked."""
+"""4 KiB: smaller reads for a packed file, as each may unpack to 1000 times its size before the deadline is checked."""
 
 
 class Sink(Protocol):
-    """Where a file goes."""
+    """The destination of a downloaded file."""
 
     def begin(self, answer: Response) -> None:
-        """Take the head of an answer with one of `FILE_CODES`; its body follows."""
+        """Start with the head of a response with one of `FILE_CODES`. Its body follows."""
 
     def write(self, block: bytes) -> None:
-        """Take the next block."""
+        """Write the next block."""
 
     def reject_surplus(self) -> NoReturn:
-        """Raise the fault for bytes that followed the body, and forget the response."""
+        """Raise the fault for bytes that followed the body, and discard the response."""
 
 
 def begin_file(answer: Response, sink: Sink, *, is_chunked: bool) -> int:
-    """Check the framing of a file and pass its head to the sink. Returns how many bytes to read at a time.
+    """Check the framing of a file, and start the sink with its head. Returns how many bytes to read at a time.
 
     Args:
         answer: The head of the response.
-        sink: What receives the file.
-        is_chunked: True if the HTTP library reads the body as chunked where the headers name chunked twice.
+        sink: Receives the file.
+        is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
 
     Raises:
         Fault: The end of the body would be uncertain.
@@ -491,8 +495,8 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
     """Write the body of a streamed response into a sink.
 
     Raises:
-        Fault: It breaks off, or its end is uncertain.
-        Exception: What the sink raises, and what urllib3 does when the connection breaks.
+        Fault: The body breaks off, or its end is uncertain.
+        Exception: What the sink raises, and what urllib3 raises if the connection breaks.
     """
     answer = response_head(response)
     read_bytes = begin_file(answer, sink, is_chunked=is_read_as_chunked(response))
@@ -504,13 +508,13 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
         original.is_file = True
     size = 0
     for block in _blocks(response, read_bytes):
-        if guard is not None:  # looked at and told here too: behind somebody else's adapter nobody does
+        if guard is not None:  # needed behind a third-party adapter, whose sockets do not do it
             guard.left()
             guard.received()
         sink.write(block)
         size += len(block)
     length = content_length(response.headers)
-    if length is not None and size < length:  # urllib3 checks it only from 2.0 on
+    if length is not None and size < length:  # urllib3 checks it only since 2.0
         raise Fault("connection", "the file breaks off", answer)
     if isinstance(original, MatchedResponse) and original.has_surplus:
         sink.reject_surplus()
@@ -518,7 +522,7 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
 
 def _blocks(response: requests.Response, read_bytes: int) -> Iterator[bytes]:
     raw: Any = response.raw
-    if raw is None:  # made by hand by somebody's adapter
+    if raw is None:  # built by a third-party adapter
         yield response.content
     elif hasattr(raw, "stream"):
         yield from raw_blocks(raw, read_bytes)
@@ -532,36 +536,43 @@ _INVISIBLE = re.compile(
     rb"([\0-\x20\x7f]|\xef\xbb\xbf|\xff\xfe|\xfe\xff|\xc2[\x80-\xa0\xad]|\xa0|\xe2\x80[\x80-\x8f\xa8-\xaf]|\xe2\x81[\x9f-\xaf]"
     rb"|\xe3\x80\x80|\xc3\xaf\xc2\xbb\xc2\xbf)*"
 )
-"""What may come before the first visible character of a text, in any order: control characters and blanks; byte order marks, also
-of UTF-8 that was taken for Latin-1 and encoded again; in UTF-8 no-break, zero-width and other spaces of Unicode.
+"""Bytes that may precede the first visible character of a text, in any order.
+
+They are control characters and blanks; byte order marks, also of UTF-8 that was taken for Latin-1 and encoded again; in
+UTF-8 no-break, zero-width and other spaces of Unicode.
 """
 
 _CONTROL = re.compile(rb"[\0-\x1f\x7f]+")
 
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|\xff\xfe|\xfe\xff")
-"""What occurs in UTF-16, in UTF-32 and in binary files, and in no other text."""
+"""Bytes that occur in UTF-16, in UTF-32 and in binary files, and in no other text."""
 
 _DECISIVE_BYTES = 16
-"""Visible bytes that tell markup and JSON from other files."""
+"""How many visible bytes distinguish markup and JSON from other files."""
 
 _WIDE_CHARACTER_BYTES = 4
-"""What a character has in UTF-32."""
+"""The bytes of a character in UTF-32."""
 
 _PRINTABLE = re.compile(rb"[\x21-\x7e]+")
-"""What `_DECISIVE_BYTES` characters have to be where zero bytes or control characters are among them, as in a binary file."""
+"""What the first `_DECISIVE_BYTES` characters must match if zero bytes or control characters are among them.
+
+A binary file has such bytes too.
+"""
 
 _MAX_START = 1024
-"""How much is looked at, without blanks: comments may come before the first element of subtitles."""
+"""How many bytes are examined, without blanks: comments may precede the first element of subtitles."""
 
 _MAX_UNPACKED = 64 * 1024
-"""64 KiB: how much of a packed file is unpacked to look at it."""
+"""64 KiB: how much of a packed file is unpacked to examine it."""
 
 _TEXT = re.compile(
     rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"}]|\[[\[{\"\]]|\[(true|false|null)[,\]]"
     rb"|\)\]\}|for\(;;\);|while\(1\);|/\*\*/[\w$.]+\("
 )
-"""The first visible characters of markup, of a JSON object or array, and of JSON in JavaScript; or of a file that ends before the second.
-No container of video or audio begins so, nor do WebVTT, SRT, LRC, ASS and CSV; TTML and SAMI, which are markup, do.
+"""The first visible characters of markup, of a JSON object or array, and of JSON in JavaScript.
+
+Also those of a file that ends before the second one. No container of video or audio begins so, nor do WebVTT, SRT, LRC,
+ASS and CSV; TTML and SAMI, which are markup, do.
 """
 
 _TTML_ROOT = re.compile(rb"(<\?.*?\?>|<!--.*?-->)*<([\w.-]+:)?tt(xmlns|xml:|ttp:|tts:|id=|>)", re.DOTALL)
@@ -589,16 +600,16 @@ class MarkupSniffer:
     """Decides whether a file is markup, JSON or blank, as soon as enough of it has arrived, or at the end of the file.
 
     Attributes:
-        is_markup: True if the file is markup, JSON or blank; None if it is too early to say.
+        is_markup: True if the file is markup, JSON or blank; None if too little of it has arrived to decide.
     """
 
     def __init__(self, media_type: str = "", *, is_error_type: bool = False, may_be_packed: bool = True) -> None:
         """Create a sniffer.
 
         Args:
-            media_type: What the file is declared to be. Subtitles of the `SUBTITLES` types are not taken for markup.
-            is_error_type: True if only a file that begins as media do is no markup.
-            may_be_packed: True to look into a gzip too, unless the file is declared to be one.
+            media_type: The declared media type. Subtitles of the `SUBTITLES` types do not count as markup.
+            is_error_type: True if every file counts as markup unless it begins as media do.
+            may_be_packed: True to examine the content of a gzip too, unless the file is declared to be one.
         """
         self.is_markup: bool | None = None
         self._media_type = media_type
@@ -606,11 +617,11 @@ class MarkupSniffer:
         self._subtitles = SUBTITLES.get(media_type)
         self._may_be_packed = may_be_packed and not is_error_type and not media_type.endswith("gzip")
         self._packed: _PackedStart | None = None
-        self._head: bytes | None = b""  # None once there was enough of it to tell media and gzip
+        self._head: bytes | None = b""  # None once it was long enough to detect media and gzip
         self._start = b""  # without blanks
 
     def feed(self, block: bytes) -> None:
-        """Take the next block of the file."""
+        """Examine the next block of the file."""
         if self.is_markup is not None:
             return
         if self._head is not None:
@@ -628,7 +639,7 @@ class MarkupSniffer:
             self.is_markup = self._is_text(is_all=True) if self._packed is None else self._packed.finish()
 
     def _after_head(self, head: bytes) -> bytes:
-        """Decide by what media and gzip begin with. Returns what has come so far."""
+        """Decide by the first bytes of media and gzip. Returns `head`."""
         self._head = None
         if self._is_error_type or begins_as_media(head):
             self.is_markup = not begins_as_media(head)
@@ -646,7 +657,7 @@ class MarkupSniffer:
         self.is_markup = self._is_text(is_all=False)
 
     def _is_text(self, *, is_all: bool) -> bool | None:
-        """True if the file begins as a text does; None if it is too early to say."""
+        """True if the file begins as a text does; None if too little of it has arrived to decide."""
         start = self._start[:_MAX_START]
         is_full = len(start) == _MAX_START
         invisible = _INVISIBLE.match(start)
@@ -666,7 +677,7 @@ class MarkupSniffer:
         return self._is_no_subtitle(visible.replace(b"\0", b""), is_all=is_enough)
 
     def _is_no_subtitle(self, visible: bytes, *, is_all: bool) -> bool | None:
-        """True if a text begins as markup or JSON does that are no subtitles; None if more may show that they are."""
+        """True if a text begins as markup or JSON and is not subtitles; None if more bytes may show that it is."""
         if not _TEXT.match(visible[:_DECISIVE_BYTES]):
             return False
         if self._subtitles is None:
@@ -677,7 +688,7 @@ class MarkupSniffer:
 
 
 class _PackedStart:
-    """The start of a gzip that is not declared to be one: a page that lost its label, or a file that is stored so."""
+    """The start of a gzip that is not declared as one: a page without its label, or a file that is stored so."""
 
     def __init__(self, media_type: str) -> None:
         self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -685,8 +696,8 @@ class _PackedStart:
         self._left = _MAX_UNPACKED
 
     def feed(self, block: bytes) -> bool | None:
-        """Return whether the content is markup; None if it is too early to say."""
-        for number in range(len(block)):  # byte after byte: of a damaged block zlib returns nothing
+        """Return True if the content is markup; None if too little of it has arrived to decide."""
+        for number in range(len(block)):  # byte by byte: zlib returns nothing for a damaged block
             try:
                 piece = self._unpacker.decompress(block[number : number + 1], self._left)
             except zlib.error:
