@@ -156,7 +156,7 @@ class AsyncCancelScope:
 
         Args:
             cuts: The registry of the client.
-            deadline: When the call must be over, in the seconds of `clock.now`; `math.inf` for never.
+            deadline: When the call must be over, in the seconds of `_clock.now`; `math.inf` for never.
             idle_seconds: How many seconds a call may take; for a transfer, how many may pass without a byte.
             is_cancelled: Checked every `SLICE_SECONDS`; returns True to cancel.
             is_transfer: True if the call may take any time as long as bytes move.

@@ -55,7 +55,7 @@ class CancelScope:
         """Create a scope.
 
         Args:
-            ends_at: When the call must be over, in the seconds of `clock.now`.
+            ends_at: When the call must be over, in the seconds of `_clock.now`.
             is_cancelled: Called before each slice; returns True to cancel. It may change in another thread.
             stopwatch: The elapsed time of the call; None to start counting now.
         """

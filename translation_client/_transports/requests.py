@@ -24,7 +24,7 @@ from .multipart import NO_BODY, RequestBody, encode_body
 from .sockets import GuardedAdapter, UnreadableBody
 
 MAX_READY = 128
-"""How many prepared calls are kept. A wait repeats the same call, and preparing it is half of the work."""
+"""Number of prepared calls are kept. A wait repeats the same call, and preparing it takes half of the time."""
 
 
 MAX_SOCKET_SECONDS = 1e6
