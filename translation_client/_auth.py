@@ -1,7 +1,7 @@
-"""The API key and other headers that only one origin may get, and redaction of secrets from what we show.
+"""The API key and other headers that only one origin may get, and redaction of secrets from text that is shown.
 
-Data, such as a job's payload, is never redacted. URLs are split by urllib3, as they are when they are requested: where two ways of
-splitting differ, a key goes to the wrong host.
+Data, such as a job's payload, is never redacted. URLs are split by urllib3, which also splits them for a request: if
+two parsers differ, a key goes to the wrong host.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from urllib3.exceptions import LocationParseError
 from urllib3.util.url import Url, parse_url
 
 ApiKey = str | Callable[[], str]
-"""A key, or what gives the one of the moment: a token that expires."""
+"""A key, or a function that returns the current one, such as a token that expires."""
 
 MIN_PARAMETER_LENGTH = 10
-"""A shorter value of a cookie, or of a parameter behind a scheme, is a setting, such as `en` or `auth`."""
+"""A shorter value of a cookie, or of a parameter after a scheme, is a setting, such as `en` or `auth`."""
 
 _SCHEME = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+(.+)", re.DOTALL)  # RFC 9110, section 11.4
 
 
 class _Parts(NamedTuple):
-    """What is secret in headers, sorted by how it is redacted: see `Redactor`."""
+    """The secrets in headers, sorted by how they are redacted. See `Redactor`."""
 
     keys: Iterable[str] = ()
     headers: Iterable[str] = ()
@@ -42,7 +42,7 @@ class _Parts(NamedTuple):
 
 
 class KeyScheme(Protocol):
-    """What a service says about its API key: the attributes of `Service` of the same names."""
+    """How a service takes its API key: the attributes of `Service` of the same names."""
 
     @property
     def name(self) -> str:
@@ -58,7 +58,7 @@ class KeyScheme(Protocol):
 
     @property
     def needs_key(self) -> bool:
-        """True if the service answers no request without a key."""
+        """True if the service rejects requests without a key."""
 
     def key_headers(self, api_key: str) -> dict[str, str]:
         """Return the headers that carry a key."""
@@ -68,8 +68,8 @@ class Auth:
     """The headers that only the origin of `base_url` gets.
 
     Attributes:
-        fixed: Those that stay the same, the caller's own among them.
-        secrets: What must not be shown.
+        fixed: The headers that do not change, including the caller's own.
+        secrets: The redactor for all secrets in the headers.
     """
 
     def __init__(
@@ -80,11 +80,18 @@ class Auth:
         headers: Mapping[str, str] | None,
         session: Any,
     ) -> None:
-        """Look for the key: the argument, else the environment variable of the service.
+        """Choose the key: `api_key`, else the environment variable of the service.
+
+        Args:
+            service: How the service takes its key.
+            address: The base URL. Its user information is sent as basic authentication.
+            api_key: The key, or a function that returns it; None for the environment variable.
+            headers: The caller's own headers, or None.
+            session: The caller's session, whose headers and auth may hold credentials; None for ours.
 
         Raises:
-            ValueError: It cannot be sent, or there is none and the service needs one.
-            TypeError: Something of it is of the wrong type.
+            ValueError: The key or a header cannot be sent, the key is missing and needed, or two share a header.
+            TypeError: `api_key` or `headers` is of the wrong type.
         """
         own = check_headers(headers)
         basic = _basic(address)
@@ -116,11 +123,11 @@ class Auth:
         )
 
     def changing(self) -> KeyHeaders:
-        """Ask for the key of the moment, where it is one that changes.
+        """Return the headers with the current key from `api_key()`; empty if the key is fixed.
 
         Raises:
-            ValueError: It cannot be sent.
-            TypeError: It is no string.
+            ValueError: The key is empty, or cannot be sent in a header.
+            TypeError: The key is not a string.
         """
         if self._ask is None:
             return KeyHeaders()
@@ -161,7 +168,7 @@ def _basic(address: BaseURL) -> dict[str, str]:
 
 
 def _parts_of_key(key: str) -> _Parts:
-    """Return what is secret in a key that may have its scheme before it, such as `Bearer`, or `Basic` with a password."""
+    """Return the secrets in a key that may follow a scheme, such as `Bearer`, or `Basic` with a password."""
     scheme = _SCHEME.fullmatch(key)
     if scheme is None:
         return _Parts([key])
@@ -177,7 +184,7 @@ def _parameters(text: str) -> list[str]:
 
 
 def _parts_of_header(service: KeyScheme, name: str, value: str) -> _Parts:
-    """Return what is secret in a header beside its value as a whole."""
+    """Return the secrets in a header, except its whole value."""
     if name.lower() == "cookie":
         return _Parts(headers=_parameters(value))
     if name.lower().endswith("authorization") or name.lower() == service.key_header.lower():
@@ -186,17 +193,17 @@ def _parts_of_header(service: KeyScheme, name: str, value: str) -> _Parts:
 
 
 def _parts_of_session(service: KeyScheme, session: Any) -> list[_Parts]:
-    """Return what is secret in a caller's session as it is now. Whether it is a session, its user checks."""
+    """Return the secrets in a caller's session at this moment. The type of the session is checked elsewhere."""
     headers, auth = getattr(session, "headers", None), getattr(session, "auth", None)
     fields = headers.items() if isinstance(headers, Mapping) else ()
     parts = [_parts_of_header(service, _text(name), _text(value)) for name, value in fields]
     named = (getattr(auth, "username", ""), getattr(auth, "password", ""))
-    pair = auth[:2] if isinstance(auth, tuple) else named  # the third of aiohttp's is an encoding
+    pair = auth[:2] if isinstance(auth, tuple) else named  # aiohttp's has an encoding as its third item
     return [*parts, _parts_of_pair(*map(_text, pair))] if len(pair) == 2 else parts
 
 
 def _parts_of_pair(username: str, password: str) -> _Parts:
-    """Return what is secret in user information. A user name without a password is a token."""
+    """Return the secrets in user information. A user name without a password is a token."""
     if not password:
         return _Parts([username, f"{username}:"]) if username else _Parts()
     whole = f"{username}:{password}"
@@ -215,7 +222,7 @@ def _decoded_pair(encoded: str) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str:
-    """Return a header's value or a part of a pair as text: requests takes bytes as well."""
+    """Return a header's value or a part of a pair as text: requests accepts bytes too."""
     if not isinstance(value, bytes):
         return value if isinstance(value, str) else ""
     try:
@@ -229,14 +236,15 @@ _HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-
 
 
 BEARER = "Bearer "
-"""The scheme of a token (RFC 6750, section 2.1): a key that begins with it travels in `Authorization` everywhere."""
+"""The scheme of a token (RFC 6750, section 2.1). A key that begins with it is sent in `Authorization` to any service.
+"""
 
 
 class KeyHeaders(dict[str, str]):
     """Headers that may hold a key, and do not show it in a traceback with locals.
 
     Attributes:
-        secrets: A key that changes, in the forms in which a server may echo it; empty if the key does not change.
+        secrets: A rotating key, in the forms in which a server may echo it; empty if the key is fixed.
     """
 
     def __init__(self, headers: Mapping[str, str] = MappingProxyType({}), secrets: Iterable[str] = ()) -> None:
@@ -248,16 +256,20 @@ class KeyHeaders(dict[str, str]):
 
 
 def secrets_in(headers: KeyHeaders | None) -> tuple[str, ...]:
-    """Return the key that some headers hold, if it changes; empty if there are no headers."""
+    """Return the rotating key in some headers, in all its forms; empty if it is fixed or there are no headers."""
     return () if headers is None else headers.secrets
 
 
 def check_header_value(name: str, value: str) -> str:
-    """Pass a string that may stand in a header; say nothing of it otherwise.
+    """Return a string that may be sent in a header. The errors do not show it.
+
+    Args:
+        name: What the error calls the value.
+        value: The value of the header.
 
     Raises:
-        TypeError: Not a string.
-        ValueError: With a control character, a blank at an end, or a character beyond Latin-1.
+        TypeError: `value` is not a string.
+        ValueError: `value` has a control character, a blank at an end, or a character beyond Latin-1.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got a value of type {type(value).__name__}")
@@ -270,11 +282,11 @@ def check_header_value(name: str, value: str) -> str:
 
 
 def check_api_key(value: str | Callable[[], str] | None) -> str | Callable[[], str] | None:
-    """Pass None, a key that can be sent, or what will give one.
+    """Return None, a key that can be sent, or a function that returns one.
 
     Raises:
-        TypeError: Neither.
-        ValueError: Empty, or as in `check_header_value`.
+        TypeError: `value` is a class, or of another type.
+        ValueError: `value` is empty, or invalid as in `check_header_value`.
     """
     if isinstance(value, type):
         raise TypeError("api_key must be a string or a function that returns one, and no class")
@@ -286,11 +298,11 @@ def check_api_key(value: str | Callable[[], str] | None) -> str | Callable[[], s
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Pass headers that may be sent.
+    """Return the headers as a dictionary; empty for None.
 
     Raises:
-        TypeError: Not a mapping of strings to strings.
-        ValueError: A name that is no header name, or a value as in `check_header_value`.
+        TypeError: `headers` is not a mapping of strings to strings.
+        ValueError: A name is not a header name, or a value is invalid as in `check_header_value`.
     """
     if headers is None:
         return {}
@@ -307,12 +319,12 @@ T = TypeVar("T")
 
 
 class Forms(NamedTuple):
-    """What secrets look like in a text.
+    """The forms of secrets in a text.
 
     Attributes:
-        fixed: Texts that are secret, from the shortest to the longest, each with the regular expression that finds it
-            where it is to be redacted.
-        escapable: Secrets that are looked for also where only some of their characters are escaped.
+        fixed: Secret texts, from the shortest to the longest, each with the regular expression that finds it where it
+            must be redacted.
+        escapable: Secrets that are also searched for with only some of their characters escaped.
     """
 
     fixed: Mapping[str, str]
@@ -320,30 +332,33 @@ class Forms(NamedTuple):
 
 
 MARK = "[redacted]"
+"""The replacement of a secret."""
 
 MAX_SHOWN_LENGTH = 200
+"""The longest text of a server that is shown, in characters."""
 
 WHOLE_WORD_LENGTH = 8
-"""A shorter secret may be a part of a word by chance: a header's value, such as "en", is redacted as a whole word alone."""
+"""A shorter secret may be a part of a word by chance. A header's value, such as "en", is redacted only as a whole word.
+"""
 
 CODE = re.compile(r"[A-Za-z0-9_.-]+")
-"""A word for programs in an error body. A short key that is a part of it by chance is not redacted."""
+"""A machine-readable code in an error body. A short key that is a part of it by chance is not redacted."""
 
 MIN_NUMBER_LENGTH = 6
-"""Digits of a JSON number from which on it may be a key that a server echoes, and not a count or a status code."""
+"""A JSON number of at least so many digits may be a key that a server echoes, not a count or a status code."""
 
 MIN_QUERY_VALUE_LENGTH = 6
-"""A shorter value in the query of a link is no signature."""
+"""A shorter value in the query of a link is not a signature."""
 
 MAX_LEARNED = 8
-"""Keys that changed and are still looked for: the latest of the client, and the latest of each of its calls."""
+"""Rotated keys that are still redacted: the latest of the client, and the latest of each of its calls."""
 
 MAX_DEPTH = 50
-"""What is nested deeper in an error body is replaced as a whole: no error body is, but an attack on whoever shows it."""
+"""Deeper levels of an error body are replaced as a whole. Only an attack on the reader nests so deeply."""
 
 
 class _AllForms(NamedTuple):
-    """The secrets in every form, with the learned keys that are among them."""
+    """The secrets in every form, and the rotated keys that they include."""
 
     learned: tuple[str, ...]
     everything: Forms
@@ -353,9 +368,9 @@ class _AllForms(NamedTuple):
 class Redactor:
     """The values that no text may show: the keys, the caller's headers, the user information of a URL, a signed link.
 
-    A server can echo them, as they are or encoded. Whatever text comes from a server goes through one of the methods
-    here when it becomes part of a log line, a message or a `repr`. Keys are redacted wherever they stand, however short
-    they are; ids of jobs and idempotency keys, which a person has to be able to copy, are redacted for keys alone.
+    A server can echo them, unchanged or encoded. Any text from a server passes one of the methods here before it
+    becomes part of a log line, a message or a `repr`. Keys are redacted anywhere, however short they are. Ids of jobs
+    and idempotency keys, which a person must be able to copy, are only redacted for keys.
     """
 
     def __init__(
@@ -365,13 +380,13 @@ class Redactor:
         links: Iterable[str] = (),
         users: Iterable[str] = (),
     ) -> None:
-        """Take the values that are secret.
+        """Create a redactor.
 
         Args:
-            keys: Keys and passwords: redacted wherever they stand.
-            headers: Values of headers: a short one only as a whole word.
-            links: Parts of signed links: redacted wherever they stand, but not in an id.
-            users: User names that have a password: redacted as whole words alone, as a user may be called "job".
+            keys: Keys and passwords, redacted anywhere.
+            headers: Values of headers. A short one is only redacted as a whole word.
+            links: Parts of signed links, redacted anywhere except in an id.
+            users: User names that have a password, only redacted as whole words, as a user may be called "job".
         """
         self._keys = tuple(keys)
         self._headers = tuple(headers)
@@ -387,27 +402,28 @@ class Redactor:
         return f"Redactor({MARK})"
 
     def learn(self, key: str) -> None:
-        """Add one more key: one that changes. The last few of them are kept; `with_keys` keeps those of one call."""
+        """Add a rotated key. The last `MAX_LEARNED` are kept; `with_keys` keeps those of one call."""
         if key not in self._learned:
             self._learned.append(key)
 
     def with_link(self, url: str) -> Redactor:
-        """Return secrets with the parts of a signed link added. Keys that one of both learns, the other knows."""
+        """Return a redactor that also hides the parts of a signed link. Rotated keys are shared with this one."""
         more = Redactor(self._keys, self._headers, [*self._links, *secrets_in_url(url)], self._users)
         more._learned = self._learned
         return more
 
     def with_keys(self, keys: tuple[str, ...]) -> Redactor:
-        """Return secrets with the keys of one request added, however many other requests learn theirs meanwhile.
+        """Return a redactor that also hides `keys` of one request, whatever other requests `learn` meanwhile.
 
-        The last few keys that were added before stay: a call of the client may consist of several requests.
+        The last `MAX_LEARNED` keys of earlier requests are kept too: a call of the client may consist of several
+        requests. Rotated keys are shared with this one.
         """
         added = [key for key in keys if key not in self._sent]
         if not added:
             return self
         sent = (*self._sent, *added)[-MAX_LEARNED:]
         root = self._root or self
-        latest = root._latest  # thousands of jobs may share the answer to one request, and these secrets
+        latest = root._latest  # thousands of jobs may share the response to one request, and this redactor
         if latest is None or latest._sent != sent:
             latest = Redactor(self._keys, self._headers, self._links, self._users)
             latest._learned, latest._sent, latest._root = self._learned, sent, root
@@ -434,17 +450,17 @@ class Redactor:
         )
 
     def scrub(self, value: T) -> T:
-        """Copy a JSON value with every secret in its texts, keys of objects included, replaced by a mark."""
+        """Return a copy of a JSON value with every secret in its texts and object keys replaced by a mark."""
         scrubbed: T = _replaced(self._forms.everything, value, 0)
         return scrubbed
 
     def scrub_fields(self, fields: Mapping[str, Any], kept: frozenset[str], codes: frozenset[str]) -> dict[str, Any]:
-        """Copy a JSON object as `scrub` does, but for names that are known words, and for codes that hold a short key.
+        """Return a copy of a JSON object as `scrub` does, but keep known names, and codes that contain a short key.
 
         Args:
             fields: The object.
-            kept: Names that are known words, and no secret that a server echoes.
-            codes: Those of them whose values are words for programs, which stay if a short key is a part of them.
+            kept: Known names, which are not a secret that a server echoes.
+            codes: The names in `kept` with machine-readable values. Such a value stays if a short key is a part of it.
         """
         return {**_replaced(self._forms.everything, dict(fields), 0, kept, codes)}
 
@@ -456,7 +472,8 @@ class Redactor:
         return "".join(letter if letter.isprintable() else _escape_sequence(letter) for letter in scrubbed)
 
     def shown_id(self, value: str) -> str:
-        """Return the id of a job, an idempotency key or a URL as it may be shown: as it is, unless a key is in it."""
+        """Return the id of a job, an idempotency key or a URL as it may be shown: unchanged, unless it contains a key.
+        """
         keys = self._forms.keys
         has_key = _found(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
         return self.scrub(value) if has_key else value
@@ -476,7 +493,7 @@ def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
 
 
 def _escapable(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the values that are no plain words, and what unescaping them gives: a text may have them half escaped."""
+    """Return the values that are not plain words, and these unescaped once, as a text may hold them half escaped."""
     both = dict.fromkeys(form for value in values for form in (value, unescaped_once(value)))
     return tuple(form for form in both if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
 
@@ -486,7 +503,7 @@ def _found(forms: Forms, text: str) -> list[str]:
     found = []
     for form in forms.fixed:
         if len(form) > length:
-            break  # status words and most ids are shorter than most forms
+            break  # most status words and ids are shorter than most forms
         if form in text:
             found.append(form)
     return found
@@ -494,7 +511,7 @@ def _found(forms: Forms, text: str) -> list[str]:
 
 def _redacted(forms: Forms, text: str) -> str:
     found = _found(forms, text)
-    if found:  # compiling all of them takes 30 ms where tokens are long; a short one may be part of a longer one
+    if found:  # compiling all takes 30 ms for long tokens; a short one may be part of a longer one
         text = re.sub("|".join(forms.fixed[form] for form in reversed(found)), MARK, text)
     return without_escaped(forms.escapable, text, MARK) if may_hold_escapes(text) else text
 
@@ -525,14 +542,14 @@ def _replaced(
 
 
 def _is_code(forms: Forms, word: object) -> bool:
-    """Return True for a plain word in which each secret is short and only a part: as sent, it is of use to programs."""
+    """True for a plain word that contains secrets only as short parts. Programs need it unchanged."""
     if not isinstance(word, (str, int)) or not CODE.fullmatch(str(word)):
         return False
     return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(word))) for form in forms.fixed if form in str(word))
 
 
 def _forms_of(value: str) -> set[str]:
-    from html import escape  # needed where there are secrets, and not for an import
+    from html import escape  # imported only if there are secrets
 
     encoded = value.encode("utf-8", "surrogateescape")
     latin_1 = value.encode("latin-1", "xmlcharrefreplace")
@@ -547,14 +564,14 @@ def _forms_of(value: str) -> set[str]:
         json.dumps(value)[1:-1].replace("/", "\\/"),
         json.dumps(value, ensure_ascii=False)[1:-1],
         *_base64_of(encoded),
-        latin_1.decode("utf-8", "replace"),  # a header that was sent back as it came
+        latin_1.decode("utf-8", "replace"),  # a header that was echoed unchanged
         "\0".join(value),  # UTF-16 in a text that is read as UTF-8
         "\0\0\0".join(value),  # UTF-32
     }
 
 
 def _base64_of(value: bytes) -> set[str]:
-    """Return a value in base64: as it is, and without padding or as a part of a longer text where it is no plain word."""
+    """Return a value in base64: whole, and unless it is short, also without padding and as a part of a longer text."""
     whole = {b64encode(value).decode(), urlsafe_b64encode(value).decode()}
     if len(value) < WHOLE_WORD_LENGTH:
         return whole
@@ -567,16 +584,17 @@ def _base64_of(value: bytes) -> set[str]:
 
 
 def secrets_in_url(url: str) -> list[str]:
-    """Return what may be a credential in a link: the query of a signed one, each value of it, user name and password."""
+    """Return the possible credentials in a link: query, fragment, long query values, user name and password."""
     parts = urlsplit(url)
     values = [value for _, value in parse_qsl(parts.query) if len(value) >= MIN_QUERY_VALUE_LENGTH]
     return [parts.query, parts.fragment, unquote(parts.password or ""), unquote(parts.username or ""), *values]
 
 
 MAX_LAYERS = 4
-"""How often a text is unescaped: JSON in JSON in HTML, and one more. Each time takes time in proportion to its length."""
+"""How often a text is unescaped: JSON in JSON in HTML, and one more. Each pass takes time in proportion to its length.
+"""
 
-_ESCAPE = (  # each part is of bounded length, so that no text makes the search slow
+_ESCAPE = (  # each part has a bounded length, so that no text makes the search slow
     r"%[CcDd][0-9A-Fa-f]%[89ABab][0-9A-Fa-f]"
     r"|%[Ee][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){2}"
     r"|%[Ff][0-7](?:%[89ABab][0-9A-Fa-f]){3}"
@@ -599,12 +617,12 @@ def _names() -> Mapping[str, str]:
 
 
 def may_hold_escapes(text: str) -> bool:
-    """Return True if a text has a character with which an escape begins."""
+    """Return True if a text contains a character that starts an escape."""
     return "%" in text or "\\" in text or "&" in text
 
 
 def unescaped_once(text: str) -> str:
-    """Replace each escape by what it stands for. An escape that appears only then is left."""
+    """Replace each escape by its meaning. An escape that only appears then is left."""
     return _escape().sub(_meaning, text) if may_hold_escapes(text) else text
 
 
@@ -619,12 +637,12 @@ def layers_of(text: str) -> Iterator[str]:
 
 
 def holds_escaped(values: Iterable[str], text: str) -> bool:
-    """Return True if one of some values is in a text in which at least one character is escaped."""
+    """Return True if a text contains one of the values with at least one character escaped."""
     return any(value in layer for layer in layers_of(text) for value in values)
 
 
 def without_escaped(values: Iterable[str], text: str, mark: str) -> str:
-    """Replace some values, where characters of them are escaped, by a mark."""
+    """Replace the values that have an escaped character by a mark."""
     if not holds_escaped(values, text):
         return text
     pieces, end = [], 0
@@ -636,7 +654,7 @@ def without_escaped(values: Iterable[str], text: str, mark: str) -> str:
 
 
 def _spans(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
-    """Yield where in a text the values begin and end."""
+    """Yield the start and end of each value in a text."""
     layer, places = text, list(range(len(text) + 1))
     for unescaped in layers_of(text):
         layer, places = unescaped, _places(layer, places)
@@ -648,7 +666,7 @@ def _spans(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
 
 
 def _places(layer: str, places: list[int]) -> list[int]:
-    """Return where in the text each character begins that unescaping a layer gives, and the end of the text."""
+    """Return the position in the text of each character of a layer after unescaping, and the end of the text."""
     moved: list[int] = []
     end = 0
     for escape in _escape().finditer(layer):
@@ -677,17 +695,17 @@ def _meaning(escape: re.Match[str]) -> str:
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
-"""Above all the backslash, which ends the host for some and not for others."""
+"""Above all the backslash, which ends the host for some parsers and not for others."""
 
 
 def is_http_url(url: str) -> bool:
-    """Whether it is absolute, and one that requests can ask."""
+    """True if a URL is absolute, and requests can send to it."""
     parts = _split(url)
     return parts is not None and parts.scheme in _DEFAULT_PORTS and bool(parts.host) and parts.port != 0
 
 
 def same_origin(one: str, other: str) -> bool:
-    """Whether scheme, host and port are the same (RFC 6454, section 5); no, where one is no http(s) URL."""
+    """True if scheme, host and port are the same (RFC 6454, section 5). False if one is not an http(s) URL."""
     first, second = _split(one), _split(other)
     if first is None or second is None or not is_http_url(one):
         return False
@@ -695,7 +713,7 @@ def same_origin(one: str, other: str) -> bool:
 
 
 def redact_url(url: str) -> str:
-    """Cut off what may be secret, for a sentence: user information, query and fragment."""
+    """Return a URL without user information, query and fragment, which may be secret."""
     parts = _split(url)
     if parts is None or parts.host is None:
         return "a URL that cannot be read"
@@ -722,7 +740,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class BaseURL:
-    """Where the service is: `url` without user information and without a slash at the end."""
+    """The address of the service. `url` has no user information and no trailing slash."""
 
     url: str
     username: str = ""
@@ -733,11 +751,11 @@ class BaseURL:
 
 
 def parse_base_url(base_url: str) -> BaseURL:
-    """Split a base URL into what may be shown and what may not.
+    """Split a base URL into its URL and its secret user information.
 
     Raises:
-        TypeError: Not a string.
-        ValueError: Not an http(s) URL with a host, or with a query or a fragment.
+        TypeError: `base_url` is not a string.
+        ValueError: `base_url` is not an http(s) URL with a host, or has a query or a fragment.
     """
     if not isinstance(base_url, str):
         raise TypeError(f"base_url must be a string, got a value of type {type(base_url).__name__}")
@@ -757,8 +775,8 @@ def parse_base_url(base_url: str) -> BaseURL:
 
 def _split_url(base_url: str) -> SplitResult:
     parts = None
-    if not NEVER_IN_A_URL.search(base_url):  # looked for first: urlsplit would drop some of them without a word
-        with suppress(ValueError):  # its text can hold the password
+    if not NEVER_IN_A_URL.search(base_url):  # checked first: urlsplit would silently drop some of them
+        with suppress(ValueError):  # the text of the error can hold the password
             parts = _http_parts(base_url)
     if parts is None:
         raise _bad_url(base_url)
