@@ -1,4 +1,4 @@
-"""Checks of arguments, and the limits of a client. Every check names the argument and its value, and never a secret."""
+"""Checks of arguments, and the limits of a client. Every error names the argument and its value, but never a secret."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ E = TypeVar("E")
 T = TypeVar("T")
 
 MAX_WORD_LENGTH = 200
+"""The longest label, in characters."""
 
 LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e9
 
 LATEST_MOMENT = 1e10
-"""The year 2286. What is later is milliseconds, most likely."""
+"""The year 2286, in seconds of the Unix epoch. A later timestamp is most likely in milliseconds."""
 
 
 def check_positive(name: str, value: float, *, infinite: bool = False) -> float:
-    """Pass a number above 0; `math.inf` only where it means "no limit".
+    """Return a number above 0.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+        infinite: True to accept `math.inf`, which means no limit.
 
     Raises:
-        TypeError: Not a number; `bool` is none.
-        ValueError: NaN, 0 or below, or infinite where that is not allowed.
+        TypeError: `value` is not a number. A `bool` is not one.
+        ValueError: `value` is NaN, 0 or below, or infinite without `infinite`.
     """
     number = _number(name, value)
     if not number > 0 or (math.isinf(number) and not infinite):
@@ -39,11 +45,11 @@ def check_positive(name: str, value: float, *, infinite: bool = False) -> float:
 
 
 def check_duration(name: str, value: float, most: float) -> float:
-    """Pass seconds from 0 to `most`.
+    """Return a number of seconds from 0 to `most`.
 
     Raises:
-        TypeError: Not a number; `bool` is none.
-        ValueError: Negative, NaN, infinite, or too long to be meant.
+        TypeError: `value` is not a number. A `bool` is not one.
+        ValueError: `value` is negative, NaN, infinite, or above `most`.
     """
     number = _number(name, value)
     if not 0 <= number <= most:
@@ -52,15 +58,15 @@ def check_duration(name: str, value: float, most: float) -> float:
 
 
 def resolve_timeout(timeout: float | None, usual: float) -> float:
-    """Pass a time-out, or what is usual where there is none; raises as `positive` does."""
+    """Return the time-out, or `usual` for None. Raises as `check_positive` does."""
     return usual if timeout is None else check_positive("timeout", timeout, infinite=True)
 
 
 def check_jobs(name: str, values: Iterable[T]) -> list[T]:
-    """List what was given as several values.
+    """Return the jobs as a list.
 
     Raises:
-        TypeError: It is one text.
+        TypeError: `values` is a single string.
     """
     if isinstance(values, str):
         raise TypeError(f"{name} must be several jobs or ids, got the one {values!r}")
@@ -68,11 +74,11 @@ def check_jobs(name: str, values: Iterable[T]) -> list[T]:
 
 
 def check_weight(name: str, value: float) -> float:
-    """Pass seconds that are weighed against others: from a millionth to a billion.
+    """Return a number of seconds that serves as a weight: from a millionth to a billion.
 
     Raises:
-        TypeError: Not a number; `bool` is none.
-        ValueError: NaN, or outside.
+        TypeError: `value` is not a number. A `bool` is not one.
+        ValueError: `value` is NaN, or out of range.
     """
     number = _number(name, value)
     if not LEAST_WEIGHT <= number <= MOST_WEIGHT:
@@ -81,20 +87,20 @@ def check_weight(name: str, value: float) -> float:
 
 
 def check_timestamp(name: str, value: float | None) -> float | None:
-    """Pass None or seconds of the Unix epoch.
+    """Return None or a number of seconds of the Unix epoch.
 
     Raises:
-        TypeError: Not a number.
-        ValueError: NaN, infinite, or before 1970.
+        TypeError: `value` is not a number.
+        ValueError: `value` is NaN, before 1970, or after `LATEST_MOMENT`.
     """
     return None if value is None else check_duration(name, value, LATEST_MOMENT)
 
 
 def check_bool(name: str, value: bool) -> bool:
-    """Pass True or False.
+    """Return True or False.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: `value` is not a `bool`.
     """
     if not isinstance(value, bool):
         raise TypeError(f"{name} must be True or False, got {value!r}")
@@ -102,11 +108,11 @@ def check_bool(name: str, value: bool) -> bool:
 
 
 def check_label(name: str, value: str) -> str:
-    """Pass a short text.
+    """Return a short text.
 
     Raises:
-        TypeError: Not a string.
-        ValueError: Empty, too long, or one that cannot be printed.
+        TypeError: `value` is not a string.
+        ValueError: `value` is empty, longer than `MAX_WORD_LENGTH`, or not printable.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {value!r}")
@@ -116,16 +122,16 @@ def check_label(name: str, value: str) -> str:
 
 
 def check_kind(value: str | None) -> str | None:
-    """Pass None or what kind of job it is; raises as `word` does."""
+    """Return None or the kind of a job. Raises as `check_label` does."""
     return None if value is None else check_label("kind", value)
 
 
 def check_fraction(name: str, value: float) -> float:
-    """Pass a number from 0 to 1.
+    """Return a number from 0 to 1.
 
     Raises:
-        TypeError: Not a number; `bool` is none.
-        ValueError: NaN or outside.
+        TypeError: `value` is not a number. A `bool` is not one.
+        ValueError: `value` is NaN, or out of range.
     """
     number = _number(name, value)
     if not 0 <= number <= 1:
@@ -134,11 +140,11 @@ def check_fraction(name: str, value: float) -> float:
 
 
 def check_integer(name: str, value: float, *, least: int) -> float:
-    """Pass a whole number of at least `least`, or `math.inf` for no limit.
+    """Return a whole number of at least `least`, or `math.inf` for no limit.
 
     Raises:
-        TypeError: Not a number; `bool` is none.
-        ValueError: NaN, below `least`, or with a fraction.
+        TypeError: `value` is not a number. A `bool` is not one.
+        ValueError: `value` is NaN, below `least`, or has a fraction.
     """
     number = _number(name, value)
     if not number >= least or (math.isfinite(number) and number != int(number)):
@@ -156,20 +162,25 @@ def _number(name: str, value: float) -> float:
 
 
 def check_callable(name: str, value: object) -> None:
-    """Pass None or something that can be called.
+    """Check that a value is None or callable.
 
     Raises:
-        TypeError: It is neither.
+        TypeError: `value` is a class, or not callable.
     """
     if value is not None and (not callable(value) or isinstance(value, type)):
         raise TypeError(f"{name} must be something to call, and no class, got {value!r}")
 
 
 def check_event(name: str, value: E | None, kind: str = "an event of threading or of asyncio") -> E | None:
-    """Pass None or an event.
+    """Return None or an event.
+
+    Args:
+        name: The name of the argument.
+        value: Its value.
+        kind: The accepted kind, for the message of the error.
 
     Raises:
-        TypeError: It is neither; the message says what kind it has to be.
+        TypeError: `value` is not an event.
     """
     usable = callable(getattr(value, "is_set", None)) and callable(getattr(value, "wait", None))
     if value is not None and (not usable or isinstance(value, type)):
@@ -178,18 +189,18 @@ def check_event(name: str, value: E | None, kind: str = "an event of threading o
 
 
 def check_blocking_event(name: str, value: E | None) -> E | None:
-    """Pass None or an event of `threading`, and none of `asyncio`; raises as `event` does."""
+    """Return None or an event of `threading`. Raises as `check_event` does, also for one of `asyncio`."""
     if inspect.iscoroutinefunction(getattr(value, "wait", None)):
         raise TypeError(f"{name} must be a threading.Event, got {value!r}")
     return check_event(name, value, "a threading.Event")
 
 
 def check_language(name: str, value: str) -> str:
-    """Pass a language; how it is spelled is the service's business.
+    """Return a language. Its spelling is up to the service.
 
     Raises:
-        TypeError: Not a string.
-        ValueError: Blank, or what a URL would swallow.
+        TypeError: `value` is not a string.
+        ValueError: `value` is blank, or a dot segment that disappears from a URL.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {value!r}")
@@ -202,8 +213,8 @@ def quote_path_segment(job_id: str) -> str:
     """Percent-encode a job id as one segment of a path.
 
     Raises:
-        TypeError: Not a string.
-        ValueError: Empty, `.` or `..`, which a URL would swallow, or a half of a surrogate pair.
+        TypeError: `job_id` is not a string.
+        ValueError: `job_id` is empty, a dot segment that disappears from a URL, or has half of a surrogate pair.
     """
     if not isinstance(job_id, str):
         raise TypeError(f"job must be a Job or its id, got {job_id!r}")
@@ -216,11 +227,11 @@ def quote_path_segment(job_id: str) -> str:
 
 
 def check_target_path(path: str | os.PathLike[str]) -> Path:
-    """Pass the path of a file that can be made.
+    """Return the path of a file that can be created.
 
     Raises:
-        TypeError: Not a path.
-        ValueError: It is a folder, or lies in none.
+        TypeError: `path` is not a path.
+        ValueError: `path` is a folder, a device or a pipe, or its folder does not exist.
     """
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise TypeError(f"path must be the path of a file, got {path!r}")
@@ -234,26 +245,25 @@ def check_target_path(path: str | os.PathLike[str]) -> Path:
     return file
 
 
-# The sleeps between the calls of one check: 0.5, 1, 2, 4 … 30 s, each ± 25 %.
+# Backoff between the attempts of one check: 0.5, 1, 2, 4 … 30 s, each ± 25 %.
 FAULT_DELAY_SECONDS = 0.5
 FAULT_DELAY_MAX_SECONDS = 30.0
 FAULT_JITTER = 0.25
 
-# What is left of the time when the last check should be answered: a quarter of a second, or less in a short wait.
 RANDOM = random.SystemRandom()
-"""Not the module's generator, which is the caller's to seed, and which forked workers share the state of."""
+"""Not the module's generator, which the caller may seed, and whose state forked workers share."""
 
 
 @dataclass(frozen=True)
 class PollingPolicy:
-    """The three clocks and the backoff, checked when made. Seconds throughout; `math.inf` is no limit.
+    """The time-outs, the retries and the backoff, validated at creation. Durations in seconds; `math.inf` is no limit.
 
     Attributes:
-        timeout: The whole wait, the call in flight included.
-        max_retries: How often to ask again while the answer is "pending".
+        timeout: The whole wait, including the call in flight.
+        max_retries: How many checks may follow a "pending" one.
         request_timeout: One HTTP call: connecting, headers and body together.
-        max_faults: The consecutive failed calls that fail a check.
-        backoff_factor: The first backoff sleep; each further one is twice the last.
+        max_faults: The number of consecutive failed calls that fails a check.
+        backoff_factor: The first backoff sleep. Each further one is twice the last.
         max_delay: The longest backoff sleep.
         jitter: The part by which a backoff sleep may be longer or shorter, from 0 to 1.
     """
@@ -276,18 +286,18 @@ class PollingPolicy:
         self._keep("jitter", check_fraction("jitter", self.jitter))
 
     def _keep(self, name: str, number: float) -> None:
-        """Keep a number as the float that it was checked as: a `Fraction` is one, but cannot be formatted."""
+        """Store a number as the float that was checked. A `Fraction` is a number too, but cannot be formatted."""
         object.__setattr__(self, name, number)
 
 
 def jittered(delay: float, jitter: float, longest: float, chance: float) -> float:
-    """Move a delay by up to ± `jitter` of itself, never above `longest`.
+    """Return a delay changed by up to ± `jitter` of itself, and at most `longest`.
 
-    At the cap the range is cut and not the result: clients that all wait for the longest delay still part ways.
+    Near `longest` the range is narrowed, not the result: clients that all wait for the longest delay still spread out.
 
     Args:
         delay: Seconds, at most `longest`.
-        jitter: From 0 to 1.
+        jitter: A number from 0 to 1.
         longest: Seconds.
         chance: A random number from 0 to 1.
     """
@@ -296,12 +306,12 @@ def jittered(delay: float, jitter: float, longest: float, chance: float) -> floa
 
 
 class JobFeatures(NamedTuple):
-    """What the caller says of a job, for a schedule that learns.
+    """The caller's facts about a job, for a schedule that learns.
 
     Attributes:
-        kind: What kind of job it is.
-        video_seconds: The length of its video.
-        submitted_at: When it was ordered, in seconds of the Unix epoch.
+        kind: The kind of the job, or None.
+        video_seconds: The length of its video in seconds, or None.
+        submitted_at: When it was submitted, in seconds of the Unix epoch, or None.
     """
 
     kind: str | None = None
@@ -313,27 +323,27 @@ NO_FEATURES = JobFeatures()
 
 
 def check_features(kind: str | None, video_seconds: float | None, submitted_at: float | None) -> JobFeatures:
-    """Check what the caller says.
+    """Check the caller's facts about a job, and return them.
 
     Raises:
-        ValueError: Something of it cannot be used.
-        TypeError: Something of it is of the wrong type.
+        ValueError: A value is out of range.
+        TypeError: A value is of the wrong type.
     """
     length = None if video_seconds is None else check_positive("video_seconds", video_seconds)
     return JobFeatures(check_kind(kind), length, check_timestamp("submitted_at", submitted_at))
 
 
 def check_path_template(name: str, path: Any, *, needs: Sequence[str] = (), knows: Sequence[str] = ()) -> None:
-    """Refuse what is no path, or has other gaps than those that will be filled.
+    """Check that a path template starts with a slash and has the right placeholders.
 
     Args:
-        name: Of the argument.
-        path: It.
-        needs: The gaps that it must have, such as `job_id` for `{job_id}`.
-        knows: The gaps that it may have.
+        name: The name of the argument.
+        path: The template.
+        needs: Required placeholders, such as `job_id` for `{job_id}`.
+        knows: Optional placeholders.
 
     Raises:
-        ValueError: It is none.
+        ValueError: `path` does not start with a slash, lacks a required placeholder, or has an unknown one.
     """
     try:
         gaps = {gap for _, gap, _, _ in Formatter().parse(path) if gap is not None}
