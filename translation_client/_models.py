@@ -1,7 +1,7 @@
 """Jobs, requests and responses as values, and what is wrong with a response.
 
-A *fault* says nothing about the job and is repeated; a *refusal* will be the same next time and is not. Neither leaves the package:
-`_jobs/error_messages.py` turns them into public errors.
+A *fault* says nothing about the job and is retried; a *refusal* will be the same next time and is not. Neither leaves
+the package: `_jobs/error_messages.py` turns them into public errors.
 """
 
 import json
@@ -23,26 +23,26 @@ from ._exceptions import MAX_DEPTH, JobFailed, is_nested_deeper, json_value
 
 _CODES = ("code", "errorCode", "error_code", "status", "type")
 CODE_NAMES = frozenset(_CODES)
-"""The names of the words for programs."""
+"""The names of machine-readable codes in an error body."""
 
 _MESSAGES = ("detail", "message", "msg", "title", "error_description", "error")
 
 FIELD_NAMES = frozenset({*_CODES, *_MESSAGES, "loc"})
-"""The names by which an error body is read. They are known words, and not a secret that a server echoes."""
+"""The names that are read from an error body. They are known words, and not a secret that a server echoes."""
 
 
 class Problem(dict[str, Any]):
-    """The body of an error as it was sent, without secrets; with what all shapes have in common as attributes.
+    """The body of an error as it was sent, without secrets. What all shapes have in common is in attributes.
 
     The shapes: `application/problem+json` (RFC 9457); an object called `error` (HeyGen, Azure: Microsoft's REST API
-    guidelines) or `detail` (ElevenLabs); a list called `detail` (FastAPI); plain fields beside each other.
+    guidelines) or `detail` (ElevenLabs); a list called `detail` (FastAPI); plain fields at the top.
     """
 
     @property
     def code(self) -> str | None:
-        """The word for programs: `rate_limit_exceeded`, say; or None. A number is given as its digits.
+        """The machine-readable code, such as `rate_limit_exceeded`, or None. A number is returned as its digits.
 
-        A plain word stays as it was sent if an API key of fewer than 8 characters is a part of it.
+        A plain word is not redacted if an API key of fewer than 8 characters is a part of it.
         """
         places = (self._inner(), self)
         words = (place.get(name) for place in places for name in _CODES)
@@ -50,7 +50,7 @@ class Problem(dict[str, Any]):
 
     @property
     def message(self) -> str | None:
-        """The sentence for people, or None."""
+        """The human-readable message, or None."""
         texts = (_text(place.get(name)) for place in (self._inner(), self) for name in _MESSAGES)
         return next((text for text in texts if text), None)
 
@@ -60,7 +60,7 @@ class Problem(dict[str, Any]):
 
 
 def redacted_problem(problem: Problem, secrets: Redactor) -> Problem:
-    """Copy a problem without secrets. The names of its fields stay, and its `code` where a short key is a part of it."""
+    """Return a problem without secrets. The names of its fields stay, and its `code` if a short key is a part of it."""
     return Problem(secrets.scrub_fields(problem, FIELD_NAMES, CODE_NAMES))
 
 
@@ -71,7 +71,7 @@ def _is_code(word: Any) -> bool:
 def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and value and isinstance(value[0], Mapping):  # FastAPI: one entry for each bad field
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):  # FastAPI: one entry for each invalid field
         path = value[0].get("loc")
         where = ".".join(str(part) for part in path if isinstance(part, (str, int))) if isinstance(path, list) else ""
         what = value[0].get("msg")
@@ -80,11 +80,11 @@ def _text(value: Any) -> str | None:
 
 
 _SHOWN = "_shown"
-"""The attribute with the texts for fields that no text may show as they are. Not a field: it is not data of the service."""
+"""The attribute with the shown texts of fields that are not shown unchanged. Not a field, as it is not service data."""
 
 
 class TranslationStatus(str, Enum):
-    """Where a job stands. Prints and compares as its word: `TranslationStatus.PENDING == "pending"`."""
+    """The status of a job. Prints and compares as its word: `TranslationStatus.PENDING == "pending"`."""
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -95,7 +95,7 @@ class TranslationStatus(str, Enum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will change any more."""
+        """True if the status will not change any more."""
         return self is not TranslationStatus.PENDING
 
 
@@ -108,19 +108,19 @@ class Job:
     Attributes:
         id: The id at the service; None for the single job of the reference service.
         status: Pending, completed or error.
-        raw_status: The service's own word for it.
-        progress: From 0 to 1, or None where the service does not tell.
+        raw_status: The service's own status word.
+        progress: A number from 0 to 1; None if the service reports none.
         result_url: The URL of the result, or None. May be a signed link.
-        error: What the service says went wrong, or None.
-        retry_after: The seconds in the service's `Retry-After`, or None.
+        error: The service's error text, or None.
+        retry_after: Seconds from `Retry-After`, or None.
         checks: How many status responses had been read in this wait, this one included.
         elapsed: Seconds from the start of the wait to this response.
         payload: The response as the service sent it.
-        language: The target language, in the service's spelling; None if it is not known.
-        expected_seconds: How long the service said that the job may take; None if it did not.
-        submitted_at: When the job was submitted, in seconds of the Unix epoch by the clock here; None if that is not
-            known.
-        finished_at: When the service says that the job finished, or of a pending job that it will; the same, or None.
+        language: The target language, in the service's spelling; None if unknown.
+        expected_seconds: The service's estimate of the duration in seconds, or None.
+        submitted_at: When the job was submitted, in seconds of the Unix epoch by the local clock; None if unknown.
+        finished_at: When the job finished by the service, or will finish if it is pending, in the same seconds, or
+            None.
     """
 
     id: str | None
@@ -139,7 +139,8 @@ class Job:
     finished_at: float | None = None
 
     def __repr__(self) -> str:
-        """Show what is safe in a log: a payload, a link or a service's text may hold anything."""
+        """Return a text that is safe in a log, without payload, link and the service's text, which may hold anything.
+        """
         return (
             f"Job(id={shown_text(self, 'id')!r}, status={self.status!r}, progress={self.progress!r}, "
             f"checks={self.checks!r}, elapsed={self.elapsed!r})"
@@ -151,13 +152,13 @@ class Job:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Job":
-        """Build a job from what `to_dict` returned, also in another version: unknown names are ignored."""
+        """Return the job for a dictionary from `to_dict`, also of another version: unknown names are ignored."""
         known = {one.name: values[one.name] for one in fields(cls) if values.get(one.name) is not None}
         status = _status(known.pop("status", None))
         return cls(**{"id": None, "raw_status": str(status), **known}, status=status)
 
     def raise_for_status(self) -> None:
-        """Do nothing unless the job failed.
+        """Raise an error if the job failed.
 
         Raises:
             JobFailed: The status is `error`.
@@ -169,7 +170,7 @@ class Job:
             "Asking again will not change that; submit the video anew.",
             job_id=self.id,
             job=self,
-            attempts=self.checks,  # one call for each response at least; how many faults came between is not known
+            attempts=self.checks,  # one call for each response at least; the number of faults between is unknown
             checks=self.checks,
             elapsed=self.elapsed,
             may_have_been_accepted=False,
@@ -180,7 +181,7 @@ _exceptions.FACT_TYPES.update(job=Job.from_dict, problem=Problem)
 
 
 def with_shown_texts(job: Job, **texts: str | None) -> Job:
-    """Return a job that also holds how some of its fields are shown, where that is not as they are."""
+    """Return a copy of a job with the shown texts of some fields. The job itself is returned if none differs."""
     differing = {name: text for name, text in texts.items() if text != getattr(job, name)}
     if not differing:
         return job
@@ -197,12 +198,12 @@ def shown_text(job: Job, name: str) -> Any:
 def redacted(job: Job, secrets: Redactor, is_known: Callable[[str], bool]) -> Job:
     """Return a job whose texts are free of secrets, and whose data is what the service sent.
 
-    The texts are its `error`, and its id and status word as they are shown: see `shown_text`.
+    The texts are its `error`, and its id and status word as they are shown. See `shown_text`.
 
     Args:
         job: The job as it was read from a response.
-        secrets: What no text may show.
-        is_known: Whether a status word is one of the service's own, which is no secret.
+        secrets: The redactor.
+        is_known: Returns True for a status word of the service, which is not a secret.
     """
     if job.error is not None:
         job = replace(job, error=secrets.shown(job.error))
@@ -213,21 +214,21 @@ def redacted(job: Job, secrets: Redactor, is_known: Callable[[str], bool]) -> Jo
 def _status(word: Any) -> TranslationStatus:
     try:
         return TranslationStatus(word)
-    except ValueError:  # of a newer version
+    except ValueError:  # a status of a newer version
         return TranslationStatus.PENDING
 
 
 def describe_job(job_id: str | None) -> str:
-    """Return how our messages name a job."""
+    """Return the name of a job in messages."""
     return "the job" if job_id is None else f"job {job_id!r}"
 
 
 class FilePart(NamedTuple):
-    """A local file that goes along in a form.
+    """A local file to upload in a form.
 
     Attributes:
-        field: What the form calls it.
-        path: Where it lies.
+        field: The name of the form field.
+        path: The path of the file.
     """
 
     field: str
@@ -236,15 +237,15 @@ class FilePart(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """A request as a service words it. Its body is `json`, or a form of `form` and `file`, or nothing.
+    """An HTTP request in the terms of a service. Its body is `json`, or a form of `form` and `file`, or empty.
 
     Attributes:
-        method: In capitals.
+        method: The HTTP method in capitals.
         path: Begins with a slash, is percent-encoded and follows the base URL; or an absolute URL.
-        headers: Beside the key and what all requests have.
-        json: A JSON value.
-        form: The fields of a `multipart/form-data` body, of which several may have one name.
-        file: Its file; sent as it is read, and never held in memory.
+        headers: Further headers, besides the key and those of all requests.
+        json: A JSON value, or None.
+        form: The fields of a `multipart/form-data` body, of which several may have one name, or None.
+        file: The file of the form, or None. It is sent as it is read, and never held in memory.
     """
 
     method: str
@@ -256,19 +257,19 @@ class Request:
 
     @property
     def is_transfer(self) -> bool:
-        """Whether it carries a file, which may take any time as long as it moves."""
+        """True if the request carries a file, which may take any time as long as it moves."""
         return self.file is not None
 
 
 @dataclass(frozen=True)
 class Response:
-    """An HTTP answer, read to its end.
+    """An HTTP response, read to its end.
 
     Attributes:
-        status_code: The HTTP status.
-        headers: The headers; looked up in any case.
-        body: The body with its content coding undone, in bytes.
-        seconds: How long the call took.
+        status_code: The HTTP status code.
+        headers: The headers. Names are case-insensitive.
+        body: The body in bytes, with its content coding undone.
+        seconds: The duration of the call in seconds.
         sent_keys: The key that the request carried, in the forms in which the response may echo it; empty if the key
             never changes.
     """
@@ -280,19 +281,19 @@ class Response:
     sent_keys: tuple[str, ...] = field(default=(), repr=False)
 
     def json_object(self) -> dict[str, Any] | None:
-        """Return the body as a JSON object; None if it is not one, or is nested too deeply to be copied or pickled."""
+        """Return the body as a JSON object; None if it is not one, or is too deeply nested to be copied or pickled."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of a million digits; a million brackets
             return None
-        has_many_levels = self.body.count(b"{") + self.body.count(b"[") > MAX_DEPTH  # which most bodies cannot have
+        has_many_levels = self.body.count(b"{") + self.body.count(b"[") > MAX_DEPTH  # impossible for most bodies
         if not isinstance(value, dict) or (has_many_levels and is_nested_deeper(value)):
             return None
         return value
 
     @property
     def text(self) -> str:
-        """The body as text, in the coding by which JSON is read too: UTF-8, 16 or 32. What is none of it is replaced."""
+        """The body as text, in the encoding detected as for JSON: UTF-8, 16 or 32. Undecodable bytes are replaced."""
         return self.body.decode(json.detect_encoding(self.body), "replace")
 
 
@@ -303,28 +304,28 @@ TRANSIENT_4XX = frozenset({408, 425, 429})
 
 
 NOT_DONE = frozenset({425, 429})
-"""Too Early, Too Many Requests: nothing was done (RFC 8470, section 5.2; RFC 6585, section 4)."""
+"""Too Early, Too Many Requests: the request was not processed (RFC 8470, section 5.2; RFC 6585, section 4)."""
 
 
 MAX_ID_LENGTH = 200
-"""The longest id in the text of a fault, in characters: a server may send one of any length."""
+"""The longest id in the text of a fault, in characters. A server may send one of any length."""
 
 
 class Fault(Exception):
-    """A call that brought no usable answer and may be repeated.
+    """A call without a usable response, which may be retried.
 
     Attributes:
         kind: `connection`, `timeout`, `status` (408, 425, 429, 5xx) or `unreadable`.
         text: What happened, in a few words of ours. It is not redacted later, so it quotes nothing of the server.
-        answer: The answer, where one came.
-        retry_after: The seconds that the server asked to be left alone, where it did.
-        was_sent: Whether the whole request may have reached the server: what it asked for may have been done.
+        response: The response, or None.
+        retry_after: Seconds from `Retry-After`, or None.
+        was_sent: True if the whole request may have reached the server, which may have processed it.
     """
 
     def __init__(
         self, kind: FaultKind, text: str, response: Response | None = None, retry_after: float | None = None
     ) -> None:
-        super().__init__(kind, text)  # what it is built from: it is the cause of a public error, which may be pickled
+        super().__init__(kind, text)  # its own arguments, as a public error it causes may be pickled
         self.kind: FaultKind = kind
         self.text = text
         self.response = response
@@ -335,23 +336,23 @@ class Fault(Exception):
         return self.text
 
     def add_sent_keys(self, keys: tuple[str, ...]) -> None:
-        """Add the keys of the request to the answer, if one came."""
+        """Store the keys of the request in the response, if there is one."""
         if self.response is not None:
             self.response = replace(self.response, sent_keys=keys)
 
     @property
     def may_have_been_processed(self) -> bool:
-        """Whether what was asked for may have been done all the same."""
+        """True if the server may have processed the request."""
         return self.was_sent and self.status_code not in NOT_DONE
 
     @property
     def status_code(self) -> int | None:
-        """The HTTP status of the answer, where one came."""
+        """The HTTP status code of the response, or None."""
         return None if self.response is None else self.response.status_code
 
 
 class WrongJob(Fault):
-    """A response that names another job, or another operation, than its request.
+    """A response about another job, or another operation, than the request.
 
     Attributes:
         requested_id: The id in the request.
@@ -365,17 +366,17 @@ class WrongJob(Fault):
         self.named_id = named_id
 
     def name_jobs(self, shown: Callable[[str], str]) -> None:
-        """Put both ids into the text, each as `shown` returns it, shortened and with control characters escaped."""
+        """Add both ids to the text, each as `shown` returns it, truncated and with control characters escaped."""
         named_id, requested_id = (shown(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
         self.text = f"the response is about {self._kind} {named_id!r}, not {requested_id!r}"
 
 
 class Refusal(Exception):
-    """An answer that says no, and will say no again.
+    """A response that rejects the request, and would reject it again.
 
     Attributes:
-        answer: It.
-        problem: Its body, where that is a JSON object.
+        response: The response that refused the request.
+        problem: Its body; None if that is not a JSON object.
     """
 
     def __init__(self, response: Response, text: str = "") -> None:
@@ -385,24 +386,24 @@ class Refusal(Exception):
 
     @cached_property
     def problem(self) -> Problem | None:
-        """What the body says."""
+        """The body of the response; None if it is not a JSON object."""
         return problem_of(self.response)
 
 
 class ConcurrencyLimitReached(Refusal):
-    """A refusal because too many jobs are running: it will be the same until one of them has finished."""
+    """A refusal because too many jobs are running. It stays the same until one of them has finished."""
 
 
 class SubmissionRejected(Refusal):
-    """An answer that says that nothing will come of an order that had been taken."""
+    """A response that rejects a submission that had been accepted."""
 
 
 class MissingField(Exception):
-    """A success that lacks what it was asked for, and will lack it again.
+    """A successful response that lacks an expected field, and would lack it again.
 
     Attributes:
-        field: What was promised, as a path through the JSON.
-        answer: The answer.
+        field: The missing field, as a path through the JSON.
+        response: The response.
     """
 
     def __init__(self, field: str, response: Response) -> None:
@@ -412,16 +413,16 @@ class MissingField(Exception):
 
 
 def problem_of(response: Response) -> Problem | None:
-    """Read the body of an error; None where it is no JSON object."""
+    """Return the body of an error; None if it is not a JSON object."""
     body = response.json_object()
     return None if body is None else Problem(body)
 
 
 def require_usable(response: Response) -> None:
-    """Pass a 2xx; the general rule for everything that a service does not claim as an answer of its own.
+    """Check that a response is 2xx: the rule for every status that a service does not interpret itself.
 
     Raises:
-        Fault: 408, 425, 429, 5xx, and what is neither a success nor an error.
+        Fault: 408, 425, 429, 5xx, or a status that is neither a success nor an error.
         Refusal: Any other 4xx.
     """
     code = response.status_code
@@ -435,15 +436,15 @@ def require_usable(response: Response) -> None:
 
 
 def interim_as_final(response: Response) -> Fault:
-    """Return the fault for a 1xx response that came out as the final one. Its connection must not be used again."""
+    """Return the fault for a 1xx response that was returned as the final one. Its connection must not be used again."""
     return Fault("unreadable", f"{status_line(response.status_code)} is no final response", response)
 
 
 def json_of(response: Response) -> dict[str, Any]:
-    """Read the JSON object that an answer has to be.
+    """Return the JSON object in the body of a response.
 
     Raises:
-        Fault: It is none.
+        Fault: The body is not a JSON object.
     """
     payload = response.json_object()
     if payload is None:
@@ -452,7 +453,7 @@ def json_of(response: Response) -> dict[str, Any]:
 
 
 def status_line(code: int) -> str:
-    """Name an HTTP status, in the registry's words and never in the server's."""
+    """Return an HTTP status with the reason phrase of the registry, never the server's."""
     try:
         return f"HTTP {code} {HTTPStatus(code).phrase}"
     except ValueError:
@@ -460,16 +461,16 @@ def status_line(code: int) -> str:
 
 
 _DELAY_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-"""Whole seconds by the RFC; fractions are sent all the same. Ten digits, over 31 years, is no hint."""
+"""Whole seconds by the RFC; some servers send fractions. Ten digits, over 31 years, are invalid."""
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read the hint as seconds from now; None where there is none.
+    """Return the value of `Retry-After` in seconds from now, or None.
 
-    A date is taken relative to the answer's own `Date`, so that a wrong clock here does no harm; one in the past is 0.
+    A date is taken relative to the response's own `Date`, so that a wrong local clock does no harm. A past one is 0.
 
     Raises:
-        ValueError: The value makes no sense.
+        ValueError: The value is neither a number of seconds nor an HTTP date.
     """
     value = headers.get("Retry-After")
     if value is None:
@@ -481,7 +482,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def response_date(headers: Mapping[str, str]) -> float:
-    """When the server answered, by its own clock in whole seconds; by ours where it does not say."""
+    """Return the time of a response by the server's clock, in whole seconds; by the local clock without a `Date`."""
     try:
         return _http_date(headers["Date"])
     except (KeyError, ValueError):
@@ -493,23 +494,23 @@ def _http_date(value: str) -> float:
         date = parsedate_to_datetime(value)
         # The old asctime form names no zone; an HTTP date is always UTC (RFC 9110, section 5.6.7).
         return (date if date.tzinfo else date.replace(tzinfo=timezone.utc)).timestamp()
-    except (TypeError, IndexError, OverflowError) as error:  # what the parser raises beside ValueError
+    except (TypeError, IndexError, OverflowError) as error:  # what the parser raises besides ValueError
         raise ValueError(f"not an HTTP date: {value!r}") from error
 
 
 SAME_CLOCK_SECONDS = 2.0
-"""A server's clock that is less off than this is not off: what it says is in whole seconds, and arrives later."""
+"""2 s: a smaller offset of a server's clock is ignored, as its `Date` has whole seconds and arrives later."""
 
 
 def reported_duration(answered: Job) -> float | None:
-    """How long a job took by the service's own clock, where it says when it began and when it ended."""
+    """Return the duration of a finished job by the service's own clock; None unless it reports both start and end."""
     if answered.finished_at is None or answered.submitted_at is None or not answered.status.is_final:
         return None
     return answered.finished_at - answered.submitted_at
 
 
 def to_local_time(moment: float | None, response: Response) -> float | None:
-    """Correct a moment by how far the server's clock is off, as its `Date` shows."""
+    """Convert a time of the server's clock to the local clock, by the offset that its `Date` shows."""
     if moment is None:
         return None
     off = time.time() - response_date(response.headers)
