@@ -1,9 +1,10 @@
 """Elapsed time, deadlines and the age of a job, in monotonic seconds: a change of the wall clock moves no deadline.
 
-Elapsed time is the larger of two figures: the seconds of `time.monotonic`, and the real seconds of our own sleeps and socket
-operations. On a running clock the first figure is always the larger one. Under freezegun `time.monotonic` stands still and sockets
-do not: there the second figure keeps each deadline. It leaves out the caller's own code (session, `api_key()`, logger), so that a
-test on frozen time does not depend on the speed of the machine."""
+Elapsed time is the larger of two figures: the seconds of `time.monotonic`, and the real seconds of our own sleeps and
+socket operations. On a running clock the first figure is always the larger one. Under freezegun `time.monotonic` stands
+still and sockets do not: there the second figure keeps each deadline. It leaves out the caller's own code (session,
+`api_key()`, logger), so that a test on frozen time does not depend on the speed of the machine.
+"""
 
 from __future__ import annotations
 
@@ -16,18 +17,21 @@ from dataclasses import dataclass, field
 from functools import partial
 
 MAX_AHEAD_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
-"""A `submitted_at` that lies further in the future, or further in the past, is wrong: another time zone, an empty date."""
+"""A `submitted_at` further in the future or in the past is wrong: another time zone, an empty date."""
 
 TICK_SECONDS = 0.001
-"""With less than this remaining, a deadline has passed. freezegun's clock counts in whole microseconds, and a smaller rest would remain."""
+"""1 ms: with less remaining, a deadline has passed. freezegun's clock counts in microseconds, and would leave a rest.
+"""
 
 REAL_SLEEP_SECONDS = 0.05
-"""50 ms: the caller's `sleep` really slept if it took this long. Less is the run time of a function that does not sleep, and would make
-the elapsed time of a test on frozen time depend on the speed of the machine.
+"""50 ms: the caller's `sleep` really slept if it took this long.
+
+Less is the run time of a function that does not sleep, and would make the elapsed time of a test on frozen time depend
+on the speed of the machine.
 """
 
 SAME_CLOCK_SECONDS = 1.0
-"""`time.monotonic` is not frozen if it is this close to `real_monotonic`, which is read right before or after it."""
+"""1 s: `time.monotonic` is not frozen if it is this close to `real_monotonic`, read right before or after it."""
 
 
 def now() -> float:
@@ -56,17 +60,18 @@ def _find_real_monotonic() -> Callable[[], float]:
 real_monotonic = _find_real_monotonic()
 """A monotonic clock that freezegun and time-machine do not stop.
 
-freezegun replaces `time.monotonic` and `time.perf_counter` in each module that has them, and time-machine before 3.0 replaces
-`time.monotonic` inside the interpreter. Neither touches `time.clock_gettime` of a monotonic clock. Windows has no such
-function: there it is `time.monotonic` of a copy of its module, which only freezegun does not stop.
+freezegun replaces `time.monotonic` and `time.perf_counter` in each module that has them, and time-machine before 3.0
+replaces `time.monotonic` inside the interpreter. Neither changes `time.clock_gettime` of a monotonic clock. Windows has
+no such function: there it is `time.monotonic` of a copy of its module, which only freezegun does not stop.
 """
 
 
 class ContinuousClock:
-    """`time.monotonic` without the jump at the moment when a test freezes the time, or ends the freezing.
+    """`time.monotonic` without the jumps when a test freezes the time, or unfreezes it.
 
-    Such jumps are frequent: freezegun returns the real time to callers within five frames of the module `threading`, and the frozen
-    time to others, so that one thread gets both in turn. `tick` and `move_to` of a frozen clock do count.
+    Such jumps are frequent: freezegun returns the real time to callers within five frames of the module `threading`,
+    and the frozen time to others, so that one thread gets both in turn. `tick` and `move_to` of a frozen clock do
+    count.
     """
 
     __slots__ = ("_is_real", "_latest", "_shift")
@@ -82,7 +87,7 @@ class ContinuousClock:
         return not self._is_real
 
     def now(self) -> float:
-        """Return the time of this clock in seconds. For one thread at a time."""
+        """Return the time of this clock in seconds. Not thread-safe."""
         moment = time.monotonic()
         is_real = -SAME_CLOCK_SECONDS < real_monotonic() - moment < SAME_CLOCK_SECONDS
         if is_real is not self._is_real:
@@ -93,17 +98,17 @@ class ContinuousClock:
 
 
 class SharedClock(ContinuousClock):
-    """One time for many waits that sleep side by side in an event loop.
+    """One clock for many waits that sleep concurrently in an event loop.
 
-    From one reading to the next it advances by the seconds of `time.monotonic` or by the real seconds, whichever are more. Real
-    seconds count here without being measured: the event loop sleeps, or is in I/O, whenever nothing is computed. Over several readings
-    the larger figures add up, so that 10 s of `tick` and then 5 s of sleep are 15 s.
+    From one reading to the next it advances by the seconds of `time.monotonic` or by the real seconds, whichever are
+    more. Real seconds count here without being measured: the event loop sleeps, or is in I/O, whenever nothing is
+    computed. Over several readings the larger figures add up, so that 10 s of `tick` and then 5 s of sleep are 15 s.
     """
 
     __slots__ = ("_last_moment", "_last_real", "_loop_time", "_real_clock", "_surplus")
 
     def __init__(self, loop_time: Callable[[], float]) -> None:
-        """Create a clock. It starts at its first reading, which has to be made in the event loop.
+        """Create a clock. It starts at its first reading, which must be made in the event loop.
 
         Args:
             loop_time: Returns the time of the event loop.
@@ -115,10 +120,10 @@ class SharedClock(ContinuousClock):
         self._surplus = 0.0
 
     def now(self) -> float:
-        """Return the time of this clock in seconds. For one thread."""
+        """Return the time of this clock in seconds. Not thread-safe."""
         if self._real_clock is None:
             self._real_clock = real_clock_of(self._loop_time)
-        # The real clock is read first here and last at the end: on a running clock its seconds are never more than the others.
+        # The real clock is read first here and last below: on a running clock its seconds are never the larger ones.
         real_seconds = self._real_clock() - self._last_real
         moment = super().now()
         if self._last_moment < math.inf:
@@ -129,9 +134,9 @@ class SharedClock(ContinuousClock):
 
 
 def real_clock_of(loop_time: Callable[[], float]) -> Callable[[], float]:
-    """Return the clock of real seconds for an event loop: `real_monotonic`, or the loop's own time if the loop is frozen.
+    """Return the clock of real seconds for an event loop: `real_monotonic`, or the loop's own time if it is frozen.
 
-    A frozen event loop runs no timers, so that no sleep in it takes any time.
+    A frozen event loop runs no timers, so that a sleep in it takes no time.
 
     Args:
         loop_time: Returns the time of the event loop.
@@ -140,7 +145,7 @@ def real_clock_of(loop_time: Callable[[], float]) -> Callable[[], float]:
 
 
 class Stopwatch:
-    """Elapsed seconds of a wait, or of a part of it. For one thread at a time.
+    """Elapsed seconds of a wait, or of a part of it. Not thread-safe.
 
     Attributes:
         began_at: When it was started, by its clock.
@@ -152,7 +157,7 @@ class Stopwatch:
         """Start a stopwatch.
 
         Args:
-            parent: The stopwatch of what this is a part of: seconds that are added here are added there too.
+            parent: The stopwatch of the whole, which also counts all seconds added here; None if this is the whole.
             clock: The clock to read; None for that of the parent, or for a new one.
         """
         self._parent = parent
@@ -162,7 +167,7 @@ class Stopwatch:
 
     @property
     def elapsed(self) -> float:
-        """Seconds since the start: those of the clock, or those of our sleeps and socket operations if they are more."""
+        """The seconds since the start by the clock, or those of our sleeps and socket operations if they are more."""
         by_clock = self._clock.now() - self.began_at
         return by_clock if by_clock > self._measured else self._measured  # read often, and `max` takes longer
 
@@ -179,7 +184,8 @@ class Stopwatch:
 
     @contextmanager
     def measure(self, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
-        """Add the real seconds of a block that sleeps or waits for I/O, also if it raises. `real` is the clock to read."""
+        """Add the real seconds of a block that sleeps or waits for I/O, even if it raises. `real` is the clock to read.
+        """
         began_at = real()
         try:
             yield
@@ -190,11 +196,11 @@ class Stopwatch:
     def measure_callers_sleep(self, seconds: float, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
         """Add the seconds that the caller's `sleep` function really slept. In tests it may only move the frozen clock.
 
-        Where it does neither, as a function that only records its argument, the seconds that it was asked for are added: a frozen
-        clock would else never reach a deadline.
+        If it does neither, as a function that only records its argument, the requested seconds are added, or a frozen
+        clock would never reach a deadline.
 
         Args:
-            seconds: What it was asked to sleep; more than this is not added.
+            seconds: The seconds to sleep. No more than these are added.
             real: The clock to read.
         """
         began_at, clock_began_at = real(), self._clock.now()
@@ -208,11 +214,11 @@ class Stopwatch:
 
 @dataclass(frozen=True)
 class Deadline:
-    """The moment after which nothing may go on.
+    """The time at which a call or a wait must end.
 
     Attributes:
-        at: When, by the clock of `watch`; `math.inf` for never.
-        stopwatch: The stopwatch that it is measured with.
+        at: The time by the clock of `stopwatch`; `math.inf` for never.
+        stopwatch: The stopwatch that measures it.
     """
 
     at: float
@@ -220,24 +226,24 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, parent: Stopwatch | None = None) -> Deadline:
-        """Return the deadline that many seconds from now. `parent` is the stopwatch of what it is a part of, or None."""
+        """Return a deadline in `seconds` from now. `parent` is the stopwatch of the whole, or None."""
         stopwatch = Stopwatch(parent)
         return cls(stopwatch.began_at + seconds, stopwatch)
 
     @property
     def left(self) -> float:
-        """Seconds remaining; may be negative."""
+        """The seconds left; may be negative."""
         stopwatch = self.stopwatch
         return self.at - stopwatch.began_at - stopwatch.elapsed
 
     @property
     def has_passed(self) -> bool:
-        """True if at most `TICK_SECONDS` remain."""
+        """True if at most `TICK_SECONDS` are left."""
         return self.left <= TICK_SECONDS
 
 
 class JobAge:
-    """The age of a job: seconds since it was submitted, or since its wait began where that is unknown.
+    """The age of a job: seconds since its submission, or since the start of its wait if that is unknown.
 
     Attributes:
         is_known: True if a plausible `submitted_at` is known.
@@ -257,7 +263,7 @@ class JobAge:
         self.set_submitted_at(submitted_at)
 
     def set_submitted_at(self, submitted_at: float | None) -> None:
-        """Set when the job was submitted, unless that is implausible or None. Up to 5 s in the future count as now."""
+        """Set the time of submission, unless it is implausible or None. Up to 5 s in the future count as now."""
         age = -math.inf if submitted_at is None else time.time() - submitted_at
         if -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS:
             self.is_known = True
@@ -266,7 +272,7 @@ class JobAge:
 
     @property
     def submitted_at(self) -> float:
-        """When the job was submitted, in seconds of the Unix epoch; if that is unknown, when its wait began."""
+        """When the job was submitted, in seconds of the Unix epoch. When its wait began, if that is unknown."""
         return self._submitted_at if self._submitted_at is not None else time.time() - self.age()
 
     def age(self) -> float:

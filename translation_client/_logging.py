@@ -1,6 +1,6 @@
-"""The log: one JSON object a line. The table of events is a public interface.
+"""The log: one JSON object for each line. The table of events is a public interface.
 
-Nothing is configured at import: where a line goes is decided when it is written.
+Nothing is configured at import: the destination of a line is chosen when it is written.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ import structlog
 LOGGER_NAME = "translation_client"
 
 MAX_TEXT_LENGTH = 200
-"""A longer text of a server is cut before it is logged."""
+"""A longer text of a server is truncated before it is logged."""
 
 
 class EventSpec(NamedTuple):
-    """One kind of line: its level, and the keys that it always has, null where unknown."""
+    """One kind of event: its level, and the keys that it always has, null if unknown."""
 
     level: str
     keys: tuple[str, ...]
@@ -53,40 +53,40 @@ EVENTS: Mapping[str, EventSpec] = {
 
 
 class EventLog:
-    """The lines of one wait."""
+    """The log lines of one wait."""
 
     def __init__(self, logger: Any, wait_id: str, job_id: str | None) -> None:
-        """Begin a log.
+        """Create a log.
 
         Args:
-            logger: The caller's, of the standard library or of structlog; None for the rule in `_chosen`. Made usable by `wrap_logger`.
-            wait_id: What all lines of one wait have in common.
-            job_id: The job it waits for.
+            logger: A logger prepared by `wrap_logger`; None to choose one as in `_resolve_logger`.
+            wait_id: The id that all lines of one wait share.
+            job_id: The job of the wait, or None.
         """
         self._logger = logger
         self._context: dict[str, Any] = {"logger": LOGGER_NAME, "wait_id": wait_id, "job_id": job_id}
 
     def name_job(self, job_id: str | None) -> None:
-        """Say from here on which job it is about."""
+        """Set the job id of all later lines."""
         self._context["job_id"] = job_id
 
     def write(self, event: str, **facts: Any) -> None:
-        """Write one line: seconds are rounded to milliseconds here, and long texts cut."""
+        """Log one event. Seconds are rounded to milliseconds, and long texts truncated."""
         level, keys = EVENTS[event]
         shown = {key: _shown(facts[key]) if key in facts else None for key in keys}
         if unknown := facts.keys() - shown.keys():
             raise TypeError(f"{event} has no key {', '.join(unknown)}")
         try:
             getattr(_resolve_logger(self._logger), level)(event, **self._context, **shown)
-        except Exception:  # noqa: BLE001  # whatever the host's logger raises: a wait that is paid for goes on without it
+        except Exception:  # noqa: BLE001  # a wait that is paid for continues although the host's logger fails
             getattr(_TO_STDERR, level)(event, **self._context, **shown)
 
 
 def wrap_logger(callers: Any) -> Any:
-    """Prepare the caller's logger once: one of the standard library gets the finished JSON lines.
+    """Prepare the caller's logger once. One of the standard library gets the finished JSON lines.
 
     Raises:
-        TypeError: It is no logger.
+        TypeError: `callers` is not a logger.
     """
     if isinstance(callers, logging.LoggerAdapter):
         sink = _AdapterSink(callers)
@@ -105,7 +105,7 @@ def _shown(value: Any) -> Any:
 
 
 def _resolve_logger(callers: Any) -> Any:
-    """The caller's logger; else the standard library's, if anybody listens to it; else the host's structlog; else stderr."""
+    """Return the caller's logger, or the standard library's if it has a handler, or the host's structlog, or stderr."""
     if callers is not None:
         return callers
     if _OURS.hasHandlers():
@@ -124,9 +124,9 @@ def _as_json(sink: Any, level_of: logging.Logger) -> Any:
 
 
 class _LevelFilter:
-    """Drops what is below the level of a logger; below INFO where that is not set.
+    """Drops events below the level of a logger, or below INFO if it is not set.
 
-    Not below the effective level: the root logger stands on WARNING from the start, without anybody's having set it.
+    Not below the effective level, as the root logger is at WARNING by default.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
@@ -140,12 +140,12 @@ class _LevelFilter:
 
 
 def _render_json(_: Any, level: str, line: MutableMapping[str, Any]) -> str:
-    """Write the line as JSON, with what one looks for first at the front."""
+    """Return the line as JSON, with the most important keys first."""
     return _ENCODER.encode({"timestamp": _timestamp(), "level": level, "event": line.pop("event"), **line})
 
 
 def _timestamp() -> str:
-    """The moment as ISO 8601 has it, in UTC to the millisecond."""
+    """Return the time in ISO 8601, in UTC to the millisecond."""
     second, fraction = divmod(time.time(), 1)
     return f"{_second_as_text(int(second))}.{int(fraction * 1000):03d}Z"
 
@@ -155,11 +155,11 @@ def _second_as_text(second: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
-_ENCODER = json.JSONEncoder(default=repr)  # made once: json.dumps makes one for each line
+_ENCODER = json.JSONEncoder(default=repr)  # created once: json.dumps creates one for each line
 
 
 class _StandardSink:
-    """A logger of the standard library: the message is the line."""
+    """A logger of the standard library. The message is the line."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self.logger = logger
@@ -177,13 +177,13 @@ class _StandardSink:
         self._pass_on(level, line, None)
 
     def _pass_on(self, level: int, line: str, extra: Mapping[str, Any] | None) -> None:
-        # Not logger.log(): it would ask the effective level once more.
+        # Not logger.log(), which would look up the effective level again.
         record = self.logger.makeRecord(self.logger.name, level, __file__, 0, line, (), None, extra=extra)
         self.logger.handle(record)
 
 
 class _AdapterSink(_StandardSink):
-    """An adapter of the standard library, or one of another: they may add to the message and to the record."""
+    """An adapter of the standard library, or a chain of them. They may add to the message and to the record."""
 
     def __init__(self, adapter: Any) -> None:
         self._adapters = [adapter]
@@ -199,14 +199,14 @@ class _AdapterSink(_StandardSink):
 
 
 class _StderrSink:
-    """Standard error as it is at the time, one write a line so that threads do not mix theirs up."""
+    """The current standard error, with one write for each line so that threads do not mix theirs."""
 
     def info(self, line: str) -> None:
         try:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
-        except Exception:  # noqa: BLE001, S110  # whatever stands in for it
-            pass  # there is none, or nobody reads it any more: a wait that is paid for does not end for a line of log
+        except Exception:  # noqa: BLE001, S110  # sys.stderr may be any object
+            pass  # there is none, or its reader is gone: a wait that is paid for does not end for a log line
 
     warning = error = info
 
