@@ -1,7 +1,7 @@
 """The API key and other headers that only one origin may get, and redaction of secrets from text that is shown.
 
 Data, such as a job's payload, is never redacted. URLs are split by urllib3, which also splits them for a request: if
-two parsers differ, a key goes to the wrong host.
+two parsers differed, a key could go to the wrong host.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class Auth:
         )
 
     def changing(self) -> KeyHeaders:
-        """Return the headers with the current key from `api_key()`; empty if the key is fixed.
+        """Return the headers with the current key from `api_key()`, or none if the key is fixed.
 
         Raises:
             ValueError: The key is empty, or cannot be sent in a header.
@@ -236,8 +236,7 @@ _HEADER_VALUE = re.compile(r"([\x21-\x7e\x80-\xff]([\t\x20-\x7e\x80-\xff]*[\x21-
 
 
 BEARER = "Bearer "
-"""The scheme of a token (RFC 6750, section 2.1). A key that begins with it is sent in `Authorization` to any service.
-"""
+"""The scheme of a token (RFC 6750, section 2.1). A key that begins with it is always sent in `Authorization`."""
 
 
 class KeyHeaders(dict[str, str]):
@@ -256,7 +255,7 @@ class KeyHeaders(dict[str, str]):
 
 
 def secrets_in(headers: KeyHeaders | None) -> tuple[str, ...]:
-    """Return the rotating key in some headers, in all its forms; empty if it is fixed or there are no headers."""
+    """Return the rotating key in some headers, in all its forms, or nothing if it is fixed or there are no headers."""
     return () if headers is None else headers.secrets
 
 
@@ -298,7 +297,7 @@ def check_api_key(value: str | Callable[[], str] | None) -> str | Callable[[], s
 
 
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the headers as a dictionary; empty for None.
+    """Return the headers as a dictionary, which is empty for None.
 
     Raises:
         TypeError: `headers` is not a mapping of strings to strings.
@@ -338,8 +337,7 @@ MAX_SHOWN_LENGTH = 200
 """The longest text of a server that is shown, in characters."""
 
 WHOLE_WORD_LENGTH = 8
-"""A shorter secret may be a part of a word by chance. A header's value, such as "en", is redacted only as a whole word.
-"""
+"""A shorter secret may be a part of a word by chance. As a header's value it is only redacted as a whole word."""
 
 CODE = re.compile(r"[A-Za-z0-9_.-]+")
 """A machine-readable code in an error body. A short key that is a part of it by chance is not redacted."""
@@ -472,8 +470,7 @@ class Redactor:
         return "".join(letter if letter.isprintable() else _escape_sequence(letter) for letter in scrubbed)
 
     def shown_id(self, value: str) -> str:
-        """Return the id of a job, an idempotency key or a URL as it may be shown: unchanged, unless it contains a key.
-        """
+        """Return a job id, an idempotency key or a URL as it may be shown: unchanged, unless it contains a key."""
         keys = self._forms.keys
         has_key = _found(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
         return self.scrub(value) if has_key else value
@@ -493,7 +490,7 @@ def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
 
 
 def _escapable(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the values that are not plain words, and these unescaped once, as a text may hold them half escaped."""
+    """Return the values, also unescaped once, without short plain words: a text may hold them half escaped."""
     both = dict.fromkeys(form for value in values for form in (value, unescaped_once(value)))
     return tuple(form for form in both if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
 
@@ -591,8 +588,7 @@ def secrets_in_url(url: str) -> list[str]:
 
 
 MAX_LAYERS = 4
-"""How often a text is unescaped: JSON in JSON in HTML, and one more. Each pass takes time in proportion to its length.
-"""
+"""How often a text is unescaped: JSON in JSON in HTML, and one more. A pass takes time in proportion to its length."""
 
 _ESCAPE = (  # each part has a bounded length, so that no text makes the search slow
     r"%[CcDd][0-9A-Fa-f]%[89ABab][0-9A-Fa-f]"
@@ -699,7 +695,7 @@ NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 
 
 def is_http_url(url: str) -> bool:
-    """True if a URL is absolute, and requests can send to it."""
+    """True for an absolute http(s) URL that requests can send to."""
     parts = _split(url)
     return parts is not None and parts.scheme in _DEFAULT_PORTS and bool(parts.host) and parts.port != 0
 

@@ -20,8 +20,7 @@ MAX_AHEAD_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
 """A `submitted_at` further in the future or in the past is wrong: another time zone, an empty date."""
 
 TICK_SECONDS = 0.001
-"""1 ms: with less remaining, a deadline has passed. freezegun's clock counts in microseconds, and would leave a rest.
-"""
+"""1 ms: with less left, a deadline has passed. freezegun's clock counts in microseconds, and would leave a rest."""
 
 REAL_SLEEP_SECONDS = 0.05
 """50 ms: the caller's `sleep` really slept if it took this long.
@@ -184,8 +183,7 @@ class Stopwatch:
 
     @contextmanager
     def measure(self, real: Callable[[], float] = real_monotonic) -> Iterator[None]:
-        """Add the real seconds of a block that sleeps or waits for I/O, even if it raises. `real` is the clock to read.
-        """
+        """Add the real seconds of a block that sleeps or does I/O, even if it raises. `real` is the clock to read."""
         began_at = real()
         try:
             yield
@@ -232,7 +230,7 @@ class Deadline:
 
     @property
     def left(self) -> float:
-        """The seconds left; may be negative."""
+        """The seconds left, which may be negative."""
         stopwatch = self.stopwatch
         return self.at - stopwatch.began_at - stopwatch.elapsed
 

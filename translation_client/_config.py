@@ -260,7 +260,7 @@ class PollingPolicy:
 
     Attributes:
         timeout: The whole wait, including the call in flight.
-        max_retries: How many checks may follow a "pending" one.
+        max_retries: The number of further checks while the job is pending.
         request_timeout: One HTTP call: connecting, headers and body together.
         max_faults: The number of consecutive failed calls that fails a check.
         backoff_factor: The first backoff sleep. Each further one is twice the last.

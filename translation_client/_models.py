@@ -119,8 +119,8 @@ class Job:
         language: The target language, in the service's spelling; None if unknown.
         expected_seconds: The service's estimate of the duration in seconds, or None.
         submitted_at: When the job was submitted, in seconds of the Unix epoch by the local clock; None if unknown.
-        finished_at: When the job finished by the service, or will finish if it is pending, in the same seconds, or
-            None.
+        finished_at: When the job finished, or will if it is pending, as the service reports it, in the same seconds;
+            None if unknown.
     """
 
     id: str | None
@@ -139,8 +139,7 @@ class Job:
     finished_at: float | None = None
 
     def __repr__(self) -> str:
-        """Return a text that is safe in a log, without payload, link and the service's text, which may hold anything.
-        """
+        """Return a text that is safe in a log. Payload, link and the service's text may hold anything."""
         return (
             f"Job(id={shown_text(self, 'id')!r}, status={self.status!r}, progress={self.progress!r}, "
             f"checks={self.checks!r}, elapsed={self.elapsed!r})"
@@ -281,7 +280,7 @@ class Response:
     sent_keys: tuple[str, ...] = field(default=(), repr=False)
 
     def json_object(self) -> dict[str, Any] | None:
-        """Return the body as a JSON object; None if it is not one, or is too deeply nested to be copied or pickled."""
+        """Return the body as a JSON object, or None if it is not one, or too deeply nested to be copied or pickled."""
         try:
             value = json.loads(self.body)
         except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of a million digits; a million brackets
@@ -386,7 +385,7 @@ class Refusal(Exception):
 
     @cached_property
     def problem(self) -> Problem | None:
-        """The body of the response; None if it is not a JSON object."""
+        """The body of the response, or None if it is not a JSON object."""
         return problem_of(self.response)
 
 
@@ -413,7 +412,7 @@ class MissingField(Exception):
 
 
 def problem_of(response: Response) -> Problem | None:
-    """Return the body of an error; None if it is not a JSON object."""
+    """Return the body of an error, or None if it is not a JSON object."""
     body = response.json_object()
     return None if body is None else Problem(body)
 
@@ -461,7 +460,7 @@ def status_line(code: int) -> str:
 
 
 _DELAY_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-"""Whole seconds by the RFC; some servers send fractions. Ten digits, over 31 years, are invalid."""
+"""Whole seconds by the RFC, though some servers send fractions. Ten digits, over 31 years, are invalid."""
 
 
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
@@ -482,7 +481,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def response_date(headers: Mapping[str, str]) -> float:
-    """Return the time of a response by the server's clock, in whole seconds; by the local clock without a `Date`."""
+    """Return the time of a response by the server's clock, in whole seconds, or by the local one without a `Date`."""
     try:
         return _http_date(headers["Date"])
     except (KeyError, ValueError):
@@ -503,7 +502,7 @@ SAME_CLOCK_SECONDS = 2.0
 
 
 def reported_duration(answered: Job) -> float | None:
-    """Return the duration of a finished job by the service's own clock; None unless it reports both start and end."""
+    """Return the duration of a finished job by the service's own clock, or None unless it reports both ends."""
     if answered.finished_at is None or answered.submitted_at is None or not answered.status.is_final:
         return None
     return answered.finished_at - answered.submitted_at

@@ -159,7 +159,7 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, cut: AsyncCanc
 
 
 def _was_reset(response: aiohttp.ClientResponse) -> bool:
-    """True if the connection was reset where its end is the end of the body. aiohttp does not tell the two apart."""
+    """True if the connection was reset where its end is the end of the body. aiohttp does not distinguish them."""
     is_framed = content_length(response.headers) is not None or bool(transfer_codings(response.headers))
     return not is_framed and isinstance(_error_behind(response), aiohttp.ClientOSError)
 
@@ -408,8 +408,7 @@ def _connector() -> _Connector:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Reports to each call the connection that it uses, and aborts all of them at the end, whatever they still buffer.
-    """
+    """Reports to each call its connection, and aborts all connections at the end, whatever they still buffer."""
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
@@ -550,7 +549,7 @@ NO_HTTP = (BadStatusLine, LineTooLong)
 
 
 class _AsyncExchange(NamedTuple):
-    """A request in flight. `credentials` is None if it goes to another origin, which gets no fixed headers either."""
+    """A request in flight. `credentials` is None if it goes to another origin, which gets no fixed key either."""
 
     request: Request
     credentials: KeyHeaders | None
@@ -746,7 +745,7 @@ class AiohttpSender:
 
 
 async def _body_of_error(response: aiohttp.ClientResponse) -> bytes:
-    """Read the body of an error or a redirect; empty if it breaks off or takes too long: the status says enough."""
+    """Return the body of an error or a redirect, or nothing if it breaks off or is late: the status is enough."""
     failure = asyncio.TimeoutError("the body of an error takes too long")
     failing = asyncio.get_running_loop().call_later(STATUS_BODY_SECONDS, response.content.set_exception, failure)
     try:

@@ -266,7 +266,7 @@ class AsyncCancelScope:
             raise
 
     async def _until_ended(self, future: asyncio.Future[T]) -> None:
-        """Wait until a future is done or given up. If the caller is cancelled, stop the call, and raise afterwards."""
+        """Wait until a future is done or abandoned. If the caller is cancelled, stop the call, and raise afterwards."""
         cancellation = None
         while not (future.done() or self._is_given_up):
             self._waiter = self._loop.create_future()

@@ -50,7 +50,7 @@ REGISTERED_CODINGS = frozenset(
         "zstd",
     )
 )
-"""IANA's HTTP Content Coding Registry, and the two aliases of RFC 9110; without `identity`, which changes nothing."""
+"""IANA's HTTP Content Coding Registry, and the two aliases of RFC 9110, without `identity`, which changes nothing."""
 
 DECODABLE_CODINGS = ("gzip", "x-gzip", "deflate")
 """The codings that Python's zlib undoes."""
@@ -220,7 +220,7 @@ class FileDecoder:
 
     @property
     def applied_codings(self) -> tuple[str, ...] | None:
-        """The codings that the body turned out to have; None if too little of it has arrived to decide."""
+        """The codings that the body turned out to have, or None if too little of it has arrived to decide."""
         if any(stage.is_applied is None for stage in self._stages):
             return None
         return tuple(stage.coding for stage in reversed(self._stages) if stage.is_applied)
@@ -269,7 +269,7 @@ class _Stage:
 
     @property
     def is_applied(self) -> bool | None:
-        """True if the body turned out to have the coding; None if too little of it has arrived to decide."""
+        """True if the body turned out to have the coding, or None if too little of it has arrived to decide."""
         return None if self._start is not None else self._inflater is not None
 
     def feed_all(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -374,7 +374,7 @@ class _Inflater:
                 yield piece
 
     def _next_member(self, block: bytes) -> bytes:
-        """Start another member and return its first bytes; none if it has not arrived yet, or there is none."""
+        """Start another member and return its first bytes, or nothing if it has not arrived yet or does not exist."""
         start = (self._behind + block).lstrip(b"\0")  # padding, as the gzip program allows it
         self._behind = start[: len(GZIP_START)]
         if not start or (self._window_bits == _GZIP and self._behind != GZIP_START):
@@ -657,7 +657,7 @@ class MarkupSniffer:
         self.is_markup = self._is_text(is_all=False)
 
     def _is_text(self, *, is_all: bool) -> bool | None:
-        """True if the file begins as a text does; None if too little of it has arrived to decide."""
+        """True if the file begins as a text does, or None if too little of it has arrived to decide."""
         start = self._start[:_MAX_START]
         is_full = len(start) == _MAX_START
         invisible = _INVISIBLE.match(start)
@@ -677,7 +677,7 @@ class MarkupSniffer:
         return self._is_no_subtitle(visible.replace(b"\0", b""), is_all=is_enough)
 
     def _is_no_subtitle(self, visible: bytes, *, is_all: bool) -> bool | None:
-        """True if a text begins as markup or JSON and is not subtitles; None if more bytes may show that it is."""
+        """True if a text begins as markup or JSON and is not subtitles, or None if more bytes may show that it is."""
         if not _TEXT.match(visible[:_DECISIVE_BYTES]):
             return False
         if self._subtitles is None:
@@ -696,7 +696,7 @@ class _PackedStart:
         self._left = _MAX_UNPACKED
 
     def feed(self, block: bytes) -> bool | None:
-        """Return True if the content is markup; None if too little of it has arrived to decide."""
+        """Return True if the content is markup, or None if too little of it has arrived to decide."""
         for number in range(len(block)):  # byte by byte: zlib returns nothing for a damaged block
             try:
                 piece = self._unpacker.decompress(block[number : number + 1], self._left)

@@ -37,7 +37,7 @@ def failed_before_send(error: BaseException) -> bool:
 
 
 def redacted_cause(error: Exception, text: str) -> Exception:
-    """Return an exception of the same type with our text, to be shown as the cause.
+    """Return the cause to show: a requests exception with our text, of the type of `error` if possible.
 
     Exceptions of requests, urllib3 and aiohttp hold the request with its key, URLs with their queries, and whatever the
     server sent. Error trackers show all of it.

@@ -59,7 +59,7 @@ class MultipartStream:
         return iter(lambda: self.read(READ_BYTES), b"")
 
     def read(self, size: int = -1) -> bytes:
-        """Read the next bytes, at most `size`; all that is left if `size` is negative."""
+        """Read the next bytes: at most `size`, or all that are left if `size` is negative."""
         if size < 0:
             return b"".join(self)
         while not self._rest:

@@ -24,7 +24,7 @@ from .multipart import NO_BODY, RequestBody, encode_body
 from .sockets import GuardedAdapter, UnreadableBody
 
 MAX_READY = 128
-"""Number of prepared calls are kept. A wait repeats the same call, and preparing it takes half of the time."""
+"""How many prepared calls are kept. A wait repeats the same call, and preparing it takes half of the time."""
 
 
 MAX_SOCKET_SECONDS = 1e6
@@ -229,7 +229,7 @@ STATUS_BODY_SECONDS = 1.0
 
 
 class _Exchange(NamedTuple):
-    """A request in flight. `credentials` is None if it goes to another origin, which gets no fixed headers either."""
+    """A request in flight. `credentials` is None if it goes to another origin, which gets no fixed key either."""
 
     session: PooledSession | BorrowedSession
     request: Request

@@ -66,7 +66,7 @@ def transfer_codings(headers: Mapping[str, str]) -> list[str]:
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
-    """Return the length of the encoded body; None if none is sent, or a `Transfer-Encoding`, which overrides it.
+    """Return the length of the encoded body, or None if none is sent, or if a `Transfer-Encoding` overrides it.
 
     Raises:
         UnreadableBody: `Content-Length` is not a number below 10¹⁸, or several differ (RFC 9112, section 6.3).
@@ -115,7 +115,7 @@ RESPONSE_START = b"HTTP/"
 """The start of a response. Some proxies send one without a request (RFC 9112, section 4)."""
 
 BEHIND_BYTES = 16
-"""16 bytes after a body are checked for line breaks, ignored (RFC 9112, section 2.2), and `RESPONSE_START`."""
+"""Bytes read after a body, to find line breaks, which are ignored (RFC 9112, section 2.2), and `RESPONSE_START`."""
 
 MAX_LINE_BYTES = 65536
 """The longest line that http.client reads."""
@@ -464,8 +464,7 @@ class GuardedAdapter(HTTPAdapter):
         return guarded
 
     def close(self) -> None:
-        """Close the idle connections. urllib3 leaves that to the garbage collector, and the pools are referenced here.
-        """
+        """Close the idle connections. urllib3 leaves that to the garbage collector, but we keep the pools."""
         pools, self._pools = self._pools, {}
         for pool in pools.values():
             pool.close()
