@@ -132,6 +132,7 @@ class CallState:
         }
 
 
+# What should remain until the deadline when the last check is answered: 0.25 s, or a twentieth of a short wait.
 GRACE_SECONDS = 0.25
 GRACE_FRACTION = 0.05
 
