@@ -14,7 +14,7 @@ from ..._transports.base import CancelEvent
 from .rate_limiter import DEFAULT_CHECKS_PER_SECOND
 
 DEFAULT_IN_FLIGHT = 10_000
-"""Jobs that are waited for at once, where the caller says nothing."""
+"""The default number of jobs that are in flight at once."""
 
 Source = Iterable[Job | str] | AsyncIterable[Job | str]
 JobResult = Job | TranslationClientError
@@ -25,12 +25,13 @@ class BatchOptions(NamedTuple):
     """The options of a batch, checked.
 
     Attributes:
-        checks_per_second: Requests in any second at the most, of all jobs together.
-        max_in_flight: Jobs that are waited for at once, or finished and not taken yet; the source is read no further.
-        timeout: Seconds for each job, from when it was read from the source.
-        cancel: Set to end all waits.
-        on_progress: Called with the job after each check.
-        features: What is known of all jobs, for a schedule that learns.
+        checks_per_second: The maximum number of requests in any second, for all jobs together.
+        max_in_flight: The maximum number of jobs that are waited for, or whose results were not taken yet. At this
+            number the source is read no further.
+        timeout: Seconds for each job, from when it is read from the source.
+        cancel: Ends all waits when it is set; None for no event.
+        on_progress: Called with the job after each check; None to call nothing.
+        features: The known features of all jobs, for a schedule that learns.
     """
 
     checks_per_second: float
@@ -53,8 +54,8 @@ def batch_options(
     """Check the options, and fill in the defaults.
 
     Raises:
-        ValueError: One cannot be used.
-        TypeError: One is of the wrong type.
+        ValueError: `checks_per_second` is not positive, or `max_in_flight` is less than 1.
+        TypeError: An option is of the wrong type, or `on_progress` is a coroutine function.
     """
     _config.check_callable("on_progress", on_progress)
     if inspect.iscoroutinefunction(on_progress):
@@ -72,13 +73,13 @@ def batch_options(
 
 
 def require_source(jobs: Source) -> Source:
-    """Return several jobs or ids to read one after the other. Those of a collection are checked, those of a source later.
+    """Return the source of the jobs. The jobs of a collection are checked now, those of any other iterable when read.
 
-    A collection is copied: the caller may change it while the batch still reads it.
+    A collection is copied, because the caller may change it while the batch still reads it.
 
     Raises:
-        TypeError: It is one text, or nothing that can be read one after the other; or one of them is no job and no id.
-        ValueError: An id cannot be one.
+        TypeError: `jobs` is a string, a job or not iterable, or an element is neither a job nor an id.
+        ValueError: A job has no id, or an id is malformed.
     """
     if isinstance(jobs, (str, Job)) or not isinstance(jobs, (Iterable, AsyncIterable)):
         raise TypeError(f"jobs must be several jobs or ids, got {jobs!r}")
@@ -91,7 +92,7 @@ def require_source(jobs: Source) -> Source:
 
 
 def require_id(job: Job | str) -> str:
-    """Return the id of a job; raises as `require_source`."""
+    """Return the id of a job. Raises as `require_source`."""
     job_id = job.id if isinstance(job, Job) else job
     if job_id is None:
         raise ValueError("jobs must have ids")
@@ -102,15 +103,15 @@ def require_id(job: Job | str) -> str:
 
 
 def text_of(value: object, text: Callable[[object], str] = str) -> str:
-    """Return `str(value)` or `repr(value)`; Python's usual text of an object if that raises."""
+    """Return `str(value)` or `repr(value)`, or `object.__repr__(value)` if that raises."""
     try:
         return text(value)
-    except Exception:  # noqa: BLE001  # a function of the caller's
+    except Exception:  # noqa: BLE001  # the caller's `__str__` or `__repr__` may raise anything
         return object.__repr__(value)
 
 
 def sort_by_position(outcomes: Iterable[tuple[int, JobResult]]) -> list[JobResult]:
-    """Return the results in the order of the jobs."""
+    """Return the results in the order of their positions in the source."""
     return [outcome for _, outcome in sorted(outcomes, key=_position)]
 
 

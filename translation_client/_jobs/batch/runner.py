@@ -1,4 +1,4 @@
-"""A batch: workers check the most overdue job next, within one rate limit, and hand out jobs that are final."""
+"""The batch runner: workers check the most overdue job next, within one rate limit, and results come as jobs end."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ from .source import iterate
 
 
 class Results:
-    """The outcomes of a fleet, with the positions that their jobs had in the source.
+    """The results of a batch, with the positions of their jobs in the source.
 
     Attributes:
-        ready: Those that nobody took yet.
+        ready: The results that were not taken yet.
         joined: How many jobs were read from the source.
     """
 
     def __init__(self, most_known: float) -> None:
-        """Begin with none.
+        """Create an empty collection.
 
         Args:
-            most_known: How many of the jobs that ended are known by their ids, the latest, should one come again.
+            most_known: How many of the latest results are kept by id, in case the source yields an id again.
         """
         self.ready: deque[tuple[int, JobResult]] = deque()
         self.joined = 0
@@ -48,40 +48,40 @@ class Results:
 
     @property
     def open(self) -> int:
-        """How many were read, and their outcome was not taken yet."""
+        """The number of jobs that were read, and whose results were not taken yet."""
         return self.joined - self._taken
 
     def join(self) -> int:
-        """Count one more; its position."""
+        """Count a job, and return its position."""
         self.joined += 1
         return self.joined - 1
 
     def take(self) -> tuple[int, JobResult]:
-        """Take the first that is ready."""
+        """Remove and return the first result that is ready."""
         self._taken += 1
         return self.ready.popleft()
 
     def remember(self, job_id: str, outcome: JobResult) -> None:
-        """Keep what came of a job."""
+        """Store the result of a job by its id."""
         self._by_id[job_id] = outcome
         while len(self._by_id) > self._most_known:
             self._by_id.popitem(last=False)
 
     def known(self, job_id: str) -> JobResult | None:
-        """What came of a job, if it ended."""
+        """Return the result of a job, or None if none is stored."""
         return self._by_id.get(job_id)
 
 
 class Signals:
-    """What wakes whom. One timer for all idle workers, and each that is woken wakes the next one that is needed.
+    """The wake-ups of a batch. Idle workers share one timer, and each worker that is woken wakes the next one needed.
 
     Attributes:
-        news: Something for the taker of outcomes.
-        room: Room for the reader of the source.
+        news: Set when a result is ready, or the batch is at its end.
+        room: Set when another job may be read from the source.
     """
 
     def __init__(self, clock: ContinuousClock) -> None:
-        """Begin with nobody waiting; moments are those of the clock."""
+        """Create the signals, without idle workers. Times are those of `clock`."""
         self._clock = clock
         self.news = asyncio.Event()
         self.room = asyncio.Event()
@@ -90,19 +90,19 @@ class Signals:
         self._alarm_at = math.inf
 
     async def worker(self, moment: float) -> None:
-        """Be idle until one is needed, at some moment at the latest."""
+        """Wait as an idle worker until one is needed, until `moment` at the latest."""
         idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._idle.append(idle)
         self.rouse(moment)
         try:
             await idle
         except BaseException:
-            with suppress(ValueError):  # it was woken in the same moment
+            with suppress(ValueError):  # it was woken at the same time
                 self._idle.remove(idle)
             raise
 
     def rouse(self, moment: float) -> None:
-        """Wake a worker at some moment, or now."""
+        """Wake an idle worker at `moment`, or now if that has passed."""
         if not self._idle or moment == math.inf:
             return
         wait = moment - self._clock.now()
@@ -114,7 +114,7 @@ class Signals:
             self._alarm = asyncio.get_running_loop().call_later(wait, self._ring)
 
     def alarm_off(self) -> None:
-        """Have nobody woken any more."""
+        """Cancel the timer."""
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm, self._alarm_at = None, math.inf
@@ -132,27 +132,27 @@ class Signals:
 
 
 EARLY_SHARE = 0.25
-"""By what part of its sleep a job may be checked earlier if that costs no request of its own."""
+"""25 % of its sleep: how much earlier a job may be checked if it shares the request with other jobs."""
 
 EARLY_SHARE_OF_LAST = 0.02
-"""The same of a check that may be the last one by the limits of the caller: it must not be earlier than that of a wait alone."""
+"""2 %: the same for a check that the caller's limits may make the last one: it should be as late as in a single wait."""
 
 
 class BatchJob:
-    """One job of a batch: its wait, and where it stands. Small: there are thousands.
+    """One job of a batch, and the state of its wait. It has slots because there are thousands.
 
     Attributes:
-        wait: Its wait, which has begun.
-        due: When it is to be checked; `math.inf` while it is.
-        ends_at: When its time is up.
-        planned: When it was due before the check that is being made.
-        ends_itself: True while it has a request of its own, which ends at the deadline.
+        wait: The poller of the job.
+        due: When the next check is due; `math.inf` during a check.
+        ends_at: The deadline.
+        planned: When the check in progress was due.
+        ends_itself: True while the job has a request of its own, which ends at the deadline.
         single_checks: How many of its next checks need a request of its own.
-        pause: Seconds of its latest sleep.
-        early: By how many seconds it may be checked earlier.
-        is_early: True if the next check is one before its last one, because too many jobs have their last check then.
-        was_early: True if there was or is such a check.
-        positions: Where in the order of the source it was asked for; more than once where its id came again.
+        pause: Seconds of the latest sleep.
+        early: How many seconds before `due` the job may be checked.
+        is_early: True if the next check is an extra one before the last, as too many jobs have their last check then.
+        was_early: True if there is or was such an extra check.
+        positions: Its positions in the source, several if its id came again.
     """
 
     __slots__ = (
@@ -184,7 +184,7 @@ class BatchJob:
         self._faults: RetryStepper | None = None
 
     def pause_after(self, job: Job, now: float) -> float | None:
-        """Return the seconds until the next check; None if the job is final.
+        """Return the seconds until the next check, or None if the job is final.
 
         Raises:
             TranslationClientError: A limit is reached.
@@ -195,23 +195,23 @@ class BatchJob:
         if pause is None:
             return None
         self.pause = pause
-        if self.wait.has_retry_limit and self.planned > now:  # an early check shortens no wait
+        if self.wait.has_retry_limit and self.planned > now:  # an early check must not shorten the wait
             self.pause = max(pause, min(pause + self.planned - now, self.wait.seconds_until_last_check))
         self.early = self._earlier(job.checks, job.retry_after or 0.0)
         return self.pause
 
     def is_before_last_check(self) -> bool:
-        """Return whether the sleep that begins now ends with the last check before the deadline."""
+        """Return True if the check after the sleep that begins now is the last one before the deadline."""
         return self.pause >= self.wait.seconds_until_last_check
 
     def check_early(self, job: Job | None, seconds: float) -> float:
-        """Shorten the sleep before the last check, and return its seconds. There is another check after it.
+        """Shorten the sleep before the last check to make an extra one first, and return the seconds to sleep.
 
-        A `Retry-After` is not shortened. Neither is the sleep before a check that may be the last one by another limit.
+        A `Retry-After` is not shortened. Nor is a sleep if `max_retries` or `stop` may end the wait within two checks.
 
         Args:
-            job: The latest answer; None if there is none yet.
-            seconds: After which the check is to be made.
+            job: The job as last checked; None before the first check.
+            seconds: Seconds until the extra check.
         """
         checks, retry_after = (0, 0.0) if job is None else (job.checks, job.retry_after or 0.0)
         seconds = max(seconds, retry_after)
@@ -222,7 +222,7 @@ class BatchJob:
         return self.pause
 
     def pause_after_fault(self, fault: Fault) -> float:
-        """Return the seconds until the next request after one of its own that failed.
+        """Return the seconds until the next request after a request of the job's own failed.
 
         Raises:
             TranslationClientError: A limit is reached.
@@ -230,7 +230,7 @@ class BatchJob:
         self.early = 0.0
         until_last_check = self.wait.seconds_until_last_check
         if self.is_early and until_last_check > 0:
-            # Without the other jobs there would have been no check, and no fault.
+            # The extra check was made because of the other jobs, so its fault does not count.
             self.is_early = False
             self.pause = max(fault.retry_after or 0.0, until_last_check)
             self.wait.log_fault(fault, self.pause)
@@ -240,19 +240,19 @@ class BatchJob:
         return self.pause
 
     def needs_single_checks(self, number: float) -> None:
-        """Have the next checks made by requests of its own, as many or `math.inf`."""
+        """Require requests of the job's own for the next `number` checks; `math.inf` for all."""
         self.single_checks = max(self.single_checks, number)
 
     def checked_singly(self) -> None:
-        """Note that a request of its own was answered."""
+        """Record a response to a request of the job's own."""
         self.single_checks = max(0.0, self.single_checks - 1)
 
     def is_nearly_due(self, now: float) -> bool:
-        """Return whether an answer now is as good as one a little later."""
+        """Return True if the job may be checked now, in a shared request."""
         return self.due - now <= self.early
 
     def _earlier(self, checks: int, retry_after: float) -> float:
-        """Return by how many seconds the next check may be earlier if it costs no request, but within no `Retry-After`."""
+        """Return how many seconds early the next check may be in a shared request. It is never within `Retry-After`."""
         return max(0.0, min(self._nearly(checks), self.pause - retry_after))
 
     def _nearly(self, checks: int) -> float:
@@ -262,14 +262,14 @@ class BatchJob:
 def take_due_together(
     agenda: DueQueue[BatchJob], first: BatchJob, most: int, now: float, fits: Callable[[BatchJob], bool]
 ) -> list[BatchJob]:
-    """Take those off the agenda that can share a bulk request; return them, the first included.
+    """Pop the jobs that can share a bulk request with `first`, and return all of them.
 
     Args:
-        agenda: Those that are not being checked.
-        first: The one whose turn it is, which was taken off.
-        most: How many at once.
-        now: The present moment.
-        fits: Whether one has the time for it.
+        agenda: The queue of the jobs that are not being checked.
+        first: The most overdue job, which was popped already.
+        most: The maximum number of jobs in a bulk request.
+        now: The current time.
+        fits: Returns True if a job has enough time left for a bulk response.
     """
     members = [first]
     if first.single_checks or not fits(first):
@@ -287,14 +287,14 @@ def take_due_together(
 
 
 RESERVE = 0.1
-"""10 %: how much slower than `checks_per_second` turns are reserved, as the rate limiter counts requests when they arrive."""
+"""10 %: how much wider than `checks_per_second` reserved slots are spaced, as the limiter counts requests on arrival."""
 
 
 class BatchState:
-    """The jobs of a batch, from when they are taken in until their outcome is handed out."""
+    """The jobs of a batch, from when they are read from the source until their results are ready."""
 
     def __init__(self, context: ClientContext, terms: BatchOptions, source: Source) -> None:
-        """Begin with none."""
+        """Create the state, without jobs."""
         self._context = context
         self._terms = terms
         self._source = source
@@ -310,12 +310,12 @@ class BatchState:
         self._is_cancelled = False
 
     def _moment(self) -> float:
-        """Return when the next request may be sent; `math.inf` if no job is waiting for one."""
+        """Return when the next request may be sent, or `math.inf` if no job is in the queue."""
         due = self._agenda.next_due
         return due if due == math.inf else max(due, self._budget.moment(self._urgent_at))
 
     def _urgent_at(self) -> float:
-        """Return the moment from which no pause holds anybody up: later, not each job would get its last check."""
+        """Return the time from which pauses are ignored. With a longer pause, some job would miss its last check."""
         requests: float = len(self._members)
         if self._bulk is not None and self._has_bulk_answers:
             requests /= self._bulk.max_ids
@@ -327,10 +327,10 @@ class BatchState:
         return self._bulk is not None and not self._availability.is_suspended
 
     def _spare_seconds(self, requests: float) -> float:
-        """Return what so many requests at the full rate leave of the time until the earliest last check; may be negative.
+        """Return the seconds left before the earliest last check after `requests` at the full rate. May be negative.
 
         Args:
-            requests: How many are made; one for each job, if none of them shares a bulk request.
+            requests: The number of requests; one for each job if there are no bulk requests.
         """
         first = self._agenda.first_to_end
         if first is None:
@@ -341,7 +341,7 @@ class BatchState:
         position = self._results.join()
         try:
             job_id = require_id(job)
-        except (TypeError, ValueError) as error:  # of a source; the others go on
+        except (TypeError, ValueError) as error:  # a source may yield anything, and the other jobs are still waited for
             message = self._context.secrets.shown_id(f"nothing was asked: {error}")
             given = job.id if isinstance(job, Job) else job
             named = None if given is None else text_of(given)
@@ -373,17 +373,17 @@ class BatchState:
     def _until_check(self, member: BatchJob, job: Job | None, pause: float) -> float:
         """Return the seconds until the next check of a job.
 
-        That is its pause. But the rate limit may be too low for all the last checks that are due at the same time. Then some
-        jobs have a check before that, once, and their last check gives way to those of the others.
+        This is `pause`, unless the rate limit is too low for all the last checks that are due at the same time. Then
+        some jobs have one extra check before that, and their last check yields to those of the others.
 
         Args:
             member: The job.
-            job: The latest answer, which is pending; None if there is none yet.
-            pause: The seconds until its next check by the rules of its wait.
+            job: The pending job as last checked; None before the first check.
+            pause: The seconds until the next check of this job in a wait without other jobs.
         """
         if not member.is_before_last_check():
             return pause
-        delay = min(GRACE_SECONDS, GRACE_FRACTION * self._terms.timeout) / 2  # so much time is left for late turns
+        delay = min(GRACE_SECONDS, GRACE_FRACTION * self._terms.timeout) / 2  # the other half is left for late requests
         if member.was_early:
             return pause if self._has_bulk_answers else pause + delay
         now = self._clock.now()
@@ -391,11 +391,11 @@ class BatchState:
         return pause if moment is None else member.check_early(job, moment - now)
 
     def _is_open(self, member: BatchJob) -> bool:
-        """Return whether a job has not ended meanwhile."""
+        """Return True if the job has not ended meanwhile."""
         return self._members.get(str(member.wait.job_id)) is member
 
     def _put_back(self, members: Sequence[BatchJob]) -> None:
-        """Have jobs checked again, in the turn that they had."""
+        """Put jobs back into the queue, due when they were due before."""
         for member in members:
             if self._is_open(member):
                 self._agenda.again(member, member.planned)
@@ -412,7 +412,7 @@ class BatchState:
         job_id = str(member.wait.job_id)
         del self._members[job_id]
         self._agenda.remove(member)
-        member.wait.learn(patience=0.0)  # whoever else writes to the history holds up no other job
+        member.wait.learn(patience=0.0)  # waiting for another process to write would delay the other jobs
         self._results.remember(job_id, outcome)
         for position in member.positions:
             self._hand_out(position, outcome)
@@ -425,31 +425,31 @@ class BatchState:
 T = TypeVar("T")
 
 WINDOW = 200
-"""As many jobs of a kind as a history keeps."""
+"""200 jobs of a kind: as many as the history keeps."""
 
 JOINED_AT_ONCE = 100
-"""How many jobs are taken in before others have a turn: a list of thousands must not hold up the calls."""
+"""100 jobs: how many are read before other tasks run, as a list of thousands must not delay the requests."""
 
 LOOK_SECONDS = 0.05
-"""How soon a batch notices that its client was closed, or that the caller's event was set."""
+"""50 ms: how soon a batch notices that its client was closed, or that `cancel` was set."""
 
 SOURCE_SECONDS, MOST_SLICES = 0.1, 5
-"""How long a batch that is cancelled from the start waits for a job of its source, and how often: each job is an outcome."""
+"""0.1 s, 5 times: how long a batch cancelled from the start waits for its source, as each job read has a result."""
 
 TRIAL_SECONDS = 0.5
-"""0.5 s: the time that a trial may take from the requests for single jobs. It needs a turn, and counts until it has arrived."""
+"""0.5 s: the time of single requests that a trial may cost, as the rate limiter counts it until it has arrived."""
 
 CONTROL_FLOW = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
-"""Exceptions that Python takes for the end of a task or of an iteration."""
+"""Exceptions that Python interprets as the end of a task or of an iteration."""
 
 
 class Turn(NamedTuple):
-    """What a worker does next.
+    """The next request of a worker.
 
     Attributes:
-        members: The jobs to check; several share a bulk request.
-        ticket: What the request is paid with.
-        is_trial: True for a bulk request that nobody waits for: see `BulkAvailability`.
+        members: The jobs to check. Several share a bulk request.
+        ticket: The rate-limit permit of the request; None without a rate limit.
+        is_trial: True for a bulk request that no job waits for, as in `BulkAvailability`.
     """
 
     members: Sequence[BatchJob]
@@ -458,20 +458,20 @@ class Turn(NamedTuple):
 
 
 class BatchRunner(BatchState):
-    """A batch of jobs. For one task, and for one use."""
+    """Runs a batch of jobs. For one task, and for one use."""
 
     def __init__(self, context: ClientContext, terms: BatchOptions, source: Source) -> None:
-        """Prepare; nothing is sent yet."""
+        """Create the runner. Nothing is sent yet."""
         super().__init__(context, terms, source)
         self._is_read = False
         self._is_over = False
         self._broken: BaseException | None = None
 
     async def outcomes(self) -> AsyncGenerator[tuple[int, JobResult], None]:
-        """Yield the outcome of each job as it ends, with its position in the source.
+        """Yield the result of each job as it ends, with its position in the source.
 
         Raises:
-            BaseException: What the source or a function of the caller's raised. `CONTROL_FLOW` comes as the cause of a
+            BaseException: The source or a function of the caller raised it. One of `CONTROL_FLOW` is the cause of a
                 RuntimeError.
         """
         workers = int(min(self._context.transport.max_connections, self._terms.max_in_flight))
@@ -495,12 +495,12 @@ class BatchRunner(BatchState):
             try:
                 await _cancel(tasks)
             finally:  # also if the caller is cancelled a second time
-                for member in islice(self._members.values(), WINDOW):  # no more are remembered
+                for member in islice(self._members.values(), WINDOW):  # the history keeps no more
                     member.wait.learn(patience=0.0)
                 self._signals.alarm_off()
 
     async def _guarded(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
-        """Run a part of the batch. If it dies, whoever takes the outcomes gets what it died of."""
+        """Run a part of the batch. `outcomes` raises the exception that it ends with."""
         loop = asyncio.get_running_loop()
         try:
             await part()
@@ -521,7 +521,7 @@ class BatchRunner(BatchState):
                 while not self._has_room:
                     self._signals.room.clear()
                     await self._signals.room.wait()
-                if self._is_read:  # its reading was given up
+                if self._is_read:  # the batch was cancelled
                     break
         finally:
             await jobs.aclose()
@@ -530,12 +530,12 @@ class BatchRunner(BatchState):
 
     @property
     def _has_room(self) -> bool:
-        """True if another job may be taken in. A list is read to its end where all its jobs are cancelled."""
+        """True if another job may be read. A cancelled batch reads a list to its end, regardless of `max_in_flight`."""
         is_ending = self._is_cancelled and (self._is_read or isinstance(self._source, Collection))
         return is_ending or self._results.open < self._terms.max_in_flight
 
     async def _look(self) -> None:
-        """End the jobs whose time is up; all jobs, if the client was closed or the caller's event was set."""
+        """End each job at its deadline, and all jobs once the client is closed or `cancel` is set."""
         cancel, has_begun = self._terms.cancel, False
         while not (self._is_over or self._context.transport.is_closed or (cancel is not None and cancel.is_set())):
             has_begun = True
@@ -553,7 +553,7 @@ class BatchRunner(BatchState):
         self._signals.news.set()
 
     async def _until_source_blocks(self) -> None:
-        """Return when the source gave no job for a while, or has given some for long enough: it may be endless."""
+        """Wait until no job is read for `SOURCE_SECONDS`, at most `MOST_SLICES` times, as the source may be endless."""
         joined = -1
         for _ in range(MOST_SLICES):
             if self._is_read or self._results.joined == joined:
@@ -577,7 +577,7 @@ class BatchRunner(BatchState):
                 first = self._agenda.pop_due(present)
                 if first is not None:
                     turn = self._turn_of(first, present)
-                    self._signals.rouse(self._moment())  # another worker may go on at once
+                    self._signals.rouse(self._moment())  # another worker may have a request to send at once
                     return turn
             await self._signals.worker(moment)
 
@@ -600,11 +600,11 @@ class BatchRunner(BatchState):
         return Turn(members, ticket, is_trial)
 
     def _needs_each_request(self) -> bool:
-        """Return whether the time suffices just for a request for each job: a trial would cost one of them its own."""
+        """Return True if the time left is just enough for one request per job. A trial would cost one job its own."""
         return abs(self._spare_seconds(len(self._members))) < TRIAL_SECONDS
 
     async def _check(self, member: BatchJob, ticket: Permit | None) -> None:
-        """Check a job by a request of its own."""
+        """Check one job by a request of its own."""
         member.ends_itself = True
         try:
             job = await self._billed(ticket, member.wait.check_once())
@@ -618,7 +618,7 @@ class BatchRunner(BatchState):
             self._answered(member, job)
 
     async def _check_in_bulk(self, bulk: BulkSpec, turn: Turn) -> None:
-        """Check several jobs by one request. If it fails, that is no fault of any of them."""
+        """Check several jobs by one bulk request. A failure does not count towards `max_faults` of any job."""
         stopwatch = Stopwatch(clock=self._clock)
         call = BulkCall(self._context, bulk, [str(member.wait.job_id) for member in turn.members], stopwatch)
         seconds = math.inf if turn.is_trial else self._patience(turn.members, stopwatch.began_at)
@@ -627,7 +627,7 @@ class BatchRunner(BatchState):
                 turn.ticket,
                 call.send(Deadline(stopwatch.began_at + seconds, stopwatch), lambda: self._context.transport.is_closed),
             )
-        except CallCancelled:  # put back, they would go round without letting anybody else go on
+        except CallCancelled:  # if they were put back, this loop would never yield to the event loop
             for member in turn.members:
                 self._end(member, member.wait.cancelled())
         except BulkFailed as failed:
@@ -641,11 +641,11 @@ class BatchRunner(BatchState):
                 self._take_over(turn.members, response, jobs)
 
     def _slow_down_after(self, fault: Fault, *, is_trial: bool) -> None:
-        """Pause all jobs after a 429 to a bulk request, as after a 429 to one about a single job.
+        """Pause all jobs after a 429 to a bulk request, as after a 429 to a request for a single job.
 
-        Any other failure, a 503 with `Retry-After` too, is one of the bulk route, and single jobs are checked at once. After
-        a trial there is no pause: meanwhile there are responses about single jobs, and a server that limits bulk requests
-        alone would stop these again and again.
+        Any other failure, including a 503 with `Retry-After`, concerns only the bulk route, and the jobs are checked
+        singly at once. After a trial the rate is lowered without a pause, because single requests succeed meanwhile:
+        a server that limits only bulk requests would stop these again and again.
         """
         if fault.status_code != TOO_MANY_REQUESTS:
             return
@@ -656,13 +656,13 @@ class BatchRunner(BatchState):
             self._budget.failed(fault.status_code, fault.retry_after, FAULT_DELAY_SECONDS, now)
 
     def _patience(self, members: Sequence[BatchJob], present: float) -> float:
-        """Return for how many seconds jobs wait for a bulk answer. After that there may be a request for each job."""
+        """Return for how many seconds jobs wait for a bulk response. After that each job may need its own request."""
         first = min(members, key=lambda member: member.ends_at)
         spare_seconds = first.wait.seconds_until_last_check - self._budget.seconds_for(len(self._members))
         return self._availability.patience(first.ends_at - present, spare_seconds)
 
     def _take_over(self, members: Sequence[BatchJob], response: Response, jobs: Mapping[str, Job]) -> None:
-        """Take over what a bulk answer says. A job that it says nothing of, or too little, is checked singly."""
+        """Apply a bulk response to its jobs. A job that it lacks, or whose details it lacks, is checked singly."""
         has_more = self._context.service.has_details_in_single_responses
         for member in members:
             if not self._is_open(member):
@@ -676,7 +676,7 @@ class BatchRunner(BatchState):
                 self._answered(member, member.wait.take(response, job))
 
     async def _billed(self, ticket: Permit | None, call: Awaitable[T]) -> T:
-        """Make a call, and tell the rate limiter when it was over: it reached the server before that."""
+        """Await a call, and update its rate-limit permit when it ends: the request reached the server before that."""
         try:
             return await call
         finally:
@@ -722,14 +722,14 @@ def _to_raise(name: str, error: BaseException) -> BaseException:
 
 
 class BatchIterator(AsyncIterator[JobResult]):
-    """The results of a batch without their positions, as one generator: an event loop closes it at its end."""
+    """The results of a batch without their positions. The event loop closes the generator inside at shutdown."""
 
     def __init__(self, batch: BatchRunner) -> None:
         self._outcomes = batch.outcomes()
         self._is_cancelled = False
 
     async def __anext__(self) -> JobResult:
-        if self._is_cancelled:  # StopAsyncIteration would say that all jobs have ended
+        if self._is_cancelled:  # StopAsyncIteration would mean that all jobs have ended
             raise RuntimeError("as_completed was cancelled before all jobs had ended: call it again for the others")
         try:
             return (await self._outcomes.__anext__())[1]
