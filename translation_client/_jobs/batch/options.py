@@ -54,7 +54,7 @@ def batch_options(
     """Check the options, and fill in the defaults.
 
     Raises:
-        ValueError: `checks_per_second` is not positive, or `max_in_flight` is less than 1.
+        ValueError: `checks_per_second` is not positive, or `max_in_flight` is not a whole number of at least 1.
         TypeError: An option is of the wrong type, or `on_progress` is a coroutine function.
     """
     _config.check_callable("on_progress", on_progress)

@@ -135,7 +135,7 @@ EARLY_SHARE = 0.25
 """25 % of its sleep: how much earlier a job may be checked if it shares the request with other jobs."""
 
 EARLY_SHARE_OF_LAST = 0.02
-"""2 %: the same for a check that the caller's limits may make the last one: it should be as late as in a single wait."""
+"""2 %: the same for a check that the caller's limits may make the last one. It should be as late as in a wait alone."""
 
 
 class BatchJob:
@@ -287,7 +287,7 @@ def take_due_together(
 
 
 RESERVE = 0.1
-"""10 %: how much wider than `checks_per_second` reserved slots are spaced, as the limiter counts requests on arrival."""
+"""10 %: how far reserved slots are spaced above `1 / checks_per_second`, as requests are counted on arrival."""
 
 
 class BatchState:
@@ -738,5 +738,5 @@ class BatchIterator(AsyncIterator[JobResult]):
             raise
 
     async def aclose(self) -> None:
-        """End the batch."""
+        """Cancel the batch."""
         await self._outcomes.aclose()
