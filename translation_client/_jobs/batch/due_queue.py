@@ -1,4 +1,4 @@
-"""The jobs of a batch by when they are due. The most overdue one is found in logarithmic time."""
+"""A priority queue of jobs by due time and by deadline, which finds the most overdue one in logarithmic time."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from heapq import heapify, heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
 MOST_STALE = 1024
-"""Entries that count no more, and are kept until they come up; beyond this, and more than half, they are thrown away."""
+"""1024 entries: a longer heap of deadlines is rebuilt once more than half of its entries are stale."""
 
 
 class Entry(Protocol):
-    """What is on an agenda.
+    """An entry of a `DueQueue`. Times are seconds of the clock of the batch.
 
     Attributes:
-        due: When it is to be asked about, in the seconds of `clock.now`; `math.inf` while it is being asked about.
-        ends_at: When its time is up; `math.inf` for never.
-        planned: When it was due before it is asked about.
-        ends_itself: Whether a call of its own hears of the end of its time.
+        due: When it is to be checked; `math.inf` during a check.
+        ends_at: Its deadline; `math.inf` for none.
+        planned: When the check in progress was due.
+        ends_itself: True while it has a request of its own, which ends at the deadline.
     """
 
     due: float
@@ -31,10 +31,10 @@ E = TypeVar("E", bound=Entry)
 
 
 class DueQueue(Generic[E]):
-    """Entries by when they are due, and by when their time is up."""
+    """Entries by due time, and by deadline. Heap items whose time has changed are stale, and are skipped."""
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Create an empty queue."""
         self._due: list[tuple[float, int, E]] = []
         self._ends: list[tuple[float, int, E]] = []
         self._count = 0
@@ -44,7 +44,7 @@ class DueQueue(Generic[E]):
         return self._entries
 
     def add(self, entry: E) -> None:
-        """Take in an entry, by its `due` and its `ends_at`."""
+        """Add an entry by its `due` and its `ends_at`."""
         self._entries += 1
         self._count += 1
         heappush(self._due, (entry.due, self._count, entry))
@@ -52,14 +52,14 @@ class DueQueue(Generic[E]):
             heappush(self._ends, (entry.ends_at, self._count, entry))
 
     def again(self, entry: E, due: float) -> None:
-        """Have an entry asked about again at some moment."""
+        """Put back an entry that was popped, to be checked at `due`."""
         entry.due = due
         entry.ends_itself = False
         self._count += 1
         heappush(self._due, (due, self._count, entry))
 
     def remove(self, entry: E) -> None:
-        """Let go of an entry for good."""
+        """Remove an entry for good."""
         self._entries -= 1
         entry.due = entry.ends_at = math.inf
         if len(self._ends) > MOST_STALE and len(self._ends) > 2 * self._entries:
@@ -68,17 +68,17 @@ class DueQueue(Generic[E]):
 
     @property
     def first_to_end(self) -> E | None:
-        """The one whose time is up next; None if there is none."""
+        """The entry with the earliest deadline; None if no entry has one."""
         return self._ends[0][2] if self.next_end < math.inf else None
 
     @property
     def first(self) -> E | None:
-        """The one that is due next; None for none."""
+        """The entry that is due next; None if no entry is waiting."""
         return self._due[0][2] if self.next_due < math.inf else None
 
     @property
     def next_due(self) -> float:
-        """When the next one is due; `math.inf` for none."""
+        """When the next entry is due; `math.inf` if no entry is waiting."""
         heap = self._due
         while heap and heap[0][0] != heap[0][2].due:
             heappop(heap)
@@ -86,14 +86,14 @@ class DueQueue(Generic[E]):
 
     @property
     def next_end(self) -> float:
-        """When the time of the next one is up; `math.inf` for none."""
+        """The earliest deadline; `math.inf` if no entry has one."""
         heap = self._ends
         while heap and heap[0][0] != heap[0][2].ends_at:
             heappop(heap)
         return heap[0][0] if heap else math.inf
 
     def pop_due(self, moment: float) -> E | None:
-        """Take the most overdue one; None where none is due at that moment. It is being asked about from here on."""
+        """Remove and return the most overdue entry, which counts as being checked; None if none is due at `moment`."""
         if self.next_due > moment:
             return None
         entry = heappop(self._due)[2]
@@ -101,7 +101,7 @@ class DueQueue(Generic[E]):
         return entry
 
     def pop_ended(self, moment: float) -> Iterator[E]:
-        """Take those whose time is up at that moment, but for those that end themselves."""
+        """Remove the deadlines up to `moment`, and yield their entries, except those with `ends_itself`."""
         while self.next_end <= moment:
             entry = heappop(self._ends)[2]
             if not entry.ends_itself:

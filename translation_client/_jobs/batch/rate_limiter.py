@@ -1,4 +1,4 @@
-"""The rate limiter of a batch: a number of requests a second for all jobs together, and pauses that a server asks for."""
+"""The rate limiter of a batch: a maximum of requests per second for all jobs, and pauses after a 429 or 503."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ from collections import deque
 from collections.abc import Callable
 
 TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
-"""By these a server speaks of all our requests, or of itself, and not of the job that met them."""
+"""Status codes that concern all requests of the client, or the server itself, and not the job of the request."""
 
 DEFAULT_CHECKS_PER_SECOND = 100.0
-"""Requests a second where the caller says nothing."""
+"""The default maximum of requests per second."""
 
 WINDOW_SECONDS = 1.02
-"""The second over which they are counted, and a little more: they arrive less evenly than they leave."""
+"""Length of the rate window in seconds: one second plus 2 %, as network delay bunches requests."""
 
 ON_ITS_WAY_SECONDS = 0.25
-"""How long a request is thought to be on its way, where a connection has to be made first, until its answer tells more."""
+"""0.25 s: how long a request is assumed to travel, including a new connection, unless its response comes earlier."""
 
 CATCH_UP_SECONDS = 0.02
-"""How much of what a late timer missed is made up for; more would come all at once."""
+"""20 ms: how much of the delay of a late timer is made up for. Making up for more would send a burst."""
 
 MOST_SLOWED, EASE = 16.0, 0.5
-"""How many times slower it goes at the most after refusals, each of which halves it; and by what an untroubled second eases that."""
+"""16: refusals halve the rate down to 1/16 of it. 0.5: a second without refusals reduces the slowdown by `EASE / 2`."""
 
 LONGEST_PAUSE_SECONDS = 60.0
-"""The longest pause of all jobs because of one: `Retry-After` of a day may be about that job alone."""
+"""60 s: the longest pause of all jobs after a request for one. A `Retry-After` of a day may concern that job alone."""
 
 MOST_RESERVED = 1024
-"""Reserved turns that are kept before those that have passed are forgotten; later twice as many as were left."""
+"""1024 reserved slots are kept before past ones are dropped. Later the limit is twice the number left, if more."""
 
 
 def never() -> float:
-    """Return the moment that never comes."""
+    """Return `math.inf`, a time that never comes."""
     return math.inf
 
 
 class Permit:
-    """One request.
+    """The rate-limit permit of one request.
 
     Attributes:
-        arrived_by: When it has reached the server, as far as is known.
+        arrived_by: The time by which the request has reached the server, as far as is known.
     """
 
     __slots__ = ("arrived_by",)
@@ -50,17 +50,17 @@ class Permit:
 
 
 class RateLimiter:
-    """Says when a request may be sent, and is told when one was. Moments are in the seconds of `clock.now`.
+    """Computes when the next request may be sent. Times are seconds of the clock of the batch.
 
-    `checks_per_second` always holds. Pauses and the slower rate after a 429 are a courtesy: they yield where jobs would
-    otherwise miss their last check.
+    `checks_per_second` always holds. Pauses and the slower rate after a 429 or 503 are a courtesy: they are ignored
+    where jobs would otherwise miss their last check.
     """
 
     def __init__(self, per_second: float) -> None:
-        """Begin with nothing spent.
+        """Create a rate limiter, without requests.
 
         Args:
-            per_second: How many in any second at the most; `math.inf` for no limit.
+            per_second: The maximum number of requests in any second; `math.inf` for no limit.
         """
         self._per_second = per_second
         self._most = max(1, math.floor(per_second)) if math.isfinite(per_second) else math.inf
@@ -72,10 +72,10 @@ class RateLimiter:
         self._eased_at = -math.inf
 
     def moment(self, urgent_at: Callable[[], float] = never) -> float:
-        """Return the moment from which the next request may be sent.
+        """Return the time from which the next request may be sent.
 
         Args:
-            urgent_at: Returns the moment from which pauses yield. Called only if there is one.
+            urgent_at: Returns the time from which pauses and the slower rate are ignored. Called only if they apply.
         """
         least = self._next_turn
         if len(self._spent) == self._most:
@@ -84,80 +84,80 @@ class RateLimiter:
         return least if courteous <= least else max(least, min(courteous, urgent_at()))
 
     def seconds_for(self, requests: float) -> float:
-        """Return how long so many requests take at the full rate."""
+        """Return how many seconds this number of requests takes at the full rate."""
         return requests * self._window / self._most
 
     def spend(self, now: float) -> Permit | None:
-        """Note that a request is sent; return what it is paid with, for `over`."""
+        """Record that a request is sent, and return its permit, or None without a rate limit."""
         if math.isinf(self._per_second):
             return None
         ticket = Permit(now + ON_ITS_WAY_SECONDS)
         self._spent.append(ticket)
         gap = 1 / self._per_second
         self._next_turn = max(self._next_turn, now - CATCH_UP_SECONDS) + gap
-        slow_turn = min(self._next_slow_turn, now)  # later only if an urgent request did not wait for it
+        slow_turn = min(self._next_slow_turn, now)  # later than `now` only if an urgent request was sent before it
         self._next_slow_turn = max(slow_turn, now - CATCH_UP_SECONDS) + self._slowed * gap
         return ticket
 
     def over(self, ticket: Permit | None, now: float) -> None:
-        """Note that a request is over: it arrived before."""
+        """Record the end of a request: it reached the server before that."""
         if ticket is not None:
             ticket.arrived_by = min(ticket.arrived_by, now)
 
     def failed(self, status_code: int | None, retry_after: float | None, pause: float, now: float) -> None:
-        """Note a request that failed. If the server has too much to do, no job sends one for a while.
+        """Record a failed request. After a 429, or a 503 with `Retry-After`, pause all jobs and halve the rate.
 
         Args:
-            status_code: What the server answered, if it did.
-            retry_after: The seconds of `Retry-After`.
-            pause: For how long the job that met it sleeps.
-            now: The present moment.
+            status_code: The status code of the response; None if there is no response.
+            retry_after: Seconds from `Retry-After`, or None.
+            pause: Seconds of the pause without `Retry-After`: the sleep of the job of the request.
+            now: The current time.
         """
         if status_code == TOO_MANY_REQUESTS or (status_code == UNAVAILABLE and retry_after is not None):
             self.slow_down(now)
             self.pause(now + min(pause if retry_after is None else retry_after, LONGEST_PAUSE_SECONDS))
 
     def pause(self, until: float) -> None:
-        """Let no request be sent until then, unless it is urgent."""
+        """Send no request before `until`, unless it is urgent."""
         self._not_before = max(self._not_before, until)
 
     def slow_down(self, now: float) -> None:
-        """Halve the rate: the server says that there are too many. Once, for all that it says so of within a second."""
+        """Halve the rate, as the server gets too many requests. Refusals within a second halve it once."""
         if now - self._eased_at < 1 and self._slowed > 1:
             return
         self._slowed = min(self._slowed * 2, MOST_SLOWED)
         self._eased_at = now
 
     def went_well(self, now: float) -> None:
-        """Note an answer; after a while without trouble the rate comes back."""
+        """Record a usable response. A second without refusals raises a lowered rate."""
         if self._slowed > 1 and now - self._eased_at >= 1:
             self._slowed = max(1.0, self._slowed * (1 - EASE / 2))
             self._eased_at = now
 
 
 class Reservations:
-    """Turns that are reserved for requests which have to be sent by a certain time, at the full rate.
+    """Time slots at the full rate, reserved for requests that have to be sent by a certain time.
 
-    Each request gets the latest turn that is free. So one is early only if too many others have to be sent by the same time,
-    and all of them are in time wherever that is possible, in whatever order they reserve.
+    Each request gets the latest free slot. So a request is early only if too many others have to be sent by the same
+    time, and all of them are in time wherever that is possible, in whatever order they reserve.
     """
 
     def __init__(self, gap_seconds: float) -> None:
-        """Begin with no turn reserved.
+        """Create the slots, all of them free.
 
         Args:
-            gap_seconds: Between two requests; 0 for no limit.
+            gap_seconds: Seconds between two requests; 0 for no rate limit.
         """
         self._gap = gap_seconds
-        self._earlier: dict[int, int] = {}  # from each reserved turn to one before it that may be free
+        self._earlier: dict[int, int] = {}  # from each reserved slot to an earlier one that may be free
         self._most = MOST_RESERVED
 
     def reserve(self, now: float, latest: float) -> float | None:
-        """Reserve the latest free turn, and return its moment; None if there is none from now on.
+        """Reserve the latest free slot, and return its time, or None if no slot is free from now on.
 
         Args:
-            now: The present moment.
-            latest: The moment by which the request has to be sent; returned if nobody else needs it.
+            now: The current time.
+            latest: The time by which the request has to be sent. It is returned if its slot is free.
         """
         if self._gap == 0:
             return latest
