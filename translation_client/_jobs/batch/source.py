@@ -1,4 +1,4 @@
-"""The source of the jobs of a batch: a list, or something slow and endless, which is read only as there is room."""
+"""The source of the jobs of a batch: a list, or a slow, endless iterable, which is read only as the batch has room."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _END = object()
 
 
 async def iterate(source: Source) -> AsyncGenerator[Any, None]:
-    """Yield one after the other, each when it is asked for.
+    """Yield the jobs one by one, each when it is requested.
 
-    What may block is read by a daemon thread, so that a source which never yields its next one holds up no exit.
+    An iterable that may block is read in a daemon thread, so that it cannot prevent the exit of the process.
 
     Raises:
-        BaseException: What the source raises.
+        BaseException: The source raised it.
     """
     if isinstance(source, AsyncIterable):
         jobs = aiter(source)
@@ -42,7 +42,7 @@ async def iterate(source: Source) -> AsyncGenerator[Any, None]:
 
 
 class _ThreadReader:
-    """A thread that reads the next job whenever it is asked to."""
+    """A daemon thread that reads a job from the source for each call of `next`."""
 
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
@@ -51,12 +51,12 @@ class _ThreadReader:
         threading.Thread(target=self._read, name="source of jobs", daemon=True).start()
 
     async def next(self) -> Any:
-        """Return the next job, or `_END`. Raises what the source raises."""
+        """Return the next job, or `_END` after the last one. Raises what the source raises."""
         wanted: asyncio.Future[_Read] = self._loop.create_future()
         self._wanted.put(wanted)
         read = await wanted
         if read.error is not None:
-            raise read.error  # here, as a GeneratorExit that comes out of a future closes what awaits it
+            raise read.error  # not by the future: a GeneratorExit from a future would close the awaiting coroutine
         return read.job
 
     def stop(self) -> None:
@@ -66,11 +66,11 @@ class _ThreadReader:
         while (wanted := self._wanted.get()) is not None:
             try:
                 read = _Read(next(self._source, _END), None)
-            except BaseException as raised:  # noqa: BLE001  # `next` raises it
+            except BaseException as raised:  # noqa: BLE001  # the method `next` raises it
                 read = _Read(None, raised)
             try:
                 self._loop.call_soon_threadsafe(_give, wanted, read)
-            except RuntimeError:  # the loop was closed meanwhile, and nobody waits
+            except RuntimeError:  # the loop was closed meanwhile, so that no task waits
                 return
 
 

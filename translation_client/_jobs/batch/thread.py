@@ -1,4 +1,4 @@
-"""Run a batch for blocking code: an event loop in a daemon thread, which hands over results by a queue."""
+"""Run a batch for blocking code: an event loop in a daemon thread that hands results over a queue."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from .runner import BatchRunner
 _END = object()
 
 ALIVE_SECONDS = 1.0
-"""How often it is looked whether the thread of a batch still runs. It says so itself, unless the interpreter ended it."""
+"""1 s: how often the thread is checked for being alive. It reports its end, unless the interpreter ended it."""
 
 
 class AnyEvent:
-    """Several events as one: it is set when one of them is."""
+    """Several events as one, which is set when any of them is."""
 
     def __init__(self, *events: CancelEvent | None) -> None:
-        """Take them; None is no event."""
+        """Combine the events. None stands for no event."""
         self._events = [event for event in events if event is not None]
 
     def is_set(self) -> bool:
-        """Whether one of them is."""
+        """Return True if any of the events is set."""
         return any(event.is_set() for event in self._events)
 
 
@@ -45,7 +45,7 @@ def batch_results(
     terms: BatchOptions,
     source: Source,
 ) -> Iterator[tuple[int, JobResult]]:
-    """Run a batch in a thread, and yield outcomes as they come; the thread ends with the iterator."""
+    """Run a batch in a thread, and yield the results as jobs end. The thread ends with the iterator."""
     ends = AnyEvent(transport.closed, terms.cancel)
     thread = _BatchThread(context, transport, transport_config, terms._replace(cancel=ends), source)
     try:
@@ -57,7 +57,7 @@ def batch_results(
 
 
 class _BatchThread:
-    """A thread with an event loop, and a batch in it."""
+    """A daemon thread with an event loop that runs a batch."""
 
     def __init__(
         self,
@@ -80,14 +80,15 @@ class _BatchThread:
         self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def next(self) -> Any:
-        """Return the next outcome, or `_END` after the last one.
+        """Return the next result with its position, or `_END` after the last one.
 
         Raises:
-            BaseException: What ended the batch.
+            RuntimeError: This is a fork of the process that started the thread, or the thread ended unexpectedly.
+            BaseException: It ended the batch.
         """
         if os.getpid() != self._process:
             raise RuntimeError(
@@ -108,17 +109,17 @@ class _BatchThread:
         raise RuntimeError("the thread of the batch ended unexpectedly")
 
     def stop(self) -> None:
-        """End the batch, and the thread."""
+        """Cancel the batch, and wait until the thread has ended."""
         self._is_left.set()
         self._stop()
-        is_ours = threading.current_thread() is self._thread  # where the garbage collector came along in it
+        is_ours = threading.current_thread() is self._thread  # the garbage collector may call this in the thread itself
         if self._thread.ident is not None and not is_ours and os.getpid() == self._process:
             self._thread.join()
 
     def _run(self) -> None:
         try:
             asyncio.run(self._pump())
-        except BaseException as error:  # noqa: BLE001  # whoever takes the outcomes hears of it
+        except BaseException as error:  # noqa: BLE001  # the method `next` raises it
             self._outcomes.put(error)
         self._outcomes.put(_END)
 
@@ -127,7 +128,7 @@ class _BatchThread:
         _use_real_time(loop)
         self._take = lambda: call_threadsafe(loop, taken.set)
         self._stop = lambda: call_threadsafe(loop, task.cancel) if task is not None else None
-        if self._is_left.is_set():  # before there was anything to stop
+        if self._is_left.is_set():  # `stop` was called before it could cancel this task
             return
         transport = (
             async_transport(self._transport_config)
@@ -146,6 +147,6 @@ class _BatchThread:
 
 
 def _use_real_time(loop: asyncio.AbstractEventLoop) -> None:
-    """Make the timers of our own loop run under freezegun too, before the first one is set."""
+    """Set the clock of this loop to the real time, so that its timers run under freezegun. Called before any timer."""
     with suppress(AttributeError):  # a loop that is not written in Python, such as uvloop's, reads no frozen clock
-        loop.time = real_monotonic  # type: ignore[method-assign]  # of this one loop
+        loop.time = real_monotonic  # type: ignore[method-assign]  # for this loop only
