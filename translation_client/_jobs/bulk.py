@@ -1,4 +1,4 @@
-"""Bulk status: one request for the status of many jobs, and when a batch makes it."""
+"""Bulk status requests: one request for the status of many jobs, and when a batch makes it."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from .call_log import CallLog
 from .context import ClientContext
 
 NOT_IMPLEMENTED = frozenset({501, 505})
-"""The 5xx codes that refuse the request itself (RFC 9110, sections 15.6.2 and 15.6.6)."""
+"""The 5xx status codes that refuse the request itself (RFC 9110, sections 15.6.2 and 15.6.6)."""
 
 PAUSE_SECONDS, PAUSE_AFTER_REFUSAL_SECONDS, LONGEST_PAUSE_SECONDS = FAULT_DELAY_SECONDS, 30.0, 300.0
-"""How long a batch makes no bulk request after a failed or a refused one; twice as long after each further one, up to 5 min."""
+"""Pauses of bulk requests after a failed or a refused one. Each further failure doubles the pause, up to 5 min."""
 
 LONGEST_HINT_SECONDS = 60.0
-"""The longest `Retry-After` that is kept, as in a pause of all jobs: a passing failure may ask for a day."""
+"""60 s: the longest `Retry-After` that is followed, as in a pause of all jobs. A passing failure may send a day."""
 
 PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 4.0
-"""How long jobs wait for a bulk answer: 2 s, or four times what such an answer usually takes if that is more."""
+"""How long jobs wait for a bulk response: 2 s, or 4 times the usual time of such a response if that is more."""
 
 
 class BulkFailed(Exception):
-    """A bulk request without a usable answer. It says nothing about any of its jobs.
+    """A bulk request without a usable response. It says nothing about any of its jobs.
 
     Attributes:
-        fault: What went wrong.
-        is_refusal: True if the server refuses bulk requests, be it because it does not know them.
+        fault: The fault of the request.
+        is_refusal: True if the server refuses bulk requests, for instance because it does not implement them.
     """
 
     def __init__(self, fault: Fault, *, is_refusal: bool) -> None:
@@ -43,10 +43,10 @@ class BulkFailed(Exception):
 
 
 class BulkCall:
-    """One bulk request, with its log lines. For one use."""
+    """One bulk request and its log lines. For one use."""
 
     def __init__(self, context: ClientContext, bulk: BulkSpec, ids: Sequence[str], stopwatch: Stopwatch) -> None:
-        """Prepare a request for the status of `ids`; `watch` is its elapsed time. Nothing is sent yet."""
+        """Create a request for the status of `ids`. Its time runs by `stopwatch`. Nothing is sent yet."""
         self._context = context
         self._bulk = bulk
         self._ids = ids
@@ -55,11 +55,11 @@ class BulkCall:
         self._log = CallLog(context.logger, None, self._state)
 
     async def send(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> tuple[Response, dict[str, Job]]:
-        """Send the request; return the answer, and the jobs that it has a status of, by id.
+        """Send the request, and return the response and the jobs in it, by id.
 
         Raises:
-            BulkFailed: The answer is not usable, or there is none.
-            CallCancelled: `is_cancelled` turned true.
+            BulkFailed: There is no response, or it is not usable.
+            CallCancelled: `is_cancelled` returned True.
         """
         try:
             response = await self._context.transport.send(self._bulk.request(self._ids), deadline, is_cancelled)
@@ -75,13 +75,13 @@ class BulkCall:
             code = refusal.response.status_code
             raise BulkFailed(Fault("status", status_line(code), refusal.response), is_refusal=True) from None
         except MissingField as missing:
-            text = self._state.secrets.shown(str(missing))  # it may name an id
+            text = self._state.secrets.shown(str(missing))  # an id may be part of it
             raise BulkFailed(Fault("unreadable", text, missing.response), is_refusal=False) from None
         except Fault as fault:
             if fault.response is not None:
                 self._state.redact_keys(fault.response)
             if isinstance(fault, WrongJob):
-                self._context.transport.close_idle()  # the connection is among them, and may be out of step with its requests
+                self._context.transport.close_idle()  # its connection too: the next response on it may be late
                 fault.name_jobs(self._state.secrets.shown_id)
             fault.retry_after = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
@@ -89,7 +89,7 @@ class BulkCall:
         return response, found
 
     def log_failure(self, failed: BulkFailed, sleep_seconds: float) -> None:
-        """Log that the request failed, and after how many seconds there may be another one."""
+        """Log the failure, and the seconds until there may be another bulk request."""
         self._log.failed(failed.fault, sleep_seconds)
 
     def _found(self, response: Response) -> dict[str, Job]:
@@ -113,15 +113,15 @@ class BulkCall:
 
 
 def is_missing(bulk: BulkSpec, job: Job) -> bool:
-    """Return whether a bulk answer says that there is no such job."""
+    """Return True if a bulk response says that there is no such job."""
     return normalize(job.raw_status) == normalize(bulk.missing_word)
 
 
 class BulkAvailability:
-    """Whether a batch makes bulk requests. A failed one suspends them for a while, which grows from failure to failure.
+    """Whether a batch makes bulk requests. A failed one suspends them for a time, which doubles with each failure.
 
-    While they are suspended each job has a request of its own. Then one bulk request is made as a trial: nobody waits for
-    it, as its jobs still have requests of their own. Bulk requests go on once a trial was answered.
+    While they are suspended, each job has a request of its own. After that time one bulk request is made as a trial. No
+    job waits for it, as its jobs still have requests of their own. A usable response to a trial ends the suspension.
     """
 
     def __init__(self) -> None:
@@ -136,23 +136,23 @@ class BulkAvailability:
         return self._is_suspended
 
     def may_try(self, now: float) -> bool:
-        """Return whether a trial may be made now."""
+        """Return True if a trial may be made now."""
         return self._is_suspended and not self._is_on_trial and now >= self._trial_at
 
     def start_trial(self) -> None:
-        """Note that a trial is being made: there is one at a time."""
+        """Record that a trial is sent. There is one at a time."""
         self._is_on_trial = True
 
     def patience(self, seconds_left: float, spare_seconds: float) -> float:
-        """Return for how many seconds jobs wait for a bulk answer, at most half of what they have left.
+        """Return for how many seconds jobs wait for a bulk response, at most half of the time left.
 
-        The rest is for requests of their own, should there be no answer: `spare_seconds` leave enough time for all of these.
-        Where that is too short for a bulk answer, it is the best chance that most of the jobs have, and they wait for a
-        quarter of what they have left, or for four times what such an answer usually takes.
+        The rest is for single requests if there is no response: a wait of `spare_seconds` leaves enough time for all of
+        these. If that is too short for a bulk response, the bulk request is still the best chance of most of the jobs.
+        Then they wait for a quarter of the time left, or for 4 times the usual time of a bulk response.
 
         Args:
-            seconds_left: Until the earliest deadline among them.
-            spare_seconds: What is left of that after a request for each job at the full rate; may be negative.
+            seconds_left: Seconds until the earliest deadline of the jobs.
+            spare_seconds: What is left of these after one request per job at the full rate. May be negative.
         """
         usual = PATIENCE_FACTOR * self._usual_seconds
         most = min(seconds_left / 2, max(PATIENCE_SECONDS, usual))
@@ -160,15 +160,15 @@ class BulkAvailability:
         return min(most, max(seconds_left / 4, usual) if is_too_short else spare_seconds)
 
     def has_time(self, seconds_left: float) -> bool:
-        """Return whether a bulk answer would usually come in the time that a job waits for it."""
+        """Return True if a bulk response usually comes in the time for which a job with `seconds_left` waits for it."""
         return seconds_left / 2 >= self._usual_seconds
 
     def answered(self, seconds: float, *, is_trial: bool) -> None:
-        """Note a usable answer. One that was requested before the suspension does not end it.
+        """Record a usable response. A response to a request from before the suspension does not end it.
 
         Args:
-            seconds: What the answer took.
-            is_trial: Whether it is that of a trial.
+            seconds: Seconds from the request to the response.
+            is_trial: True if the request was a trial.
         """
         self._usual_seconds = max(seconds, self._usual_seconds / 2)
         if is_trial:
@@ -177,9 +177,9 @@ class BulkAvailability:
             self._failures = 0
 
     def failed(self, failed: BulkFailed, now: float, *, is_trial: bool) -> float:
-        """Suspend bulk requests; return for how many seconds.
+        """Suspend bulk requests, and return for how many seconds.
 
-        Several that were on their way at once fail by the same cause, and count as one.
+        Requests that were in flight at the same time fail by the same cause, and count as one failure.
         """
         retry_after = min(failed.fault.retry_after or 0.0, LONGEST_HINT_SECONDS)
         if is_trial or not self._is_suspended:

@@ -1,4 +1,4 @@
-"""Check many jobs once, with bulk requests where the service has them."""
+"""Check many jobs once, with bulk requests if the service has them."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ from .requestor import Requestor
 
 
 async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: float) -> list[Job]:
-    """Check each job once, many by one request where the service allows that.
+    """Check each job once, with bulk requests if the service has them.
 
     Args:
+        context: The context of the client.
         jobs: Jobs or ids.
-        timeout: Seconds for all of them.
+        timeout: Seconds for all checks together.
 
     Raises:
-        TranslationClientError: What the check of a single job raises.
+        TranslationClientError: The check of a single job failed.
     """
     bulk = context.service.bulk
     stopwatch = Stopwatch()
@@ -48,7 +49,7 @@ async def _in_bulk(
     timeout: float,
     stopwatch: Stopwatch,
 ) -> dict[str, Job]:
-    """Return the jobs in bulk responses, by id. One that is in none of them is checked by a request of its own."""
+    """Return the jobs in bulk responses, by id. The caller checks the other jobs singly."""
     found: dict[str, Job] = {}
     for start in range(0, len(ids), bulk.max_ids):
         page = ids[start : start + bulk.max_ids]
@@ -65,9 +66,9 @@ async def _in_bulk(
 async def _page(
     context: ClientContext, bulk: BulkSpec, page: Sequence[str], requestor: Requestor
 ) -> dict[str, Job] | None:
-    """Return what a bulk answer says; None if there is none. A request that failed is repeated once."""
+    """Return the jobs in a bulk response, by id, or None without a usable one. A failed request is retried once."""
     for pause in (FAULT_DELAY_SECONDS, 0.0):
-        half = requestor.state.deadline.left / 2  # the other half is for requests about single jobs
+        half = requestor.state.deadline.left / 2  # the other half is for requests for single jobs
         deadline = Deadline.after(half, requestor.state.stopwatch)
         call = BulkCall(context, bulk, page, deadline.stopwatch)
         try:
