@@ -19,7 +19,7 @@ async def delete_job(context: ClientContext, job_id: str | None, timeout: float)
     def read(response: Response) -> None:
         before = requestor.state.last_fault
         if response.status_code in GONE_CODES and before is not None and before.may_have_been_processed:
-            return  # by a call before, whose answer was lost
+            return  # an earlier request, whose response was lost, has deleted it
         context.service.read_deletion(response, job_id)
 
     await requestor.send_with_retries("delete", request, read)

@@ -1,4 +1,4 @@
-"""The target languages of a service: its list, fetched once, and whether a language is in it."""
+"""The list of target languages of a service, fetched once, and the check that a language is in it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .requestor import Requestor
 
 
 class LanguageList:
-    """The list of target languages of a client's service. May be shared by threads."""
+    """The list of target languages of a client's service. Threads may share it."""
 
     def __init__(self, context: ClientContext) -> None:
-        """Fetch nothing yet."""
+        """Create the list. Nothing is sent yet."""
         self._context = context
         self._languages: tuple[str, ...] | None = None
         self._secrets = context.secrets
@@ -26,13 +26,13 @@ class LanguageList:
         parent: Stopwatch | None = None,
         refresh: bool = False,
     ) -> tuple[str, ...] | None:
-        """Fetch the list of target languages, once; None where the service publishes none.
+        """Return the target languages, fetched once, or None if the service publishes no list.
 
         Args:
-            timeout: Seconds for it.
-            cancel: Set to end it.
+            timeout: Seconds for the request and its retries.
+            cancel: Ends the call when it is set; None for no event.
             parent: The stopwatch of the call that needs the list; None if there is none.
-            new_connection: Whether to fetch it again.
+            refresh: True to fetch the list again.
         """
         published = self._context.service.languages
         if published is None:
@@ -47,10 +47,16 @@ class LanguageList:
         return self._languages
 
     async def require(self, language: str, timeout: float, cancel: CancelEvent | None, parent: Stopwatch) -> None:
-        """Refuse a language that the service does not list, as a part of a submission that has `timeout` seconds.
+        """Check that the service lists a language. If a stored list lacks it, fetch the list again.
+
+        Args:
+            language: The language code.
+            timeout: Seconds left for the submission.
+            cancel: Ends the call when it is set; None for no event.
+            parent: The stopwatch of the submission.
 
         Raises:
-            ValueError: It is not in the list, nor in a fresh one where the list had been kept.
+            ValueError: `language` is not in the list.
         """
         timeout = min(timeout, self._context.policy.timeout)
         was_kept = self._languages is not None
@@ -58,6 +64,6 @@ class LanguageList:
         if known is not None and language not in known and was_kept:
             known = await self.fetch(timeout, cancel, parent=parent, refresh=True)
         if known is not None:
-            from .submit import require_listed_language  # a program that only waits does not need it
+            from .submit import require_listed_language  # imported only to submit
 
             require_listed_language(self._context.service, language, known, self._secrets)
