@@ -16,21 +16,21 @@ E = TypeVar("E", bound=TranslationClientError)
 
 
 class CallLog(EventLog):
-    """The lines of one errand, with the counts of its progress."""
+    """The log lines of one call of the client, with counters from its state."""
 
     def __init__(self, logger: object, job_id: str | None, state: CallState) -> None:
-        """Begin a log; its `wait_id` is new."""
+        """Create a log with a new `wait_id`."""
         super().__init__(logger, os.urandom(6).hex(), job_id)
         self._state = state
 
     def write(self, event: str, **facts: Any) -> None:
-        """Write one line, with the id of the job as texts show it by now."""
+        """Write one line, with the id of the job redacted by the keys known so far."""
         if self._state.job_id is not None:
             self.name_job(self._state.shown_id)
         super().write(event, **facts)
 
     def answered(self, operation: str, response: Response) -> None:
-        """Log an answer that is none about a status."""
+        """Log a response other than a status."""
         self.write(
             "response_received",
             attempt=self._state.attempts,
@@ -41,7 +41,7 @@ class CallLog(EventLog):
         )
 
     def failed(self, fault: Fault, sleep_seconds: float) -> None:
-        """Log a call that failed and will be repeated."""
+        """Log a failed request, and the sleep before the next one."""
         self.write(
             "check_failed",
             attempt=self._state.attempts,
@@ -53,11 +53,11 @@ class CallLog(EventLog):
         )
 
     def failed_in(self, retry_state: RetryCallState) -> None:
-        """The same, by the state of who repeats it."""
+        """Log a failed request, from the state of its retries."""
         self.failed(fault_in(retry_state), retry_state.upcoming_sleep)
 
     def sleeping(self, retry: int, seconds: float, reason: str) -> None:
-        """Log the sleep that comes, before a retry; before the first question that is 0."""
+        """Log the sleep that begins now. `retry` is the number of the next retry, and 0 before the first check."""
         self.write(
             "sleeping",
             retry=retry,
@@ -67,11 +67,11 @@ class CallLog(EventLog):
         )
 
     def sleeping_in(self, retry_state: RetryCallState) -> None:
-        """Log the sleep that comes, by the state of the retries."""
+        """Log the sleep that begins now, from the state of the retries."""
         self.sleeping(retry_state.attempt_number, retry_state.upcoming_sleep, self._state.sleep_reason)
 
     def ended(self, reason: str, error: E) -> E:
-        """Log the end, and pass the error on."""
+        """Log the end of the call by an error, and return the error."""
         job = self._state.job
         self.write(
             "gave_up",

@@ -1,4 +1,4 @@
-"""What all calls of a client share."""
+"""The parts of a client that all its calls share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClientContext:
-    """The parts of a client; none of them changes."""
+    """The parts of a client, which never change."""
 
     service: Service
     transport: Transport
