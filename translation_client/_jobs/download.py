@@ -1,4 +1,4 @@
-"""Download a result to the disk, whole or not at all, over dropped connections and expired links."""
+"""Downloads of results to the disk, complete or not at all, across dropped connections and expired links."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from .poller import Poller
 from .requestor import Requestor
 
 EXPIRED_CODES = (403, 410)
-"""How storage says that a signed link is too old."""
+"""Status codes with which storage rejects an expired signed link."""
 
 NO_RANGE_CODES = (400, 412)
-"""How hosts that know no ranges or no `If-Range` answer a request with both, though the plain request works."""
+"""Status codes with which hosts without ranges or `If-Range` reject a request with both. The plain request works."""
 
 REAL_PROGRESS_BYTES = 64 * 1024
-"""How much further than ever before a call has to come, for a fault after it to count as the first one again."""
+"""64 KiB: how far beyond all earlier requests one has to get for the count of faults to start again."""
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -52,7 +52,7 @@ class Download:
         cancel: CancelEvent | None,
         on_progress: Callable[[int, int | None], object] | None,
     ) -> None:
-        """Start the clock; nothing is sent yet."""
+        """Start the stopwatch of the download. Nothing is sent yet."""
         self._context = context
         self._cancel = cancel
         self._job = job
@@ -69,11 +69,12 @@ class Download:
         )
 
     async def to(self, target: Path) -> Path:
-        """Fetch the file; where it lies.
+        """Download the file, and return its path.
 
         Raises:
-            OSError: The disk does not take it.
-            TranslationClientError: It could not be fetched.
+            OSError: The file cannot be written.
+            TranslationClientError: The file could not be downloaded.
+            Exception: `on_progress` raised it.
         """
         link = await self._link(self._job, new_connection=False)
         try:
@@ -92,14 +93,14 @@ class Download:
         raise cause
 
     async def _link(self, job: Job | str, *, new_connection: bool) -> str:
-        """Where the file of a job is, asked for anew where nobody knows, or where it has to be fresh."""
+        """Return the link to the result, from a status check if the job has none or `new_connection` is True."""
         known = None if new_connection or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
         if known is not None:
             return known
         seen = await self._checked(job)
         link = self._link_in(seen)
         if link is None or not is_http_url(link):
-            response = Response(200, {}, b"")  # what came may hold signed links
+            response = Response(200, {}, b"")  # the real body may contain signed links
             service = self._context.service
             missing = MissingField(describe_path(service.result_field or service.language_field), response)
             raise self._requestor.log.ended(
@@ -117,14 +118,14 @@ class Download:
         wait = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.state.stopwatch))
         seen = await wait.check()
         if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
-            seen = await wait.until_final()  # it is finished, as an answer about many jobs said, and its link is late
+            seen = await wait.until_final()  # a bulk response said that it is finished, and its link is late
         self._requestor.state.attempts += wait.attempts
         if seen.status is TranslationStatus.PENDING:
             raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.state, seen))
         return seen
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:
-        mints_after = -1  # how many bytes there were when a link was minted: twice at the same point is once too often
+        mints_after = -1  # bytes received at the last renewal of the link, which is not repeated at the same point
         while True:
             self._requestor.state.secrets = self._context.secrets.with_link(link)  # storage may echo it
             outcome = await self._fetched(link, part, may_mint=part.received > mints_after)
@@ -135,7 +136,7 @@ class Download:
                 link = await self._link(self._job, new_connection=True)
 
     async def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
-        """Call until there is news: the result may not be there yet."""
+        """Send the request, again while the service says that the result is not ready."""
         return await self._requestor.until_final(
             lambda: self._call(link, part, may_mint), is_pending=lambda outcome: outcome is _Outcome.NOT_YET
         )
@@ -149,7 +150,7 @@ class Download:
             )
         except Fault as fault:
             if "Range" in request.headers and fault.kind == "unreadable":
-                part.start_over()  # or the same request might be answered as badly again
+                part.start_over()  # because the same request for a range could fail again
             if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise
             self._furthest = part.received
@@ -168,7 +169,7 @@ class Download:
         if response.status_code in FILE_CODES:
             if part.finish(response):
                 return _Outcome.WHOLE
-            if part.received <= self._furthest:  # it was here before, and had to start over
+            if part.received <= self._furthest:  # an earlier response got as far, and the file had to start over
                 raise Fault("unreadable", "a part of the file that brings it no further", response)
             return _Outcome.MORE
         if self._context.service.says_not_yet(response):

@@ -1,4 +1,4 @@
-"""Submit a job exactly once. A request is repeated only if that cannot create a second job."""
+"""Submissions of jobs. A request is retried only if that cannot create a second job."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ def build_submit_request(
     options: Mapping[str, Any] | None,
     idempotency_key: str | None,
 ) -> tuple[SubmitFlow, SubmitRequest]:
-    """Check the arguments of a submission, and create an idempotency key if the caller gives none.
+    """Check the arguments of a submission, and create an idempotency key if `idempotency_key` is None.
 
     Raises:
-        ValueError: Something of it cannot be used.
-        TypeError: Something of it is of the wrong type.
+        ValueError: The service accepts no submissions, or no such value of an argument.
+        TypeError: An argument is of the wrong type.
     """
     order = service.submit
     if order is None:
@@ -72,7 +72,7 @@ def _video(service: Service, order: SubmitFlow, video: str | os.PathLike[str]) -
 
 
 def _shown(video: str) -> str:
-    """What of it may be shown: a link that was mistyped may be signed all the same."""
+    """Return `video` without query, fragment and user info, as a mistyped link may be a signed one."""
     return re.sub(r"(//|:/*)[^/]*@", r"\1…@", re.split(r"[?#]", video)[0])
 
 
@@ -115,16 +115,22 @@ def _key(service: Service, order: SubmitFlow, key: str | None) -> str:
 
 
 def require_listed_language(service: Service, language: str, known: tuple[str, ...], secrets: Redactor) -> None:
-    """Refuse a language that the service does not list.
+    """Check that a language is in the list of the service.
+
+    Args:
+        service: The service.
+        language: The language code.
+        known: The list of the service.
+        secrets: The secrets that the message must not contain.
 
     Raises:
         ValueError: `language` is not in the list. The message suggests similar ones, if no secret is part of them.
     """
     if language in known:
         return
-    from difflib import get_close_matches  # needed in this case alone
+    from difflib import get_close_matches  # imported only for this error
 
-    printable = [name for name in known if not secrets.holds(name)]  # with a part cut out, a name is of no use
+    printable = [name for name in known if not secrets.holds(name)]  # a redacted name would be of no use
     close = get_close_matches(language, printable, n=5, cutoff=0.4)
     suggestion = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     example = f"for instance {printable[0]!r}. " if printable and not close else ""
@@ -135,18 +141,18 @@ def require_listed_language(service: Service, language: str, known: tuple[str, .
 
 
 _LIMIT_REACHED = object()
-"""What a response is read as that says that too many jobs are running, if the caller wants to wait for a slot."""
+"""Stands for the response that too many jobs are running, if the submission waits for a free slot."""
 
 
 class SubmitOptions(NamedTuple):
-    """Limits and behaviour of one submission.
+    """The options of one submission.
 
     Attributes:
         timeout: Seconds for the whole submission.
-        stopwatch: A running stopwatch.
-        is_resumed: True if the caller gave the idempotency key: an earlier submission with it may have created a job.
-        wait_for_slot: Whether to wait if the service runs as many jobs as it allows.
-        cancel: Ends the submission when it is set.
+        stopwatch: The running stopwatch of the submission.
+        is_resumed: True if the caller chose the idempotency key. An earlier submission with it may have created a job.
+        wait_for_slot: True to wait while the service runs as many jobs as it allows.
+        cancel: Ends the submission when it is set; None for no event.
     """
 
     timeout: float
@@ -162,7 +168,7 @@ class Submission:
     def __init__(
         self, context: ClientContext, order: SubmitFlow, commission: SubmitRequest, terms: SubmitOptions
     ) -> None:
-        """Prepare. Sends nothing."""
+        """Create the submission. Nothing is sent yet."""
         self._context = context
         self._order = order
         self._commission = commission
@@ -187,7 +193,7 @@ class Submission:
         try:
             job = await self._through_all_steps()
         except KeyboardInterrupt as interrupt:
-            if self._requestor.state.may_have_been_accepted:  # the message has the key, so that the user can go on
+            if self._requestor.state.may_have_been_accepted:  # the message has the key, so that the user can resume
                 interrupt.args = (error_messages.interrupt_message(self._requestor.error_text, self._requestor.state),)
             raise
         except TranslationClientError:
