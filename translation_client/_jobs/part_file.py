@@ -1,4 +1,4 @@
-"""A file that grows beside its target until it is whole, so that a half one never has the target's name."""
+"""A temporary file beside its target, renamed when it is complete, so that no partial file has the target's name."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from .._transports.sockets import UnreadableBody, content_length
 from .remote_file import ContentRange, RemoteFile, codings_of, is_partial, media_type, range_of_part
 
 _ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))|image/.*", re.IGNORECASE)
-"""The media types of what proxies and APIs send in place of a file with a status of success; or of a file whose type is wrong."""
+"""Media types of what proxies and APIs send with a 2xx in place of a file. A file may have one of them by mistake."""
 
 
 class LocalError(Exception):
     """A failure of the disk or of the caller's `on_progress`, which a retry cannot fix.
 
-    A class of its own, as the transport treats an `OSError` or a `ValueError` as a failed connection.
+    It has a class of its own because the transport treats an `OSError` or a `ValueError` as a failed connection.
 
     Attributes:
-        cause: The exception.
+        cause: The exception that was raised.
     """
 
     def __init__(self, cause: Exception) -> None:
@@ -43,21 +43,21 @@ def _local_errors() -> Iterator[None]:
 
 
 class PartFile:
-    """A file that is being received, in a temporary file. As a context it removes the temporary file unless it was committed.
+    """A temporary file with the part of a file received so far. Its context removes it unless it was committed.
 
-    Content codings are undone while the file is received. Ranges count encoded bytes, so that both sizes are needed.
+    Content codings are decoded on arrival. Both sizes are kept because ranges count encoded bytes.
 
     Attributes:
-        received: Bytes received of the current version, encoded.
-        size: Bytes written, decoded.
+        received: Encoded bytes received of the current version.
+        size: Decoded bytes written.
     """
 
     def __init__(self, target: Path, on_progress: Callable[[int, int | None], object] | None) -> None:
         """Open a temporary file in the folder of the target.
 
         Args:
-            target: The path of the complete file; a file that is there is replaced, and one behind a symbolic link.
-            on_progress: Called after each block with the bytes received and the total, or None where that is unknown.
+            target: The path of the complete file. An existing file, or the target of a symbolic link, is replaced.
+            on_progress: Called after each block with the bytes received, and the total or None if that is unknown.
 
         Raises:
             OSError: The temporary file cannot be created.
@@ -69,10 +69,10 @@ class PartFile:
         self._sniffer = MarkupSniffer()
         self._is_resuming = False  # True if the response being received continues the file
         self._kind = ""  # the media type of the current version
-        self._error_type: Fault | None = None  # raised if the file does not begin as media do
-        self._stop: int | None = None  # offset behind its last byte, as announced
+        self._error_type: Fault | None = None  # raised unless the file begins as media do
+        self._stop: int | None = None  # the offset after the last byte of the response, as announced
         self._on_progress = on_progress
-        self._target = Path(os.path.realpath(target))  # a symbolic link stays
+        self._target = Path(os.path.realpath(target))  # so that a symbolic link stays
         self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
         self._file = self._path.open("xb")
 
@@ -80,13 +80,13 @@ class PartFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with suppress(OSError):  # of what is still in its buffer, which is not needed
+        with suppress(OSError):  # the rest of the buffer is not needed
             self._file.close()
         with suppress(FileNotFoundError):  # it was committed
             self._path.unlink()
 
     def range_headers(self) -> dict[str, str]:
-        """Return the headers that request the rest of the file if it was not replaced (RFC 9110, sections 13.1.5 and 14.2)."""
+        """Return the headers to request the rest of the same version (RFC 9110, sections 13.1.5 and 14.2)."""
         validator = self._remote.validator
         return {"Range": f"bytes={self.received}-", "If-Range": validator} if self.received and validator else {}
 
@@ -94,7 +94,7 @@ class PartFile:
         """Start to receive the body of a response: the whole file, or the rest of it.
 
         Raises:
-            Fault: The response is an error message, or does not fit to what is known of the file.
+            Fault: The response is an error message, or contradicts what is known of the file.
             LocalError: The disk fails.
         """
         error_type = _error_type(response)
@@ -102,7 +102,7 @@ class PartFile:
             self._begin_whole(response, content_length(response.headers), error_type)
             return
         part = range_of_part(response)
-        if part is not None and part.is_whole:  # some hosts answer so without being asked for a range
+        if part is not None and part.is_whole:  # some hosts send this without a request for a range
             self._begin_whole(response, part.total, error_type)
         elif error_type is not None and media_type(response.headers) != self._kind:
             raise error_type
@@ -158,12 +158,14 @@ class PartFile:
         raise Fault("unreadable", "more bytes than the response announced")
 
     def finish(self, response: Response) -> bool:
-        """Write what the decoder still holds at the end of a response. Returns True if the file is complete.
+        """Write the rest from the decoder at the end of a response, and return True if the file is complete.
 
-        Returns False if the rest has to be requested: a server may send less than the requested range (RFC 9110, section 15.3.7).
+        Return False if the rest has to be requested. A server may send less than the requested range (RFC 9110,
+        section 15.3.7).
 
         Raises:
-            Fault: The response had fewer bytes than it announced, or the file is empty, markup or JSON, or cannot be decoded.
+            Fault: The response had fewer bytes than it announced, or the file is empty, markup or JSON, or cannot be
+                decoded.
             LocalError: The disk fails.
         """
         self._require_all(response)
@@ -172,7 +174,7 @@ class PartFile:
         return self._finish(response)
 
     def finish_if_complete(self, response: Response) -> bool:
-        """Do the same as `finish` if a 416 response says that nothing is missing. Returns True if so.
+        """Finish the file as `finish` does if a 416 response says that it is complete. Return True if so.
 
         Raises:
             Fault: The file is empty, markup or JSON, or cannot be decoded.
@@ -182,7 +184,7 @@ class PartFile:
 
     def _finish(self, response: Response) -> bool:
         self._write(self._decoder.finish())
-        self._correct_codings()  # of a file that is shorter than what shows them
+        self._correct_codings()  # a short file may have ended before they were known
         self._require_all(response)
         self._sniffer.finish()
         if not self.size and self._error_type is None:
@@ -214,7 +216,7 @@ class PartFile:
         self._sniffer = MarkupSniffer()
 
     def _reject(self) -> None:
-        """Start over with an empty file, and without what the response of the first byte said: its body was not the file."""
+        """Start over, and undo the last `begin_whole` of the remote file, as the body of that response was not it."""
         self._remote.undo_begin_whole()
         self.start_over()
 
@@ -228,7 +230,7 @@ class PartFile:
             raise Fault("connection", f"the file has {self.received} of {total} bytes", response)
 
     def _correct_codings(self) -> None:
-        """Tell what is known of the remote file which codings the file has, as soon as that is known."""
+        """Set the codings of the remote file to those that the decoder found, once they are known."""
         codings = self._decoder.applied_codings
         if codings is None or codings == self._remote.codings:
             return
@@ -259,13 +261,13 @@ class PartFile:
             raise self._error_type or Fault("unreadable", "a text in place of the file")
 
     def commit(self) -> Path:
-        """Rename the temporary file to the target, with the permissions of a file that is there. Returns the target.
+        """Rename the temporary file to the target, and return the target. The permissions of an existing file are kept.
 
         Raises:
             OSError: The disk fails.
         """
         self._file.flush()
-        os.fsync(self._file.fileno())  # or after a power failure the target could be an empty file
+        os.fsync(self._file.fileno())  # without it, the target could be empty after a power failure
         self._file.close()
         if self._target.exists():
             shutil.copymode(self._target, self._path)
@@ -274,7 +276,7 @@ class PartFile:
 
 
 def _error_type(response: Response) -> Fault | None:
-    """Return the fault for a response that is declared to be an error message or an image; None if it is not."""
+    """Return the fault for a response whose media type is that of an error message or an image, or None."""
     kind = media_type(response.headers)
     if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:
         return None

@@ -1,8 +1,8 @@
-"""What the responses of one download say about the file at the host: its length, validator and content codings.
+"""The remote file of a download: its length, validator and content codings, according to the responses.
 
-The file may be replaced while it is downloaded, and a host may say less in one response than in another. A known length is never
-replaced by nothing: a length that was stated with a validator holds for this validator, and one that was stated without holds until
-a response proves that the file is another one. All lengths and offsets here are those of the encoded bytes.
+The file may be replaced during the download, and a response may have fewer headers than the one before. A known length
+is never replaced by an unknown one. A length stated with a validator holds for this validator. A length stated without
+one holds until a response proves that the file was replaced. Lengths and offsets here count encoded bytes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .._transports.sockets import UnreadableBody, content_length
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)\s*/\s*(\d{1,18}|\*)\s*", re.ASCII | re.IGNORECASE)
 
 _GZIP_TYPES = ("application/gzip", "application/x-gzip")
-"""Media types of files that are gzip themselves: their `Content-Encoding: gzip` only repeats the type."""
+"""Media types of gzip files. `Content-Encoding: gzip` only repeats the type there."""
 
 Codings = tuple[str, ...]
 
@@ -29,7 +29,7 @@ class ContentRange(NamedTuple):
 
     Attributes:
         first: Offset of the first byte; None if the range is `*`, as in a 416 response.
-        stop: Offset behind the last byte, which the header states inclusively; None if the range is `*`.
+        stop: Offset after the last byte, whose own offset is in the header; None if the range is `*`.
         total: The length of the whole file; None if it is `*`.
     """
 
@@ -44,13 +44,13 @@ class ContentRange(NamedTuple):
 
 
 class Version(NamedTuple):
-    """What is known of one version of the file.
+    """One version of the remote file.
 
     Attributes:
         validator: A strong `ETag` or `Last-Modified`; None if there is none, so that it cannot be resumed.
-        codings: The content codings. Another coding has another length, though some hosts give both the same `ETag`.
-        total: The length; None if unknown.
-        labels: The content codings that the response named. Some of them may be wrong.
+        codings: The real content codings. Another coding has another length, though some hosts send the same `ETag`.
+        total: The length in bytes; None if unknown.
+        labels: The content codings according to the response. Some of them may be wrong.
     """
 
     validator: str | None
@@ -60,10 +60,10 @@ class Version(NamedTuple):
 
 
 class RemoteFile:
-    """The file at the host, as the responses of one download describe it. It may be replaced by another version meanwhile."""
+    """The remote file according to the responses of one download. Another version may replace it meanwhile."""
 
     def __init__(self) -> None:
-        self._version = Version(None, (), None)  # the one that is being received
+        self._version = Version(None, (), None)  # the version being received
         self._latest_by_codings: Mapping[Codings, Version] = {}
         self._totals: Mapping[tuple[str, Codings], int] = {}  # by validator and codings
         self._may_be_replaced = False
@@ -71,12 +71,12 @@ class RemoteFile:
 
     @property
     def total(self) -> int | None:
-        """The length of the current version; None if unknown."""
+        """The length of the current version in bytes; None if unknown."""
         return self._version.total
 
     @property
     def validator(self) -> str | None:
-        """What `If-Range` has to say to resume the current version; None if it cannot be resumed."""
+        """The value of `If-Range` to resume the current version; None if it cannot be resumed."""
         return self._version.validator
 
     @property
@@ -85,14 +85,14 @@ class RemoteFile:
         return self._version.codings
 
     def begin_whole(self, response: Response, length: int | None) -> None:
-        """Make the version that a response brings from its start the current one.
+        """Set the current version to that of a response with the file from its start.
 
         Args:
-            answer: The response.
-            length: The length that it states; None if it states none.
+            response: The response.
+            length: The length stated in it, in bytes; None if there is none.
 
         Raises:
-            Fault: The length contradicts what is known of the same version.
+            Fault: `length` contradicts the known length of the same version.
         """
         validator, codings = strong_validator(response.headers), codings_of(response)
         version = Version(validator, codings, length, labels=codings)
@@ -102,34 +102,34 @@ class RemoteFile:
         self._may_be_replaced = False
 
     def correct_codings(self, codings: Codings) -> None:
-        """Note which codings the current version turned out to have, whatever its label said.
+        """Set the real codings of the current version, which may differ from its labels.
 
         Raises:
-            Fault: Its length contradicts what is known of the version with these codings. What was known before the version began
-                is restored.
+            Fault: Its length contradicts the known length of the version with these codings. The state before the last
+                `begin_whole` is restored.
         """
         if codings == self._version.codings:
             return
         version = self._version._replace(codings=codings)
-        self.undo_begin_whole()  # or the length would be known for the false label too
+        self.undo_begin_whole()  # or the length would count for the wrong codings too
         self._set_version(version._replace(total=self._total_of(version)))
         self._may_be_replaced = False
 
     def undo_begin_whole(self) -> None:
-        """Restore what was known before the last `begin_whole`: the body of that response was not the file."""
+        """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
         self._version, self._latest_by_codings, self._totals, self._may_be_replaced = self._state_before
 
     def mark_replaced(self) -> None:
-        """Note that the file seems to have been replaced. Its next version may then be shorter than the current one."""
+        """Record that the file seems to have been replaced. Its next version may be shorter than the current one."""
         self._may_be_replaced = True
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
-        """True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
+        """Return True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
 
         Args:
-            answer: The response.
+            response: The response.
             part: Its `Content-Range`.
-            received: The bytes of the current version that were received before.
+            received: The number of bytes of the current version that were received before.
         """
         total = self._version.total
         return (
@@ -143,12 +143,12 @@ class RemoteFile:
         )
 
     def begin_part(self, part: ContentRange) -> None:
-        """Keep the length that an accepted 206 response states."""
+        """Store the length stated in an accepted 206 response."""
         if part.total is not None:
             self._set_version(self._version._replace(total=part.total))
 
     def is_complete(self, response: Response, received: int) -> bool:
-        """True if a 416 response says that the current version has just the received bytes (RFC 9110, section 15.5.17)."""
+        """Return True if a 416 response says that `received` bytes are the whole file (RFC 9110, section 15.5.17)."""
         features = content_range(response.headers)
         return (
             features is not None
@@ -192,19 +192,19 @@ class RemoteFile:
 
 
 def codings_of(response: Response) -> Codings:
-    """Return the content codings that have to be undone: not the gzip of a file that is a gzip."""
+    """Return the content codings to decode. The gzip of a gzip file is not one of them."""
     codings = content_codings(response.headers)
     is_gzip_file = media_type(response.headers) in _GZIP_TYPES and codings in (("gzip",), ("x-gzip",))
     return () if is_gzip_file else codings
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return the media type in lower case, without its parameters."""
+    """Return the media type in lower case, without parameters; empty if there is none."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def content_range(headers: Mapping[str, str]) -> ContentRange | None:
-    """Parse `Content-Range`; None if there is none, or it makes no sense."""
+    """Parse `Content-Range`. Return None if it is missing or invalid."""
     match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
     if match is None:
         return None
@@ -216,7 +216,7 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
 
 
 def is_partial(response: Response) -> bool:
-    """True if a response has a part of the file, or all of it as a part: a 206, and what a proxy has made another success of."""
+    """Return True if a response has a range of the file, which may be all of it. A proxy may have replaced its 206."""
     features = content_range(response.headers)
     has_range = features is not None and features.first is not None
     if response.status_code != 206 and features is not None and features.first == 0 and features.total is None:
@@ -225,7 +225,10 @@ def is_partial(response: Response) -> bool:
 
 
 def range_of_part(response: Response) -> ContentRange | None:
-    """Return the range of a partial response; None if it has no single range, or one that its `Content-Length` contradicts."""
+    """Return the range of a partial response, or None.
+
+    None stands for no range, several ranges, or one that contradicts `Content-Length`.
+    """
     part = content_range(response.headers)
     if (
         part is None
@@ -242,9 +245,9 @@ def range_of_part(response: Response) -> ContentRange | None:
 
 
 def strong_validator(headers: Mapping[str, str]) -> str | None:
-    """Return the validator that `If-Range` may use: an `ETag` that is not weak, or else a `Last-Modified` older than `Date`.
+    """Return the validator for `If-Range`: a strong `ETag`, or else a `Last-Modified` older than `Date`.
 
-    None if there is no such validator, or a weak `ETag` (RFC 9110, sections 8.8.2.2, 8.8.3 and 13.1.5).
+    Return None if there is no such validator, or a weak `ETag` (RFC 9110, sections 8.8.2.2, 8.8.3 and 13.1.5).
     """
     tag = headers.get("ETag")
     if tag is not None:
@@ -254,13 +257,13 @@ def strong_validator(headers: Mapping[str, str]) -> str | None:
         return None
     try:
         is_older = parsedate_to_datetime(date) > parsedate_to_datetime(modified)
-    except (TypeError, ValueError):  # one is no date, or has no time zone
+    except (TypeError, ValueError):  # one of them is invalid, or has no time zone
         return None
     return modified if is_older else None
 
 
 def _differ(one: str | None, other: str | None) -> bool:
-    """True if two validators prove that two versions differ. An `ETag` and a date prove nothing about each other."""
+    """Return True if two validators prove that the versions differ. An `ETag` and a date prove nothing together."""
     if one is None or other is None or one.startswith('"') != other.startswith('"'):
         return False
     return one != other
