@@ -1,6 +1,7 @@
-"""The public errors of a call that failed. Each message says what happened, what is still true, and what to do next.
+"""The public errors of a failed call. Each message states what happened, what is still true, and what to do next.
 
-Text that a server may have sent is redacted here, when it becomes part of a message; the attributes of an error are data.
+Text that a server may have sent is redacted here, when it becomes part of a message. Attributes of an error such as
+`job_id` are data, and keep their values.
 """
 
 from __future__ import annotations
@@ -44,11 +45,11 @@ class ErrorText(NamedTuple):
         asks: Completes "the service refused to …".
         still: What is true after any failure.
         next_step: What the user can do next.
-        advice: What a refusal most likely means, by HTTP status.
-        is_wait: Whether it is the wait for a job.
-        unreachable: What to look at if the service cannot be reached.
-        unreadable: What to look at if the response cannot be read.
-        of_job: Returns the same texts with another id of the job; None if they name no job.
+        advice: The likely reason of a refusal, by HTTP status code.
+        is_wait: True for the wait for a job.
+        unreachable: What to check if the service cannot be reached.
+        unreadable: What to check if the response cannot be read.
+        of_job: Returns the same texts with another form of the job id; None if the texts contain no job id.
     """
 
     asks: str
@@ -147,7 +148,7 @@ def languages_text() -> ErrorText:
 ADVICE_NOT_TO_RETRY = "Repeating the request would not change the answer."
 
 MIXED_UP = "Does a proxy in between mix up the responses?"
-"""What to look at where a response is about another job."""
+"""What to check if a response is about another job."""
 
 
 def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | None = None) -> WaitTimeout:
@@ -258,7 +259,7 @@ def result_not_ready(state: CallState, job: Job) -> ResultNotReady:
 def faults_exhausted(
     error_text: ErrorText, state: CallState, fault: Fault, faults: int
 ) -> RequestFailed | UnexpectedAnswer:
-    """Return the error for repeated faults. The last one selects the class."""
+    """Return the error for `faults` faults in a row. The last one, `fault`, selects the class."""
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
     still = _still_true(error_text, state)
     if fault.kind == "unreadable":

@@ -1,4 +1,4 @@
-"""Wait for one job: check it until it is final or a limit is reached."""
+"""The wait for one job, which is checked until it is final or a limit is reached."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
 
 PATIENCE_SECONDS = 0.1
-"""100 ms: how long the end of a wait waits for other processes that write to the history, unless it was cancelled."""
+"""100 ms: how long the end of a wait waits for the lock of the history, unless the wait was cancelled."""
 
 
 class Poller:
-    """One wait for one job, from its first call to its end. For one thread or task at a time, and for one use."""
+    """One wait for one job, from the first check to the end. For one thread or task at a time, and for one use."""
 
     def __init__(
         self,
@@ -39,7 +39,15 @@ class Poller:
         stopwatch: Stopwatch | None = None,
         features: JobFeatures = NO_FEATURES,
     ) -> None:
-        """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet.
+        """Create the poller. Nothing is sent yet.
+
+        Args:
+            context: The context of the client.
+            job: The job or its id; None for a service that has a single job without an id.
+            timeout: Seconds for the whole wait.
+            cancel: Ends the wait when it is set; None for no event.
+            stopwatch: A running stopwatch; None to start one.
+            features: The known features of the job, for a schedule that learns.
 
         Raises:
             ValueError: The id of the job is malformed.
@@ -63,7 +71,7 @@ class Poller:
 
     @property
     def attempts(self) -> int:
-        """The number of HTTP calls."""
+        """The number of requests so far."""
         return self._requestor.state.attempts
 
     async def check_once(self) -> Job:
@@ -89,7 +97,7 @@ class Poller:
         return self._requestor.state.deadline
 
     def fault_retries(self) -> Retrying:
-        """Return the policy by which a failed call is repeated."""
+        """Return the policy by which a failed request is retried."""
         return self._requestor.fault_retries()
 
     def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
@@ -98,7 +106,7 @@ class Poller:
 
     @property
     def seconds_until_last_check(self) -> float:
-        """The seconds until the last check before the deadline has to start; 0 if it is too late for one."""
+        """Seconds until the last check before the deadline has to start; 0 if it is too late for one."""
         return _polling.seconds_until_last_check(self._requestor.state)
 
     @property
@@ -107,11 +115,11 @@ class Poller:
         return self.may_end_after(math.inf)
 
     def may_end_after(self, checks: float) -> bool:
-        """Return True if `max_retries` or the caller's `stop` may end the wait after so many pending checks."""
+        """Return True if `max_retries` or the caller's `stop` may end the wait after this number of pending checks."""
         return self._context.stop is not None or checks > self._context.policy.max_retries
 
     def timed_out(self) -> WaitTimeout:
-        """Log and return the error of a wait that is out of time."""
+        """Log and return the error of a wait whose deadline has passed."""
         return self._requestor.log.ended(
             "timeout", error_messages.wait_timeout(self._requestor.error_text, self._requestor.state)
         )
@@ -123,7 +131,7 @@ class Poller:
         )
 
     async def check(self) -> Job:
-        """Check the status, and repeat failed requests."""
+        """Check the status, with retries after faults."""
         return await self._requestor.retry_faults(self.check_once)
 
     async def until_final(self) -> Job:
@@ -173,7 +181,10 @@ class Poller:
         )
 
     def initial_delay(self) -> float:
-        """Return the seconds to sleep before the first check, by the learned schedule; 0 without one. Log the sleep."""
+        """Return the seconds to sleep before the first check by the learned schedule, and log the sleep.
+
+        The sleep is 0 without a learned schedule.
+        """
         if self._learned is None:
             return 0.0
         self._requestor.raise_if_cancelled()
@@ -184,7 +195,11 @@ class Poller:
         return seconds
 
     def learn(self, patience: float = PATIENCE_SECONDS) -> None:
-        """Record how long the job took. Do not wait for the lock of the history if cancelled, or during an interrupt."""
+        """Record the observed duration of the job.
+
+        Args:
+            patience: Seconds to wait for the lock of the history. After a cancellation or an interrupt it is 0.
+        """
         if self._learned is not None:
             kind = sys.exc_info()[0]
             skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
@@ -211,7 +226,7 @@ class Poller:
 
     def _record(self, response: Response, answered: Job) -> Job:
         state = self._requestor.state
-        job = Job(  # built directly: `dataclasses.replace` takes a tenth of the time of reading a response
+        job = Job(  # built directly, as `dataclasses.replace` takes a tenth of the time of reading a response
             id=answered.id,
             status=answered.status,
             raw_status=answered.raw_status,

@@ -1,4 +1,4 @@
-"""Send requests with retries after faults, log lines and final errors."""
+"""The requestor of a call: it sends requests with retries after faults, writes log lines and builds final errors."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class RequestSafety(NamedTuple):
     """The side effects of a request.
 
     Attributes:
-        creates_job: True if it may create a job.
+        creates_job: True if the request may create a job.
         is_idempotent: True if sending it twice has the effect of sending it once.
     """
 
@@ -53,7 +53,17 @@ class Requestor:
         secrets: Redactor | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
-        """Start to count the elapsed time, or go on with a `watch` that was started before; nothing is sent yet."""
+        """Create the requestor. Nothing is sent yet.
+
+        Args:
+            context: The context of the client.
+            error_text: The texts for errors.
+            timeout: Seconds for the whole call.
+            cancel: Ends the call when it is set; None for no event.
+            job_id: The id of the job; None if there is none.
+            secrets: Redacts secrets from texts; None for the redactor of the client.
+            stopwatch: A running stopwatch; None to start one.
+        """
         self.context = context
         self.state = CallState(job_id, timeout, secrets or context.secrets, stopwatch)
         self._error_text = error_text
@@ -63,7 +73,7 @@ class Requestor:
 
     @property
     def error_text(self) -> ErrorText:
-        """The texts for errors, with the id of the job as texts show it."""
+        """The texts for errors, with the id of the job redacted."""
         return self._error_text if self._error_text.of_job is None else self._error_text.of_job(self.state.shown_id)
 
     async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
@@ -71,13 +81,13 @@ class Requestor:
         return await _polling.step_through_faults(call, self.fault_retries, self.sleep)
 
     def fault_retries(self) -> Retrying:
-        """Return the policy by which a failed call is repeated."""
+        """Return the policy by which a failed request is retried."""
         return _polling.retrying_of(self.declare_fault_retries())
 
     def declare_fault_retries(
         self, call: Callable[[], T] = _polling.not_called, sleep: Callable[[int | float], None] = _polling.not_called
     ) -> Callable[[], T]:
-        """Declare how a failed call is repeated."""
+        """Declare how a failed request is retried."""
         return _polling.declare_fault_retries(
             call,
             state=self.state,
@@ -88,14 +98,18 @@ class Requestor:
         )
 
     async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
-        """Await a call, and again after faults, until its answer is final, with the backoff of the policy.
+        """Await a call, and again after faults or while its value is pending, with the backoff of the policy.
 
         An upload or a download may have no deadline. Its polling is limited to the `timeout` of a wait.
 
+        Args:
+            call: Sends the request once, and returns its value.
+            is_pending: Returns True if the call has to be repeated after a value.
+
         Raises:
-            WaitTimeout: The time is up.
+            WaitTimeout: The value is still pending at the limit.
         """
-        # Not the caller's `wait`: it may read the latest job, and there is none here.
+        # The caller's `wait` is not used, because it may read the latest job, and there is none here.
         is_endless = math.isinf(self.state.timeout)
         longest = self.context.policy.timeout if is_endless else math.inf
         poll = _polling.declare_poll(
@@ -125,18 +139,24 @@ class Requestor:
         safety: RequestSafety = SAFE_REQUEST,
         sink: Sink | None = None,
     ) -> tuple[Response, T]:
-        """Send a request once, and return the response and what `read` makes of it.
+        """Send a request once, and return the response and the value of `read` for it.
+
+        Args:
+            request: The request.
+            read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
+            safety: The side effects of the request.
+            sink: Receives the body of the response block by block; None to keep it in the response.
 
         Raises:
-            Fault: It failed and may be repeated.
-            TranslationClientError: It failed and must not be repeated.
+            Fault: The request failed and may be retried.
+            TranslationClientError: The request failed and must not be retried.
         """
         self.raise_if_cancelled()
         state = self.state
         state.attempts += 1
         state.request_url = self.context.transport.build_url(request)
-        # A late response to an earlier request may arrive on a kept connection. Status checks compare the id in it, if it
-        # has one. Elsewhere it would be believed: as the job, upload or deletion of another call, or as another job's file.
+        # A late response to an earlier request may arrive on a kept connection. Status checks compare its job id, if it
+        # has one. Any other request would accept it: as the job, upload or deletion of another call, or another file.
         new_connection = safety.creates_job or request.method != "GET" or sink is not None
         try:
             response = await self.context.transport.send(
@@ -157,7 +177,13 @@ class Requestor:
         raise ended  # outside the handlers, so that its `__context__` does not keep the response and its key
 
     async def send_with_retries(self, operation: str, request: Request, read: Callable[[Response], T]) -> T:
-        """Send a request, again after faults, log its response as that of `operation`, and return what `read` makes of it."""
+        """Send a request with retries after faults, log its response, and return the value of `read` for it.
+
+        Args:
+            operation: The name of the request in the log.
+            request: The request.
+            read: Parses the response.
+        """
         response, value = await self.retry_faults(lambda: self.send(request, read))
         self.log.answered(operation, response)
         return value
@@ -177,7 +203,7 @@ class Requestor:
         return self.log.ended("refused", error_messages.refused(self.error_text, state, failure))
 
     def _error_for_abort(self, abort: CallAborted, safety: RequestSafety) -> Exception:
-        """Return the error for an aborted request: cancelled, out of time, or a fault that may be repeated."""
+        """Return the error for an aborted request: cancellation, the deadline, or a fault that may be retried."""
         if isinstance(abort, CallCancelled):
             return self.log.ended("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
         if self.state.deadline.has_passed:
@@ -187,12 +213,12 @@ class Requestor:
         return self._error_for_fault(fault, safety)
 
     def _error_for_fault(self, fault: Fault, safety: RequestSafety) -> Exception:
-        """Return the fault if it is safe to repeat the request, or else the final error: a retry could create a second job."""
+        """Return the fault if a retry is safe, or the final error if a retry could create a second job."""
         if fault.response is not None:
             self.state.redact_keys(fault.response)
             fault.retry_after = self.retry_after_of(fault.response)
         if isinstance(fault, WrongJob):
-            self.context.transport.close_idle()  # its connection too: the next response on it may belong to another request
+            self.context.transport.close_idle()  # its connection too: the next response on it may be late
             fault.name_jobs(self.state.secrets.shown_id)
         self.state.record_fault(fault)
         is_done = safety.creates_job and fault.may_have_been_processed
@@ -204,7 +230,7 @@ class Requestor:
         return self.log.ended("faults", error)
 
     def retry_after_of(self, response: Response) -> float | None:
-        """Return the seconds of `Retry-After`; None if it is missing or makes no sense, which is logged."""
+        """Return the seconds from `Retry-After`, or None if it is missing or invalid. An invalid one is logged."""
         try:
             return parse_retry_after(response.headers)
         except ValueError:
@@ -247,8 +273,9 @@ def _cause_of(fault: Fault) -> BaseException:
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends, and return its result.
 
-    Calls of a client are coroutines, written once for both clients. The transports of the blocking client never suspend,
-    so that one `send` runs them to the end. No event loop is needed, nor in the way.
+    Calls of a client are coroutines, written once for both clients. The transports of the blocking client never
+    suspend, so that one `send` runs such a coroutine to its end. No event loop is needed, and a running one is no
+    obstacle.
 
     Raises:
         RuntimeError: The coroutine suspended.
