@@ -1,11 +1,12 @@
-"""When a call is repeated: the state of a call, wait and stop strategies for tenacity, and the two `@retry` declarations.
+"""Polling and retries: the state of a call, wait and stop strategies for tenacity, and the two `@retry` declarations.
 
-`declare_poll` repeats a status check while the job is pending, `declare_fault_retries` repeats a request that failed. Neither uses up
-the limits of the other, and neither knows what is sent. The decorators sit on closures that are made for each call: tenacity keeps
-the statistics of a decorated function in one dict, which threads would share.
+`declare_poll` repeats a status check while the job is pending. `declare_fault_retries` repeats a request that failed.
+Neither uses up the limits of the other, and neither knows what is sent. The decorators are on closures that are created
+for each call, because tenacity keeps the statistics of a decorated function in one dict, which threads would share.
 
-Blocking code calls what is declared. asyncio and batches step through the same declarations with a `RetryStepper`: tenacity's loop
-keeps its progress by thread, and a thread may have thousands of waits, or one wait may continue in another thread.
+Blocking code calls the declared function. asyncio and batches step through the same declarations with a `RetryStepper`:
+tenacity's loop keeps its progress by thread, but one thread may have thousands of waits, and a wait may continue in
+another thread.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER,
 from ._models import Fault, Job, Response, shown_text
 
 MAX_KINDS_SEEN = 50
-"""Outcomes that are counted separately. This bounds the memory of an endless wait on a server whose statuses vary."""
+"""50 kinds of outcomes are counted separately, which bounds the memory of an endless wait if the statuses vary."""
 
 OTHER = "other"
 
 
 class CallState:
-    """The counters, the deadline and the latest response of one call of the client: a wait, a submission, a download."""
+    """The counters, the deadline and the latest response of one call: a wait, a submission or a download."""
 
     def __init__(
         self, job_id: str | None, timeout: float, secrets: Redactor, stopwatch: Stopwatch | None = None
@@ -65,16 +66,16 @@ class CallState:
 
     @property
     def shown_id(self) -> str | None:
-        """The id of the job as texts show it. A key that is in it may be learned after the call has begun."""
+        """The id of the job, redacted by the keys known so far, as a key may become known during the call."""
         return None if self.job_id is None else self.secrets.shown_id(self.job_id)
 
     @property
     def url(self) -> str:
-        """The URL of the last request, as it may be shown; empty before the first one."""
+        """The URL of the last request, redacted. Empty before the first request."""
         if not self.request_url:
             return ""
         url = redact_url(self.request_url)
-        is_ours = self.base_url and self.request_url.startswith(self.base_url)  # else the service sent it
+        is_ours = self.base_url and self.request_url.startswith(self.base_url)  # or else the service sent the URL
         return self.secrets.shown_id(url) if is_ours else self.secrets.scrub(url)
 
     @property
@@ -84,36 +85,36 @@ class CallState:
 
     @property
     def checks(self) -> int:
-        """The number of status responses that could be read."""
+        """The number of status responses that were parsed."""
         return 0 if self.job is None else self.job.checks
 
     def answered(self, response: Response) -> None:
-        """Keep how long the server took, and redact the API key that the request carried."""
+        """Record the duration of a request, and redact the API keys that it contained."""
         self.redact_keys(response)
         self.latest_response_seconds = response.seconds
         self.slowest_response_seconds = max(self.slowest_response_seconds, response.seconds)
 
     def redact_keys(self, response: Response) -> None:
-        """Add the API keys that the request carried to what is redacted."""
+        """Add the API keys of the request to the redacted secrets."""
         self.secrets = self.secrets.with_keys(response.sent_keys)
 
     def record_job(self, job: Job) -> None:
-        """Keep a job that was read from a response."""
+        """Record a job that was parsed from a response."""
         self.job = job
         self.count(shown_text(job, "raw_status"))
 
     def record_fault(self, fault: Fault) -> None:
-        """Keep a call that failed."""
+        """Record a failed request."""
         self.last_fault = fault
         self.count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
 
     def count(self, what: str) -> None:
-        """Count an outcome."""
+        """Count an outcome by its kind, or as `OTHER` once there are `MAX_KINDS_SEEN` kinds."""
         known = what in self.seen or len(self.seen) < MAX_KINDS_SEEN
         self.seen[what if known else OTHER] += 1
 
     def add_unknown_status(self, raw_status: str) -> bool:
-        """Remember an unknown status word. Return True if it is new; after many of them none is."""
+        """Record an unknown status word. Return True if it is new, but False after `MAX_KINDS_SEEN` words."""
         if raw_status in self._unknown_words or len(self._unknown_words) >= MAX_KINDS_SEEN:
             return False
         self._unknown_words.add(raw_status)
@@ -140,23 +141,24 @@ GRACE_FRACTION = 0.05
 def last_check_delay(
     left: float, timeout: float, slowest_response_seconds: float, latest_response_seconds: float
 ) -> float:
-    """Say in how many seconds the last check has to start, so that it is answered by the deadline; 0 for no more.
+    """Return the seconds until the last check has to start to get its response by the deadline, or 0 for no check.
 
-    It leads the deadline by twice the slowest answer so far, and the grace. When that moment has passed without a check,
-    one is made that has the time of the latest answer. And as a server that was slow once (at a cold start, say) would
-    end every wait early, the latest answer alone counts wherever there is a real gain in it.
+    The last check starts before the deadline by twice the slowest response so far, plus the grace. If the latest check
+    began before that time and ended after it, the last one leaves only the time of the latest response, plus the grace.
+    Otherwise, one slow response (at a cold start, say) would end every wait early. So only the latest response counts
+    then, twice or once, if more than the grace is gained.
 
     Args:
-        left: Seconds to the deadline.
+        left: Seconds until the deadline.
         timeout: Seconds for the whole wait.
-        slowest_answer: The seconds that the slowest answer of this wait took.
-        latest_answer: The seconds that the latest one took, which has just come; at most `slowest_answer`.
+        slowest_response_seconds: Seconds of the slowest response of this wait.
+        latest_response_seconds: Seconds of the latest response, which has just arrived. At most those of the slowest.
     """
     grace = min(GRACE_SECONDS, GRACE_FRACTION * timeout)
     lead = grace + 2 * slowest_response_seconds
     if left - lead > TICK_SECONDS:
         return left - lead
-    if left + latest_response_seconds > lead + TICK_SECONDS:  # the latest check began before its time had come
+    if left + latest_response_seconds > lead + TICK_SECONDS:  # the latest check began before the time of the last one
         return left - grace - latest_response_seconds
     gains = (left - grace - calls * latest_response_seconds for calls in (2, 1))
     return next((gain for gain in gains if gain > grace), 0.0)
@@ -167,7 +169,7 @@ StopStrategy = Callable[[RetryCallState], bool]
 
 
 class wait_jittered(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """Another strategy's delay, moved by up to ± `jitter` of itself and never above `longest`."""
+    """The delay of another strategy with a jitter of up to ± `jitter` times itself, at most `longest` seconds."""
 
     def __init__(self, wait: WaitStrategy, jitter: float, longest: float) -> None:
         self.wait = wait
@@ -180,7 +182,7 @@ class wait_jittered(wait_base):  # noqa: N801  # named as tenacity names its str
 
 
 class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names its strategies
-    """Stop when no further check could start in time to be answered by the deadline."""
+    """Stop when no further check could start in time to get its response by the deadline."""
 
     def __init__(self, state: CallState) -> None:
         self.progress = state
@@ -197,15 +199,15 @@ class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names
         self.progress = state
 
     def __call__(self, retry_state: RetryCallState) -> bool:
-        """Return True if `Retry-After` or the clock leaves no time for a call."""
+        """Return True if `Retry-After` or the deadline leaves no time for an attempt."""
         fault = fault_in(retry_state)
         return retry_after_exceeds_deadline(self.progress, fault) or is_too_late_for_a_check(self.progress)
 
 
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """How long to sleep after a pending answer: by a schedule, at least `Retry-After`, at most until the last check.
+    """The sleep after a pending response: by a schedule, at least `Retry-After`, at most until the last check.
 
-    What decided it is kept in `state.sleep_reason`.
+    The reason of its length is stored in `state.sleep_reason`.
     """
 
     def __init__(
@@ -217,13 +219,13 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
         longest: float = math.inf,
         since: float = 0.0,
     ) -> None:
-        """Choose the schedule.
+        """Create the strategy.
 
         Args:
             schedule: The caller's wait strategy, or the learned schedule; None for `backoff`.
             backoff: The exponential backoff.
             state: The state of the call.
-            longest: The longest sleep in seconds, for calls without a deadline.
+            longest: The longest sleep in seconds, for a call without a deadline.
             since: Elapsed seconds at the start of this loop, subtracted from `seconds_since_start`.
         """
         self._schedule = backoff if schedule is None else schedule
@@ -234,20 +236,20 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to sleep."""
-        # Sets `seconds_since_start` by our stopwatch: the clock that tenacity reads may be frozen. It is enough to set it
-        # here, because tenacity calls `wait` before `stop`.
+        # Set `seconds_since_start` by the stopwatch, as the clock that tenacity reads may be frozen. Once is enough,
+        # because tenacity calls `wait` before `stop`.
         retry_state.outcome_timestamp = retry_state.start_time + self._state.elapsed - self._since
         seconds = max(0.0, float(self._schedule(retry_state)))
         return limited_sleep(self._state, seconds, self._reason, self._longest)
 
 
 def limited_sleep(state: CallState, seconds: float, reason: str, longest: float = math.inf) -> float:
-    """Return how long to sleep where a schedule says `seconds`, and keep what decided it in `state.sleep_reason`.
+    """Return the seconds to sleep, within the limits of the call, and store the reason in `state.sleep_reason`.
 
     Args:
         state: The state of the call.
-        seconds: What the schedule says.
-        reason: The name of the schedule.
+        seconds: Seconds to sleep by the schedule.
+        reason: The reason to store if the schedule applies.
         longest: The longest sleep in seconds.
     """
     state.sleep_reason = reason
@@ -260,7 +262,7 @@ def limited_sleep(state: CallState, seconds: float, reason: str, longest: float 
 
 
 class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """How long to sleep after a fault: the backoff of faults, at most until the last check, at least `Retry-After`."""
+    """The sleep after a fault: the backoff of faults, at most until the last check, and at least `Retry-After`."""
 
     def __init__(self, state: CallState) -> None:
         self._state = state
@@ -277,14 +279,14 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
 
 
 def seconds_until_last_check(state: CallState) -> float:
-    """Return the seconds until the last check before the deadline has to start; 0 if it is too late for one."""
+    """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one."""
     return last_check_delay(
         state.deadline.left, state.timeout, state.slowest_response_seconds, state.latest_response_seconds
     )
 
 
 def is_too_late_for_a_check(state: CallState) -> bool:
-    """Return True if no further check could be answered by the deadline."""
+    """Return True if no further check could get its response by the deadline."""
     return seconds_until_last_check(state) <= TICK_SECONDS
 
 
@@ -295,7 +297,11 @@ def retry_after_exceeds_deadline(state: CallState, fault: Fault) -> bool:
 
 
 def fault_in(state: RetryCallState) -> Fault:
-    """Return the fault that an attempt ended in."""
+    """Return the fault that the latest attempt raised.
+
+    Raises:
+        TypeError: The latest attempt raised no fault.
+    """
     fault = state.outcome.exception() if state.outcome is not None else None
     if not isinstance(fault, Fault):
         raise TypeError(f"not the state of a failed call: {state!r}")
@@ -306,7 +312,7 @@ T = TypeVar("T")
 
 
 def not_called(*_: Any) -> NoReturn:
-    """Stand in for the function and the sleep of a declaration that a `RetryStepper` steps through."""
+    """Raise `RuntimeError`. The placeholder for the function and the sleep of a declaration for a `RetryStepper`."""
     raise RuntimeError("a declaration that is stepped through was called")
 
 
@@ -325,25 +331,25 @@ def declare_poll(
     longest: float = math.inf,
     since: float = 0.0,
 ) -> Callable[[], T]:
-    """Declare how a pending answer is polled: again, within the retries and the deadline.
+    """Declare how a check is repeated while its value is pending, within the retries and the deadline.
 
     Args:
-        check: Returns an answer.
-        is_pending: Whether to check again after an answer.
+        check: Sends the request, and returns its value.
+        is_pending: Returns True if the check has to be repeated after a value.
         state: The state of the call.
-        policy: Has the backoff.
-        max_retries: Retries after the first check.
+        policy: The policy with the backoff.
+        max_retries: The maximum number of checks after the first one; `math.inf` for no limit.
         schedule: The caller's wait strategy, or the learned schedule; None for the backoff.
         stop: The caller's stop strategy, or None.
         before_sleep: Called before each sleep.
-        give_up: Called when a limit is reached. It raises.
-        sleep: Sleeps.
+        give_up: Called when a limit is reached. Always raises.
+        sleep: Sleeps for a number of seconds.
         longest: As in `wait_pending`.
         since: As in `wait_pending`.
     """
     backoff = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
-    max_attempts: Any = max_retries + 1  # may be infinite, which tenacity takes though its types do not say so
-    callers_stop: Any = stop_never if stop is None else stop  # any callable, as in tenacity
+    max_attempts: Any = max_retries + 1  # may be infinite, which tenacity accepts despite its types
+    callers_stop: Any = stop_never if stop is None else stop  # any callable, as tenacity accepts
 
     @retry(
         retry=retry_if_result(is_pending),
@@ -375,15 +381,15 @@ def declare_fault_retries(
     give_up: Callable[[RetryCallState], None],
     sleep: Callable[[int | float], None] = not_called,
 ) -> Callable[[], T]:
-    """Declare how a failed call is repeated: at most `max_faults` calls in a row, and only while there is time.
+    """Declare how a failed request is retried: at most `max_faults` attempts in a row, and within the deadline.
 
     Args:
-        call: Makes the call.
+        call: Sends the request once.
         state: The state of the call of the client.
-        policy: Has `max_faults`.
+        policy: The policy with `max_faults`.
         before_sleep: Called before each sleep.
-        give_up: Called when a limit is reached. It raises.
-        sleep: Sleeps.
+        give_up: Called when a limit is reached. Always raises.
+        sleep: Sleeps for a number of seconds.
     """
     max_faults: Any = policy.max_faults  # may be infinite, as above
 
@@ -402,18 +408,18 @@ def declare_fault_retries(
 
 
 def retrying_of(declared: Callable[..., Any]) -> Retrying:
-    """Return the policy of a declaration, which a `RetryStepper` steps through."""
+    """Return the policy of a declaration, for a `RetryStepper`."""
     retrying: Retrying = declared.retry  # type: ignore[attr-defined]  # the decorator of tenacity sets it
     return retrying
 
 
 def retry_faults(call: Callable[[], T], declare: Callable[[Callable[[], T]], Callable[[], T]]) -> Callable[[], T]:
-    """Return a function that makes a call, and again after faults.
+    """Return a function that sends a request with retries after faults.
 
     Args:
-        call: Makes the call.
-        declare: `declare_fault_retries` of it. Only called after the first fault: most calls succeed, and a declaration
-            costs as much as reading a response.
+        call: Sends the request once.
+        declare: Returns `declare_fault_retries` of a function. It is called only after the first fault, because most
+            requests succeed, and a declaration takes as long as parsing a response.
     """
 
     def answered() -> T:
@@ -433,10 +439,10 @@ def retry_faults(call: Callable[[], T], declare: Callable[[Callable[[], T]], Cal
 
 
 class _Attempt(Future):
-    """The outcome of an attempt, as strategies of tenacity read it. Its own `Future` has a lock, which is not needed here."""
+    """The outcome of an attempt for the strategies of tenacity, without the lock of tenacity's own `Future`."""
 
     def __init__(self, attempt_number: int, value: object, error: Exception | None) -> None:
-        """Take the value, or the error."""
+        """Create the outcome: a value, or an error."""
         self.attempt_number = attempt_number
         self._value = value
         self._error = error
@@ -446,7 +452,7 @@ class _Attempt(Future):
 
     @property
     def failed(self) -> bool:
-        """True if it raised."""
+        """True if the attempt raised."""
         return self._error is not None
 
     def done(self) -> bool:
@@ -465,16 +471,16 @@ class _Attempt(Future):
 
 
 class RetryStepper:
-    """Steps through a declaration attempt by attempt, for callers that make the calls and the sleeps themselves."""
+    """Steps through a declaration attempt by attempt, for callers that send the requests and sleep themselves."""
 
     __slots__ = ("_state",)
 
     def __init__(self) -> None:
-        """Start now, before the first attempt."""
-        self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read only fields that are set
+        """Start the time of the attempts, before the first one."""
+        self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read none of these
 
     def sleep_after(self, result: object, retrying: Retrying) -> float | None:
-        """Return the seconds to sleep before the next attempt; None if this was the last one.
+        """Return the seconds to sleep before the next attempt, or None if no further one is needed.
 
         Raises:
             TranslationClientError: A limit is reached.
@@ -482,11 +488,11 @@ class RetryStepper:
         return self._sleep(_Attempt(self._state.attempt_number, result, None), retrying)
 
     def sleep_after_fault(self, fault: Fault, retrying: Retrying) -> float:
-        """Return the seconds to sleep before the call is repeated. Raises as `sleep_after`."""
+        """Return the seconds to sleep before the request is retried. Raises as `sleep_after`."""
         return self._sleep(_Attempt(self._state.attempt_number, None, fault), retrying) or 0.0
 
     def _sleep(self, attempt: _Attempt, retrying: Retrying) -> float | None:
-        state: Any = self._state  # strategies are typed for the state of tenacity's own loop
+        state: Any = self._state  # typed for tenacity's own loop
         state.outcome, state.outcome_timestamp = attempt, now()
         if not retrying.retry(state):
             return None
@@ -503,7 +509,7 @@ class RetryStepper:
 async def step_through_faults(
     call: Callable[[], Awaitable[T]], retrying: Callable[[], Retrying], sleep: Callable[[float], Awaitable[None]]
 ) -> T:
-    """Await a call, and again after faults. `retrying` returns the policy, and is called after faults only."""
+    """Await a call, and again after faults. `retrying` returns the policy, and is called only after faults."""
     stepper: RetryStepper | None = None
     while True:
         try:
@@ -517,7 +523,7 @@ async def step_through_faults(
 async def step_until_final(
     call: Callable[[], Awaitable[T]], retrying: Retrying, sleep: Callable[[float], Awaitable[None]]
 ) -> T:
-    """Await a call, and again while its answer is pending."""
+    """Await a call, and again while its value is pending. Return the final value."""
     stepper = RetryStepper()
     while True:
         value = await call()
@@ -528,7 +534,7 @@ async def step_until_final(
 
 
 def each_answer(check: Callable[[], Job], retrying: Retrying, sleep: Callable[[float], None]) -> Iterator[Job]:
-    """Check, and again while the answer is pending, and yield each answer. The time starts with the call."""
+    """Check until the job is final, and yield the job after each check. The time starts when this is called."""
     return _each_answer(check, retrying, RetryStepper(), sleep)
 
 
