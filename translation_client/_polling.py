@@ -145,8 +145,8 @@ def last_check_delay(
 
     The last check starts before the deadline by twice the slowest response so far, plus the grace. If the latest check
     began before that time and ended after it, the last one leaves only the time of the latest response, plus the grace.
-    Otherwise, one slow response (at a cold start, say) would end every wait early. So only the latest response counts
-    then, twice or once, if more than the grace is gained.
+    After that only the latest response counts, twice or once, if more than the grace is gained: one slow response (at a
+    cold start, for instance) would otherwise end every wait early.
 
     Args:
         left: Seconds until the deadline.

@@ -118,7 +118,7 @@ class Download:
         wait = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.state.stopwatch))
         seen = await wait.check()
         if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
-            seen = await wait.until_final()  # a bulk response said that it is finished, and its link is late
+            seen = await wait.until_final()  # final according to a bulk response, and its link is late
         self._requestor.state.attempts += wait.attempts
         if seen.status is TranslationStatus.PENDING:
             raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.state, seen))

@@ -216,7 +216,7 @@ class PartFile:
         self._sniffer = MarkupSniffer()
 
     def _reject(self) -> None:
-        """Start over, and undo the last `begin_whole` of the remote file, as the body of that response was not it."""
+        """Start over, and undo the last `begin_whole`, as the body of that response was not the file."""
         self._remote.undo_begin_whole()
         self.start_over()
 

@@ -106,7 +106,7 @@ class Poller:
 
     @property
     def seconds_until_last_check(self) -> float:
-        """Seconds until the last check before the deadline has to start; 0 if it is too late for one."""
+        """Seconds until the last check before the deadline has to start, or 0 if it is too late for one."""
         return _polling.seconds_until_last_check(self._requestor.state)
 
     @property

@@ -71,12 +71,12 @@ class RemoteFile:
 
     @property
     def total(self) -> int | None:
-        """The length of the current version in bytes; None if unknown."""
+        """The length of the current version in bytes, or None if unknown."""
         return self._version.total
 
     @property
     def validator(self) -> str | None:
-        """The value of `If-Range` to resume the current version; None if it cannot be resumed."""
+        """The value of `If-Range` to resume the current version, or None if it cannot be resumed."""
         return self._version.validator
 
     @property
@@ -199,7 +199,7 @@ def codings_of(response: Response) -> Codings:
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return the media type in lower case, without parameters; empty if there is none."""
+    """Return the media type in lower case, without parameters, or an empty string if there is none."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 

@@ -198,7 +198,7 @@ class Submission:
             raise
         except TranslationClientError:
             raise
-        except Exception as error:  # raised by the caller's code; wrapped, so that the idempotency key is not lost
+        except Exception as error:  # raised by the caller's code, and wrapped so that the idempotency key is not lost
             state = self._requestor.state
             if not state.may_have_been_accepted:
                 raise

@@ -68,17 +68,17 @@ class DueQueue(Generic[E]):
 
     @property
     def first_to_end(self) -> E | None:
-        """The entry with the earliest deadline; None if no entry has one."""
+        """The entry with the earliest deadline, or None if no entry has one."""
         return self._ends[0][2] if self.next_end < math.inf else None
 
     @property
     def first(self) -> E | None:
-        """The entry that is due next; None if no entry is waiting."""
+        """The entry that is due next, or None if no entry is waiting."""
         return self._due[0][2] if self.next_due < math.inf else None
 
     @property
     def next_due(self) -> float:
-        """When the next entry is due; `math.inf` if no entry is waiting."""
+        """When the next entry is due, or `math.inf` if no entry is waiting."""
         heap = self._due
         while heap and heap[0][0] != heap[0][2].due:
             heappop(heap)
@@ -86,14 +86,14 @@ class DueQueue(Generic[E]):
 
     @property
     def next_end(self) -> float:
-        """The earliest deadline; `math.inf` if no entry has one."""
+        """The earliest deadline, or `math.inf` if no entry has one."""
         heap = self._ends
         while heap and heap[0][0] != heap[0][2].ends_at:
             heappop(heap)
         return heap[0][0] if heap else math.inf
 
     def pop_due(self, moment: float) -> E | None:
-        """Remove and return the most overdue entry, which counts as being checked; None if none is due at `moment`."""
+        """Remove and return the most overdue entry, or None if none is due at `moment`. Its check starts now."""
         if self.next_due > moment:
             return None
         entry = heappop(self._due)[2]

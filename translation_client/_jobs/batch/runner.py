@@ -240,7 +240,7 @@ class BatchJob:
         return self.pause
 
     def needs_single_checks(self, number: float) -> None:
-        """Require requests of the job's own for the next `number` checks; `math.inf` for all."""
+        """Require requests of the job's own for the next `number` checks, `math.inf` for all."""
         self.single_checks = max(self.single_checks, number)
 
     def checked_singly(self) -> None:
