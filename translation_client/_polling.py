@@ -40,7 +40,7 @@ class CallState:
         """Start the stopwatch, unless it is running.
 
         Args:
-            job_id: The id of the job; None for none.
+            job_id: The id of the job; None if there is none.
             timeout: Seconds for the whole call.
             secrets: Redacts secrets from what errors show.
             stopwatch: A running stopwatch; None to start one.
@@ -207,7 +207,7 @@ class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """The sleep after a pending response: by a schedule, at least `Retry-After`, at most until the last check.
 
-    The reason of its length is stored in `state.sleep_reason`.
+    The reason for its length is stored in `state.sleep_reason`.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ PAUSE_SECONDS, PAUSE_AFTER_REFUSAL_SECONDS, LONGEST_PAUSE_SECONDS = FAULT_DELAY_
 """Pauses of bulk requests after a failed or a refused one. Each further failure doubles the pause, up to 5 min."""
 
 LONGEST_HINT_SECONDS = 60.0
-"""60 s: the longest `Retry-After` that is followed, as in a pause of all jobs. A passing failure may send a day."""
+"""60 s: the longest `Retry-After` that counts, as in a pause of all jobs. A passing failure may have one of a day."""
 
 PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 4.0
 """How long jobs wait for a bulk response: 2 s, or 4 times the usual time of such a response if that is more."""
@@ -81,7 +81,7 @@ class BulkCall:
             if fault.response is not None:
                 self._state.redact_keys(fault.response)
             if isinstance(fault, WrongJob):
-                self._context.transport.close_idle()  # its connection too: the next response on it may be late
+                self._context.transport.close_idle()  # its connection may be out of step with its requests
                 fault.name_jobs(self._state.secrets.shown_id)
             fault.retry_after = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
@@ -152,7 +152,7 @@ class BulkAvailability:
 
         Args:
             seconds_left: Seconds until the earliest deadline of the jobs.
-            spare_seconds: What is left of these after one request per job at the full rate. May be negative.
+            spare_seconds: Seconds left of these after one request per job at the full rate. May be negative.
         """
         usual = PATIENCE_FACTOR * self._usual_seconds
         most = min(seconds_left / 2, max(PATIENCE_SECONDS, usual))

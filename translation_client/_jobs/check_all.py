@@ -1,4 +1,4 @@
-"""Check many jobs once, with bulk requests if the service has them."""
+"""The check of many jobs, once each, with bulk requests if the service has them."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def _page(
 ) -> dict[str, Job] | None:
     """Return the jobs in a bulk response, by id, or None without a usable one. A failed request is retried once."""
     for pause in (FAULT_DELAY_SECONDS, 0.0):
-        half = requestor.state.deadline.left / 2  # the other half is for requests for single jobs
+        half = requestor.state.deadline.left / 2  # the other half is for single requests
         deadline = Deadline.after(half, requestor.state.stopwatch)
         call = BulkCall(context, bulk, page, deadline.stopwatch)
         try:

@@ -1,4 +1,4 @@
-"""Delete a job at the service."""
+"""The deletion of a job at the service."""
 
 from __future__ import annotations
 

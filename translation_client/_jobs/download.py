@@ -27,7 +27,7 @@ NO_RANGE_CODES = (400, 412)
 """Status codes with which hosts without ranges or `If-Range` reject a request with both. The plain request works."""
 
 REAL_PROGRESS_BYTES = 64 * 1024
-"""64 KiB: how far beyond all earlier requests one has to get for the count of faults to start again."""
+"""64 KiB: how far beyond all earlier requests a request has to get before a fault, for the count to start again."""
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 

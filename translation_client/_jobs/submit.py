@@ -39,7 +39,7 @@ def build_submit_request(
     """Check the arguments of a submission, and create an idempotency key if `idempotency_key` is None.
 
     Raises:
-        ValueError: The service accepts no submissions, or no such value of an argument.
+        ValueError: The service has no submissions, or does not accept the value of an argument.
         TypeError: An argument is of the wrong type.
     """
     order = service.submit

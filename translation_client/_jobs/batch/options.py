@@ -1,4 +1,4 @@
-"""The options of a batch, checked."""
+"""The options of a batch, and the checks of its arguments."""
 
 from __future__ import annotations
 

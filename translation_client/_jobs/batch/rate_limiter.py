@@ -22,10 +22,10 @@ CATCH_UP_SECONDS = 0.02
 """20 ms: how much of the delay of a late timer is made up for. Making up for more would send a burst."""
 
 MOST_SLOWED, EASE = 16.0, 0.5
-"""16: refusals halve the rate down to 1/16 of it. 0.5: a second without refusals reduces the slowdown by `EASE / 2`."""
+"""16: refusals halve the rate, down to 1/16. 0.5: a second without one lowers the slowdown by `EASE / 2`, 25 %."""
 
 LONGEST_PAUSE_SECONDS = 60.0
-"""60 s: the longest pause of all jobs after a request for one. A `Retry-After` of a day may concern that job alone."""
+"""60 s: the longest pause of all jobs after a refused request. A `Retry-After` of a day may concern one job alone."""
 
 MOST_RESERVED = 1024
 """1024 reserved slots are kept before past ones are dropped. Later the limit is twice the number left, if more."""

@@ -287,7 +287,7 @@ def take_due_together(
 
 
 RESERVE = 0.1
-"""10 %: how far reserved slots are spaced above `1 / checks_per_second`, as requests are counted on arrival."""
+"""10 %: how much wider than `1 / checks_per_second` reserved slots are spaced, as requests count on arrival."""
 
 
 class BatchState:
