@@ -218,7 +218,7 @@ class Requestor:
             self.state.redact_keys(fault.response)
             fault.retry_after = self.retry_after_of(fault.response)
         if isinstance(fault, WrongJob):
-            self.context.transport.close_idle()  # its connection too: the next response on it may belong to another request
+            self.context.transport.close_idle()  # its connection may be out of step with its requests
             fault.name_jobs(self.state.secrets.shown_id)
         self.state.record_fault(fault)
         is_done = safety.creates_job and fault.may_have_been_processed
