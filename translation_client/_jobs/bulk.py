@@ -118,7 +118,7 @@ def is_missing(bulk: BulkSpec, job: Job) -> bool:
 
 
 class BulkAvailability:
-    """Decides whether a batch makes bulk requests. A failed one suspends them for a time that doubles with each failure.
+    """Decides if a batch makes bulk requests. A failed one suspends them for a time that doubles with each failure.
 
     While they are suspended, each job has a request of its own. After that time one bulk request is made as a trial. No
     job waits for it, as its jobs still have requests of their own. A usable response to a trial ends the suspension.
