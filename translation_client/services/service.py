@@ -1,6 +1,6 @@
-"""How a service speaks, as data: its paths, where values are in its JSON, its status words.
+"""The protocol of a service as data: its paths, the fields of its JSON, its status words.
 
-Pure: a service builds requests and reads responses. It knows no socket and no time.
+No I/O and no clock: a service builds requests and reads responses.
 """
 
 import math
@@ -43,7 +43,7 @@ from .submission import SubmitFlow
 
 
 class ServiceDefaults(NamedTuple):
-    """What the three clocks of a service are where the caller does not say: see `PollingPolicy`."""
+    """The defaults of `timeout`, `max_retries`, `request_timeout` and `max_faults`: see `PollingPolicy`."""
 
     timeout: float = 3600
     max_retries: float = math.inf
@@ -53,14 +53,14 @@ class ServiceDefaults(NamedTuple):
 
 @dataclass(frozen=True)
 class LanguagesSpec:
-    """Where the list of target languages is.
+    """The route of the list of target languages.
 
     Attributes:
-        path: Asked with GET.
-        list_field: Where the answer has its list of texts.
+        path: The path of the GET request.
+        list_field: The path in the response to the list of languages, which are strings.
 
     Raises:
-        ValueError: The path makes no sense.
+        ValueError: `path` is not a valid path template.
     """
 
     path: str
@@ -70,16 +70,16 @@ class LanguagesSpec:
         check_path_template("path", self.path)
 
     def request(self) -> Request:
-        """Word the question."""
+        """Build the request."""
         return Request("GET", self.path)
 
     def read(self, response: Response) -> tuple[str, ...]:
-        """Read the list.
+        """Return the languages in a response.
 
         Raises:
-            Fault: It cannot be read.
-            Refusal: The answer says no.
-            FieldMissing: There is none.
+            Fault: The response cannot be read, or has a status that can be retried.
+            Refusal: The service refuses the request.
+            MissingField: There is no list in the response, or it is empty or holds anything but strings.
         """
         languages = _listed(response, self.list_field)
         texts = [one for one in languages if isinstance(one, str)]
@@ -90,22 +90,22 @@ class LanguagesSpec:
 
 @dataclass(frozen=True)
 class BulkSpec:
-    """How many jobs are asked for by one request.
+    """The route that returns the statuses of many jobs in one response.
 
     Attributes:
-        path: With `{job_ids}` for the percent-encoded ids, joined by commas.
-        max_ids: How many at once.
-        list_field: Where the answer has its list of jobs.
-        id_field: Where an entry has its id.
-        status_field: Where it has its word.
-        statuses: What words mean that `Service.statuses` lacks: a word means the same on both routes.
-        error_field: Where a failed one says why: a text, or an object with a `message`.
-        missing_word: The word for a job that there is not.
-        is_optional: Whether a server of this service may lack it: then it is used where many jobs are waited for, and no
-            longer once it was refused.
+        path: The path, with `{job_ids}` for the percent-encoded ids, joined by commas.
+        max_ids: The most ids in one request.
+        list_field: The path in the response to the list of jobs.
+        id_field: The path in an entry to the id.
+        status_field: The path in an entry to the status word.
+        statuses: Meanings of words that `Service.statuses` lacks. A word means the same on both routes.
+        error_field: The path in an entry to the reason of a failure: a string, or an object with a `message`.
+        missing_word: The status word of a job that does not exist.
+        is_optional: True if a server of this service may lack the route. It is then used by a batch only, and no
+            longer once the server has refused it.
 
     Raises:
-        ValueError: A path or a word makes no sense.
+        ValueError: A path is not a valid template, `max_ids` is below 1, or a word has an unknown meaning.
     """
 
     path: str
@@ -128,43 +128,43 @@ class BulkSpec:
 
     @property
     def words(self) -> dict[str, TranslationStatus]:
-        """What the words in `statuses` mean; without `missing_word`, which is no status of a job."""
+        """The meanings of the words in `statuses`, without `missing_word`, which is not a status of a job."""
         missing = normalize(self.missing_word)
         return {one: TranslationStatus(meaning) for one, meaning in self.statuses.items() if one != missing}
 
     def with_table(self, table: Mapping[str, TranslationStatus]) -> "BulkSpec":
-        """Return a copy that reads words by the table of its service."""
+        """Return a copy that reads status words by the table of its service."""
         copied = replace(self)
         object.__setattr__(copied, "_table", table)
         return copied
 
     def request(self, job_ids: Sequence[str]) -> Request:
-        """Word the question."""
+        """Build the request for these jobs."""
         return Request("GET", self.path.format(job_ids=",".join(quote(job_id, safe="") for job_id in job_ids)))
 
     def found(self, response: Response, job_ids: Sequence[str] | None = None) -> dict[str, Job]:
-        """Return the jobs in the answer by id. An unknown status word is pending, as for a single job.
+        """Return the jobs in a response by id. An unknown status word is pending, as for a single job.
 
         A job that is listed twice with different statuses is left out.
 
         Args:
-            answer: The answer.
-            job_ids: The requested ids, compared case-insensitively; jobs with other ids are left out. None for all.
+            response: The response.
+            job_ids: The requested ids, compared case-insensitively. Jobs with other ids are left out. None for all.
 
         Raises:
-            Fault: The answer cannot be read.
+            Fault: The response cannot be read, or has a status that can be retried.
             Refusal: The service refuses the request.
-            FieldMissing: There is no list in the answer.
+            MissingField: There is no list in the response.
         """
         listed = self._agreed((str(job.id), job) for job in self._jobs(response))
         chosen = listed if job_ids is None else self._requested(listed, job_ids)
         return {job_id: job for job_id, job in chosen.items() if job is not None}
 
     def require_no_others(self, response: Response, job_ids: Sequence[str]) -> None:
-        """Check that a readable answer lists requested jobs alone.
+        """Check that a readable response lists only requested jobs.
 
         Raises:
-            WrongJob: It lists another one.
+            WrongJob: The response lists another job.
         """
         requested = {id_key(job_id) for job_id in job_ids}
         listed = (str(job.id) for job in self._jobs(response))
@@ -186,7 +186,7 @@ class BulkSpec:
         return Job(job_id, status, raw_status, error=error, payload=entry)
 
     def _requested(self, listed: Mapping[str, Job | None], job_ids: Sequence[str]) -> dict[str, Job | None]:
-        """Choose the jobs with these ids. An id that is not listed exactly as it is matches as in `is_same_id`."""
+        """Return the jobs with these ids. An id that is not listed exactly matches as in `is_same_id`."""
         exact = {job_id: listed[job_id] for job_id in job_ids if job_id in listed}
         rest = [(listed_id, job) for listed_id, job in listed.items() if listed_id not in exact]
         by_key = self._agreed((key, job) for one, job in rest for key in {id_key(one), id_key(unquote(one))})
@@ -194,7 +194,7 @@ class BulkSpec:
         return exact | {job_id: replace(job, id=job_id) for job_id, job in others.items() if job is not None}
 
     def _agreed(self, listed: Iterable[tuple[str, Job | None]]) -> dict[str, Job | None]:
-        """Return jobs by id; None for one that is listed twice with different statuses."""
+        """Return jobs by id, with None for one that is listed twice with different statuses."""
         by_id: dict[str, Job | None] = {}
         for job_id, job in listed:
             agrees = job_id not in by_id or self._status_of(by_id[job_id]) == self._status_of(job)
@@ -216,44 +216,46 @@ def _listed(response: Response, place: JSONPath) -> list[object]:
 
 @dataclass(frozen=True)
 class Service:
-    """One translation service.
+    """A translation service.
 
-    A place in JSON is a path such as `data.id`, several of them, or a function: see `Place`.
+    A field is a path in the JSON of a response such as `data.id`, several of them, or a function: see `JSONPath`.
 
     Attributes:
-        name: What the caller calls it.
-        status_path: Where one job is asked for; `{job_id}` stands for the percent-encoded id.
-        base_url: Its own address, with `{NAME}` for an environment variable; None where the caller has to give one.
+        name: The name of the service, as `get_service` and the logs have it.
+        status_path: The path of the status of a job, with `{job_id}` for the percent-encoded id.
+        base_url: The default base URL, with `{NAME}` for an environment variable. None if the caller must set one.
         defaults: The defaults of `timeout`, `max_retries`, `request_timeout` and `max_faults`.
-        single_job_path: Where the job without an id is asked for, or None where every job has one.
-        key_header: The header that the API key travels in.
-        key_prefix: What stands before the key there.
-        key_variable: The environment variable that holds the key where the caller gives none.
-        needs_key: Whether nothing can be asked without a key.
-        status_field: Where the status word sits.
-        statuses: What its words mean: `pending`, `completed` or `error`. The common words are known without it, and those
-            of `bulk` too. A meaning that is given here wins.
-        progress_field: Where the progress sits, from 0 to 1.
-        result_field: Where the link to the result sits.
-        result_path: Where the result is fetched from the API itself, with `{job_id}` and `{language}`; None where it is a link.
-        has_late_result: Whether a job says `completed` before its link is there; it is pending until then.
-        not_yet: The HTTP statuses (with an error code, or None for any) by which a result says that it is not there yet.
-        error_field: Where a failed job says why: a text, or an object with a `message`.
-        language_field: Where an answer says the target language.
-        created_field: Where it says when the job was ordered: in seconds of the Unix epoch, or in ISO 8601.
-        finished_field: The same of when it was, or will be, finished.
-        expected_field: Where it says how many seconds the job takes, from its start.
-        missing_codes: Successes that mean that there is no such job.
-        delete_path: Where a job is deleted, or None where that cannot be done.
-        submit: How jobs are submitted; None if they cannot be.
-        languages: Where the list of target languages is, or None where there is none.
-        bulk: How many jobs are asked for at once, or None.
-        id_field: Where the response to a status check, or to a deletion, names its job; None if it does not. A response
-            that names another job than the request is a fault, and so is one whose id is a boolean, a list or an object.
-            Ids are compared case-insensitively, percent-decoded and as text; a response without an id is accepted.
+        single_job_path: The path of the status of the job without an id. None if every job has an id.
+        key_header: The header of the API key.
+        key_prefix: The text before the key in that header.
+        key_variable: The environment variable that holds the key if the caller passes none.
+        needs_key: True if every request needs a key.
+        status_field: The field of the status word.
+        statuses: The meanings of status words: `pending`, `completed` or `error`. The common words are known without
+            it, and those of `bulk` too. A meaning in this table wins.
+        progress_field: The field of the progress, from 0 to 1.
+        result_field: The field of the URL of the result.
+        result_path: The path of the result on the API itself, with `{job_id}` and `{language}`. None if the result has
+            a URL.
+        has_late_result: True if a job may be `completed` before its URL is there. It is pending until then.
+        not_yet: The HTTP statuses, each with an error code or None for any, that mean that a result is not there yet.
+        error_field: The field of the reason of a failure: a string, or an object with a `message`.
+        language_field: The field of the target language.
+        created_field: The field of the submission time, in seconds of the Unix epoch or in ISO 8601.
+        finished_field: The field of the time at which the job finished or will finish, in the same formats.
+        expected_field: The field of the expected duration of the job, in seconds from its start.
+        missing_codes: The successful HTTP statuses that mean that the job does not exist.
+        delete_path: The path to delete a job. None if the service deletes none.
+        submit: How jobs are submitted. None if they cannot be.
+        languages: The route of the list of target languages, or None.
+        bulk: The route of the statuses of many jobs, or None.
+        id_field: The field in the response to a status check, or to a deletion, of the id of its job. None if there is
+            none. A response with the id of another job than the request is a fault, and so is one whose id is a
+            boolean, a list or an object. Ids are compared case-insensitively, percent-decoded and as text. A response
+            without an id is accepted.
 
     Raises:
-        ValueError: A path or a word makes no sense.
+        ValueError: `name` is empty or not printable, a path is not a valid template, or a word has an unknown meaning.
     """
 
     name: str
@@ -298,53 +300,53 @@ class Service:
         object.__setattr__(self, "_table", with_common_words(words))
         if self.bulk is not None:
             own, bulk_words = self._table, self.bulk.words
-            # A word that only one of both has means the same on both routes.
+            # A word that only one of the two tables has means the same on both routes.
             object.__setattr__(self, "_table", {**bulk_words, **own})
             object.__setattr__(self, "bulk", self.bulk.with_table({**own, **bulk_words}))
 
     def status_request(self, job_id: str | None) -> Request:
-        """Word the question how a job stands.
+        """Build the request for the status of a job.
 
         Raises:
-            ValueError: The id cannot be one, or is missing where every job has one.
+            ValueError: `job_id` cannot be part of a path, or is None and every job has one.
         """
         if job_id is not None or self.single_job_path is None:
             return Request("GET", self._path(self.status_path, job_id))
         return Request("GET", self.single_job_path)
 
     def delete_request(self, job_id: str | None) -> Request:
-        """Word the wish that a job be deleted.
+        """Build the request to delete a job.
 
         Raises:
-            ValueError: The id cannot be one, or the service deletes none.
+            ValueError: `job_id` is None or cannot be part of a path, or the service deletes no jobs.
         """
         if self.delete_path is None:
             raise ValueError(f"the service {self.name!r} has no way to delete a job")
         return Request("DELETE", self._path(self.delete_path, job_id))
 
     def key_headers(self, api_key: str) -> dict[str, str]:
-        """The header that carries the key. A token, which begins with `Bearer `, has the header of tokens everywhere."""
+        """Return the header with the API key. A key that begins with `Bearer ` is a token, sent as `Authorization`."""
         if api_key.startswith(BEARER):
             return {"Authorization": api_key}
         return {self.key_header: self.key_prefix + api_key}
 
     def knows(self, raw_status: str) -> bool:
-        """Whether the table has this word."""
+        """True if the table has this status word."""
         return normalize(raw_status) in self._table
 
     def read_status(self, response: Response, job_id: str | None, language: str | None = None) -> Job:
-        """Read the answer to `status_request`.
+        """Parse the response to `status_request`.
 
-        A word that the table does not know is pending: services add words, and a job is not failed by a new one.
+        An unknown status word is pending: services add words, and a new one must not fail a job.
 
         Args:
-            answer: It.
-            job_id: The job that was asked for.
-            language: What it is translated into, where that is known.
+            response: The response.
+            job_id: The id in the request.
+            language: The target language, or None if it is unknown.
 
         Raises:
-            Fault: It cannot be read, names another job, or its HTTP status says to come again.
-            Refusal: Its HTTP status says no.
+            Fault: The response cannot be read, names another job, or has a status that can be retried.
+            Refusal: The service refuses the request, or the job does not exist.
         """
         if response.status_code in self.missing_codes:
             raise Refusal(response, "there is no such job")
@@ -373,11 +375,11 @@ class Service:
         )
 
     def read_deletion(self, response: Response, job_id: str | None) -> None:
-        """Read the response to `delete_request`, whose body may be anything.
+        """Check the response to `delete_request`, whose body may be anything.
 
         Raises:
-            Fault: It names another job, or its HTTP status says to come again.
-            Refusal: Its HTTP status says no.
+            Fault: The response names another job, or has a status that can be retried.
+            Refusal: The service refuses the request.
         """
         require_usable(response)
         if self.id_field is not None:
@@ -395,42 +397,42 @@ class Service:
 
     @property
     def has_details_in_single_responses(self) -> bool:
-        """True if a response about a single job has what one about many lacks: the link to the result, and with it more.
-
-        Then a final job needs a request of its own. A failed one does too: its language or its dates may be there alone.
+        """True if the status of a single job has fields that a bulk response lacks: the URL of the result among others.
+         A final job then needs a request of its own. A failed job does too, since its language or dates may be there
+        alone.
         """
         return self.has_late_result or (self.result_field is not None and self.result_path is None)
 
     @property
     def has_result_per_language(self) -> bool:
-        """Whether a job may have several results."""
+        """True if a job may have several results, one for each language."""
         return self.result_path is not None and "{language}" in self.result_path
 
     def check_result_language(self, language: str | None) -> None:
-        """Refuse to choose a result by its language where that cannot be done.
+        """Check that the result of a job can be chosen by this language. None is always valid.
 
         Raises:
-            ValueError: A job has one result, or it is no language.
-            TypeError: It is no string.
+            ValueError: A job has only one result, or `language` is not a language.
+            TypeError: `language` is not a string.
         """
         if language is not None and _config.check_language("language", language) and not self.has_result_per_language:
             raise ValueError(f"language must be left out: a job of {self.name!r} has one result")
 
     def result_link(self, job: Job, base_url: str) -> str | None:
-        """Say where the result of a job is fetched; None where nobody said.
+        """Return the URL of the result of a job, or None if it is unknown.
 
         Raises:
             ValueError: The job has no id.
         """
         link = job.result_url
-        if link is not None:  # a path is of this service; all else has to be whole, and is looked at by who asks it
+        if link is not None:  # a path is relative to `base_url`; any other URL is checked when it is requested
             return urljoin(base_url + "/", link) if re.match(r"/(?!/)", link) else link
         if self.result_path is None or (self.has_result_per_language and job.language is None):
             return None
         return base_url + self._path(self.result_path, job.id, job.language or "")
 
     def says_not_yet(self, response: Response) -> bool:
-        """Whether the answer to the question for a result means that it is not there yet."""
+        """True if a response to the request for a result means that the result is not there yet."""
         problem = Problem(response.json_object() or {})
         return bool(self.not_yet & {(response.status_code, None), (response.status_code, problem.code)})
 
