@@ -1,4 +1,4 @@
-"""How jobs are submitted, as data. The requests of a submission, one after the other, without a socket."""
+"""How jobs are submitted, as data: the sequence of requests of a submission, without I/O."""
 
 import json
 import re
@@ -24,7 +24,7 @@ from .._models import (
 from .json_path import JSONPath, as_number, get_path, require_job_id, require_text, set_path
 
 SUBMITTED = "submitted"
-"""The word for a job of which the service has said nothing but its id."""
+"""The status word of a job for which the service has returned only an id."""
 
 
 def _is_never_pending(_: object) -> bool:
@@ -32,15 +32,16 @@ def _is_never_pending(_: object) -> bool:
 
 
 class SubmitRequest(NamedTuple):
-    """What the caller wants.
+    """The arguments of a submission.
 
     Attributes:
         video: A URL, or a local file.
-        target_language: As the service spells it.
-        source_language: The same; None where the service is to find out.
-        options: Fields of the service's own.
-        key: Made once for each logical order: whoever goes on with it makes no second job. Empty where the service has none.
-        base_url: Where the service is.
+        target_language: The target language, as the service spells it.
+        source_language: The source language, as the service spells it. None to let the service detect it.
+        options: Extra fields of the service.
+        key: The idempotency key, one for each logical submission: a retry with it creates no second job. Empty if the
+            service has none.
+        base_url: The base URL of the service.
     """
 
     video: str | Path
@@ -52,15 +53,15 @@ class SubmitRequest(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One request of an order.
+    """One request of a submission.
 
     Attributes:
-        call: What the log calls it: `submit`, `upload`, `operation`.
-        request: What to send.
-        read: Makes of the answer what the order goes on with; raises `Fault`, `Refusal` or `MissingField`.
-        creates_job: Whether the service may have made a job (or a part of one) when the answer is lost.
-        is_idempotent: Whether sending it twice does no more than sending it once.
-        is_pending: Whether what `read` made means "ask again".
+        call: The name in the log: `submit`, `upload`, `operation`.
+        request: The request to send.
+        read: Returns the value in the response that the next step needs. Raises `Fault`, `Refusal` or `MissingField`.
+        creates_job: True if the service may have created a job, or a part of one, when the response is lost.
+        is_idempotent: True if sending the request twice has the same effect as sending it once.
+        is_pending: Returns True if the value from `read` means that the request must be sent again later.
     """
 
     call: str
@@ -72,39 +73,39 @@ class Step(NamedTuple):
 
 
 Steps = Generator[Step, Any, Job]
-"""Yields steps, is sent what their `read` made, and returns the job."""
+"""A generator that yields steps, is sent the values of their `read`, and returns the job."""
 
 
 class SubmitFlow(Protocol):
-    """The way in which a service takes orders."""
+    """The sequence of requests with which a service accepts a job."""
 
     @property
     def key_pattern(self) -> re.Pattern[str] | None:
-        """What keys look like; None where the service has no way to tell that an order is repeated."""
+        """The pattern of idempotency keys. None if the service has none."""
 
     @property
     def max_file_bytes(self) -> int | None:
-        """How long a local file may be; None where the service takes none."""
+        """The maximum size of a local file in bytes. None if the service accepts no files."""
 
     def check(self, commission: SubmitRequest) -> None:
-        """Refuse what cannot be ordered like this; nothing was sent.
+        """Check the arguments before anything is sent.
 
         Raises:
-            ValueError: It cannot.
+            ValueError: The service cannot accept them.
         """
 
     def steps(self, commission: SubmitRequest) -> Steps:
-        """Order a job."""
+        """Yield the steps that submit a job."""
 
     def new_key(self) -> str:
-        """Make the key of a new order; empty where there are none."""
+        """Return a new idempotency key, or an empty string if the service has none."""
 
 
 def reject_reserved_options(options: Mapping[str, Any], taken: Collection[str]) -> None:
-    """Refuse options that would say once more what the other arguments say.
+    """Check that no option sets what the other arguments set.
 
     Raises:
-        ValueError: There is one.
+        ValueError: An option does.
     """
     for name in options:
         if name in taken:
@@ -117,15 +118,15 @@ _ANY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 class UploadSpec(NamedTuple):
-    """A local file is uploaded by a request of its own, whose answer names it.
+    """The upload of a local file by a request of its own, whose response names the file.
 
     Attributes:
-        path: Where to.
-        file_field: What the form calls the file.
-        name_field: Where the answer says the name.
-        body: What the body of the order has in place of `SubmitSpec.body`.
-        video_field: Where the name goes in there.
-        max_file_bytes: The longest file.
+        path: The path of the POST request.
+        file_field: The form field of the file.
+        name_field: The field in the response of the name of the file.
+        body: The body of the submission, in place of `SubmitSpec.body`.
+        video_field: The field in that body for the name of the file.
+        max_file_bytes: The maximum size of a file in bytes.
     """
 
     path: str
@@ -138,27 +139,28 @@ class UploadSpec(NamedTuple):
 
 @dataclass(frozen=True)
 class SubmitSpec:
-    """An order is one POST whose answer names the job.
+    """A submission by one POST request, whose response has the id of the job.
 
     Attributes:
-        path: Where to.
-        id_field: Where the answer says the id of the job.
-        video_field: Where the body says the URL of the video: `video.url`, say.
-        language_field: The same for the target language; `languages.0` makes a list.
-        source_language_field: The same for the language of the video; None where it cannot be said.
-        body: What stands in each body.
-        is_form: Whether the body is `multipart/form-data`, and not JSON.
-        file_field: What the form calls a local file; None where it takes none.
-        file_limit: How many bytes that may have.
-        upload: How a local file gets there by a request of its own.
-        key_header: The header of an idempotency key; None where the service has none. Sent as it is, without quotes.
-        key_form: What keys look like.
-        in_progress: The error code that says that the first of two equal orders is still being taken.
-        too_many_jobs: The error codes of a 429 that means jobs at once, and not requests.
-        hint_field: Where the answer says how many seconds the job may take.
+        path: The path of the POST request.
+        id_field: The field in the response of the job id.
+        video_field: The field in the body for the URL of the video, such as `video.url`.
+        language_field: The field in the body for the target language. `languages.0` makes a list.
+        source_language_field: The field in the body for the source language. None if the service has none.
+        body: The fields of every body.
+        is_form: True if the body is `multipart/form-data`, False if it is JSON.
+        file_field: The form field of a local file. None if the form has none.
+        file_limit: The maximum size of that file in bytes.
+        upload: The separate upload of a local file. None if there is none.
+        key_header: The header of an idempotency key, sent without quotes. None if the service has none.
+        key_form: The pattern of idempotency keys.
+        in_progress: The error code of a 409 that means that the first of two equal submissions is still in progress.
+        too_many_jobs: The error codes of a 429 that limits concurrent jobs and not requests.
+        hint_field: The field in the response of the expected duration of the job, in seconds.
 
     Raises:
-        ValueError: Something of it makes no sense.
+        ValueError: `path` is not a valid path, `file_field` is set without `is_form`, or a field of the body has a list
+            index other than 0.
     """
 
     path: str
@@ -187,22 +189,22 @@ class SubmitSpec:
 
     @property
     def key_pattern(self) -> re.Pattern[str] | None:
-        """What keys look like; None where the service has no way to tell that an order is repeated."""
+        """The pattern of idempotency keys. None if the service has none."""
         return None if self.key_header is None else self.key_form
 
     @property
     def max_file_bytes(self) -> int | None:
-        """How long a local file may be; None where the service takes none."""
+        """The maximum size of a local file in bytes. None if the service accepts no files."""
         if self.upload is not None:
             return self.upload.max_file_bytes
         return None if self.file_field is None else self.file_limit
 
     def new_key(self) -> str:
-        """Make the key of a new order; empty where there are none."""
+        """Return a new idempotency key, or an empty string if the service has none."""
         return "" if self.key_header is None else str(uuid.uuid4())
 
     def steps(self, commission: SubmitRequest) -> Steps:
-        """Upload where that comes first, then order."""
+        """Yield the upload, if the video is a local file with an upload of its own, and the submission."""
         body, video, video_field = self.body, commission.video, self.video_field
         if isinstance(video, Path) and self.upload is not None:
             video = yield self._uploading(self.upload, video)
@@ -219,10 +221,10 @@ class SubmitSpec:
         return job
 
     def check(self, commission: SubmitRequest) -> None:
-        """Refuse what cannot be ordered like this; nothing was sent.
+        """Check the arguments before anything is sent.
 
         Raises:
-            ValueError: The options hold what is said already, or the language of the video cannot be said.
+            ValueError: An option sets what another argument sets, or the service has no field for the source language.
         """
         if commission.source_language is not None and self.source_language_field is None:
             raise ValueError("source_language cannot be said to this service; leave it out")
@@ -233,7 +235,7 @@ class SubmitSpec:
 
     def _uploading(self, upload: UploadSpec, path: Path) -> Step:
         request = Request("POST", upload.path, file=FilePart(upload.file_field, path))
-        # Twice uploaded is a file too much at the service, and no job.
+        # A second upload leaves an unused file at the service, and no job.
         return Step(
             "upload",
             request,
@@ -277,7 +279,7 @@ class SubmitSpec:
 
 
 def _form_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Write values as fields: a list as a field for each of its values, what a form cannot say in JSON."""
+    """Yield values as form fields. A list is one field for each item, and anything but a string is JSON."""
     for name, value in body.items():
         for one in value if isinstance(value, (list, tuple)) else [value]:
             if one is not None:
