@@ -1,4 +1,4 @@
-"""Paths to values in JSON, such as `data.video_translation_ids.0`: data in place of code."""
+"""Paths to values in JSON, such as `data.video_translation_ids.0`, and conversions of those values."""
 
 import json
 import re
@@ -16,11 +16,11 @@ from .._models import MissingField, Problem, Response, json_of, require_usable
 
 @dataclass(frozen=True)
 class ComputedField:
-    """A place that no path leads to.
+    """A value that a function computes and no path leads to.
 
     Attributes:
-        name: What a sentence calls it.
-        read: Reads it out of the whole value.
+        name: The name in error messages.
+        read: Returns the value for the whole JSON object.
     """
 
     name: str
@@ -28,14 +28,14 @@ class ComputedField:
 
 
 JSONPath = str | Sequence[str] | ComputedField
-"""A path of names and list positions, separated by dots. Of several, the first counts that leads to more than null or ""."""
+"""Names and list indices, separated by dots. Of several paths, the first to a value other than null and "" counts."""
 
 
 def get_path(value: Mapping[str, Any], place: JSONPath | None) -> Any:
-    """Look a place up; None where there is nothing, or null."""
+    """Return the value at a path, or None if it is missing or null."""
     if place is None:
         return None
-    if place.__class__ is str and "." not in place:  # most are; a wait looks five of them up in each answer
+    if place.__class__ is str and "." not in place:  # a shortcut: most are, and a status check reads five paths
         return value.get(place)
     if isinstance(place, ComputedField):
         return place.read(value)
@@ -55,14 +55,14 @@ def _at(value: Any, path: str) -> Any:
 
 
 def describe_path(place: JSONPath | None) -> str:
-    """Say where a place is, for a sentence."""
+    """Return a path as text for error messages."""
     if isinstance(place, ComputedField):
         return place.name
     return place if isinstance(place, str) else " or ".join(place or ("the result",))
 
 
 def set_path(value: Mapping[str, Any], place: str, content: Any) -> dict[str, Any]:
-    """Copy an object with something put in a place; a position in a list may only be the next one."""
+    """Return a copy of an object with a value set at a path. A list index may only be that of the next item."""
     name, _, rest = place.partition(".")
     if not rest:
         return {**value, name: content}
@@ -73,18 +73,18 @@ def set_path(value: Mapping[str, Any], place: str, content: Any) -> dict[str, An
 
 
 def as_text(value: Any) -> str | None:
-    """A text that says something; None for anything else."""
+    """Return a non-empty string as it is, and None for any other value."""
     return value if isinstance(value, str) and value else None
 
 
 def as_number(value: Any, most: float = sys.float_info.max) -> float | None:
-    """Return a number from 0 to `most` as a float; None for anything else, infinity included."""
+    """Return a number from 0 to `most` as a float, and None for any other value, infinity included."""
     usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
     return float(value) if usable else None
 
 
 def as_timestamp(value: Any) -> float | None:
-    """A moment in seconds of the Unix epoch, from a number of seconds or milliseconds, or a text of ISO 8601; or None."""
+    """Return a time in seconds of the Unix epoch, or None. Accepts seconds, milliseconds and ISO 8601 text."""
     if isinstance(value, str):
         return _read_moment(value)
     seconds = as_number(value)
@@ -94,7 +94,7 @@ def as_timestamp(value: Any) -> float | None:
 
 
 def _read_moment(text: str) -> float | None:
-    # Of the digits after the second, older Pythons read three or six; and none of them a Z.
+    # Python 3.10 accepts only three or six digits after the decimal point, and no Z.
     spelled = re.sub(r"(\.\d{1,6})\d*", lambda match: match[1].ljust(7, "0"), text.strip())
     try:
         read = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", spelled))
@@ -104,12 +104,12 @@ def _read_moment(text: str) -> float | None:
 
 
 def as_token(value: Any) -> str | None:
-    """A text that says something, or a whole number, by which some services mean the same; None for anything else."""
+    """Return a non-empty string or an integer as text, and None for any other value. Some services use integer ids."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else as_text(value)
 
 
 def written_id(value: Any) -> str | None:
-    """Return the id in a response as text, also if it is neither text nor a number; None if there is none."""
+    """Return the id in a response as text, even if it is neither a string nor a number. None if there is none."""
     if value is None or isinstance(value, str):
         return value or None
     if isinstance(value, float) and value.is_integer():
@@ -124,24 +124,24 @@ def id_key(job_id: str) -> str:
 
 
 def is_same_id(named_id: str, requested_id: str) -> bool:
-    """Return True if the id in a response, which may be percent-encoded, is that of the request."""
+    """True if the id in a response, which may be percent-encoded, is the requested id."""
     if named_id == requested_id:
         return True
     return id_key(requested_id) in (id_key(named_id), id_key(unquote(named_id)))
 
 
 def as_message(value: Any) -> str | None:
-    """A text, or the message of an object that describes an error; None for anything else."""
+    """Return a non-empty string, or the message of an error object, and None for any other value."""
     return Problem(error=value).message if isinstance(value, Mapping) else as_text(value)
 
 
 def require_text(response: Response, place: JSONPath) -> str:
-    """Read a text that a success promises.
+    """Return a text or an integer that a successful response must have, as text.
 
     Raises:
-        Fault: It is no success, or no JSON.
-        Refusal: It says no.
-        FieldMissing: The text is not there.
+        Fault: The response is not JSON, or has a status that can be retried.
+        Refusal: The service refuses the request.
+        MissingField: The response has no such text.
     """
     require_usable(response)
     payload = json_of(response)
@@ -152,12 +152,12 @@ def require_text(response: Response, place: JSONPath) -> str:
 
 
 def require_job_id(response: Response, place: JSONPath) -> str:
-    """Read the id that an answer promises; raises as `require_text` does."""
+    """Return the job id that a successful response must have. Raises the same errors as `require_text`."""
     job_id = require_text(response, place)
     try:
         quote_path_segment(job_id)
     except ValueError as error:
         raise MissingField(describe_path(place), response) from error
-    if not job_id.isprintable():  # it is shown, and printed to terminals
+    if not job_id.isprintable():  # the id is logged and printed to terminals
         raise MissingField(describe_path(place), response)
     return job_id
