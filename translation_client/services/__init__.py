@@ -1,4 +1,4 @@
-"""The services that this client speaks, one module each."""
+"""The supported services, one module each."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SERVICES = {service.name: service for service in (REFERENCE, HEYGEN, ELEVENLABS,
 
 
 def get_service(name: str) -> Service:
-    """Look a service up.
+    """Return the service with this name.
 
     Raises:
-        ValueError: There is none of that name.
+        ValueError: There is no such service.
     """
     try:
         return SERVICES[name]

@@ -3,8 +3,10 @@
 Sources: learn.microsoft.com/rest/api/aiservices/videotranslation and the how-to on it (MicrosoftDocs/azure-ai-docs,
 speech-service video translation, REST); Azure/azure-rest-api-specs for the statuses and the pattern of ids.
 
-A translation does nothing; its iteration translates. Both are made by PUT under ids that the client chooses, so that a
-repeated order makes no second one. Here one id names them both: it is the id of our job, and the key of its order."""
+A translation is only a container: its iteration does the work. Both are made by PUT under ids that the client chooses,
+so a repeated submission creates no second job. This module uses one id for both. It is the job id, and the idempotency
+key of the submission.
+"""
 
 from __future__ import annotations
 
@@ -47,33 +49,33 @@ WORDS = {
 
 _MEANINGS = with_common_words(parse_statuses(WORDS))
 
-# The last of these would have Azure make an iteration of its own, beside ours.
+# With the last of these Azure would make an iteration of its own, beside ours.
 _TAKEN = ("videoFileUrl", "audioFileUrl", "targetLocale", "sourceLocale", "autoCreateFirstIteration")
 
 
 @dataclass(frozen=True)
 class TwoPuts:
-    """PUT a translation, ask until that operation has succeeded, PUT its iteration."""
+    """PUT a translation, poll its operation until that has succeeded, PUT its iteration."""
 
     key_pattern: re.Pattern[str] = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,50}[a-zA-Z0-9]")
-    """That of Azure's ids, which have 64 characters at the most: ours leave room for the name of an operation."""
+    """The pattern of Azure's ids, shorter than their limit of 64 characters to leave room for the suffix of an operation id."""
 
     max_file_bytes: None = None
 
     def new_key(self) -> str:
-        """Make the id of a new translation."""
+        """Return the id of a new translation."""
         return str(uuid.uuid4())
 
     def check(self, commission: SubmitRequest) -> None:
-        """Refuse options that say what the arguments say.
+        """Check the options before anything is sent.
 
         Raises:
-            ValueError: There is one.
+            ValueError: An option sets what another argument sets.
         """
         reject_reserved_options(commission.options, _TAKEN)
 
     def steps(self, commission: SubmitRequest) -> Steps:
-        """Order a job."""
+        """Yield the steps that submit a job."""
         located = yield self._making_translation(commission)
         yield self._asking(located, commission)
         yield self._making_iteration(commission)
@@ -103,7 +105,7 @@ class TwoPuts:
     def _asking(self, located: str | None, commission: SubmitRequest) -> Step:
         operation_id = _chosen_id(located) or f"{commission.key}.translation"
         usual = f"/operations/{quote_path_segment(operation_id)}?{VERSION}"
-        # Behind a gateway the address is Azure's own, where our key must not go: the id is ours, so the path is known.
+        # Behind a gateway the header has Azure's own origin, where the key must not go. The path follows from the id.
         path = located if located is not None and same_origin(located, commission.base_url) else usual
         return Step(
             "operation",
@@ -122,7 +124,7 @@ def _put(path: str, operation_id: str, body: Mapping[str, Any], job_id: str) -> 
 
 
 def _read_put(job_id: str, operation_id: str, response: Response) -> str | None:
-    """Return where the operation is asked for, if the response is about it and about the job."""
+    """Return the URL of the operation, after a check that the response is about this operation and job."""
     require_usable(response)
     _require_same("job", job_id, get_path(response.json_object() or {}, "id"), response)
     located = response.headers.get("Operation-Location")
@@ -132,7 +134,7 @@ def _read_put(job_id: str, operation_id: str, response: Response) -> str | None:
 
 
 def _chosen_id(located: str | None) -> str | None:
-    """Return the id of an operation if the service has chosen it itself, and not taken the `Operation-Id` of a client."""
+    """Return the id of an operation if the service chose it itself, and ignored the `Operation-Id` header. Else None."""
     named_id = None if located is None else operation_id_of(located)
     return None if named_id is None or named_id.endswith((".translation", ".iteration")) else named_id
 
@@ -144,7 +146,7 @@ def _require_same(kind: str, requested_id: str, value: Any, response: Response) 
 
 
 def operation_id_of(url: str) -> str | None:
-    """Return the id of the operation in its path or URL; None if that is no address of an operation."""
+    """Return the operation id in a path or URL, or None if it is not that of an operation."""
     match = re.match(r"[^?#]*/operations/([^/?#]+)", url)
     return None if match is None else unquote(match[1])
 
@@ -156,7 +158,7 @@ def _read_operation(operation_id: str, response: Response) -> TranslationStatus:
     payload = json_of(response)
     _require_same(
         "operation", operation_id, get_path(payload, "id"), response
-    )  # or their failure would be taken for ours
+    )  # the failure of another operation must not reject this submission
     word = as_text(get_path(payload, "status"))
     if word is None:
         raise MissingField("status", response)
@@ -167,9 +169,9 @@ def _read_operation(operation_id: str, response: Response) -> TranslationStatus:
 
 
 def _finished_at(payload: Mapping[str, Any]) -> Any:
-    """Find when the job came to stand as it does, which is when it finished, once it has.
+    """Return when the job changed its status last, which is when it finished, or None if it is pending.
 
-    Unverified: that the moment is that of the status and not of some later change; nothing changes a finished iteration.
+    Unverified: that the time is that of the status and not of a later change. Nothing changes a finished iteration.
     """
     is_final = _MEANINGS.get(normalize(str(payload.get("status"))), TranslationStatus.PENDING).is_final
     return payload.get("lastActionDateTime") if is_final else None

@@ -1,7 +1,8 @@
 """ElevenLabs dubbing, v1.
 
 Sources: elevenlabs.io/docs/api-reference (dubbing) and the official SDK, which is generated from their OpenAPI
-(elevenlabs/elevenlabs-python); help.elevenlabs.io article 19571824571921 for the two meanings of 429."""
+(elevenlabs/elevenlabs-python); help.elevenlabs.io article 19571824571921 for the two meanings of 429.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from .service import Service
 from .submission import SubmitSpec
 
 MAX_FILE_BYTES = 2 * 1024**3
-"""The longest file of automatic dubbing: elevenlabs.io/docs/overview/capabilities/dubbing, "up to 2 GB"."""
+"""The maximum size for automatic dubbing: elevenlabs.io/docs/overview/capabilities/dubbing, "up to 2 GB"."""
 
 ELEVENLABS = Service(
     name="elevenlabs",

@@ -1,8 +1,9 @@
-"""HeyGen Video Translate, v3, with the words of v2 as aliases.
+"""HeyGen Video Translate, v3, with the status words and fields of v2 as aliases.
 
-Sources: developers.heygen.com (reference/create-video-translation, docs/error-codes, docs/usage-limits, docs/quick-start) and
-the schemas in heygen-com/heygen-cli (gen/video-translate.go), which are generated from HeyGen's OpenAPI; for v2
-docs.heygen.com/reference/video-translate-status."""
+Sources: developers.heygen.com (reference/create-video-translation, docs/error-codes, docs/usage-limits,
+docs/quick-start) and the schemas in heygen-com/heygen-cli (gen/video-translate.go), which are generated from HeyGen's
+OpenAPI; for v2 docs.heygen.com/reference/video-translate-status.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +16,14 @@ from .service import BulkSpec, LanguagesSpec, Service
 from .submission import SubmitSpec, UploadSpec
 
 MAX_ASSET_BYTES = 32 * 1024 * 1024
-"""The longest upload. From HeyGen's skills repository; the API reference gives none."""
+"""The maximum size of an upload. From HeyGen's skills repository, as the API reference has no limit."""
 
 
 def _link(payload: Mapping[str, Any]) -> Any:
-    """Find v3's `video_url`, or v2's `url`; that of the audio only where nothing else was ordered.
+    """Return `video_url` (v3) or `url` (v2), or the URL of the audio if only audio was requested.
 
-    Unverified: that an answer says so whenever the audio alone was ordered; the schema leaves the field optional. A
-    guess would take the audio of a video for the video while its link is late.
+    Unverified: that a response has `translate_audio_only` whenever only audio was requested, as the schema leaves the
+    field optional. Without that field, a job whose video URL is late would get the URL of its audio.
     """
     if get_path(payload, "data.translate_audio_only") is True:
         return get_path(payload, "data.audio_url")
@@ -41,11 +42,11 @@ HEYGEN = Service(
     statuses={
         "pending": "pending",
         "running": "pending",
-        "queued": "pending",  # this and the next: the words of the bulk route, and of an older text on v2
+        "queued": "pending",  # this and the next: from the bulk route, and an older page on v2
         "processing": "pending",
         "completed": "completed",
         "success": "completed",  # v2
-        "succeeded": "completed",  # HeyGen's skills repository says so of v3; its reference does not
+        "succeeded": "completed",  # v3 by HeyGen's skills repository, not by its reference
         "failed": "error",
     },
     id_field=("data.id", "data.video_translate_id"),  # the second: v2
@@ -77,14 +78,14 @@ HEYGEN = Service(
         upload=UploadSpec(
             path="/v3/assets",
             file_field="file",
-            name_field=("data.asset_id", "data.id"),  # unverified: both names are seen in HeyGen's own texts
+            name_field=("data.asset_id", "data.id"),  # unverified: HeyGen's own pages have both names
             body={"video": {"type": "asset_id"}},
             video_field="video.asset_id",
             max_file_bytes=MAX_ASSET_BYTES,
         ),
-        key_header="Idempotency-Key",  # sent as it is: the quotes of the IETF draft do not match the pattern
+        key_header="Idempotency-Key",  # without the quotes of the IETF draft, which do not match the pattern
         key_form=re.compile(r"[A-Za-z0-9_\-:.]{1,255}"),
         in_progress="request_in_progress",
-        too_many_jobs=frozenset({"rate_limit_exceeded"}),  # docs/usage-limits: the code of too many videos at once
+        too_many_jobs=frozenset({"rate_limit_exceeded"}),  # docs/usage-limits: the code for too many concurrent videos
     ),
 )

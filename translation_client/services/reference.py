@@ -1,8 +1,8 @@
-"""The reference service: the server of the original request, which `fake_server` plays.
-
-`GET /status` (its single job) and `GET /status/<job_id>` answer `{"result": "pending" | "completed" | "error"}`;
-`POST /jobs` makes a job, `201 {"id": …, "result": "pending"}`; `GET /jobs/<job_id>/result` is its file. `GET /status?ids=a,b`
-answers about many, `{"results": [{"id": "a", "result": …}, …]}`, where a server has it."""
+"""The reference service: the server of the original request, which `fake_server` implements.
+ `GET /status` (its single job) and `GET /status/<job_id>` return `{"result": "pending" | "completed" | "error"}`. `POST
+/jobs` creates a job and returns `201 {"id": …, "result": "pending"}`. `GET /jobs/<job_id>/result` returns its file.
+`GET /status?ids=a,b` returns `{"results": [{"id": "a", "result": …}, …]}`, if a server has it.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ REFERENCE = Service(
         id_field="id",
         status_field="result",
         statuses={},  # those of the service
-        is_optional=True,  # a server that was written for the original request answers with its single job
+        is_optional=True,  # a server written for the original request ignores `ids` and returns its single job
     ),
     submit=SubmitSpec(
         path="/jobs",
@@ -45,7 +45,7 @@ REFERENCE = Service(
         video_field="video",
         language_field="target_language",
         source_language_field="source_language",
-        # No idempotency key: a server that was written for the original request knows none.
+        # No idempotency key: a server written for the original request has none.
         too_many_jobs=frozenset({"too_many_jobs"}),
     ),
 )

@@ -1,4 +1,4 @@
-"""The common status words, and how a service's table of them is read."""
+"""The common status words, and functions that parse the table of a service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from .._models import TranslationStatus
 from .json_path import as_token
 
 MAX_WORD_LENGTH = 100
-"""A longer status is no word, but something else in its place."""
+"""In characters. A longer status is not a status word."""
 
 _PENDING = (
     "pending queued created submitted accepted waiting not_started notstarted starting preparing validating running "
@@ -22,16 +22,16 @@ COMMON_STATUSES: Mapping[str, TranslationStatus] = {
     **dict.fromkeys(_COMPLETED.split(), TranslationStatus.COMPLETED),
     **dict.fromkeys(_ERROR.split(), TranslationStatus.ERROR),
 }
-"""What these words most likely mean at any service. Without `ready` and `stale`, which mean different things."""
+"""The most likely meaning of these words at any service. `ready` and `stale` are left out: their meanings differ."""
 
 
 def normalize(raw_status: str) -> str:
-    """Spell a word as the tables do: in lower case, with `_` for blanks and dashes."""
+    """Return a status word as in the tables: in lower case, with `_` for blanks and dashes."""
     return raw_status.strip().lower().replace("-", "_").replace(" ", "_")
 
 
 def status_word(value: object, table: Mapping[str, TranslationStatus]) -> str | None:
-    """Return the status word in a response, or None if the value is none. A number is one if the table has it."""
+    """Return the status word in a response, or None if there is none. An integer is one only if the table has it."""
     if isinstance(value, str):
         return value if 0 < len(value.strip()) <= MAX_WORD_LENGTH else None
     number = as_token(value)
@@ -39,15 +39,15 @@ def status_word(value: object, table: Mapping[str, TranslationStatus]) -> str | 
 
 
 def with_common_words(table: Mapping[str, TranslationStatus]) -> dict[str, TranslationStatus]:
-    """Add the common words to the table of a service. The meanings in its own table win."""
+    """Return the table of a service with the common words added. The meanings in its own table win."""
     return {**COMMON_STATUSES, **table}
 
 
 def parse_statuses(words: Mapping[str, TranslationStatus | str]) -> dict[str, TranslationStatus]:
-    """Make a table ready to look words up in.
+    """Return a table with normalized words.
 
     Raises:
-        ValueError: A word means neither `pending` nor `completed` nor `error`.
+        ValueError: A meaning is not `pending`, `completed` or `error`.
     """
     try:
         return {normalize(str(one)): TranslationStatus(meaning) for one, meaning in words.items()}
