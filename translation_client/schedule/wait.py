@@ -23,34 +23,34 @@ from .plan import make_schedule
 from .planner import SchedulePlanner, objective_from
 
 FIRST_FACTOR = 5.0
-"""The first check is later by up to 5 times `jitter` of a gap, at most by a whole one. Earlier would be for nothing."""
+"""Jitter delays the first check by up to 5 times `jitter` of a gap, and at most a whole one. It is never earlier."""
 
 REMAINING_SPREAD = 0.5
-"""How far the logarithm of the remaining time is off that a progress figure leads to."""
+"""The standard deviation of the logarithm of a remaining time that is computed from the progress."""
 
 DUE_SPREAD = 0.25
-"""The same of the moment at which a service says that it will have finished."""
+"""The standard deviation of the logarithm of a remaining time that follows from the finish time of a service."""
 
 DOUBT = 0.1
-"""By what part of the cost of a check the least gap grows with each word of the service that was relied on."""
+"""The fraction of the check cost by which the least gap grows with each estimate of the service that was used."""
 
 FACT_JOBS = 40.0
-"""How many past jobs such a word of the service is worth."""
+"""The weight of such an estimate, in past jobs."""
 
 
 class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """A wait strategy for one wait: the pauses that lead to the planned checks."""
+    """A wait strategy for one wait: the sleeps until the planned checks."""
 
     def __init__(
         self, planner: SchedulePlanner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, jitter: float
     ) -> None:
-        """Prepare; no plan is made yet.
+        """Create the strategy. No schedule is computed yet.
 
         Args:
-            planner: Makes the plans.
-            traits: What is known of the job.
-            clock: Its age.
-            warn: Told why, where the history cannot be read.
+            planner: Computes the schedules.
+            traits: The traits of the job.
+            clock: The age of the job.
+            warn: Called with the reason if the history cannot be read.
             jitter: The fraction by which a gap may be longer or shorter, from 0 to 1.
         """
         self._planner = planner
@@ -64,11 +64,11 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
 
     @property
     def traits(self) -> Traits:
-        """What is known of the job by now."""
+        """The traits of the job, with the latest estimate of the service."""
         return self._traits
 
     def initial_delay(self) -> float:
-        """Say for how many seconds not even the first question pays; 0 where the job may be finished for all we know."""
+        """Return the seconds until the first check. 0 if it is due, or the age of the job is unknown."""
         if not self._clock.is_known:
             return 0.0
         age = self._clock.age()
@@ -82,15 +82,15 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
         return first - age
 
     def record_job(self, job: Job) -> None:
-        """Take over what the service says."""
+        """Record the status of the job."""
         self._job = job
         if job.expected_seconds is not None:
             self._traits = self._traits._replace(expected_seconds=job.expected_seconds)
         if not self._clock.is_known:
             self._clock.set_submitted_at(job.submitted_at)
 
-    def __call__(self, retry_state: RetryCallState) -> float:  # noqa: ARG002  # as tenacity calls it
-        """Say how long to pause on a pending answer."""
+    def __call__(self, retry_state: RetryCallState) -> float:  # noqa: ARG002  # the interface of tenacity
+        """Return the seconds until the next check of a pending job."""
         gap = self._gap()
         return (
             jittered(gap, self._jitter, max(gap, self._planner.terms.max_lag), RANDOM.random()) if self._jitter else gap
@@ -103,13 +103,13 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
             part = MixtureComponent(1.0, lognormal(math.log(left), deviation))
             self._trusted += 1
             gap = make_schedule(Forecast([part], FACT_JOBS, left), self._planner.terms).next_after(0.0)
-            # Each such word that was not kept makes the next one weigh less, or "nearly done" would be asked without end.
+            # The least gap grows with each estimate, or a job that stays "nearly done" would be polled without end.
             return max(gap, DOUBT * self._trusted * self._planner.terms.scale)
         age = self._clock.age()
         return self._planner.plan(self._traits, self._warn).next_after(age) - age
 
     def _remaining(self) -> tuple[float | None, float]:
-        """How many seconds are left by the word of the service, and how far that may be off."""
+        """Return the seconds left by the estimate of the service, or None, and the spread of their logarithm."""
         job = self._job
         if job is None:
             return None, 0.0
@@ -119,7 +119,7 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
         return self._by_progress(job.progress), REMAINING_SPREAD
 
     def _by_progress(self, progress: float | None) -> float | None:
-        """If it goes on as it did: since the job began, or where that is not known since it was first seen."""
+        """Extrapolate the progress linearly from the start of the job, or from its first check if that is unknown."""
         age = self._clock.age()
         if progress is None or progress >= 1:
             return None
@@ -132,9 +132,9 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
 
 
 class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """A tenacity wait strategy: the pauses that make requests and not knowing cost least, by what past jobs took.
-
-    For a function of your own under `tenacity.retry`, which asks first when it is called. May be shared by threads.
+    """A tenacity wait strategy with the least expected cost of requests and delay, learned from past jobs.
+     For a function of your own under `tenacity.retry`, which makes its first check as soon as it is called. Threads may
+    share it.
     """
 
     def __init__(
@@ -153,20 +153,21 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         """Check the arguments.
 
         Args:
-            history: The seconds that past jobs took; or a `DurationHistory`, or the path of one.
-            check_cost: The seconds of not knowing that one request is worth; or
-            target_lag: the mean seconds from the end of a job to the answer that says so: one of the two.
-            max_lag: The longest pause.
-            service: Which service's jobs of a history count.
-            kind: What kind of job it is.
-            video_seconds: The length of its video.
-            age: How many seconds ago the job had begun when the function is called.
-            jitter: The fraction by which a sleep may be longer or shorter, from 0 to 1, so that clients started together do
-                not check in step.
+            history: The durations of past jobs in seconds, a `DurationHistory`, or the path of one.
+            check_cost: How many seconds of delay one request is worth. Exactly one of this and `target_lag` must be
+                set.
+            target_lag: The mean delay, in seconds, between the end of a job and the check that sees it.
+            max_lag: The longest sleep in seconds. None for no limit.
+            service: The service whose jobs in the history count.
+            kind: The kind of the job. None for no kind in particular.
+            video_seconds: The length of its video in seconds. None if it is unknown.
+            age: The age of the job, in seconds, when the function is called.
+            jitter: The fraction by which a sleep may be longer or shorter, from 0 to 1, so that clients started
+                together do not check in step.
 
         Raises:
-            ValueError: An argument cannot be used.
-            TypeError: An argument is of the wrong type.
+            ValueError: Both or neither of `check_cost` and `target_lag` are set, or a number is out of range.
+            TypeError: An argument has the wrong type.
         """
         terms = objective_from(check_cost, target_lag, max_lag)
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
@@ -176,7 +177,7 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         self._planner = SchedulePlanner(_past(history, service), service, terms)
 
     def __call__(self, retry_state: RetryCallState) -> float:
-        """Say how long to pause."""
+        """Return the seconds until the next check."""
         age = self._age + (retry_state.seconds_since_start or 0.0)
         plan = self._planner.plan(self._traits, _ignored)
         gap = plan.next_after(age) - age
@@ -192,4 +193,4 @@ def _past(history: Any, service: str) -> DurationHistory:
 
 
 def _ignored(_: str) -> None:
-    """A strategy has no log of its own; the plan is that of when the history could be read."""
+    """Discard a warning: a strategy has no log. It falls back on the history as last read."""
