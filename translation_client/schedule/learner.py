@@ -1,4 +1,4 @@
-"""Record how long jobs take, as waits see it."""
+"""Recording of job durations as waits observe them."""
 
 from __future__ import annotations
 
@@ -12,23 +12,30 @@ from .wait import wait_planned
 
 
 class ScheduleLearner:
-    """What the waits of a client share. May be shared by threads."""
+    """The part of a schedule that all waits of a client share. Threads may share it."""
 
     def __init__(self, planner: SchedulePlanner, *, jitter: float) -> None:
-        """Take what makes the plans, and whether checks are spread by chance."""
+        """Store the planner and the jitter of checks, from 0 to 1."""
         self._planner = planner
         self._jitter = jitter
 
     def begin(self, traits: Traits, submitted_at: float | None, log: EventLog, stopwatch: Stopwatch) -> WaitRecorder:
-        """Begin one wait for a job, by what is known of it; `watch` is the elapsed time of the wait."""
+        """Create the recorder of one wait for a job.
+
+        Args:
+            traits: The traits of the job.
+            submitted_at: The submission time in seconds of the Unix epoch, or None if it is unknown.
+            log: The log of the wait.
+            stopwatch: The elapsed time of the wait.
+        """
         return WaitRecorder(self._planner, traits, JobAge(submitted_at, stopwatch), log, jitter=self._jitter)
 
 
 class WaitRecorder:
-    """One wait that asks by a plan. For one thread at a time, and for one use.
+    """One wait with scheduled checks. For one thread at a time, and for one use.
 
     Attributes:
-        pace: The pauses between its questions.
+        pace: The wait strategy between checks.
     """
 
     def __init__(
@@ -41,19 +48,23 @@ class WaitRecorder:
         self.pace = wait_planned(planner, traits, clock, self._warn, jitter=jitter)
 
     def initial_delay(self) -> float:
-        """Say for how many seconds not even the first question pays."""
+        """Return the seconds until the first check."""
         seconds = self.pace.initial_delay()
         if seconds > 0:
             self._lesson.planned()
         return seconds
 
     def record_job(self, job: Job, request_seconds: float, took: float | None) -> None:
-        """Take over an answer: see `DurationRecorder.saw`."""
+        """Record the result of a check: see `DurationRecorder.record_job`."""
         self.pace.record_job(job)
         self._lesson.record_job(job, request_seconds, took)
 
     def end(self, patience: float) -> None:
-        """Remember what there was to learn, and wait no longer than some seconds for others that write."""
+        """Record the observed duration in the history, if there is one.
+
+        Args:
+            patience: Seconds to wait for other writers of the history.
+        """
         observation = self._lesson.observation(self.pace.traits)
         if observation is not None:
             self._planner.remember(observation, self._warn, patience)
@@ -65,10 +76,10 @@ class WaitRecorder:
 
 
 class DurationRecorder:
-    """What one wait has seen of its job's age. For one thread at a time, and for one use."""
+    """The ages of one job at the checks of one wait. For one thread at a time, and for one use."""
 
     def __init__(self, clock: JobAge) -> None:
-        """Begin before the first answer."""
+        """Start at the current age of the job, before the first check."""
         self._clock = clock
         self._is_planned = False
         self._began = clock.age()
@@ -78,16 +89,16 @@ class DurationRecorder:
         self._took: float | None = None
 
     def planned(self) -> None:
-        """Hear that the first question waited for the moment that the plan has for it, whatever the job does."""
+        """Record that the first check ran at its planned time."""
         self._is_planned = True
 
     def record_job(self, job: Job, request_seconds: float, took: float | None) -> None:
-        """Take over an answer.
+        """Record the result of a check.
 
         Args:
-            job: What it says.
-            request_seconds: How long the call took: the job was as it says at some moment of it.
-            took: How long the job took by the service's own word, where it says so.
+            job: The result.
+            request_seconds: The duration of the request. The job had this status at some time within it.
+            took: The duration of the job in seconds as the service reports it, or None.
         """
         answered = self._clock.age()
         asked = max(answered - request_seconds, 0.0)
@@ -100,10 +111,10 @@ class DurationRecorder:
             self._pending_until = asked
 
     def observation(self, traits: Traits) -> Observation | None:
-        """Say what is to be remembered; None where nothing can be learned.
-
-        Not from a job of which nobody knows when it began. Nor from one that was finished when it was first looked at,
-        unless that look was planned before: it only says that somebody came late, or came again.
+        """Return the observation to record, or None if the wait has learned nothing.
+         There is nothing to learn if the start of the job is unknown. Nor if the job was final at a first check that
+        was not
+        planned: that only shows that the check came late, or was repeated.
         """
         was_pending = self._pending_until is not None
         if not self._clock.is_known or self._first_asked is None or not (was_pending or self._is_planned):
@@ -111,7 +122,7 @@ class DurationRecorder:
         known = Observation(0.0, None, 0.0, *traits, began_at=self._clock.submitted_at)
         if self._took is not None:
             return known._replace(pending_until=self._took, finished_by=self._took)
-        # Where a planned look found it pending, it is known of from when the wait began; before, another may have waited.
+        # Delayed entry: a planned first check covers the wait from its start. Before that, another wait may have run.
         entered = (self._began if self._is_planned else self._first_asked) if was_pending else 0.0
         seen = known._replace(pending_until=self._pending_until or 0.0, finished_by=self._finished_by, entered=entered)
         return seen if (seen.finished_by or seen.pending_until) <= LONGEST_SECONDS else None
