@@ -1,4 +1,4 @@
-"""The schedule for a job by the history, cached until the history changes."""
+"""The schedule for a job from the history, cached until the history changes."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MOST_PLANS, MOST_KINDS = 512, 64
-"""Plans that are kept at once, and kinds of jobs whose past is; beyond them the oldest go."""
+"""The most schedules, and kinds with their models, in the cache. The oldest are dropped."""
 
 READ_PATIENCE_SECONDS = 0.05
-"""How long a wait is held up by others that write to the history."""
+"""How long reading the history waits for other writers."""
 
 NO_HISTORY = DurationModel([])
-"""What there is to plan by where the history cannot be read."""
+"""The model of an empty history, used if the history cannot be read."""
 
 
 def objective_from(check_cost: float | None, target_lag: float | None, max_lag: float | None) -> Terms:
-    """Check what is to be weighed.
+    """Check the objective of the schedule.
 
     Raises:
-        ValueError: Neither or both of the first two are given, or a number cannot be used.
-        TypeError: Something is no number.
+        ValueError: Both or neither of `check_cost` and `target_lag` are set, or a number is out of range.
+        TypeError: An argument is not a number.
     """
     if (check_cost is None) == (target_lag is None):
         raise ValueError(
@@ -45,10 +45,10 @@ def objective_from(check_cost: float | None, target_lag: float | None, max_lag: 
 
 
 class SchedulePlanner:
-    """Plans for the jobs of one service. May be shared by threads."""
+    """Schedules for the jobs of one service. Threads may share it."""
 
     def __init__(self, history: DurationHistory, service: str, terms: Terms) -> None:
-        """Look at nothing yet."""
+        """Create a planner. The history is not read yet."""
         self.terms = terms
         self._history = history
         self._service = service
@@ -57,11 +57,12 @@ class SchedulePlanner:
         self._plans: dict[Traits, Plan] = {}
 
     def plan(self, traits: Traits, warn: Callable[[str], object]) -> Plan:
-        """Give the plan for a job.
+        """Return the schedule for a job.
 
         Args:
-            traits: What is known of it.
-            warn: Told why, where the history cannot be read; then it is a plan that was kept, or that of who knows nothing.
+            traits: The traits of the job.
+            warn: Called with the reason if the history cannot be read. The cached schedule, or the prior's, is returned
+                then.
         """
         self._forget_if_changed(warn)
         plans = self._plans
@@ -74,7 +75,7 @@ class SchedulePlanner:
         return plan
 
     def past_jobs(self, kind: str | None) -> list[Observation]:
-        """Look up the past jobs that say something of one of a kind.
+        """Return the past jobs that a forecast for a job of this kind uses.
 
         Raises:
             HistoryFailed: The history cannot be read.
@@ -82,7 +83,7 @@ class SchedulePlanner:
         return self._history.jobs(self._service, kind, READ_PATIENCE_SECONDS)
 
     def remember(self, job: Observation, warn: Callable[[str], object], patience: float) -> None:
-        """Add a job to the history, or tell why that cannot be."""
+        """Add a job to the history. Calls `warn` with the reason if that fails."""
         try:
             self._history.add(self._service, job, patience)
         except HistoryFailed as error:
@@ -105,12 +106,12 @@ class SchedulePlanner:
             warn(str(error))
             return
         if version != self._version:
-            # New ones: a thread that is just filling the old ones fills nothing that counts.
+            # New dictionaries, as another thread may still be filling the old ones.
             self._known, self._plans, self._version = {}, {}, version
 
 
 def _keep(kept: dict[K, V], name: K, value: V, most: int) -> None:
-    """Keep a value, and let the oldest go; another thread may be at it."""
+    """Cache a value and drop the oldest ones. Another thread may do the same at the same time."""
     kept[name] = value
     while len(kept) > most:
         kept.pop(next(iter(kept)), None)
