@@ -1,4 +1,4 @@
-"""The durations of past jobs: in a small SQLite file that several processes may share, or in memory."""
+"""The durations of past jobs, in a small SQLite file that processes may share, or in memory."""
 
 from __future__ import annotations
 
@@ -16,43 +16,44 @@ from .censoring import Observation, exactly
 from .store import MAGIC, ForeignFile, SQLiteStore
 
 WINDOW = 200
-"""Jobs that are kept for each kind, the latest: what took how long a year ago says little of today."""
+"""The most jobs of each kind, the latest ones: durations of a year ago say little about today's."""
 
 POOL = 600
-"""Jobs of all kinds together that a forecast looks at, the latest."""
+"""The most jobs of all kinds together in a forecast, the latest ones."""
 
 MOST_JOBS = 20_000
-"""Jobs that are kept in all; with their kinds about three MB."""
+"""The most jobs in the file, about 3 MB with their kinds."""
 
 _TRIES = 100
 
 MOST_KINDS = 1000
-"""Kinds that are kept in memory."""
+"""The most kinds in memory."""
 
 PATIENCE_SECONDS = 10.0
-"""How long to wait for other processes that are writing just then."""
+"""How long to wait for other processes that are writing."""
 
 
 class HistoryFailed(Exception):
-    """The history cannot be read or written just now; the text says why."""
+    """The history cannot be read or written at the moment. The message has the reason."""
 
 
 class DurationHistory:
-    """Remembers how long jobs took, by service and kind: nothing else about them.
+    """The durations of past jobs by service and kind, and nothing else about them.
 
-    May be shared by clients, by threads, and, where it is a file, by processes.
+    Clients and threads may share it, and processes may share its file.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
-        """Open the file, or make it; None keeps all in memory.
+        """Open or create the file.
 
         Args:
-            path: Of the file.
-            read_only: Whether it is looked at alone.
+            path: The path of the file. None to keep the history in memory.
+            read_only: True to never write to the file.
 
         Raises:
-            ValueError: The file cannot be written, is damaged, or is not a history of this library. It is left as it is.
-            TypeError: It is no path.
+            ValueError: The file cannot be written, is damaged, or is not a history of this library. It is left
+                unchanged.
+            TypeError: `path` is not a path.
         """
         self.path = None if path is None else _checked(path)
         self._file = None if self.path is None else SQLiteStore(self.path, is_read_only=read_only)
@@ -72,18 +73,18 @@ class DurationHistory:
         kind: str | None = None,
         video_seconds: float | None = None,
     ) -> None:
-        """Remember a job of which you know how long it took; what a client waits for it remembers by itself.
+        """Record a job whose duration is known. Jobs that a client waits for are recorded by the client.
 
         Args:
-            seconds: From its start to its end.
-            service: The name of the service, as the client has it.
-            kind: What kind of job it was.
-            video_seconds: The length of the video.
+            seconds: The duration from the start of the job to its end.
+            service: The name of the service.
+            kind: The kind of the job. None for no kind in particular.
+            video_seconds: The length of the video in seconds. None if it is unknown.
 
         Raises:
-            ValueError: Something of it cannot be used.
-            TypeError: Something of it is of the wrong type.
-            OSError: The file cannot be written just now.
+            ValueError: An argument is out of range.
+            TypeError: An argument has the wrong type.
+            OSError: The file cannot be written at the moment.
         """
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
         known = exactly(seconds)._replace(kind=_config.check_kind(kind), video_seconds=length)
@@ -93,15 +94,15 @@ class DurationHistory:
             raise OSError(str(error)) from error
 
     def add(self, service: str, job: Observation, patience: float = PATIENCE_SECONDS) -> None:
-        """Remember what is known of a job.
+        """Add an observation of a job.
 
         Args:
             service: The name of the service.
-            job: It.
-            patience: For how many seconds to wait for others that are writing.
+            job: The observation.
+            patience: Seconds to wait for other writers.
 
         Raises:
-            HistoryFailed: It cannot be written just now.
+            HistoryFailed: The file cannot be written at the moment.
         """
         if self._file is None:
             self._memory.add(service, job)
@@ -110,10 +111,10 @@ class DurationHistory:
             self._file.add(service, job, patience, window=WINDOW, most=MOST_JOBS)
 
     def jobs(self, service: str, kind: str | None = None, patience: float = PATIENCE_SECONDS) -> list[Observation]:
-        """What is known of the latest jobs of a service, and of those of one kind, the oldest first.
+        """Return the latest jobs of a service, and the latest of this kind, from oldest to newest.
 
         Raises:
-            HistoryFailed: It cannot be read just now.
+            HistoryFailed: The file cannot be read at the moment.
         """
         if self._file is None:
             return self._memory.jobs(service, kind)
@@ -121,7 +122,7 @@ class DurationHistory:
             return self._file.jobs(service, kind, patience, pool=POOL, window=WINDOW)
 
     def version(self) -> object:
-        """Something that is another one once a job was added, by whichever process; cheap to ask.
+        """Return a value that changes when any process adds a job. Cheap.
 
         Raises:
             HistoryFailed: The file is gone.
@@ -145,7 +146,7 @@ class DurationHistory:
 
 
 class _Memory:
-    """The same without a file, and without a lock: a job may be added while another thread, or a finalizer, is at it."""
+    """A history in memory, without a lock. A job may be added while another thread, or a finalizer, reads or adds."""
 
     def __init__(self) -> None:
         self.added = 0
@@ -176,7 +177,7 @@ def _number(job: Observation) -> int:
 
 def _copied(jobs: deque[Observation]) -> list[Observation]:
     for _ in range(_TRIES):
-        with suppress(RuntimeError):  # it changed meanwhile
+        with suppress(RuntimeError):  # another thread changed it during the copy
             return list(jobs)
     return []
 
@@ -186,7 +187,7 @@ def _checked(path: str | os.PathLike[str]) -> str:
         raise TypeError(f"history must be the path of a file, True for memory, or a DurationHistory, got {path!r}")
     if not os.fspath(path) or "\0" in os.fspath(path):
         raise ValueError(f"history must be the path of a file, got {os.fspath(path)!r}")
-    absolute = Path(path).absolute()  # which also makes a file of what SQLite would take for something special
+    absolute = Path(path).absolute()  # an absolute path is never a special name of SQLite, such as `:memory:`
     try:
         _require_place(absolute)
     except OSError as error:
@@ -207,23 +208,23 @@ def _require_place(path: Path) -> None:
 
 
 def open_history(given: object) -> DurationHistory:
-    """Open what the caller gives as `history`: a path, True for memory, or a history.
+    """Return the history for a `history` argument: a path, True for memory, or a `DurationHistory`.
 
     Raises:
-        ValueError: It cannot be used.
-        TypeError: It is none of them.
+        ValueError: The file is not a usable history.
+        TypeError: The argument has the wrong type.
     """
     if isinstance(given, DurationHistory):
         return given
-    return DurationHistory() if given is True else DurationHistory(given)  # type: ignore[arg-type]  # which looks itself
+    return DurationHistory() if given is True else DurationHistory(given)  # type: ignore[arg-type]  # checked in there
 
 
 def history_from_durations(durations: Iterable[float], service: str) -> DurationHistory:
-    """Make a history of durations, in memory: of the latest of them.
+    """Return a history in memory with these durations in seconds. Only the latest are kept.
 
     Raises:
-        ValueError: One cannot be used.
-        TypeError: One is no number.
+        ValueError: A duration is out of range.
+        TypeError: A duration is not a number.
     """
     past = DurationHistory()
     for number, seconds in enumerate(durations):
