@@ -1,4 +1,4 @@
-"""The SQLite file of a history. An empty file becomes one; a file of another program is left alone."""
+"""The SQLite file of a history. An empty file becomes one, and a file of another program is left unchanged."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .censoring import Observation
 
 T = TypeVar("T")
 
-APPLICATION_ID = 0x54434A44  # "TCJD", by which SQLite and `file` tell our files from others
+APPLICATION_ID = 0x54434A44  # "TCJD", by which SQLite and `file` recognise the format
 VERSION = 1
 
 MAGIC = b"SQLite format 3\0"
 
 _BUSY_SECONDS = 0.02
-"""About how long to wait before trying again where others are writing. Short and random: SQLite's own waiting starves some."""
+"""The longest sleep between attempts to lock the file. Random, as SQLite's own waiting starves some writers."""
 
 _STATEMENTS = (
     """CREATE TABLE jobs (
@@ -64,27 +64,27 @@ SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE service = :service ORDER BY num
 UNION
 SELECT {_COLUMNS} FROM (SELECT * FROM jobs WHERE service = :service AND kind IS :kind ORDER BY number DESC LIMIT :window)
 ORDER BY number
-"""  # noqa: S608  # of constants
+"""  # noqa: S608  # built from constants
 
 
 class ForeignFile(Exception):
-    """The file is something else, or of a version that is not known here; the text says which."""
+    """The file is not a history, is damaged, or has an unknown version. The message says which."""
 
 
 class SQLiteStore:
-    """The file. A connection is opened for each errand: one that is kept must cross neither a fork nor threads."""
+    """The file. Each operation opens a connection, since a kept one must cross neither a fork nor threads."""
 
     def __init__(self, path: str, *, is_read_only: bool) -> None:
-        """Keep the path; nothing is opened yet."""
+        """Store the path. The file is not opened yet."""
         self.path = path
         self._mode = "ro" if is_read_only else "rwc"
 
     def check(self, patience: float) -> None:
-        """Make the table in an empty file, and look whether any other is ours and whole.
+        """Create the table in an empty file, or check that the file is an undamaged history.
 
         Raises:
-            NotOurs: It is not.
-            sqlite3.Error: It is damaged, or cannot be written.
+            ForeignFile: The file is not a history, or is damaged.
+            sqlite3.Error: The file is damaged, or cannot be written.
         """
         if self._mode == "ro":
             self._patiently(patience, _require_whole)
@@ -93,16 +93,16 @@ class SQLiteStore:
         def check_and_write(connection: sqlite3.Connection) -> None:
             with _written_by_us_alone(connection):
                 _require_whole(connection)
-                connection.execute(_STATEMENTS[-1])  # once more: a lock proves nothing of a file that is read-only
+                connection.execute(_STATEMENTS[-1])  # a test write: a read-only file can be locked too
 
         self._patiently(patience, check_and_write)
 
     def add(self, service: str, job: Observation, patience: float, *, window: int, most: int) -> None:
-        """Add a job, and drop the oldest beyond the limits. A job that was given up on before takes that one's place.
+        """Add a job, and drop the oldest beyond the limits. An unfinished observation of the same job is replaced.
 
         Raises:
-            NotOurs: The file has become something else.
-            sqlite3.Error: It cannot be written.
+            ForeignFile: The file is not a history any more.
+            sqlite3.Error: The file cannot be written.
         """
 
         def write(connection: sqlite3.Connection) -> None:
@@ -122,7 +122,7 @@ class SQLiteStore:
         self._patiently(patience, write)
 
     def jobs(self, service: str, kind: str | None, patience: float, *, pool: int, window: int) -> list[Observation]:
-        """Read the latest jobs of a service, and of one kind, the oldest first; raises as `add`."""
+        """Return the latest jobs of a service, and those of one kind, oldest first. Raises the errors of `add`."""
         wanted = {"service": service, "kind": kind, "pool": pool, "window": window}
 
         def read(connection: sqlite3.Connection) -> list[Observation]:
@@ -134,12 +134,12 @@ class SQLiteStore:
         return self._patiently(patience, read)
 
     def version(self) -> object:
-        """Another value once a job was added, by whichever process; raises `OSError` where the file is gone."""
+        """Return a value that changes when any process adds a job. Raises `OSError` if the file is gone."""
         with Path(self.path).open("rb", buffering=0) as file:
             return file.read(28)[24:], Path(self.path).stat().st_ino  # the change counter: sqlite.org/fileformat.html
 
     def _patiently(self, patience: float, errand: Callable[[sqlite3.Connection], T]) -> T:
-        left = patience  # counted by what was slept: a test may have stopped the clocks
+        left = patience  # counted in sleeps, as a test may have stopped the clocks
         while True:
             try:
                 with closing(self._connection()) as connection:
@@ -147,7 +147,7 @@ class SQLiteStore:
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or left <= 0:
                     raise
-            pause = min(left, random.uniform(0.1, 1.0) * _BUSY_SECONDS)  # noqa: S311  # to part ways, not for a secret
+            pause = min(left, random.uniform(0.1, 1.0) * _BUSY_SECONDS)  # noqa: S311  # jitter, not a secret
             time.sleep(pause)
             left -= pause
 
@@ -158,7 +158,7 @@ class SQLiteStore:
 
 @contextmanager
 def _written_by_us_alone(connection: sqlite3.Connection) -> Iterator[None]:
-    """Hold the lock of those that write: only one process makes the table."""
+    """Hold the write lock in a transaction, so that only one process creates the table."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
@@ -176,7 +176,7 @@ def _require_whole(connection: sqlite3.Connection) -> None:
 
 
 def _require_ours(connection: sqlite3.Connection) -> None:
-    """Look again each time: a file may be replaced while a program runs."""
+    """Check that the file is a history, or create its table. Done each time, since the file may be replaced."""
     found, version = _value(connection, "PRAGMA application_id"), _value(connection, "PRAGMA user_version")
     if (found, version) == (0, 0) and not _things_in(connection):
         for statement in _STATEMENTS:
