@@ -1,4 +1,4 @@
-"""The schedule of one job: its check times, computed one after the other as checks come."""
+"""The schedule of one job: its check times, computed one after the other as checks are made."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .forecast import Forecast
 from .optimize import CELLS, OptimalChecks, mean_lag, optimize_checks
 
 LEAST_GAP_SECONDS = 1e-3
-"""However little a request is worth, and however slow the arithmetic of floats is at large ages."""
+"""The least gap: for a check cost near 0, and for ages at which floats are coarse."""
 
 MOST_CHECKS = 1_000_000
-"""A plan that asks more often than this was not meant."""
+"""The most checks in a listed schedule. More are taken for a mistake."""
 
 _CLOSE_ENOUGH = 0.03
 _MOST_TRIES = 10
@@ -23,11 +23,11 @@ _MOST_COST, _LEAST_COST = 1e9, 1e-6
 
 
 class Terms(NamedTuple):
-    """What is weighed. One of the first two is given.
+    """The objective of a schedule. Exactly one of `check_cost` and `target_lag` is set.
 
     Attributes:
-        check_cost: The seconds of not knowing that one request is worth.
-        target_lag: The mean seconds from the end of a job to the answer that says so.
+        check_cost: How many seconds of delay one request is worth.
+        target_lag: The mean delay, in seconds, between the end of a job and the check that sees it.
         max_lag: The longest gap between two checks, in seconds.
     """
 
@@ -37,24 +37,23 @@ class Terms(NamedTuple):
 
     @property
     def scale(self) -> float:
-        """About how many seconds matter at all."""
+        """The order of magnitude, in seconds, of the delays that matter."""
         return self.check_cost or self.target_lag or 0.0
 
 
 class Plan:
-    """A schedule for one job, in seconds from its start. Nothing about it changes: threads may share it.
-
-    The best schedule after a check that found the job pending is the rest of the same schedule; so each check follows
+    """A schedule for one job, in seconds from its start. It is immutable, so threads may share it.
+     After a check that found the job pending, the best schedule is the rest of the same schedule. So each check follows
     from the age of the job at the last one, whenever that was.
     """
 
     def __init__(self, optimum: OptimalChecks, beyond: Callable[[float], float], max_lag: float = math.inf) -> None:
-        """Take what was computed.
+        """Store the optimal checks.
 
         Args:
-            optimum: The best checks, as far as anything is known.
-            beyond: Says for later ages when to ask next.
-            max_lag: The longest gap.
+            optimum: The optimal checks, as far as data reaches.
+            beyond: Returns the time of the next check for a later age.
+            max_lag: The longest gap in seconds.
         """
         self._optimum = optimum
         self._beyond = beyond
@@ -62,15 +61,15 @@ class Plan:
 
     @property
     def moments(self) -> int:
-        """How many moments the optimum chose from."""
+        """The number of candidate times in the optimum."""
         return len(self._optimum.times)
 
     def capped(self, max_lag: float) -> Plan:
-        """The same with another longest gap."""
+        """Return a copy with another longest gap."""
         return Plan(self._optimum, self._beyond, max_lag)
 
     def first_after(self, age: float) -> float:
-        """Say when to ask first, if nobody has asked yet and the job is so old: then, or later."""
+        """Return the time of the first check of a job that has this age, at that age or later."""
         times, costs = self._optimum.times, self._optimum.from_start
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:
@@ -79,20 +78,20 @@ class Plan:
         return max(age, self._within_cap(0.0, times[best]))
 
     def next_after(self, age: float) -> float:
-        """Say when to ask next, if the job was pending when it was so old: later."""
+        """Return the time of the next check, later than this age, at which the job was pending."""
         times = self._optimum.times
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:
             return self._within_cap(age, self._beyond(age))
-        # Between two moments between what follows them: or one that is a little early would be repeated at once.
+        # Interpolate between candidates, or a check slightly before one would be repeated at once.
         share = (age - times[here]) / (times[here + 1] - times[here])
         planned = self._following(here) + share * (self._following(here + 1) - self._following(here))
         return self._within_cap(age, planned)
 
     def moved(self, check: float, share: float) -> float:
-        """Say which moment is so large a share of a check later, but no more than the longest gap from the start.
-
-        On the scale on which the checks lie evenly: where jobs finish it is short, elsewhere long.
+        """Return the time that is `share` of a gap after `check`, but no later than `max_lag` after the start.
+         The shift is measured in candidates, of which every gap has the same number. It is short where jobs finish, and
+        long elsewhere.
         """
         times = self._optimum.times
         cell = bisect_right(times, check) - 1
@@ -109,7 +108,7 @@ class Plan:
         return times[following[here]] if here < len(following) else self._beyond(times[here])
 
     def checks(self, horizon: float) -> Iterator[float]:
-        """Give all checks of a job that is never finished, until one is at the horizon or past it."""
+        """Yield the checks of a job that never finishes, up to the first at the horizon or past it."""
         check = 0.0
         while check < horizon:
             check = self.next_after(check)
@@ -123,10 +122,10 @@ _NOTHING_KNOWN = OptimalChecks([0.0], [], [0.0])
 
 
 def make_schedule(forecast: Forecast | None, terms: Terms) -> Plan:
-    """Make the best plan by what is known; None for nothing.
-
-    Then `x_k = check_cost · k²`: for any duration it costs at most twice what the best schedule of the minimax kind does
-    that knows the longest, and about 1.25 of the best that knows the law. To a mean lag, nothing but even gaps leads.
+    """Return the best schedule for a forecast. None if there is no data.
+     Without data, checks are at `x_k = check_cost · k²`. For any duration this costs at most twice the minimax schedule
+    for a known longest duration, and about 1.25 times the optimal one for a known distribution. For a mean lag without
+    data, the gaps are even: no other schedule reaches it.
     """
     if terms.target_lag is not None:
         return _plan_to_lag(forecast, terms.target_lag, terms.max_lag)
@@ -137,10 +136,10 @@ def make_schedule(forecast: Forecast | None, terms: Terms) -> Plan:
 
 
 def checks_until(plan: Plan, horizon: float) -> list[float]:
-    """List the checks of a plan until one is at the horizon or past it.
+    """Return the checks of a schedule up to the first at the horizon or past it.
 
     Raises:
-        ValueError: They would be over a million.
+        ValueError: There are over a million.
     """
     checks = list(islice(plan.checks(horizon), MOST_CHECKS + 1))
     if len(checks) > MOST_CHECKS:
@@ -151,10 +150,9 @@ def checks_until(plan: Plan, horizon: float) -> list[float]:
 
 
 def _plan_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -> Plan:
-    """Find the cost of a check that leads to a mean lag over jobs like the past ones: the dearest that keeps to it.
-
-    More cost is more lag, by Keller's approximation as its root, from which it takes a few steps: where there are one
-    or two checks for a job, the lag leaps. Where checks are many, the approximation is all it takes.
+    """Find the check cost whose schedule has this mean lag over past jobs: the highest that does not exceed it.
+     Lag grows with cost, as its square root in Keller's approximation. A few root-finding steps follow from there, as
+    the lag is discontinuous for schedules of one or two checks. For dense schedules the approximation is good enough.
     """
     if forecast is None:
         return Plan(_NOTHING_KNOWN, lambda age: age + 2 * target_lag, max_lag)
@@ -179,7 +177,7 @@ def _plan_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -
 
 
 def _next_cost(wanted: float, kept: float, too_dear: float) -> float:
-    """The next one to try: as wanted, if that is between what is known; else halfway."""
+    """Return the next cost to try: `wanted` if it is inside the known interval, else a point between its ends."""
     if kept < wanted < too_dear:
         return _within(_LEAST_COST, wanted * (1 - _CLOSE_ENOUGH), _MOST_COST)
     if too_dear == math.inf:
@@ -188,13 +186,13 @@ def _next_cost(wanted: float, kept: float, too_dear: float) -> float:
 
 
 def _best_plan(forecast: Forecast, check_cost: float) -> Plan:
-    """The optimum, and after its last moment as many checks a second as Keller (1974) has them."""
+    """Return the optimum, followed by checks at the rate of Keller (1974) after its last candidate."""
     optimum = optimize_checks(forecast, check_cost)
     return Plan(optimum, lambda age: age + math.sqrt(2 * check_cost / forecast.hazard(age)))
 
 
 def _keller_integral(forecast: Forecast) -> float:
-    """The integral of sqrt(density · survival) over the past jobs."""
+    """Return the integral of sqrt(density · survival) over the past jobs."""
     times, below = forecast.times, forecast.of_body
     return sum(
         math.sqrt((below[cell] - below[cell - 1]) * (times[cell] - times[cell - 1]) * (1 - below[cell - 1]))
