@@ -10,20 +10,20 @@ from typing import NamedTuple
 from .forecast import Forecast
 
 CELLS = 400
-"""About how many moments the optimum chooses from, where it asks seldom."""
+"""About how many candidate times a sparse schedule is chosen from."""
 
 MOST_CELLS = 2000
-"""And no more than this where it asks often; after them it asks as densely as they lie."""
+"""The most candidate times of a dense schedule. Up to them, checks are as dense as the candidates."""
 
 
 class OptimalChecks(NamedTuple):
-    """Which moment comes next, from any of them.
+    """The next check after each candidate time.
 
     Attributes:
-        times: The moments, in seconds; the first is 0.
-        following: For each but the last, the position of the next to ask at when the job was pending there.
-        from_start: For each, what it costs if it is the first to be asked at, but for the request itself.
-        per_check: How many of them there are for one check, about; the same all along.
+        times: The candidate times in seconds. The first is 0.
+        following: For each but the last, the index of the next check if the job was pending there.
+        from_start: For each, the expected cost if it is the first check, without that request.
+        per_check: About how many candidates there are for each check, the same everywhere.
     """
 
     times: list[float]
@@ -34,18 +34,17 @@ class OptimalChecks(NamedTuple):
 
 def optimize_checks(forecast: Forecast, check_cost: float) -> OptimalChecks:
     """Minimise `check_cost · E[requests] + E[lag]` (Barlow, Hunter and Proschan 1963).
-
-    A dynamic program over candidate moments, from the last back to the first. What it costs to ask next at a moment j
-    is a line over the probability C of being finished at the present one:
-    `t_j · C_j - M_j + V_j - t_j · C` (M: the mean up to there, V: the cost from there on). The slopes grow and the
-    queries fall, so that a lower hull answers all of them in one pass.
+     A dynamic program over candidate times, from the last back to the first. The cost of a next check at time j is a
+    line over the probability C of being finished at the present time: `t_j · C_j - M_j + V_j - t_j · C` (M: the mean up
+    to there, V: the cost from there on). The slopes grow and the queries fall, so a lower hull finds all minima in one
+    pass.
     """
     times, finished, per_check = _candidates(forecast, check_cost)
     means = _means(times, finished)
     last = len(times) - 1
     following, from_start = [0] * last, [0.0] * (last + 1)
     hull = _LowerHull()
-    to_go = 0.0  # from the last moment on it costs what it costs, whatever comes before
+    to_go = 0.0  # the cost after the last candidate is the same for every schedule
     for here in range(last - 1, -1, -1):
         after = here + 1
         from_start[after] = times[after] * finished[after] - means[after] + to_go
@@ -57,14 +56,14 @@ def optimize_checks(forecast: Forecast, check_cost: float) -> OptimalChecks:
 
 
 class _LowerHull:
-    """The lowest of some lines; they are added with growing slopes, and looked up from right to left."""
+    """The lower envelope of lines. Lines are added with growing slopes, and queried from right to left."""
 
     def __init__(self) -> None:
         self._transports: list[tuple[float, float, int]] = []
         self._first = 0
 
     def add(self, slope: float, start: float, name: int) -> None:
-        """Add a line, and drop those that are nowhere the lowest any more."""
+        """Add a line, and drop those that are no longer the lowest anywhere."""
         lines = self._transports
         while len(lines) - self._first >= 2:
             (slope_1, start_1, _), (slope_2, start_2, _) = lines[-2], lines[-1]
@@ -74,7 +73,7 @@ class _LowerHull:
         lines.append((slope, start, name))
 
     def least(self, point: float) -> tuple[float, int]:
-        """The least value at a point, and the line that has it."""
+        """Return the least value at a point, and the name of the line that has it."""
         lines, first = self._transports, self._first
         slope, start, name = lines[first]
         value = start + slope * point
@@ -89,7 +88,7 @@ class _LowerHull:
 
 
 def _means(times: Sequence[float], finished: Sequence[float]) -> list[float]:
-    """The integral of t dF up to each moment; within a cell the law is even."""
+    """Return the integral of t dF up to each time. The distribution is uniform within a cell."""
     cells = zip(pairwise(times), pairwise(finished), strict=True)
     return list(
         accumulate(((after - before) * (end + start) / 2 for (start, end), (before, after) in cells), initial=0.0)
@@ -97,10 +96,9 @@ def _means(times: Sequence[float], finished: Sequence[float]) -> list[float]:
 
 
 def _candidates(forecast: Forecast, check_cost: float) -> tuple[list[float], list[float], float]:
-    """Moments to choose from, the probability of being finished by each, and how many there are for a check.
-
-    They lie as densely as the optimum asks: by Keller (1974) it makes `sqrt(hazard / (2 · check_cost))` checks a second.
-    A whole number of them for each check, so that the optimum need not round one gap up and the next one down.
+    """Return candidate times, the probability of being finished by each, and how many there are for each check.
+     They are as dense as the optimum, which by Keller (1974) makes `sqrt(hazard / (2 · check_cost))` checks a second.
+    There is a whole number of them for each check, so that the optimum need not round one gap up and the next one down.
     """
     grid, finished = forecast.times, forecast.finished
     numbers = _keller_numbers(grid, finished, check_cost)
@@ -123,7 +121,7 @@ def _candidates(forecast: Forecast, check_cost: float) -> tuple[list[float], lis
 
 
 def _keller_numbers(grid: Sequence[float], finished: Sequence[float], check_cost: float) -> list[float]:
-    """How many checks the optimum makes up to each point of the grid, about."""
+    """Return about how many checks the optimum makes up to each point of the grid."""
     cells = zip(pairwise(grid), pairwise(finished), strict=True)
     return list(
         accumulate(
@@ -137,11 +135,11 @@ def _keller_numbers(grid: Sequence[float], finished: Sequence[float], check_cost
 
 
 class ExpectedCost(NamedTuple):
-    """What a job that is finished within the law's grid may expect, on average.
+    """The expected cost of a job that finishes within the grid.
 
     Attributes:
-        requests: How often it is asked about, the last time included.
-        lag: The seconds from its end to the answer that says so.
+        requests: The mean number of checks, with the last one.
+        lag: The mean delay, in seconds, between the end of the job and the check that sees it.
     """
 
     requests: float
@@ -149,11 +147,11 @@ class ExpectedCost(NamedTuple):
 
 
 def expected_cost(checks: Iterable[float], times: Sequence[float], finished: Sequence[float]) -> ExpectedCost:
-    """Expect by a law that is even between the points of a grid, of the jobs that it has finished at its end.
+    """Compute the expected cost for jobs that finish within a grid. Between its points the distribution is uniform.
 
     Args:
-        checks: Increasing; the last one is at or past the end of the grid.
-        times: The grid, from 0 on.
+        checks: The check times, increasing. The last one is at or past the end of the grid.
+        times: The grid in seconds, from 0 on.
         finished: The probability of being finished by each point.
     """
     asked = requests = lag = 0.0
@@ -165,14 +163,14 @@ def expected_cost(checks: Iterable[float], times: Sequence[float], finished: Seq
 
 
 def mean_lag(checks: Iterable[float], times: Sequence[float], finished: Sequence[float]) -> float:
-    """The lag alone."""
+    """Return the `lag` of `expected_cost`."""
     return expected_cost(checks, times, finished).lag
 
 
 def _between(
     checks: Iterable[float], times: Sequence[float], finished: Sequence[float]
 ) -> Iterator[tuple[float, float, float]]:
-    """For each check: the probability that the job finished since the last one, the integral of t dF over it, the check."""
+    """Yield for each check the probability of a finish since the last one, the integral of t dF, and the check."""
     time, below, point, last = 0.0, 0.0, 1, len(times) - 1
     for check in checks:
         chance = mean = 0.0
