@@ -1,4 +1,4 @@
-"""What past jobs say about the next one: regression on the length of the video, pooling over kinds, the service's estimate."""
+"""A model of durations: regression on video length, pooling over kinds, and the estimates of the service."""
 
 from __future__ import annotations
 
@@ -13,37 +13,37 @@ from .distribution import CensoredDuration, Distribution, PooledVariance, fit, k
 from .forecast import Forecast, MixtureComponent
 
 LEARNS_FROM = 3
-"""Fewer past jobs than this say nothing yet; only those count that somebody saw finish."""
+"""The fewest past jobs for a forecast. Only jobs that were seen to finish count."""
 
 KEY_JOBS = 2.0
-"""How many jobs of a kind the law of all kinds is worth, when the law of that kind is drawn towards it."""
+"""The weight, in jobs, of the distribution of all kinds when that of one kind is shrunk towards it."""
 
 KEY_SPREAD_JOBS = 4.0
-"""How many jobs the usual spread within a kind is worth, when that of one kind is drawn towards it."""
+"""The weight, in jobs, of the pooled spread within kinds when that of one kind is shrunk towards it."""
 
 USUAL_SLOPE, SLOPE_WEIGHT = 1.0, 1.0
-"""Twice the video takes twice as long, until enough squared logarithms of lengths say otherwise."""
+"""The prior of the regression: twice the video takes twice as long. The weight is in squared logarithms of lengths."""
 
 EXPECTED_SPREAD = 0.5
-"""How far the logarithm of what a service expects is off, as long as nothing came of it."""
+"""The standard deviation of the logarithm of a duration around the service's estimate, without data."""
 
 EXPECTED_JOBS = 4.0
-"""How many jobs that assumption is worth beside those that the service was right or wrong about."""
+"""The weight of this assumption, in jobs, beside the past jobs that had an estimate."""
 
 EXPECTED_TRUST = 16.0
-"""And how many beside the prior: a word of the service is worth more than none."""
+"""The jobs that an estimate adds to the weight against the prior."""
 
 MEMORY_JOBS = 200.0
-"""Past jobs that the prior is weighed against: more of them make nobody surer that tomorrow is as today."""
+"""The most past jobs that count against the prior: more of them do not make the next duration more certain."""
 
 
 class Traits(NamedTuple):
-    """What is known of a job before it begins.
+    """The traits of a job that are known before it starts.
 
     Attributes:
-        kind: What kind of job it is; None for no kind in particular.
-        video_seconds: The length of the video.
-        expected_seconds: How long the service says that it will take.
+        kind: The kind of the job. None for no kind in particular.
+        video_seconds: The length of the video in seconds, or None.
+        expected_seconds: The duration of the job in seconds as the service estimates it, or None.
     """
 
     kind: str | None = None
@@ -52,19 +52,19 @@ class Traits(NamedTuple):
 
 
 class DurationModel:
-    """Past jobs, from which any number of others are forecast; what they have in common is worked out once.
+    """A model of past jobs that forecasts any number of others. The common part of the forecasts is computed once.
 
-    Nothing about it changes but what is kept; threads may share it.
+    It is immutable but for its cache, so threads may share it.
     """
 
     def __init__(self, observations: Sequence[Observation]) -> None:
-        """Take the past jobs; nothing is worked out yet."""
+        """Store the past jobs. Nothing is computed yet."""
         self._observations = observations
 
     def forecast(self, traits: Traits) -> Forecast | None:
-        """Forecast how long a job takes by what its like took; None where nothing says anything.
+        """Forecast the duration of a job from similar jobs. None if there is too little data.
 
-        What the service expects of this one counts before all else: past jobs then say by what factor it is usually wrong.
+        An estimate of the service comes first. Past jobs then show the usual ratio of durations to estimates.
         """
         if traits.expected_seconds is not None and traits.expected_seconds > 0:
             return self._by_expectation(traits.kind, _log_of(traits.expected_seconds))
@@ -90,7 +90,7 @@ class DurationModel:
 
     @cached_property
     def _expected(self) -> _PooledModel | None:
-        """Those of which the service expected something; None where there are none."""
+        """The model of the jobs that had an estimate, relative to it. None if none of them finished."""
         some = [(one, one.expected_seconds) for one in self._observations if one.expected_seconds]
         if not any(one.finished_by is not None for one, _ in some):
             return None
@@ -98,19 +98,19 @@ class DurationModel:
 
 
 class _LengthRegression(NamedTuple):
-    """What is subtracted from the logarithm of each duration, before laws are made of what is left."""
+    """The offsets that are subtracted from log durations before distributions are fitted to the residuals."""
 
     offsets: list[float]
     slope: float = 0.0
     usual_length: float = 0.0
 
     def offset(self, video_seconds: float | None) -> float:
-        """What is added for a job."""
+        """Return the offset of a job with this length. 0 if it is unknown."""
         return 0.0 if not video_seconds else self.slope * (math.log(video_seconds) - self.usual_length)
 
 
 def _lengths_of(observations: Sequence[Observation]) -> _LengthRegression:
-    """Regress on the logarithm of the length, within kinds: what differs between kinds is no matter of length."""
+    """Regress on the logarithm of the length within kinds, as differences between kinds have other causes."""
     lengths = [math.log(one.video_seconds) if one.video_seconds else None for one in observations]
     known = [length for length in lengths if length is not None]
     if not known:
@@ -131,11 +131,11 @@ def _lengths_of(observations: Sequence[Observation]) -> _LengthRegression:
 
 
 class _PooledModel:
-    """Past jobs, with what is known of each of them taken out, by kind and all together.
+    """The residuals of past jobs, by kind and pooled.
 
     Attributes:
-        count: How many they are.
-        middle: The mean of what is left of their logarithms, by the law of all.
+        count: The number of jobs.
+        middle: The mean of the pooled residuals.
     """
 
     def __init__(self, observations: Sequence[Observation], predictor: _LengthRegression) -> None:
@@ -152,13 +152,13 @@ class _PooledModel:
         self.middle = math.fsum(moment * weight for moment, weight in kaplan_meier(self._all))
 
     def forecast(self, traits: Traits) -> Forecast:
-        """Mix the law of a kind with that of all kinds, and move it to where this job's length says."""
+        """Mix the distribution of a kind with that of all kinds, shifted by the length of this job."""
         offset = _within_reason(self.middle + self._predictor.offset(traits.video_seconds)) - self.middle
         parts = [MixtureComponent(part.share, part.law.shifted(offset)) for part in self.parts(traits.kind)]
         return Forecast(parts, min(self.count, MEMORY_JOBS), math.exp(self.middle + offset))
 
     def parts(self, kind: str | None) -> list[MixtureComponent]:
-        """The law of a kind, drawn towards that of all; of a kind that was never met, that of all."""
+        """Return the distribution of a kind, shrunk towards that of all kinds. For an unknown kind, that of all."""
         own = self._by_kind.get(kind, [])
         if not own or len(own) == self.count:
             return [MixtureComponent(1.0, self._of_all)]
@@ -178,5 +178,5 @@ def _log_of(seconds: float) -> float:
 
 
 def _within_reason(log_seconds: float) -> float:
-    """Cut what a service, or a length, says of a duration to what a job can take."""
+    """Clip the logarithm of a predicted duration to the range of `SHORTEST_SECONDS` and `LONGEST_SECONDS`."""
     return min(max(log_seconds, math.log(SHORTEST_SECONDS)), math.log(LONGEST_SECONDS))
