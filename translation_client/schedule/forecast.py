@@ -11,52 +11,54 @@ from typing import NamedTuple
 from .distribution import Distribution
 
 PRIOR_JOBS = 4.0
-"""How many jobs the prior is worth: it trims what the first few, or a change of the service, would cost."""
+"""The weight of the prior, in jobs. It limits the cost of the first few jobs, and of a change of the service."""
 
 PRIOR_NARROWNESS = 2.0
-"""The scale of the prior is the usual duration by exp(-2 · spread): the more alike the past jobs, the less is one expected
-that is much shorter. A smaller scale would ask too early of narrow laws, a larger one too late of wide ones."""
+"""The scale of the prior is the usual duration times exp(-2 · spread): the more alike past jobs are, the less likely is
+a much shorter one. A smaller scale would check narrow distributions too early, a larger one wide distributions too
+late.
+"""
 
 LEAST_SCALE = 1e-9
-"""The least scale of the prior, as a share of the longest duration that is thought of."""
+"""The least scale of the prior, as a fraction of the longest duration on the grid."""
 
 _FILL = 0.2  # the widest step of the grid, in logarithms
-_BEGIN = 1e-3  # where the grid begins, as a share of the usual duration
-_BEYOND = 1.5  # how far past the longest of the past jobs it goes
+_BEGIN = 1e-3  # the start of the grid, as a fraction of the usual duration
+_BEYOND = 1.5  # the end of the grid, as a multiple of the longest duration in the data
 
 
 class MixtureComponent(NamedTuple):
-    """A law, on the scale of logarithms, and its share in a mixture."""
+    """A distribution of log durations, and its share in a mixture."""
 
     share: float
     law: Distribution
 
 
 class Forecast:
-    """The distribution of one duration in seconds: piecewise linear, and beyond the grid the prior alone.
-
-    `(N · body + k0 · prior) / (N + k0)`: the predictive law of a Dirichlet process (Ferguson 1973). The prior is the
-    Lomax law of index 1/2, whose best schedule is the quadratic one: past all data, that is what it comes back to.
+    """The distribution of one duration in seconds, piecewise linear on a grid. Beyond the grid it is the prior alone.
+     `(N · body + k0 · prior) / (N + k0)`: the predictive distribution of a Dirichlet process (Ferguson 1973). The prior
+    is the Lomax distribution of index 1/2. Its best schedule is the quadratic one, to which schedules return past all
+    data.
 
     Attributes:
-        times: The grid, from 0 on.
+        times: The grid in seconds, from 0 on.
         finished: The probability of being finished by each of them.
-        of_body: The same by the past jobs alone.
-        usual_seconds: About what such a job takes.
+        of_body: The same probability by the past jobs, without the prior.
+        usual_seconds: The usual duration of such a job in seconds: about the geometric mean.
     """
 
     def __init__(self, parts: Sequence[MixtureComponent], jobs: float, usual_seconds: float) -> None:
-        """Mix the laws of past jobs, whose shares are 1 together, with the prior.
+        """Mix the distributions of past jobs, whose shares add up to 1, with the prior.
 
         Args:
-            parts: The laws.
-            jobs: How many past jobs stand behind them.
-            usual_seconds: About what such a job takes.
+            parts: The distributions.
+            jobs: The weight of the past jobs, in jobs.
+            usual_seconds: The usual duration of such a job in seconds.
         """
         self.usual_seconds = usual_seconds
         spread = math.fsum(part.share * part.law.spread for part in parts)
         logs = _grid([part.law for part in parts], usual_seconds)
-        least = math.exp(logs[-1]) * LEAST_SCALE  # or nothing of it would be left at the end of the grid
+        least = math.exp(logs[-1]) * LEAST_SCALE  # or its survival would vanish before the end of the grid
         self._scale = max(usual_seconds * math.exp(-PRIOR_NARROWNESS * spread), least)
         laws = [(part.share, part.law.at(logs)) for part in parts]
         of_body = [math.fsum(share * below[cell] for share, below in laws) for cell in range(len(logs))]
@@ -69,14 +71,14 @@ class Forecast:
         ]
 
     def chance(self, seconds: float) -> float:
-        """The probability of being finished by then."""
+        """Return the probability of being finished by this time."""
         if seconds < self.times[-1]:
             return interpolated(self.times, self.finished, seconds)
         beyond = self._outlasted(seconds) / self._outlasted(self.times[-1])
         return 1 - (1 - self.finished[-1]) * beyond
 
     def hazard(self, seconds: float) -> float:
-        """How likely it is to finish just then, a second, if it has not before."""
+        """Return the hazard at this time, per second."""
         cell = bisect_right(self.times, seconds)
         if cell < len(self.times):
             max_connections = self.times[cell] - self.times[cell - 1]
@@ -86,12 +88,12 @@ class Forecast:
         return 1 / (2 * (self._scale + seconds))
 
     def _outlasted(self, seconds: float) -> float:
-        """The survival of the prior."""
+        """Return the survival function of the prior."""
         return math.sqrt(self._scale / (self._scale + seconds))
 
 
 def _grid(laws: Sequence[Distribution], usual_seconds: float) -> list[float]:
-    """The knots of all laws, and between them steps that are not too wide; increasing."""
+    """Return the knots of all distributions in order, with points between them so that no step is too wide."""
     knots = sorted(knot for law in laws for knot in law.knots)
     middle = math.log(usual_seconds)
     knots = [min(knots[0], middle) + math.log(_BEGIN), *knots, max(knots[-1], middle) + math.log(_BEYOND)]
@@ -106,7 +108,7 @@ def _grid(laws: Sequence[Distribution], usual_seconds: float) -> list[float]:
 
 
 def interpolated(points: Sequence[float], values: Sequence[float], point: float) -> float:
-    """Look a point up between two others; it is not past the last."""
+    """Return the value at a point by linear interpolation. Past the last point it is the last value."""
     right = max(bisect_right(points, point), 1)
     if right == len(points):
         return values[-1]
