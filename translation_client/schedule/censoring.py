@@ -14,26 +14,26 @@ from .. import _config
 from .distribution import LEAST_SPREAD, CensoredDuration, PooledVariance
 
 ROUNDS = 2
-"""How often moments are chosen anew by the law that the moments before led to; after a few they stay where they are."""
+"""How often times are imputed again from the distribution of the last ones. They hardly change after a few rounds."""
 
 NARROW = 0.02
-"""A bracket that is narrower than this, in logarithms, is as good as a moment."""
+"""The width, in logarithms, up to which an interval counts as a point."""
 
 LOWEST_SHARE = 0.5
-"""Where a job was never seen pending, the first guess is the later half of the time."""
+"""The lower end of the first imputation, as a fraction of the upper end, for a job that was never seen pending."""
 
 _CERTAIN = 1e-9
 
 
 class CensoringInterval(NamedTuple):
-    """One job, on the scale of logarithms.
+    """The interval in which one job finished, in log seconds.
 
     Attributes:
-        kind: Jobs of one kind are alike.
-        entry: From when on it was looked at; minus infinity for from the start.
-        least: When it was last seen pending; minus infinity for never.
-        most: When it was seen finished, or None.
-        share: Where in its bracket it is put, from 0 to 1: evenly over successive jobs.
+        kind: The kind of the job. Each kind has a distribution of its own.
+        entry: When observation began (delayed entry). Minus infinity for from the start.
+        least: When the job was last seen pending. Minus infinity for never.
+        most: When the job was seen finished, or None.
+        share: The quantile at which a time is imputed, from 0 to 1. Successive jobs have evenly spread quantiles.
     """
 
     kind: Hashable
@@ -44,18 +44,21 @@ class CensoringInterval(NamedTuple):
 
     @property
     def is_wide(self) -> bool:
-        """Whether much is unknown."""
+        """True if the interval is too wide to count as a point."""
         return self.most is not None and self.most - self.least > NARROW
 
     def evenly(self) -> float:
-        """The moment by its share, every logarithm being as likely; or when it was last seen pending."""
+        """Return the time at the quantile `share` of a uniform distribution. For an unfinished job, the last pending time."""
         if self.most is None:
             return self.least
         least = max(self.least, self.most + math.log(LOWEST_SHARE)) if self.least == -math.inf else self.least
         return least + self.share * (self.most - least)
 
     def by(self, law: NormalDist) -> float:
-        """The moment by its share, as likely as a law has it; evenly where the law knows nothing of the bracket."""
+        """Return the time at the quantile `share` of a distribution inside the interval.
+
+        It is that of `evenly` if the distribution has almost no mass there.
+        """
         if self.most is None:
             return self.least
         below = 0.0 if self.least == -math.inf else law.cdf(self.least)
@@ -67,7 +70,7 @@ class CensoringInterval(NamedTuple):
 
 
 def impute(brackets: Sequence[CensoringInterval]) -> list[CensoredDuration]:
-    """Choose a moment for each job, such that they follow the law that they lead to (log-normal, for each kind)."""
+    """Impute a time for each job so that the times follow a log-normal fit to them, one for each kind."""
     moments = [one.evenly() for one in brackets]
     if any(one.is_wide for one in brackets):
         for _ in range(ROUNDS):
@@ -81,7 +84,7 @@ def impute(brackets: Sequence[CensoringInterval]) -> list[CensoredDuration]:
 
 
 def _laws(brackets: Sequence[CensoringInterval], moments: Sequence[float]) -> dict[Hashable, NormalDist]:
-    """A law for each kind: its own middle, and what all kinds spread around theirs."""
+    """Return a normal distribution for each kind: its own mean, and the spread pooled over kinds."""
     scatter = PooledVariance((one.kind, moment) for one, moment in zip(brackets, moments, strict=True))
     spread = max(scatter.spread(), LEAST_SPREAD)
     return {kind: NormalDist(middle, spread) for kind, middle in scatter.middles.items()}
@@ -90,25 +93,25 @@ def _laws(brackets: Sequence[CensoringInterval], moments: Sequence[float]) -> di
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 SHORTEST_SECONDS = 1e-3
-"""What is shorter counts as this: laws are of logarithms."""
+"""The shortest duration, as distributions are of logarithms. Shorter ones count as this."""
 
 LONGEST_SECONDS = 1e9
-"""Thirty years. What is longer is a mistake of units."""
+"""Thirty years. A longer duration is taken for a mistake of units."""
 
 
 class Observation(NamedTuple):
     """One past job, in seconds from its start.
 
     Attributes:
-        pending_until: It was pending then; 0 where that was never seen.
-        finished_by: It was finished then, or None: nobody waited for the end. The same as `pending_until` where the
-            moment is known exactly.
-        entered: It was first looked at then, and would not be known of had it been finished; 0 for from the start.
-        kind: What kind of job it was.
-        video_seconds: The length of the video.
-        expected_seconds: How long the service said that it would take.
-        number: Which one it is in its history: jobs that are known alike are told apart by it.
-        began_at: When it began, in seconds of the Unix epoch: two waits for one job are recognised by it.
+        pending_until: When it was last seen pending. 0 for never.
+        finished_by: When it was first seen finished. None if the wait ended before. Equal to `pending_until` if the
+            duration is known exactly.
+        entered: The delayed entry: the job would not be known if it had finished before. 0 for observed from the start.
+        kind: The kind of the job, or None.
+        video_seconds: The length of the video in seconds, or None.
+        expected_seconds: The duration in seconds as the service estimated it, or None.
+        number: Its number in the history. It spreads the imputed times of equal observations.
+        began_at: Its start in seconds of the Unix epoch. It identifies the job across two waits.
     """
 
     pending_until: float
@@ -121,7 +124,7 @@ class Observation(NamedTuple):
     began_at: float = 0.0
 
     def bracket(self, offset: float = 0.0) -> CensoringInterval:
-        """The same on the scale of logarithms, with an offset taken out."""
+        """Return the interval in log seconds, less an offset."""
         most = None if self.finished_by is None else _log_of(self.finished_by) - offset
         least = _log_of(self.pending_until) - offset if self.pending_until > 0 or most is None else -math.inf
         if self.finished_by == self.pending_until:
@@ -132,11 +135,11 @@ class Observation(NamedTuple):
 
 
 def exactly(seconds: float, number: int = 0) -> Observation:
-    """A job of which it is known how long it took.
+    """Return the observation of a job whose duration is known.
 
     Raises:
-        TypeError: Not a number.
-        ValueError: Negative, NaN, infinite, or more than `LONGEST_SECONDS`.
+        TypeError: `seconds` is not a number.
+        ValueError: `seconds` is negative, NaN, infinite, or more than `LONGEST_SECONDS`.
     """
     took = _config.check_duration("durations", seconds, LONGEST_SECONDS)
     return Observation(took, took, number=number)
