@@ -1,4 +1,4 @@
-"""Distributions of the logarithm of a duration, estimated from observations that may be censored."""
+"""Distributions of log durations, estimated from observations that may be censored."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 FEW = 30
-"""With fewer jobs a log-normal law says more than a smoothed one."""
+"""With fewer jobs a log-normal fit is better than a kernel estimate."""
 
 LEAST_SPREAD = 0.01
-"""No law is narrower than about one part in a hundred: past jobs that were all the same promise nothing."""
+"""The least spread of a distribution, about 1 %: equal past jobs do not make the next one certain."""
 
 USUAL_SPREAD = 0.5
-"""What the logarithms spread where nothing says so, and how many jobs that assumption is worth."""
+"""The standard deviation of log durations without data. `USUAL_SPREAD_JOBS` is the weight of this prior, in jobs."""
 USUAL_SPREAD_JOBS = 0.5
 
 CENSORED_FACTOR = 2.0
-"""How much longer than it was waited for a job is taken to go on, where none is known to have taken longer."""
+"""A censored job that outlasts all finished ones is assumed to take this many times its last pending age."""
 
 _REACH = 4.0  # standard deviations to either side
 _STEPS = 4  # grid cells in a bandwidth
@@ -27,12 +27,12 @@ _MOST_CELLS = 400
 
 
 class CensoredDuration(NamedTuple):
-    """What a law is estimated from: one job, on the scale of logarithms.
+    """One job of an estimate, in log seconds.
 
     Attributes:
-        entry: From when on it was looked at; minus infinity for from the start.
-        exit: When it finished, or was last seen pending.
-        is_finished: Which of the two.
+        entry: When observation began (delayed entry). Minus infinity for from the start.
+        exit: When the job finished, or was last seen pending.
+        is_finished: True if `exit` is the time at which it finished.
     """
 
     entry: float
@@ -44,22 +44,22 @@ class Distribution:
     """A distribution function, piecewise linear between its knots."""
 
     def __init__(self, knots: Sequence[float], below: Sequence[float]) -> None:
-        """Take the knots, increasing, and the probability of lying below each: from 0 to 1."""
+        """Store the knots, increasing, and the probability below each, from 0 to 1."""
         self.knots = knots
         self.below = below
 
     def shifted(self, distance: float) -> Distribution:
-        """Move it."""
+        """Return a copy moved by a distance."""
         return Distribution([knot + distance for knot in self.knots], self.below) if distance else self
 
     @property
     def spread(self) -> float:
-        """Half the width of its middle two thirds: of a normal law about the standard deviation."""
+        """Half the width of the middle two thirds, which is about the standard deviation of a normal distribution."""
         least, most = (self.knots[bisect_left(self.below, self.below[-1] * share)] for share in (1 / 6, 5 / 6))
         return (most - least) / 2
 
     def at(self, points: Sequence[float]) -> list[float]:
-        """Look up many points, increasing."""
+        """Return the probability below each point. The points increase."""
         knots, below = self.knots, self.below
         found = []
         right, last = 0, len(knots)
@@ -76,14 +76,14 @@ class Distribution:
 
 
 class PooledVariance:
-    """How far values lie from the middle of their kind.
+    """The variance of values around the mean of their kind, pooled over kinds.
 
     Attributes:
         middles: The mean of each kind.
     """
 
     def __init__(self, values: Iterable[tuple[Hashable, float]]) -> None:
-        """Take values, each with its kind."""
+        """Group the values by kind."""
         kinds: dict[Hashable, list[float]] = {}
         for kind, value in values:
             kinds.setdefault(kind, []).append(value)
@@ -92,32 +92,32 @@ class PooledVariance:
         self._freedom = sum(len(some) - 1 for some in kinds.values())
 
     def spread(self) -> float:
-        """The deviation within kinds, drawn a little towards the usual one."""
+        """Return the pooled standard deviation within kinds, shrunk a little towards `USUAL_SPREAD`."""
         squares = self._squares + USUAL_SPREAD_JOBS * USUAL_SPREAD**2
         return math.sqrt(squares / (self._freedom + USUAL_SPREAD_JOBS))
 
 
 def lognormal(mean: float, spread: float) -> Distribution:
-    """The normal law of the logarithms."""
+    """Return a normal distribution of log durations, cut off at 4 standard deviations."""
     return Distribution([mean + spread * score for score in _SCORES], _BELOW_SCORES)
 
 
 def fit(
     lifetimes: Sequence[CensoredDuration], spread: float = USUAL_SPREAD, spread_jobs: float = USUAL_SPREAD_JOBS
 ) -> Distribution:
-    """Estimate a law: log-normal while jobs are few, then smoothed.
+    """Estimate a distribution: log-normal for few jobs, else a kernel estimate.
 
     Args:
-        lifetimes: At least one.
-        spread: What the logarithms are thought to spread before any of them is seen.
-        spread_jobs: How many jobs that thought is worth.
+        lifetimes: The observations, at least one.
+        spread: The prior standard deviation of log durations.
+        spread_jobs: The weight of that prior, in jobs.
     """
     points = kaplan_meier(lifetimes)
     count = len(points)
     mean = sum(point * weight for point, weight in points)
     variance = sum(weight * (point - mean) ** 2 for point, weight in points)
     if count < FEW:
-        # The predictive law of one more job, but for the heavier tails of Student's: those are the prior's business.
+        # The predictive distribution of one more job. The heavier tails of Student's t are left to the prior.
         squares = count * variance + spread_jobs * spread * spread
         deviation = math.sqrt(squares / (count - 1 + spread_jobs) * (1 + 1 / count))
         return lognormal(mean, max(deviation, LEAST_SPREAD))
@@ -125,10 +125,9 @@ def fit(
 
 
 def kaplan_meier(lifetimes: Sequence[CensoredDuration]) -> list[tuple[float, float]]:
-    """Weigh the moments at which jobs finished; the weights are 1 together, the moments increase.
-
-    The product-limit estimator (Kaplan and Meier 1958), for jobs that nobody saw finish, with delayed entry
-    (Lynden-Bell 1971), for jobs that were looked at late.
+    """Return the times at which jobs finished, increasing, with weights that add up to 1.
+     The product-limit estimator (Kaplan and Meier 1958), for censored jobs, with delayed entry (Lynden-Bell 1971), for
+    jobs whose observation began late.
     """
     known = _with_an_end(lifetimes)
     if all(one.is_finished and one.entry == -math.inf for one in known):
@@ -140,7 +139,7 @@ def kaplan_meier(lifetimes: Sequence[CensoredDuration]) -> list[tuple[float, flo
     for number, moment in enumerate(moments, 1):
         before = bisect_left(exits, moment) + number - 1 - bisect_left(moments, moment)
         at_risk = bisect_right(entries, moment) - before
-        # Where few are looked at so early, one that finishes must not say that all do.
+        # With delayed entry, few jobs are at risk early: a single one that finishes must not end the survival.
         share = 1.0 if number == len(moments) else 1 / max(at_risk, 2)
         weighed.append((moment, left * share))
         left -= left * share
@@ -148,7 +147,7 @@ def kaplan_meier(lifetimes: Sequence[CensoredDuration]) -> list[tuple[float, flo
 
 
 def _with_an_end(lifetimes: Sequence[CensoredDuration]) -> list[CensoredDuration]:
-    """Let those that outlast every job that finished be finished some time later: all that is known is that they do."""
+    """Treat censored jobs that outlast every finished one as finished later by `CENSORED_FACTOR`."""
     last = max((one.exit for one in lifetimes if one.is_finished), default=-math.inf)
     later = math.log(CENSORED_FACTOR)
     return [
@@ -158,7 +157,7 @@ def _with_an_end(lifetimes: Sequence[CensoredDuration]) -> list[CensoredDuration
 
 
 def _bandwidth(points: Sequence[tuple[float, float]], deviation: float) -> float:
-    """By Silverman's rule of thumb (1986, section 3.4.2)."""
+    """Return the bandwidth by Silverman's rule of thumb (1986, section 3.4.2)."""
     quartile, three_quarters = _quantile(points, 0.25), _quantile(points, 0.75)
     spread = min(deviation, (three_quarters - quartile) / 1.34 or deviation)
     return max(0.9 * spread * math.pow(len(points), -0.2), LEAST_SPREAD)
@@ -174,7 +173,7 @@ def _quantile(points: Sequence[tuple[float, float]], share: float) -> float:
 
 
 def _smoothed(points: Sequence[tuple[float, float]], bandwidth: float) -> Distribution:
-    """A kernel estimate, on a grid: each point is spread over the cells around it."""
+    """Return a kernel estimate on a grid: the weight of each point is spread over the cells around it."""
     start, stop = points[0][0], points[-1][0]
     step = max(bandwidth / _STEPS, (stop - start + 2 * _REACH * bandwidth) / _MOST_CELLS)
     reach = math.ceil(_REACH * bandwidth / step)
@@ -190,7 +189,7 @@ def _smoothed(points: Sequence[tuple[float, float]], bandwidth: float) -> Distri
 
 
 def _binned(points: Sequence[tuple[float, float]], start: float, step: float) -> list[tuple[int, float]]:
-    """Share each point between the two cells beside it, by its distance."""
+    """Divide the weight of each point between its two neighbouring cells, by distance."""
     masses: dict[int, float] = {}
     for point, weight in points:
         place = (point - start) / step
@@ -202,7 +201,7 @@ def _binned(points: Sequence[tuple[float, float]], start: float, step: float) ->
 
 
 def _kernel(step: float, reach: int) -> list[float]:
-    """The normal density, cell by cell."""
+    """Return the mass of the normal distribution in each cell."""
     edges = [_below((number - 0.5) * step) for number in range(-reach, reach + 2)]
     return [right - left for left, right in pairwise(edges)]
 
