@@ -1,6 +1,6 @@
 """Schedules that weigh requests against the delay until a result is seen, and learn how long jobs take.
 
-`plan_checks` is pure: past durations and two numbers in, check times out.
+`plan_checks` is a pure function of past durations and two numbers.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ __all__ = ["Plan", "Terms", "Traits", "plan_checks"]
 
 
 def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float) -> list[float]:
-    """Say when to ask about a job, so that `check_cost · requests + lag` is least on average.
+    """Return the check times of a job that minimise the mean of `check_cost · requests + lag`.
 
     Args:
-        durations: How many seconds past jobs took; with fewer than three the schedule is `check_cost · k²`.
-        check_cost: The seconds of not knowing that one request is worth.
-        horizon: Until when, in seconds from the start of the job.
+        durations: The durations of past jobs in seconds. With fewer than three the schedule is `check_cost · k²`.
+        check_cost: How many seconds of delay one request is worth.
+        horizon: The end of the schedule, in seconds from the start of the job.
 
     Returns:
-        Seconds from the start of the job, increasing; the first above 0, the last at the horizon or past it.
+        Seconds from the start of the job, increasing. The first is above 0, the last is at the horizon or past it.
 
     Raises:
-        ValueError: A number cannot be used, or the schedule would have over a million checks.
-        TypeError: Something is no number.
+        ValueError: A number is out of range, or the schedule would have over a million checks.
+        TypeError: An argument is not a number.
     """
     cost = _config.check_weight("check_cost", check_cost)
     until = _config.check_positive("horizon", horizon)

@@ -58,7 +58,7 @@ class TwoPuts:
     """PUT a translation, poll its operation until that has succeeded, PUT its iteration."""
 
     key_pattern: re.Pattern[str] = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,50}[a-zA-Z0-9]")
-    """The pattern of Azure's ids, shorter than their limit of 64 characters to leave room for the suffix of an operation id."""
+    """The pattern of Azure's ids, shorter than their limit of 64 characters: the id of an operation has a suffix."""
 
     max_file_bytes: None = None
 
@@ -134,7 +134,7 @@ def _read_put(job_id: str, operation_id: str, response: Response) -> str | None:
 
 
 def _chosen_id(located: str | None) -> str | None:
-    """Return the id of an operation if the service chose it itself, and ignored the `Operation-Id` header. Else None."""
+    """Return the id of an operation if the service chose it and ignored the `Operation-Id` header. Else None."""
     named_id = None if located is None else operation_id_of(located)
     return None if named_id is None or named_id.endswith((".translation", ".iteration")) else named_id
 
