@@ -1,4 +1,4 @@
-"""The demo: a fake server as a child process, on a free port of loopback."""
+"""The demo: a fake server as a child process, on a free loopback port."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from contextlib import contextmanager
 from .terminal import exit_in_order_on_sigterm
 
 JOB_SECONDS = 3
-"""How long the job of the demonstration takes."""
+"""The duration of the demo job."""
 
 
 class ServerDidNotStartError(Exception):
-    """The child ended before it listened; the text is what it said."""
+    """The child process ended before it listened. The message has its stderr."""
 
 
 @contextmanager
 def running_fake_server() -> Iterator[str]:
-    """Run the fake server for the length of a block, and give its URL.
+    """Run the fake server for the length of a block, and yield its URL.
 
     Raises:
-        ServerDidNotStartError: Its extra is not installed, for instance.
+        ServerDidNotStartError: The server did not start, for instance because its extra is not installed.
     """
     exit_in_order_on_sigterm()
-    os.environ["no_proxy"] = "127.0.0.1"  # a proxy of the environment has no business between us and the child
+    os.environ["no_proxy"] = "127.0.0.1"  # no proxy of the environment between this process and the child
     command = [sys.executable, "-m", "fake_server", "--port", "0", "--duration", str(JOB_SECONDS)]
-    with subprocess.Popen(  # noqa: S603  # our own module, by our own interpreter
+    with subprocess.Popen(  # noqa: S603  # a module of this package, run by this interpreter
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         try:

@@ -1,4 +1,4 @@
-"""The command line: the answer on stdout, everything else on stderr, and an exit code that says how it went."""
+"""The command line: the result on stdout, everything else on stderr, and an exit code for the outcome."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from .parser import FROM_STDIN, client_arguments, is_of_many, job_arguments, par
 from .terminal import StatusLine, batch_table, download_bar, exit_in_order_on_sigterm
 
 UNWATCHED = ("demo", "schedule", "submit")
-"""An order keeps its lines: the key to go on with is in one, should this process end."""
+"""Commands that log on a terminal too. The log of `submit` has the idempotency key, in case the process ends."""
 
 T = TypeVar("T")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command and return the exit code."""
     options = parser().parse_args(arguments)
     if is_watched := options.command not in UNWATCHED and not options.verbose and _is_terminal(sys.stderr):
         logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
@@ -68,13 +68,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     except OutputLostError:
         return EXIT_IOERR
-    except Exception:  # noqa: BLE001  # Python's own exit code for it is 1, and that would say that the job failed
+    except Exception:  # noqa: BLE001  # Python would exit with 1, which means that the job failed
         echo_error(traceback.format_exc())
         return EXIT_SOFTWARE
 
 
 class UsageError(Exception):
-    """An argument cannot be used."""
+    """An argument is not valid."""
 
 
 def _is_terminal(stream: Any) -> bool:
@@ -122,7 +122,7 @@ def _watched_wait(options: argparse.Namespace) -> int:
 
 
 def _download(options: argparse.Namespace, *, is_watched: bool) -> int:
-    exit_in_order_on_sigterm()  # or half a file would stay, under a name that nobody knows
+    exit_in_order_on_sigterm()  # or an incomplete temporary file would stay
     with _client(options) as client, download_bar(sys.stderr if is_watched else None) as on_progress:
         wanted = {"language": options.language, "timeout": options.timeout, "on_progress": on_progress}
         return _done(options, lambda: str(client.download(options.job_id, options.path, **wanted)))
@@ -173,7 +173,7 @@ def _schedule(options: argparse.Namespace) -> str:
     from .schedule import (
         as_json,
         as_text,
-        preview,  # of this command alone
+        preview,  # imported for this command only
     )
 
     given = {name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "kind", "video_seconds")}
@@ -205,7 +205,7 @@ def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = 
         if error.job is not None:
             print_job(error.job, shown, as_json=options.json)
         return _failed(options, error)
-    except OSError as error:  # the video that is to be sent
+    except OSError as error:  # from reading the video file
         raise UsageError(error) from error
     print_job(job, shown, as_json=options.json)
     return code_of(job.status)
@@ -223,14 +223,14 @@ def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
 
 
 WORST_FIRST = (EXIT_REQUEST_FAILED, EXIT_TIMED_OUT, EXIT_JOB_FAILED, EXIT_OK)
-"""Of several jobs the exit code is that of the worst."""
+"""The exit code of many jobs is the first of these that occurred."""
 
 
 def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *, is_watched: bool) -> int:
-    """Wait for all of them; the exit code.
+    """Wait for many jobs, and return the exit code.
 
     Raises:
-        ValueError: An argument cannot be used.
+        ValueError: An argument is not valid.
     """
     if options.submitted_at is not None:
         raise ValueError("submitted_at is of one job, and cannot be said of several")
@@ -252,7 +252,7 @@ def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *
 
 
 def _ids(options: argparse.Namespace) -> Iterator[str]:
-    """The ids that were typed; where a `-` stands, those on stdin, read as there is room for them."""
+    """Yield the ids of the arguments. `-` stands for those on stdin, which are read as slots become free."""
     for job_id in (options.job_id, *options.more_ids):
         if job_id != FROM_STDIN:
             yield job_id
@@ -260,7 +260,7 @@ def _ids(options: argparse.Namespace) -> Iterator[str]:
         if sys.stdin is None:
             raise ValueError("there is no stdin to read ids from")
         if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(errors="surrogateescape")  # an odd byte is an odd id, and ends none of the others
+            sys.stdin.reconfigure(errors="surrogateescape")  # a byte that is not UTF-8 must not end the other jobs
         yield from (line.strip() for line in sys.stdin if line.strip())
 
 
@@ -281,5 +281,5 @@ def _code_of_error(error: TranslationClientError) -> int:
 
 
 def _printable(job_id: str | None) -> str:
-    """An id as it can be written to any stream."""
+    """Return an id that any stream can encode."""
     return str(job_id).encode("utf-8", "backslashreplace").decode()

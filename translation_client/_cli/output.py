@@ -1,4 +1,4 @@
-"""What goes to stdout and what to stderr, and the exit codes."""
+"""Output to stdout and stderr, and the exit codes."""
 
 from __future__ import annotations
 
@@ -11,34 +11,38 @@ from .._models import Job, TranslationStatus
 
 EXIT_OK, EXIT_JOB_FAILED, EXIT_USAGE, EXIT_REQUEST_FAILED, EXIT_TIMED_OUT, EXIT_INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXIT_SOFTWARE, EXIT_IOERR = 70, 74
-"""A mistake of ours, and an answer that nobody took: `EX_SOFTWARE` and `EX_IOERR` of sysexits.h."""
+"""An internal error, and a stdout that cannot be written: `EX_SOFTWARE` and `EX_IOERR` of sysexits.h."""
 
 
 class OutputLostError(Exception):
-    """Nobody takes what we write to stdout."""
+    """Stdout cannot be written."""
 
 
 def echo(text: str) -> None:
-    """Write to stdout, now, so that we hear of it when it cannot be."""
+    """Write to stdout and flush, so that a failure shows here.
+
+    Raises:
+        OutputLostError: Stdout is closed or cannot be written.
+    """
     if sys.stdout is None:
         raise OutputLostError
     try:
         print(text, flush=True)
     except OSError as error:
-        with suppress(OSError):  # what is left in the buffer would be tried again at the exit, and complained about
+        with suppress(OSError):  # the exit would try to flush the rest of the buffer, and print an error
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise OutputLostError from error
 
 
 def echo_error(text: str) -> None:
-    """Write to stderr, if there is one: an exit code is worth more than a sentence."""
+    """Write to stderr. Failures are ignored, as the exit code matters more than the message."""
     with suppress(OSError):
         if sys.stderr is not None:
             print(text, file=sys.stderr)
 
 
 def code_of(status: TranslationStatus) -> int:
-    """Whether the job failed."""
+    """Return the exit code for the status of a job."""
     return EXIT_JOB_FAILED if status is TranslationStatus.ERROR else EXIT_OK
 
 

@@ -178,24 +178,24 @@ def _option(text: str) -> tuple[str, Any]:
 
 
 def is_of_many(options: argparse.Namespace) -> bool:
-    """Return True if there are several jobs to wait for."""
+    """True if there are several jobs to wait for."""
     return bool(options.more_ids) or options.job_id == FROM_STDIN
 
 
 def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the arguments of the client that were typed."""
+    """Return the arguments of the client that are on the command line."""
     return _given_options(options, (*CLIENT_OPTIONS, *CLIENT_OPTION_NAMES))
 
 
 def job_arguments(options: argparse.Namespace) -> dict[str, Any]:
-    """Return what was typed about the job."""
+    """Return the arguments about the job that are on the command line."""
     return _given_options(options, JOB_OPTION_NAMES)
 
 
 def resume_command(options: argparse.Namespace) -> str:
-    """Return the command that goes on with the wait."""
+    """Return the command that resumes the wait."""
     job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
-    url = [] if options.base_url is None else ["--base-url", parse_base_url(options.base_url).url]  # without a password
+    url = [] if options.base_url is None else ["--base-url", parse_base_url(options.base_url).url]  # without the password
     service = [] if options.service == REFERENCE.name else ["--service", options.service]
     given = {**client_arguments(options), **job_arguments(options)}
     return shlex.join(["translation-client", "wait", *service, *url, *map(_typed, given, given.values()), *job])

@@ -16,25 +16,25 @@ from ..schedule.plan import Plan, checks_until, make_schedule
 from ..schedule.planner import SchedulePlanner, objective_from
 
 ROWS = 25
-"""Checks that are shown; the others are counted."""
+"""The most checks in the table. The others are counted."""
 
 RANGE = 100.0
-"""Where nothing is known: every duration counts as likely as any other, by its logarithm, down to this part of the last."""
+"""Without data the duration is log-uniform from the horizon divided by this up to the horizon."""
 
 MOST_SECONDS = 1e6
-"""No table goes on for longer, which is eleven days."""
+"""The longest horizon, about eleven days."""
 
 USUAL_HORIZON = 3600.0
-"""Until when a table goes by itself where nothing is known, in seconds."""
+"""The default horizon without data, in seconds."""
 
 ENOUGH = 0.95
-"""Until this part of all jobs is finished, a table goes on by itself."""
+"""The default horizon is the time by which this fraction of jobs is finished."""
 
 _CLOSE_ENOUGH = 0.01
 
 
 class Row(NamedTuple):
-    """One check, in seconds, and the chance that the job is finished by then."""
+    """One check, in seconds from the start, and the probability that the job is finished by then."""
 
     check: int
     at_seconds: float
@@ -43,7 +43,7 @@ class Row(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """A schedule, and what is to be expected of it."""
+    """A schedule, with its expected requests, delay and cost."""
 
     schedule: str
     requests: float
@@ -52,14 +52,15 @@ class Comparison(NamedTuple):
 
 
 class SchedulePreview(NamedTuple):
-    """What a job may expect.
+    """The schedule of a job, compared with others.
 
     Attributes:
         rows: The checks until the horizon.
-        alternatives: The schedule, and others that a person might choose: of jobs that are finished by then.
-        past_jobs: How many jobs were looked at.
-        horizon: Until when, in seconds.
-        assumed_shortest: Where nothing is known: what is taken to be the shortest duration. Else None.
+        alternatives: The schedule and common alternatives, with their expected cost for jobs that finish by the
+            horizon.
+        past_jobs: The number of past jobs.
+        horizon: The end of the table, in seconds.
+        assumed_shortest: The assumed shortest duration in seconds, without data. Else None.
     """
 
     rows: list[Row]
@@ -70,12 +71,12 @@ class SchedulePreview(NamedTuple):
 
 
 def preview_table(planner: SchedulePlanner, traits: Traits, horizon: float | None) -> SchedulePreview:
-    """Plan a job.
+    """Build the table for a job.
 
     Args:
-        planner: By its history and its terms.
-        traits: What is known of the job.
-        horizon: Until when, in seconds; None for until most such jobs are finished.
+        planner: The planner, with a history and an objective.
+        traits: The traits of the job.
+        horizon: The end of the table, in seconds. None for until most such jobs are finished.
 
     Raises:
         HistoryFailed: The history cannot be read.
@@ -100,19 +101,19 @@ def preview(
     video_seconds: float | None,
     **weighed: float | None,
 ) -> SchedulePreview:
-    """Plan a job of a service.
+    """Check the arguments, and build the table for a job.
 
     Args:
-        durations: What past jobs took, in place of a history.
-        history: The path of one, which is there.
-        service: Its name.
-        horizon: Until when, in seconds; None for until most such jobs are finished.
-        kind: What kind of job it is.
-        video_seconds: The length of its video.
+        durations: The durations of past jobs in seconds, in place of a history.
+        history: The path of an existing history, or None.
+        service: The name of the service.
+        horizon: The end of the table, in seconds. None for until most such jobs are finished.
+        kind: The kind of the job. None for no kind in particular.
+        video_seconds: The length of its video in seconds, or None.
         weighed: `check_cost`, `target_lag` and `max_lag`.
 
     Raises:
-        ValueError: An argument cannot be used.
+        ValueError: A number is out of range, or the history does not exist or comes with durations.
     """
     terms = objective_from(**weighed)
     until = None if horizon is None else _config.check_positive("until", horizon)
@@ -129,7 +130,7 @@ def preview(
 
 
 class _Grid(NamedTuple):
-    """A law, even between the points of a grid."""
+    """A distribution function, linear between the points of a grid."""
 
     times: list[float]
     finished: list[float]
@@ -147,7 +148,7 @@ def _nothing_known(horizon: float) -> _Grid:
 
 
 def _when(forecast: Forecast, chance: float) -> float:
-    """By when so many jobs are finished."""
+    """Return the time by which this fraction of jobs is finished, or the end of the grid."""
     return next((time for time in forecast.times if forecast.chance(time) >= chance), forecast.times[-1])
 
 
@@ -175,7 +176,7 @@ def _alternatives(plan: Plan, law: _Grid, check_cost: float | None) -> Iterator[
 
 
 def _as_soon(law: _Grid, lag: float) -> float:
-    """The even gap that has the same mean lag: about twice that."""
+    """Return the fixed interval with the same mean lag. It is about twice that lag."""
     least, most = lag, min(4 * lag, law.times[-1])
     while most - least > _CLOSE_ENOUGH * least:
         middle = (least + most) / 2
@@ -191,13 +192,13 @@ def _every(seconds: float, horizon: float) -> Iterator[float]:
 
 
 def _growing(first: float, factor: float, longest: float, horizon: float) -> Iterator[float]:
-    """At once, and then after gaps that grow up to a cap."""
+    """Return checks at 0 and then after growing gaps, up to a cap."""
     gaps = accumulate(repeat(factor), lambda gap, by: min(gap * by, longest), initial=first)
     return _to(horizon, accumulate(gaps, initial=0.0))
 
 
 def _to(horizon: float, checks: Iterator[float]) -> Iterator[float]:
-    """Up to the first that is at the horizon or past it."""
+    """Yield checks up to the first at the horizon or past it."""
     for check in checks:
         yield check
         if check >= horizon:
@@ -205,7 +206,7 @@ def _to(horizon: float, checks: Iterator[float]) -> Iterator[float]:
 
 
 def as_text(table: SchedulePreview) -> str:
-    """Write it down for people."""
+    """Format the table for a terminal."""
     lines = [f"{'check':>5} {'at':>10} {'gap':>10} {'finished by then':>17}"]
     lines += [
         f"{row.check:>5} {row.at_seconds:>8.1f} s {row.gap_seconds:>8.1f} s "
@@ -234,7 +235,7 @@ def _assumed(table: SchedulePreview) -> str:
 
 
 def as_json(table: SchedulePreview) -> dict[str, Any]:
-    """Write it down for programs."""
+    """Return the table as JSON objects."""
     return {
         "checks": [row._asdict() for row in table.rows],
         "schedules": [one._asdict() for one in table.alternatives],

@@ -21,14 +21,14 @@ _CLEAR = "\r\x1b[K"
 
 
 class StatusLine:
-    """The line, and the sleep that keeps it moving."""
+    """A status line, and a sleep that redraws it."""
 
     def __init__(self, stream: TextIO, timeout: float) -> None:
-        """Begin without drawing anything.
+        """Create the line. Nothing is drawn yet.
 
         Args:
             stream: The terminal.
-            timeout: Seconds for the whole wait; `math.inf` is not shown.
+            timeout: Seconds for the whole wait. `math.inf` is not shown.
         """
         self._stream = stream
         self._watch = Stopwatch()
@@ -36,14 +36,14 @@ class StatusLine:
         self._status = "asking"
 
     def show(self, job: Job) -> None:
-        """Take over what was seen."""
+        """Draw the result of a check."""
         percent = "" if job.progress is None else f" {job.progress:.0%}"
         checks = "1 check" if job.checks == 1 else f"{job.checks} checks"
         self._status = f"{shown_text(job, 'raw_status')}{percent} · {checks}"
         self._draw("")
 
     def sleep(self, seconds: float) -> None:
-        """Sleep, and count down."""
+        """Sleep with a countdown."""
         end = Deadline.after(seconds, self._watch)
         while not end.has_passed:
             left = end.left
@@ -52,26 +52,26 @@ class StatusLine:
                 time.sleep(min(left, REDRAW_SECONDS))
 
     def clear(self) -> None:
-        """Take the line away."""
+        """Clear the line."""
         self._write(_CLEAR)
 
     def _draw(self, what_next: str) -> None:
         text = f"{self._status} · {self._watch.elapsed:.0f}{self._limit} s{what_next}"
         width = shutil.get_terminal_size().columns
-        # The cursor goes back to the start, so that a log line that comes in between writes over it.
+        # The cursor returns to the start, so that a log line overwrites the status line.
         self._write(f"{_CLEAR}{text[: width - 1]}\r")
 
     def _write(self, text: str) -> None:
-        with suppress(OSError):  # the terminal may go away in the middle of a wait, which goes on
+        with suppress(OSError):  # the wait continues if the terminal goes away
             self._stream.write(text)
             self._stream.flush()
 
 
 @contextmanager
 def download_bar(stream: TextIO | None) -> Iterator[Callable[[int, int | None], None] | None]:
-    """Show a bar for the length of a block; None where there is no terminal, or no `rich` (the extra `[cli]`).
-
-    Gives what is to be told the bytes that are there, and those that there will be.
+    """Show a progress bar for the length of a block.
+     Yields the progress callback, with the bytes received and the total. None without a terminal or without `rich` (the
+    extra `[cli]`).
     """
     try:
         from rich.console import Console
@@ -88,23 +88,23 @@ def download_bar(stream: TextIO | None) -> Iterator[Callable[[int, int | None], 
 
 
 class BatchTable:
-    """How many jobs stand how, and those that were heard of last."""
+    """The jobs of a batch: how many are pending, how many have ended, and the latest results."""
 
     ROWS = 15
 
     def __init__(self) -> None:
-        """Begin with none."""
+        """Create an empty table."""
         self._jobs: dict[str | None, Job] = {}
         self._ended: Counter[str] = Counter()
 
     def record_job(self, job: Job) -> None:
-        """Take over an answer."""
+        """Record the result of a check."""
         self._jobs.pop(job.id, None)
         if not job.status.is_final:
-            self._jobs[job.id] = job  # the latest comes last
+            self._jobs[job.id] = job  # the latest is last
 
     def ended(self, outcome: Job | TranslationClientError) -> None:
-        """Take over what came of a job."""
+        """Record the end of a job."""
         self._jobs.pop(outcome.id if isinstance(outcome, Job) else outcome.job_id, None)
         self._ended[str(outcome.status) if isinstance(outcome, Job) else type(outcome).__name__] += 1
 
@@ -124,7 +124,7 @@ class BatchTable:
 
 @contextmanager
 def batch_table(stream: TextIO | None) -> Iterator[BatchTable | None]:
-    """Show a table of many jobs for the length of a block; None where there is no terminal, or no `rich`."""
+    """Show a table of many jobs for the length of a block. Yields None without a terminal or without `rich`."""
     try:
         from rich.console import Console
         from rich.live import Live
@@ -134,7 +134,7 @@ def batch_table(stream: TextIO | None) -> Iterator[BatchTable | None]:
         yield None
         return
     table = BatchTable()
-    # Where the answers go to the same terminal, they are written above the table; elsewhere they are left alone.
+    # Results on the same terminal are written above the table. A redirected stdout is left alone.
     is_shared = sys.stdout is not None and sys.stdout.isatty()
     rate = 1 / REDRAW_SECONDS
     console = Console(file=stream)
@@ -143,5 +143,5 @@ def batch_table(stream: TextIO | None) -> Iterator[BatchTable | None]:
 
 
 def exit_in_order_on_sigterm() -> None:
-    """Let a termination unwind the stack as an interrupt does, or what has to be put away would stay."""
+    """Exit on SIGTERM by an exception, as on an interrupt, so that `finally` blocks clean up."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

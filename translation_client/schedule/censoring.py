@@ -48,7 +48,7 @@ class CensoringInterval(NamedTuple):
         return self.most is not None and self.most - self.least > NARROW
 
     def evenly(self) -> float:
-        """Return the time at the quantile `share` of a uniform distribution. For an unfinished job, the last pending time."""
+        """Return the time at the quantile `share` of a uniform distribution, or the last pending time if unfinished."""
         if self.most is None:
             return self.least
         least = max(self.least, self.most + math.log(LOWEST_SHARE)) if self.least == -math.inf else self.least
