@@ -1,6 +1,8 @@
 """The reference service: the server of the original request, which `fake_server` implements.
- `GET /status` (its single job) and `GET /status/<job_id>` return `{"result": "pending" | "completed" | "error"}`. `POST
-/jobs` creates a job and returns `201 {"id": …, "result": "pending"}`. `GET /jobs/<job_id>/result` returns its file.
+
+`GET /status` (its single job) and `GET /status/<job_id>` return `{"result": "pending" | "completed" | "error"}`.
+`POST /jobs` creates a job and returns `201 {"id": …, "result": "pending"}`.
+`GET /jobs/<job_id>/result` returns its file.
 `GET /status?ids=a,b` returns `{"results": [{"id": "a", "result": …}, …]}`, if a server has it.
 """
 

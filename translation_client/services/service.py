@@ -398,7 +398,8 @@ class Service:
     @property
     def has_details_in_single_responses(self) -> bool:
         """True if the status of a single job has fields that a bulk response lacks: the URL of the result among others.
-         A final job then needs a request of its own. A failed job does too, since its language or dates may be there
+
+        A final job then needs a request of its own. A failed job does too, since its language or dates may be there
         alone.
         """
         return self.has_late_result or (self.result_field is not None and self.result_path is None)
