@@ -126,7 +126,8 @@ def fit(
 
 def kaplan_meier(lifetimes: Sequence[CensoredDuration]) -> list[tuple[float, float]]:
     """Return the times at which jobs finished, increasing, with weights that add up to 1.
-     The product-limit estimator (Kaplan and Meier 1958), for censored jobs, with delayed entry (Lynden-Bell 1971), for
+
+    The product-limit estimator (Kaplan and Meier 1958), for censored jobs, with delayed entry (Lynden-Bell 1971), for
     jobs whose observation began late.
     """
     known = _with_an_end(lifetimes)

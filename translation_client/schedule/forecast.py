@@ -36,7 +36,8 @@ class MixtureComponent(NamedTuple):
 
 class Forecast:
     """The distribution of one duration in seconds, piecewise linear on a grid. Beyond the grid it is the prior alone.
-     `(N · body + k0 · prior) / (N + k0)`: the predictive distribution of a Dirichlet process (Ferguson 1973). The prior
+
+    `(N · body + k0 · prior) / (N + k0)`: the predictive distribution of a Dirichlet process (Ferguson 1973). The prior
     is the Lomax distribution of index 1/2. Its best schedule is the quadratic one, to which schedules return past all
     data.
 

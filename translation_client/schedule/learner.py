@@ -112,7 +112,8 @@ class DurationRecorder:
 
     def observation(self, traits: Traits) -> Observation | None:
         """Return the observation to record, or None if the wait has learned nothing.
-         There is nothing to learn if the start of the job is unknown. Nor if the job was final at a first check that
+
+        There is nothing to learn if the start of the job is unknown. Nor if the job was final at a first check that
         was not
         planned: that only shows that the check came late, or was repeated.
         """

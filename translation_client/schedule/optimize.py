@@ -34,10 +34,11 @@ class OptimalChecks(NamedTuple):
 
 def optimize_checks(forecast: Forecast, check_cost: float) -> OptimalChecks:
     """Minimise `check_cost · E[requests] + E[lag]` (Barlow, Hunter and Proschan 1963).
-     A dynamic program over candidate times, from the last back to the first. The cost of a next check at time j is a
-    line over the probability C of being finished at the present time: `t_j · C_j - M_j + V_j - t_j · C` (M: the mean up
-    to there, V: the cost from there on). The slopes grow and the queries fall, so a lower hull finds all minima in one
-    pass.
+
+    A dynamic program over candidate times, from the last back to the first. The cost of a next check at time j is a
+    line over the probability C of being finished at the present time: `t_j · C_j - M_j + V_j - t_j · C`, where M is the
+    mean up to there, and V the cost from there on. The slopes grow and the queries fall, so a lower hull finds all
+    minima in one pass.
     """
     times, finished, per_check = _candidates(forecast, check_cost)
     means = _means(times, finished)
@@ -97,7 +98,8 @@ def _means(times: Sequence[float], finished: Sequence[float]) -> list[float]:
 
 def _candidates(forecast: Forecast, check_cost: float) -> tuple[list[float], list[float], float]:
     """Return candidate times, the probability of being finished by each, and how many there are for each check.
-     They are as dense as the optimum, which by Keller (1974) makes `sqrt(hazard / (2 · check_cost))` checks a second.
+
+    They are as dense as the optimum, which by Keller (1974) makes `sqrt(hazard / (2 · check_cost))` checks a second.
     There is a whole number of them for each check, so that the optimum need not round one gap up and the next one down.
     """
     grid, finished = forecast.times, forecast.finished

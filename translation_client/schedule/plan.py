@@ -43,7 +43,8 @@ class Terms(NamedTuple):
 
 class Plan:
     """A schedule for one job, in seconds from its start. It is immutable, so threads may share it.
-     After a check that found the job pending, the best schedule is the rest of the same schedule. So each check follows
+
+    After a check that found the job pending, the best schedule is the rest of the same schedule. So each check follows
     from the age of the job at the last one, whenever that was.
     """
 
@@ -90,7 +91,8 @@ class Plan:
 
     def moved(self, check: float, share: float) -> float:
         """Return the time that is `share` of a gap after `check`, but no later than `max_lag` after the start.
-         The shift is measured in candidates, of which every gap has the same number. It is short where jobs finish, and
+
+        The shift is measured in candidates, of which every gap has the same number. It is short where jobs finish, and
         long elsewhere.
         """
         times = self._optimum.times
@@ -123,7 +125,8 @@ _NOTHING_KNOWN = OptimalChecks([0.0], [], [0.0])
 
 def make_schedule(forecast: Forecast | None, terms: Terms) -> Plan:
     """Return the best schedule for a forecast. None if there is no data.
-     Without data, checks are at `x_k = check_cost · k²`. For any duration this costs at most twice the minimax schedule
+
+    Without data, checks are at `x_k = check_cost · k²`. For any duration this costs at most twice the minimax schedule
     for a known longest duration, and about 1.25 times the optimal one for a known distribution. For a mean lag without
     data, the gaps are even: no other schedule reaches it.
     """
@@ -151,7 +154,8 @@ def checks_until(plan: Plan, horizon: float) -> list[float]:
 
 def _plan_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -> Plan:
     """Find the check cost whose schedule has this mean lag over past jobs: the highest that does not exceed it.
-     Lag grows with cost, as its square root in Keller's approximation. A few root-finding steps follow from there, as
+
+    Lag grows with cost, as its square root in Keller's approximation. A few root-finding steps follow from there, as
     the lag is discontinuous for schedules of one or two checks. For dense schedules the approximation is good enough.
     """
     if forecast is None:

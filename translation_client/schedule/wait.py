@@ -133,7 +133,8 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
 
 class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """A tenacity wait strategy with the least expected cost of requests and delay, learned from past jobs.
-     For a function of your own under `tenacity.retry`, which makes its first check as soon as it is called. Threads may
+
+    For a function of your own under `tenacity.retry`, which makes its first check as soon as it is called. Threads may
     share it.
     """
 
