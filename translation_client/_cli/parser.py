@@ -195,7 +195,7 @@ def job_arguments(options: argparse.Namespace) -> dict[str, Any]:
 def resume_command(options: argparse.Namespace) -> str:
     """Return the command that resumes the wait."""
     job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
-    url = [] if options.base_url is None else ["--base-url", parse_base_url(options.base_url).url]  # without the password
+    url = [] if options.base_url is None else ["--base-url", parse_base_url(options.base_url).url]  # without a password
     service = [] if options.service == REFERENCE.name else ["--service", options.service]
     given = {**client_arguments(options), **job_arguments(options)}
     return shlex.join(["translation-client", "wait", *service, *url, *map(_typed, given, given.values()), *job])

@@ -70,7 +70,8 @@ class StatusLine:
 @contextmanager
 def download_bar(stream: TextIO | None) -> Iterator[Callable[[int, int | None], None] | None]:
     """Show a progress bar for the length of a block.
-     Yields the progress callback, with the bytes received and the total. None without a terminal or without `rich` (the
+
+    Yields the progress callback, with the bytes received and the total. None without a terminal or without `rich` (the
     extra `[cli]`).
     """
     try:
