@@ -1,7 +1,8 @@
-"""A translation service to develop and test against. Needs the extra: `pip install 'translation-client[server]'`.
+"""A translation service for development and tests. Needs the extra: `pip install 'translation-client[server]'`.
 
-`Server(scenario)` stands on a real socket, `InProcessAdapter(create_app(scenario))` on a requests session without one,
-`create_app(scenario)` is the WSGI app alone; each takes the `service` whose dialect is spoken. Importing the package needs no Flask.
+`Server(scenario)` listens on a real socket, `InProcessAdapter(create_app(scenario))` is for a requests session without
+a socket, and `create_app(scenario)` is the WSGI app alone. Each takes the name of a `service`. Importing the package
+does not need Flask.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ __all__ = [
     "parse_fault",
 ]
 
-if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
+if TYPE_CHECKING:  # for a type checker, a module with a `__getattr__` has every misspelled name
     from .adapter import InProcessAdapter
     from .app import create_app
     from .server import Server
@@ -35,7 +36,7 @@ else:
     _NEED_FLASK = {"InProcessAdapter": "adapter", "Server": "server", "create_app": "app"}
 
     def __getattr__(name: str) -> object:
-        """Import what needs Flask when it is asked for: the command line explains the extra to whoever lacks it."""
+        """Import names that need Flask on first use, so that the command line can name the missing extra."""
         if name in _NEED_FLASK:
             from importlib import import_module
 
