@@ -1,4 +1,4 @@
-"""What happens to a job, and when. Pure data and pure functions of elapsed time: a run repeats exactly."""
+"""The course of each job. Pure data and pure functions of elapsed time: a run repeats exactly."""
 
 from __future__ import annotations
 
@@ -20,39 +20,43 @@ PENDING = "pending"
 
 @dataclass(frozen=True)
 class Life:
-    """One job: pending for `duration` seconds, then its outcome. Its result is there `link_delay` seconds after that."""
+    """The course of one job: pending for `duration` seconds, then final.
+
+    Its result is available `link_delay` seconds after the end.
+    """
 
     duration: float
     outcome: Outcome = "completed"
     link_delay: float = 0.0
 
     def status_at(self, elapsed: float) -> str:
-        """The status word, `elapsed` seconds after the job began."""
+        """Return the status word `elapsed` seconds after the job started."""
         return PENDING if elapsed < self.duration else self.outcome
 
     def has_result_at(self, elapsed: float) -> bool:
-        """Whether the result can be had, `elapsed` seconds after the job began."""
+        """True if the result is available `elapsed` seconds after the job started."""
         return self.outcome == "completed" and elapsed >= self.duration + self.link_delay
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """How all jobs of a server go.
+    """The behaviour of a server.
 
     Attributes:
-        duration: The seconds that a job takes; or the least and the most, between which each job draws.
-        outcome: How they end.
-        seed: Two servers with the same one draw the same durations.
-        faults: Looked at in order for each answer; the first that strikes counts. Each is a `Fault`, or written as
-            for `parse_fault`.
-        api_key: The only key that is accepted. None: any is, where the service asks for one.
-        max_jobs: How many jobs may be pending at once; one more is refused with the 429 of the service.
-        result_bytes: The size of a result.
-        link_seconds: How long a link to a result can be used; each answer about a job makes a new one. None: for ever.
-        link_delay: How many seconds a job is said to be completed before its result, or the link to it, is there.
+        duration: The duration of a job in seconds, or the least and the most, between which each job draws its own.
+        outcome: The outcome of all jobs.
+        seed: Servers with the same seed draw the same durations.
+        faults: The faults of responses. The first in order that applies to a response counts. Each is a `Fault`, or
+            text for `parse_fault`.
+        api_key: The only valid API key. None for any key, if the service needs one.
+        max_jobs: The most pending jobs. One more is refused with the 429 of the service. None for no limit.
+        result_bytes: The size of a result in bytes.
+        link_seconds: How many seconds the URL of a result is valid. Each status response has a new one. None for no
+            limit.
+        link_delay: The seconds from the completion of a job until its result, or the URL of it, is available.
 
     Raises:
-        ValueError: Something of it makes no sense; the message says what.
+        ValueError: An attribute is out of range or has the wrong type. The message says which.
     """
 
     duration: float | tuple[float, float] = 10.0
@@ -78,7 +82,7 @@ class Scenario:
     def _check_service(self) -> None:
         key = self.api_key
         if key is not None and not (isinstance(key, str) and key.isascii() and key.isprintable() and key.strip()):
-            raise ValueError("api_key is text that a header can hold")  # and is not repeated: it may be a real one
+            raise ValueError("api_key is text that a header can hold")  # without the value: it may be a real key
         if self.max_jobs is not None and not _is_whole(self.max_jobs, 1):
             raise ValueError(f"max_jobs is a whole number from 1 on, or None; got {self.max_jobs!r}")
         if not _is_whole(self.result_bytes, 0):
@@ -89,9 +93,9 @@ class Scenario:
             raise ValueError(f"link_delay is a number of seconds, 0 or more; got {self.link_delay!r}")
 
     def life(self, number: int) -> Life:
-        """The life of the job with this number; the seed's single job is number 0."""
+        """Return the course of the job with this number. The single job has the number 0."""
         shortest, longest = self._range()
-        chance = random.Random(f"{self.seed}/{number}").random()  # noqa: S311  # a draw that repeats, not a secret
+        chance = random.Random(f"{self.seed}/{number}").random()  # noqa: S311  # a repeatable draw, not a secret
         return Life(shortest + (longest - shortest) * chance, self.outcome, self.link_delay)
 
     def _range(self) -> tuple[float, float]:
@@ -111,10 +115,10 @@ def _is_seconds(value: Any) -> bool:
 
 
 def parse_duration(text: str) -> float | tuple[float, float]:
-    """Read seconds, `10`, or a range of them, `5-15`.
+    """Parse seconds, `10`, or a range of them, `5-15`.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is neither.
     """
     match = re.fullmatch(r"(\d+(?:\.\d+)?)(?:-(\d+(?:\.\d+)?))?", text)
     if match is None:
