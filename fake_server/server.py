@@ -1,4 +1,4 @@
-"""The server on a socket of loopback, with a thread for each connection."""
+"""The server on a loopback socket, with a thread for each connection."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ HOST = "127.0.0.1"
 BACKLOG = 1024
 
 LOOK_SECONDS = 0.01
-"""How soon a server that is to refuse connections at some time sees that the time has come."""
+"""How often a server whose faults include `refuse` checks whether to refuse connections."""
 
 
 class Server:
-    """A fake translation service on a port of loopback.
+    """A fake translation service on a loopback port.
 
-    `with Server(scenario) as server:` serves in a thread of its own for the length of the block; `serve_forever` does in
-    this one. Its time is the real one, also where a test has frozen the clock.
+    `with Server(scenario) as server:` serves in a thread of its own for the length of the block. `serve_forever`
+    serves in the calling thread. The server uses real time, even if a test has frozen the clock.
     """
 
     def __init__(
         self, scenario: Scenario | None = None, *, port: int = 0, is_quiet: bool = True, service: str = "reference"
     ) -> None:
-        """Listen; connections are taken from here on, and answered once it serves.
+        """Listen on the port. Connections are accepted from now on, and served by `serve_forever`.
 
         Args:
-            scenario: How its jobs go.
-            port: 0 for a free one.
-            is_quiet: Whether requests stay out of the log on stderr.
-            service: Which service it is: `reference`, `heygen`, `elevenlabs` or `azure`.
+            scenario: The behaviour of the server. None for `Scenario()`.
+            port: The port. 0 for a free one.
+            is_quiet: False to log requests to stderr.
+            service: The service to imitate: `reference`, `heygen`, `elevenlabs` or `azure`.
 
         Raises:
-            OSError: The port is taken.
+            OSError: The port is in use.
             ValueError: There is no such service.
         """
-        check_service(service)  # before anything is open
+        check_service(service)  # before a socket is open
         self._is_quiet = is_quiet
         self._listener = _bound(port)
         self._listener.listen(BACKLOG)
@@ -71,22 +71,22 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it is."""
+        """The base URL of the server."""
         return f"http://{HOST}:{self.port}"
 
     @property
     def requests(self) -> list[Arrival]:
-        """The requests that arrived, the oldest first."""
+        """The requests that arrived, oldest first."""
         return self._lab.arrivals
 
     @property
     def submissions(self) -> list[Submission]:
-        """The jobs that were made, the oldest first, with what was asked for."""
+        """The jobs that were created, oldest first, with the fields of their requests."""
         return self._lab.submissions
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What goes wrong. May be set at any time, each a `Fault` or written as for `parse_fault`; jobs go on."""
+        """The current faults. Settable at any time, each as a `Fault` or text for `parse_fault`. Jobs are kept."""
         return self._lab.faults
 
     @faults.setter
@@ -94,11 +94,11 @@ class Server:
         self._lab.faults = faults
 
     def play(self, scenario: Scenario) -> None:
-        """Start anew with another scenario: no jobs, nothing arrived."""
+        """Restart with another scenario: without jobs, and without requests."""
         self._lab.play(scenario)
 
     def serve_forever(self) -> None:
-        """Answer, until somebody calls `close`."""
+        """Serve until `close` is called."""
         self._is_idle.clear()
         try:
             while not self._is_closing:
@@ -108,12 +108,12 @@ class Server:
             self._is_idle.set()
 
     def close(self) -> None:
-        """End it: connections are closed, and their threads have ended when this returns."""
+        """Stop serving, close all connections and wait for their threads."""
         if self._is_closing:
             return
         self._is_closing = True
         self._ring()
-        self._close_connections()  # first, as the loop may wait for one of them
+        self._close_connections()  # first, as the loop may be waiting for one of them
         self._is_idle.wait()
         if self._serving is not None:
             self._serving.join()
@@ -135,14 +135,14 @@ class Server:
         self.close()
 
     def _ring(self) -> None:
-        """Have the loop look at once, if it still runs."""
+        """Wake the loop, if it still runs."""
         with suppress(OSError):
             self._bell.send(b"!")
 
     def _listen_or_refuse(self) -> None:
         refuses = self._lab.refusal() is not None
         if refuses and self._is_listening:
-            # Bound again and not listening, so that connections are refused and nobody else takes the port.
+            # Bound again without listening: connections are refused, and no other process can bind the port.
             self._listener.close()
             self._listener = self._bound_again()
             with self._commanding:
@@ -153,7 +153,7 @@ class Server:
 
     def _bound_again(self) -> socket.socket:
         while not self._is_closing:
-            with suppress(OSError):  # somebody took it in that moment, for a connection of his own most likely
+            with suppress(OSError):  # another process took the port meanwhile, most likely for an outgoing connection
                 return _bound(self.port)
             time.sleep(LOOK_SECONDS)
         return socket.socket()
@@ -172,7 +172,7 @@ class Server:
     def _accept(self) -> None:
         try:
             connected, address = self._listener.accept()
-        except OSError:  # the client has gone already, or there is no descriptor left
+        except OSError:  # the client has disconnected, or no descriptor is left
             time.sleep(LOOK_SECONDS)
             return
         thread = threading.Thread(target=self._serve, args=(connected, address), daemon=True)
@@ -180,7 +180,7 @@ class Server:
             self._open.add(connected)
         try:
             thread.start()
-        except RuntimeError:  # there is no thread left
+        except RuntimeError:  # no thread is left
             self._let_go(connected)
         else:
             self._threads = {one for one in self._threads if one.is_alive()} | {thread}
@@ -197,7 +197,7 @@ class Server:
                 is_quiet=self._is_quiet,
             )
         except OSError:
-            pass  # the client has gone in the middle of its request
+            pass  # the client disconnected during its request
         finally:
             self._let_go(connected)
 
@@ -213,7 +213,7 @@ class Server:
 
 
 def _real_seconds() -> float:
-    """Monotonic, and real also where a test has frozen the time: what stands on a socket lives in real time."""
+    """Return monotonic seconds that are real even if a test has frozen the time, as those of sockets are."""
     return time.clock_gettime(time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime") else time.monotonic()
 
 
@@ -229,5 +229,5 @@ def _bound(port: int) -> socket.socket:
 
 
 def _shut(connected: socket.socket) -> None:
-    with suppress(OSError):  # the client was faster
+    with suppress(OSError):  # the client closed it first
         connected.shutdown(socket.SHUT_RDWR)
