@@ -1,4 +1,4 @@
-"""Faults of a response, and when they strike. Pure data, so that a run repeats exactly."""
+"""Faults of a response, and when they apply. Pure data, so that a run repeats exactly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WhatItSays = Literal[
     "gzip-bomb",
     "invalid-gzip",
 ]
-"""Faults of what an answer says; `replies.py` words them, and any WSGI server can serve them."""
+"""Faults of the content of a response. `replies.py` builds them, and any WSGI server can serve them."""
 
 HowItArrives = Literal[
     "late",
@@ -40,7 +40,7 @@ HowItArrives = Literal[
     "repeated",
     "repeated-late",
 ]
-"""Faults below HTTP, of how an answer arrives or does not; `delivery.py` plays them."""
+"""Faults below HTTP, in the delivery of a response. `delivery.py` plays them."""
 
 Action = Literal[WhatItSays, HowItArrives]
 
@@ -48,54 +48,55 @@ DELIVERIES: tuple[str, ...] = get_args(HowItArrives)
 ACTIONS: tuple[str, ...] = (*get_args(WhatItSays), *DELIVERIES)
 
 Route = Literal["status", "create", "result", "delete", "languages", "upload", "operation", "bulk"]
-"""What the answer is about: how a job stands, the order of one, the file that comes of it, its deletion, the list of
-languages, an upload, an operation (Azure), or many jobs at once.
+"""The operation of a response: the status of a job, its submission, its result, its deletion, the list of languages, an
+upload, an operation (Azure), or the statuses of many jobs.
 """
 
 ROUTES: tuple[Route, ...] = get_args(Route)
 
 ROUTES_OF_A_JOB: tuple[Route, ...] = ("status", "result")
-"""Their answers are counted for each job, and lie in its time. Those of the others are counted over the server, and lie in
-its time.
-"""
+"""Routes whose responses are counted for each job, in its time. Others are counted for the server, in its time."""
 
 NOT_ACCEPTED = range(400, 430)
-"""Status codes by which a service says that it has done nothing of what it was told."""
+"""Status codes that mean that the service did nothing."""
 
 MAX_SECONDS = 1e6
-"""More than any test waits for, and less than what a socket can count."""
+"""Longer than any test waits, and less than the limit of a socket timeout."""
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-"""What a header may be called (RFC 9110, section 5.6.2)."""
+"""The name of a header (RFC 9110, section 5.6.2)."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong with the answers of a route. Exactly one of the three triggers is set.
+    """A fault of the responses of a route. Exactly one of the three triggers is set.
 
-    What strikes is the answer, which is the worst case: the job has been made, or deleted, and nobody is told. Only where a
-    fault says that nothing was accepted, by a status code from 400 to 429 or by `refuse`, nothing has been done.
+    A fault replaces the response only, which is the worst case: the job has been created, or deleted, and the client
+    does not know. Nothing is done only if the fault means that nothing was accepted: a status code from 400 to 429, or
+    `refuse`.
 
-    `relapse` and `unknown-word` speak the words of the service in an answer about a job, and change nothing in others.
+    `relapse` and `unknown-word` change the status word in a response about a job. They change nothing in other
+    responses.
 
-    `status_code`, `headers` and `body` replace those of the answer that the action would send: so anything can be
-    truncated, or drip. A header value may hold `{date+3}`, the HTTP date in three seconds; `{date-60}` has passed.
+    `status_code`, `headers` and `body` replace those of the response that the action would send, so that any response
+    can be truncated or dripped. A header value may hold `{date+3}`, the HTTP date in three seconds; `{date-60}` is a
+    past one.
 
     Attributes:
-        nth: The n-th answer, counted from 1: of those about a job where the route is `status` or `result`, and of all that
-            the server gives on it where it is another.
-        every: Every so many of these answers.
-        between: From and until, in seconds of the job's time, or of the server's for the other routes.
-        action: What happens; `answer` sends an error, a 503 where nothing else is said.
+        nth: The number of the response, counted from 1: for each job on the routes `status` and `result`, for the
+            server on the others.
+        every: Every n-th of these responses.
+        between: Start and end in seconds of the job's time, or of the server's time on the other routes.
+        action: The fault. `answer` sends an error, by default a 503.
         status_code: From 100 to 999.
-        headers: By name.
-        body: As text, which is sent in UTF-8.
-        seconds: The delay of `late`, that between two bytes of a drip, that after each interim response of `early-hints`
-            and `processing`, or that before the second response of `repeated`.
-        route: Which answers it strikes, one of `ROUTES`.
+        headers: The headers by name.
+        body: The body as text, sent as UTF-8.
+        seconds: The delay of `late`, between two bytes of a drip, after each interim response of `early-hints` and
+            `processing`, or before the second response of `repeated`.
+        route: The route of the responses, one of `ROUTES`.
 
     Raises:
-        ValueError: Something of it makes no sense; the message says what.
+        ValueError: An attribute is out of range or has the wrong type. The message says which.
     """
 
     nth: int | None = None
@@ -142,11 +143,11 @@ class Fault:
 
     @property
     def says_not_accepted(self) -> bool:
-        """Whether the answer says that nothing was done: then nothing is."""
+        """True if the response means that nothing was done. Then nothing is done."""
         return self.action == "refuse" or self.status_code in NOT_ACCEPTED
 
     def strikes(self, number: int, elapsed: float) -> bool:
-        """Whether it hits the answer `number`, which is given `elapsed` seconds into the job."""
+        """True if the fault applies to the response `number`, sent `elapsed` seconds into the job."""
         if self.between is not None:
             return self.between[0] <= elapsed < self.between[1]
         return number == self.nth if self.every is None else number % self.every == 0
