@@ -1,4 +1,4 @@
-"""The notation of faults: short, as `2:503:Retry-After=3`, or as JSON, which can express everything."""
+"""The notation of faults: short, as `2:503:Retry-After=3`, or as JSON, which has all fields."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _FIELDS = tuple(field.name for field in fields(Fault))
 
 
 def parse_fault(text: str) -> Fault:
-    """Read a fault from `[ROUTE/]WHEN:WHAT[@SECONDS][:HEADER=VALUE]`, or from a JSON object with the fields of `Fault`.
+    """Parse a fault: `[ROUTE/]WHEN:WHAT[@SECONDS][:HEADER=VALUE]`, or a JSON object with the fields of `Fault`.
 
-    ROUTE is `status` where it is left out; WHEN is `2` (the second answer), `every-3`, or `5s-8s`; WHAT is a status code or
-    an action.
+    ROUTE is `status` by default. WHEN is `2` (the second response), `every-3`, or `5s-8s`. WHAT is a status code or an
+    action.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The text is neither.
     """
     if text.lstrip().startswith("{"):
         return read_fault(from_json(text))
@@ -57,10 +57,10 @@ def parse_fault(text: str) -> Fault:
 
 
 def read_fault(value: object) -> Fault:
-    """Read a fault from what JSON makes of it: an object with the fields of `Fault`, or a string in short form.
+    """Return the fault of a JSON value: an object with the fields of `Fault`, or a string in short form.
 
     Raises:
-        ValueError: It is neither.
+        ValueError: The value is neither.
     """
     if isinstance(value, Fault):
         return value
@@ -76,10 +76,10 @@ def read_fault(value: object) -> Fault:
 
 
 def read_faults(value: object) -> tuple[Fault, ...]:
-    """Read a list of faults, each as `read_fault` does.
+    """Return a list of faults, each read by `read_fault`.
 
     Raises:
-        ValueError: It is no list, or something in it is no fault.
+        ValueError: The value is not a list, or an item is not a fault.
     """
     if not isinstance(value, (list, tuple)):
         raise ValueError(f'faults are a list, such as ["2:503"]; got {value!r}')  # noqa: TRY004  # bad data, not a bad call
@@ -87,10 +87,10 @@ def read_faults(value: object) -> tuple[Fault, ...]:
 
 
 def from_json(text: str) -> object:
-    """Read JSON.
+    """Parse JSON.
 
     Raises:
-        ValueError: It is none, or it is nested too deeply.
+        ValueError: The text is not JSON, or is nested too deeply.
     """
     try:
         return json.loads(text)
@@ -99,7 +99,7 @@ def from_json(text: str) -> object:
 
 
 def as_data(fault: Fault) -> dict[str, Any]:
-    """Write a fault down for JSON, in full."""
+    """Return all fields of a fault as JSON values."""
     return {name: _plain(getattr(fault, name)) for name in _FIELDS}
 
 
