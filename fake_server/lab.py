@@ -1,4 +1,4 @@
-"""The server's memory: what has happened so far, and the faults to come."""
+"""The state of a server: its jobs, the requests that arrived, and its faults."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from .scenario import PENDING, Life, Scenario
 T = TypeVar("T")
 
 SINGLE_JOB = None
-"""The key of the seed's job, which has no id. Its clock starts when it is first asked for."""
+"""The key of the single job, which has no id. Its time starts at its first check."""
 
 MAX_ARRIVALS = 10_000
-"""Requests, and orders, that are remembered: a server that runs for days fills no memory."""
+"""The most requests, and submissions, in memory, so that a server can run for days."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Arrival:
     """A request that arrived.
 
     Attributes:
-        at: Seconds since the server started, or was told to play another scenario.
-        method: As it was sent.
-        path: With the query, as it was sent.
-        headers: By name, spelled as `X-Request-Id` whatever the case they were sent in; those of one name joined by
+        at: Seconds since the server started or was restarted by `play`.
+        method: The method as sent.
+        path: The path with the query, as sent.
+        headers: The headers by name, in the case of `X-Request-Id` whatever was sent. Those of one name are joined by
             commas.
     """
 
@@ -51,7 +51,7 @@ class _Entry:
 
 
 class Lab:
-    """The jobs, faults and arrivals of one server. May be used by several threads."""
+    """The jobs, faults and arrivals of one server. Threads may share it."""
 
     def __init__(
         self,
@@ -60,21 +60,21 @@ class Lab:
         now: Callable[[], float] | None = None,
         on_change: Callable[[], object] = lambda: None,
     ) -> None:
-        """Begin without jobs.
+        """Create a lab without jobs.
 
         Args:
-            scenario: How jobs go.
-            now: Monotonic seconds; given by tests that move the time themselves.
-            on_change: Called when something else is to go wrong from here on.
+            scenario: The behaviour of the server. None for `Scenario()`.
+            now: Returns monotonic seconds. A test may pass its own clock. None for `time.monotonic`.
+            on_change: Called when the faults have changed.
         """
         self._on_change = on_change
-        self._now = now or (lambda: time.monotonic())  # looked up late: it may be frozen
+        self._now = now or (lambda: time.monotonic())  # looked up at each call, as a test may freeze it
         self.lock = threading.RLock()
-        """Held by whoever does two things that belong together."""
+        """Held for operations that belong together."""
         self.play(scenario or Scenario())
 
     def play(self, scenario: Scenario) -> None:
-        """Start anew with a scenario and its faults: no jobs, nothing arrived."""
+        """Restart with a scenario and its faults: without jobs, and without arrivals."""
         with self.lock:
             self.scenario = scenario
             self._faults = read_faults(scenario.faults)
@@ -89,7 +89,7 @@ class Lab:
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """What goes wrong. May be set while jobs go on: they keep their time and the count of their answers."""
+        """The current faults. They may be set while jobs run. The jobs keep their time and their response counts."""
         return self._faults
 
     @faults.setter
@@ -99,80 +99,80 @@ class Lab:
 
     @property
     def arrivals(self) -> list[Arrival]:
-        """The requests that arrived, the oldest first; the last 10 000 of them."""
+        """The last 10 000 requests that arrived, oldest first."""
         with self.lock:
             return list(self._arrivals)
 
     @property
     def submissions(self) -> list[Submission]:
-        """The jobs that were made, the oldest first; the last 10 000 of them. The seed's single job was never ordered."""
+        """The last 10 000 jobs that were created, oldest first. The single job is not among them."""
         with self.lock:
             return list(self._submissions)
 
     @property
     def seconds(self) -> float:
-        """Since the server started, or was told to play another scenario."""
+        """Seconds since the server started or was restarted by `play`."""
         return self._now() - self._began
 
     def memory(self, kind: type[T]) -> T:
-        """What a service remembers beside its jobs: one of its kind, made when it is first asked for, gone with the jobs."""
+        """Return the state of this type that a service keeps beside its jobs. Created on first use, reset by `play`."""
         with self.lock:
             return cast("T", self._memories.setdefault(kind, kind()))
 
     def arrived(self, method: str, path: str, headers: Mapping[str, str]) -> None:
-        """Remember a request."""
+        """Record a request."""
         with self.lock:
             self._arrivals.append(Arrival(self.seconds, method, path, headers))
 
     def create(self, fields: Fields | None = None, job_id: str | None = None) -> str:
-        """Make a job, which begins now, and name it.
+        """Create a job that starts now, and return its id.
 
         Args:
-            fields: What was asked for.
-            job_id: What it is called; None for a name of ours.
+            fields: The fields of the request.
+            job_id: The id of the job. None for a generated one.
 
         Raises:
-            TooManyJobs: So many are pending that it has no place.
+            TooManyJobs: The limit of pending jobs is reached.
         """
         with self.lock:
             self._require_places(1)
             return self._made_job(fields or {}, job_id)
 
     def create_each(self, wanted: Sequence[Fields]) -> list[str]:
-        """Make several jobs, or none of them.
+        """Create several jobs, or none of them.
 
         Raises:
-            TooManyJobs: So many are pending that not all of them have a place.
+            TooManyJobs: The limit of pending jobs is too low for all of them.
         """
         with self.lock:
             self._require_places(len(wanted))
             return [self._made_job(fields, None) for fields in wanted]
 
     def delete(self, job_id: str) -> None:
-        """Forget a job; its order stays.
+        """Delete a job. Its submission stays in `submissions`.
 
         Raises:
-            NoSuchJob: There is none of that id.
+            NoSuchJob: There is no job with this id.
         """
         with self.lock:
             self._entry(job_id)
             del self._entries[job_id]
 
     def look(self, job_id: str | None) -> Look:
-        """See how a job stands, for no answer that is counted.
+        """Return the state of a job, without counting a response.
 
         Raises:
-            NoSuchJob: There is none of that id.
+            NoSuchJob: There is no job with this id.
         """
         with self.lock:
             entry = self._entry(job_id)
             return Look(job_id, entry.life, self._now() - entry.began, entry.began_at, entry.fields)
 
     def ask(self, job_id: str | None, route: Route = "status") -> Sighting:
-        """Look at a job, for an answer about it on one of the `ROUTES_OF_A_JOB`.
+        """Count a response about a job on one of the `ROUTES_OF_A_JOB`, and return the state of the job and the fault.
 
         Raises:
-            NoSuchJob: There is none of that id.
+            NoSuchJob: There is no job with this id.
         """
         with self.lock:
             look = self.look(job_id)
@@ -181,18 +181,18 @@ class Lab:
             return Sighting(look, self._striking(route, answers[route], look.elapsed))
 
     def answer(self, route: Route) -> Fault | None:
-        """Count one more answer on a route that is about no job in particular, and say what goes wrong with it."""
+        """Count a response on another route, and return its fault, if any."""
         with self.lock:
             self._answers[route] += 1
             return self._striking(route, self._answers[route], self.seconds)
 
     @property
     def can_refuse(self) -> bool:
-        """Whether connections are to be refused at some time."""
+        """True if any fault refuses connections at some time."""
         return any(fault.action == "refuse" for fault in self._faults)
 
     def refusal(self) -> Fault | None:
-        """The fault because of which connections are refused now, for whichever job, and whatever is asked."""
+        """Return the fault that refuses all connections at the moment, if any."""
         spans = [fault for fault in self._faults if fault.action == "refuse"]
         with self.lock:
             ages = [self._now() - entry.began for entry in self._entries.values()] if spans else []
