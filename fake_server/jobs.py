@@ -14,12 +14,12 @@ Fields = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Submission:
-    """A job that was made. One that is deleted has been ordered all the same.
+    """A job that was created. It stays after the job is deleted.
 
     Attributes:
-        job_id: What the service calls it.
-        at: Seconds since the server started, or was told to play another scenario.
-        fields: What was asked for, as it was sent; an upload is `file`, its name, and `file_bytes`, its length.
+        job_id: The id of the job.
+        at: Seconds since the server started or was restarted by `play`.
+        fields: The fields of the request as sent. An upload is `file`, its name, and `file_bytes`, its size.
     """
 
     job_id: str
@@ -29,14 +29,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class Look:
-    """How a job stands at one moment.
+    """The state of a job at one time.
 
     Attributes:
-        job_id: None for the seed's single job.
-        life: What becomes of it.
-        elapsed: Seconds since it began.
-        began_at: When it began, in seconds of the Unix epoch.
-        fields: What was asked for.
+        job_id: The id of the job. None for the single job.
+        life: The course of the job.
+        elapsed: Seconds since it started.
+        began_at: Its start in seconds of the Unix epoch.
+        fields: The fields of its request.
     """
 
     job_id: str | None
@@ -47,30 +47,30 @@ class Look:
 
     @property
     def status(self) -> str:
-        """In the words of the reference service."""
+        """The status word of the reference service."""
         return self.life.status_at(self.elapsed)
 
     @property
     def has_result(self) -> bool:
-        """Whether the result can be had."""
+        """True if the result is available."""
         return self.life.has_result_at(self.elapsed)
 
     @property
     def share(self) -> float:
-        """How much of its life has passed, from 0 to 1."""
+        """The fraction of the duration that has passed, from 0 to 1."""
         return min(self.elapsed / self.life.duration, 1.0) if self.status == PENDING else 1.0
 
 
 @dataclass(frozen=True)
 class Sighting:
-    """What one answer about a job is made of."""
+    """The state of a job, and the fault of the response about it."""
 
     look: Look
     fault: Fault | None
 
 
 class NoSuchJob(KeyError):
-    """There is no job of that id."""
+    """There is no job with this id."""
 
     def __init__(self, job_id: str | None) -> None:
         super().__init__(job_id)
@@ -81,15 +81,15 @@ class NoSuchJob(KeyError):
 
 
 class TooManyJobs(Exception):
-    """One job more than may be pending at once.
+    """The limit of pending jobs is reached.
 
     Attributes:
-        limit: How many may be pending.
-        seconds: Until the first of those that are pending is finished.
+        limit: The most pending jobs.
+        seconds: Seconds until the first of them finishes.
     """
 
     def __init__(self, limit: int, seconds: float) -> None:
-        super().__init__(limit, seconds)  # what it is built from, so that it can be pickled
+        super().__init__(limit, seconds)  # the arguments, so that it can be pickled
         self.limit = limit
         self.seconds = seconds
 
