@@ -22,21 +22,21 @@ BROKEN = {End.RESET: errno.ECONNRESET, End.REFUSE: errno.ECONNREFUSED}
 
 
 class InProcessAdapter(BaseAdapter):
-    """Mount it on a session: `session.mount("http://fake.test", InProcessAdapter(create_app(scenario)))`.
+    """A transport adapter for a session: `session.mount("http://fake.test", InProcessAdapter(create_app(scenario)))`.
 
-    Faults are played as on a socket, and requests and urllib3 read the same bytes; they take a 1xx response other than 100
-    for the final one. Two things differ. A time-out is for the whole exchange, where that of a socket is for each read.
-    Each request has a connection of its own, so that nobody sees the second response of `doubled`, `repeated` and
-    `repeated-late`.
+    Faults are played as on a socket, and requests and urllib3 read the same bytes. They take a 1xx response other than
+    100 for the final one. Two things differ. A timeout is for the whole exchange, while that of a socket is for each
+    read. Each request has a connection of its own, so that the second response of `doubled`, `repeated` and
+    `repeated-late` is not seen.
     """
 
     def __init__(self, app: Any, sleep: Callable[[float], object] | None = None) -> None:
-        """Take any WSGI app.
+        """Create an adapter for any WSGI app.
 
         Args:
             app: Called for each request.
-            sleep: Called with the seconds that the server lets pass, such as `tick` of a frozen clock. None: they pass
-                without anything being called, and a server that never answers is a time-out at once.
+            sleep: Called with the seconds of each delay of the server, such as `tick` of a frozen clock. None for no
+                call: a server that never responds is then an immediate timeout.
         """
         super().__init__()
         self._app = app
@@ -44,15 +44,16 @@ class InProcessAdapter(BaseAdapter):
         self._builder = HTTPAdapter()
 
     def send(self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **__: Any) -> requests.Response:
-        """Call the app, and play how its answer arrives.
+        """Call the app, and read its response as it arrives.
 
         Args:
-            request: What to send.
-            timeout: Seconds for the whole exchange, or the pair of them that requests takes, of which the second counts.
+            request: The request to send.
+            timeout: Seconds for the whole exchange, or a pair as in requests, of which the second counts. None for no
+                limit.
 
         Raises:
-            requests.ConnectionError: The connection is refused, reset, or closed without an answer.
-            requests.ReadTimeout: The headers do not come in time.
+            requests.ConnectionError: The connection is refused, reset, or closed without a response.
+            requests.ReadTimeout: The headers do not arrive in time.
         """
         asked = _asked(request)
         refused = refused_unread(requests.structures.CaseInsensitiveDict(asked.headers))
@@ -60,7 +61,7 @@ class InProcessAdapter(BaseAdapter):
         limit = timeout[-1] if isinstance(timeout, tuple) else timeout
         played = steps(reply, fault, keep_alive=refused is None, is_head=request.method == "HEAD")
         arriving = _Arriving(played, self._sleep, limit)
-        response: Any = HTTPResponse(_Socket(arriving), method=request.method)  # type: ignore[arg-type]  # all it wants
+        response: Any = HTTPResponse(_Socket(arriving), method=request.method)  # type: ignore[arg-type]  # enough
         try:
             response.begin()
         except TimeoutError as error:
@@ -73,14 +74,14 @@ class InProcessAdapter(BaseAdapter):
         return self._builder.build_response(request, _raw(request, response))
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since nothing is open."""
 
 
 def _asked(request: requests.PreparedRequest) -> Asked:
     body: Any = request.body or b""
     headers: dict[str, Any] = {"Host": urlsplit(str(request.url)).netloc.rpartition("@")[2], **request.headers}
     as_text = {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in headers.items()}
-    comes_in_chunks = "Transfer-Encoding" in request.headers  # and is refused unread
+    comes_in_chunks = "Transfer-Encoding" in request.headers  # refused without reading it
     return Asked(
         request.method or "GET", request.path_url, as_text.items(), b"" if comes_in_chunks else _bytes_of(body)
     )
@@ -107,7 +108,7 @@ def _raw(request: requests.PreparedRequest, response: Any) -> urllib3.HTTPRespon
 
 
 class _Socket:
-    """All that `http.client` wants of a socket."""
+    """The part of a socket that `http.client` uses."""
 
     def __init__(self, arriving: _Arriving) -> None:
         self._arriving = arriving
@@ -117,7 +118,7 @@ class _Socket:
 
 
 class _File(io.BufferedReader):
-    """Can be collected after what it reads from: `http.client` flushes what it closes, be it closed already."""
+    """A reader that may be closed after its raw stream, as `http.client` flushes when it closes."""
 
     def flush(self) -> None:
         if not self.closed:
@@ -125,7 +126,7 @@ class _File(io.BufferedReader):
 
 
 class _Arriving(io.RawIOBase):
-    """The bytes of an answer as they arrive; reading them takes the time that they take."""
+    """The bytes of a response as they arrive. Reading them waits for their delays."""
 
     def __init__(self, played: Iterator[Step], sleep: Callable[[float], object], limit: float | None) -> None:
         super().__init__()
@@ -145,7 +146,7 @@ class _Arriving(io.RawIOBase):
             elif isinstance(step, Pause):
                 self._spend(step.seconds)
             elif isinstance(step, AwaitRequest) or step in (End.HANG, End.KEEP):
-                self._spend(math.inf)  # an open connection, and nothing on it
+                self._spend(math.inf)  # the connection is open, and nothing arrives
             elif step in BROKEN:
                 raise OSError(BROKEN[step], os.strerror(BROKEN[step]))
             else:
