@@ -1,4 +1,4 @@
-"""The Flask app: the routes of a service, of its storage host, and those that control the server."""
+"""The Flask app: the routes of a service, of its storage host, and the control routes."""
 
 from __future__ import annotations
 
@@ -18,21 +18,22 @@ from .services import check_service
 from .storage import FILES_PREFIX, storage_of
 
 NO_ANSWER = Reply(503, (), b"")
-"""Where connections are refused. Whoever can play that never sends it."""
+"""A placeholder for refused connections. A server that can refuse connections never sends it."""
 
 OUR_OWN = (f"{CONTROL_PREFIX}/", f"{FILES_PREFIX}/", LOOP_PATH)
-"""Where no key of the service is asked for."""
+"""Paths that need no API key."""
 
 
 def create_app(source: Scenario | Lab | None = None, service: str = "reference") -> Flask:
-    """Make the WSGI app of a fresh server.
+    """Create the WSGI app of a new server.
 
     Args:
-        source: How its jobs go; or a lab, which can be looked at and changed while the app serves it.
-        service: Which service it is, one of `SERVICES`.
+        source: The behaviour of the server, or a lab, which can be read and changed while the app serves it. None for
+            `Scenario()`.
+        service: The service to imitate, one of `SERVICES`.
 
     Raises:
-        ValueError: There is no such service; the message lists those that there are.
+        ValueError: There is no such service. The message lists them.
     """
     check_service(service)
     app = Flask("fake_server")
