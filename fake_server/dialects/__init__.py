@@ -1,4 +1,4 @@
-"""The services that the server can be, one module each."""
+"""The services that the server can imitate, one module each."""
 
 from __future__ import annotations
 

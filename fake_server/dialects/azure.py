@@ -1,8 +1,9 @@
 """Azure AI Speech video translation, API version 2025-05-20.
 
-Sources: the OpenAPI in github.com/Azure/azure-rest-api-specs (cognitiveservices/data-plane/Speech/VideoTranslation), the pages
-about it at learn.microsoft.com/rest/api/aiservices/videotranslation, and the how-to in github.com/MicrosoftDocs/azure-ai-docs
-(speech-service/includes/how-to/video-translation/rest.md). What none of them says is marked as unverified.
+Sources: the OpenAPI in github.com/Azure/azure-rest-api-specs (cognitiveservices/data-plane/Speech/VideoTranslation),
+the pages about it at learn.microsoft.com/rest/api/aiservices/videotranslation, and the how-to in
+github.com/MicrosoftDocs/azure-ai-docs (speech-service/includes/how-to/video-translation/rest.md). What none of them
+documents is marked as unverified.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
 
 
 def routes_of(desk: Desk) -> Blueprint:
-    """Make the routes."""
+    """Build the routes."""
     routes = Blueprint("azure", __name__, url_prefix=PREFIX)
     _add_translations(routes, desk)
     _add_iterations(routes, desk)
@@ -94,7 +95,7 @@ def _version() -> str:
 
 
 def _asked_for(*ids: str) -> tuple[str, dict[str, Any]]:
-    """The operation that is to be begun, and the body; the ids in the path are looked at too."""
+    """Return the operation id and the body of the current request. Checks the ids in the path too."""
     operation_id = request.headers.get("Operation-Id", "")
     for one in (operation_id, *ids):
         require(bool(RESOURCE_ID.fullmatch(one)), f"an id, of an operation too, matches {RESOURCE_ID.pattern}: {one!r}")
@@ -146,7 +147,7 @@ def _make_iteration(lab: Lab, translation: Translation, job_id: str, fields: dic
     require(translation.status == STEPS[-1], "the translation has not succeeded yet")
     is_first = not translation.iterations
     require(is_first or bool(fields["input"].get("webvttFile")), "input.webvttFile is required from the second on")
-    # What an iteration does not say it has from its translation.
+    # An iteration inherits the other fields from its translation.
     wanted = {**translation.fields, **fields, "input": {**translation.fields["input"], **fields["input"]}}
     lab.create(wanted, job_id)
 
@@ -160,7 +161,7 @@ def _operation(lab: Lab, operation_id: str) -> Reply:
     with lab.lock:
         memory = lab.memory(Memory)
         if operation_id not in memory.operations:
-            # Unverified: the 204 of the how-to is about translations.
+            # Unverified: the 204 of the how-to is for translations.
             raise Refused(VOICE.error(404, "there is no operation of this id"))
         translation_id, iteration_id = memory.operations[operation_id]
         translation = memory.translations[translation_id]
@@ -203,7 +204,7 @@ def _iterations(lab: Lab, translation_id: str) -> Reply:
 
 
 def _page(values: Iterable[dict[str, Any]]) -> Reply:
-    """A list, of which `skip` and `top` choose a part. It is one page: there is no `nextLink`, and no `maxpagesize`."""
+    """Return a list, or the part chosen by `skip` and `top`, as one page, without `nextLink` and `maxpagesize`."""
     numbers = {name: request.args.get(name, "") for name in ("skip", "top")}
     for name, text in numbers.items():
         require(not text or (text.isascii() and text.isdecimal() and len(text) < 10), f"{name} is a whole number")

@@ -17,7 +17,7 @@ from ..storage import link_to
 WORDS = Words(((0.1, "NotStarted"), (1.0, "Running")), "Succeeded", "Failed")
 
 STEPS = ("NotStarted", "Running", "Succeeded")
-"""Making a translation takes no work: it is one step further each time that somebody looks, and stays at the last."""
+"""Creating a translation takes no work: its status advances one step at each check, and stays at the last."""
 
 RESULT_FILES: Mapping[str, str] = {
     "translatedVideoFileUrl": ".mp4",
@@ -26,11 +26,11 @@ RESULT_FILES: Mapping[str, str] = {
     "metadataJsonWebvttFileUrl": ".metadata.vtt",
 }
 
-# Unverified: the shape of an error is documented, none of its codes is.
+# Unverified: the format of an error is documented, its codes are not.
 CODES = {400: "InvalidArgument", 401: "Unauthorized", 404: "NotFound", 409: "Conflict", 429: "TooManyRequests"}
 
 NOTHING = Reply(204, (), b"")
-"""For what does not exist any more, and for what never did."""
+"""The response for what was deleted or never existed."""
 
 FAILURE = "The video could not be translated."
 
@@ -39,13 +39,13 @@ class AzureVoice(Voice):
     """`{"error": {"code", "message"}}`, and the code in a header."""
 
     def error(self, status_code: int, message: str) -> Reply:
-        """As Azure Core has it."""
+        """Return an error in the format of Azure Core."""
         code = CODES.get(status_code, "InternalServerError")
         answer = json_reply({"error": {"code": code, "message": message}}, status_code)
         return answer.with_headers([("x-ms-error-code", code)])
 
     def missing(self, _: NoSuchJob) -> Reply:
-        """As the how-to has it; the OpenAPI knows no 204 for a GET."""
+        """Return the 204 of the how-to. The OpenAPI has no 204 for a GET."""
         return NOTHING
 
 
@@ -53,10 +53,10 @@ VOICE = AzureVoice()
 
 
 def require(is_true: bool, message: str) -> None:
-    """Go on only where it is true.
+    """Check a condition.
 
     Raises:
-        Refused: It is not.
+        Refused: It is false.
     """
     if not is_true:
         raise Refused(VOICE.error(400, message))
@@ -64,13 +64,13 @@ def require(is_true: bool, message: str) -> None:
 
 @dataclass
 class Translation:
-    """What iterations are made of.
+    """A translation, which holds iterations.
 
     Attributes:
-        fields: What was asked for.
-        began_at: When it was made, in seconds of the Unix epoch.
-        looks: How often somebody has looked how it stands.
-        iterations: By id what was asked for.
+        fields: The fields of its request.
+        began_at: Its creation in seconds of the Unix epoch.
+        looks: How often its status was checked.
+        iterations: The fields of the request of each iteration, by id.
     """
 
     fields: Fields
@@ -80,28 +80,28 @@ class Translation:
 
     @property
     def status(self) -> str:
-        """As it was last seen."""
+        """The status at the last check."""
         return STEPS[max(0, min(self.looks, len(STEPS)) - 1)]
 
 
 class Memory:
-    """What Azure remembers beside its jobs, which are the iterations: translations, and what each operation is about."""
+    """The state of Azure beside its jobs, which are the iterations: translations, and the subject of each operation."""
 
     def __init__(self) -> None:
         self.translations: dict[str, Translation] = {}
         self.operations: dict[str, tuple[str, str | None]] = {}
 
     def require_free(self, operation_id: str, subject: tuple[str, str | None]) -> None:
-        """Let an operation be about a translation, or about an iteration of it, as it may be already.
+        """Check that an operation id is new, or has the same subject: a translation, or an iteration of it.
 
         Raises:
-            Refused: It is about something else.
+            Refused: It has another subject.
         """
         require(self.operations.get(operation_id, subject) == subject, "this Operation-Id was used before")
 
 
 def translation_said(lab: Lab, translation_id: str, translation: Translation) -> dict[str, Any]:
-    """A translation, with the latest of its iterations."""
+    """Return the JSON of a translation, with its latest iteration."""
     iterations = [iteration_seen(lab, translation_id, one) for one in translation.iterations]
     succeeded = [one for one in iterations if one["status"] == WORDS.completed]
     began = _moment(translation.began_at)
@@ -109,7 +109,7 @@ def translation_said(lab: Lab, translation_id: str, translation: Translation) ->
         "id": translation_id,
         **_some(translation.fields, "displayName", "description", "input"),
         "createdDateTime": began,
-        # Unverified: the how-to shows these two; the OpenAPI knows neither of them.
+        # Unverified: the how-to has these two, the OpenAPI has neither.
         "status": translation.status,
         "lastActionDateTime": began,
         **({"latestIteration": iterations[-1]} if iterations else {}),
@@ -118,13 +118,13 @@ def translation_said(lab: Lab, translation_id: str, translation: Translation) ->
 
 
 def iteration_seen(lab: Lab, translation_id: str, iteration_id: str) -> dict[str, Any]:
-    """An iteration as it stands now."""
+    """Return the JSON of an iteration in its current state."""
     look = lab.look(job_id_of(translation_id, iteration_id))
     return iteration_said(lab, look, WORDS.of(look))
 
 
 def iteration_said(lab: Lab, look: Look, word: str) -> dict[str, Any]:
-    """An iteration, with a word for how it stands, and with what came of it."""
+    """Return the JSON of an iteration, with a status word and its result."""
     job_id = str(look.job_id)
     translation_id, _, iteration_id = job_id.partition("/")
     asked = lab.memory(Memory).translations[translation_id].iterations[iteration_id]
@@ -143,17 +143,17 @@ def iteration_said(lab: Lab, look: Look, word: str) -> dict[str, Any]:
 
 
 def job_id_of(translation_id: str, iteration_id: str) -> str:
-    """What an iteration is called among the jobs: its own id is unique in its translation alone."""
+    """Return the job id of an iteration, whose own id is unique only within its translation."""
     return f"{translation_id}/{iteration_id}"
 
 
 def _some(fields: Fields, *names: str) -> Fields:
-    """What was sent comes back as far as it is published, and no further."""
+    """Return those of the fields that a response has."""
     return {name: fields[name] for name in names if name in fields}
 
 
 def _entered(look: Look) -> float:
-    """After how many seconds of its life a job came to stand as it does."""
+    """Return the seconds from the start of a job to its last change of status."""
     if look.status != PENDING:
         return look.life.duration
     begins = (0.0, *(until for until, _ in WORDS.pending))

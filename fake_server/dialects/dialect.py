@@ -1,4 +1,4 @@
-"""What all dialects share: what a dialect is, and how its routes read requests."""
+"""The common part of the dialects: their type, and functions that read requests."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ BEARER = "Authorization"
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a service speaks.
+    """The API of a service.
 
     Attributes:
-        voice: How it words what goes wrong.
-        routes: Makes its routes, which hand their answers out at a desk.
-        key_headers: Where it takes a key; of `Authorization` a bearer's.
-        needs_key: Whether it asks for a key also where the scenario names none.
+        voice: Its error responses.
+        routes: Builds its routes, whose responses pass through a desk.
+        key_headers: The headers that may hold the key. In `Authorization` it is a bearer token.
+        needs_key: True if a request needs a key even if the scenario names none.
     """
 
     voice: Voice
@@ -33,7 +33,7 @@ class Dialect:
     needs_key: bool = True
 
     def admits(self, lab: Lab) -> bool:
-        """Whether the request that is being answered carries a key that is accepted."""
+        """True if the current request has a valid key."""
         wanted = lab.scenario.api_key
         keys = [key for header in self.key_headers if (key := _key_in(header))]
         return wanted in keys if wanted is not None else bool(keys) or not self.needs_key
@@ -48,10 +48,10 @@ def _key_in(header: str) -> str:
 
 
 def json_fields(voice: Voice) -> dict[str, Any]:
-    """The body of the request, which is to be a JSON object.
+    """Return the JSON object in the body of the current request.
 
     Raises:
-        Refused: It is none.
+        Refused: The body is not a JSON object.
     """
     try:
         value = from_json(request.get_data(as_text=True))
@@ -63,8 +63,8 @@ def json_fields(voice: Voice) -> dict[str, Any]:
 
 
 def form_fields() -> dict[str, Any]:
-    """The form in the body of the request; a file in it is `file`, its name, and `file_bytes`, its length."""
-    # A text that is called like an upload is none.
+    """Return the form in the body of the request. A file in it is `file`, its name, and `file_bytes`, its length."""
+    # A text field must not pass for an upload.
     fields: dict[str, Any] = {name: text for name, text in request.form.items() if name not in ("file", "file_bytes")}
     upload = request.files.get("file")
     if upload is not None:

@@ -1,8 +1,8 @@
 """ElevenLabs dubbing, v1.
 
-Sources: the types that Fern generates from their OpenAPI in github.com/elevenlabs/elevenlabs-python (2.59 and later), the
-help article 19571824571921 on 429, and for 404 `dubbing_not_dubbed` the OpenAPI in github.com/tryAGI/ElevenLabs. What none
-of them says is marked as unverified.
+Sources: the types that Fern generates from their OpenAPI in github.com/elevenlabs/elevenlabs-python (2.59 and later),
+the help article 19571824571921 on 429, and for 404 `dubbing_not_dubbed` the OpenAPI in github.com/tryAGI/ElevenLabs.
+What none of them documents is marked as unverified.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .dialect import Dialect, form_fields
 
 WORDS = Words(((0.1, "queued"), (0.3, "preparing"), (1.0, "dubbing")), "dubbed", "failed")
 
-# Unverified: `too_many_concurrent_requests`, `system_busy` and `dubbing_not_dubbed` are documented, the other words are not.
+# Unverified, except `too_many_concurrent_requests`, `system_busy` and `dubbing_not_dubbed`, which are documented.
 CODES = {
     400: "invalid_request",
     401: "invalid_api_key",
@@ -34,7 +34,7 @@ CODES = {
 MAX_PAGE = 200
 
 LATE_SHARE = 0.5
-"""Until half of a job's life has passed its audio is said not to be found, and after that to be too early: both are known."""
+"""The audio is a 404 until this fraction of the duration, and a 425 after it. Both are documented."""
 
 FAILURE = "The dub failed."
 
@@ -43,12 +43,12 @@ class ElevenLabsVoice(Voice):
     """`{"detail": {"status", "message"}}`"""
 
     def error(self, status_code: int, message: str, word: str | None = None) -> Reply:
-        """An error, in a word and a sentence."""
+        """Return an error with a code and a message."""
         word = word or CODES.get(status_code, "internal_server_error")
         return json_reply({"detail": {"status": word, "message": message}}, status_code)
 
     def full(self, problem: TooManyJobs) -> Reply:
-        """As the plan says; not the 429 of a busy server."""
+        """Return the 429 for too many jobs, which is not that of a busy server."""
         return self.error(429, str(problem), "too_many_concurrent_requests")
 
 
@@ -56,7 +56,7 @@ VOICE = ElevenLabsVoice()
 
 
 def routes_of(desk: Desk) -> Blueprint:
-    """Make the routes."""
+    """Build the routes."""
     routes = Blueprint("elevenlabs", __name__, url_prefix="/v1/dubbing")
     _add_of_all(routes, desk)
 
@@ -95,7 +95,7 @@ def _created(lab: Lab) -> Reply:
         missing = {"loc": ["body", "target_lang"], "msg": "Field required", "type": "missing"}
         raise Refused(json_reply({"detail": [missing]}, 422))
     if not fields.get("file") and not fields.get("source_url"):
-        # Unverified: both are optional in the schema, and what is said without either is not.
+        # Unverified: both are optional in the schema, which has no error for neither.
         raise Refused(VOICE.error(400, "either a file or a source_url is needed"))
     job_id = lab.create(fields)
     return json_reply({"dubbing_id": job_id, "expected_duration_sec": float(lab.look(job_id).life.duration)})
@@ -122,10 +122,10 @@ def _source_type(look: Look) -> str:
 
 def _audio(lab: Lab, look: Look, language: str) -> Reply:
     if language != look.fields.get("target_lang"):
-        # Unverified: the word for a language that was not ordered.
+        # Unverified: the code for a language that was not requested.
         raise Refused(VOICE.error(404, f"the dub has no language {language!r}", "language_not_found"))
     if look.status == "error":
-        # Unverified: what is said of the audio of a dub that failed.
+        # Unverified: the response for the audio of a failed dub.
         raise Refused(VOICE.error(404, FAILURE, "dubbing_failed"))
     if not look.has_result:
         code = 404 if look.share < LATE_SHARE else 425
@@ -136,7 +136,7 @@ def _audio(lab: Lab, look: Look, language: str) -> Reply:
 
 
 def _page(lab: Lab) -> Reply:
-    """The dubs, the newest first, from the cursor on."""
+    """Return the dubs from the cursor on, newest first."""
     wanted = [*request.args.getlist("dubbing_statuses"), *request.args.getlist("dubbing_status")]
     dubs = [dub for dub in _dubs(lab) if not wanted or dub["status"] in wanted]
     begin = _whole("cursor", 0)

@@ -2,7 +2,7 @@
 
 Sources: developers.heygen.com (reference/create-video-translation, docs/error-codes, docs/usage-limits), the schemas in
 github.com/heygen-com/heygen-cli (gen/video-translate.go, gen/video-translation-batch.go), and for v2
-docs.heygen.com/reference/video-translate-status. What none of them says is marked as unverified.
+docs.heygen.com/reference/video-translate-status. What none of them documents is marked as unverified.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MAX_ASSET_BYTES = 32 * 1024 * 1024
 
 
 class Memory:
-    """What HeyGen remembers beside its jobs: answers that it may have to repeat, and uploads."""
+    """The state of HeyGen beside its jobs: responses to replay, and uploads."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], tuple[float, Reply]] = {}
@@ -41,7 +41,7 @@ class Memory:
 
 
 def routes_of(desk: Desk) -> Blueprint:
-    """Make the routes of both versions."""
+    """Build the routes of both versions."""
     routes = Blueprint("heygen", __name__)
     _add_v3(routes, desk)
     _add_v3_of_the_account(routes, desk)
@@ -101,9 +101,9 @@ def _require(is_true: bool, message: str, param: str) -> None:
 
 
 def _once(lab: Lab, make: Callable[[], Reply]) -> Reply:
-    """Make something, or repeat the answer of when it was made with this `Idempotency-Key`, whatever the body says now.
+    """Handle a request, or replay the first response to this `Idempotency-Key`, whatever the body is now.
 
-    Unverified: that an error is not repeated.
+    Unverified: that an error is not replayed.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -127,13 +127,13 @@ def _created(lab: Lab) -> Reply:
     for language in languages:
         _require(language in LANGUAGES, f"unknown language {language!r}", "output_languages")
     source = _source(lab, fields.get("video"))
-    # Unverified: whether it is 200 or 201.
+    # Unverified: whether the status is 200 or 201.
     ids = lab.create_each([{**fields, **source, "output_language": language} for language in languages])
     return json_reply({"data": {"video_translation_ids": ids}})
 
 
 def _source(lab: Lab, video: Any) -> Fields:
-    """What there is to know of the video: of an upload its name and length."""
+    """Return the known fields of the video: the name and size of an upload."""
     video = video if isinstance(video, dict) else {}
     kind = video.get("type")
     _require(kind in ("url", "asset_id"), "an object whose type is `url` or `asset_id`", "video")
@@ -147,9 +147,9 @@ def _source(lab: Lab, video: Any) -> Fields:
 
 
 def _statuses(lab: Lab) -> Reply:
-    """Of many jobs in one answer. Those of batches are not made here, and so are none of theirs."""
+    """Return the statuses of many jobs. HeyGen's batches are not implemented, and so neither are jobs of batches."""
     ids = [one for one in request.args.get("video_translation_ids", "").split(",") if one]
-    # Unverified: the error for none, or for too many.
+    # Unverified: the errors for no ids, and for too many.
     _require(0 < len(ids) <= MAX_BULK_IDS, f"from 1 to {MAX_BULK_IDS} ids", "video_translation_ids")
     return json_reply({"data": [bulk_item(lab, one) for one in ids], "has_more": False, "next_token": None})
 
@@ -170,7 +170,7 @@ def _created_v2(lab: Lab) -> Reply:
     several = fields.get("output_languages")
     language = fields.get("output_language") or (several[0] if isinstance(several, list) and several else None)
     _require(language in LANGUAGES, f"unknown language {language!r}", "output_language")
-    # Unverified: what several `output_languages` are answered; here the first of them counts.
+    # Unverified: the response to several `output_languages`. Here the first one counts.
     job_id = lab.create({**fields, "output_language": language})
     return json_reply({"error": None, "data": {"video_translate_id": job_id}})
 

@@ -13,14 +13,14 @@ from ..storage import link_to
 
 V3 = Words(((0.1, "pending"), (1.0, "running")), "completed", "failed")
 
-# The same jobs, in other words: those of the route that answers about many.
+# The words of the bulk route differ.
 V3_BULK = Words(((0.1, "queued"), (1.0, "processing")), "completed", "failed")
 
 V2 = Words(((0.1, "pending"), (1.0, "running")), "success", "failed")
 
 NOT_FOUND = "not_found"
 
-# Unverified: a choice of the names; the whole list is longer, and only some of it was seen.
+# Unverified: a selection. The full list is longer, and only part of it is known.
 LANGUAGES = (
     "Chinese (Cantonese, Traditional)",
     "Chinese (Mandarin, Simplified)",
@@ -37,7 +37,7 @@ LANGUAGES = (
     "Spanish (Spain)",
 )
 
-# Unverified: `invalid_parameter`, `rate_limit_exceeded` and `request_in_progress` are documented, the other codes are not.
+# Unverified, except `invalid_parameter`, `rate_limit_exceeded` and `request_in_progress`, which are documented.
 CODES = {
     400: "invalid_parameter",
     401: "unauthorized",
@@ -57,12 +57,12 @@ class HeyGenVoice(Voice):
     """`{"error": {"code", "message", "param"?, "doc_url"}}`"""
 
     def error(self, status_code: int, message: str, param: str | None = None) -> Reply:
-        """An error, and the parameter that it is about."""
+        """Return an error, with the name of the parameter if it has one."""
         said = {"code": CODES.get(status_code, "internal_error"), "message": message, "doc_url": DOCS}
         return json_reply({"error": said | ({"param": param} if param else {})}, status_code)
 
     def full(self, problem: TooManyJobs) -> Reply:
-        """With the seconds until the first of them is finished."""
+        """Return a 429 with the seconds until the first pending job finishes."""
         seconds = max(1, math.ceil(problem.seconds))
         return super().full(problem).with_headers([("Retry-After", str(seconds))])
 
@@ -71,7 +71,7 @@ VOICE = HeyGenVoice()
 
 
 def status_said(lab: Lab, look: Look, word: str) -> Reply:
-    """How one job stands, to v3."""
+    """Return the status of a job in v3."""
     fields = look.fields
     data: dict[str, Any] = {
         "id": look.job_id,
@@ -92,18 +92,18 @@ def status_said(lab: Lab, look: Look, word: str) -> Reply:
 
 
 def bulk_item(lab: Lab, job_id: str) -> dict[str, Any]:
-    """How one of many stands, be it there or not."""
+    """Return the entry of a job in a bulk response, whether it exists or not."""
     try:
         word = V3_BULK.of(lab.look(job_id))
     except NoSuchJob:
         word = NOT_FOUND
-    # Unverified: what the error holds.
+    # Unverified: the fields of the error.
     error = {"code": "translation_failed", "message": FAILURE} if word == V3_BULK.error else None
     return {"video_id": job_id, "status": word, "error": error}
 
 
 def status_said_v2(lab: Lab, look: Look, word: str) -> Reply:
-    """How one job stands, to v2."""
+    """Return the status of a job in v2."""
     is_there = word == V2.completed and look.has_result
     data = {
         "video_translate_id": look.job_id,

@@ -1,4 +1,4 @@
-"""The reference service. It is nobody's product: the smallest one that a client can be written against."""
+"""The reference service. No vendor offers it: it is the smallest service that a client can be written for."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NOT_FOUND = "not_found"
 
 
 class OwnWords(Words):
-    """A job knows itself how it stands in the words of this service."""
+    """The status words of this service, which are those of `Life`."""
 
     def of(self, look: Look) -> str:
-        """As the job has it."""
+        """Return the status word of a job."""
         return look.status
 
 
@@ -28,14 +28,14 @@ WORDS = OwnWords(((1.0, "pending"),), "completed", "error")
 
 
 class ReferenceVoice(Voice):
-    """`{"error": …}`, and a `code` where the status alone would not say enough."""
+    """`{"error": …}`, with a `code` if the HTTP status alone is ambiguous."""
 
     def error(self, status_code: int, message: str) -> Reply:
-        """A sentence."""
+        """Return an error with a message."""
         return json_reply({"error": message}, status_code)
 
     def full(self, problem: TooManyJobs) -> Reply:
-        """With a word for programs: a 429 may also be about requests."""
+        """Return a 429 with a code, as a 429 may also limit requests."""
         return json_reply({"error": str(problem), "code": "too_many_jobs"}, 429)
 
 
@@ -43,7 +43,7 @@ VOICE = ReferenceVoice()
 
 
 def routes_of(desk: Desk) -> Blueprint:
-    """Make the routes."""
+    """Build the routes."""
     routes = Blueprint("reference", __name__)
 
     @routes.get("/status")
@@ -84,7 +84,7 @@ def _of_one_or_many(desk: Desk, ids: str | None) -> Parts:
 
 
 def _of_many(lab: Lab, ids: str) -> Reply:
-    """How many jobs stand, in one answer."""
+    """Return the statuses of many jobs in one response."""
     wanted = [one for one in ids.split(",") if one]
     if not 0 < len(wanted) <= MAX_BULK_IDS:
         raise Refused(VOICE.error(400, f"from 1 to {MAX_BULK_IDS} ids"))
