@@ -42,7 +42,7 @@ GET /_control/submissions the jobs that were made, POST /_control/reset starts a
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted; the exit code."""
+    """Serve until interrupted, and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
     try:

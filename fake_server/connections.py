@@ -18,18 +18,18 @@ from .faults import DELIVERIES, Fault
 from .replies import Reply
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-"""`SO_LINGER`, on and for no time: closing the socket resets the connection."""
+"""`SO_LINGER` with a timeout of 0: closing the socket resets the connection."""
 
 READ_BYTES = 65536
 
 SHORTEST_WAIT_SECONDS = 0.001
-"""A socket takes a time-out of 0 to mean that it must not block."""
+"""The shortest socket timeout, as 0 would make the socket non-blocking."""
 
 COMMAND_SECONDS = 5.0
-"""How long the answer to a control request may take to be sent: until then no refusal begins."""
+"""The timeout for sending the response to a control request. No refusal begins before its end."""
 
 REFUSAL_SECONDS = 5.0
-"""How long a connection waits to be closed with all others, where connections are to be refused."""
+"""How long a connection waits to be closed with all others when a refusal begins."""
 
 
 class Connection(BaseHTTPRequestHandler):
@@ -47,24 +47,24 @@ class Connection(BaseHTTPRequestHandler):
         commanding: threading.Lock,
         is_quiet: bool,
     ) -> None:
-        """Serve it, until the client has gone, an answer ends it, or it is shut down.
+        """Serve the connection until the client disconnects, a response ends it, or the server shuts down.
 
         Args:
-            connected: The socket; who made it closes it.
-            address: Of the client.
+            connected: The socket. The caller closes it.
+            address: The address of the client.
             app: The WSGI app.
-            refuse: Called when all connections are to be closed, and new ones refused.
-            commanding: Held while a control request is answered, which may be what has all connections closed.
-            is_quiet: Whether requests stay out of the log on stderr.
+            refuse: Called to close all connections and refuse new ones.
+            commanding: Held while a control request is handled, as that may be what closes all connections.
+            is_quiet: False to log requests to stderr.
         """
         self._app = app
         self._refuse = refuse
         self._commanding = commanding
         self._is_quiet = is_quiet
-        super().__init__(connected, address, None)  # type: ignore[arg-type]  # the server is only kept, never used
+        super().__init__(connected, address, None)  # type: ignore[arg-type]  # the server is stored and never used
 
     def _serve(self) -> None:
-        refused = refused_unread(self.headers)  # type: ignore[arg-type]  # a mapping by all that is asked of it
+        refused = refused_unread(self.headers)  # type: ignore[arg-type]  # enough of a mapping
         if refused is not None:
             self.close_connection = True
             self._answer(refused, None)
@@ -72,7 +72,7 @@ class Connection(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", "0"))
         body = self.rfile.read(length)
         if len(body) < length:
-            self.close_connection = True  # the client has gone in the middle of its request
+            self.close_connection = True  # the client disconnected during its request
             return
         self._answer_asked(Asked(self.command, self.path, self.headers.items(), body))
 
@@ -89,10 +89,10 @@ class Connection(BaseHTTPRequestHandler):
         self._log(reply, fault)
         try:
             self._play(steps(reply, fault, keep_alive=not self.close_connection, is_head=self.command == "HEAD"))
-        except OSError:  # the client has gone, or the server closes
+        except OSError:  # the client disconnected, or the server is closing
             self.close_connection = True
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815  # as http.server calls them
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _serve  # noqa: N815  # of http.server
 
     def _play(self, played: Iterator[Step]) -> None:
         for step in played:
@@ -116,10 +116,10 @@ class Connection(BaseHTTPRequestHandler):
             self._wait(REFUSAL_SECONDS)
 
     def _wait(self, seconds: float | None) -> None:
-        """Let seconds pass, or all the time that there is. What the client sends meanwhile is not looked at.
+        """Wait for some seconds, or without end for None. Discards what the client sends.
 
         Raises:
-            OSError: The client has gone, or the server closes.
+            OSError: The client has disconnected, or the server is closing.
         """
         until = math.inf if seconds is None else time.perf_counter() + seconds
         try:
@@ -133,10 +133,10 @@ class Connection(BaseHTTPRequestHandler):
             self.connection.settimeout(None)
 
     def _await_request(self, seconds: float) -> None:
-        """Wait until the first byte of the next request is there, which is left for its reader, or for some seconds.
+        """Wait for the first byte of the next request, which stays in the buffer, or for some seconds.
 
         Raises:
-            OSError: The client has gone, or the server closes.
+            OSError: The client has disconnected, or the server is closing.
         """
         self.connection.settimeout(None if seconds == math.inf else max(seconds, SHORTEST_WAIT_SECONDS))
         try:
@@ -150,7 +150,7 @@ class Connection(BaseHTTPRequestHandler):
     def _log(self, reply: Reply, fault: Fault | None) -> None:
         self.log_request(fault.action if fault is not None and fault.action in DELIVERIES else reply.status_code)
 
-    def log_message(self, format: str, *values: Any) -> None:  # noqa: A002  # the base class calls it so
+    def log_message(self, format: str, *values: Any) -> None:  # noqa: A002  # the name in the base class
         """Log as `http.server` does, unless quiet."""
         if not self._is_quiet:
             super().log_message(format, *values)

@@ -14,7 +14,7 @@ CONTROL_PREFIX = "/_control"
 
 
 def control_of(lab: Lab) -> Blueprint:
-    """Make the routes that look at a lab and change it."""
+    """Build the routes that read and change a lab."""
     routes = Blueprint("control", __name__, url_prefix=CONTROL_PREFIX)
 
     @routes.get("/faults")

@@ -1,4 +1,4 @@
-"""How the bytes of a response arrive, or do not: steps, which a socket or an adapter in process plays."""
+"""The delivery of a response as steps, with its faults. A socket or the in-process adapter plays them."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ from .replies import Body, Reply
 ENDLESS_PART = b" " * 65536
 
 OF_THE_BODY = ("drip-body", "truncate", "truncate-chunked", "endless")
-"""The faults that need a body to be seen."""
+"""Faults of the body, which need one."""
 
 PROCESSING_RESPONSES = 3
-"""Interim responses of `processing`."""
+"""The number of interim responses of `processing`."""
 
 HEADERS_FIRST_SECONDS = 0.02
-"""Between the headers and a reset: a client that is a little late would otherwise see nothing but the reset."""
+"""The delay between the headers and a reset. Without it a slow client would see only the reset."""
 
 
 @dataclass(frozen=True)
 class Send:
-    """Bytes go out."""
+    """Send bytes."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Nothing happens for some seconds."""
+    """Wait for some seconds."""
 
     seconds: float
 
 
 @dataclass(frozen=True)
 class AwaitRequest:
-    """Nothing happens until the client sends its next request, or for some seconds at the most."""
+    """Wait for the next request of the client, at most some seconds."""
 
     seconds: float
 
 
 class End(Enum):
-    """How it ends; the last step."""
+    """The last step."""
 
     KEEP = "the connection stays open for the next request"
     CLOSE = "the connection is closed in order"
@@ -58,13 +58,13 @@ Step = Send | Pause | AwaitRequest | End
 
 
 def steps(reply: Reply, fault: Fault | None, *, keep_alive: bool, is_head: bool = False) -> Iterator[Step]:
-    """Deliver an answer.
+    """Yield the steps of a delivery.
 
     Args:
-        reply: What it says.
-        fault: What goes wrong; None, or one of what it says, for a delivery in order.
-        keep_alive: Whether the client wants to use the connection again.
-        is_head: Whether it asked with HEAD: no body is sent then, and so nothing can be wrong with it.
+        reply: The response.
+        fault: The fault. None, or a fault of the content, for an undisturbed delivery.
+        keep_alive: True if the client wants to keep the connection.
+        is_head: True if the request method was HEAD. No body is sent then, so it cannot have a fault either.
     """
     body = reply.body if _may_have_body(reply.status_code) and not is_head else b""
     if fault is not None and fault.action in _DELIVERIES and not (is_head and fault.action in OF_THE_BODY):
@@ -85,7 +85,7 @@ def _whole(reply: Reply, body: Body, *, keep_alive: bool = False) -> Iterator[St
 
 
 def _sent(head: bytes, body: Body) -> Iterator[Step]:
-    """The head goes with the first of the body: a small answer is one segment."""
+    """Yield the head together with the first block of the body, so that a small response is one segment."""
     blocks = iter([body]) if isinstance(body, bytes) else body.blocks()
     yield Send(head + next(blocks, b""))
     yield from map(Send, blocks)
@@ -96,7 +96,7 @@ def _length(reply: Reply) -> tuple[str, str] | None:
 
 
 def _head(reply: Reply, framing: tuple[str, str] | None, *, closes: bool = True) -> bytes:
-    """The status line and the headers; what a fault says of the framing goes before what is true."""
+    """Return the status line and the headers. Framing headers of a fault replace the correct ones."""
     names = {name.lower() for name, _ in reply.headers}
     own = [("Connection", "close")] if closes else []
     own += [framing] if framing and not names & {"content-length", "transfer-encoding"} else []
@@ -238,4 +238,4 @@ _MORE: dict[str, Callable[[Iterator[Step], Fault], Iterator[Step]]] = {
     "repeated": _repeated,
     "repeated-late": _repeated,
 }
-"""Deliveries in order with something before or after them; the connection is kept."""
+"""Undisturbed deliveries with something before or after them. The connection is kept."""

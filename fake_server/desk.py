@@ -1,4 +1,4 @@
-"""Responses on their way from the routes to the wire, with the faults that strike them."""
+"""Responses on their way from the routes to the client, with their faults."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNKNOWN_WORD = "polishing"
 
 
 class Refused(Exception):
-    """What was asked for is answered with an error, and nothing is done."""
+    """The request is refused with an error response, and nothing is done."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status_code)
@@ -28,12 +28,12 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Words:
-    """How a service calls the states of a job.
+    """The status words of a service.
 
     Attributes:
-        pending: Each word with the share of the job's life until which it is said; the last one until 1.
-        completed: The word of a job that is finished.
-        error: The word of one that failed.
+        pending: Each word with the fraction of the duration up to which it applies, 1 for the last.
+        completed: The word of a completed job.
+        error: The word of a failed job.
     """
 
     pending: tuple[tuple[float, str], ...]
@@ -41,50 +41,50 @@ class Words:
     error: str
 
     def of(self, look: Look) -> str:
-        """The word for how a job stands."""
+        """Return the status word of a job."""
         if look.status != PENDING:
             return self.completed if look.status == "completed" else self.error
         return next((word for until, word in self.pending if look.share < until), self.relapse)
 
     @property
     def relapse(self) -> str:
-        """The word of a finished job that says that it is not."""
+        """The pending word that `relapse` sends for a finished job."""
         return self.pending[-1][1]
 
 
 class Voice(ABC):
-    """How a service words what goes wrong."""
+    """The error responses of a service."""
 
     @abstractmethod
     def error(self, status_code: int, message: str) -> Reply:
-        """Any error, in the shape that its errors have."""
+        """Return an error in the format of the service."""
 
     def full(self, problem: TooManyJobs) -> Reply:
-        """Too many jobs are pending."""
+        """Return the error for too many pending jobs."""
         return self.error(429, str(problem))
 
     def missing(self, problem: NoSuchJob) -> Reply:
-        """There is no such job."""
+        """Return the error for a job that does not exist."""
         return self.error(404, str(problem))
 
 
 @dataclass(frozen=True)
 class Desk:
-    """Where the routes of a service hand their answers out."""
+    """Responses of the routes of a service, counted and with faults."""
 
     lab: Lab
     voice: Voice
 
     def status(self, job_id: str | None, words: Words, say: Callable[[Look, str], Reply]) -> Parts:
-        """Answer how a job stands.
+        """Return the status of a job.
 
         Args:
-            job_id: Which one.
-            words: How its states are called.
-            say: Makes the answer of the job and of a word, which is one of `words` or the unknown one.
+            job_id: The id of the job. None for the single job.
+            words: The status words of the service.
+            say: Builds the response from the job and a status word, either of `words` or an unknown one.
 
         Raises:
-            NoSuchJob: There is none of that id.
+            NoSuchJob: There is no job with this id.
         """
         sighting = self.lab.ask(job_id)
         look = sighting.look
@@ -92,16 +92,16 @@ class Desk:
         return self._out(say(look, words.of(look)), sighting.fault, own)
 
     def result(self, job_id: str, make: Callable[[Look], Reply]) -> Parts:
-        """Answer with the file of a job.
+        """Return the result of a job.
 
         Raises:
-            NoSuchJob: There is none of that id.
+            NoSuchJob: There is no job with this id.
         """
         sighting = self.lab.ask(job_id, "result")
         return self._out(self._made(lambda: make(sighting.look)), sighting.fault, {})
 
     def answer(self, route: Route, make: Callable[[], Reply]) -> Parts:
-        """Do what was asked, unless a fault says that it was not accepted, and answer."""
+        """Handle a request, unless a fault means that it was not accepted, and return the response."""
         fault = self.lab.answer(route)
         if fault is not None and fault.says_not_accepted:
             return self._out(self.voice.error(code_of(fault), "scripted fault"), fault, {})
@@ -126,14 +126,14 @@ class Desk:
 
 
 def handed(reply: Reply, fault: Fault | None = None) -> Parts:
-    """Let an answer go: past Flask where something is wrong with it, or where it is long.
+    """Return a reply to WSGI, or pass it to the caller of the app if it has a fault or a long body.
 
     Raises:
-        RuntimeError: Whoever called the app cannot play this fault.
+        RuntimeError: The caller of the app cannot play this fault.
     """
     strike = request.environ.get(STRIKE_KEY)
     if strike is not None and (fault is not None or not isinstance(reply.body, bytes)):
-        strike(reply, fault)  # Flask would mend what is wrong with it, or stumble over it, and copy what is long
+        strike(reply, fault)  # Flask would repair a faulty reply, or fail on it, and copy a long one
         return b"", 204, []
     if fault is not None and fault.action in DELIVERIES:
         raise RuntimeError(f"a WSGI app cannot {fault.action}: serve this one by `Server` or `InProcessAdapter`")

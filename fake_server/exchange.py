@@ -1,4 +1,4 @@
-"""One call of a WSGI app, and the fault that strikes its response."""
+"""One call of a WSGI app, and the fault of its response."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from .faults import Fault
 from .replies import Reply, json_reply
 
 STRIKE_KEY = "fake_server.strike"
-"""Where whoever calls the app puts a function that takes a reply, and its fault if there is one: a WSGI app cannot play what
-is below HTTP, mends what is above it, and copies what is long.
+"""The key in the environ of a function that takes a reply and its fault, if any. WSGI cannot play faults below HTTP,
+repairs those above it, and copies long bodies.
 """
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
 
 
 class Asked(NamedTuple):
-    """A request, read to its end.
+    """A request that was read completely.
 
     Attributes:
-        method: In capitals.
-        target: Path and query, as they were sent.
-        headers: By name; `Host` among them.
-        body: In bytes.
+        method: The method in capitals.
+        target: The path and query, as sent.
+        headers: The headers by name, with `Host`.
+        body: The body in bytes.
     """
 
     method: str
@@ -35,13 +35,13 @@ class Asked(NamedTuple):
 
 
 def exchange(app: Any, asked: Asked) -> tuple[Reply, Fault | None]:
-    """Have any WSGI app answer, and say what goes wrong with the delivery."""
+    """Call a WSGI app, and return its response and the fault of the delivery."""
     struck: list[tuple[Reply, Fault | None]] = []
 
     def strike(reply: Reply, fault: Fault | None) -> None:
         struck.append((reply, fault))
 
-    # More slashes at the beginning would make a host of what follows them.
+    # After two slashes the rest would be parsed as a host.
     builder = EnvironBuilder(
         "/" + asked.target.lstrip("/"), method=asked.method, headers=list(asked.headers), data=asked.body
     )
@@ -56,7 +56,7 @@ def exchange(app: Any, asked: Asked) -> tuple[Reply, Fault | None]:
 
 
 def refused_unread(headers: Mapping[str, str]) -> Reply | None:
-    """What a request is answered whose body nobody should read; None for any other."""
+    """Return the error response to a request whose body must not be read, or None for any other."""
     if any("\r" in value or "\n" in value for value in headers.values()):
         return json_reply({"error": "a header has one line (RFC 9112, section 5.2)"}, 400)
     if "Transfer-Encoding" in headers:

@@ -16,18 +16,18 @@ _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII |
 
 
 def result_body(job_id: str, size: int) -> Noise:
-    """What came of a job: so many bytes, the same ones whenever they are asked for."""
+    """Return the result of a job, with this size in bytes. It is the same each time."""
     return Noise(job_id, 0, size)
 
 
 def file_reply(name: str, body: Body, content_type: str, asked: Headers) -> Reply:
-    """Answer with a file, or with the part of it that was asked for.
+    """Return a file, or the requested part of it.
 
     Args:
-        name: What the file is, for its `ETag`.
-        body: All of it.
+        name: The identity of the file, for its `ETag`.
+        body: The whole file.
         content_type: Its media type.
-        asked: The headers of the request, whose `Range` and `If-Range` are looked at.
+        asked: The headers of the request. `Range` and `If-Range` are read.
     """
     tag = f'"{hashlib.sha256(f"{name}/{len(body)}".encode()).hexdigest()[:32]}"'
     headers = (("Content-Type", content_type), ("ETag", tag), ("Accept-Ranges", "bytes"))
@@ -41,9 +41,9 @@ def file_reply(name: str, body: Body, content_type: str, asked: Headers) -> Repl
 
 
 def _span(text: str, size: int) -> range | None:
-    """Which bytes are asked for: none at all where they lie behind the end; None for all of them.
+    """Return the requested bytes: an empty range if they are past the end, None for the whole file.
 
-    What is no range, or more than one, is ignored.
+    A header with no valid range, or with more than one, is ignored.
     """
     match = _RANGE.fullmatch(text)
     first, last = match.groups() if match else ("", "")

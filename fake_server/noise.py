@@ -1,4 +1,4 @@
-"""The bytes of a result file: a function of its name and of their offset, computed when they are sent."""
+"""The bytes of a result file: a function of its name and their offset, computed as they are sent."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 BLOCK_BYTES = 65536
 
 START = b"\0\0\0\x18ftypmp42"
-"""How every file begins, as an MP4 does. One random file in a thousand begins like markup, which no client takes for a video."""
+"""The first bytes of every file, as in an MP4: one random file in a thousand starts like markup, and is rejected."""
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A stretch of the file of this name, from one offset to before another. No stretch looks like another."""
+    """A part of the file with this name, from one offset to another. No two parts are alike."""
 
     name: str
     start: int
@@ -31,7 +31,7 @@ class Noise:
         return b"".join(self.blocks())
 
     def blocks(self) -> Iterator[bytes]:
-        """All of it, never more than `BLOCK_BYTES` at once."""
+        """Yield the bytes in blocks of at most `BLOCK_BYTES`."""
         for number in range(self.start // BLOCK_BYTES, -(-self.stop // BLOCK_BYTES)):
             begin = number * BLOCK_BYTES
             block = hashlib.shake_128(f"{self.name}/{number}".encode()).digest(BLOCK_BYTES)

@@ -1,4 +1,4 @@
-"""The fixture `fake_translation_server`, in every test suite where this package is installed."""
+"""The fixture `fake_translation_server`, for every test suite where this package is installed."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ EXTRA_IS_MISSING = "fake_translation_server needs the extra: pip install 'transl
 
 @pytest.fixture
 def fake_translation_server() -> Iterator[Server]:
-    """A fake translation service on a free port of loopback. Its jobs are finished at once.
+    """A fake translation service on a free loopback port. Its jobs finish immediately.
 
-    `fake_translation_server.url` is where it is; `.play(Scenario(duration=2, faults=["2:503"]))` and `.faults = [...]`
-    say what goes on there; `.requests` is what arrived.
+    `fake_translation_server.url` is its base URL. `.play(Scenario(duration=2, faults=["2:503"]))` and
+    `.faults = [...]` set its behaviour. `.requests` lists the requests that arrived.
     """
     try:
         from .server import Server

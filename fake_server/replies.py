@@ -1,4 +1,4 @@
-"""Responses as values, those with faults too. How they arrive is not known here."""
+"""Responses as values, with faults of their content. `delivery.py` has their delivery."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from .noise import Noise
 HTML_PAGE = "<!doctype html><html><body><h1>Welcome to the proxy</h1></body></html>"
 
 LOOP_PATH = "/_loop"
-"""Redirects to itself."""
+"""A path that redirects to itself."""
 
 UNKNOWN_WORD = "polishing"
 
 BOMB_BYTES = 64 * 1024 * 1024
-"""What the gzip bomb unpacks to; packed it has a thousandth of that."""
+"""The unpacked size of the gzip bomb. Packed it is a thousandth of that."""
 
 INVALID_GZIP = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x07"
-"""The header of gzip (RFC 1952, section 2.3), and a block of the type that is reserved (RFC 1951, section 3.2.3)."""
+"""A gzip header (RFC 1952, section 2.3), and a block of the reserved type (RFC 1951, section 3.2.3)."""
 
 DEFAULT_STATUS_CODE = 503
-"""Of an `answer` that names none."""
+"""The status code of an `answer` fault that has none."""
 
 _DATE = re.compile(r"\{date([+-]\d{1,9})\}")
 
@@ -39,7 +39,7 @@ Parts = tuple[bytes | Iterator[bytes], int, list[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole HTTP answer."""
+    """A complete HTTP response."""
 
     status_code: int
     headers: Headers
@@ -47,47 +47,47 @@ class Reply:
 
     @property
     def parts(self) -> Parts:
-        """Body, status and headers: what a view of Flask may return."""
+        """Body, status and headers, as a Flask view returns them."""
         if isinstance(self.body, bytes):
             return self.body, self.status_code, list(self.headers)
         return self.body.blocks(), self.status_code, [*self.headers, ("Content-Length", str(len(self.body)))]
 
     def with_headers(self, headers: Iterable[tuple[str, str]]) -> Reply:
-        """Put headers in, in place of those that are called the same."""
+        """Return a copy with these headers, which replace those of the same name."""
         added = tuple(headers)
         kept = self.without(*(name for name, _ in added))
         return replace(kept, headers=(*kept.headers, *added))
 
     def without(self, *names: str) -> Reply:
-        """Leave headers out."""
+        """Return a copy without these headers."""
         gone = {name.lower() for name in names}
         return replace(self, headers=tuple(one for one in self.headers if one[0].lower() not in gone))
 
 
 def json_reply(value: object, status_code: int = 200) -> Reply:
-    """Say something in JSON."""
+    """Return a JSON response."""
     body = json.dumps(value).encode() + b"\n"
     return Reply(status_code, (("Content-Type", "application/json"),), body)
 
 
 def redirect(location: str) -> Reply:
-    """Send the client elsewhere."""
+    """Return a redirect."""
     return Reply(302, (("Location", location),), b"")
 
 
 def code_of(fault: Fault) -> int:
-    """The status code of the error that an `answer` sends."""
+    """Return the status code of the error that an `answer` fault sends."""
     return DEFAULT_STATUS_CODE if fault.status_code is None else fault.status_code
 
 
 def spoiled(usual: Reply, fault: Fault, url: str, own: Mapping[str, Reply]) -> Reply:
-    """Make what is sent instead of the usual answer.
+    """Return the response with a fault of its content.
 
     Args:
-        usual: The usual answer.
-        fault: What is wrong.
-        url: What was asked for, absolute.
-        own: By action, what the service says in its own words. Where it has none the usual answer is sent.
+        usual: The response without the fault.
+        fault: The fault.
+        url: The absolute URL of the request.
+        own: The service's own responses by action. `usual` is sent for other actions.
     """
     said = _SAYS[fault.action](usual, url) if fault.action in _SAYS else own.get(fault.action, usual)
     if fault.body is not None:
@@ -107,14 +107,14 @@ def _packed(usual: Reply, body: Body) -> Reply:
 
 @cache
 def gzip_bomb() -> bytes:
-    """A body that unpacks to `BOMB_BYTES` of nothing; made once."""
+    """Return a body that unpacks to `BOMB_BYTES` of zeros. Built once."""
     packer = zlib.compressobj(wbits=16 + zlib.MAX_WBITS)
     block = bytes(1024 * 1024)
     return b"".join(packer.compress(block) for _ in range(BOMB_BYTES // len(block))) + packer.flush()
 
 
 def elsewhere(url: str) -> str:
-    """The same path at another origin: of loopback's two names the other one, else a subdomain."""
+    """Return the URL of the same path at another origin: the other name of loopback, else a subdomain."""
     start, _, rest = url.partition("://")
     for one, other in (("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")):
         if re.match(rf"{re.escape(one)}(?=[:/?]|$)", rest):

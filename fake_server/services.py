@@ -1,4 +1,4 @@
-"""The names of the services that the server can be."""
+"""The names of the services that the server can imitate."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ SERVICES = ("reference", "heygen", "elevenlabs", "azure")
 
 
 def check_service(name: str) -> None:
-    """Say so where there is no such service.
+    """Check that there is such a service.
 
     Raises:
-        ValueError: With the names of those that there are.
+        ValueError: There is none. The message lists the names.
     """
     if name not in SERVICES:
         raise ValueError(f"a service is one of {', '.join(SERVICES)}; got {name!r}")

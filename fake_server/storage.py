@@ -1,4 +1,4 @@
-"""The storage host of results: at another origin than the service, without its keys, for whoever has a link."""
+"""The storage host of results: at another origin than the service, with signed URLs in place of its keys."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .replies import Body, Parts, Reply, elsewhere
 FILES_PREFIX = "/_files"
 
 KEY_HEADERS = ("Authorization", "X-Api-Key", "xi-api-key", "Ocp-Apim-Subscription-Key")
-"""A request that carries one as well as a signature is refused: storage hosts do so with two kinds of authentication, and a
-key has no business there.
+"""A request with one of these and a signature is refused. Storage hosts refuse two kinds of authentication, and a key
+must not be sent to them.
 """
 
 KINDS: Mapping[str, str] = {
@@ -29,7 +29,7 @@ KINDS: Mapping[str, str] = {
     ".target.vtt": "text/vtt",
     ".metadata.vtt": "text/vtt",
 }
-"""How the files of a job are called after its id, with their media types."""
+"""The suffixes of a job's files after its id, with their media types."""
 
 SUBTITLES = b"WEBVTT\n\n00:00:00.000 --> 00:00:01.000\n...\n"
 
@@ -37,28 +37,28 @@ CODES = {400: "InvalidArgument", 403: "AccessDenied", 404: "NoSuchKey"}
 
 
 class StorageVoice(Voice):
-    """XML, as S3 and Azure Blob Storage speak it."""
+    """XML errors, as in S3 and Azure Blob Storage."""
 
     def error(self, status_code: int, message: str) -> Reply:
-        """An `Error` with a `Code` and a `Message`."""
+        """Return an `Error` with a `Code` and a `Message`."""
         code = CODES.get(status_code, "InternalError" if status_code >= 500 else "InvalidRequest")
         body = f'<?xml version="1.0" encoding="utf-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}</Message></Error>'
         return Reply(status_code, (("Content-Type", "application/xml"),), body.encode())
 
 
 class Minted:
-    """Numbers the links, so that no two are alike."""
+    """The numbers of URLs, so that no two are equal."""
 
     def __init__(self) -> None:
         self.numbers = count(1)
 
 
 def link_to(lab: Lab, job_id: str, kind: str = ".mp4") -> str:
-    """Make a new link to a file of a job, at another origin than that of the request which is being answered.
+    """Return a new signed URL of a file of a job, at another origin than that of the current request.
 
     Args:
-        lab: Whose job it is; its time goes into the link.
-        job_id: The job.
+        lab: The lab of the job. Its time is part of the URL.
+        job_id: The id of the job.
         kind: One of `KINDS`.
     """
     name = f"{job_id}{kind}"
@@ -68,7 +68,7 @@ def link_to(lab: Lab, job_id: str, kind: str = ".mp4") -> str:
 
 
 def storage_of(lab: Lab) -> Blueprint:
-    """Make the routes of the storage host."""
+    """Build the routes of the storage host."""
     routes = Blueprint("storage", __name__, url_prefix=FILES_PREFIX)
     voice = StorageVoice()
     desk = Desk(lab, voice)
@@ -106,5 +106,5 @@ def _may_read(lab: Lab, name: str, signature: str) -> bool:
 
 
 def _seal(name: str, minted: str) -> str:
-    """Forging it is no crime here: it shows that a link was taken as it was given."""
+    """Return the signature. It need not be secure: it only shows that a URL was used unchanged."""
     return hashlib.sha256(f"fake/{name}/{minted}".encode()).hexdigest()[:32]
