@@ -110,7 +110,7 @@ def _put_translation(lab: Lab, translation_id: str) -> Reply:
     with lab.lock:
         memory = lab.memory(Memory)
         known = memory.translations.get(translation_id)
-        # Unverified: that it is a 400; the how-to says that it is an error.
+        # Unverified: that it is a 400. By the how-to it is an error.
         require(known is None or known.fields == fields, "there is a translation of this id with other settings")
         memory.require_free(operation_id, (translation_id, None))
         made = memory.translations.setdefault(translation_id, Translation(fields, time.time()))

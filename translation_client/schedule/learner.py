@@ -113,9 +113,8 @@ class DurationRecorder:
     def observation(self, traits: Traits) -> Observation | None:
         """Return the observation to record, or None if the wait has learned nothing.
 
-        There is nothing to learn if the start of the job is unknown. Nor if the job was final at a first check that
-        was not
-        planned: that only shows that the check came late, or was repeated.
+        There is nothing to learn if the start of the job is unknown. Nor if the job was final at an unplanned first
+        check, which only shows that the check came late, or was repeated.
         """
         was_pending = self._pending_until is not None
         if not self._clock.is_known or self._first_asked is None or not (was_pending or self._is_planned):

@@ -13,7 +13,7 @@ CELLS = 400
 """About how many candidate times a sparse schedule is chosen from."""
 
 MOST_CELLS = 2000
-"""The most candidate times of a dense schedule. Up to them, checks are as dense as the candidates."""
+"""About the most candidate times. A denser schedule continues after the last one at the rate of Keller (1974)."""
 
 
 class OptimalChecks(NamedTuple):

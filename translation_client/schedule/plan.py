@@ -79,7 +79,7 @@ class Plan:
         return max(age, self._within_cap(0.0, times[best]))
 
     def next_after(self, age: float) -> float:
-        """Return the time of the next check, later than this age, at which the job was pending."""
+        """Return the time of the next check of a job that was pending at this age. It is later than the age."""
         times = self._optimum.times
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:

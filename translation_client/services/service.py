@@ -221,7 +221,7 @@ class Service:
     A field is a path in the JSON of a response such as `data.id`, several of them, or a function: see `JSONPath`.
 
     Attributes:
-        name: The name of the service, as `get_service` and the logs have it.
+        name: The name of the service.
         status_path: The path of the status of a job, with `{job_id}` for the percent-encoded id.
         base_url: The default base URL, with `{NAME}` for an environment variable. None if the caller must set one.
         defaults: The defaults of `timeout`, `max_retries`, `request_timeout` and `max_faults`.
