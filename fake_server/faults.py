@@ -147,7 +147,7 @@ class Fault:
         return self.action == "refuse" or self.status_code in NOT_ACCEPTED
 
     def strikes(self, number: int, elapsed: float) -> bool:
-        """True if the fault applies to the response `number`, sent `elapsed` seconds into the job."""
+        """True if the fault applies to the response `number`, sent `elapsed` seconds into the job (or server)."""
         if self.between is not None:
             return self.between[0] <= elapsed < self.between[1]
         return number == self.nth if self.every is None else number % self.every == 0
