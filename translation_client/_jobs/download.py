@@ -76,7 +76,7 @@ class Download:
             TranslationClientError: The file could not be downloaded.
             Exception: `on_progress` raised it.
         """
-        link = await self._link(self._job, new_connection=False)
+        link = await self._link(self._job, refresh=False)
         try:
             with PartFile(target, self._on_progress) as part:
                 await self._fetch_all(link, part)
@@ -92,9 +92,9 @@ class Download:
             cause = error.cause
         raise cause
 
-    async def _link(self, job: Job | str, *, new_connection: bool) -> str:
-        """Return the link to the result, from a status check if the job has none or `new_connection` is True."""
-        known = None if new_connection or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
+    async def _link(self, job: Job | str, *, refresh: bool) -> str:
+        """Return the link to the result, from a status check if the job has none or `refresh` is True."""
+        known = None if refresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
         if known is not None:
             return known
         seen = await self._checked(job)
@@ -133,7 +133,7 @@ class Download:
                 return
             if outcome is _Outcome.EXPIRED:
                 mints_after = part.received
-                link = await self._link(self._job, new_connection=True)
+                link = await self._link(self._job, refresh=True)
 
     async def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
         """Send the request, again while the service says that the result is not ready."""

@@ -82,8 +82,8 @@ class Forecast:
         """Return the hazard at this time, per second."""
         cell = bisect_right(self.times, seconds)
         if cell < len(self.times):
-            max_connections = self.times[cell] - self.times[cell - 1]
-            likely = (self.finished[cell] - self.finished[cell - 1]) / max_connections / (1 - self.finished[cell - 1])
+            width = self.times[cell] - self.times[cell - 1]
+            likely = (self.finished[cell] - self.finished[cell - 1]) / width / (1 - self.finished[cell - 1])
             if likely > 0:
                 return likely
         return 1 / (2 * (self._scale + seconds))

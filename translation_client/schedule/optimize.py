@@ -60,12 +60,12 @@ class _LowerHull:
     """The lower envelope of lines. Lines are added with growing slopes, and queried from right to left."""
 
     def __init__(self) -> None:
-        self._transports: list[tuple[float, float, int]] = []
+        self._lines: list[tuple[float, float, int]] = []
         self._first = 0
 
     def add(self, slope: float, start: float, name: int) -> None:
         """Add a line, and drop those that are no longer the lowest anywhere."""
-        lines = self._transports
+        lines = self._lines
         while len(lines) - self._first >= 2:
             (slope_1, start_1, _), (slope_2, start_2, _) = lines[-2], lines[-1]
             if (start_2 - start_1) * (slope - slope_1) < (start - start_1) * (slope_2 - slope_1):
@@ -75,7 +75,7 @@ class _LowerHull:
 
     def least(self, point: float) -> tuple[float, int]:
         """Return the least value at a point, and the name of the line that has it."""
-        lines, first = self._transports, self._first
+        lines, first = self._lines, self._first
         slope, start, name = lines[first]
         value = start + slope * point
         while first + 1 < len(lines):
