@@ -101,8 +101,7 @@ class BulkSpec:
         statuses: Meanings of words that `Service.statuses` lacks. A word means the same on both routes.
         error_field: The path in an entry to the reason of a failure: a string, or an object with a `message`.
         missing_word: The status word of a job that does not exist.
-        is_optional: True if a server of this service may lack the route. It is then used by a batch only, and no
-            longer once the server has refused it.
+        is_optional: True if a server of this service may lack the route. It is then used by a batch only.
 
     Raises:
         ValueError: A path is not a valid template, `max_ids` is below 1, or a word has an unknown meaning.
