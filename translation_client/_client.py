@@ -93,7 +93,6 @@ class BaseClient(Generic[SessionT, TransportT]):
             backoff_factor: Seconds before the first retry. Each further sleep is twice the one before.
             timeout: Seconds for a whole wait, the request in flight included; None for the service's default (reference: 30).
                 For one request see `request_timeout`.
-                For one request see `request_timeout`.
             max_delay: The longest sleep of the backoff, in seconds.
             jitter: The fraction by which a sleep of the backoff, or of a learned schedule, may be longer or shorter, from 0 to 1.
                 Clients started together do not check in step then.
