@@ -287,17 +287,20 @@ def test_a_key_is_found_whichever_of_its_characters_are_escaped(way: str) -> Non
     assert secrets.holds(text)
 
 
-@given(st.data(), st.text(st.characters(min_codepoint=33, max_codepoint=255), min_size=8))
+KEY_CHARACTERS = st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="%\\&")
+"""Without those that begin an escape: mixtures of them may mean two things. `ODD_KEY` has them."""
+
+
+@given(st.data(), st.text(KEY_CHARACTERS, min_size=8))
 def test_a_key_is_found_with_any_mixture_of_escapes(data: st.DataObject, key: str) -> None:
-    """Each character in its own way; a character that begins an escape is always escaped."""
+    """Each character in its own way."""
     ways: list[Callable[[str], str]] = [
+        str,
         quote,
         lambda letter: f"\\u{ord(letter):04x}",
         lambda letter: f"&#{ord(letter)};",
     ]
-    plain: list[Callable[[str], str]] = [str]
-    written = "".join(data.draw(st.sampled_from(ways + plain * (letter not in "%\\&")))(letter) for letter in key)
-    written = written.replace("%", "%25") if "%" in key else written.replace("\\", "\\\\") if "\\" in key else written
+    written = "".join(data.draw(st.sampled_from(ways))(letter) for letter in key)
 
     assert Redactor([key]).scrub(f"({written})") == f"({MARK})"
 
