@@ -19,6 +19,7 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDateTimeFactory
 from hypothesis import HealthCheck, settings
 
+import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, which the first test of a time would pay for
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import VideoTranslationClient
 
