@@ -924,7 +924,7 @@ def test_an_upload_that_stands_still_is_ended(tmp_path: Path) -> None:
         async with AsyncVideoTranslationClient(
             url, service="elevenlabs", api_key=KEY, request_timeout=0.2, max_faults=1
         ) as client:
-            with pytest.raises(RequestFailed, match=r"no answer within 0\.2 s"):
+            with pytest.raises(RequestFailed, match=r"no response within 0\.2 s"):
                 await asyncio.wait_for(client.submit(film, "es"), 5)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:  # what it holds for nobody is less than the file

@@ -162,7 +162,7 @@ def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(main, "_wait", lambda options, **_: interrupt(options))
     code, out, err = run("wait", "--base-url", BASE_URL)
 
-    assert (code, out, err) == (130, "", "interrupted; the job goes on at the service\n")
+    assert (code, out, err) == (130, "", "interrupted; the job is still running\n")
 
 
 def test_the_key_comes_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

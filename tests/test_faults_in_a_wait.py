@@ -173,8 +173,8 @@ def test_the_sentence_of_a_time_out_says_what_is_still_true(make_client: MakeCli
         make_client(Scenario(100), timeout=5).wait()
 
     assert str(caught.value) == (
-        "the job was still 'pending' after 4.8 s (3 calls: 3 × pending, timeout=5). It has not failed: it goes on at "
-        "the service. Go on waiting with client.wait(), or ask once with client.check()."
+        "the job was still 'pending' after 4.8 s (3 calls: 3 × pending, timeout=5). It has not failed: it is still "
+        "running. Go on waiting with client.wait(), or ask once with client.check()."
     )
 
 

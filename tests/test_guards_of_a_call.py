@@ -120,8 +120,8 @@ UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
         (BadStatusLine("s3cret"), "connection", "^the connection broke$"),
         (TypeError("s3cret"), "connection", "broken proxy variable"),
         (ValueError("s3cret"), "unreadable", r"^the answer breaks HTTP \(ValueError\)$"),
-        (TimeoutError("s3cret"), "timeout", "^no answer in time$"),
-        (ReadTimeoutError(HTTPConnectionPool("host"), "/s3cret", "s3cret"), "timeout", "^no answer in time$"),
+        (TimeoutError("s3cret"), "timeout", "^no response in time$"),
+        (ReadTimeoutError(HTTPConnectionPool("host"), "/s3cret", "s3cret"), "timeout", "^no response in time$"),
         (OSError("Could not find a suitable TLS CA certificate bundle, at s3cret"), "connection", "no CA bundle where"),
     ],
 )

@@ -641,3 +641,11 @@ def test_a_short_password_of_a_session_leaves_ids_as_they_are(password: str) -> 
 
     assert secrets.shown_id(f"{password}-1") == f"{password}-1"
     assert secrets.scrub(f"wrong password: {password}.") == "wrong password: [redacted]."
+
+
+@pytest.mark.parametrize("password", ["test", "1", "p4ssw0r"])
+def test_a_short_password_in_the_base_url_is_redacted_anywhere(password: str) -> None:
+    """The service gets it with each request, and may echo it in anything."""
+    secrets = VideoTranslationClient(f"http://user:{password}@host.test")._context.secrets
+
+    assert password not in secrets.scrub(f"X{password}Y")

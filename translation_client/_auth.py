@@ -102,7 +102,7 @@ class Auth:
         if key is None and not proven and service.needs_key:
             raise ValueError(
                 f"api_key must be given, or the environment variable {service.key_variable} set: the service "
-                f"{service.name!r} answers nobody without a key"
+                f"{service.name!r} requires one"
             )
         self._service = service
         self._ask = key if callable(key) and not _shares_name(service.key_header, own) else None
@@ -199,17 +199,24 @@ def _parts_of_session(service: KeyScheme, session: Any) -> list[_Parts]:
     parts = [_parts_of_header(service, _text(name), _text(value)) for name, value in fields]
     named = (getattr(auth, "username", ""), getattr(auth, "password", ""))
     pair = auth[:2] if isinstance(auth, tuple) else named  # aiohttp's has an encoding as its third item
-    return [*parts, _parts_of_pair(*map(_text, pair))] if len(pair) == 2 else parts
+    return [*parts, _parts_of_session_auth(*map(_text, pair))] if len(pair) == 2 else parts
+
+
+def _parts_of_session_auth(username: str, password: str) -> _Parts:
+    """Return the secrets in the `auth` of a caller's session, which may be for another origin than ours.
+
+    A short password of it, such as "test", is only redacted as a whole word, as it may be a part of any id.
+    """
+    if username and password and len(password) < WHOLE_WORD_LENGTH:
+        return _Parts([f"{username}:{password}"], headers=[password], users=[username])
+    return _parts_of_pair(username, password)
 
 
 def _parts_of_pair(username: str, password: str) -> _Parts:
     """Return the secrets in user information. A user name without a password is a token."""
     if not password:
         return _Parts([username, f"{username}:"]) if username else _Parts()
-    whole = f"{username}:{password}"
-    if len(password) < WHOLE_WORD_LENGTH:  # such as "test", which may be a part of any id
-        return _Parts([whole], headers=[password], users=[username])
-    return _Parts([password, whole], users=[username])
+    return _Parts([password, f"{username}:{password}"], users=[username])
 
 
 def _decoded_pair(encoded: str) -> tuple[str, str]:

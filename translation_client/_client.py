@@ -226,7 +226,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         # Imported with the first submission: a program that only waits does not need it.
         from ._jobs.submit import Submission, SubmitOptions, build_submit_request
 
-        order, wanted = build_submit_request(
+        flow, request = build_submit_request(
             self._context.service,
             self._transport.base_url,
             video=video,
@@ -235,12 +235,12 @@ class BaseClient(Generic[SessionT, TransportT]):
             options=options,
             idempotency_key=idempotency_key,
         )
-        is_upload = isinstance(wanted.video, Path)
+        is_upload = isinstance(request.video, Path)
         seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
-        ends = self._check_cancel(cancel)
-        terms = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, ends)
-        await self._language_list.require(target_language, seconds, cancel, terms.stopwatch)
-        return await Submission(self._context, order, wanted, terms).job()
+        event = self._check_cancel(cancel)
+        settings = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, event)
+        await self._language_list.require(target_language, seconds, event, settings.stopwatch)
+        return await Submission(self._context, flow, request, settings).job()
 
     async def _download(
         self,
@@ -811,8 +811,8 @@ def _learning(
 
     if wait is not None:
         raise ValueError("wait and history would both say when to check: give one of them")
-    terms = objective_from(check_cost, target_lag, max_lag)
-    return ScheduleLearner(SchedulePlanner(open_history(history), service.name, terms), jitter=jitter)
+    objective = objective_from(check_cost, target_lag, max_lag)
+    return ScheduleLearner(SchedulePlanner(open_history(history), service.name, objective), jitter=jitter)
 
 
 def _address(service: Service, base_url: str | None) -> BaseURL:

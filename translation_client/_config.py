@@ -96,17 +96,6 @@ def check_timestamp(name: str, value: float | None) -> float | None:
     return None if value is None else check_duration(name, value, LATEST_MOMENT)
 
 
-def check_bool(name: str, value: bool) -> bool:
-    """Return True or False.
-
-    Raises:
-        TypeError: `value` is not a `bool`.
-    """
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return value
-
-
 def check_label(name: str, value: str) -> str:
     """Return a short text.
 

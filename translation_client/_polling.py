@@ -185,23 +185,23 @@ class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names 
     """Stop when no further check could start in time to get its response by the deadline."""
 
     def __init__(self, state: CallState) -> None:
-        self.progress = state
+        self._state = state
 
     def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
         """Return True if it is too late for a check."""
-        return is_too_late_for_a_check(self.progress)
+        return is_too_late_for_a_check(self._state)
 
 
 class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
     """Stop after a fault if the next attempt would start after the deadline, or `Retry-After` ends after it."""
 
     def __init__(self, state: CallState) -> None:
-        self.progress = state
+        self._state = state
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         """Return True if `Retry-After` or the deadline leaves no time for an attempt."""
         fault = fault_in(retry_state)
-        return retry_after_exceeds_deadline(self.progress, fault) or is_too_late_for_a_check(self.progress)
+        return retry_after_exceeds_deadline(self._state, fault) or is_too_late_for_a_check(self._state)
 
 
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies

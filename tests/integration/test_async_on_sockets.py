@@ -469,7 +469,7 @@ def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
     """After `request_timeout` without a byte, as a fault; and no file is left."""
     with (
         playing(dripping_file) as (url, _),
-        pytest.raises(RequestFailed, match=r"no answer within 0\.1 s"),
+        pytest.raises(RequestFailed, match=r"no response within 0\.1 s"),
     ):
         ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.1, "max_faults": 1}))
     assert list(tmp_path.iterdir()) == []
@@ -489,7 +489,7 @@ def test_headers_that_drip_keep_no_transfer_alive(tmp_path: Path) -> None:
 
     with playing(play) as (url, _):
         began = time.monotonic()
-        with pytest.raises(RequestFailed, match=r"no answer within 0\.4 s"):
+        with pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
             ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.4, "max_faults": 1}))
         assert time.monotonic() - began < 2
 

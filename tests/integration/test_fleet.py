@@ -139,7 +139,7 @@ def _is_socket(fd: Path) -> bool:
 
 
 def threads_of_ours() -> list[threading.Thread]:
-    return [one for one in threading.enumerate() if one.name.startswith(("fleet", "source of jobs"))]
+    return [one for one in threading.enumerate() if one.name.startswith(("batch", "source of jobs"))]
 
 
 # What comes of each

@@ -75,7 +75,7 @@ def test_a_call_that_request_timeout_cuts_is_a_fault(name: str) -> None:
         serving(HOSTILE[name]) as server,
         VideoTranslationClient(server.url, timeout=60, request_timeout=0.3, max_faults=1) as client,
         ends_in_time(0.3),
-        pytest.raises(RequestFailed, match=r"no answer within 0\.3 s|HTTP 503"),
+        pytest.raises(RequestFailed, match=r"no response within 0\.3 s|HTTP 503"),
     ):
         client.wait()
 

@@ -209,7 +209,7 @@ def test_interim_responses_do_not_lengthen_the_time_of_a_request(kind: type[Any]
             yield 0.05
 
     async def use_it(client: Any) -> None:
-        with pytest.raises(RequestFailed, match=r"no answer within 0\.3 s"):
+        with pytest.raises(RequestFailed, match=r"no response within 0\.3 s"):
             await call(client, "check", "A")
 
     with scripted(answer) as server:

@@ -249,7 +249,7 @@ def test_what_is_no_file_keeps_no_transfer_alive(film: Path, tmp_path: Path, dri
         for service in errands:
             with client_of(url, service, request_timeout=0.4, max_faults=1) as client:
                 started = time.monotonic()
-                with pytest.raises(RequestFailed, match=r"no answer within 0\.4 s"):
+                with pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
                     errands[service](client)
                 assert time.monotonic() - started < 3
 
@@ -336,7 +336,7 @@ def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Pa
     with (
         playing(play) as (url, _),
         client_of(url, "reference", request_timeout=0.1, max_faults=1) as client,
-        pytest.raises(RequestFailed, match=r"no answer within 0\.1 s"),
+        pytest.raises(RequestFailed, match=r"no response within 0\.1 s"),
     ):
         client.download("j", tmp_path / "other")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]

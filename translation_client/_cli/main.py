@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commands[options.command]()
     except KeyboardInterrupt as interrupt:
-        usual = "" if options.command in ("submit", "download", "delete") else "; the job goes on at the service"
+        usual = "" if options.command in ("submit", "download", "delete") else "; the job is still running"
         echo_error(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{usual}")
         return EXIT_INTERRUPTED
     except UsageError as error:

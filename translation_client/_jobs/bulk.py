@@ -70,7 +70,7 @@ class BulkCall:
         except RequestNotSent as unsent:
             raise unsent.cause from None
         except CallAborted:
-            raise BulkFailed(Fault("timeout", "no answer in time"), is_refusal=False) from None
+            raise BulkFailed(Fault("timeout", "no response in time"), is_refusal=False) from None
         except Refusal as refusal:
             code = refusal.response.status_code
             raise BulkFailed(Fault("status", status_line(code), refusal.response), is_refusal=True) from None

@@ -156,7 +156,7 @@ def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | N
     seconds = f"{state.elapsed:.1f} s"
     if state.job is not None:
         happened = f"{describe_job(state.shown_id)} was still {shown_text(state.job, 'raw_status')!r} after {seconds}"
-        still = "It has not failed: it goes on at the service."
+        still = "It has not failed: it is still running."
     elif state.attempts == 0 and error_text.is_wait:
         happened = f"{describe_job(state.shown_id)} was not checked within {seconds}"
         still = f"{error_text.still} A longer timeout, or more checks_per_second, leaves time for every job."
@@ -182,7 +182,7 @@ def retries_exhausted(error_text: ErrorText, state: CallState) -> RetriesExhaust
     word = "pending" if state.job is None else shown_text(state.job, "raw_status")
     return RetriesExhausted(
         f"{describe_job(state.shown_id)} was still {word!r} when the retries were used up, after "
-        f"{state.elapsed:.1f} s ({_counts(state)}). It has not failed: it goes on at the service. "
+        f"{state.elapsed:.1f} s ({_counts(state)}). It has not failed: it is still running. "
         f"{_next_step(error_text, state)}",
         **state.error_fields(),
     )
@@ -192,7 +192,7 @@ def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
     """Return the error for a cancelled call."""
     spent = f"was cancelled after {state.elapsed:.1f} s ({_counts(state)})"
     if error_text.is_wait:
-        sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job goes on at the service."
+        sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job is still running."
     else:
         sentence = f"the wait for the service to {error_text.asks} {spent}. {_still_true(error_text, state)} {_next_step(error_text, state)}"
     return WaitCancelled(sentence, **state.error_fields())
@@ -307,7 +307,7 @@ def _next_step(error_text: ErrorText, state: CallState) -> str:
 
 
 def _counts(state: CallState) -> str:
-    seen = ", ".join(f"{count} × {what}" for what, count in state.seen.items()) or "no answer"
+    seen = ", ".join(f"{count} × {what}" for what, count in state.seen.items()) or "no response"
     return f"{state.attempts} {'call' if state.attempts == 1 else 'calls'}: {seen}"
 
 

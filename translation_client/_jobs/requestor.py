@@ -208,7 +208,7 @@ class Requestor:
             return self.log.ended("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
         if self.state.deadline.has_passed:
             return self.log.ended("timeout", error_messages.wait_timeout(self.error_text, self.state))
-        fault = Fault("timeout", f"no answer within {self.context.policy.request_timeout:g} s")
+        fault = Fault("timeout", f"no response within {self.context.policy.request_timeout:g} s")
         fault.was_sent = abort.was_sent
         return self._error_for_fault(fault, safety)
 

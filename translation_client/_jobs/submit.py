@@ -42,22 +42,22 @@ def build_submit_request(
         ValueError: The service has no submissions, or does not accept the value of an argument.
         TypeError: An argument is of the wrong type.
     """
-    order = service.submit
-    if order is None:
+    flow = service.submit
+    if flow is None:
         raise ValueError(f"the service {service.name!r} has no way to submit a job")
-    wanted = SubmitRequest(
-        video=_video(service, order, video),
+    request = SubmitRequest(
+        video=_video(service, flow, video),
         target_language=_config.check_language("target_language", target_language),
         source_language=None if source_language is None else _config.check_language("source_language", source_language),
         options=_options(options),
-        key=_key(service, order, idempotency_key),
+        key=_key(service, flow, idempotency_key),
         base_url=base_url,
     )
-    order.check(wanted)
-    return order, wanted
+    flow.check(request)
+    return flow, request
 
 
-def _video(service: Service, order: SubmitFlow, video: str | os.PathLike[str]) -> str | Path:
+def _video(service: Service, flow: SubmitFlow, video: str | os.PathLike[str]) -> str | Path:
     if isinstance(video, str) and _URL.match(video):
         if not is_http_url(video):
             raise ValueError(f"video must be an http(s) URL with a host, or a file; got {_shown(video)!r}")
@@ -67,7 +67,7 @@ def _video(service: Service, order: SubmitFlow, video: str | os.PathLike[str]) -
     path = Path(video)
     if not path.is_file():
         raise ValueError(f"video must be a URL or the path of a file; there is no file {_shown(str(path))!r}")
-    _check_size(service, order, path)
+    _check_size(service, flow, path)
     return path
 
 
@@ -76,8 +76,8 @@ def _shown(video: str) -> str:
     return re.sub(r"(//|:/*)[^/]*@", r"\1…@", re.split(r"[?#]", video)[0])
 
 
-def _check_size(service: Service, order: SubmitFlow, path: Path) -> None:
-    size, most = path.stat().st_size, order.max_file_bytes
+def _check_size(service: Service, flow: SubmitFlow, path: Path) -> None:
+    size, most = path.stat().st_size, flow.max_file_bytes
     if most is None:
         raise ValueError(
             f"video must be a URL for the service {service.name!r}, which takes no files: put {str(path)!r} where it "
@@ -98,19 +98,17 @@ def _options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
     try:
         json.dumps(dict(options), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"options must be what JSON can say: {error}") from error
+        raise ValueError(f"options must be JSON: {error}") from error
     return dict(options)
 
 
-def _key(service: Service, order: SubmitFlow, key: str | None) -> str:
+def _key(service: Service, flow: SubmitFlow, key: str | None) -> str:
     if key is None:
-        return order.new_key()
-    if order.key_pattern is None:
-        raise ValueError(
-            f"idempotency_key cannot be used: the service {service.name!r} does not tell a repeated order from a new one"
-        )
-    if not isinstance(key, str) or not order.key_pattern.fullmatch(key):
-        raise ValueError(f"idempotency_key must match {order.key_pattern.pattern}, got {key!r}")
+        return flow.new_key()
+    if flow.key_pattern is None:
+        raise ValueError(f"idempotency_key cannot be used: the service {service.name!r} has no idempotency keys")
+    if not isinstance(key, str) or not flow.key_pattern.fullmatch(key):
+        raise ValueError(f"idempotency_key must match {flow.key_pattern.pattern}, got {key!r}")
     return key
 
 
@@ -166,29 +164,29 @@ class Submission:
     """One submission. For one thread, and for one use."""
 
     def __init__(
-        self, context: ClientContext, order: SubmitFlow, commission: SubmitRequest, terms: SubmitOptions
+        self, context: ClientContext, flow: SubmitFlow, request: SubmitRequest, settings: SubmitOptions
     ) -> None:
         """Create the submission. Nothing is sent yet."""
         self._context = context
-        self._order = order
-        self._commission = commission
-        self._terms = terms
-        video = commission.video
+        self._flow = flow
+        self._request = request
+        self._settings = settings
+        video = request.video
         self._secrets = context.secrets if isinstance(video, Path) else context.secrets.with_link(video)
         self._requestor = Requestor(
             context,
             error_messages.submit_text(),
-            timeout=terms.timeout,
-            cancel=terms.cancel,
+            timeout=settings.timeout,
+            cancel=settings.cancel,
             secrets=self._secrets,
-            stopwatch=terms.stopwatch,
+            stopwatch=settings.stopwatch,
         )
-        self._requestor.state.idempotency_key = commission.key or None
-        self._requestor.state.may_have_been_accepted = terms.is_resumed
+        self._requestor.state.idempotency_key = request.key or None
+        self._requestor.state.may_have_been_accepted = settings.is_resumed
 
     async def job(self) -> Job:
         """Submit the job, and return it."""
-        key = self._secrets.shown_id(self._commission.key)
+        key = self._secrets.shown_id(self._request.key)
         self._requestor.log.write("submit_started", idempotency_key=key or None)
         try:
             job = await self._through_all_steps()
@@ -218,7 +216,7 @@ class Submission:
         return job
 
     async def _through_all_steps(self) -> Job:
-        steps = self._order.steps(self._commission)
+        steps = self._flow.steps(self._request)
         step = next(steps)
         while True:
             value = await self._done(step)
@@ -251,7 +249,7 @@ class Submission:
         try:
             value = step.read(response)
         except ConcurrencyLimitReached:
-            if not self._terms.wait_for_slot:
+            if not self._settings.wait_for_slot:
                 raise
             self._requestor.state.count("no free slot")
             return _LIMIT_REACHED

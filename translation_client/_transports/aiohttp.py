@@ -262,8 +262,7 @@ class Sessions:
         """
         self._callers = callers
         self._connector: _Connector | None = None
-        self._plain: aiohttp.ClientSession | None = None
-        self._watched: aiohttp.ClientSession | None = None
+        self._pool: aiohttp.ClientSession | None = None
         self._proxies: dict[str, str | None] = {}
         self._trusted: ssl.SSLContext | None = None
 
@@ -275,10 +274,12 @@ class Sessions:
         data: Any,
         trace: Any,
         *,
-        is_watched: bool,
         new_connection: bool,
     ) -> Any:
         """Return an asynchronous context manager that sends a request and yields the response. No redirect is followed.
+
+        Any request but a GET is sent on a new connection of its own: a late response to it would otherwise be taken for
+        the response to the next request.
 
         Args:
             method: The HTTP method in capitals.
@@ -286,8 +287,7 @@ class Sessions:
             headers: All headers.
             data: The body.
             trace: `has_sent` is set once the request headers are sent, or immediately if the session is not traced.
-            is_watched: True to trace when the headers are sent.
-            new_connection: True to open a new connection.
+            new_connection: True to open a new connection for a GET too.
         """
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
@@ -297,12 +297,10 @@ class Sessions:
         more["proxy"] = self._proxy_of(url)
         if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
             more["ssl"] = self._trust()
-        if new_connection:
-            return _fresh_request(method, url, more, trace)
-        if is_watched:
-            return self._session(is_watched=True).request(method, url, trace_request_ctx=trace, **more)
-        trace.has_sent = True
-        return self._session(is_watched=False).request(method, url, **more)
+        if new_connection or method != "GET":
+            return _request_on_new_connection(method, url, more, trace)
+        trace.has_sent = True  # a GET changes nothing, so nobody asks
+        return self._pooled().request(method, url, **more)
 
     def close_idle(self) -> None:
         """Mark the current connections as not reusable."""
@@ -311,22 +309,18 @@ class Sessions:
 
     async def close(self) -> None:
         """Close our own sessions and connections."""
-        for session in (self._plain, self._watched):
-            if session is not None:
-                await session.close()
+        if self._pool is not None:
+            await self._pool.close()
         if self._connector is not None:
             self._connector.abort()
             await self._connector.close()
             await asyncio.sleep(0)  # one step of the event loop, in which the connections close
 
-    def _session(self, *, is_watched: bool) -> aiohttp.ClientSession:
+    def _pooled(self) -> aiohttp.ClientSession:
         if self._connector is None:
             self._connector = _connector()
-        if is_watched:
-            self._watched = self._watched or _session(self._connector, owns=False, is_watched=True)
-            return self._watched
-        self._plain = self._plain or _session(self._connector, owns=False, is_watched=False)
-        return self._plain
+        self._pool = self._pool or _session(self._connector, owns=False)
+        return self._pool
 
     def _proxy_of(self, url: URL) -> str | None:
         """Return the proxy of the environment, which is read once for each origin."""
@@ -367,24 +361,26 @@ def _usable(proxy: str | None) -> str | None:
 
 
 @asynccontextmanager
-async def _fresh_request(
+async def _request_on_new_connection(
     method: str, url: URL, more: dict[str, Any], trace: Any
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request on a new connection, and close the connection afterwards."""
     async with (
-        _session(_connector(), owns=True, is_watched=True) as session,
+        _session(_connector(), owns=True, trace_configs=[_trace_of_sent_headers()]) as session,
         session.request(method, url, trace_request_ctx=trace, **more) as response,
     ):
         yield response
 
 
-def _session(connector: aiohttp.TCPConnector, *, owns: bool, is_watched: bool) -> aiohttp.ClientSession:
+def _session(
+    connector: aiohttp.TCPConnector, *, owns: bool, trace_configs: list[aiohttp.TraceConfig] | None = None
+) -> aiohttp.ClientSession:
     session = aiohttp.ClientSession(
         connector=connector,
         connector_owner=owns,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
-        trace_configs=[_watching()] if is_watched else None,
+        trace_configs=trace_configs,
         max_line_size=MAX_LINE_BYTES,
         max_field_size=MAX_LINE_BYTES,
     )
@@ -393,7 +389,7 @@ def _session(connector: aiohttp.TCPConnector, *, owns: bool, is_watched: bool) -
     return session
 
 
-def _watching() -> aiohttp.TraceConfig:
+def _trace_of_sent_headers() -> aiohttp.TraceConfig:
     trace = aiohttp.TraceConfig()
 
     async def sent(_: Any, context: Any, __: Any) -> None:
@@ -724,7 +720,6 @@ class AiohttpSender:
             headers,
             data,
             trace,
-            is_watched=method != "GET",
             new_connection=new_connection,
         )
 
@@ -759,7 +754,7 @@ async def _body_of_error(response: aiohttp.ClientResponse) -> bytes:
 def _fault_of(error: Exception) -> Fault:
     """Map an exception of aiohttp to a fault. A bad status line may be no HTTP at all, so it is a connection error."""
     if isinstance(error, (asyncio.TimeoutError, aiohttp.ServerTimeoutError)):
-        return Fault("timeout", "no answer in time")
+        return Fault("timeout", "no response in time")
     broken: BaseException = error
     while isinstance(broken, (aiohttp.ClientResponseError, HttpProcessingError)) and broken.__cause__ is not None:
         broken = broken.__cause__

@@ -52,7 +52,7 @@ def redacted_cause(error: Exception, text: str) -> Exception:
 def map_exception(error: Exception) -> Fault:
     """Map an exception of requests, urllib3 or the system to a fault."""
     if isinstance(error, TIMED_OUT):
-        return Fault("timeout", "no answer in time")
+        return Fault("timeout", "no response in time")
     if isinstance(error, (requests.ConnectionError, HTTPError, HTTPException)):
         return Fault("connection", root_reason(error))
     if isinstance(error, NEVER_A_CALL):

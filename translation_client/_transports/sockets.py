@@ -400,7 +400,7 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CancelScope, secon
         sock.connect(peer)
     while not _is_connected_within(sock, min(guard.slice(), seconds), guard):
         if guard.left() <= share_ends:
-            raise TimeoutError("no answer to the attempt to connect")
+            raise TimeoutError("no response to the attempt to connect")
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))

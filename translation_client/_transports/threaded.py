@@ -85,7 +85,7 @@ async def _run_in_thread(call: Callable[[], T]) -> T:
         result: _CallResult[T] = _CallResult(call)
         call_threadsafe(loop, partial(_set_result, made, result))
 
-    threading.Thread(target=make, name="fleet call", daemon=True).start()
+    threading.Thread(target=make, name="batch request", daemon=True).start()
     return (await made).value()
 
 

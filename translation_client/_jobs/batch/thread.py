@@ -77,7 +77,7 @@ class _BatchThread:
         self._take: Callable[[], object] = lambda: None
         self._is_left = threading.Event()
         self._process = os.getpid()
-        self._thread = threading.Thread(target=self._run, name="fleet", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="batch", daemon=True)
 
     def start(self) -> None:
         """Start the thread."""
