@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .fault_syntax import parse_fault
 from .faults import Fault
 from .jobs import Submission
 from .lab import Arrival, Lab
-from .notation import parse_fault
 from .scenario import Life, Scenario
 
 __all__ = [

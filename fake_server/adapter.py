@@ -15,8 +15,8 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .delivery import AwaitRequest, End, Pause, Send, Step, steps
-from .exchange import Asked, exchange, refused_unread
+from .wire import AwaitRequest, End, Pause, Send, Step, steps
+from .wsgi import Asked, exchange, refused_unread
 
 BROKEN = {End.RESET: errno.ECONNRESET, End.REFUSE: errno.ECONNREFUSED}
 

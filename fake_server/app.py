@@ -5,17 +5,17 @@ from __future__ import annotations
 from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
-from .control import CONTROL_PREFIX, control_of
-from .desk import Desk, Refused, Voice, handed
+from .control_api import CONTROL_PREFIX, control_of
 from .dialects import DIALECTS
 from .dialects.dialect import Dialect
-from .exchange import MAX_REQUEST_BYTES
 from .jobs import NoSuchJob
 from .lab import Lab
 from .replies import LOOP_PATH, Parts, Reply, redirect
+from .responder import Desk, Refused, Voice, handed
 from .scenario import Scenario
 from .services import check_service
 from .storage import FILES_PREFIX, storage_of
+from .wsgi import MAX_REQUEST_BYTES
 
 NO_ANSWER = Reply(503, (), b"")
 """A placeholder for refused connections. A server that can refuse connections never sends it."""

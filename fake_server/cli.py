@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
+from .fault_syntax import FORM, parse_fault
 from .faults import ACTIONS, ROUTES
-from .notation import FORM, parse_fault
 from .scenario import OUTCOMES, Scenario, parse_duration
 from .services import SERVICES
 

@@ -40,7 +40,7 @@ HowItArrives = Literal[
     "repeated",
     "repeated-late",
 ]
-"""Faults below HTTP, in the delivery of a response. `delivery.py` plays them."""
+"""Faults below HTTP, in the delivery of a response. `wire.py` plays them."""
 
 Action = Literal[WhatItSays, HowItArrives]
 

@@ -6,7 +6,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
-from .noise import Noise
+from .media import Noise
 from .replies import Body, Reply
 
 if TYPE_CHECKING:

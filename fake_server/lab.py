@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
+from .fault_syntax import read_faults
 from .faults import ROUTES_OF_A_JOB, Fault, Route
 from .jobs import Fields, Look, NoSuchJob, Sighting, Submission, TooManyJobs
-from .notation import read_faults
 from .scenario import PENDING, Life, Scenario
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Responses as values, with faults of their content. `delivery.py` has their delivery."""
+"""Responses as values, with faults of their content. `wire.py` has their delivery."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from email.utils import formatdate
 from functools import cache
 
 from .faults import Fault
-from .noise import Noise
+from .media import Noise
 
 HTML_PAGE = "<!doctype html><html><body><h1>Welcome to the proxy</h1></body></html>"
 

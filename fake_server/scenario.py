@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .fault_syntax import read_faults
 from .faults import Fault
-from .notation import read_faults
 
 Outcome = Literal["completed", "error"]
 OUTCOMES: tuple[Outcome, ...] = ("completed", "error")

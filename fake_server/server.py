@@ -11,8 +11,8 @@ from contextlib import suppress
 from typing import Any
 
 from .app import create_app
-from .connections import Connection
 from .faults import Fault
+from .http_handler import Connection
 from .jobs import Submission
 from .lab import Arrival, Lab
 from .scenario import Scenario

@@ -10,11 +10,11 @@ from xml.sax.saxutils import escape
 
 from flask import Blueprint, request
 
-from .desk import Desk, Refused, Voice
 from .files import file_reply, result_body
 from .jobs import Look, NoSuchJob
 from .lab import Lab
 from .replies import Body, Parts, Reply, elsewhere
+from .responder import Desk, Refused, Voice
 
 FILES_PREFIX = "/_files"
 

@@ -19,7 +19,7 @@ from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, pars
 from fake_server.dialects import DIALECTS
 from fake_server.faults import ROUTES
 from fake_server.files import result_body
-from fake_server.noise import BLOCK_BYTES, Noise
+from fake_server.media import BLOCK_BYTES, Noise
 from fake_server.services import SERVICES
 
 URL = "http://127.0.0.1:5000"

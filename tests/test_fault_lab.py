@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from random_faults import FAULTS
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
+from fake_server.fault_syntax import TIMED, as_data, read_fault, read_faults
 from fake_server.faults import ACTIONS, DELIVERIES
-from fake_server.notation import TIMED, as_data, read_fault, read_faults
 from fake_server.replies import BOMB_BYTES
 
 URL = "http://fake.test"

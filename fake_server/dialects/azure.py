@@ -15,9 +15,9 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from ..desk import Desk, Refused
 from ..lab import Lab
 from ..replies import Parts, Reply, json_reply
+from ..responder import Desk, Refused
 from .azure_shapes import (
     NOTHING,
     STEPS,

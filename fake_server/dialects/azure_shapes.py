@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from ..desk import Refused, Voice, Words
 from ..jobs import Fields, Look, NoSuchJob
 from ..lab import Lab
 from ..replies import Reply, json_reply
+from ..responder import Refused, Voice, Words
 from ..scenario import PENDING
 from ..storage import link_to
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from ..desk import Desk, Refused, Voice
+from ..fault_syntax import from_json
 from ..lab import Lab
-from ..notation import from_json
+from ..responder import Desk, Refused, Voice
 
 BEARER = "Authorization"
 

@@ -15,10 +15,10 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from ..desk import Desk, Refused
 from ..jobs import Fields
 from ..lab import Lab
 from ..replies import Parts, Reply, json_reply
+from ..responder import Desk, Refused
 from .dialect import BEARER, Dialect, form_fields, json_fields
 from .heygen_shapes import LANGUAGES, V2, V3, VOICE, bulk_item, status_said, status_said_v2
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ..desk import Voice, Words
 from ..jobs import Look, NoSuchJob, TooManyJobs
 from ..lab import Lab
 from ..replies import Reply, json_reply
+from ..responder import Voice, Words
 from ..storage import link_to
 
 V3 = Words(((0.1, "pending"), (1.0, "running")), "completed", "failed")

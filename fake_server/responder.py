@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from flask import request
 
-from .exchange import STRIKE_KEY
 from .faults import DELIVERIES, Fault, Route
 from .jobs import Look, NoSuchJob, TooManyJobs
 from .lab import Lab
 from .replies import Parts, Reply, code_of, spoiled
 from .scenario import PENDING
+from .wsgi import STRIKE_KEY
 
 UNKNOWN_WORD = "polishing"
 

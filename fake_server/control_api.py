@@ -6,8 +6,8 @@ from dataclasses import asdict
 
 from flask import Blueprint, request
 
+from .fault_syntax import as_data, from_json, read_faults
 from .lab import Lab
-from .notation import as_data, from_json, read_faults
 from .replies import Parts, json_reply
 
 CONTROL_PREFIX = "/_control"

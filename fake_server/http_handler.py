@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from .control import CONTROL_PREFIX
-from .delivery import AwaitRequest, End, Pause, Send, Step, steps
-from .exchange import Asked, exchange, refused_unread
+from .control_api import CONTROL_PREFIX
 from .faults import DELIVERIES, Fault
 from .replies import Reply
+from .wire import AwaitRequest, End, Pause, Send, Step, steps
+from .wsgi import Asked, exchange, refused_unread
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """`SO_LINGER` with a timeout of 0: closing the socket resets the connection."""
