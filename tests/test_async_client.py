@@ -29,7 +29,7 @@ from hostile import mute, serving
 from worlds import HOST, KEY, KEYED, LANGUAGE, PATH, SERVICES, VIDEO, left_in
 
 from fake_server import InProcessAdapter, Lab, Scenario, create_app
-from fake_server.files import result_body
+from fake_server.storage import result_body
 from translation_client import (
     AsyncVideoTranslationClient,
     DurationHistory,

@@ -9,7 +9,7 @@ from conftest import Clock
 from test_fake_services import World
 
 from fake_server import Scenario
-from fake_server.files import result_body
+from fake_server.storage import result_body
 
 DUBBING = "/v1/dubbing"
 

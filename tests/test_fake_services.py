@@ -18,9 +18,9 @@ from urllib3.exceptions import HTTPError
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
 from fake_server.dialects import DIALECTS
 from fake_server.faults import ROUTES
-from fake_server.files import result_body
 from fake_server.media import BLOCK_BYTES, Noise
 from fake_server.services import SERVICES
+from fake_server.storage import result_body
 
 URL = "http://127.0.0.1:5000"
 KEY = {"heygen": "X-Api-Key", "elevenlabs": "xi-api-key", "azure": "Ocp-Apim-Subscription-Key"}

@@ -9,7 +9,7 @@ import requests
 from conftest import Clock
 
 from fake_server import InProcessAdapter, Lab, Scenario, create_app
-from fake_server.files import result_body
+from fake_server.storage import result_body
 from translation_client import Job, VideoTranslationClient
 
 SERVICES = ("heygen", "elevenlabs", "azure", "reference")

@@ -13,11 +13,11 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from ..files import file_reply, result_body
 from ..jobs import Look, NoSuchJob, TooManyJobs
 from ..lab import Lab
 from ..replies import Parts, Reply, json_reply
 from ..responder import Desk, Refused, Voice, Words
+from ..storage import file_reply, result_body
 from .dialect import Dialect, form_fields
 
 WORDS = Words(((0.1, "queued"), (0.3, "preparing"), (1.0, "dubbing")), "dubbed", "failed")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, request
 
-from ..files import file_reply, result_body
 from ..jobs import Fields, Look, NoSuchJob, TooManyJobs
 from ..lab import SINGLE_JOB, Lab
 from ..replies import Parts, Reply, json_reply
 from ..responder import Desk, Refused, Voice, Words
+from ..storage import file_reply, result_body
 from .dialect import BEARER, Dialect, form_fields, json_fields
 
 MAX_BULK_IDS = 100

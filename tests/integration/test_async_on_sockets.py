@@ -36,7 +36,7 @@ from test_secrets import ECHOES, HEADER, RAW_ECHOES, everything_said
 from test_transfers import KEY, MIB, length_of, link, playing, say
 
 from fake_server import Scenario, Server
-from fake_server.files import result_body
+from fake_server.storage import result_body
 from translation_client import (
     AsyncVideoTranslationClient,
     DurationHistory,

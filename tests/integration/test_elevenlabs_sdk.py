@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from fake_server import Scenario, Server
-from fake_server.files import result_body
+from fake_server.storage import result_body
 
 elevenlabs = pytest.importorskip("elevenlabs", reason="the official SDK is not here: tox -e sdk")
 httpx = pytest.importorskip("httpx", reason="comes with the SDK")

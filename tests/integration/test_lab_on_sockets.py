@@ -22,7 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fake_server import InProcessAdapter, Scenario, Server, create_app
-from fake_server.files import result_body
+from fake_server.storage import result_body
 
 REQUEST = b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
 

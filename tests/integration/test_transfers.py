@@ -26,7 +26,7 @@ from requests.structures import CaseInsensitiveDict
 from wire import CLIENTS, Answer, Headers, Raw, Script, part, raw
 
 from fake_server import Scenario, Server
-from fake_server.files import result_body
+from fake_server.storage import result_body
 from translation_client import (
     AsyncVideoTranslationClient,
     Job,
