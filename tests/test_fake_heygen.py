@@ -11,7 +11,7 @@ from test_fake_services import HEYGEN_ORDER as ORDER
 from test_fake_services import URL, World
 
 from fake_server import Scenario
-from fake_server.dialects.heygen_shapes import LANGUAGES
+from fake_server.dialects.heygen import LANGUAGES
 
 V3 = "/v3/video-translations"
 V2 = "/v2/video_translate"
