@@ -6,14 +6,13 @@ from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
 from .control_api import CONTROL_PREFIX, control_of
-from .dialects import DIALECTS
+from .dialects import load_dialect
 from .dialects.dialect import Dialect
 from .jobs import NoSuchJob
 from .lab import Lab
 from .replies import LOOP_PATH, Parts, Reply, redirect
 from .responder import Desk, Refused, Voice, handed
 from .scenario import Scenario
-from .services import check_service
 from .storage import FILES_PREFIX, storage_of
 from .wsgi import MAX_REQUEST_BYTES
 
@@ -35,11 +34,10 @@ def create_app(source: Scenario | Lab | None = None, service: str = "reference")
     Raises:
         ValueError: There is no such service. The message lists them.
     """
-    check_service(service)
+    dialect = load_dialect(service)
     app = Flask("fake_server")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     lab = source if isinstance(source, Lab) else Lab(source)
-    dialect = DIALECTS[service]
     _receive(app, lab, dialect)
     _word_errors(app, dialect.voice)
     app.register_blueprint(control_of(lab))

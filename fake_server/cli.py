@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from textwrap import fill
 from typing import Any
 
+from .dialects import SERVICES
 from .fault_syntax import FORM, parse_fault
 from .faults import ACTIONS, ROUTES
 from .scenario import OUTCOMES, Scenario, parse_duration
-from .services import SERVICES
 
 DESCRIPTION = """A video translation service to develop and test against, on 127.0.0.1.
 

@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import Any
 
 from .app import create_app
+from .dialects import check_service
 from .faults import Fault
 from .http_handler import Connection
 from .jobs import Submission
 from .lab import Arrival, Lab
 from .scenario import Scenario
-from .services import check_service
 
 HOST = "127.0.0.1"
 
