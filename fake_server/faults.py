@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-WhatItSays = Literal[
+ContentAction = Literal[
     "answer",
     "html",
     "invalid-json",
@@ -21,7 +21,7 @@ WhatItSays = Literal[
 ]
 """Faults of the content of a response. `replies.py` builds them, and any WSGI server can serve them."""
 
-HowItArrives = Literal[
+WireAction = Literal[
     "late",
     "mute",
     "drop",
@@ -40,12 +40,12 @@ HowItArrives = Literal[
     "repeated",
     "repeated-late",
 ]
-"""Faults below HTTP, in the delivery of a response. `wire.py` plays them."""
+"""Faults below HTTP, in how a response is sent. `wire.py` implements them."""
 
-Action = Literal[WhatItSays, HowItArrives]
+Action = Literal[ContentAction, WireAction]
 
-DELIVERIES: tuple[str, ...] = get_args(HowItArrives)
-ACTIONS: tuple[str, ...] = (*get_args(WhatItSays), *DELIVERIES)
+WIRE_ACTIONS: tuple[str, ...] = get_args(WireAction)
+ACTIONS: tuple[str, ...] = (*get_args(ContentAction), *WIRE_ACTIONS)
 
 Route = Literal["status", "create", "result", "delete", "languages", "upload", "operation", "bulk"]
 """The operation of a response: the status of a job, its submission, its result, its deletion, the list of languages, an
@@ -54,16 +54,16 @@ upload, an operation (Azure), or the statuses of many jobs.
 
 ROUTES: tuple[Route, ...] = get_args(Route)
 
-ROUTES_OF_A_JOB: tuple[Route, ...] = ("status", "result")
+JOB_ROUTES: tuple[Route, ...] = ("status", "result")
 """Routes whose responses are counted for each job, in its time. Others are counted for the server, in its time."""
 
-NOT_ACCEPTED = range(400, 430)
-"""Status codes that mean that the service did nothing."""
+REJECTION_CODES = range(400, 430)
+"""Status codes that mean that the request was rejected and nothing was done."""
 
 MAX_SECONDS = 1e6
-"""Longer than any test waits, and less than the limit of a socket timeout."""
+"""Longer than any test waits, and shorter than the longest possible socket timeout."""
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of a header (RFC 9110, section 5.6.2)."""
 
 
@@ -72,8 +72,8 @@ class Fault:
     """A fault of the responses of a route. Exactly one of the three triggers is set.
 
     A fault replaces the response only, which is the worst case: the job has been created, or deleted, and the client
-    does not know. Nothing is done only if the fault means that nothing was accepted: a status code from 400 to 429, or
-    `refuse`.
+    does not know. The request is not handled only if the fault means that it was rejected: a status code from 400 to
+    429, or `refuse`.
 
     `relapse` and `unknown-word` change the status word in a response about a job. They change nothing in other
     responses.
@@ -110,19 +110,20 @@ class Fault:
     route: Route = "status"
 
     def __post_init__(self) -> None:
-        _require(self.route in ROUTES, f"a route is one of {', '.join(ROUTES)}; got {self.route!r}")
-        _require(self.action in ACTIONS, f"an action is one of {', '.join(ACTIONS)}; got {self.action!r}")
+        _require(self.route in ROUTES, f"route must be one of {', '.join(ROUTES)}; got {self.route!r}")
+        _require(self.action in ACTIONS, f"action must be one of {', '.join(ACTIONS)}; got {self.action!r}")
         self._check_trigger()
         code = self.status_code
         _require(
-            code is None or (_is_whole(code) and 100 <= code <= 999), f"a status code has three digits; got {code!r}"
+            code is None or (_is_integer(code) and 100 <= code <= 999),
+            f"status_code must be an integer from 100 to 999, or None; got {code!r}",
         )
-        _require(self.body is None or _is_text(self.body), f"a body is text that UTF-8 can hold; got {self.body!r}")
-        _require(_is_seconds(self.seconds), f"seconds are a number from 0 to {MAX_SECONDS:g}; got {self.seconds!r}")
-        _require(isinstance(self.headers, Mapping), f"headers are names with values; got {self.headers!r}")
-        for name, value in self.headers.items():
-            _require(isinstance(name, str) and bool(_TOKEN.fullmatch(name)), f"no header is called {name!r}")
-            _require(_is_header_value(value), f"a header holds one line of Latin-1; got {value!r} for {name}")
+        _require(
+            self.body is None or _is_text(self.body),
+            f"body must be text that UTF-8 can encode, or None; got {self.body!r}",
+        )
+        _require(_is_seconds(self.seconds), f"seconds must be a number from 0 to {MAX_SECONDS:g}; got {self.seconds!r}")
+        self._check_headers()
 
     def _check_trigger(self) -> None:
         triggers = (self.nth, self.every, self.between)
@@ -131,34 +132,51 @@ class Fault:
             f"a fault has exactly one trigger: nth, every or between; got {self!r}",
         )
         for count in (self.nth, self.every):
-            _require(count is None or (_is_whole(count) and count >= 1), f"answers are counted from 1; got {self!r}")
+            _require(
+                count is None or (_is_integer(count) and count >= 1),
+                f"nth and every must be positive integers; got {self!r}",
+            )
         if self.between is not None:
             _require(
-                _is_span(self.between), f"a span is two rising numbers of seconds, 0 or more; got {self.between!r}"
+                _is_interval(self.between),
+                f"between must be a start and a later end, in seconds, 0 or more; got {self.between!r}",
             )
         _require(
             self.action != "refuse" or self.between is not None,
-            f"connections are refused for a span of time, such as 5s-8s, and not for an answer; got {self!r}",
+            f"refuse needs a time interval, such as 5s-8s, as it refuses connections and not a response; got {self!r}",
         )
 
-    @property
-    def says_not_accepted(self) -> bool:
-        """True if the response means that nothing was done. Then nothing is done."""
-        return self.action == "refuse" or self.status_code in NOT_ACCEPTED
+    def _check_headers(self) -> None:
+        _require(
+            isinstance(self.headers, Mapping), f"headers must be a mapping of names to values; got {self.headers!r}"
+        )
+        for name, value in self.headers.items():
+            _require(
+                isinstance(name, str) and bool(_HEADER_NAME.fullmatch(name)),
+                f"a header name must be a token (RFC 9110, section 5.6.2); got {name!r}",
+            )
+            _require(
+                _is_header_value(value), f"the value of {name} must be one line of printable Latin-1; got {value!r}"
+            )
 
-    def strikes(self, number: int, elapsed: float) -> bool:
+    @property
+    def is_rejection(self) -> bool:
+        """True if the response means that the request was rejected. The request is not handled then."""
+        return self.action == "refuse" or self.status_code in REJECTION_CODES
+
+    def applies_to(self, number: int, elapsed: float) -> bool:
         """True if the fault applies to the response `number`, sent `elapsed` seconds into the job (or server)."""
         if self.between is not None:
             return self.between[0] <= elapsed < self.between[1]
         return number == self.nth if self.every is None else number % self.every == 0
 
 
-def _require(is_true: bool, sentence: str) -> None:
-    if not is_true:
-        raise ValueError(sentence)
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -166,7 +184,7 @@ def _is_seconds(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= MAX_SECONDS
 
 
-def _is_span(value: Any) -> bool:
+def _is_interval(value: Any) -> bool:
     return isinstance(value, tuple) and len(value) == 2 and all(map(_is_seconds, value)) and value[0] < value[1]
 
 
@@ -178,4 +196,4 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_header_value(value: Any) -> bool:
-    return isinstance(value, str) and value.isprintable() and all(ord(character) < 256 for character in value)
+    return isinstance(value, str) and value.isprintable() and all(ord(char) < 256 for char in value)

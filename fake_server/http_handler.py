@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from .control_api import CONTROL_PREFIX
-from .faults import DELIVERIES, Fault
+from .faults import WIRE_ACTIONS, Fault
 from .replies import Reply
 from .wire import AwaitRequest, End, Pause, Send, Step, steps
 from .wsgi import Asked, exchange, refused_unread
@@ -148,7 +148,7 @@ class Connection(BaseHTTPRequestHandler):
             self.connection.settimeout(None)
 
     def _log(self, reply: Reply, fault: Fault | None) -> None:
-        self.log_request(fault.action if fault is not None and fault.action in DELIVERIES else reply.status_code)
+        self.log_request(fault.action if fault is not None and fault.action in WIRE_ACTIONS else reply.status_code)
 
     def log_message(self, format: str, *values: Any) -> None:  # noqa: A002  # the name in the base class
         """Log as `http.server` does, unless quiet."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TypeVar, cast
 
 from .fault_syntax import read_faults
-from .faults import ROUTES_OF_A_JOB, Fault, Route
+from .faults import JOB_ROUTES, Fault, Route
 from .jobs import Fields, Look, NoSuchJob, Sighting, Submission, TooManyJobs
 from .scenario import PENDING, Life, Scenario
 
@@ -169,7 +169,7 @@ class Lab:
             return Look(job_id, entry.life, self._now() - entry.began, entry.began_at, entry.fields)
 
     def ask(self, job_id: str | None, route: Route = "status") -> Sighting:
-        """Count a response about a job on one of the `ROUTES_OF_A_JOB`, and return the state of the job and the fault.
+        """Count a response about a job on one of the `JOB_ROUTES`, and return the state of the job and the fault.
 
         Raises:
             NoSuchJob: There is no job with this id.
@@ -197,12 +197,12 @@ class Lab:
         with self.lock:
             ages = [self._now() - entry.began for entry in self._entries.values()] if spans else []
             own = [self.seconds]
-        in_time = ((span, age) for span in spans for age in (ages if span.route in ROUTES_OF_A_JOB else own))
-        return next((span for span, age in in_time if span.strikes(0, age)), None)
+        in_time = ((span, age) for span in spans for age in (ages if span.route in JOB_ROUTES else own))
+        return next((span for span, age in in_time if span.applies_to(0, age)), None)
 
     def _striking(self, route: Route, number: int, elapsed: float) -> Fault | None:
         ours = (fault for fault in self._faults if fault.route == route)
-        return next((fault for fault in ours if fault.strikes(number, elapsed)), None)
+        return next((fault for fault in ours if fault.applies_to(number, elapsed)), None)
 
     def _entry(self, job_id: str | None) -> _Entry:
         if job_id is SINGLE_JOB and job_id not in self._entries:

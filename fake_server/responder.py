@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from flask import request
 
-from .faults import DELIVERIES, Fault, Route
+from .faults import WIRE_ACTIONS, Fault, Route
 from .jobs import Look, NoSuchJob, TooManyJobs
 from .lab import Lab
 from .replies import Parts, Reply, code_of, spoiled
@@ -103,7 +103,7 @@ class Desk:
     def answer(self, route: Route, make: Callable[[], Reply]) -> Parts:
         """Handle a request, unless a fault means that it was not accepted, and return the response."""
         fault = self.lab.answer(route)
-        if fault is not None and fault.says_not_accepted:
+        if fault is not None and fault.is_rejection:
             return self._out(self.voice.error(code_of(fault), "scripted fault"), fault, {})
         return self._out(self._made(make), fault, {})
 
@@ -135,6 +135,6 @@ def handed(reply: Reply, fault: Fault | None = None) -> Parts:
     if strike is not None and (fault is not None or not isinstance(reply.body, bytes)):
         strike(reply, fault)  # Flask would repair a faulty reply, or fail on it, and copy a long one
         return b"", 204, []
-    if fault is not None and fault.action in DELIVERIES:
+    if fault is not None and fault.action in WIRE_ACTIONS:
         raise RuntimeError(f"a WSGI app cannot {fault.action}: serve this one by `Server` or `InProcessAdapter`")
     return reply.parts

@@ -63,7 +63,7 @@ def test_a_scenario_that_makes_no_sense_is_refused(arguments: dict[str, Any]) ->
 )
 def test_faults_strike_when_they_say(fault: Fault, struck: list[int]) -> None:
     """The n-th answer comes at second n − 1 here."""
-    assert [number for number in range(1, 8) if fault.strikes(number, number - 1.0)] == struck
+    assert [number for number in range(1, 8) if fault.applies_to(number, number - 1.0)] == struck
 
 
 @pytest.mark.parametrize("arguments", [{}, {"nth": 1, "every": 2}, {"nth": 0}, {"every": 0}])

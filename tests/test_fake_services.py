@@ -269,7 +269,7 @@ def test_every_route_of_a_fault_can_be_written_down() -> None:
         assert parse_fault(f"{route}/every-2:drop") == Fault(every=2, action="drop", route=route)
     assert parse_fault('{"nth": 1, "route": "create"}') == Fault(nth=1, route="create")
     assert parse_fault("1:503").route == "status"
-    with pytest.raises(ValueError, match="a route is one of"):
+    with pytest.raises(ValueError, match="route must be one of"):
         Fault(nth=1, route="door")  # type: ignore[arg-type]  # none of them
     with pytest.raises(ValueError, match="a fault is"):
         parse_fault("door/1:503")

@@ -17,7 +17,7 @@ from random_faults import FAULTS
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
 from fake_server.fault_syntax import TIMED, as_data, read_fault, read_faults
-from fake_server.faults import ACTIONS, DELIVERIES
+from fake_server.faults import ACTIONS, WIRE_ACTIONS
 from fake_server.replies import BOMB_BYTES
 
 URL = "http://fake.test"
@@ -70,7 +70,7 @@ def ask(session: requests.Session, **arguments: Any) -> requests.Response:
 )
 def test_a_fault_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
     """When it is made, with what it got."""
-    with pytest.raises(ValueError, match=r"got|called"):
+    with pytest.raises(ValueError, match="got"):
         Fault(**arguments)
 
 
@@ -317,7 +317,7 @@ def test_connections_are_refused_for_a_span_of_the_jobs_time(clock: Clock) -> No
     assert len(lab.arrivals) == 2
 
 
-@pytest.mark.parametrize("action", DELIVERIES)
+@pytest.mark.parametrize("action", WIRE_ACTIONS)
 def test_a_wsgi_server_of_somebody_else_says_what_it_cannot_do(action: str) -> None:
     """Breaking a connection takes more than WSGI."""
     app = create_app(Scenario(faults=[Fault(between=(0, 9), action=action)]))  # type: ignore[arg-type]  # one of them
