@@ -9,7 +9,7 @@ from textwrap import fill
 from typing import Any
 
 from .dialects import SERVICES
-from .fault_syntax import FORM, parse_fault
+from .fault_syntax import SYNTAX, parse_fault
 from .faults import ACTIONS, ROUTES
 from .scenario import OUTCOMES, Scenario, parse_duration
 
@@ -19,9 +19,9 @@ GET /status is the single job, whose clock starts when it is first asked for; PO
 GET /status/<job_id> asks for it, GET /jobs/<job_id>/result is what came of it. With --service it answers
 on the paths of HeyGen, ElevenLabs or Azure instead. Prints its URL on a line of its own once it listens."""
 
-FAULT_HELP = f"{FORM}, or a JSON object; may be given several times. See below"
+FAULT_HELP = f"{SYNTAX}, or a JSON object; may be given several times. See below"
 
-EPILOG = f"""A fault, {FORM}:
+EPILOG = f"""A fault, {SYNTAX}:
   ROUTE    which answers it strikes:
 {fill(", ".join(ROUTES), initial_indent=" " * 11, subsequent_indent=" " * 11)}
            (default: status)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from flask import Blueprint, request
 
-from .fault_syntax import as_data, from_json, read_faults
+from .fault_syntax import fault_to_dict, parse_json, to_faults
 from .lab import Lab
 from .replies import Parts, json_reply
 
@@ -19,12 +19,12 @@ def control_of(lab: Lab) -> Blueprint:
 
     @routes.get("/faults")
     def faults() -> Parts:
-        return json_reply([as_data(fault) for fault in lab.faults]).parts
+        return json_reply([fault_to_dict(fault) for fault in lab.faults]).parts
 
     @routes.put("/faults")
     def set_faults() -> Parts:
         try:
-            lab.faults = read_faults(from_json(request.get_data(as_text=True)))
+            lab.faults = to_faults(parse_json(request.get_data(as_text=True)))
         except ValueError as error:
             return json_reply({"error": str(error)}, 400).parts
         return faults()

@@ -1,4 +1,4 @@
-"""The notation of faults: short, as `2:503:Retry-After=3`, or as JSON, which has all fields."""
+"""The syntax of faults: short, such as `2:503:Retry-After=3`, or a JSON object, which may have all fields."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 from .faults import ACTIONS, ROUTES, Fault
 
-FORM = "[ROUTE/]WHEN:WHAT[@SECONDS][:HEADER=VALUE]"
+SYNTAX = "[ROUTE/]WHEN:WHAT[@SECONDS][:HEADER=VALUE]"
 
-TIMED = ("late", "drip-headers", "drip-body", "early-hints", "processing", "repeated")
+ACTIONS_WITH_SECONDS = ("late", "drip-headers", "drip-body", "early-hints", "processing", "repeated")
 
-_SHORT = re.compile(
+_SHORT_SYNTAX = re.compile(
     rf"(?:(?P<route>{'|'.join(ROUTES)})/)?"
     r"(?:(?P<nth>[1-9]\d{0,8})|every-(?P<every>[1-9]\d{0,8})|(?P<begin>\d{1,9}(?:\.\d+)?)s-(?P<end>\d{1,9}(?:\.\d+)?)s)"
     rf":(?:(?P<code>[1-9]\d\d)|(?P<action>{'|'.join(ACTIONS)}))(?:@(?P<seconds>\d{{1,9}}(?:\.\d+)?))?"
@@ -22,7 +22,7 @@ _SHORT = re.compile(
     re.ASCII,
 )
 
-_FIELDS = tuple(field.name for field in fields(Fault))
+_FIELD_NAMES = tuple(field.name for field in fields(Fault))
 
 
 def parse_fault(text: str) -> Fault:
@@ -32,61 +32,66 @@ def parse_fault(text: str) -> Fault:
     action.
 
     Raises:
-        ValueError: The text is neither.
+        ValueError: The text is not a fault, or a field of the fault is invalid.
     """
     if text.lstrip().startswith("{"):
-        return read_fault(from_json(text))
-    match = _SHORT.fullmatch(text)
+        return to_fault(parse_json(text))
+    match = _SHORT_SYNTAX.fullmatch(text)
     if match is None:
         raise ValueError(
-            f"a fault is {FORM}, such as 2:503 or create/1:429:Retry-After=3, or a JSON object; got {text!r}"
+            f"a fault must be {SYNTAX}, such as 2:503 or create/1:429:Retry-After=3, or a JSON object; got {text!r}"
         )
-    part: dict[str, Any] = match.groupdict()
-    if part["seconds"] and part["action"] not in TIMED:
-        raise ValueError(f"only {', '.join(TIMED)} take @SECONDS; got {text!r}")
+    groups: dict[str, Any] = match.groupdict()
+    if groups["seconds"] and groups["action"] not in ACTIONS_WITH_SECONDS:
+        raise ValueError(f"only {', '.join(ACTIONS_WITH_SECONDS)} can have @SECONDS; got {text!r}")
     return Fault(
-        nth=_whole(part["nth"]),
-        every=_whole(part["every"]),
-        between=None if part["begin"] is None else (float(part["begin"]), float(part["end"])),
-        action=part["action"] or "answer",
-        status_code=_whole(part["code"]),
-        headers={part["header"]: part["value"]} if part["header"] else {},
-        seconds=float(part["seconds"] or 1),
-        route=part["route"] or "status",
+        nth=_int_or_none(groups["nth"]),
+        every=_int_or_none(groups["every"]),
+        between=None if groups["begin"] is None else (float(groups["begin"]), float(groups["end"])),
+        action=groups["action"] or "answer",
+        status_code=_int_or_none(groups["code"]),
+        headers={groups["header"]: groups["value"]} if groups["header"] else {},
+        seconds=float(groups["seconds"] or 1),
+        route=groups["route"] or "status",
     )
 
 
-def read_fault(value: object) -> Fault:
-    """Return the fault of a JSON value: an object with the fields of `Fault`, or a string in short form.
+def to_fault(value: object) -> Fault:
+    """Convert a JSON value to a fault.
+
+    Args:
+        value: An object with the fields of `Fault`, or a string for `parse_fault`. A `Fault` is returned as it is.
 
     Raises:
-        ValueError: The value is neither.
+        ValueError: The value is not a fault, or a field of the fault is invalid.
     """
     if isinstance(value, Fault):
         return value
     if isinstance(value, str):
         return parse_fault(value)
     if not isinstance(value, Mapping):
-        raise ValueError(f"a fault is {FORM}, or a JSON object; got {value!r}")  # noqa: TRY004  # bad data, not a bad call
-    unknown = set(value) - set(_FIELDS)
+        raise ValueError(f"a fault must be {SYNTAX}, or a JSON object; got {value!r}")  # noqa: TRY004  # bad data, not a bad call
+    unknown = set(value) - set(_FIELD_NAMES)
     if unknown:
-        raise ValueError(f"a fault has the fields {', '.join(_FIELDS)}; got {', '.join(sorted(map(str, unknown)))}")
+        raise ValueError(
+            f"the fields of a fault are {', '.join(_FIELD_NAMES)}; got {', '.join(sorted(map(str, unknown)))}"
+        )
     between = value.get("between")
     return Fault(**{**value, "between": tuple(between) if isinstance(between, list) else between})
 
 
-def read_faults(value: object) -> tuple[Fault, ...]:
-    """Return a list of faults, each read by `read_fault`.
+def to_faults(value: object) -> tuple[Fault, ...]:
+    """Convert a list of faults by `to_fault`.
 
     Raises:
-        ValueError: The value is not a list, or an item is not a fault.
+        ValueError: The value is not a list, or an item of it is not a fault.
     """
     if not isinstance(value, (list, tuple)):
-        raise ValueError(f'faults are a list, such as ["2:503"]; got {value!r}')  # noqa: TRY004  # bad data, not a bad call
-    return tuple(read_fault(one) for one in value)
+        raise ValueError(f'faults must be a list, such as ["2:503"]; got {value!r}')  # noqa: TRY004  # bad data, not a bad call
+    return tuple(to_fault(item) for item in value)
 
 
-def from_json(text: str) -> object:
+def parse_json(text: str) -> object:
     """Parse JSON.
 
     Raises:
@@ -95,17 +100,17 @@ def from_json(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"not JSON: {error}") from error
+        raise ValueError(f"invalid JSON: {error}") from error
 
 
-def as_data(fault: Fault) -> dict[str, Any]:
-    """Return all fields of a fault as JSON values."""
-    return {name: _plain(getattr(fault, name)) for name in _FIELDS}
+def fault_to_dict(fault: Fault) -> dict[str, Any]:
+    """Return all fields of a fault as JSON-serializable values."""
+    return {name: _to_json(getattr(fault, name)) for name in _FIELD_NAMES}
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _whole(text: str | None) -> int | None:
+def _int_or_none(text: str | None) -> int | None:
     return None if text is None else int(text)

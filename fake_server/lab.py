@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
-from .fault_syntax import read_faults
+from .fault_syntax import to_faults
 from .faults import JOB_ROUTES, Fault, Route
 from .jobs import Fields, Look, NoSuchJob, Sighting, Submission, TooManyJobs
 from .scenario import PENDING, Life, Scenario
@@ -77,7 +77,7 @@ class Lab:
         """Restart with a scenario and its faults: without jobs, and without arrivals."""
         with self.lock:
             self.scenario = scenario
-            self._faults = read_faults(scenario.faults)
+            self._faults = to_faults(scenario.faults)
             self._began = self._now()
             self._made = 0
             self._entries: dict[str | None, _Entry] = {}
@@ -94,7 +94,7 @@ class Lab:
 
     @faults.setter
     def faults(self, faults: Iterable[Fault | str]) -> None:
-        self._faults = read_faults(tuple(faults))
+        self._faults = to_faults(tuple(faults))
         self._on_change()
 
     @property

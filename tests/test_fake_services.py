@@ -271,7 +271,7 @@ def test_every_route_of_a_fault_can_be_written_down() -> None:
     assert parse_fault("1:503").route == "status"
     with pytest.raises(ValueError, match="route must be one of"):
         Fault(nth=1, route="door")  # type: ignore[arg-type]  # none of them
-    with pytest.raises(ValueError, match="a fault is"):
+    with pytest.raises(ValueError, match="a fault must be"):
         parse_fault("door/1:503")
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from random_faults import FAULTS
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
-from fake_server.fault_syntax import TIMED, as_data, read_fault, read_faults
+from fake_server.fault_syntax import ACTIONS_WITH_SECONDS, fault_to_dict, to_fault, to_faults
 from fake_server.faults import ACTIONS, WIRE_ACTIONS
 from fake_server.replies import BOMB_BYTES
 
@@ -78,7 +78,7 @@ def test_a_fault_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> No
 def test_every_action_can_be_written_in_short(action: str) -> None:
     """As a status code, or by its name."""
     text = "503" if action == "answer" else action
-    takes_seconds = action in TIMED
+    takes_seconds = action in ACTIONS_WITH_SECONDS
 
     assert parse_fault(f"0.5s-2s:{text}{'@3' if takes_seconds else ''}:X-Y=a:b=c") == Fault(
         between=(0.5, 2),
@@ -88,22 +88,22 @@ def test_every_action_can_be_written_in_short(action: str) -> None:
         headers={"X-Y": "a:b=c"},
     )
     if not takes_seconds:
-        with pytest.raises(ValueError, match=f"only {', '.join(TIMED)} take @SECONDS"):
+        with pytest.raises(ValueError, match=f"only {', '.join(ACTIONS_WITH_SECONDS)} can have @SECONDS"):
             parse_fault(f"0.5s-2s:{text}@3")
 
 
 @given(FAULTS)
 def test_a_fault_survives_json(fault: Fault) -> None:
     """As an object, in a list, and as an option of the command line."""
-    written = json.dumps(as_data(fault))
+    written = json.dumps(fault_to_dict(fault))
 
-    assert read_fault(json.loads(written)) == parse_fault(written) == fault
-    assert read_faults([json.loads(written), fault]) == (fault, fault)
+    assert to_fault(json.loads(written)) == parse_fault(written) == fault
+    assert to_faults([json.loads(written), fault]) == (fault, fault)
 
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*as_data(Fault(nth=1)), "x"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from([*fault_to_dict(Fault(nth=1)), "x"]), inner),
 )
 
 
@@ -111,7 +111,7 @@ JSON = st.recursive(
 def test_any_other_json_is_a_value_error(value: object) -> None:
     """With a sentence."""
     try:
-        read_faults(value)
+        to_faults(value)
     except ValueError as error:
         assert str(error)
 
@@ -330,7 +330,7 @@ def test_a_wsgi_server_of_somebody_else_says_what_it_cannot_do(action: str) -> N
 def test_faults_are_set_while_the_server_runs(clock: Clock) -> None:
     """In short or in full; jobs keep their time and their count."""
     session = session_of("2:503")
-    assert [as_data(parse_fault("2:503"))] == session.get(f"{URL}/_control/faults").json()
+    assert [fault_to_dict(parse_fault("2:503"))] == session.get(f"{URL}/_control/faults").json()
     ask(session)
 
     put = session.put(f"{URL}/_control/faults", json=["2:404", {"every": 3, "action": "html"}])

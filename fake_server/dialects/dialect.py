@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from ..fault_syntax import from_json
+from ..fault_syntax import parse_json
 from ..lab import Lab
 from ..responder import Desk, Refused, Voice
 
@@ -54,7 +54,7 @@ def json_fields(voice: Voice) -> dict[str, Any]:
         Refused: The body is not a JSON object.
     """
     try:
-        value = from_json(request.get_data(as_text=True))
+        value = parse_json(request.get_data(as_text=True))
     except ValueError:
         value = None
     if not isinstance(value, dict):
