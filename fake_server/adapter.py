@@ -15,17 +15,17 @@ import requests
 import urllib3
 from requests.adapters import BaseAdapter, HTTPAdapter
 
-from .wire import AwaitRequest, End, Pause, Send, Step, steps
-from .wsgi import Asked, exchange, refused_unread
+from .wire import AwaitRequest, End, Pause, Send, Step, wire_steps
+from .wsgi import WSGIRequest, call_app, header_error
 
-BROKEN = {End.RESET: errno.ECONNRESET, End.REFUSE: errno.ECONNREFUSED}
+ERRNO_OF_END = {End.RESET: errno.ECONNRESET, End.REFUSE: errno.ECONNREFUSED}
 
 
 class InProcessAdapter(BaseAdapter):
     """A transport adapter for a session: `session.mount("http://fake.test", InProcessAdapter(create_app(scenario)))`.
 
-    Faults are played as on a socket, and requests and urllib3 read the same bytes. They take a 1xx response other than
-    100 for the final one. Two things differ. A timeout is for the whole exchange, while that of a socket is for each
+    Faults have the same effect as on a socket, and requests and urllib3 read the same bytes. They take a 1xx response
+    other than 100 for the final one. Two things differ. A timeout is for the whole exchange, while that of a socket is for each
     read. Each request has a connection of its own, so that the second response of `doubled`, `repeated` and
     `repeated-late` is not seen.
     """
@@ -55,13 +55,13 @@ class InProcessAdapter(BaseAdapter):
             requests.ConnectionError: The connection is refused, reset, or closed without a response.
             requests.ReadTimeout: The headers do not arrive in time.
         """
-        asked = _asked(request)
-        refused = refused_unread(requests.structures.CaseInsensitiveDict(asked.headers))
-        reply, fault = exchange(self._app, asked) if refused is None else (refused, None)
-        limit = timeout[-1] if isinstance(timeout, tuple) else timeout
-        played = steps(reply, fault, keep_alive=refused is None, is_head=request.method == "HEAD")
-        arriving = _Arriving(played, self._sleep, limit)
-        response: Any = HTTPResponse(_Socket(arriving), method=request.method)  # type: ignore[arg-type]  # enough
+        wsgi_request = _to_wsgi_request(request)
+        error_reply = header_error(requests.structures.CaseInsensitiveDict(wsgi_request.headers))
+        reply, fault = call_app(self._app, wsgi_request) if error_reply is None else (error_reply, None)
+        seconds = timeout[-1] if isinstance(timeout, tuple) else timeout
+        steps = wire_steps(reply, fault, keep_alive=error_reply is None, is_head=request.method == "HEAD")
+        stream = _ResponseStream(steps, self._sleep, seconds)
+        response: Any = HTTPResponse(_Socket(stream), method=request.method)  # type: ignore[arg-type]  # enough of a socket
         try:
             response.begin()
         except TimeoutError as error:
@@ -69,31 +69,33 @@ class InProcessAdapter(BaseAdapter):
             raise requests.ReadTimeout(error, request=request) from error
         except (OSError, HTTPException) as error:
             response.close()
-            broken = urllib3.exceptions.ProtocolError("Connection aborted.", error)
-            raise requests.ConnectionError(broken, request=request) from error
-        return self._builder.build_response(request, _raw(request, response))
+            aborted = urllib3.exceptions.ProtocolError("Connection aborted.", error)
+            raise requests.ConnectionError(aborted, request=request) from error
+        return self._builder.build_response(request, _to_urllib3(request, response))
 
     def close(self) -> None:
         """Do nothing, since nothing is open."""
 
 
-def _asked(request: requests.PreparedRequest) -> Asked:
+def _to_wsgi_request(request: requests.PreparedRequest) -> WSGIRequest:
     body: Any = request.body or b""
     headers: dict[str, Any] = {"Host": urlsplit(str(request.url)).netloc.rpartition("@")[2], **request.headers}
-    as_text = {name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in headers.items()}
-    comes_in_chunks = "Transfer-Encoding" in request.headers  # refused without reading it
-    return Asked(
-        request.method or "GET", request.path_url, as_text.items(), b"" if comes_in_chunks else _bytes_of(body)
+    text_headers = {
+        name: value.decode("latin-1") if isinstance(value, bytes) else value for name, value in headers.items()
+    }
+    is_chunked = "Transfer-Encoding" in request.headers  # rejected without reading its body
+    return WSGIRequest(
+        request.method or "GET", request.path_url, text_headers.items(), b"" if is_chunked else _body_bytes(body)
     )
 
 
-def _bytes_of(body: Any) -> bytes:
+def _body_bytes(body: Any) -> bytes:
     if isinstance(body, (bytes, str)):
         return body.encode() if isinstance(body, str) else body
     return bytes(body.read()) if hasattr(body, "read") else b"".join(body)
 
 
-def _raw(request: requests.PreparedRequest, response: Any) -> urllib3.HTTPResponse:
+def _to_urllib3(request: requests.PreparedRequest, response: Any) -> urllib3.HTTPResponse:
     return urllib3.HTTPResponse(
         body=response,
         headers=response.headers.items(),
@@ -110,14 +112,14 @@ def _raw(request: requests.PreparedRequest, response: Any) -> urllib3.HTTPRespon
 class _Socket:
     """The part of a socket that `http.client` uses."""
 
-    def __init__(self, arriving: _Arriving) -> None:
-        self._arriving = arriving
+    def __init__(self, stream: _ResponseStream) -> None:
+        self._stream = stream
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return _File(self._arriving)
+        return _SocketFile(self._stream)
 
 
-class _File(io.BufferedReader):
+class _SocketFile(io.BufferedReader):
     """A reader that may be closed after its raw stream, as `http.client` flushes when it closes."""
 
     def flush(self) -> None:
@@ -125,41 +127,41 @@ class _File(io.BufferedReader):
             super().flush()
 
 
-class _Arriving(io.RawIOBase):
-    """The bytes of a response as they arrive. Reading them waits for their delays."""
+class _ResponseStream(io.RawIOBase):
+    """The bytes of a response as they arrive. Reading them sleeps for their delays."""
 
-    def __init__(self, played: Iterator[Step], sleep: Callable[[float], object], limit: float | None) -> None:
+    def __init__(self, steps: Iterator[Step], sleep: Callable[[float], object], timeout: float | None) -> None:
         super().__init__()
-        self._steps = played
+        self._steps = steps
         self._sleep = sleep
-        self._left = math.inf if limit is None else limit
-        self._bytes = b""
+        self._seconds_left = math.inf if timeout is None else timeout
+        self._buffer = b""
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._bytes:
+        while not self._buffer:
             step = next(self._steps, End.CLOSE)
             if isinstance(step, Send):
-                self._bytes = step.data
+                self._buffer = step.data
             elif isinstance(step, Pause):
-                self._spend(step.seconds)
+                self._delay(step.seconds)
             elif isinstance(step, AwaitRequest) or step in (End.HANG, End.KEEP):
-                self._spend(math.inf)  # the connection is open, and nothing arrives
-            elif step in BROKEN:
-                raise OSError(BROKEN[step], os.strerror(BROKEN[step]))
+                self._delay(math.inf)  # the connection stays open, and nothing arrives
+            elif step in ERRNO_OF_END:
+                raise OSError(ERRNO_OF_END[step], os.strerror(ERRNO_OF_END[step]))
             else:
                 return 0
-        size = min(len(buffer), len(self._bytes))
-        buffer[:size], self._bytes = self._bytes[:size], self._bytes[size:]
+        size = min(len(buffer), len(self._buffer))
+        buffer[:size], self._buffer = self._buffer[:size], self._buffer[size:]
         return size
 
-    def _spend(self, seconds: float) -> None:
-        if seconds > self._left or seconds == math.inf:
-            if self._left < math.inf:
-                self._sleep(self._left)
-            self._left = 0
+    def _delay(self, seconds: float) -> None:
+        if seconds > self._seconds_left or seconds == math.inf:
+            if self._seconds_left < math.inf:
+                self._sleep(self._seconds_left)
+            self._seconds_left = 0
             raise TimeoutError("timed out")
         self._sleep(seconds)
-        self._left -= seconds
+        self._seconds_left -= seconds

@@ -1,33 +1,33 @@
-"""The Flask app: the routes of a service, of its storage host, and the control routes."""
+"""The Flask app: the routes of a service and of its storage host, and the control API."""
 
 from __future__ import annotations
 
 from flask import Flask, request
 from werkzeug.exceptions import HTTPException
 
-from .control_api import CONTROL_PREFIX, control_of
+from .control_api import CONTROL_PREFIX, control_blueprint
 from .dialects import load_dialect
 from .dialects.dialect import Dialect
 from .jobs import NoSuchJob
 from .lab import Lab
-from .replies import LOOP_PATH, Parts, Reply, redirect
-from .responder import Desk, Refused, Voice, handed
+from .replies import LOOP_PATH, Reply, ResponseTuple, redirect
+from .responder import ErrorBodies, RequestRejected, Responder, send_reply
 from .scenario import Scenario
-from .storage import FILES_PREFIX, storage_of
+from .storage import FILES_PREFIX, storage_blueprint
 from .wsgi import MAX_REQUEST_BYTES
 
-NO_ANSWER = Reply(503, (), b"")
-"""A placeholder for refused connections. A server that can refuse connections never sends it."""
+NO_RESPONSE = Reply(503, (), b"")
+"""A placeholder for the response on a refused connection. It is never sent on a socket."""
 
-OUR_OWN = (f"{CONTROL_PREFIX}/", f"{FILES_PREFIX}/", LOOP_PATH)
-"""Paths that need no API key."""
+KEYLESS_PATHS = (f"{CONTROL_PREFIX}/", f"{FILES_PREFIX}/", LOOP_PATH)
+"""The beginnings of paths that need no API key."""
 
 
 def create_app(source: Scenario | Lab | None = None, service: str = "reference") -> Flask:
     """Create the WSGI app of a new server.
 
     Args:
-        source: The behaviour of the server, or a lab, which can be read and changed while the app serves it. None for
+        source: The behaviour of the server, or a lab, which can be read and changed while the app runs. None for
             `Scenario()`.
         service: The service to imitate, one of `SERVICES`.
 
@@ -38,42 +38,42 @@ def create_app(source: Scenario | Lab | None = None, service: str = "reference")
     app = Flask("fake_server")
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
     lab = source if isinstance(source, Lab) else Lab(source)
-    _receive(app, lab, dialect)
-    _word_errors(app, dialect.voice)
-    app.register_blueprint(control_of(lab))
-    app.register_blueprint(storage_of(lab))
-    app.register_blueprint(dialect.routes(Desk(lab, dialect.voice)))
+    _add_request_checks(app, lab, dialect)
+    _add_error_handlers(app, dialect.errors)
+    app.register_blueprint(control_blueprint(lab))
+    app.register_blueprint(storage_blueprint(lab))
+    app.register_blueprint(dialect.make_blueprint(Responder(lab, dialect.errors)))
 
     @app.get(LOOP_PATH)
-    def loop() -> Parts:
-        return redirect(LOOP_PATH).parts
+    def loop() -> ResponseTuple:
+        return redirect(LOOP_PATH).as_tuple()
 
     return app
 
 
-def _receive(app: Flask, lab: Lab, dialect: Dialect) -> None:
+def _add_request_checks(app: Flask, lab: Lab, dialect: Dialect) -> None:
     @app.before_request
-    def arrive() -> Parts | None:
+    def check_request() -> ResponseTuple | None:
         if request.path.startswith(f"{CONTROL_PREFIX}/"):
             return None
-        refusal = lab.refusal()
-        if refusal is not None:
-            return handed(NO_ANSWER, refusal)
-        lab.arrived(request.method, request.environ.get("REQUEST_URI", request.full_path), dict(request.headers))
-        if request.path.startswith(OUR_OWN) or dialect.admits(lab):
+        fault = lab.active_refusal()
+        if fault is not None:
+            return send_reply(NO_RESPONSE, fault)
+        lab.record_arrival(request.method, request.environ.get("REQUEST_URI", request.full_path), dict(request.headers))
+        if request.path.startswith(KEYLESS_PATHS) or dialect.has_valid_key(lab):
             return None
-        return dialect.voice.error(401, "a key is missing, or it is not the right one").parts
+        return dialect.errors.error(401, "the API key is missing or wrong").as_tuple()
 
 
-def _word_errors(app: Flask, voice: Voice) -> None:
+def _add_error_handlers(app: Flask, errors: ErrorBodies) -> None:
     @app.errorhandler(HTTPException)
-    def refuse_request(error: HTTPException) -> Parts:
-        return voice.error(error.code or 500, error.description or "").parts
+    def handle_http_error(error: HTTPException) -> ResponseTuple:
+        return errors.error(error.code or 500, error.description or "").as_tuple()
 
-    @app.errorhandler(Refused)
-    def refuse(refused: Refused) -> Parts:
-        return refused.reply.parts
+    @app.errorhandler(RequestRejected)
+    def handle_rejection(rejection: RequestRejected) -> ResponseTuple:
+        return rejection.reply.as_tuple()
 
     @app.errorhandler(NoSuchJob)
-    def miss(problem: NoSuchJob) -> Parts:
-        return voice.missing(problem).parts
+    def handle_no_such_job(error: NoSuchJob) -> ResponseTuple:
+        return errors.no_such_job(error).as_tuple()

@@ -1,4 +1,4 @@
-"""Jobs and submissions as values, which the lab returns."""
+"""Submissions, states of jobs, and their errors."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .faults import Fault
 from .scenario import PENDING, Life
 
 Fields = Mapping[str, Any]
+"""The fields of a request, from its JSON or its form."""
 
 
 @dataclass(frozen=True)
 class Submission:
-    """A job that was created. It stays after the job is deleted.
+    """The submission of a job. It is kept after the job is deleted.
 
     Attributes:
         job_id: The id of the job.
@@ -28,21 +28,21 @@ class Submission:
 
 
 @dataclass(frozen=True)
-class Look:
+class JobState:
     """The state of a job at one time.
 
     Attributes:
         job_id: The id of the job. None for the single job.
-        life: The course of the job.
+        life: Its duration and outcome.
         elapsed: Seconds since it started.
-        began_at: Its start in seconds of the Unix epoch.
-        fields: The fields of its request.
+        started_at: The Unix time of its start.
+        fields: The fields of its submission.
     """
 
     job_id: str | None
     life: Life
     elapsed: float
-    began_at: float
+    started_at: float
     fields: Fields
 
     @property
@@ -56,17 +56,9 @@ class Look:
         return self.life.has_result_at(self.elapsed)
 
     @property
-    def share(self) -> float:
+    def progress(self) -> float:
         """The fraction of the duration that has passed, from 0 to 1."""
         return min(self.elapsed / self.life.duration, 1.0) if self.status == PENDING else 1.0
-
-
-@dataclass(frozen=True)
-class Sighting:
-    """The state of a job, and the fault of the response about it."""
-
-    look: Look
-    fault: Fault | None
 
 
 class NoSuchJob(KeyError):
@@ -84,14 +76,14 @@ class TooManyJobs(Exception):
     """The limit of pending jobs is reached.
 
     Attributes:
-        limit: The most pending jobs.
-        seconds: Seconds until the first of them finishes.
+        limit: The maximum of pending jobs.
+        retry_after: Seconds until the first of them finishes.
     """
 
-    def __init__(self, limit: int, seconds: float) -> None:
-        super().__init__(limit, seconds)  # the arguments, so that it can be pickled
+    def __init__(self, limit: int, retry_after: float) -> None:
+        super().__init__(limit, retry_after)  # the arguments of the constructor, which pickle needs
         self.limit = limit
-        self.seconds = seconds
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
-        return f"{self.limit} jobs may be pending at once, and no more"
+        return f"at most {self.limit} jobs may be pending at once"

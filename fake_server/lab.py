@@ -1,4 +1,4 @@
-"""The state of a server: its jobs, the requests that arrived, and its faults."""
+"""The state of a server: its jobs, its faults, and the requests that arrived."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import TypeVar, cast
 
 from .fault_syntax import to_faults
 from .faults import JOB_ROUTES, Fault, Route
-from .jobs import Fields, Look, NoSuchJob, Sighting, Submission, TooManyJobs
+from .jobs import Fields, JobState, NoSuchJob, Submission, TooManyJobs
 from .scenario import PENDING, Life, Scenario
 
 T = TypeVar("T")
 
 SINGLE_JOB = None
-"""The key of the single job, which has no id. Its time starts at its first check."""
+"""The key of the single job, which has no id. It starts at its first status request."""
 
 MAX_ARRIVALS = 10_000
-"""The most requests, and submissions, in memory, so that a server can run for days."""
+"""How many requests, and submissions, are kept: memory stays bounded if a server runs for days."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Arrival:
         at: Seconds since the server started or was restarted by `play`.
         method: The method as sent.
         path: The path with the query, as sent.
-        headers: The headers by name, in the case of `X-Request-Id` whatever was sent. Those of one name are joined by
-            commas.
+        headers: The headers by name. Names are capitalized like `X-Request-Id`, and values of the same name are joined
+            by commas.
     """
 
     at: float
@@ -42,12 +42,12 @@ class Arrival:
 
 
 @dataclass
-class _Entry:
+class _Job:
     life: Life
-    began: float
-    began_at: float
+    started: float
+    started_at: float
     fields: Fields
-    answers: Counter[Route]
+    response_counts: Counter[Route]
 
 
 class Lab:
@@ -64,25 +64,25 @@ class Lab:
 
         Args:
             scenario: The behaviour of the server. None for `Scenario()`.
-            now: Returns monotonic seconds. A test may pass its own clock. None for `time.monotonic`.
+            now: Returns monotonic seconds, such as the clock of a test. None for `time.monotonic`.
             on_change: Called when the faults have changed.
         """
         self._on_change = on_change
-        self._now = now or (lambda: time.monotonic())  # looked up at each call, as a test may freeze it
+        self._now = now or (lambda: time.monotonic())  # looked up at each call, since a test may freeze the time
         self.lock = threading.RLock()
-        """Held for operations that belong together."""
+        """Held for operations that must be atomic."""
         self.play(scenario or Scenario())
 
     def play(self, scenario: Scenario) -> None:
-        """Restart with a scenario and its faults: without jobs, and without arrivals."""
+        """Restart with a scenario and its faults. Jobs, submissions and arrivals are dropped."""
         with self.lock:
             self.scenario = scenario
             self._faults = to_faults(scenario.faults)
-            self._began = self._now()
-            self._made = 0
-            self._entries: dict[str | None, _Entry] = {}
-            self._answers: Counter[Route] = Counter()
-            self._memories: dict[type, object] = {}
+            self._started = self._now()
+            self._job_count = 0
+            self._jobs: dict[str | None, _Job] = {}
+            self._response_counts: Counter[Route] = Counter()
+            self._service_states: dict[type, object] = {}
             self._arrivals: deque[Arrival] = deque(maxlen=MAX_ARRIVALS)
             self._submissions: deque[Submission] = deque(maxlen=MAX_ARRIVALS)
         self._on_change()
@@ -110,19 +110,19 @@ class Lab:
             return list(self._submissions)
 
     @property
-    def seconds(self) -> float:
+    def elapsed(self) -> float:
         """Seconds since the server started or was restarted by `play`."""
-        return self._now() - self._began
+        return self._now() - self._started
 
-    def memory(self, kind: type[T]) -> T:
-        """Return the state of this type that a service keeps beside its jobs. Created on first use, reset by `play`."""
+    def service_state(self, state_class: type[T]) -> T:
+        """Return what a service stores beside its jobs. Created on first use, and again after `play`."""
         with self.lock:
-            return cast("T", self._memories.setdefault(kind, kind()))
+            return cast("T", self._service_states.setdefault(state_class, state_class()))
 
-    def arrived(self, method: str, path: str, headers: Mapping[str, str]) -> None:
+    def record_arrival(self, method: str, path: str, headers: Mapping[str, str]) -> None:
         """Record a request."""
         with self.lock:
-            self._arrivals.append(Arrival(self.seconds, method, path, headers))
+            self._arrivals.append(Arrival(self.elapsed, method, path, headers))
 
     def create(self, fields: Fields | None = None, job_id: str | None = None) -> str:
         """Create a job that starts now, and return its id.
@@ -135,18 +135,18 @@ class Lab:
             TooManyJobs: The limit of pending jobs is reached.
         """
         with self.lock:
-            self._require_places(1)
-            return self._made_job(fields or {}, job_id)
+            self._check_limit(1)
+            return self._add_job(fields or {}, job_id)
 
-    def create_each(self, wanted: Sequence[Fields]) -> list[str]:
+    def create_many(self, fields_of_jobs: Sequence[Fields]) -> list[str]:
         """Create several jobs, or none of them.
 
         Raises:
             TooManyJobs: The limit of pending jobs is too low for all of them.
         """
         with self.lock:
-            self._require_places(len(wanted))
-            return [self._made_job(fields, None) for fields in wanted]
+            self._check_limit(len(fields_of_jobs))
+            return [self._add_job(fields, None) for fields in fields_of_jobs]
 
     def delete(self, job_id: str) -> None:
         """Delete a job. Its submission stays in `submissions`.
@@ -155,77 +155,77 @@ class Lab:
             NoSuchJob: There is no job with this id.
         """
         with self.lock:
-            self._entry(job_id)
-            del self._entries[job_id]
+            self._get(job_id)
+            del self._jobs[job_id]
 
-    def look(self, job_id: str | None) -> Look:
+    def job_state(self, job_id: str | None) -> JobState:
         """Return the state of a job, without counting a response.
 
         Raises:
             NoSuchJob: There is no job with this id.
         """
         with self.lock:
-            entry = self._entry(job_id)
-            return Look(job_id, entry.life, self._now() - entry.began, entry.began_at, entry.fields)
+            job = self._get(job_id)
+            return JobState(job_id, job.life, self._now() - job.started, job.started_at, job.fields)
 
-    def ask(self, job_id: str | None, route: Route = "status") -> Sighting:
+    def count_job_response(self, job_id: str | None, route: Route = "status") -> tuple[JobState, Fault | None]:
         """Count a response about a job on one of the `JOB_ROUTES`, and return the state of the job and the fault.
 
         Raises:
             NoSuchJob: There is no job with this id.
         """
         with self.lock:
-            look = self.look(job_id)
-            answers = self._entry(job_id).answers
-            answers[route] += 1
-            return Sighting(look, self._striking(route, answers[route], look.elapsed))
+            state = self.job_state(job_id)
+            counts = self._get(job_id).response_counts
+            counts[route] += 1
+            return state, self._fault_for(route, counts[route], state.elapsed)
 
-    def answer(self, route: Route) -> Fault | None:
+    def count_response(self, route: Route) -> Fault | None:
         """Count a response on another route, and return its fault, if any."""
         with self.lock:
-            self._answers[route] += 1
-            return self._striking(route, self._answers[route], self.seconds)
+            self._response_counts[route] += 1
+            return self._fault_for(route, self._response_counts[route], self.elapsed)
 
     @property
-    def can_refuse(self) -> bool:
+    def has_refusals(self) -> bool:
         """True if any fault refuses connections at some time."""
         return any(fault.action == "refuse" for fault in self._faults)
 
-    def refusal(self) -> Fault | None:
-        """Return the fault that refuses all connections at the moment, if any."""
-        spans = [fault for fault in self._faults if fault.action == "refuse"]
+    def active_refusal(self) -> Fault | None:
+        """Return the fault that refuses all connections now, if any."""
+        refusals = [fault for fault in self._faults if fault.action == "refuse"]
         with self.lock:
-            ages = [self._now() - entry.began for entry in self._entries.values()] if spans else []
-            own = [self.seconds]
-        in_time = ((span, age) for span in spans for age in (ages if span.route in JOB_ROUTES else own))
-        return next((span for span, age in in_time if span.applies_to(0, age)), None)
+            ages = [self._now() - job.started for job in self._jobs.values()] if refusals else []
+            server_age = [self.elapsed]
+        pairs = ((fault, age) for fault in refusals for age in (ages if fault.route in JOB_ROUTES else server_age))
+        return next((fault for fault, age in pairs if fault.applies_to(0, age)), None)
 
-    def _striking(self, route: Route, number: int, elapsed: float) -> Fault | None:
-        ours = (fault for fault in self._faults if fault.route == route)
-        return next((fault for fault in ours if fault.applies_to(number, elapsed)), None)
+    def _fault_for(self, route: Route, number: int, elapsed: float) -> Fault | None:
+        faults = (fault for fault in self._faults if fault.route == route)
+        return next((fault for fault in faults if fault.applies_to(number, elapsed)), None)
 
-    def _entry(self, job_id: str | None) -> _Entry:
-        if job_id is SINGLE_JOB and job_id not in self._entries:
-            self._entries[SINGLE_JOB] = self._begun(0, {})
-        if job_id not in self._entries:
+    def _get(self, job_id: str | None) -> _Job:
+        if job_id is SINGLE_JOB and job_id not in self._jobs:
+            self._jobs[SINGLE_JOB] = self._new_job(0, {})
+        if job_id not in self._jobs:
             raise NoSuchJob(job_id)
-        return self._entries[job_id]
+        return self._jobs[job_id]
 
-    def _begun(self, number: int, fields: Fields) -> _Entry:
-        return _Entry(self.scenario.life(number), self._now(), time.time(), fields, Counter())
+    def _new_job(self, number: int, fields: Fields) -> _Job:
+        return _Job(self.scenario.life(number), self._now(), time.time(), fields, Counter())
 
-    def _made_job(self, fields: Fields, job_id: str | None) -> str:
-        self._made += 1
-        name = job_id or f"job-{self._made}"
-        self._entries[name] = self._begun(self._made, fields)
-        self._submissions.append(Submission(name, self.seconds, fields))
-        return name
+    def _add_job(self, fields: Fields, job_id: str | None) -> str:
+        self._job_count += 1
+        job_id = job_id or f"job-{self._job_count}"
+        self._jobs[job_id] = self._new_job(self._job_count, fields)
+        self._submissions.append(Submission(job_id, self.elapsed, fields))
+        return job_id
 
-    def _require_places(self, wanted: int) -> None:
+    def _check_limit(self, new_jobs: int) -> None:
         limit = self.scenario.max_jobs
         if limit is None:
             return
-        looks = [self.look(job_id) for job_id in self._entries if job_id is not SINGLE_JOB]
-        left = [look.life.duration - look.elapsed for look in looks if look.status == PENDING]
-        if len(left) + wanted > limit:
-            raise TooManyJobs(limit, min(left, default=0.0))
+        states = [self.job_state(job_id) for job_id in self._jobs if job_id is not SINGLE_JOB]
+        remaining = [state.life.duration - state.elapsed for state in states if state.status == PENDING]
+        if len(remaining) + new_jobs > limit:
+            raise TooManyJobs(limit, min(remaining, default=0.0))

@@ -1,4 +1,4 @@
-"""The bytes of a result file: a function of its name and their offset, computed as they are sent."""
+"""The bytes of a result file: a function of its name and the offset, computed when they are sent."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 
 BLOCK_BYTES = 65536
 
-START = b"\0\0\0\x18ftypmp42"
-"""The first bytes of every file, as in an MP4: one random file in a thousand starts like markup, and is rejected."""
+MP4_HEADER = b"\0\0\0\x18ftypmp42"
+"""The first bytes of every file, as in an MP4. One random file in a thousand would begin like markup, which clients
+reject.
+"""
 
 
 @dataclass(frozen=True)
-class Noise:
-    """A part of the file with this name, from one offset to another. No two parts are alike."""
+class MediaBytes:
+    """The bytes of the file `name` from `start` to `stop`. No two parts of a file are equal."""
 
     name: str
     start: int
@@ -23,7 +25,7 @@ class Noise:
     def __len__(self) -> int:
         return self.stop - self.start
 
-    def __getitem__(self, part: slice) -> Noise:
+    def __getitem__(self, part: slice) -> MediaBytes:
         start, stop, _ = part.indices(len(self))
         return replace(self, start=self.start + start, stop=self.start + max(start, stop))
 
@@ -33,8 +35,8 @@ class Noise:
     def blocks(self) -> Iterator[bytes]:
         """Yield the bytes in blocks of at most `BLOCK_BYTES`."""
         for number in range(self.start // BLOCK_BYTES, -(-self.stop // BLOCK_BYTES)):
-            begin = number * BLOCK_BYTES
+            offset = number * BLOCK_BYTES
             block = hashlib.shake_128(f"{self.name}/{number}".encode()).digest(BLOCK_BYTES)
-            if not begin:
-                block = START + block[len(START) :]
-            yield block[max(self.start - begin, 0) : self.stop - begin]
+            if offset == 0:
+                block = MP4_HEADER + block[len(MP4_HEADER) :]
+            yield block[max(self.start - offset, 0) : self.stop - offset]

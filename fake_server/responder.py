@@ -1,4 +1,4 @@
-"""Responses on their way from the routes to the client, with their faults."""
+"""Responses of the routes: counted, in the words and the error format of a service, and with faults."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from dataclasses import dataclass
 from flask import request
 
 from .faults import WIRE_ACTIONS, Fault, Route
-from .jobs import Look, NoSuchJob, TooManyJobs
+from .jobs import JobState, NoSuchJob, TooManyJobs
 from .lab import Lab
-from .replies import Parts, Reply, code_of, spoiled
+from .replies import Reply, ResponseTuple, apply_content_fault, error_code_of
 from .scenario import PENDING
-from .wsgi import STRIKE_KEY
+from .wsgi import RESPONSE_CALLBACK_KEY
 
-UNKNOWN_WORD = "polishing"
+UNKNOWN_STATUS_WORD = "polishing"
+"""The status word of the fault `unknown-word`."""
 
 
-class Refused(Exception):
-    """The request is refused with an error response, and nothing is done."""
+class RequestRejected(Exception):
+    """The request is rejected with an error response, and nothing is done."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status_code)
@@ -27,11 +28,11 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Words:
+class StatusWords:
     """The status words of a service.
 
     Attributes:
-        pending: Each word with the fraction of the duration up to which it applies, 1 for the last.
+        pending: Each word of a pending job with the progress up to which it applies, 1 for the last.
         completed: The word of a completed job.
         error: The word of a failed job.
     """
@@ -40,101 +41,103 @@ class Words:
     completed: str
     error: str
 
-    def of(self, look: Look) -> str:
+    def word_for(self, state: JobState) -> str:
         """Return the status word of a job."""
-        if look.status != PENDING:
-            return self.completed if look.status == "completed" else self.error
-        return next((word for until, word in self.pending if look.share < until), self.relapse)
+        if state.status != PENDING:
+            return self.completed if state.status == "completed" else self.error
+        return next((word for progress, word in self.pending if state.progress < progress), self.last_pending)
 
     @property
-    def relapse(self) -> str:
-        """The pending word that `relapse` sends for a finished job."""
+    def last_pending(self) -> str:
+        """The last word of a pending job, which the fault `relapse` sends for a finished one."""
         return self.pending[-1][1]
 
 
-class Voice(ABC):
+class ErrorBodies(ABC):
     """The error responses of a service."""
 
     @abstractmethod
     def error(self, status_code: int, message: str) -> Reply:
         """Return an error in the format of the service."""
 
-    def full(self, problem: TooManyJobs) -> Reply:
+    def too_many_jobs(self, error: TooManyJobs) -> Reply:
         """Return the error for too many pending jobs."""
-        return self.error(429, str(problem))
+        return self.error(429, str(error))
 
-    def missing(self, problem: NoSuchJob) -> Reply:
+    def no_such_job(self, error: NoSuchJob) -> Reply:
         """Return the error for a job that does not exist."""
-        return self.error(404, str(problem))
+        return self.error(404, str(error))
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Responses of the routes of a service, counted and with faults."""
+class Responder:
+    """Builds the responses of the routes, counts them, and applies their faults."""
 
     lab: Lab
-    voice: Voice
+    errors: ErrorBodies
 
-    def status(self, job_id: str | None, words: Words, say: Callable[[Look, str], Reply]) -> Parts:
+    def status(self, job_id: str | None, words: StatusWords, build: Callable[[JobState, str], Reply]) -> ResponseTuple:
         """Return the status of a job.
 
         Args:
             job_id: The id of the job. None for the single job.
             words: The status words of the service.
-            say: Builds the response from the job and a status word, either of `words` or an unknown one.
+            build: Builds the response from the state of the job and a status word, of `words` or unknown.
 
         Raises:
             NoSuchJob: There is no job with this id.
         """
-        sighting = self.lab.ask(job_id)
-        look = sighting.look
-        own = {"relapse": say(look, words.relapse), "unknown-word": say(look, UNKNOWN_WORD)} if sighting.fault else {}
-        return self._out(say(look, words.of(look)), sighting.fault, own)
+        state, fault = self.lab.count_job_response(job_id)
+        reply = build(state, words.word_for(state))
+        if fault is None:
+            return send_reply(reply)
+        replies = {"relapse": build(state, words.last_pending), "unknown-word": build(state, UNKNOWN_STATUS_WORD)}
+        return self._send(reply, fault, replies)
 
-    def result(self, job_id: str, make: Callable[[Look], Reply]) -> Parts:
+    def result(self, job_id: str, build: Callable[[JobState], Reply]) -> ResponseTuple:
         """Return the result of a job.
 
         Raises:
             NoSuchJob: There is no job with this id.
         """
-        sighting = self.lab.ask(job_id, "result")
-        return self._out(self._made(lambda: make(sighting.look)), sighting.fault, {})
+        state, fault = self.lab.count_job_response(job_id, "result")
+        return self._send(self._handle(lambda: build(state)), fault)
 
-    def answer(self, route: Route, make: Callable[[], Reply]) -> Parts:
-        """Handle a request, unless a fault means that it was not accepted, and return the response."""
-        fault = self.lab.answer(route)
+    def respond(self, route: Route, handle: Callable[[], Reply]) -> ResponseTuple:
+        """Handle a request, unless a fault rejects it, and return the response."""
+        fault = self.lab.count_response(route)
         if fault is not None and fault.is_rejection:
-            return self._out(self.voice.error(code_of(fault), "scripted fault"), fault, {})
-        return self._out(self._made(make), fault, {})
+            return self._send(self.errors.error(error_code_of(fault), "scripted fault"), fault)
+        return self._send(self._handle(handle), fault)
 
-    def _made(self, make: Callable[[], Reply]) -> Reply:
+    def _handle(self, handle: Callable[[], Reply]) -> Reply:
         try:
-            return make()
-        except Refused as refused:
-            return refused.reply
-        except TooManyJobs as too_many:
-            return self.voice.full(too_many)
-        except NoSuchJob as missing:
-            return self.voice.missing(missing)
+            return handle()
+        except RequestRejected as rejected:
+            return rejected.reply
+        except TooManyJobs as error:
+            return self.errors.too_many_jobs(error)
+        except NoSuchJob as error:
+            return self.errors.no_such_job(error)
 
-    def _out(self, usual: Reply, fault: Fault | None, own: dict[str, Reply]) -> Parts:
+    def _send(self, reply: Reply, fault: Fault | None, replies: dict[str, Reply] | None = None) -> ResponseTuple:
         if fault is None:
-            return handed(usual)
-        code = code_of(fault)
-        own = {"answer": self.voice.error(code, f"scripted fault {code}"), **own}
-        return handed(spoiled(usual, fault, request.url, own), fault)
+            return send_reply(reply)
+        code = error_code_of(fault)
+        replies = {"answer": self.errors.error(code, f"scripted fault {code}"), **(replies or {})}
+        return send_reply(apply_content_fault(reply, fault, request.url, replies), fault)
 
 
-def handed(reply: Reply, fault: Fault | None = None) -> Parts:
-    """Return a reply to WSGI, or pass it to the caller of the app if it has a fault or a long body.
+def send_reply(reply: Reply, fault: Fault | None = None) -> ResponseTuple:
+    """Return a reply to Flask, or pass it to the caller of the app if it has a fault or a long body.
 
     Raises:
-        RuntimeError: The caller of the app cannot play this fault.
+        RuntimeError: The caller of the app cannot send a response with this fault.
     """
-    strike = request.environ.get(STRIKE_KEY)
-    if strike is not None and (fault is not None or not isinstance(reply.body, bytes)):
-        strike(reply, fault)  # Flask would repair a faulty reply, or fail on it, and copy a long one
+    callback = request.environ.get(RESPONSE_CALLBACK_KEY)
+    if callback is not None and (fault is not None or not isinstance(reply.body, bytes)):
+        callback(reply, fault)  # Flask would repair a faulty reply, or fail on it, and would copy a long one
         return b"", 204, []
     if fault is not None and fault.action in WIRE_ACTIONS:
         raise RuntimeError(f"a WSGI app cannot {fault.action}: serve this one by `Server` or `InProcessAdapter`")
-    return reply.parts
+    return reply.as_tuple()

@@ -13,7 +13,7 @@ from typing import Any
 from .app import create_app
 from .dialects import check_service
 from .faults import Fault
-from .http_handler import Connection
+from .http_handler import ConnectionHandler
 from .jobs import Submission
 from .lab import Arrival, Lab
 from .scenario import Scenario
@@ -22,21 +22,21 @@ HOST = "127.0.0.1"
 
 BACKLOG = 1024
 
-LOOK_SECONDS = 0.01
+POLL_SECONDS = 0.01
 """How often a server whose faults include `refuse` checks whether to refuse connections."""
 
 
 class Server:
     """A fake translation service on a loopback port.
 
-    `with Server(scenario) as server:` serves in a thread of its own for the length of the block. `serve_forever`
+    `with Server(scenario) as server:` serves in a thread of its own for the duration of the block. `serve_forever`
     serves in the calling thread. The server uses real time, even if a test has frozen the clock.
     """
 
     def __init__(
         self, scenario: Scenario | None = None, *, port: int = 0, is_quiet: bool = True, service: str = "reference"
     ) -> None:
-        """Listen on the port. Connections are accepted from now on, and served by `serve_forever`.
+        """Listen on the port. Connections are accepted from now on, and are served by `serve_forever`.
 
         Args:
             scenario: The behaviour of the server. None for `Scenario()`.
@@ -50,24 +50,24 @@ class Server:
         """
         check_service(service)  # before a socket is open
         self._is_quiet = is_quiet
-        self._listener = _bound(port)
+        self._listener = _bind(port)
         self._listener.listen(BACKLOG)
         self._is_listening = True
         self.port: int = self._listener.getsockname()[1]
-        self._bell, self._wire = socket.socketpair()
-        self._bell.setblocking(False)
+        self._wakeup_writer, self._wakeup_reader = socket.socketpair()
+        self._wakeup_writer.setblocking(False)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._wire, selectors.EVENT_READ)
-        self._lab = Lab(scenario, now=_real_seconds, on_change=self._ring)
+        self._selector.register(self._wakeup_reader, selectors.EVENT_READ)
+        self._lab = Lab(scenario, now=_real_monotonic_seconds, on_change=self._wake)
         self._app = create_app(self._lab, service)
-        self._commanding = threading.Lock()
+        self._control_lock = threading.Lock()
         self._lock = threading.Lock()
-        self._open: set[socket.socket] = set()
-        self._threads: set[threading.Thread] = set()
-        self._serving: threading.Thread | None = None
+        self._connections: set[socket.socket] = set()
+        self._connection_threads: set[threading.Thread] = set()
+        self._serving_thread: threading.Thread | None = None
         self._is_closing = False
-        self._is_idle = threading.Event()
-        self._is_idle.set()
+        self._stopped = threading.Event()
+        self._stopped.set()
 
     @property
     def url(self) -> str:
@@ -94,140 +94,140 @@ class Server:
         self._lab.faults = faults
 
     def play(self, scenario: Scenario) -> None:
-        """Restart with another scenario: without jobs, and without requests."""
+        """Restart with another scenario. Jobs and recorded requests are dropped."""
         self._lab.play(scenario)
 
     def serve_forever(self) -> None:
         """Serve until `close` is called."""
-        self._is_idle.clear()
+        self._stopped.clear()
         try:
             while not self._is_closing:
                 self._listen_or_refuse()
-                self._take(LOOK_SECONDS if self._lab.can_refuse else None)
+                self._handle_events(POLL_SECONDS if self._lab.has_refusals else None)
         finally:
-            self._is_idle.set()
+            self._stopped.set()
 
     def close(self) -> None:
         """Stop serving, close all connections and wait for their threads."""
         if self._is_closing:
             return
         self._is_closing = True
-        self._ring()
-        self._close_connections()  # first, as the loop may be waiting for one of them
-        self._is_idle.wait()
-        if self._serving is not None:
-            self._serving.join()
+        self._wake()
+        self._shut_down_connections()  # first, as the loop may be waiting for one of them
+        self._stopped.wait()
+        if self._serving_thread is not None:
+            self._serving_thread.join()
         self._listener.close()
-        self._close_connections()
-        for thread in self._threads:
+        self._shut_down_connections()
+        for thread in self._connection_threads:
             thread.join()
         self._selector.close()
-        self._bell.close()
-        self._wire.close()
+        self._wakeup_writer.close()
+        self._wakeup_reader.close()
 
     def __enter__(self) -> Server:
-        self._is_idle.clear()
-        self._serving = threading.Thread(target=self.serve_forever, name="fake translation server", daemon=True)
-        self._serving.start()
+        self._stopped.clear()
+        self._serving_thread = threading.Thread(target=self.serve_forever, name="fake translation server", daemon=True)
+        self._serving_thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ring(self) -> None:
-        """Wake the loop, if it still runs."""
+    def _wake(self) -> None:
+        """Wake the loop of `serve_forever`, if it still runs."""
         with suppress(OSError):
-            self._bell.send(b"!")
+            self._wakeup_writer.send(b"!")
 
     def _listen_or_refuse(self) -> None:
-        refuses = self._lab.refusal() is not None
-        if refuses and self._is_listening:
+        is_refusing = self._lab.active_refusal() is not None
+        if is_refusing and self._is_listening:
             # Bound again without listening: connections are refused, and no other process can bind the port.
             self._listener.close()
-            self._listener = self._bound_again()
-            with self._commanding:
-                self._close_connections()
-        elif not refuses and not self._is_listening:
+            self._listener = self._rebind()
+            with self._control_lock:
+                self._shut_down_connections()
+        elif not is_refusing and not self._is_listening:
             self._listener.listen(BACKLOG)
-        self._is_listening = not refuses
+        self._is_listening = not is_refusing
 
-    def _bound_again(self) -> socket.socket:
+    def _rebind(self) -> socket.socket:
         while not self._is_closing:
             with suppress(OSError):  # another process took the port meanwhile, most likely for an outgoing connection
-                return _bound(self.port)
-            time.sleep(LOOK_SECONDS)
+                return _bind(self.port)
+            time.sleep(POLL_SECONDS)
         return socket.socket()
 
-    def _take(self, seconds: float | None) -> None:
+    def _handle_events(self, timeout: float | None) -> None:
         if self._is_listening:
             self._selector.register(self._listener, selectors.EVENT_READ)
-        ready = [key.fileobj for key, _ in self._selector.select(seconds)]
+        ready = [key.fileobj for key, _ in self._selector.select(timeout)]
         if self._is_listening:
             self._selector.unregister(self._listener)
-        if self._wire in ready:
-            self._wire.recv(4096)
+        if self._wakeup_reader in ready:
+            self._wakeup_reader.recv(4096)
         if self._listener in ready:
             self._accept()
 
     def _accept(self) -> None:
         try:
-            connected, address = self._listener.accept()
-        except OSError:  # the client has disconnected, or no descriptor is left
-            time.sleep(LOOK_SECONDS)
+            connection, client_address = self._listener.accept()
+        except OSError:  # the client disconnected, or no descriptor is left
+            time.sleep(POLL_SECONDS)
             return
-        thread = threading.Thread(target=self._serve, args=(connected, address), daemon=True)
+        thread = threading.Thread(target=self._serve, args=(connection, client_address), daemon=True)
         with self._lock:
-            self._open.add(connected)
+            self._connections.add(connection)
         try:
             thread.start()
         except RuntimeError:  # no thread is left
-            self._let_go(connected)
+            self._close_connection(connection)
         else:
-            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+            self._connection_threads = {old for old in self._connection_threads if old.is_alive()} | {thread}
 
-    def _serve(self, connected: socket.socket, address: Any) -> None:
+    def _serve(self, connection: socket.socket, client_address: Any) -> None:
         try:
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            Connection(
-                connected,
-                address,
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            ConnectionHandler(
+                connection,
+                client_address,
                 app=self._app,
-                refuse=self._ring,
-                commanding=self._commanding,
+                refuse_connections=self._wake,
+                control_lock=self._control_lock,
                 is_quiet=self._is_quiet,
             )
         except OSError:
             pass  # the client disconnected during its request
         finally:
-            self._let_go(connected)
+            self._close_connection(connection)
 
-    def _let_go(self, connected: socket.socket) -> None:
+    def _close_connection(self, connection: socket.socket) -> None:
         with self._lock:
-            self._open.discard(connected)
-        connected.close()
+            self._connections.discard(connection)
+        connection.close()
 
-    def _close_connections(self) -> None:
+    def _shut_down_connections(self) -> None:
         with self._lock:
-            for connected in self._open:
-                _shut(connected)
+            for connection in self._connections:
+                _shut_down(connection)
 
 
-def _real_seconds() -> float:
+def _real_monotonic_seconds() -> float:
     """Return monotonic seconds that are real even if a test has frozen the time, as those of sockets are."""
     return time.clock_gettime(time.CLOCK_MONOTONIC) if hasattr(time, "clock_gettime") else time.monotonic()
 
 
-def _bound(port: int) -> socket.socket:
-    bound = socket.socket()
+def _bind(port: int) -> socket.socket:
+    listener = socket.socket()
     try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((HOST, port))
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((HOST, port))
     except OSError:
-        bound.close()
+        listener.close()
         raise
-    return bound
+    return listener
 
 
-def _shut(connected: socket.socket) -> None:
+def _shut_down(connection: socket.socket) -> None:
     with suppress(OSError):  # the client closed it first
-        connected.shutdown(socket.SHUT_RDWR)
+        connection.shutdown(socket.SHUT_RDWR)

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
 from fake_server.dialects import SERVICES, load_dialect
 from fake_server.faults import ROUTES
-from fake_server.media import BLOCK_BYTES, Noise
+from fake_server.media import BLOCK_BYTES, MediaBytes
 from fake_server.storage import result_body
 
 URL = "http://127.0.0.1:5000"
@@ -129,17 +129,17 @@ def test_a_scenario_that_makes_no_sense_is_refused(arguments: dict[str, Any]) ->
     ("name", "start", "stop"),
     [("job-1", 0, 3), ("job-1", 0, BLOCK_BYTES), ("job-1", BLOCK_BYTES - 1, 3 * BLOCK_BYTES + 5)],
 )
-def test_noise_is_a_function_of_name_and_place(name: str, start: int, stop: int) -> None:
-    """A stretch is what the whole has there; another name, other noise; never more than a block at once."""
-    whole = bytes(Noise(name, 0, 4 * BLOCK_BYTES))
-    stretch = Noise(name, 0, 4 * BLOCK_BYTES)[start:stop]
+def test_media_bytes_are_a_function_of_name_and_offset(name: str, start: int, stop: int) -> None:
+    """A slice has the bytes of the whole file there. Another name has other bytes. No block is larger than the limit."""
+    whole = bytes(MediaBytes(name, 0, 4 * BLOCK_BYTES))
+    stretch = MediaBytes(name, 0, 4 * BLOCK_BYTES)[start:stop]
 
     assert bytes(stretch) == whole[start:stop]
     assert bytes(stretch[1:3]) == whole[start + 1 : start + 3]
     assert len(stretch) == stop - start
     assert max(map(len, stretch.blocks())) <= BLOCK_BYTES
-    assert whole[:99] != whole[BLOCK_BYTES : BLOCK_BYTES + 99] != bytes(Noise("job-2", 0, 99))
-    assert bytes(Noise("job-2", 0, 99)) != whole[:99]
+    assert whole[:99] != whole[BLOCK_BYTES : BLOCK_BYTES + 99] != bytes(MediaBytes("job-2", 0, 99))
+    assert bytes(MediaBytes("job-2", 0, 99)) != whole[:99]
     assert whole[4:8] == b"ftyp"
 
 
@@ -427,7 +427,7 @@ def test_an_order_that_is_none_is_refused(body: bytes) -> None:
     world = World()
     answer = world.ask("POST", "/jobs", data=body)
 
-    assert (answer.status_code, answer.json()) == (400, {"error": "the body is to be a JSON object"})
+    assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
     assert world.lab.submissions == []
 
 

@@ -389,7 +389,7 @@ def test_what_is_remembered_has_a_limit() -> None:
     """A server that runs for days fills no memory."""
     lab = Lab()
     for number in range(10_001):
-        lab.arrived("GET", f"/{number}", {})
+        lab.record_arrival("GET", f"/{number}", {})
 
     assert (len(lab.arrivals), lab.arrivals[0].path) == (10_000, "/1")
 

@@ -20,7 +20,7 @@ from conftest import Silent
 from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
-from fake_server.adapter import _raw
+from fake_server.adapter import _to_urllib3
 from translation_client import (
     AsyncVideoTranslationClient,
     Job,
@@ -191,7 +191,7 @@ class _Adapter(BaseAdapter):
         except (OSError, HTTPException) as error:
             response.close()
             raise requests.ConnectionError(error, request=request) from error
-        return self._builder.build_response(request, _raw(request, response))
+        return self._builder.build_response(request, _to_urllib3(request, response))
 
     def close(self) -> None:
         pass

@@ -17,24 +17,26 @@ from typing import Any
 
 from flask import Blueprint, request
 
-from ..jobs import Fields, Look, NoSuchJob
+from ..jobs import Fields, JobState, NoSuchJob
 from ..lab import Lab
-from ..replies import Parts, Reply, json_reply
-from ..responder import Desk, Refused, Voice, Words
+from ..replies import Reply, ResponseTuple, json_reply
+from ..responder import ErrorBodies, RequestRejected, Responder, StatusWords
 from ..scenario import PENDING
-from ..storage import link_to
+from ..storage import signed_url
 from .dialect import BEARER, Dialect, json_fields
 
 PREFIX = "/videotranslation"
 
 RESOURCE_ID = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,62}[a-zA-Z0-9]")
 
+VOICE_KINDS = ("PlatformVoice", "PersonalVoice")
+
 API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
 
-WORDS = Words(((0.1, "NotStarted"), (1.0, "Running")), "Succeeded", "Failed")
+WORDS = StatusWords(((0.1, "NotStarted"), (1.0, "Running")), "Succeeded", "Failed")
 
-STEPS = ("NotStarted", "Running", "Succeeded")
-"""Creating a translation takes no work: its status advances one step at each check, and stays at the last."""
+TRANSLATION_STATUSES = ("NotStarted", "Running", "Succeeded")
+"""The statuses of a translation. It advances by one at each check, and stays at the last, as creating it takes no work."""
 
 RESULT_FILES: Mapping[str, str] = {
     "translatedVideoFileUrl": ".mp4",
@@ -44,39 +46,35 @@ RESULT_FILES: Mapping[str, str] = {
 }
 
 # Unverified: the format of an error is documented, its codes are not.
-CODES = {400: "InvalidArgument", 401: "Unauthorized", 404: "NotFound", 409: "Conflict", 429: "TooManyRequests"}
+ERROR_CODES = {400: "InvalidArgument", 401: "Unauthorized", 404: "NotFound", 409: "Conflict", 429: "TooManyRequests"}
 
-NOTHING = Reply(204, (), b"")
-"""The response for what was deleted or never existed."""
+NO_CONTENT = Reply(204, (), b"")
+"""The response about a translation that was deleted or never existed."""
 
 FAILURE = "The video could not be translated."
 
 
-class AzureVoice(Voice):
+class AzureErrors(ErrorBodies):
     """`{"error": {"code", "message"}}`, and the code in a header."""
 
     def error(self, status_code: int, message: str) -> Reply:
         """Return an error in the format of Azure Core."""
-        code = CODES.get(status_code, "InternalServerError")
-        answer = json_reply({"error": {"code": code, "message": message}}, status_code)
-        return answer.with_headers([("x-ms-error-code", code)])
+        code = ERROR_CODES.get(status_code, "InternalServerError")
+        reply = json_reply({"error": {"code": code, "message": message}}, status_code)
+        return reply.with_headers([("x-ms-error-code", code)])
 
-    def missing(self, _: NoSuchJob) -> Reply:
-        """Return the 204 of the how-to. The OpenAPI has no 204 for a GET."""
-        return NOTHING
-
-
-VOICE = AzureVoice()
+    def no_such_job(self, _: NoSuchJob) -> Reply:
+        """Return the 204 that the how-to documents. The OpenAPI has no 204 for a GET."""
+        return NO_CONTENT
 
 
-def require(is_true: bool, message: str) -> None:
-    """Check a condition.
+ERRORS = AzureErrors()
 
-    Raises:
-        Refused: It is false.
-    """
-    if not is_true:
-        raise Refused(VOICE.error(400, message))
+
+def _require(condition: bool, message: str) -> None:
+    """Reject the request with a 400 unless a condition holds."""
+    if not condition:
+        raise RequestRejected(ERRORS.error(400, message))
 
 
 @dataclass
@@ -85,273 +83,294 @@ class Translation:
 
     Attributes:
         fields: The fields of its request.
-        began_at: Its creation in seconds of the Unix epoch.
-        looks: How often its status was checked.
-        iterations: The fields of the request of each iteration, by id.
+        started_at: The Unix time of its creation.
+        status_checks: How often its status was requested.
+        iterations: The fields of the request for each iteration, by its id.
     """
 
     fields: Fields
-    began_at: float
-    looks: int = 0
+    started_at: float
+    status_checks: int = 0
     iterations: dict[str, Fields] = field(default_factory=dict)
 
     @property
     def status(self) -> str:
         """The status at the last check."""
-        return STEPS[max(0, min(self.looks, len(STEPS)) - 1)]
+        return TRANSLATION_STATUSES[max(0, min(self.status_checks, len(TRANSLATION_STATUSES)) - 1)]
 
 
-class Memory:
-    """The state of Azure beside its jobs, which are the iterations: translations, and the subject of each operation."""
+class AzureState:
+    """What Azure stores beside its jobs, which are the iterations: translations, and the subject of each operation."""
 
     def __init__(self) -> None:
         self.translations: dict[str, Translation] = {}
         self.operations: dict[str, tuple[str, str | None]] = {}
 
-    def require_free(self, operation_id: str, subject: tuple[str, str | None]) -> None:
+    def check_operation_id(self, operation_id: str, subject: tuple[str, str | None]) -> None:
         """Check that an operation id is new, or has the same subject: a translation, or an iteration of it.
 
         Raises:
-            Refused: It has another subject.
+            RequestRejected: The id has another subject.
         """
-        require(self.operations.get(operation_id, subject) == subject, "this Operation-Id was used before")
+        _require(
+            self.operations.get(operation_id, subject) == subject, "this Operation-Id was used for another operation"
+        )
 
 
-def translation_said(lab: Lab, translation_id: str, translation: Translation) -> dict[str, Any]:
+def _translation_json(lab: Lab, translation_id: str, translation: Translation) -> dict[str, Any]:
     """Return the JSON of a translation, with its latest iteration."""
-    iterations = [iteration_seen(lab, translation_id, one) for one in translation.iterations]
-    succeeded = [one for one in iterations if one["status"] == WORDS.completed]
-    began = _moment(translation.began_at)
+    iterations = [_current_iteration_json(lab, translation_id, iteration_id) for iteration_id in translation.iterations]
+    succeeded = [iteration for iteration in iterations if iteration["status"] == WORDS.completed]
+    created = _timestamp(translation.started_at)
     return {
         "id": translation_id,
-        **_some(translation.fields, "displayName", "description", "input"),
-        "createdDateTime": began,
+        **_pick(translation.fields, "displayName", "description", "input"),
+        "createdDateTime": created,
         # Unverified: the how-to has these two, the OpenAPI has neither.
         "status": translation.status,
-        "lastActionDateTime": began,
+        "lastActionDateTime": created,
         **({"latestIteration": iterations[-1]} if iterations else {}),
         **({"latestSucceededIteration": succeeded[-1]} if succeeded else {}),
     }
 
 
-def iteration_seen(lab: Lab, translation_id: str, iteration_id: str) -> dict[str, Any]:
+def _current_iteration_json(lab: Lab, translation_id: str, iteration_id: str) -> dict[str, Any]:
     """Return the JSON of an iteration in its current state."""
-    look = lab.look(job_id_of(translation_id, iteration_id))
-    return iteration_said(lab, look, WORDS.of(look))
+    state = lab.job_state(_job_id(translation_id, iteration_id))
+    return _iteration_json(lab, state, WORDS.word_for(state))
 
 
-def iteration_said(lab: Lab, look: Look, word: str) -> dict[str, Any]:
+def _iteration_json(lab: Lab, state: JobState, word: str) -> dict[str, Any]:
     """Return the JSON of an iteration, with a status word and its result."""
-    job_id = str(look.job_id)
+    job_id = str(state.job_id)
     translation_id, _, iteration_id = job_id.partition("/")
-    asked = lab.memory(Memory).translations[translation_id].iterations[iteration_id]
-    said: dict[str, Any] = {
+    fields = lab.service_state(AzureState).translations[translation_id].iterations[iteration_id]
+    iteration: dict[str, Any] = {
         "id": iteration_id,
-        **_some(asked, "description", "input"),
+        **_pick(fields, "description", "input"),
         "status": word,
-        "createdDateTime": _moment(look.began_at),
-        "lastActionDateTime": _moment(look.began_at + _entered(look)),
+        "createdDateTime": _timestamp(state.started_at),
+        "lastActionDateTime": _timestamp(state.started_at + _last_change_seconds(state)),
     }
-    if word == WORDS.completed and look.has_result:
-        said["result"] = {name: link_to(lab, job_id, kind) for name, kind in RESULT_FILES.items()}
+    if word == WORDS.completed and state.has_result:
+        iteration["result"] = {name: signed_url(lab, job_id, suffix) for name, suffix in RESULT_FILES.items()}
     if word == WORDS.error:
-        said["failureReason"] = FAILURE
-    return said
+        iteration["failureReason"] = FAILURE
+    return iteration
 
 
-def job_id_of(translation_id: str, iteration_id: str) -> str:
+def _job_id(translation_id: str, iteration_id: str) -> str:
     """Return the job id of an iteration, whose own id is unique only within its translation."""
     return f"{translation_id}/{iteration_id}"
 
 
-def _some(fields: Fields, *names: str) -> Fields:
-    """Return those of the fields that a response has."""
+def _pick(fields: Fields, *names: str) -> Fields:
+    """Return the fields with these names, if they exist."""
     return {name: fields[name] for name in names if name in fields}
 
 
-def _entered(look: Look) -> float:
+def _last_change_seconds(state: JobState) -> float:
     """Return the seconds from the start of a job to its last change of status."""
-    if look.status != PENDING:
-        return look.life.duration
-    begins = (0.0, *(until for until, _ in WORDS.pending))
-    return look.life.duration * max(begin for begin in begins if begin <= look.share)
+    if state.status != PENDING:
+        return state.life.duration
+    changes = (0.0, *(progress for progress, _ in WORDS.pending))
+    return state.life.duration * max(progress for progress in changes if progress <= state.progress)
 
 
-def _moment(epoch_seconds: float) -> str:
-    return datetime.fromtimestamp(epoch_seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _timestamp(unix_time: float) -> str:
+    return datetime.fromtimestamp(unix_time, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def routes_of(desk: Desk) -> Blueprint:
-    """Build the routes."""
-    routes = Blueprint("azure", __name__, url_prefix=PREFIX)
-    _add_translations(routes, desk)
-    _add_iterations(routes, desk)
+def make_blueprint(responder: Responder) -> Blueprint:
+    """Return the routes."""
+    blueprint = Blueprint("azure", __name__, url_prefix=PREFIX)
+    _add_translation_routes(blueprint, responder)
+    _add_iteration_routes(blueprint, responder)
 
-    @routes.before_request
-    def require_version() -> None:
-        require(bool(API_VERSION.fullmatch(_version())), "the query has to hold an api-version, such as 2025-05-20")
+    @blueprint.before_request
+    def check_api_version() -> None:
+        _require(bool(API_VERSION.fullmatch(_api_version())), "the query must have an api-version, such as 2025-05-20")
 
-    @routes.get("/operations/<operation_id>")
-    def operation(operation_id: str) -> Parts:
-        return desk.answer("operation", lambda: _operation(desk.lab, operation_id))
+    @blueprint.get("/operations/<operation_id>")
+    def operation(operation_id: str) -> ResponseTuple:
+        return responder.respond("operation", lambda: _operation_status(responder.lab, operation_id))
 
-    return routes
-
-
-def _add_translations(routes: Blueprint, desk: Desk) -> None:
-    @routes.put("/translations/<translation_id>")
-    def create_translation(translation_id: str) -> Parts:
-        return desk.answer("create", lambda: _put_translation(desk.lab, translation_id))
-
-    @routes.get("/translations/<translation_id>")
-    def translation(translation_id: str) -> Parts:
-        return _seen_translation(desk.lab, translation_id).parts
-
-    @routes.get("/translations")
-    def translations() -> Parts:
-        return desk.answer("bulk", lambda: _translations(desk.lab))
-
-    @routes.delete("/translations/<translation_id>")
-    def delete(translation_id: str) -> Parts:
-        return desk.answer("delete", lambda: _deleted(desk.lab, translation_id))
+    return blueprint
 
 
-def _add_iterations(routes: Blueprint, desk: Desk) -> None:
-    @routes.put("/translations/<translation_id>/iterations/<iteration_id>")
-    def create_iteration(translation_id: str, iteration_id: str) -> Parts:
-        return desk.answer("create", lambda: _put_iteration(desk.lab, translation_id, iteration_id))
+def _add_translation_routes(blueprint: Blueprint, responder: Responder) -> None:
+    @blueprint.put("/translations/<translation_id>")
+    def create_translation(translation_id: str) -> ResponseTuple:
+        return responder.respond("create", lambda: _put_translation(responder.lab, translation_id))
 
-    @routes.get("/translations/<translation_id>/iterations/<iteration_id>")
-    def iteration(translation_id: str, iteration_id: str) -> Parts:
-        job_id = job_id_of(translation_id, iteration_id)
-        return desk.status(job_id, WORDS, lambda look, word: json_reply(iteration_said(desk.lab, look, word)))
+    @blueprint.get("/translations/<translation_id>")
+    def translation(translation_id: str) -> ResponseTuple:
+        return _get_translation(responder.lab, translation_id).as_tuple()
 
-    @routes.get("/translations/<translation_id>/iterations")
-    def iterations(translation_id: str) -> Parts:
-        return desk.answer("bulk", lambda: _iterations(desk.lab, translation_id))
+    @blueprint.get("/translations")
+    def translations() -> ResponseTuple:
+        return responder.respond("bulk", lambda: _list_translations(responder.lab))
+
+    @blueprint.delete("/translations/<translation_id>")
+    def delete(translation_id: str) -> ResponseTuple:
+        return responder.respond("delete", lambda: _delete_translation(responder.lab, translation_id))
 
 
-def _version() -> str:
+def _add_iteration_routes(blueprint: Blueprint, responder: Responder) -> None:
+    @blueprint.put("/translations/<translation_id>/iterations/<iteration_id>")
+    def create_iteration(translation_id: str, iteration_id: str) -> ResponseTuple:
+        return responder.respond("create", lambda: _put_iteration(responder.lab, translation_id, iteration_id))
+
+    @blueprint.get("/translations/<translation_id>/iterations/<iteration_id>")
+    def iteration(translation_id: str, iteration_id: str) -> ResponseTuple:
+        job_id = _job_id(translation_id, iteration_id)
+        return responder.status(
+            job_id, WORDS, lambda state, word: json_reply(_iteration_json(responder.lab, state, word))
+        )
+
+    @blueprint.get("/translations/<translation_id>/iterations")
+    def iterations(translation_id: str) -> ResponseTuple:
+        return responder.respond("bulk", lambda: _list_iterations(responder.lab, translation_id))
+
+
+def _api_version() -> str:
     return request.args.get("api-version", "")
 
 
-def _asked_for(*ids: str) -> tuple[str, dict[str, Any]]:
-    """Return the operation id and the body of the current request. Checks the ids in the path too."""
+def _parse_put_request(*ids: str) -> tuple[str, dict[str, Any]]:
+    """Return the operation id and the body of the current request. Checks these, and the ids in its path.
+
+    Raises:
+        RequestRejected: The body or an id is invalid.
+    """
     operation_id = request.headers.get("Operation-Id", "")
-    for one in (operation_id, *ids):
-        require(bool(RESOURCE_ID.fullmatch(one)), f"an id, of an operation too, matches {RESOURCE_ID.pattern}: {one!r}")
-    fields = json_fields(VOICE)
-    require(isinstance(fields.get("input"), dict), "input is required")
+    for resource_id in (operation_id, *ids):
+        is_valid = bool(RESOURCE_ID.fullmatch(resource_id))
+        _require(is_valid, f"ids, and the Operation-Id, must match {RESOURCE_ID.pattern}; got {resource_id!r}")
+    fields = json_fields(ERRORS)
+    _require(isinstance(fields.get("input"), dict), "input is required")
     return operation_id, fields
 
 
 def _put_translation(lab: Lab, translation_id: str) -> Reply:
-    operation_id, fields = _asked_for(translation_id)
+    operation_id, fields = _parse_put_request(translation_id)
     _check_input(fields["input"])
     with lab.lock:
-        memory = lab.memory(Memory)
-        known = memory.translations.get(translation_id)
+        azure_state = lab.service_state(AzureState)
+        existing = azure_state.translations.get(translation_id)
         # Unverified: that it is a 400. By the how-to it is an error.
-        require(known is None or known.fields == fields, "there is a translation of this id with other settings")
-        memory.require_free(operation_id, (translation_id, None))
-        made = memory.translations.setdefault(translation_id, Translation(fields, time.time()))
-        memory.operations[operation_id] = (translation_id, None)
-        return _begun(operation_id, translation_said(lab, translation_id, made), is_new=known is None)
+        _require(existing is None or existing.fields == fields, "a translation with this id has other settings")
+        azure_state.check_operation_id(operation_id, (translation_id, None))
+        translation = azure_state.translations.setdefault(translation_id, Translation(fields, time.time()))
+        azure_state.operations[operation_id] = (translation_id, None)
+        return _operation_reply(
+            operation_id, _translation_json(lab, translation_id, translation), is_new=existing is None
+        )
 
 
-def _check_input(wanted: Mapping[str, Any]) -> None:
-    require(bool(wanted.get("targetLocale")), "input.targetLocale is required")
-    require(wanted.get("voiceKind") in ("PlatformVoice", "PersonalVoice"), "input.voiceKind is one of two")
-    sources = [wanted.get("videoFileUrl"), wanted.get("audioFileUrl")]
-    require(sum(map(bool, sources)) == 1, "input has one of videoFileUrl and audioFileUrl")
+def _check_input(fields: Mapping[str, Any]) -> None:
+    _require(bool(fields.get("targetLocale")), "input.targetLocale is required")
+    _require(fields.get("voiceKind") in VOICE_KINDS, f"input.voiceKind must be {' or '.join(VOICE_KINDS)}")
+    sources = [fields.get("videoFileUrl"), fields.get("audioFileUrl")]
+    _require(sum(map(bool, sources)) == 1, "input must have either videoFileUrl or audioFileUrl")
 
 
 def _put_iteration(lab: Lab, translation_id: str, iteration_id: str) -> Reply:
-    operation_id, fields = _asked_for(translation_id, iteration_id)
+    operation_id, fields = _parse_put_request(translation_id, iteration_id)
     with lab.lock:
-        memory = lab.memory(Memory)
-        translation = memory.translations.get(translation_id)
+        azure_state = lab.service_state(AzureState)
+        translation = azure_state.translations.get(translation_id)
         if translation is None:  # Unverified: the 204 of the how-to is for GET and DELETE
-            raise Refused(VOICE.error(404, "there is no translation of this id"))
-        known = translation.iterations.get(iteration_id)
-        require(known is None or known == fields, "there is an iteration of this id with other settings")
-        memory.require_free(operation_id, (translation_id, iteration_id))
-        if known is None:
-            _make_iteration(lab, translation, job_id_of(translation_id, iteration_id), fields)
+            raise RequestRejected(ERRORS.error(404, "there is no translation with this id"))
+        existing = translation.iterations.get(iteration_id)
+        _require(existing is None or existing == fields, "an iteration with this id has other settings")
+        azure_state.check_operation_id(operation_id, (translation_id, iteration_id))
+        if existing is None:
+            _create_iteration(lab, translation, _job_id(translation_id, iteration_id), fields)
             translation.iterations[iteration_id] = fields
-        memory.operations[operation_id] = (translation_id, iteration_id)
-        return _begun(operation_id, iteration_seen(lab, translation_id, iteration_id), is_new=known is None)
+        azure_state.operations[operation_id] = (translation_id, iteration_id)
+        return _operation_reply(
+            operation_id, _current_iteration_json(lab, translation_id, iteration_id), is_new=existing is None
+        )
 
 
-def _make_iteration(lab: Lab, translation: Translation, job_id: str, fields: dict[str, Any]) -> None:
+def _create_iteration(lab: Lab, translation: Translation, job_id: str, fields: dict[str, Any]) -> None:
     # Unverified: that it is a 400.
-    require(translation.status == STEPS[-1], "the translation has not succeeded yet")
+    _require(translation.status == TRANSLATION_STATUSES[-1], "the translation has not succeeded yet")
     is_first = not translation.iterations
-    require(is_first or bool(fields["input"].get("webvttFile")), "input.webvttFile is required from the second on")
+    _require(
+        is_first or bool(fields["input"].get("webvttFile")),
+        "input.webvttFile is required, except for the first iteration",
+    )
     # An iteration inherits the other fields from its translation.
-    wanted = {**translation.fields, **fields, "input": {**translation.fields["input"], **fields["input"]}}
-    lab.create(wanted, job_id)
+    job_fields = {**translation.fields, **fields, "input": {**translation.fields["input"], **fields["input"]}}
+    lab.create(job_fields, job_id)
 
 
-def _begun(operation_id: str, said: dict[str, Any], *, is_new: bool) -> Reply:
-    place = f"{request.host_url.rstrip('/')}{PREFIX}/operations/{operation_id}?api-version={_version()}"
-    return json_reply(said, 201 if is_new else 200).with_headers([("Operation-Location", place)])
+def _operation_reply(operation_id: str, value: dict[str, Any], *, is_new: bool) -> Reply:
+    location = f"{request.host_url.rstrip('/')}{PREFIX}/operations/{operation_id}?api-version={_api_version()}"
+    return json_reply(value, 201 if is_new else 200).with_headers([("Operation-Location", location)])
 
 
-def _operation(lab: Lab, operation_id: str) -> Reply:
+def _operation_status(lab: Lab, operation_id: str) -> Reply:
     with lab.lock:
-        memory = lab.memory(Memory)
-        if operation_id not in memory.operations:
+        azure_state = lab.service_state(AzureState)
+        if operation_id not in azure_state.operations:
             # Unverified: the 204 of the how-to is for translations.
-            raise Refused(VOICE.error(404, "there is no operation of this id"))
-        translation_id, iteration_id = memory.operations[operation_id]
-        translation = memory.translations[translation_id]
+            raise RequestRejected(ERRORS.error(404, "there is no operation with this id"))
+        translation_id, iteration_id = azure_state.operations[operation_id]
+        translation = azure_state.translations[translation_id]
         if iteration_id is None:
-            translation.looks += 1
+            translation.status_checks += 1
             return json_reply({"id": operation_id, "status": translation.status})
-        look = lab.look(job_id_of(translation_id, iteration_id))
-        return json_reply({"id": operation_id, "status": WORDS.of(look)})
+        state = lab.job_state(_job_id(translation_id, iteration_id))
+        return json_reply({"id": operation_id, "status": WORDS.word_for(state)})
 
 
-def _seen_translation(lab: Lab, translation_id: str) -> Reply:
+def _get_translation(lab: Lab, translation_id: str) -> Reply:
     with lab.lock:
-        translation = lab.memory(Memory).translations.get(translation_id)
+        translation = lab.service_state(AzureState).translations.get(translation_id)
         if translation is None:
-            return NOTHING
-        translation.looks += 1
-        return json_reply(translation_said(lab, translation_id, translation))
+            return NO_CONTENT
+        translation.status_checks += 1
+        return json_reply(_translation_json(lab, translation_id, translation))
 
 
-def _deleted(lab: Lab, translation_id: str) -> Reply:
+def _delete_translation(lab: Lab, translation_id: str) -> Reply:
     with lab.lock:
-        memory = lab.memory(Memory)
-        translation = memory.translations.pop(translation_id, None)
+        azure_state = lab.service_state(AzureState)
+        translation = azure_state.translations.pop(translation_id, None)
         for iteration_id in translation.iterations if translation else ():
-            lab.delete(job_id_of(translation_id, iteration_id))
-        memory.operations = {one: about for one, about in memory.operations.items() if about[0] != translation_id}
-    return NOTHING
+            lab.delete(_job_id(translation_id, iteration_id))
+        azure_state.operations = {
+            operation_id: subject
+            for operation_id, subject in azure_state.operations.items()
+            if subject[0] != translation_id
+        }
+    return NO_CONTENT
 
 
-def _translations(lab: Lab) -> Reply:
+def _list_translations(lab: Lab) -> Reply:
     with lab.lock:
-        known = lab.memory(Memory).translations
-        return _page(translation_said(lab, one, known[one]) for one in known)
+        translations = lab.service_state(AzureState).translations
+        return _page_reply(_translation_json(lab, *item) for item in translations.items())
 
 
-def _iterations(lab: Lab, translation_id: str) -> Reply:
+def _list_iterations(lab: Lab, translation_id: str) -> Reply:
     with lab.lock:
-        known = lab.memory(Memory).translations.get(translation_id)
-        return _page(iteration_seen(lab, translation_id, one) for one in (known.iterations if known else ()))
+        translation = lab.service_state(AzureState).translations.get(translation_id)
+        ids = translation.iterations if translation else ()
+        return _page_reply(_current_iteration_json(lab, translation_id, iteration_id) for iteration_id in ids)
 
 
-def _page(values: Iterable[dict[str, Any]]) -> Reply:
-    """Return a list, or the part chosen by `skip` and `top`, as one page, without `nextLink` and `maxpagesize`."""
+def _page_reply(values: Iterable[dict[str, Any]]) -> Reply:
+    """Return one page of a list, chosen by `skip` and `top`, without `nextLink` and `maxpagesize`."""
     numbers = {name: request.args.get(name, "") for name in ("skip", "top")}
     for name, text in numbers.items():
-        require(not text or (text.isascii() and text.isdecimal() and len(text) < 10), f"{name} is a whole number")
-    begin = int(numbers["skip"] or 0)
-    end = begin + int(numbers["top"]) if numbers["top"] else None
-    return json_reply({"value": list(values)[begin:end]})
+        _require(not text or (text.isascii() and text.isdecimal() and len(text) < 10), f"{name} must be an integer")
+    start = int(numbers["skip"] or 0)
+    stop = start + int(numbers["top"]) if numbers["top"] else None
+    return json_reply({"value": list(values)[start:stop]})
 
 
-DIALECT = Dialect(VOICE, routes_of, key_headers=("Ocp-Apim-Subscription-Key", BEARER))
+DIALECT = Dialect(ERRORS, make_blueprint, key_headers=("Ocp-Apim-Subscription-Key", BEARER))

@@ -1,4 +1,4 @@
-"""The common part of the dialects: their type, and functions that read requests."""
+"""The base of the dialects: their class, and functions that parse requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import Blueprint, request
 
 from ..fault_syntax import parse_json
 from ..lab import Lab
-from ..responder import Desk, Refused, Voice
+from ..responder import ErrorBodies, RequestRejected, Responder
 
 BEARER = "Authorization"
 
@@ -21,50 +21,50 @@ class Dialect:
     """The API of a service.
 
     Attributes:
-        voice: Its error responses.
-        routes: Builds its routes, whose responses pass through a desk.
+        errors: The error responses.
+        make_blueprint: Builds the blueprint of its routes.
         key_headers: The headers that may hold the key. In `Authorization` it is a bearer token.
         needs_key: True if a request needs a key even if the scenario names none.
     """
 
-    voice: Voice
-    routes: Callable[[Desk], Blueprint]
+    errors: ErrorBodies
+    make_blueprint: Callable[[Responder], Blueprint]
     key_headers: tuple[str, ...]
     needs_key: bool = True
 
-    def admits(self, lab: Lab) -> bool:
+    def has_valid_key(self, lab: Lab) -> bool:
         """True if the current request has a valid key."""
-        wanted = lab.scenario.api_key
+        valid_key = lab.scenario.api_key
         keys = [key for header in self.key_headers if (key := _key_in(header))]
-        return wanted in keys if wanted is not None else bool(keys) or not self.needs_key
+        return valid_key in keys if valid_key is not None else bool(keys) or not self.needs_key
 
 
 def _key_in(header: str) -> str:
     value = request.headers.get(header, "")
     if header != BEARER:
         return value
-    kind, _, token = value.partition(" ")
-    return token.strip() if kind.lower() == "bearer" else ""
+    scheme, _, token = value.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def json_fields(voice: Voice) -> dict[str, Any]:
+def json_fields(errors: ErrorBodies) -> dict[str, Any]:
     """Return the JSON object in the body of the current request.
 
     Raises:
-        Refused: The body is not a JSON object.
+        RequestRejected: The body is not a JSON object.
     """
     try:
         value = parse_json(request.get_data(as_text=True))
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise Refused(voice.error(400, "the body is to be a JSON object"))
+        raise RequestRejected(errors.error(400, "the body must be a JSON object"))
     return value
 
 
 def form_fields() -> dict[str, Any]:
-    """Return the form in the body of the request. A file in it is `file`, its name, and `file_bytes`, its length."""
-    # A text field must not pass for an upload.
+    """Return the form in the body of the current request. An upload is `file`, its name, and `file_bytes`, its size."""
+    # A text field must not be taken for an upload.
     fields: dict[str, Any] = {name: text for name, text in request.form.items() if name not in ("file", "file_bytes")}
     upload = request.files.get("file")
     if upload is not None:

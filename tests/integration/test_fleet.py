@@ -151,7 +151,7 @@ def test_two_hundred_jobs_are_given_once_each_as_they_end(way: str) -> None:
     with Server(Scenario(duration=(0.1, 0.9), seed=3)) as server:
         ids = made(server, 200)
         outcomes = jobs_of(completed(way, server.url, ids))
-        life = {job_id: server._lab.look(job_id).life.duration for job_id in ids}
+        life = {job_id: server._lab.job_state(job_id).life.duration for job_id in ids}
 
     assert sorted(str(job.id) for job in outcomes) == sorted(ids)
     ends = [life[str(job.id)] for job in outcomes]
