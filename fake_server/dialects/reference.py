@@ -1,4 +1,4 @@
-"""The reference service. No vendor offers it: it is the smallest service that a client can be written for."""
+"""The reference service, which no vendor offers: the smallest service for which a client can be written."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .dialect import BEARER, Dialect, form_fields, json_fields
 
 MAX_BULK_IDS = 100
 
-NOT_FOUND = "not_found"
+NOT_FOUND_WORD = "not_found"
 
 
 class ReferenceWords(StatusWords):
-    """The status words of this service, which are those of `Life`."""
+    """The status words of this service, which `Life` uses too."""
 
     def word_for(self, state: JobState) -> str:
         """Return the status word of a job."""
@@ -42,80 +42,80 @@ class ReferenceErrors(ErrorBodies):
 ERRORS = ReferenceErrors()
 
 
-def routes_of(responder: Responder) -> Blueprint:
-    """Build the routes."""
-    routes = Blueprint("reference", __name__)
+def make_blueprint(responder: Responder) -> Blueprint:
+    """Return the routes."""
+    blueprint = Blueprint("reference", __name__)
 
-    @routes.get("/status")
+    @blueprint.get("/status")
     def single_status() -> ResponseTuple:
-        return _of_one_or_many(responder, request.args.get("ids"))
+        return _single_or_bulk_status(responder, request.args.get("ids"))
 
-    @routes.get("/status/<job_id>")
+    @blueprint.get("/status/<job_id>")
     def status(job_id: str) -> ResponseTuple:
-        return responder.status(job_id, WORDS, _say)
+        return responder.status(job_id, WORDS, _status_reply)
 
-    @routes.post("/jobs")
+    @blueprint.post("/jobs")
     def create() -> ResponseTuple:
-        return responder.respond("create", lambda: _created(responder.lab.create(_fields())))
+        return responder.respond("create", lambda: _created_reply(responder.lab.create(_request_fields())))
 
-    @routes.get("/jobs/<job_id>/result")
+    @blueprint.get("/jobs/<job_id>/result")
     def result(job_id: str) -> ResponseTuple:
-        return responder.result(job_id, lambda look: _file(responder, look))
+        return responder.result(job_id, lambda state: _result_reply(responder, state))
 
-    @routes.delete("/jobs/<job_id>")
+    @blueprint.delete("/jobs/<job_id>")
     def delete(job_id: str) -> ResponseTuple:
-        def forget() -> Reply:
+        def delete_job() -> Reply:
             responder.lab.delete(job_id)
             return Reply(204, (), b"")
 
-        return responder.respond("delete", forget)
+        return responder.respond("delete", delete_job)
 
-    return routes
+    return blueprint
 
 
-def _say(_: JobState, word: str) -> Reply:
+def _status_reply(_: JobState, word: str) -> Reply:
     return json_reply({"result": word})
 
 
-def _of_one_or_many(responder: Responder, ids: str | None) -> ResponseTuple:
+def _single_or_bulk_status(responder: Responder, ids: str | None) -> ResponseTuple:
     if ids is None:
-        return responder.status(SINGLE_JOB, WORDS, _say)
-    return responder.respond("bulk", lambda: _of_many(responder.lab, ids))
+        return responder.status(SINGLE_JOB, WORDS, _status_reply)
+    return responder.respond("bulk", lambda: _bulk_reply(responder.lab, ids))
 
 
-def _of_many(lab: Lab, ids: str) -> Reply:
+def _bulk_reply(lab: Lab, ids: str) -> Reply:
     """Return the statuses of many jobs in one response."""
-    wanted = [one for one in ids.split(",") if one]
-    if not 0 < len(wanted) <= MAX_BULK_IDS:
-        raise RequestRejected(ERRORS.error(400, f"from 1 to {MAX_BULK_IDS} ids"))
-    return json_reply({"results": [{"id": one, "result": _word_of(lab, one)} for one in wanted]})
+    job_ids = [job_id for job_id in ids.split(",") if job_id]
+    if not 0 < len(job_ids) <= MAX_BULK_IDS:
+        raise RequestRejected(ERRORS.error(400, f"from 1 to {MAX_BULK_IDS} ids are required"))
+    return json_reply({"results": [{"id": job_id, "result": _bulk_word(lab, job_id)} for job_id in job_ids]})
 
 
-def _word_of(lab: Lab, job_id: str) -> str:
+def _bulk_word(lab: Lab, job_id: str) -> str:
     try:
         return WORDS.word_for(lab.job_state(job_id))
     except NoSuchJob:
-        return NOT_FOUND
+        return NOT_FOUND_WORD
 
 
-def _fields() -> Fields:
+def _request_fields() -> Fields:
     if request.mimetype == "multipart/form-data":
         return form_fields()
     return json_fields(ERRORS) if request.get_data() else {}
 
 
-def _created(job_id: str) -> Reply:
-    answer = json_reply({"id": job_id, "result": "pending"}, 201)
-    return answer.with_headers([("Location", f"/status/{job_id}")])
+def _created_reply(job_id: str) -> Reply:
+    reply = json_reply({"id": job_id, "result": "pending"}, 201)
+    return reply.with_headers([("Location", f"/status/{job_id}")])
 
 
-def _file(responder: Responder, look: JobState) -> Reply:
-    if look.status == "error":
+def _result_reply(responder: Responder, state: JobState) -> Reply:
+    if state.status == "error":
         raise RequestRejected(ERRORS.error(404, "the job failed, and there is no result"))
-    if not look.has_result:
+    if not state.has_result:
         raise RequestRejected(ERRORS.error(425, "not finished"))
-    job_id = str(look.job_id)
+    job_id = str(state.job_id)
     return file_reply(job_id, result_body(job_id, responder.lab.scenario.result_bytes), "video/mp4", request.headers)
 
 
-DIALECT = Dialect(ERRORS, routes_of, key_headers=(BEARER,), needs_key=False)
+DIALECT = Dialect(ERRORS, make_blueprint, key_headers=(BEARER,), needs_key=False)
