@@ -13,40 +13,44 @@ from .fault_syntax import SYNTAX, parse_fault
 from .faults import ACTIONS, ROUTES
 from .scenario import OUTCOMES, Scenario, parse_duration
 
-DESCRIPTION = """A video translation service to develop and test against, on 127.0.0.1.
+DESCRIPTION = """A video translation service for development and tests, on 127.0.0.1.
 
-GET /status is the single job, whose clock starts when it is first asked for; POST /jobs makes a job,
-GET /status/<job_id> asks for it, GET /jobs/<job_id>/result is what came of it. With --service it answers
-on the paths of HeyGen, ElevenLabs or Azure instead. Prints its URL on a line of its own once it listens."""
+GET /status returns the status of the single job, which starts at the first request for it. POST /jobs
+creates a job, GET /status/<job_id> returns its status, and GET /jobs/<job_id>/result its result. With
+--service, the paths are those of HeyGen, ElevenLabs or Azure. The URL is printed on a line of its own when
+the server listens."""
 
-FAULT_HELP = f"{SYNTAX}, or a JSON object; may be given several times. See below"
+FAULT_HELP = f"{SYNTAX}, or a JSON object; can be repeated, see below"
 
-EPILOG = f"""A fault, {SYNTAX}:
-  ROUTE    which answers it strikes:
+EPILOG = f"""A fault is {SYNTAX}:
+  ROUTE    the operation whose responses have the fault (default: status):
 {fill(", ".join(ROUTES), initial_indent=" " * 11, subsequent_indent=" " * 11)}
-           (default: status)
-  WHEN     2 (the second answer), every-3, or 5s-8s; status and result count the answers about a job, in the job's
-           time, all others those of the server, since its start
+  WHEN     2 (the second response), every-3, or a time interval such as 5s-8s. Responses of status and result are
+           counted for each job, and the time is that of the job. Other responses are counted for the server, and
+           the time is that since its start
   WHAT     a status code, or one of
 {fill(", ".join(ACTIONS[1:]), initial_indent=" " * 11, subsequent_indent=" " * 11, break_on_hyphens=False)}
-  SECONDS  the delay of late, or that between two bytes of a drip
+  SECONDS  the delay of late, between two bytes of a drip, after the interim responses of early-hints and
+           processing, or before the second response of repeated (default: 1)
 for example
   --fault 2:503 --fault every-3:drop --fault 5s-8s:429:Retry-After=3 --fault 1:drip-body@0.5
   --fault create/1:503 --fault result/1:truncate
-Of a create or a delete the answer alone is struck, and it has been done; with 400 to 429, or refuse, it has not.
-As a JSON object it says more:
+A fault of create or delete affects the response only: the job has been created or deleted. It has not if the
+fault is a status code from 400 to 429, or refuse.
+A JSON object can have more fields:
   --fault '{{"nth": 2, "action": "truncate", "status_code": 404, "headers": {{"X": "y"}}, "body": "no", "route": "result"}}'
 
-PUT /_control/faults takes a list of them while it runs, GET /_control/requests lists what arrived,
-GET /_control/submissions the jobs that were made, POST /_control/reset starts anew."""
+While the server runs, PUT /_control/faults sets the faults (a JSON list), GET /_control/requests lists the
+requests that arrived, GET /_control/submissions lists the jobs that were created, and POST /_control/reset
+restarts the server without jobs and with the faults of the command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted, and return the exit code."""
-    parser = _parser()
+    parser = _build_parser()
     options = parser.parse_args(arguments)
     try:
-        scenario = _scenario(options)
+        scenario = _build_scenario(options)
     except ValueError as error:
         parser.error(str(error))
     try:
@@ -57,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return _serve(Server, scenario, options)
 
 
-def _scenario(options: argparse.Namespace) -> Scenario:
+def _build_scenario(options: argparse.Namespace) -> Scenario:
     return Scenario(
         options.duration,
         options.outcome,
@@ -71,11 +75,11 @@ def _scenario(options: argparse.Namespace) -> Scenario:
     )
 
 
-def _serve(make_server: Any, scenario: Scenario, options: argparse.Namespace) -> int:
+def _serve(server_class: Any, scenario: Scenario, options: argparse.Namespace) -> int:
     try:
-        server = make_server(scenario, port=options.port, is_quiet=False, service=options.service)
+        server = server_class(scenario, port=options.port, is_quiet=False, service=options.service)
     except OSError as error:
-        print(f"cannot listen on port {options.port}: {error}. --port 0 takes a free one.", file=sys.stderr)
+        print(f"cannot listen on port {options.port}: {error}. Use --port 0 for a free one.", file=sys.stderr)
         return 1
     print(server.url, flush=True)
     try:
@@ -87,53 +91,62 @@ def _serve(make_server: Any, scenario: Scenario, options: argparse.Namespace) ->
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="fake-translation-server",
         description=DESCRIPTION,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--port", type=_port, default=5000, help="0 for a free one (default: 5000)")
+    parser.add_argument("--port", type=_parse_port, default=5000, help="the port, 0 for a free one (default: 5000)")
     parser.add_argument(
         "--duration",
-        type=_checked(parse_duration),
+        type=_argument_type(parse_duration),
         default=10.0,
         metavar="SECONDS",
-        help="how long a job takes: 10, or a range, 5-15, from which each job draws (default: 10)",
+        help="the duration of a job: 10, or a range, 5-15, for a random one (default: 10)",
     )
-    parser.add_argument("--outcome", choices=OUTCOMES, default="completed", help="how jobs end (default: completed)")
-    parser.add_argument("--seed", type=int, default=0, help="of the draws; the same one repeats them (default: 0)")
     parser.add_argument(
-        "--fault", type=_checked(parse_fault), action="append", default=[], metavar="FAULT", help=FAULT_HELP
+        "--outcome", choices=OUTCOMES, default="completed", help="the outcome of the jobs (default: completed)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="the seed of the random durations; the same seed repeats them (default: 0)"
+    )
+    parser.add_argument(
+        "--fault", type=_argument_type(parse_fault), action="append", default=[], metavar="FAULT", help=FAULT_HELP
     )
     _add_service_options(parser)
     return parser
 
 
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("the service").add_argument
-    add("--service", choices=SERVICES, default="reference", help="which one it is (default: reference)")
-    add("--api-key", metavar="KEY", help="the only key that is accepted (default: any)")
-    add("--max-jobs", type=int, metavar="N", help="how many may be pending at once (default: any number)")
-    add("--result-bytes", type=int, default=65536, metavar="N", help="the size of a result (default: 65536)")
-    add("--link-seconds", type=float, metavar="SECONDS", help="how long a link to a result works (default: for ever)")
+    add = parser.add_argument_group("service").add_argument
+    add("--service", choices=SERVICES, default="reference", help="the service to imitate (default: reference)")
+    add("--api-key", metavar="KEY", help="the only valid API key (default: any)")
+    add("--max-jobs", type=int, metavar="N", help="the maximum of pending jobs (default: no limit)")
+    add("--result-bytes", type=int, default=65536, metavar="N", help="the size of a result in bytes (default: 65536)")
+    add(
+        "--link-seconds",
+        type=float,
+        metavar="SECONDS",
+        help="how long the URL of a result is valid (default: no limit)",
+    )
     add(
         "--link-delay",
         type=float,
         default=0.0,
         metavar="SECONDS",
-        help="how long a job is completed before its result is there (default: 0)",
+        help="the delay from the completion of a job until its result is available (default: 0)",
     )
 
 
-def _port(text: str) -> int:
+def _parse_port(text: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"a port is a number from 0 to 65535, got {text!r}")
+        raise argparse.ArgumentTypeError(f"a port must be a number from 0 to 65535; got {text!r}")
     return int(text)
 
 
-def _checked(parse: Any) -> Any:
+def _argument_type(parse: Any) -> Any:
     def parse_argument(text: str) -> Any:
         try:
             return parse(text)

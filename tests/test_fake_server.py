@@ -176,10 +176,12 @@ def test_bad_options_are_usage_errors(arguments: list[str], capsys: pytest.Captu
 
 def test_the_port_is_5000_and_the_seed_counts() -> None:
     """As the help says."""
-    assert server_cli._parser().parse_args([]).port == 5000
+    assert server_cli._build_parser().parse_args([]).port == 5000
 
     lives = [
-        server_cli._scenario(server_cli._parser().parse_args(["--duration", "5-15", "--seed", seed])).life(0).duration
+        server_cli._build_scenario(server_cli._build_parser().parse_args(["--duration", "5-15", "--seed", seed]))
+        .life(0)
+        .duration
         for seed in ("1", "1", "2")
     ]
     assert lives[0] == lives[1] != lives[2]
@@ -188,10 +190,10 @@ def test_the_port_is_5000_and_the_seed_counts() -> None:
 def test_options_of_the_service_make_its_scenario() -> None:
     """Each of them, and nothing else where there is none."""
     options = "--api-key k --max-jobs 2 --result-bytes 9 --link-seconds 60 --link-delay 1.5 --fault create/1:503"
-    parse = server_cli._parser().parse_args
+    parse = server_cli._build_parser().parse_args
 
-    assert server_cli._scenario(parse([])) == Scenario()
-    assert server_cli._scenario(parse(options.split())) == Scenario(
+    assert server_cli._build_scenario(parse([])) == Scenario()
+    assert server_cli._build_scenario(parse(options.split())) == Scenario(
         faults=[Fault(nth=1, status_code=503, route="create")],
         api_key="k",
         max_jobs=2,
