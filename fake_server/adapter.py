@@ -25,8 +25,8 @@ class InProcessAdapter(BaseAdapter):
     """A transport adapter for a session: `session.mount("http://fake.test", InProcessAdapter(create_app(scenario)))`.
 
     Faults have the same effect as on a socket, and requests and urllib3 read the same bytes. They take a 1xx response
-    other than 100 for the final one. Two things differ. A timeout is for the whole exchange, while that of a socket is for each
-    read. Each request has a connection of its own, so that the second response of `doubled`, `repeated` and
+    other than 100 for the final one. Two things differ. A timeout is for the whole exchange, while that of a socket is
+    for each read. Each request has a connection of its own, so that the second response of `doubled`, `repeated` and
     `repeated-late` is not seen.
     """
 
@@ -61,7 +61,7 @@ class InProcessAdapter(BaseAdapter):
         seconds = timeout[-1] if isinstance(timeout, tuple) else timeout
         steps = wire_steps(reply, fault, keep_alive=error_reply is None, is_head=request.method == "HEAD")
         stream = _ResponseStream(steps, self._sleep, seconds)
-        response: Any = HTTPResponse(_Socket(stream), method=request.method)  # type: ignore[arg-type]  # enough of a socket
+        response: Any = HTTPResponse(_Socket(stream), method=request.method)  # type: ignore[arg-type]  # all it uses
         try:
             response.begin()
         except TimeoutError as error:

@@ -61,7 +61,7 @@ class ConnectionHandler(BaseHTTPRequestHandler):
         self._refuse_connections = refuse_connections
         self._control_lock = control_lock
         self._is_quiet = is_quiet
-        super().__init__(connection, client_address, None)  # type: ignore[arg-type]  # the base class only stores the server
+        super().__init__(connection, client_address, None)  # type: ignore[arg-type]  # the server is not used
 
     def _handle_request(self) -> None:
         error_reply = header_error(self.headers)  # type: ignore[arg-type]  # enough of a mapping

@@ -155,7 +155,7 @@ class Lab:
             NoSuchJob: There is no job with this id.
         """
         with self.lock:
-            self._get(job_id)
+            self._find_job(job_id)
             del self._jobs[job_id]
 
     def job_state(self, job_id: str | None) -> JobState:
@@ -165,7 +165,7 @@ class Lab:
             NoSuchJob: There is no job with this id.
         """
         with self.lock:
-            job = self._get(job_id)
+            job = self._find_job(job_id)
             return JobState(job_id, job.life, self._now() - job.started, job.started_at, job.fields)
 
     def count_job_response(self, job_id: str | None, route: Route = "status") -> tuple[JobState, Fault | None]:
@@ -176,7 +176,7 @@ class Lab:
         """
         with self.lock:
             state = self.job_state(job_id)
-            counts = self._get(job_id).response_counts
+            counts = self._find_job(job_id).response_counts
             counts[route] += 1
             return state, self._fault_for(route, counts[route], state.elapsed)
 
@@ -204,7 +204,7 @@ class Lab:
         faults = (fault for fault in self._faults if fault.route == route)
         return next((fault for fault in faults if fault.applies_to(number, elapsed)), None)
 
-    def _get(self, job_id: str | None) -> _Job:
+    def _find_job(self, job_id: str | None) -> _Job:
         if job_id is SINGLE_JOB and job_id not in self._jobs:
             self._jobs[SINGLE_JOB] = self._new_job(0, {})
         if job_id not in self._jobs:

@@ -21,8 +21,8 @@ from .responder import ErrorBodies, RequestRejected, Responder
 FILES_PREFIX = "/_files"
 
 KEY_HEADERS = ("Authorization", "X-Api-Key", "xi-api-key", "Ocp-Apim-Subscription-Key")
-"""A request with a signature and one of these headers is rejected. Storage hosts reject two kinds of authentication, and
-a key must not be sent to them.
+"""A request with a signature and one of these headers is rejected. Storage hosts reject two kinds of authentication,
+and a key must not be sent to them.
 """
 
 MEDIA_TYPES: Mapping[str, str] = {

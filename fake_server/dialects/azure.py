@@ -36,7 +36,7 @@ API_VERSION = re.compile(r"\d{4}-\d\d-\d\d(-preview)?")
 WORDS = StatusWords(((0.1, "NotStarted"), (1.0, "Running")), "Succeeded", "Failed")
 
 TRANSLATION_STATUSES = ("NotStarted", "Running", "Succeeded")
-"""The statuses of a translation. It advances by one at each check, and stays at the last, as creating it takes no work."""
+"""The statuses of a translation, whose creation takes no work: it advances by one at each check, up to the last."""
 
 RESULT_FILES: Mapping[str, str] = {
     "translatedVideoFileUrl": ".mp4",
