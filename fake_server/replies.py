@@ -84,7 +84,8 @@ def apply_content_fault(reply: Reply, fault: Fault, url: str, service_replies: M
         reply: The response without the fault.
         fault: The fault.
         url: The absolute URL of the request.
-        service_replies: The responses for actions that depend on the service. For other actions `reply` is changed.
+        service_replies: The responses of the service by action, such as its error for `answer`. Without one,
+            `reply` is sent.
     """
     build = _CONTENT_FAULTS.get(fault.action)
     faulty = build(reply, url) if build is not None else service_replies.get(fault.action, reply)

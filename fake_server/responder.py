@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from flask import request
@@ -91,8 +91,8 @@ class Responder:
         reply = build(state, words.word_for(state))
         if fault is None:
             return send_reply(reply)
-        replies = {"relapse": build(state, words.last_pending), "unknown-word": build(state, UNKNOWN_STATUS_WORD)}
-        return self._send(reply, fault, replies)
+        faulty_words = {"relapse": words.last_pending, "unknown-word": UNKNOWN_STATUS_WORD}
+        return self._send(reply, fault, {action: build(state, word) for action, word in faulty_words.items()})
 
     def result(self, job_id: str, build: Callable[[JobState], Reply]) -> ResponseTuple:
         """Return the result of a job.
@@ -120,12 +120,14 @@ class Responder:
         except NoSuchJob as error:
             return self.errors.no_such_job(error)
 
-    def _send(self, reply: Reply, fault: Fault | None, replies: dict[str, Reply] | None = None) -> ResponseTuple:
+    def _send(
+        self, reply: Reply, fault: Fault | None, service_replies: Mapping[str, Reply] | None = None
+    ) -> ResponseTuple:
         if fault is None:
             return send_reply(reply)
         code = error_code_of(fault)
-        replies = {"answer": self.errors.error(code, f"scripted fault {code}"), **(replies or {})}
-        return send_reply(apply_content_fault(reply, fault, request.url, replies), fault)
+        service_replies = {"answer": self.errors.error(code, f"scripted fault {code}"), **(service_replies or {})}
+        return send_reply(apply_content_fault(reply, fault, request.url, service_replies), fault)
 
 
 def send_reply(reply: Reply, fault: Fault | None = None) -> ResponseTuple:
