@@ -61,7 +61,7 @@ def linked(**arguments: Any) -> tuple[World, str]:
 def test_every_service_has_a_dialect() -> None:
     """And an unknown one is told which there are."""
     assert all(load_dialect(service).key_headers for service in SERVICES)
-    with pytest.raises(ValueError, match="a service is one of reference, heygen, elevenlabs, azure; got 'dubbo'"):
+    with pytest.raises(ValueError, match="service must be one of reference, heygen, elevenlabs, azure; got 'dubbo'"):
         create_app(service="dubbo")
 
 

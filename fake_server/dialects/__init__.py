@@ -19,7 +19,7 @@ def check_service(name: str) -> None:
         ValueError: There is none. The message lists the names.
     """
     if name not in SERVICES:
-        raise ValueError(f"a service is one of {', '.join(SERVICES)}; got {name!r}")
+        raise ValueError(f"service must be one of {', '.join(SERVICES)}; got {name!r}")
 
 
 def load_dialect(name: str) -> Dialect:

@@ -513,7 +513,7 @@ def test_the_command_serves_any_service() -> None:
 def test_an_unknown_service_is_refused_before_anything_is_open() -> None:
     """With the names of those that there are."""
     before = open_files()
-    with pytest.raises(ValueError, match="a service is one of reference, heygen"):
+    with pytest.raises(ValueError, match="service must be one of reference, heygen"):
         Server(service="dubbo")
     assert open_files() == before
 
