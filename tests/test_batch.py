@@ -885,7 +885,18 @@ def test_what_a_logger_or_a_history_raises_comes_out(where: str, cause: BaseExce
     assert_is(raised_by(Server(), [job], client=dead), cause)
 
 
-@pytest.mark.parametrize("part", ["_take_in", "_look", "_work", "_next", "_turn_of", "_answered", "_take_over"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "_read_source",
+        "_enforce_limits",
+        "_run_worker",
+        "_next_request",
+        "_plan_request",
+        "_record_check",
+        "_apply_bulk_response",
+    ],
+)
 def test_a_mistake_of_ours_comes_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """And leaves nobody waiting."""
     cause = ZeroDivisionError("ours")
@@ -913,7 +924,7 @@ def test_the_source_may_wait_for_a_task_that_somebody_cancels() -> None:
                     taken.append(str(outcome.id))
 
             error = await error_of(take())
-            assert str(error) == "the source of jobs raised CancelledError, although nobody cancelled the batch"
+            assert str(error) == "the source of jobs raised CancelledError, although the batch was not cancelled"
             assert isinstance(error.__cause__, asyncio.CancelledError)
             return taken
 

@@ -24,9 +24,9 @@ from benchmark_fleet import (
     Punctuality,
     Speed,
     Watch,
-    WatchedBudget,
+    WatchedLimiter,
     goals_of,
-    in_agenda,
+    in_queue,
     in_virtual_fleet,
     median_of,
     punctuality_of,
@@ -140,13 +140,13 @@ def test_a_check_is_planned_for_when_it_is_due_and_allowed() -> None:
     assert watch.delays == [2.0, 1.0]
 
 
-def test_a_watched_budget_says_its_turn() -> None:
-    """As it was before it was spent."""
+def test_a_watched_limiter_notes_its_slots() -> None:
+    """As it was before the permit was acquired."""
     watch = Watch()
-    budget = WatchedBudget(watch, 10)
+    limiter = WatchedLimiter(watch, 10)
     for job_id in ("a", "b"):
         watch.popped(job_id, 5.0)
-        budget.spend(5.0)
+        limiter.acquire(5.0)
         watch.record_job(job_id, 6.0)
 
     assert watch.delays == pytest.approx([1.0, 1 - 0.08])
@@ -165,7 +165,7 @@ def test_virtual_time_passes_without_waiting() -> None:
 
 def test_all_jobs_finish_in_virtual_time() -> None:
     """After as many checks as there have to be."""
-    assert in_agenda(50) == 50 * VIRTUAL_CHECKS
+    assert in_queue(50) == 50 * VIRTUAL_CHECKS
     assert in_virtual_fleet(50) == 50 * VIRTUAL_CHECKS
 
 

@@ -34,7 +34,7 @@ from jobs import PastJob, Trace
 from peers import PEERS, SIMPLE
 
 from translation_client.schedule import optimize
-from translation_client.schedule.censoring import exactly
+from translation_client.schedule.censoring import Observation
 from translation_client.schedule.history import POOL
 
 FRONTIER = {1.0: Score(100, 1, 2), 4.0: Score(25, 4, 8), 16.0: Score(5, 20, 40)}
@@ -124,9 +124,9 @@ def test_the_law_that_is_known_is_that_of_the_jobs() -> None:
     durations = [float(number) for number in range(1, 1001)] + [1.0] * 100
     law = known_law(durations)
 
-    assert law.chance(500) == pytest.approx(600 / 1100, abs=0.01)
-    assert law.chance(1000) == pytest.approx(1)
-    assert law.chance(0.5) < 0.01
+    assert law.cdf_at(500) == pytest.approx(600 / 1100, abs=0.01)
+    assert law.cdf_at(1000) == pytest.approx(1)
+    assert law.cdf_at(0.5) < 0.01
 
 
 def test_finer_optima_are_so_for_a_while_only() -> None:
@@ -140,7 +140,7 @@ def test_finer_optima_are_so_for_a_while_only() -> None:
 
 def test_what_is_remembered_is_the_latest_of_all_and_of_the_kind() -> None:
     """In their order, each once."""
-    past = [exactly(1.0, number)._replace(kind="rare" if number < 300 else "usual") for number in range(2000)]
+    past = [Observation.exact(1.0, number)._replace(kind="rare" if number < 300 else "usual") for number in range(2000)]
 
     assert [job.number for job in remembered(past, "rare")] == [*range(100, 300), *range(2000 - POOL, 2000)]
     assert [job.number for job in remembered(past, "usual")] == list(range(2000 - POOL, 2000))

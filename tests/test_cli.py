@@ -78,7 +78,7 @@ def test_a_time_out_is_exit_code_4_with_the_last_job_and_the_command_to_go_on(ru
     code, out, err = run("wait", "--base-url", BASE_URL, "--timeout", "3")
 
     assert (code, out) == (4, "pending\n")
-    assert err.splitlines()[-1] == (f"To go on waiting: translation-client wait --base-url {BASE_URL} --timeout=3")
+    assert err.splitlines()[-1] == (f"To resume waiting: translation-client wait --base-url {BASE_URL} --timeout=3")
 
 
 def test_spent_retries_are_exit_code_4_too(run: Run) -> None:

@@ -142,8 +142,8 @@ def test_the_table_counts_what_ended_and_shows_what_is_pending() -> None:
     for number in range(30):
         table.record_job(Job(f"job-{number}", TranslationStatus.PENDING, "rendering", progress=0.25, checks=2))
     table.record_job(Job("job-29", TranslationStatus.COMPLETED, "done"))
-    table.ended(Job("job-29", TranslationStatus.COMPLETED, "done"))
-    table.ended(WaitTimeout("late", job_id="job-28"))
+    table.record_result(Job("job-29", TranslationStatus.COMPLETED, "done"))
+    table.record_result(WaitTimeout("late", job_id="job-28"))
     shown = io.StringIO()
     Console(file=shown, width=100).print(table)
     text = shown.getvalue()

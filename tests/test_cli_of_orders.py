@@ -145,7 +145,7 @@ def test_a_time_out_of_an_order_is_exit_code_4(clock: Clock, run: Run) -> None:
     code, out, err = run(world, "submit", VIDEO, world.language, "--queue", "--timeout", "20")
 
     assert (code, out) == (4, "")
-    assert "To go on waiting" not in err
+    assert "To resume waiting" not in err
 
 
 def test_a_download_of_what_is_not_there(clock: Clock, run: Run, tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_the_command_to_go_on_names_the_service(clock: Clock, run: Run) -> None:
 
     assert (code, out) == (4, "pending\n")
     assert err.splitlines()[-1] == (
-        f"To go on waiting: translation-client wait --service elevenlabs --base-url {HOST} --timeout=9 -- {job_id}"
+        f"To resume waiting: translation-client wait --service elevenlabs --base-url {HOST} --timeout=9 -- {job_id}"
     )
 
 
@@ -204,7 +204,7 @@ def test_how_to_go_on_is_told_unless_no_job_was_made(
     def fail(*_: object) -> Job:
         raise RequestFailed("lost", may_have_been_accepted=known, idempotency_key="order-7")
 
-    monkeypatch.setattr(main, "_submitted", fail)
+    monkeypatch.setattr(main, "_submit_job", fail)
     code, _, err = run(World(clock, "heygen"), "submit", VIDEO, LANGUAGE["heygen"])
 
     assert code == 3

@@ -44,8 +44,8 @@ def test_the_table_has_the_chances_and_what_is_to_be_expected(capsys: pytest.Cap
     assert code == 0
     assert "Learned from 50 past jobs" in out
     for schedule in (
-        "this one",
-        "as soon",
+        "this schedule",
+        "same lag",
         "every 5 s",
         "every 10 s",
         "every 30 s",

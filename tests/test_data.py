@@ -432,7 +432,7 @@ def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() ->
 
     assert (type(bad), bad.job_id, bad.may_have_been_accepted) == (RequestFailed, f"{KEY}\ud800", False)
     assert KEY not in texts_of(bad)
-    assert (nameless.job_id, str(nameless)) == (None, "nothing was asked: jobs must have ids")
+    assert (nameless.job_id, str(nameless)) == (None, "nothing was sent: jobs must have ids")
 
 
 @pytest.mark.parametrize(("key", "is_shown"), [(KEY, True), ("7", False)])

@@ -23,7 +23,7 @@ from translation_client._clock import Deadline
 from translation_client._config import NO_FEATURES
 from translation_client._jobs.batch.due_queue import DueQueue
 from translation_client._jobs.batch.options import BatchOptions, batch_options, require_source, sort_by_position
-from translation_client._jobs.batch.rate_limiter import MOST_RESERVED, MOST_SLOWED, RateLimiter, Reservations
+from translation_client._jobs.batch.rate_limiter import MAX_RESERVED, MAX_SLOWDOWN, RateLimiter, Reservations
 from translation_client._jobs.batch.runner import take_due_together
 from translation_client._jobs.batch.source import iterate
 from translation_client._jobs.bulk import BulkAvailability, BulkFailed
@@ -37,12 +37,12 @@ RATES = st.one_of(st.floats(0.2, 10), st.floats(10, 2000), st.integers(1, 2000).
 LATE: SearchStrategy[list[float]] = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0.01, 0.05, 0.4, 3.0]), min_size=1)
 
 
-def sent(budget: RateLimiter, number: int, lateness: list[float], start: float = 1000.0) -> list[float]:
+def sent(limiter: RateLimiter, number: int, lateness: list[float], start: float = 1000.0) -> list[float]:
     """When a greedy sender sends so many requests, its timers being late in turn."""
     now, moments = start, []
     for late in itertools.islice(itertools.cycle(lateness), number):
-        now = max(now, budget.moment()) + late
-        budget.over(budget.spend(now), now + ANSWERED_AFTER)
+        now = max(now, limiter.next_slot()) + late
+        limiter.release(limiter.acquire(now), now + ANSWERED_AFTER)
         moments.append(now)
     return moments
 
@@ -52,7 +52,7 @@ def most_in_a_second(moments: list[float]) -> int:
 
 
 @given(RATES, LATE)
-def test_no_second_has_more_requests_than_the_budget_allows(rate: float, lateness: list[float]) -> None:
+def test_no_second_has_more_requests_than_the_rate_limiter_allows(rate: float, lateness: list[float]) -> None:
     """However late the timers are; below one a second there is one in each `1 / rate` seconds."""
     number = min(6000, int(3 * rate) + 10)
     moments = sent(RateLimiter(rate), number, lateness)
@@ -75,9 +75,9 @@ def test_a_sender_with_punctual_timers_reaches_nine_tenths_of_what_is_allowed(ra
 @pytest.mark.parametrize("rate", [1.0, 5.0, 100.0, 2000.0])
 def test_requests_are_spread_over_the_second(rate: float) -> None:
     """After an idle hour, too: what was missed is made up for by a fiftieth of a second, and no more."""
-    budget = RateLimiter(rate)
-    sent(budget, 3, [0.0])
-    moments = sent(budget, int(rate), [0.0], start=5000.0)
+    limiter = RateLimiter(rate)
+    sent(limiter, 3, [0.0])
+    moments = sent(limiter, int(rate), [0.0], start=5000.0)
 
     assert moments.count(5000.0) <= 2 + 0.02 * rate
     assert moments[-1] - moments[0] >= 0.9 * (rate - 2) / rate - 0.02
@@ -86,12 +86,12 @@ def test_requests_are_spread_over_the_second(rate: float) -> None:
 @pytest.mark.parametrize("rate", [0.5, 20.0, math.inf])
 def test_a_pause_holds_everybody(rate: float) -> None:
     """Whatever the rate is, and a shorter pause does not end a longer one."""
-    budget = RateLimiter(rate)
-    budget.spend(100.0)
-    budget.pause(130.0)
-    budget.pause(110.0)
+    limiter = RateLimiter(rate)
+    limiter.acquire(100.0)
+    limiter.pause(130.0)
+    limiter.pause(110.0)
 
-    assert budget.moment() >= 130.0
+    assert limiter.next_slot() >= 130.0
 
 
 @pytest.mark.parametrize(
@@ -111,83 +111,83 @@ def test_only_a_fault_that_speaks_of_all_requests_pauses_all(
     status_code: int | None, hint: float | None, is_paused: bool
 ) -> None:
     """A 429, and a 503 with `Retry-After`; the pause is that of the hint, or that of the job, and a minute at the most."""
-    budget = RateLimiter(math.inf)
-    budget.failed(status_code, hint, 3.0, 100.0)
+    limiter = RateLimiter(math.inf)
+    limiter.record_failure(status_code, hint, 3.0, 100.0)
 
-    assert budget.moment() == ((100.0 + min(60.0, 3.0 if hint is None else hint)) if is_paused else -math.inf)
+    assert limiter.next_slot() == ((100.0 + min(60.0, 3.0 if hint is None else hint)) if is_paused else -math.inf)
 
 
 @pytest.mark.parametrize("rate", [2.0, 100.0, math.inf])
 @pytest.mark.parametrize("slowed", [0, 5])
 def test_an_urgent_request_waits_for_no_pause_and_at_no_slower_rate(rate: float, slowed: int) -> None:
     """But `checks_per_second` holds for it too."""
-    budget = RateLimiter(rate)
+    limiter = RateLimiter(rate)
     for second in range(slowed):
-        budget.slow_down(100.0 + 2 * second)
-    budget.pause(200.0)
-    assert budget.moment() == 200.0
-    assert budget.moment(lambda: 150.0) == 150.0
-    assert budget.moment(lambda: 300.0) == 200.0
+        limiter.throttle(100.0 + 2 * second)
+    limiter.pause(200.0)
+    assert limiter.next_slot() == 200.0
+    assert limiter.next_slot(lambda: 150.0) == 150.0
+    assert limiter.next_slot(lambda: 300.0) == 200.0
 
     now, moments = 150.0, []
     for _ in range(400):
-        now = max(now, budget.moment(lambda: 150.0))
+        now = max(now, limiter.next_slot(lambda: 150.0))
         moments.append(now)
-        budget.over(budget.spend(now), now)
-    assert moments[-1] - moments[0] <= budget.seconds_for(400)
+        limiter.release(limiter.acquire(now), now)
+    assert moments[-1] - moments[0] <= limiter.seconds_for(400)
     if rate < math.inf:
         assert most_in_a_second(moments) <= rate
 
 
 def test_what_was_urgent_makes_nobody_wait_afterwards() -> None:
     """Requests that did not wait for the slower rate do not add up."""
-    budget = RateLimiter(100.0)
+    limiter = RateLimiter(100.0)
     for second in range(9):
-        budget.slow_down(100.0 + 2 * second)
+        limiter.throttle(100.0 + 2 * second)
     now = 150.0
     for _ in range(1000):
-        now = max(now, budget.moment(lambda: 0.0))
-        budget.spend(now)
+        now = max(now, limiter.next_slot(lambda: 0.0))
+        limiter.acquire(now)
 
-    assert budget.moment() <= now + 0.01 * MOST_SLOWED + 1.02
+    assert limiter.next_slot() <= now + 0.01 * MAX_SLOWDOWN + 1.02
 
 
 def test_the_moment_of_urgency_is_asked_for_only_if_there_is_a_pause() -> None:
     """It takes time to find, and most requests meet none."""
-    budget = RateLimiter(100.0)
-    budget.spend(100.0)
+    limiter = RateLimiter(100.0)
+    limiter.acquire(100.0)
 
     def urgent_at() -> float:
         raise AssertionError("nobody waits")
 
-    assert budget.moment(urgent_at) < 101.0
-    budget.pause(200.0)
+    assert limiter.next_slot(urgent_at) < 101.0
+    limiter.pause(200.0)
     with pytest.raises(AssertionError, match="nobody waits"):
-        budget.moment(urgent_at)
+        limiter.next_slot(urgent_at)
 
 
-def gap_of(budget: RateLimiter, now: float) -> float:
+def gap_of(limiter: RateLimiter, now: float) -> float:
     """The pause between two requests in the middle of a second."""
-    moments = sent(budget, 9, [0.0], start=now)
+    moments = sent(limiter, 9, [0.0], start=now)
     return moments[-1] - moments[-2]
 
 
 def test_a_429_halves_the_rate_and_it_comes_back() -> None:
     """Down to a sixteenth at the most, and up again in a while without trouble."""
-    budget = RateLimiter(100.0)
-    budget.slow_down(100.0)
-    assert gap_of(budget, 101.0) == pytest.approx(0.02)
+    limiter = RateLimiter(100.0)
+    limiter.throttle(100.0)
+    assert gap_of(limiter, 101.0) == pytest.approx(0.02)
 
-    budget.slow_down(100.5)  # of the same trouble
-    assert gap_of(budget, 101.0) == pytest.approx(0.02)
+    limiter.throttle(100.5)  # of the same trouble
+    assert gap_of(limiter, 101.0) == pytest.approx(0.02)
 
     for second in range(20):
-        budget.slow_down(102.0 + second)
-    assert gap_of(budget, 130.0) == pytest.approx(0.01 * MOST_SLOWED)
+        limiter.throttle(102.0 + second)
+    assert gap_of(limiter, 130.0) == pytest.approx(0.01 * MAX_SLOWDOWN)
 
     for second in range(200, 300):
-        budget.went_well(float(second))
-    assert gap_of(budget, 400.0) == pytest.approx(0.01)
+        limiter.recover(float(second))
+    assert gap_of(limiter, 400.0) == pytest.approx(0.01)
 
 
 def test_no_limit_is_no_limit() -> None:
@@ -232,16 +232,16 @@ def test_reservations_of_the_past_are_forgotten() -> None:
         assert reservations.reserve(now, now + 5) == pytest.approx(now + 5)
         assert reservations.reserve(now, now + 5) == pytest.approx(now + 4.99)
 
-    assert len(reservations._earlier) <= MOST_RESERVED + 1
+    assert len(reservations._earlier) <= MAX_RESERVED + 1
 
 
 class Thing:
-    """Something on an agenda, whose due moments count how often they are compared."""
+    """An entry of a queue, whose due times count how often they are compared."""
 
     def __init__(self, due: float, ends_at: float = math.inf) -> None:
         self.due = self.planned = due
         self.ends_at = ends_at
-        self.ends_itself = False
+        self.call_in_flight = False
 
 
 class Counted(float):
@@ -266,9 +266,9 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_an_agenda_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[tuple[str, int, int]]) -> None:
+def test_a_queue_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[tuple[str, int, int]]) -> None:
     """The most overdue first, whatever was added, taken, put back, removed or ended meanwhile."""
-    agenda: DueQueue[Thing] = DueQueue()
+    queue: DueQueue[Thing] = DueQueue()
     waiting: list[Thing] = []
     asked: list[Thing] = []
     added: list[Thing] = []  # kept, as another of them could have the same `id` later
@@ -276,63 +276,63 @@ def test_an_agenda_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list
     for step, one, other in steps:
         if step == "add":
             thing = Thing(float(one), float(other) if other else math.inf)
-            agenda.add(thing)
+            queue.add(thing)
             waiting.append(thing)
             added.append(thing)
         elif step == "pop":
             due = [thing.due for thing in waiting]
-            popped = agenda.pop_due(float(one))
+            popped = queue.pop_due(float(one))
             assert (popped is None) == (not due or min(due) > one)
             if popped is not None:
-                popped.ends_itself = True
+                popped.call_in_flight = True
                 assert popped in [thing for thing, at in zip(waiting, due, strict=True) if at == min(due)]
                 waiting.remove(popped)
                 asked.append(popped)
                 assert popped.due == math.inf
         elif step == "again" and asked:
             thing = asked.pop(one % len(asked))
-            agenda.again(thing, float(other))
+            queue.reschedule(thing, float(other))
             waiting.append(thing)
         elif step == "remove" and waiting + asked:
             thing = (waiting + asked)[one % len(waiting + asked)]
-            agenda.remove(thing)
+            queue.remove(thing)
             (waiting if thing in waiting else asked).remove(thing)
         elif step == "ended":
-            ended = list(agenda.pop_ended(float(one)))
+            ended = list(queue.pop_expired(float(one)))
             assert {id(thing) for thing in ended} == {
                 id(thing) for thing in waiting if thing.ends_at <= one and id(thing) not in buried
             }
             buried |= {id(thing) for thing in waiting + asked if thing.ends_at <= one}
-        assert len(agenda) == len(waiting) + len(asked)
-        assert agenda.next_due == min((thing.due for thing in waiting), default=math.inf)
-        assert agenda.next_end == min(
+        assert len(queue) == len(waiting) + len(asked)
+        assert queue.next_due == min((thing.due for thing in waiting), default=math.inf)
+        assert queue.next_deadline == min(
             (thing.ends_at for thing in waiting + asked if id(thing) not in buried), default=math.inf
         )
 
 
-@pytest.mark.parametrize("ends_itself", [False, True])
-def test_a_job_whose_time_is_up_while_it_is_asked_about_ends_unless_it_does_itself(ends_itself: bool) -> None:
+@pytest.mark.parametrize("call_in_flight", [False, True])
+def test_a_job_whose_time_is_up_while_it_is_asked_about_ends_unless_it_does_itself(call_in_flight: bool) -> None:
     """A call of its own is cut; a question about many goes on for the others."""
-    agenda: DueQueue[Thing] = DueQueue()
+    queue: DueQueue[Thing] = DueQueue()
     thing = Thing(0.0, 5.0)
-    agenda.add(thing)
-    assert agenda.pop_due(1.0) is thing
-    thing.ends_itself = ends_itself
+    queue.add(thing)
+    assert queue.pop_due(1.0) is thing
+    thing.call_in_flight = call_in_flight
 
-    assert list(agenda.pop_ended(6.0)) == ([] if ends_itself else [thing])
+    assert list(queue.pop_expired(6.0)) == ([] if call_in_flight else [thing])
 
 
 def comparisons_an_operation(number: int) -> float:
     chance = random.Random(1)
-    agenda: DueQueue[Thing] = DueQueue()
+    queue: DueQueue[Thing] = DueQueue()
     for _ in range(number):
-        agenda.add(Thing(Counted(chance.random()), Counted(10 + chance.random())))
+        queue.add(Thing(Counted(chance.random()), Counted(10 + chance.random())))
     Counted.compared = 0
     rounds = 3000
     for turn in range(rounds):
-        thing = agenda.pop_due(math.inf)
+        thing = queue.pop_due(math.inf)
         assert thing is not None
-        agenda.again(thing, Counted(1 + turn + chance.random()))
+        queue.reschedule(thing, Counted(1 + turn + chance.random()))
     return Counted.compared / rounds
 
 
@@ -343,28 +343,28 @@ def test_the_cost_of_a_turn_does_not_grow_with_the_number_of_jobs() -> None:
 
 def test_what_is_removed_does_not_fill_the_memory() -> None:
     """A fleet that runs for days holds what it waits for, and no more."""
-    agenda: DueQueue[Thing] = DueQueue()
+    queue: DueQueue[Thing] = DueQueue()
     for number in range(20_000):
         thing = Thing(float(number), float(number) + 1e6)
-        agenda.add(thing)
-        assert agenda.pop_due(float(number)) is thing
-        agenda.remove(thing)
+        queue.add(thing)
+        assert queue.pop_due(float(number)) is thing
+        queue.remove(thing)
 
-    assert len(agenda._ends) <= 4096
-    assert len(agenda._due) <= 4096
+    assert len(queue._deadlines) <= 4096
+    assert len(queue._due) <= 4096
 
 
 def test_the_first_to_end_is_the_one_whose_time_is_up_next() -> None:
     """Whether it is being checked or not; nobody where none has a deadline."""
-    agenda: DueQueue[Thing] = DueQueue()
-    agenda.add(Thing(0.0))
-    assert agenda.first_to_end is None
+    queue: DueQueue[Thing] = DueQueue()
+    queue.add(Thing(0.0))
+    assert queue.first_to_expire is None
     late, early = Thing(0.0, 9.0), Thing(1.0, 8.0)
-    agenda.add(late)
-    agenda.add(early)
-    assert agenda.first_to_end is early
-    agenda.remove(early)
-    assert agenda.first_to_end is late
+    queue.add(late)
+    queue.add(early)
+    assert queue.first_to_expire is early
+    queue.remove(early)
+    assert queue.first_to_expire is late
 
 
 @dataclass
@@ -376,7 +376,7 @@ class Stub:
     single_checks: float = 0.0
     ends_at: float = math.inf
     planned: float = 0.0
-    ends_itself: bool = False
+    call_in_flight: bool = False
 
     def __str__(self) -> str:
         return self.name
@@ -387,14 +387,14 @@ class Stub:
 
 def shared(first: str, most: int, stubs: list[Stub]) -> tuple[list[str], list[str]]:
     """Who shares a bulk request at 10 s with the first; and who is left, in their order."""
-    agenda: Any = DueQueue()
+    queue: Any = DueQueue()
     one: Any = next(stub for stub in stubs if stub.name == first)
     for stub in stubs:
-        agenda.add(stub)
-    agenda.again(one, -1.0)
-    assert agenda.pop_due(0.0) is one
-    members: list[Any] = take_due_together(agenda, one, most, 10.0, lambda member: str(member) != "late")
-    left = [str(agenda.pop_due(1e9)) for _ in range(len(stubs) - len(members))]
+        queue.add(stub)
+    queue.reschedule(one, -1.0)
+    assert queue.pop_due(0.0) is one
+    members: list[Any] = take_due_together(queue, one, most, 10.0, lambda member: str(member) != "late")
+    left = [str(queue.pop_due(1e9)) for _ in range(len(stubs) - len(members))]
     return [str(member) for member in members], left
 
 
@@ -419,26 +419,26 @@ def failure(status_code: int | None = 500, hint: float | None = None, *, is_refu
 def test_several_bulk_requests_that_fail_at_once_count_as_one() -> None:
     """They fail by the same cause."""
     availability = BulkAvailability()
-    assert availability.failed(failure(), 100.0, is_trial=False) == 0.5
-    assert availability.failed(failure(), 100.2, is_trial=False) == pytest.approx(0.3)
+    assert availability.record_failure(failure(), 100.0, is_trial=False) == 0.5
+    assert availability.record_failure(failure(), 100.2, is_trial=False) == pytest.approx(0.3)
     assert (availability.may_try(100.4), availability.may_try(100.5)) == (False, True)
 
     availability.start_trial()
     assert not availability.may_try(101.0)
-    assert availability.failed(failure(), 101.0, is_trial=True) == 1.0
+    assert availability.record_failure(failure(), 101.0, is_trial=True) == 1.0
 
 
 def test_an_answer_that_was_requested_before_ends_no_suspension() -> None:
     """Of an id at which the route fails, that would be so each time."""
     availability = BulkAvailability()
-    availability.failed(failure(), 100.0, is_trial=False)
-    availability.answered(0.1, is_trial=False)
+    availability.record_failure(failure(), 100.0, is_trial=False)
+    availability.record_response(0.1, is_trial=False)
     assert availability.is_suspended
 
     availability.start_trial()
-    availability.answered(0.1, is_trial=True)
+    availability.record_response(0.1, is_trial=True)
     assert not availability.is_suspended
-    assert availability.failed(failure(), 110.0, is_trial=False) == 0.5
+    assert availability.record_failure(failure(), 110.0, is_trial=False) == 0.5
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,7 @@ def test_a_suspension_is_twice_as_long_each_time(failed: BulkFailed, pauses: lis
     """Longer after a refusal, and never shorter than `Retry-After` or a minute of it."""
     availability, now = BulkAvailability(), 100.0
     for number, pause in enumerate(pauses):
-        assert availability.failed(failed, now, is_trial=number > 0) == pause
+        assert availability.record_failure(failed, now, is_trial=number > 0) == pause
         now += pause
         availability.start_trial()
 
@@ -467,8 +467,8 @@ def test_a_suspension_is_twice_as_long_each_time(failed: BulkFailed, pauses: lis
 def test_jobs_wait_for_a_bulk_answer_as_long_as_it_usually_takes(left: float, usual: float, patience: float) -> None:
     """And leave half of their time to requests of their own."""
     availability = BulkAvailability()
-    availability.answered(usual, is_trial=False)
-    assert availability.patience(left, left) == patience
+    availability.record_response(usual, is_trial=False)
+    assert availability.response_timeout(left, left) == patience
     assert availability.has_time(left) is (left >= 2 * usual)
 
 
@@ -491,8 +491,8 @@ def test_jobs_wait_no_longer_for_a_bulk_answer_than_leaves_time_for_a_request_fo
 ) -> None:
     """Of eight seconds; but for where that is too short for a bulk answer."""
     availability = BulkAvailability()
-    availability.answered(usual, is_trial=False)
-    assert availability.patience(8, spare) == pytest.approx(patience)
+    availability.record_response(usual, is_trial=False)
+    assert availability.response_timeout(8, spare) == pytest.approx(patience)
 
 
 def terms(**said: Any) -> BatchOptions:
@@ -753,7 +753,7 @@ def test_what_many_jobs_are_answered_is_read_by_id() -> None:
         5,
         {"id": "d", "result": "not_found"},
     ]
-    jobs = REFERENCE.bulk.found(answer_of({"results": entries}))
+    jobs = REFERENCE.bulk.read(answer_of({"results": entries}))
 
     assert {job_id: str(job.status) for job_id, job in jobs.items()} == {
         "a": "completed",
@@ -767,5 +767,5 @@ def test_an_answer_without_a_list_is_refused(value: object) -> None:
     """It is that of another question."""
     assert REFERENCE.bulk is not None
     with pytest.raises(Exception, match=r".") as caught:
-        REFERENCE.bulk.found(answer_of(value))
+        REFERENCE.bulk.read(answer_of(value))
     assert type(caught.value).__name__ in ("MissingField", "Fault")

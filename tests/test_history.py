@@ -17,7 +17,7 @@ import pytest
 from translation_client import DurationHistory, VideoTranslationClient
 from translation_client.schedule import history as module
 from translation_client.schedule import store
-from translation_client.schedule.censoring import Observation, exactly
+from translation_client.schedule.censoring import Observation
 from translation_client.schedule.history import HistoryFailed
 
 PROCESSES, JOBS = 8, 40
@@ -286,7 +286,7 @@ def cut_off(path: Path) -> None:
     [
         (of_text, "not a database"),
         (of_one_byte, "not a database"),
-        (of_something_else, "something else"),
+        (of_something_else, "another program"),
         (of_another_version, "version 2"),
         (damaged, "damaged|malformed"),
         (cut_off, "damaged|malformed"),
@@ -303,7 +303,7 @@ def test_a_file_that_is_no_history_of_ours_is_an_error_and_is_left_as_it_is(
         VideoTranslationClient("http://fake.test", history=path, check_cost=3)
 
     assert str(path) in str(caught.value)
-    assert "left as it is" in str(caught.value)
+    assert "left unchanged" in str(caught.value)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -383,8 +383,8 @@ def test_a_file_that_becomes_something_else_is_left_alone(replace: Any, tmp_path
     replace(path)
     before = path.read_bytes()
 
-    for errand in (lambda: history.add("heygen", exactly(60)), lambda: history.jobs("heygen")):
-        with pytest.raises(HistoryFailed, match=r"something else|version 2"):
+    for errand in (lambda: history.add("heygen", Observation.exact(60)), lambda: history.jobs("heygen")):
+        with pytest.raises(HistoryFailed, match=r"another program|version 2"):
             errand()
     assert path.read_bytes() == before
 
@@ -420,14 +420,14 @@ def test_a_history_may_be_written_by_a_finalizer_in_the_middle_of_anything(histo
 
         def __del__(self) -> None:
             with suppress(HistoryFailed):  # a file that this thread is writing is locked
-                history.add("reference", exactly(60), patience=0.0)
+                history.add("reference", Observation.exact(60), lock_timeout=0.0)
 
     thresholds = gc.get_threshold()
     gc.set_threshold(5)
     try:
         for _ in range(100):
             Abandoned()
-            history.add("reference", exactly(61))
+            history.add("reference", Observation.exact(61))
             history.jobs("reference")
     finally:
         gc.set_threshold(*thresholds)
@@ -459,7 +459,7 @@ def test_whoever_writes_for_long_is_not_waited_for_longer_than_allowed(tmp_path:
     other.execute("BEGIN IMMEDIATE")
     try:
         with pytest.raises(HistoryFailed, match="locked"):
-            history.add("heygen", exactly(60), patience=0.0)
+            history.add("heygen", Observation.exact(60), lock_timeout=0.0)
     finally:
         other.close()
 

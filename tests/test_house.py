@@ -149,6 +149,13 @@ def test_the_type_hints_of_a_public_class_can_be_read(name: str) -> None:
         assert isinstance(get_type_hints(value), dict)
 
 
+@pytest.mark.parametrize("client", ["VideoTranslationClient", "AsyncVideoTranslationClient"])
+@pytest.mark.parametrize("method", ["as_completed", "wait_all"])
+def test_the_type_hints_of_a_batch_can_be_read(client: str, method: str) -> None:
+    """Without an import that takes long: what a batch takes and yields is defined beside its options."""
+    assert "jobs" in get_type_hints(getattr(getattr(translation_client, client), method))
+
+
 def test_a_pickle_names_no_private_module() -> None:
     """It can be read after a module was moved."""
     job = translation_client.Job("job-1", translation_client.TranslationStatus.ERROR, "failed")

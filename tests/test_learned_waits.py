@@ -33,7 +33,7 @@ from translation_client import (
 from translation_client._jobs.poller import PATIENCE_SECONDS
 from translation_client.schedule import planner
 from translation_client.schedule.censoring import Observation
-from translation_client.schedule.plan import Plan, Terms, make_schedule
+from translation_client.schedule.plan import CheckSchedule, Objective, make_schedule
 
 LONG: dict[str, Any] = {"timeout": 3600, "max_retries": 1000}
 
@@ -226,7 +226,7 @@ def test_a_progress_figure_beats_what_past_jobs_took(clock: Clock, lines: Lines)
 
     assert job.elapsed < 660
     assert len(checked_at(lines)) < 12
-    without = len(list(make_schedule(None, Terms(3, None)).checks(600)))
+    without = len(list(make_schedule(None, Objective(3, None)).checks(600)))
     assert len(checked_at(lines)) < without
 
 
@@ -537,7 +537,7 @@ def test_a_plan_is_kept_until_the_history_changes(make_client: MakeClient, monke
     """And made once for all waits for such jobs."""
     made: list[Any] = []
 
-    def counted(*given: Any) -> Plan:
+    def counted(*given: Any) -> CheckSchedule:
         made.append(given)
         return make_schedule(*given)
 

@@ -350,13 +350,13 @@ def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
     assert bulk is not None
     answer = Response(200, {}, json.dumps(many("A", "a", "B", "z")).encode())
 
-    found = bulk.found(answer, ["a", "A", "b", "c"])
+    found = bulk.read(answer, ["a", "A", "b", "c"])
     assert {job_id: (job.id, job.payload["who"]) for job_id, job in found.items() if job.payload} == {
         "a": ("a", "a"),
         "A": ("A", "A"),
         "b": ("b", "B"),
     }
-    assert set(bulk.found(Response(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
+    assert set(bulk.read(Response(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
 
 
 def test_ids_in_a_list_are_compared_as_the_single_one_is() -> None:
@@ -368,7 +368,7 @@ def test_ids_in_a_list_are_compared_as_the_single_one_is() -> None:
     entries = [{"video_id": one, "status": "completed"} for one in said]
     answer = Response(200, {}, json.dumps({"data": entries}).encode())
 
-    assert {name: job.id for name, job in bulk.found(answer, asked).items()} == {one: one for one in asked[:3]}
+    assert {name: job.id for name, job in bulk.read(answer, asked).items()} == {one: one for one in asked[:3]}
     with pytest.raises(WrongJob) as caught:
         bulk.require_no_others(answer, asked)
     assert caught.value.named_id == "STRASSE"

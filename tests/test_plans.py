@@ -14,11 +14,12 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
+from translation_client._config import JobFeatures
 from translation_client.schedule import optimize, plan, plan_checks
-from translation_client.schedule.censoring import LONGEST_SECONDS, exactly
+from translation_client.schedule.censoring import LONGEST_SECONDS, Observation
 from translation_client.schedule.distribution import Distribution, lognormal
 from translation_client.schedule.forecast import Forecast, MixtureComponent
-from translation_client.schedule.model import DurationModel, Traits
+from translation_client.schedule.model import DurationModel
 from translation_client.schedule.optimize import (
     CELLS,
     ExpectedCost,
@@ -27,7 +28,7 @@ from translation_client.schedule.optimize import (
     mean_lag,
     optimize_checks,
 )
-from translation_client.schedule.plan import LEAST_GAP_SECONDS, Plan, Terms, make_schedule
+from translation_client.schedule.plan import LEAST_GAP_SECONDS, CheckSchedule, Objective, make_schedule
 
 NORMAL = NormalDist()
 
@@ -36,8 +37,8 @@ AGES = [0.0, 1e-9, 1e-3, 0.5, 7.0, 59.9, 60.0, 61.0, 99.0, 600.0, 12345.6, 1e6, 
 
 
 def forecast_from(durations: Iterable[float]) -> Forecast:
-    past = [exactly(seconds, number) for number, seconds in enumerate(durations)]
-    forecast = DurationModel(past).forecast(Traits())
+    past = [Observation.exact(seconds, number) for number, seconds in enumerate(durations)]
+    forecast = DurationModel(past).forecast(JobFeatures())
     assert forecast is not None
     return forecast
 
@@ -58,9 +59,9 @@ def gaps_of(checks: Iterable[float]) -> list[float]:
     return [after - before for before, after in pairwise([0.0, *checks])]
 
 
-def expected(plan: Plan, forecast: Forecast) -> ExpectedCost:
+def expected(plan: CheckSchedule, forecast: Forecast) -> ExpectedCost:
     """Of jobs like the past ones."""
-    return expected_cost(plan.checks(forecast.times[-1]), forecast.times, forecast.of_body)
+    return expected_cost(plan.checks(forecast.times[-1]), forecast.times, forecast.body_cdf)
 
 
 # plan_checks
@@ -215,7 +216,7 @@ def test_a_schedule_asks_when_past_jobs_were_finished() -> None:
 def test_two_kinds_of_jobs_are_asked_about_where_either_finishes() -> None:
     """And hardly between them."""
     kinds = [MixtureComponent(0.5, lognormal(math.log(usual), 0.02)) for usual in (10.0, 500.0)]
-    checks = list(make_schedule(Forecast(kinds, 200.0, 70.0), Terms(1.0, None)).checks(600.0))
+    checks = list(make_schedule(Forecast(kinds, 200.0, 70.0), Objective(1.0, None)).checks(600.0))
 
     places = ((9, 12), (12, 480), (480, 550))
 
@@ -237,7 +238,7 @@ def test_a_dearer_request_is_made_less_often() -> None:
 @pytest.mark.parametrize("durations", [[60.0] * 3, [60.0] * 10, [60.0] * 1000, log_normal_jobs(40, 0.02)])
 def test_a_job_that_takes_longer_than_any_before_is_asked_about_for_ever(durations: list[float]) -> None:
     """With gaps that grow like the root of its age: by Keller, sqrt(2 · cost / hazard), the hazard being 1/(2t)."""
-    checks = list(make_schedule(forecast_from(durations), Terms(3.0, None)).checks(1e6))
+    checks = list(make_schedule(forecast_from(durations), Objective(3.0, None)).checks(1e6))
     late = [(before, after - before) for before, after in pairwise(checks) if before > 600]
 
     assert len(late) > 200
@@ -282,7 +283,7 @@ def test_no_choice_of_its_moments_is_better_than_the_optimum(forecast: Forecast,
     best = small_optimum(forecast, cost, 8)
     inner, last = best.times[1:-1], best.times[-1]
     assume(len(inner) <= 9)
-    finished = [forecast.chance(time) for time in best.times]
+    finished = [forecast.cdf_at(time) for time in best.times]
     costs = [
         cost_of([*some, last], best.times, finished, cost)
         for count in range(len(inner) + 1)
@@ -339,7 +340,7 @@ def test_the_optimum_is_that_of_the_plain_dynamic_program(name: str, cost: float
     """From any moment on at which a job was pending: the hull only makes it quick."""
     forecast = forecast_from(LAWS[name])
     best = small_optimum(forecast, cost, 120)
-    finished = [forecast.chance(time) for time in best.times]
+    finished = [forecast.cdf_at(time) for time in best.times]
     to_go = brute_force(best.times, finished, cost)
 
     assert all(after > here for here, after in enumerate(best.following))
@@ -440,12 +441,12 @@ def test_an_outlook_sums_up_what_a_law_says(forecast: Forecast, checks: list[flo
     """A request is made wherever a job is not over yet; and the lag is the answer's moment less the job's."""
     end = forecast.times[-1]
     looks = [*sorted(check for check in checks if check < end), end]
-    chances = [forecast.chance(look) / forecast.finished[-1] for look in looks]
-    requests, lag = expected_cost(looks, forecast.times, forecast.finished)
+    chances = [forecast.cdf_at(look) / forecast.cdf[-1] for look in looks]
+    requests, lag = expected_cost(looks, forecast.times, forecast.cdf)
     answered = sum(
         look * (chance - before) for look, before, chance in zip(looks, [0.0, *chances], chances, strict=False)
     )
-    mean = expected_cost([end], forecast.times, forecast.finished).lag
+    mean = expected_cost([end], forecast.times, forecast.cdf).lag
 
     assert requests == pytest.approx(sum(1 - before for before in [0.0, *chances[:-1]]))
     assert lag == pytest.approx(answered - (end - mean), rel=1e-6, abs=1e-9 * end)
@@ -455,15 +456,15 @@ def test_an_outlook_sums_up_what_a_law_says(forecast: Forecast, checks: list[flo
 
 
 PLANS = {
-    "nothing known": make_schedule(None, Terms(3.0, None)),
-    "nothing known, capped": make_schedule(None, Terms(3.0, None, 20.0)),
-    "nothing known, to a lag": make_schedule(None, Terms(None, 4.0)),
-    "alike": make_schedule(forecast_from([60.0] * 10), Terms(3.0, None)),
-    "alike, capped": make_schedule(forecast_from([60.0] * 10), Terms(3.0, None, 7.0)),
-    "alike, to a lag": make_schedule(forecast_from([60.0] * 10), Terms(None, 2.0)),
-    "different": make_schedule(forecast_from(log_normal_jobs(100, 0.5)), Terms(0.3, None)),
-    "dense": make_schedule(forecast_from(log_normal_jobs(100, 0.5)), Terms(0.003, None)),
-    "two kinds": make_schedule(forecast_from(LAWS["two kinds"]), Terms(3.0, None)),
+    "nothing known": make_schedule(None, Objective(3.0, None)),
+    "nothing known, capped": make_schedule(None, Objective(3.0, None, 20.0)),
+    "nothing known, to a lag": make_schedule(None, Objective(None, 4.0)),
+    "alike": make_schedule(forecast_from([60.0] * 10), Objective(3.0, None)),
+    "alike, capped": make_schedule(forecast_from([60.0] * 10), Objective(3.0, None, 7.0)),
+    "alike, to a lag": make_schedule(forecast_from([60.0] * 10), Objective(None, 2.0)),
+    "different": make_schedule(forecast_from(log_normal_jobs(100, 0.5)), Objective(0.3, None)),
+    "dense": make_schedule(forecast_from(log_normal_jobs(100, 0.5)), Objective(0.003, None)),
+    "two kinds": make_schedule(forecast_from(LAWS["two kinds"]), Objective(3.0, None)),
 }
 
 
@@ -507,14 +508,14 @@ def test_a_job_that_may_be_finished_long_since_is_asked_about_at_once(name: str,
 def test_the_first_check_of_a_job_that_nobody_asked_about_is_the_best_one(age: float) -> None:
     """No other moment, with the rest of the schedule after it, is better."""
     forecast = forecast_from([10.0] * 5 + [60.0] * 2 + log_normal_jobs(60, 0.05, usual=900))
-    plan = make_schedule(forecast, Terms(30.0, None))
+    plan = make_schedule(forecast, Objective(30.0, None))
     end = forecast.times[-1]
 
     def cost_from(first: float) -> float:
         checks = [first]
         while checks[-1] < end:
             checks.append(plan.next_after(checks[-1]))
-        return cost_of(checks, forecast.times, forecast.finished, 30.0)
+        return cost_of(checks, forecast.times, forecast.cdf, 30.0)
 
     chosen = cost_from(plan.first_after(age))
 
@@ -535,7 +536,7 @@ def test_a_check_is_moved_by_part_of_a_gap(name: str) -> None:
     """By none it stays, by half of one it comes before the next one, and by more it comes later."""
     plan = PLANS[name]
     for check in plan.checks(500.0):
-        moved = [plan.moved(check, share) for share in (0.0, 0.1, 0.25, 0.5)]
+        moved = [plan.jittered(check, share) for share in (0.0, 0.1, 0.25, 0.5)]
 
         assert moved[0] == pytest.approx(check)
         assert all(before < after for before, after in pairwise(moved))
@@ -546,23 +547,23 @@ def test_a_check_that_is_moved_by_a_whole_one_is_about_the_next() -> None:
     """Wherever checks are dense and wherever they are not."""
     plan = PLANS["different"]
     for check, following in islice(pairwise(plan.checks(500.0)), 1, None):
-        assert plan.moved(check, 1.0) == pytest.approx(following, abs=0.35 * (following - check))
+        assert plan.jittered(check, 1.0) == pytest.approx(following, abs=0.35 * (following - check))
 
 
 # to before itself, and so before the age of the job (`wait_planned.first_pause` is negative then), or by far more than that gap.
 @pytest.mark.parametrize("usual", [20.0, 60.0, 600.0])
 def test_a_check_that_the_longest_gap_made_is_moved_within_it(usual: float) -> None:
     """Later, and never by more than the longest gap."""
-    plan = make_schedule(forecast_from([usual] * 10), Terms(3.0, None, 5.0))
+    plan = make_schedule(forecast_from([usual] * 10), Objective(3.0, None, 5.0))
     first = plan.first_after(0.0)
 
-    assert all(first <= plan.moved(first, share) <= first + 5.0 for share in (0.0, 0.01, 0.1, 0.25, 0.5))
+    assert all(first <= plan.jittered(first, share) <= first + 5.0 for share in (0.0, 0.01, 0.1, 0.25, 0.5))
 
 
 # followed by the one that it stood for: `next_after(99.99)` is 100 where the gaps are 1. With jitter, and so by default
 # where checks are spread, that doubles the requests.
-@pytest.mark.parametrize("terms", [Terms(1.0, None), Terms(0.1, None), Terms(None, 1.0)])
-def test_a_check_that_came_a_little_early_is_not_made_again_at_once(terms: Terms) -> None:
+@pytest.mark.parametrize("terms", [Objective(1.0, None), Objective(0.1, None), Objective(None, 1.0)])
+def test_a_check_that_came_a_little_early_is_not_made_again_at_once(terms: Objective) -> None:
     """Gaps that are moved by a tenth stay gaps."""
     plan = make_schedule(forecast_from(log_normal_jobs(100, 0.3, usual=600)), terms)
     checks = list(plan.checks(900.0))
@@ -572,9 +573,9 @@ def test_a_check_that_came_a_little_early_is_not_made_again_at_once(terms: Terms
         assert plan.next_after(early) - early > 0.5 * (check - before)
 
 
-@pytest.mark.parametrize("terms", [Terms(3.0, None, 5.0), Terms(None, 20.0, 5.0), Terms(300.0, None, 5.0)])
+@pytest.mark.parametrize("terms", [Objective(3.0, None, 5.0), Objective(None, 20.0, 5.0), Objective(300.0, None, 5.0)])
 @pytest.mark.parametrize("durations", [None, [60.0] * 10, log_normal_jobs(100, 0.5)])
-def test_no_gap_is_longer_than_the_longest(terms: Terms, durations: list[float] | None) -> None:
+def test_no_gap_is_longer_than_the_longest(terms: Objective, durations: list[float] | None) -> None:
     """Nor is the first check later, nor a gap in the tail."""
     plan = make_schedule(None if durations is None else forecast_from(durations), terms)
     gaps = gaps_of(plan.checks(1000.0))
@@ -587,7 +588,7 @@ def test_no_gap_is_longer_than_the_longest(terms: Terms, durations: list[float] 
 def test_a_longest_gap_leaves_shorter_ones_as_they_are() -> None:
     """It is no interval."""
     forecast = forecast_from([60.0] * 10)
-    free, capped = (make_schedule(forecast, Terms(3.0, None, most)) for most in (math.inf, 1e6))
+    free, capped = (make_schedule(forecast, Objective(3.0, None, most)) for most in (math.inf, 1e6))
 
     assert list(free.checks(1e4)) == list(capped.checks(1e4))
 
@@ -595,7 +596,7 @@ def test_a_longest_gap_leaves_shorter_ones_as_they_are() -> None:
 @pytest.mark.parametrize("lag", [0.5, 4.0, 30.0])
 def test_to_a_lag_where_nothing_is_known_gaps_are_twice_as_long(lag: float) -> None:
     """A job ends in the middle of a gap, on average; nothing else is sure."""
-    plan = make_schedule(None, Terms(None, lag))
+    plan = make_schedule(None, Objective(None, lag))
 
     assert list(islice(plan.checks(1e9), 20)) == pytest.approx([2 * lag * number for number in range(1, 21)])
 
@@ -605,9 +606,9 @@ def test_to_a_lag_where_nothing_is_known_gaps_are_twice_as_long(lag: float) -> N
 def test_a_lag_that_is_aimed_at_is_hit(spread: float, lag: float) -> None:
     """On average, for jobs like the past ones, to within three per cent."""
     forecast = forecast_from(log_normal_jobs(100, spread))
-    plan = make_schedule(forecast, Terms(None, lag))
+    plan = make_schedule(forecast, Objective(None, lag))
 
-    assert plan.moments <= 2 * CELLS
+    assert plan.candidate_count <= 2 * CELLS
     assert expected(plan, forecast).lag == pytest.approx(lag, rel=0.03)
 
 
@@ -615,9 +616,9 @@ def test_a_lag_that_is_aimed_at_is_hit(spread: float, lag: float) -> None:
 def test_a_small_lag_that_is_aimed_at_is_about_hit(spread: float) -> None:
     """Where checks are many, an approximation is all it takes."""
     forecast = forecast_from(log_normal_jobs(100, spread))
-    plan = make_schedule(forecast, Terms(None, 0.05))
+    plan = make_schedule(forecast, Objective(None, 0.05))
 
-    assert plan.moments > 2 * CELLS
+    assert plan.candidate_count > 2 * CELLS
     assert expected(plan, forecast).lag == pytest.approx(0.05, rel=0.1)
 
 
@@ -626,7 +627,7 @@ def test_who_can_wait_longer_asks_less_often(spread: float) -> None:
     """More lag is fewer requests."""
     forecast = forecast_from(log_normal_jobs(100, spread))
     requests = [
-        expected(make_schedule(forecast, Terms(None, lag)), forecast).requests for lag in (0.2, 0.5, 1, 2, 4, 8)
+        expected(make_schedule(forecast, Objective(None, lag)), forecast).requests for lag in (0.2, 0.5, 1, 2, 4, 8)
     ]
 
     assert all(more > fewer for more, fewer in pairwise(requests))
@@ -641,12 +642,12 @@ def test_a_lag_that_cannot_be_hit_is_not_overshot(count: int, spread: float, lag
     """It is an upper bound on what is bearable, and there is always a schedule below it that costs little more."""
     forecast = forecast_from(log_normal_jobs(count, spread))
 
-    assert expected(make_schedule(forecast, Terms(None, lag)), forecast).lag <= 1.03 * lag
+    assert expected(make_schedule(forecast, Objective(None, lag)), forecast).lag <= 1.03 * lag
 
 
 @pytest.mark.parametrize("lag", [1e-12, 1e-6, 1e6, 1e9, 1e12])
 def test_any_lag_can_be_aimed_at(lag: float) -> None:
     """Far too small and far too large ones too: the plan goes on asking."""
-    plan = make_schedule(forecast_from([60.0] * 10), Terms(None, lag))
+    plan = make_schedule(forecast_from([60.0] * 10), Objective(None, lag))
 
     assert all(before < after for before, after in pairwise(islice(plan.checks(1e12), 100)))

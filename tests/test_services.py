@@ -221,7 +221,7 @@ def test_the_words_of_each_service(service: str, body: dict[str, Any], status: T
     job = SERVICES[service].read_status(Response(200, {}, json.dumps(body).encode()), "job-1")
 
     assert job.status is status
-    assert SERVICES[service].knows(job.raw_status)
+    assert SERVICES[service].is_known_status(job.raw_status)
     assert job.error == ("why" if status is ERROR else None)
 
 
@@ -252,7 +252,7 @@ def test_a_status_means_the_same_in_bulk(name: str) -> None:
         alone = {"result": said, "data": {"status": said, "video_url": "https://f.test/1"}}
         listed = [{"id": "j", "video_id": "j", "result": said, "status": said}]
         answer = Response(200, {}, json.dumps({"results": listed, "data": listed}).encode())
-        found_in_bulk = service.bulk.found(answer, ["j"])
+        found_in_bulk = service.bulk.read(answer, ["j"])
         try:
             job = service.read_status(Response(200, {}, json.dumps(alone).encode()), "j")
         except Fault:
@@ -277,10 +277,10 @@ def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> Non
         assert changed.bulk is not None
         for said, meaning in alone.items():
             listed = Response(200, {}, json.dumps({"jobs": [{"id": "j", "status": said}]}).encode())
-            assert changed.bulk.found(listed)["j"].status is in_bulk[said]
+            assert changed.bulk.read(listed)["j"].status is in_bulk[said]
             assert changed.read_status(Response(200, {}, json.dumps({"status": said}).encode()), "j").status is meaning
-            assert changed.knows(said)
-    assert not service.knows("not_found")
+            assert changed.is_known_status(said)
+    assert not service.is_known_status("not_found")
 
 
 @pytest.mark.parametrize(
@@ -302,7 +302,7 @@ def test_a_list_that_contradicts_itself_about_a_job_lacks_it(listed: list[tuple[
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
     entries = [{"video_id": one, "status": status} for one, status in [*listed, ("k", "running")]]
-    jobs = bulk.found(Response(200, {}, json.dumps({"data": entries}).encode()), ["j", "k"])
+    jobs = bulk.read(Response(200, {}, json.dumps({"data": entries}).encode()), ["j", "k"])
 
     assert {job_id: job.raw_status for job_id, job in jobs.items()} == {"k": "running"} | ({"j": word} if word else {})
 
@@ -313,7 +313,7 @@ def test_a_list_that_is_missing_is_named(body: Any) -> None:
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
     with pytest.raises((MissingField, Fault), match=r"data|not a JSON object"):
-        bulk.found(Response(200, {}, json.dumps(body).encode()), ["job-1"])
+        bulk.read(Response(200, {}, json.dumps(body).encode()), ["job-1"])
 
 
 ACME = Service(
@@ -399,7 +399,7 @@ def test_the_words_of_an_unknown_service_are_the_common_ones(clock: Clock) -> No
         for word in words:
             job = service.read_status(Response(200, {}, json.dumps({"status": word}).encode()), "j")
             assert job.status is status, word
-    assert not service.knows("ready")
+    assert not service.is_known_status("ready")
 
 
 def test_an_error_of_a_job_may_be_an_object(clock: Clock) -> None:
@@ -446,7 +446,7 @@ def test_a_list_with_odd_entries_lacks_the_job(entry: Any) -> None:
     """And breaks nothing."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
-    assert bulk.found(Response(200, {}, json.dumps({"data": [entry]}).encode()), ["job-1"]) == {}
+    assert bulk.read(Response(200, {}, json.dumps({"data": [entry]}).encode()), ["job-1"]) == {}
 
 
 def test_a_list_says_why_a_job_failed(clock: Clock) -> None:
@@ -548,4 +548,4 @@ def test_a_real_service_is_waited_for_an_hour(clock: Clock) -> None:
 )
 def test_an_operation_may_have_an_id_of_the_services_own(located: str | None, chosen: str | None) -> None:
     """Then it is no response about another job, as those have ids that a client of ours has chosen."""
-    assert azure._chosen_id(located) == chosen
+    assert azure._id_chosen_by_service(located) == chosen

@@ -193,7 +193,7 @@ def test_words_of_the_reference_service(word: str, status: str) -> None:
     job = REFERENCE.read_status(Response(200, {}, json.dumps({"result": word}).encode()), "j1")
 
     assert (job.id, job.status, job.raw_status, job.payload) == ("j1", status, word, {"result": word})
-    assert REFERENCE.knows(word) is (word != "brewing")
+    assert REFERENCE.is_known_status(word) is (word != "brewing")
 
 
 def test_what_else_an_answer_may_say() -> None:

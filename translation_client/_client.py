@@ -21,6 +21,14 @@ from ._auth import ApiKey, Auth, BaseURL, parse_base_url
 from ._clock import Stopwatch
 from ._config import NO_FEATURES, JobFeatures, PollingPolicy, check_features
 from ._exceptions import TranslationClientError
+from ._jobs.batch.options import (
+    BatchOptions,
+    JobResult,
+    Source,
+    batch_options,
+    require_source,
+    sort_by_position,
+)
 from ._jobs.check_all import check_all
 from ._jobs.context import ClientContext
 from ._jobs.delete import delete_job
@@ -37,7 +45,6 @@ from .services.service import Service
 if TYPE_CHECKING:  # imported when they are needed: aiohttp and `schedule` take longer to import than all the rest
     import aiohttp  # noqa: F401  # a base class below names it in a string, which ruff does not read
 
-    from ._jobs.batch.options import BatchOptions, JobResult, Source
     from ._transports.aiohttp import AsyncTransport
     from .schedule.history import DurationHistory
     from .schedule.learner import ScheduleLearner
@@ -193,8 +200,6 @@ class BaseClient(Generic[SessionT, TransportT]):
         kind: str | None,
         video_seconds: float | None,
     ) -> BatchOptions:
-        from ._jobs.batch.options import batch_options
-
         return batch_options(
             checks_per_second=checks_per_second,
             max_in_flight=max_in_flight,
@@ -428,8 +433,6 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
 
         Takes the arguments of `as_completed`, and raises the same errors. The error of a single job is returned, not raised.
         """
-        from ._jobs.batch.options import sort_by_position
-
         options = self._batch_options(
             checks_per_second=checks_per_second,
             max_in_flight=max_in_flight,
@@ -549,8 +552,6 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         self.close()
 
     def _results(self, jobs: Iterable[Job | str], options: BatchOptions) -> Iterator[tuple[int, JobResult]]:
-        from ._jobs.batch.options import require_source
-
         source = require_source(jobs)
         with require_aiohttp("as_completed and wait_all"):
             from ._jobs.batch.thread import batch_results
@@ -642,7 +643,6 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
 
         `jobs` may be an asynchronous iterator too.
         """
-        from ._jobs.batch.options import require_source
         from ._jobs.batch.runner import BatchIterator, BatchRunner
 
         options = self._batch_options(
@@ -669,7 +669,6 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
         video_seconds: float | None = None,
     ) -> list[JobResult]:
         """Wait for many jobs at once, and return them in the order of `jobs`; as `VideoTranslationClient.wait_all`."""
-        from ._jobs.batch.options import require_source, sort_by_position
         from ._jobs.batch.runner import BatchRunner
 
         options = self._batch_options(
@@ -682,7 +681,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
             video_seconds=video_seconds,
         )
         batch = BatchRunner(self._context, options, require_source(jobs))
-        return sort_by_position([result async for result in batch.outcomes()])
+        return sort_by_position([result async for result in batch.results()])
 
     async def languages(self) -> list[str] | None:
         """Return the target languages; as `VideoTranslationClient.languages`."""

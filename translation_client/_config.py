@@ -295,16 +295,18 @@ def jittered(delay: float, jitter: float, longest: float, chance: float) -> floa
 
 
 class JobFeatures(NamedTuple):
-    """The caller's facts about a job, for a schedule that learns.
+    """The facts about a job that a schedule learns from, as far as they are known before the job ends.
 
     Attributes:
-        kind: The kind of the job, or None.
+        kind: The kind of the job. None for no kind in particular.
         video_seconds: The length of its video in seconds, or None.
+        expected_seconds: The duration of the job in seconds as the service estimates it, or None.
         submitted_at: When it was submitted, in seconds of the Unix epoch, or None.
     """
 
     kind: str | None = None
     video_seconds: float | None = None
+    expected_seconds: float | None = None
     submitted_at: float | None = None
 
 
@@ -319,7 +321,7 @@ def check_features(kind: str | None, video_seconds: float | None, submitted_at: 
         TypeError: A value is of the wrong type.
     """
     length = None if video_seconds is None else check_positive("video_seconds", video_seconds)
-    return JobFeatures(check_kind(kind), length, check_timestamp("submitted_at", submitted_at))
+    return JobFeatures(check_kind(kind), length, submitted_at=check_timestamp("submitted_at", submitted_at))
 
 
 def check_path_template(name: str, path: Any, *, needs: Sequence[str] = (), knows: Sequence[str] = ()) -> None:

@@ -12,14 +12,14 @@ Memory: a child process waits for 10 000 jobs that stay pending, and reads what 
 when it has made one check, and when it has 20 000 answers; after a garbage collection both times.
 
 Punctuality: another child waits for 10 000 jobs at 1 000 checks a second until all are finished. Of the check that
-finds a job finished, the delay counts from the planned moment, when the job was due and the budget allowed a request, to
-the moment when the answer was read. For this the fleet gets an agenda and a budget that watch: `pop_due` notes the `due`
-of the entry that it hands out, `spend`, which a fleet calls next, what `moment()` said just before; the later of the two is
-the planned moment. The answer was read when `on_progress` is called. A turn that a budget gave up (it makes up for
+finds a job finished, the delay counts from the planned time, when the job was due and the rate limiter allowed a request,
+to the time when the response was read. For this the batch gets a queue and a rate limiter that watch: `pop_due` notes the `due`
+of the entry that it hands out, `acquire`, which a batch calls next, what `next_slot()` returned just before; the later of the
+two is the planned time. The response was read when `on_progress` is called. A slot that a limiter gave up (it makes up for
 20 ms at the most) delays nothing by this count, but shows in the checks a second, which are reported beside it.
 
-Virtual time: nothing is sent, and no time passes but on the clock. First the agenda and the budget alone, then a whole
-fleet, with a logger that drops its lines, on an event loop that jumps to its next timer.
+Virtual time: nothing is sent, and no time passes but on the clock. First the queue and the rate limiter alone, then a
+whole batch, with a logger that drops its lines, on an event loop that jumps to its next timer.
 
 Bulk: requests that the server counts until 10 000 jobs of 5 to 10 s are finished, asked about every 3 s.
 """
@@ -59,7 +59,7 @@ from tenacity import wait_fixed, wait_none, wait_random
 from translation_client import AsyncVideoTranslationClient, Job, _clock
 from translation_client._clock import now
 from translation_client._config import NO_FEATURES
-from translation_client._jobs.batch import runner as roll_module
+from translation_client._jobs.batch import runner as runner_module
 from translation_client._jobs.batch.due_queue import DueQueue
 from translation_client._jobs.batch.options import JobResult, batch_options
 from translation_client._jobs.batch.rate_limiter import Permit, RateLimiter
@@ -376,8 +376,8 @@ async def be_punctual(url: str) -> Punctuality:
         if job.status.is_final:
             watch.record_job(str(job.id), now())
 
-    vars(roll_module).update(
-        Agenda=functools.partial(WatchedAgenda, watch), Budget=functools.partial(WatchedBudget, watch)
+    vars(runner_module).update(
+        DueQueue=functools.partial(WatchedQueue, watch), RateLimiter=functools.partial(WatchedLimiter, watch)
     )
     async with a_client(url, wait=wait_fixed(2)) as client:
         await client.check("job")
@@ -407,7 +407,7 @@ class Watch:
         self._planned[job_id] = due
 
     def allowed(self, turn: float) -> None:
-        """Note from when on the budget allowed that."""
+        """Note from when on the rate limiter allowed that."""
         self._planned[self._latest] = max(self._planned[self._latest], turn)
 
     def record_job(self, job_id: str, moment: float) -> None:
@@ -415,33 +415,33 @@ class Watch:
         self.delays.append(moment - self._planned[job_id])
 
 
-class WatchedAgenda(DueQueue[BatchJob]):
-    """An agenda that says when what it hands out was due."""
+class WatchedQueue(DueQueue[BatchJob]):
+    """A queue that notes when each entry that it pops was due."""
 
     def __init__(self, watch: Watch) -> None:
         super().__init__()
         self._watch = watch
 
-    def pop_due(self, moment: float) -> BatchJob | None:
-        """Take the most overdue one."""
+    def pop_due(self, now: float) -> BatchJob | None:
+        """Remove and return the most overdue job."""
         due = self.next_due
-        member = super().pop_due(moment)
-        if member is not None:
-            self._watch.popped(str(member.wait.job_id), due)
-        return member
+        batch_job = super().pop_due(now)
+        if batch_job is not None:
+            self._watch.popped(str(batch_job.poller.job_id), due)
+        return batch_job
 
 
-class WatchedBudget(RateLimiter):
-    """A budget that says when what is spent was allowed."""
+class WatchedLimiter(RateLimiter):
+    """A rate limiter that notes when the request of each permit was allowed."""
 
     def __init__(self, watch: Watch, per_second: float) -> None:
         super().__init__(per_second)
         self._watch = watch
 
-    def spend(self, now: float) -> Permit | None:
-        """Hear that one goes out."""
-        self._watch.allowed(self.moment())
-        return super().spend(now)
+    def acquire(self, now: float) -> Permit | None:
+        """Note when the next request is allowed, and return its permit."""
+        self._watch.allowed(self.next_slot())
+        return super().acquire(now)
 
 
 async def ask_singly(url: str) -> list[int]:
@@ -471,9 +471,9 @@ CHILDREN: dict[str, Callable[[str], Coroutine[Any, Any, Any]]] = {
 
 
 def costs_of(jobs: int) -> Costs:
-    """What a check costs, by the agenda and the budget alone and by the whole fleet."""
+    """What a check costs, by the queue and the rate limiter alone and by a whole batch."""
     return Costs(
-        jobs, cost_of(in_agenda, jobs, LEAST_PURE_CHECKS), cost_of(in_virtual_fleet, jobs, LEAST_VIRTUAL_CHECKS)
+        jobs, cost_of(in_queue, jobs, LEAST_PURE_CHECKS), cost_of(in_virtual_fleet, jobs, LEAST_VIRTUAL_CHECKS)
     )
 
 
@@ -490,36 +490,36 @@ def cost_of(run: Callable[[int], int], jobs: int, least_checks: int) -> float:
 
 
 class Entry:
-    """A job on an agenda, and nothing else."""
+    """An entry of a queue, and nothing else."""
 
-    __slots__ = ("checks", "due", "ends_at", "ends_itself", "planned")
+    __slots__ = ("call_in_flight", "checks", "due", "ends_at", "planned")
 
     def __init__(self) -> None:
         self.due = self.planned = 0.0
-        self.ends_itself = False
+        self.call_in_flight = False
         self.ends_at = 600.0
         self.checks = 0
 
 
-def in_agenda(jobs: int) -> int:
-    """Go through the agenda until all jobs are finished; how many checks that takes."""
-    agenda: DueQueue[Entry] = DueQueue()
-    budget = RateLimiter(math.inf)
+def in_queue(jobs: int) -> int:
+    """Go through the queue until all jobs are finished; how many checks that takes."""
+    queue: DueQueue[Entry] = DueQueue()
+    limiter = RateLimiter(math.inf)
     chance = random.Random(jobs)
     for _ in range(jobs):
-        agenda.add(Entry())
+        queue.add(Entry())
     present, checks = 0.0, 0
-    while agenda:
-        present = max(present, agenda.next_due, budget.moment())
-        entry = agenda.pop_due(present)
+    while queue:
+        present = max(present, queue.next_due, limiter.next_slot())
+        entry = queue.pop_due(present)
         assert entry is not None
-        budget.spend(present)
+        limiter.acquire(present)
         checks += 1
         entry.checks += 1
         if entry.checks == VIRTUAL_CHECKS:
-            agenda.remove(entry)
+            queue.remove(entry)
         else:
-            agenda.again(entry, present + chance.uniform(0.5, 1.5))
+            queue.reschedule(entry, present + chance.uniform(0.5, 1.5))
     return checks
 
 
@@ -607,7 +607,7 @@ def in_virtual_fleet(jobs: int) -> int:
     )
 
     async def run() -> None:
-        outcomes = [outcome async for _, outcome in BatchRunner(context, terms, ids(jobs)).outcomes()]
+        outcomes = [outcome async for _, outcome in BatchRunner(context, terms, ids(jobs)).results()]
         assert len(outcomes) == jobs
         assert all(isinstance(outcome, Job) for outcome in outcomes)
 
@@ -641,7 +641,7 @@ def goals_of(figures: Figures) -> list[Goal]:
         Goal("10 000 pending jobs: MB above the idle client", 60, figures.holding.megabytes),
         Goal("the same: threads", 3, threads),
         Goal("the same at 1 000 checks a second: 99th percentile of the delay, ms", 100, figures.punctuality.p99),
-        Goal("agenda and budget: cost of a check, 100 000 jobs over 100", 2, costs[-1].pure / costs[0].pure),
+        Goal("queue and rate limiter: cost of a check, 100 000 jobs over 100", 2, costs[-1].pure / costs[0].pure),
         Goal("fleet: cost of a check, 100 000 jobs over 100", 2, costs[-1].fleet / costs[0].fleet),
         Goal("requests one by one over requests in bulk", 50, figures.singly / figures.together, is_least=True),
     ]
@@ -663,7 +663,7 @@ def report(figures: Figures) -> str:
         table(("who asks", "checks a second", "processor for each, µs", "times as fast"), speed_rows(figures.speeds)),
         lateness_line(figures.punctuality),
         "In virtual time, microseconds of the processor for each check; all jobs finish:",
-        table(("jobs", "agenda and budget", "fleet"), [cost_row(one) for one in figures.costs]),
+        table(("jobs", "queue and rate limiter", "batch"), [cost_row(one) for one in figures.costs]),
         f"Until 10 000 jobs were finished: {figures.singly} requests one by one, {figures.together} in bulk.",
     ]
     return "\n\n".join(parts) + "\n"

@@ -25,13 +25,14 @@ from typing import NamedTuple
 from jobs import FIGURES_FILE, PastJob, Trace, traces
 from peers import PEERS, SIMPLE, Rule
 
+from translation_client._config import JobFeatures
 from translation_client.schedule import optimize as optima
-from translation_client.schedule.censoring import Observation, exactly
+from translation_client.schedule.censoring import Observation
 from translation_client.schedule.distribution import Distribution
 from translation_client.schedule.forecast import Forecast, MixtureComponent
 from translation_client.schedule.history import POOL, WINDOW
-from translation_client.schedule.model import DurationModel, Traits
-from translation_client.schedule.plan import Plan, Terms, make_schedule
+from translation_client.schedule.model import DurationModel
+from translation_client.schedule.plan import CheckSchedule, Objective, make_schedule
 
 RESULTS_FILE = Path(__file__).with_name("RESULTS.md")
 TRACES_FOLDER = Path(__file__).resolve().parents[3] / "shared" / "traces"
@@ -59,7 +60,7 @@ OTHERS: Mapping[str, Rule] = {**PEERS, **{name: rule for name, rule in SIMPLE.it
 
 COVARIATE_LIMITS = (0.75, 0.55, None)
 SPREADS = (0.1, 1.9)
-TERMS = (Terms(USUAL_COST, None), Terms(None, 5.0))
+TERMS = (Objective(USUAL_COST, None), Objective(None, 5.0))
 
 PUBLISHED, DRAWN = "published traces", "jobs drawn from figures.json"
 ABOUT = """\
@@ -130,7 +131,7 @@ Frontier = Mapping[float, Score]
 """By the cost of a check, which grows."""
 
 
-def score_of(plans: Iterable[Plan], durations: Sequence[float]) -> Score:
+def score_of(plans: Iterable[CheckSchedule], durations: Sequence[float]) -> Score:
     """Wait for the same jobs by each of some plans."""
     tally = Tally()
     for plan in plans:
@@ -187,9 +188,9 @@ def finer_optima() -> Iterator[None]:
         optima.CELLS, optima.MOST_CELLS = kept
 
 
-def plan_by(forecast: Forecast | None, check_cost: float) -> Plan:
+def plan_by(forecast: Forecast | None, check_cost: float) -> CheckSchedule:
     """The library's plan."""
-    return make_schedule(forecast, Terms(check_cost, None))
+    return make_schedule(forecast, Objective(check_cost, None))
 
 
 class Contest:
@@ -236,19 +237,21 @@ class Contest:
 
     def _forecast(self, chance: random.Random, jobs: int) -> Forecast | None:
         history = chance.sample(self.trace.train, jobs)
-        return DurationModel([exactly(job.duration, number) for number, job in enumerate(history)]).forecast(Traits())
+        return DurationModel([Observation.exact(job.duration, number) for number, job in enumerate(history)]).forecast(
+            JobFeatures()
+        )
 
     @cached_property
     def with_covariates(self) -> Frontier:
         """What it reaches if it knows the first half, and of each job what was known beforehand."""
         groups = defaultdict(list)
         for job in self.sampled:
-            groups[traits_of(job)].append(job.duration)
-        if set(groups) == {Traits()}:
+            groups[features_of(job)].append(job.duration)
+        if set(groups) == {JobFeatures()}:
             return {}
         past = [observation(number, job) for number, job in enumerate(self.trace.train)]
-        of_kind = {key: DurationModel(remembered(past, key)) for key in {traits.kind for traits in groups}}
-        known = [(of_kind[traits.kind].forecast(traits), sorted(jobs)) for traits, jobs in groups.items()]
+        of_kind = {key: DurationModel(remembered(past, key)) for key in {features.kind for features in groups}}
+        known = [(of_kind[features.kind].forecast(features), sorted(jobs)) for features, jobs in groups.items()]
         return {cost: _score_of_groups(known, cost) for cost in sorted({*COSTS, *GRID[10::3]})}
 
 
@@ -261,19 +264,19 @@ def _score_of_groups(groups: Iterable[tuple[Forecast | None, Sequence[float]]], 
 
 def sample_of(trace: Trace) -> Sequence[PastJob]:
     """The jobs that covariates are tried on: all, or as many as there is time to plan for."""
-    if len({traits_of(job) for job in trace.test}) <= SAMPLE:
+    if len({features_of(job) for job in trace.test}) <= SAMPLE:
         return trace.test
     return random.Random(trace.name).sample(trace.test, SAMPLE)
 
 
-def traits_of(job: PastJob) -> Traits:
+def features_of(job: PastJob) -> JobFeatures:
     """Any length that is proportional to the work serves as one of a video."""
-    return Traits(job.key, job.length)
+    return JobFeatures(job.key, job.length)
 
 
 def observation(number: int, job: PastJob) -> Observation:
     """A job of which all is known."""
-    return exactly(job.duration, number)._replace(kind=job.key, video_seconds=job.length)
+    return Observation.exact(job.duration, number)._replace(kind=job.key, video_seconds=job.length)
 
 
 def remembered(past: Sequence[Observation], key: str | None) -> list[Observation]:
@@ -300,11 +303,11 @@ def online(jobs: Sequence[PastJob], *, is_exact: bool) -> list[float]:
     costs = []
     for number, job in enumerate(jobs):
         if number < FEW_PAST_JOBS or number % PLANNED_EACH == 0:
-            plan = plan_by(DurationModel(list(past)).forecast(Traits()), USUAL_COST)
+            plan = plan_by(DurationModel(list(past)).forecast(JobFeatures()), USUAL_COST)
         asked = [0.0, *plan.checks(job.duration)]
         costs.append(USUAL_COST * (len(asked) - 1) + asked[-1] - job.duration)
         seen = Observation(asked[-2], asked[-1], number=number)
-        past.append(exactly(job.duration, number) if is_exact else seen)
+        past.append(Observation.exact(job.duration, number) if is_exact else seen)
     return costs
 
 
@@ -325,14 +328,14 @@ def _sum(costs: Iterable[Sequence[float]], first: int, end: int) -> float:
     return sum(sum(of_order[first:end]) for of_order in costs)
 
 
-def planning_ms(spread: float, terms: Terms) -> float:
+def planning_ms(spread: float, terms: Objective) -> float:
     """How long a plan takes with 200 past jobs of a log-normal law around two minutes: the median of fifty."""
     chance = random.Random(0)
-    past = [exactly(120 * math.exp(chance.gauss(0, spread)), number) for number in range(200)]
+    past = [Observation.exact(120 * math.exp(chance.gauss(0, spread)), number) for number in range(200)]
     times = []
     for _ in range(50):
         started = time.perf_counter()
-        make_schedule(DurationModel(past).forecast(Traits()), terms)
+        make_schedule(DurationModel(past).forecast(JobFeatures()), terms)
         times.append(time.perf_counter() - started)
     return 1000 * statistics.median(times)
 
@@ -464,7 +467,7 @@ def online_table(contests: Iterable[Contest]) -> list[str]:
     return table(head, rows)
 
 
-def speed_table(times: Mapping[tuple[float, Terms], float]) -> list[str]:
+def speed_table(times: Mapping[tuple[float, Objective], float]) -> list[str]:
     """Milliseconds for a plan."""
     head = ["sd of ln T", "weighed by", "ms for a plan"]
     rows = []
@@ -545,7 +548,9 @@ def sources_lines() -> list[str]:
 
 
 def report(
-    contests: Sequence[Contest], of_sources: Mapping[str, Sequence[Goal]], times: Mapping[tuple[float, Terms], float]
+    contests: Sequence[Contest],
+    of_sources: Mapping[str, Sequence[Goal]],
+    times: Mapping[tuple[float, Objective], float],
 ) -> str:
     """All of `RESULTS.md`."""
     source = DRAWN if contests[0].trace.is_drawn else PUBLISHED

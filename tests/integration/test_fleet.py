@@ -382,13 +382,13 @@ def test_one_refusal_of_a_question_about_many_slows_as_much_as_one(monkeypatch: 
     from translation_client._jobs.batch.rate_limiter import RateLimiter
 
     heard: list[float] = []
-    usual = RateLimiter.slow_down
+    usual = RateLimiter.throttle
 
-    def slow_down(budget: RateLimiter, now: float) -> None:
+    def throttle(budget: RateLimiter, now: float) -> None:
         heard.append(now)
         usual(budget, now)
 
-    monkeypatch.setattr(RateLimiter, "slow_down", slow_down)
+    monkeypatch.setattr(RateLimiter, "throttle", throttle)
     with Server(Scenario(duration=0.2, faults=["bulk/1:429:Retry-After=0"])) as server:
         jobs_of(wait_all("asyncio", server.url, made(server, 30)))
 
@@ -867,7 +867,7 @@ def test_each_job_of_a_batch_that_is_over_before_it_begins_is_cancelled(
     way: str, source: Callable[[list[str]], Any], max_in_flight: int, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it is read from, if it can be read without waiting; and there is no such thing as a slow machine."""
-    monkeypatch.setattr(fleet_module, "SOURCE_SECONDS", 10.0)
+    monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 10.0)
     monkeypatch.setattr("translation_client._jobs.batch.options.DEFAULT_IN_FLIGHT", max_in_flight)
     ids = [f"j{number}" for number in range(250)]
     outcomes = ended_before(way, end, source(ids))
@@ -899,7 +899,7 @@ def test_a_batch_that_is_over_before_it_begins_does_not_read_an_endless_source_f
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After half a second it has read enough."""
-    monkeypatch.setattr(fleet_module, "SOURCE_SECONDS", 0.01)
+    monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 0.01)
     outcomes = ended_before(way, "close", (f"j{number}" for number in itertools.count()))
     assert {type(outcome) for outcome in outcomes} <= {WaitCancelled}
 

@@ -29,15 +29,15 @@ from .output import (
     EXIT_TIMED_OUT,
     EXIT_USAGE,
     OutputLostError,
-    code_of,
     echo,
     echo_error,
+    exit_code_of,
     print_job,
 )
-from .parser import FROM_STDIN, client_arguments, is_of_many, job_arguments, parser, resume_command
+from .parser import FROM_STDIN, client_arguments, is_batch, job_arguments, parser, resume_command
 from .terminal import StatusLine, batch_table, download_bar, exit_in_order_on_sigterm
 
-UNWATCHED = ("demo", "schedule", "submit")
+COMMANDS_WITH_LOG = ("demo", "schedule", "submit")
 """Commands that log on a terminal too. The log of `submit` has the idempotency key, in case the process ends."""
 
 T = TypeVar("T")
@@ -46,22 +46,22 @@ T = TypeVar("T")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     options = parser().parse_args(arguments)
-    if is_watched := options.command not in UNWATCHED and not options.verbose and _is_terminal(sys.stderr):
+    if has_progress := options.command not in COMMANDS_WITH_LOG and not options.verbose and _is_terminal(sys.stderr):
         logging.getLogger(LOGGER_NAME).setLevel(logging.WARNING)
     commands: dict[str, Callable[[], int]] = {
         "submit": lambda: _submit(options),
         "status": lambda: _status(options),
-        "wait": lambda: _wait(options, is_watched=is_watched),
-        "download": lambda: _download(options, is_watched=is_watched),
+        "wait": lambda: _wait(options, has_progress=has_progress),
+        "download": lambda: _download(options, has_progress=has_progress),
         "delete": lambda: _delete(options),
-        "schedule": lambda: _done(options, lambda: _schedule(options)),
+        "schedule": lambda: _print_text_of(options, lambda: _schedule(options)),
         "demo": _demo,
     }
     try:
         return commands[options.command]()
     except KeyboardInterrupt as interrupt:
-        usual = "" if options.command in ("submit", "download", "delete") else "; the job is still running"
-        echo_error(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{usual}")
+        note = "" if options.command in ("submit", "download", "delete") else "; the job is still running"
+        echo_error(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{note}")
         return EXIT_INTERRUPTED
     except UsageError as error:
         echo_error(f"translation-client {options.command}: {error}")
@@ -83,10 +83,10 @@ def _is_terminal(stream: Any) -> bool:
 
 def _submit(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        return _answered(options, lambda: _submitted(client, options), shown="id")
+        return _print_job_of(options, lambda: _submit_job(client, options), field="id")
 
 
-def _submitted(client: VideoTranslationClient, options: argparse.Namespace) -> Job:
+def _submit_job(client: VideoTranslationClient, options: argparse.Namespace) -> Job:
     return client.submit(
         options.video,
         options.target_language,
@@ -100,52 +100,52 @@ def _submitted(client: VideoTranslationClient, options: argparse.Namespace) -> J
 
 def _status(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        return _answered(options, lambda: client.check(options.job_id))
+        return _print_job_of(options, lambda: client.check(options.job_id))
 
 
-def _wait(options: argparse.Namespace, *, is_watched: bool) -> int:
-    if is_of_many(options):
+def _wait(options: argparse.Namespace, *, has_progress: bool) -> int:
+    if is_batch(options):
         with _client(options) as client:
-            return _of_usage(lambda: wait_for_many(client, options, is_watched=is_watched))
-    return _watched_wait(options) if is_watched else _plain_wait(options)
+            return _raising_usage_error(lambda: wait_for_batch(client, options, has_progress=has_progress))
+    return _wait_with_progress(options) if has_progress else _wait_with_log(options)
 
 
-def _plain_wait(options: argparse.Namespace) -> int:
+def _wait_with_log(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        return _answered(options, lambda: client.wait(options.job_id, **job_arguments(options)))
+        return _print_job_of(options, lambda: client.wait(options.job_id, **job_arguments(options)))
 
 
-def _watched_wait(options: argparse.Namespace) -> int:
+def _wait_with_progress(options: argparse.Namespace) -> int:
     line = StatusLine(sys.stderr, options.timeout or get_service(options.service).defaults.timeout)
     with _client(options, sleep=line.sleep) as client:
-        return _answered(options, lambda: _last_of(client, options, line))
+        return _print_job_of(options, lambda: _watch(client, options, line))
 
 
-def _download(options: argparse.Namespace, *, is_watched: bool) -> int:
+def _download(options: argparse.Namespace, *, has_progress: bool) -> int:
     exit_in_order_on_sigterm()  # or an incomplete temporary file would stay
-    with _client(options) as client, download_bar(sys.stderr if is_watched else None) as on_progress:
-        wanted = {"language": options.language, "timeout": options.timeout, "on_progress": on_progress}
-        return _done(options, lambda: str(client.download(options.job_id, options.path, **wanted)))
+    with _client(options) as client, download_bar(sys.stderr if has_progress else None) as on_progress:
+        arguments = {"language": options.language, "timeout": options.timeout, "on_progress": on_progress}
+        return _print_text_of(options, lambda: str(client.download(options.job_id, options.path, **arguments)))
 
 
 def _delete(options: argparse.Namespace) -> int:
     with _client(options) as client:
-        return _done(options, lambda: _deleted(client, options.job_id))
+        return _print_text_of(options, lambda: _delete_job(client, options.job_id))
 
 
-def _deleted(client: VideoTranslationClient, job_id: str) -> str:
+def _delete_job(client: VideoTranslationClient, job_id: str) -> str:
     client.delete(job_id)
     return "deleted"
 
 
-def _done(options: argparse.Namespace, do: Callable[[], str]) -> int:
+def _print_text_of(options: argparse.Namespace, call: Callable[[], str]) -> int:
     try:
-        text = _of_usage(do)
+        text = _raising_usage_error(call)
     except JobFailed as error:
         echo_error(str(error))
         return EXIT_JOB_FAILED
     except TranslationClientError as error:
-        return _failed(options, error)
+        return _report_error(options, error)
     except OSError as error:
         echo_error(f"translation-client {options.command}: {error}")
         return EXIT_REQUEST_FAILED
@@ -153,14 +153,14 @@ def _done(options: argparse.Namespace, do: Callable[[], str]) -> int:
     return EXIT_OK
 
 
-def _of_usage(do: Callable[[], T]) -> T:
+def _raising_usage_error(call: Callable[[], T]) -> T:
     try:
-        return do()
+        return call()
     except ValueError as error:
         raise UsageError(error) from error
 
 
-def _last_of(client: VideoTranslationClient, options: argparse.Namespace, line: StatusLine) -> Job:
+def _watch(client: VideoTranslationClient, options: argparse.Namespace, line: StatusLine) -> Job:
     try:
         for job in client.watch(options.job_id, **job_arguments(options)):
             line.show(job)
@@ -170,14 +170,12 @@ def _last_of(client: VideoTranslationClient, options: argparse.Namespace, line: 
 
 
 def _schedule(options: argparse.Namespace) -> str:
-    from .schedule import (
-        as_json,
-        as_text,
-        preview,  # imported for this command only
-    )
+    from .schedule import as_json, as_text, preview  # imported for this command only
 
-    given = {name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "kind", "video_seconds")}
-    table = preview(options.durations, options.history, options.service, horizon=options.until, **given)
+    arguments = {
+        name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "kind", "video_seconds")
+    }
+    table = preview(options.durations, options.history, options.service, horizon=options.until, **arguments)
     return json.dumps(as_json(table)) if options.json else as_text(table)
 
 
@@ -189,35 +187,37 @@ def _demo() -> int:
         echo_error(str(error))
         return EXIT_REQUEST_FAILED
     echo(f"Final status: {status}")
-    return code_of(status)
+    return exit_code_of(status)
 
 
 def _client(options: argparse.Namespace, **more: Any) -> VideoTranslationClient:
-    return _of_usage(
+    return _raising_usage_error(
         lambda: VideoTranslationClient(options.base_url, service=options.service, **client_arguments(options), **more)
     )
 
 
-def _answered(options: argparse.Namespace, ask: Callable[[], Job], shown: str = "status") -> int:
+def _print_job_of(options: argparse.Namespace, call: Callable[[], Job], field: str = "status") -> int:
     try:
-        job = _of_usage(ask)
+        job = _raising_usage_error(call)
     except TranslationClientError as error:
         if error.job is not None:
-            print_job(error.job, shown, as_json=options.json)
-        return _failed(options, error)
+            print_job(error.job, field, as_json=options.json)
+        return _report_error(options, error)
     except OSError as error:  # from reading the video file
         raise UsageError(error) from error
-    print_job(job, shown, as_json=options.json)
-    return code_of(job.status)
+    print_job(job, field, as_json=options.json)
+    return exit_code_of(job.status)
 
 
-def _failed(options: argparse.Namespace, error: TranslationClientError) -> int:
+def _report_error(options: argparse.Namespace, error: TranslationClientError) -> int:
     echo_error(str(error))
     if error.may_have_been_accepted is not False and error.idempotency_key is not None:
-        echo_error(f"To go on: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}")
+        echo_error(
+            f"To retry the submission: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}"
+        )
     if isinstance(error, (WaitTimeout, RetriesExhausted)):
         if options.command in ("status", "wait"):
-            echo_error(f"To go on waiting: {resume_command(options)}")
+            echo_error(f"To resume waiting: {resume_command(options)}")
         return EXIT_TIMED_OUT
     return EXIT_REQUEST_FAILED
 
@@ -226,17 +226,17 @@ WORST_FIRST = (EXIT_REQUEST_FAILED, EXIT_TIMED_OUT, EXIT_JOB_FAILED, EXIT_OK)
 """The exit code of many jobs is the first of these that occurred."""
 
 
-def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *, is_watched: bool) -> int:
+def wait_for_batch(client: VideoTranslationClient, options: argparse.Namespace, *, has_progress: bool) -> int:
     """Wait for many jobs, and return the exit code.
 
     Raises:
         ValueError: An argument is not valid.
     """
     if options.submitted_at is not None:
-        raise ValueError("submitted_at is of one job, and cannot be said of several")
+        raise ValueError("submitted_at is the time of a single job: leave it out for several jobs")
     codes = {EXIT_OK}
-    with batch_table(sys.stderr if is_watched else None) as table:
-        outcomes = client.as_completed(
+    with batch_table(sys.stderr if has_progress else None) as table:
+        results = client.as_completed(
             _ids(options),
             checks_per_second=options.checks_per_second,
             max_in_flight=options.max_in_flight,
@@ -244,10 +244,10 @@ def wait_for_many(client: VideoTranslationClient, options: argparse.Namespace, *
             kind=options.kind,
             video_seconds=options.video_seconds,
         )
-        for outcome in outcomes:
-            codes.add(_shown(outcome, as_json=options.json))
+        for result in results:
+            codes.add(_print_result(result, as_json=options.json))
             if table is not None:
-                table.ended(outcome)
+                table.record_result(result)
     return next(code for code in WORST_FIRST if code in codes)
 
 
@@ -264,19 +264,19 @@ def _ids(options: argparse.Namespace) -> Iterator[str]:
         yield from (line.strip() for line in sys.stdin if line.strip())
 
 
-def _shown(outcome: JobResult, *, as_json: bool) -> int:
-    if isinstance(outcome, Job):
-        echo(json.dumps(outcome.to_dict()) if as_json else f"{outcome.id}\t{outcome.status}")
-        return code_of(outcome.status)
-    echo_error(str(outcome))
-    status = None if outcome.job is None else str(outcome.job.status)
-    error = type(outcome).__name__
-    fields = {"id": _printable(outcome.job_id), "status": status, "error": error, "message": str(outcome)}
-    echo(json.dumps(fields) if as_json else f"{_printable(outcome.job_id)}\t{error}")
-    return _code_of_error(outcome)
+def _print_result(result: JobResult, *, as_json: bool) -> int:
+    if isinstance(result, Job):
+        echo(json.dumps(result.to_dict()) if as_json else f"{result.id}\t{result.status}")
+        return exit_code_of(result.status)
+    echo_error(str(result))
+    status = None if result.job is None else str(result.job.status)
+    error = type(result).__name__
+    fields = {"id": _printable(result.job_id), "status": status, "error": error, "message": str(result)}
+    echo(json.dumps(fields) if as_json else f"{_printable(result.job_id)}\t{error}")
+    return _exit_code_of_error(result)
 
 
-def _code_of_error(error: TranslationClientError) -> int:
+def _exit_code_of_error(error: TranslationClientError) -> int:
     return EXIT_TIMED_OUT if isinstance(error, (WaitTimeout, RetriesExhausted)) else EXIT_REQUEST_FAILED
 
 

@@ -41,12 +41,12 @@ def echo_error(text: str) -> None:
             print(text, file=sys.stderr)
 
 
-def code_of(status: TranslationStatus) -> int:
+def exit_code_of(status: TranslationStatus) -> int:
     """Return the exit code for the status of a job."""
     return EXIT_JOB_FAILED if status is TranslationStatus.ERROR else EXIT_OK
 
 
-def print_job(job: Job, shown: str, *, as_json: bool) -> None:
+def print_job(job: Job, field: str, *, as_json: bool) -> None:
     """Write one field of a job to stdout, or all of them as JSON."""
     fields = job.to_dict()
-    echo(json.dumps(fields) if as_json else str(fields[shown]))
+    echo(json.dumps(fields) if as_json else str(fields[field]))

@@ -36,24 +36,24 @@ _CALL_OPTION_NAMES = ("timeout", "request_timeout", "max_faults")
 
 _KEYS = ", ".join(f"{service.key_variable} ({name})" for name, service in SERVICES.items())
 
-EPILOG = f"""The answer goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
+EPILOG = f"""The result goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
 1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 143 terminated, 70 internal error, 74 stdout not writable.
 The API key is read from an environment variable: {_KEYS}."""
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    whole = argparse.ArgumentParser(
+    root = argparse.ArgumentParser(
         prog="translation-client",
         description="Submit video translation jobs, wait for them, and download the results.",
         epilog=EPILOG,
     )
-    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_submit(commands)
     _add_job_command(commands, "status", "check the status of a job once", _CALL_OPTION_NAMES)
     wait = _add_job_command(commands, "wait", "wait until a job, or many jobs, are finished", tuple(CLIENT_OPTIONS))
-    _add_what_many_need(wait)
-    _add_what_a_plan_needs(wait)
+    _add_batch_options(wait)
+    _add_history_options(wait)
     wait.add_argument(
         "--submitted-at", type=float, metavar="NUMBER", help="the Unix time of the submission, in seconds"
     )
@@ -62,12 +62,12 @@ def parser() -> argparse.ArgumentParser:
         commands, "download", "download the result of a completed job to a file", _CALL_OPTION_NAMES
     )
     download.add_argument("job_id", metavar="JOB_ID")
-    download.add_argument("path", metavar="PATH", help="the file; one that is there already is replaced")
+    download.add_argument("path", metavar="PATH", help="the file; an existing one is replaced")
     download.add_argument("--language", help="which result, if a job has several (ElevenLabs)")
     delete = _add_command(commands, "delete", "delete a job and its result at the service", _CALL_OPTION_NAMES)
     delete.add_argument("job_id", metavar="JOB_ID")
     commands.add_parser("demo", help="run the fake server, and wait for its job", epilog=EPILOG)
-    return whole
+    return root
 
 
 def _add_submit(commands: Any) -> None:
@@ -95,7 +95,7 @@ def _add_submit(commands: Any) -> None:
     submit.add_argument("--json", action="store_true", help="print the whole job as JSON")
 
 
-def _add_what_many_need(wait: argparse.ArgumentParser) -> None:
+def _add_batch_options(wait: argparse.ArgumentParser) -> None:
     wait.add_argument(
         "more_ids",
         nargs="*",
@@ -121,17 +121,17 @@ def _add_schedule(commands: Any) -> None:
     schedule = commands.add_parser("schedule", help=text, description=text, epilog=EPILOG)
     schedule.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
     _add_numbers(schedule, _SCHEDULE_OPTION_NAMES, {})
-    _add_what_a_plan_needs(schedule)
+    _add_history_options(schedule)
     schedule.add_argument(
         "--until", type=float, metavar="NUMBER", help="seconds (default: until 19 of 20 such jobs are finished)"
     )
     schedule.add_argument("--json", action="store_true", help="print the table as JSON")
     schedule.add_argument(
-        "durations", nargs="*", type=float, metavar="SECONDS", help="how long past jobs took, in place of --history"
+        "durations", nargs="*", type=float, metavar="SECONDS", help="durations of past jobs, instead of --history"
     )
 
 
-def _add_what_a_plan_needs(command: argparse.ArgumentParser) -> None:
+def _add_history_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--history", metavar="FILE", help="the file with the durations of past jobs; `wait` creates it"
     )
@@ -177,19 +177,19 @@ def _option(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def is_of_many(options: argparse.Namespace) -> bool:
-    """True if there are several jobs to wait for."""
+def is_batch(options: argparse.Namespace) -> bool:
+    """Return True if there are several jobs to wait for."""
     return bool(options.more_ids) or options.job_id == FROM_STDIN
 
 
 def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of the client that are on the command line."""
-    return _given_options(options, (*CLIENT_OPTIONS, *CLIENT_OPTION_NAMES))
+    return _set_options(options, (*CLIENT_OPTIONS, *CLIENT_OPTION_NAMES))
 
 
 def job_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments about the job that are on the command line."""
-    return _given_options(options, JOB_OPTION_NAMES)
+    return _set_options(options, JOB_OPTION_NAMES)
 
 
 def resume_command(options: argparse.Namespace) -> str:
@@ -197,15 +197,16 @@ def resume_command(options: argparse.Namespace) -> str:
     job = ["--", options.job_id] if options.job_id else []  # an id may begin with a dash
     url = [] if options.base_url is None else ["--base-url", parse_base_url(options.base_url).url]  # without a password
     service = [] if options.service == REFERENCE.name else ["--service", options.service]
-    given = {**client_arguments(options), **job_arguments(options)}
-    return shlex.join(["translation-client", "wait", *service, *url, *map(_typed, given, given.values()), *job])
+    arguments = {**client_arguments(options), **job_arguments(options)}
+    flags = [_as_option(name, value) for name, value in arguments.items()]
+    return shlex.join(["translation-client", "wait", *service, *url, *flags, *job])
 
 
-def _given_options(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
+def _set_options(options: argparse.Namespace, names: Sequence[str]) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(options, name, None)) is not None}
 
 
-def _typed(name: str, value: Any) -> str:
+def _as_option(name: str, value: Any) -> str:
     option = f"--{name.replace('_', '-')}"
     if value is True:
         return option

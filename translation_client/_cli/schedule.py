@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _config
+from .._config import JobFeatures
 from ..schedule.forecast import Forecast
 from ..schedule.history import DurationHistory, history_from_durations
-from ..schedule.model import DurationModel, Traits
+from ..schedule.model import DurationModel
 from ..schedule.optimize import ExpectedCost, expected_cost
-from ..schedule.plan import Plan, checks_until, make_schedule
+from ..schedule.plan import CheckSchedule, checks_until, make_schedule
 from ..schedule.planner import SchedulePlanner, objective_from
 
 ROWS = 25
@@ -24,7 +25,7 @@ RANGE = 100.0
 MOST_SECONDS = 1e6
 """The longest horizon, about eleven days."""
 
-USUAL_HORIZON = 3600.0
+DEFAULT_HORIZON = 3600.0
 """The default horizon without data, in seconds."""
 
 ENOUGH = 0.95
@@ -70,24 +71,24 @@ class SchedulePreview(NamedTuple):
     assumed_shortest: float | None
 
 
-def preview_table(planner: SchedulePlanner, traits: Traits, horizon: float | None) -> SchedulePreview:
+def preview_table(planner: SchedulePlanner, features: JobFeatures, horizon: float | None) -> SchedulePreview:
     """Build the table for a job.
 
     Args:
         planner: The planner, with a history and an objective.
-        traits: The traits of the job.
+        features: The features of the job.
         horizon: The end of the table, in seconds. None for until most such jobs are finished.
 
     Raises:
         HistoryFailed: The history cannot be read.
     """
-    past = planner.past_jobs(traits.kind)
-    forecast = DurationModel(past).forecast(traits)
-    plan = make_schedule(forecast, planner.terms)
-    until = horizon or (USUAL_HORIZON if forecast is None else min(_when(forecast, ENOUGH), MOST_SECONDS))
-    law = _nothing_known(until) if forecast is None else _until(forecast, until)
-    rows = list(_rows(plan, until, forecast))
-    alternatives = list(_alternatives(plan, law, planner.terms.check_cost))
+    past = planner.past_jobs(features.kind)
+    forecast = DurationModel(past).forecast(features)
+    schedule = make_schedule(forecast, planner.objective)
+    until = horizon or (DEFAULT_HORIZON if forecast is None else min(_quantile(forecast, ENOUGH), MOST_SECONDS))
+    grid = _log_uniform(until) if forecast is None else _grid_until(forecast, until)
+    rows = list(_rows(schedule, until, forecast))
+    alternatives = list(_alternatives(schedule, grid, planner.objective.check_cost))
     return SchedulePreview(rows, alternatives, len(past), until, until / RANGE if forecast is None else None)
 
 
@@ -99,7 +100,7 @@ def preview(
     horizon: float | None,
     kind: str | None,
     video_seconds: float | None,
-    **weighed: float | None,
+    **weights: float | None,
 ) -> SchedulePreview:
     """Check the arguments, and build the table for a job.
 
@@ -110,94 +111,93 @@ def preview(
         horizon: The end of the table, in seconds. None for until most such jobs are finished.
         kind: The kind of the job. None for no kind in particular.
         video_seconds: The length of its video in seconds, or None.
-        weighed: `check_cost`, `target_lag` and `max_lag`.
+        weights: `check_cost`, `target_lag` and `max_lag`.
 
     Raises:
         ValueError: A number is out of range, or the history does not exist or comes with durations.
     """
-    terms = objective_from(**weighed)
+    objective = objective_from(**weights)
     until = None if horizon is None else _config.check_positive("until", horizon)
     _config.check_duration("until", until or 0.0, MOST_SECONDS)
     length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
     if history is not None and (durations or not Path(history).exists()):
-        raise ValueError(f"history must be a file that is there, and without durations beside it, got {history!r}")
+        raise ValueError(f"history must be an existing file, and cannot be combined with durations, got {history!r}")
     planner = SchedulePlanner(
         history_from_durations(durations, service) if history is None else DurationHistory(history, read_only=True),
         service,
-        terms,
+        objective,
     )
-    return preview_table(planner, Traits(_config.check_kind(kind), length), until)
+    return preview_table(planner, JobFeatures(_config.check_kind(kind), length), until)
 
 
 class _Grid(NamedTuple):
     """A distribution function, linear between the points of a grid."""
 
     times: list[float]
-    finished: list[float]
+    cdf: list[float]
 
 
-def _until(forecast: Forecast, horizon: float) -> _Grid:
-    cells = [(time, below) for time, below in zip(forecast.times, forecast.finished, strict=True) if time < horizon]
-    times, finished = zip(*cells, strict=True)
-    return _Grid([*times, horizon], [*finished, forecast.chance(horizon)])
+def _grid_until(forecast: Forecast, horizon: float) -> _Grid:
+    cells = [(time, below) for time, below in zip(forecast.times, forecast.cdf, strict=True) if time < horizon]
+    times, cdf = zip(*cells, strict=True)
+    return _Grid([*times, horizon], [*cdf, forecast.cdf_at(horizon)])
 
 
-def _nothing_known(horizon: float) -> _Grid:
+def _log_uniform(horizon: float) -> _Grid:
     shares = [number / 100 for number in range(101)]
     return _Grid([0.0, *(horizon * RANGE ** (share - 1) for share in shares)], [0.0, *shares])
 
 
-def _when(forecast: Forecast, chance: float) -> float:
+def _quantile(forecast: Forecast, probability: float) -> float:
     """Return the time by which this fraction of jobs is finished, or the end of the grid."""
-    return next((time for time in forecast.times if forecast.chance(time) >= chance), forecast.times[-1])
+    return next((time for time in forecast.times if forecast.cdf_at(time) >= probability), forecast.times[-1])
 
 
-def _rows(plan: Plan, horizon: float, forecast: Forecast | None) -> Iterator[Row]:
+def _rows(schedule: CheckSchedule, horizon: float, forecast: Forecast | None) -> Iterator[Row]:
     before = 0.0
-    for number, at in enumerate(checks_until(plan, horizon), 1):
-        yield Row(number, at, at - before, None if forecast is None else forecast.chance(at))
+    for number, at in enumerate(checks_until(schedule, horizon), 1):
+        yield Row(number, at, at - before, None if forecast is None else forecast.cdf_at(at))
         before = at
 
 
-def _alternatives(plan: Plan, law: _Grid, check_cost: float | None) -> Iterator[Comparison]:
-    horizon = law.times[-1]
-    expected = expected_cost(plan.checks(horizon), *law)
-    interval = _as_soon(law, expected.lag)
+def _alternatives(schedule: CheckSchedule, grid: _Grid, check_cost: float | None) -> Iterator[Comparison]:
+    horizon = grid.times[-1]
+    expected = expected_cost(schedule.checks(horizon), *grid)
+    interval = _interval_with_lag(grid, expected.lag)
     schedules: list[tuple[str, ExpectedCost]] = [
-        ("this one", expected),
-        (f"fixed, every {interval:.3g} s: as soon", expected_cost(_every(interval, horizon), *law)),
-        *((f"fixed, every {seconds} s", expected_cost(_every(seconds, horizon), *law)) for seconds in (5, 10, 30)),
-        ("2, 4, 8 ... 60 s, the usual backoff", expected_cost(_growing(2, 2, 60, horizon), *law)),
-        ("1 s x1.5 ... 20 s", expected_cost(_growing(1, 1.5, 20, horizon), *law)),
+        ("this schedule", expected),
+        (f"fixed, every {interval:.3g} s: same lag", expected_cost(_every(interval, horizon), *grid)),
+        *((f"fixed, every {seconds} s", expected_cost(_every(seconds, horizon), *grid)) for seconds in (5, 10, 30)),
+        ("2, 4, 8 ... 60 s, the usual backoff", expected_cost(_growing(2, 2, 60, horizon), *grid)),
+        ("1 s x1.5 ... 20 s", expected_cost(_growing(1, 1.5, 20, horizon), *grid)),
     ]
-    for name, one in schedules:
-        cost = None if check_cost is None else check_cost * one.requests + one.lag
-        yield Comparison(name, one.requests, one.lag, cost)
+    for name, (requests, lag) in schedules:
+        yield Comparison(name, requests, lag, None if check_cost is None else check_cost * requests + lag)
 
 
-def _as_soon(law: _Grid, lag: float) -> float:
+def _interval_with_lag(grid: _Grid, lag: float) -> float:
     """Return the fixed interval with the same mean lag. It is about twice that lag."""
-    least, most = lag, min(4 * lag, law.times[-1])
+    least, most = lag, min(4 * lag, grid.times[-1])
     while most - least > _CLOSE_ENOUGH * least:
-        middle = (least + most) / 2
-        if expected_cost(_every(middle, law.times[-1]), *law).lag < lag:
-            least = middle
+        interval = (least + most) / 2
+        if expected_cost(_every(interval, grid.times[-1]), *grid).lag < lag:
+            least = interval
         else:
-            most = middle
+            most = interval
     return (least + most) / 2
 
 
 def _every(seconds: float, horizon: float) -> Iterator[float]:
-    return _to(horizon, (number * seconds for number in count(1)))
+    return _take_until(horizon, (number * seconds for number in count(1)))
 
 
 def _growing(first: float, factor: float, longest: float, horizon: float) -> Iterator[float]:
     """Return checks at 0 and then after growing gaps, up to a cap."""
     gaps = accumulate(repeat(factor), lambda gap, by: min(gap * by, longest), initial=first)
-    return _to(horizon, accumulate(gaps, initial=0.0))
+    return _take_until(horizon, accumulate(gaps, initial=0.0))
 
 
-def _to(horizon: float, checks: Iterator[float]) -> Iterator[float]:
+def _take_until(horizon: float, checks: Iterator[float]) -> Iterator[float]:
     """Yield checks up to the first at the horizon or past it."""
     for check in checks:
         yield check
@@ -217,9 +217,9 @@ def as_text(table: SchedulePreview) -> str:
         lines.append(f"  ... and {len(table.rows) - ROWS} more until {table.rows[-1].at_seconds:.1f} s")
     lines += ["", _assumed(table), "", f"{'schedule':<38} {'requests':>9} {'mean lag':>11} {'cost':>11}"]
     lines += [
-        f"{one.schedule:<38} {one.requests:>9.1f} {one.lag_seconds:>9.1f} s "
-        f"{'' if one.cost_seconds is None else f'{one.cost_seconds:.1f} s':>11}"
-        for one in table.alternatives
+        f"{row.schedule:<38} {row.requests:>9.1f} {row.lag_seconds:>9.1f} s "
+        f"{'' if row.cost_seconds is None else f'{row.cost_seconds:.1f} s':>11}"
+        for row in table.alternatives
     ]
     return "\n".join(line.rstrip() for line in lines)
 
@@ -227,10 +227,10 @@ def as_text(table: SchedulePreview) -> str:
 def _assumed(table: SchedulePreview) -> str:
     jobs = "1 past job" if table.past_jobs == 1 else f"{table.past_jobs} past jobs"
     if table.assumed_shortest is None:
-        return f"Learned from {jobs}. To be expected of a job that is finished within {table.horizon:.4g} s:"
+        return f"Learned from {jobs}. Expected for a job that is finished within {table.horizon:.4g} s:"
     return (
-        f"Nothing is learned yet ({jobs}). To be expected of a job of {table.assumed_shortest:.4g} to "
-        f"{table.horizon:.4g} s, each duration as likely by its logarithm:"
+        f"Nothing is learned yet ({jobs}). Expected for a job of {table.assumed_shortest:.4g} to "
+        f"{table.horizon:.4g} s, with log-uniform durations:"
     )
 
 
@@ -238,7 +238,7 @@ def as_json(table: SchedulePreview) -> dict[str, Any]:
     """Return the table as JSON objects."""
     return {
         "checks": [row._asdict() for row in table.rows],
-        "schedules": [one._asdict() for one in table.alternatives],
+        "schedules": [alternative._asdict() for alternative in table.alternatives],
         "past_jobs": table.past_jobs,
         "horizon_seconds": table.horizon,
         "assumed_shortest_seconds": table.assumed_shortest,

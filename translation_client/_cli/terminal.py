@@ -33,7 +33,7 @@ class StatusLine:
         self._stream = stream
         self._watch = Stopwatch()
         self._limit = f" of {timeout:g}" if math.isfinite(timeout) else ""
-        self._status = "asking"
+        self._status = "checking"
 
     def show(self, job: Job) -> None:
         """Draw the result of a check."""
@@ -55,8 +55,8 @@ class StatusLine:
         """Clear the line."""
         self._write(_CLEAR)
 
-    def _draw(self, what_next: str) -> None:
-        text = f"{self._status} · {self._watch.elapsed:.0f}{self._limit} s{what_next}"
+    def _draw(self, note: str) -> None:
+        text = f"{self._status} · {self._watch.elapsed:.0f}{self._limit} s{note}"
         width = shutil.get_terminal_size().columns
         # The cursor returns to the start, so that a log line overwrites the status line.
         self._write(f"{_CLEAR}{text[: width - 1]}\r")
@@ -96,7 +96,7 @@ class BatchTable:
     def __init__(self) -> None:
         """Create an empty table."""
         self._jobs: dict[str | None, Job] = {}
-        self._ended: Counter[str] = Counter()
+        self._result_counts: Counter[str] = Counter()
 
     def record_job(self, job: Job) -> None:
         """Record the result of a check."""
@@ -104,15 +104,15 @@ class BatchTable:
         if not job.status.is_final:
             self._jobs[job.id] = job  # the latest is last
 
-    def ended(self, outcome: Job | TranslationClientError) -> None:
+    def record_result(self, result: Job | TranslationClientError) -> None:
         """Record the end of a job."""
-        self._jobs.pop(outcome.id if isinstance(outcome, Job) else outcome.job_id, None)
-        self._ended[str(outcome.status) if isinstance(outcome, Job) else type(outcome).__name__] += 1
+        self._jobs.pop(result.id if isinstance(result, Job) else result.job_id, None)
+        self._result_counts[str(result.status) if isinstance(result, Job) else type(result).__name__] += 1
 
     def __rich__(self) -> Any:
         from rich.table import Table
 
-        ended = ", ".join(f"{count} {what}" for what, count in self._ended.items()) or "none yet"
+        ended = ", ".join(f"{count} {kind}" for kind, count in self._result_counts.items()) or "none yet"
         table = Table(title=f"{len(self._jobs)} pending; ended: {ended}", title_justify="left")
         for name in ("job", "status", "progress", "checks", "seconds"):
             table.add_column(name)

@@ -21,10 +21,10 @@ NOT_IMPLEMENTED = frozenset({501, 505})
 PAUSE_SECONDS, PAUSE_AFTER_REFUSAL_SECONDS, LONGEST_PAUSE_SECONDS = FAULT_DELAY_SECONDS, 30.0, 300.0
 """Pauses of bulk requests after a failed or a refused one. Each further failure doubles the pause, up to 5 min."""
 
-LONGEST_HINT_SECONDS = 60.0
+LONGEST_RETRY_AFTER_SECONDS = 60.0
 """60 s: the longest `Retry-After` that counts, as in a pause of all jobs. A passing failure may have one of a day."""
 
-PATIENCE_SECONDS, PATIENCE_FACTOR = 2.0, 4.0
+RESPONSE_TIMEOUT_SECONDS, RESPONSE_TIMEOUT_FACTOR = 2.0, 4.0
 """How long jobs wait for a bulk response: 2 s, or 4 times the usual time of such a response if that is more."""
 
 
@@ -64,7 +64,7 @@ class BulkCall:
         try:
             response = await self._context.transport.send(self._bulk.request(self._ids), deadline, is_cancelled)
             self._state.answered(response)
-            found = self._found(response)
+            jobs = self._jobs_in(response)
         except CallCancelled:
             raise
         except RequestNotSent as unsent:
@@ -86,19 +86,19 @@ class BulkCall:
             fault.retry_after = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
         self._log.answered("statuses", response)
-        return response, found
+        return response, jobs
 
     def log_failure(self, failed: BulkFailed, sleep_seconds: float) -> None:
         """Log the failure, and the seconds until there may be another bulk request."""
         self._log.failed(failed.fault, sleep_seconds)
 
-    def _found(self, response: Response) -> dict[str, Job]:
-        found = self._bulk.found(response, self._ids)
-        if len(found) < len(set(self._ids)):
+    def _jobs_in(self, response: Response) -> dict[str, Job]:
+        jobs = self._bulk.read(response, self._ids)
+        if len(jobs) < len(set(self._ids)):
             self._bulk.require_no_others(response, self._ids)
-        if not found:
-            raise Fault("unreadable", "the answer has the status of none of the jobs", response)
-        return {job_id: job for job_id, job in found.items() if not is_missing(self._bulk, job)}
+        if not jobs:
+            raise Fault("unreadable", "the response has the status of none of the jobs", response)
+        return {job_id: job for job_id, job in jobs.items() if not is_missing(self._bulk, job)}
 
     def _retry_after(self, fault: Fault) -> float | None:
         if fault.response is None:
@@ -143,7 +143,7 @@ class BulkAvailability:
         """Record that a trial is sent. There is one at a time."""
         self._is_on_trial = True
 
-    def patience(self, seconds_left: float, spare_seconds: float) -> float:
+    def response_timeout(self, seconds_left: float, spare_seconds: float) -> float:
         """Return for how many seconds jobs wait for a bulk response, at most half of the time left.
 
         The rest is for single requests if there is no response: a wait of `spare_seconds` leaves enough time for all of
@@ -154,16 +154,16 @@ class BulkAvailability:
             seconds_left: Seconds until the earliest deadline of the jobs.
             spare_seconds: Seconds left of these after one request per job at the full rate. May be negative.
         """
-        usual = PATIENCE_FACTOR * self._usual_seconds
-        most = min(seconds_left / 2, max(PATIENCE_SECONDS, usual))
+        usual = RESPONSE_TIMEOUT_FACTOR * self._usual_seconds
+        longest = min(seconds_left / 2, max(RESPONSE_TIMEOUT_SECONDS, usual))
         is_too_short = spare_seconds < max(seconds_left / 8, usual / 2)
-        return min(most, max(seconds_left / 4, usual) if is_too_short else spare_seconds)
+        return min(longest, max(seconds_left / 4, usual) if is_too_short else spare_seconds)
 
     def has_time(self, seconds_left: float) -> bool:
         """Return True if a bulk response usually comes in the time for which a job with `seconds_left` waits for it."""
         return seconds_left / 2 >= self._usual_seconds
 
-    def answered(self, seconds: float, *, is_trial: bool) -> None:
+    def record_response(self, seconds: float, *, is_trial: bool) -> None:
         """Record a usable response. A response to a request from before the suspension does not end it.
 
         Args:
@@ -176,12 +176,12 @@ class BulkAvailability:
         if not self._is_suspended:
             self._failures = 0
 
-    def failed(self, failed: BulkFailed, now: float, *, is_trial: bool) -> float:
+    def record_failure(self, failed: BulkFailed, now: float, *, is_trial: bool) -> float:
         """Suspend bulk requests, and return for how many seconds.
 
         Requests that were in flight at the same time fail by the same cause, and count as one failure.
         """
-        retry_after = min(failed.fault.retry_after or 0.0, LONGEST_HINT_SECONDS)
+        retry_after = min(failed.fault.retry_after or 0.0, LONGEST_RETRY_AFTER_SECONDS)
         if is_trial or not self._is_suspended:
             first = PAUSE_AFTER_REFUSAL_SECONDS if failed.is_refusal else PAUSE_SECONDS
             self._trial_at = now + min(first * 2.0 ** min(self._failures, 16), LONGEST_PAUSE_SECONDS)

@@ -34,9 +34,9 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
         return [await Poller(context, job, timeout, None, stopwatch).check() for job in jobs]
     ids = [_id_of(job) for job in jobs]
     known = {job.id: job for job in jobs if isinstance(job, Job)}
-    found = await _in_bulk(context, bulk, ids, known, timeout, stopwatch)
+    checked = await _in_bulk(context, bulk, ids, known, timeout, stopwatch)
     return [
-        found.get(job_id) or await Poller(context, known.get(job_id, job_id), timeout, None, stopwatch).check()
+        checked.get(job_id) or await Poller(context, known.get(job_id, job_id), timeout, None, stopwatch).check()
         for job_id in ids
     ]
 
@@ -50,7 +50,7 @@ async def _in_bulk(
     stopwatch: Stopwatch,
 ) -> dict[str, Job]:
     """Return the jobs in bulk responses, by id. The caller checks the other jobs singly."""
-    found: dict[str, Job] = {}
+    checked: dict[str, Job] = {}
     for start in range(0, len(ids), bulk.max_ids):
         page = ids[start : start + bulk.max_ids]
         requestor = Requestor(
@@ -59,15 +59,17 @@ async def _in_bulk(
         listed = await _page(context, bulk, page, requestor)
         if listed is None:
             break
-        found.update((one, _with_known_fields(context, job, known.get(one), requestor)) for one, job in listed.items())
-    return found
+        checked.update(
+            (job_id, _with_known_fields(context, job, known.get(job_id), requestor)) for job_id, job in listed.items()
+        )
+    return checked
 
 
 async def _page(
     context: ClientContext, bulk: BulkSpec, page: Sequence[str], requestor: Requestor
 ) -> dict[str, Job] | None:
     """Return the jobs in a bulk response, by id, or None without a usable one. A failed request is retried once."""
-    for pause in (FAULT_DELAY_SECONDS, 0.0):
+    for delay in (FAULT_DELAY_SECONDS, 0.0):
         half = requestor.state.deadline.left / 2  # the other half is for single requests
         deadline = Deadline.after(half, requestor.state.stopwatch)
         call = BulkCall(context, bulk, page, deadline.stopwatch)
@@ -76,7 +78,7 @@ async def _page(
         except CallCancelled:
             break
         except BulkFailed as failed:
-            seconds = max(pause, failed.fault.retry_after or 0.0) if pause and not failed.is_refusal else 0.0
+            seconds = max(delay, failed.fault.retry_after or 0.0) if delay and not failed.is_refusal else 0.0
             is_repeated = 0 < seconds < min(half, FAULT_DELAY_MAX_SECONDS)
             call.log_failure(failed, seconds if is_repeated else 0.0)
             if not is_repeated:
@@ -89,7 +91,7 @@ async def _page(
 
 
 def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requestor: Requestor) -> Job:
-    state, knows = requestor.state, context.service.knows
+    state, is_known_status = requestor.state, context.service.is_known_status
     complete = replace(
         job,
         language=None if known is None else known.language,
@@ -98,9 +100,9 @@ def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requ
         checks=1,
         elapsed=state.elapsed,
     )
-    complete = redacted(complete, state.secrets, knows)
+    complete = redacted(complete, state.secrets, is_known_status)
     word = shown_text(complete, "raw_status")
-    if not knows(job.raw_status) and state.add_unknown_status(word):
+    if not is_known_status(job.raw_status) and state.add_unknown_status(word):
         requestor.log.write("unknown_status", raw_status=word)
     return complete
 

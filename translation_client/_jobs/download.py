@@ -172,7 +172,7 @@ class Download:
             if part.received <= self._furthest:  # an earlier response got as far, and the file had to start over
                 raise Fault("unreadable", "a part of the file that brings it no further", response)
             return _Outcome.MORE
-        if self._context.service.says_not_yet(response):
+        if self._context.service.is_result_pending(response):
             self._requestor.state.count("not yet")
             return _Outcome.NOT_YET
         if response.status_code in EXPIRED_CODES and may_mint:

@@ -173,7 +173,7 @@ class Poller:
             state=self._requestor.state,
             policy=self._context.policy,
             max_retries=self._context.policy.max_retries,
-            schedule=self._context.schedule if self._learned is None else self._learned.pace,
+            schedule=self._context.schedule if self._learned is None else self._learned.strategy,
             stop=self._context.stop,
             before_sleep=self._requestor.log.sleeping_in,
             give_up=self._raise_limit_error,
@@ -203,7 +203,7 @@ class Poller:
         if self._learned is not None:
             kind = sys.exc_info()[0]
             skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
-            self._learned.end(0.0 if skip_lock_wait else patience)
+            self._learned.finish(0.0 if skip_lock_wait else patience)
 
     async def _sleep_first(self) -> None:
         seconds = self.initial_delay()
@@ -213,12 +213,8 @@ class Poller:
     def _begin_learning(self, features: JobFeatures) -> WaitRecorder | None:
         if self._context.learning is None or (self._known is not None and self._known.status.is_final):
             return None
-        from ..schedule.model import Traits  # imported only to learn
-
-        traits = Traits(features.kind, features.video_seconds, self._expected)
-        return self._context.learning.begin(
-            traits, self._submitted_at, self._requestor.log, self._requestor.state.stopwatch
-        )
+        known = features._replace(expected_seconds=self._expected, submitted_at=self._submitted_at)
+        return self._context.learning.begin(known, self._requestor.log, self._requestor.state.stopwatch)
 
     def _read(self, response: Response) -> Job:
         language = None if self._known is None else self._known.language
@@ -244,7 +240,7 @@ class Poller:
             else self._submitted_at,
             finished_at=to_local_time(answered.finished_at, response),
         )
-        job = redacted(job, state.secrets, self._context.service.knows)
+        job = redacted(job, state.secrets, self._context.service.is_known_status)
         state.record_job(job)
         if self._learned is not None:
             self._learned.record_job(job, response.seconds, reported_duration(answered))
@@ -269,7 +265,7 @@ class Poller:
             elapsed_seconds=job.elapsed,
             request_seconds=response.seconds,
         )
-        if not self._context.service.knows(job.raw_status) and state.add_unknown_status(word):
+        if not self._context.service.is_known_status(job.raw_status) and state.add_unknown_status(word):
             log.write("unknown_status", raw_status=word)
         if job.status.is_final:
             log.write(

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .. import _config
-from .censoring import exactly
-from .model import DurationModel, Traits
-from .plan import Plan, Terms, checks_until, make_schedule
+from .._config import JobFeatures
+from .censoring import Observation
+from .model import DurationModel
+from .plan import CheckSchedule, Objective, checks_until, make_schedule
 
-__all__ = ["Plan", "Terms", "Traits", "plan_checks"]
+__all__ = ["CheckSchedule", "JobFeatures", "Objective", "plan_checks"]
 
 
 def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float) -> list[float]:
@@ -32,6 +33,6 @@ def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float
     """
     cost = _config.check_weight("check_cost", check_cost)
     until = _config.check_positive("horizon", horizon)
-    past = [exactly(seconds, number) for number, seconds in enumerate(durations)]
-    plan = make_schedule(DurationModel(past).forecast(Traits()), Terms(cost, None))
-    return checks_until(plan, until)
+    past = [Observation.exact(seconds, number) for number, seconds in enumerate(durations)]
+    schedule = make_schedule(DurationModel(past).forecast(JobFeatures()), Objective(cost, None))
+    return checks_until(schedule, until)

@@ -11,7 +11,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from .. import _config
-from .distribution import LEAST_SPREAD, CensoredDuration, PooledVariance
+from .distribution import LEAST_SCALE, CensoredDuration, PooledVariance
 
 ROUNDS = 2
 """How often times are imputed again from the distribution of the last ones. They hardly change after a few rounds."""
@@ -31,63 +31,65 @@ class CensoringInterval(NamedTuple):
     Attributes:
         kind: The kind of the job. Each kind has a distribution of its own.
         entry: When observation began (delayed entry). Minus infinity for from the start.
-        least: When the job was last seen pending. Minus infinity for never.
-        most: When the job was seen finished, or None.
-        share: The quantile at which a time is imputed, from 0 to 1. Successive jobs have evenly spread quantiles.
+        lower: When the job was last seen pending. Minus infinity for never.
+        upper: When the job was seen finished, or None.
+        level: The quantile at which a time is imputed, from 0 to 1. The levels of successive jobs are spread evenly.
     """
 
     kind: Hashable
     entry: float
-    least: float
-    most: float | None
-    share: float
+    lower: float
+    upper: float | None
+    level: float
 
     @property
     def is_wide(self) -> bool:
         """True if the interval is too wide to count as a point."""
-        return self.most is not None and self.most - self.least > NARROW
+        return self.upper is not None and self.upper - self.lower > NARROW
 
-    def evenly(self) -> float:
-        """Return the time at the quantile `share` of a uniform distribution, or the last pending time if unfinished."""
-        if self.most is None:
-            return self.least
-        least = max(self.least, self.most + math.log(LOWEST_SHARE)) if self.least == -math.inf else self.least
-        return least + self.share * (self.most - least)
+    def impute_uniform(self) -> float:
+        """Return the time at the quantile `level` of a uniform distribution, or the last pending time if unfinished."""
+        if self.upper is None:
+            return self.lower
+        lower = max(self.lower, self.upper + math.log(LOWEST_SHARE)) if self.lower == -math.inf else self.lower
+        return lower + self.level * (self.upper - lower)
 
-    def by(self, law: NormalDist) -> float:
-        """Return the time at the quantile `share` of a distribution inside the interval.
+    def impute_from(self, distribution: NormalDist) -> float:
+        """Return the time at the quantile `level` of a distribution inside the interval.
 
-        It is that of `evenly` if the distribution has almost no mass there.
+        It is that of `impute_uniform` if the distribution has almost no mass there.
         """
-        if self.most is None:
-            return self.least
-        below = 0.0 if self.least == -math.inf else law.cdf(self.least)
-        likely = law.cdf(self.most) - below
-        if likely < _CERTAIN:
-            return self.evenly()
-        chance = min(max(below + self.share * likely, _CERTAIN), 1 - _CERTAIN)
-        return max(min(law.inv_cdf(chance), self.most), self.least)
+        if self.upper is None:
+            return self.lower
+        below = 0.0 if self.lower == -math.inf else distribution.cdf(self.lower)
+        mass = distribution.cdf(self.upper) - below
+        if mass < _CERTAIN:
+            return self.impute_uniform()
+        probability = min(max(below + self.level * mass, _CERTAIN), 1 - _CERTAIN)
+        return max(min(distribution.inv_cdf(probability), self.upper), self.lower)
 
 
-def impute(brackets: Sequence[CensoringInterval]) -> list[CensoredDuration]:
+def impute(intervals: Sequence[CensoringInterval]) -> list[CensoredDuration]:
     """Impute a time for each job so that the times follow a log-normal fit to them, one for each kind."""
-    moments = [one.evenly() for one in brackets]
-    if any(one.is_wide for one in brackets):
+    times = [interval.impute_uniform() for interval in intervals]
+    if any(interval.is_wide for interval in intervals):
         for _ in range(ROUNDS):
-            laws = _laws(brackets, moments)
-            moments = [
-                one.by(laws[one.kind]) if one.is_wide else moment for one, moment in zip(brackets, moments, strict=True)
+            fits = _fits(intervals, times)
+            times = [
+                interval.impute_from(fits[interval.kind]) if interval.is_wide else time
+                for interval, time in zip(intervals, times, strict=True)
             ]
     return [
-        CensoredDuration(one.entry, moment, one.most is not None) for one, moment in zip(brackets, moments, strict=True)
+        CensoredDuration(interval.entry, time, interval.upper is not None)
+        for interval, time in zip(intervals, times, strict=True)
     ]
 
 
-def _laws(brackets: Sequence[CensoringInterval], moments: Sequence[float]) -> dict[Hashable, NormalDist]:
-    """Return a normal distribution for each kind: its own mean, and the spread pooled over kinds."""
-    scatter = PooledVariance((one.kind, moment) for one, moment in zip(brackets, moments, strict=True))
-    spread = max(scatter.spread(), LEAST_SPREAD)
-    return {kind: NormalDist(middle, spread) for kind, middle in scatter.middles.items()}
+def _fits(intervals: Sequence[CensoringInterval], times: Sequence[float]) -> dict[Hashable, NormalDist]:
+    """Return a normal distribution for each kind: its own mean, and the scale pooled over kinds."""
+    variance = PooledVariance((interval.kind, time) for interval, time in zip(intervals, times, strict=True))
+    scale = max(variance.scale(), LEAST_SCALE)
+    return {kind: NormalDist(mean, scale) for kind, mean in variance.means.items()}
 
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
@@ -123,26 +125,26 @@ class Observation(NamedTuple):
     number: int = 0
     began_at: float = 0.0
 
-    def bracket(self, offset: float = 0.0) -> CensoringInterval:
+    @classmethod
+    def exact(cls, seconds: float, number: int = 0) -> Observation:
+        """Return the observation of a job whose duration is known.
+
+        Raises:
+            TypeError: `seconds` is not a number.
+            ValueError: `seconds` is negative, NaN, infinite, or more than `LONGEST_SECONDS`.
+        """
+        duration = _config.check_duration("durations", seconds, LONGEST_SECONDS)
+        return cls(duration, duration, number=number)
+
+    def interval(self, offset: float = 0.0) -> CensoringInterval:
         """Return the interval in log seconds, less an offset."""
-        most = None if self.finished_by is None else _log_of(self.finished_by) - offset
-        least = _log_of(self.pending_until) - offset if self.pending_until > 0 or most is None else -math.inf
+        upper = None if self.finished_by is None else _log_of(self.finished_by) - offset
+        lower = _log_of(self.pending_until) - offset if self.pending_until > 0 or upper is None else -math.inf
         if self.finished_by == self.pending_until:
-            least = least if most is None else most
+            lower = lower if upper is None else upper
         entry = math.log(self.entered) - offset if self.entered > 0 else -math.inf
-        share = (self.number * GOLDEN_RATIO + 0.5) % 1.0
-        return CensoringInterval(self.kind, entry, least if most is None else min(least, most), most, share)
-
-
-def exactly(seconds: float, number: int = 0) -> Observation:
-    """Return the observation of a job whose duration is known.
-
-    Raises:
-        TypeError: `seconds` is not a number.
-        ValueError: `seconds` is negative, NaN, infinite, or more than `LONGEST_SECONDS`.
-    """
-    took = _config.check_duration("durations", seconds, LONGEST_SECONDS)
-    return Observation(took, took, number=number)
+        level = (self.number * GOLDEN_RATIO + 0.5) % 1.0
+        return CensoringInterval(self.kind, entry, lower if upper is None else min(lower, upper), upper, level)
 
 
 def _log_of(seconds: float) -> float:

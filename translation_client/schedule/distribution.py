@@ -11,12 +11,12 @@ from typing import NamedTuple
 FEW = 30
 """With fewer jobs a log-normal fit is better than a kernel estimate."""
 
-LEAST_SPREAD = 0.01
-"""The least spread of a distribution, about 1 %: equal past jobs do not make the next one certain."""
+LEAST_SCALE = 0.01
+"""The least scale of a distribution, about 1 %: equal past jobs do not make the next one certain."""
 
-USUAL_SPREAD = 0.5
-"""The standard deviation of log durations without data. `USUAL_SPREAD_JOBS` is the weight of this prior, in jobs."""
-USUAL_SPREAD_JOBS = 0.5
+USUAL_SCALE = 0.5
+"""The standard deviation of log durations without data. `USUAL_SCALE_JOBS` is the weight of this prior, in jobs."""
+USUAL_SCALE_JOBS = 0.5
 
 CENSORED_FACTOR = 2.0
 """A censored job that outlasts all finished ones is assumed to take this many times its last pending age."""
@@ -43,43 +43,43 @@ class CensoredDuration(NamedTuple):
 class Distribution:
     """A distribution function, piecewise linear between its knots."""
 
-    def __init__(self, knots: Sequence[float], below: Sequence[float]) -> None:
-        """Store the knots, increasing, and the probability below each, from 0 to 1."""
+    def __init__(self, knots: Sequence[float], cdf: Sequence[float]) -> None:
+        """Store the knots, increasing, and the probability below each of them, from 0 to 1."""
         self.knots = knots
-        self.below = below
+        self.cdf = cdf
 
     def shifted(self, distance: float) -> Distribution:
         """Return a copy moved by a distance."""
-        return Distribution([knot + distance for knot in self.knots], self.below) if distance else self
+        return Distribution([knot + distance for knot in self.knots], self.cdf) if distance else self
 
     @property
-    def spread(self) -> float:
+    def scale(self) -> float:
         """Half the width of the middle two thirds, which is about the standard deviation of a normal distribution."""
-        least, most = (self.knots[bisect_left(self.below, self.below[-1] * share)] for share in (1 / 6, 5 / 6))
+        least, most = (self.knots[bisect_left(self.cdf, self.cdf[-1] * share)] for share in (1 / 6, 5 / 6))
         return (most - least) / 2
 
-    def at(self, points: Sequence[float]) -> list[float]:
+    def cdf_at(self, points: Sequence[float]) -> list[float]:
         """Return the probability below each point. The points increase."""
-        knots, below = self.knots, self.below
-        found = []
+        knots, cdf = self.knots, self.cdf
+        probabilities = []
         right, last = 0, len(knots)
         for point in points:
             while right < last and knots[right] <= point:
                 right += 1
             if right in (0, last):
-                found.append(1.0 if right else 0.0)
+                probabilities.append(1.0 if right else 0.0)
                 continue
             left = knots[right - 1]
             share = (point - left) / (knots[right] - left)
-            found.append(below[right - 1] + share * (below[right] - below[right - 1]))
-        return found
+            probabilities.append(cdf[right - 1] + share * (cdf[right] - cdf[right - 1]))
+        return probabilities
 
 
 class PooledVariance:
     """The variance of values around the mean of their kind, pooled over kinds.
 
     Attributes:
-        middles: The mean of each kind.
+        means: The mean of each kind.
     """
 
     def __init__(self, values: Iterable[tuple[Hashable, float]]) -> None:
@@ -87,81 +87,81 @@ class PooledVariance:
         kinds: dict[Hashable, list[float]] = {}
         for kind, value in values:
             kinds.setdefault(kind, []).append(value)
-        self.middles = {kind: math.fsum(some) / len(some) for kind, some in kinds.items()}
-        self._squares = sum((value - self.middles[kind]) ** 2 for kind, some in kinds.items() for value in some)
-        self._freedom = sum(len(some) - 1 for some in kinds.values())
+        self.means = {kind: math.fsum(own) / len(own) for kind, own in kinds.items()}
+        self._squares = sum((value - self.means[kind]) ** 2 for kind, own in kinds.items() for value in own)
+        self._freedom = sum(len(own) - 1 for own in kinds.values())
 
-    def spread(self) -> float:
-        """Return the pooled standard deviation within kinds, shrunk a little towards `USUAL_SPREAD`."""
-        squares = self._squares + USUAL_SPREAD_JOBS * USUAL_SPREAD**2
-        return math.sqrt(squares / (self._freedom + USUAL_SPREAD_JOBS))
+    def scale(self) -> float:
+        """Return the pooled standard deviation within kinds, shrunk a little towards `USUAL_SCALE`."""
+        squares = self._squares + USUAL_SCALE_JOBS * USUAL_SCALE**2
+        return math.sqrt(squares / (self._freedom + USUAL_SCALE_JOBS))
 
 
-def lognormal(mean: float, spread: float) -> Distribution:
+def lognormal(mean: float, scale: float) -> Distribution:
     """Return a normal distribution of log durations, cut off at 4 standard deviations."""
-    return Distribution([mean + spread * score for score in _SCORES], _BELOW_SCORES)
+    return Distribution([mean + scale * score for score in _SCORES], _CDF_OF_SCORES)
 
 
 def fit(
-    lifetimes: Sequence[CensoredDuration], spread: float = USUAL_SPREAD, spread_jobs: float = USUAL_SPREAD_JOBS
+    durations: Sequence[CensoredDuration], scale: float = USUAL_SCALE, scale_jobs: float = USUAL_SCALE_JOBS
 ) -> Distribution:
     """Estimate a distribution: log-normal for few jobs, else a kernel estimate.
 
     Args:
-        lifetimes: The observations, at least one.
-        spread: The prior standard deviation of log durations.
-        spread_jobs: The weight of that prior, in jobs.
+        durations: The observations, at least one.
+        scale: The prior standard deviation of log durations.
+        scale_jobs: The weight of that prior, in jobs.
     """
-    points = kaplan_meier(lifetimes)
+    points = kaplan_meier(durations)
     count = len(points)
     mean = sum(point * weight for point, weight in points)
     variance = sum(weight * (point - mean) ** 2 for point, weight in points)
     if count < FEW:
         # The predictive distribution of one more job. The heavier tails of Student's t are left to the prior.
-        squares = count * variance + spread_jobs * spread * spread
-        deviation = math.sqrt(squares / (count - 1 + spread_jobs) * (1 + 1 / count))
-        return lognormal(mean, max(deviation, LEAST_SPREAD))
+        squares = count * variance + scale_jobs * scale * scale
+        deviation = math.sqrt(squares / (count - 1 + scale_jobs) * (1 + 1 / count))
+        return lognormal(mean, max(deviation, LEAST_SCALE))
     return _smoothed(points, _bandwidth(points, math.sqrt(variance)))
 
 
-def kaplan_meier(lifetimes: Sequence[CensoredDuration]) -> list[tuple[float, float]]:
+def kaplan_meier(durations: Sequence[CensoredDuration]) -> list[tuple[float, float]]:
     """Return the times at which jobs finished, increasing, with weights that add up to 1.
 
     The product-limit estimator (Kaplan and Meier 1958), for censored jobs, with delayed entry (Lynden-Bell 1971), for
     jobs whose observation began late.
     """
-    known = _with_an_end(lifetimes)
-    if all(one.is_finished and one.entry == -math.inf for one in known):
-        return sorted((one.exit, 1 / len(known)) for one in known)
-    entries, exits = sorted(one.entry for one in known), sorted(one.exit for one in known)
-    moments = sorted(one.exit for one in known if one.is_finished)
-    left = 1.0
-    weighed = []
-    for number, moment in enumerate(moments, 1):
-        before = bisect_left(exits, moment) + number - 1 - bisect_left(moments, moment)
-        at_risk = bisect_right(entries, moment) - before
+    jobs = _with_an_end(durations)
+    if all(job.is_finished and job.entry == -math.inf for job in jobs):
+        return sorted((job.exit, 1 / len(jobs)) for job in jobs)
+    entries, exits = sorted(job.entry for job in jobs), sorted(job.exit for job in jobs)
+    times = sorted(job.exit for job in jobs if job.is_finished)
+    survival = 1.0
+    weighted = []
+    for number, time in enumerate(times, 1):
+        before = bisect_left(exits, time) + number - 1 - bisect_left(times, time)
+        at_risk = bisect_right(entries, time) - before
         # With delayed entry, few jobs are at risk early: a single one that finishes must not end the survival.
-        share = 1.0 if number == len(moments) else 1 / max(at_risk, 2)
-        weighed.append((moment, left * share))
-        left -= left * share
-    return weighed
+        share = 1.0 if number == len(times) else 1 / max(at_risk, 2)
+        weighted.append((time, survival * share))
+        survival -= survival * share
+    return weighted
 
 
-def _with_an_end(lifetimes: Sequence[CensoredDuration]) -> list[CensoredDuration]:
+def _with_an_end(durations: Sequence[CensoredDuration]) -> list[CensoredDuration]:
     """Treat censored jobs that outlast every finished one as finished later by `CENSORED_FACTOR`."""
-    last = max((one.exit for one in lifetimes if one.is_finished), default=-math.inf)
+    last = max((job.exit for job in durations if job.is_finished), default=-math.inf)
     later = math.log(CENSORED_FACTOR)
     return [
-        one if one.is_finished or one.exit < last else CensoredDuration(one.entry, one.exit + later, True)
-        for one in lifetimes
+        job if job.is_finished or job.exit < last else CensoredDuration(job.entry, job.exit + later, True)
+        for job in durations
     ]
 
 
 def _bandwidth(points: Sequence[tuple[float, float]], deviation: float) -> float:
     """Return the bandwidth by Silverman's rule of thumb (1986, section 3.4.2)."""
     quartile, three_quarters = _quantile(points, 0.25), _quantile(points, 0.75)
-    spread = min(deviation, (three_quarters - quartile) / 1.34 or deviation)
-    return max(0.9 * spread * math.pow(len(points), -0.2), LEAST_SPREAD)
+    scale = min(deviation, (three_quarters - quartile) / 1.34 or deviation)
+    return max(0.9 * scale * math.pow(len(points), -0.2), LEAST_SCALE)
 
 
 def _quantile(points: Sequence[tuple[float, float]], share: float) -> float:
@@ -185,17 +185,17 @@ def _smoothed(points: Sequence[tuple[float, float]], bandwidth: float) -> Distri
             density[cell + offset] += mass * share
     first = start - (reach + 0.5) * step
     knots = [first + number * step for number in range(len(density) + 1)]
-    below = list(accumulate(density, initial=0.0))
-    return Distribution(knots, [min(one / below[-1], 1.0) for one in below])
+    cdf = list(accumulate(density, initial=0.0))
+    return Distribution(knots, [min(below / cdf[-1], 1.0) for below in cdf])
 
 
 def _binned(points: Sequence[tuple[float, float]], start: float, step: float) -> list[tuple[int, float]]:
     """Divide the weight of each point between its two neighbouring cells, by distance."""
     masses: dict[int, float] = {}
     for point, weight in points:
-        place = (point - start) / step
-        cell = int(place)
-        share = place - cell
+        position = (point - start) / step
+        cell = int(position)
+        share = position - cell
         masses[cell] = masses.get(cell, 0.0) + weight * (1 - share)
         masses[cell + 1] = masses.get(cell + 1, 0.0) + weight * share
     return list(masses.items())
@@ -203,13 +203,13 @@ def _binned(points: Sequence[tuple[float, float]], start: float, step: float) ->
 
 def _kernel(step: float, reach: int) -> list[float]:
     """Return the mass of the normal distribution in each cell."""
-    edges = [_below((number - 0.5) * step) for number in range(-reach, reach + 2)]
+    edges = [_normal_cdf((number - 0.5) * step) for number in range(-reach, reach + 2)]
     return [right - left for left, right in pairwise(edges)]
 
 
-def _below(score: float) -> float:
+def _normal_cdf(score: float) -> float:
     return 0.5 * math.erfc(-score / math.sqrt(2))
 
 
 _SCORES = [_REACH * number / 24 for number in range(-24, 25)]
-_BELOW_SCORES = [0.0, *(_below(score) for score in _SCORES[1:-1]), 1.0]
+_CDF_OF_SCORES = [0.0, *(_normal_cdf(score) for score in _SCORES[1:-1]), 1.0]

@@ -14,12 +14,12 @@ PRIOR_JOBS = 4.0
 """The weight of the prior, in jobs. It limits the cost of the first few jobs, and of a change of the service."""
 
 PRIOR_NARROWNESS = 2.0
-"""The scale of the prior is the usual duration times exp(-2 · spread): the more alike past jobs are, the less likely is
+"""The scale of the prior is the usual duration times exp(-2 · scale): the more alike past jobs are, the less likely is
 a much shorter one. A smaller scale would check narrow distributions too early, a larger one wide distributions too
 late.
 """
 
-LEAST_SCALE = 1e-9
+LEAST_PRIOR_SCALE = 1e-9
 """The least scale of the prior, as a fraction of the longest duration on the grid."""
 
 _FILL = 0.2  # the widest step of the grid, in logarithms
@@ -31,7 +31,7 @@ class MixtureComponent(NamedTuple):
     """A distribution of log durations, and its share in a mixture."""
 
     share: float
-    law: Distribution
+    distribution: Distribution
 
 
 class Forecast:
@@ -43,8 +43,8 @@ class Forecast:
 
     Attributes:
         times: The grid in seconds, from 0 on.
-        finished: The probability of being finished by each of them.
-        of_body: The same probability by the past jobs, without the prior.
+        cdf: The probability of being finished by each of them.
+        body_cdf: The same probability by the past jobs, without the prior.
         usual_seconds: The usual duration of such a job in seconds: about the geometric mean.
     """
 
@@ -57,47 +57,47 @@ class Forecast:
             usual_seconds: The usual duration of such a job in seconds.
         """
         self.usual_seconds = usual_seconds
-        spread = math.fsum(part.share * part.law.spread for part in parts)
-        logs = _grid([part.law for part in parts], usual_seconds)
-        least = math.exp(logs[-1]) * LEAST_SCALE  # or its survival would vanish before the end of the grid
-        self._scale = max(usual_seconds * math.exp(-PRIOR_NARROWNESS * spread), least)
-        laws = [(part.share, part.law.at(logs)) for part in parts]
-        of_body = [math.fsum(share * below[cell] for share, below in laws) for cell in range(len(logs))]
+        scale = math.fsum(part.share * part.distribution.scale for part in parts)
+        logs = _grid([part.distribution for part in parts], usual_seconds)
+        least = math.exp(logs[-1]) * LEAST_PRIOR_SCALE  # or its survival would vanish before the end of the grid
+        self._scale = max(usual_seconds * math.exp(-PRIOR_NARROWNESS * scale), least)
+        shares = [(part.share, part.distribution.cdf_at(logs)) for part in parts]
+        body_cdf = [math.fsum(share * cdf[cell] for share, cdf in shares) for cell in range(len(logs))]
         weight = jobs / (jobs + PRIOR_JOBS)
         self.times = [0.0, *map(math.exp, logs)]
-        self.of_body = [0.0, *of_body]
-        self.finished = [
-            weight * body + (1 - weight) * (1 - self._outlasted(time))
-            for time, body in zip(self.times, self.of_body, strict=True)
+        self.body_cdf = [0.0, *body_cdf]
+        self.cdf = [
+            weight * body + (1 - weight) * (1 - self._prior_survival(time))
+            for time, body in zip(self.times, self.body_cdf, strict=True)
         ]
 
-    def chance(self, seconds: float) -> float:
+    def cdf_at(self, seconds: float) -> float:
         """Return the probability of being finished by this time."""
         if seconds < self.times[-1]:
-            return interpolated(self.times, self.finished, seconds)
-        beyond = self._outlasted(seconds) / self._outlasted(self.times[-1])
-        return 1 - (1 - self.finished[-1]) * beyond
+            return interpolated(self.times, self.cdf, seconds)
+        beyond = self._prior_survival(seconds) / self._prior_survival(self.times[-1])
+        return 1 - (1 - self.cdf[-1]) * beyond
 
     def hazard(self, seconds: float) -> float:
         """Return the hazard at this time, per second."""
         cell = bisect_right(self.times, seconds)
         if cell < len(self.times):
             width = self.times[cell] - self.times[cell - 1]
-            likely = (self.finished[cell] - self.finished[cell - 1]) / width / (1 - self.finished[cell - 1])
-            if likely > 0:
-                return likely
+            hazard = (self.cdf[cell] - self.cdf[cell - 1]) / width / (1 - self.cdf[cell - 1])
+            if hazard > 0:
+                return hazard
         return 1 / (2 * (self._scale + seconds))
 
-    def _outlasted(self, seconds: float) -> float:
+    def _prior_survival(self, seconds: float) -> float:
         """Return the survival function of the prior."""
         return math.sqrt(self._scale / (self._scale + seconds))
 
 
-def _grid(laws: Sequence[Distribution], usual_seconds: float) -> list[float]:
+def _grid(distributions: Sequence[Distribution], usual_seconds: float) -> list[float]:
     """Return the knots of all distributions in order, with points between them so that no step is too wide."""
-    knots = sorted(knot for law in laws for knot in law.knots)
-    middle = math.log(usual_seconds)
-    knots = [min(knots[0], middle) + math.log(_BEGIN), *knots, max(knots[-1], middle) + math.log(_BEYOND)]
+    knots = sorted(knot for distribution in distributions for knot in distribution.knots)
+    log_usual = math.log(usual_seconds)
+    knots = [min(knots[0], log_usual) + math.log(_BEGIN), *knots, max(knots[-1], log_usual) + math.log(_BEYOND)]
     grid = [knots[0]]
     for left, right in pairwise(knots):
         if right - grid[-1] < 1e-6:

@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from .. import _config
-from .censoring import Observation, exactly
+from .censoring import Observation
 from .store import MAGIC, ForeignFile, SQLiteStore
 
 WINDOW = 200
@@ -29,7 +29,7 @@ _TRIES = 100
 MOST_KINDS = 1000
 """The most kinds in memory."""
 
-PATIENCE_SECONDS = 10.0
+LOCK_TIMEOUT_SECONDS = 10.0
 """How long to wait for other processes that are writing."""
 
 
@@ -55,15 +55,15 @@ class DurationHistory:
                 unchanged.
             TypeError: `path` is not a path.
         """
-        self.path = None if path is None else _checked(path)
+        self.path = None if path is None else _check_path(path)
         self._file = None if self.path is None else SQLiteStore(self.path, is_read_only=read_only)
         self._memory = _Memory()
         if self._file is None:
             return
         try:
-            self._file.check(PATIENCE_SECONDS)
+            self._file.check(LOCK_TIMEOUT_SECONDS)
         except (sqlite3.Error, ForeignFile) as error:
-            raise ValueError(f"history cannot be used: {self.path}: {error}. It was left as it is") from error
+            raise ValueError(f"history cannot be used: {self.path}: {error}. The file was left unchanged") from error
 
     def record(
         self,
@@ -87,19 +87,19 @@ class DurationHistory:
             OSError: The file cannot be written at the moment.
         """
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
-        known = exactly(seconds)._replace(kind=_config.check_kind(kind), video_seconds=length)
+        job = Observation.exact(seconds)._replace(kind=_config.check_kind(kind), video_seconds=length)
         try:
-            self.add(_config.check_label("service", service), known._replace(began_at=time.time() - seconds))
+            self.add(_config.check_label("service", service), job._replace(began_at=time.time() - seconds))
         except HistoryFailed as error:
             raise OSError(str(error)) from error
 
-    def add(self, service: str, job: Observation, patience: float = PATIENCE_SECONDS) -> None:
+    def add(self, service: str, job: Observation, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
         """Add an observation of a job.
 
         Args:
             service: The name of the service.
             job: The observation.
-            patience: Seconds to wait for other writers.
+            lock_timeout: Seconds to wait for other writers.
 
         Raises:
             HistoryFailed: The file cannot be written at the moment.
@@ -107,10 +107,12 @@ class DurationHistory:
         if self._file is None:
             self._memory.add(service, job)
             return
-        with self._failing_clearly():
-            self._file.add(service, job, patience, window=WINDOW, most=MOST_JOBS)
+        with self._raising_history_failed():
+            self._file.add(service, job, lock_timeout, window=WINDOW, most=MOST_JOBS)
 
-    def jobs(self, service: str, kind: str | None = None, patience: float = PATIENCE_SECONDS) -> list[Observation]:
+    def jobs(
+        self, service: str, kind: str | None = None, lock_timeout: float = LOCK_TIMEOUT_SECONDS
+    ) -> list[Observation]:
         """Return the latest jobs of a service, and the latest of this kind, from oldest to newest.
 
         Raises:
@@ -118,8 +120,8 @@ class DurationHistory:
         """
         if self._file is None:
             return self._memory.jobs(service, kind)
-        with self._failing_clearly():
-            return self._file.jobs(service, kind, patience, pool=POOL, window=WINDOW)
+        with self._raising_history_failed():
+            return self._file.jobs(service, kind, lock_timeout, pool=POOL, window=WINDOW)
 
     def version(self) -> object:
         """Return a value that changes when any process adds a job. Cheap.
@@ -138,7 +140,8 @@ class DurationHistory:
         return f"DurationHistory({self.path!r})"
 
     @contextmanager
-    def _failing_clearly(self) -> Iterator[None]:
+    def _raising_history_failed(self) -> Iterator[None]:
+        """Raise errors of SQLite and of the file as `HistoryFailed`."""
         try:
             yield
         except (sqlite3.Error, ForeignFile, UnicodeError, OverflowError) as error:
@@ -154,69 +157,69 @@ class _Memory:
         self._kinds: dict[tuple[str, str | None], deque[Observation]] = {}
 
     def add(self, service: str, job: Observation) -> None:
-        of_kind = self._kinds.setdefault((service, job.kind), deque(maxlen=WINDOW))
+        kept = self._kinds.setdefault((service, job.kind), deque(maxlen=WINDOW))
         entered = job.entered
-        for before in [one for one in _copied(of_kind) if one.began_at == job.began_at and one.finished_by is None]:
-            entered = min(entered, before.entered)
-            of_kind.remove(before)
-        of_kind.append(job._replace(number=next(self._numbers), entered=entered))
+        for other in _copy(kept):
+            if other.began_at == job.began_at and other.finished_by is None:  # a wait for the same job that gave up
+                entered = min(entered, other.entered)
+                kept.remove(other)
+        kept.append(job._replace(number=next(self._numbers), entered=entered))
         self.added += 1
         while len(self._kinds) > MOST_KINDS:
             self._kinds.pop(next(iter(self._kinds)))
 
     def jobs(self, service: str, kind: str | None) -> list[Observation]:
-        kinds = [(name, _copied(some)) for (of, name), some in tuple(self._kinds.items()) if of == service]
-        latest = sorted((job for _, some in kinds for job in some), key=_number)[-POOL:]
-        own = [job for name, some in kinds if name == kind for job in some]
-        return sorted({*latest, *own}, key=_number)
+        kinds = {key[1]: _copy(kept) for key, kept in tuple(self._kinds.items()) if key[0] == service}
+        latest = sorted((job for jobs in kinds.values() for job in jobs), key=_number)[-POOL:]
+        return sorted({*latest, *kinds.get(kind, ())}, key=_number)
 
 
 def _number(job: Observation) -> int:
     return job.number
 
 
-def _copied(jobs: deque[Observation]) -> list[Observation]:
+def _copy(jobs: deque[Observation]) -> list[Observation]:
     for _ in range(_TRIES):
         with suppress(RuntimeError):  # another thread changed it during the copy
             return list(jobs)
     return []
 
 
-def _checked(path: str | os.PathLike[str]) -> str:
+def _check_path(path: str | os.PathLike[str]) -> str:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise TypeError(f"history must be the path of a file, True for memory, or a DurationHistory, got {path!r}")
     if not os.fspath(path) or "\0" in os.fspath(path):
         raise ValueError(f"history must be the path of a file, got {os.fspath(path)!r}")
     absolute = Path(path).absolute()  # an absolute path is never a special name of SQLite, such as `:memory:`
     try:
-        _require_place(absolute)
+        _require_database(absolute)
     except OSError as error:
         raise ValueError(f"history cannot be used: {str(path)[:200]!r}: {error.strerror}") from error
     return str(absolute)
 
 
-def _require_place(path: Path) -> None:
+def _require_database(path: Path) -> None:
     if not path.parent.is_dir():
-        raise ValueError(f"history must lie in a folder that exists, got {str(path)!r}")
+        raise ValueError(f"history must be in a folder that exists, got {str(path)!r}")
     if not path.exists():
         return
     if not path.is_file():
-        raise ValueError(f"history must be the path of a file, and {str(path)!r} is a folder, or a device")
+        raise ValueError(f"history must be the path of a file, and {str(path)!r} is a folder or a device")
     with path.open("rb") as file:
         if file.read(len(MAGIC)) not in (b"", MAGIC):
-            raise ValueError(f"history cannot be used: {path} is not a database. It was left as it is")
+            raise ValueError(f"history cannot be used: {path} is not a database. The file was left unchanged")
 
 
-def open_history(given: object) -> DurationHistory:
+def open_history(history: object) -> DurationHistory:
     """Return the history for a `history` argument: a path, True for memory, or a `DurationHistory`.
 
     Raises:
         ValueError: The file is not a usable history.
         TypeError: The argument has the wrong type.
     """
-    if isinstance(given, DurationHistory):
-        return given
-    return DurationHistory() if given is True else DurationHistory(given)  # type: ignore[arg-type]  # checked in there
+    if isinstance(history, DurationHistory):
+        return history
+    return DurationHistory() if history is True else DurationHistory(history)  # type: ignore[arg-type]  # checked in there
 
 
 def history_from_durations(durations: Iterable[float], service: str) -> DurationHistory:
@@ -226,7 +229,7 @@ def history_from_durations(durations: Iterable[float], service: str) -> Duration
         ValueError: A duration is out of range.
         TypeError: A duration is not a number.
     """
-    past = DurationHistory()
+    history = DurationHistory()
     for number, seconds in enumerate(durations):
-        past.add(service, exactly(seconds)._replace(began_at=float(number)))
-    return past
+        history.add(service, Observation.exact(seconds)._replace(began_at=float(number)))
+    return history

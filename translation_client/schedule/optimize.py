@@ -40,18 +40,18 @@ def optimize_checks(forecast: Forecast, check_cost: float) -> OptimalChecks:
     mean up to there, and V the cost from there on. The slopes grow and the queries fall, so a lower hull finds all
     minima in one pass.
     """
-    times, finished, per_check = _candidates(forecast, check_cost)
-    means = _means(times, finished)
+    times, cdf, per_check = _candidates(forecast, check_cost)
+    means = _means(times, cdf)
     last = len(times) - 1
     following, from_start = [0] * last, [0.0] * (last + 1)
     hull = _LowerHull()
     to_go = 0.0  # the cost after the last candidate is the same for every schedule
     for here in range(last - 1, -1, -1):
         after = here + 1
-        from_start[after] = times[after] * finished[after] - means[after] + to_go
+        from_start[after] = times[after] * cdf[after] - means[after] + to_go
         hull.add(-times[after], from_start[after], after)
-        least, following[here] = hull.least(finished[here])
-        to_go = check_cost * (1 - finished[here]) + means[here] + least
+        least, following[here] = hull.least(cdf[here])
+        to_go = check_cost * (1 - cdf[here]) + means[here] + least
     from_start[0] = to_go
     return OptimalChecks(times, following, from_start, per_check)
 
@@ -88,9 +88,9 @@ class _LowerHull:
         return value, name
 
 
-def _means(times: Sequence[float], finished: Sequence[float]) -> list[float]:
+def _means(times: Sequence[float], cdf: Sequence[float]) -> list[float]:
     """Return the integral of t dF up to each time. The distribution is uniform within a cell."""
-    cells = zip(pairwise(times), pairwise(finished), strict=True)
+    cells = zip(pairwise(times), pairwise(cdf), strict=True)
     return list(
         accumulate(((after - before) * (end + start) / 2 for (start, end), (before, after) in cells), initial=0.0)
     )
@@ -102,29 +102,29 @@ def _candidates(forecast: Forecast, check_cost: float) -> tuple[list[float], lis
     They are as dense as the optimum, which by Keller (1974) makes `sqrt(hazard / (2 · check_cost))` checks a second.
     There is a whole number of them for each check, so that the optimum need not round one gap up and the next one down.
     """
-    grid, finished = forecast.times, forecast.finished
-    numbers = _keller_numbers(grid, finished, check_cost)
+    grid, cdf = forecast.times, forecast.cdf
+    numbers = _keller_numbers(grid, cdf, check_cost)
     checks = min(numbers[-1], MOST_CELLS)
     count = int(checks * max(1, int(CELLS / checks))) + 1
     step = checks / count
-    times, chances = [0.0], [0.0]
+    times, probabilities = [0.0], [0.0]
     right, end = 1, len(grid) - 1
     for number in range(1, count + 1):
-        wanted = number * step
-        while right < end and numbers[right] < wanted:
+        position = number * step
+        while right < end and numbers[right] < position:
             right += 1
         span = numbers[right] - numbers[right - 1]
-        share = min((wanted - numbers[right - 1]) / span, 1.0) if span > 0 else 1.0
+        share = min((position - numbers[right - 1]) / span, 1.0) if span > 0 else 1.0
         time = grid[right - 1] + share * (grid[right] - grid[right - 1])
         if time > times[-1]:
             times.append(time)
-            chances.append(finished[right - 1] + share * (finished[right] - finished[right - 1]))
-    return times, chances, count / checks
+            probabilities.append(cdf[right - 1] + share * (cdf[right] - cdf[right - 1]))
+    return times, probabilities, count / checks
 
 
-def _keller_numbers(grid: Sequence[float], finished: Sequence[float], check_cost: float) -> list[float]:
+def _keller_numbers(grid: Sequence[float], cdf: Sequence[float], check_cost: float) -> list[float]:
     """Return about how many checks the optimum makes up to each point of the grid."""
-    cells = zip(pairwise(grid), pairwise(finished), strict=True)
+    cells = zip(pairwise(grid), pairwise(cdf), strict=True)
     return list(
         accumulate(
             (
@@ -148,40 +148,40 @@ class ExpectedCost(NamedTuple):
     lag: float
 
 
-def expected_cost(checks: Iterable[float], times: Sequence[float], finished: Sequence[float]) -> ExpectedCost:
+def expected_cost(checks: Iterable[float], times: Sequence[float], cdf: Sequence[float]) -> ExpectedCost:
     """Compute the expected cost for jobs that finish within a grid. Between its points the distribution is uniform.
 
     Args:
         checks: The check times, increasing. The last one is at or past the end of the grid.
         times: The grid in seconds, from 0 on.
-        finished: The probability of being finished by each point.
+        cdf: The probability of being finished by each point.
     """
-    asked = requests = lag = 0.0
-    for chance, mean, check in _between(checks, times, finished):
-        asked += 1
-        requests += asked * chance
-        lag += check * chance - mean
-    return ExpectedCost(requests / finished[-1], lag / finished[-1])
+    number = requests = lag = 0.0
+    for probability, mean, check in _between(checks, times, cdf):
+        number += 1
+        requests += number * probability
+        lag += check * probability - mean
+    return ExpectedCost(requests / cdf[-1], lag / cdf[-1])
 
 
-def mean_lag(checks: Iterable[float], times: Sequence[float], finished: Sequence[float]) -> float:
+def mean_lag(checks: Iterable[float], times: Sequence[float], cdf: Sequence[float]) -> float:
     """Return the `lag` of `expected_cost`."""
-    return expected_cost(checks, times, finished).lag
+    return expected_cost(checks, times, cdf).lag
 
 
 def _between(
-    checks: Iterable[float], times: Sequence[float], finished: Sequence[float]
+    checks: Iterable[float], times: Sequence[float], cdf: Sequence[float]
 ) -> Iterator[tuple[float, float, float]]:
     """Yield for each check the probability of a finish since the last one, the integral of t dF, and the check."""
     time, below, point, last = 0.0, 0.0, 1, len(times) - 1
     for check in checks:
-        chance = mean = 0.0
+        probability = mean = 0.0
         while time < check and point <= last:
             end = min(check, times[point])
             left, right = times[point - 1], times[point]
-            until = finished[point - 1] + (finished[point] - finished[point - 1]) * (end - left) / (right - left)
-            chance += until - below
+            until = cdf[point - 1] + (cdf[point] - cdf[point - 1]) * (end - left) / (right - left)
+            probability += until - below
             mean += (until - below) * (time + end) / 2
             time, below = end, until
             point += end == right
-        yield chance, mean, check
+        yield probability, mean, check

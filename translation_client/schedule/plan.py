@@ -22,7 +22,7 @@ _MOST_TRIES = 10
 _MOST_COST, _LEAST_COST = 1e9, 1e-6
 
 
-class Terms(NamedTuple):
+class Objective(NamedTuple):
     """The objective of a schedule. Exactly one of `check_cost` and `target_lag` is set.
 
     Attributes:
@@ -36,77 +36,77 @@ class Terms(NamedTuple):
     max_lag: float = math.inf
 
     @property
-    def scale(self) -> float:
+    def unit(self) -> float:
         """The order of magnitude, in seconds, of the delays that matter."""
         return self.check_cost or self.target_lag or 0.0
 
 
-class Plan:
+class CheckSchedule:
     """A schedule for one job, in seconds from its start. It is immutable, so threads may share it.
 
     After a check that found the job pending, the best schedule is the rest of the same schedule. So each check follows
     from the age of the job at the last one, whenever that was.
     """
 
-    def __init__(self, optimum: OptimalChecks, beyond: Callable[[float], float], max_lag: float = math.inf) -> None:
+    def __init__(self, optimal: OptimalChecks, beyond: Callable[[float], float], max_lag: float = math.inf) -> None:
         """Store the optimal checks.
 
         Args:
-            optimum: The optimal checks, as far as data reaches.
+            optimal: The optimal checks, as far as data reaches.
             beyond: Returns the time of the next check for a later age.
             max_lag: The longest gap in seconds.
         """
-        self._optimum = optimum
+        self._optimal = optimal
         self._beyond = beyond
         self._max_lag = max_lag
 
     @property
-    def moments(self) -> int:
+    def candidate_count(self) -> int:
         """The number of candidate times in the optimum."""
-        return len(self._optimum.times)
+        return len(self._optimal.times)
 
-    def capped(self, max_lag: float) -> Plan:
+    def with_max_lag(self, max_lag: float) -> CheckSchedule:
         """Return a copy with another longest gap."""
-        return Plan(self._optimum, self._beyond, max_lag)
+        return CheckSchedule(self._optimal, self._beyond, max_lag)
 
     def first_after(self, age: float) -> float:
         """Return the time of the first check of a job that has this age, at that age or later."""
-        times, costs = self._optimum.times, self._optimum.from_start
+        times, costs = self._optimal.times, self._optimal.from_start
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:
-            return max(age, self._within_cap(0.0, self._beyond(0.0))) if here == 0 else age
+            return max(age, self._within_max_lag(0.0, self._beyond(0.0))) if here == 0 else age
         best = min(range(here, len(times)), key=costs.__getitem__)
-        return max(age, self._within_cap(0.0, times[best]))
+        return max(age, self._within_max_lag(0.0, times[best]))
 
     def next_after(self, age: float) -> float:
         """Return the time of the next check of a job that was pending at this age. It is later than the age."""
-        times = self._optimum.times
+        times = self._optimal.times
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:
-            return self._within_cap(age, self._beyond(age))
+            return self._within_max_lag(age, self._beyond(age))
         # Interpolate between candidates, or a check slightly before one would be repeated at once.
         share = (age - times[here]) / (times[here + 1] - times[here])
         planned = self._following(here) + share * (self._following(here + 1) - self._following(here))
-        return self._within_cap(age, planned)
+        return self._within_max_lag(age, planned)
 
-    def moved(self, check: float, share: float) -> float:
+    def jittered(self, check: float, share: float) -> float:
         """Return the time that is `share` of a gap after `check`, but no later than `max_lag` after the start.
 
         The shift is measured in candidates, of which every gap has the same number. It is short where jobs finish, and
         long elsewhere.
         """
-        times = self._optimum.times
+        times = self._optimal.times
         cell = bisect_right(times, check) - 1
         later = check + share * (self.next_after(check) - check)
         if cell < len(times) - 1:
-            place = cell + (check - times[cell]) / (times[cell + 1] - times[cell]) + share * self._optimum.per_check
-            cell = int(place)
+            position = cell + (check - times[cell]) / (times[cell + 1] - times[cell]) + share * self._optimal.per_check
+            cell = int(position)
             if cell < len(times) - 1:
-                later = times[cell] + (place - cell) * (times[cell + 1] - times[cell])
+                later = times[cell] + (position - cell) * (times[cell + 1] - times[cell])
         return max(min(later, self._max_lag), check)
 
     def _following(self, here: int) -> float:
-        times, following = self._optimum.times, self._optimum.following
+        times, following = self._optimal.times, self._optimal.following
         return times[following[here]] if here < len(following) else self._beyond(times[here])
 
     def checks(self, horizon: float) -> Iterator[float]:
@@ -116,35 +116,35 @@ class Plan:
             check = self.next_after(check)
             yield check
 
-    def _within_cap(self, age: float, planned: float) -> float:
+    def _within_max_lag(self, age: float, planned: float) -> float:
         return max(min(planned, age + self._max_lag), age + LEAST_GAP_SECONDS, math.nextafter(age, math.inf))
 
 
-_NOTHING_KNOWN = OptimalChecks([0.0], [], [0.0])
+_NO_CANDIDATES = OptimalChecks([0.0], [], [0.0])
 
 
-def make_schedule(forecast: Forecast | None, terms: Terms) -> Plan:
+def make_schedule(forecast: Forecast | None, objective: Objective) -> CheckSchedule:
     """Return the best schedule for a forecast. None if there is no data.
 
     Without data, checks are at `x_k = check_cost · k²`. For any duration this costs at most twice the minimax schedule
     for a known longest duration, and about 1.25 times the optimal one for a known distribution. For a mean lag without
     data, the gaps are even: no other schedule reaches it.
     """
-    if terms.target_lag is not None:
-        return _plan_to_lag(forecast, terms.target_lag, terms.max_lag)
-    cost = terms.check_cost or 0.0
+    if objective.target_lag is not None:
+        return _schedule_to_lag(forecast, objective.target_lag, objective.max_lag)
+    cost = objective.check_cost or 0.0
     if forecast is None:
-        return Plan(_NOTHING_KNOWN, lambda age: cost * (math.sqrt(age / cost) + 1) ** 2, terms.max_lag)
-    return _best_plan(forecast, cost).capped(terms.max_lag)
+        return CheckSchedule(_NO_CANDIDATES, lambda age: cost * (math.sqrt(age / cost) + 1) ** 2, objective.max_lag)
+    return _best_schedule(forecast, cost).with_max_lag(objective.max_lag)
 
 
-def checks_until(plan: Plan, horizon: float) -> list[float]:
+def checks_until(schedule: CheckSchedule, horizon: float) -> list[float]:
     """Return the checks of a schedule up to the first at the horizon or past it.
 
     Raises:
         ValueError: There are over a million.
     """
-    checks = list(islice(plan.checks(horizon), MOST_CHECKS + 1))
+    checks = list(islice(schedule.checks(horizon), MOST_CHECKS + 1))
     if len(checks) > MOST_CHECKS:
         raise ValueError(
             f"check_cost, or target_lag, is too small for {MOST_CHECKS} checks to last until {horizon:g} s"
@@ -152,57 +152,57 @@ def checks_until(plan: Plan, horizon: float) -> list[float]:
     return checks
 
 
-def _plan_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -> Plan:
+def _schedule_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -> CheckSchedule:
     """Find the check cost whose schedule has this mean lag over past jobs: the highest that does not exceed it.
 
     Lag grows with cost, as its square root in Keller's approximation. A few root-finding steps follow from there, as
     the lag is discontinuous for schedules of one or two checks. For dense schedules the approximation is good enough.
     """
     if forecast is None:
-        return Plan(_NOTHING_KNOWN, lambda age: age + 2 * target_lag, max_lag)
-    cost = _within(_LEAST_COST, 2 * (target_lag / _keller_integral(forecast)) ** 2, _MOST_COST)
-    kept, too_dear, best = _LEAST_COST, math.inf, None
+        return CheckSchedule(_NO_CANDIDATES, lambda age: age + 2 * target_lag, max_lag)
+    cost = _clip(2 * (target_lag / _keller_integral(forecast)) ** 2, _LEAST_COST, _MOST_COST)
+    lower, upper, best = _LEAST_COST, math.inf, None
     for _ in range(_MOST_TRIES):
-        plan = _best_plan(forecast, cost)
-        is_dense = plan.moments > 2 * CELLS
+        schedule = _best_schedule(forecast, cost)
+        is_dense = schedule.candidate_count > 2 * CELLS
         ratio = (
             1.0
             if is_dense
-            else target_lag / mean_lag(plan.checks(forecast.times[-1]), forecast.times, forecast.of_body)
+            else target_lag / mean_lag(schedule.checks(forecast.times[-1]), forecast.times, forecast.body_cdf)
         )
         if ratio < 1:
-            too_dear = cost
-        elif cost > kept or best is None:
-            kept, best = cost, plan
-        if 1 <= ratio < 1 + _CLOSE_ENOUGH or too_dear < kept * (1 + _CLOSE_ENOUGH):
+            upper = cost
+        elif cost > lower or best is None:
+            lower, best = cost, schedule
+        if 1 <= ratio < 1 + _CLOSE_ENOUGH or upper < lower * (1 + _CLOSE_ENOUGH):
             break
-        cost = _next_cost(cost * ratio**2, kept, too_dear)
-    return (best or _best_plan(forecast, kept)).capped(max_lag)
+        cost = _next_cost(cost * ratio**2, lower, upper)
+    return (best or _best_schedule(forecast, lower)).with_max_lag(max_lag)
 
 
-def _next_cost(wanted: float, kept: float, too_dear: float) -> float:
-    """Return the next cost to try: `wanted` if it is inside the known interval, else a point between its ends."""
-    if kept < wanted < too_dear:
-        return _within(_LEAST_COST, wanted * (1 - _CLOSE_ENOUGH), _MOST_COST)
-    if too_dear == math.inf:
-        return _within(_LEAST_COST, 4 * kept, _MOST_COST)
-    return math.sqrt(kept * too_dear) if kept > _LEAST_COST else too_dear / 10
+def _next_cost(cost: float, lower: float, upper: float) -> float:
+    """Return the next cost to try: `cost` if it is inside the known interval, else a point between its ends."""
+    if lower < cost < upper:
+        return _clip(cost * (1 - _CLOSE_ENOUGH), _LEAST_COST, _MOST_COST)
+    if upper == math.inf:
+        return _clip(4 * lower, _LEAST_COST, _MOST_COST)
+    return math.sqrt(lower * upper) if lower > _LEAST_COST else upper / 10
 
 
-def _best_plan(forecast: Forecast, check_cost: float) -> Plan:
+def _best_schedule(forecast: Forecast, check_cost: float) -> CheckSchedule:
     """Return the optimum, followed by checks at the rate of Keller (1974) after its last candidate."""
-    optimum = optimize_checks(forecast, check_cost)
-    return Plan(optimum, lambda age: age + math.sqrt(2 * check_cost / forecast.hazard(age)))
+    optimal = optimize_checks(forecast, check_cost)
+    return CheckSchedule(optimal, lambda age: age + math.sqrt(2 * check_cost / forecast.hazard(age)))
 
 
 def _keller_integral(forecast: Forecast) -> float:
     """Return the integral of sqrt(density · survival) over the past jobs."""
-    times, below = forecast.times, forecast.of_body
+    times, cdf = forecast.times, forecast.body_cdf
     return sum(
-        math.sqrt((below[cell] - below[cell - 1]) * (times[cell] - times[cell - 1]) * (1 - below[cell - 1]))
+        math.sqrt((cdf[cell] - cdf[cell - 1]) * (times[cell] - times[cell - 1]) * (1 - cdf[cell - 1]))
         for cell in range(1, len(times))
     )
 
 
-def _within(least: float, value: float, most: float) -> float:
+def _clip(value: float, least: float, most: float) -> float:
     return max(least, min(value, most))

@@ -44,17 +44,17 @@ INSERT INTO jobs (service, kind, video_seconds, expected_seconds, entered_second
                   finished_by_seconds, began_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 
-_GAVE_UP_BEFORE = """
+_SELECT_UNFINISHED = """
 SELECT number, entered_seconds FROM jobs
 WHERE service = ? AND kind IS ? AND began_at = ? AND finished_by_seconds IS NULL
 """
 
-_DROP_OLD_OF_KIND = """
+_DELETE_OLD_OF_KIND = """
 DELETE FROM jobs WHERE service = :service AND kind IS :kind AND number <= (
     SELECT number FROM jobs WHERE service = :service AND kind IS :kind ORDER BY number DESC LIMIT 1 OFFSET :most)
 """
 
-_DROP_OLD = "DELETE FROM jobs WHERE number <= (SELECT number FROM jobs ORDER BY number DESC LIMIT 1 OFFSET ?)"
+_DELETE_OLD = "DELETE FROM jobs WHERE number <= (SELECT number FROM jobs ORDER BY number DESC LIMIT 1 OFFSET ?)"
 
 _COLUMNS = """pending_until_seconds, finished_by_seconds, entered_seconds, kind, video_seconds, expected_seconds,
               number, began_at"""
@@ -79,7 +79,7 @@ class SQLiteStore:
         self.path = path
         self._mode = "ro" if is_read_only else "rwc"
 
-    def check(self, patience: float) -> None:
+    def check(self, lock_timeout: float) -> None:
         """Create the table in an empty file, or check that the file is an undamaged history.
 
         Raises:
@@ -87,17 +87,17 @@ class SQLiteStore:
             sqlite3.Error: The file is damaged, or cannot be written.
         """
         if self._mode == "ro":
-            self._patiently(patience, _require_whole)
+            self._retry_while_locked(lock_timeout, _require_undamaged)
             return
 
         def check_and_write(connection: sqlite3.Connection) -> None:
-            with _written_by_us_alone(connection):
-                _require_whole(connection)
+            with _write_transaction(connection):
+                _require_undamaged(connection)
                 connection.execute(_STATEMENTS[-1])  # a test write: a read-only file can be locked too
 
-        self._patiently(patience, check_and_write)
+        self._retry_while_locked(lock_timeout, check_and_write)
 
-    def add(self, service: str, job: Observation, patience: float, *, window: int, most: int) -> None:
+    def add(self, service: str, job: Observation, lock_timeout: float, *, window: int, most: int) -> None:
         """Add a job, and drop the oldest beyond the limits. An unfinished observation of the same job is replaced.
 
         Raises:
@@ -106,50 +106,49 @@ class SQLiteStore:
         """
 
         def write(connection: sqlite3.Connection) -> None:
-            with _written_by_us_alone(connection):
-                _require_ours(connection)
+            with _write_transaction(connection):
+                _require_history(connection)
                 entered = job.entered
-                for number, earlier in connection.execute(
-                    _GAVE_UP_BEFORE, (service, job.kind, job.began_at)
-                ).fetchall():
-                    entered = min(entered, earlier)
+                unfinished = connection.execute(_SELECT_UNFINISHED, (service, job.kind, job.began_at)).fetchall()
+                for number, entered_before in unfinished:
+                    entered = min(entered, entered_before)
                     connection.execute("DELETE FROM jobs WHERE number = ?", (number,))
-                known = (job.video_seconds, job.expected_seconds, entered, job.pending_until, job.finished_by)
-                connection.execute(_INSERT, (service, job.kind, *known, job.began_at))
-                connection.execute(_DROP_OLD_OF_KIND, {"service": service, "kind": job.kind, "most": window})
-                connection.execute(_DROP_OLD, (most,))
+                values = (job.video_seconds, job.expected_seconds, entered, job.pending_until, job.finished_by)
+                connection.execute(_INSERT, (service, job.kind, *values, job.began_at))
+                connection.execute(_DELETE_OLD_OF_KIND, {"service": service, "kind": job.kind, "most": window})
+                connection.execute(_DELETE_OLD, (most,))
 
-        self._patiently(patience, write)
+        self._retry_while_locked(lock_timeout, write)
 
-    def jobs(self, service: str, kind: str | None, patience: float, *, pool: int, window: int) -> list[Observation]:
+    def jobs(self, service: str, kind: str | None, lock_timeout: float, *, pool: int, window: int) -> list[Observation]:
         """Return the latest jobs of a service, and those of one kind, oldest first. Raises the errors of `add`."""
-        wanted = {"service": service, "kind": kind, "pool": pool, "window": window}
+        parameters = {"service": service, "kind": kind, "pool": pool, "window": window}
 
         def read(connection: sqlite3.Connection) -> list[Observation]:
-            if not _things_in(connection):
+            if not _object_count(connection):
                 return []
-            _require_ours(connection)
-            return [Observation(*row) for row in connection.execute(_SELECT, wanted)]
+            _require_history(connection)
+            return [Observation(*row) for row in connection.execute(_SELECT, parameters)]
 
-        return self._patiently(patience, read)
+        return self._retry_while_locked(lock_timeout, read)
 
     def version(self) -> object:
         """Return a value that changes when any process adds a job. Raises `OSError` if the file is gone."""
         with Path(self.path).open("rb", buffering=0) as file:
             return file.read(28)[24:], Path(self.path).stat().st_ino  # the change counter: sqlite.org/fileformat.html
 
-    def _patiently(self, patience: float, errand: Callable[[sqlite3.Connection], T]) -> T:
-        left = patience  # counted in sleeps, as a test may have stopped the clocks
+    def _retry_while_locked(self, lock_timeout: float, operation: Callable[[sqlite3.Connection], T]) -> T:
+        left = lock_timeout  # counted in sleeps, as a test may have stopped the clocks
         while True:
             try:
                 with closing(self._connection()) as connection:
-                    return errand(connection)
+                    return operation(connection)
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or left <= 0:
                     raise
-            pause = min(left, random.uniform(0.1, 1.0) * _BUSY_SECONDS)  # noqa: S311  # jitter, not a secret
-            time.sleep(pause)
-            left -= pause
+            seconds = min(left, random.uniform(0.1, 1.0) * _BUSY_SECONDS)  # noqa: S311  # jitter, not a secret
+            time.sleep(seconds)
+            left -= seconds
 
     def _connection(self) -> sqlite3.Connection:
         uri = f"{Path(self.path).as_uri()}?mode={self._mode}"
@@ -157,7 +156,7 @@ class SQLiteStore:
 
 
 @contextmanager
-def _written_by_us_alone(connection: sqlite3.Connection) -> Iterator[None]:
+def _write_transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Hold the write lock in a transaction, so that only one process creates the table."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -168,26 +167,26 @@ def _written_by_us_alone(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _require_whole(connection: sqlite3.Connection) -> None:
-    _require_ours(connection)
+def _require_undamaged(connection: sqlite3.Connection) -> None:
+    _require_history(connection)
     state = _value(connection, "PRAGMA quick_check(1)")
     if state != "ok":
         raise ForeignFile(f"it is damaged ({state})")
 
 
-def _require_ours(connection: sqlite3.Connection) -> None:
+def _require_history(connection: sqlite3.Connection) -> None:
     """Check that the file is a history, or create its table. Done each time, since the file may be replaced."""
-    found, version = _value(connection, "PRAGMA application_id"), _value(connection, "PRAGMA user_version")
-    if (found, version) == (0, 0) and not _things_in(connection):
+    application_id, version = _value(connection, "PRAGMA application_id"), _value(connection, "PRAGMA user_version")
+    if (application_id, version) == (0, 0) and not _object_count(connection):
         for statement in _STATEMENTS:
             connection.execute(statement)
-    elif found != APPLICATION_ID:
-        raise ForeignFile("it is a database of something else")
+    elif application_id != APPLICATION_ID:
+        raise ForeignFile("it is the database of another program")
     elif version != VERSION:
-        raise ForeignFile(f"it has version {version}, and this library reads version {VERSION}: give another path")
+        raise ForeignFile(f"it has version {version}, and this library reads version {VERSION}: use another path")
 
 
-def _things_in(connection: sqlite3.Connection) -> object:
+def _object_count(connection: sqlite3.Connection) -> object:
     return _value(connection, "SELECT count(*) FROM sqlite_master")
 
 

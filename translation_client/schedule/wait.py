@@ -12,23 +12,22 @@ from tenacity.wait import wait_base
 
 from .. import _config
 from .._clock import JobAge
-from .._config import RANDOM, jittered
+from .._config import RANDOM, JobFeatures, jittered
 from .._models import Job
 from .censoring import LONGEST_SECONDS, SHORTEST_SECONDS
 from .distribution import lognormal
 from .forecast import Forecast, MixtureComponent
 from .history import DurationHistory, history_from_durations, open_history
-from .model import Traits
 from .plan import make_schedule
 from .planner import SchedulePlanner, objective_from
 
 FIRST_FACTOR = 5.0
 """Jitter delays the first check by up to 5 times `jitter` of a gap, and at most a whole one. It is never earlier."""
 
-REMAINING_SPREAD = 0.5
+REMAINING_SCALE = 0.5
 """The standard deviation of the logarithm of a remaining time that is computed from the progress."""
 
-DUE_SPREAD = 0.25
+DUE_SCALE = 0.25
 """The standard deviation of the logarithm of a remaining time that follows from the finish time of a service."""
 
 DOUBT = 0.1
@@ -42,42 +41,48 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
     """A wait strategy for one wait: the sleeps until the planned checks."""
 
     def __init__(
-        self, planner: SchedulePlanner, traits: Traits, clock: JobAge, warn: Callable[[str], object], *, jitter: float
+        self,
+        planner: SchedulePlanner,
+        features: JobFeatures,
+        job_age: JobAge,
+        warn: Callable[[str], object],
+        *,
+        jitter: float,
     ) -> None:
         """Create the strategy. No schedule is computed yet.
 
         Args:
             planner: Computes the schedules.
-            traits: The traits of the job.
-            clock: The age of the job.
+            features: The features of the job.
+            job_age: The age of the job.
             warn: Called with the reason if the history cannot be read.
             jitter: The fraction by which a gap may be longer or shorter, from 0 to 1.
         """
         self._planner = planner
-        self._traits = traits
-        self._clock = clock
+        self._features = features
+        self._job_age = job_age
         self._warn = warn
         self._jitter = jitter
         self._job: Job | None = None
-        self._trusted = 0
+        self._estimates_used = 0
         self._first_progress: tuple[float, float] | None = None
 
     @property
-    def traits(self) -> Traits:
-        """The traits of the job, with the latest estimate of the service."""
-        return self._traits
+    def features(self) -> JobFeatures:
+        """The features of the job, with the latest estimate of the service."""
+        return self._features
 
     def initial_delay(self) -> float:
         """Return the seconds until the first check. 0 if it is due, or the age of the job is unknown."""
-        if not self._clock.is_known:
+        if not self._job_age.is_known:
             return 0.0
-        age = self._clock.age()
-        plan = self._planner.plan(self._traits, self._warn)
-        first = plan.first_after(age)
+        age = self._job_age.age()
+        schedule = self._planner.schedule_for(self._features, self._warn)
+        first = schedule.first_after(age)
         if self._jitter and first > age:
             first = min(
-                plan.moved(first, min(1.0, FIRST_FACTOR * self._jitter) * RANDOM.random()),
-                max(first, self._planner.terms.max_lag),
+                schedule.jittered(first, min(1.0, FIRST_FACTOR * self._jitter) * RANDOM.random()),
+                max(first, self._planner.objective.max_lag),
             )
         return first - age
 
@@ -85,46 +90,48 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
         """Record the status of the job."""
         self._job = job
         if job.expected_seconds is not None:
-            self._traits = self._traits._replace(expected_seconds=job.expected_seconds)
-        if not self._clock.is_known:
-            self._clock.set_submitted_at(job.submitted_at)
+            self._features = self._features._replace(expected_seconds=job.expected_seconds)
+        if not self._job_age.is_known:
+            self._job_age.set_submitted_at(job.submitted_at)
 
     def __call__(self, retry_state: RetryCallState) -> float:  # noqa: ARG002  # the interface of tenacity
         """Return the seconds until the next check of a pending job."""
         gap = self._gap()
         return (
-            jittered(gap, self._jitter, max(gap, self._planner.terms.max_lag), RANDOM.random()) if self._jitter else gap
+            jittered(gap, self._jitter, max(gap, self._planner.objective.max_lag), RANDOM.random())
+            if self._jitter
+            else gap
         )
 
     def _gap(self) -> float:
-        remaining, deviation = self._remaining()
+        remaining, scale = self._remaining()
         if remaining is not None:
             left = min(max(remaining, SHORTEST_SECONDS), LONGEST_SECONDS)
-            part = MixtureComponent(1.0, lognormal(math.log(left), deviation))
-            self._trusted += 1
-            gap = make_schedule(Forecast([part], FACT_JOBS, left), self._planner.terms).next_after(0.0)
+            component = MixtureComponent(1.0, lognormal(math.log(left), scale))
+            self._estimates_used += 1
+            gap = make_schedule(Forecast([component], FACT_JOBS, left), self._planner.objective).next_after(0.0)
             # The least gap grows with each estimate, or a job that stays "nearly done" would be polled without end.
-            return max(gap, DOUBT * self._trusted * self._planner.terms.scale)
-        age = self._clock.age()
-        return self._planner.plan(self._traits, self._warn).next_after(age) - age
+            return max(gap, DOUBT * self._estimates_used * self._planner.objective.unit)
+        age = self._job_age.age()
+        return self._planner.schedule_for(self._features, self._warn).next_after(age) - age
 
     def _remaining(self) -> tuple[float | None, float]:
-        """Return the seconds left by the estimate of the service, or None, and the spread of their logarithm."""
+        """Return the seconds left by the estimate of the service, or None, and the scale of their logarithm."""
         job = self._job
         if job is None:
             return None, 0.0
         due = None if job.finished_at is None else job.finished_at - time.time()
         if due is not None and due > 0:
-            return due, DUE_SPREAD
-        return self._by_progress(job.progress), REMAINING_SPREAD
+            return due, DUE_SCALE
+        return self._by_progress(job.progress), REMAINING_SCALE
 
     def _by_progress(self, progress: float | None) -> float | None:
         """Extrapolate the progress linearly from the start of the job, or from its first check if that is unknown."""
-        age = self._clock.age()
+        age = self._job_age.age()
         if progress is None or progress >= 1:
             return None
         if self._first_progress is None:
-            self._first_progress = (0.0, 0.0) if self._clock.is_known else (age, progress)
+            self._first_progress = (0.0, 0.0) if self._job_age.is_known else (age, progress)
         since, before = self._first_progress
         if progress <= before or age <= since:
             return None
@@ -170,28 +177,30 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
             ValueError: Both or neither of `check_cost` and `target_lag` are set, or a number is out of range.
             TypeError: An argument has the wrong type.
         """
-        terms = objective_from(check_cost, target_lag, max_lag)
+        objective = objective_from(check_cost, target_lag, max_lag)
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
-        self._traits = Traits(_config.check_kind(kind), length)
+        self._features = JobFeatures(_config.check_kind(kind), length)
         self._age = _config.check_positive("age", age) if age != 0 else 0.0
         self._jitter = _config.check_fraction("jitter", jitter)
-        self._planner = SchedulePlanner(_past(history, service), service, terms)
+        self._planner = SchedulePlanner(_history_from(history, service), service, objective)
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds until the next check."""
         age = self._age + (retry_state.seconds_since_start or 0.0)
-        plan = self._planner.plan(self._traits, _ignored)
-        gap = plan.next_after(age) - age
+        schedule = self._planner.schedule_for(self._features, _discard_warning)
+        gap = schedule.next_after(age) - age
         return (
-            jittered(gap, self._jitter, max(gap, self._planner.terms.max_lag), RANDOM.random()) if self._jitter else gap
+            jittered(gap, self._jitter, max(gap, self._planner.objective.max_lag), RANDOM.random())
+            if self._jitter
+            else gap
         )
 
 
-def _past(history: Any, service: str) -> DurationHistory:
+def _history_from(history: Any, service: str) -> DurationHistory:
     if isinstance(history, Iterable) and not isinstance(history, (str, bytes)):
         return history_from_durations(history, service)
     return open_history(history)
 
 
-def _ignored(_: str) -> None:
+def _discard_warning(_: str) -> None:
     """Discard a warning: a strategy has no log. It falls back on the history as last read."""

@@ -34,12 +34,12 @@ from .._models import (
 )
 from .json_path import ComputedField, as_text, get_path, is_same_id, written_id
 from .service import Service
-from .statuses import normalize, parse_statuses, with_common_words
+from .statuses import normalize, parse_statuses, with_common_statuses
 from .submission import SUBMITTED, Step, Steps, SubmitRequest, reject_reserved_options
 
 VERSION = "api-version=2025-05-20"
 
-WORDS = {
+STATUSES = {
     "notstarted": "pending",
     "running": "pending",
     "succeeded": "completed",
@@ -47,10 +47,10 @@ WORDS = {
     "canceled": "error",
 }
 
-_MEANINGS = with_common_words(parse_statuses(WORDS))
+_STATUS_TABLE = with_common_statuses(parse_statuses(STATUSES))
 
 # With the last of these Azure would make an iteration of its own, beside ours.
-_TAKEN = ("videoFileUrl", "audioFileUrl", "targetLocale", "sourceLocale", "autoCreateFirstIteration")
+_RESERVED = ("videoFileUrl", "audioFileUrl", "targetLocale", "sourceLocale", "autoCreateFirstIteration")
 
 
 @dataclass(frozen=True)
@@ -66,47 +66,51 @@ class TwoPuts:
         """Return the id of a new translation."""
         return str(uuid.uuid4())
 
-    def check(self, commission: SubmitRequest) -> None:
+    def check(self, request: SubmitRequest) -> None:
         """Check the options before anything is sent.
 
         Raises:
             ValueError: An option sets what another argument sets.
         """
-        reject_reserved_options(commission.options, _TAKEN)
+        reject_reserved_options(request.options, _RESERVED)
 
-    def steps(self, commission: SubmitRequest) -> Steps:
+    def steps(self, request: SubmitRequest) -> Steps:
         """Yield the steps that submit a job."""
-        located = yield self._making_translation(commission)
-        yield self._asking(located, commission)
-        yield self._making_iteration(commission)
+        operation_url = yield self._translation_step(request)
+        yield self._operation_step(operation_url, request)
+        yield self._iteration_step(request)
         return Job(
-            id=commission.key,
+            id=request.key,
             status=TranslationStatus.PENDING,
             raw_status=SUBMITTED,
-            language=commission.target_language,
+            language=request.target_language,
         )
 
-    def _making_translation(self, commission: SubmitRequest) -> Step:
-        source = {} if commission.source_language is None else {"sourceLocale": commission.source_language}
-        given = {"voiceKind": "PlatformVoice", **commission.options}
-        wanted = {"videoFileUrl": str(commission.video), "targetLocale": commission.target_language, **source}
+    def _translation_step(self, request: SubmitRequest) -> Step:
+        source = {} if request.source_language is None else {"sourceLocale": request.source_language}
+        defaults = {"voiceKind": "PlatformVoice"}
+        required = {"videoFileUrl": str(request.video), "targetLocale": request.target_language, **source}
         return _put(
-            f"/translations/{quote_path_segment(commission.key)}?{VERSION}",
-            f"{commission.key}.translation",
-            {"displayName": commission.key, "input": {**given, **wanted}},
-            commission.key,
+            f"/translations/{quote_path_segment(request.key)}?{VERSION}",
+            f"{request.key}.translation",
+            {"displayName": request.key, "input": {**defaults, **request.options, **required}},
+            request.key,
         )
 
-    def _making_iteration(self, commission: SubmitRequest) -> Step:
-        name = quote_path_segment(commission.key)
+    def _iteration_step(self, request: SubmitRequest) -> Step:
+        name = quote_path_segment(request.key)
         path = f"/translations/{name}/iterations/{name}?{VERSION}"
-        return _put(path, f"{commission.key}.iteration", {"input": {}}, commission.key)
+        return _put(path, f"{request.key}.iteration", {"input": {}}, request.key)
 
-    def _asking(self, located: str | None, commission: SubmitRequest) -> Step:
-        operation_id = _chosen_id(located) or f"{commission.key}.translation"
-        usual = f"/operations/{quote_path_segment(operation_id)}?{VERSION}"
+    def _operation_step(self, operation_url: str | None, request: SubmitRequest) -> Step:
+        operation_id = _id_chosen_by_service(operation_url) or f"{request.key}.translation"
+        default_path = f"/operations/{quote_path_segment(operation_id)}?{VERSION}"
         # Behind a gateway the header has Azure's own origin, where the key must not go. The path follows from the id.
-        path = located if located is not None and same_origin(located, commission.base_url) else usual
+        path = (
+            operation_url
+            if operation_url is not None and same_origin(operation_url, request.base_url)
+            else default_path
+        )
         return Step(
             "operation",
             Request("GET", path),
@@ -127,15 +131,15 @@ def _read_put(job_id: str, operation_id: str, response: Response) -> str | None:
     """Return the URL of the operation, after a check that the response is about this operation and job."""
     require_usable(response)
     _require_same("job", job_id, get_path(response.json_object() or {}, "id"), response)
-    located = response.headers.get("Operation-Location")
-    if located is not None and _chosen_id(located) is None:
-        _require_same("operation", operation_id, operation_id_of(located), response)
-    return located
+    operation_url = response.headers.get("Operation-Location")
+    if operation_url is not None and _id_chosen_by_service(operation_url) is None:
+        _require_same("operation", operation_id, operation_id_of(operation_url), response)
+    return operation_url
 
 
-def _chosen_id(located: str | None) -> str | None:
+def _id_chosen_by_service(operation_url: str | None) -> str | None:
     """Return the id of an operation if the service chose it and ignored the `Operation-Id` header. Else None."""
-    named_id = None if located is None else operation_id_of(located)
+    named_id = None if operation_url is None else operation_id_of(operation_url)
     return None if named_id is None or named_id.endswith((".translation", ".iteration")) else named_id
 
 
@@ -162,7 +166,7 @@ def _read_operation(operation_id: str, response: Response) -> TranslationStatus:
     word = as_text(get_path(payload, "status"))
     if word is None:
         raise MissingField("status", response)
-    status = _MEANINGS.get(normalize(word), TranslationStatus.PENDING)
+    status = _STATUS_TABLE.get(normalize(word), TranslationStatus.PENDING)
     if status is TranslationStatus.ERROR:
         raise SubmissionRejected(response, "the translation could not be made")
     return status
@@ -173,7 +177,7 @@ def _finished_at(payload: Mapping[str, Any]) -> Any:
 
     Unverified: that the time is that of the status and not of a later change. Nothing changes a finished iteration.
     """
-    is_final = _MEANINGS.get(normalize(str(payload.get("status"))), TranslationStatus.PENDING).is_final
+    is_final = _STATUS_TABLE.get(normalize(str(payload.get("status"))), TranslationStatus.PENDING).is_final
     return payload.get("lastActionDateTime") if is_final else None
 
 
@@ -187,7 +191,7 @@ AZURE = Service(
     status_path=f"/translations/{{job_id}}/iterations/{{job_id}}?{VERSION}",
     id_field="id",  # of the iteration, as in the sample response of the how-to
     status_field="status",
-    statuses=WORDS,
+    statuses=STATUSES,
     progress_field=None,
     result_field="result.translatedVideoFileUrl",
     has_late_result=True,

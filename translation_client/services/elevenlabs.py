@@ -48,6 +48,6 @@ ELEVENLABS = Service(
         file_field="file",
         file_limit=MAX_FILE_BYTES,
         too_many_jobs=frozenset({"too_many_concurrent_requests"}),  # `system_busy` is the other meaning
-        hint_field="expected_duration_sec",
+        expected_field="expected_duration_sec",
     ),
 )

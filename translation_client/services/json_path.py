@@ -31,16 +31,16 @@ JSONPath = str | Sequence[str] | ComputedField
 """Names and list indices, separated by dots. Of several paths, the first to a value other than null and "" counts."""
 
 
-def get_path(value: Mapping[str, Any], place: JSONPath | None) -> Any:
+def get_path(value: Mapping[str, Any], path: JSONPath | None) -> Any:
     """Return the value at a path, or None if it is missing or null."""
-    if place is None:
+    if path is None:
         return None
-    if place.__class__ is str and "." not in place:  # a shortcut: most are, and a status check reads five paths
-        return value.get(place)
-    if isinstance(place, ComputedField):
-        return place.read(value)
-    paths = (place,) if isinstance(place, str) else place
-    return next((inner for path in paths if (inner := _at(value, path)) not in (None, "")), None)
+    if path.__class__ is str and "." not in path:  # a shortcut: most are, and a status check reads five paths
+        return value.get(path)
+    if isinstance(path, ComputedField):
+        return path.read(value)
+    paths = (path,) if isinstance(path, str) else path
+    return next((inner for each in paths if (inner := _at(value, each)) not in (None, "")), None)
 
 
 def _at(value: Any, path: str) -> Any:
@@ -54,16 +54,16 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def describe_path(place: JSONPath | None) -> str:
+def describe_path(path: JSONPath | None) -> str:
     """Return a path as text for error messages."""
-    if isinstance(place, ComputedField):
-        return place.name
-    return place if isinstance(place, str) else " or ".join(place or ("the result",))
+    if isinstance(path, ComputedField):
+        return path.name
+    return path if isinstance(path, str) else " or ".join(path or ("the result",))
 
 
-def set_path(value: Mapping[str, Any], place: str, content: Any) -> dict[str, Any]:
+def set_path(value: Mapping[str, Any], path: str, content: Any) -> dict[str, Any]:
     """Return a copy of an object with a value set at a path. A list index may only be that of the next item."""
-    name, _, rest = place.partition(".")
+    name, _, rest = path.partition(".")
     if not rest:
         return {**value, name: content}
     inner = value.get(name)
@@ -79,26 +79,26 @@ def as_text(value: Any) -> str | None:
 
 def as_number(value: Any, most: float = sys.float_info.max) -> float | None:
     """Return a number from 0 to `most` as a float, and None for any other value, infinity included."""
-    usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
-    return float(value) if usable else None
+    is_usable = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= most
+    return float(value) if is_usable else None
 
 
 def as_timestamp(value: Any) -> float | None:
     """Return a time in seconds of the Unix epoch, or None. Accepts seconds, milliseconds and ISO 8601 text."""
     if isinstance(value, str):
-        return _read_moment(value)
+        return _parse_iso8601(value)
     seconds = as_number(value)
     if seconds is not None and seconds >= LATEST_MOMENT:
         seconds /= 1000
     return seconds if seconds is not None and seconds < LATEST_MOMENT else None
 
 
-def _read_moment(text: str) -> float | None:
+def _parse_iso8601(text: str) -> float | None:
     # Python 3.10 accepts only three or six digits after the decimal point, and no Z.
-    spelled = re.sub(r"(\.\d{1,6})\d*", lambda match: match[1].ljust(7, "0"), text.strip())
+    normalized = re.sub(r"(\.\d{1,6})\d*", lambda match: match[1].ljust(7, "0"), text.strip())
     try:
-        read = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", spelled))
-        return (read if read.tzinfo else read.replace(tzinfo=timezone.utc)).timestamp()
+        parsed = datetime.fromisoformat(re.sub(r"[Zz]$", "+00:00", normalized))
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)).timestamp()
     except (ValueError, OverflowError):
         return None
 
@@ -124,7 +124,7 @@ def id_key(job_id: str) -> str:
 
 
 def is_same_id(named_id: str, requested_id: str) -> bool:
-    """True if the id in a response, which may be percent-encoded, is the requested id."""
+    """Return True if the id in a response, which may be percent-encoded, is the requested id."""
     if named_id == requested_id:
         return True
     return id_key(requested_id) in (id_key(named_id), id_key(unquote(named_id)))
@@ -135,7 +135,7 @@ def as_message(value: Any) -> str | None:
     return Problem(error=value).message if isinstance(value, Mapping) else as_text(value)
 
 
-def require_text(response: Response, place: JSONPath) -> str:
+def require_text(response: Response, path: JSONPath) -> str:
     """Return a text or an integer that a successful response must have, as text.
 
     Raises:
@@ -145,19 +145,19 @@ def require_text(response: Response, place: JSONPath) -> str:
     """
     require_usable(response)
     payload = json_of(response)
-    value = as_token(get_path(payload, place))
+    value = as_token(get_path(payload, path))
     if value is None:
-        raise MissingField(describe_path(place), response)
+        raise MissingField(describe_path(path), response)
     return value
 
 
-def require_job_id(response: Response, place: JSONPath) -> str:
+def require_job_id(response: Response, path: JSONPath) -> str:
     """Return the job id that a successful response must have. Raises the same errors as `require_text`."""
-    job_id = require_text(response, place)
+    job_id = require_text(response, path)
     try:
         quote_path_segment(job_id)
     except ValueError as error:
-        raise MissingField(describe_path(place), response) from error
+        raise MissingField(describe_path(path), response) from error
     if not job_id.isprintable():  # the id is logged and printed to terminals
-        raise MissingField(describe_path(place), response)
+        raise MissingField(describe_path(path), response)
     return job_id

@@ -38,7 +38,7 @@ from .json_path import (
     is_same_id,
     written_id,
 )
-from .statuses import normalize, parse_statuses, status_word, with_common_words
+from .statuses import normalize, parse_statuses, status_word, with_common_statuses
 from .submission import SubmitFlow
 
 
@@ -82,7 +82,7 @@ class LanguagesSpec:
             MissingField: There is no list in the response, or it is empty or holds anything but strings.
         """
         languages = _listed(response, self.list_field)
-        texts = [one for one in languages if isinstance(one, str)]
+        texts = [language for language in languages if isinstance(language, str)]
         if not texts or len(texts) < len(languages):
             raise MissingField(f"{describe_path(self.list_field)} (a list of texts)", response)
         return tuple(texts)
@@ -124,13 +124,13 @@ class BulkSpec:
         if self.max_ids < 1:
             raise ValueError(f"max_ids must be at least 1, got {self.max_ids!r}")
         object.__setattr__(self, "statuses", parse_statuses(self.statuses))
-        object.__setattr__(self, "_table", with_common_words(self.words))
+        object.__setattr__(self, "_table", with_common_statuses(self.words))
 
     @property
     def words(self) -> dict[str, TranslationStatus]:
         """The meanings of the words in `statuses`, without `missing_word`, which is not a status of a job."""
         missing = normalize(self.missing_word)
-        return {one: TranslationStatus(meaning) for one, meaning in self.statuses.items() if one != missing}
+        return {word: TranslationStatus(meaning) for word, meaning in self.statuses.items() if word != missing}
 
     def with_table(self, table: Mapping[str, TranslationStatus]) -> "BulkSpec":
         """Return a copy that reads status words by the table of its service."""
@@ -142,7 +142,7 @@ class BulkSpec:
         """Build the request for these jobs."""
         return Request("GET", self.path.format(job_ids=",".join(quote(job_id, safe="") for job_id in job_ids)))
 
-    def found(self, response: Response, job_ids: Sequence[str] | None = None) -> dict[str, Job]:
+    def read(self, response: Response, job_ids: Sequence[str] | None = None) -> dict[str, Job]:
         """Return the jobs in a response by id. An unknown status word is pending, as for a single job.
 
         A job that is listed twice with different statuses is left out.
@@ -168,9 +168,9 @@ class BulkSpec:
         """
         requested = {id_key(job_id) for job_id in job_ids}
         listed = (str(job.id) for job in self._jobs(response))
-        other = next((one for one in listed if not requested & {id_key(one), id_key(unquote(one))}), None)
-        if other is not None:
-            raise WrongJob(job_ids[0], other, response)
+        other_id = next((job_id for job_id in listed if not requested & _id_keys(job_id)), None)
+        if other_id is not None:
+            raise WrongJob(job_ids[0], other_id, response)
 
     def _jobs(self, response: Response) -> list[Job]:
         entries = (entry for entry in _listed(response, self.list_field) if isinstance(entry, Mapping))
@@ -189,7 +189,7 @@ class BulkSpec:
         """Return the jobs with these ids. An id that is not listed exactly matches as in `is_same_id`."""
         exact = {job_id: listed[job_id] for job_id in job_ids if job_id in listed}
         rest = [(listed_id, job) for listed_id, job in listed.items() if listed_id not in exact]
-        by_key = self._agreed((key, job) for one, job in rest for key in {id_key(one), id_key(unquote(one))})
+        by_key = self._agreed((key, job) for listed_id, job in rest for key in _id_keys(listed_id))
         others = {job_id: by_key.get(id_key(job_id)) for job_id in job_ids if job_id not in exact}
         return exact | {job_id: replace(job, id=job_id) for job_id, job in others.items() if job is not None}
 
@@ -205,12 +205,17 @@ class BulkSpec:
         return None if job is None else (job.status, normalize(job.raw_status) == normalize(self.missing_word))
 
 
-def _listed(response: Response, place: JSONPath) -> list[object]:
+def _id_keys(job_id: str) -> set[str]:
+    """Return the keys by which an id in a response, which may be percent-encoded, is compared."""
+    return {id_key(job_id), id_key(unquote(job_id))}
+
+
+def _listed(response: Response, path: JSONPath) -> list[object]:
     require_usable(response)
     payload = json_of(response)
-    value = get_path(payload, place)
+    value = get_path(payload, path)
     if not isinstance(value, list):
-        raise MissingField(describe_path(place), response)
+        raise MissingField(describe_path(path), response)
     return value
 
 
@@ -289,7 +294,7 @@ class Service:
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
-            raise ValueError(f"name must be what the service is called, got {self.name!r}")
+            raise ValueError(f"name must be a non-empty printable text, got {self.name!r}")
         check_path_template("status_path", self.status_path, needs=("job_id",))
         for name, knows in (("delete_path", ("job_id",)), ("result_path", ("job_id", "language"))):
             if getattr(self, name) is not None:
@@ -297,7 +302,7 @@ class Service:
         if self.single_job_path is not None:
             check_path_template("single_job_path", self.single_job_path)
         words = parse_statuses(self.statuses)
-        object.__setattr__(self, "_table", with_common_words(words))
+        object.__setattr__(self, "_table", with_common_statuses(words))
         if self.bulk is not None:
             own, bulk_words = self._table, self.bulk.words
             # A word that only one of the two tables has means the same on both routes.
@@ -330,8 +335,8 @@ class Service:
             return {"Authorization": api_key}
         return {self.key_header: self.key_prefix + api_key}
 
-    def knows(self, raw_status: str) -> bool:
-        """True if the table has this status word."""
+    def is_known_status(self, raw_status: str) -> bool:
+        """Return True if the table has this status word."""
         return normalize(raw_status) in self._table
 
     def read_status(self, response: Response, job_id: str | None, language: str | None = None) -> Job:
@@ -432,8 +437,8 @@ class Service:
             return None
         return base_url + self._path(self.result_path, job.id, job.language or "")
 
-    def says_not_yet(self, response: Response) -> bool:
-        """True if a response to the request for a result means that the result is not there yet."""
+    def is_result_pending(self, response: Response) -> bool:
+        """Return True if a response to the request for a result means that the result is not there yet."""
         problem = Problem(response.json_object() or {})
         return bool(self.not_yet & {(response.status_code, None), (response.status_code, problem.code)})
 

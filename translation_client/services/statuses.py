@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from .._models import TranslationStatus
 from .json_path import as_token
 
-MAX_WORD_LENGTH = 100
+MAX_STATUS_LENGTH = 100
 """In characters. A longer status is not a status word."""
 
 _PENDING = (
@@ -33,12 +33,12 @@ def normalize(raw_status: str) -> str:
 def status_word(value: object, table: Mapping[str, TranslationStatus]) -> str | None:
     """Return the status word in a response, or None if there is none. An integer is one only if the table has it."""
     if isinstance(value, str):
-        return value if 0 < len(value.strip()) <= MAX_WORD_LENGTH else None
+        return value if 0 < len(value.strip()) <= MAX_STATUS_LENGTH else None
     number = as_token(value)
     return number if number is not None and normalize(number) in table else None
 
 
-def with_common_words(table: Mapping[str, TranslationStatus]) -> dict[str, TranslationStatus]:
+def with_common_statuses(table: Mapping[str, TranslationStatus]) -> dict[str, TranslationStatus]:
     """Return the table of a service with the common words added. The meanings in its own table win."""
     return {**COMMON_STATUSES, **table}
 
@@ -50,6 +50,6 @@ def parse_statuses(words: Mapping[str, TranslationStatus | str]) -> dict[str, Tr
         ValueError: A meaning is not `pending`, `completed` or `error`.
     """
     try:
-        return {normalize(str(one)): TranslationStatus(meaning) for one, meaning in words.items()}
+        return {normalize(str(word)): TranslationStatus(meaning) for word, meaning in words.items()}
     except ValueError as error:
         raise ValueError(f"statuses must map words to pending, completed or error: {error}") from error

@@ -87,29 +87,29 @@ class SubmitFlow(Protocol):
     def max_file_bytes(self) -> int | None:
         """The maximum size of a local file in bytes. None if the service accepts no files."""
 
-    def check(self, commission: SubmitRequest) -> None:
+    def check(self, request: SubmitRequest) -> None:
         """Check the arguments before anything is sent.
 
         Raises:
             ValueError: The service cannot accept them.
         """
 
-    def steps(self, commission: SubmitRequest) -> Steps:
+    def steps(self, request: SubmitRequest) -> Steps:
         """Yield the steps that submit a job."""
 
     def new_key(self) -> str:
         """Return a new idempotency key, or an empty string if the service has none."""
 
 
-def reject_reserved_options(options: Mapping[str, Any], taken: Collection[str]) -> None:
+def reject_reserved_options(options: Mapping[str, Any], reserved: Collection[str]) -> None:
     """Check that no option sets what the other arguments set.
 
     Raises:
         ValueError: An option does.
     """
     for name in options:
-        if name in taken:
-            raise ValueError(f"options must not hold {name!r}, which the other arguments of submit decide")
+        if name in reserved:
+            raise ValueError(f"options must not have {name!r}, which another argument of submit sets")
 
 
 TOO_MANY_REQUESTS = 429
@@ -156,7 +156,7 @@ class SubmitSpec:
         key_form: The pattern of idempotency keys.
         in_progress: The error code of a 409 that means that the first of two equal submissions is still in progress.
         too_many_jobs: The error codes of a 429 that limits concurrent jobs and not requests.
-        hint_field: The field in the response of the expected duration of the job, in seconds.
+        expected_field: The field in the response of the expected duration of the job, in seconds.
 
     Raises:
         ValueError: `path` is not a valid path, `file_field` is set without `is_form`, or a field of the body has a list
@@ -177,15 +177,15 @@ class SubmitSpec:
     key_form: re.Pattern[str] = _ANY_KEY
     in_progress: str | None = None
     too_many_jobs: frozenset[str] = frozenset()
-    hint_field: JSONPath | None = None
+    expected_field: JSONPath | None = None
 
     def __post_init__(self) -> None:
         check_path_template("path", self.path)
         if self.file_field is not None and not self.is_form:
             raise ValueError(f"file_field needs a form: is_form=True, got {self.file_field!r}")
-        for place in (self.video_field, self.language_field, self.source_language_field):
-            if place is not None and any(name.isdecimal() and name != "0" for name in place.split(".")):
-                raise ValueError(f"a place that is filled is the first of its list, got {place!r}")
+        for path in (self.video_field, self.language_field, self.source_language_field):
+            if path is not None and any(name.isdecimal() and name != "0" for name in path.split(".")):
+                raise ValueError(f"a list index in a field of the body must be 0, got {path!r}")
 
     @property
     def key_pattern(self) -> re.Pattern[str] | None:
@@ -203,37 +203,40 @@ class SubmitSpec:
         """Return a new idempotency key, or an empty string if the service has none."""
         return "" if self.key_header is None else str(uuid.uuid4())
 
-    def steps(self, commission: SubmitRequest) -> Steps:
+    def steps(self, request: SubmitRequest) -> Steps:
         """Yield the upload, if the video is a local file with an upload of its own, and the submission."""
-        body, video, video_field = self.body, commission.video, self.video_field
+        body, video, video_field = self.body, request.video, self.video_field
         if isinstance(video, Path) and self.upload is not None:
-            video = yield self._uploading(self.upload, video)
+            video = yield self._upload_step(self.upload, video)
             body, video_field = self.upload.body, self.upload.video_field
         if not isinstance(video, Path):
             body = set_path(body, video_field, video)
-        body = set_path(body, self.language_field, commission.target_language)
-        if commission.source_language is not None:
-            body = set_path(body, str(self.source_language_field), commission.source_language)
-        request = self._request({**body, **commission.options}, commission)
+        body = set_path(body, self.language_field, request.target_language)
+        if request.source_language is not None:
+            body = set_path(body, str(self.source_language_field), request.source_language)
         job: Job = yield Step(
-            "submit", request, self._read_job(commission), creates_job=True, is_idempotent=self.key_header is not None
+            "submit",
+            self._http_request({**body, **request.options}, request),
+            self._job_reader(request),
+            creates_job=True,
+            is_idempotent=self.key_header is not None,
         )
         return job
 
-    def check(self, commission: SubmitRequest) -> None:
+    def check(self, request: SubmitRequest) -> None:
         """Check the arguments before anything is sent.
 
         Raises:
             ValueError: An option sets what another argument sets, or the service has no field for the source language.
         """
-        if commission.source_language is not None and self.source_language_field is None:
-            raise ValueError("source_language cannot be said to this service; leave it out")
-        places = (self.video_field, self.language_field, self.source_language_field, self.file_field)
+        if request.source_language is not None and self.source_language_field is None:
+            raise ValueError("source_language is not supported by this service: leave it out")
+        fields = (self.video_field, self.language_field, self.source_language_field, self.file_field)
         reject_reserved_options(
-            commission.options, {*self.body, *(place.partition(".")[0] for place in places if place is not None)}
+            request.options, {*self.body, *(path.partition(".")[0] for path in fields if path is not None)}
         )
 
-    def _uploading(self, upload: UploadSpec, path: Path) -> Step:
+    def _upload_step(self, upload: UploadSpec, path: Path) -> Step:
         request = Request("POST", upload.path, file=FilePart(upload.file_field, path))
         # A second upload leaves an unused file at the service, and no job.
         return Step(
@@ -244,15 +247,15 @@ class SubmitSpec:
             is_idempotent=True,
         )
 
-    def _request(self, body: Mapping[str, Any], commission: SubmitRequest) -> Request:
-        headers = {} if self.key_header is None else {self.key_header: commission.key}
+    def _http_request(self, body: Mapping[str, Any], request: SubmitRequest) -> Request:
+        headers = {} if self.key_header is None else {self.key_header: request.key}
         if not self.is_form:
             return Request("POST", self.path, headers, json=body)
-        video = commission.video
+        video = request.video
         file = FilePart(self.file_field, video) if isinstance(video, Path) and self.file_field else None
         return Request("POST", self.path, headers, form=tuple(_form_fields(body)), file=file)
 
-    def _read_job(self, commission: SubmitRequest) -> Callable[[Response], Job]:
+    def _job_reader(self, request: SubmitRequest) -> Callable[[Response], Job]:
         def read(response: Response) -> Job:
             self._require_accepted(response)
             job_id = require_job_id(response, self.id_field)
@@ -262,8 +265,8 @@ class SubmitSpec:
                 status=TranslationStatus.PENDING,
                 raw_status=SUBMITTED,
                 payload=payload,
-                language=commission.target_language,
-                expected_seconds=as_number(get_path(payload, self.hint_field)),
+                language=request.target_language,
+                expected_seconds=as_number(get_path(payload, self.expected_field)),
             )
 
         return read
@@ -274,13 +277,13 @@ class SubmitSpec:
         if response.status_code == TOO_MANY_REQUESTS and code in self.too_many_jobs:
             raise ConcurrencyLimitReached(response)
         if response.status_code == 409 and code is not None and code == self.in_progress:
-            raise Fault("status", "the same order is still being taken", response)
+            raise Fault("status", "an earlier request with this idempotency key is still in progress", response)
         require_usable(response)
 
 
 def _form_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield values as form fields. A list is one field for each item, and anything but a string is JSON."""
     for name, value in body.items():
-        for one in value if isinstance(value, (list, tuple)) else [value]:
-            if one is not None:
-                yield name, one if isinstance(one, str) else json.dumps(one)
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if item is not None:
+                yield name, item if isinstance(item, str) else json.dumps(item)

@@ -18,13 +18,13 @@ class Entry(Protocol):
         due: When it is to be checked; `math.inf` during a check.
         ends_at: Its deadline; `math.inf` for none.
         planned: When the check in progress was due.
-        ends_itself: True while it has a request of its own, which ends at the deadline.
+        call_in_flight: True while a request of its own is in flight, which ends at the deadline by itself.
     """
 
     due: float
     ends_at: float
     planned: float
-    ends_itself: bool
+    call_in_flight: bool
 
 
 E = TypeVar("E", bound=Entry)
@@ -36,7 +36,7 @@ class DueQueue(Generic[E]):
     def __init__(self) -> None:
         """Create an empty queue."""
         self._due: list[tuple[float, int, E]] = []
-        self._ends: list[tuple[float, int, E]] = []
+        self._deadlines: list[tuple[float, int, E]] = []
         self._count = 0
         self._entries = 0
 
@@ -49,12 +49,12 @@ class DueQueue(Generic[E]):
         self._count += 1
         heappush(self._due, (entry.due, self._count, entry))
         if entry.ends_at < math.inf:
-            heappush(self._ends, (entry.ends_at, self._count, entry))
+            heappush(self._deadlines, (entry.ends_at, self._count, entry))
 
-    def again(self, entry: E, due: float) -> None:
+    def reschedule(self, entry: E, due: float) -> None:
         """Put back an entry that was popped, to be checked at `due`."""
         entry.due = due
-        entry.ends_itself = False
+        entry.call_in_flight = False
         self._count += 1
         heappush(self._due, (due, self._count, entry))
 
@@ -62,14 +62,14 @@ class DueQueue(Generic[E]):
         """Remove an entry for good."""
         self._entries -= 1
         entry.due = entry.ends_at = math.inf
-        if len(self._ends) > MOST_STALE and len(self._ends) > 2 * self._entries:
-            self._ends = [one for one in self._ends if one[0] == one[2].ends_at]
-            heapify(self._ends)
+        if len(self._deadlines) > MOST_STALE and len(self._deadlines) > 2 * self._entries:
+            self._deadlines = [item for item in self._deadlines if item[0] == item[2].ends_at]
+            heapify(self._deadlines)
 
     @property
-    def first_to_end(self) -> E | None:
+    def first_to_expire(self) -> E | None:
         """The entry with the earliest deadline, or None if no entry has one."""
-        return self._ends[0][2] if self.next_end < math.inf else None
+        return self._deadlines[0][2] if self.next_deadline < math.inf else None
 
     @property
     def first(self) -> E | None:
@@ -85,24 +85,24 @@ class DueQueue(Generic[E]):
         return heap[0][0] if heap else math.inf
 
     @property
-    def next_end(self) -> float:
+    def next_deadline(self) -> float:
         """The earliest deadline, or `math.inf` if no entry has one."""
-        heap = self._ends
+        heap = self._deadlines
         while heap and heap[0][0] != heap[0][2].ends_at:
             heappop(heap)
         return heap[0][0] if heap else math.inf
 
-    def pop_due(self, moment: float) -> E | None:
-        """Remove and return the most overdue entry, or None if none is due at `moment`. Its check starts now."""
-        if self.next_due > moment:
+    def pop_due(self, now: float) -> E | None:
+        """Remove and return the most overdue entry, or None if none is due at `now`. Its check starts now."""
+        if self.next_due > now:
             return None
         entry = heappop(self._due)[2]
         entry.planned, entry.due = entry.due, math.inf
         return entry
 
-    def pop_ended(self, moment: float) -> Iterator[E]:
-        """Remove the deadlines up to `moment`, and yield their entries, except those with `ends_itself`."""
-        while self.next_end <= moment:
-            entry = heappop(self._ends)[2]
-            if not entry.ends_itself:
+    def pop_expired(self, now: float) -> Iterator[E]:
+        """Remove the deadlines up to `now`, and yield their entries, except those with `call_in_flight`."""
+        while self.next_deadline <= now:
+            entry = heappop(self._deadlines)[2]
+            if not entry.call_in_flight:
                 yield entry

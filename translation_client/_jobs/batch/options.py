@@ -59,12 +59,12 @@ def batch_options(
     """
     _config.check_callable("on_progress", on_progress)
     if inspect.iscoroutinefunction(on_progress):
-        raise TypeError("on_progress must be a plain function: nobody would await what it returns")
+        raise TypeError("on_progress must be a plain function: the coroutine of this one would not be awaited")
     rate = DEFAULT_CHECKS_PER_SECOND if checks_per_second is None else checks_per_second
-    most = DEFAULT_IN_FLIGHT if max_in_flight is None else max_in_flight
+    in_flight = DEFAULT_IN_FLIGHT if max_in_flight is None else max_in_flight
     return BatchOptions(
         _config.check_positive("checks_per_second", rate, infinite=True),
-        _config.check_integer("max_in_flight", most, least=1),
+        _config.check_integer("max_in_flight", in_flight, least=1),
         timeout,
         cancel,
         on_progress,
@@ -110,10 +110,10 @@ def text_of(value: object, text: Callable[[object], str] = str) -> str:
         return object.__repr__(value)
 
 
-def sort_by_position(outcomes: Iterable[tuple[int, JobResult]]) -> list[JobResult]:
+def sort_by_position(results: Iterable[tuple[int, JobResult]]) -> list[JobResult]:
     """Return the results in the order of their positions in the source."""
-    return [outcome for _, outcome in sorted(outcomes, key=_position)]
+    return [result for _, result in sorted(results, key=_position)]
 
 
-def _position(placed: tuple[int, JobResult]) -> int:
-    return placed[0]
+def _position(numbered: tuple[int, JobResult]) -> int:
+    return numbered[0]

@@ -24,19 +24,19 @@ async def iterate(source: Source) -> AsyncGenerator[Any, None]:
     if isinstance(source, AsyncIterable):
         jobs = aiter(source)
         try:
-            async for one in jobs:
-                yield one
+            async for job in jobs:
+                yield job
         finally:
             if isinstance(jobs, AsyncGenerator):
                 await jobs.aclose()
     elif isinstance(source, Collection):
-        for one in source:
-            yield one
+        for job in source:
+            yield job
     else:
         reader = _ThreadReader(iter(source))
         try:
-            while (one := await reader.next()) is not _END:
-                yield one
+            while (job := await reader.next()) is not _END:
+                yield job
         finally:
             reader.stop()
 
@@ -46,30 +46,31 @@ class _ThreadReader:
 
     def __init__(self, source: Iterator[Any]) -> None:
         self._source = source
-        self._wanted: queue.SimpleQueue[asyncio.Future[_Read] | None] = queue.SimpleQueue()
+        self._requests: queue.SimpleQueue[asyncio.Future[_Read] | None] = queue.SimpleQueue()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._read, name="source of jobs", daemon=True).start()
 
     async def next(self) -> Any:
         """Return the next job, or `_END` after the last one. Raises what the source raises."""
-        wanted: asyncio.Future[_Read] = self._loop.create_future()
-        self._wanted.put(wanted)
-        read = await wanted
+        future: asyncio.Future[_Read] = self._loop.create_future()
+        self._requests.put(future)
+        read = await future
         if read.error is not None:
             raise read.error  # not by the future: a GeneratorExit from a future would close the awaiting coroutine
         return read.job
 
     def stop(self) -> None:
-        self._wanted.put(None)
+        """End the thread, once the source lets it."""
+        self._requests.put(None)
 
     def _read(self) -> None:
-        while (wanted := self._wanted.get()) is not None:
+        while (future := self._requests.get()) is not None:
             try:
                 read = _Read(next(self._source, _END), None)
             except BaseException as raised:  # noqa: BLE001  # the method `next` raises it
                 read = _Read(None, raised)
             try:
-                self._loop.call_soon_threadsafe(_give, wanted, read)
+                self._loop.call_soon_threadsafe(_set_result, future, read)
             except RuntimeError:  # the loop was closed meanwhile, so that no task waits
                 return
 
@@ -79,6 +80,6 @@ class _Read(NamedTuple):
     error: BaseException | None
 
 
-def _give(wanted: asyncio.Future[_Read], read: _Read) -> None:
-    if not wanted.done():
-        wanted.set_result(read)
+def _set_result(future: asyncio.Future[_Read], read: _Read) -> None:
+    if not future.done():
+        future.set_result(read)

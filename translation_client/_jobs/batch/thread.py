@@ -42,16 +42,16 @@ def batch_results(
     context: ClientContext,
     transport: BlockingTransport,
     transport_config: TransportConfig,
-    terms: BatchOptions,
+    options: BatchOptions,
     source: Source,
 ) -> Iterator[tuple[int, JobResult]]:
     """Run a batch in a thread, and yield the results as jobs end. The thread ends with the iterator."""
-    ends = AnyEvent(transport.closed, terms.cancel)
-    thread = _BatchThread(context, transport, transport_config, terms._replace(cancel=ends), source)
+    cancel = AnyEvent(transport.closed, options.cancel)
+    thread = _BatchThread(context, transport, transport_config, options._replace(cancel=cancel), source)
     try:
         thread.start()
-        while (outcome := thread.next()) is not _END:
-            yield outcome
+        while (result := thread.next()) is not _END:
+            yield result
     finally:
         thread.stop()
 
@@ -64,18 +64,18 @@ class _BatchThread:
         context: ClientContext,
         transport: BlockingTransport,
         transport_config: TransportConfig,
-        terms: BatchOptions,
+        options: BatchOptions,
         source: Source,
     ) -> None:
         self._context = context
         self._blocking_transport = transport
         self._transport_config = transport_config
-        self._terms = terms
+        self._options = options
         self._source = source
-        self._outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._results: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._stop: Callable[[], object] = lambda: None
-        self._take: Callable[[], object] = lambda: None
-        self._is_left = threading.Event()
+        self._acknowledge: Callable[[], object] = lambda: None
+        self._is_stopped = threading.Event()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._run, name="batch", daemon=True)
 
@@ -91,26 +91,24 @@ class _BatchThread:
             BaseException: It ended the batch.
         """
         if os.getpid() != self._process:
-            raise RuntimeError(
-                "jobs that are waited for in one process cannot be waited for in its fork: begin anew there"
-            )
-        outcome = self._wait_for_outcome()
-        self._take()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+            raise RuntimeError("a batch cannot be continued in a fork of its process: wait for its jobs again there")
+        result = self._wait_for_result()
+        self._acknowledge()
+        if isinstance(result, BaseException):
+            raise result
+        return result
 
-    def _wait_for_outcome(self) -> Any:
+    def _wait_for_result(self) -> Any:
         while self._thread.is_alive():
             with suppress(queue.Empty):
-                return self._outcomes.get(timeout=ALIVE_SECONDS)
+                return self._results.get(timeout=ALIVE_SECONDS)
         with suppress(queue.Empty):
-            return self._outcomes.get_nowait()
+            return self._results.get_nowait()
         raise RuntimeError("the thread of the batch ended unexpectedly")
 
     def stop(self) -> None:
         """Cancel the batch, and wait until the thread has ended."""
-        self._is_left.set()
+        self._is_stopped.set()
         self._stop()
         is_ours = threading.current_thread() is self._thread  # the garbage collector may call this in the thread itself
         if self._thread.ident is not None and not is_ours and os.getpid() == self._process:
@@ -118,31 +116,31 @@ class _BatchThread:
 
     def _run(self) -> None:
         try:
-            asyncio.run(self._pump())
+            asyncio.run(self._run_batch())
         except BaseException as error:  # noqa: BLE001  # the method `next` raises it
-            self._outcomes.put(error)
-        self._outcomes.put(_END)
+            self._results.put(error)
+        self._results.put(_END)
 
-    async def _pump(self) -> None:
-        loop, task, taken = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    async def _run_batch(self) -> None:
+        loop, task, acknowledged = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
         _use_real_time(loop)
-        self._take = lambda: call_threadsafe(loop, taken.set)
+        self._acknowledge = lambda: call_threadsafe(loop, acknowledged.set)
         self._stop = lambda: call_threadsafe(loop, task.cancel) if task is not None else None
-        if self._is_left.is_set():  # `stop` was called before it could cancel this task
+        if self._is_stopped.is_set():  # `stop` was called before it could cancel this task
             return
         transport = (
             async_transport(self._transport_config)
             if self._transport_config.session is None
             else ThreadedTransport(self._blocking_transport)
         )
-        fleet = BatchRunner(replace(self._context, transport=transport), self._terms, self._source).outcomes()
+        results = BatchRunner(replace(self._context, transport=transport), self._options, self._source).results()
         try:
-            async for outcome in fleet:
-                taken.clear()
-                self._outcomes.put(outcome)
-                await taken.wait()
+            async for result in results:
+                acknowledged.clear()
+                self._results.put(result)
+                await acknowledged.wait()
         finally:
-            await fleet.aclose()
+            await results.aclose()
             await transport.close()
 
 
