@@ -43,7 +43,7 @@ from translation_client import (
     WaitTimeout,
 )
 from translation_client._config import RANDOM
-from translation_client._transports.requests import RequestsSender
+from translation_client._transports.requests import RequestsTransport
 
 START = "2026-11-23T09:00:00"
 ROUNDING = 1.001
@@ -108,19 +108,12 @@ def test_a_method_is_awaited(name: str) -> None:
 
 def over_the_adapter(client: AsyncVideoTranslationClient, session: requests.Session) -> None:
     """Have the calls of a client made by the blocking transport, in process: there is no socket on frozen time."""
-    ours = client._transport.sender
-    beneath = RequestsSender(
-        ours.base_url,
-        user_agent=ours._plain["User-Agent"],
-        headers=ours._full,
-        request_timeout=ours._request_timeout,
-        credentials=ours._credentials,
-        session=session,
-    )
+    ours = client._transport
+    beneath = RequestsTransport(client._transport_config._replace(session=session))
 
     async def send(*given: Any, **more: Any) -> Any:
         await asyncio.sleep(0)  # a call that suspends nobody would hide who cannot be suspended
-        return beneath.send(*given, **more)
+        return beneath.send_blocking(*given, **more)
 
     vars(ours)["send"] = send
 

@@ -220,23 +220,23 @@ class Service:
 def client_of(service: Service, **arguments: Any) -> AsyncVideoTranslationClient:
     usual = {"logger": Silent(), "timeout": 60, "request_timeout": 30, "max_faults": 1}
     client = AsyncVideoTranslationClient("http://service.test", **{**usual, **arguments})
-    vars(client._transport.sender._sessions)["request"] = service.request
+    vars(client._transport._sessions)["request"] = service.request
     return client
 
 
 def cancel_call(client: AsyncVideoTranslationClient, event: asyncio.Event) -> None:
     """Set the event of a call, and have the client see it in this very step."""
     event.set()
-    client._transport.sender._cuts.look()
+    client._transport._scopes.stop_cancelled()
 
 
 def assert_free(client: AsyncVideoTranslationClient) -> None:
     """Nothing of a call is left in its client."""
-    transport = client._transport.sender
+    transport = client._transport
     assert vars(transport._slots)["_free"] == MAX_CONNECTIONS
     assert not vars(transport._slots)["_queue"]
-    assert not transport._cuts._under_way
-    assert not vars(transport._cuts)["_left"]
+    assert not transport._scopes._running
+    assert not vars(transport._scopes)["_abandoned"]
 
 
 @dataclass
@@ -281,7 +281,7 @@ async def cancelled_at(call: str, how: str, other: str, cancel_at: int, other_at
     made = client.submit(VIDEO, "es", **limits) if call == "submit" else client.wait("job-1", **limits)
     task = asyncio.create_task(ending.of(made))
     await asyncio.sleep(0)  # in which it begins
-    [cut] = client._transport.sender._cuts._under_way
+    [cut] = client._transport._scopes._running
     was_done: list[bool] = []
     began = loop.time()
 
@@ -297,7 +297,7 @@ async def cancelled_at(call: str, how: str, other: str, cancel_at: int, other_at
 
     closing: list[asyncio.Task[None]] = []
     if other in ("deadline", "request_timeout"):
-        alarm = vars(cut._alarm)["_handle"]
+        alarm = vars(cut._timeout)["_handle"]
         loop.call_at(alarm.when() + (cancel_at - other_at) * STEP + (-1e-7 if is_first else 1e-7), cancel)
     else:
         loop.at_step(cancel_at, *([cancel, act] if is_first else [act, cancel]))
@@ -339,7 +339,7 @@ def assert_plausible(ending: Ending, service: Service, other: str) -> None:
 async def assert_goes_on(client: AsyncVideoTranslationClient, service: Service, *, is_closed: bool) -> None:
     """The next call is made as ever, unless the client was closed."""
     service.how = "answers"
-    vars(client._transport.sender)["_request_timeout"] = 30
+    vars(client._transport)["_request_timeout"] = 30
     if not is_closed:
         assert (await client.check("job-2")).status == "completed"
         await client.close()
@@ -509,7 +509,7 @@ def test_a_call_that_waits_for_a_slot_is_ended_and_takes_none_with_it(
         service, loop = Service("mute"), asyncio.get_running_loop()
         assert isinstance(loop, SteppedLoop)
         client = client_of(service)
-        slots = vars(client._transport.sender)["_slots"] = Slots(1)
+        slots = vars(client._transport)["_slots"] = Slots(1)
         event, ending, waiting_ending = asyncio.Event(), Ending(), Ending()
         holder = asyncio.create_task(ending.of(client.wait("job-1")))
         await steps(8)
@@ -530,7 +530,7 @@ def test_a_call_that_waits_for_a_slot_is_ended_and_takes_none_with_it(
         assert waiting.cancelled() is isinstance(waiting_ending.error, asyncio.CancelledError)
         assert waiting.cancelled() or how != "cancel" or waiting_ending.value is not None
         assert vars(slots)["_free"] == 1
-        assert not client._transport.sender._cuts._under_way
+        assert not client._transport._scopes._running
 
     for how, at in itertools.product(["cancel", "event", "deadline"], range(1, 18)):
         run(errand(how, at))
@@ -541,7 +541,7 @@ def test_closing_ends_calls_that_wait_for_a_slot(run: Callable[[Coroutine[Any, A
 
     async def errand() -> None:
         client = client_of(Service("mute"))
-        slots = vars(client._transport.sender)["_slots"] = Slots(1)
+        slots = vars(client._transport)["_slots"] = Slots(1)
         waits = [asyncio.create_task(client.wait(f"job-{number}")) for number in range(5)]
         await steps(5)
         await client.close()
@@ -609,7 +609,7 @@ def test_a_close_that_is_cancelled_closes_all_the_same(run: Callable[[Coroutine[
 
     async def errand(at: int) -> None:
         client = client_of(Service("deaf late"))
-        sessions = client._transport.sender._sessions
+        sessions = client._transport._sessions
         closed: list[str] = []
 
         async def close() -> None:
@@ -686,7 +686,7 @@ def test_a_stopped_call_sends_and_writes_nothing_more(run: Callable[[Coroutine[A
             passed.append(True)
 
         client, connection, later = client_of(Service()), Connection(), Connection()
-        vars(client._transport.sender)["_guarded"] = lambda *_, **__: go_on()
+        vars(client._transport)["_send_in_scope"] = lambda *_, **__: go_on()
         with pytest.raises(WaitTimeout):
             await client.wait("job-1", timeout=0.5)
         await asyncio.sleep(2)
@@ -709,7 +709,7 @@ def test_a_connection_that_was_put_back_is_not_aborted(run: Callable[[Coroutine[
 
         client, connection = client_of(Service()), Connection()
         transport = connection.transport
-        vars(client._transport.sender)["_guarded"] = lambda *_, **__: fail_late()
+        vars(client._transport)["_send_in_scope"] = lambda *_, **__: fail_late()
         with pytest.raises(aiohttp.ClientPayloadError):
             await client.wait("job-1")
         assert not transport.is_aborted
@@ -736,7 +736,7 @@ def test_a_call_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[Any, 
 
         service = Service()
         client = client_of(service, api_key=key)
-        vars(client._transport.sender._sessions)["request"] = request
+        vars(client._transport._sessions)["request"] = request
         variable.set("of the caller")
         await client.check("job-1")
         assert seen == ["of the caller", "of the caller"]
@@ -806,7 +806,7 @@ def test_a_call_leaves_no_garbage(how: str, run: Callable[[Coroutine[Any, Any, N
         client = client_of(Service("answers" if how == "answers" else "mute"), request_timeout=1)
         task = asyncio.create_task(client.check("job-1"))
         await steps(4)
-        [cut] = map(weakref.ref, client._transport.sender._cuts._under_way)
+        [cut] = map(weakref.ref, client._transport._scopes._running)
         if how == "cancelled":
             task.cancel()
         await asyncio.wait({task})
@@ -833,7 +833,7 @@ def test_an_interrupt_in_a_call_ends_the_program(interrupt: type[BaseException])
     async def main() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
         client = client_of(Service())
-        vars(client._transport.sender)["_guarded"] = lambda *_, **__: raise_interrupt()
+        vars(client._transport)["_send_in_scope"] = lambda *_, **__: raise_interrupt()
         await asyncio.gather(client.submit(VIDEO, "es"), client_of(Service("mute")).wait("job-1"))
 
     complaints: list[Any] = []

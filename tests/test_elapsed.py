@@ -39,7 +39,7 @@ from translation_client._clock import (
 from translation_client._config import JobFeatures
 from translation_client._polling import CallState, wait_pending
 from translation_client._transports.cancel_scope import CallTimeout, CancelScope, TransferScope
-from translation_client._transports.requests import RequestsSender
+from translation_client._transports.requests import RequestsTransport
 
 
 class Steps:
@@ -421,13 +421,13 @@ def test_the_real_clock_of_a_loop_that_stands_still_is_its_own() -> None:
 
 def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each call spend real seconds, as one over a socket does."""
-    send = RequestsSender.send
+    send = RequestsTransport.send_blocking
 
-    def slow(transport: RequestsSender, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
+    def slow(transport: RequestsTransport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
         deadline.stopwatch.add(seconds)
         return send(transport, request, deadline, *rest, **more)
 
-    monkeypatch.setattr(RequestsSender, "send", slow)
+    monkeypatch.setattr(RequestsTransport, "send_blocking", slow)
 
 
 def test_all_calls_of_a_submission_count(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,13 +530,13 @@ def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(
 ) -> None:
     """One that threads share would count wrong."""
     clocks: list[Any] = []
-    send = RequestsSender.send
+    send = RequestsTransport.send_blocking
 
-    def seen(transport: RequestsSender, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
+    def seen(transport: RequestsTransport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
         clocks.append(deadline.stopwatch._clock)
         return send(transport, request, deadline, *rest, **more)
 
-    monkeypatch.setattr(RequestsSender, "send", seen)
+    monkeypatch.setattr(RequestsTransport, "send_blocking", seen)
     session = session_of(b'{"id": "j", "result": "completed"}')
     VideoTranslationClient(BASE_URL, session=session, logger=Silent()).wait_all(["j"])
 

@@ -144,7 +144,7 @@ def test_a_hint_counts_for_the_pause_after_it_and_no_further(make_client: MakeCl
     """It is read from each answer anew."""
     client = make_client(Scenario(20))
     hints = iter(["5"])
-    session = client._transport.sender._session._session  # type: ignore[union-attr]  # a test double of the answers
+    session = client._transport._session._session  # type: ignore[union-attr]  # a test double of the answers
     session.hooks["response"].append(
         lambda response, **_: response.headers.update({"Retry-After": hint} if (hint := next(hints, None)) else {})
     )
@@ -163,7 +163,7 @@ def test_a_hint_on_a_pending_answer_is_clipped_to_the_last_check(make_client: Ma
 
 
 def _answer_with(client: object, retry_after: str) -> None:
-    session = client._transport.sender._session._session  # type: ignore[attr-defined]  # a test double of the answers
+    session = client._transport._session._session  # type: ignore[attr-defined]  # a test double of the answers
     session.hooks["response"].append(lambda response, **_: response.headers.update({"Retry-After": retry_after}))
 
 

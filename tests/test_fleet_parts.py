@@ -697,10 +697,9 @@ class RaisingTransport:
     is_closed = False
 
     def __init__(self, error: BaseException) -> None:
-        self.sender = self
         self._error = error
 
-    def send(self, *_: Any, **__: Any) -> Response:
+    def send_blocking(self, *_: Any, **__: Any) -> Response:
         raise self._error
 
 

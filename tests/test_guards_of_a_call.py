@@ -25,6 +25,7 @@ from translation_client._clock import Deadline, now
 from translation_client._models import Fault, Request
 from translation_client._transports import dns, sockets
 from translation_client._transports import requests as transport_module
+from translation_client._transports.base import TransportConfig
 from translation_client._transports.cancel_scope import (
     SLICE_SECONDS,
     CallCancelled,
@@ -32,7 +33,7 @@ from translation_client._transports.cancel_scope import (
     CancelScope,
     current_scope,
 )
-from translation_client._transports.requests import MAX_READY, Call, RequestsSender
+from translation_client._transports.requests import MAX_PREPARED_CALLS, Call, RequestsTransport
 from translation_client._transports.sockets import (
     MAX_HOSTS,
     GuardedAdapter,
@@ -146,9 +147,11 @@ def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
     adapter = Answers(lambda _: response())
     session = requests.Session()
     session.mount("http://service.test", adapter)
-    carrier = RequestsSender("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+    transport = RequestsTransport(
+        TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+    )
     for seconds in (3, 30, math.inf):
-        carrier.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False)
+        transport.send_blocking(Request("GET", "/status"), Deadline.after(seconds), lambda: False)
 
     assert [told["timeout"] for told in adapter.told] == pytest.approx([3, 5, 5])
 
@@ -193,9 +196,11 @@ def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: 
     for answer, ended in ((slow, CallTimeout), (cancelled, CallCancelled)):
         session = requests.Session()
         session.mount("http://service.test", Answers(answer))
-        carrier = RequestsSender("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+        transport = RequestsTransport(
+            TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+        )
         with pytest.raises(ended):
-            carrier.send(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel))
+            transport.send_blocking(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel))
 
 
 def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
@@ -212,18 +217,18 @@ def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
 
 def test_calls_are_kept_ready_up_to_the_cap_at_any_time() -> None:
     """And not only at the end."""
-    carrier = RequestsSender("http://host", user_agent="t", headers={}, request_timeout=5)
-    ours: Any = carrier._session
-    first = ours.outgoing(Call("GET", "http://host/0", {}))
+    transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=5))
+    ours: Any = transport._session
+    first = ours.prepare(Call("GET", "http://host/0", {}))
     sizes = []
     for number in range(1, 300):
-        ours.outgoing(Call("GET", f"http://host/{number}", {}))
-        sizes.append(len(ours._life.ready))
+        ours.prepare(Call("GET", f"http://host/{number}", {}))
+        sizes.append(len(ours._process.prepared_calls))
         if number == 100:
-            assert ours.outgoing(Call("GET", "http://host/0", {})) is first
+            assert ours.prepare(Call("GET", "http://host/0", {})) is first
 
-    assert max(sizes) == MAX_READY
-    assert ours.outgoing(Call("POST", "http://host/299", {})) is not ours.outgoing(Call("GET", "http://host/299", {}))
+    assert max(sizes) == MAX_PREPARED_CALLS
+    assert ours.prepare(Call("POST", "http://host/299", {})) is not ours.prepare(Call("GET", "http://host/299", {}))
 
 
 def test_an_adapter_is_told_to_stream() -> None:
@@ -316,10 +321,12 @@ def test_a_connection_needs_no_options() -> None:
 def test_a_call_after_closing_opens_a_new_connection() -> None:
     """And finds no pool that is closed."""
     with serving(answering(http(), close=False)) as server:
-        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
         for _ in range(2):
-            assert carrier.send(Request("GET", "/status"), Deadline.after(5), lambda: False).status_code == 200
-            carrier.close()
+            assert (
+                transport.send_blocking(Request("GET", "/status"), Deadline.after(5), lambda: False).status_code == 200
+            )
+            transport.close()
 
 
 def test_a_peer_that_reads_slowly_gets_all_of_it_and_holds_no_call() -> None:

@@ -46,7 +46,7 @@ def test_the_sleeps_after_faults_at_the_ends_of_their_range(
 
 
 def _hinting(client: Any, retry_after: str) -> Any:
-    session = client._transport.sender._session._session
+    session = client._transport._session._session
     session.hooks["response"].append(lambda response, **_: response.headers.update({"Retry-After": retry_after}))
     return client
 

@@ -159,7 +159,7 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     status, body = KEY_ECHOES[echo]
 
     def ask() -> object:
-        return client._transport.sender._credentials()
+        return client._transport._credentials()
 
     async def errand(name: str, *given: Any, **more: Any) -> Any:
         try:
@@ -221,11 +221,11 @@ CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
 def test_a_credential_is_known_without_its_scheme(kind: type[Any], service: str, arguments: dict[str, Any]) -> None:
     """A server that quotes a key quotes what stands behind `Bearer`, or the password of a pair."""
     client = kind(**{"base_url": HOST, "service": service, **arguments})
-    client._transport.sender._credentials()  # a key that changes is known as soon as it is sent
+    client._transport._credentials()  # a key that changes is known as soon as it is sent
     secrets = client._context.secrets
 
     assert secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
-    if "Basic" in str(client._transport.sender._credentials().secrets) or "Basic" in str(arguments):
+    if "Basic" in str(client._transport._credentials().secrets) or "Basic" in str(arguments):
         assert secrets.scrub(f"no {PAIR}!") == "no [redacted]!"
         assert TOKEN not in secrets.scrub(f"no user:{TOKEN}!")
         assert secrets.scrub("superuser") == "superuser"

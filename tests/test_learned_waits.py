@@ -340,7 +340,7 @@ def test_pending_counts_from_when_it_was_asked(make_client: MakeClient, clock: C
     """And finished from when it was answered: the job may have ended while the answer was under way."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
-    transport: Any = client._transport.sender
+    transport: Any = client._transport
     send = transport._session._session.send
 
     def slow_send(*arguments: Any, **more: Any) -> Any:

@@ -56,7 +56,7 @@ def test_a_slow_server_gets_twice_its_slowest_answer_for_the_last_check(
 ) -> None:
     """It starts early enough to be answered by the deadline."""
     client = make_client(Scenario(1000), timeout=30)
-    transport: Any = client._transport.sender
+    transport: Any = client._transport
     send = transport._session._session.send
 
     def slow_send(*arguments: Any, **more: Any) -> Any:
@@ -76,7 +76,7 @@ def test_one_slow_answer_does_not_end_a_wait_early(
 ) -> None:
     """A cold start, say: the last look still is shortly before the deadline."""
     client = make_client(Scenario(1000), timeout=timeout)
-    transport: Any = client._transport.sender
+    transport: Any = client._transport
     send = transport._session._session.send
     took = iter([first])
 
@@ -94,7 +94,7 @@ def test_one_slow_answer_does_not_end_a_wait_early(
 def test_a_slow_fault_does_not_end_a_wait_early(make_client: MakeClient, clock: Clock) -> None:
     """Neither does one that took long: the faults that are allowed are spent first."""
     client = make_client(Scenario(2, faults=(Fault(nth=1, status_code=503),)), timeout=5)
-    transport: Any = client._transport.sender
+    transport: Any = client._transport
     send = transport._session._session.send
     took = iter([1.7])
 

@@ -16,7 +16,8 @@ from hostile import Handler, Server, answering, gzipped, http, serving
 from translation_client._auth import same_origin
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
-from translation_client._transports.requests import MAX_READY, Call, RequestsSender
+from translation_client._transports.base import TransportConfig
+from translation_client._transports.requests import MAX_PREPARED_CALLS, Call, RequestsTransport
 from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter
 
 STATUS = Request("GET", "/status")
@@ -25,12 +26,13 @@ MIB = 1024 * 1024
 
 def send(url: str, **arguments: Any) -> Response:
     """Make one call."""
+    more = {"max_body_bytes": arguments.pop("max_body_bytes")} if "max_body_bytes" in arguments else {}
     whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 5, **arguments}
-    carrier = RequestsSender(url, **whole)
+    transport = RequestsTransport(TransportConfig(url, **whole), **more)
     try:
-        return carrier.send(STATUS, Deadline.after(5), lambda: False)
+        return transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
     finally:
-        carrier.close()
+        transport.close()
 
 
 def fault_of(answer: bytes, **arguments: Any) -> Fault:
@@ -81,10 +83,10 @@ def test_a_connection_is_used_again() -> None:
         connection.sendall(http())
 
     with serving(handle) as server:
-        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
         for _ in range(3):
-            carrier.send(STATUS, Deadline.after(5), lambda: False)
-        carrier.close()
+            transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
+        transport.close()
 
     assert len(peers) == 1
 
@@ -218,9 +220,9 @@ def test_three_redirects_are_followed() -> None:
 def test_only_a_get_is_redirected() -> None:
     """Anything else might be done twice; who asked decides."""
     with serving(redirecting("/elsewhere")) as server:
-        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
-        answer = carrier.send(Request("POST", "/jobs"), Deadline.after(5), lambda: False)
-        carrier.close()
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
+        answer = transport.send_blocking(Request("POST", "/jobs"), Deadline.after(5), lambda: False)
+        transport.close()
 
     assert (answer.status_code, len(server.requests)) == (302, 1)
 
@@ -298,12 +300,12 @@ def test_a_session_that_verifies_nothing_is_believed(tmp_path: Path, monkeypatch
 
 def test_a_cap_holds_for_what_is_kept_ready() -> None:
     """A client that is asked for a million jobs fills no memory."""
-    carrier = RequestsSender("http://host", user_agent="t", headers={}, request_timeout=5)
-    session: Any = carrier._session
+    transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=5))
+    session: Any = transport._session
     for number in range(300):
-        session.outgoing(Call("GET", f"http://host/{number}", {}))
+        session.prepare(Call("GET", f"http://host/{number}", {}))
 
-    assert len(session._life.ready) <= MAX_READY
+    assert len(session._process.prepared_calls) <= MAX_PREPARED_CALLS
 
 
 def test_a_netrc_never_replaces_our_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,11 +355,11 @@ def test_a_callers_session_is_used_as_it_is_and_stays_open() -> None:
 def test_cookies_are_not_kept() -> None:
     """Our own session asks the same question each time."""
     with serving(answering(http("200 OK", b"{}", "Set-Cookie: a=b"), close=False)) as server:
-        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
         for _ in range(2):
-            carrier.send(STATUS, Deadline.after(5), lambda: False)
-        carrier.send(Request("GET", "/other"), Deadline.after(5), lambda: False)
-        carrier.close()
+            transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
+        transport.send_blocking(Request("GET", "/other"), Deadline.after(5), lambda: False)
+        transport.close()
 
     assert not any("cookie" in headers_of(request) for request in server.requests)
 
@@ -373,10 +375,10 @@ def test_closing_closes_the_idle_connections() -> None:
             closed.set()
 
     with serving(handle) as server:
-        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
-        carrier.send(STATUS, Deadline.after(5), lambda: False)
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
+        transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
         assert not closed.is_set()
-        carrier.close()
+        transport.close()
         assert closed.wait(5)
 
 
@@ -399,10 +401,10 @@ def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone
         connection.sendall(http())
 
     with serving(handle) as server:
-        carrier = RequestsSender(server.url, user_agent="t", headers={}, request_timeout=5)
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
         for new_connection in (False, True, True, False):
-            carrier.send(STATUS, Deadline.after(5), lambda: False, new_connection=new_connection)
-        carrier.close()
+            transport.send_blocking(STATUS, Deadline.after(5), lambda: False, new_connection=new_connection)
+        transport.close()
 
     first, second, third, fourth = connections
     assert first is fourth

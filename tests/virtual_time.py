@@ -90,7 +90,7 @@ class Reply(NamedTuple):
 def client_of(respond: Callable[[str], Reply], **settings: Any) -> AsyncVideoTranslationClient:
     """A client whose requests are answered by a function of their path, within the time that they have."""
     client = AsyncVideoTranslationClient(BASE_URL, **{"logger": Silent(), **settings})
-    transport = client._transport.sender
+    transport = client._transport
 
     async def send(request: Request, deadline: Deadline, *_: Any, **__: Any) -> Response:
         reply = respond(request.path)

@@ -38,14 +38,14 @@ from ._jobs.requestor import run_sync
 from ._logging import wrap_logger
 from ._models import Job, TranslationStatus
 from ._transports.base import CancelEvent, Transport, TransportConfig
-from ._transports.requests import BlockingTransport, blocking_transport
+from ._transports.requests import RequestsTransport
 from .services import get_service
 from .services.service import Service
 
 if TYPE_CHECKING:  # imported when they are needed: aiohttp and `schedule` take longer to import than all the rest
     import aiohttp  # noqa: F401  # a base class below names it in a string, which ruff does not read
 
-    from ._transports.aiohttp import AsyncTransport
+    from ._transports.aiohttp import AiohttpTransport
     from .schedule.history import DurationHistory
     from .schedule.learner import ScheduleLearner
 
@@ -271,7 +271,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         await delete_job(self._context, job.id if isinstance(job, Job) else job, self._context.policy.timeout)
 
 
-class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
+class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
     """Submits video translation jobs, waits for them and downloads the results. May be shared by threads.
 
     Seconds are floats everywhere. `None` means the service's default; `math.inf` means no limit.
@@ -281,8 +281,8 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         TypeError: An argument is of the wrong type.
     """
 
-    def _build_transport(self, config: TransportConfig) -> BlockingTransport:
-        return blocking_transport(config)
+    def _build_transport(self, config: TransportConfig) -> RequestsTransport:
+        return RequestsTransport(config)
 
     def _check_cancel(self, cancel: E | None) -> E | None:
         return _config.check_blocking_event("cancel", cancel)
@@ -558,7 +558,7 @@ class VideoTranslationClient(BaseClient[requests.Session, BlockingTransport]):
         return batch_results(self._context, self._transport, self._transport_config, options, source)
 
 
-class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTransport"]):
+class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTransport"]):
     """The client for asyncio, for any number of tasks of one event loop. Needs the extra `async`.
 
     Arguments, defaults, log events and errors are those of `VideoTranslationClient`. What differs: `session` is an
@@ -574,10 +574,10 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AsyncTran
         TypeError: An argument is of the wrong type.
     """
 
-    def _build_transport(self, config: TransportConfig) -> AsyncTransport:
+    def _build_transport(self, config: TransportConfig) -> AiohttpTransport:
         with require_aiohttp(type(self).__name__):
-            from ._transports.aiohttp import async_transport
-        return async_transport(config)
+            from ._transports.aiohttp import AiohttpTransport
+        return AiohttpTransport(config)
 
     async def get_status(
         self,

@@ -776,8 +776,8 @@ def mute_wait(
     """Wait for a server that is mute, and do something so many seconds after our own timer would ring."""
 
     def plan() -> None:
-        [cut] = client._transport.sender._cuts._under_way
-        alarm = vars(cut._alarm)["_handle"]
+        [cut] = client._transport._scopes._running
+        alarm = vars(cut._timeout)["_handle"]
         asyncio.get_running_loop().call_at(alarm.when() + act_at, act, waiting)
 
     waiting = asyncio.create_task(client.wait())
@@ -878,12 +878,12 @@ def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
                 acts[one]()
 
         def close() -> None:
-            client._transport.sender._cuts.look()
+            client._transport._scopes.stop_cancelled()
             closing.append(asyncio.create_task(client.close()))
 
         def set_event() -> None:
             cancel.set()
-            client._transport.sender._cuts.look()
+            client._transport._scopes.stop_cancelled()
 
         was_over: list[bool] = []
         acts: dict[str, Callable[[], object]] = {"cancel": calling.cancel, "close": close, "event": set_event}
@@ -943,7 +943,7 @@ def test_a_transfer_can_be_ended_at_every_step(call: str, how: str, tmp_path: Pa
                 if one == "cancel":
                     calling.cancel()
                 else:
-                    client._transport.sender._cuts.look()
+                    client._transport._scopes.stop_cancelled()
                     closing.append(asyncio.create_task(client.close()))
 
         was_over: list[bool] = []

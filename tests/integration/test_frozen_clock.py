@@ -42,8 +42,9 @@ from translation_client._clock import Deadline, Stopwatch
 from translation_client._jobs.requestor import run_sync
 from translation_client._models import Request
 from translation_client._transports.aiohttp import Slots
+from translation_client._transports.base import TransportConfig
 from translation_client._transports.cancel_scope import CallTimeout
-from translation_client._transports.requests import BlockingTransport
+from translation_client._transports.requests import RequestsTransport
 
 FROZEN_AT = "2026-11-23T09:00:00"
 
@@ -580,19 +581,10 @@ def test_a_proxy_over_tls_is_waited_for_no_longer(handle: Handler, monkeypatch: 
     assert CALL - 0.05 <= error.elapsed <= took
 
 
-class Unused:
-    """A transport that is not used."""
-
-    base_url = "http://fake.test"
-
-    def close(self) -> None: ...
-
-
 @pytest.mark.parametrize("cancel", [None, threading.Event()], ids=["alone", "with cancel"])
 def test_a_sleep_counts_what_it_took(cancel: threading.Event | None) -> None:
     """Which is next to nothing once the client is closed."""
-    transport: Any = Unused()
-    line = BlockingTransport(transport, None)
+    line = RequestsTransport(TransportConfig("http://fake.test", user_agent="t", headers={}, request_timeout=5))
 
     def slept(seconds: float) -> float:
         watch = Stopwatch()
@@ -624,7 +616,7 @@ def test_a_call_of_a_task_has_what_is_left_of_the_wait(is_busy: bool) -> None:
 
     async def send(url: str) -> None:
         async with AsyncVideoTranslationClient(url, request_timeout=3600) as client:
-            transport: Any = client._transport.sender
+            transport: Any = client._transport
             transport._slots = Slots(0 if is_busy else 1)
             deadline = Deadline.after(3600)
             deadline.stopwatch.add(3600 - CALL)

@@ -134,7 +134,7 @@ async def _read(content: aiohttp.StreamReader, size: int = -1) -> bytes:
         raise aiohttp.ClientPayloadError(str(error)) from error
 
 
-async def stream_to(response: aiohttp.ClientResponse, sink: Sink, cut: AsyncCancelScope) -> None:
+async def stream_to(response: aiohttp.ClientResponse, sink: Sink, scope: AsyncCancelScope) -> None:
     """Write the body of a response into a sink, block by block.
 
     Raises:
@@ -142,10 +142,10 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, cut: AsyncCanc
         Exception: What the sink raises.
     """
     read_bytes = begin_file(_response_head(response), sink, is_chunked=True)
-    cut.is_receiving_file = True
+    scope.is_receiving_file = True
     try:
         while block := await _read(response.content, read_bytes):
-            cut.received()
+            scope.received()
             sink.write(block)
             await asyncio.sleep(0)  # or a body that has always arrived already would keep the timer from firing
     except aiohttp.ClientPayloadError:
@@ -171,10 +171,10 @@ def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
     return error
 
 
-async def blocks_of(form: MultipartStream, cut: AsyncCancelScope) -> AsyncIterator[bytes]:
+async def blocks_of(form: MultipartStream, scope: AsyncCancelScope) -> AsyncIterator[bytes]:
     """Yield a file in blocks as it is read. Each is requested when the one before was sent."""
     while block := form.read(READ_BYTES):
-        cut.sent()
+        scope.sent()
         yield block
         await asyncio.sleep(0)  # or a server that always accepts more would keep the timer from firing
 
@@ -420,9 +420,9 @@ class _Connector(aiohttp.TCPConnector):
         transport = connection.transport
         if transport is not None:
             self._made.add(transport)
-            cut = CURRENT_SCOPE.get()
-            if cut is not None:
-                cut.connected(connection)
+            scope = CURRENT_SCOPE.get()
+            if scope is not None:
+                scope.connected(connection)
         return connection
 
     def distrust_all(self) -> None:
@@ -551,7 +551,7 @@ class _AsyncExchange(NamedTuple):
     credentials: KeyHeaders | None
     payload: RequestBody
     sink: Sink | None
-    cut: AsyncCancelScope
+    scope: AsyncCancelScope
 
 
 class _Trace:
@@ -564,27 +564,42 @@ class _Trace:
     has_sent = False
 
 
-class AiohttpSender:
-    """Sends the requests of one client, from any number of tasks of one event loop."""
+CANCEL_SLICE_SECONDS = 0.02
+"""20 ms: how soon a sleep notices the caller's event."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        user_agent: str,
-        headers: Mapping[str, str],
-        request_timeout: float,
-        credentials: Callable[[], KeyHeaders],
-        session: aiohttp.ClientSession | None,
-    ) -> None:
-        """Create a sender without opening a connection. The arguments are those of `RequestsSender`."""
-        self.base_url = base_url
-        self._credentials = credentials
-        self._request_timeout = request_timeout
-        self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
-        self._full = KeyHeaders({**self._plain, **headers})
+
+class AiohttpTransport:
+    """The transport for asyncio: other tasks of its event loop run while it waits."""
+
+    max_connections = MAX_CONNECTIONS
+
+    def __init__(self, config: TransportConfig) -> None:
+        """Create a transport without opening a connection.
+
+        Args:
+            config: The arguments of the client. The session is an `aiohttp.ClientSession` or None. What `sleep` returns
+                is awaited if possible.
+
+        Raises:
+            TypeError: The session is not an `aiohttp.ClientSession`.
+        """
+        session = config.session
+        if session is not None and not isinstance(session, aiohttp.ClientSession):
+            raise TypeError(f"session must be an aiohttp.ClientSession, got a value of type {type(session).__name__}")
+        self.base_url = config.base_url
+        self.is_closed = False
+        self._credentials = config.credentials
+        self._request_timeout = config.request_timeout
+        self._sleep = config.sleep
+        self._sleepers: set[asyncio.Future[None]] = set()
+        self._plain = {
+            "User-Agent": config.user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+        }
+        self._full = KeyHeaders({**self._plain, **config.headers})
         self._sessions = Sessions(session)
-        self._cuts = ScopeRegistry()
+        self._scopes = ScopeRegistry()
         self._slots = Slots(MAX_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -601,39 +616,77 @@ class AiohttpSender:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Send a request and read the response to its end, as `RequestsSender.send` does."""
+        """Send a request and read the response to its end, as `RequestsTransport.send_blocking` does."""
         stopwatch = Stopwatch(deadline.stopwatch)
-        credentials, made = self._prepared(request)
+        credentials, body = self._credentials_and_body(request)
         is_transfer = request.is_transfer or sink is not None
         trace = _Trace()
         self._require_same_loop()
-        with made as payload, stopwatch.measure(real_clock_of(asyncio.get_running_loop().time)):
+        with body as payload, stopwatch.measure(real_clock_of(asyncio.get_running_loop().time)):
             try:
                 async with self._slot(deadline, is_cancelled):
-                    cut = AsyncCancelScope(
-                        self._cuts, now() + deadline.left, self._request_timeout, is_cancelled, is_transfer=is_transfer
+                    scope = AsyncCancelScope(
+                        self._scopes,
+                        now() + deadline.left,
+                        self._request_timeout,
+                        is_cancelled,
+                        is_transfer=is_transfer,
                     )
-                    sending = _AsyncExchange(request, credentials, payload, sink, cut)
-                    status, headers, body = await cut.call(
-                        lambda: self._guarded(sending, trace, new_connection=new_connection)
+                    exchange = _AsyncExchange(request, credentials, payload, sink, scope)
+                    status, headers, content = await scope.call(
+                        lambda: self._send_in_scope(exchange, trace, new_connection=new_connection)
                     )
                     if not payload.is_read:  # the response came before all of the file was sent
-                        cut.abort()
+                        scope.abort()
             except (CallAborted, Fault) as error:
                 error.was_sent = payload.is_read and trace.has_sent
                 if isinstance(error, Fault):
                     error.add_sent_keys(secrets_in(credentials))
                 raise
-        return Response(status, headers, body, stopwatch.elapsed, secrets_in(credentials))
+        return Response(status, headers, content, stopwatch.elapsed, secrets_in(credentials))
+
+    async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:
+        """Sleep until the client is closed or the event is set, and add the seconds really slept to `stopwatch`."""
+        real = real_clock_of(asyncio.get_running_loop().time)
+        if self._sleep is not None:
+            with stopwatch.measure_callers_sleep(seconds, real):
+                slept = self._sleep(seconds)
+                if inspect.isawaitable(slept):
+                    await slept
+            return
+        if cancel is None:
+            with stopwatch.measure(real):
+                await self._sleep_until_closed(seconds)
+            return
+        end = Deadline.after(seconds, stopwatch)
+        while not self.is_closed and not cancel.is_set() and end.left > 0:
+            with end.stopwatch.measure(real):
+                await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
+
+    async def _sleep_until_closed(self, seconds: float) -> None:
+        if self.is_closed:
+            return
+        loop = asyncio.get_running_loop()
+        sleeper: asyncio.Future[None] = loop.create_future()
+        timer = loop.call_later(seconds, _wake, sleeper)
+        self._sleepers.add(sleeper)
+        try:
+            await sleeper
+        finally:
+            timer.cancel()
+            self._sleepers.discard(sleeper)
 
     def close_idle(self) -> None:
         """Mark the connections of our own session as not reusable."""
         self._sessions.close_idle()
 
     async def close(self) -> None:
-        """End the calls in progress, then close our own sessions, even if the caller is cancelled meanwhile."""
+        """End sleeps and requests in progress, then close our own sessions, even if the caller is cancelled meanwhile."""
+        self.is_closed = True
+        for sleeper in tuple(self._sleepers):
+            _wake(sleeper)
         try:
-            await self._cuts.end(CLOSING_SECONDS)
+            await self._scopes.end(CLOSING_SECONDS)
         finally:
             await self._sessions.close()
 
@@ -644,7 +697,7 @@ class AiohttpSender:
         try:
             if not turn.done():
                 await AsyncCancelScope(
-                    self._cuts, now() + deadline.left, math.inf, is_cancelled, is_transfer=False
+                    self._scopes, now() + deadline.left, math.inf, is_cancelled, is_transfer=False
                 ).wait(turn)
             yield
         finally:
@@ -658,18 +711,18 @@ class AiohttpSender:
                 "an AsyncVideoTranslationClient is of the event loop that it was first used in: make another"
             )
 
-    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
+    def _credentials_and_body(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
             return self._credentials() if is_trusted else None, encode_body(request)
         except Exception as error:
             raise RequestNotSent(error) from error
 
-    async def _guarded(
-        self, sending: _AsyncExchange, trace: _Trace, *, new_connection: bool
+    async def _send_in_scope(
+        self, exchange: _AsyncExchange, trace: _Trace, *, new_connection: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
-            return await self._follow(sending, trace, new_connection=new_connection)
+            return await self._follow(exchange, trace, new_connection=new_connection)
         except BROKEN as error:
             fault = _fault_of(error)
             cause = redacted_cause(error, fault.text)
@@ -677,35 +730,35 @@ class AiohttpSender:
         raise fault from cause
 
     async def _follow(
-        self, sending: _AsyncExchange, trace: _Trace, *, new_connection: bool
+        self, exchange: _AsyncExchange, trace: _Trace, *, new_connection: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
-        request = sending.request
+        request = exchange.request
         url = self.build_url(request)
-        is_trusted = sending.credentials is not None
+        is_trusted = exchange.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
-            sending.cut.raise_if_stopped()
-            async with self._asked(
-                sending, url, trace, is_trusted=is_trusted, new_connection=new_connection
+            exchange.scope.raise_if_stopped()
+            async with self._request(
+                exchange, url, trace, is_trusted=is_trusted, new_connection=new_connection
             ) as response:
-                body = await self._read(response, sending)
+                body = await self._read(response, exchange)
                 status, headers = response.status, response.headers
                 location = headers.get("Location") if status in REDIRECT_CODES else None
                 is_final = location is None or request.method != "GET"
                 if is_final:
-                    sending.cut.answered()
+                    exchange.scope.answered()
             if location is None or is_final:
                 return status, headers, body
             url = resolve_redirect(url, location, Response(status, headers, b""))
             is_trusted = is_trusted and same_origin(self.base_url, url)
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Response(status, headers, b""))
 
-    def _asked(
-        self, sending: _AsyncExchange, url: str, trace: _Trace, *, is_trusted: bool, new_connection: bool
+    def _request(
+        self, exchange: _AsyncExchange, url: str, trace: _Trace, *, is_trusted: bool, new_connection: bool
     ) -> Any:
-        request, payload = sending.request, sending.payload
+        request, payload = exchange.request, exchange.payload
         if is_trusted:
             method = request.method
-            headers = KeyHeaders({**self._full, **(sending.credentials or {}), **request.headers})
+            headers = KeyHeaders({**self._full, **(exchange.credentials or {}), **request.headers})
         else:
             method, headers = "GET", KeyHeaders({**self._plain, **request.headers})
         if payload.content:
@@ -713,7 +766,7 @@ class AiohttpSender:
         data: Any = payload.content or None
         if isinstance(payload.content, MultipartStream):
             headers["Content-Length"] = str(len(payload.content))
-            data = blocks_of(payload.content, sending.cut)
+            data = blocks_of(payload.content, exchange.scope)
         return self._sessions.request(
             method,
             URL(url, encoded=True),
@@ -723,13 +776,13 @@ class AiohttpSender:
             new_connection=new_connection,
         )
 
-    async def _read(self, response: aiohttp.ClientResponse, sending: _AsyncExchange) -> bytes:
+    async def _read(self, response: aiohttp.ClientResponse, exchange: _AsyncExchange) -> bytes:
         if response.status < 200:
             response.close()
             raise interim_as_final(Response(response.status, response.headers, b""))
-        if sending.sink is not None and response.status in FILE_CODES:
-            sending.cut.raise_if_stopped()
-            await stream_to(response, sending.sink, sending.cut)
+        if exchange.sink is not None and response.status in FILE_CODES:
+            exchange.scope.raise_if_stopped()
+            await stream_to(response, exchange.sink, exchange.scope)
             return b""
         if response.status < 300:
             return await read_capped(response)
@@ -765,108 +818,6 @@ def _fault_of(error: Exception) -> Fault:
     return Fault("connection", root_reason(error))
 
 
-CANCEL_SLICE_SECONDS = 0.02
-"""20 ms: how soon a sleep notices the caller's event."""
-
-
-class AsyncTransport:
-    """The transport for asyncio: other tasks run while it waits."""
-
-    def __init__(self, sender: AiohttpSender, sleep: Callable[[float], Any] | None) -> None:
-        """Create a transport.
-
-        Args:
-            sender: Sends the requests.
-            sleep: Called with the seconds in place of an interruptible sleep, and awaited if possible; None for the
-                default.
-        """
-        self.sender = sender
-        self.base_url = sender.base_url
-        self.max_connections = MAX_CONNECTIONS
-        self.is_closed = False
-        self._sleep = sleep
-        self._sleepers: set[asyncio.Future[None]] = set()
-
-    def build_url(self, request: Request) -> str:
-        """Return the URL of a request."""
-        return self.sender.build_url(request)
-
-    async def send(
-        self,
-        request: Request,
-        deadline: Deadline,
-        is_cancelled: Callable[[], bool],
-        sink: Sink | None = None,
-        *,
-        new_connection: bool = False,
-    ) -> Response:
-        """Send one request, and return the response."""
-        return await self.sender.send(request, deadline, is_cancelled, sink, new_connection=new_connection)
-
-    async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:
-        """Sleep until the client is closed or the event is set, and add the seconds really slept to `stopwatch`."""
-        real = real_clock_of(asyncio.get_running_loop().time)
-        if self._sleep is not None:
-            with stopwatch.measure_callers_sleep(seconds, real):
-                slept = self._sleep(seconds)
-                if inspect.isawaitable(slept):
-                    await slept
-            return
-        if cancel is None:
-            with stopwatch.measure(real):
-                await self._sleep_until_closed(seconds)
-            return
-        end = Deadline.after(seconds, stopwatch)
-        while not self.is_closed and not cancel.is_set() and end.left > 0:
-            with end.stopwatch.measure(real):
-                await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
-
-    def close_idle(self) -> None:
-        """Mark the connections of our own session as not reusable."""
-        self.sender.close_idle()
-
-    async def close(self) -> None:
-        """End sleeps and requests in progress, and close the connections."""
-        self.is_closed = True
-        for sleeper in tuple(self._sleepers):
-            if not sleeper.done():
-                sleeper.set_result(None)
-        await self.sender.close()
-
-    async def _sleep_until_closed(self, seconds: float) -> None:
-        if self.is_closed:
-            return
-        loop = asyncio.get_running_loop()
-        sleeper: asyncio.Future[None] = loop.create_future()
-        alarm = loop.call_later(seconds, _wake, sleeper)
-        self._sleepers.add(sleeper)
-        try:
-            await sleeper
-        finally:
-            alarm.cancel()
-            self._sleepers.discard(sleeper)
-
-
 def _wake(sleeper: asyncio.Future[None]) -> None:
     if not sleeper.done():
         sleeper.set_result(None)
-
-
-def async_transport(transport_config: TransportConfig) -> AsyncTransport:
-    """Return a transport for asyncio.
-
-    Raises:
-        TypeError: The session is not an `aiohttp.ClientSession`.
-    """
-    session = transport_config.session
-    if session is not None and not isinstance(session, aiohttp.ClientSession):
-        raise TypeError(f"session must be an aiohttp.ClientSession, got a value of type {type(session).__name__}")
-    transport = AiohttpSender(
-        transport_config.base_url,
-        user_agent=transport_config.user_agent,
-        headers=transport_config.headers,
-        request_timeout=transport_config.request_timeout,
-        credentials=transport_config.credentials,
-        session=session,
-    )
-    return AsyncTransport(transport, transport_config.sleep)

@@ -53,9 +53,9 @@ class TimeoutAt:
             self._handle.cancel()
             self._handle = None
         if at <= self._loop.time():
-            self._ring()  # a task that never suspends would move the timer again and again before it fires
+            self._fire()  # a task that never suspends would move the timer again and again before it fires
         elif at < math.inf:
-            self._handle = self._loop.call_at(at, self._ring)
+            self._handle = self._loop.call_at(at, self._fire)
 
     def off(self) -> None:
         """Cancel the timer for good."""
@@ -64,7 +64,7 @@ class TimeoutAt:
             self._handle.cancel()
             self._handle = None
 
-    def _ring(self) -> None:
+    def _fire(self) -> None:
         call = self._call
         self.off()
         if call is not None:
@@ -76,19 +76,19 @@ class ScopeRegistry:
 
     def __init__(self) -> None:
         """Create a registry with no call and no timer."""
-        self._under_way: set[AsyncCancelScope] = set()
-        self._left: set[asyncio.Future[Any]] = set()
+        self._running: set[AsyncCancelScope] = set()
+        self._abandoned: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, cut: AsyncCancelScope) -> None:
+    def add(self, scope: AsyncCancelScope) -> None:
         """Add a call, and start the timer with the first one."""
-        self._under_way.add(cut)
+        self._running.add(scope)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
+            self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._fire)
 
-    def discard(self, cut: AsyncCancelScope) -> None:
+    def discard(self, scope: AsyncCancelScope) -> None:
         """Remove a call, and stop the timer with the last one."""
-        self._under_way.discard(cut)
+        self._running.discard(scope)
         self._stop_timer_if_idle()
 
     def leave(self, future: asyncio.Future[Any]) -> None:
@@ -97,42 +97,42 @@ class ScopeRegistry:
         A reference is kept: the event loop holds none to a task, and a garbage-collected task is destroyed.
         """
         if not future.get_loop().is_closed():
-            self._left.add(future)
+            self._abandoned.add(future)
             future.add_done_callback(self._forget)
             future.cancel()
 
-    def look(self) -> None:
+    def stop_cancelled(self) -> None:
         """Stop the cancelled calls, and those whose callers have stopped waiting."""
-        for cut in tuple(self._under_way):
-            cut.look()
-        for future in tuple(self._left):
+        for scope in tuple(self._running):
+            scope.stop_cancelled()
+        for future in tuple(self._abandoned):
             future.cancel()
 
     async def end(self, seconds: float) -> None:
-        """Stop the calls as `look` does, and wait until no call is in progress.
+        """Stop the calls as `stop_cancelled` does, and wait until no call is in progress.
 
         Args:
             seconds: The longest wait.
         """
-        self.look()
-        unfinished = {cut.future for cut in self._under_way if cut.future is not None} | self._left
+        self.stop_cancelled()
+        unfinished = {scope.future for scope in self._running if scope.future is not None} | self._abandoned
         own = asyncio.current_task()  # a hook of the caller's session may close the client
         others = [future for future in unfinished if future is not own]
         if others:
             await asyncio.wait(others, timeout=seconds)
 
     def _forget(self, future: asyncio.Future[Any]) -> None:
-        self._left.discard(future)
+        self._abandoned.discard(future)
         self._stop_timer_if_idle()
 
     def _stop_timer_if_idle(self) -> None:
-        if self._timer is not None and not self._under_way and not self._left:
+        if self._timer is not None and not self._running and not self._abandoned:
             self._timer.cancel()
             self._timer = None
 
-    def _ring(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._ring)
-        self.look()
+    def _fire(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._fire)
+        self.stop_cancelled()
 
 
 class AsyncCancelScope:
@@ -145,7 +145,7 @@ class AsyncCancelScope:
 
     def __init__(
         self,
-        cuts: ScopeRegistry,
+        scopes: ScopeRegistry,
         deadline: float,
         idle_seconds: float,
         is_cancelled: Callable[[], bool],
@@ -155,7 +155,7 @@ class AsyncCancelScope:
         """Create a scope.
 
         Args:
-            cuts: The registry of the client.
+            scopes: The registry of the client.
             deadline: When the call must be over, in the seconds of `_clock.now`; `math.inf` for never.
             idle_seconds: How many seconds a call may take; for a transfer, how many may pass without a byte.
             is_cancelled: Checked every `SLICE_SECONDS`; returns True to cancel.
@@ -163,13 +163,13 @@ class AsyncCancelScope:
         """
         self.future: asyncio.Future[Any] | None = None
         self.is_receiving_file = False
-        self._cuts = cuts
+        self._scopes = scopes
         self._is_transfer = is_transfer
         self._deadline = deadline
         self._idle_seconds = idle_seconds
         self._is_cancelled = is_cancelled
         self._loop = asyncio.get_running_loop()
-        self._alarm = TimeoutAt(self._stop_soon)
+        self._timeout = TimeoutAt(self._stop_soon)
         # Converted to the clock of the loop, which may be the only one that moves under freezegun.
         self._ends_at = self._loop.time() + deadline - now()
         self._connection: Connection | None = None
@@ -197,16 +197,16 @@ class AsyncCancelScope:
         """Wait for a future of ours, and cancel it at the deadline. Raises as `call` does."""
         self.future = future
         future.add_done_callback(self._ended)
-        self._cuts.add(self)
+        self._scopes.add(self)
         self._begin_anew()
         try:
             await self._until_ended(future)
             return self._result_of(future)
         finally:
-            self._alarm.off()
+            self._timeout.off()
             if not future.done():
-                self._cuts.leave(future)
-            self._cuts.discard(self)
+                self._scopes.leave(future)
+            self._scopes.discard(self)
             self.future = None
             del future  # its exception refers to this frame
 
@@ -252,7 +252,7 @@ class AsyncCancelScope:
         self.raise_if_stopped()
         self._is_answered = True
 
-    def look(self) -> None:
+    def stop_cancelled(self) -> None:
         """Stop the call if it was cancelled."""
         if self._is_cancelled():
             self._stop_soon()
@@ -283,13 +283,13 @@ class AsyncCancelScope:
 
     def _result_of(self, future: asyncio.Future[T]) -> T:
         try:
-            if self._stopped_by is not None and self._is_cut_short(future):
+            if self._stopped_by is not None and self._was_stopped(future):
                 raise self._stopped_by
             return future.result()
         finally:
             del future  # its exception refers to this frame
 
-    def _is_cut_short(self, future: asyncio.Future[T]) -> bool:
+    def _was_stopped(self, future: asyncio.Future[T]) -> bool:
         """True if a stopped call ended because it was stopped. An interrupt is another reason."""
         return not future.done() or future.cancelled() or isinstance(future.exception(), Exception)
 
@@ -303,9 +303,9 @@ class AsyncCancelScope:
         if future is None or future.done() or self._stopped_by is not None:
             return
         self._stopped_by = CallCancelled if self._is_cancelled() else CallTimeout
-        self._alarm.off()
-        self._alarm = TimeoutAt(self._give_up)
-        self._alarm.set(self._loop.time() + STOP_SECONDS)
+        self._timeout.off()
+        self._timeout = TimeoutAt(self._give_up)
+        self._timeout.set(self._loop.time() + STOP_SECONDS)
         if not self._is_answered:
             self.abort()
             self._loop.call_soon(future.cancel)  # aiohttp 3.11 must see its lost connection first, or it complains
@@ -324,10 +324,10 @@ class AsyncCancelScope:
             self._waiter.set_result(None)
 
     def _begin_anew(self) -> None:
-        self._alarm.set(min(self._loop.time() + self._idle_seconds, self._ends_at))
+        self._timeout.set(min(self._loop.time() + self._idle_seconds, self._ends_at))
 
 
-CURRENT_SCOPE: ContextVar[AsyncCancelScope | None] = ContextVar("current cut", default=None)
+CURRENT_SCOPE: ContextVar[AsyncCancelScope | None] = ContextVar("current scope", default=None)
 """The scope of the call in progress in this task: aiohttp opens connections, or takes them from a pool, deep inside."""
 
 

@@ -74,15 +74,25 @@ class Transport(Protocol):
 
 
 class TransportConfig(NamedTuple):
-    """The arguments of a transport."""
+    """The arguments of a transport.
+
+    Attributes:
+        base_url: The URL that the path of each request is appended to.
+        user_agent: The `User-Agent` header, sent to every origin.
+        headers: The key and the caller's own headers, sent only to the origin of `base_url`.
+        request_timeout: Seconds for one call: connecting, headers, body and redirects together.
+        credentials: Called before each call for the headers of a rotating key. They are sent where `headers` are.
+        session: The caller's session, used as it is and never closed; None for one of our own.
+        sleep: Called with the seconds in place of an interruptible sleep; None for the interruptible one.
+    """
 
     base_url: str
     user_agent: str
     headers: Mapping[str, str]
-    credentials: Callable[[], KeyHeaders]
     request_timeout: float
-    session: Any
-    sleep: Callable[[float], Any] | None
+    credentials: Callable[[], KeyHeaders] = KeyHeaders
+    session: Any = None
+    sleep: Callable[[float], Any] | None = None
 
     def __repr__(self) -> str:
         return "TransportConfig(…)"  # they may contain a key
@@ -103,13 +113,13 @@ def redirect_target(session: Session, response: requests.Response) -> str | None
     return resolve_redirect(response.url, location, response_head(response))
 
 
-def resolve_redirect(url: str, location: str, answer: Response) -> str:
+def resolve_redirect(url: str, location: str, response: Response) -> str:
     """Return the absolute URL of a `Location` header.
 
     Args:
         url: The URL of the request.
         location: The value of the header.
-        answer: The response with that header.
+        response: The response with that header.
 
     Raises:
         Fault: The URL is not an http(s) URL.
@@ -119,5 +129,5 @@ def resolve_redirect(url: str, location: str, answer: Response) -> str:
     except ValueError:  # such as half an IPv6 address
         target = ""
     if not is_http_url(target):
-        raise Fault("unreadable", "the redirect leads to no http(s) URL", answer)
+        raise Fault("unreadable", "the redirect leads to no http(s) URL", response)
     return target

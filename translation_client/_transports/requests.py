@@ -1,4 +1,4 @@
-"""Send a request with requests: one HTTP call with all its limits, on our session or the caller's."""
+"""The transport that sends with requests: one HTTP call with all its limits, on our session or the caller's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .errors import TIMED_OUT, failed_before_send, map_exception, redacted_cause
 from .multipart import NO_BODY, RequestBody, encode_body
 from .sockets import GuardedAdapter, UnreadableBody
 
-MAX_READY = 128
+MAX_PREPARED_CALLS = 128
 """How many prepared calls are kept. A wait repeats the same call, and preparing it takes half of the time."""
 
 
@@ -80,57 +80,58 @@ class PooledSession:
         self._headers = headers
         self._read = read
         self._lock = threading.Lock()
-        self._life = _ProcessState(fork_count())
+        self._process = _ProcessSession(fork_count())
 
-    def outgoing(self, call: Call) -> PreparedCall:
+    def prepare(self, call: Call) -> PreparedCall:
         """Prepare a call with all headers."""
-        life = self._current_life()
+        process = self._current_process()
         if call.payload is not NO_BODY or call.read is not None:
-            return self._made_ready(life, call)
+            return self._prepare_call(process, call)
         key = (call.method, call.url, *call.headers.items())
-        ready = life.ready.get(key)
+        ready = process.prepared_calls.get(key)
         if ready is None:
-            ready = self._made_ready(life, call)
-            life.ready = {**(life.ready if len(life.ready) < MAX_READY else {}), key: ready}
+            ready = self._prepare_call(process, call)
+            kept = process.prepared_calls if len(process.prepared_calls) < MAX_PREPARED_CALLS else {}
+            process.prepared_calls = {**kept, key: ready}
         return ready
 
-    def outgoing_bare(self, call: Call) -> PreparedCall:
+    def prepare_foreign(self, call: Call) -> PreparedCall:
         """Prepare a GET to a foreign origin."""
-        return _bare(self._current_life().session, call, self._read)
+        return _prepare_foreign(self._current_process().session, call, self._read)
 
-    def _made_ready(self, life: _ProcessState, call: Call) -> PreparedCall:
-        prepared = _prepared(life.session, call, self._headers, self._read, keep_auth=True)
-        return PreparedCall(life.session, prepared, _settings(life.session, call.url))
+    def _prepare_call(self, process: _ProcessSession, call: Call) -> PreparedCall:
+        prepared = _prepare_request(process.session, call, self._headers, self._read, keep_auth=True)
+        return PreparedCall(process.session, prepared, _settings(process.session, call.url))
 
-    repeats_nothing = True
+    never_retries = True
 
-    def fresh(self) -> PooledSession:
+    def renewed(self) -> PooledSession:
         """Return a new session like this one, without connections. The caller closes it."""
         return PooledSession(self._headers, self._read)
 
     def close(self) -> None:
         """Close the idle connections. Those in use are closed by the calls that use them."""
-        self._life.session.close()
+        self._process.session.close()
 
     def close_idle(self) -> None:
         """Close the idle connections. Later requests open new ones."""
-        for adapter in self._current_life().adapters:
+        for adapter in self._current_process().adapters:
             adapter.close_idle()
 
-    def _current_life(self) -> _ProcessState:
-        if self._life.forks != fork_count():  # a pool used on both sides of a fork mixes up the responses
+    def _current_process(self) -> _ProcessSession:
+        if self._process.forks != fork_count():  # a pool used on both sides of a fork mixes up the responses
             with self._lock:
-                if self._life.forks != fork_count():
-                    self._life = _ProcessState(fork_count())
-        return self._life
+                if self._process.forks != fork_count():
+                    self._process = _ProcessSession(fork_count())
+        return self._process
 
 
-class _ProcessState:
+class _ProcessSession:
     """Our session in one process, and its prepared calls."""
 
     def __init__(self, forks: int) -> None:
         self.forks = forks
-        self.ready: dict[tuple[Any, ...], PreparedCall] = {}
+        self.prepared_calls: dict[tuple[Any, ...], PreparedCall] = {}
         self.session = Session()
         self.session.headers.clear()
         self.session.cookies = _NoCookies()
@@ -148,23 +149,23 @@ class BorrowedSession:
         self._headers = headers
         self._read = read
 
-    def outgoing(self, call: Call) -> PreparedCall:
+    def prepare(self, call: Call) -> PreparedCall:
         """Prepare a call with all headers."""
         names = {name.lower() for name in (*self._headers, *call.headers)}
-        prepared = _prepared(self._session, call, self._headers, self._read, keep_auth="authorization" in names)
+        prepared = _prepare_request(self._session, call, self._headers, self._read, keep_auth="authorization" in names)
         return PreparedCall(self._session, prepared, _settings(self._session, call.url))
 
-    def outgoing_bare(self, call: Call) -> PreparedCall:
+    def prepare_foreign(self, call: Call) -> PreparedCall:
         """Prepare a GET to a foreign origin."""
-        return _bare(self._session, call, self._read)
+        return _prepare_foreign(self._session, call, self._read)
 
     @property
-    def repeats_nothing(self) -> bool:
+    def never_retries(self) -> bool:
         """True if none of its adapters retries on its own."""
         retries = (getattr(adapter, "max_retries", None) for adapter in self._session.adapters.values())
         return all(getattr(one, "total", None) in (None, 0, False) for one in retries)
 
-    def fresh(self) -> BorrowedSession:
+    def renewed(self) -> BorrowedSession:
         """Return this session: its connections are managed by the caller."""
         return self
 
@@ -175,23 +176,23 @@ class BorrowedSession:
         """Do nothing: the connections are managed by the caller."""
 
 
-def _prepared(
+def _prepare_request(
     session: Session, call: Call, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
 ) -> PreparedRequest:
     # An explicit auth keeps requests from replacing our credentials with those of a .netrc file.
     auth = _identity if keep_auth else None
-    body, type_header = _body_of(call)
+    body, type_header = _encoded_body(call)
     request = requests.Request(call.method, call.url, {**headers, **call.headers, **type_header}, data=body, auth=auth)
     return _with_hook(session.prepare_request(request), call.read or read)
 
 
-def _body_of(call: Call) -> tuple[Any, dict[str, str]]:
+def _encoded_body(call: Call) -> tuple[Any, dict[str, str]]:
     if call.payload is NO_BODY:
         return None, {}
     return call.payload.content, {"Content-Type": call.payload.content_type}
 
 
-def _bare(session: Session, call: Call, read: ReadHook) -> PreparedCall:
+def _prepare_foreign(session: Session, call: Call, read: ReadHook) -> PreparedCall:
     # Not prepared by the session, which may add its own headers, cookies and auth. Its certificate is left out too.
     prepared = requests.Request("GET", call.url, dict(call.headers), auth=_identity).prepare()
     return PreparedCall(
@@ -236,46 +237,66 @@ class _Exchange(NamedTuple):
     credentials: KeyHeaders | None
     payload: RequestBody
     sink: Sink | None
-    guard: CancelScope
+    scope: CancelScope
 
 
-class RequestsSender:
-    """Sends the requests of one client. Safe to share between threads."""
+CANCEL_SLICE_SECONDS = 0.02
+"""20 ms: how soon a sleep notices the caller's event. `close()` needs no slices, as the sleep waits on its event."""
 
-    def __init__(
-        self,
-        base_url: str,
-        *,
-        user_agent: str,
-        headers: Mapping[str, str],
-        request_timeout: float,
-        credentials: Callable[[], KeyHeaders] = KeyHeaders,
-        session: Session | None = None,
-        max_body_bytes: int = MAX_BODY_BYTES,
-    ) -> None:
-        """Create a sender without opening a connection.
+
+class RequestsTransport:
+    """The transport that blocks the thread of the caller. Safe to share between threads.
+
+    Attributes:
+        closed: Set when the client is closed.
+    """
+
+    max_connections = 1
+
+    def __init__(self, config: TransportConfig, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        """Create a transport without opening a connection.
 
         Args:
-            base_url: The URL that the path of each request is appended to.
-            user_agent: The `User-Agent` header, sent to every origin.
-            headers: The key and the caller's own headers, sent only to the origin of `base_url`.
-            request_timeout: Seconds for one call: connecting, headers, body and redirects together.
-            credentials: Called before each call for the headers of a rotating key. They are sent where `headers` are.
-            session: The caller's session, used as it is and never closed; None for one of our own.
+            config: The arguments of the client. The session is a `requests.Session` or None.
             max_body_bytes: The longest body that is read, in bytes.
+
+        Raises:
+            TypeError: The session is not a `requests.Session`.
         """
-        self.base_url = base_url
-        self._credentials = credentials
-        self._request_timeout = request_timeout
+        session = config.session
+        if session is not None and not isinstance(session, Session):
+            raise TypeError(f"session must be a requests.Session, got a value of type {type(session).__name__}")
+        self.base_url = config.base_url
+        self.is_closed = False
+        self.closed = threading.Event()
+        self._credentials = config.credentials
+        self._request_timeout = config.request_timeout
+        self._sleep = config.sleep
         self._max_body_bytes = max_body_bytes
-        self._plain = {"User-Agent": user_agent, "Accept": "application/json", "Accept-Encoding": ACCEPT_ENCODING}
-        full = KeyHeaders({**self._plain, **headers})
+        self._plain = {
+            "User-Agent": config.user_agent,
+            "Accept": "application/json",
+            "Accept-Encoding": ACCEPT_ENCODING,
+        }
+        full = KeyHeaders({**self._plain, **config.headers})
         self._is_callers = session is not None
         self._session: PooledSession | BorrowedSession = (
             PooledSession(full, self._read) if session is None else BorrowedSession(session, full, self._read)
         )
 
-    def send(
+    async def send(
+        self,
+        request: Request,
+        deadline: Deadline,
+        is_cancelled: Callable[[], bool],
+        sink: Sink | None = None,
+        *,
+        new_connection: bool = False,
+    ) -> Response:
+        """Send one request, and return the response. Never suspends."""
+        return self.send_blocking(request, deadline, is_cancelled, sink, new_connection=new_connection)
+
+    def send_blocking(
         self,
         request: Request,
         deadline: Deadline,
@@ -301,12 +322,12 @@ class RequestsSender:
             RequestNotSent: The function that returns the key raised, or the file to send cannot be read.
         """
         stopwatch = Stopwatch(deadline.stopwatch)
-        session = self._session.fresh() if new_connection else self._session
-        guard = self._guard(request.is_transfer or sink is not None, deadline, stopwatch, is_cancelled)
-        credentials, made = self._prepared(request)
-        with made as payload:
+        session = self._session.renewed() if new_connection else self._session
+        scope = self._new_scope(request.is_transfer or sink is not None, deadline, stopwatch, is_cancelled)
+        credentials, body = self._credentials_and_body(request)
+        with body as payload:
             try:
-                response = self._guarded(_Exchange(session, request, credentials, payload, sink, guard))
+                response = self._send_in_scope(_Exchange(session, request, credentials, payload, sink, scope))
             except Fault as fault:
                 fault.add_sent_keys(secrets_in(credentials))
                 raise
@@ -321,71 +342,90 @@ class RequestsSender:
         """Return the URL of a request."""
         return self.base_url + request.path if request.path.startswith("/") else request.path
 
+    async def sleep(self, seconds: float, cancel: Any, stopwatch: Stopwatch) -> None:
+        """Sleep, and add the seconds really slept to `stopwatch`."""
+        if self._sleep is not None:
+            with stopwatch.measure_callers_sleep(seconds):
+                self._sleep(seconds)
+        elif cancel is None:
+            with stopwatch.measure():
+                self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
+        else:
+            self._sleep_on_two_events(Deadline.after(seconds, stopwatch), cancel)
+
+    def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
+        while not self.is_closed and end.left > 0:
+            with end.stopwatch.measure():
+                if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
+                    return
+
     def close(self) -> None:
-        """Close the idle connections of our own session."""
+        """End sleeps and requests in progress, and close the idle connections of our own session."""
+        self.is_closed = True
+        self.closed.set()
         self._session.close()
 
     def close_idle(self) -> None:
         """Close the idle connections of our own session. Later requests open new ones."""
         self._session.close_idle()
 
-    def _prepared(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
+    def _credentials_and_body(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
         is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
             return self._credentials() if is_trusted else None, encode_body(request)
         except Exception as error:
             raise RequestNotSent(error) from error
 
-    def _guard(
+    def _new_scope(
         self, is_transfer: bool, deadline: Deadline, stopwatch: Stopwatch, is_cancelled: Callable[[], bool]
     ) -> CancelScope:
         if is_transfer:
             return TransferScope(deadline, self._request_timeout, is_cancelled, stopwatch)
         return CancelScope(stopwatch.began_at + min(self._request_timeout, deadline.left), is_cancelled, stopwatch)
 
-    def _guarded(self, sending: _Exchange) -> requests.Response:
-        guard = sending.guard
+    def _send_in_scope(self, exchange: _Exchange) -> requests.Response:
+        scope = exchange.scope
         try:
-            with guard:
-                return self._follow(sending)
+            with scope:
+                return self._follow(exchange)
         except (CallAborted, Fault) as error:
-            error.was_sent = self._may_have_left(sending, error)
+            error.was_sent = self._was_sent(exchange, error)
             raise
         except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError, TypeError) as error:
             fault = map_exception(error)
             cause = redacted_cause(error, fault.text)
-            fault.was_sent = self._may_have_left(sending, error)
+            fault.was_sent = self._was_sent(exchange, error)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
-        guard.left()  # a third-party adapter reports a time-out in its own way
+        scope.left()  # a third-party adapter reports a time-out in its own way
         raise fault from cause
 
-    def _may_have_left(self, sending: _Exchange, error: Exception) -> bool:
+    def _was_sent(self, exchange: _Exchange, error: Exception) -> bool:
         """True if the whole request may have reached the server."""
-        has_left = sending.payload.is_read and (sending.guard.has_sent or self._is_callers)
+        is_sent = exchange.payload.is_read and (exchange.scope.has_sent or self._is_callers)
         # An adapter that retries on its own raises the last of several errors, which proves nothing.
-        return has_left and not (self._session.repeats_nothing and failed_before_send(error))
+        return is_sent and not (self._session.never_retries and failed_before_send(error))
 
-    def _follow(self, sending: _Exchange) -> requests.Response:
-        request, payload, guard = sending.request, sending.payload, sending.guard
-        read = None if sending.sink is None else self._into(sending.sink)
+    def _follow(self, exchange: _Exchange) -> requests.Response:
+        request, payload, scope = exchange.request, exchange.payload, exchange.scope
+        read = None if exchange.sink is None else self._hook_into(exchange.sink)
         url = self.build_url(request)
-        is_trusted = sending.credentials is not None
+        is_trusted = exchange.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
             if is_trusted:
-                headers = KeyHeaders({**(sending.credentials or {}), **request.headers})
-                outgoing = sending.session.outgoing(Call(request.method, url, headers, payload, read))
+                headers = KeyHeaders({**(exchange.credentials or {}), **request.headers})
+                call = exchange.session.prepare(Call(request.method, url, headers, payload, read))
             else:
                 headers = KeyHeaders({**self._plain, **request.headers})
-                outgoing = sending.session.outgoing_bare(Call("GET", url, headers, payload, read))
-            response = outgoing.send(guard.left())
-            target = redirect_target(outgoing.session, response)
+                call = exchange.session.prepare_foreign(Call("GET", url, headers, payload, read))
+            response = call.send(scope.left())
+            target = redirect_target(call.session, response)
             if target is None or request.method != "GET":
                 return response
             url, is_trusted = target, is_trusted and same_origin(self.base_url, target)
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", response_head(response))
 
-    def _into(self, sink: Sink) -> ReadHook:
-        def pour(response: requests.Response, **_: Any) -> None:
+    def _hook_into(self, sink: Sink) -> ReadHook:
+        def read_into_sink(response: requests.Response, **_: Any) -> None:
             if response.status_code not in FILE_CODES:
                 self._read(response)
                 return
@@ -394,9 +434,9 @@ class RequestsSender:
             except BaseException:
                 _close(response)
                 raise
-            _hold(response, b"")
+            _set_body(response, b"")
 
-        return pour
+        return read_into_sink
 
     def _read(self, response: requests.Response, **_: Any) -> None:
         if response.status_code < 200:
@@ -415,14 +455,14 @@ class RequestsSender:
             raise
         if fault is not None and response.status_code < 300:
             raise fault  # for any other status, a broken body changes nothing
-        _hold(response, body)
+        _set_body(response, body)
 
     def _body_of(self, response: requests.Response) -> bytes:
-        guard = current_scope()
-        if response.status_code < 300 or guard is None:
+        scope = current_scope()
+        if response.status_code < 300 or scope is None:
             return read_capped(response, self._max_body_bytes)
         try:
-            with guard.shortened(STATUS_BODY_SECONDS):
+            with scope.shortened(STATUS_BODY_SECONDS):
                 return read_capped(response, self._max_body_bytes)
         except CallTimeout:
             _close(response)
@@ -434,7 +474,7 @@ def _close(response: requests.Response) -> None:
         response.close()
 
 
-def _hold(response: requests.Response, body: bytes) -> None:
+def _set_body(response: requests.Response, body: bytes) -> None:
     response._content = body
     vars(response)["_content_consumed"] = True  # requests checks it before it reads the body
 
@@ -442,91 +482,3 @@ def _hold(response: requests.Response, body: bytes) -> None:
 def _unreadable(error: Exception, response: requests.Response) -> Fault:
     what = str(error) if isinstance(error, UnreadableBody) else f"the body breaks off ({root_reason(error)})"
     return Fault("unreadable", what, response_head(response))
-
-
-CANCEL_SLICE_SECONDS = 0.02
-"""20 ms: how soon a sleep notices the caller's event. `close()` needs no slices, as the sleep waits on its event."""
-
-
-class BlockingTransport:
-    """The transport that blocks the thread of the caller."""
-
-    def __init__(self, sender: RequestsSender, sleep: Callable[[float], object] | None) -> None:
-        """Create a transport.
-
-        Args:
-            sender: Sends the requests.
-            sleep: Called with the seconds in place of an interruptible sleep; None for the interruptible one.
-        """
-        self.sender = sender
-        self.base_url = sender.base_url
-        self.max_connections = 1
-        self._sleep = sleep
-        self.closed = threading.Event()
-
-    @property
-    def is_closed(self) -> bool:
-        """True if the client was closed."""
-        return self.closed.is_set()
-
-    def build_url(self, request: Request) -> str:
-        """Return the URL of a request."""
-        return self.sender.build_url(request)
-
-    async def send(
-        self,
-        request: Request,
-        deadline: Deadline,
-        is_cancelled: Callable[[], bool],
-        sink: Sink | None = None,
-        *,
-        new_connection: bool = False,
-    ) -> Response:
-        """Send one request, and return the response."""
-        return self.sender.send(request, deadline, is_cancelled, sink, new_connection=new_connection)
-
-    async def sleep(self, seconds: float, cancel: Any, stopwatch: Stopwatch) -> None:
-        """Sleep, and add the seconds really slept to `stopwatch`."""
-        if self._sleep is not None:
-            with stopwatch.measure_callers_sleep(seconds):
-                self._sleep(seconds)
-        elif cancel is None:
-            with stopwatch.measure():
-                self.closed.wait(min(seconds, threading.TIMEOUT_MAX))
-        else:
-            self._sleep_on_two_events(Deadline.after(seconds, stopwatch), cancel)
-
-    def close_idle(self) -> None:
-        """Close the idle connections."""
-        self.sender.close_idle()
-
-    def close(self) -> None:
-        """End sleeps and requests in progress, and close the idle connections."""
-        self.closed.set()
-        self.sender.close()
-
-    def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
-        while not self.closed.is_set() and end.left > 0:
-            with end.stopwatch.measure():
-                if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
-                    return
-
-
-def blocking_transport(transport_config: TransportConfig) -> BlockingTransport:
-    """Return a blocking transport.
-
-    Raises:
-        TypeError: The session is not a `requests.Session`.
-    """
-    session = transport_config.session
-    if session is not None and not isinstance(session, requests.Session):
-        raise TypeError(f"session must be a requests.Session, got a value of type {type(session).__name__}")
-    transport = RequestsSender(
-        transport_config.base_url,
-        user_agent=transport_config.user_agent,
-        headers=transport_config.headers,
-        request_timeout=transport_config.request_timeout,
-        credentials=transport_config.credentials,
-        session=session,
-    )
-    return BlockingTransport(transport, transport_config.sleep)

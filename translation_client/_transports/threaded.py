@@ -13,7 +13,7 @@ from .._clock import Deadline, Stopwatch
 from .._models import Request, Response
 from .base import CancelEvent
 from .decoding import Sink
-from .requests import BlockingTransport
+from .requests import RequestsTransport
 
 T = TypeVar("T")
 
@@ -24,7 +24,7 @@ MAX_THREADS = 8
 class ThreadedTransport:
     """A transport that sends requests through a blocking one, each in a thread."""
 
-    def __init__(self, transport: BlockingTransport) -> None:
+    def __init__(self, transport: RequestsTransport) -> None:
         """Create a transport without starting a thread."""
         self.base_url = transport.base_url
         self.max_connections = MAX_THREADS
@@ -53,7 +53,7 @@ class ThreadedTransport:
         ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and the batch has its own
 
         def call() -> Response:
-            return self._transport.sender.send(
+            return self._transport.send_blocking(
                 request, ends, lambda: self._left.is_set() or is_cancelled(), sink, new_connection=new_connection
             )
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from ..._clock import real_monotonic
-from ..._transports.aiohttp import async_transport
+from ..._transports.aiohttp import AiohttpTransport
 from ..._transports.base import CancelEvent, TransportConfig
-from ..._transports.requests import BlockingTransport
+from ..._transports.requests import RequestsTransport
 from ..._transports.threaded import ThreadedTransport, call_threadsafe
 from ..context import ClientContext
 from .options import BatchOptions, JobResult, Source
@@ -40,7 +40,7 @@ class AnyEvent:
 
 def batch_results(
     context: ClientContext,
-    transport: BlockingTransport,
+    transport: RequestsTransport,
     transport_config: TransportConfig,
     options: BatchOptions,
     source: Source,
@@ -62,7 +62,7 @@ class _BatchThread:
     def __init__(
         self,
         context: ClientContext,
-        transport: BlockingTransport,
+        transport: RequestsTransport,
         transport_config: TransportConfig,
         options: BatchOptions,
         source: Source,
@@ -129,7 +129,7 @@ class _BatchThread:
         if self._is_stopped.is_set():  # `stop` was called before it could cancel this task
             return
         transport = (
-            async_transport(self._transport_config)
+            AiohttpTransport(self._transport_config)
             if self._transport_config.session is None
             else ThreadedTransport(self._blocking_transport)
         )
