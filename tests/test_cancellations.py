@@ -677,7 +677,7 @@ def test_a_stopped_call_sends_and_writes_nothing_more(run: Callable[[Coroutine[A
             cut.connected(connection)  # type: ignore[arg-type]  # what is used of it is there
             await deaf(1)
             assert connection.transport.is_aborted
-            for note in (cut.sent, cut.received, cut.answered, cut.raise_if_stopped):
+            for note in (cut.sent, cut.received, cut.response_complete, cut.raise_if_stopped):
                 with pytest.raises(CallAborted):
                     note()
             with pytest.raises(CallAborted):

@@ -27,11 +27,11 @@ from translation_client._transports import dns, sockets
 from translation_client._transports import requests as transport_module
 from translation_client._transports.base import TransportConfig
 from translation_client._transports.cancel_scope import (
+    CURRENT,
     SLICE_SECONDS,
     CallCancelled,
     CallTimeout,
     CancelScope,
-    current_scope,
 )
 from translation_client._transports.requests import MAX_PREPARED_CALLS, Call, RequestsTransport
 from translation_client._transports.sockets import (
@@ -54,7 +54,7 @@ def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
     clock.tick(9.95)
     assert (guard.left(), guard.slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
     clock.tick(0.05)
-    for ended in (guard.left, guard.slice, guard.shortened(3).left):
+    for ended in (guard.left, guard.slice, lambda: guard.shortened(3)):
         with pytest.raises(CallTimeout):
             ended()
 
@@ -120,7 +120,7 @@ UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
         (LocationParseError("s3cret"), "connection", "^the connection broke$"),
         (BadStatusLine("s3cret"), "connection", "^the connection broke$"),
         (TypeError("s3cret"), "connection", "broken proxy variable"),
-        (ValueError("s3cret"), "unreadable", r"^the answer breaks HTTP \(ValueError\)$"),
+        (ValueError("s3cret"), "unreadable", r"^the response breaks HTTP \(ValueError\)$"),
         (TimeoutError("s3cret"), "timeout", "^no response in time$"),
         (ReadTimeoutError(HTTPConnectionPool("host"), "/s3cret", "s3cret"), "timeout", "^no response in time$"),
         (OSError("Could not find a suitable TLS CA certificate bundle, at s3cret"), "connection", "no CA bundle where"),
@@ -300,7 +300,7 @@ def test_a_connection_has_the_options_and_the_address_that_urllib3_gives_it() ->
 
 def test_outside_of_a_call_a_guarded_connection_is_as_any_other() -> None:
     """urllib3's time-outs hold then."""
-    assert current_scope() is None
+    assert CURRENT.scope is None
     with requests.Session() as session:
         session.mount("http://", GuardedAdapter())
         with serving(answering(http("200 OK", b"{}"), close=False)) as server:
@@ -421,9 +421,9 @@ def test_guards_nest() -> None:
     part = whole.shortened(1)
     with whole:
         with part:
-            assert current_scope() is part
-        assert current_scope() is whole
-    assert current_scope() is None
+            assert CURRENT.scope is part
+        assert CURRENT.scope is whole
+    assert CURRENT.scope is None
 
 
 def test_a_cancelled_call_has_no_time_left() -> None:

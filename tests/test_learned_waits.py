@@ -30,7 +30,7 @@ from translation_client import (
     WaitTimeout,
     wait_learned,
 )
-from translation_client._jobs.poller import PATIENCE_SECONDS
+from translation_client._jobs.poller import LOCK_TIMEOUT_SECONDS
 from translation_client.schedule import planner
 from translation_client.schedule.censoring import Observation
 from translation_client.schedule.plan import CheckSchedule, Objective, make_schedule
@@ -464,8 +464,8 @@ def test_jittered_checks_are_hardly_more(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("ends", "patience"),
     [
-        ("finishes", PATIENCE_SECONDS),
-        ("times out", PATIENCE_SECONDS),
+        ("finishes", LOCK_TIMEOUT_SECONDS),
+        ("times out", LOCK_TIMEOUT_SECONDS),
         ("is cancelled", 0),
         ("is interrupted", 0),
         ("is dropped", 0),

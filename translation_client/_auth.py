@@ -130,7 +130,7 @@ class Auth:
             TypeError: The key is not a string.
         """
         if self._ask is None:
-            return KeyHeaders()
+            return NO_KEY
         key = check_header_value("what api_key() returns", self._ask())
         if not key:
             raise ValueError("what api_key() returns must not be empty")
@@ -259,6 +259,10 @@ class KeyHeaders(dict[str, str]):
 
     def __repr__(self) -> str:
         return "KeyHeaders(…)"
+
+
+NO_KEY = KeyHeaders()
+"""The headers of a rotating key where there is none."""
 
 
 def secrets_in(headers: KeyHeaders | None) -> tuple[str, ...]:

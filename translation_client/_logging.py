@@ -73,11 +73,14 @@ class EventLog:
     def write(self, event: str, **facts: Any) -> None:
         """Log one event. Seconds are rounded to milliseconds, and long texts truncated."""
         level, keys = EVENTS[event]
-        shown = {key: _shown(facts[key]) if key in facts else None for key in keys}
-        if unknown := facts.keys() - shown.keys():
+        if unknown := facts.keys() - keys:
             raise TypeError(f"{event} has no key {', '.join(unknown)}")
+        logger = _resolve_logger(self._logger)
+        if (logger is _TO_STANDARD_LIBRARY or logger is _TO_STDERR) and not _is_enabled(_OURS, level):
+            return
+        shown = _shown(keys, facts)
         try:
-            getattr(_resolve_logger(self._logger), level)(event, **self._context, **shown)
+            getattr(logger, level)(event, **self._context, **shown)
         except Exception:  # noqa: BLE001  # a wait that is paid for continues although the host's logger fails
             getattr(_TO_STDERR, level)(event, **self._context, **shown)
 
@@ -96,12 +99,25 @@ def wrap_logger(callers: Any) -> Any:
     return _as_json(_StandardSink(callers), callers) if isinstance(callers, logging.Logger) else callers
 
 
-def _shown(value: Any) -> Any:
-    if value.__class__ is float:
-        return round(value, 3) if math.isfinite(value) else None  # JSON has no infinity
-    if value.__class__ is str and len(value) > MAX_TEXT_LENGTH:
-        return value[:MAX_TEXT_LENGTH] + "…"
-    return value
+def _shown(keys: tuple[str, ...], facts: Mapping[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = dict.fromkeys(keys)
+    for key, value in facts.items():
+        if value.__class__ is float:
+            shown[key] = round(value, 3) if math.isfinite(value) else None  # JSON has no infinity
+        elif value.__class__ is str and len(value) > MAX_TEXT_LENGTH:
+            shown[key] = value[:MAX_TEXT_LENGTH] + "…"
+        else:
+            shown[key] = value
+    return shown
+
+
+def _is_enabled(logger: logging.Logger, level: str) -> bool:
+    """True if a logger writes events of a level: not below its own, or below INFO if it has none.
+
+    Its effective level does not count, as the root logger is at WARNING by default.
+    """
+    number = _LEVELS[level]
+    return number >= (logger.level or logging.INFO) and number > logger.manager.disable
 
 
 def _resolve_logger(callers: Any) -> Any:
@@ -124,17 +140,13 @@ def _as_json(sink: Any, level_of: logging.Logger) -> Any:
 
 
 class _LevelFilter:
-    """Drops events below the level of a logger, or below INFO if it is not set.
-
-    Not below the effective level, as the root logger is at WARNING by default.
-    """
+    """Drops the events that a logger does not write."""
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
 
     def __call__(self, _: Any, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        number = _LEVELS[level]
-        if number < (self._logger.level or logging.INFO) or number <= self._logger.manager.disable:
+        if not _is_enabled(self._logger, level):
             raise structlog.DropEvent
         return line
 

@@ -194,7 +194,7 @@ def shown_text(job: Job, name: str) -> Any:
     return vars(job).get(_SHOWN, {}).get(name, getattr(job, name))
 
 
-def redacted(job: Job, secrets: Redactor, is_known: Callable[[str], bool]) -> Job:
+def redacted(job: Job, secrets: Redactor, *, is_known: bool) -> Job:
     """Return a job whose texts are free of secrets, and whose data is what the service sent.
 
     The texts are its `error`, and its id and status word as they are shown. See `shown_text`.
@@ -202,12 +202,13 @@ def redacted(job: Job, secrets: Redactor, is_known: Callable[[str], bool]) -> Jo
     Args:
         job: The job as it was read from a response.
         secrets: The redactor.
-        is_known: Returns True for a status word of the service, which is not a secret.
+        is_known: True if the service has this status word, which is then not a secret.
     """
     if job.error is not None:
         job = replace(job, error=secrets.shown(job.error))
-    word = job.raw_status if is_known(job.raw_status) else secrets.shown(job.raw_status)
-    return with_shown_texts(job, id=job.id and secrets.shown_id(job.id), raw_status=word)
+    word = job.raw_status if is_known else secrets.shown(job.raw_status)
+    job_id = job.id and secrets.shown_id(job.id)
+    return job if (job_id, word) == (job.id, job.raw_status) else with_shown_texts(job, id=job_id, raw_status=word)
 
 
 def _status(word: Any) -> TranslationStatus:
@@ -258,6 +259,10 @@ class Request:
     def is_transfer(self) -> bool:
         """True if the request carries a file, which may take any time as long as it moves."""
         return self.file is not None
+
+    def url(self, base_url: str) -> str:
+        """Return the absolute URL."""
+        return base_url + self.path if self.path.startswith("/") else self.path
 
 
 @dataclass(frozen=True)
@@ -508,9 +513,7 @@ def reported_duration(answered: Job) -> float | None:
     return answered.finished_at - answered.submitted_at
 
 
-def to_local_time(moment: float | None, response: Response) -> float | None:
+def to_local_time(server_time: float, response: Response) -> float:
     """Convert a time of the server's clock to the local clock, by the offset that its `Date` shows."""
-    if moment is None:
-        return None
-    off = time.time() - response_date(response.headers)
-    return moment if abs(off) < SAME_CLOCK_SECONDS else moment + off
+    offset = time.time() - response_date(response.headers)
+    return server_time if abs(offset) < SAME_CLOCK_SECONDS else server_time + offset

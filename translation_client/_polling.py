@@ -53,6 +53,7 @@ class CallState:
         self.idempotency_key: str | None = None
         self.retry_after: float | None = None
         self.sleep_reason = ""
+        self.sleep_limit = math.inf
         self.timeout = timeout
         self.stopwatch = stopwatch or Stopwatch()
         self.deadline = Deadline(self.stopwatch.began_at + timeout, self.stopwatch)
@@ -90,7 +91,8 @@ class CallState:
 
     def answered(self, response: Response) -> None:
         """Record the duration of a request, and redact the API keys that it contained."""
-        self.redact_keys(response)
+        if response.sent_keys:
+            self.redact_keys(response)
         self.latest_response_seconds = response.seconds
         self.slowest_response_seconds = max(self.slowest_response_seconds, response.seconds)
 
@@ -188,8 +190,8 @@ class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names 
         self._state = state
 
     def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
-        """Return True if it is too late for a check."""
-        return is_too_late_for_a_check(self._state)
+        """Return True if it is too late for a check, by the limit that `wait_pending` has just stored."""
+        return self._state.sleep_limit <= TICK_SECONDS
 
 
 class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
@@ -244,7 +246,9 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
 
 
 def limited_sleep(state: CallState, seconds: float, reason: str, longest: float = math.inf) -> float:
-    """Return the seconds to sleep, within the limits of the call, and store the reason in `state.sleep_reason`.
+    """Return the seconds to sleep, within the limits of the call.
+
+    The reason is stored in `state.sleep_reason`, and the seconds until the last check in `state.sleep_limit`.
 
     Args:
         state: The state of the call.
@@ -255,7 +259,8 @@ def limited_sleep(state: CallState, seconds: float, reason: str, longest: float 
     state.sleep_reason = reason
     if state.retry_after is not None and state.retry_after > seconds:
         seconds, state.sleep_reason = state.retry_after, "retry_after"
-    most = min(seconds_until_last_check(state), longest)
+    state.sleep_limit = seconds_until_last_check(state)
+    most = min(state.sleep_limit, longest)
     if most < seconds:
         seconds, state.sleep_reason = most, "deadline"
     return seconds

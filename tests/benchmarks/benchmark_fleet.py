@@ -559,10 +559,6 @@ class StubTransport:
         self.checks = 0
         self._checks_of: dict[str, int] = {}
 
-    def build_url(self, request: Request) -> str:
-        """Say where a request goes."""
-        return self.base_url + request.path
-
     async def send(self, request: Request, *_: Any, **__: Any) -> Response:
         """Make one call."""
         self.checks += 1

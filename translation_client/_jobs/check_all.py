@@ -91,7 +91,7 @@ async def _page(
 
 
 def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requestor: Requestor) -> Job:
-    state, is_known_status = requestor.state, context.service.is_known_status
+    state, is_known = requestor.state, context.service.is_known_status(job.raw_status)
     complete = replace(
         job,
         language=None if known is None else known.language,
@@ -100,9 +100,9 @@ def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requ
         checks=1,
         elapsed=state.elapsed,
     )
-    complete = redacted(complete, state.secrets, is_known_status)
+    complete = redacted(complete, state.secrets, is_known=is_known)
     word = shown_text(complete, "raw_status")
-    if not is_known_status(job.raw_status) and state.add_unknown_status(word):
+    if not is_known and state.add_unknown_status(word):
         requestor.log.write("unknown_status", raw_status=word)
     return complete
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..schedule.learner import WaitRecorder
 
 
-PATIENCE_SECONDS = 0.1
+LOCK_TIMEOUT_SECONDS = 0.1
 """100 ms: how long the end of a wait waits for the lock of the history, unless the wait was cancelled."""
 
 
@@ -64,8 +64,8 @@ class Poller:
             job_id=job_id,
             stopwatch=stopwatch,
         )
-        known_moment = None if self._known is None else self._known.submitted_at
-        self._submitted_at = known_moment if features.submitted_at is None else features.submitted_at
+        known_submitted_at = None if self._known is None else self._known.submitted_at
+        self._submitted_at = known_submitted_at if features.submitted_at is None else features.submitted_at
         self._expected = None if self._known is None else self._known.expected_seconds
         self._learned = self._begin_learning(features)
 
@@ -194,16 +194,16 @@ class Poller:
             self._requestor.log.sleeping(0, seconds, state.sleep_reason)
         return seconds
 
-    def learn(self, patience: float = PATIENCE_SECONDS) -> None:
+    def learn(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
         """Record the observed duration of the job.
 
         Args:
-            patience: Seconds to wait for the lock of the history. After a cancellation or an interrupt it is 0.
+            lock_timeout: Seconds to wait for the lock of the history. After a cancellation or an interrupt it is 0.
         """
         if self._learned is not None:
             kind = sys.exc_info()[0]
             skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
-            self._learned.finish(0.0 if skip_lock_wait else patience)
+            self._learned.finish(0.0 if skip_lock_wait else lock_timeout)
 
     async def _sleep_first(self) -> None:
         seconds = self.initial_delay()
@@ -220,31 +220,35 @@ class Poller:
         language = None if self._known is None else self._known.language
         return self._context.service.read_status(response, self._requestor.state.job_id, language)
 
-    def _record(self, response: Response, answered: Job) -> Job:
+    def _record(self, response: Response, read: Job) -> Job:
         state = self._requestor.state
+        submitted_at, finished_at = self._submitted_at, read.finished_at
+        if submitted_at is None and read.submitted_at is not None:
+            submitted_at = to_local_time(read.submitted_at, response)
+        if finished_at is not None:
+            finished_at = to_local_time(finished_at, response)
         job = Job(  # built directly, as `dataclasses.replace` takes a tenth of the time of reading a response
-            id=answered.id,
-            status=answered.status,
-            raw_status=answered.raw_status,
-            progress=answered.progress,
-            result_url=answered.result_url,
-            error=answered.error,
+            id=read.id,
+            status=read.status,
+            raw_status=read.raw_status,
+            progress=read.progress,
+            result_url=read.result_url,
+            error=read.error,
             retry_after=state.retry_after,
             checks=state.checks + 1,
             elapsed=state.elapsed,
-            payload=answered.payload,
-            language=answered.language,
-            expected_seconds=self._expected if answered.expected_seconds is None else answered.expected_seconds,
-            submitted_at=to_local_time(answered.submitted_at, response)
-            if self._submitted_at is None
-            else self._submitted_at,
-            finished_at=to_local_time(answered.finished_at, response),
+            payload=read.payload,
+            language=read.language,
+            expected_seconds=self._expected if read.expected_seconds is None else read.expected_seconds,
+            submitted_at=submitted_at,
+            finished_at=finished_at,
         )
-        job = redacted(job, state.secrets, self._context.service.is_known_status)
+        is_known = self._context.service.is_known_status(job.raw_status)
+        job = redacted(job, state.secrets, is_known=is_known)
         state.record_job(job)
         if self._learned is not None:
-            self._learned.record_job(job, response.seconds, reported_duration(answered))
-        self._log_answer(job, response)
+            self._learned.record_job(job, response.seconds, reported_duration(read))
+        self._log_status(job, response, is_known=is_known)
         return job
 
     def _raise_limit_error(self, _: RetryCallState) -> NoReturn:
@@ -254,7 +258,7 @@ class Poller:
             raise requestor.log.ended("timeout", error_messages.wait_timeout(requestor.error_text, requestor.state))
         raise requestor.log.ended("retries", error_messages.retries_exhausted(requestor.error_text, requestor.state))
 
-    def _log_answer(self, job: Job, response: Response) -> None:
+    def _log_status(self, job: Job, response: Response, *, is_known: bool) -> None:
         log, state, word = self._requestor.log, self._requestor.state, shown_text(job, "raw_status")
         log.write(
             "status_checked",
@@ -265,7 +269,7 @@ class Poller:
             elapsed_seconds=job.elapsed,
             request_seconds=response.seconds,
         )
-        if not self._context.service.is_known_status(job.raw_status) and state.add_unknown_status(word):
+        if not is_known and state.add_unknown_status(word):
             log.write("unknown_status", raw_status=word)
         if job.status.is_final:
             log.write(

@@ -154,7 +154,7 @@ class Requestor:
         self.raise_if_cancelled()
         state = self.state
         state.attempts += 1
-        state.request_url = self.context.transport.build_url(request)
+        state.request_url = request.url(self.context.transport.base_url)
         # A late response to an earlier request may arrive on a kept connection. Status checks compare its job id, if it
         # has one. Any other request would accept it: as the job, upload or deletion of another call, or another file.
         new_connection = safety.creates_job or request.method != "GET" or sink is not None

@@ -204,7 +204,9 @@ class Submission:
                 "unexpected", error_messages.interrupted_by_caller(self._requestor.error_text, state, error)
             ) from error
         secrets = self._requestor.state.secrets
-        job = redacted(replace(job, submitted_at=time.time()), secrets, self._context.service.is_known_status)
+        job = redacted(
+            replace(job, submitted_at=time.time()), secrets, is_known=self._context.service.is_known_status(job.raw_status)
+        )
         self._requestor.log.name_job(shown_text(job, "id"))
         state = self._requestor.state
         self._requestor.log.write(

@@ -47,7 +47,7 @@ from .sockets import (
     UnreadableBody,
     content_length,
     is_interim,
-    require_plain_transfer,
+    plain_content_length,
     too_long_error,
     too_many_interim_responses,
     transfer_codings,
@@ -97,8 +97,8 @@ async def read_capped(response: aiohttp.ClientResponse) -> bytes:
         Fault: The body is longer than the cap, packed or unpacked, breaks off, or cannot be decoded.
     """
     try:
-        require_plain_transfer(response.headers, is_chunked=True)
-        body = await _capped_body(response)
+        length = plain_content_length(response.headers, is_chunked=True)
+        body = await _capped_body(response, length)
         return decode(body, content_codings(response.headers), MAX_BODY_BYTES)
     except UnreadableBody as error:
         text = str(error)
@@ -108,8 +108,7 @@ async def read_capped(response: aiohttp.ClientResponse) -> bytes:
     raise Fault("unreadable", text, _response_head(response))
 
 
-async def _capped_body(response: aiohttp.ClientResponse) -> bytes:
-    length = content_length(response.headers)
+async def _capped_body(response: aiohttp.ClientResponse, length: int | None) -> bytes:
     if length is not None and length <= MAX_BODY_BYTES:
         return await _read(response.content)
     parts = []
@@ -603,10 +602,6 @@ class AiohttpTransport:
         self._slots = Slots(MAX_CONNECTIONS)
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def build_url(self, request: Request) -> str:
-        """Return the URL of a request."""
-        return self.base_url + request.path if request.path.startswith("/") else request.path
-
     async def send(
         self,
         request: Request,
@@ -733,7 +728,7 @@ class AiohttpTransport:
         self, exchange: _AsyncExchange, trace: _Trace, *, new_connection: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         request = exchange.request
-        url = self.build_url(request)
+        url = request.url(self.base_url)
         is_trusted = exchange.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
             exchange.scope.raise_if_stopped()
@@ -745,7 +740,7 @@ class AiohttpTransport:
                 location = headers.get("Location") if status in REDIRECT_CODES else None
                 is_final = location is None or request.method != "GET"
                 if is_final:
-                    exchange.scope.answered()
+                    exchange.scope.response_complete()
             if location is None or is_final:
                 return status, headers, body
             url = resolve_redirect(url, location, Response(status, headers, b""))

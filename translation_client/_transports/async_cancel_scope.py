@@ -176,7 +176,7 @@ class AsyncCancelScope:
         self._transport: asyncio.BaseTransport | None = None
         self._stopped_by: type[CallAborted] | None = None
         self._waiter: asyncio.Future[None] | None = None
-        self._is_answered = False
+        self._is_complete = False
         self._is_given_up = False
 
     async def call(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -247,10 +247,10 @@ class AsyncCancelScope:
             connection.close()
             raise self._stopped_by
 
-    def answered(self) -> None:
+    def response_complete(self) -> None:
         """Record that the response is complete, and must not be discarded. Raises as `raise_if_stopped` does."""
         self.raise_if_stopped()
-        self._is_answered = True
+        self._is_complete = True
 
     def stop_cancelled(self) -> None:
         """Stop the call if it was cancelled."""
@@ -306,7 +306,7 @@ class AsyncCancelScope:
         self._timeout.off()
         self._timeout = TimeoutAt(self._give_up)
         self._timeout.set(self._loop.time() + STOP_SECONDS)
-        if not self._is_answered:
+        if not self._is_complete:
             self.abort()
             self._loop.call_soon(future.cancel)  # aiohttp 3.11 must see its lost connection first, or it complains
 

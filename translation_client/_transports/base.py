@@ -39,9 +39,6 @@ class Transport(Protocol):
     def max_connections(self) -> int:
         """The maximum number of concurrent HTTP calls."""
 
-    def build_url(self, request: Request) -> str:
-        """Return the URL of a request."""
-
     async def send(
         self,
         request: Request,

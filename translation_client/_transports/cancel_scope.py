@@ -66,15 +66,15 @@ class CancelScope:
         self._outer: CancelScope | None = None
 
     def __enter__(self) -> None:
-        self._outer, _of_this_thread.guard = _of_this_thread.guard, self
+        self._outer, CURRENT.scope = CURRENT.scope, self
 
     def __exit__(self, *_: object) -> None:
-        _of_this_thread.guard = self._outer
+        CURRENT.scope = self._outer
 
     def shortened(self, seconds: float) -> CancelScope:
-        """Return a scope of at most `seconds` for a part of the call."""
+        """Return a scope of at most `seconds` for a part of the call. Raises as `left` does."""
         stopwatch = Stopwatch(self.stopwatch)
-        return CancelScope(stopwatch.began_at + min(self._left(), seconds), self._is_cancelled, stopwatch)
+        return CancelScope(stopwatch.began_at + min(self.left(), seconds), self._is_cancelled, stopwatch)
 
     def left(self) -> float:
         """Return the seconds left, more than 0.
@@ -85,13 +85,11 @@ class CancelScope:
         """
         if self._is_cancelled():
             raise CallCancelled
-        left = self._left()
+        stopwatch = self.stopwatch
+        left = self._ends_at - stopwatch.began_at - stopwatch.elapsed
         if left <= 0:
             raise CallTimeout
         return left
-
-    def _left(self) -> float:
-        return self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
 
     def slice(self) -> float:
         """Return how many seconds to block before the next check. Raises as `left` does."""
@@ -132,33 +130,29 @@ class TransferScope(CancelScope):
         self._call = stopwatch
         self._deadline = deadline
         self._idle_seconds = idle_seconds
-        self._begin_anew()
+        self._restart_idle_timeout()
 
     def sent(self) -> None:
         """Record that bytes were sent, and restart the idle time-out."""
         super().sent()
-        self._begin_anew()
+        self._restart_idle_timeout()
 
     def received(self) -> None:
         """Record that bytes were received, and restart the idle time-out if they are the file's."""
         if self.is_receiving_file:
-            self._begin_anew()
+            self._restart_idle_timeout()
 
-    def _begin_anew(self) -> None:
+    def _restart_idle_timeout(self) -> None:
         self.stopwatch = Stopwatch(self._call)
         self._ends_at = self.stopwatch.began_at + min(self._idle_seconds, self._deadline.left)
 
 
-class _Thread(threading.local):
-    guard: CancelScope | None = None
+class _Current(threading.local):
+    scope: CancelScope | None = None
 
 
-_of_this_thread = _Thread()
+CURRENT = _Current()
+"""`CURRENT.scope` is the scope of the call in progress in this thread, or None.
 
-
-def current_scope() -> CancelScope | None:
-    """Return the scope of the call in progress in this thread, or None.
-
-    It is a thread-local variable, as urllib3 opens and uses connections deep inside, in the thread of the call.
-    """
-    return _of_this_thread.guard
+It is a thread-local variable, as urllib3 opens and uses connections deep inside, in the thread of the call.
+"""

@@ -18,13 +18,13 @@ from typing import Any, NoReturn, Protocol
 import requests
 
 from .._models import Fault, Response
-from .cancel_scope import TransferScope, current_scope
+from .cancel_scope import CURRENT, TransferScope
 from .sockets import (
     MatchedResponse,
     UnreadableBody,
     content_length,
     header_values,
-    require_plain_transfer,
+    plain_content_length,
     too_long_error,
 )
 
@@ -130,9 +130,10 @@ def content_codings(headers: Mapping[str, str]) -> tuple[str, ...]:
 
     Quotes, parameters and blanks are removed: they are not part of a name, though some servers send them.
     """
-    labels = (
-        label for value in header_values(headers, "Content-Encoding") for label in _LABEL_ENDS.split(value.lower())
-    )
+    values = header_values(headers, "Content-Encoding")
+    if not values:
+        return ()
+    labels = (label for value in values for label in _LABEL_ENDS.split(value.lower()))
     return tuple(label for label in labels if label in REGISTERED_CODINGS)
 
 
@@ -401,10 +402,9 @@ def read_capped(response: requests.Response, max_bytes: int) -> bytes:
         return require_at_most(response.content, max_bytes)
     if not hasattr(raw, "stream"):  # a plain file, which requests accepts too
         return require_at_most(raw.read(max_bytes + 1), max_bytes)
-    require_plain_transfer(response.headers, is_chunked=is_read_as_chunked(response))
-    length = content_length(response.headers) if response.status_code != 204 else None
+    length = plain_content_length(response.headers, is_chunked=is_read_as_chunked(response))
     body = _read_capped(raw, max_bytes)
-    if length is not None and len(body) < length:  # urllib3 checks it only since 2.0
+    if length is not None and len(body) < length and response.status_code != 204:  # urllib3 checks it only since 2.0
         raise UnreadableBody("the body is shorter than its Content-Length")
     return decode(body, content_codings(response.headers), max_bytes)
 
@@ -436,15 +436,13 @@ def raw_blocks(raw: Any, read_bytes: int) -> Iterator[bytes]:
     urllib3 parses a `Content-Length: n, n`, and http.client does not. Reading more than is left would then block until
     the connection is closed.
     """
-    while block := raw.read(min(read_bytes, _left(raw) or read_bytes), decode_content=False):
+    # The response of a third-party adapter may lack `length_remaining`.
+    while block := raw.read(
+        min(read_bytes, getattr(raw, "length_remaining", None) or read_bytes), decode_content=False
+    ):
         yield block
-        if _left(raw) == 0:
+        if getattr(raw, "length_remaining", None) == 0:
             break
-
-
-def _left(raw: Any) -> int | None:
-    left: int | None = getattr(raw, "length_remaining", None)  # the response of a third-party adapter may lack it
-    return left
 
 
 FILE_CODES = (200, 203, 206)
@@ -460,7 +458,7 @@ PACKED_READ_BYTES = 4 * 1024
 class Sink(Protocol):
     """The destination of a downloaded file."""
 
-    def begin(self, answer: Response) -> None:
+    def begin(self, head: Response) -> None:
         """Start with the head of a response with one of `FILE_CODES`. Its body follows."""
 
     def write(self, block: bytes) -> None:
@@ -470,11 +468,11 @@ class Sink(Protocol):
         """Raise the fault for bytes that followed the body, and discard the response."""
 
 
-def begin_file(answer: Response, sink: Sink, *, is_chunked: bool) -> int:
+def begin_file(head: Response, sink: Sink, *, is_chunked: bool) -> int:
     """Check the framing of a file, and start the sink with its head. Returns how many bytes to read at a time.
 
     Args:
-        answer: The head of the response.
+        head: The head of the response.
         sink: Receives the file.
         is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
 
@@ -483,12 +481,11 @@ def begin_file(answer: Response, sink: Sink, *, is_chunked: bool) -> int:
         Exception: What the sink raises.
     """
     try:
-        require_plain_transfer(answer.headers, is_chunked=is_chunked)
-        content_length(answer.headers)
+        plain_content_length(head.headers, is_chunked=is_chunked)
     except UnreadableBody as error:
-        raise Fault("unreadable", str(error), answer) from None
-    sink.begin(answer)
-    return PACKED_READ_BYTES if content_codings(answer.headers) else READ_BYTES
+        raise Fault("unreadable", str(error), head) from None
+    sink.begin(head)
+    return PACKED_READ_BYTES if content_codings(head.headers) else READ_BYTES
 
 
 def stream_to(response: requests.Response, sink: Sink) -> None:
@@ -498,24 +495,24 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
         Fault: The body breaks off, or its end is uncertain.
         Exception: What the sink raises, and what urllib3 raises if the connection breaks.
     """
-    answer = response_head(response)
-    read_bytes = begin_file(answer, sink, is_chunked=is_read_as_chunked(response))
-    guard = current_scope()
-    if isinstance(guard, TransferScope):
-        guard.is_receiving_file = True
+    head = response_head(response)
+    read_bytes = begin_file(head, sink, is_chunked=is_read_as_chunked(response))
+    scope = CURRENT.scope
+    if isinstance(scope, TransferScope):
+        scope.is_receiving_file = True
     original = getattr(response.raw, "_original_response", None)
     if isinstance(original, MatchedResponse):
         original.is_file = True
     size = 0
     for block in _blocks(response, read_bytes):
-        if guard is not None:  # needed behind a third-party adapter, whose sockets do not do it
-            guard.left()
-            guard.received()
+        if scope is not None:  # needed behind a third-party adapter, whose sockets do not do it
+            scope.left()
+            scope.received()
         sink.write(block)
         size += len(block)
     length = content_length(response.headers)
     if length is not None and size < length:  # urllib3 checks it only since 2.0
-        raise Fault("connection", "the file breaks off", answer)
+        raise Fault("connection", "the file breaks off", head)
     if isinstance(original, MatchedResponse) and original.has_surplus:
         sink.reject_surplus()
 

@@ -64,7 +64,7 @@ def map_exception(error: Exception) -> Fault:
 
 def breaks_protocol(error: BaseException) -> Fault:
     """Return the fault for a response that is not valid HTTP."""
-    return Fault("unreadable", f"the answer breaks HTTP ({type(error).__name__})")
+    return Fault("unreadable", f"the response breaks HTTP ({type(error).__name__})")
 
 
 def root_reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ from .._auth import KeyHeaders, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response, interim_as_final
 from .base import MAX_REDIRECTS, TransportConfig, redirect_target
-from .cancel_scope import CallAborted, CallTimeout, CancelScope, RequestNotSent, TransferScope, current_scope
+from .cancel_scope import CURRENT, CallAborted, CallTimeout, CancelScope, RequestNotSent, TransferScope
 from .decoding import ACCEPT_ENCODING, FILE_CODES, Sink, read_capped, response_head, stream_to
 from .dns import fork_count
 from .errors import TIMED_OUT, failed_before_send, map_exception, redacted_cause, root_reason
@@ -338,10 +338,6 @@ class RequestsTransport:
             response.status_code, response.headers, response.content, stopwatch.elapsed, secrets_in(credentials)
         )
 
-    def build_url(self, request: Request) -> str:
-        """Return the URL of a request."""
-        return self.base_url + request.path if request.path.startswith("/") else request.path
-
     async def sleep(self, seconds: float, cancel: Any, stopwatch: Stopwatch) -> None:
         """Sleep, and add the seconds really slept to `stopwatch`."""
         if self._sleep is not None:
@@ -408,11 +404,13 @@ class RequestsTransport:
     def _follow(self, exchange: _Exchange) -> requests.Response:
         request, payload, scope = exchange.request, exchange.payload, exchange.scope
         read = None if exchange.sink is None else self._hook_into(exchange.sink)
-        url = self.build_url(request)
+        url = request.url(self.base_url)
         is_trusted = exchange.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
-            if is_trusted:
-                headers = KeyHeaders({**(exchange.credentials or {}), **request.headers})
+            if is_trusted and exchange.credentials is not None:
+                headers = (
+                    KeyHeaders({**exchange.credentials, **request.headers}) if request.headers else exchange.credentials
+                )
                 call = exchange.session.prepare(Call(request.method, url, headers, payload, read))
             else:
                 headers = KeyHeaders({**self._plain, **request.headers})
@@ -458,7 +456,7 @@ class RequestsTransport:
         _set_body(response, body)
 
     def _body_of(self, response: requests.Response) -> bytes:
-        scope = current_scope()
+        scope = CURRENT.scope
         if response.status_code < 300 or scope is None:
             return read_capped(response, self._max_body_bytes)
         try:

@@ -34,11 +34,14 @@ from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .._clock import real_monotonic
 from .._models import Fault
-from .cancel_scope import CancelScope, current_scope
+from .cancel_scope import CURRENT, CancelScope
 from .dns import SocketAddress, resolve
 
 MAX_LENGTH_DIGITS = 18
 """More digits than the length of any body has. Python refuses to convert thousands of digits."""
+
+NO_CODING: tuple[list[str], ...] = ([], ["identity"])
+"""The transfer codings of a body that is sent as it is."""
 
 CHUNKED_TWICE = ["chunked", "chunked"]
 """The transfer codings if an application and its proxy both name chunked, applied once (RFC 9112, section 6.1)."""
@@ -62,7 +65,8 @@ def header_values(headers: Mapping[str, str], name: str) -> list[str]:
 
 def transfer_codings(headers: Mapping[str, str]) -> list[str]:
     """Return the codings of `Transfer-Encoding` in lower case."""
-    return [coding.lower() for coding in header_values(headers, "Transfer-Encoding")]
+    codings = header_values(headers, "Transfer-Encoding")
+    return [coding.lower() for coding in codings] if codings else codings
 
 
 def content_length(headers: Mapping[str, str]) -> int | None:
@@ -71,32 +75,38 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     Raises:
         UnreadableBody: `Content-Length` is not a number below 10¹⁸, or several differ (RFC 9112, section 6.3).
     """
-    if transfer_codings(headers) not in ([], ["identity"]):
-        return None
-    lengths = {value.lstrip("0") or "0" for value in header_values(headers, "Content-Length")}
+    return _length_without_coding(headers) if transfer_codings(headers) in NO_CODING else None
+
+
+def _length_without_coding(headers: Mapping[str, str]) -> int | None:
+    lengths = header_values(headers, "Content-Length")
     if not lengths:
         return None
-    length = lengths.pop()
-    if lengths:
+    if len(lengths) > 1 and len({value.lstrip("0") for value in lengths}) > 1:
         raise UnreadableBody("the response has several Content-Length headers that differ")
+    length = lengths[0].lstrip("0") or "0"
     if not (length.isascii() and length.isdecimal()) or len(length) > MAX_LENGTH_DIGITS:
         raise UnreadableBody("the Content-Length of the response is not a length")
     return int(length)
 
 
-def require_plain_transfer(headers: Mapping[str, str], *, is_chunked: bool) -> None:
-    """Check that the transfer coding is chunked, or that there is none: http.client does not decode any other.
+def plain_content_length(headers: Mapping[str, str], *, is_chunked: bool) -> int | None:
+    """Return the length as `content_length` does, for a body that is chunked or has no transfer coding.
 
     Args:
         headers: The headers of the response.
         is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
 
     Raises:
-        UnreadableBody: There is another transfer coding. None was accepted by `TE` (RFC 9112, sections 6.1 and 7.4).
+        UnreadableBody: There is another transfer coding, which http.client does not decode. None was accepted by `TE`
+            (RFC 9112, sections 6.1 and 7.4). Or the length is invalid.
     """
     codings = transfer_codings(headers)
-    if codings not in ([], ["identity"], ["chunked"]) and not (is_chunked and codings == CHUNKED_TWICE):
+    if codings in NO_CODING:
+        return _length_without_coding(headers)
+    if codings != ["chunked"] and not (is_chunked and codings == CHUNKED_TWICE):
         raise UnreadableBody("the body has a transfer coding other than chunked")
+    return None
 
 
 def too_long_error(max_bytes: int) -> UnreadableBody:
@@ -279,7 +289,7 @@ class _SlicedIO(socket.socket):
 
     def settimeout(self, value: float | None) -> None:
         """Set the time-out, except during a call: its cancel scope sets it, and each change costs a system call."""
-        if current_scope() is None:
+        if CURRENT.scope is None:
             super().settimeout(value)
 
     def block_for(self, seconds: float) -> None:
@@ -288,26 +298,32 @@ class _SlicedIO(socket.socket):
             super().settimeout(seconds)
 
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        data = _in_slices(self, super().recv, *args, **kwargs)
-        _heard_of()
+        scope = CURRENT.scope
+        if scope is None:
+            return super().recv(*args, **kwargs)
+        data = _in_slices(self, scope, super().recv, *args, **kwargs)
+        scope.received()
         return data
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        size = _in_slices(self, super().recv_into, *args, **kwargs)
-        _heard_of()
+        scope = CURRENT.scope
+        if scope is None:
+            return super().recv_into(*args, **kwargs)
+        size = _in_slices(self, scope, super().recv_into, *args, **kwargs)
+        scope.received()
         return size
 
     def send(self, *args: Any, **kwargs: Any) -> int:
-        guard = current_scope()
-        if guard is None:
+        scope = CURRENT.scope
+        if scope is None:
             return super().send(*args, **kwargs)
-        guard.has_sent = True  # set before: how much was sent is unknown if it fails
-        count = _in_slices(self, super().send, *args, **kwargs)
-        guard.sent()
+        scope.has_sent = True  # set before: how much was sent is unknown if it fails
+        count = _in_slices(self, scope, super().send, *args, **kwargs)
+        scope.sent()
         return count
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        if current_scope() is None:
+        if CURRENT.scope is None:
             return super().sendall(data, flags)
         rest = memoryview(data).cast("B")
         while rest:  # not the system's sendall: how much it sent is unknown after a time-out
@@ -325,60 +341,53 @@ class GuardedTLSSocket(_SlicedIO, ssl.SSLSocket):
     def do_handshake(self, block: bool = False) -> None:
         """Do the TLS handshake in slices of time."""
         try:
-            _in_slices(self, super().do_handshake, block)
+            _in_slices(self, CURRENT.scope, super().do_handshake, block)
         except BaseException:  # older Pythons close the socket only for an OSError
             self.close()
             raise
 
 
-def _in_slices(sock: _SlicedIO, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-    guard = current_scope()
-    if guard is None:
+def _in_slices(sock: _SlicedIO, scope: CancelScope | None, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    if scope is None:
         return operation(*args, **kwargs)
     while True:
-        sock.block_for(guard.slice())
+        sock.block_for(scope.slice())
         began_at = real_monotonic()
         try:
             return operation(*args, **kwargs)
         except TimeoutError:
             continue  # only the slice has ended; the scope raises when the call has
         finally:
-            guard.stopwatch.add(real_monotonic() - began_at)
-
-
-def _heard_of() -> None:
-    guard = current_scope()
-    if guard is not None:
-        guard.received()
+            scope.stopwatch.add(real_monotonic() - began_at)
 
 
 class _GuardedConnecting(MatchedConnection):
     """Connects within the limits of the call, to all addresses of the host together."""
 
     def _new_conn(self) -> socket.socket:
-        guard = current_scope()
-        if guard is None:
+        scope = CURRENT.scope
+        if scope is None:
             return super()._new_conn()
         try:
-            return _connect_to_any(self, guard)
+            return _connect_to_any(self, scope)
         except OSError as error:
             raise NewConnectionError(self, f"Failed to establish a new connection: {error}") from error
 
 
-def _connect_to_any(connection: HTTPConnection, guard: CancelScope) -> socket.socket:
+def _connect_to_any(connection: HTTPConnection, scope: CancelScope) -> socket.socket:
     host = connection._dns_host.strip("[]")
-    addresses = resolve(host, connection.port or connection.default_port, guard)
+    addresses = resolve(host, connection.port or connection.default_port, scope)
     refusal: OSError = OSError(f"{host} has no address")
     for done, address in enumerate(addresses):
-        share = guard.left() / (len(addresses) - done)
+        share = scope.left() / (len(addresses) - done)
         try:
-            return _connect(connection, address, guard, share)
+            return _connect(connection, address, scope, share)
         except OSError as error:  # the next address may work
             refusal = error
     raise refusal
 
 
-def _connect(connection: HTTPConnection, address: SocketAddress, guard: CancelScope, seconds: float) -> socket.socket:
+def _connect(connection: HTTPConnection, address: SocketAddress, scope: CancelScope, seconds: float) -> socket.socket:
     family, kind, protocol, _, peer = address
     sock = GuardedSocket(family, kind, protocol)
     try:
@@ -386,29 +395,29 @@ def _connect(connection: HTTPConnection, address: SocketAddress, guard: CancelSc
             sock.setsockopt(*option)
         if connection.source_address:
             sock.bind(connection.source_address)
-        _connect_in_slices(sock, peer, guard, seconds)
+        _connect_in_slices(sock, peer, scope, seconds)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _connect_in_slices(sock: GuardedSocket, peer: Any, guard: CancelScope, seconds: float) -> None:
-    share_ends = guard.left() - seconds  # the seconds left of the call when the share of this address is used up
+def _connect_in_slices(sock: GuardedSocket, peer: Any, scope: CancelScope, seconds: float) -> None:
+    share_ends = scope.left() - seconds  # the seconds left of the call when the share of this address is used up
     sock.setblocking(False)
     with suppress(BlockingIOError):  # the connection is in progress
         sock.connect(peer)
-    while not _is_connected_within(sock, min(guard.slice(), seconds), guard):
-        if guard.left() <= share_ends:
+    while not _is_connected_within(sock, min(scope.slice(), seconds), scope):
+        if scope.left() <= share_ends:
             raise TimeoutError("no response to the attempt to connect")
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
-    sock.block_for(guard.left())  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
+    sock.block_for(scope.left())  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
 
 
-def _is_connected_within(sock: GuardedSocket, seconds: float, guard: CancelScope) -> bool:
-    with guard.stopwatch.measure():
+def _is_connected_within(sock: GuardedSocket, seconds: float, scope: CancelScope) -> bool:
+    with scope.stopwatch.measure():
         return wait_for_write(sock, timeout=seconds)
 
 
@@ -428,8 +437,8 @@ class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
 
     def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
         # urllib3 creates the context for a proxy itself, and the deadline of its handshake is the socket's own.
-        guard = current_scope()
-        with nullcontext() if guard is None else guard.stopwatch.measure():
+        scope = CURRENT.scope
+        with nullcontext() if scope is None else scope.stopwatch.measure():
             secured = super()._connect_tls_proxy(*args, **kwargs)
         if type(secured) is ssl.SSLSocket:
             secured.__class__ = GuardedTLSSocket

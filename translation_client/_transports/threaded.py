@@ -36,10 +36,6 @@ class ThreadedTransport:
         """True if the client was closed."""
         return self._transport.is_closed
 
-    def build_url(self, request: Request) -> str:
-        """Return the URL of a request."""
-        return self._transport.build_url(request)
-
     async def send(
         self,
         request: Request,

@@ -379,7 +379,7 @@ class BatchRunner:
                 await _cancel(tasks)
             finally:  # also if the caller is cancelled a second time
                 for batch_job in islice(self._waiting.values(), WINDOW):  # the history keeps no more
-                    batch_job.poller.learn(patience=0.0)
+                    batch_job.poller.learn(lock_timeout=0.0)
                 self._wakeups.cancel_timer()
 
     async def _run_part(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
@@ -700,7 +700,7 @@ class BatchRunner:
         job_id = str(batch_job.poller.job_id)
         del self._waiting[job_id]
         self._queue.remove(batch_job)
-        batch_job.poller.learn(patience=0.0)  # waiting for another process to write would delay the other jobs
+        batch_job.poller.learn(lock_timeout=0.0)  # waiting for another process to write would delay the other jobs
         self._results.remember(job_id, result)
         for position in batch_job.positions:
             self._put_result(position, result)
