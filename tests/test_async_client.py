@@ -712,7 +712,7 @@ BAD_CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
     "many of one text": ("check_all", ("job-1",), {}),
     "many of bytes": ("check_all", ([b"job-1"],), {}),
     "many of nothing": ("check_all", ([""],), {}),
-    "many of no id": ("check_all", ([Job(None, TranslationStatus.PENDING, "pending")],), {}),
+    "many of no id": ("check_all", ([Job("", TranslationStatus.PENDING, "pending")],), {}),
     "a video of another scheme": ("submit", ("ftp://h/v", "Spanish (Spain)"), {}),
     "a video that is not there": ("submit", ("/no/such/film.mp4", "Spanish (Spain)"), {}),
     "no language": ("submit", (VIDEO, " "), {}),

@@ -136,7 +136,7 @@ def test_json_is_the_whole_job(run: Run) -> None:
     out = run("wait", "--base-url", BASE_URL, "--json")[1]
 
     assert json.loads(out) == {
-        "id": None,
+        "id": "",
         "status": "completed",
         "raw_status": "completed",
         "progress": None,

@@ -14,6 +14,7 @@ from conftest import BASE_URL, Answers, Clock, Lines, MakeClient, response
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import (
     Job,
+    JobFailed,
     RequestFailed,
     RetriesExhausted,
     TranslationStatus,
@@ -34,12 +35,28 @@ def test_get_status_returns_how_it_ended(make_client: MakeClient, outcome: Any, 
     assert isinstance(result, TranslationStatus)
 
 
+def test_the_single_job_has_an_empty_id_and_can_be_passed_on(make_client: MakeClient) -> None:
+    """To whatever takes a job, and errors do not name it."""
+    client = make_client(Scenario(3, "error"))
+    job = client.check()
+
+    assert (job.id, client.check(job).id, client.wait(job).id, [one.id for one in client.watch(job)]) == (
+        "",
+        "",
+        "",
+        [""],
+    )
+    with pytest.raises(JobFailed, match="^the job failed") as caught:
+        client.wait(job).raise_for_status()
+    assert caught.value.job_id is None
+
+
 def test_wait_returns_the_job_with_what_it_took(make_client: MakeClient) -> None:
     """Checks, seconds, and the answer itself."""
     job = make_client(Scenario(3)).wait()
 
     assert job == Job(
-        None, TranslationStatus.COMPLETED, "completed", checks=3, elapsed=6, payload={"result": "completed"}
+        "", TranslationStatus.COMPLETED, "completed", checks=3, elapsed=6, payload={"result": "completed"}
     )
 
 

@@ -427,7 +427,7 @@ def test_an_id_with_a_key_that_is_asked_for_later_is_redacted_in_texts(
 
 def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() -> None:
     """With the id as it was given, and without the key in the message; no job can have been made."""
-    source = (one for one in [f"{KEY}\ud800", Job(None, TranslationStatus.PENDING, "pending")])
+    source = (one for one in [f"{KEY}\ud800", Job("", TranslationStatus.PENDING, "pending")])
     bad, nameless = client_of(saying({"result": "completed"})).wait_all(source)
 
     assert (type(bad), bad.job_id, bad.may_have_been_accepted) == (RequestFailed, f"{KEY}\ud800", False)

@@ -42,7 +42,7 @@ def checked_at(lines: Lines) -> list[float]:
     return [line["elapsed_seconds"] for line in lines.of("status_checked")]
 
 
-def submitted(job_id: str | None = None, **more: Any) -> Job:
+def submitted(job_id: str = "", **more: Any) -> Job:
     """A job that was ordered just now, by what its caller knows; at the server that one begins when it is asked about."""
     return Job(job_id, TranslationStatus.PENDING, "submitted", **{"submitted_at": time.time(), **more})
 

@@ -81,7 +81,7 @@ def test_a_job_comes_back_from_its_dict() -> None:
     """As it was, also through JSON; what is missing is not known, what another version adds is ignored."""
     assert Job.from_dict(json.loads(json.dumps(WHOLE.to_dict()))) == WHOLE
     assert Job.from_dict({"id": "j", "status": "error", "cost": 3}) == Job("j", TranslationStatus.ERROR, "error")
-    assert Job.from_dict({}) == Job(None, TranslationStatus.PENDING, "pending")
+    assert Job.from_dict({}) == Job("", TranslationStatus.PENDING, "pending")
 
 
 def test_nan_and_infinity_in_a_dict_are_null() -> None:

@@ -36,7 +36,7 @@ from ._jobs.languages import LanguageList
 from ._jobs.poller import Poller
 from ._jobs.requestor import run_sync
 from ._logging import wrap_logger
-from ._models import Job, TranslationStatus
+from ._models import Job, TranslationStatus, job_id_of
 from ._transports.base import CancelEvent, Transport, TransportConfig
 from ._transports.requests import RequestsTransport
 from .services import get_service
@@ -268,7 +268,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         return await download.to(target)
 
     async def _delete(self, job: Job | str) -> None:
-        await delete_job(self._context, job.id if isinstance(job, Job) else job, self._context.policy.timeout)
+        await delete_job(self._context, job_id_of(job), self._context.policy.timeout)
 
 
 class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):

@@ -106,7 +106,7 @@ class Job:
     Text is free of secrets, and data is what the service sent: `error` is text, everything else here is data.
 
     Attributes:
-        id: The id at the service; None for the single job of the reference service.
+        id: The id at the service; empty for the single job of the reference service.
         status: Pending, completed or error.
         raw_status: The service's own status word.
         progress: A number from 0 to 1; None if the service reports none.
@@ -123,7 +123,7 @@ class Job:
             None if unknown.
     """
 
-    id: str | None
+    id: str
     status: TranslationStatus
     raw_status: str
     progress: float | None = None
@@ -154,7 +154,7 @@ class Job:
         """Return the job for a dictionary from `to_dict`, also of another version: unknown names are ignored."""
         known = {one.name: values[one.name] for one in fields(cls) if values.get(one.name) is not None}
         status = _status(known.pop("status", None))
-        return cls(**{"id": None, "raw_status": str(status), **known}, status=status)
+        return cls(**{"id": "", "raw_status": str(status), **known}, status=status)
 
     def raise_for_status(self) -> None:
         """Raise an error if the job failed.
@@ -167,7 +167,7 @@ class Job:
         raise JobFailed(
             f"{describe_job(shown_text(self, 'id'))} failed at the service: {self.error or shown_text(self, 'raw_status')}. "
             "Asking again will not change that; submit the video anew.",
-            job_id=self.id,
+            job_id=self.id or None,
             job=self,
             attempts=self.checks,  # one call for each response at least; the number of faults between is unknown
             checks=self.checks,
@@ -207,7 +207,7 @@ def redacted(job: Job, secrets: Redactor, *, is_known: bool) -> Job:
     if job.error is not None:
         job = replace(job, error=secrets.shown(job.error))
     word = job.raw_status if is_known else secrets.shown(job.raw_status)
-    job_id = job.id and secrets.shown_id(job.id)
+    job_id = secrets.shown_id(job.id)
     return job if (job_id, word) == (job.id, job.raw_status) else with_shown_texts(job, id=job_id, raw_status=word)
 
 
@@ -218,9 +218,14 @@ def _status(word: Any) -> TranslationStatus:
         return TranslationStatus.PENDING
 
 
+def job_id_of(job: Job | str | None) -> str | None:
+    """Return the id of a job, and an id as it is. None is the single job, as is a `Job` whose id is empty."""
+    return (job.id or None) if isinstance(job, Job) else job
+
+
 def describe_job(job_id: str | None) -> str:
-    """Return the name of a job in messages."""
-    return "the job" if job_id is None else f"job {job_id!r}"
+    """Return the name of a job in messages. The single job has none."""
+    return f"job {job_id!r}" if job_id else "the job"
 
 
 class FilePart(NamedTuple):

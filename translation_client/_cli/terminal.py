@@ -95,7 +95,7 @@ class BatchTable:
 
     def __init__(self) -> None:
         """Create an empty table."""
-        self._jobs: dict[str | None, Job] = {}
+        self._jobs: dict[str, Job] = {}
         self._result_counts: Counter[str] = Counter()
 
     def record_job(self, job: Job) -> None:
@@ -106,7 +106,7 @@ class BatchTable:
 
     def record_result(self, result: Job | TranslationClientError) -> None:
         """Record the end of a job."""
-        self._jobs.pop(result.id if isinstance(result, Job) else result.job_id, None)
+        self._jobs.pop(result.id if isinstance(result, Job) else result.job_id or "", None)
         self._result_counts[str(result.status) if isinstance(result, Job) else type(result).__name__] += 1
 
     def __rich__(self) -> Any:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .._clock import Deadline, Stopwatch
 from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, quote_path_segment
-from .._models import Job, redacted, shown_text
+from .._models import Job, job_id_of, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import BulkSpec
 from . import error_messages
@@ -45,7 +45,7 @@ async def _in_bulk(
     context: ClientContext,
     bulk: BulkSpec,
     ids: Sequence[str],
-    known: Mapping[str | None, Job],
+    known: Mapping[str, Job],
     timeout: float,
     stopwatch: Stopwatch,
 ) -> dict[str, Job]:
@@ -108,7 +108,7 @@ def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requ
 
 
 def _id_of(job: Job | str) -> str:
-    job_id = job.id if isinstance(job, Job) else job
+    job_id = job_id_of(job)
     if job_id is None:
         raise ValueError("jobs must have ids")
     quote_path_segment(job_id)

@@ -10,7 +10,7 @@ from pathlib import Path
 from .._auth import is_http_url
 from .._clock import TICK_SECONDS, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
-from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, require_usable
+from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, job_id_of, require_usable
 from .._transports.base import CancelEvent
 from .._transports.decoding import FILE_CODES
 from ..services.json_path import describe_path
@@ -59,7 +59,7 @@ class Download:
         self._language = language
         self._on_progress = on_progress
         self._furthest = 0
-        job_id = job.id if isinstance(job, Job) else job
+        job_id = job_id_of(job)
         self._requestor = Requestor(
             context,
             error_messages.download_text(job_id),

@@ -13,7 +13,7 @@ from .. import _polling
 from .._clock import Deadline, Stopwatch
 from .._config import NO_FEATURES, JobFeatures
 from .._exceptions import WaitCancelled, WaitTimeout
-from .._models import Fault, Job, Response, redacted, reported_duration, shown_text, to_local_time
+from .._models import Fault, Job, Response, job_id_of, redacted, reported_duration, shown_text, to_local_time
 from .._transports.base import CancelEvent
 from . import error_messages
 from .context import ClientContext
@@ -53,7 +53,7 @@ class Poller:
             ValueError: The id of the job is malformed.
         """
         self._known = job if isinstance(job, Job) else None
-        job_id = job.id if isinstance(job, Job) else job
+        job_id = job_id_of(job)
         self._request = context.service.status_request(job_id)
         self._context = context
         self._requestor = Requestor(

@@ -156,7 +156,7 @@ class BulkSpec:
             Refusal: The service refuses the request.
             MissingField: There is no list in the response.
         """
-        listed = self._agreed((str(job.id), job) for job in self._jobs(response))
+        listed = self._agreed((job.id, job) for job in self._jobs(response))
         chosen = listed if job_ids is None else self._requested(listed, job_ids)
         return {job_id: job for job_id, job in chosen.items() if job is not None}
 
@@ -167,7 +167,7 @@ class BulkSpec:
             WrongJob: The response lists another job.
         """
         requested = {id_key(job_id) for job_id in job_ids}
-        listed = (str(job.id) for job in self._jobs(response))
+        listed = (job.id for job in self._jobs(response))
         other_id = next((job_id for job_id in listed if not requested & _id_keys(job_id)), None)
         if other_id is not None:
             raise WrongJob(job_ids[0], other_id, response)
@@ -366,7 +366,7 @@ class Service:
         link = as_text(get_path(payload, self.result_field))
         status = self._status(raw_status, link)
         return Job(
-            id=job_id,
+            id=job_id or "",
             status=status,
             raw_status=raw_status,
             progress=as_number(get_path(payload, self.progress_field), most=1),
@@ -435,7 +435,7 @@ class Service:
             return urljoin(base_url + "/", link) if re.match(r"/(?!/)", link) else link
         if self.result_path is None or (self.has_result_per_language and job.language is None):
             return None
-        return base_url + self._path(self.result_path, job.id, job.language or "")
+        return base_url + self._path(self.result_path, job.id or None, job.language or "")
 
     def is_result_pending(self, response: Response) -> bool:
         """Return True if a response to the request for a result means that the result is not there yet."""

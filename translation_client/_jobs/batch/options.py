@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ... import _config
 from ..._config import JobFeatures
 from ..._exceptions import TranslationClientError
-from ..._models import Job
+from ..._models import Job, job_id_of
 from ..._transports.base import CancelEvent
 from .rate_limiter import DEFAULT_CHECKS_PER_SECOND
 
@@ -93,7 +93,7 @@ def require_source(jobs: Source) -> Source:
 
 def require_id(job: Job | str) -> str:
     """Return the id of a job. Raises as `require_source`."""
-    job_id = job.id if isinstance(job, Job) else job
+    job_id = job_id_of(job)
     if job_id is None:
         raise ValueError("jobs must have ids")
     if not isinstance(job_id, str):

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from ..._clock import ContinuousClock, Deadline, SharedClock, Stopwatch
 from ..._config import FAULT_DELAY_SECONDS
 from ..._exceptions import RequestFailed, TranslationClientError
-from ..._models import Fault, Job, Response
+from ..._models import Fault, Job, Response, job_id_of
 from ..._polling import GRACE_FRACTION, GRACE_SECONDS, RetryStepper
 from ..._transports.cancel_scope import CallCancelled
 from ...services.service import BulkSpec
@@ -630,7 +630,7 @@ class BatchRunner:
             job_id = require_id(job)
         except (TypeError, ValueError) as error:  # a source may yield anything, and the other jobs are still waited for
             message = self._context.secrets.shown_id(f"nothing was sent: {error}")
-            value = job.id if isinstance(job, Job) else job
+            value = job_id_of(job)
             job_id_text = None if value is None else text_of(value)
             self._put_result(position, RequestFailed(message, job_id=job_id_text, may_have_been_accepted=False))
             return
