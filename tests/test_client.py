@@ -46,7 +46,7 @@ def test_the_single_job_has_an_empty_id_and_can_be_passed_on(make_client: MakeCl
         "",
         [""],
     )
-    with pytest.raises(JobFailed, match="^the job failed") as caught:
+    with pytest.raises(JobFailed, match=r"^the job failed") as caught:
         client.wait(job).raise_for_status()
     assert caught.value.job_id is None
 

@@ -89,7 +89,7 @@ class CallState:
         """The number of status responses that were parsed."""
         return 0 if self.job is None else self.job.checks
 
-    def answered(self, response: Response) -> None:
+    def record_response(self, response: Response) -> None:
         """Record the duration of a request, and redact the API keys that it contained."""
         if response.sent_keys:
             self.redact_keys(response)
@@ -427,7 +427,7 @@ def retry_faults(call: Callable[[], T], declare: Callable[[Callable[[], T]], Cal
             requests succeed, and a declaration takes as long as parsing a response.
     """
 
-    def answered() -> T:
+    def call_with_retries() -> T:
         try:
             return call()
         except Fault as fault:
@@ -440,7 +440,7 @@ def retry_faults(call: Callable[[], T], declare: Callable[[Callable[[], T]], Cal
 
         return declare(again)()
 
-    return answered
+    return call_with_retries
 
 
 class _Attempt(Future):

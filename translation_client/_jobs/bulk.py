@@ -63,7 +63,7 @@ class BulkCall:
         """
         try:
             response = await self._context.transport.send(self._bulk.request(self._ids), deadline, is_cancelled)
-            self._state.answered(response)
+            self._state.record_response(response)
             jobs = self._jobs_in(response)
         except CallCancelled:
             raise
@@ -85,7 +85,7 @@ class BulkCall:
                 fault.name_jobs(self._state.secrets.shown_id)
             fault.retry_after = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
-        self._log.answered("statuses", response)
+        self._log.response_received("statuses", response)
         return response, jobs
 
     def log_failure(self, failed: BulkFailed, sleep_seconds: float) -> None:

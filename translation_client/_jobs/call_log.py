@@ -29,7 +29,7 @@ class CallLog(EventLog):
             self.name_job(self._state.shown_id)
         super().write(event, **facts)
 
-    def answered(self, operation: str, response: Response) -> None:
+    def response_received(self, operation: str, response: Response) -> None:
         """Log a response other than a status."""
         self.write(
             "response_received",

@@ -85,7 +85,7 @@ async def _page(
                 break
             await requestor.sleep(seconds)
         else:
-            requestor.state.answered(response)
+            requestor.state.record_response(response)
             return listed
     return None
 

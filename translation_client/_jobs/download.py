@@ -32,11 +32,13 @@ REAL_PROGRESS_BYTES = 64 * 1024
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
-class _Outcome(Enum):
-    WHOLE = "the file is there"
-    MORE = "a part of it came"
-    EXPIRED = "the link is too old"
-    NOT_YET = "the service says that the result is not there yet"
+class _Fetch(Enum):
+    """The outcome of one request for the file."""
+
+    DONE = "the file is complete"
+    PARTIAL = "a part of the file was received"
+    LINK_EXPIRED = "the storage rejects the link"
+    PENDING = "the result is not ready yet"
 
 
 class Download:
@@ -80,25 +82,25 @@ class Download:
         try:
             with PartFile(target, self._on_progress) as part:
                 await self._fetch_all(link, part)
-                kept = part.commit()
+                path = part.commit()
                 self._requestor.log.write(
                     "file_downloaded",
                     bytes=part.size,
                     attempts=self._requestor.state.attempts,
                     elapsed_seconds=self._requestor.state.elapsed,
                 )
-                return kept
+                return path
         except LocalError as error:
             cause = error.cause
         raise cause
 
     async def _link(self, job: Job | str, *, refresh: bool) -> str:
         """Return the link to the result, from a status check if the job has none or `refresh` is True."""
-        known = None if refresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
-        if known is not None:
-            return known
-        seen = await self._checked(job)
-        link = self._link_in(seen)
+        link = None if refresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
+        if link is not None:
+            return link
+        checked = await self._check_final(job)
+        link = self._link_in(checked)
         if link is None or not is_http_url(link):
             response = Response(200, {}, b"")  # the real body may contain signed links
             service = self._context.service
@@ -110,43 +112,43 @@ class Download:
 
     def _link_in(self, job: Job) -> str | None:
         job.raise_for_status()
-        wanted = job if self._language is None else replace(job, language=self._language)
-        return self._context.service.result_link(wanted, self._context.transport.base_url)
+        job_in_language = job if self._language is None else replace(job, language=self._language)
+        return self._context.service.result_link(job_in_language, self._context.transport.base_url)
 
-    async def _checked(self, job: Job | str) -> Job:
+    async def _check_final(self, job: Job | str) -> Job:
         timeout = min(self._context.policy.timeout, max(self._requestor.state.deadline.left, TICK_SECONDS))
-        wait = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.state.stopwatch))
-        seen = await wait.check()
-        if seen.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
-            seen = await wait.until_final()  # final according to a bulk response, and its link is late
-        self._requestor.state.attempts += wait.attempts
-        if seen.status is TranslationStatus.PENDING:
-            raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.state, seen))
-        return seen
+        poller = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.state.stopwatch))
+        checked = await poller.check()
+        if checked.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
+            checked = await poller.until_final()  # final according to a bulk response, and its link is late
+        self._requestor.state.attempts += poller.attempts
+        if checked.status is TranslationStatus.PENDING:
+            raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.state, checked))
+        return checked
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:
-        mints_after = -1  # bytes received at the last renewal of the link, which is not repeated at the same point
+        refreshed_at = -1  # bytes received at the last renewal of the link, which is not repeated at the same point
         while True:
             self._requestor.state.secrets = self._context.secrets.with_link(link)  # storage may echo it
-            outcome = await self._fetched(link, part, may_mint=part.received > mints_after)
-            if outcome is _Outcome.WHOLE:
+            outcome = await self._fetch_when_ready(link, part, may_refresh_link=part.received > refreshed_at)
+            if outcome is _Fetch.DONE:
                 return
-            if outcome is _Outcome.EXPIRED:
-                mints_after = part.received
+            if outcome is _Fetch.LINK_EXPIRED:
+                refreshed_at = part.received
                 link = await self._link(self._job, refresh=True)
 
-    async def _fetched(self, link: str, part: PartFile, *, may_mint: bool) -> _Outcome:
+    async def _fetch_when_ready(self, link: str, part: PartFile, *, may_refresh_link: bool) -> _Fetch:
         """Send the request, again while the service says that the result is not ready."""
         return await self._requestor.until_final(
-            lambda: self._call(link, part, may_mint), is_pending=lambda outcome: outcome is _Outcome.NOT_YET
+            lambda: self._fetch(link, part, may_refresh_link), is_pending=lambda outcome: outcome is _Fetch.PENDING
         )
 
-    async def _call(self, link: str, part: PartFile, may_mint: bool) -> _Outcome:
+    async def _fetch(self, link: str, part: PartFile, may_refresh_link: bool) -> _Fetch:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         received = part.received
         try:
             response, outcome = await self._requestor.send(
-                request, lambda response: self._read(response, part, may_mint), sink=part
+                request, lambda response: self._read(response, part, may_refresh_link), sink=part
             )
         except Fault as fault:
             if "Range" in request.headers and fault.kind == "unreadable":
@@ -156,32 +158,32 @@ class Download:
             self._furthest = part.received
             self._requestor.log.failed(fault, FAULT_DELAY_SECONDS)
         else:
-            self._requestor.log.answered("download", response)
-            if outcome is not _Outcome.MORE:
+            self._requestor.log.response_received("download", response)
+            if outcome is not _Fetch.PARTIAL:
                 return outcome
             self._furthest = part.received
             if part.received - received >= REAL_PROGRESS_BYTES:
                 return outcome
         await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.left, 0.0)))
-        return _Outcome.MORE
+        return _Fetch.PARTIAL
 
-    def _read(self, response: Response, part: PartFile, may_mint: bool) -> _Outcome:
+    def _read(self, response: Response, part: PartFile, may_refresh_link: bool) -> _Fetch:
         if response.status_code in FILE_CODES:
             if part.finish(response):
-                return _Outcome.WHOLE
+                return _Fetch.DONE
             if part.received <= self._furthest:  # an earlier response got as far, and the file had to start over
                 raise Fault("unreadable", "a part of the file that brings it no further", response)
-            return _Outcome.MORE
+            return _Fetch.PARTIAL
         if self._context.service.is_result_pending(response):
             self._requestor.state.count("not yet")
-            return _Outcome.NOT_YET
-        if response.status_code in EXPIRED_CODES and may_mint:
-            return _Outcome.EXPIRED
+            return _Fetch.PENDING
+        if response.status_code in EXPIRED_CODES and may_refresh_link:
+            return _Fetch.LINK_EXPIRED
         if response.status_code in NO_RANGE_CODES and part.range_headers():
             raise Fault("unreadable", "the host refuses to send the rest of the file", response)
         if response.status_code == 416 and part.received:
             if part.finish_if_complete(response):
-                return _Outcome.WHOLE
+                return _Fetch.DONE
             part.reset()
             raise Fault("status", "the file has changed", response)
         require_usable(response)

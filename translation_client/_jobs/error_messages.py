@@ -42,20 +42,20 @@ class ErrorText(NamedTuple):
     """The texts for the errors of one call of the client.
 
     Attributes:
-        asks: Completes "the service refused to …".
-        still: What is true after any failure.
+        action: Completes "the service refused to …".
+        still_true: What is true after any failure.
         next_step: What the user can do next.
-        advice: The likely reason of a refusal, by HTTP status code.
+        advice_by_status: The likely reason of a refusal, by HTTP status code.
         is_wait: True for the wait for a job.
         unreachable: What to check if the service cannot be reached.
         unreadable: What to check if the response cannot be read.
         of_job: Returns the same texts with another form of the job id; None if the texts contain no job id.
     """
 
-    asks: str
-    still: str
+    action: str
+    still_true: str
     next_step: str
-    advice: Mapping[int, str]
+    advice_by_status: Mapping[int, str]
     is_wait: bool = False
     unreachable: str = "Is the server running, and base_url right?"
     unreadable: str = "Is base_url the address of the API?"
@@ -66,10 +66,10 @@ def status_text(job_id: str | None) -> ErrorText:
     """Return the texts for a status check."""
     argument = "" if job_id is None else repr(job_id)
     return ErrorText(
-        asks=f"return the status of {describe_job(job_id)}",
-        still="This says nothing about the job, which may well go on.",
+        action=f"return the status of {describe_job(job_id)}",
+        still_true="This says nothing about the job, which may well go on.",
         next_step=f"Go on waiting with client.wait({argument}), or ask once with client.check({argument}).",
-        advice={
+        advice_by_status={
             401: _KEY,
             403: "The API key may not see this job.",
             404: "Are the id and base_url right?",
@@ -83,20 +83,20 @@ def status_text(job_id: str | None) -> ErrorText:
 def statuses_text(count: int) -> ErrorText:
     """Return the texts for a bulk status check."""
     return ErrorText(
-        asks="return the status of 1 job" if count == 1 else f"return the status of {count} jobs",
-        still="This says nothing about the jobs, which may well go on.",
+        action="return the status of 1 job" if count == 1 else f"return the status of {count} jobs",
+        still_true="This says nothing about the jobs, which may well go on.",
         next_step="Ask again with client.check_all(...).",
-        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
+        advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
     )
 
 
 def submit_text() -> ErrorText:
     """Return the texts for a submission."""
     return ErrorText(
-        asks="accept the job",
-        still="No job was made.",
+        action="accept the job",
+        still_true="No job was made.",
         next_step="Submit again when the cause is gone.",
-        advice={
+        advice_by_status={
             401: _KEY,
             402: "The account has no credits left.",
             403: _NOT_ALLOWED,
@@ -109,10 +109,10 @@ def submit_text() -> ErrorText:
 def download_text(job_id: str | None) -> ErrorText:
     """Return the texts for a download."""
     return ErrorText(
-        asks=f"return the result of {describe_job(job_id)}",
-        still="The job itself is finished, and no file was left behind.",
+        action=f"return the result of {describe_job(job_id)}",
+        still_true="The job itself is finished, and no file was left behind.",
         next_step=f"Try again with client.download({job_id!r}, path).",
-        advice={
+        advice_by_status={
             401: _KEY,
             403: "The link is not good, and a fresh one was not either.",
             404: "The result is not kept any more.",
@@ -127,10 +127,10 @@ def download_text(job_id: str | None) -> ErrorText:
 def delete_text(job_id: str | None) -> ErrorText:
     """Return the texts for a deletion."""
     return ErrorText(
-        asks=f"delete {describe_job(job_id)}",
-        still="It may or may not be deleted.",
+        action=f"delete {describe_job(job_id)}",
+        still_true="It may or may not be deleted.",
         next_step=f"Try again with client.delete({job_id!r}).",
-        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "There is no such job; it may have been deleted before."},
+        advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "There is no such job; it may have been deleted before."},
         of_job=delete_text,
     )
 
@@ -138,10 +138,10 @@ def delete_text(job_id: str | None) -> ErrorText:
 def languages_text() -> ErrorText:
     """Return the texts for the list of languages."""
     return ErrorText(
-        asks="list its languages",
-        still="Nothing was submitted.",
+        action="list its languages",
+        still_true="Nothing was submitted.",
         next_step="Try again.",
-        advice={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
+        advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
     )
 
 
@@ -159,10 +159,10 @@ def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | N
         still = "It has not failed: it is still running."
     elif state.attempts == 0 and error_text.is_wait:
         happened = f"{describe_job(state.shown_id)} was not checked within {seconds}"
-        still = f"{error_text.still} A longer timeout, or more checks_per_second, leaves time for every job."
+        still = f"{error_text.still_true} A longer timeout, or more checks_per_second, leaves time for every job."
     else:
         last = "" if state.last_fault is None else f", the last time because of: {state.last_fault.text}"
-        happened = f"{_where(state)} did not {error_text.asks} within {seconds}{last}"
+        happened = f"{_where(state)} did not {error_text.action} within {seconds}{last}"
         is_known = state.may_have_been_accepted or state.checks or state.seen
         still = (
             _still_true(error_text, state) if is_known else f"{_still_true(error_text, state)} {error_text.unreachable}"
@@ -194,7 +194,7 @@ def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
     if error_text.is_wait:
         sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job is still running."
     else:
-        sentence = f"the wait for the service to {error_text.asks} {spent}. {_still_true(error_text, state)} {_next_step(error_text, state)}"
+        sentence = f"the wait for the service to {error_text.action} {spent}. {_still_true(error_text, state)} {_next_step(error_text, state)}"
     return WaitCancelled(sentence, **state.error_fields())
 
 
@@ -215,9 +215,9 @@ def interrupt_message(error_text: ErrorText, state: CallState) -> str:
 def refused(error_text: ErrorText, state: CallState, refusal: Refusal) -> RequestFailed:
     """Return the error for a refused request, which a retry would not change."""
     code = refusal.response.status_code
-    message = f"the service refused to {error_text.asks}: {refusal}{_problem_message(refusal.problem, state.secrets)}"
+    message = f"the service refused to {error_text.action}: {refusal}{_problem_message(refusal.problem, state.secrets)}"
     kind: type[RequestFailed] = RequestFailed
-    advice = error_text.advice.get(code, ADVICE_NOT_TO_RETRY)
+    advice = error_text.advice_by_status.get(code, ADVICE_NOT_TO_RETRY)
     if isinstance(refusal, ConcurrencyLimitReached):
         kind, advice = (
             TooManyJobs,
@@ -293,7 +293,7 @@ def _where(state: CallState) -> str:
 
 def _still_true(error_text: ErrorText, state: CallState) -> str:
     if not state.may_have_been_accepted:
-        return error_text.still
+        return error_text.still_true
     return "The submission may have been accepted all the same, and a job may be running."
 
 

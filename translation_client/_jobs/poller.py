@@ -82,7 +82,7 @@ class Poller:
         """Record the status of this job from a bulk response."""
         state = self._requestor.state
         state.attempts += 1
-        state.answered(response)
+        state.record_response(response)
         state.retry_after = self._requestor.retry_after_of(response)
         return self._record(response, job)
 

@@ -162,7 +162,7 @@ class Requestor:
             response = await self.context.transport.send(
                 request, state.deadline, self.is_cancelled, sink, new_connection=new_connection
             )
-            state.answered(response)
+            state.record_response(response)
             value = read(response)
         except (CallAborted, Refusal, MissingField, Fault) as failure:
             ended = self._error_for(failure, safety)
@@ -185,7 +185,7 @@ class Requestor:
             read: Parses the response.
         """
         response, value = await self.retry_faults(lambda: self.send(request, read))
-        self.log.answered(operation, response)
+        self.log.response_received(operation, response)
         return value
 
     def _error_for(self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety) -> Exception:

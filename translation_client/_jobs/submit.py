@@ -244,7 +244,7 @@ class Submission:
         else:
             self._requestor.state.count(step.call)
             self._requestor.state.may_have_been_accepted |= step.creates_job  # a later step may still fail
-            self._requestor.log.answered(step.call, response)
+            self._requestor.log.response_received(step.call, response)
         return value
 
     def _read(self, step: Step, response: Response) -> Any:
