@@ -28,75 +28,6 @@ if TYPE_CHECKING:
     from ._models import Job, Problem
 
 
-MAX_DEPTH = 100
-"""Levels of nesting that are kept; RFC 8259, section 9 allows a limit. To copy or pickle a thousand would exhaust the stack."""
-
-NESTED_TOO_DEEPLY = "[nested too deeply]"
-
-_TYPE = re.compile("~*__type__")
-
-
-def json_value(value: Any, depth: int = 0) -> Any:
-    """Copy a value as plain dicts, lists, strings, numbers, booleans and None.
-
-    NaN and infinity become None, because JSON has no number for them. An object with `to_dict()` becomes what that
-    returns, and any other object its `str()`.
-    """
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)  # of an enum: its value
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if depth >= MAX_DEPTH:
-        return NESTED_TOO_DEEPLY
-    if isinstance(value, Mapping):
-        return {_key(key): json_value(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [json_value(item, depth + 1) for item in value]
-    return value.to_dict() if hasattr(value, "to_dict") else str(value)
-
-
-def escaped(value: Any) -> Any:
-    """Copy a JSON value, and put a tilde before each key `__type__`, and one more before `~__type__`.
-
-    kombu, whose JSON Celery uses, builds an object from each dict with the keys `__type__` and `__value__`, and raises if
-    it does not know the type (`kombu/utils/json.py`). A payload of a service must not be taken for one.
-    """
-    return _with_keys(value, lambda key: "~" + key if _TYPE.fullmatch(key) else key)
-
-
-def unescaped(value: Any) -> Any:
-    """Copy a JSON value without the tildes that `escaped` has put into it."""
-    return _with_keys(value, lambda key: key[1:] if key.startswith("~") and _TYPE.fullmatch(key) else key)
-
-
-def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Return True if dicts and lists are nested in more than `levels` levels. Does not recurse."""
-    containers = [value]
-    for _ in range(levels):
-        containers = [inner for outer in containers for inner in _items(outer) if isinstance(inner, (dict, list))]
-        if not containers:
-            return False
-    return True
-
-
-def _with_keys(value: Any, new: Callable[[str], str]) -> Any:
-    if isinstance(value, dict):
-        return {new(key) if isinstance(key, str) else key: _with_keys(item, new) for key, item in value.items()}
-    return [_with_keys(item, new) for item in value] if isinstance(value, list) else value
-
-
-def _key(key: Any) -> str:
-    return str.__str__(key) if isinstance(key, str) else str(key)
-
-
-def _items(container: Any) -> Any:
-    return container.values() if isinstance(container, dict) else container
-
-
 FACT_TYPES: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
 """How facts that are objects are built from JSON. `_models` adds `job` and `problem`."""
 
@@ -258,3 +189,72 @@ class ResultNotReady(TranslationClientError):
 
 class JobFailed(TranslationClientError):
     """The service finished with the job and says that it failed (or was cancelled or rejected)."""
+
+
+MAX_DEPTH = 100
+"""Levels of nesting that are kept; RFC 8259, section 9 allows a limit. To copy or pickle a thousand would exhaust the stack."""
+
+NESTED_TOO_DEEPLY = "[nested too deeply]"
+
+_TYPE = re.compile("~*__type__")
+
+
+def json_value(value: Any, depth: int = 0) -> Any:
+    """Copy a value as plain dicts, lists, strings, numbers, booleans and None.
+
+    NaN and infinity become None, because JSON has no number for them. An object with `to_dict()` becomes what that
+    returns, and any other object its `str()`.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enum: its value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if depth >= MAX_DEPTH:
+        return NESTED_TOO_DEEPLY
+    if isinstance(value, Mapping):
+        return {_key(key): json_value(item, depth + 1) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [json_value(item, depth + 1) for item in value]
+    return value.to_dict() if hasattr(value, "to_dict") else str(value)
+
+
+def escaped(value: Any) -> Any:
+    """Copy a JSON value, and put a tilde before each key `__type__`, and one more before `~__type__`.
+
+    kombu, whose JSON Celery uses, builds an object from each dict with the keys `__type__` and `__value__`, and raises if
+    it does not know the type (`kombu/utils/json.py`). A payload of a service must not be taken for one.
+    """
+    return _with_keys(value, lambda key: "~" + key if _TYPE.fullmatch(key) else key)
+
+
+def unescaped(value: Any) -> Any:
+    """Copy a JSON value without the tildes that `escaped` has put into it."""
+    return _with_keys(value, lambda key: key[1:] if key.startswith("~") and _TYPE.fullmatch(key) else key)
+
+
+def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
+    """Return True if dicts and lists are nested in more than `levels` levels. Does not recurse."""
+    containers = [value]
+    for _ in range(levels):
+        containers = [inner for outer in containers for inner in _items(outer) if isinstance(inner, (dict, list))]
+        if not containers:
+            return False
+    return True
+
+
+def _with_keys(value: Any, new: Callable[[str], str]) -> Any:
+    if isinstance(value, dict):
+        return {new(key) if isinstance(key, str) else key: _with_keys(item, new) for key, item in value.items()}
+    return [_with_keys(item, new) for item in value] if isinstance(value, list) else value
+
+
+def _key(key: Any) -> str:
+    return str.__str__(key) if isinstance(key, str) else str(key)
+
+
+def _items(container: Any) -> Any:
+    return container.values() if isinstance(container, dict) else container
