@@ -284,8 +284,8 @@ MAX_IDLE_CONNECTIONS = 100
 """Pooled connections for each host: one for each thread that shares a client, up to this many."""
 
 
-class _SlicedIO(socket.socket):
-    """Socket operations in slices of time."""
+class GuardedSocket(socket.socket):
+    """A socket that obeys the cancel scope of the call that uses it. It blocks for one slice of time at most."""
 
     def settimeout(self, value: float | None) -> None:
         """Set the time-out, except during a call: its cancel scope sets it, and each change costs a system call."""
@@ -331,11 +331,7 @@ class _SlicedIO(socket.socket):
         return None
 
 
-class GuardedSocket(_SlicedIO):
-    """A socket that obeys the cancel scope of the call that uses it."""
-
-
-class GuardedTLSSocket(_SlicedIO, ssl.SSLSocket):
+class GuardedTLSSocket(GuardedSocket, ssl.SSLSocket):
     """A TLS socket that obeys the cancel scope of the call that uses it, during the handshake too."""
 
     def do_handshake(self, block: bool = False) -> None:
@@ -347,7 +343,9 @@ class GuardedTLSSocket(_SlicedIO, ssl.SSLSocket):
             raise
 
 
-def _in_slices(sock: _SlicedIO, scope: CancelScope | None, operation: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+def _in_slices(
+    sock: GuardedSocket, scope: CancelScope | None, operation: Callable[..., T], *args: Any, **kwargs: Any
+) -> T:
     if scope is None:
         return operation(*args, **kwargs)
     while True:
@@ -361,8 +359,8 @@ def _in_slices(sock: _SlicedIO, scope: CancelScope | None, operation: Callable[.
             scope.stopwatch.add(real_monotonic() - began_at)
 
 
-class _GuardedConnecting(MatchedConnection):
-    """Connects within the limits of the call, to all addresses of the host together."""
+class GuardedHTTPConnection(MatchedConnection):
+    """urllib3's plain connection over a `GuardedSocket`. It tries all addresses of the host within the limits of a call."""
 
     def _new_conn(self) -> socket.socket:
         scope = CURRENT.scope
@@ -421,11 +419,7 @@ def _is_connected_within(sock: GuardedSocket, seconds: float, scope: CancelScope
         return wait_for_write(sock, timeout=seconds)
 
 
-class GuardedHTTPConnection(_GuardedConnecting):
-    """urllib3's plain connection over a `GuardedSocket`."""
-
-
-class GuardedHTTPSConnection(_GuardedConnecting, HTTPSConnection):
+class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
     """urllib3's TLS connection over a `GuardedTLSSocket`."""
 
     def connect(self) -> None:
