@@ -1023,3 +1023,30 @@ def test_the_history_learns_though_the_batch_is_left(monkeypatch: pytest.MonkeyP
             assert asyncio.all_tasks() == before
 
     run(waited())
+
+
+# The single job
+
+
+@pytest.mark.parametrize("source", [list, iter], ids=["list", "iterator"])
+def test_the_single_job_is_one_of_a_batch(source: Callable[[list[Job | str]], Any]) -> None:
+    """It has no id, so it is checked by requests of its own."""
+    server = Server(ends_at=5)
+    single = Job("", TranslationStatus.PENDING, "pending")
+    results = wait_all(server, source([single, "j0", "j1", single]))
+
+    assert [one.id for one in results if isinstance(one, Job) and one.status == "completed"] == ["", "j0", "j1", ""]
+    assert server.times_of("status")
+    assert {asked for _, asked in server.requests} - {("j0",), ("j1",)} == {("status",), ("j0", "j1")}
+
+
+@pytest.mark.parametrize("service", ["heygen", "azure"])
+def test_a_job_without_an_id_is_none_where_there_is_no_single_job(service: str) -> None:
+    """In a list before anything is sent; in a source it is the error of that job."""
+    single = Job("", TranslationStatus.PENDING, "pending")
+    with VideoTranslationClient(HOST, service=service, api_key="k") as client:
+        with pytest.raises(ValueError, match="jobs must have ids"):
+            client.wait_all([single])
+        [error] = client.wait_all(iter([single]))
+
+    assert str(error) == "nothing was sent: jobs must have ids"

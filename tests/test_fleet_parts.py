@@ -540,7 +540,7 @@ def test_no_limit_can_be_asked_for() -> None:
 def test_what_is_not_several_jobs_is_refused_by_name(jobs: Any) -> None:
     """One id is text, and would be read letter by letter."""
     with pytest.raises(TypeError, match="jobs"):
-        require_source(jobs)
+        require_source(jobs, REFERENCE)
 
 
 def test_outcomes_are_put_in_order_of_their_positions() -> None:

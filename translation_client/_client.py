@@ -552,7 +552,7 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         self.close()
 
     def _results(self, jobs: Iterable[Job | str], options: BatchOptions) -> Iterator[tuple[int, JobResult]]:
-        source = require_source(jobs)
+        source = require_source(jobs, self._context.service)
         with require_aiohttp("as_completed and wait_all"):
             from ._jobs.batch.thread import batch_results
         return batch_results(self._context, self._transport, self._transport_config, options, source)
@@ -654,7 +654,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTr
             kind=kind,
             video_seconds=video_seconds,
         )
-        return BatchIterator(BatchRunner(self._context, options, require_source(jobs)))
+        return BatchIterator(BatchRunner(self._context, options, require_source(jobs, self._context.service)))
 
     async def wait_all(
         self,
@@ -680,7 +680,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTr
             kind=kind,
             video_seconds=video_seconds,
         )
-        batch = BatchRunner(self._context, options, require_source(jobs))
+        batch = BatchRunner(self._context, options, require_source(jobs, self._context.service))
         return sort_by_position([result async for result in batch.results()])
 
     async def languages(self) -> list[str] | None:

@@ -205,7 +205,9 @@ class Submission:
             ) from error
         secrets = self._requestor.state.secrets
         job = redacted(
-            replace(job, submitted_at=time.time()), secrets, is_known=self._context.service.is_known_status(job.raw_status)
+            replace(job, submitted_at=time.time()),
+            secrets,
+            is_known=self._context.service.is_known_status(job.raw_status),
         )
         self._requestor.log.name_job(shown_text(job, "id"))
         state = self._requestor.state

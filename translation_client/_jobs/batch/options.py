@@ -11,6 +11,7 @@ from ..._config import JobFeatures
 from ..._exceptions import TranslationClientError
 from ..._models import Job, job_id_of
 from ..._transports.base import CancelEvent
+from ...services.service import Service
 from .rate_limiter import DEFAULT_CHECKS_PER_SECOND
 
 DEFAULT_IN_FLIGHT = 10_000
@@ -72,14 +73,14 @@ def batch_options(
     )
 
 
-def require_source(jobs: Source) -> Source:
+def require_source(jobs: Source, service: Service) -> Source:
     """Return the source of the jobs. The jobs of a collection are checked now, those of any other iterable when read.
 
     A collection is copied, because the caller may change it while the batch still reads it.
 
     Raises:
         TypeError: `jobs` is a string, a job or not iterable, or an element is neither a job nor an id.
-        ValueError: A job has no id, or an id is malformed.
+        ValueError: A job has no id although the service has no single job, or an id is malformed.
     """
     if isinstance(jobs, (str, Job)) or not isinstance(jobs, (Iterable, AsyncIterable)):
         raise TypeError(f"jobs must be several jobs or ids, got {jobs!r}")
@@ -87,14 +88,16 @@ def require_source(jobs: Source) -> Source:
         return jobs
     copied = tuple(jobs)
     for job in copied:
-        require_id(job)
+        require_id(job, service)
     return copied
 
 
-def require_id(job: Job | str) -> str:
-    """Return the id of a job. Raises as `require_source`."""
+def require_id(job: Job | str, service: Service) -> str:
+    """Return the id of a job, which is empty for the single job of the service. Raises as `require_source`."""
     job_id = job_id_of(job)
     if job_id is None:
+        if isinstance(job, Job) and service.single_job_path is not None:
+            return job.id
         raise ValueError("jobs must have ids")
     if not isinstance(job_id, str):
         raise TypeError(f"job must be a Job or its id, got {text_of(job_id, repr)}")

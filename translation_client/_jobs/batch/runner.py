@@ -143,6 +143,7 @@ class BatchJob:
 
     Attributes:
         poller: The wait for the job.
+        job_id: The id of the job, empty for the single job of the service.
         due: When the next check is due; `math.inf` during a check.
         ends_at: The deadline.
         planned: When the check in progress was due.
@@ -164,6 +165,7 @@ class BatchJob:
         "early",
         "ends_at",
         "is_early",
+        "job_id",
         "planned",
         "poller",
         "positions",
@@ -173,9 +175,10 @@ class BatchJob:
 
     def __init__(self, poller: Poller, position: int, now: float) -> None:
         self.poller = poller
+        self.job_id = poller.job_id or ""
         self.positions = [position]
         self.call_in_flight = self.is_early = self.was_early = False
-        self.single_checks = 0.0
+        self.single_checks = 0.0 if self.job_id else math.inf
         self.delay = poller.initial_delay()
         self.early = self._max_early(0)
         self.due = self.planned = now + self.delay
@@ -506,9 +509,7 @@ class BatchRunner:
     async def _check_in_bulk(self, bulk: BulkSpec, request: NextRequest) -> None:
         """Check several jobs by one bulk request. A failure does not count towards `max_faults` of any job."""
         stopwatch = Stopwatch(clock=self._clock)
-        call = BulkCall(
-            self._context, bulk, [str(batch_job.poller.job_id) for batch_job in request.batch_jobs], stopwatch
-        )
+        call = BulkCall(self._context, bulk, [batch_job.job_id for batch_job in request.batch_jobs], stopwatch)
         seconds = math.inf if request.is_trial else self._response_timeout(request.batch_jobs, stopwatch.began_at)
         try:
             response, jobs = await self._with_permit(
@@ -557,7 +558,7 @@ class BatchRunner:
         for batch_job in batch_jobs:
             if not self._is_waiting(batch_job):
                 continue
-            job = jobs.get(str(batch_job.poller.job_id))
+            job = jobs.get(batch_job.job_id)
             lacks_details = job is not None and job.status.is_final and has_more
             if job is None or lacks_details:
                 batch_job.require_single_checks(math.inf if lacks_details else 1)
@@ -627,7 +628,7 @@ class BatchRunner:
     def _accept(self, job: Job | str) -> None:
         position = self._results.accept()
         try:
-            job_id = require_id(job)
+            job_id = require_id(job, self._context.service)
         except (TypeError, ValueError) as error:  # a source may yield anything, and the other jobs are still waited for
             message = self._context.secrets.shown_id(f"nothing was sent: {error}")
             value = job_id_of(job)
@@ -680,7 +681,7 @@ class BatchRunner:
 
     def _is_waiting(self, batch_job: BatchJob) -> bool:
         """Return True if the job has not ended meanwhile."""
-        return self._waiting.get(str(batch_job.poller.job_id)) is batch_job
+        return self._waiting.get(batch_job.job_id) is batch_job
 
     def _put_back(self, batch_jobs: Sequence[BatchJob]) -> None:
         """Put jobs back into the queue, due when they were due before."""
@@ -697,7 +698,7 @@ class BatchRunner:
     def _finish(self, batch_job: BatchJob, result: JobResult) -> None:
         if not self._is_waiting(batch_job):
             return
-        job_id = str(batch_job.poller.job_id)
+        job_id = batch_job.job_id
         del self._waiting[job_id]
         self._queue.remove(batch_job)
         batch_job.poller.learn(lock_timeout=0.0)  # waiting for another process to write would delay the other jobs
