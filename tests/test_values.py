@@ -19,7 +19,6 @@ from translation_client._models import (
     Response,
     TranslationStatus,
     parse_retry_after,
-    require_usable,
     status_line,
 )
 from translation_client._polling import last_check_delay
@@ -131,7 +130,7 @@ def test_a_deadline_without_end_never_passes() -> None:
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
 def test_a_success_is_usable(code: int) -> None:
     """Also one that the registry does not know."""
-    require_usable(Response(code, {}, b""))
+    Response(code, {}, b"").raise_for_status()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +140,7 @@ def test_a_success_is_usable(code: int) -> None:
 def test_faults_by_status(code: int, kind: str) -> None:
     """What may be repeated."""
     with pytest.raises(Fault) as caught:
-        require_usable(Response(code, {}, b""))
+        Response(code, {}, b"").raise_for_status()
 
     assert (caught.value.kind, caught.value.status_code) == (kind, code)
 
@@ -150,7 +149,7 @@ def test_faults_by_status(code: int, kind: str) -> None:
 def test_refusals_by_status(code: int) -> None:
     """What will be the same next time."""
     with pytest.raises(Refusal):
-        require_usable(Response(code, {}, b""))
+        Response(code, {}, b"").raise_for_status()
 
 
 def test_a_status_is_named_in_the_registrys_words() -> None:

@@ -300,6 +300,39 @@ class Response:
             return None
         return value
 
+    def require_json(self) -> dict[str, Any]:
+        """Return the body as a JSON object.
+
+        Raises:
+            Fault: The body is not a JSON object.
+        """
+        value = self.json_object()
+        if value is None:
+            raise Fault("unreadable", "the body is not a JSON object", self)
+        return value
+
+    @property
+    def problem(self) -> Problem | None:
+        """The body as that of an error, or None if it is not a JSON object."""
+        value = self.json_object()
+        return None if value is None else Problem(value)
+
+    def raise_for_status(self) -> None:
+        """Check that the status is 2xx: the rule for every status that a service does not interpret itself.
+
+        Raises:
+            Fault: 408, 425, 429, 5xx, or a status that is neither a success nor an error.
+            Refusal: Any other 4xx.
+        """
+        code = self.status_code
+        if 200 <= code < 300:
+            return
+        if code in TRANSIENT_4XX or code >= 500:
+            raise Fault("status", status_line(code), self)
+        if 400 <= code < 500:
+            raise Refusal(self)
+        raise Fault("unreadable", f"{status_line(code)} does not answer this request", self)
+
     @property
     def text(self) -> str:
         """The body as text, in the encoding detected as for JSON: UTF-8, 16 or 32. Undecodable bytes are replaced."""
@@ -396,7 +429,7 @@ class Refusal(Exception):
     @cached_property
     def problem(self) -> Problem | None:
         """The body of the response, or None if it is not a JSON object."""
-        return problem_of(self.response)
+        return self.response.problem
 
 
 class ConcurrencyLimitReached(Refusal):
@@ -421,44 +454,9 @@ class MissingField(Exception):
         self.response = response
 
 
-def problem_of(response: Response) -> Problem | None:
-    """Return the body of an error, or None if it is not a JSON object."""
-    body = response.json_object()
-    return None if body is None else Problem(body)
-
-
-def require_usable(response: Response) -> None:
-    """Check that a response is 2xx: the rule for every status that a service does not interpret itself.
-
-    Raises:
-        Fault: 408, 425, 429, 5xx, or a status that is neither a success nor an error.
-        Refusal: Any other 4xx.
-    """
-    code = response.status_code
-    if 200 <= code < 300:
-        return
-    if code in TRANSIENT_4XX or code >= 500:
-        raise Fault("status", status_line(code), response)
-    if 400 <= code < 500:
-        raise Refusal(response)
-    raise Fault("unreadable", f"{status_line(code)} is no answer to this request", response)
-
-
 def interim_as_final(response: Response) -> Fault:
     """Return the fault for a 1xx response that was returned as the final one. Its connection must not be used again."""
     return Fault("unreadable", f"{status_line(response.status_code)} is no final response", response)
-
-
-def json_of(response: Response) -> dict[str, Any]:
-    """Return the JSON object in the body of a response.
-
-    Raises:
-        Fault: The body is not a JSON object.
-    """
-    payload = response.json_object()
-    if payload is None:
-        raise Fault("unreadable", "the body is not a JSON object", response)
-    return payload
 
 
 def status_line(code: int) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from .._auth import is_http_url
 from .._clock import TICK_SECONDS, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
-from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, job_id_of, require_usable
+from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, job_id_of
 from .._transports.base import CancelEvent
 from .._transports.decoding import FILE_CODES
 from ..services.json_path import describe_path
@@ -186,5 +186,5 @@ class Download:
                 return _Fetch.DONE
             part.reset()
             raise Fault("status", "the file has changed", response)
-        require_usable(response)
+        response.raise_for_status()
         raise Fault("unreadable", "an answer without the file", response)

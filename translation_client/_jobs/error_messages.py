@@ -28,7 +28,6 @@ from .._models import (
     Refusal,
     WrongJob,
     describe_job,
-    problem_of,
     redacted_problem,
     shown_text,
 )
@@ -273,7 +272,7 @@ def faults_exhausted(
             excerpt=excerpt,
             **state.error_fields(),
         )
-    problem = None if fault.response is None else problem_of(fault.response)
+    problem = None if fault.response is None else fault.response.problem
     happened = "could not be reached" if fault.status_code is None else "kept failing"
     next_step = _next_step(error_text, state)
     if fault.status_code is None and not state.may_have_been_accepted:

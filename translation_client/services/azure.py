@@ -29,8 +29,6 @@ from .._models import (
     SubmissionRejected,
     TranslationStatus,
     WrongJob,
-    json_of,
-    require_usable,
 )
 from .json_path import ComputedField, as_text, get_path, is_same_id, written_id
 from .service import Service
@@ -129,7 +127,7 @@ def _put(path: str, operation_id: str, body: Mapping[str, Any], job_id: str) -> 
 
 def _read_put(job_id: str, operation_id: str, response: Response) -> str | None:
     """Return the URL of the operation, after a check that the response is about this operation and job."""
-    require_usable(response)
+    response.raise_for_status()
     _require_same("job", job_id, get_path(response.json_object() or {}, "id"), response)
     operation_url = response.headers.get("Operation-Location")
     if operation_url is not None and _id_chosen_by_service(operation_url) is None:
@@ -158,8 +156,8 @@ def operation_id_of(url: str) -> str | None:
 def _read_operation(operation_id: str, response: Response) -> TranslationStatus:
     if response.status_code == 204:
         raise Refusal(response, "there is no such operation")
-    require_usable(response)
-    payload = json_of(response)
+    response.raise_for_status()
+    payload = response.require_json()
     _require_same(
         "operation", operation_id, get_path(payload, "id"), response
     )  # the failure of another operation must not reject this submission

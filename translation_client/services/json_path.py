@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from .._config import LATEST_MOMENT, quote_path_segment
-from .._models import MissingField, Problem, Response, json_of, require_usable
+from .._models import MissingField, Problem, Response
 
 
 @dataclass(frozen=True)
@@ -143,8 +143,8 @@ def require_text(response: Response, path: JSONPath) -> str:
         Refusal: The service refuses the request.
         MissingField: The response has no such text.
     """
-    require_usable(response)
-    payload = json_of(response)
+    response.raise_for_status()
+    payload = response.require_json()
     value = as_token(get_path(payload, path))
     if value is None:
         raise MissingField(describe_path(path), response)

@@ -23,8 +23,6 @@ from .._models import (
     Response,
     TranslationStatus,
     WrongJob,
-    json_of,
-    require_usable,
 )
 from .json_path import (
     JSONPath,
@@ -211,8 +209,8 @@ def _id_keys(job_id: str) -> set[str]:
 
 
 def _listed(response: Response, path: JSONPath) -> list[object]:
-    require_usable(response)
-    payload = json_of(response)
+    response.raise_for_status()
+    payload = response.require_json()
     value = get_path(payload, path)
     if not isinstance(value, list):
         raise MissingField(describe_path(path), response)
@@ -355,8 +353,8 @@ class Service:
         """
         if response.status_code in self.missing_codes:
             raise Refusal(response, "there is no such job")
-        require_usable(response)
-        payload = json_of(response)
+        response.raise_for_status()
+        payload = response.require_json()
         if self.id_field is not None:
             self._require_same_job(payload, job_id, response)
         raw_status = status_word(get_path(payload, self.status_field), self._table)
@@ -386,7 +384,7 @@ class Service:
             Fault: The response names another job, or has a status that can be retried.
             Refusal: The service refuses the request.
         """
-        require_usable(response)
+        response.raise_for_status()
         if self.id_field is not None:
             self._require_same_job(response.json_object() or {}, job_id, response)
 

@@ -18,8 +18,6 @@ from .._models import (
     Request,
     Response,
     TranslationStatus,
-    problem_of,
-    require_usable,
 )
 from .json_path import JSONPath, as_number, get_path, require_job_id, require_text, set_path
 
@@ -272,13 +270,13 @@ class SubmitSpec:
         return read
 
     def _require_accepted(self, response: Response) -> None:
-        problem = problem_of(response) if response.status_code >= 400 else None
+        problem = response.problem if response.status_code >= 400 else None
         code = problem.code if problem is not None else None
         if response.status_code == TOO_MANY_REQUESTS and code in self.too_many_jobs:
             raise ConcurrencyLimitReached(response)
         if response.status_code == 409 and code is not None and code == self.in_progress:
             raise Fault("status", "an earlier request with this idempotency key is still in progress", response)
-        require_usable(response)
+        response.raise_for_status()
 
 
 def _form_fields(body: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
