@@ -196,13 +196,13 @@ def test_a_deadline_counts_what_was_spent(clock: Clock) -> None:
     whole = Deadline.after(10)
     part = Deadline.after(3, whole.stopwatch)
     part.stopwatch.add(2)
-    assert (whole.left, part.left) == (8, 1)
+    assert (whole.remaining, part.remaining) == (8, 1)
     clock.tick(9)
-    assert (whole.left, part.left) == (1, -6)
-    assert part.has_passed
-    assert not whole.has_passed
+    assert (whole.remaining, part.remaining) == (1, -6)
+    assert part.expired
+    assert not whole.expired
     whole.stopwatch.add(8)
-    assert whole.has_passed
+    assert whole.expired
 
 
 def test_the_age_of_a_job_grows_with_the_wait(clock: Clock) -> None:
@@ -221,12 +221,12 @@ def test_a_freeze_moves_no_elapsed_time() -> None:
     watch, deadline = Stopwatch(), Deadline.after(1000)
     with freeze_time("2026-11-23") as frozen:
         assert watch.elapsed < 60
-        assert deadline.left > 900
+        assert deadline.remaining > 900
         frozen.tick(300)
         assert 299 < watch.elapsed < 360
-        assert 600 < deadline.left < 701
+        assert 600 < deadline.remaining < 701
     assert 299 < watch.elapsed < 360
-    assert 600 < deadline.left < 701
+    assert 600 < deadline.remaining < 701
 
 
 def test_a_stopwatch_of_a_frozen_clock_goes_on_after_it(clock: Clock) -> None:
@@ -312,17 +312,17 @@ def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
     guard = CancelScope(watch.began_at + 10, never, watch)
     guard.stopwatch.add(4)
     part = guard.shortened(1)
-    assert (guard.left(), part.left(), wait.left) == (6, 1, 56)
+    assert (guard.remaining(), part.remaining(), wait.remaining) == (6, 1, 56)
     part.stopwatch.add(0.75)
-    assert (guard.left(), part.left(), wait.left) == (5.25, 0.25, 55.25)
+    assert (guard.remaining(), part.remaining(), wait.remaining) == (5.25, 0.25, 55.25)
     part.stopwatch.add(0.25)
     with pytest.raises(CallTimeout):
-        part.left()
-    assert guard.shortened(30).left() == guard.left() == 5
+        part.remaining()
+    assert guard.shortened(30).remaining() == guard.remaining() == 5
     guard.stopwatch.add(5)
     with pytest.raises(CallTimeout):
-        guard.left()
-    assert wait.left == 50
+        guard.remaining()
+    assert wait.remaining == 50
 
 
 def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does_not(clock: Clock) -> None:
@@ -332,19 +332,19 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
     guard = TransferScope(wait, 10, never, call)
     for _ in range(2):
         guard.stopwatch.add(9)
-        assert guard.left() == 1
+        assert guard.remaining() == 1
         guard.received()
-        assert guard.left() == 1
+        assert guard.remaining() == 1
         guard.sent()
-    assert guard.left() == wait.left == 7
+    assert guard.remaining() == wait.remaining == 7
     assert call.elapsed == 18
     guard.is_receiving_file = True
     clock.tick(20)
     guard.received()
-    assert guard.left() == wait.left == 5
+    assert guard.remaining() == wait.remaining == 5
     guard.stopwatch.add(7)
     with pytest.raises(CallTimeout):
-        guard.left()
+        guard.remaining()
 
 
 def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
@@ -354,10 +354,10 @@ def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
     clock.tick(9)
     guard.received()
     guard.stopwatch.add(9)
-    assert guard.left() == 1
+    assert guard.remaining() == 1
     guard.stopwatch.add(1)
     with pytest.raises(CallTimeout):
-        guard.left()
+        guard.remaining()
 
 
 class Together:

@@ -48,13 +48,13 @@ def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
     """On frozen time, to the slice."""
     guard = CancelScope(now() + 10, lambda: False)
 
-    assert (guard.left(), guard.slice()) == pytest.approx((10, 0.1))
-    assert guard.shortened(3).left() == pytest.approx(3)
-    assert guard.shortened(30).left() == pytest.approx(10)
+    assert (guard.remaining(), guard.next_slice()) == pytest.approx((10, 0.1))
+    assert guard.shortened(3).remaining() == pytest.approx(3)
+    assert guard.shortened(30).remaining() == pytest.approx(10)
     clock.tick(9.95)
-    assert (guard.left(), guard.slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
+    assert (guard.remaining(), guard.next_slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
     clock.tick(0.05)
-    for ended in (guard.left, guard.slice, lambda: guard.shortened(3)):
+    for ended in (guard.remaining, guard.next_slice, lambda: guard.shortened(3)):
         with pytest.raises(CallTimeout):
             ended()
 
@@ -431,9 +431,9 @@ def test_a_cancelled_call_has_no_time_left() -> None:
     cancelled: list[bool] = []
     guard = CancelScope(now() + 5, lambda: bool(cancelled))
     part = guard.shortened(1)
-    assert part.slice() == SLICE_SECONDS
+    assert part.next_slice() == SLICE_SECONDS
     cancelled.append(True)
-    for ended in (guard.left, guard.slice, part.left, CancelScope(now() - 1, lambda: True).left):
+    for ended in (guard.remaining, guard.next_slice, part.remaining, CancelScope(now() - 1, lambda: True).remaining):
         with pytest.raises(CallCancelled):
             ended()
 

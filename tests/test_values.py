@@ -123,8 +123,8 @@ def test_when_the_last_check_has_to_start(left: float, slowest: float, latest: f
 
 def test_a_deadline_without_end_never_passes() -> None:
     """`math.inf` has to be written."""
-    assert Deadline.after(math.inf).left == math.inf
-    assert not Deadline.after(math.inf).has_passed
+    assert Deadline.after(math.inf).remaining == math.inf
+    assert not Deadline.after(math.inf).expired
 
 
 @pytest.mark.parametrize("code", [200, 201, 202, 204, 299])

@@ -94,7 +94,7 @@ def client_of(respond: Callable[[str], Reply], **settings: Any) -> AsyncVideoTra
 
     async def send(request: Request, deadline: Deadline, *_: Any, **__: Any) -> Response:
         reply = respond(request.path)
-        most = max(0.0, min(deadline.left, transport._request_timeout))
+        most = max(0.0, min(deadline.remaining, transport._request_timeout))
         await asyncio.sleep(min(reply.seconds, most))
         if reply.seconds > most:
             raise CallTimeout

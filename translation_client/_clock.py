@@ -229,15 +229,15 @@ class Deadline:
         return cls(stopwatch.began_at + seconds, stopwatch)
 
     @property
-    def left(self) -> float:
+    def remaining(self) -> float:
         """The seconds left, which may be negative."""
         stopwatch = self.stopwatch
         return self.at - stopwatch.began_at - stopwatch.elapsed
 
     @property
-    def has_passed(self) -> bool:
+    def expired(self) -> bool:
         """True if at most `TICK_SECONDS` are left."""
-        return self.left <= TICK_SECONDS
+        return self.remaining <= TICK_SECONDS
 
 
 class JobAge:

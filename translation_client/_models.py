@@ -449,7 +449,7 @@ class MissingField(Exception):
     """
 
     def __init__(self, field: str, response: Response) -> None:
-        super().__init__(f"the answer has no {field!r}")
+        super().__init__(f"the response has no {field!r}")
         self.field = field
         self.response = response
 

@@ -286,7 +286,7 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
 def seconds_until_last_check(state: CallState) -> float:
     """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one."""
     return last_check_delay(
-        state.deadline.left, state.timeout, state.slowest_response_seconds, state.latest_response_seconds
+        state.deadline.remaining, state.timeout, state.slowest_response_seconds, state.latest_response_seconds
     )
 
 
@@ -298,7 +298,7 @@ def is_too_late_for_a_check(state: CallState) -> bool:
 def retry_after_exceeds_deadline(state: CallState, fault: Fault) -> bool:
     """Return True if `Retry-After` ends at the deadline or after it."""
     retry_after = fault.retry_after or 0.0
-    return retry_after > 0 and retry_after >= state.deadline.left - TICK_SECONDS
+    return retry_after > 0 and retry_after >= state.deadline.remaining - TICK_SECONDS
 
 
 def fault_in(state: RetryCallState) -> Fault:

@@ -45,8 +45,8 @@ class StatusLine:
     def sleep(self, seconds: float) -> None:
         """Sleep with a countdown."""
         end = Deadline.after(seconds, self._watch)
-        while not end.has_passed:
-            left = end.left
+        while not end.expired:
+            left = end.remaining
             self._draw(f" · next in {left:.0f} s")
             with end.stopwatch.measure():
                 time.sleep(min(left, REDRAW_SECONDS))

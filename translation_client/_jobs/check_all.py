@@ -70,7 +70,7 @@ async def _page(
 ) -> dict[str, Job] | None:
     """Return the jobs in a bulk response, by id, or None without a usable one. A failed request is retried once."""
     for delay in (FAULT_DELAY_SECONDS, 0.0):
-        half = requestor.state.deadline.left / 2  # the other half is for single requests
+        half = requestor.state.deadline.remaining / 2  # the other half is for single requests
         deadline = Deadline.after(half, requestor.state.stopwatch)
         call = BulkCall(context, bulk, page, deadline.stopwatch)
         try:

@@ -116,7 +116,7 @@ class Download:
         return self._context.service.result_link(job_in_language, self._context.transport.base_url)
 
     async def _check_final(self, job: Job | str) -> Job:
-        timeout = min(self._context.policy.timeout, max(self._requestor.state.deadline.left, TICK_SECONDS))
+        timeout = min(self._context.policy.timeout, max(self._requestor.state.deadline.remaining, TICK_SECONDS))
         poller = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.state.stopwatch))
         checked = await poller.check()
         if checked.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
@@ -164,7 +164,7 @@ class Download:
             self._furthest = part.received
             if part.received - received >= REAL_PROGRESS_BYTES:
                 return outcome
-        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.left, 0.0)))
+        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0)))
         return _Fetch.PARTIAL
 
     def _read(self, response: Response, part: PartFile, may_refresh_link: bool) -> _Fetch:
@@ -187,4 +187,4 @@ class Download:
             part.reset()
             raise Fault("status", "the file has changed", response)
         response.raise_for_status()
-        raise Fault("unreadable", "an answer without the file", response)
+        raise Fault("unreadable", "a response without the file", response)

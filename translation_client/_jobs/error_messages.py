@@ -144,7 +144,7 @@ def languages_text() -> ErrorText:
     )
 
 
-ADVICE_NOT_TO_RETRY = "Repeating the request would not change the answer."
+ADVICE_NOT_TO_RETRY = "Repeating the request would not change the response."
 
 MIXED_UP = "Does a proxy in between mix up the responses?"
 """What to check if a response is about another job."""
@@ -238,7 +238,7 @@ def missing_field(error_text: ErrorText, state: CallState, missing: MissingField
     excerpt = state.secrets.shown(missing.response.text)
     field = state.secrets.shown_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
-        f"{_where(state)} answered, but without {field!r}{_quoted(excerpt)}. {_still_true(error_text, state)} {_next_step(error_text, state)}",
+        f"{_where(state)} responded, but without {field!r}{_quoted(excerpt)}. {_still_true(error_text, state)} {_next_step(error_text, state)}",
         status_code=missing.response.status_code,
         excerpt=excerpt,
         **state.error_fields(),
@@ -266,7 +266,7 @@ def faults_exhausted(
         look_at = MIXED_UP if isinstance(fault, WrongJob) else error_text.unreadable
         next_step = _next_step(error_text, state) if state.may_have_been_accepted else look_at
         return UnexpectedAnswer(
-            f"{_where(state)} gave no usable answer, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
+            f"{_where(state)} gave no usable response, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
             f"{next_step}",
             status_code=fault.status_code,
             excerpt=excerpt,

@@ -206,7 +206,7 @@ class Requestor:
         """Return the error for an aborted request: cancellation, the deadline, or a fault that may be retried."""
         if isinstance(abort, CallCancelled):
             return self.log.ended("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
-        if self.state.deadline.has_passed:
+        if self.state.deadline.expired:
             return self.log.ended("timeout", error_messages.wait_timeout(self.error_text, self.state))
         fault = Fault("timeout", f"no response within {self.context.policy.request_timeout:g} s")
         fault.was_sent = abort.was_sent
@@ -245,7 +245,7 @@ class Requestor:
             raise self.log.ended(
                 "timeout", error_messages.wait_timeout(self.error_text, state, fault.retry_after)
             ) from _cause_of(fault)
-        if state.deadline.has_passed or retry_state.attempt_number < self.context.policy.max_faults:
+        if state.deadline.expired or retry_state.attempt_number < self.context.policy.max_faults:
             raise self.log.ended("timeout", error_messages.wait_timeout(self.error_text, state)) from _cause_of(fault)
         error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
         raise self.log.ended("faults", error) from _cause_of(fault)

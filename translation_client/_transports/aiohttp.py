@@ -622,7 +622,7 @@ class AiohttpTransport:
                 async with self._slot(deadline, is_cancelled):
                     scope = AsyncCancelScope(
                         self._scopes,
-                        now() + deadline.left,
+                        now() + deadline.remaining,
                         self._request_timeout,
                         is_cancelled,
                         is_transfer=is_transfer,
@@ -654,9 +654,9 @@ class AiohttpTransport:
                 await self._sleep_until_closed(seconds)
             return
         end = Deadline.after(seconds, stopwatch)
-        while not self.is_closed and not cancel.is_set() and end.left > 0:
+        while not self.is_closed and not cancel.is_set() and end.remaining > 0:
             with end.stopwatch.measure(real):
-                await self._sleep_until_closed(min(end.left, CANCEL_SLICE_SECONDS))
+                await self._sleep_until_closed(min(end.remaining, CANCEL_SLICE_SECONDS))
 
     async def _sleep_until_closed(self, seconds: float) -> None:
         if self.is_closed:
@@ -692,7 +692,7 @@ class AiohttpTransport:
         try:
             if not turn.done():
                 await AsyncCancelScope(
-                    self._scopes, now() + deadline.left, math.inf, is_cancelled, is_transfer=False
+                    self._scopes, now() + deadline.remaining, math.inf, is_cancelled, is_transfer=False
                 ).wait(turn)
             yield
         finally:

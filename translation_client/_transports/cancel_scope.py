@@ -72,11 +72,11 @@ class CancelScope:
         CURRENT.scope = self._outer
 
     def shortened(self, seconds: float) -> CancelScope:
-        """Return a scope of at most `seconds` for a part of the call. Raises as `left` does."""
+        """Return a scope of at most `seconds` for a part of the call. Raises as `remaining` does."""
         stopwatch = Stopwatch(self.stopwatch)
-        return CancelScope(stopwatch.began_at + min(self.left(), seconds), self._is_cancelled, stopwatch)
+        return CancelScope(stopwatch.began_at + min(self.remaining(), seconds), self._is_cancelled, stopwatch)
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """Return the seconds left, more than 0.
 
         Raises:
@@ -91,9 +91,9 @@ class CancelScope:
             raise CallTimeout
         return left
 
-    def slice(self) -> float:
-        """Return how many seconds to block before the next check. Raises as `left` does."""
-        return min(self.left(), SLICE_SECONDS)
+    def next_slice(self) -> float:
+        """Return how many seconds to block before the next check. Raises as `remaining` does."""
+        return min(self.remaining(), SLICE_SECONDS)
 
     def sent(self) -> None:
         """Record that bytes were sent. Does not extend the deadline."""
@@ -144,7 +144,7 @@ class TransferScope(CancelScope):
 
     def _restart_idle_timeout(self) -> None:
         self.stopwatch = Stopwatch(self._call)
-        self._ends_at = self.stopwatch.began_at + min(self._idle_seconds, self._deadline.left)
+        self._ends_at = self.stopwatch.began_at + min(self._idle_seconds, self._deadline.remaining)
 
 
 class _Current(threading.local):

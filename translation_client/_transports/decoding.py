@@ -506,7 +506,7 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
     size = 0
     for block in _blocks(response, read_bytes):
         if scope is not None:  # needed behind a third-party adapter, whose sockets do not do it
-            scope.left()
+            scope.remaining()
             scope.received()
         sink.write(block)
         size += len(block)

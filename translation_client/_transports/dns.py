@@ -73,7 +73,7 @@ def resolve(host: str, port: int, guard: CancelScope) -> list[SocketAddress]:
         return _addresses_of(host, port)
     lookup = shared_lookup(host, port)
     while not lookup.done():
-        seconds = guard.slice()
+        seconds = guard.next_slice()
         with guard.stopwatch.measure():
             wait([lookup], timeout=seconds)
     return lookup.result()

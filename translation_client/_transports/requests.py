@@ -350,9 +350,9 @@ class RequestsTransport:
             self._sleep_on_two_events(Deadline.after(seconds, stopwatch), cancel)
 
     def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
-        while not self.is_closed and end.left > 0:
+        while not self.is_closed and end.remaining > 0:
             with end.stopwatch.measure():
-                if cancel.wait(min(end.left, CANCEL_SLICE_SECONDS)):
+                if cancel.wait(min(end.remaining, CANCEL_SLICE_SECONDS)):
                     return
 
     def close(self) -> None:
@@ -377,7 +377,7 @@ class RequestsTransport:
     ) -> CancelScope:
         if is_transfer:
             return TransferScope(deadline, self._request_timeout, is_cancelled, stopwatch)
-        return CancelScope(stopwatch.began_at + min(self._request_timeout, deadline.left), is_cancelled, stopwatch)
+        return CancelScope(stopwatch.began_at + min(self._request_timeout, deadline.remaining), is_cancelled, stopwatch)
 
     def _send_in_scope(self, exchange: _Exchange) -> requests.Response:
         scope = exchange.scope
@@ -392,7 +392,7 @@ class RequestsTransport:
             cause = redacted_cause(error, fault.text)
             fault.was_sent = self._was_sent(exchange, error)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
-        scope.left()  # a third-party adapter reports a time-out in its own way
+        scope.remaining()  # a third-party adapter reports a time-out in its own way
         raise fault from cause
 
     def _was_sent(self, exchange: _Exchange, error: Exception) -> bool:
@@ -415,7 +415,7 @@ class RequestsTransport:
             else:
                 headers = KeyHeaders({**self._plain, **request.headers})
                 call = exchange.session.prepare_foreign(Call("GET", url, headers, payload, read))
-            response = call.send(scope.left())
+            response = call.send(scope.remaining())
             target = redirect_target(call.session, response)
             if target is None or request.method != "GET":
                 return response

@@ -349,7 +349,7 @@ def _in_slices(
     if scope is None:
         return operation(*args, **kwargs)
     while True:
-        sock.block_for(scope.slice())
+        sock.block_for(scope.next_slice())
         began_at = real_monotonic()
         try:
             return operation(*args, **kwargs)
@@ -377,7 +377,7 @@ def _connect_to_any(connection: HTTPConnection, scope: CancelScope) -> socket.so
     addresses = resolve(host, connection.port or connection.default_port, scope)
     refusal: OSError = OSError(f"{host} has no address")
     for done, address in enumerate(addresses):
-        share = scope.left() / (len(addresses) - done)
+        share = scope.remaining() / (len(addresses) - done)
         try:
             return _connect(connection, address, scope, share)
         except OSError as error:  # the next address may work
@@ -401,17 +401,17 @@ def _connect(connection: HTTPConnection, address: SocketAddress, scope: CancelSc
 
 
 def _connect_in_slices(sock: GuardedSocket, peer: Any, scope: CancelScope, seconds: float) -> None:
-    share_ends = scope.left() - seconds  # the seconds left of the call when the share of this address is used up
+    share_ends = scope.remaining() - seconds  # the seconds left of the call when the share of this address is used up
     sock.setblocking(False)
     with suppress(BlockingIOError):  # the connection is in progress
         sock.connect(peer)
-    while not _is_connected_within(sock, min(scope.slice(), seconds), scope):
-        if scope.left() <= share_ends:
+    while not _is_connected_within(sock, min(scope.next_slice(), seconds), scope):
+        if scope.remaining() <= share_ends:
             raise TimeoutError("no response to the attempt to connect")
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
-    sock.block_for(scope.left())  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
+    sock.block_for(scope.remaining())  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
 
 
 def _is_connected_within(sock: GuardedSocket, seconds: float, scope: CancelScope) -> bool:

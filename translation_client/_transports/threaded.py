@@ -46,7 +46,7 @@ class ThreadedTransport:
         new_connection: bool = False,
     ) -> Response:
         """Send one request in a thread, and return the response."""
-        ends = Deadline.after(deadline.left)  # a stopwatch is for one thread, and the batch has its own
+        ends = Deadline.after(deadline.remaining)  # a stopwatch is for one thread, and the batch has its own
 
         def call() -> Response:
             return self._transport.send_blocking(
