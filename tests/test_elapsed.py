@@ -522,7 +522,7 @@ def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client
     wait: Any = client._poller("j", None, None, JobFeatures(submitted_at=time.time() - 100))
     wait._requestor.state.stopwatch.add(5)
 
-    assert wait._learned.strategy._job_age.age() == 105
+    assert wait._recorder.strategy._job_age.age() == 105
 
 
 def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(

@@ -160,7 +160,7 @@ class BaseClient(Generic[SessionT, TransportT]):
             logger=wrap_logger(logger),
             schedule=wait,
             stop=stop,
-            learning=_learning(chosen, wait, history, check_cost, target_lag, max_lag, policy.jitter),
+            learner=_learner(chosen, wait, history, check_cost, target_lag, max_lag, policy.jitter),
         )
         self._language_list = LanguageList(self._context)
 
@@ -352,7 +352,7 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         Takes the arguments of `wait`, and raises the same errors. The time of `timeout` starts with the call, and includes what the
         caller does between two checks.
         """
-        return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).each_blocking()
+        return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).updates_blocking()
 
     def check(self, job: Job | str | None = None) -> Job:
         """Check the status once, and return the job, pending or final. Failed requests are repeated, within the client's `timeout`.
@@ -617,7 +617,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTr
         submitted_at: float | None = None,
     ) -> AsyncIterator[Job]:
         """Wait until the job is final, and yield the job after each check; as `VideoTranslationClient.watch`."""
-        return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).each()
+        return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).updates()
 
     async def check(self, job: Job | str | None = None) -> Job:
         """Check the status once; as `VideoTranslationClient.check`."""
@@ -790,7 +790,7 @@ def _policy(
     )
 
 
-def _learning(
+def _learner(
     service: Service,
     wait: object,
     history: object,

@@ -538,12 +538,12 @@ async def step_until_final(
         await sleep(seconds)
 
 
-def each_answer(check: Callable[[], Job], retrying: Retrying, sleep: Callable[[float], None]) -> Iterator[Job]:
+def each_result(check: Callable[[], Job], retrying: Retrying, sleep: Callable[[float], None]) -> Iterator[Job]:
     """Check until the job is final, and yield the job after each check. The time starts when this is called."""
-    return _each_answer(check, retrying, RetryStepper(), sleep)
+    return _each_result(check, retrying, RetryStepper(), sleep)
 
 
-def _each_answer(
+def _each_result(
     check: Callable[[], Job], retrying: Retrying, stepper: RetryStepper, sleep: Callable[[float], None]
 ) -> Iterator[Job]:
     while True:

@@ -26,4 +26,4 @@ class ClientContext:
     logger: object
     schedule: WaitStrategy | None
     stop: StopStrategy | None
-    learning: ScheduleLearner | None
+    learner: ScheduleLearner | None

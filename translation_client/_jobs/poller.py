@@ -67,7 +67,7 @@ class Poller:
         known_submitted_at = None if self._known is None else self._known.submitted_at
         self._submitted_at = known_submitted_at if features.submitted_at is None else features.submitted_at
         self._expected = None if self._known is None else self._known.expected_seconds
-        self._learned = self._begin_learning(features)
+        self._recorder = self._new_recorder(features)
 
     @property
     def attempts(self) -> int:
@@ -78,7 +78,7 @@ class Poller:
         """Send one status request. Raises as `Requestor.send`."""
         return self._record(*await self._requestor.send(self._request, self._read))
 
-    def take(self, response: Response, job: Job) -> Job:
+    def accept_bulk(self, response: Response, job: Job) -> Job:
         """Record the status of this job from a bulk response."""
         state = self._requestor.state
         state.attempts += 1
@@ -140,13 +140,13 @@ class Poller:
             await self._sleep_first()
             return await _polling.step_until_final(self.check, self.retries(), self._requestor.sleep)
         finally:
-            self.learn()
+            self.record_duration()
 
-    def each(self) -> AsyncIterator[Job]:
+    def updates(self) -> AsyncIterator[Job]:
         """Check until the job is final, and yield the job after each check. The time runs from this call."""
-        return self._each(_polling.RetryStepper())
+        return self._updates(_polling.RetryStepper())
 
-    async def _each(self, stepper: _polling.RetryStepper) -> AsyncIterator[Job]:
+    async def _updates(self, stepper: _polling.RetryStepper) -> AsyncIterator[Job]:
         retrying = self.retries()
         try:
             await self._sleep_first()
@@ -158,7 +158,7 @@ class Poller:
                     return
                 await self._requestor.sleep(seconds)
         finally:
-            self.learn()
+            self.record_duration()
 
     def retries(self) -> Retrying:
         """Return the policy by which a pending job is checked again."""
@@ -173,7 +173,7 @@ class Poller:
             state=self._requestor.state,
             policy=self._context.policy,
             max_retries=self._context.policy.max_retries,
-            schedule=self._context.schedule if self._learned is None else self._learned.strategy,
+            schedule=self._context.schedule if self._recorder is None else self._recorder.strategy,
             stop=self._context.stop,
             before_sleep=self._requestor.log.sleeping_in,
             give_up=self._raise_limit_error,
@@ -185,36 +185,36 @@ class Poller:
 
         The sleep is 0 without a learned schedule.
         """
-        if self._learned is None:
+        if self._recorder is None:
             return 0.0
         self._requestor.raise_if_cancelled()
         state = self._requestor.state
-        seconds = _polling.limited_sleep(state, self._learned.initial_delay(), "schedule")
+        seconds = _polling.limited_sleep(state, self._recorder.initial_delay(), "schedule")
         if seconds > 0:
             self._requestor.log.sleeping(0, seconds, state.sleep_reason)
         return seconds
 
-    def learn(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
+    def record_duration(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
         """Record the observed duration of the job.
 
         Args:
             lock_timeout: Seconds to wait for the lock of the history. After a cancellation or an interrupt it is 0.
         """
-        if self._learned is not None:
+        if self._recorder is not None:
             kind = sys.exc_info()[0]
             skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
-            self._learned.finish(0.0 if skip_lock_wait else lock_timeout)
+            self._recorder.finish(0.0 if skip_lock_wait else lock_timeout)
 
     async def _sleep_first(self) -> None:
         seconds = self.initial_delay()
         if seconds > 0:
             await self._requestor.sleep(seconds)
 
-    def _begin_learning(self, features: JobFeatures) -> WaitRecorder | None:
-        if self._context.learning is None or (self._known is not None and self._known.status.is_final):
+    def _new_recorder(self, features: JobFeatures) -> WaitRecorder | None:
+        if self._context.learner is None or (self._known is not None and self._known.status.is_final):
             return None
         known = features._replace(expected_seconds=self._expected, submitted_at=self._submitted_at)
-        return self._context.learning.begin(known, self._requestor.log, self._requestor.state.stopwatch)
+        return self._context.learner.begin(known, self._requestor.log, self._requestor.state.stopwatch)
 
     def _read(self, response: Response) -> Job:
         language = None if self._known is None else self._known.language
@@ -246,8 +246,8 @@ class Poller:
         is_known = self._context.service.is_known_status(job.raw_status)
         job = redacted(job, state.secrets, is_known=is_known)
         state.record_job(job)
-        if self._learned is not None:
-            self._learned.record_job(job, response.seconds, reported_duration(read))
+        if self._recorder is not None:
+            self._recorder.record_job(job, response.seconds, reported_duration(read))
         self._log_status(job, response, is_known=is_known)
         return job
 
@@ -286,18 +286,18 @@ class Poller:
             run_sync(self._sleep_first())
             return self._declare_poll(self._check_blocking(), self._sleep)()
         finally:
-            self.learn()
+            self.record_duration()
 
-    def each_blocking(self) -> Iterator[Job]:
+    def updates_blocking(self) -> Iterator[Job]:
         """Check until the job is final, and yield the job after each check."""
-        return self._each_blocking(_polling.each_answer(self._check_blocking(), self.retries(), self._sleep))
+        return self._updates_blocking(_polling.each_result(self._check_blocking(), self.retries(), self._sleep))
 
-    def _each_blocking(self, answers: Iterator[Job]) -> Iterator[Job]:
+    def _updates_blocking(self, jobs: Iterator[Job]) -> Iterator[Job]:
         try:
             run_sync(self._sleep_first())
-            yield from answers
+            yield from jobs
         finally:
-            self.learn()
+            self.record_duration()
 
     def _check_blocking(self) -> Callable[[], Job]:
         return _polling.retry_faults(

@@ -382,7 +382,7 @@ class BatchRunner:
                 await _cancel(tasks)
             finally:  # also if the caller is cancelled a second time
                 for batch_job in islice(self._waiting.values(), WINDOW):  # the history keeps no more
-                    batch_job.poller.learn(lock_timeout=0.0)
+                    batch_job.poller.record_duration(lock_timeout=0.0)
                 self._wakeups.cancel_timer()
 
     async def _run_part(self, name: str, part: Callable[[], Awaitable[None]]) -> None:
@@ -564,7 +564,7 @@ class BatchRunner:
                 batch_job.require_single_checks(math.inf if lacks_details else 1)
                 self._put_back([batch_job])
             else:
-                self._record_check(batch_job, batch_job.poller.take(response, job))
+                self._record_check(batch_job, batch_job.poller.accept_bulk(response, job))
 
     async def _with_permit(self, permit: Permit | None, call: Awaitable[T]) -> T:
         """Await a call, and update its rate-limit permit when it ends: the request reached the server before that."""
@@ -701,7 +701,9 @@ class BatchRunner:
         job_id = batch_job.job_id
         del self._waiting[job_id]
         self._queue.remove(batch_job)
-        batch_job.poller.learn(lock_timeout=0.0)  # waiting for another process to write would delay the other jobs
+        batch_job.poller.record_duration(
+            lock_timeout=0.0
+        )  # waiting for another process to write would delay the other jobs
         self._results.remember(job_id, result)
         for position in batch_job.positions:
             self._put_result(position, result)
