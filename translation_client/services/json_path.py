@@ -83,6 +83,11 @@ def as_number(value: Any, most: float = sys.float_info.max) -> float | None:
     return float(value) if is_usable else None
 
 
+def as_fraction(value: Any) -> float | None:
+    """Return a number from 0 to 1 as a float, and None for any other value."""
+    return as_number(value, most=1)
+
+
 def as_timestamp(value: Any) -> float | None:
     """Return a time in seconds of the Unix epoch, or None. Accepts seconds, milliseconds and ISO 8601 text."""
     if isinstance(value, str):

@@ -5,7 +5,7 @@ No I/O and no clock: a service builds requests and reads responses.
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urljoin
@@ -26,6 +26,7 @@ from .._models import (
 )
 from .json_path import (
     JSONPath,
+    as_fraction,
     as_message,
     as_number,
     as_text,
@@ -289,6 +290,9 @@ class Service:
     bulk: BulkSpec | None = None
     id_field: JSONPath | None = None
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
+    _optional_fields: Sequence[tuple[str, JSONPath, Callable[[Any], Any]]] = field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
@@ -301,11 +305,23 @@ class Service:
             check_path_template("single_job_path", self.single_job_path)
         words = parse_statuses(self.statuses)
         object.__setattr__(self, "_table", with_common_statuses(words))
+        object.__setattr__(self, "_optional_fields", self._paths_of_optional_fields())
         if self.bulk is not None:
             own, bulk_words = self._table, self.bulk.words
             # A word that only one of the two tables has means the same on both routes.
             object.__setattr__(self, "_table", {**bulk_words, **own})
             object.__setattr__(self, "bulk", self.bulk.with_table({**own, **bulk_words}))
+
+    def _paths_of_optional_fields(self) -> list[tuple[str, JSONPath, Callable[[Any], Any]]]:
+        paths: list[tuple[str, JSONPath | None, Callable[[Any], Any]]] = [
+            ("progress", self.progress_field, as_fraction),
+            ("result_url", self.result_field, as_text),
+            ("language", self.language_field, as_text),
+            ("expected_seconds", self.expected_field, as_number),
+            ("submitted_at", self.created_field, as_timestamp),
+            ("finished_at", self.finished_field, as_timestamp),
+        ]
+        return [(name, path, convert) for name, path, convert in paths if path is not None]
 
     def status_request(self, job_id: str | None) -> Request:
         """Build the request for the status of a job.
@@ -360,22 +376,21 @@ class Service:
         raw_status = status_word(get_path(payload, self.status_field), self._table)
         if raw_status is None:
             raise Fault("unreadable", f"the body has no status in {describe_path(self.status_field)!r}", response)
-        language = language or as_text(get_path(payload, self.language_field))
-        link = as_text(get_path(payload, self.result_field))
-        status = self._status(raw_status, link)
-        return Job(
-            id=job_id or "",
-            status=status,
-            raw_status=raw_status,
-            progress=as_number(get_path(payload, self.progress_field), most=1),
-            result_url=link,
-            error=as_message(get_path(payload, self.error_field)) if status is TranslationStatus.ERROR else None,
-            payload=payload,
-            language=language,
-            expected_seconds=as_number(get_path(payload, self.expected_field)),
-            submitted_at=as_timestamp(get_path(payload, self.created_field)),
-            finished_at=as_timestamp(get_path(payload, self.finished_field)),
-        )
+        details = self._details(payload)
+        details["language"] = language or details.get("language")
+        status = self._status(raw_status, details.get("result_url"))
+        if status is TranslationStatus.ERROR:
+            details["error"] = as_message(get_path(payload, self.error_field))
+        return Job(id=job_id or "", status=status, raw_status=raw_status, payload=payload, **details)
+
+    def _details(self, payload: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the optional fields that a response has, by their names in `Job`."""
+        details = {}
+        for name, path, convert in self._optional_fields:
+            value = get_path(payload, path)
+            if value is not None:
+                details[name] = convert(value)
+        return details
 
     def read_deletion(self, response: Response, job_id: str | None) -> None:
         """Check the response to `delete_request`, whose body may be anything.

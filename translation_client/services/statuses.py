@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from .._models import TranslationStatus
 from .json_path import as_token
@@ -25,6 +26,7 @@ COMMON_STATUSES: Mapping[str, TranslationStatus] = {
 """The most likely meaning of these words at any service. `ready` and `stale` are left out: their meanings differ."""
 
 
+@lru_cache(maxsize=256)  # a service has a few words, and sends one with each response
 def normalize(raw_status: str) -> str:
     """Return a status word as in the tables: in lower case, with `_` for blanks and dashes."""
     return raw_status.strip().lower().replace("-", "_").replace(" ", "_")
