@@ -174,7 +174,7 @@ def test_the_sentence_of_a_time_out_says_what_is_still_true(make_client: MakeCli
 
     assert str(caught.value) == (
         "the job was still 'pending' after 4.8 s (3 calls: 3 × pending, timeout=5). It has not failed: it is still "
-        "running. Go on waiting with client.wait(), or ask once with client.check()."
+        "running. Resume waiting with client.wait(), or check once with client.check()."
     )
 
 
@@ -185,7 +185,7 @@ def test_the_sentence_of_a_server_that_is_not_there(make_client: MakeClient) -> 
 
     assert str(caught.value) == (
         "http://fake.test/status could not be reached, 5 calls in a row; the last: the connection broke. This says "
-        "nothing about the job, which may well go on. Is the server running, and base_url right?"
+        "nothing about the job, which may still be running. Is the server running, and base_url right?"
     )
 
 

@@ -123,7 +123,7 @@ def test_a_failed_job_raises_when_asked_to() -> None:
     job = Job("j1", TranslationStatus.ERROR, "rejected", error="no speech", checks=2, elapsed=3.0)
 
     with pytest.raises(
-        JobFailed, match=r"job 'j1' failed at the service: no speech\. .*submit the video anew"
+        JobFailed, match=r"job 'j1' failed at the service: no speech\. .*submit the video again"
     ) as caught:
         job.raise_for_status()
 

@@ -75,7 +75,7 @@ def test_the_file_of_a_pending_job_is_not_ready(clock: Clock, tmp_path: Path, se
     world = World(clock, service)
     job = world.submit()
 
-    with pytest.raises(ResultNotReady, match=r"is not there yet.*client\.wait\(") as caught:
+    with pytest.raises(ResultNotReady, match=r"is not ready yet.*client\.wait\(") as caught:
         world.client.download(job, tmp_path / "out.mp4")
     assert caught.value.job_id == job.id
     assert (caught.value.attempts, caught.value.checks) == (1, 1)

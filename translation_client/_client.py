@@ -809,7 +809,7 @@ def _learner(
     from .schedule.planner import SchedulePlanner, objective_from
 
     if wait is not None:
-        raise ValueError("wait and history would both say when to check: give one of them")
+        raise ValueError("wait and history cannot be combined: each of them decides when to check")
     objective = objective_from(check_cost, target_lag, max_lag)
     return ScheduleLearner(SchedulePlanner(open_history(history), service.name, objective), jitter=jitter)
 

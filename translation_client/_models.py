@@ -166,7 +166,7 @@ class Job:
             return
         raise JobFailed(
             f"{describe_job(shown_text(self, 'id'))} failed at the service: {self.error or shown_text(self, 'raw_status')}. "
-            "Asking again will not change that; submit the video anew.",
+            "This is final: submit the video again.",
             job_id=self.id or None,
             job=self,
             attempts=self.checks,  # one call for each response at least; the number of faults between is unknown

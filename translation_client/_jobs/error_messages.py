@@ -66,8 +66,8 @@ def status_text(job_id: str | None) -> ErrorText:
     argument = "" if job_id is None else repr(job_id)
     return ErrorText(
         action=f"return the status of {describe_job(job_id)}",
-        still_true="This says nothing about the job, which may well go on.",
-        next_step=f"Go on waiting with client.wait({argument}), or ask once with client.check({argument}).",
+        still_true="This says nothing about the job, which may still be running.",
+        next_step=f"Resume waiting with client.wait({argument}), or check once with client.check({argument}).",
         advice_by_status={
             401: _KEY,
             403: "The API key may not see this job.",
@@ -83,8 +83,8 @@ def statuses_text(count: int) -> ErrorText:
     """Return the texts for a bulk status check."""
     return ErrorText(
         action="return the status of 1 job" if count == 1 else f"return the status of {count} jobs",
-        still_true="This says nothing about the jobs, which may well go on.",
-        next_step="Ask again with client.check_all(...).",
+        still_true="This says nothing about the jobs, which may still be running.",
+        next_step="Try again with client.check_all(...).",
         advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
     )
 
@@ -249,7 +249,7 @@ def result_not_ready(state: CallState, job: Job) -> ResultNotReady:
     """Return the error for a download of a job that is not finished."""
     job_id, word = state.shown_id, shown_text(job, "raw_status")
     return ResultNotReady(
-        f"the result of {describe_job(job_id)} is not there yet: the service says {word!r}. Wait for it with "
+        f"the result of {describe_job(job_id)} is not ready yet: the status is {word!r}. Wait for it with "
         f"client.wait({job_id!r}), then download.",
         **{**state.error_fields(), "job": job, "checks": job.checks},
     )
@@ -302,7 +302,7 @@ def _next_step(error_text: ErrorText, state: CallState) -> str:
     if state.idempotency_key is None:
         return "Look at the list of jobs at the service before you submit again: a second submission is a second job."
     key = state.secrets.shown_id(state.idempotency_key)
-    return f"Go on with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
+    return f"Retry with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 
 
 def _counts(state: CallState) -> str:
