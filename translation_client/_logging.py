@@ -82,7 +82,8 @@ class EventLog:
         try:
             getattr(logger, level)(event, **self._context, **shown)
         except Exception:  # noqa: BLE001  # a wait that is paid for continues although the host's logger fails
-            getattr(_TO_STDERR, level)(event, **self._context, **shown)
+            if _is_enabled(_OURS, level):
+                getattr(_TO_STDERR, level)(event, **self._context, **shown)
 
 
 def wrap_logger(callers: Any) -> Any:
@@ -129,10 +130,16 @@ def _resolve_logger(callers: Any) -> Any:
     return structlog.get_logger() if structlog.is_configured() else _TO_STDERR
 
 
-def _as_json(sink: Any, level_of: logging.Logger) -> Any:
+def _as_json(sink: Any, level_of: logging.Logger | None) -> Any:
+    """Return a logger of structlog that writes JSON lines.
+
+    Args:
+        sink: Writes the lines.
+        level_of: The logger whose level applies; None if `EventLog.write` checks it, before it builds a line.
+    """
     return structlog.wrap_logger(
         sink,
-        processors=[_LevelFilter(level_of), _render_json],
+        processors=[_render_json] if level_of is None else [_LevelFilter(level_of), _render_json],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         context_class=dict,
         cache_logger_on_first_use=False,
@@ -225,5 +232,5 @@ class _StderrSink:
 
 _LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 _OURS = logging.getLogger(LOGGER_NAME)
-_TO_STANDARD_LIBRARY = _as_json(_StandardSink(_OURS), _OURS)
-_TO_STDERR = _as_json(_StderrSink(), _OURS)
+_TO_STANDARD_LIBRARY = _as_json(_StandardSink(_OURS), None)
+_TO_STDERR = _as_json(_StderrSink(), None)
