@@ -326,17 +326,53 @@ def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Line
     assert lines.index(started[0]) < min(lines.index(line) for line in lines if line.get("operation") == "submit")
 
 
-def test_a_session_that_repeats_of_its_own_accord_proves_nothing(clock: Clock) -> None:
-    """The last of its calls was refused, and nobody knows of the others."""
-    session = requests.Session()
+class SessionThatRetries(requests.Session):
+    """A caller's own session that sends a request again after an error."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        try:
+            return super().send(request, **kwargs)
+        except requests.ConnectionError:
+            return super().send(request, **kwargs)
+
+
+RETRIES = {
+    "total": urllib3.Retry(2),
+    "total and connect": urllib3.Retry(1, connect=0),
+    "connect and read": urllib3.Retry(total=None, connect=1, read=1),
+    "read": urllib3.Retry(total=None, connect=0, read=1),
+    "without limit": urllib3.Retry(total=None),
+    "a number": 2,
+}
+
+
+@pytest.mark.parametrize("retries", [*RETRIES.values(), None], ids=[*RETRIES, "a session of its own class"])
+def test_a_session_that_retries_on_its_own_proves_nothing(clock: Clock, retries: Any) -> None:
+    """The last of its calls was refused, and nothing is known of the others."""
+    session = requests.Session() if retries is not None else SessionThatRetries()
     adapter = Answers(_refuse)
-    adapter.max_retries = urllib3.Retry(2)  # type: ignore[attr-defined]  # as requests' own adapter has it
+    if retries is not None:
+        adapter.max_retries = retries  # type: ignore[attr-defined]  # as requests' own adapter has it
     session.mount("http://", adapter)
     client = VideoTranslationClient("http://fake.test", session=session, sleep=clock.tick)
 
     with pytest.raises(RequestFailed) as caught:
         client.submit(VIDEO, "es")
-    assert (caught.value.may_have_been_accepted, len(adapter.requests)) == (True, 1)
+    assert (caught.value.may_have_been_accepted, len(adapter.requests)) == (True, 1 if retries is not None else 2)
+
+
+@pytest.mark.parametrize("retries", [urllib3.Retry(0), urllib3.Retry(0, read=False), urllib3.Retry(False), 0])
+def test_a_session_that_does_not_retry_proves_that_nothing_was_sent(clock: Clock, retries: Any) -> None:
+    """So the submission is retried."""
+    session = requests.Session()
+    adapter = Answers(_refuse)
+    adapter.max_retries = retries  # type: ignore[attr-defined]  # as requests' own adapter has it
+    session.mount("http://", adapter)
+    client = VideoTranslationClient("http://fake.test", session=session, sleep=clock.tick)
+
+    with pytest.raises(RequestFailed) as caught:
+        client.submit(VIDEO, "es")
+    assert (caught.value.may_have_been_accepted, len(adapter.requests)) == (False, 5)
 
 
 def _refuse(request: requests.PreparedRequest) -> requests.Response:

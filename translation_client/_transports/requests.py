@@ -161,9 +161,14 @@ class BorrowedSession:
 
     @property
     def never_retries(self) -> bool:
-        """True if none of its adapters retries on its own."""
-        retries = (getattr(adapter, "max_retries", None) for adapter in self._session.adapters.values())
-        return all(getattr(one, "total", None) in (None, 0, False) for one in retries)
+        """True if neither the session nor one of its adapters may retry on its own.
+
+        `Retry(total=None)` leaves the limit to its other counts (urllib3.util.Retry). An adapter that is not one of
+        requests has no `max_retries`.
+        """
+        retries = [getattr(adapter, "max_retries", 0) for adapter in self._session.adapters.values()]
+        totals = [getattr(one, "total", one) for one in retries]
+        return type(self._session).send is Session.send and all(total is not None and total == 0 for total in totals)
 
     def renewed(self) -> BorrowedSession:
         """Return this session: its connections are managed by the caller."""
