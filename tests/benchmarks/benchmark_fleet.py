@@ -60,10 +60,11 @@ from translation_client import AsyncVideoTranslationClient, Job, _clock
 from translation_client._clock import now
 from translation_client._config import NO_FEATURES
 from translation_client._jobs.batch import runner as runner_module
+from translation_client._jobs.batch.batch_job import BatchJob
 from translation_client._jobs.batch.due_queue import DueQueue
 from translation_client._jobs.batch.options import JobResult, batch_options
 from translation_client._jobs.batch.rate_limiter import Permit, RateLimiter
-from translation_client._jobs.batch.runner import BatchJob, BatchRunner
+from translation_client._jobs.batch.runner import BatchRunner
 from translation_client._jobs.context import ClientContext
 from translation_client._models import Request, Response
 from translation_client.services.reference import REFERENCE

@@ -1,314 +1,50 @@
-"""The batch runner: workers check the most overdue job next, within one rate limit, and results come as jobs end."""
+"""Polls many jobs: workers check the most overdue job first, within one rate limit. Results are yielded as jobs end."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from ..._clock import ContinuousClock, Deadline, SharedClock, Stopwatch
+from ..._clock import Deadline, SharedClock, Stopwatch
 from ..._config import FAULT_DELAY_SECONDS
 from ..._exceptions import RequestFailed, TranslationClientError
 from ..._models import Fault, Job, Response, job_id_of
-from ..._polling import GRACE_FRACTION, GRACE_SECONDS, RetryStepper
+from ..._polling import GRACE_FRACTION, GRACE_SECONDS
 from ..._transports.cancel_scope import CallCancelled
 from ...services.service import BulkSpec
 from ..bulk import BulkAvailability, BulkCall, BulkFailed
 from ..context import ClientContext
 from ..poller import Poller
+from .batch_job import BatchJob, take_due_together
 from .due_queue import DueQueue
 from .options import BatchOptions, JobResult, Source, require_id, text_of
 from .rate_limiter import TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
+from .results import Results
 from .source import iterate
-
-
-class Results:
-    """The results of a batch, with the positions of their jobs in the source.
-
-    Attributes:
-        done: The results that were not taken yet.
-        accepted: How many jobs were read from the source.
-    """
-
-    def __init__(self, max_known: float) -> None:
-        """Create an empty collection.
-
-        Args:
-            max_known: How many of the latest results are kept by id, in case the source yields an id again.
-        """
-        self.done: deque[tuple[int, JobResult]] = deque()
-        self.accepted = 0
-        self._taken = 0
-        self._max_known = max_known
-        self._by_id: OrderedDict[str, JobResult] = OrderedDict()
-
-    @property
-    def in_flight(self) -> int:
-        """The number of jobs that were read, and whose results were not taken yet."""
-        return self.accepted - self._taken
-
-    def accept(self) -> int:
-        """Count a job, and return its position."""
-        self.accepted += 1
-        return self.accepted - 1
-
-    def take(self) -> tuple[int, JobResult]:
-        """Remove and return the first result that is ready."""
-        self._taken += 1
-        return self.done.popleft()
-
-    def remember(self, job_id: str, result: JobResult) -> None:
-        """Store the result of a job by its id."""
-        self._by_id[job_id] = result
-        while len(self._by_id) > self._max_known:
-            self._by_id.popitem(last=False)
-
-    def known(self, job_id: str) -> JobResult | None:
-        """Return the result of a job, or None if none is stored."""
-        return self._by_id.get(job_id)
-
-
-class Wakeups:
-    """The wake-ups of a batch. Idle workers share one timer, and each worker that is woken wakes the next one needed.
-
-    Attributes:
-        changed: Set when a result is ready, or the batch is at its end.
-        room_freed: Set when another job may be read from the source.
-    """
-
-    def __init__(self, clock: ContinuousClock) -> None:
-        """Create the wake-ups, without idle workers. Times are those of `clock`."""
-        self._clock = clock
-        self.changed = asyncio.Event()
-        self.room_freed = asyncio.Event()
-        self._idle: deque[asyncio.Future[None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-        self._timer_at = math.inf
-
-    async def wait_idle(self, until: float) -> None:
-        """Wait as an idle worker until one is needed, until `until` at the latest."""
-        idle: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._idle.append(idle)
-        self.wake_at(until)
-        try:
-            await idle
-        except BaseException:
-            with suppress(ValueError):  # it was woken at the same time
-                self._idle.remove(idle)
-            raise
-
-    def wake_at(self, time: float) -> None:
-        """Wake an idle worker at `time`, or now if that has passed."""
-        if not self._idle or time == math.inf:
-            return
-        seconds = time - self._clock.now()
-        if seconds <= 0:
-            self._wake_one()
-        elif time < self._timer_at:
-            self.cancel_timer()
-            self._timer_at = time
-            self._timer = asyncio.get_running_loop().call_later(seconds, self._on_timer)
-
-    def cancel_timer(self) -> None:
-        """Cancel the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer, self._timer_at = None, math.inf
-
-    def _on_timer(self) -> None:
-        self.cancel_timer()
-        self._wake_one()
-
-    def _wake_one(self) -> None:
-        while self._idle:
-            idle = self._idle.popleft()
-            if not idle.done():
-                idle.set_result(None)
-                return
-
-
-EARLY_SHARE = 0.25
-"""25 % of its sleep: how much earlier a job may be checked if it shares the request with other jobs."""
-
-EARLY_SHARE_OF_LAST = 0.02
-"""2 %: the same for a check that the caller's limits may make the last one. It should be as late as in a wait alone."""
-
-
-class BatchJob:
-    """One job of a batch, and the state of its wait. It has slots because there are thousands.
-
-    Attributes:
-        poller: The wait for the job.
-        job_id: The id of the job, empty for the single job of the service.
-        due: When the next check is due; `math.inf` during a check.
-        ends_at: The deadline.
-        planned: When the check in progress was due.
-        call_in_flight: True while a request of its own is in flight, which ends at the deadline by itself.
-        single_checks: How many of its next checks need a request of its own.
-        delay: Seconds of the latest sleep.
-        early: How many seconds before `due` the job may be checked.
-        is_early: True if the next check is an extra one before the last, as too many jobs have their last check then.
-        was_early: True if there is or was such an extra check.
-        positions: Its positions in the source, several if its id came again.
-    """
-
-    __slots__ = (
-        "_fault_stepper",
-        "_stepper",
-        "call_in_flight",
-        "delay",
-        "due",
-        "early",
-        "ends_at",
-        "is_early",
-        "job_id",
-        "planned",
-        "poller",
-        "positions",
-        "single_checks",
-        "was_early",
-    )
-
-    def __init__(self, poller: Poller, position: int, now: float) -> None:
-        self.poller = poller
-        self.job_id = poller.job_id or ""
-        self.positions = [position]
-        self.call_in_flight = self.is_early = self.was_early = False
-        self.single_checks = 0.0 if self.job_id else math.inf
-        self.delay = poller.initial_delay()
-        self.early = self._max_early(0)
-        self.due = self.planned = now + self.delay
-        self.ends_at = poller.deadline.at
-        self._stepper = RetryStepper()
-        self._fault_stepper: RetryStepper | None = None
-
-    def sleep_after(self, job: Job, now: float) -> float | None:
-        """Return the seconds until the next check, or None if the job is final.
-
-        Raises:
-            TranslationClientError: A limit is reached.
-        """
-        self._fault_stepper = None
-        self.is_early = False
-        delay = self._stepper.sleep_after(job, self.poller.retries())
-        if delay is None:
-            return None
-        self.delay = delay
-        if self.poller.has_retry_limit and self.planned > now:  # an early check must not shorten the wait
-            self.delay = max(delay, min(delay + self.planned - now, self.poller.seconds_until_last_check))
-        self.early = self._early_seconds(job.checks, job.retry_after or 0.0)
-        return self.delay
-
-    def is_before_last_check(self) -> bool:
-        """Return True if the check after the sleep that begins now is the last one before the deadline."""
-        return self.delay >= self.poller.seconds_until_last_check
-
-    def check_early(self, job: Job | None, seconds: float) -> float:
-        """Shorten the sleep before the last check to make an extra one first, and return the seconds to sleep.
-
-        A `Retry-After` is not shortened. Nor is a sleep if `max_retries` or `stop` may end the wait within two checks.
-
-        Args:
-            job: The job as last checked; None before the first check.
-            seconds: Seconds until the extra check.
-        """
-        checks, retry_after = (0, 0.0) if job is None else (job.checks, job.retry_after or 0.0)
-        seconds = max(seconds, retry_after)
-        if seconds < self.delay and not self.poller.may_end_after(checks + 2):
-            self.is_early = self.was_early = True
-            self.delay = seconds
-            self.early = self._early_seconds(checks, retry_after)
-        return self.delay
-
-    def sleep_after_fault(self, fault: Fault) -> float:
-        """Return the seconds until the next request after a request of the job's own failed.
-
-        Raises:
-            TranslationClientError: A limit is reached.
-        """
-        self.early = 0.0
-        until_last_check = self.poller.seconds_until_last_check
-        if self.is_early and until_last_check > 0:
-            # The extra check was made because of the other jobs, so its fault does not count.
-            self.is_early = False
-            self.delay = max(fault.retry_after or 0.0, until_last_check)
-            self.poller.log_fault(fault, self.delay)
-            return self.delay
-        self._fault_stepper = self._fault_stepper or RetryStepper()
-        self.delay = self._fault_stepper.sleep_after_fault(fault, self.poller.fault_retries())
-        return self.delay
-
-    def require_single_checks(self, number: float) -> None:
-        """Require requests of the job's own for the next `number` checks, `math.inf` for all."""
-        self.single_checks = max(self.single_checks, number)
-
-    def record_single_check(self) -> None:
-        """Record a response to a request of the job's own."""
-        self.single_checks = max(0.0, self.single_checks - 1)
-
-    def is_nearly_due(self, now: float) -> bool:
-        """Return True if the job may be checked now, in a shared request."""
-        return self.due - now <= self.early
-
-    def _early_seconds(self, checks: int, retry_after: float) -> float:
-        """Return how many seconds early the next check may be in a shared request. It is never within `Retry-After`."""
-        return max(0.0, min(self._max_early(checks), self.delay - retry_after))
-
-    def _max_early(self, checks: int) -> float:
-        return self.delay * (EARLY_SHARE_OF_LAST if self.poller.may_end_after(checks + 1) else EARLY_SHARE)
-
-
-def take_due_together(
-    queue: DueQueue[BatchJob], first: BatchJob, max_jobs: int, now: float, fits: Callable[[BatchJob], bool]
-) -> list[BatchJob]:
-    """Pop the jobs that can share a bulk request with `first`, and return all of them.
-
-    Args:
-        queue: The queue of the jobs that are not being checked.
-        first: The most overdue job, which is popped already.
-        max_jobs: The maximum number of jobs in a bulk request.
-        now: The current time.
-        fits: Returns True if a job has enough time left for a bulk response.
-    """
-    together = [first]
-    if first.single_checks or not fits(first):
-        return together
-    skipped: list[BatchJob] = []
-    while len(together) < max_jobs and len(skipped) < max_jobs:
-        entry = queue.first
-        if entry is None or not entry.is_nearly_due(now):
-            break
-        queue.pop_due(math.inf)
-        (skipped if entry.single_checks or not fits(entry) else together).append(entry)
-    for entry in skipped:
-        queue.reschedule(entry, entry.planned)
-    return together
-
-
-SLOT_MARGIN = 0.1
-"""10 %: how much wider than `1 / checks_per_second` reserved slots are spaced, as requests count on arrival."""
-
+from .wakeups import Wakeups
 
 T = TypeVar("T")
 
-WINDOW = 200
-"""200 jobs of a kind: as many as the history keeps."""
+SLOT_MARGIN = 0.1
+"""10 %: reserved slots are so much further apart than the rate allows, as a server counts requests when they arrive."""
+
+MAX_RECORDED_AT_CLOSE = 200
+"""200 jobs: how many unfinished jobs are recorded when a batch closes. The history keeps no more of a kind."""
 
 ACCEPTED_AT_ONCE = 100
 """100 jobs: how many are read before other tasks run, as a list of thousands must not delay the requests."""
 
 LIMIT_CHECK_SECONDS = 0.05
-"""50 ms: how soon a batch notices that its client was closed, or that `cancel` was set."""
+"""50 ms: how soon a batch notices that a deadline has passed, its client was closed, or `cancel` was set."""
 
 SOURCE_WAIT_SECONDS, MAX_SOURCE_WAITS = 0.1, 5
-"""0.1 s, 5 times: how long a batch cancelled from the start waits for its source, as each job read has a result."""
+"""0.1 s, 5 times: a batch cancelled before it began waits so long for its source, so that each job read gets a result."""
 
 TRIAL_SECONDS = 0.5
-"""0.5 s: the time of single requests that a trial may cost, as the rate limiter counts it until it has arrived."""
+"""0.5 s: how many seconds of single requests a trial may displace, as it holds a permit until it arrives."""
 
 CONTROL_FLOW = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
 """Exceptions that Python interprets as the end of a task or of an iteration."""
@@ -320,7 +56,7 @@ class NextRequest(NamedTuple):
     Attributes:
         batch_jobs: The jobs to check. Several share a bulk request.
         permit: The rate-limit permit of the request; None without a rate limit.
-        is_trial: True for a bulk request that no job waits for, as in `BulkAvailability`.
+        is_trial: True for a bulk request that only tests the route, as in `BulkAvailability`. Its jobs are checked singly.
     """
 
     batch_jobs: Sequence[BatchJob]
@@ -329,7 +65,7 @@ class NextRequest(NamedTuple):
 
 
 class BatchRunner:
-    """Runs a batch of jobs, from when they are read from the source until their results are ready.
+    """Polls the jobs of a batch, from the source to their results.
 
     For one task, and for one use.
     """
@@ -381,7 +117,7 @@ class BatchRunner:
             try:
                 await _cancel(tasks)
             finally:  # also if the caller is cancelled a second time
-                for batch_job in islice(self._waiting.values(), WINDOW):  # the history keeps no more
+                for batch_job in islice(self._waiting.values(), MAX_RECORDED_AT_CLOSE):  # the history keeps no more
                     batch_job.poller.record_duration(lock_timeout=0.0)
                 self._wakeups.cancel_timer()
 
@@ -489,7 +225,7 @@ class BatchRunner:
         return NextRequest(batch_jobs, permit, is_trial)
 
     def _needs_each_request(self) -> bool:
-        """Return True if the time left is just enough for one request per job. A trial would cost one job its own."""
+        """Return True if the time left just suffices for one request per job. A trial would take one of these requests."""
         return abs(self._spare_seconds(len(self._waiting))) < TRIAL_SECONDS
 
     async def _check(self, batch_job: BatchJob, permit: Permit | None) -> None:
@@ -532,11 +268,11 @@ class BatchRunner:
                 self._apply_bulk_response(request.batch_jobs, response, jobs)
 
     def _throttle_after(self, fault: Fault, *, is_trial: bool) -> None:
-        """Pause all jobs after a 429 to a bulk request, as after a 429 to a request for a single job.
+        """Pause all jobs after a 429 to a bulk request; after a 429 to a trial, only lower the rate.
 
-        Any other failure, including a 503 with `Retry-After`, concerns only the bulk route, and the jobs are checked
-        singly at once. After a trial the rate is lowered without a pause, because single requests succeed meanwhile:
-        a server that limits only bulk requests would stop these again and again.
+        Single requests succeed during a trial, and a server that limits only bulk requests would stop these again and
+        again. Any other failure, including a 503 with `Retry-After`, concerns only the bulk route, and the jobs are
+        checked singly at once.
         """
         if fault.status_code != TOO_MANY_REQUESTS:
             return
@@ -547,7 +283,7 @@ class BatchRunner:
             self._limiter.record_failure(fault.status_code, fault.retry_after, FAULT_DELAY_SECONDS, now)
 
     def _response_timeout(self, batch_jobs: Sequence[BatchJob], now: float) -> float:
-        """Return for how many seconds jobs wait for a bulk response. After that each job may need its own request."""
+        """Return how many seconds to wait for a bulk response so that each job can still be checked singly afterwards."""
         first = min(batch_jobs, key=lambda batch_job: batch_job.ends_at)
         spare_seconds = first.poller.seconds_until_last_check - self._limiter.seconds_for(len(self._waiting))
         return self._availability.response_timeout(first.ends_at - now, spare_seconds)
@@ -662,8 +398,8 @@ class BatchRunner:
     def _seconds_until_check(self, batch_job: BatchJob, job: Job | None, delay: float) -> float:
         """Return the seconds until the next check of a job.
 
-        This is `delay`, unless the rate limit is too low for all the last checks that are due at the same time. Then
-        some jobs have one extra check before that, and their last check yields to those of the others.
+        This is `delay`, unless more last checks are due together than the rate limit allows. Then the job gets one
+        extra check before its last one, and its last check may come later than those of the other jobs.
 
         Args:
             batch_job: The job.
