@@ -173,7 +173,7 @@ class Service:
                 await deaf(0.5)
             cut = CURRENT_SCOPE.get()
             assert cut is not None
-            cut.connected(Connection())  # type: ignore[arg-type]  # what is used of it is there
+            cut.record_connection(Connection())  # type: ignore[arg-type]  # what is used of it is there
             await steps(1)
             trace.has_sent = True
             self.got += 1
@@ -674,14 +674,14 @@ def test_a_stopped_call_sends_and_writes_nothing_more(run: Callable[[Coroutine[A
         async def go_on() -> None:
             cut = CURRENT_SCOPE.get()
             assert cut is not None
-            cut.connected(connection)  # type: ignore[arg-type]  # what is used of it is there
+            cut.record_connection(connection)  # type: ignore[arg-type]  # what is used of it is there
             await deaf(1)
             assert connection.transport.is_aborted
-            for note in (cut.sent, cut.received, cut.response_complete, cut.raise_if_stopped):
+            for note in (cut.record_sent, cut.record_received, cut.record_complete_response, cut.raise_if_stopped):
                 with pytest.raises(CallAborted):
                     note()
             with pytest.raises(CallAborted):
-                cut.connected(later)  # type: ignore[arg-type]  # what is used of it is there
+                cut.record_connection(later)  # type: ignore[arg-type]  # what is used of it is there
             assert later.transport.is_aborted
             passed.append(True)
 
@@ -703,7 +703,7 @@ def test_a_connection_that_was_put_back_is_not_aborted(run: Callable[[Coroutine[
         async def fail_late() -> None:
             cut = CURRENT_SCOPE.get()
             assert cut is not None
-            cut.connected(connection)  # type: ignore[arg-type]  # what is used of it is there
+            cut.record_connection(connection)  # type: ignore[arg-type]  # what is used of it is there
             vars(connection)["transport"] = None  # as aiohttp does at the end of a response
             raise aiohttp.ClientPayloadError
 
@@ -788,7 +788,7 @@ def test_an_upload_that_never_has_to_wait_lets_others_go_on(run: Callable[[Corou
     async def errand() -> None:
         blocks = iter([b"a", b"b", b"c", b""])
         form = SimpleNamespace(read=lambda _: next(blocks))
-        cut = SimpleNamespace(sent=lambda: None)
+        cut = SimpleNamespace(record_sent=lambda: None)
         turns: list[bytes] = []
         asyncio.get_running_loop().call_soon(turns.append, b"another")
         async for block in blocks_of(form, cut):  # type: ignore[arg-type]  # what is used of them is there

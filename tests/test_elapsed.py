@@ -312,16 +312,16 @@ def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
     guard = CancelScope(watch.began_at + 10, never, watch)
     guard.stopwatch.add(4)
     part = guard.shortened(1)
-    assert (guard.remaining(), part.remaining(), wait.remaining) == (6, 1, 56)
+    assert (guard.require_remaining(), part.require_remaining(), wait.remaining) == (6, 1, 56)
     part.stopwatch.add(0.75)
-    assert (guard.remaining(), part.remaining(), wait.remaining) == (5.25, 0.25, 55.25)
+    assert (guard.require_remaining(), part.require_remaining(), wait.remaining) == (5.25, 0.25, 55.25)
     part.stopwatch.add(0.25)
     with pytest.raises(CallTimeout):
-        part.remaining()
-    assert guard.shortened(30).remaining() == guard.remaining() == 5
+        part.require_remaining()
+    assert guard.shortened(30).require_remaining() == guard.require_remaining() == 5
     guard.stopwatch.add(5)
     with pytest.raises(CallTimeout):
-        guard.remaining()
+        guard.require_remaining()
     assert wait.remaining == 50
 
 
@@ -332,19 +332,19 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
     guard = TransferScope(wait, 10, never, call)
     for _ in range(2):
         guard.stopwatch.add(9)
-        assert guard.remaining() == 1
-        guard.received()
-        assert guard.remaining() == 1
-        guard.sent()
-    assert guard.remaining() == wait.remaining == 7
+        assert guard.require_remaining() == 1
+        guard.record_received()
+        assert guard.require_remaining() == 1
+        guard.record_sent()
+    assert guard.require_remaining() == wait.remaining == 7
     assert call.elapsed == 18
     guard.is_receiving_file = True
     clock.tick(20)
-    guard.received()
-    assert guard.remaining() == wait.remaining == 5
+    guard.record_received()
+    assert guard.require_remaining() == wait.remaining == 5
     guard.stopwatch.add(7)
     with pytest.raises(CallTimeout):
-        guard.remaining()
+        guard.require_remaining()
 
 
 def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
@@ -352,12 +352,12 @@ def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
     guard = TransferScope(Deadline.after(math.inf), 10, never, Stopwatch())
     guard.is_receiving_file = True
     clock.tick(9)
-    guard.received()
+    guard.record_received()
     guard.stopwatch.add(9)
-    assert guard.remaining() == 1
+    assert guard.require_remaining() == 1
     guard.stopwatch.add(1)
     with pytest.raises(CallTimeout):
-        guard.remaining()
+        guard.require_remaining()
 
 
 class Together:

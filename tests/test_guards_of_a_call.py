@@ -48,13 +48,13 @@ def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
     """On frozen time, to the slice."""
     guard = CancelScope(now() + 10, lambda: False)
 
-    assert (guard.remaining(), guard.next_slice()) == pytest.approx((10, 0.1))
-    assert guard.shortened(3).remaining() == pytest.approx(3)
-    assert guard.shortened(30).remaining() == pytest.approx(10)
+    assert (guard.require_remaining(), guard.next_slice()) == pytest.approx((10, 0.1))
+    assert guard.shortened(3).require_remaining() == pytest.approx(3)
+    assert guard.shortened(30).require_remaining() == pytest.approx(10)
     clock.tick(9.95)
-    assert (guard.remaining(), guard.next_slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
+    assert (guard.require_remaining(), guard.next_slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
     clock.tick(0.05)
-    for ended in (guard.remaining, guard.next_slice, lambda: guard.shortened(3)):
+    for ended in (guard.require_remaining, guard.next_slice, lambda: guard.shortened(3)):
         with pytest.raises(CallTimeout):
             ended()
 
@@ -433,7 +433,12 @@ def test_a_cancelled_call_has_no_time_left() -> None:
     part = guard.shortened(1)
     assert part.next_slice() == SLICE_SECONDS
     cancelled.append(True)
-    for ended in (guard.remaining, guard.next_slice, part.remaining, CancelScope(now() - 1, lambda: True).remaining):
+    for ended in (
+        guard.require_remaining,
+        guard.next_slice,
+        part.require_remaining,
+        CancelScope(now() - 1, lambda: True).require_remaining,
+    ):
         with pytest.raises(CallCancelled):
             ended()
 

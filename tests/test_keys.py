@@ -317,7 +317,7 @@ def test_a_traceback_with_locals_has_no_key_where_the_auth_of_a_session_raises(k
 def assert_no_key_in_our_locals(error: BaseException) -> None:
     stack = traceback.TracebackException.from_exception(error, capture_locals=True).stack
     ours = [one for one in stack if Path(one.filename).is_relative_to(Path(translation_client.__file__).parent)]
-    assert {"send", "_follow"} <= {one.name for one in ours}
+    assert {"send", "_send_following_redirects"} <= {one.name for one in ours}
     assert KEY not in str([one.locals for one in ours])
 
 

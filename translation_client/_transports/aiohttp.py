@@ -144,7 +144,7 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, scope: AsyncCa
     scope.is_receiving_file = True
     try:
         while block := await _read(response.content, read_bytes):
-            scope.received()
+            scope.record_received()
             sink.write(block)
             await asyncio.sleep(0)  # or a body that has always arrived already would keep the timer from firing
     except aiohttp.ClientPayloadError:
@@ -173,7 +173,7 @@ def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
 async def blocks_of(form: MultipartStream, scope: AsyncCancelScope) -> AsyncIterator[bytes]:
     """Yield a file in blocks as it is read. Each is requested when the one before was sent."""
     while block := form.read(READ_BYTES):
-        scope.sent()
+        scope.record_sent()
         yield block
         await asyncio.sleep(0)  # or a server that always accepts more would keep the timer from firing
 
@@ -421,7 +421,7 @@ class _Connector(aiohttp.TCPConnector):
             self._made.add(transport)
             scope = CURRENT_SCOPE.get()
             if scope is not None:
-                scope.connected(connection)
+                scope.record_connection(connection)
         return connection
 
     def distrust_all(self) -> None:
@@ -591,12 +591,12 @@ class AiohttpTransport:
         self._request_timeout = config.request_timeout
         self._sleep = config.sleep
         self._sleepers: set[asyncio.Future[None]] = set()
-        self._plain = {
+        self._default_headers = {
             "User-Agent": config.user_agent,
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
         }
-        self._full = KeyHeaders({**self._plain, **config.headers})
+        self._own_headers = KeyHeaders({**self._default_headers, **config.headers})
         self._sessions = Sessions(session)
         self._scopes = ScopeRegistry()
         self._slots = Slots(MAX_CONNECTIONS)
@@ -707,9 +707,9 @@ class AiohttpTransport:
             )
 
     def _credentials_and_body(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
-        is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
+        is_same_origin = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
-            return self._credentials() if is_trusted else None, encode_body(request)
+            return self._credentials() if is_same_origin else None, encode_body(request)
         except Exception as error:
             raise RequestNotSent(error) from error
 
@@ -717,45 +717,45 @@ class AiohttpTransport:
         self, exchange: _AsyncExchange, trace: _Trace, *, new_connection: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         try:
-            return await self._follow(exchange, trace, new_connection=new_connection)
+            return await self._send_following_redirects(exchange, trace, new_connection=new_connection)
         except BROKEN as error:
             fault = _fault_of(error)
             cause = redacted_cause(error, fault.text)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
         raise fault from cause
 
-    async def _follow(
+    async def _send_following_redirects(
         self, exchange: _AsyncExchange, trace: _Trace, *, new_connection: bool
     ) -> tuple[int, Mapping[str, str], bytes]:
         request = exchange.request
         url = request.url(self.base_url)
-        is_trusted = exchange.credentials is not None
+        is_same_origin = exchange.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
             exchange.scope.raise_if_stopped()
             async with self._request(
-                exchange, url, trace, is_trusted=is_trusted, new_connection=new_connection
+                exchange, url, trace, is_same_origin=is_same_origin, new_connection=new_connection
             ) as response:
                 body = await self._read(response, exchange)
                 status, headers = response.status, response.headers
                 location = headers.get("Location") if status in REDIRECT_CODES else None
                 is_final = location is None or request.method != "GET"
                 if is_final:
-                    exchange.scope.response_complete()
+                    exchange.scope.record_complete_response()
             if location is None or is_final:
                 return status, headers, body
             url = resolve_redirect(url, location, Response(status, headers, b""))
-            is_trusted = is_trusted and same_origin(self.base_url, url)
+            is_same_origin = is_same_origin and same_origin(self.base_url, url)
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Response(status, headers, b""))
 
     def _request(
-        self, exchange: _AsyncExchange, url: str, trace: _Trace, *, is_trusted: bool, new_connection: bool
+        self, exchange: _AsyncExchange, url: str, trace: _Trace, *, is_same_origin: bool, new_connection: bool
     ) -> Any:
         request, payload = exchange.request, exchange.payload
-        if is_trusted:
+        if is_same_origin:
             method = request.method
-            headers = KeyHeaders({**self._full, **(exchange.credentials or {}), **request.headers})
+            headers = KeyHeaders({**self._own_headers, **(exchange.credentials or {}), **request.headers})
         else:
-            method, headers = "GET", KeyHeaders({**self._plain, **request.headers})
+            method, headers = "GET", KeyHeaders({**self._default_headers, **request.headers})
         if payload.content:
             headers["Content-Type"] = payload.content_type
         data: Any = payload.content or None

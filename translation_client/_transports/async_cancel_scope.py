@@ -147,7 +147,7 @@ class AsyncCancelScope:
         self,
         scopes: ScopeRegistry,
         deadline: float,
-        idle_seconds: float,
+        idle_timeout: float,
         is_cancelled: Callable[[], bool],
         *,
         is_transfer: bool,
@@ -157,7 +157,7 @@ class AsyncCancelScope:
         Args:
             scopes: The registry of the client.
             deadline: When the call must be over, in the seconds of `_clock.now`; `math.inf` for never.
-            idle_seconds: How many seconds a call may take; for a transfer, how many may pass without a byte.
+            idle_timeout: How many seconds a call may take; for a transfer, how many may pass without a byte.
             is_cancelled: Checked every `SLICE_SECONDS`; returns True to cancel.
             is_transfer: True if the call may take any time as long as bytes move.
         """
@@ -166,7 +166,7 @@ class AsyncCancelScope:
         self._scopes = scopes
         self._is_transfer = is_transfer
         self._deadline = deadline
-        self._idle_seconds = idle_seconds
+        self._idle_timeout = idle_timeout
         self._is_cancelled = is_cancelled
         self._loop = asyncio.get_running_loop()
         self._timeout = TimeoutAt(self._stop_soon)
@@ -198,7 +198,7 @@ class AsyncCancelScope:
         self.future = future
         future.add_done_callback(self._ended)
         self._scopes.add(self)
-        self._begin_anew()
+        self._restart_idle_timeout()
         try:
             await self._until_ended(future)
             return self._result_of(future)
@@ -227,19 +227,19 @@ class AsyncCancelScope:
         if self._stopped_by is not None:
             raise self._stopped_by
 
-    def sent(self) -> None:
+    def record_sent(self) -> None:
         """Record that bytes are about to be sent. Raises as `raise_if_stopped` does."""
         self.raise_if_stopped()
         if self._is_transfer:
-            self._begin_anew()
+            self._restart_idle_timeout()
 
-    def received(self) -> None:
+    def record_received(self) -> None:
         """Record that bytes were received. Only a file's keep a transfer alive. Raises as `raise_if_stopped` does."""
         self.raise_if_stopped()
         if self.is_receiving_file:
-            self._begin_anew()
+            self._restart_idle_timeout()
 
-    def connected(self, connection: Connection) -> None:
+    def record_connection(self, connection: Connection) -> None:
         """Record the connection of the call. Raises as `raise_if_stopped` does, and closes the connection."""
         self._connection, self._transport = connection, connection.transport
         if self._stopped_by is not None:
@@ -247,7 +247,7 @@ class AsyncCancelScope:
             connection.close()
             raise self._stopped_by
 
-    def response_complete(self) -> None:
+    def record_complete_response(self) -> None:
         """Record that the response is complete, and must not be discarded. Raises as `raise_if_stopped` does."""
         self.raise_if_stopped()
         self._is_complete = True
@@ -323,8 +323,8 @@ class AsyncCancelScope:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _begin_anew(self) -> None:
-        self._timeout.set(min(self._loop.time() + self._idle_seconds, self._ends_at))
+    def _restart_idle_timeout(self) -> None:
+        self._timeout.set(min(self._loop.time() + self._idle_timeout, self._ends_at))
 
 
 CURRENT_SCOPE: ContextVar[AsyncCancelScope | None] = ContextVar("current scope", default=None)

@@ -49,15 +49,18 @@ class RequestNotSent(Exception):
 
 
 class CancelScope:
-    """The limits of one HTTP call, redirects included. Inside its context, the sockets of this thread obey it."""
+    """The limits of one HTTP call, redirects included. Within its `with` block, the sockets of this thread obey it.
+
+    Unlike the one of trio, it raises at its limits.
+    """
 
     def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch | None = None) -> None:
         """Create a scope.
 
         Args:
-            ends_at: When the call must be over, in the seconds of `_clock.now`.
-            is_cancelled: Called before each slice; returns True to cancel. It may change in another thread.
-            stopwatch: The elapsed time of the call; None to start counting now.
+            ends_at: When the call must be over, by the clock of `stopwatch`.
+            is_cancelled: Called before each slice; returns True to cancel. Its result may change at any time, in another thread.
+            stopwatch: Measures the call; None to start one.
         """
         self.has_sent = False
         self.stopwatch = stopwatch or Stopwatch()
@@ -72,11 +75,11 @@ class CancelScope:
         CURRENT.scope = self._outer
 
     def shortened(self, seconds: float) -> CancelScope:
-        """Return a scope of at most `seconds` for a part of the call. Raises as `remaining` does."""
+        """Return a scope of at most `seconds` for a part of the call. Raises as `require_remaining` does."""
         stopwatch = Stopwatch(self.stopwatch)
-        return CancelScope(stopwatch.began_at + min(self.remaining(), seconds), self._is_cancelled, stopwatch)
+        return CancelScope(stopwatch.began_at + min(self.require_remaining(), seconds), self._is_cancelled, stopwatch)
 
-    def remaining(self) -> float:
+    def require_remaining(self) -> float:
         """Return the seconds left, more than 0.
 
         Raises:
@@ -92,22 +95,22 @@ class CancelScope:
         return left
 
     def next_slice(self) -> float:
-        """Return how many seconds to block before the next check. Raises as `remaining` does."""
-        return min(self.remaining(), SLICE_SECONDS)
+        """Return how many seconds to block before the next check. Raises as `require_remaining` does."""
+        return min(self.require_remaining(), SLICE_SECONDS)
 
-    def sent(self) -> None:
+    def record_sent(self) -> None:
         """Record that bytes were sent. Does not extend the deadline."""
         self.has_sent = True
 
-    def received(self) -> None:
+    def record_received(self) -> None:
         """Record that bytes were received. Does not extend the deadline."""
 
 
 class TransferScope(CancelScope):
     """The limits of a transfer: it may take any time until the deadline, as long as the file moves.
 
-    Any byte sent restarts the idle time-out, as what is sent is the file or negligible. A byte received restarts it
-    only within the file: headers that arrive one byte at a time keep no call alive.
+    Any byte sent restarts the idle time-out, as little is sent besides the file. A byte received restarts it only within
+    the file: headers that arrive one byte at a time keep no call alive.
 
     Attributes:
         is_receiving_file: True while the bytes received are those of the file.
@@ -116,35 +119,35 @@ class TransferScope(CancelScope):
     is_receiving_file = False
 
     def __init__(
-        self, deadline: Deadline, idle_seconds: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch
+        self, deadline: Deadline, idle_timeout: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch
     ) -> None:
         """Create a scope.
 
         Args:
             deadline: When the transfer must be over.
-            idle_seconds: How many seconds may pass without a byte.
+            idle_timeout: Seconds that may pass without a byte.
             is_cancelled: As for `CancelScope`.
             stopwatch: The elapsed time of the call, which counts towards the deadline.
         """
         super().__init__(math.inf, is_cancelled, stopwatch)
-        self._call = stopwatch
+        self._call_stopwatch = stopwatch
         self._deadline = deadline
-        self._idle_seconds = idle_seconds
+        self._idle_timeout = idle_timeout
         self._restart_idle_timeout()
 
-    def sent(self) -> None:
+    def record_sent(self) -> None:
         """Record that bytes were sent, and restart the idle time-out."""
-        super().sent()
+        super().record_sent()
         self._restart_idle_timeout()
 
-    def received(self) -> None:
+    def record_received(self) -> None:
         """Record that bytes were received, and restart the idle time-out if they are the file's."""
         if self.is_receiving_file:
             self._restart_idle_timeout()
 
     def _restart_idle_timeout(self) -> None:
-        self.stopwatch = Stopwatch(self._call)
-        self._ends_at = self.stopwatch.began_at + min(self._idle_seconds, self._deadline.remaining)
+        self.stopwatch = Stopwatch(self._call_stopwatch)
+        self._ends_at = self.stopwatch.began_at + min(self._idle_timeout, self._deadline.remaining)
 
 
 class _Current(threading.local):

@@ -506,8 +506,8 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
     size = 0
     for block in _blocks(response, read_bytes):
         if scope is not None:  # needed behind a third-party adapter, whose sockets do not do it
-            scope.remaining()
-            scope.received()
+            scope.require_remaining()
+            scope.record_received()
         sink.write(block)
         size += len(block)
     length = content_length(response.headers)

@@ -1,4 +1,4 @@
-"""The transport that sends with requests: one HTTP call with all its limits, on our session or the caller's."""
+"""The blocking transport: sends one HTTP request with requests, on our own session or the caller's."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ from .multipart import NO_BODY, RequestBody, encode_body
 from .sockets import GuardedAdapter, UnreadableBody
 
 MAX_PREPARED_CALLS = 128
-"""How many prepared calls are kept. A wait repeats the same call, and preparing it takes half of the time."""
-
+"""How many prepared calls are kept. Polling repeats one call, and preparing it is half of its CPU time."""
 
 MAX_SOCKET_SECONDS = 1e6
-"""1e6 s, eleven days: the longest time-out set on a socket, as the system cannot represent every number."""
+"""1e6 s, eleven days: the longest time-out set on a socket. A much larger number overflows in the system call."""
 
 
 class Call(NamedTuple):
@@ -37,9 +36,9 @@ class Call(NamedTuple):
     Attributes:
         method: The HTTP method in capitals.
         url: The absolute URL.
-        headers: Headers of this call, which override those of all calls.
+        headers: Added to the headers of all calls, which they override.
         payload: The body of the request.
-        read: Reads the response instead of the default hook; None for the default.
+        read: The response hook that reads the body; None for the default one.
     """
 
     method: str
@@ -54,12 +53,12 @@ class PreparedCall(NamedTuple):
 
     session: Session
     prepared: PreparedRequest
-    settings: dict[str, Any]
+    send_options: dict[str, Any]
 
     def send(self, timeout: float) -> requests.Response:
         """Send the request without following a redirect."""
         limit = min(timeout, MAX_SOCKET_SECONDS)
-        return self.session.send(self.prepared, timeout=limit, allow_redirects=False, **self.settings)
+        return self.session.send(self.prepared, timeout=limit, allow_redirects=False, **self.send_options)
 
 
 class ReadHook(Protocol):
@@ -72,8 +71,11 @@ class ReadHook(Protocol):
 class PooledSession:
     """A session of our own: sockets that obey the cancel scope, no cookies, no .netrc, no retries.
 
-    The environment (proxies, CA bundle) is read once for each URL, and again in the child after a fork.
+    The environment (proxies, CA bundle) is read when a call is prepared, and kept with it. The child of a fork reads it
+    again.
     """
+
+    never_retries = True
 
     def __init__(self, headers: Mapping[str, str], read: ReadHook) -> None:
         """Create the session without opening a connection."""
@@ -100,10 +102,8 @@ class PooledSession:
         return _prepare_foreign(self._current_process().session, call, self._read)
 
     def _prepare_call(self, process: _ProcessSession, call: Call) -> PreparedCall:
-        prepared = _prepare_request(process.session, call, self._headers, self._read, keep_auth=True)
-        return PreparedCall(process.session, prepared, _settings(process.session, call.url))
-
-    never_retries = True
+        prepared = _prepare_request(process.session, call, self._headers, self._read, ignore_session_auth=True)
+        return PreparedCall(process.session, prepared, _send_options(process.session, call.url))
 
     def renewed(self) -> PooledSession:
         """Return a new session like this one, without connections. The caller closes it."""
@@ -152,8 +152,10 @@ class BorrowedSession:
     def prepare(self, call: Call) -> PreparedCall:
         """Prepare a call with all headers."""
         names = {name.lower() for name in (*self._headers, *call.headers)}
-        prepared = _prepare_request(self._session, call, self._headers, self._read, keep_auth="authorization" in names)
-        return PreparedCall(self._session, prepared, _settings(self._session, call.url))
+        prepared = _prepare_request(
+            self._session, call, self._headers, self._read, ignore_session_auth="authorization" in names
+        )
+        return PreparedCall(self._session, prepared, _send_options(self._session, call.url))
 
     def prepare_foreign(self, call: Call) -> PreparedCall:
         """Prepare a GET to a foreign origin."""
@@ -182,41 +184,43 @@ class BorrowedSession:
 
 
 def _prepare_request(
-    session: Session, call: Call, headers: Mapping[str, str], read: ReadHook, *, keep_auth: bool
+    session: Session, call: Call, headers: Mapping[str, str], read: ReadHook, *, ignore_session_auth: bool
 ) -> PreparedRequest:
-    # An explicit auth keeps requests from replacing our credentials with those of a .netrc file.
-    auth = _identity if keep_auth else None
-    body, type_header = _encoded_body(call)
-    request = requests.Request(call.method, call.url, {**headers, **call.headers, **type_header}, data=body, auth=auth)
+    # An explicit auth keeps requests from replacing our credentials with those of .netrc, or with the auth of the session.
+    auth = _no_auth if ignore_session_auth else None
+    body, content_type_header = _body_and_content_type(call)
+    request = requests.Request(
+        call.method, call.url, {**headers, **call.headers, **content_type_header}, data=body, auth=auth
+    )
     return _with_hook(session.prepare_request(request), call.read or read)
 
 
-def _encoded_body(call: Call) -> tuple[Any, dict[str, str]]:
+def _body_and_content_type(call: Call) -> tuple[Any, dict[str, str]]:
     if call.payload is NO_BODY:
         return None, {}
     return call.payload.content, {"Content-Type": call.payload.content_type}
 
 
 def _prepare_foreign(session: Session, call: Call, read: ReadHook) -> PreparedCall:
-    # Not prepared by the session, which may add its own headers, cookies and auth. Its certificate is left out too.
-    prepared = requests.Request("GET", call.url, dict(call.headers), auth=_identity).prepare()
+    # Not prepared by the session, which may add its own headers, cookies and auth. Its client certificate is left out too.
+    prepared = requests.Request("GET", call.url, dict(call.headers), auth=_no_auth).prepare()
     return PreparedCall(
-        session, _with_hook(prepared, call.read or read), {**_settings(session, call.url), "cert": None}
+        session, _with_hook(prepared, call.read or read), {**_send_options(session, call.url), "cert": None}
     )
 
 
 def _with_hook(prepared: PreparedRequest, read: ReadHook) -> PreparedRequest:
-    # As the first hook: `Session.send` itself reads the body of a redirect, without any limit.
+    # A hook, as `Session.send` reads the body of a redirect without a limit. The first one, as others may read it too.
     prepared.hooks["response"].insert(0, read)
     return prepared
 
 
-def _settings(session: Session, url: str) -> dict[str, Any]:
+def _send_options(session: Session, url: str) -> dict[str, Any]:
     # `verify` is passed, or a CA bundle of the environment would override a session's verify=False.
-    return dict(session.merge_environment_settings(url, {}, True, session.verify, None))
+    return dict(session.merge_environment_settings(url, proxies={}, stream=True, verify=session.verify, cert=None))
 
 
-def _identity(prepared: PreparedRequest) -> PreparedRequest:
+def _no_auth(prepared: PreparedRequest) -> PreparedRequest:
     return prepared
 
 
@@ -231,11 +235,11 @@ MAX_BODY_BYTES = 1024 * 1024
 """1 MiB: the longest body held in memory."""
 
 STATUS_BODY_SECONDS = 1.0
-"""1 s: how long the body of an error or a redirect is read. Its status, which counts, is already there."""
+"""1 s: how long the body of an error or a redirect is read. Only the status counts, which has already arrived."""
 
 
 class _Exchange(NamedTuple):
-    """A request in flight. `credentials` is None if it goes to another origin, which gets no fixed key either."""
+    """A request in flight. `credentials` is None for a request to another origin, which gets no API key."""
 
     session: PooledSession | BorrowedSession
     request: Request
@@ -246,7 +250,7 @@ class _Exchange(NamedTuple):
 
 
 CANCEL_SLICE_SECONDS = 0.02
-"""20 ms: how soon a sleep notices the caller's event. `close()` needs no slices, as the sleep waits on its event."""
+"""20 ms: how soon a sleep that waits on the caller's event notices `close()`. The event itself ends it at once."""
 
 
 class RequestsTransport:
@@ -278,15 +282,17 @@ class RequestsTransport:
         self._request_timeout = config.request_timeout
         self._sleep = config.sleep
         self._max_body_bytes = max_body_bytes
-        self._plain = {
+        self._default_headers = {
             "User-Agent": config.user_agent,
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
         }
-        full = KeyHeaders({**self._plain, **config.headers})
-        self._is_callers = session is not None
+        own_headers = KeyHeaders({**self._default_headers, **config.headers})
+        self._is_callers_session = session is not None
         self._session: PooledSession | BorrowedSession = (
-            PooledSession(full, self._read) if session is None else BorrowedSession(session, full, self._read)
+            PooledSession(own_headers, self._read)
+            if session is None
+            else BorrowedSession(session, own_headers, self._read)
         )
 
     async def send(
@@ -313,15 +319,15 @@ class RequestsTransport:
         """Send a request and read the response to its end.
 
         Args:
-            request: The request. With a file or a sink, it may take any time as long as bytes move.
+            request: The request. With a file or a sink, `request_timeout` limits the time without any byte.
             deadline: When the call must be over.
             is_cancelled: Called repeatedly; returns True to abort the request.
-            sink: Receives the body of a successful response; None to return the body with the response.
-            new_connection: True to open a new connection. A reused one may be about to be closed by the server, or hold
-                a late response to an earlier request.
+            sink: Receives the body if the status is one of `FILE_CODES`; None to return the body with the response.
+            new_connection: True to open a new connection, except on a caller's session. A reused one may be about to be
+                closed by the server, or hold a late response to an earlier request.
 
         Raises:
-            Fault: There is no response, it breaks off, or it cannot be read.
+            Fault: No response arrived, or it broke off, or it could not be read.
             CallTimeout: `request_timeout` or the deadline has passed.
             CallCancelled: `is_cancelled` returned True.
             RequestNotSent: The function that returns the key raised, or the file to send cannot be read.
@@ -371,9 +377,9 @@ class RequestsTransport:
         self._session.close_idle()
 
     def _credentials_and_body(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
-        is_trusted = request.path.startswith("/") or same_origin(self.base_url, request.path)
+        is_same_origin = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
-            return self._credentials() if is_trusted else None, encode_body(request)
+            return self._credentials() if is_same_origin else None, encode_body(request)
         except Exception as error:
             raise RequestNotSent(error) from error
 
@@ -388,7 +394,7 @@ class RequestsTransport:
         scope = exchange.scope
         try:
             with scope:
-                return self._follow(exchange)
+                return self._send_following_redirects(exchange)
         except (CallAborted, Fault) as error:
             error.was_sent = self._was_sent(exchange, error)
             raise
@@ -397,37 +403,37 @@ class RequestsTransport:
             cause = redacted_cause(error, fault.text)
             fault.was_sent = self._was_sent(exchange, error)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
-        scope.remaining()  # a third-party adapter reports a time-out in its own way
+        scope.require_remaining()  # a third-party adapter reports a time-out in its own way, and ours takes precedence
         raise fault from cause
 
     def _was_sent(self, exchange: _Exchange, error: Exception) -> bool:
         """True if the whole request may have reached the server."""
-        is_sent = exchange.payload.is_read and (exchange.scope.has_sent or self._is_callers)
+        is_sent = exchange.payload.is_read and (exchange.scope.has_sent or self._is_callers_session)
         # An adapter that retries on its own raises the last of several errors, which proves nothing.
         return is_sent and not (self._session.never_retries and failed_before_send(error))
 
-    def _follow(self, exchange: _Exchange) -> requests.Response:
+    def _send_following_redirects(self, exchange: _Exchange) -> requests.Response:
         request, payload, scope = exchange.request, exchange.payload, exchange.scope
-        read = None if exchange.sink is None else self._hook_into(exchange.sink)
+        read = None if exchange.sink is None else self._sink_hook(exchange.sink)
         url = request.url(self.base_url)
-        is_trusted = exchange.credentials is not None
+        is_same_origin = exchange.credentials is not None
         for _ in range(1 + MAX_REDIRECTS):
-            if is_trusted and exchange.credentials is not None:
+            if is_same_origin and exchange.credentials is not None:
                 headers = (
                     KeyHeaders({**exchange.credentials, **request.headers}) if request.headers else exchange.credentials
                 )
                 call = exchange.session.prepare(Call(request.method, url, headers, payload, read))
             else:
-                headers = KeyHeaders({**self._plain, **request.headers})
+                headers = KeyHeaders({**self._default_headers, **request.headers})
                 call = exchange.session.prepare_foreign(Call("GET", url, headers, payload, read))
-            response = call.send(scope.remaining())
+            response = call.send(scope.require_remaining())
             target = redirect_target(call.session, response)
             if target is None or request.method != "GET":
                 return response
-            url, is_trusted = target, is_trusted and same_origin(self.base_url, target)
+            url, is_same_origin = target, is_same_origin and same_origin(self.base_url, target)
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", response_head(response))
 
-    def _hook_into(self, sink: Sink) -> ReadHook:
+    def _sink_hook(self, sink: Sink) -> ReadHook:
         def read_into_sink(response: requests.Response, **_: Any) -> None:
             if response.status_code not in FILE_CODES:
                 self._read(response)
@@ -452,7 +458,7 @@ class RequestsTransport:
             _close(response)
             if isinstance(error, TIMED_OUT) and response.status_code < 300:
                 raise  # a late body is the same fault as a missing one
-            body, fault = b"", _unreadable(error, response)
+            body, fault = b"", _unreadable_fault(error, response)
         except BaseException:
             _close(response)
             raise
@@ -482,6 +488,6 @@ def _set_body(response: requests.Response, body: bytes) -> None:
     vars(response)["_content_consumed"] = True  # requests checks it before it reads the body
 
 
-def _unreadable(error: Exception, response: requests.Response) -> Fault:
+def _unreadable_fault(error: Exception, response: requests.Response) -> Fault:
     what = str(error) if isinstance(error, UnreadableBody) else f"the body breaks off ({root_reason(error)})"
     return Fault("unreadable", what, response_head(response))

@@ -302,7 +302,7 @@ class GuardedSocket(socket.socket):
         if scope is None:
             return super().recv(*args, **kwargs)
         data = _in_slices(self, scope, super().recv, *args, **kwargs)
-        scope.received()
+        scope.record_received()
         return data
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
@@ -310,7 +310,7 @@ class GuardedSocket(socket.socket):
         if scope is None:
             return super().recv_into(*args, **kwargs)
         size = _in_slices(self, scope, super().recv_into, *args, **kwargs)
-        scope.received()
+        scope.record_received()
         return size
 
     def send(self, *args: Any, **kwargs: Any) -> int:
@@ -319,7 +319,7 @@ class GuardedSocket(socket.socket):
             return super().send(*args, **kwargs)
         scope.has_sent = True  # set before: how much was sent is unknown if it fails
         count = _in_slices(self, scope, super().send, *args, **kwargs)
-        scope.sent()
+        scope.record_sent()
         return count
 
     def sendall(self, data: Any, flags: int = 0) -> None:
@@ -377,7 +377,7 @@ def _connect_to_any(connection: HTTPConnection, scope: CancelScope) -> socket.so
     addresses = resolve(host, connection.port or connection.default_port, scope)
     refusal: OSError = OSError(f"{host} has no address")
     for done, address in enumerate(addresses):
-        share = scope.remaining() / (len(addresses) - done)
+        share = scope.require_remaining() / (len(addresses) - done)
         try:
             return _connect(connection, address, scope, share)
         except OSError as error:  # the next address may work
@@ -401,17 +401,21 @@ def _connect(connection: HTTPConnection, address: SocketAddress, scope: CancelSc
 
 
 def _connect_in_slices(sock: GuardedSocket, peer: Any, scope: CancelScope, seconds: float) -> None:
-    share_ends = scope.remaining() - seconds  # the seconds left of the call when the share of this address is used up
+    share_ends = (
+        scope.require_remaining() - seconds
+    )  # the seconds left of the call when the share of this address is used up
     sock.setblocking(False)
     with suppress(BlockingIOError):  # the connection is in progress
         sock.connect(peer)
     while not _is_connected_within(sock, min(scope.next_slice(), seconds), scope):
-        if scope.remaining() <= share_ends:
+        if scope.require_remaining() <= share_ends:
             raise TimeoutError("no response to the attempt to connect")
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
-    sock.block_for(scope.remaining())  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
+    sock.block_for(
+        scope.require_remaining()
+    )  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
 
 
 def _is_connected_within(sock: GuardedSocket, seconds: float, scope: CancelScope) -> bool:
