@@ -15,7 +15,7 @@ from translation_client import RequestFailed, RetriesExhausted, TranslationStatu
 from translation_client._auth import Redactor
 from translation_client._config import RANDOM, PollingPolicy
 from translation_client._models import Fault
-from translation_client._polling import CallState, fault_in, last_check_delay, retry_after_exceeds_deadline
+from translation_client._polling import CallState, fault_of, last_check_delay, retry_after_exceeds_deadline
 
 
 @pytest.mark.parametrize("wait", [lambda state: -5, lambda state: -0.1, lambda state: math.nan])
@@ -63,7 +63,7 @@ def test_a_hint_on_a_pending_answer_shortens_no_pause(make_client: MakeClient, l
     ]
 
 
-def test_a_fault_in_the_last_second_still_gets_a_further_call(make_client: MakeClient) -> None:
+def test_a_fault_of_the_last_second_still_gets_a_further_call(make_client: MakeClient) -> None:
     """No hint is not a hint of a second."""
     scenario = Scenario(2.2, faults=(Scripted(nth=2, status_code=503),))
 
@@ -127,8 +127,8 @@ def test_only_a_call_that_failed_has_a_fault() -> None:
 
     for state in states[:2]:
         with pytest.raises(TypeError, match="not the state of a failed call"):
-            fault_in(state)
-    assert fault_in(states[2]) is fault
+            fault_of(state)
+    assert fault_of(states[2]) is fault
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 """Polling and retries: the state of a call, wait and stop strategies for tenacity, and the two `@retry` declarations.
 
 `declare_poll` repeats a status check while the job is pending. `declare_fault_retries` repeats a request that failed.
-Neither uses up the limits of the other, and neither knows what is sent. The decorators are on closures that are created
-for each call, because tenacity keeps the statistics of a decorated function in one dict, which threads would share.
+Each has its own count of attempts. Both decorate a new closure for each call, as their strategies read the state of
+that call.
 
 Blocking code calls the declared function. asyncio and batches step through the same declarations with a `RetryStepper`:
 tenacity's loop keeps its progress by thread, but one thread may have thousands of waits, and a wait may continue in
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 from tenacity import Future, RetryCallState, Retrying, retry, retry_if_exception_type, retry_if_result
@@ -26,7 +26,7 @@ from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER,
 from ._models import Fault, Job, Response, shown_text
 
 MAX_KINDS_SEEN = 50
-"""50 kinds of outcomes are counted separately, which bounds the memory of an endless wait if the statuses vary."""
+"""50: how many kinds of outcomes are counted separately, which bounds the memory of an endless wait."""
 
 OTHER = "other"
 
@@ -37,7 +37,7 @@ class CallState:
     def __init__(
         self, job_id: str | None, timeout: float, secrets: Redactor, stopwatch: Stopwatch | None = None
     ) -> None:
-        """Start the stopwatch, unless it is running.
+        """Create the state, with a new stopwatch unless one is given.
 
         Args:
             job_id: The id of the job; None if there is none.
@@ -135,9 +135,8 @@ class CallState:
         }
 
 
-# What should remain until the deadline when the last check is answered: 0.25 s, or a twentieth of a short wait.
-GRACE_SECONDS = 0.25
-GRACE_FRACTION = 0.05
+GRACE_SECONDS, GRACE_FRACTION = 0.25, 0.05
+"""What should remain until the deadline after the response to the last check: 0.25 s, or a twentieth of a short wait."""
 
 
 def last_check_delay(
@@ -145,10 +144,10 @@ def last_check_delay(
 ) -> float:
     """Return the seconds until the last check has to start to get its response by the deadline, or 0 for no check.
 
-    The last check starts before the deadline by twice the slowest response so far, plus the grace. If the latest check
-    began before that time and ended after it, the last one leaves only the time of the latest response, plus the grace.
-    After that only the latest response counts, twice or once, if more than the grace is gained: one slow response (at a
-    cold start, for instance) would otherwise end every wait early.
+    The last check starts early enough for a response that takes twice as long as the slowest so far, plus the grace. If
+    that time passed during the latest check, it starts early enough for a response as slow as the latest one. After
+    that, it starts if a response twice or once as slow as the latest one fits: one slow response (at a cold start, for
+    instance) would otherwise end every wait early.
 
     Args:
         left: Seconds until the deadline.
@@ -162,8 +161,8 @@ def last_check_delay(
         return left - lead
     if left + latest_response_seconds > lead + TICK_SECONDS:  # the latest check began before the time of the last one
         return left - grace - latest_response_seconds
-    gains = (left - grace - calls * latest_response_seconds for calls in (2, 1))
-    return next((gain for gain in gains if gain > grace), 0.0)
+    delays = (left - grace - calls * latest_response_seconds for calls in (2, 1))
+    return next((delay for delay in delays if delay > grace), 0.0)
 
 
 WaitStrategy = Callable[[RetryCallState], float]
@@ -195,19 +194,19 @@ class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names 
 
 
 class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
-    """Stop after a fault if the next attempt would start after the deadline, or `Retry-After` ends after it."""
+    """Stop after a fault if no response could arrive by the deadline, or if `Retry-After` reaches it."""
 
     def __init__(self, state: CallState) -> None:
         self._state = state
 
     def __call__(self, retry_state: RetryCallState) -> bool:
         """Return True if `Retry-After` or the deadline leaves no time for an attempt."""
-        fault = fault_in(retry_state)
+        fault = fault_of(retry_state)
         return retry_after_exceeds_deadline(self._state, fault) or is_too_late_for_a_check(self._state)
 
 
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """The sleep after a pending response: by a schedule, at least `Retry-After`, at most until the last check.
+    """Sleep after a pending response by a schedule, at least `Retry-After`, at most until the last check.
 
     The reason for its length is stored in `state.sleep_reason`.
     """
@@ -267,7 +266,7 @@ def limited_sleep(state: CallState, seconds: float, reason: str, longest: float 
 
 
 class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """The sleep after a fault: the backoff of faults, at most until the last check, and at least `Retry-After`."""
+    """Sleep after a fault by the backoff, at most until the last check, but at least `Retry-After`."""
 
     def __init__(self, state: CallState) -> None:
         self._state = state
@@ -280,7 +279,7 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to sleep."""
         most = seconds_until_last_check(self._state)
-        return max(fault_in(retry_state).retry_after or 0.0, min(self._backoff(retry_state), most))
+        return max(fault_of(retry_state).retry_after or 0.0, min(self._backoff(retry_state), most))
 
 
 def seconds_until_last_check(state: CallState) -> float:
@@ -301,28 +300,28 @@ def retry_after_exceeds_deadline(state: CallState, fault: Fault) -> bool:
     return retry_after > 0 and retry_after >= state.deadline.remaining - TICK_SECONDS
 
 
-def fault_in(state: RetryCallState) -> Fault:
+def fault_of(retry_state: RetryCallState) -> Fault:
     """Return the fault that the latest attempt raised.
 
     Raises:
         TypeError: The latest attempt raised no fault.
     """
-    fault = state.outcome.exception() if state.outcome is not None else None
+    fault = retry_state.outcome.exception() if retry_state.outcome is not None else None
     if not isinstance(fault, Fault):
-        raise TypeError(f"not the state of a failed call: {state!r}")
+        raise TypeError(f"not the state of a failed call: {retry_state!r}")
     return fault
 
 
 T = TypeVar("T")
 
 
-def not_called(*_: Any) -> NoReturn:
-    """Raise `RuntimeError`. The placeholder for the function and the sleep of a declaration for a `RetryStepper`."""
+def placeholder(*_: Any) -> NoReturn:
+    """Raise `RuntimeError`. Stands for a function and a sleep that a `RetryStepper` never calls."""
     raise RuntimeError("a declaration that is stepped through was called")
 
 
 def declare_poll(
-    check: Callable[[], T] = not_called,
+    check: Callable[[], T] = placeholder,
     *,
     is_pending: Callable[[T], bool],
     state: CallState,
@@ -331,8 +330,8 @@ def declare_poll(
     schedule: WaitStrategy | None,
     stop: StopStrategy | None,
     before_sleep: Callable[[RetryCallState], None],
-    give_up: Callable[[RetryCallState], None],
-    sleep: Callable[[int | float], None] = not_called,
+    retry_error_callback: Callable[[RetryCallState], None],
+    sleep: Callable[[int | float], None] = placeholder,
     longest: float = math.inf,
     since: float = 0.0,
 ) -> Callable[[], T]:
@@ -347,7 +346,7 @@ def declare_poll(
         schedule: The caller's wait strategy, or the learned schedule; None for the backoff.
         stop: The caller's stop strategy, or None.
         before_sleep: Called before each sleep.
-        give_up: Called when a limit is reached. Always raises.
+        retry_error_callback: Called when a limit is reached. Always raises.
         sleep: Sleeps for a number of seconds.
         longest: As in `wait_pending`.
         since: As in `wait_pending`.
@@ -369,7 +368,7 @@ def declare_poll(
         ),
         sleep=sleep,
         before_sleep=before_sleep,
-        retry_error_callback=give_up,
+        retry_error_callback=retry_error_callback,
     )
     def poll() -> T:
         return check()
@@ -378,13 +377,13 @@ def declare_poll(
 
 
 def declare_fault_retries(
-    call: Callable[[], T] = not_called,
+    call: Callable[[], T] = placeholder,
     *,
     state: CallState,
     policy: PollingPolicy,
     before_sleep: Callable[[RetryCallState], None],
-    give_up: Callable[[RetryCallState], None],
-    sleep: Callable[[int | float], None] = not_called,
+    retry_error_callback: Callable[[RetryCallState], None],
+    sleep: Callable[[int | float], None] = placeholder,
 ) -> Callable[[], T]:
     """Declare how a failed request is retried: at most `max_faults` attempts in a row, and within the deadline.
 
@@ -393,10 +392,10 @@ def declare_fault_retries(
         state: The state of the call of the client.
         policy: The policy with `max_faults`.
         before_sleep: Called before each sleep.
-        give_up: Called when a limit is reached. Always raises.
+        retry_error_callback: Called when a limit is reached. Always raises.
         sleep: Sleeps for a number of seconds.
     """
-    max_faults: Any = policy.max_faults  # may be infinite, as above
+    max_faults: Any = policy.max_faults  # may be infinite, which tenacity accepts despite its types
 
     @retry(
         retry=retry_if_exception_type(Fault),
@@ -404,7 +403,7 @@ def declare_fault_retries(
         stop=stop_any(stop_after_attempt(max_faults), stop_when_out_of_time(state)),
         sleep=sleep,
         before_sleep=before_sleep,
-        retry_error_callback=give_up,
+        retry_error_callback=retry_error_callback,
     )
     def call_again() -> T:
         return call()
@@ -413,12 +412,12 @@ def declare_fault_retries(
 
 
 def retrying_of(declared: Callable[..., Any]) -> Retrying:
-    """Return the policy of a declaration, for a `RetryStepper`."""
+    """Return the `Retrying` that tenacity has attached to a declared function, for a `RetryStepper`."""
     retrying: Retrying = declared.retry  # type: ignore[attr-defined]  # the decorator of tenacity sets it
     return retrying
 
 
-def retry_faults(call: Callable[[], T], declare: Callable[[Callable[[], T]], Callable[[], T]]) -> Callable[[], T]:
+def with_fault_retries(call: Callable[[], T], declare: Callable[[Callable[[], T]], Callable[[], T]]) -> Callable[[], T]:
     """Return a function that sends a request with retries after faults.
 
     Args:
@@ -484,7 +483,7 @@ class RetryStepper:
         """Start the time of the attempts, before the first one."""
         self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read none of these
 
-    def sleep_after(self, result: object, retrying: Retrying) -> float | None:
+    def delay_after(self, result: object, retrying: Retrying) -> float | None:
         """Return the seconds to sleep before the next attempt, or None if no further one is needed.
 
         Raises:
@@ -492,8 +491,8 @@ class RetryStepper:
         """
         return self._sleep(_Attempt(self._state.attempt_number, result, None), retrying)
 
-    def sleep_after_fault(self, fault: Fault, retrying: Retrying) -> float:
-        """Return the seconds to sleep before the request is retried. Raises as `sleep_after`."""
+    def delay_after_fault(self, fault: Fault, retrying: Retrying) -> float:
+        """Return the seconds to sleep before the request is retried. Raises as `delay_after`."""
         return self._sleep(_Attempt(self._state.attempt_number, None, fault), retrying) or 0.0
 
     def _sleep(self, attempt: _Attempt, retrying: Retrying) -> float | None:
@@ -521,7 +520,7 @@ async def step_through_faults(
             return await call()
         except Fault as fault:
             stepper = stepper or RetryStepper()
-            seconds = stepper.sleep_after_fault(fault, retrying())
+            seconds = stepper.delay_after_fault(fault, retrying())
         await sleep(seconds)
 
 
@@ -532,24 +531,7 @@ async def step_until_final(
     stepper = RetryStepper()
     while True:
         value = await call()
-        seconds = stepper.sleep_after(value, retrying)
+        seconds = stepper.delay_after(value, retrying)
         if seconds is None:
             return value
         await sleep(seconds)
-
-
-def each_result(check: Callable[[], Job], retrying: Retrying, sleep: Callable[[float], None]) -> Iterator[Job]:
-    """Check until the job is final, and yield the job after each check. The time starts when this is called."""
-    return _each_result(check, retrying, RetryStepper(), sleep)
-
-
-def _each_result(
-    check: Callable[[], Job], retrying: Retrying, stepper: RetryStepper, sleep: Callable[[float], None]
-) -> Iterator[Job]:
-    while True:
-        job = check()
-        yield job
-        seconds = stepper.sleep_after(job, retrying)
-        if seconds is None:
-            return
-        sleep(seconds)

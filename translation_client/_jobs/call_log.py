@@ -10,7 +10,7 @@ from tenacity import RetryCallState
 from .._exceptions import TranslationClientError
 from .._logging import EventLog
 from .._models import Fault, Response
-from .._polling import CallState, fault_in
+from .._polling import CallState, fault_of
 
 E = TypeVar("E", bound=TranslationClientError)
 
@@ -52,9 +52,9 @@ class CallLog(EventLog):
             elapsed_seconds=self._state.elapsed,
         )
 
-    def failed_in(self, retry_state: RetryCallState) -> None:
+    def log_fault_sleep(self, retry_state: RetryCallState) -> None:
         """Log a failed request, from the state of its retries."""
-        self.failed(fault_in(retry_state), retry_state.upcoming_sleep)
+        self.failed(fault_of(retry_state), retry_state.upcoming_sleep)
 
     def sleeping(self, retry: int, seconds: float, reason: str) -> None:
         """Log the sleep that begins now. `retry` is the number of the next retry, and 0 before the first check."""
@@ -66,11 +66,11 @@ class CallLog(EventLog):
             reason=reason,
         )
 
-    def sleeping_in(self, retry_state: RetryCallState) -> None:
+    def log_pending_sleep(self, retry_state: RetryCallState) -> None:
         """Log the sleep that begins now, from the state of the retries."""
         self.sleeping(retry_state.attempt_number, retry_state.upcoming_sleep, self._state.sleep_reason)
 
-    def ended(self, reason: str, error: E) -> E:
+    def gave_up(self, reason: str, error: E) -> E:
         """Log the end of the call by an error, and return the error."""
         job = self._state.job
         self.write(

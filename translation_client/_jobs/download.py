@@ -105,7 +105,7 @@ class Download:
             response = Response(200, {}, b"")  # the real body may contain signed links
             service = self._context.service
             missing = MissingField(describe_path(service.result_field or service.language_field), response)
-            raise self._requestor.log.ended(
+            raise self._requestor.log.gave_up(
                 "unexpected", error_messages.missing_field(self._requestor.error_text, self._requestor.state, missing)
             )
         return link
@@ -123,7 +123,9 @@ class Download:
             checked = await poller.until_final()  # final according to a bulk response, and its link is late
         self._requestor.state.attempts += poller.attempts
         if checked.status is TranslationStatus.PENDING:
-            raise self._requestor.log.ended("pending", error_messages.result_not_ready(self._requestor.state, checked))
+            raise self._requestor.log.gave_up(
+                "pending", error_messages.result_not_ready(self._requestor.state, checked)
+            )
         return checked
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:

@@ -1,4 +1,4 @@
-"""The wait for one job, which is checked until it is final or a limit is reached."""
+"""The wait for one job: checks its status until it is final or a limit is reached."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 LOCK_TIMEOUT_SECONDS = 0.1
-"""100 ms: how long the end of a wait waits for the lock of the history, unless the wait was cancelled."""
+"""100 ms: how long a wait that ends waits for the lock of the history. Not at all if it was cancelled."""
 
 
 class Poller:
@@ -52,7 +52,7 @@ class Poller:
         Raises:
             ValueError: The id of the job is malformed.
         """
-        self._known = job if isinstance(job, Job) else None
+        self._given_job = job if isinstance(job, Job) else None
         job_id = job_id_of(job)
         self._request = context.service.status_request(job_id)
         self._context = context
@@ -64,9 +64,9 @@ class Poller:
             job_id=job_id,
             stopwatch=stopwatch,
         )
-        known_submitted_at = None if self._known is None else self._known.submitted_at
+        known_submitted_at = None if self._given_job is None else self._given_job.submitted_at
         self._submitted_at = known_submitted_at if features.submitted_at is None else features.submitted_at
-        self._expected = None if self._known is None else self._known.expected_seconds
+        self._expected_seconds = None if self._given_job is None else self._given_job.expected_seconds
         self._recorder = self._new_recorder(features)
 
     @property
@@ -75,15 +75,15 @@ class Poller:
         return self._requestor.state.attempts
 
     async def check_once(self) -> Job:
-        """Send one status request. Raises as `Requestor.send`."""
-        return self._record(*await self._requestor.send(self._request, self._read))
+        """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
+        return self._record(*await self._requestor.send(self._request, self._parse))
 
-    def accept_bulk(self, response: Response, job: Job) -> Job:
+    def record_bulk_status(self, response: Response, job: Job) -> Job:
         """Record the status of this job from a bulk response."""
         state = self._requestor.state
         state.attempts += 1
         state.record_response(response)
-        state.retry_after = self._requestor.retry_after_of(response)
+        state.retry_after = self._requestor.read_retry_after(response)
         return self._record(response, job)
 
     @property
@@ -96,9 +96,9 @@ class Poller:
         """The deadline of the wait."""
         return self._requestor.state.deadline
 
-    def fault_retries(self) -> Retrying:
-        """Return the policy by which a failed request is retried."""
-        return self._requestor.fault_retries()
+    def fault_retrying(self) -> Retrying:
+        """Return the `Retrying` for faults."""
+        return self._requestor.fault_retrying()
 
     def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
         """Log a fault that does not count towards `max_faults`, and the sleep before the next check."""
@@ -106,29 +106,25 @@ class Poller:
 
     @property
     def seconds_until_last_check(self) -> float:
-        """Seconds until the last check before the deadline has to start, or 0 if it is too late for one."""
+        """Seconds until the last check that can get its response by the deadline has to start, or 0 if it is too late."""
         return _polling.seconds_until_last_check(self._requestor.state)
 
     @property
-    def has_retry_limit(self) -> bool:
-        """True if the number of checks of a pending job is limited."""
+    def may_end_before_deadline(self) -> bool:
+        """True if `max_retries` or the caller's `stop` may end the wait."""
         return self.may_end_after(math.inf)
 
     def may_end_after(self, checks: float) -> bool:
         """Return True if `max_retries` or the caller's `stop` may end the wait after this number of pending checks."""
         return self._context.stop is not None or checks > self._context.policy.max_retries
 
-    def timed_out(self) -> WaitTimeout:
-        """Log and return the error of a wait whose deadline has passed."""
-        return self._requestor.log.ended(
-            "timeout", error_messages.wait_timeout(self._requestor.error_text, self._requestor.state)
-        )
+    def timeout_error(self) -> WaitTimeout:
+        """Log the end of the wait by its deadline, and return the error."""
+        return self._requestor.timeout_error()
 
-    def cancelled(self) -> WaitCancelled:
-        """Log and return the error of a wait that was cancelled."""
-        return self._requestor.log.ended(
-            "cancelled", error_messages.wait_cancelled(self._requestor.error_text, self._requestor.state)
-        )
+    def cancelled_error(self) -> WaitCancelled:
+        """Log the end of the wait by its cancellation, and return the error."""
+        return self._requestor.cancelled_error()
 
     async def check(self) -> Job:
         """Check the status, with retries after faults."""
@@ -138,34 +134,34 @@ class Poller:
         """Check until the job is final, and return it."""
         try:
             await self._sleep_first()
-            return await _polling.step_until_final(self.check, self.retries(), self._requestor.sleep)
+            return await _polling.step_until_final(self.check, self.pending_retrying(), self._requestor.sleep)
         finally:
             self.record_duration()
 
-    def updates(self) -> AsyncIterator[Job]:
-        """Check until the job is final, and yield the job after each check. The time runs from this call."""
-        return self._updates(_polling.RetryStepper())
-
-    async def _updates(self, stepper: _polling.RetryStepper) -> AsyncIterator[Job]:
-        retrying = self.retries()
+    async def updates(self) -> AsyncIterator[Job]:
+        """Check until the job is final, and yield the job after each check."""
+        stepper = _polling.RetryStepper()
+        retrying = self.pending_retrying()
         try:
             await self._sleep_first()
             while True:
                 job = await self.check()
                 yield job
-                seconds = stepper.sleep_after(job, retrying)
+                seconds = stepper.delay_after(job, retrying)
                 if seconds is None:
                     return
                 await self._requestor.sleep(seconds)
         finally:
             self.record_duration()
 
-    def retries(self) -> Retrying:
-        """Return the policy by which a pending job is checked again."""
+    def pending_retrying(self) -> Retrying:
+        """Return the `Retrying` for a pending job."""
         return _polling.retrying_of(self._declare_poll())
 
     def _declare_poll(
-        self, check: Callable[[], Job] = _polling.not_called, sleep: Callable[[int | float], None] = _polling.not_called
+        self,
+        check: Callable[[], Job] = _polling.placeholder,
+        sleep: Callable[[int | float], None] = _polling.placeholder,
     ) -> Callable[[], Job]:
         return _polling.declare_poll(
             check,
@@ -175,15 +171,16 @@ class Poller:
             max_retries=self._context.policy.max_retries,
             schedule=self._context.schedule if self._recorder is None else self._recorder.strategy,
             stop=self._context.stop,
-            before_sleep=self._requestor.log.sleeping_in,
-            give_up=self._raise_limit_error,
+            before_sleep=self._requestor.log.log_pending_sleep,
+            retry_error_callback=self._on_pending_limit,
             sleep=sleep,
         )
 
     def initial_delay(self) -> float:
-        """Return the seconds to sleep before the first check by the learned schedule, and log the sleep.
+        """Log and return the sleep before the first check by the learned schedule, or 0 without one.
 
-        The sleep is 0 without a learned schedule.
+        Raises:
+            WaitCancelled: The call was cancelled.
         """
         if self._recorder is None:
             return 0.0
@@ -198,7 +195,7 @@ class Poller:
         """Record the observed duration of the job.
 
         Args:
-            lock_timeout: Seconds to wait for the lock of the history. After a cancellation or an interrupt it is 0.
+            lock_timeout: Seconds to wait for the lock of the history. Ignored after a cancellation or an interrupt: then 0.
         """
         if self._recorder is not None:
             kind = sys.exc_info()[0]
@@ -211,35 +208,35 @@ class Poller:
             await self._requestor.sleep(seconds)
 
     def _new_recorder(self, features: JobFeatures) -> WaitRecorder | None:
-        if self._context.learner is None or (self._known is not None and self._known.status.is_final):
+        if self._context.learner is None or (self._given_job is not None and self._given_job.status.is_final):
             return None
-        known = features._replace(expected_seconds=self._expected, submitted_at=self._submitted_at)
+        known = features._replace(expected_seconds=self._expected_seconds, submitted_at=self._submitted_at)
         return self._context.learner.begin(known, self._requestor.log, self._requestor.state.stopwatch)
 
-    def _read(self, response: Response) -> Job:
-        language = None if self._known is None else self._known.language
+    def _parse(self, response: Response) -> Job:
+        language = None if self._given_job is None else self._given_job.language
         return self._context.service.read_status(response, self._requestor.state.job_id, language)
 
-    def _record(self, response: Response, read: Job) -> Job:
+    def _record(self, response: Response, parsed: Job) -> Job:
         state = self._requestor.state
-        submitted_at, finished_at = self._submitted_at, read.finished_at
-        if submitted_at is None and read.submitted_at is not None:
-            submitted_at = to_local_time(read.submitted_at, response)
+        submitted_at, finished_at = self._submitted_at, parsed.finished_at
+        if submitted_at is None and parsed.submitted_at is not None:
+            submitted_at = to_local_time(parsed.submitted_at, response)
         if finished_at is not None:
             finished_at = to_local_time(finished_at, response)
         job = Job(  # built directly, as `dataclasses.replace` takes a tenth of the time of reading a response
-            id=read.id,
-            status=read.status,
-            raw_status=read.raw_status,
-            progress=read.progress,
-            result_url=read.result_url,
-            error=read.error,
+            id=parsed.id,
+            status=parsed.status,
+            raw_status=parsed.raw_status,
+            progress=parsed.progress,
+            result_url=parsed.result_url,
+            error=parsed.error,
             retry_after=state.retry_after,
             checks=state.checks + 1,
             elapsed=state.elapsed,
-            payload=read.payload,
-            language=read.language,
-            expected_seconds=self._expected if read.expected_seconds is None else read.expected_seconds,
+            payload=parsed.payload,
+            language=parsed.language,
+            expected_seconds=self._expected_seconds if parsed.expected_seconds is None else parsed.expected_seconds,
             submitted_at=submitted_at,
             finished_at=finished_at,
         )
@@ -247,16 +244,16 @@ class Poller:
         job = redacted(job, state.secrets, is_known=is_known)
         state.record_job(job)
         if self._recorder is not None:
-            self._recorder.record_job(job, response.seconds, reported_duration(read))
+            self._recorder.record_job(job, response.seconds, reported_duration(parsed))
         self._log_status(job, response, is_known=is_known)
         return job
 
-    def _raise_limit_error(self, _: RetryCallState) -> NoReturn:
+    def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
         requestor = self._requestor
         requestor.raise_if_cancelled()
         if _polling.is_too_late_for_a_check(requestor.state):
-            raise requestor.log.ended("timeout", error_messages.wait_timeout(requestor.error_text, requestor.state))
-        raise requestor.log.ended("retries", error_messages.retries_exhausted(requestor.error_text, requestor.state))
+            raise requestor.timeout_error()
+        raise requestor.log.gave_up("retries", error_messages.retries_exhausted(requestor.error_text, requestor.state))
 
     def _log_status(self, job: Job, response: Response, *, is_known: bool) -> None:
         log, state, word = self._requestor.log, self._requestor.state, shown_text(job, "raw_status")
@@ -281,30 +278,38 @@ class Poller:
             )
 
     def until_final_blocking(self) -> Job:
-        """Check until the job is final, and return it."""
+        """Check until the job is final, and return it: the blocking form of `until_final`, in the loop of tenacity."""
         try:
             run_sync(self._sleep_first())
-            return self._declare_poll(self._check_blocking(), self._sleep)()
+            poll = self._declare_poll(self._blocking_check(), self._blocking_sleep)
+            return poll()
         finally:
             self.record_duration()
 
     def updates_blocking(self) -> Iterator[Job]:
-        """Check until the job is final, and yield the job after each check."""
-        return self._updates_blocking(_polling.each_result(self._check_blocking(), self.retries(), self._sleep))
-
-    def _updates_blocking(self, jobs: Iterator[Job]) -> Iterator[Job]:
+        """Check until the job is final, and yield the job after each check: the blocking form of `updates`."""
+        stepper = _polling.RetryStepper()
+        retrying, check = self.pending_retrying(), self._blocking_check()
         try:
             run_sync(self._sleep_first())
-            yield from jobs
+            while True:
+                job = check()
+                yield job
+                seconds = stepper.delay_after(job, retrying)
+                if seconds is None:
+                    return
+                self._blocking_sleep(seconds)
         finally:
             self.record_duration()
 
-    def _check_blocking(self) -> Callable[[], Job]:
-        return _polling.retry_faults(
-            lambda: run_sync(self.check_once()), lambda call: self._requestor.declare_fault_retries(call, self._sleep)
+    def _blocking_check(self) -> Callable[[], Job]:
+        """Return a function that checks the status, with retries after faults."""
+        return _polling.with_fault_retries(
+            lambda: run_sync(self.check_once()),
+            lambda call: self._requestor.declare_fault_retries(call, self._blocking_sleep),
         )
 
-    def _sleep(self, seconds: float) -> None:
+    def _blocking_sleep(self, seconds: float) -> None:
         run_sync(self._requestor.sleep(seconds))
 
 

@@ -1,4 +1,4 @@
-"""The requestor of a call: it sends requests with retries after faults, writes log lines and builds final errors."""
+"""Sends the requests of one call of the client: retries them after faults, logs them and builds the final error."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tenacity import RetryCallState, Retrying, stop_after_delay
 from .. import _polling
 from .._auth import Redactor
 from .._clock import Stopwatch
+from .._exceptions import WaitCancelled, WaitTimeout
 from .._models import Fault, MissingField, Refusal, Request, Response, SubmissionRejected, WrongJob, parse_retry_after
 from .._polling import CallState
 from .._transports.base import CancelEvent
@@ -40,7 +41,7 @@ SAFE_REQUEST = RequestSafety(creates_job=False, is_idempotent=True)
 
 
 class Requestor:
-    """Sends the requests of one call of the client. For one thread at a time, and for one use."""
+    """Sends the requests of one call of the client. Not thread-safe. Create one for each call."""
 
     def __init__(
         self,
@@ -73,34 +74,34 @@ class Requestor:
 
     @property
     def error_text(self) -> ErrorText:
-        """The texts for errors, with the id of the job redacted."""
+        """The texts for errors. They show the job id redacted by the keys known so far."""
         return self._error_text if self._error_text.of_job is None else self._error_text.of_job(self.state.shown_id)
 
     async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await a call, and again after a fault."""
-        return await _polling.step_through_faults(call, self.fault_retries, self.sleep)
+        """Await `call`. After a fault, sleep and await it again, up to `max_faults` times in a row."""
+        return await _polling.step_through_faults(call, self.fault_retrying, self.sleep)
 
-    def fault_retries(self) -> Retrying:
-        """Return the policy by which a failed request is retried."""
+    def fault_retrying(self) -> Retrying:
+        """Return the `Retrying` for faults."""
         return _polling.retrying_of(self.declare_fault_retries())
 
     def declare_fault_retries(
-        self, call: Callable[[], T] = _polling.not_called, sleep: Callable[[int | float], None] = _polling.not_called
+        self, call: Callable[[], T] = _polling.placeholder, sleep: Callable[[int | float], None] = _polling.placeholder
     ) -> Callable[[], T]:
-        """Declare how a failed request is retried."""
+        """Declare the retries of a failed request."""
         return _polling.declare_fault_retries(
             call,
             state=self.state,
             policy=self.context.policy,
-            before_sleep=self.log.failed_in,
-            give_up=self._raise_fault_error,
+            before_sleep=self.log.log_fault_sleep,
+            retry_error_callback=self._on_fault_limit,
             sleep=sleep,
         )
 
     async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
-        """Await a call, and again after faults or while its value is pending, with the backoff of the policy.
+        """Await `call` until its value is not pending, with retries after faults and the backoff of the policy in between.
 
-        An upload or a download may have no deadline. Its polling is limited to the `timeout` of a wait.
+        An upload or a download may have no deadline. Its polling then ends after the `timeout` of the client.
 
         Args:
             call: Sends the request once, and returns its value.
@@ -109,7 +110,7 @@ class Requestor:
         Raises:
             WaitTimeout: The value is still pending at the limit.
         """
-        # The caller's `wait` is not used, because it may read the latest job, and there is none here.
+        # The caller's `wait`, `stop` and `max_retries` are for the checks of a job: they may read it, and here is none.
         is_endless = math.isinf(self.state.timeout)
         longest = self.context.policy.timeout if is_endless else math.inf
         poll = _polling.declare_poll(
@@ -119,17 +120,17 @@ class Requestor:
             max_retries=math.inf,
             schedule=None,
             stop=stop_after_delay(self.context.policy.timeout) if is_endless else None,
-            before_sleep=self.log.sleeping_in,
-            give_up=self._raise_timeout,
+            before_sleep=self.log.log_pending_sleep,
+            retry_error_callback=self._on_pending_limit,
             longest=longest,
             since=self.state.elapsed,
         )
         retrying = _polling.retrying_of(poll)
         return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)
 
-    def _raise_timeout(self, _: RetryCallState) -> NoReturn:
+    def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
         self.raise_if_cancelled()
-        raise self.log.ended("timeout", error_messages.wait_timeout(self.error_text, self.state))
+        raise self.timeout_error()
 
     async def send(
         self,
@@ -150,13 +151,14 @@ class Requestor:
         Raises:
             Fault: The request failed and may be retried.
             TranslationClientError: The request failed and must not be retried.
+            Exception: What `api_key()` raised, or the file to send. Nothing was sent.
         """
         self.raise_if_cancelled()
         state = self.state
         state.attempts += 1
         state.request_url = request.url(self.context.transport.base_url)
-        # A late response to an earlier request may arrive on a kept connection. Status checks compare its job id, if it
-        # has one. Any other request would accept it: as the job, upload or deletion of another call, or another file.
+        # A pooled connection may still hold the late response to an earlier request. A status check detects that by the
+        # job id, if it has one. Any other response would be accepted: as the job, upload, deletion or file of this call.
         new_connection = safety.creates_job or request.method != "GET" or sink is not None
         try:
             response = await self.context.transport.send(
@@ -165,14 +167,14 @@ class Requestor:
             state.record_response(response)
             value = read(response)
         except (CallAborted, Refusal, MissingField, Fault) as failure:
-            ended = self._error_for(failure, safety)
+            ended = self._handle_failure(failure, safety)
         except RequestNotSent as not_sent:
             ended = not_sent.cause
         except BaseException:  # raised by the caller's adapter or hook, or an interrupt
             state.may_have_been_accepted |= safety.creates_job
             raise
         else:
-            state.retry_after = self.retry_after_of(response)
+            state.retry_after = self.read_retry_after(response)
             return response, value
         raise ended  # outside the handlers, so that its `__context__` does not keep the response and its key
 
@@ -188,48 +190,50 @@ class Requestor:
         self.log.response_received(operation, response)
         return value
 
-    def _error_for(self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety) -> Exception:
+    def _handle_failure(
+        self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety
+    ) -> Exception:
         state = self.state
         if isinstance(failure, Fault):
-            return self._error_for_fault(failure, safety)
+            return self._handle_fault(failure, safety)
         if isinstance(failure, CallAborted):
             state.may_have_been_accepted |= safety.creates_job and failure.was_sent
-            return self._error_for_abort(failure, safety)
+            return self._handle_abort(failure, safety)
         if isinstance(failure, MissingField):
             state.may_have_been_accepted |= safety.creates_job
-            return self.log.ended("unexpected", error_messages.missing_field(self.error_text, state, failure))
+            return self.log.gave_up("unexpected", error_messages.missing_field(self.error_text, state, failure))
         state.may_have_been_accepted &= not isinstance(failure, SubmissionRejected)
-        state.retry_after = self.retry_after_of(failure.response)
-        return self.log.ended("refused", error_messages.refused(self.error_text, state, failure))
+        state.retry_after = self.read_retry_after(failure.response)
+        return self.log.gave_up("refused", error_messages.refused(self.error_text, state, failure))
 
-    def _error_for_abort(self, abort: CallAborted, safety: RequestSafety) -> Exception:
-        """Return the error for an aborted request: cancellation, the deadline, or a fault that may be retried."""
+    def _handle_abort(self, abort: CallAborted, safety: RequestSafety) -> Exception:
+        """Log an aborted request, and return its error: cancellation, the deadline, or what `_handle_fault` returns."""
         if isinstance(abort, CallCancelled):
-            return self.log.ended("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
+            return self.cancelled_error()
         if self.state.deadline.expired:
-            return self.log.ended("timeout", error_messages.wait_timeout(self.error_text, self.state))
+            return self.timeout_error()
         fault = Fault("timeout", f"no response within {self.context.policy.request_timeout:g} s")
         fault.was_sent = abort.was_sent
-        return self._error_for_fault(fault, safety)
+        return self._handle_fault(fault, safety)
 
-    def _error_for_fault(self, fault: Fault, safety: RequestSafety) -> Exception:
-        """Return the fault if a retry is safe, or the final error if a retry could create a second job."""
+    def _handle_fault(self, fault: Fault, safety: RequestSafety) -> Exception:
+        """Count a fault, and return it if a retry is safe, or the final error if a retry could create a second job."""
         if fault.response is not None:
             self.state.redact_keys(fault.response)
-            fault.retry_after = self.retry_after_of(fault.response)
+            fault.retry_after = self.read_retry_after(fault.response)
         if isinstance(fault, WrongJob):
             self.context.transport.close_idle()  # its connection may be out of step with its requests
             fault.name_jobs(self.state.secrets.shown_id)
         self.state.record_fault(fault)
-        is_done = safety.creates_job and fault.may_have_been_processed
-        self.state.may_have_been_accepted |= is_done
-        if not is_done or safety.is_idempotent:
+        may_be_done = safety.creates_job and fault.may_have_been_processed
+        self.state.may_have_been_accepted |= may_be_done
+        if not may_be_done or safety.is_idempotent:
             return fault
         error = error_messages.faults_exhausted(self.error_text, self.state, fault, 1)
         error.__cause__ = _cause_of(fault)
-        return self.log.ended("faults", error)
+        return self.log.gave_up("faults", error)
 
-    def retry_after_of(self, response: Response) -> float | None:
+    def read_retry_after(self, response: Response) -> float | None:
         """Return the seconds from `Retry-After`, or None if it is missing or invalid. An invalid one is logged."""
         try:
             return parse_retry_after(response.headers)
@@ -237,23 +241,30 @@ class Requestor:
             self.log.write("retry_after_ignored", value=self.state.secrets.shown(response.headers["Retry-After"]))
             return None
 
-    def _raise_fault_error(self, retry_state: RetryCallState) -> NoReturn:
+    def _on_fault_limit(self, retry_state: RetryCallState) -> NoReturn:
         self.raise_if_cancelled()
         state = self.state
-        fault = _polling.fault_in(retry_state)
+        fault = _polling.fault_of(retry_state)
         if _polling.retry_after_exceeds_deadline(state, fault):
-            raise self.log.ended(
-                "timeout", error_messages.wait_timeout(self.error_text, state, fault.retry_after)
-            ) from _cause_of(fault)
-        if state.deadline.expired or retry_state.attempt_number < self.context.policy.max_faults:
-            raise self.log.ended("timeout", error_messages.wait_timeout(self.error_text, state)) from _cause_of(fault)
+            raise self.timeout_error(fault.retry_after) from _cause_of(fault)
+        has_retries_left = retry_state.attempt_number < self.context.policy.max_faults
+        if state.deadline.expired or has_retries_left:
+            raise self.timeout_error() from _cause_of(fault)
         error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
-        raise self.log.ended("faults", error) from _cause_of(fault)
+        raise self.log.gave_up("faults", error) from _cause_of(fault)
+
+    def timeout_error(self, retry_after: float | None = None) -> WaitTimeout:
+        """Log the end of the call by its deadline, or by a `Retry-After` that reaches it, and return the error."""
+        return self.log.gave_up("timeout", error_messages.wait_timeout(self.error_text, self.state, retry_after))
+
+    def cancelled_error(self) -> WaitCancelled:
+        """Log the end of the call by its cancellation, and return the error."""
+        return self.log.gave_up("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
 
     def raise_if_cancelled(self) -> None:
         """Raise `WaitCancelled` if the call was cancelled."""
         if self.is_cancelled():
-            raise self.log.ended("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
+            raise self.cancelled_error()
 
     def is_cancelled(self) -> bool:
         """Return True if `cancel` is set or the client is closed."""
@@ -273,9 +284,8 @@ def _cause_of(fault: Fault) -> BaseException:
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never suspends, and return its result.
 
-    Calls of a client are coroutines, written once for both clients. The transports of the blocking client never
-    suspend, so that one `send` runs such a coroutine to its end. No event loop is needed, and a running one is no
-    obstacle.
+    Calls of a client are coroutines, written once for both clients. `coroutine.send(None)` runs one of the blocking
+    client to its end, as nothing in its transport suspends. No event loop is needed, and a running one is no obstacle.
 
     Raises:
         RuntimeError: The coroutine suspended.

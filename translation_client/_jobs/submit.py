@@ -200,7 +200,7 @@ class Submission:
             state = self._requestor.state
             if not state.may_have_been_accepted:
                 raise
-            raise self._requestor.log.ended(
+            raise self._requestor.log.gave_up(
                 "unexpected", error_messages.interrupted_by_caller(self._requestor.error_text, state, error)
             ) from error
         secrets = self._requestor.state.secrets

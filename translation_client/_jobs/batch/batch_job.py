@@ -73,11 +73,11 @@ class BatchJob:
         """
         self._fault_stepper = None
         self.is_early = False
-        delay = self._stepper.sleep_after(job, self.poller.retries())
+        delay = self._stepper.delay_after(job, self.poller.pending_retrying())
         if delay is None:
             return None
         self.delay = delay
-        if self.poller.has_retry_limit and self.planned > now:  # an early check must not shorten the wait
+        if self.poller.may_end_before_deadline and self.planned > now:  # an early check must not shorten the wait
             self.delay = max(delay, min(delay + self.planned - now, self.poller.seconds_until_last_check))
         self.early = self._early_seconds(job.checks, job.retry_after or 0.0)
         return self.delay
@@ -118,7 +118,7 @@ class BatchJob:
             self.poller.log_fault(fault, self.delay)
             return self.delay
         self._fault_stepper = self._fault_stepper or RetryStepper()
-        self.delay = self._fault_stepper.sleep_after_fault(fault, self.poller.fault_retries())
+        self.delay = self._fault_stepper.delay_after_fault(fault, self.poller.fault_retrying())
         return self.delay
 
     def require_single_checks(self, number: float) -> None:

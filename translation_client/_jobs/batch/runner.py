@@ -162,11 +162,11 @@ class BatchRunner:
         while not (self._is_closing or self._context.transport.is_closed or (cancel is not None and cancel.is_set())):
             has_begun = True
             for batch_job in self._queue.pop_expired(self._clock.now()):
-                self._finish(batch_job, batch_job.poller.timed_out())
+                self._finish(batch_job, batch_job.poller.timeout_error())
             await asyncio.sleep(LIMIT_CHECK_SECONDS)
         self._is_cancelled = True
         for batch_job in tuple(self._waiting.values()):
-            self._finish(batch_job, batch_job.poller.cancelled())
+            self._finish(batch_job, batch_job.poller.cancelled_error())
         if not isinstance(self._source, Collection):
             if not has_begun:
                 await self._until_source_blocks()
@@ -254,7 +254,7 @@ class BatchRunner:
             )
         except CallCancelled:  # if they were put back, this loop would never yield to the event loop
             for batch_job in request.batch_jobs:
-                self._finish(batch_job, batch_job.poller.cancelled())
+                self._finish(batch_job, batch_job.poller.cancelled_error())
         except BulkFailed as failed:
             call.log_failure(
                 failed, self._availability.record_failure(failed, self._clock.now(), is_trial=request.is_trial)
@@ -300,7 +300,7 @@ class BatchRunner:
                 batch_job.require_single_checks(math.inf if lacks_details else 1)
                 self._put_back([batch_job])
             else:
-                self._record_check(batch_job, batch_job.poller.accept_bulk(response, job))
+                self._record_check(batch_job, batch_job.poller.record_bulk_status(response, job))
 
     async def _with_permit(self, permit: Permit | None, call: Awaitable[T]) -> T:
         """Await a call, and update its rate-limit permit when it ends: the request reached the server before that."""
@@ -392,7 +392,7 @@ class BatchRunner:
         batch_job.due = batch_job.planned = self._clock.now() + seconds
         self._queue.add(batch_job)
         if self._is_cancelled:
-            self._finish(batch_job, poller.cancelled())
+            self._finish(batch_job, poller.cancelled_error())
         self._wakeups.wake_at(self._next_request_at())
 
     def _seconds_until_check(self, batch_job: BatchJob, job: Job | None, delay: float) -> float:
