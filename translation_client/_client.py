@@ -1,4 +1,4 @@
-"""The clients: `VideoTranslationClient` blocks, `AsyncVideoTranslationClient` is for asyncio, `BaseClient` is the base of both."""
+"""The blocking client, the client for asyncio, and their common base."""
 
 from __future__ import annotations
 
@@ -94,36 +94,41 @@ class BaseClient(Generic[SessionT, TransportT]):
         """Check the arguments. Nothing is sent, and no event loop is needed yet.
 
         Args:
-            base_url: The URL of the service; None for the service's own. The reference service has none: there it is required.
-            max_retries: Status checks after the first one while the job is pending; None for the service's default (reference: 10).
-                Failed requests count under `max_faults`.
-            backoff_factor: Seconds before the first retry. Each further sleep is twice the one before.
-            timeout: Seconds for a whole wait, the request in flight included; None for the service's default (reference: 30).
-                For one request see `request_timeout`.
+            base_url: The URL of the service; None for the service's default. Required for the reference service, which
+                has none.
+            max_retries: Status checks after the first one while the job is pending; None for the service's default
+                (reference: 10). Failed requests count under `max_faults`.
+            backoff_factor: Seconds to sleep after the first check of a pending job. Each further sleep is twice the one
+                before.
+            timeout: Seconds for a whole wait, the request in flight included; None for the service's default
+                (reference: 30). For one request see `request_timeout`.
             max_delay: The longest sleep of the backoff, in seconds.
-            jitter: The fraction by which a sleep of the backoff, or of a learned schedule, may be longer or shorter, from 0 to 1.
-                Clients started together do not check in step then.
-            request_timeout: Seconds for one HTTP call, from DNS to the last byte; None for the service's default (reference: 10).
-            max_faults: Consecutive failed requests after which a call of the client raises; None for the service's default (reference:
-                5).
-            wait: A tenacity wait strategy in place of the backoff between the checks of a pending job; None for the backoff.
-            stop: A tenacity stop strategy, beside `timeout` and `max_retries`. When it stops, the wait raises `RetriesExhausted`. None for
-                no further limit.
-            sleep: Called with seconds in place of the interruptible sleep, for tests on frozen time. `AsyncVideoTranslationClient`
-                awaits what it returns, if that can be awaited. None for the interruptible sleep.
+            jitter: The fraction by which a sleep of the backoff, or of a learned schedule, may be longer or shorter,
+                from 0 to 1. It keeps clients that start together from checking at the same moments.
+            request_timeout: Seconds for one HTTP call, from DNS to the last byte; None for the service's default
+                (reference: 10).
+            max_faults: How many requests in a row may fail before a call of the client raises; None for the service's
+                default (reference: 5).
+            wait: A tenacity wait strategy in place of the backoff between the checks of a pending job; None for the
+                backoff.
+            stop: A tenacity stop strategy, in addition to `timeout` and `max_retries`. When it stops, the wait raises
+                `RetriesExhausted`. None for none.
+            sleep: Called with seconds in place of the interruptible sleep, for tests on frozen time.
+                `AsyncVideoTranslationClient` awaits what it returns, if that can be awaited. None for the interruptible
+                sleep.
             service: `reference`, `heygen`, `elevenlabs`, `azure`, or a `Service` of your own.
-            api_key: The API key; or a function that is called before each HTTP call and returns the current one. None for the
-                environment variable of the service. Sent to the origin of `base_url` only, and never shown.
-            session: A session of your own: of requests, or of aiohttp for `AsyncVideoTranslationClient`. It is used as it is, with
-                its adapters, and never closed. Its pooled connections are not checked for unread bytes of earlier responses.
-                None for a session of ours.
-            headers: Sent with every request to the origin of `base_url`, in place of ours of the same name. Their values are never
-                shown.
+            api_key: The API key; or a function that is called before each HTTP call and returns the current one. None
+                for the environment variable of the service. Sent to the origin of `base_url` only, and never shown.
+            session: A session of your own: of requests, or of aiohttp for `AsyncVideoTranslationClient`. It is used as
+                it is, with its adapters, and never closed. Its pooled connections are reused, and not checked for
+                unread bytes of earlier responses. None for a session of ours.
+            headers: Sent with every request to the origin of `base_url`, in place of ours of the same name. Their
+                values are never shown.
             logger: A logger of structlog or of the standard library; None for the logger `translation_client`.
-            history: Learn how long jobs take, and check at learned times in place of the backoff: the path of a file that keeps the
-                durations, True to keep them in memory, or a `DurationHistory`. It needs `check_cost` or `target_lag`. None or
-                False for the backoff.
-            check_cost: The cost of one status request, in seconds of delay. Higher values check less often.
+            history: Learn how long jobs take, and check at learned times in place of the backoff: the path of a file
+                that keeps the durations, True to keep them in memory, or a `DurationHistory`. It needs `check_cost` or
+                `target_lag`. None or False for the backoff.
+            check_cost: How many seconds of delay one status request is worth. Higher values check less often.
             target_lag: The mean delay to reach, in seconds, between the end of a job and the check that sees it.
             max_lag: The longest time between two checks, in seconds; None for no limit.
         """
@@ -274,7 +279,7 @@ class BaseClient(Generic[SessionT, TransportT]):
 class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
     """Submits video translation jobs, waits for them and downloads the results. May be shared by threads.
 
-    Seconds are floats everywhere. `None` means the service's default; `math.inf` means no limit.
+    Times are in seconds; `math.inf` is no limit.
 
     Raises:
         ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
@@ -320,14 +325,17 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
             job: The job or its id; None for the single job of the reference service.
             timeout: Seconds for the whole wait; None for the client's `timeout`.
             cancel: Set it, from any thread, to end the wait; None for no such event.
-            kind: What kind of job it is, such as a language and a mode, for a schedule that learns (`history`); None for no kind.
+            kind: What kind of job it is, such as a language and a mode, for a schedule that learns (`history`); None
+                for no kind.
             video_seconds: The length of the video in seconds, for a schedule that learns; None if unknown.
-            submitted_at: The Unix time of the submission, in seconds, for a schedule that learns; None for `job.submitted_at`, or else
-                what the service says. If neither is known, nothing is learned from this job.
+            submitted_at: The Unix time of the submission, in seconds, for a schedule that learns; None for
+                `job.submitted_at`, or else what the service says. If neither is known, nothing is learned from this
+                job.
 
         Raises:
             WaitTimeout: `timeout` seconds have passed, and the job is still running. Also a `TimeoutError`.
-            RetriesExhausted: The job was still pending after `max_retries` retries, or the caller's `stop` strategy stopped.
+            RetriesExhausted: The job was still pending after `max_retries` retries, or the caller's `stop` strategy
+                stopped.
             WaitCancelled: `cancel` was set, or the client was closed.
             RequestFailed: The service refused the request, or `max_faults` calls in a row failed.
             UnexpectedAnswer: `max_faults` calls in a row failed, and the last response could not be read.
@@ -349,20 +357,24 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
     ) -> Iterator[Job]:
         """Wait until the job is final, and yield the job after each check; the last one is final.
 
-        Takes the arguments of `wait`, and raises the same errors. The time of `timeout` starts with the call, and includes what the
-        caller does between two checks.
+        Takes the arguments of `wait`, and raises the same errors. The time of `timeout` starts with the call, and
+        includes what the caller does between two checks.
         """
         return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).updates_blocking()
 
     def check(self, job: Job | str | None = None) -> Job:
-        """Check the status once, and return the job, pending or final. Failed requests are repeated, within the client's `timeout`.
+        """Check the status once, and return the job, pending or final.
+
+        Failed requests are repeated, within the client's `timeout`.
 
         Raises the errors of `wait`, except `RetriesExhausted`.
         """
         return run_sync(self._poller(job, None, None).check())
 
     def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
-        """Check each of many jobs once, with as few requests as the service allows, and return them in the order of `jobs`.
+        """Check each of many jobs once, and return them in the order of `jobs`.
+
+        It takes as few requests as the service allows.
 
         Raises the errors of `check`.
         """
@@ -380,31 +392,34 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         kind: str | None = None,
         video_seconds: float | None = None,
     ) -> Iterator[Job | TranslationClientError]:
-        """Wait for many jobs at once without a thread for each, and yield each as soon as it is final. Needs the extra `async`.
+        """Wait for many jobs at once without a thread for each, and yield each as soon as it is final.
+
+        Needs the extra `async`.
 
         Args:
-            jobs: Jobs or ids, from a list or from an iterator that is slow or endless. An id that comes twice is waited for once,
-                and yielded twice.
-            checks_per_second: The most requests in any second, for all jobs together; None for 100. If many jobs share a
-                deadline, some have their last check earlier, to keep to this limit.
-            max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. Jobs are
-                read from `jobs` while there are fewer.
+            jobs: Jobs or ids, from a list or from an iterator that is slow or endless. An id that comes twice is waited
+                for once, and yielded twice.
+            checks_per_second: The most requests in any second, for all jobs together; None for 100. If many jobs share
+                a deadline, some have their last check earlier, to keep to this limit.
+            max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. Jobs
+                are read from `jobs` while there are fewer.
             timeout: Seconds for each job, from when it was read from `jobs`; None for the client's `timeout`.
-            cancel: Set it, from any thread, to end all waits; None for no such event. Jobs that were not read by then are not
-                yielded.
+            cancel: Set it, from any thread, to end all waits; None for no such event. Jobs that were not read by then
+                are not yielded.
             on_progress: Called with the `Job` after each check, in a thread of ours; None for no call.
             kind: What kind of jobs they are, for a schedule that learns; None for no kind.
             video_seconds: The length of their videos in seconds, for a schedule that learns; None if unknown.
 
         Yields:
-            A `Job` that is final; or the error that its wait ended with, whose `job_id` names the job. The others go on.
+            A `Job` that is final; or the error that its wait ended with, whose `job_id` names the job. The others go
+            on.
 
         Raises:
             ImportError: aiohttp is not installed; the message names the extra.
             ValueError: An argument or an id cannot be used.
             RuntimeError: `jobs` or `on_progress` raised a `CancelledError`, `GeneratorExit`, `StopIteration` or
-                `StopAsyncIteration`, which is the cause. Any other exception of theirs is raised unchanged. What is final by
-                then is yielded before.
+                `StopAsyncIteration`, which is the cause. Any other exception of theirs is raised unchanged. What is
+                final by then is yielded before.
         """
         options = self._batch_options(
             checks_per_second=checks_per_second,
@@ -431,7 +446,8 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
     ) -> list[Job | TranslationClientError]:
         """Wait for many jobs at once, and return what `as_completed` yields, in the order of `jobs`.
 
-        Takes the arguments of `as_completed`, and raises the same errors. The error of a single job is returned, not raised.
+        Takes the arguments of `as_completed`, and raises the same errors. The error of a single job is returned, not
+        raised.
         """
         options = self._batch_options(
             checks_per_second=checks_per_second,
@@ -463,7 +479,9 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         timeout: float | None = None,
         cancel: threading.Event | None = None,
     ) -> Job:
-        """Submit a translation job exactly once, and return it, pending. A request is repeated only if that cannot create a second job.
+        """Submit a translation job exactly once, and return it, pending.
+
+        A request is repeated only if that cannot create a second job.
 
         Args:
             video: An http(s) URL that the service can fetch; or the path of a file, if the service takes files.
@@ -471,23 +489,24 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
             source_language: The language of the video, as the service spells it; None for the service to detect it.
             options: Further fields of the request, as the service documents them; None for none.
             queue: Wait for a slot while the service runs as many jobs as it allows, instead of raising `TooManyJobs`.
-            idempotency_key: The key of a submission whose result is unknown (`error.idempotency_key`), or a key of your own; None
-                for a new one. HeyGen keeps a key for 24 hours. At Azure it is the id of the job.
-            timeout: Seconds for the whole submission. None for the client's `timeout`; for a file that is uploaded, None means no
-                limit except `request_timeout` seconds without a byte.
+            idempotency_key: The key of a submission whose result is unknown (`error.idempotency_key`), or a key of your
+                own; None for a new one. HeyGen keeps a key for 24 hours. At Azure it is the id of the job.
+            timeout: Seconds for the whole submission. None for the client's `timeout`; for a file that is uploaded,
+                None means no limit except `request_timeout` seconds without a byte.
             cancel: Set it, from any thread, to end the submission; None for no such event.
 
         Raises:
             ValueError: An argument cannot be used. Nothing was submitted.
             TooManyJobs: There is no free slot, and `queue` is False.
-            RequestFailed: The service refused the request, or it failed. Unless `may_have_been_accepted is False`, on this and on any
-                other error, a job may be running all the same.
+            RequestFailed: The service refused the request, or it failed. Unless `may_have_been_accepted is False`, on
+                this and on any other error, a job may be running all the same.
             UnexpectedAnswer: The response has no job id.
             WaitTimeout: `timeout` seconds have passed.
             WaitCancelled: `cancel` was set, or the client was closed.
             OSError: The file cannot be read.
 
-        An exception of a function of yours is raised unchanged. If a job may be running, it is the cause of a `RequestFailed`.
+        An exception of a function of yours is raised unchanged. If a job may be running, it is the cause of a
+        `RequestFailed`.
         """
         return run_sync(
             self._submit(
@@ -512,7 +531,9 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         cancel: threading.Event | None = None,
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> Path:
-        """Download the result of a completed job to a file, and return its path. The file is there whole, or not at all.
+        """Download the result of a completed job to a file, and return its path.
+
+        The file is there whole, or not at all.
 
         Args:
             job: The job or its id.
@@ -520,7 +541,8 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
             language: Which result, if the job has several; None for the target language, or for the first one.
             timeout: Seconds for the whole download; None for no limit except `request_timeout` seconds without a byte.
             cancel: Set it, from any thread, to end the download; None for no such event.
-            on_progress: Called with the bytes that are there and the size of the file (None if unknown); None for no call.
+            on_progress: Called with the bytes that are there and the size of the file (None if unknown); None for no
+                call.
 
         Raises:
             ResultNotReady: The job is still pending.
@@ -562,11 +584,11 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTr
     """The client for asyncio, for any number of tasks of one event loop. Needs the extra `async`.
 
     Arguments, defaults, log events and errors are those of `VideoTranslationClient`. What differs: `session` is an
-    `aiohttp.ClientSession`, `cancel` may be an `asyncio.Event`, and what `sleep` returns is awaited if it can be. aiohttp parses the
-    head of a response more strictly: a line without a colon, say, is an `UnexpectedAnswer` there.
+    `aiohttp.ClientSession`, `cancel` may be an `asyncio.Event`, and what `sleep` returns is awaited if it can be.
+    aiohttp parses the head of a response more strictly: a line without a colon, say, is an `UnexpectedAnswer` there.
 
-    Under freezegun the client needs `freeze_time(..., real_asyncio=True)`: without it no timer of an event loop runs, those of
-    `asyncio.sleep` and of our deadlines included.
+    Under freezegun the client needs `freeze_time(..., real_asyncio=True)`: without it no timer of an event loop runs,
+    those of `asyncio.sleep` and of our deadlines included.
 
     Raises:
         ImportError: aiohttp is not installed; the message names the extra.

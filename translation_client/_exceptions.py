@@ -46,10 +46,10 @@ class TranslationClientError(Exception):
     """The base class of all errors of this library.
 
     `str(error)` is the message. `error.args` is `(message, facts)`, where `facts` holds the attributes below as a JSON
-    object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A key
-    `__type__` in it, from which Celery's JSON would build an object, is written `~__type__` there. An attribute that is
-    changed later is kept by pickle and copies, and is not in `args`. A subclass with an `__init__` of its own should accept
-    these two arguments as well.
+    object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A
+    key `__type__` in it, from which Celery's JSON would build an object, is written `~__type__` there. An attribute
+    that is changed later is kept by pickle and copies, and is not in `args`. A subclass with an `__init__` of its own
+    should accept these two arguments as well.
 
     Attributes:
         job_id: The id of the job; None for the single job of the reference service.
@@ -225,8 +225,8 @@ def json_value(value: Any, depth: int = 0) -> Any:
 def escaped(value: Any) -> Any:
     """Copy a JSON value, and put a tilde before each key `__type__`, and one more before `~__type__`.
 
-    kombu, whose JSON Celery uses, builds an object from each dict with the keys `__type__` and `__value__`, and raises if
-    it does not know the type (`kombu/utils/json.py`). A payload of a service must not be taken for one.
+    kombu, whose JSON Celery uses, builds an object from each dict with the keys `__type__` and `__value__`, and raises
+    if it does not know the type (`kombu/utils/json.py`). A payload of a service must not be taken for one.
     """
     return _with_keys(value, lambda key: "~" + key if _TYPE.fullmatch(key) else key)
 

@@ -195,7 +195,8 @@ class Poller:
         """Record the observed duration of the job.
 
         Args:
-            lock_timeout: Seconds to wait for the lock of the history. Ignored after a cancellation or an interrupt: then 0.
+            lock_timeout: Seconds to wait for the lock of the history. Ignored after a cancellation or an interrupt:
+                then 0.
         """
         if self._recorder is not None:
             kind = sys.exc_info()[0]

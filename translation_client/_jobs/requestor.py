@@ -99,7 +99,8 @@ class Requestor:
         )
 
     async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
-        """Await `call` until its value is not pending, with retries after faults and the backoff of the policy in between.
+        """Await `call` until its value is not pending, with retries after faults and the backoff of the policy in
+        between.
 
         An upload or a download may have no deadline. Its polling then ends after the `timeout` of the client.
 

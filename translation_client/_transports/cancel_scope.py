@@ -59,7 +59,8 @@ class CancelScope:
 
         Args:
             ends_at: When the call must be over, by the clock of `stopwatch`.
-            is_cancelled: Called before each slice; returns True to cancel. Its result may change at any time, in another thread.
+            is_cancelled: Called before each slice; returns True to cancel. Its result may change at any time, in
+                another thread.
             stopwatch: Measures the call; None to start one.
         """
         self.has_sent = False
@@ -109,8 +110,8 @@ class CancelScope:
 class TransferScope(CancelScope):
     """The limits of a transfer: it may take any time until the deadline, as long as the file moves.
 
-    Any byte sent restarts the idle time-out, as little is sent besides the file. A byte received restarts it only within
-    the file: headers that arrive one byte at a time keep no call alive.
+    Any byte sent restarts the idle time-out, as little is sent besides the file. A byte received restarts it only
+    within the file: headers that arrive one byte at a time keep no call alive.
 
     Attributes:
         is_receiving_file: True while the bytes received are those of the file.

@@ -97,8 +97,8 @@ class BulkSpec:
         list_field: The path in the response to the list of jobs.
         id_field: The path in an entry to the id.
         status_field: The path in an entry to the status word.
-        statuses: Meanings of words on this route. A word that only one of `statuses` and `Service.statuses` has means the same on
-            both routes.
+        statuses: Meanings of words on this route. A word that only one of `statuses` and `Service.statuses` has means
+            the same on both routes.
         error_field: The path in an entry to the reason of a failure: a string, or an object with a `message`.
         missing_word: The status word of a job that does not exist.
         is_optional: True if a server of this service may lack the route. It is then used by a batch only.

@@ -56,7 +56,8 @@ class NextRequest(NamedTuple):
     Attributes:
         batch_jobs: The jobs to check. Several share a bulk request.
         permit: The rate-limit permit of the request; None without a rate limit.
-        is_trial: True for a bulk request that only tests the route, as in `BulkAvailability`. Its jobs are checked singly.
+        is_trial: True for a bulk request that only tests the route, as in `BulkAvailability`. Its jobs are checked
+            singly.
     """
 
     batch_jobs: Sequence[BatchJob]
