@@ -189,7 +189,7 @@ class Submission:
         key = self._secrets.shown_id(self._request.key)
         self._requestor.log.write("submit_started", idempotency_key=key or None)
         try:
-            job = await self._through_all_steps()
+            job = await self._run_steps()
         except KeyboardInterrupt as interrupt:
             if self._requestor.state.may_have_been_accepted:  # the message has the key, so that the user can resume
                 interrupt.args = (error_messages.interrupt_message(self._requestor.error_text, self._requestor.state),)
@@ -219,23 +219,23 @@ class Submission:
         )
         return job
 
-    async def _through_all_steps(self) -> Job:
+    async def _run_steps(self) -> Job:
         steps = self._flow.steps(self._request)
         step = next(steps)
         while True:
-            value = await self._done(step)
+            value = await self._run_step(step)
             try:
                 step = steps.send(value)
             except StopIteration as finished:
                 job: Job = finished.value
                 return job
 
-    async def _done(self, step: Step) -> Any:
+    async def _run_step(self, step: Step) -> Any:
         return await self._requestor.until_final(
-            lambda: self._call(step), is_pending=lambda value: value is _LIMIT_REACHED or step.is_pending(value)
+            lambda: self._send_step(step), is_pending=lambda value: value is _LIMIT_REACHED or step.is_pending(value)
         )
 
-    async def _call(self, step: Step) -> Any:
+    async def _send_step(self, step: Step) -> Any:
         safety = RequestSafety(step.creates_job, step.is_idempotent)
         response, value = await self._requestor.send(
             step.request, lambda response: self._read(step, response), safety=safety
@@ -244,9 +244,9 @@ class Submission:
             state = self._requestor.state
             self._requestor.log.write("waiting_for_slot", attempt=state.attempts, elapsed_seconds=state.elapsed)
         else:
-            self._requestor.state.count(step.call)
+            self._requestor.state.count(step.operation)
             self._requestor.state.may_have_been_accepted |= step.creates_job  # a later step may still fail
-            self._requestor.log.response_received(step.call, response)
+            self._requestor.log.response_received(step.operation, response)
         return value
 
     def _read(self, step: Step, response: Response) -> Any:

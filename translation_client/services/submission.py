@@ -54,7 +54,7 @@ class Step(NamedTuple):
     """One request of a submission.
 
     Attributes:
-        call: The name in the log: `submit`, `upload`, `operation`.
+        operation: The name in the log: `submit`, `upload`, `operation`.
         request: The request to send.
         read: Returns the value in the response that the next step needs. Raises `Fault`, `Refusal` or `MissingField`.
         creates_job: True if the service may have created a job, or a part of one, when the response is lost.
@@ -62,7 +62,7 @@ class Step(NamedTuple):
         is_pending: Returns True if the value from `read` means that the request must be sent again later.
     """
 
-    call: str
+    operation: str
     request: Request
     read: Callable[[Response], Any]
     creates_job: bool
