@@ -1037,7 +1037,7 @@ def test_the_single_job_is_one_of_a_batch(source: Callable[[list[Job | str]], An
 
     assert [one.id for one in results if isinstance(one, Job) and one.status == "completed"] == ["", "j0", "j1", ""]
     assert server.times_of("status")
-    assert {asked for _, asked in server.requests} - {("j0",), ("j1",)} == {("status",), ("j0", "j1")}
+    assert all(asked == ("status",) or set(asked) <= {"j0", "j1"} for _, asked in server.requests)
 
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])

@@ -27,15 +27,9 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client._transports import decoding
-from translation_client._transports.decoding import (
-    MAX_RATIO,
-    REGISTERED_CODINGS,
-    UNCHECKED_BYTES,
-    FileDecoder,
-    content_codings,
-    decode,
-)
+from translation_client._transports import decoding, file_decoding
+from translation_client._transports.decoding import REGISTERED_CODINGS, content_codings, decode
+from translation_client._transports.file_decoding import MAX_RATIO, UNCHECKED_BYTES, FileDecoder
 from translation_client._transports.sockets import UnreadableBody
 
 VIDEO = b"\0\0\0\x18ftypmp42" + random.Random(5).randbytes(70_000) + bytes(100_000)
@@ -361,7 +355,7 @@ def test_a_bomb_in_a_bomb_fills_neither_memory_nor_disk(client: type[Any], inner
 
 def test_a_large_file_that_was_packed_little_is_no_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its size."""
-    monkeypatch.setattr(decoding, "UNCHECKED_BYTES", 1000)
+    monkeypatch.setattr(file_decoding, "UNCHECKED_BYTES", 1000)
     body = gzipped(gzipped(VIDEO))
     decoder = FileDecoder(["gzip", "gzip"])
 

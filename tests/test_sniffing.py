@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from wire import CLIENTS, Raw, Script, chunked, downloaded, part, raw, whole
 
 from translation_client import UnexpectedAnswer
-from translation_client._transports import decoding
-from translation_client._transports.decoding import MarkupSniffer
+from translation_client._transports import sniffing
+from translation_client._transports.sniffing import MarkupSniffer
 
 TEXTS = [
     b"<html><body>please log in</body></html>",
@@ -298,7 +298,7 @@ def test_declared_subtitles_are_not_taken_for_a_text(client: type[Any], kind: st
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-@pytest.mark.parametrize("kind", decoding.SUBTITLES)
+@pytest.mark.parametrize("kind", sniffing.SUBTITLES)
 @pytest.mark.parametrize(
     "text",
     [
@@ -359,7 +359,7 @@ def is_markup(blocks: Sequence[bytes], kind: str = "") -> bool | None:
 @given(
     BODIES | st.sampled_from([*(file for _, file in SUBTITLES), b"<!--" + b"x" * 1007 + b"--><tt>", b"<" * 1100]),
     st.lists(st.integers(0, 20), max_size=8),
-    st.sampled_from(["", *decoding.SUBTITLES]),
+    st.sampled_from(["", *sniffing.SUBTITLES]),
 )
 @example(b"\xef\xbb\xbf", [1, 2], "")
 def test_the_verdict_does_not_depend_on_the_blocks(body: bytes, cuts: list[int], kind: str) -> None:

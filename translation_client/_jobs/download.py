@@ -12,7 +12,7 @@ from .._clock import TICK_SECONDS, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
 from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, job_id_of
 from .._transports.base import CancelEvent
-from .._transports.decoding import FILE_CODES
+from .._transports.body import FILE_CODES
 from ..services.json_path import describe_path
 from . import error_messages
 from .context import ClientContext

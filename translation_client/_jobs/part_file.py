@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from .._models import Fault, Response
-from .._transports.decoding import SUBTITLES, FileDecoder, MarkupSniffer
+from .._transports.file_decoding import FileDecoder
+from .._transports.sniffing import SUBTITLES, MarkupSniffer
 from .._transports.sockets import UnreadableBody, content_length
 from .remote_file import ContentRange, RemoteFile, codings_of, is_partial, media_type, range_of_part
 

@@ -15,8 +15,8 @@ from .._exceptions import WaitCancelled, WaitTimeout
 from .._models import Fault, MissingField, Refusal, Request, Response, SubmissionRejected, WrongJob, parse_retry_after
 from .._polling import CallState
 from .._transports.base import CancelEvent
+from .._transports.body import Sink
 from .._transports.cancel_scope import CallAborted, CallCancelled, RequestNotSent
-from .._transports.decoding import Sink
 from . import error_messages
 from .call_log import CallLog
 from .context import ClientContext

@@ -36,8 +36,9 @@ from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_cancel_scope import CURRENT_SCOPE, AsyncCancelScope, ScopeRegistry, abort
 from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, resolve_redirect
+from .body import FILE_CODES, READ_BYTES, Sink, begin_file
 from .cancel_scope import CallAborted, RequestNotSent
-from .decoding import ACCEPT_ENCODING, FILE_CODES, READ_BYTES, Sink, begin_file, content_codings, decode
+from .decoding import ACCEPT_ENCODING, content_codings, decode
 from .dns import lookup_async
 from .errors import NO_CA_BUNDLE, breaks_protocol, redacted_cause, root_reason
 from .multipart import MultipartStream, RequestBody, encode_body

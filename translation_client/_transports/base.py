@@ -12,7 +12,7 @@ from requests import Session
 from .._auth import KeyHeaders, is_http_url
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response
-from .decoding import Sink, response_head
+from .body import Sink, response_head
 
 T = TypeVar("T")
 

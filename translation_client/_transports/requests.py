@@ -16,8 +16,9 @@ from .._auth import KeyHeaders, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response, interim_as_final
 from .base import MAX_REDIRECTS, TransportConfig, redirect_target
+from .body import FILE_CODES, Sink, read_capped, response_head, stream_to
 from .cancel_scope import CURRENT, CallAborted, CallTimeout, CancelScope, RequestNotSent, TransferScope
-from .decoding import ACCEPT_ENCODING, FILE_CODES, Sink, read_capped, response_head, stream_to
+from .decoding import ACCEPT_ENCODING
 from .dns import fork_count
 from .errors import TIMED_OUT, failed_before_send, map_exception, redacted_cause, root_reason
 from .multipart import NO_BODY, RequestBody, encode_body

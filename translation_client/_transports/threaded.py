@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from .._clock import Deadline, Stopwatch
 from .._models import Request, Response
 from .base import CancelEvent
-from .decoding import Sink
+from .body import Sink
 from .requests import RequestsTransport
 
 T = TypeVar("T")

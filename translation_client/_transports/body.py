@@ -1,0 +1,158 @@
+"""Read the body of a response into memory under a cap, or block by block into a sink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NoReturn, Protocol
+
+import requests
+
+from .._models import Fault, Response
+from .cancel_scope import CURRENT, TransferScope
+from .decoding import content_codings, decode, require_at_most
+from .sockets import (
+    MatchedResponse,
+    UnreadableBody,
+    content_length,
+    plain_content_length,
+    too_long_error,
+)
+
+READ_BYTES = 64 * 1024
+"""64 KiB: how much is read, or unpacked, at a time."""
+
+FILE_CODES = (200, 203, 206)
+"""OK, Non-Authoritative Information and Partial Content: the body is the file, or a part of it.
+
+RFC 9110, sections 15.3.1, 15.3.4 and 15.3.7.
+"""
+
+PACKED_READ_BYTES = 4 * 1024
+"""4 KiB: smaller reads for a packed file, as each may unpack to 1000 times its size before the deadline is checked."""
+
+
+def read_capped(response: requests.Response, max_bytes: int) -> bytes:
+    """Read a streamed response to its end.
+
+    Raises:
+        UnreadableBody: The body is longer than the cap, packed or unpacked, breaks off, or cannot be decoded.
+        Exception: What urllib3 raises if the connection breaks.
+    """
+    raw: Any = response.raw
+    if raw is None:  # built by a third-party adapter
+        return require_at_most(response.content, max_bytes)
+    if not hasattr(raw, "stream"):  # a plain file, which requests accepts too
+        return require_at_most(raw.read(max_bytes + 1), max_bytes)
+    length = plain_content_length(response.headers, is_chunked=is_read_as_chunked(response))
+    body = _read_capped(raw, max_bytes)
+    if length is not None and len(body) < length and response.status_code != 204:  # urllib3 checks it only since 2.0
+        raise UnreadableBody("the body is shorter than its Content-Length")
+    return decode(body, content_codings(response.headers), max_bytes)
+
+
+def is_read_as_chunked(response: requests.Response) -> bool:
+    """True if http.client reads the body as chunked."""
+    return getattr(getattr(response.raw, "_original_response", None), "chunked", False) is True
+
+
+def response_head(response: requests.Response) -> Response:
+    """Return the status and headers of a response, for one whose body is unreadable or not needed."""
+    return Response(response.status_code, response.headers, b"")
+
+
+def _read_capped(raw: Any, max_bytes: int) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for part in raw_blocks(raw, READ_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > max_bytes:
+            raise too_long_error(max_bytes)
+    return b"".join(parts)
+
+
+def raw_blocks(raw: Any, read_bytes: int) -> Iterator[bytes]:
+    """Yield the blocks of a urllib3 response, not decoded.
+
+    urllib3 parses a `Content-Length: n, n`, and http.client does not. Reading more than is left would then block until
+    the connection is closed.
+    """
+    # The response of a third-party adapter may lack `length_remaining`.
+    while block := raw.read(
+        min(read_bytes, getattr(raw, "length_remaining", None) or read_bytes), decode_content=False
+    ):
+        yield block
+        if getattr(raw, "length_remaining", None) == 0:
+            break
+
+
+class Sink(Protocol):
+    """The destination of a downloaded file."""
+
+    def begin(self, head: Response) -> None:
+        """Start with the head of a response with one of `FILE_CODES`. Its body follows."""
+
+    def write(self, block: bytes) -> None:
+        """Write the next block."""
+
+    def reject_surplus(self) -> NoReturn:
+        """Raise the fault for bytes that followed the body, and discard the response."""
+
+
+def begin_file(head: Response, sink: Sink, *, is_chunked: bool) -> int:
+    """Check the framing of a file, and start the sink with its head. Returns how many bytes to read at a time.
+
+    Args:
+        head: The head of the response.
+        sink: Receives the file.
+        is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
+
+    Raises:
+        Fault: The end of the body would be uncertain.
+        Exception: What the sink raises.
+    """
+    try:
+        plain_content_length(head.headers, is_chunked=is_chunked)
+    except UnreadableBody as error:
+        raise Fault("unreadable", str(error), head) from None
+    sink.begin(head)
+    return PACKED_READ_BYTES if content_codings(head.headers) else READ_BYTES
+
+
+def stream_to(response: requests.Response, sink: Sink) -> None:
+    """Write the body of a streamed response into a sink.
+
+    Raises:
+        Fault: The body breaks off, or its end is uncertain.
+        Exception: What the sink raises, and what urllib3 raises if the connection breaks.
+    """
+    head = response_head(response)
+    read_bytes = begin_file(head, sink, is_chunked=is_read_as_chunked(response))
+    scope = CURRENT.scope
+    if isinstance(scope, TransferScope):
+        scope.is_receiving_file = True
+    original = getattr(response.raw, "_original_response", None)
+    if isinstance(original, MatchedResponse):
+        original.is_file = True
+    size = 0
+    for block in _blocks(response, read_bytes):
+        if scope is not None:  # needed behind a third-party adapter, whose sockets do not do it
+            scope.require_remaining()
+            scope.record_received()
+        sink.write(block)
+        size += len(block)
+    length = content_length(response.headers)
+    if length is not None and size < length:  # urllib3 checks it only since 2.0
+        raise Fault("connection", "the file breaks off", head)
+    if isinstance(original, MatchedResponse) and original.has_surplus:
+        sink.reject_surplus()
+
+
+def _blocks(response: requests.Response, read_bytes: int) -> Iterator[bytes]:
+    raw: Any = response.raw
+    if raw is None:  # built by a third-party adapter
+        yield response.content
+    elif hasattr(raw, "stream"):
+        yield from raw_blocks(raw, read_bytes)
+    else:
+        yield from iter(lambda: raw.read(read_bytes), b"")
