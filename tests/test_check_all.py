@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import unquote
 
 import pytest
@@ -21,6 +22,8 @@ from translation_client import (
     VideoTranslationClient,
     WaitCancelled,
 )
+from translation_client.services import service as service_module
+from translation_client.services.heygen import HEYGEN
 
 Trouble = Callable[[], requests.Response]
 
@@ -62,7 +65,12 @@ class Service:
         alone: What is answered about a single job.
     """
 
-    def __init__(self, clock: Clock, trouble: Callable[[int], requests.Response | None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        trouble: Callable[[int], requests.Response | None] = lambda _: None,
+        service: service_module.Service = HEYGEN,
+    ) -> None:
         self.pages: list[list[str]] = []
         self.singles: list[str] = []
         self.lacks: set[str] = set()
@@ -72,7 +80,7 @@ class Service:
         session = requests.Session()
         session.mount("http://", Answers(self._answer))
         self.client = VideoTranslationClient(
-            HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick, max_faults=3
+            HOST, service=service, api_key=KEY, session=session, sleep=clock.tick, max_faults=3
         )
 
     def _answer(self, request: requests.PreparedRequest) -> requests.Response:
@@ -98,6 +106,19 @@ def seen(jobs: list[Job]) -> list[tuple[str | None, TranslationStatus]]:
 
 
 PENDING = [(one, TranslationStatus.PENDING) for one in ids(250)]
+
+
+def test_the_single_job_is_checked_by_a_request_of_its_own(clock: Clock) -> None:
+    """Where a service has one, and bulk requests for the others."""
+    service = Service(clock, service=replace(HEYGEN, single_job_path="/v2/video_translate/only"))
+    single = Job("", TranslationStatus.PENDING, "pending")
+
+    checked = service.client.check_all(["job-1", single, "job-2"])
+
+    assert [job.id for job in checked] == ["job-1", "", "job-2"]
+    assert (service.pages, service.singles) == ([["job-1", "job-2"]], ["only"])
+    with pytest.raises(ValueError, match="jobs must have ids"):
+        Service(clock).client.check_all([single])
 
 
 @pytest.mark.parametrize("kind", TROUBLE)

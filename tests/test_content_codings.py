@@ -228,6 +228,16 @@ def test_an_empty_answer_has_nothing_to_decode(client: type[Any], coding: str, a
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("header", ["Content-Length: -1", "Content-Length: abc", "Transfer-Encoding: gzip"])
+def test_a_204_has_no_body_whatever_its_headers_say(header: str) -> None:
+    """RFC 9110, section 15.3.5: the job is deleted, and the request is not repeated. aiohttp refuses such headers."""
+    arguments: Any = {"service": "elevenlabs", "api_key": "k" * 20, "logger": Silent(), "sleep": lambda _: None}
+    head = f"HTTP/1.1 204 No Content\r\n{header}\r\n\r\n".encode()
+    with serving(answering(head)) as server, VideoTranslationClient(server.url, **arguments) as client:
+        client.delete("j")
+    assert len(server.requests) == 1
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", PACKED)
 def test_a_packed_file_is_resumed_in_packed_bytes(client: type[Any], coding: str, tmp_path: Path) -> None:

@@ -290,6 +290,20 @@ def test_a_logger_that_raises_ends_no_wait_and_loses_no_line(stderr: Stderr) -> 
     assert json.loads(stderr.getvalue())["event"] == "unknown_status"
 
 
+def test_a_logger_that_cannot_say_whether_it_has_handlers_ends_no_wait(
+    stderr: Stderr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A class of the host's, say. The line goes to standard error."""
+
+    def broken(_: logging.Logger) -> bool:
+        raise RuntimeError("no handlers here")
+
+    monkeypatch.setattr(logging.Logger, "hasHandlers", broken)
+    write_one()
+
+    assert json.loads(stderr.getvalue())["event"] == "unknown_status"
+
+
 def test_where_a_line_goes_is_decided_at_each_event(stderr: Stderr) -> None:
     """A handler may come later than the client."""
     log = EventLog(None, "w", "j")

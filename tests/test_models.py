@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 from dataclasses import FrozenInstanceError, asdict, fields
+from typing import Any
 
 import pytest
 
@@ -116,6 +117,17 @@ def test_a_job_cannot_be_changed_and_survives_pickle_and_hash() -> None:
 
     assert pickle.loads(pickle.dumps(job)) == job
     assert len({job, job}) == 1
+
+
+def test_the_id_of_a_job_is_always_a_text() -> None:
+    """Also of one that a service of the caller's builds for the single job, and of one pickled by an older version."""
+    nameless: Any = None
+    job = Job(nameless, TranslationStatus.PENDING, "pending")
+    old = Job("", TranslationStatus.PENDING, "pending")
+    vars(old)["id"] = None
+
+    assert (job.id, pickle.loads(pickle.dumps(old)).id, Job.from_dict({"id": None}).id) == ("", "", "")
+    assert pickle.loads(pickle.dumps(WHOLE)) == WHOLE
 
 
 def test_a_failed_job_raises_when_asked_to() -> None:

@@ -375,6 +375,55 @@ def test_a_session_that_does_not_retry_proves_that_nothing_was_sent(clock: Clock
     assert (caught.value.may_have_been_accepted, len(adapter.requests)) == (False, 5)
 
 
+@pytest.mark.parametrize("limit", ["time", "cancel"])
+@pytest.mark.parametrize(("code", "kind"), [(422, RequestFailed), (401, RequestFailed), (429, TooManyJobs)])
+def test_a_refusal_at_the_last_moment_is_read(clock: Clock, limit: str, code: int, kind: type[RequestFailed]) -> None:
+    """Its body is there, and says why: the time-out or the event that came with it changes nothing."""
+    body = json.dumps({"detail": {"status": "too_many_concurrent_requests", "message": "too much"}}).encode()
+    cancel = threading.Event()
+
+    def refuse_late(_: requests.PreparedRequest) -> requests.Response:
+        clock.tick(2) if limit == "time" else cancel.set()
+        return response(code, body)
+
+    session = requests.Session()
+    session.mount("http://", Answers(refuse_late))
+    client = VideoTranslationClient(
+        "http://fake.test", service="elevenlabs", api_key="k", session=session, sleep=clock.tick, request_timeout=1
+    )
+
+    with pytest.raises(kind) as caught:
+        client.submit(VIDEO, "es", queue=False, cancel=cancel)
+    assert (caught.value.status_code, caught.value.attempts, caught.value.may_have_been_accepted) == (code, 1, False)
+    assert caught.value.problem is not None
+    assert caught.value.problem.message == "too much"
+
+
+@pytest.mark.parametrize("then", [200, 201])
+def test_a_submission_in_progress_is_awaited_whenever_the_service_says_so(clock: Clock, then: int) -> None:
+    """HeyGen's 409 has its code in the body, which is read although the time of the call is used up."""
+    answers = iter(
+        [
+            response(409, b'{"error": {"code": "request_in_progress", "message": "wait"}}'),
+            response(then, b'{"data": {"video_translation_ids": ["job-1"]}}'),
+        ]
+    )
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        if request.method == "GET":
+            return response(200, json.dumps({"data": {"languages": ["Spanish (Spain)"]}}).encode())
+        clock.tick(2)
+        return next(answers)
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(
+        "http://fake.test", service="heygen", api_key="k", session=session, sleep=clock.tick, request_timeout=1
+    )
+
+    assert client.submit(VIDEO, "Spanish (Spain)").id == "job-1"
+
+
 def _refuse(request: requests.PreparedRequest) -> requests.Response:
     raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"), request=request)
 

@@ -75,15 +75,13 @@ class EventLog:
         level, keys = EVENTS[event]
         if unknown := facts.keys() - keys:
             raise TypeError(f"{event} has no key {', '.join(unknown)}")
-        logger = _resolve_logger(self._logger)
-        if (logger is _TO_STANDARD_LIBRARY or logger is _TO_STDERR) and not _is_enabled(_OURS, level):
-            return
-        shown = _shown(keys, facts)
         try:
-            getattr(logger, level)(event, **self._context, **shown)
+            logger = _resolve_logger(self._logger)
+            if (logger is not _TO_STANDARD_LIBRARY and logger is not _TO_STDERR) or _is_enabled(_OURS, level):
+                getattr(logger, level)(event, **self._context, **_shown(keys, facts))
         except Exception:  # noqa: BLE001  # a wait that is paid for continues although the host's logger fails
             if _is_enabled(_OURS, level):
-                getattr(_TO_STDERR, level)(event, **self._context, **shown)
+                getattr(_TO_STDERR, level)(event, **self._context, **_shown(keys, facts))
 
 
 def wrap_logger(callers: Any) -> Any:

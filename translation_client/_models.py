@@ -138,6 +138,14 @@ class Job:
     submitted_at: float | None = None
     finished_at: float | None = None
 
+    def __post_init__(self) -> None:
+        if self.id is None:  # from a `Service.read_status` of the caller's that passes on the `job_id` of a single job
+            object.__setattr__(self, "id", "")
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Restore a pickle, also one of a version in which the id of the single job was None."""
+        vars(self).update({**state, "id": state.get("id") or ""})
+
     def __repr__(self) -> str:
         """Return a text that is safe in a log. Payload, link and the service's text may hold anything."""
         return (

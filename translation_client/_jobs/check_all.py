@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from .._clock import Deadline, Stopwatch
-from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, quote_path_segment
-from .._models import Job, job_id_of, redacted, shown_text
+from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
+from .._models import Job, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import BulkSpec
 from . import error_messages
+from .batch.options import require_id
 from .bulk import BulkCall, BulkFailed
 from .context import ClientContext
 from .poller import Poller
@@ -32,9 +33,10 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
     stopwatch = Stopwatch()
     if bulk is None or bulk.is_optional:
         return [await Poller(context, job, timeout, None, stopwatch).check() for job in jobs]
-    ids = [_id_of(job) for job in jobs]
+    ids = [require_id(job, context.service) for job in jobs]
     known = {job.id: job for job in jobs if isinstance(job, Job)}
-    checked = await _in_bulk(context, bulk, ids, known, timeout, stopwatch)
+    named_ids = [job_id for job_id in ids if job_id]  # the single job has none
+    checked = await _in_bulk(context, bulk, named_ids, known, timeout, stopwatch)
     return [
         checked.get(job_id) or await Poller(context, known.get(job_id, job_id), timeout, None, stopwatch).check()
         for job_id in ids
@@ -105,11 +107,3 @@ def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requ
     if not is_known and state.add_unknown_status(word):
         requestor.log.write("unknown_status", raw_status=word)
     return complete
-
-
-def _id_of(job: Job | str) -> str:
-    job_id = job_id_of(job)
-    if job_id is None:
-        raise ValueError("jobs must have ids")
-    quote_path_segment(job_id)
-    return job_id

@@ -98,7 +98,9 @@ async def read_capped(response: aiohttp.ClientResponse) -> bytes:
         Fault: The body is longer than the cap, packed or unpacked, breaks off, or cannot be decoded.
     """
     try:
-        length = plain_content_length(response.headers, is_chunked=True)
+        length = None
+        if response.status != 204:  # which has no body, whatever its headers say (RFC 9110, section 15.3.5)
+            length = plain_content_length(response.headers, is_chunked=True)
         body = await _capped_body(response, length)
         return decode(body, content_codings(response.headers), MAX_BODY_BYTES)
     except UnreadableBody as error:

@@ -43,9 +43,11 @@ def read_capped(response: requests.Response, max_bytes: int) -> bytes:
         return require_at_most(response.content, max_bytes)
     if not hasattr(raw, "stream"):  # a plain file, which requests accepts too
         return require_at_most(raw.read(max_bytes + 1), max_bytes)
-    length = plain_content_length(response.headers, is_chunked=is_read_as_chunked(response))
+    length = None
+    if response.status_code != 204:  # which has no body, whatever its headers say (RFC 9110, section 15.3.5)
+        length = plain_content_length(response.headers, is_chunked=is_read_as_chunked(response))
     body = _read_capped(raw, max_bytes)
-    if length is not None and len(body) < length and response.status_code != 204:  # urllib3 checks it only since 2.0
+    if length is not None and len(body) < length:  # urllib3 checks it only since 2.0
         raise UnreadableBody("the body is shorter than its Content-Length")
     return decode(body, content_codings(response.headers), max_bytes)
 

@@ -76,9 +76,9 @@ class CancelScope:
         CURRENT.scope = self._outer
 
     def shortened(self, seconds: float) -> CancelScope:
-        """Return a scope of at most `seconds` for a part of the call. Raises as `require_remaining` does."""
+        """Return a scope of at most `seconds` for a part of the call. Does not raise, even if no time is left."""
         stopwatch = Stopwatch(self.stopwatch)
-        return CancelScope(stopwatch.began_at + min(self.require_remaining(), seconds), self._is_cancelled, stopwatch)
+        return CancelScope(stopwatch.began_at + min(self._remaining(), seconds), self._is_cancelled, stopwatch)
 
     def require_remaining(self) -> float:
         """Return the seconds left, more than 0.
@@ -89,11 +89,13 @@ class CancelScope:
         """
         if self._is_cancelled():
             raise CallCancelled
-        stopwatch = self.stopwatch
-        left = self._ends_at - stopwatch.began_at - stopwatch.elapsed
-        if left <= 0:
+        remaining = self._remaining()
+        if remaining <= 0:
             raise CallTimeout
-        return left
+        return remaining
+
+    def _remaining(self) -> float:
+        return self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
 
     def next_slice(self) -> float:
         """Return how many seconds to block before the next check. Raises as `require_remaining` does."""

@@ -97,7 +97,7 @@ def require_id(job: Job | str, service: Service) -> str:
     job_id = job_id_of(job)
     if job_id is None:
         if isinstance(job, Job) and service.single_job_path is not None:
-            return job.id
+            return ""
         raise ValueError("jobs must have ids")
     if not isinstance(job_id, str):
         raise TypeError(f"job must be a Job or its id, got {text_of(job_id, repr)}")
