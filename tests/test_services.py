@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from conftest import Answers, Clock, Lines, response
+from conftest import Answers, Clock, Lines, Silent, response
 from worlds import HOST, KEY, VIDEO
 
 from translation_client import (
+    AsyncVideoTranslationClient,
     ComputedField,
+    Job,
     JobFailed,
     Problem,
     RequestFailed,
@@ -26,11 +31,12 @@ from translation_client import (
     WaitTimeout,
 )
 from translation_client._cli.parser import parser
-from translation_client._models import Fault, MissingField, Refusal, Response
+from translation_client._models import Fault, MissingField, Refusal, Request, Response
 from translation_client.services import SERVICES, azure
 from translation_client.services.json_path import as_timestamp, describe_path, get_path, set_path
 from translation_client.services.service import BulkSpec
 from translation_client.services.statuses import COMMON_STATUSES
+from translation_client.services.submission import Step, Steps, SubmitRequest
 
 PENDING, COMPLETED, ERROR = TranslationStatus
 
@@ -549,3 +555,67 @@ def test_a_real_service_is_waited_for_an_hour(clock: Clock) -> None:
 def test_an_operation_may_have_an_id_of_the_services_own(located: str | None, chosen: str | None) -> None:
     """Then it is no response about another job, as those have ids that a client of ours has chosen."""
     assert azure._id_chosen_by_service(located) == chosen
+
+
+class PresignedFlow:
+    """A submission that uploads to a storage host first, by a signed URL."""
+
+    key_pattern = None
+    max_file_bytes = None
+
+    def __init__(self, upload_url: str) -> None:
+        self._upload_url = upload_url
+
+    def check(self, request: SubmitRequest) -> None: ...
+
+    def new_key(self) -> str:
+        return ""
+
+    def steps(self, _: SubmitRequest) -> Steps:
+        upload = Request("PUT", self._upload_url, json={"size": 1})
+        yield Step("upload", upload, Response.require_json, creates_job=False, is_idempotent=True)
+        return Job("job-1", TranslationStatus.PENDING, "pending")
+
+
+class Storage(BaseHTTPRequestHandler):
+    """A storage host that takes what is put there."""
+
+    def do_PUT(self) -> None:  # as http.server calls it
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        vars(self.server)["puts"] = (self.path, dict(self.headers.items()), body)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
+def test_a_request_to_another_origin_keeps_its_method_and_body_and_gets_no_key(client: type[Any]) -> None:
+    """As an upload by a signed URL needs it."""
+    with HTTPServer(("127.0.0.1", 0), Storage) as storage:
+        thread = threading.Thread(target=storage.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        flow = PresignedFlow(f"http://127.0.0.1:{storage.server_port}/put?sig=1")
+        service = Service(name="mine", status_path="/jobs/{job_id}", submit=flow)
+        arguments: Any = {"service": service, "api_key": "s3cret-key", "headers": {"X-Mine": "1"}, "max_faults": 1}
+
+        async def submit() -> Job:
+            async with AsyncVideoTranslationClient("http://127.0.0.1:9", logger=Silent(), **arguments) as submitting:
+                return await submitting.submit("http://v/v.mp4", "es")
+
+        try:
+            if client is AsyncVideoTranslationClient:
+                job = asyncio.run(submit())
+            else:
+                with VideoTranslationClient("http://127.0.0.1:9", logger=Silent(), **arguments) as submitting:
+                    job = submitting.submit("http://v/v.mp4", "es")
+        finally:
+            storage.shutdown()
+            thread.join()
+
+    path, headers, body = vars(storage)["puts"]
+    assert (job.id, path, json.loads(body)) == ("job-1", "/put?sig=1", {"size": 1})
+    assert headers["Content-Type"] == "application/json"
+    assert not {"Authorization", "X-Mine"} & set(headers)

@@ -755,10 +755,9 @@ class AiohttpTransport:
     ) -> Any:
         request, payload = exchange.request, exchange.payload
         if is_same_origin:
-            method = request.method
             headers = KeyHeaders({**self._own_headers, **(exchange.credentials or {}), **request.headers})
         else:
-            method, headers = "GET", KeyHeaders({**self._default_headers, **request.headers})
+            headers = KeyHeaders({**self._default_headers, **request.headers})
         if payload.content:
             headers["Content-Type"] = payload.content_type
         data: Any = payload.content or None
@@ -766,7 +765,7 @@ class AiohttpTransport:
             headers["Content-Length"] = str(len(payload.content))
             data = blocks_of(payload.content, exchange.scope)
         return self._sessions.request(
-            method,
+            request.method,
             URL(url, encoded=True),
             headers,
             data,

@@ -99,7 +99,7 @@ class PooledSession:
         return ready
 
     def prepare_foreign(self, call: Call) -> PreparedCall:
-        """Prepare a GET to a foreign origin."""
+        """Prepare a call to another origin, without our headers."""
         return _prepare_foreign(self._current_process().session, call, self._read)
 
     def _prepare_call(self, process: _ProcessSession, call: Call) -> PreparedCall:
@@ -159,7 +159,7 @@ class BorrowedSession:
         return PreparedCall(self._session, prepared, _send_options(self._session, call.url))
 
     def prepare_foreign(self, call: Call) -> PreparedCall:
-        """Prepare a GET to a foreign origin."""
+        """Prepare a call to another origin, without our headers."""
         return _prepare_foreign(self._session, call, self._read)
 
     @property
@@ -204,7 +204,9 @@ def _body_and_content_type(call: Call) -> tuple[Any, dict[str, str]]:
 
 def _prepare_foreign(session: Session, call: Call, read: ReadHook) -> PreparedCall:
     # Not prepared by the session, which may add its own headers, cookies and auth. Its client certificate is left out too.
-    prepared = requests.Request("GET", call.url, dict(call.headers), auth=_no_auth).prepare()
+    body, content_type_header = _body_and_content_type(call)
+    headers = {**call.headers, **content_type_header}
+    prepared = requests.Request(call.method, call.url, headers, data=body, auth=_no_auth).prepare()
     return PreparedCall(
         session, _with_hook(prepared, call.read or read), {**_send_options(session, call.url), "cert": None}
     )
@@ -426,7 +428,7 @@ class RequestsTransport:
                 call = exchange.session.prepare(Call(request.method, url, headers, payload, read))
             else:
                 headers = KeyHeaders({**self._default_headers, **request.headers})
-                call = exchange.session.prepare_foreign(Call("GET", url, headers, payload, read))
+                call = exchange.session.prepare_foreign(Call(request.method, url, headers, payload, read))
             response = call.send(scope.require_remaining())
             target = redirect_target(call.session, response)
             if target is None or request.method != "GET":
