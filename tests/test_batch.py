@@ -1028,11 +1028,13 @@ def test_the_history_learns_though_the_batch_is_left(monkeypatch: pytest.MonkeyP
 # The single job
 
 
+@pytest.mark.parametrize("single_id", ["", None], ids=["empty", "of an old pickle"])
 @pytest.mark.parametrize("source", [list, iter], ids=["list", "iterator"])
-def test_the_single_job_is_one_of_a_batch(source: Callable[[list[Job | str]], Any]) -> None:
+def test_the_single_job_is_one_of_a_batch(source: Callable[[list[Job | str]], Any], single_id: str | None) -> None:
     """It has no id, so it is checked by requests of its own."""
     server = Server(ends_at=5)
     single = Job("", TranslationStatus.PENDING, "pending")
+    vars(single)["id"] = single_id
     results = wait_all(server, source([single, "j0", "j1", single]))
 
     assert [one.id for one in results if isinstance(one, Job) and one.status == "completed"] == ["", "j0", "j1", ""]

@@ -108,10 +108,12 @@ def seen(jobs: list[Job]) -> list[tuple[str | None, TranslationStatus]]:
 PENDING = [(one, TranslationStatus.PENDING) for one in ids(250)]
 
 
-def test_the_single_job_is_checked_by_a_request_of_its_own(clock: Clock) -> None:
+@pytest.mark.parametrize("single_id", ["", None], ids=["empty", "of an old pickle"])
+def test_the_single_job_is_checked_by_a_request_of_its_own(clock: Clock, single_id: str | None) -> None:
     """Where a service has one, and bulk requests for the others."""
     service = Service(clock, service=replace(HEYGEN, single_job_path="/v2/video_translate/only"))
     single = Job("", TranslationStatus.PENDING, "pending")
+    vars(single)["id"] = single_id
 
     checked = service.client.check_all(["job-1", single, "job-2"])
 

@@ -120,14 +120,23 @@ def test_a_job_cannot_be_changed_and_survives_pickle_and_hash() -> None:
 
 
 def test_the_id_of_a_job_is_always_a_text() -> None:
-    """Also of one that a service of the caller's builds for the single job, and of one pickled by an older version."""
+    """Also of one that a service of the caller's builds for the single job, and of one from an older dictionary."""
     nameless: Any = None
-    job = Job(nameless, TranslationStatus.PENDING, "pending")
-    old = Job("", TranslationStatus.PENDING, "pending")
-    vars(old)["id"] = None
 
-    assert (job.id, pickle.loads(pickle.dumps(old)).id, Job.from_dict({"id": None}).id) == ("", "", "")
-    assert pickle.loads(pickle.dumps(WHOLE)) == WHOLE
+    assert (Job(nameless, TranslationStatus.PENDING, "pending").id, Job.from_dict({"id": None}).id) == ("", "")
+
+
+class SlottedJob(Job):
+    __slots__ = ("note",)
+
+
+def test_a_job_of_a_subclass_with_slots_survives_pickle_and_copies() -> None:
+    """With what the subclass adds."""
+    job = SlottedJob("j", TranslationStatus.PENDING, "pending")
+    object.__setattr__(job, "note", "mine")
+
+    for copied in (pickle.loads(pickle.dumps(job)), copy.copy(job), copy.deepcopy(job)):
+        assert (copied, vars(SlottedJob)["note"].__get__(copied)) == (job, "mine")
 
 
 def test_a_failed_job_raises_when_asked_to() -> None:

@@ -142,10 +142,6 @@ class Job:
         if self.id is None:  # from a `Service.read_status` of the caller's that passes on the `job_id` of a single job
             object.__setattr__(self, "id", "")
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Restore a pickle, also one of a version in which the id of the single job was None."""
-        vars(self).update({**state, "id": state.get("id") or ""})
-
     def __repr__(self) -> str:
         """Return a text that is safe in a log. Payload, link and the service's text may hold anything."""
         return (
@@ -227,7 +223,7 @@ def _status(word: Any) -> TranslationStatus:
 
 
 def job_id_of(job: Job | str | None) -> str | None:
-    """Return the id of a job, and an id as it is. None is the single job, as is a `Job` whose id is empty."""
+    """Return the id of a job, and an id as it is. None is the single job, whose `Job.id` is empty, or None in old pickles."""
     return (job.id or None) if isinstance(job, Job) else job
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from .._clock import Deadline, Stopwatch
 from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
-from .._models import Job, redacted, shown_text
+from .._models import Job, job_id_of, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import BulkSpec
 from . import error_messages
@@ -34,7 +34,7 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
     if bulk is None or bulk.is_optional:
         return [await Poller(context, job, timeout, None, stopwatch).check() for job in jobs]
     ids = [require_id(job, context.service) for job in jobs]
-    known = {job.id: job for job in jobs if isinstance(job, Job)}
+    known = {job_id_of(job) or "": job for job in jobs if isinstance(job, Job)}
     named_ids = [job_id for job_id in ids if job_id]  # the single job has none
     checked = await _in_bulk(context, bulk, named_ids, known, timeout, stopwatch)
     return [

@@ -44,8 +44,11 @@ def read_capped(response: requests.Response, max_bytes: int) -> bytes:
     if not hasattr(raw, "stream"):  # a plain file, which requests accepts too
         return require_at_most(raw.read(max_bytes + 1), max_bytes)
     length = None
-    if response.status_code != 204:  # which has no body, whatever its headers say (RFC 9110, section 15.3.5)
+    if response.status_code != 204:
         length = plain_content_length(response.headers, is_chunked=is_read_as_chunked(response))
+    elif is_read_as_chunked(response):  # a 204 has no body, whatever its headers say (RFC 9110, section 15.3.5)
+        response.close()
+        return b""
     body = _read_capped(raw, max_bytes)
     if length is not None and len(body) < length:  # urllib3 checks it only since 2.0
         raise UnreadableBody("the body is shorter than its Content-Length")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
+from inspect import getattr_static
 from typing import Any, NamedTuple, Protocol
 
 import requests
 from requests import PreparedRequest, Session
+from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3.exceptions import HTTPError
 
@@ -166,12 +168,11 @@ class BorrowedSession:
     def never_retries(self) -> bool:
         """True if neither the session nor one of its adapters may retry on its own.
 
-        `Retry(total=None)` leaves the limit to its other counts (urllib3.util.Retry). An adapter that is not one of
-        requests has no `max_retries`.
+        One that has a `send` of its own may. Only adapters of other kinds than requests' own, which have no
+        `max_retries`, are trusted.
         """
-        retries = [getattr(adapter, "max_retries", 0) for adapter in self._session.adapters.values()]
-        totals = [getattr(one, "total", one) for one in retries]
-        return type(self._session).send is Session.send and all(total is not None and total == 0 for total in totals)
+        sends_once = not _overrides(self._session, Session, "send", "get_adapter")
+        return sends_once and all(map(_sends_once, self._session.adapters.values()))
 
     def renewed(self) -> BorrowedSession:
         """Return this session: its connections are managed by the caller."""
@@ -182,6 +183,24 @@ class BorrowedSession:
 
     def close_idle(self) -> None:
         """Do nothing: the connections are managed by the caller."""
+
+
+def _sends_once(adapter: Any) -> bool:
+    """True if an adapter does not retry. `Retry(total=None)` leaves the limit to its other counts (urllib3.util.Retry)."""
+    retries = getattr(adapter, "max_retries", 0)
+    total = getattr(retries, "total", retries)
+    own_send = isinstance(adapter, HTTPAdapter) and _overrides(adapter, HTTPAdapter, "send")
+    return total is not None and total == 0 and not own_send
+
+
+def _overrides(instance: Any, base: type, *names: str) -> bool:
+    """True if an instance or its class replaces a method of a base class.
+
+    The attributes are compared as they are stored: an instrumented method returns a new object at each access.
+    """
+    stored = [(getattr_static(instance.__class__, name, None), getattr_static(base, name)) for name in names]
+    is_own = any(name in getattr(instance, "__dict__", {}) for name in names)
+    return is_own or any(own is not inherited for own, inherited in stored)
 
 
 def _prepare_request(
@@ -220,7 +239,7 @@ def _with_hook(prepared: PreparedRequest, read: ReadHook) -> PreparedRequest:
 
 def _send_options(session: Session, url: str) -> dict[str, Any]:
     # `verify` is passed, or a CA bundle of the environment would override a session's verify=False.
-    return dict(session.merge_environment_settings(url, proxies={}, stream=True, verify=session.verify, cert=None))
+    return dict(session.merge_environment_settings(url, {}, True, session.verify, None))
 
 
 def _no_auth(prepared: PreparedRequest) -> PreparedRequest:
