@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from importlib import metadata
 from typing import Any
 
@@ -88,6 +89,21 @@ def test_a_job_has_an_id_of_its_own(make_client: MakeClient, clock: Clock) -> No
     assert client.wait(pending).status is TranslationStatus.COMPLETED
     assert client.get_status(second) is TranslationStatus.COMPLETED
     assert [job.id for job in client.watch(second)] == [second]
+
+
+def test_the_time_of_watch_starts_with_the_call(make_client: MakeClient, clock: Clock) -> None:
+    """However late it is iterated: for the deadline, and for a strategy of the caller's that reads the start."""
+    ages: list[tuple[float, float]] = []
+
+    def stop(state: Any) -> bool:
+        ages.append((time.monotonic() - state.start_time, state.seconds_since_start))
+        return False
+
+    updates = make_client(Scenario(12), stop=stop).watch()
+    clock.tick(5)
+
+    assert [job.elapsed for job in updates] == [5, 7, 11, 19]
+    assert ages == [pytest.approx((5, 5)), pytest.approx((7, 7)), pytest.approx((11, 11))]
 
 
 def test_the_request_for_an_id_is_one_encoded_segment() -> None:

@@ -479,9 +479,10 @@ class RetryStepper:
 
     __slots__ = ("_state",)
 
-    def __init__(self) -> None:
-        """Start the time of the attempts, before the first one."""
+    def __init__(self, elapsed: float = 0.0) -> None:
+        """Start the time of the attempts, `elapsed` seconds ago."""
         self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read none of these
+        self._state.start_time -= elapsed
 
     def delay_after(self, result: object, retrying: Retrying) -> float | None:
         """Return the seconds to sleep before the next attempt, or None if no further one is needed.

@@ -140,7 +140,7 @@ class Poller:
 
     async def updates(self) -> AsyncIterator[Job]:
         """Check until the job is final, and yield the job after each check."""
-        stepper = _polling.RetryStepper()
+        stepper = _polling.RetryStepper(self._requestor.state.elapsed)  # a generator may be iterated late
         retrying = self.pending_retrying()
         try:
             await self._sleep_first()
@@ -289,7 +289,7 @@ class Poller:
 
     def updates_blocking(self) -> Iterator[Job]:
         """Check until the job is final, and yield the job after each check: the blocking form of `updates`."""
-        stepper = _polling.RetryStepper()
+        stepper = _polling.RetryStepper(self._requestor.state.elapsed)  # a generator may be iterated late
         retrying, check = self.pending_retrying(), self._blocking_check()
         try:
             run_sync(self._sleep_first())
