@@ -33,7 +33,8 @@ from translation_client._transports.cancel_scope import (
     CallTimeout,
     CancelScope,
 )
-from translation_client._transports.requests import MAX_PREPARED_CALLS, Call, RequestsTransport
+from translation_client._transports.requests import RequestsTransport
+from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
 from translation_client._transports.sockets import (
     MAX_HOSTS,
     GuardedAdapter,

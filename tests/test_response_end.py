@@ -10,7 +10,7 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_parser import HttpResponseParserPy
 
-from translation_client._transports.aiohttp import ResponseEnd
+from translation_client._transports.response_end import ResponseEnd
 
 RESPONSES: dict[str, bytes] = {
     "length": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",

@@ -17,7 +17,8 @@ from translation_client._auth import same_origin
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
 from translation_client._transports.base import TransportConfig
-from translation_client._transports.requests import MAX_PREPARED_CALLS, Call, RequestsTransport
+from translation_client._transports.requests import RequestsTransport
+from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
 from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter
 
 STATUS = Request("GET", "/status")

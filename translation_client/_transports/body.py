@@ -18,6 +18,12 @@ from .sockets import (
     too_long_error,
 )
 
+MAX_BODY_BYTES = 1024 * 1024
+"""1 MiB: the longest body held in memory."""
+
+STATUS_BODY_SECONDS = 1.0
+"""1 s: how long the body of an error or a redirect is read. Only the status counts, which has already arrived."""
+
 READ_BYTES = 64 * 1024
 """64 KiB: how much is read, or unpacked, at a time."""
 

@@ -1,0 +1,118 @@
+"""Read the body of a response of aiohttp, under a cap or into a sink, and send the file of a form block by block."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from .._models import Fault, Response
+from .async_cancel_scope import AsyncCancelScope
+from .body import MAX_BODY_BYTES, READ_BYTES, Sink, begin_file
+from .decoding import content_codings, decode
+from .errors import root_reason
+from .multipart import MultipartStream
+from .sockets import (
+    UnreadableBody,
+    content_length,
+    plain_content_length,
+    too_long_error,
+    transfer_codings,
+)
+
+
+async def read_capped(response: aiohttp.ClientResponse) -> bytes:
+    """Read the body of a response to its end.
+
+    Raises:
+        Fault: The body is longer than the cap, packed or unpacked, breaks off, or cannot be decoded.
+    """
+    try:
+        length = None
+        if response.status != 204:  # which has no body, whatever its headers say (RFC 9110, section 15.3.5)
+            length = plain_content_length(response.headers, is_chunked=True)
+        body = await _capped_body(response, length)
+        return decode(body, content_codings(response.headers), MAX_BODY_BYTES)
+    except UnreadableBody as error:
+        text = str(error)
+    except (aiohttp.ClientPayloadError, aiohttp.ClientConnectionError) as error:
+        text = f"the body breaks off ({root_reason(error)})"
+    response.close()
+    raise Fault("unreadable", text, _response_head(response))
+
+
+async def _capped_body(response: aiohttp.ClientResponse, length: int | None) -> bytes:
+    if length is not None and length <= MAX_BODY_BYTES:
+        return await _read(response.content)
+    parts = []
+    size = 0
+    while part := await _read(response.content, READ_BYTES):
+        parts.append(part)
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise too_long_error(MAX_BODY_BYTES)
+    return b"".join(parts)
+
+
+async def _read(content: aiohttp.StreamReader, size: int = -1) -> bytes:
+    """Read up to `size` bytes, or all of them if it is negative. Returns nothing at the end of the body.
+
+    Raises:
+        ClientPayloadError: The body breaks off. For invalid chunks aiohttp itself raises a RuntimeError.
+    """
+    try:
+        return await content.read(size)
+    except RuntimeError as error:
+        raise aiohttp.ClientPayloadError(str(error)) from error
+
+
+async def stream_to(response: aiohttp.ClientResponse, sink: Sink, scope: AsyncCancelScope) -> None:
+    """Write the body of a response into a sink, block by block.
+
+    Raises:
+        Fault: The body breaks off, or its end is uncertain.
+        Exception: What the sink raises.
+    """
+    read_bytes = begin_file(_response_head(response), sink, is_chunked=True)
+    scope.is_receiving_file = True
+    try:
+        while block := await _read(response.content, read_bytes):
+            scope.record_received()
+            sink.write(block)
+            await asyncio.sleep(0)  # or a body that has always arrived already would keep the timer from firing
+    except aiohttp.ClientPayloadError:
+        is_cut_short = True
+    else:
+        is_cut_short = _was_reset(response)
+    if is_cut_short:
+        raise Fault("connection", "the file breaks off", _response_head(response))
+    if isinstance(_error_behind(response), HttpProcessingError):  # the surplus bytes are not a response
+        sink.reject_surplus()
+
+
+def _was_reset(response: aiohttp.ClientResponse) -> bool:
+    """True if the connection was reset where its end is the end of the body. aiohttp does not distinguish them."""
+    is_framed = content_length(response.headers) is not None or bool(transfer_codings(response.headers))
+    return not is_framed and isinstance(_error_behind(response), aiohttp.ClientOSError)
+
+
+def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
+    """Return the error that ended the connection after the body."""
+    protocol: Any = getattr(response, "_protocol", None)  # `connection` is None once the body has ended
+    error: BaseException | None = None if protocol is None else protocol.exception()
+    return error
+
+
+async def blocks_of(form: MultipartStream, scope: AsyncCancelScope) -> AsyncIterator[bytes]:
+    """Yield a file in blocks as it is read. Each is requested when the one before was sent."""
+    while block := form.read(READ_BYTES):
+        scope.record_sent()
+        yield block
+        await asyncio.sleep(0)  # or a server that always accepts more would keep the timer from firing
+
+
+def _response_head(response: aiohttp.ClientResponse) -> Response:
+    return Response(response.status, response.headers, b"")
