@@ -105,7 +105,7 @@ class Auth:
                 f"{service.name!r} requires one"
             )
         self._service = service
-        self._ask = key if callable(key) and not _shares_name(service.key_header, own) else None
+        self._key_function = key if callable(key) and not _shares_name(service.key_header, own) else None
         key_headers = service.key_headers(key) if isinstance(key, str) else {}
         if basic and key is not None and service.key_header.lower() == "authorization":
             raise ValueError("api_key and the user information in base_url would share a header: give one of them")
@@ -129,9 +129,9 @@ class Auth:
             ValueError: The key is empty, or cannot be sent in a header.
             TypeError: The key is not a string.
         """
-        if self._ask is None:
+        if self._key_function is None:
             return NO_KEY
-        key = check_header_value("what api_key() returns", self._ask())
+        key = check_header_value("what api_key() returns", self._key_function())
         if not key:
             raise ValueError("what api_key() returns must not be empty")
         parts = _parts_of_key(key)
@@ -580,15 +580,15 @@ def _forms_of(value: str) -> set[str]:
 
 def _base64_of(value: bytes) -> set[str]:
     """Return a value in base64: whole, and unless it is short, also without padding and as a part of a longer text."""
-    whole = {b64encode(value).decode(), urlsafe_b64encode(value).decode()}
+    encoded = {b64encode(value).decode(), urlsafe_b64encode(value).decode()}
     if len(value) < WHOLE_WORD_LENGTH:
-        return whole
+        return encoded
     parts = set()
     for before in range(3):  # the bytes before it, modulo 3
         first, behind = -(-8 * before // 6), 8 * (before + len(value)) // 6  # the digits whose six bits are all its own
         for encoding in (b64encode, urlsafe_b64encode):
             parts.add(encoding(bytes(before) + value).decode()[first:behind])
-    return whole | {one.rstrip("=") for one in whole} | parts
+    return encoded | {form.rstrip("=") for form in encoded} | parts
 
 
 def secrets_in_url(url: str) -> list[str]:
@@ -662,25 +662,25 @@ def without_escaped(values: Iterable[str], text: str, mark: str) -> str:
 
 def _spans(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each value in a text."""
-    layer, places = text, list(range(len(text) + 1))
+    layer, positions = text, list(range(len(text) + 1))
     for unescaped in layers_of(text):
-        layer, places = unescaped, _places(layer, places)
+        layer, positions = unescaped, _mapped_positions(layer, positions)
         for value in values:
             at = layer.find(value)
             while at >= 0:
-                yield places[at], places[at + len(value)]
+                yield positions[at], positions[at + len(value)]
                 at = layer.find(value, at + len(value))
 
 
-def _places(layer: str, places: list[int]) -> list[int]:
+def _mapped_positions(layer: str, positions: list[int]) -> list[int]:
     """Return the position in the text of each character of a layer after unescaping, and the end of the text."""
     moved: list[int] = []
     end = 0
     for escape in _escape().finditer(layer):
-        moved += places[end : escape.start()]
-        moved += [places[escape.start()]] * len(_meaning(escape))
+        moved += positions[end : escape.start()]
+        moved += [positions[escape.start()]] * len(_meaning(escape))
         end = escape.end()
-    return moved + places[end:]
+    return moved + positions[end:]
 
 
 def _meaning(escape: re.Match[str]) -> str:
@@ -711,10 +711,10 @@ def is_http_url(url: str) -> bool:
     return parts is not None and parts.scheme in _DEFAULT_PORTS and bool(parts.host) and parts.port != 0
 
 
-def same_origin(one: str, other: str) -> bool:
+def same_origin(url: str, other: str) -> bool:
     """True if scheme, host and port are the same (RFC 6454, section 5). False if one is not an http(s) URL."""
-    first, second = _split(one), _split(other)
-    if first is None or second is None or not is_http_url(one):
+    first, second = _split(url), _split(other)
+    if first is None or second is None or not is_http_url(url):
         return False
     return _origin(first) == _origin(second)
 

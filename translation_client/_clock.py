@@ -87,13 +87,13 @@ class ContinuousClock:
 
     def now(self) -> float:
         """Return the time of this clock in seconds. Not thread-safe."""
-        moment = time.monotonic()
-        is_real = -SAME_CLOCK_SECONDS < real_monotonic() - moment < SAME_CLOCK_SECONDS
+        reading = time.monotonic()
+        is_real = -SAME_CLOCK_SECONDS < real_monotonic() - reading < SAME_CLOCK_SECONDS
         if is_real is not self._is_real:
-            self._shift += self._latest - moment
+            self._shift += self._latest - reading
             self._is_real = is_real
-        self._latest = moment
-        return moment + self._shift
+        self._latest = reading
+        return reading + self._shift
 
 
 class SharedClock(ContinuousClock):
@@ -104,7 +104,7 @@ class SharedClock(ContinuousClock):
     computed. Over several readings the larger figures add up, so that 10 s of `tick` and then 5 s of sleep are 15 s.
     """
 
-    __slots__ = ("_last_moment", "_last_real", "_loop_time", "_real_clock", "_surplus")
+    __slots__ = ("_last_reading", "_last_real", "_loop_time", "_real_clock", "_surplus")
 
     def __init__(self, loop_time: Callable[[], float]) -> None:
         """Create a clock. It starts at its first reading, which must be made in the event loop.
@@ -115,7 +115,7 @@ class SharedClock(ContinuousClock):
         super().__init__()
         self._loop_time = loop_time
         self._real_clock: Callable[[], float] | None = None
-        self._last_real = self._last_moment = math.inf  # until the first reading
+        self._last_real = self._last_reading = math.inf  # until the first reading
         self._surplus = 0.0
 
     def now(self) -> float:
@@ -124,12 +124,12 @@ class SharedClock(ContinuousClock):
             self._real_clock = real_clock_of(self._loop_time)
         # The real clock is read first here and last below: on a running clock its seconds are never the larger ones.
         real_seconds = self._real_clock() - self._last_real
-        moment = super().now()
-        if self._last_moment < math.inf:
-            self._surplus += max(0.0, real_seconds - (moment - self._last_moment))
-        self._last_moment = moment
+        reading = super().now()
+        if self._last_reading < math.inf:
+            self._surplus += max(0.0, real_seconds - (reading - self._last_reading))
+        self._last_reading = reading
         self._last_real = self._real_clock()
-        return moment + self._surplus
+        return reading + self._surplus
 
 
 def real_clock_of(loop_time: Callable[[], float]) -> Callable[[], float]:

@@ -337,9 +337,10 @@ def check_path_template(name: str, path: Any, *, needs: Sequence[str] = (), know
         ValueError: `path` does not start with a slash, lacks a required placeholder, or has an unknown one.
     """
     try:
-        gaps = {gap for _, gap, _, _ in Formatter().parse(path) if gap is not None}
+        placeholders = {field for _, field, _, _ in Formatter().parse(path) if field is not None}
     except (TypeError, ValueError):
-        gaps = {"?"}
-    if not isinstance(path, str) or not path.startswith("/") or not set(needs) <= gaps <= {*needs, *knows}:
-        wanted = "".join(f" and hold {{{gap}}}" for gap in needs)
-        raise ValueError(f"{name} must begin with a slash{wanted} and no other gap, got {path!r}")
+        placeholders = {"?"}
+    is_complete = set(needs) <= placeholders <= {*needs, *knows}
+    if not isinstance(path, str) or not path.startswith("/") or not is_complete:
+        required = "".join(f" and contain {{{field}}}" for field in needs)
+        raise ValueError(f"{name} must begin with a slash{required} and no other placeholder, got {path!r}")

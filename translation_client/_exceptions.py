@@ -89,9 +89,9 @@ class TranslationClientError(Exception):
         if unknown:
             raise TypeError(f"{type(self).__name__} has no attribute {', '.join(sorted(unknown))}")
         super().__init__(message)
-        given = {**(unescaped(dict(facts)) if isinstance(facts, Mapping) else {}), **known}
+        values = {**(unescaped(dict(facts)) if isinstance(facts, Mapping) else {}), **known}
         for name, default in self._facts.items():
-            setattr(self, name, _from_json(name, default if _is_missing(given.get(name)) else given[name]))
+            setattr(self, name, _from_json(name, default if _is_missing(values.get(name)) else values[name]))
         self.args = (str(message), escaped({name: json_value(getattr(self, name)) for name in self._facts}))
 
     def __str__(self) -> str:

@@ -44,14 +44,13 @@ class Problem(dict[str, Any]):
 
         A plain word is not redacted if an API key of fewer than 8 characters is a part of it.
         """
-        places = (self._inner(), self)
-        words = (place.get(name) for place in places for name in _CODES)
-        return next((str(word) for word in words if _is_code(word)), None)
+        codes = (body.get(name) for body in (self._inner(), self) for name in _CODES)
+        return next((str(code) for code in codes if _is_code(code)), None)
 
     @property
     def message(self) -> str | None:
         """The human-readable message, or None."""
-        texts = (_text(place.get(name)) for place in (self._inner(), self) for name in _MESSAGES)
+        texts = (_text(body.get(name)) for body in (self._inner(), self) for name in _MESSAGES)
         return next((text for text in texts if text), None)
 
     def _inner(self) -> Mapping[str, Any]:
@@ -64,8 +63,8 @@ def redacted_problem(problem: Problem, secrets: Redactor) -> Problem:
     return Problem(secrets.scrub_fields(problem, FIELD_NAMES, CODE_NAMES))
 
 
-def _is_code(word: Any) -> bool:
-    return (isinstance(word, str) and bool(word)) or (isinstance(word, int) and not isinstance(word, bool))
+def _is_code(value: Any) -> bool:
+    return (isinstance(value, str) and bool(value)) or (isinstance(value, int) and not isinstance(value, bool))
 
 
 def _text(value: Any) -> str | None:
@@ -513,11 +512,11 @@ SAME_CLOCK_SECONDS = 2.0
 """2 s: a smaller offset of a server's clock is ignored, as its `Date` has whole seconds and arrives later."""
 
 
-def reported_duration(answered: Job) -> float | None:
+def reported_duration(job: Job) -> float | None:
     """Return the duration of a finished job by the service's own clock, or None unless it reports both ends."""
-    if answered.finished_at is None or answered.submitted_at is None or not answered.status.is_final:
+    if job.finished_at is None or job.submitted_at is None or not job.status.is_final:
         return None
-    return answered.finished_at - answered.submitted_at
+    return job.finished_at - job.submitted_at
 
 
 def to_local_time(server_time: float, response: Response) -> float:

@@ -263,8 +263,8 @@ def faults_exhausted(
     still = _still_true(error_text, state)
     if fault.kind == "unreadable":
         excerpt = None if fault.response is None else state.secrets.shown(fault.response.text)
-        look_at = MIXED_UP if isinstance(fault, WrongJob) else error_text.unreadable
-        next_step = _next_step(error_text, state) if state.may_have_been_accepted else look_at
+        what_to_check = MIXED_UP if isinstance(fault, WrongJob) else error_text.unreadable
+        next_step = _next_step(error_text, state) if state.may_have_been_accepted else what_to_check
         return UnexpectedAnswer(
             f"{_where(state)} gave no usable response, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
             f"{next_step}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from http.client import HTTPException
 
 import requests
@@ -23,17 +24,28 @@ NEVER_A_CALL = (TypeError, requests.exceptions.InvalidURL, requests.exceptions.I
 """Errors of requests for a call that cannot be made. Our own URLs are checked before, so the proxy's is wrong."""
 
 
+BUNDLE_NOT_FOUND = "Could not find a suitable TLS CA certificate bundle"
+"""How the message of requests begins if a CA bundle does not exist."""
+
+
 def failed_before_send(error: BaseException) -> bool:
     """True if an error of requests, urllib3 or the system proves that no byte of the request was sent."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, (requests.ConnectTimeout, NewConnectionError, ConnectionRefusedError)):
-            return True
-        if isinstance(seen, OSError) and str(seen).startswith("Tunnel connection failed"):  # the proxy refused CONNECT
-            return True
-        inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__
-    return False
+    return any(_proves_unsent(cause) for cause in _chain(error))
+
+
+def _proves_unsent(error: BaseException) -> bool:
+    if isinstance(error, (requests.ConnectTimeout, NewConnectionError, ConnectionRefusedError)):
+        return True
+    return isinstance(error, OSError) and str(error).startswith("Tunnel connection failed")  # the proxy refused CONNECT
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and the ones that it wraps, from the outermost to the innermost."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        inner = getattr(cause, "reason", None) or next(iter(cause.args), None)
+        cause = inner if isinstance(inner, BaseException) else cause.__cause__
 
 
 def redacted_cause(error: Exception, text: str) -> Exception:
@@ -70,14 +82,11 @@ def breaks_protocol(error: BaseException) -> Fault:
 def root_reason(error: BaseException) -> str:
     """Return the system's text at the end of a chain of wrapped exceptions. The wrappers' texts can hold anything."""
     reason = "the connection broke"
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            reason = _system_message(seen.errno) or seen.strerror
-        elif isinstance(seen, OSError) and str(seen).startswith("Could not find a suitable TLS CA certificate bundle"):
+    for cause in _chain(error):
+        if isinstance(cause, OSError) and cause.strerror:
+            reason = _system_message(cause.errno) or cause.strerror
+        elif isinstance(cause, OSError) and str(cause).startswith(BUNDLE_NOT_FOUND):
             reason = NO_CA_BUNDLE
-        inner = getattr(seen, "reason", None) or next(iter(seen.args), None)
-        seen = inner if isinstance(inner, BaseException) else seen.__cause__
     return reason
 
 

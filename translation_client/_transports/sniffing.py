@@ -138,12 +138,12 @@ class MarkupSniffer:
             if len(self._head) < MEDIA_BYTES:
                 return
             block = self._after_head(self._head)
-        self._look(block)
+        self._examine(block)
 
     def finish(self) -> None:
         """Decide at the end of the file."""
         if self._head is not None:
-            self._look(self._after_head(self._head))
+            self._examine(self._after_head(self._head))
         if self.is_markup is None:
             self.is_markup = self._is_text(is_all=True) if self._packed is None else self._packed.finish()
 
@@ -156,7 +156,7 @@ class MarkupSniffer:
             self._packed = _PackedStart(self._media_type)
         return head
 
-    def _look(self, block: bytes) -> None:
+    def _examine(self, block: bytes) -> None:
         if self.is_markup is not None:
             return
         if self._packed is not None:
@@ -170,14 +170,14 @@ class MarkupSniffer:
         start = self._start[:_MAX_START]
         is_full = len(start) == _MAX_START
         invisible = _INVISIBLE.match(start)
-        place = invisible.end() if invisible is not None else 0
-        visible = start[place:]
+        visible_at = invisible.end() if invisible is not None else 0
+        visible = start[visible_at:]
         if not visible and (is_all or is_full):
             return is_all and not (start and _CONTROL.fullmatch(start))
         is_enough = is_all or is_full
         if len(visible) < _DECISIVE_BYTES and not is_enough:
             return None
-        if _BINARY.search(start[: place + _DECISIVE_BYTES]):
+        if _BINARY.search(start[: visible_at + _DECISIVE_BYTES]):
             if len(visible) < _DECISIVE_BYTES * _WIDE_CHARACTER_BYTES and not is_enough:
                 return None
             narrow = visible[: _DECISIVE_BYTES * _WIDE_CHARACTER_BYTES].replace(b"\0", b"")[:_DECISIVE_BYTES]
