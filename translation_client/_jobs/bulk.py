@@ -9,7 +9,8 @@ from .._clock import Deadline, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
 from .._models import Fault, Job, MissingField, Refusal, Response, WrongJob, parse_retry_after, status_line
 from .._polling import CallState
-from .._transports.cancel_scope import CallAborted, CallCancelled, RequestNotSent
+from .._transports.cancel_scope import CallAborted, CallCancelled
+from .._transports.errors import RequestNotSent
 from ..services.service import BulkSpec
 from ..services.statuses import normalize
 from .call_log import CallLog

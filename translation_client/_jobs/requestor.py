@@ -16,7 +16,8 @@ from .._models import Fault, MissingField, Refusal, Request, Response, Submissio
 from .._polling import CallState
 from .._transports.base import CancelEvent
 from .._transports.body import Sink
-from .._transports.cancel_scope import CallAborted, CallCancelled, RequestNotSent
+from .._transports.cancel_scope import CallAborted, CallCancelled
+from .._transports.errors import RequestNotSent
 from . import error_messages
 from .call_log import CallLog
 from .context import ClientContext

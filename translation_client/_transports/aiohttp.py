@@ -21,9 +21,9 @@ from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
 from .async_sessions import MAX_CONNECTIONS, Sessions
 from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, resolve_redirect
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
-from .cancel_scope import CallAborted, RequestNotSent
+from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
-from .errors import breaks_protocol, redacted_cause, root_reason
+from .errors import RequestNotSent, breaks_protocol, redacted_cause, root_reason
 from .multipart import MultipartStream, RequestBody, encode_body
 from .slots import Slots
 

@@ -36,18 +36,6 @@ class CallCancelled(CallAborted):
     """The call was cancelled."""
 
 
-class RequestNotSent(Exception):
-    """A request was not sent: the function that returns the key raised, or the file to send cannot be read.
-
-    Attributes:
-        cause: The exception raised.
-    """
-
-    def __init__(self, cause: Exception) -> None:
-        super().__init__(str(cause))
-        self.cause = cause
-
-
 class CancelScope:
     """The limits of one HTTP call, redirects included. Within its `with` block, the sockets of this thread obey it.
 

@@ -28,6 +28,18 @@ BUNDLE_NOT_FOUND = "Could not find a suitable TLS CA certificate bundle"
 """How the message of requests begins if a CA bundle does not exist."""
 
 
+class RequestNotSent(Exception):
+    """A request was not sent: the function that returns the key raised, or the file to send cannot be read.
+
+    Attributes:
+        cause: The exception raised.
+    """
+
+    def __init__(self, cause: Exception) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
 def failed_before_send(error: BaseException) -> bool:
     """True if an error of requests, urllib3 or the system proves that no byte of the request was sent."""
     return any(_proves_unsent(cause) for cause in _chain(error))

@@ -16,9 +16,9 @@ from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response, interim_as_final
 from .base import MAX_REDIRECTS, TransportConfig, redirect_target
 from .body import FILE_CODES, MAX_BODY_BYTES, STATUS_BODY_SECONDS, Sink, read_capped, response_head, stream_to
-from .cancel_scope import CURRENT, CallAborted, CallTimeout, CancelScope, RequestNotSent, TransferScope
+from .cancel_scope import CURRENT, CallAborted, CallTimeout, CancelScope, TransferScope
 from .decoding import ACCEPT_ENCODING
-from .errors import TIMED_OUT, failed_before_send, map_exception, redacted_cause, root_reason
+from .errors import TIMED_OUT, RequestNotSent, failed_before_send, map_exception, redacted_cause, root_reason
 from .multipart import RequestBody, encode_body
 from .sessions import BorrowedSession, Call, PooledSession, ReadHook
 from .sockets import UnreadableBody
