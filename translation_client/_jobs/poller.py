@@ -69,72 +69,20 @@ class Poller:
         self._expected_seconds = None if self._given_job is None else self._given_job.expected_seconds
         self._recorder = self._new_recorder(features)
 
-    @property
-    def attempts(self) -> int:
-        """The number of requests so far."""
-        return self._requestor.state.attempts
-
-    async def check_once(self) -> Job:
-        """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
-        return self._record(*await self._requestor.send(self._request, self._parse))
-
-    def record_bulk_status(self, response: Response, job: Job) -> Job:
-        """Record the status of this job from a bulk response."""
-        state = self._requestor.state
-        state.attempts += 1
-        state.record_response(response)
-        state.retry_after = self._requestor.read_retry_after(response)
-        return self._record(response, job)
-
-    @property
-    def job_id(self) -> str | None:
-        """The id of the job."""
-        return self._requestor.state.job_id
-
-    @property
-    def deadline(self) -> Deadline:
-        """The deadline of the wait."""
-        return self._requestor.state.deadline
-
-    def fault_retrying(self) -> Retrying:
-        """Return the `Retrying` for faults."""
-        return self._requestor.fault_retrying()
-
-    def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
-        """Log a fault that does not count towards `max_faults`, and the sleep before the next check."""
-        self._requestor.log.failed(fault, sleep_seconds)
-
-    @property
-    def seconds_until_last_check(self) -> float:
-        """Seconds until the last check that can get its response by the deadline has to start, or 0 if it is too late."""
-        return _polling.seconds_until_last_check(self._requestor.state)
-
-    @property
-    def may_end_before_deadline(self) -> bool:
-        """True if `max_retries` or the caller's `stop` may end the wait."""
-        return self.may_end_after(math.inf)
-
-    def may_end_after(self, checks: float) -> bool:
-        """Return True if `max_retries` or the caller's `stop` may end the wait after this number of pending checks."""
-        return self._context.stop is not None or checks > self._context.policy.max_retries
-
-    def timeout_error(self) -> WaitTimeout:
-        """Log the end of the wait by its deadline, and return the error."""
-        return self._requestor.timeout_error()
-
-    def cancelled_error(self) -> WaitCancelled:
-        """Log the end of the wait by its cancellation, and return the error."""
-        return self._requestor.cancelled_error()
-
-    async def check(self) -> Job:
-        """Check the status, with retries after faults."""
-        return await self._requestor.retry_faults(self.check_once)
-
     async def until_final(self) -> Job:
         """Check until the job is final, and return it."""
         try:
             await self._sleep_first()
             return await _polling.step_until_final(self.check, self.pending_retrying(), self._requestor.sleep)
+        finally:
+            self.record_duration()
+
+    def until_final_blocking(self) -> Job:
+        """Check until the job is final, and return it: the blocking form of `until_final`, in the loop of tenacity."""
+        try:
+            run_sync(self._sleep_first())
+            poll = self._declare_poll(self._blocking_check(), self._blocking_sleep)
+            return poll()
         finally:
             self.record_duration()
 
@@ -153,6 +101,30 @@ class Poller:
                 await self._requestor.sleep(seconds)
         finally:
             self.record_duration()
+
+    def updates_blocking(self) -> Iterator[Job]:
+        """Check until the job is final, and yield the job after each check: the blocking form of `updates`."""
+        stepper = _polling.RetryStepper(self._requestor.state.elapsed)  # a generator may be iterated late
+        retrying, check = self.pending_retrying(), self._blocking_check()
+        try:
+            run_sync(self._sleep_first())
+            while True:
+                job = check()
+                yield job
+                seconds = stepper.delay_after(job, retrying)
+                if seconds is None:
+                    return
+                self._blocking_sleep(seconds)
+        finally:
+            self.record_duration()
+
+    async def check(self) -> Job:
+        """Check the status, with retries after faults."""
+        return await self._requestor.retry_faults(self.check_once)
+
+    async def check_once(self) -> Job:
+        """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
+        return self._record(*await self._requestor.send(self._request, self._parse))
 
     def pending_retrying(self) -> Retrying:
         """Return the `Retrying` for a pending job."""
@@ -176,6 +148,21 @@ class Poller:
             sleep=sleep,
         )
 
+    def _blocking_check(self) -> Callable[[], Job]:
+        """Return a function that checks the status, with retries after faults."""
+        return _polling.with_fault_retries(
+            lambda: run_sync(self.check_once()),
+            lambda call: self._requestor.declare_fault_retries(call, self._blocking_sleep),
+        )
+
+    def _blocking_sleep(self, seconds: float) -> None:
+        run_sync(self._requestor.sleep(seconds))
+
+    async def _sleep_first(self) -> None:
+        seconds = self.initial_delay()
+        if seconds > 0:
+            await self._requestor.sleep(seconds)
+
     def initial_delay(self) -> float:
         """Log and return the sleep before the first check by the learned schedule, or 0 without one.
 
@@ -190,29 +177,6 @@ class Poller:
         if seconds > 0:
             self._requestor.log.sleeping(0, seconds, state.sleep_reason)
         return seconds
-
-    def record_duration(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-        """Record the observed duration of the job.
-
-        Args:
-            lock_timeout: Seconds to wait for the lock of the history. Ignored after a cancellation or an interrupt:
-                then 0.
-        """
-        if self._recorder is not None:
-            kind = sys.exc_info()[0]
-            skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
-            self._recorder.finish(0.0 if skip_lock_wait else lock_timeout)
-
-    async def _sleep_first(self) -> None:
-        seconds = self.initial_delay()
-        if seconds > 0:
-            await self._requestor.sleep(seconds)
-
-    def _new_recorder(self, features: JobFeatures) -> WaitRecorder | None:
-        if self._context.learner is None or (self._given_job is not None and self._given_job.status.is_final):
-            return None
-        known = features._replace(expected_seconds=self._expected_seconds, submitted_at=self._submitted_at)
-        return self._context.learner.begin(known, self._requestor.log, self._requestor.state.stopwatch)
 
     def _parse(self, response: Response) -> Job:
         language = None if self._given_job is None else self._given_job.language
@@ -249,13 +213,6 @@ class Poller:
         self._log_status(job, response, is_known=is_known)
         return job
 
-    def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
-        requestor = self._requestor
-        requestor.raise_if_cancelled()
-        if _polling.is_too_late_for_a_check(requestor.state):
-            raise requestor.timeout_error()
-        raise requestor.log.gave_up("retries", error_messages.retries_exhausted(requestor.error_text, requestor.state))
-
     def _log_status(self, job: Job, response: Response, *, is_known: bool) -> None:
         log, state, word = self._requestor.log, self._requestor.state, shown_text(job, "raw_status")
         log.write(
@@ -278,40 +235,83 @@ class Poller:
                 elapsed_seconds=job.elapsed,
             )
 
-    def until_final_blocking(self) -> Job:
-        """Check until the job is final, and return it: the blocking form of `until_final`, in the loop of tenacity."""
-        try:
-            run_sync(self._sleep_first())
-            poll = self._declare_poll(self._blocking_check(), self._blocking_sleep)
-            return poll()
-        finally:
-            self.record_duration()
+    def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
+        requestor = self._requestor
+        requestor.raise_if_cancelled()
+        if _polling.is_too_late_for_a_check(requestor.state):
+            raise requestor.timeout_error()
+        raise requestor.log.gave_up("retries", error_messages.retries_exhausted(requestor.error_text, requestor.state))
 
-    def updates_blocking(self) -> Iterator[Job]:
-        """Check until the job is final, and yield the job after each check: the blocking form of `updates`."""
-        stepper = _polling.RetryStepper(self._requestor.state.elapsed)  # a generator may be iterated late
-        retrying, check = self.pending_retrying(), self._blocking_check()
-        try:
-            run_sync(self._sleep_first())
-            while True:
-                job = check()
-                yield job
-                seconds = stepper.delay_after(job, retrying)
-                if seconds is None:
-                    return
-                self._blocking_sleep(seconds)
-        finally:
-            self.record_duration()
+    def _new_recorder(self, features: JobFeatures) -> WaitRecorder | None:
+        if self._context.learner is None or (self._given_job is not None and self._given_job.status.is_final):
+            return None
+        known = features._replace(expected_seconds=self._expected_seconds, submitted_at=self._submitted_at)
+        return self._context.learner.begin(known, self._requestor.log, self._requestor.state.stopwatch)
 
-    def _blocking_check(self) -> Callable[[], Job]:
-        """Return a function that checks the status, with retries after faults."""
-        return _polling.with_fault_retries(
-            lambda: run_sync(self.check_once()),
-            lambda call: self._requestor.declare_fault_retries(call, self._blocking_sleep),
-        )
+    def record_duration(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
+        """Record the observed duration of the job.
 
-    def _blocking_sleep(self, seconds: float) -> None:
-        run_sync(self._requestor.sleep(seconds))
+        Args:
+            lock_timeout: Seconds to wait for the lock of the history. Ignored after a cancellation or an interrupt:
+                then 0.
+        """
+        if self._recorder is not None:
+            kind = sys.exc_info()[0]
+            skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
+            self._recorder.finish(0.0 if skip_lock_wait else lock_timeout)
+
+    @property
+    def job_id(self) -> str | None:
+        """The id of the job."""
+        return self._requestor.state.job_id
+
+    @property
+    def deadline(self) -> Deadline:
+        """The deadline of the wait."""
+        return self._requestor.state.deadline
+
+    @property
+    def attempts(self) -> int:
+        """The number of requests so far."""
+        return self._requestor.state.attempts
+
+    def fault_retrying(self) -> Retrying:
+        """Return the `Retrying` for faults."""
+        return self._requestor.fault_retrying()
+
+    def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
+        """Log a fault that does not count towards `max_faults`, and the sleep before the next check."""
+        self._requestor.log.failed(fault, sleep_seconds)
+
+    @property
+    def seconds_until_last_check(self) -> float:
+        """Seconds until the last check that can get its response by the deadline has to start, or 0 if it is too late."""
+        return _polling.seconds_until_last_check(self._requestor.state)
+
+    @property
+    def may_end_before_deadline(self) -> bool:
+        """True if `max_retries` or the caller's `stop` may end the wait."""
+        return self.may_end_after(math.inf)
+
+    def may_end_after(self, checks: float) -> bool:
+        """Return True if `max_retries` or the caller's `stop` may end the wait after this number of pending checks."""
+        return self._context.stop is not None or checks > self._context.policy.max_retries
+
+    def timeout_error(self) -> WaitTimeout:
+        """Log the end of the wait by its deadline, and return the error."""
+        return self._requestor.timeout_error()
+
+    def cancelled_error(self) -> WaitCancelled:
+        """Log the end of the wait by its cancellation, and return the error."""
+        return self._requestor.cancelled_error()
+
+    def record_bulk_status(self, response: Response, job: Job) -> Job:
+        """Record the status of this job from a bulk response."""
+        state = self._requestor.state
+        state.attempts += 1
+        state.record_response(response)
+        state.retry_after = self._requestor.read_retry_after(response)
+        return self._record(response, job)
 
 
 def _is_pending(job: Job) -> bool:

@@ -78,62 +78,6 @@ class Requestor:
         """The texts for errors. They show the job id redacted by the keys known so far."""
         return self._error_text if self._error_text.of_job is None else self._error_text.of_job(self.state.shown_id)
 
-    async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await `call`. After a fault, sleep and await it again, up to `max_faults` times in a row."""
-        return await _polling.step_through_faults(call, self.fault_retrying, self.sleep)
-
-    def fault_retrying(self) -> Retrying:
-        """Return the `Retrying` for faults."""
-        return _polling.retrying_of(self.declare_fault_retries())
-
-    def declare_fault_retries(
-        self, call: Callable[[], T] = _polling.placeholder, sleep: Callable[[int | float], None] = _polling.placeholder
-    ) -> Callable[[], T]:
-        """Declare the retries of a failed request."""
-        return _polling.declare_fault_retries(
-            call,
-            state=self.state,
-            policy=self.context.policy,
-            before_sleep=self.log.log_fault_sleep,
-            retry_error_callback=self._on_fault_limit,
-            sleep=sleep,
-        )
-
-    async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
-        """Await `call` until its value is not pending, with retries after faults and the backoff of the policy in
-        between.
-
-        An upload or a download may have no deadline. Its polling then ends after the `timeout` of the client.
-
-        Args:
-            call: Sends the request once, and returns its value.
-            is_pending: Returns True if the call has to be repeated after a value.
-
-        Raises:
-            WaitTimeout: The value is still pending at the limit.
-        """
-        # The caller's `wait`, `stop` and `max_retries` are for the checks of a job: they may read it, and here is none.
-        is_endless = math.isinf(self.state.timeout)
-        longest = self.context.policy.timeout if is_endless else math.inf
-        poll = _polling.declare_poll(
-            is_pending=is_pending,
-            state=self.state,
-            policy=self.context.policy,
-            max_retries=math.inf,
-            schedule=None,
-            stop=stop_after_delay(self.context.policy.timeout) if is_endless else None,
-            before_sleep=self.log.log_pending_sleep,
-            retry_error_callback=self._on_pending_limit,
-            longest=longest,
-            since=self.state.elapsed,
-        )
-        retrying = _polling.retrying_of(poll)
-        return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)
-
-    def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
-        self.raise_if_cancelled()
-        raise self.timeout_error()
-
     async def send(
         self,
         request: Request,
@@ -192,6 +136,104 @@ class Requestor:
         self.log.response_received(operation, response)
         return value
 
+    async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await `call`. After a fault, sleep and await it again, up to `max_faults` times in a row."""
+        return await _polling.step_through_faults(call, self.fault_retrying, self.sleep)
+
+    async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
+        """Await `call` until its value is not pending, with retries after faults and the backoff of the policy in
+        between.
+
+        An upload or a download may have no deadline. Its polling then ends after the `timeout` of the client.
+
+        Args:
+            call: Sends the request once, and returns its value.
+            is_pending: Returns True if the call has to be repeated after a value.
+
+        Raises:
+            WaitTimeout: The value is still pending at the limit.
+        """
+        # The caller's `wait`, `stop` and `max_retries` are for the checks of a job: they may read it, and here is none.
+        is_endless = math.isinf(self.state.timeout)
+        longest = self.context.policy.timeout if is_endless else math.inf
+        poll = _polling.declare_poll(
+            is_pending=is_pending,
+            state=self.state,
+            policy=self.context.policy,
+            max_retries=math.inf,
+            schedule=None,
+            stop=stop_after_delay(self.context.policy.timeout) if is_endless else None,
+            before_sleep=self.log.log_pending_sleep,
+            retry_error_callback=self._on_pending_limit,
+            longest=longest,
+            since=self.state.elapsed,
+        )
+        retrying = _polling.retrying_of(poll)
+        return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep. Raise `WaitCancelled` if the call is cancelled meanwhile."""
+        await self.context.transport.sleep(seconds, self._cancel, self.state.stopwatch)
+        self.raise_if_cancelled()
+
+    def is_cancelled(self) -> bool:
+        """Return True if `cancel` is set or the client is closed."""
+        return self.context.transport.is_closed or (self._cancel is not None and self._cancel.is_set())
+
+    def raise_if_cancelled(self) -> None:
+        """Raise `WaitCancelled` if the call was cancelled."""
+        if self.is_cancelled():
+            raise self.cancelled_error()
+
+    def cancelled_error(self) -> WaitCancelled:
+        """Log the end of the call by its cancellation, and return the error."""
+        return self.log.gave_up("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
+
+    def timeout_error(self, retry_after: float | None = None) -> WaitTimeout:
+        """Log the end of the call by its deadline, or by a `Retry-After` that reaches it, and return the error."""
+        return self.log.gave_up("timeout", error_messages.wait_timeout(self.error_text, self.state, retry_after))
+
+    def read_retry_after(self, response: Response) -> float | None:
+        """Return the seconds from `Retry-After`, or None if it is missing or invalid. An invalid one is logged."""
+        try:
+            return parse_retry_after(response.headers)
+        except ValueError:
+            self.log.write("retry_after_ignored", value=self.state.secrets.shown(response.headers["Retry-After"]))
+            return None
+
+    def fault_retrying(self) -> Retrying:
+        """Return the `Retrying` for faults."""
+        return _polling.retrying_of(self.declare_fault_retries())
+
+    def declare_fault_retries(
+        self, call: Callable[[], T] = _polling.placeholder, sleep: Callable[[int | float], None] = _polling.placeholder
+    ) -> Callable[[], T]:
+        """Declare the retries of a failed request."""
+        return _polling.declare_fault_retries(
+            call,
+            state=self.state,
+            policy=self.context.policy,
+            before_sleep=self.log.log_fault_sleep,
+            retry_error_callback=self._on_fault_limit,
+            sleep=sleep,
+        )
+
+    def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
+        self.raise_if_cancelled()
+        raise self.timeout_error()
+
+    def _on_fault_limit(self, retry_state: RetryCallState) -> NoReturn:
+        self.raise_if_cancelled()
+        state = self.state
+        fault = _polling.fault_of(retry_state)
+        if _polling.retry_after_exceeds_deadline(state, fault):
+            raise self.timeout_error(fault.retry_after) from _cause_of(fault)
+        has_retries_left = retry_state.attempt_number < self.context.policy.max_faults
+        if state.deadline.expired or has_retries_left:
+            raise self.timeout_error() from _cause_of(fault)
+        error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
+        raise self.log.gave_up("faults", error) from _cause_of(fault)
+
     def _handle_failure(
         self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety
     ) -> Exception:
@@ -234,48 +276,6 @@ class Requestor:
         error = error_messages.faults_exhausted(self.error_text, self.state, fault, 1)
         error.__cause__ = _cause_of(fault)
         return self.log.gave_up("faults", error)
-
-    def read_retry_after(self, response: Response) -> float | None:
-        """Return the seconds from `Retry-After`, or None if it is missing or invalid. An invalid one is logged."""
-        try:
-            return parse_retry_after(response.headers)
-        except ValueError:
-            self.log.write("retry_after_ignored", value=self.state.secrets.shown(response.headers["Retry-After"]))
-            return None
-
-    def _on_fault_limit(self, retry_state: RetryCallState) -> NoReturn:
-        self.raise_if_cancelled()
-        state = self.state
-        fault = _polling.fault_of(retry_state)
-        if _polling.retry_after_exceeds_deadline(state, fault):
-            raise self.timeout_error(fault.retry_after) from _cause_of(fault)
-        has_retries_left = retry_state.attempt_number < self.context.policy.max_faults
-        if state.deadline.expired or has_retries_left:
-            raise self.timeout_error() from _cause_of(fault)
-        error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
-        raise self.log.gave_up("faults", error) from _cause_of(fault)
-
-    def timeout_error(self, retry_after: float | None = None) -> WaitTimeout:
-        """Log the end of the call by its deadline, or by a `Retry-After` that reaches it, and return the error."""
-        return self.log.gave_up("timeout", error_messages.wait_timeout(self.error_text, self.state, retry_after))
-
-    def cancelled_error(self) -> WaitCancelled:
-        """Log the end of the call by its cancellation, and return the error."""
-        return self.log.gave_up("cancelled", error_messages.wait_cancelled(self.error_text, self.state))
-
-    def raise_if_cancelled(self) -> None:
-        """Raise `WaitCancelled` if the call was cancelled."""
-        if self.is_cancelled():
-            raise self.cancelled_error()
-
-    def is_cancelled(self) -> bool:
-        """Return True if `cancel` is set or the client is closed."""
-        return self.context.transport.is_closed or (self._cancel is not None and self._cancel.is_set())
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep. Raise `WaitCancelled` if the call is cancelled meanwhile."""
-        await self.context.transport.sleep(seconds, self._cancel, self.state.stopwatch)
-        self.raise_if_cancelled()
 
 
 def _cause_of(fault: Fault) -> BaseException:
