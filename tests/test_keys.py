@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import aiohttp
 import pytest
 import requests
-from conftest import Answers, Clock, Lines, response
+from conftest import Answers, Clock, Lines, Silent, response
 from hostile import Handler, Server, answering, http, serving
 from test_async_client import CLIENTS, Side
 from test_secrets import everything_said
@@ -26,7 +26,7 @@ from worlds import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 
 import translation_client
 from fake_server import Scenario
-from translation_client import TranslationClientError, VideoTranslationClient
+from translation_client import AsyncVideoTranslationClient, Service, TranslationClientError, VideoTranslationClient
 from translation_client._auth import MAX_LEARNED, Redactor
 from translation_client.services import get_service
 
@@ -326,7 +326,7 @@ def test_keys_without_end_fill_no_memory() -> None:
     client = Redactor(["user"])
     call = client
     for number in range(1000):
-        client.learn(f"token-{number}")
+        client.learn((f"token-{number}",))
         call = call.with_keys((f"token-{number}",))
 
     assert call.scrub("token-999 token-995 user") == "[redacted] [redacted] [redacted]"
@@ -649,3 +649,64 @@ def test_a_short_password_in_the_base_url_is_redacted_anywhere(password: str) ->
     secrets = VideoTranslationClient(f"http://user:{password}@host.test")._context.secrets
 
     assert password not in secrets.scrub(f"X{password}Y")
+
+
+@pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
+def test_a_header_of_the_callers_replaces_ours_of_the_same_name_in_any_case(client: type[Any]) -> None:
+    """It is sent once (RFC 9110, section 5.1)."""
+    headers = {"x-api-key": "mine-of-headers", "user-agent": "mine/1"}
+    arguments: Any = {"service": "heygen", "api_key": KEY, "headers": headers, "logger": Silent(), "max_faults": 1}
+    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 31\r\n\r\n{"data": {"status": "running"}}'
+    with serving(answering(answer)) as server:
+
+        async def check() -> None:
+            async with AsyncVideoTranslationClient(server.url, **arguments) as checking:
+                await checking.check("j")
+
+        if client is AsyncVideoTranslationClient:
+            asyncio.run(check())
+        else:
+            with VideoTranslationClient(server.url, **arguments) as checking:
+                checking.check("j")
+
+    head = server.requests[0].decode("latin-1").lower()
+    assert (head.count("x-api-key:"), head.count("user-agent:")) == (1, 1)
+    assert "x-api-key: mine-of-headers" in head
+    assert "user-agent: mine/1" in head
+
+
+def test_the_latest_rotated_keys_are_redacted_however_many_forms_they_have() -> None:
+    """One that is in use again counts as a late one."""
+    secrets = Redactor()
+    for number in range(MAX_LEARNED):
+        secrets.learn((f"Basic of-key-{number}", f"of-key-{number}", f"user:of-key-{number}"))
+    secrets.learn(("Basic of-key-0", "of-key-0", "user:of-key-0"))
+    secrets.learn(("another-key",))
+
+    text = " ".join(f"of-key-{number}" for number in range(MAX_LEARNED))
+    assert secrets.scrub(text).split() == ["[redacted]", "of-key-1", *["[redacted]"] * (MAX_LEARNED - 2)]
+
+
+def test_a_link_does_not_bring_back_the_key_of_an_earlier_request() -> None:
+    """A download checks the status first, with a key that may have been rotated out since."""
+    secrets = Redactor().with_keys(("rotated-key-123",)).with_link("https://host.test/file?sig=abcdefghij")
+
+    assert secrets.scrub("rotated-key-123 abcdefghij") == "[redacted] [redacted]"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "says"),
+    [("http://a%3Ab:pass@host.test", "colon in its user name"), ("http://user:%E9@host.test", "not UTF-8")],
+)
+def test_user_information_that_would_be_sent_wrong_is_rejected_without_showing_it(base_url: str, says: str) -> None:
+    """A server would read another user, or another password (RFC 7617, section 2)."""
+    with pytest.raises(ValueError, match=says) as caught:
+        VideoTranslationClient(base_url)
+    assert "pass@" not in str(caught.value)
+
+
+def test_a_key_that_no_variable_can_hold_is_asked_for_without_one() -> None:
+    """Not as "the environment variable None"."""
+    service = Service(name="mine", status_path="/jobs/{job_id}", needs_key=True)
+    with pytest.raises(ValueError, match=r"^api_key must be given: the service 'mine' requires one$"):
+        VideoTranslationClient("http://host.test", service=service)

@@ -18,6 +18,7 @@ from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, pa
 
 from translation_client import Job, RequestFailed, TranslationStatus, UnexpectedAnswer, VideoTranslationClient
 from translation_client._jobs.download import REAL_PROGRESS_BYTES
+from translation_client._jobs.remote_file import strong_validator
 from translation_client._transports.sockets import MatchedResponse
 
 OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
@@ -711,3 +712,13 @@ def test_several_parts_are_no_file(client: type[Any], status: int, tmp_path: Pat
 
     assert outcome.error is not None
     assert (outcome.file, outcome.left) == (None, [])
+
+
+@pytest.mark.parametrize(
+    "modified", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +9999999999999"]
+)
+def test_a_date_beyond_all_calendars_is_no_validator(modified: str) -> None:
+    """And no error."""
+    headers = {"Last-Modified": modified, "Date": "Mon, 01 Jun 2026 00:00:09 GMT"}
+    assert strong_validator(headers) is None
+    assert strong_validator({**headers, "Last-Modified": headers["Date"], "Date": modified}) is None

@@ -1,7 +1,7 @@
 """The API key and other headers that only one origin may get, and redaction of secrets from text that is shown.
 
-Data, such as a job's payload, is never redacted. URLs are split by urllib3, which also splits them for a request: if
-two parsers differed, a key could go to the wrong host.
+Data, such as a job's payload, is never redacted. Origins are compared by the URL parser of urllib3, which requests uses
+too, so that a key cannot go to another host.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -100,16 +101,15 @@ class Auth:
         if key is None and not proven:
             key = _key_from_environment(service)
         if key is None and not proven and service.needs_key:
-            raise ValueError(
-                f"api_key must be given, or the environment variable {service.key_variable} set: the service "
-                f"{service.name!r} requires one"
-            )
+            variable = service.key_variable
+            other_way = "" if variable is None else f", or the environment variable {variable} set"
+            raise ValueError(f"api_key must be given{other_way}: the service {service.name!r} requires one")
         self._service = service
         self._key_function = key if callable(key) and not _shares_name(service.key_header, own) else None
         key_headers = service.key_headers(key) if isinstance(key, str) else {}
         if basic and key is not None and service.key_header.lower() == "authorization":
             raise ValueError("api_key and the user information in base_url would share a header: give one of them")
-        self.fixed: Mapping[str, str] = {**key_headers, **basic, **own}
+        self.fixed: Mapping[str, str] = merged_headers(key_headers, basic, own)
         parts = [
             _parts_of_key(key) if isinstance(key, str) else _Parts(),
             *(_parts_of_header(service, name, value) for name, value in own.items()),
@@ -136,8 +136,7 @@ class Auth:
             raise ValueError("what api_key() returns must not be empty")
         parts = _parts_of_key(key)
         forms = dict.fromkeys([*parts.keys, *parts.headers])
-        for form in forms:
-            self.secrets.learn(form)
+        self.secrets.learn(tuple(forms))
         return KeyHeaders(self._service.key_headers(key), forms)
 
 
@@ -261,6 +260,12 @@ class KeyHeaders(dict[str, str]):
         return "KeyHeaders(…)"
 
 
+def merged_headers(*groups: Mapping[str, str]) -> KeyHeaders:
+    """Return all headers. One of a later group replaces those of the same name in any case (RFC 9110, section 5.1)."""
+    merged = {name.lower(): (name, value) for group in groups for name, value in group.items()}
+    return KeyHeaders(dict(merged.values()))
+
+
 NO_KEY = KeyHeaders()
 """The headers of a rotating key where there is none."""
 
@@ -345,7 +350,7 @@ MARK = "[redacted]"
 """The replacement of a secret."""
 
 MAX_SHOWN_LENGTH = 200
-"""The longest text of a server that is shown, in characters."""
+"""A text of a server is cut to so many characters, before its control characters are escaped."""
 
 WHOLE_WORD_LENGTH = 8
 """A shorter secret may be a part of a word by chance. As a header's value it is only redacted as a whole word."""
@@ -360,7 +365,7 @@ MIN_QUERY_VALUE_LENGTH = 6
 """A shorter value in the query of a link is not a signature."""
 
 MAX_LEARNED = 8
-"""Rotated keys that are still redacted: the latest of the client, and the latest of each of its calls."""
+"""How many rotated keys are still redacted: the latest of a client, and the latest forms of those of each of its calls."""
 
 MAX_DEPTH = 50
 """Deeper levels of an error body are replaced as a whole. Only an attack on the reader nests so deeply."""
@@ -401,7 +406,7 @@ class Redactor:
         self._headers = tuple(headers)
         self._links = tuple(links)
         self._users = tuple(users)
-        self._learned: deque[str] = deque(maxlen=MAX_LEARNED)
+        self._learned: deque[tuple[str, ...]] = deque()
         self._sent: tuple[str, ...] = ()
         self._root: Redactor | None = None
         self._latest: Redactor | None = None
@@ -410,15 +415,21 @@ class Redactor:
     def __repr__(self) -> str:
         return f"Redactor({MARK})"
 
-    def learn(self, key: str) -> None:
-        """Add a rotated key. The last `MAX_LEARNED` are kept; `with_keys` keeps those of one call."""
-        if key not in self._learned:
-            self._learned.append(key)
+    def learn(self, forms: tuple[str, ...]) -> None:
+        """Add a rotated key in all its forms. The latest `MAX_LEARNED` are kept; `with_keys` keeps those of one call."""
+        if forms in tuple(self._learned)[-1:]:  # as usual
+            return
+        self._learned.append(forms)  # before the earlier one goes: another thread may redact meanwhile
+        with suppress(IndexError, ValueError):  # another thread has removed it
+            if self._learned.count(forms) > 1:
+                self._learned.remove(forms)
+            elif len(self._learned) > MAX_LEARNED:
+                self._learned.popleft()
 
     def with_link(self, url: str) -> Redactor:
         """Return a redactor that also hides the parts of a signed link. Rotated keys are shared with this one."""
         more = Redactor(self._keys, self._headers, [*self._links, *secrets_in_url(url)], self._users)
-        more._learned = self._learned
+        more._learned, more._sent = self._learned, self._sent
         return more
 
     def with_keys(self, keys: tuple[str, ...]) -> Redactor:
@@ -441,7 +452,7 @@ class Redactor:
 
     @property
     def _forms(self) -> _AllForms:
-        learned = (*self._learned, *self._sent) if self._learned or self._sent else ()
+        learned = (*chain.from_iterable(tuple(self._learned)), *self._sent) if self._learned or self._sent else ()
         kept = self._kept
         if kept is None or kept.learned != learned:
             kept = self._kept = self._forms_with(learned)
@@ -774,10 +785,18 @@ def parse_base_url(base_url: str) -> BaseURL:
         prepared = requests.Request("GET", url).prepare()
     if prepared is None:
         raise _bad_url(base_url)
-    username, password = unquote(parts.username or ""), unquote(parts.password or "")
+    return BaseURL(url, *_user_information(parts))
+
+
+def _user_information(parts: SplitResult) -> tuple[str, str]:
+    username, password = (unquote(part or "") for part in (parts.username, parts.password))
+    if "\N{REPLACEMENT CHARACTER}" in username + password:
+        raise ValueError("base_url has user information that is not UTF-8, which is not shown")
     if _CONTROL.search(username + password):
         raise ValueError("base_url has a control character in its user information, which is not shown")
-    return BaseURL(url, username, password)
+    if ":" in username:
+        raise ValueError("base_url has a colon in its user name, which basic authentication cannot send (RFC 7617)")
+    return username, password
 
 
 def _split_url(base_url: str) -> SplitResult:

@@ -20,7 +20,7 @@ MAX_AHEAD_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
 """A `submitted_at` further in the future or in the past is wrong: another time zone, an empty date."""
 
 TICK_SECONDS = 0.001
-"""1 ms: with less left, a deadline has passed. freezegun's clock counts in microseconds, and would leave a rest."""
+"""1 ms: with less left, a deadline has passed. freezegun rounds to microseconds, which would leave a rest."""
 
 REAL_SLEEP_SECONDS = 0.05
 """50 ms: the caller's `sleep` really slept if it took this long.

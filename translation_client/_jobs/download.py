@@ -131,7 +131,7 @@ class Download:
     async def _fetch_all(self, link: str, part: PartFile) -> None:
         refreshed_at = -1  # bytes received at the last renewal of the link, which is not repeated at the same point
         while True:
-            self._requestor.state.secrets = self._context.secrets.with_link(link)  # storage may echo it
+            self._requestor.state.secrets = self._requestor.state.secrets.with_link(link)  # storage may echo it
             outcome = await self._fetch_when_ready(link, part, may_refresh_link=part.received > refreshed_at)
             if outcome is _Fetch.DONE:
                 return

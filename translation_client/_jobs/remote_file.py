@@ -29,7 +29,7 @@ class ContentRange(NamedTuple):
 
     Attributes:
         first: Offset of the first byte; None if the range is `*`, as in a 416 response.
-        stop: Offset after the last byte, whose own offset is in the header; None if the range is `*`.
+        stop: The exclusive end: one more than the last position in the header. None if the range is `*`.
         total: The length of the whole file; None if it is `*`.
     """
 
@@ -257,7 +257,7 @@ def strong_validator(headers: Mapping[str, str]) -> str | None:
         return None
     try:
         is_older = parsedate_to_datetime(date) > parsedate_to_datetime(modified)
-    except (TypeError, ValueError):  # one of them is invalid, or has no time zone
+    except (TypeError, ValueError, IndexError, OverflowError):  # one of them is invalid, or has no time zone
         return None
     return modified if is_older else None
 

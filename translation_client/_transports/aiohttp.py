@@ -13,7 +13,7 @@ import aiohttp
 from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
 from yarl import URL
 
-from .._auth import KeyHeaders, same_origin, secrets_in
+from .._auth import KeyHeaders, merged_headers, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to
@@ -92,7 +92,7 @@ class AiohttpTransport:
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
         }
-        self._own_headers = KeyHeaders({**self._default_headers, **config.headers})
+        self._own_headers = merged_headers(self._default_headers, config.headers)
         self._sessions = Sessions(session)
         self._scopes = ScopeRegistry()
         self._slots = Slots(MAX_CONNECTIONS)
@@ -248,9 +248,9 @@ class AiohttpTransport:
     ) -> Any:
         request, payload = exchange.request, exchange.payload
         if is_same_origin:
-            headers = KeyHeaders({**self._own_headers, **(exchange.credentials or {}), **request.headers})
+            headers = merged_headers(self._own_headers, exchange.credentials or {}, request.headers)
         else:
-            headers = KeyHeaders({**self._default_headers, **request.headers})
+            headers = merged_headers(self._default_headers, request.headers)
         if payload.content:
             headers["Content-Type"] = payload.content_type
         data: Any = payload.content or None

@@ -11,7 +11,7 @@ import requests
 from requests import Session
 from urllib3.exceptions import HTTPError
 
-from .._auth import KeyHeaders, same_origin, secrets_in
+from .._auth import KeyHeaders, merged_headers, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response, interim_as_final
 from .base import MAX_REDIRECTS, TransportConfig, redirect_target
@@ -73,7 +73,7 @@ class RequestsTransport:
             "Accept": "application/json",
             "Accept-Encoding": ACCEPT_ENCODING,
         }
-        own_headers = KeyHeaders({**self._default_headers, **config.headers})
+        own_headers = merged_headers(self._default_headers, config.headers)
         self._is_callers_session = session is not None
         self._session: PooledSession | BorrowedSession = (
             PooledSession(own_headers, self._read)
@@ -206,11 +206,11 @@ class RequestsTransport:
         for _ in range(1 + MAX_REDIRECTS):
             if is_same_origin and exchange.credentials is not None:
                 headers = (
-                    KeyHeaders({**exchange.credentials, **request.headers}) if request.headers else exchange.credentials
+                    merged_headers(exchange.credentials, request.headers) if request.headers else exchange.credentials
                 )
                 call = exchange.session.prepare(Call(request.method, url, headers, payload, read))
             else:
-                headers = KeyHeaders({**self._default_headers, **request.headers})
+                headers = merged_headers(self._default_headers, request.headers)
                 call = exchange.session.prepare_foreign(Call(request.method, url, headers, payload, read))
             response = call.send(scope.require_remaining())
             target = redirect_target(call.session, response)

@@ -17,7 +17,7 @@ from .multipart import NO_BODY, RequestBody
 from .sockets import GuardedAdapter
 
 MAX_PREPARED_CALLS = 128
-"""How many prepared calls are kept. Polling repeats one call, and preparing it is half of its CPU time."""
+"""128: the size of the cache of prepared calls, which is emptied when it is full. Preparing takes half of a check's time."""
 
 MAX_SOCKET_SECONDS = 1e6
 """1e6 s, eleven days: the longest time-out set on a socket. A much larger number overflows in the system call."""
@@ -29,7 +29,7 @@ class Call(NamedTuple):
     Attributes:
         method: The HTTP method in capitals.
         url: The absolute URL.
-        headers: Added to the headers of all calls, which they override.
+        headers: Headers of this call alone. They replace those of all calls of the same name.
         payload: The body of the request.
         read: The response hook that reads the body; None for the default one.
     """
@@ -158,8 +158,7 @@ class BorrowedSession:
     def never_retries(self) -> bool:
         """True if neither the session nor one of its adapters may retry on its own.
 
-        One that has a `send` of its own may. Only adapters of other kinds than requests' own, which have no
-        `max_retries`, are trusted.
+        One with a `send` of its own may. An adapter that is no `HTTPAdapter` and has no `max_retries` is trusted not to.
         """
         sends_once = not _overrides(self._session, Session, "send", "get_adapter")
         return sends_once and all(map(_sends_once, self._session.adapters.values()))
