@@ -33,6 +33,7 @@ from translation_client._transports.cancel_scope import (
     CallTimeout,
     CancelScope,
 )
+from translation_client._transports.errors import failed_before_send, root_reason
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
 from translation_client._transports.sockets import (
@@ -106,6 +107,17 @@ def test_a_server_that_hangs_up_without_a_word_is_said_to() -> None:
     """It has nothing to do with a CA bundle."""
     with serving(answering(b"")) as server, pytest.raises(Fault, match=r"^the connection broke$"):
         send(server.url)
+
+
+@pytest.mark.parametrize("is_own_cause", [True, False])
+def test_a_circle_of_causes_has_an_end(is_own_cause: bool) -> None:
+    """As `raise error from error` in an adapter of the caller's makes one."""
+    error, other = requests.ConnectionError("a"), requests.ConnectionError("b")
+    error.__cause__ = error if is_own_cause else other
+    other.__cause__ = error
+
+    assert not failed_before_send(error)
+    assert root_reason(error) == "the connection broke"
 
 
 UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")

@@ -27,7 +27,7 @@ from worlds import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 import translation_client
 from fake_server import Scenario
 from translation_client import AsyncVideoTranslationClient, Service, TranslationClientError, VideoTranslationClient
-from translation_client._auth import MAX_LEARNED, Redactor
+from translation_client._auth import MAX_LEARNED, KeyHeaders, Redactor, merged_headers
 from translation_client.services import get_service
 
 VARIABLES = {service: str(get_service(service).key_variable) for service in SERVICES}
@@ -696,7 +696,7 @@ def test_a_link_does_not_bring_back_the_key_of_an_earlier_request() -> None:
 
 @pytest.mark.parametrize(
     ("base_url", "says"),
-    [("http://a%3Ab:pass@host.test", "colon in its user name"), ("http://user:%E9@host.test", "not UTF-8")],
+    [("http://a%3Ab:pass@host.test", "colon in its user name"), ("http://user:%E9@host.test", "is not UTF-8")],
 )
 def test_user_information_that_would_be_sent_wrong_is_rejected_without_showing_it(base_url: str, says: str) -> None:
     """A server would read another user, or another password (RFC 7617, section 2)."""
@@ -710,3 +710,53 @@ def test_a_key_that_no_variable_can_hold_is_asked_for_without_one() -> None:
     service = Service(name="mine", status_path="/jobs/{job_id}", needs_key=True)
     with pytest.raises(ValueError, match=r"^api_key must be given: the service 'mine' requires one$"):
         VideoTranslationClient("http://host.test", service=service)
+
+
+@pytest.mark.parametrize("in_url", [False, True])
+@pytest.mark.parametrize("is_rotating", [False, True])
+def test_a_token_never_replaces_what_the_caller_gave_for_its_header(in_url: bool, is_rotating: bool) -> None:
+    """A key that begins with Bearer goes to `Authorization`, whatever the header of the service is."""
+    token = "Bearer token-of-oauth"
+    base_url = "http://user:pass@host.test" if in_url else "http://host.test"
+    arguments: Any = {
+        "service": "heygen",
+        "api_key": (lambda: token) if is_rotating else token,
+        "headers": {} if in_url else {"authorization": "own"},
+    }
+    if in_url and not is_rotating:
+        with pytest.raises(ValueError, match="would share a header"):
+            VideoTranslationClient(base_url, **arguments)
+        return
+    transport = VideoTranslationClient(base_url, **arguments)._transport
+
+    assert dict(transport._credentials()) == {}
+
+
+@pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
+def test_a_header_that_frames_a_body_is_no_header_of_every_request(name: str) -> None:
+    """It would cut the body of a submission."""
+    with pytest.raises(ValueError, match=f"headers must not have '{name}'"):
+        VideoTranslationClient(HOST, headers={name: "3"})
+
+
+def test_a_key_that_two_threads_learn_at_once_stays_secret() -> None:
+    """Nothing is removed, so that neither takes away the entry of the other."""
+    secrets = Redactor()
+    secrets.learn(("older-key",))
+    learned = vars(secrets)["_learned"]
+    learned.extend([("new-key",), ("new-key",)])  # as both append it
+    secrets.learn(("new-key",))
+
+    assert secrets.scrub("older-key new-key") == "[redacted] [redacted]"
+
+
+def test_merged_headers_show_no_key_in_a_traceback() -> None:
+    """Not even where a service of the caller's passes what is no mapping."""
+    wrong: Any = [("a", "b")]
+    try:
+        merged_headers(KeyHeaders({"X-Api-Key": KEY}), wrong)
+    except AttributeError as error:
+        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+        assert KEY not in shown.partition("in merged_headers")[2]
+    else:
+        pytest.fail("no error")

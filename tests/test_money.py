@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+import requests_mock
 import urllib3
 from conftest import Answers, Clock, Lines, response
 from werkzeug.local import LocalProxy
@@ -364,13 +365,23 @@ def session_with(max_retries: Any) -> requests.Session:
 
 def with_own_send() -> requests.Session:
     session = session_with(None)
-    vars(session)["send"] = session.send
+    send = session.send
+    vars(session)["send"] = lambda *args, **kwargs: send(*args, **kwargs)
     return session
 
 
 def of_its_own_class() -> requests.Session:
     session = SessionThatRetries()
     session.mount("http://", Answers(_refuse))
+    return session
+
+
+def of_a_mock_that_has_ended() -> requests.Session:
+    """requests-mock leaves the methods of the class on the instance."""
+    session = session_with(None)
+    with requests_mock.Mocker(session=session):
+        pass
+    assert "send" in vars(session)
     return session
 
 
@@ -401,6 +412,7 @@ SENDING_ONCE: dict[str, Callable[[], Any]] = {
     "Retry(False)": lambda: session_with(urllib3.Retry(False)),
     "0": lambda: session_with(0),
     "an adapter of another kind": lambda: session_with(None),
+    "a mock that has ended": of_a_mock_that_has_ended,
     "a proxy of a session": lambda: proxied(session_with(None)),
     "an adapter of requests' kind": lambda: with_adapter(RefusingAdapter()),
 }

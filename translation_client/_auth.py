@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, islice
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -106,8 +106,10 @@ class Auth:
             raise ValueError(f"api_key must be given{other_way}: the service {service.name!r} requires one")
         self._service = service
         self._key_function = key if callable(key) and not _shares_name(service.key_header, own) else None
+        self._replaced_names = {name.lower() for name in (*basic, *own)}
         key_headers = service.key_headers(key) if isinstance(key, str) else {}
-        if basic and key is not None and service.key_header.lower() == "authorization":
+        key_names = key_headers if isinstance(key, str) else [service.key_header]
+        if basic and key is not None and "authorization" in {name.lower() for name in key_names}:
             raise ValueError("api_key and the user information in base_url would share a header: give one of them")
         self.fixed: Mapping[str, str] = merged_headers(key_headers, basic, own)
         parts = [
@@ -137,7 +139,10 @@ class Auth:
         parts = _parts_of_key(key)
         forms = dict.fromkeys([*parts.keys, *parts.headers])
         self.secrets.learn(tuple(forms))
-        return KeyHeaders(self._service.key_headers(key), forms)
+        headers = KeyHeaders(self._service.key_headers(key), forms)
+        for name in [name for name in headers if name.lower() in self._replaced_names]:
+            del headers[name]
+        return headers
 
 
 def _has_credentials(service: KeyScheme, headers: Mapping[str, str]) -> bool:
@@ -262,8 +267,13 @@ class KeyHeaders(dict[str, str]):
 
 def merged_headers(*groups: Mapping[str, str]) -> KeyHeaders:
     """Return all headers. One of a later group replaces those of the same name in any case (RFC 9110, section 5.1)."""
-    merged = {name.lower(): (name, value) for group in groups for name, value in group.items()}
-    return KeyHeaders(dict(merged.values()))
+    merged, spellings = KeyHeaders(), dict[str, str]()
+    for group in groups:
+        for name in group:  # no local variable holds a value, which a traceback would show
+            merged.pop(spellings.get(name.lower(), ""), None)
+            spellings[name.lower()] = name
+            merged[name] = group[name]
+    return merged
 
 
 NO_KEY = KeyHeaders()
@@ -312,6 +322,10 @@ def check_api_key(value: str | Callable[[], str] | None) -> str | Callable[[], s
     return None if value is None else check_header_value("api_key", value)
 
 
+FRAMING_HEADERS = ("content-length", "transfer-encoding")
+"""Headers that say where the body of a request ends. A wrong one would cut it."""
+
+
 def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     """Return the headers as a dictionary, which is empty for None.
 
@@ -326,6 +340,8 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     for name, value in headers.items():
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"headers must have names that HTTP allows, got {name!r}")
+        if name.lower() in FRAMING_HEADERS:
+            raise ValueError(f"headers must not have {name!r}, which is set for each request")
         check_header_value(f"headers[{name!r}]", value)
     return dict(headers)
 
@@ -406,7 +422,7 @@ class Redactor:
         self._headers = tuple(headers)
         self._links = tuple(links)
         self._users = tuple(users)
-        self._learned: deque[tuple[str, ...]] = deque()
+        self._learned: deque[tuple[str, ...]] = deque(maxlen=4 * MAX_LEARNED)  # a key in use again is there twice
         self._sent: tuple[str, ...] = ()
         self._root: Redactor | None = None
         self._latest: Redactor | None = None
@@ -419,12 +435,7 @@ class Redactor:
         """Add a rotated key in all its forms. The latest `MAX_LEARNED` are kept; `with_keys` keeps those of one call."""
         if forms in tuple(self._learned)[-1:]:  # as usual
             return
-        self._learned.append(forms)  # before the earlier one goes: another thread may redact meanwhile
-        with suppress(IndexError, ValueError):  # another thread has removed it
-            if self._learned.count(forms) > 1:
-                self._learned.remove(forms)
-            elif len(self._learned) > MAX_LEARNED:
-                self._learned.popleft()
+        self._learned.append(forms)  # nothing is removed: another thread may learn or redact meanwhile
 
     def with_link(self, url: str) -> Redactor:
         """Return a redactor that also hides the parts of a signed link. Rotated keys are shared with this one."""
@@ -452,11 +463,15 @@ class Redactor:
 
     @property
     def _forms(self) -> _AllForms:
-        learned = (*chain.from_iterable(tuple(self._learned)), *self._sent) if self._learned or self._sent else ()
+        learned = (*self._latest_forms(), *self._sent) if self._learned or self._sent else ()
         kept = self._kept
         if kept is None or kept.learned != learned:
             kept = self._kept = self._forms_with(learned)
         return kept
+
+    def _latest_forms(self) -> Iterator[str]:
+        latest = dict.fromkeys(reversed(tuple(self._learned)))
+        return chain.from_iterable(islice(latest, MAX_LEARNED))
 
     def _forms_with(self, learned: tuple[str, ...]) -> _AllForms:
         words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
@@ -789,14 +804,21 @@ def parse_base_url(base_url: str) -> BaseURL:
 
 
 def _user_information(parts: SplitResult) -> tuple[str, str]:
-    username, password = (unquote(part or "") for part in (parts.username, parts.password))
-    if "\N{REPLACEMENT CHARACTER}" in username + password:
+    username, password = (_unquoted(part or "") for part in (parts.username, parts.password))
+    if username is None or password is None:
         raise ValueError("base_url has user information that is not UTF-8, which is not shown")
     if _CONTROL.search(username + password):
         raise ValueError("base_url has a control character in its user information, which is not shown")
     if ":" in username:
         raise ValueError("base_url has a colon in its user name, which basic authentication cannot send (RFC 7617)")
     return username, password
+
+
+def _unquoted(text: str) -> str | None:
+    try:
+        return unquote(text, errors="strict")
+    except UnicodeDecodeError:
+        return None
 
 
 def _split_url(base_url: str) -> SplitResult:

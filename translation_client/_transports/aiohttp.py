@@ -24,7 +24,7 @@ from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
 from .errors import RequestNotSent, breaks_protocol, redacted_cause, root_reason
-from .multipart import MultipartStream, RequestBody, encode_body
+from .multipart import NO_BODY, MultipartStream, RequestBody, encode_body
 from .slots import Slots
 
 CLOSING_SECONDS = 0.4
@@ -241,6 +241,8 @@ class AiohttpTransport:
                 return status, headers, body
             url = resolve_redirect(url, location, Response(status, headers, b""))
             is_same_origin = is_same_origin and same_origin(self.base_url, url)
+            if not is_same_origin:
+                exchange = exchange._replace(payload=NO_BODY)  # it was for our origin
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Response(status, headers, b""))
 
     def _request(

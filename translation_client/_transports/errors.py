@@ -54,8 +54,10 @@ def _proves_unsent(error: BaseException) -> bool:
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and the ones that it wraps, from the outermost to the innermost."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: list[BaseException] = []
+    while cause is not None and not any(cause is other for other in seen):  # `raise error from error` makes a circle
         yield cause
+        seen.append(cause)
         inner = getattr(cause, "reason", None) or next(iter(cause.args), None)
         cause = inner if isinstance(inner, BaseException) else cause.__cause__
 

@@ -19,7 +19,7 @@ from .body import FILE_CODES, MAX_BODY_BYTES, STATUS_BODY_SECONDS, Sink, read_ca
 from .cancel_scope import CURRENT, CallAborted, CallTimeout, CancelScope, TransferScope
 from .decoding import ACCEPT_ENCODING
 from .errors import TIMED_OUT, RequestNotSent, failed_before_send, map_exception, redacted_cause, root_reason
-from .multipart import RequestBody, encode_body
+from .multipart import NO_BODY, RequestBody, encode_body
 from .sessions import BorrowedSession, Call, PooledSession, ReadHook
 from .sockets import UnreadableBody
 
@@ -217,6 +217,8 @@ class RequestsTransport:
             if target is None or request.method != "GET":
                 return response
             url, is_same_origin = target, is_same_origin and same_origin(self.base_url, target)
+            if not is_same_origin:
+                payload = NO_BODY  # it was for our origin
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", response_head(response))
 
     def _sink_hook(self, sink: Sink) -> ReadHook:

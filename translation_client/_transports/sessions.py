@@ -188,8 +188,14 @@ def _overrides(instance: Any, base: type, *names: str) -> bool:
     The attributes are compared as they are stored: an instrumented method returns a new object at each access.
     """
     stored = [(getattr_static(instance.__class__, name, None), getattr_static(base, name)) for name in names]
-    is_own = any(name in getattr(instance, "__dict__", {}) for name in names)
-    return is_own or any(own is not inherited for own, inherited in stored)
+    own_attributes = getattr(instance, "__dict__", {})
+    replaced = [name for name in names if name in own_attributes and not _is_bound(own_attributes[name], base, name)]
+    return bool(replaced) or any(own is not inherited for own, inherited in stored)
+
+
+def _is_bound(value: object, base: type, name: str) -> bool:
+    """True if a value is a method of the base class, as a mock leaves it on the instance when it has ended."""
+    return getattr(value, "__func__", None) is getattr_static(base, name)
 
 
 def _prepare_request(
