@@ -541,3 +541,23 @@ def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(
     VideoTranslationClient(BASE_URL, session=session, logger=Silent()).wait_all(["j"])
 
     assert [type(one) for one in clocks] == [ContinuousClock]
+
+
+def test_a_process_that_is_stopped_between_two_readings_is_not_on_frozen_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by SIGSTOP, or on a machine that is suspended: the seconds before and after it count."""
+    present, pauses = [1000.0], iter([0.0, 0.0, 5.0])
+
+    def real() -> float:
+        present[0] += next(pauses, 0.0)
+        return present[0]
+
+    monkeypatch.setattr(clock_module, "real_monotonic", real)
+    monkeypatch.setattr(time, "monotonic", lambda: present[0])
+    clock = ContinuousClock()
+    began = clock.now()
+    present[0] += 300
+
+    assert clock.now() - began == 305
+    assert not clock.is_frozen
+    present[0] += 200
+    assert clock.now() - began == 505

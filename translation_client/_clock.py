@@ -89,6 +89,9 @@ class ContinuousClock:
         """Return the time of this clock in seconds. Not thread-safe."""
         reading = time.monotonic()
         is_real = -SAME_CLOCK_SECONDS < real_monotonic() - reading < SAME_CLOCK_SECONDS
+        if is_real is not self._is_real:  # read again: a process that was stopped between the readings looks frozen
+            reading = time.monotonic()
+            is_real = -SAME_CLOCK_SECONDS < real_monotonic() - reading < SAME_CLOCK_SECONDS
         if is_real is not self._is_real:
             self._shift += self._latest - reading
             self._is_real = is_real
