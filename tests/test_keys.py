@@ -760,3 +760,17 @@ def test_merged_headers_show_no_key_in_a_traceback() -> None:
         assert KEY not in shown.partition("in merged_headers")[2]
     else:
         pytest.fail("no error")
+
+
+@pytest.mark.parametrize(
+    ("text", "redacted"),
+    [
+        ("x abcdefghijklmnopq y", "x [redacted] y"),
+        ("abcdefghij hijklmnopq", "[redacted] [redacted]"),
+        ("abcdefghijhijklmnopq", "[redacted][redacted]"),
+        ("abcdefghijklmnopqrstuv-", "[redacted]-"),
+    ],
+)
+def test_of_secrets_that_overlap_no_part_is_shown(text: str, redacted: str) -> None:
+    """One ends where the next has begun."""
+    assert Redactor(["abcdefghij", "hijklmnopq", "opqrstuv"]).scrub(text) == redacted

@@ -402,15 +402,16 @@ RETRYING: dict[str, Callable[[], Any]] = {
     "read": lambda: session_with(urllib3.Retry(total=None, connect=0, read=1)),
     "without limit": lambda: session_with(urllib3.Retry(total=None)),
     "a number": lambda: session_with(2),
+    "an adapter that hands its attributes on": lambda: session_with(0),
     "a session of its own class": of_its_own_class,
     "a session with its own send": with_own_send,
     "an adapter with its own send": lambda: with_adapter(AdapterThatRetries()),
 }
 SENDING_ONCE: dict[str, Callable[[], Any]] = {
-    "Retry(0)": lambda: session_with(urllib3.Retry(0)),
-    "Retry(0, read=False)": lambda: session_with(urllib3.Retry(0, read=False)),
-    "Retry(False)": lambda: session_with(urllib3.Retry(False)),
-    "0": lambda: session_with(0),
+    "Retry(0)": lambda: with_adapter(RefusingAdapter(max_retries=urllib3.Retry(0))),
+    "Retry(0, read=False)": lambda: with_adapter(RefusingAdapter(max_retries=urllib3.Retry(0, read=False))),
+    "Retry(False)": lambda: with_adapter(RefusingAdapter(max_retries=urllib3.Retry(False))),
+    "0": lambda: with_adapter(RefusingAdapter(max_retries=0)),
     "an adapter of another kind": lambda: session_with(None),
     "a mock that has ended": of_a_mock_that_has_ended,
     "a proxy of a session": lambda: proxied(session_with(None)),
@@ -451,7 +452,7 @@ def test_an_instrumented_session_is_judged_like_any_other(clock: Clock, monkeypa
             return lambda *args, **kwargs: self._function(instance, *args, **kwargs)
 
     monkeypatch.setattr(requests.Session, "send", Wrapped(requests.Session.send))
-    error = submission_error(session_with(0), clock)
+    error = submission_error(session_with(None), clock)
     assert (error.may_have_been_accepted, error.attempts) == (False, 5)
 
 

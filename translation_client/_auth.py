@@ -546,8 +546,21 @@ def _found(forms: Forms, text: str) -> list[str]:
 def _redacted(forms: Forms, text: str) -> str:
     found = _found(forms, text)
     if found:  # compiling all takes 30 ms for long tokens; a short one may be part of a longer one
-        text = re.sub("|".join(forms.fixed[form] for form in reversed(found)), MARK, text)
+        pattern = "|".join(forms.fixed[form] for form in reversed(found))
+        text = _marked(text, (match.span(1) for match in re.finditer(f"(?=({pattern}))", text)))
     return without_escaped(forms.escapable, text, MARK) if may_hold_escapes(text) else text
+
+
+def _marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    """Return a text with a mark for each span. Those that overlap have one together. The spans are in their order."""
+    parts, done = [], 0
+    for start, end in spans:
+        if start < done:
+            done = max(done, end)
+        else:
+            parts += [text[done:start], MARK]
+            done = end
+    return "".join([*parts, text[done:]])
 
 
 def _escape_sequence(letter: str) -> str:

@@ -176,10 +176,10 @@ class BorrowedSession:
 
 def _sends_once(adapter: Any) -> bool:
     """True if an adapter does not retry. `Retry(total=None)` leaves the limit to its other counts (urllib3.util.Retry)."""
-    retries = getattr(adapter, "max_retries", 0)
-    total = getattr(retries, "total", retries)
-    own_send = isinstance(adapter, HTTPAdapter) and _overrides(adapter, HTTPAdapter, "send")
-    return total is not None and total == 0 and not own_send
+    if not isinstance(adapter, HTTPAdapter):
+        return not hasattr(adapter, "max_retries")
+    total = getattr(adapter.max_retries, "total", adapter.max_retries)
+    return total is not None and total == 0 and not _overrides(adapter, HTTPAdapter, "send")
 
 
 def _overrides(instance: Any, base: type, *names: str) -> bool:
