@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import math
 import random
@@ -12,7 +13,9 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from http.client import BadStatusLine
 from typing import Any
+from unittest.mock import Mock
 
+import aiohttp
 import pytest
 import requests
 from conftest import Answers, Clock, response
@@ -21,6 +24,7 @@ from test_transport import headers_of, redirecting, send
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 
+from translation_client import AsyncVideoTranslationClient, RequestFailed
 from translation_client._clock import Deadline, now
 from translation_client._models import Fault, Request
 from translation_client._transports import dns, sockets
@@ -118,6 +122,34 @@ def test_a_circle_of_causes_has_an_end(is_own_cause: bool) -> None:
 
     assert not failed_before_send(error)
     assert root_reason(error) == "the connection broke"
+
+
+def test_an_error_that_holds_itself_has_an_end() -> None:
+    """Its `str` has none."""
+    error = OSError("a")
+    error.args = (error,)
+
+    assert not failed_before_send(error)
+    assert root_reason(error) == "the connection broke"
+
+
+@pytest.mark.parametrize("is_own_cause", [True, False])
+def test_a_circle_of_causes_in_aiohttp_has_an_end(is_own_cause: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that never ends would stop the whole event loop."""
+
+    async def refuse(*_: Any, **__: Any) -> Any:
+        error = aiohttp.ClientResponseError(Mock(), (), status=400)
+        error.__cause__ = error if is_own_cause else aiohttp.ClientResponseError(Mock(), (), status=401)
+        error.__cause__.__cause__ = error
+        raise error
+
+    async def main() -> None:
+        async with AsyncVideoTranslationClient("http://fake.test", max_faults=1) as client:
+            with pytest.raises(RequestFailed):
+                await client.check("j")
+
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", refuse)
+    asyncio.run(main())
 
 
 UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")

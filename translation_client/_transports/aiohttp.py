@@ -23,7 +23,7 @@ from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, resolve_redirect
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
-from .errors import RequestNotSent, breaks_protocol, redacted_cause, root_reason
+from .errors import RequestNotSent, breaks_protocol, causes_of, redacted_cause, root_reason
 from .multipart import NO_BODY, MultipartStream, RequestBody, encode_body
 from .slots import Slots
 
@@ -301,8 +301,9 @@ def _fault_of(error: Exception) -> Fault:
     if isinstance(error, (asyncio.TimeoutError, aiohttp.ServerTimeoutError)):
         return Fault("timeout", "no response in time")
     broken: BaseException = error
-    while isinstance(broken, (aiohttp.ClientResponseError, HttpProcessingError)) and broken.__cause__ is not None:
-        broken = broken.__cause__
+    for broken in causes_of(error):
+        if not isinstance(broken, (aiohttp.ClientResponseError, HttpProcessingError)):
+            break
     if isinstance(broken, HttpProcessingError) and not isinstance(broken, NO_HTTP):
         return breaks_protocol(broken)
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):

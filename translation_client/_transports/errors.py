@@ -42,16 +42,30 @@ class RequestNotSent(Exception):
 
 def failed_before_send(error: BaseException) -> bool:
     """True if an error of requests, urllib3 or the system proves that no byte of the request was sent."""
-    return any(_proves_unsent(cause) for cause in _chain(error))
+    return any(_proves_unsent(cause) for cause in causes_of(error))
 
 
 def _proves_unsent(error: BaseException) -> bool:
-    if isinstance(error, (requests.ConnectTimeout, NewConnectionError, ConnectionRefusedError)):
-        return True
-    return isinstance(error, OSError) and str(error).startswith("Tunnel connection failed")  # the proxy refused CONNECT
+    is_of_connecting = isinstance(error, (requests.ConnectTimeout, NewConnectionError, ConnectionRefusedError))
+    return is_of_connecting or _is_of_tunnel(error)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
+def tunnel_failed(error: BaseException) -> bool:
+    """True if the proxy refused CONNECT, so that the server got nothing of what was sent."""
+    return any(_is_of_tunnel(cause) for cause in causes_of(error))
+
+
+def _is_of_tunnel(error: BaseException) -> bool:
+    return isinstance(error, OSError) and _message(error).startswith("Tunnel connection failed")
+
+
+def _message(error: BaseException) -> str:
+    """Return the text that an error was created with. Its `str` may not end, as for one that holds itself."""
+    message = next(iter(error.args), "")
+    return message if isinstance(message, str) else ""
+
+
+def causes_of(error: BaseException) -> Iterator[BaseException]:
     """Yield an error and the ones that it wraps, from the outermost to the innermost."""
     cause: BaseException | None = error
     seen: list[BaseException] = []
@@ -96,10 +110,10 @@ def breaks_protocol(error: BaseException) -> Fault:
 def root_reason(error: BaseException) -> str:
     """Return the system's text at the end of a chain of wrapped exceptions. The wrappers' texts can hold anything."""
     reason = "the connection broke"
-    for cause in _chain(error):
+    for cause in causes_of(error):
         if isinstance(cause, OSError) and cause.strerror:
             reason = _system_message(cause.errno) or cause.strerror
-        elif isinstance(cause, OSError) and str(cause).startswith(BUNDLE_NOT_FOUND):
+        elif isinstance(cause, OSError) and _message(cause).startswith(BUNDLE_NOT_FOUND):
             reason = NO_CA_BUNDLE
     return reason
 
