@@ -6,15 +6,12 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import freezegun
 import pytest
 import requests
 import structlog
-from _pytest.runner import runtestprotocol
-from busy_machine import on_a_fair_machine
 from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDateTimeFactory
 from hypothesis import HealthCheck, settings
@@ -33,29 +30,8 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("here")
 
 BASE_URL = "http://fake.test"
-INTEGRATION = Path(__file__).parent / "integration"
 
 Clock = FrozenDateTimeFactory | StepTickTimeFactory | TickingDateTimeFactory
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run an integration test, which is on real time, again if it fails on a busy machine, and report its last run."""
-    if INTEGRATION not in item.path.parents:
-        return None
-    runs: list[list[pytest.TestReport]] = []
-
-    def run() -> list[pytest.TestReport]:
-        if runs and isinstance(item, pytest.Function):
-            item._initrequest()  # as pytest-rerunfailures does: its fixtures have to be set up anew
-        runs.append(runtestprotocol(item, log=False, nextitem=nextitem))
-        return runs[-1]
-
-    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
-    for report in on_a_fair_machine(run, lambda reports: any(report.failed for report in reports)):
-        item.ihook.pytest_runtest_logreport(report=report)
-    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
-    return True
 
 
 @pytest.fixture(autouse=True)
@@ -125,6 +101,8 @@ def make_client(clock: Clock, lines: Lines) -> MakeClient:
 
 class Answers(requests.adapters.BaseAdapter):
     """A service that is a function of the request: what it returns is what comes back, what it raises is what breaks."""
+
+    never_retries = True
 
     def __init__(self, answer: Callable[[requests.PreparedRequest], requests.Response]) -> None:
         super().__init__()

@@ -51,6 +51,9 @@ FROZEN_AT = "2026-11-23T09:00:00"
 CALL, WHOLE = 0.2, 0.4
 """Seconds for one call, and for all of it."""
 
+DRIPS = 1.0
+"""The same for a call that lives as long as something comes, every 0.05 s: a thread that gets no processor may not make up a pause."""
+
 WATCHDOG_SECONDS = 20.0
 """When a call counts as one that never ends; each is over within a second on a machine that is not busy."""
 
@@ -248,23 +251,21 @@ case("submit: no free slot", LAST_CHECK)(
     )
 )
 case("submit: a file that is not read", Limit(RequestFailed, CALL))(
-    lambda places, film, _: client_of(places["full"], "elevenlabs", request_timeout=CALL, max_faults=1).submit(
-        film, "es"
-    )
+    lambda places, film, _: client_of(places["full"], "elevenlabs", **ONE_CALL).submit(film, "es")
 )
 case("download: nothing comes", Limit(RequestFailed, CALL))(
-    lambda places, _, folder: client_of(places["mute"], "elevenlabs", request_timeout=CALL, max_faults=1).download(
+    lambda places, _, folder: client_of(places["mute"], "elevenlabs", **ONE_CALL).download(
         job_of("elevenlabs", places["mute"]), folder / "a"
     )
 )
 case("download: it stops in the middle", Limit(RequestFailed, CALL))(
-    lambda places, _, folder: client_of(places["mute"], "heygen", request_timeout=CALL, max_faults=1).download(
+    lambda places, _, folder: client_of(places["mute"], "heygen", **ONE_CALL).download(
         job_of("heygen", places["file that stops"]), folder / "b"
     )
 )
 case("download: it drips", BY_TIMEOUT)(
-    lambda places, _, folder: client_of(places["mute"], "heygen", request_timeout=CALL, max_faults=1).download(
-        job_of("heygen", places["file"]), folder / "c", timeout=WHOLE
+    lambda places, _, folder: client_of(places["mute"], "heygen", request_timeout=DRIPS, max_faults=1).download(
+        job_of("heygen", places["file"]), folder / "c", timeout=1.5 * DRIPS
     )
 )
 case("download: it is not there yet", LAST_CHECK)(
@@ -379,9 +380,9 @@ AWAITED: dict[str, tuple[Limit, Callable[[AsyncVideoTranslationClient, Path], Aw
     "wait_all: pending": (LAST_CHECK, lambda client, _: _first_of(client.wait_all(["j", "k"])), "pending", PENDING),
     "download: it drips": (
         BY_TIMEOUT,
-        lambda client, folder: client.download("j", folder / "f", timeout=WHOLE),
+        lambda client, folder: client.download("j", folder / "f", timeout=1.5 * DRIPS),
         "linked",
-        {"request_timeout": CALL, "max_faults": 1},
+        {"request_timeout": DRIPS, "max_faults": 1, "timeout": 60},
     ),
 }
 
