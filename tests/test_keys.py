@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import html
 import itertools
 import json
 import re
 import socket
+import sys
 import traceback
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import quote, quote_plus
 
 import aiohttp
 import pytest
@@ -26,7 +30,12 @@ from worlds import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 
 import translation_client
 from fake_server import Scenario
-from translation_client import AsyncVideoTranslationClient, Service, TranslationClientError, VideoTranslationClient
+from translation_client import (
+    AsyncVideoTranslationClient,
+    Service,
+    TranslationClientError,
+    VideoTranslationClient,
+)
 from translation_client._auth import MAX_LEARNED, KeyHeaders, Redactor, merged_headers
 from translation_client.services import get_service
 
@@ -739,15 +748,57 @@ def test_a_header_that_frames_a_body_is_no_header_of_every_request(name: str) ->
         VideoTranslationClient(HOST, headers={name: "3"})
 
 
-def test_a_key_that_two_threads_learn_at_once_stays_secret() -> None:
-    """Nothing is removed, so that neither takes away the entry of the other."""
-    secrets = Redactor()
-    secrets.learn(("older-key",))
-    learned = vars(secrets)["_learned"]
-    learned.extend([("new-key",), ("new-key",)])  # as both append it
-    secrets.learn(("new-key",))
+@pytest.mark.parametrize("key", ["clé-secrète-123456", "schlüssel-0123456".encode().decode("latin-1")])
+@pytest.mark.parametrize(
+    "echo",
+    [
+        lambda sent: base64.b64encode(sent).decode(),
+        lambda sent: base64.b64encode(b"me:" + sent).decode(),
+        quote,
+        lambda sent: sent.decode("utf-8", "replace"),
+        lambda sent: sent.decode("latin-1"),
+    ],
+    ids=["base64", "base64 of a pair", "percent", "UTF-8", "Latin-1"],
+)
+def test_a_key_beyond_ascii_is_redacted_as_it_was_sent(key: str, echo: Callable[[bytes], str]) -> None:
+    """In Latin-1, as requests and aiohttp send headers."""
+    echoed = echo(key.encode("latin-1"))
+    shown = Redactor([key]).scrub(f"bad key {echoed}!")
 
-    assert secrets.scrub("older-key new-key") == "[redacted] [redacted]"
+    assert "[redacted]" in shown
+    assert echoed[4:-4] not in shown  # in base64 the digits at both ends may belong to other bytes too
+
+
+def test_keys_that_are_in_use_by_turns_are_one_each() -> None:
+    """However often, the latest eight are eight keys."""
+    secrets = Redactor()
+    for number in range(MAX_LEARNED - 2):
+        secrets.learn((f"older-key-{number}",))
+    for number in range(100):
+        secrets.learn((f"alternating-{number % 2}",))
+
+    text = " ".join([*(f"older-key-{number}" for number in range(MAX_LEARNED - 2)), "alternating-0", "alternating-1"])
+    assert secrets.scrub(text).split() == ["[redacted]"] * MAX_LEARNED
+    assert secrets._forms is secrets._forms, "the forms of all keys are made again at each use"
+
+
+def test_keys_that_threads_learn_at_once_stay_secret() -> None:
+    """While others are forgotten."""
+    secrets = Redactor()
+
+    def use(thread: int) -> None:
+        for number in range(300):
+            secrets.learn((f"passing-{thread}-{number}",))
+            secrets.learn(("key-of-all",))
+            assert secrets.scrub("key-of-all") == "[redacted]"
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(use, range(4)))
+    finally:
+        sys.setswitchinterval(interval)
 
 
 def test_merged_headers_show_no_key_in_a_traceback() -> None:
@@ -774,3 +825,33 @@ def test_merged_headers_show_no_key_in_a_traceback() -> None:
 def test_of_secrets_that_overlap_no_part_is_shown(text: str, redacted: str) -> None:
     """One ends where the next has begun."""
     assert Redactor(["abcdefghij", "hijklmnopq", "opqrstuv"]).scrub(text) == redacted
+
+
+ESCAPED: dict[str, Callable[[str], str]] = {
+    "percent": lambda text: quote(text, safe=""),
+    "each of them": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "form": quote_plus,
+    "HTML": lambda text: html.escape(text).replace("/", "&#x2F;"),
+    "HTML numbers": lambda text: "".join(f"&#{ord(character)};" for character in text),
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "JSON numbers": lambda text: "".join(
+        character if character.isalnum() else f"\\u{ord(character):04X}" for character in text
+    ),
+}
+NAMES = [*ESCAPED, *(f"{one} in {other}" for one in ESCAPED for other in ESCAPED)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_secret_that_is_plain_within_one_that_is_escaped_changes_nothing(name: str) -> None:
+    """A user name in a password, a key that begins another one, two that overlap; escaped once or twice."""
+    inner, _, outer = name.partition(" in ")
+    password, key, other = 'admin/2024#x"yz', "live/eu-9f8e7d6c", "9f8e7d6c+<tail&more>"
+
+    def escaped(text: str) -> str:
+        once = ESCAPED[inner](text)
+        return ESCAPED[outer](once) if outer else once
+
+    secrets = Redactor([password, key, other, "2024"], ["live"], users=["admin"])
+    for text in (password, key, other, "live/eu-9f8e7d6c+<tail&more>"):
+        assert secrets.scrub(f"a {escaped(text)} z") == "a [redacted] z"
+    assert secrets.scrub("a livery, 100% & more z") == "a livery, 100% & more z"

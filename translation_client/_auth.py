@@ -11,12 +11,11 @@ import os
 import re
 import sys
 from base64 import b64decode, b64encode, urlsafe_b64encode
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, islice
+from itertools import chain, count
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -387,6 +386,31 @@ MAX_DEPTH = 50
 """Deeper levels of an error body are replaced as a whole. Only an attack on the reader nests so deeply."""
 
 
+class _LearnedKeys:
+    """The rotated keys of a client. Threads that add and read them at once take no lock: the child of a fork may add, too."""
+
+    def __init__(self) -> None:
+        self._last_uses: dict[tuple[str, ...], int] = {}
+        self._uses = count()
+
+    def add(self, forms: tuple[str, ...]) -> None:
+        """Add a key in all its forms, or note that it is in use again."""
+        self._last_uses[forms] = next(self._uses)
+        if len(self._last_uses) > 4 * MAX_LEARNED:
+            latest = self._latest()
+            for other in self._last_uses.copy():
+                if other not in latest:
+                    self._last_uses.pop(other, None)
+
+    def latest_forms(self) -> Iterable[str]:
+        """Return the forms of the latest `MAX_LEARNED` keys, in the same order whichever of them was used last."""
+        return chain.from_iterable(sorted(self._latest())) if self._last_uses else ()
+
+    def _latest(self) -> list[tuple[str, ...]]:
+        last_uses = self._last_uses.copy()
+        return sorted(last_uses, key=last_uses.__getitem__)[-MAX_LEARNED:]
+
+
 class _AllForms(NamedTuple):
     """The secrets in every form, and the rotated keys that they include."""
 
@@ -422,7 +446,7 @@ class Redactor:
         self._headers = tuple(headers)
         self._links = tuple(links)
         self._users = tuple(users)
-        self._learned: deque[tuple[str, ...]] = deque(maxlen=4 * MAX_LEARNED)  # a key in use again is there twice
+        self._learned = _LearnedKeys()
         self._sent: tuple[str, ...] = ()
         self._root: Redactor | None = None
         self._latest: Redactor | None = None
@@ -433,9 +457,7 @@ class Redactor:
 
     def learn(self, forms: tuple[str, ...]) -> None:
         """Add a rotated key in all its forms. The latest `MAX_LEARNED` are kept; `with_keys` keeps those of one call."""
-        if forms in tuple(self._learned)[-1:]:  # as usual
-            return
-        self._learned.append(forms)  # nothing is removed: another thread may learn or redact meanwhile
+        self._learned.add(forms)
 
     def with_link(self, url: str) -> Redactor:
         """Return a redactor that also hides the parts of a signed link. Rotated keys are shared with this one."""
@@ -463,15 +485,11 @@ class Redactor:
 
     @property
     def _forms(self) -> _AllForms:
-        learned = (*self._latest_forms(), *self._sent) if self._learned or self._sent else ()
+        learned = (*self._learned.latest_forms(), *self._sent)
         kept = self._kept
         if kept is None or kept.learned != learned:
             kept = self._kept = self._forms_with(learned)
         return kept
-
-    def _latest_forms(self) -> Iterator[str]:
-        latest = dict.fromkeys(reversed(tuple(self._learned)))
-        return chain.from_iterable(islice(latest, MAX_LEARNED))
 
     def _forms_with(self, learned: tuple[str, ...]) -> _AllForms:
         words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
@@ -527,9 +545,12 @@ def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
 
 
 def _escapable(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the values, also unescaped once, without short plain words: a text may hold them half escaped."""
-    both = dict.fromkeys(form for value in values for form in (value, unescaped_once(value)))
-    return tuple(form for form in both if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
+    """Return the values, also unescaped once or with `+` for blanks, without short plain words.
+
+    A text may hold them half escaped, or escaped twice.
+    """
+    every = dict.fromkeys(form for value in values for form in (value, unescaped_once(value), value.replace(" ", "+")))
+    return tuple(form for form in every if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
 
 
 def _found(forms: Forms, text: str) -> list[str]:
@@ -545,16 +566,19 @@ def _found(forms: Forms, text: str) -> list[str]:
 
 def _redacted(forms: Forms, text: str) -> str:
     found = _found(forms, text)
+    spans: list[tuple[int, int]] = []
     if found:  # compiling all takes 30 ms for long tokens; a short one may be part of a longer one
         pattern = "|".join(forms.fixed[form] for form in reversed(found))
-        text = _marked(text, (match.span(1) for match in re.finditer(f"(?=({pattern}))", text)))
-    return without_escaped(forms.escapable, text, MARK) if may_hold_escapes(text) else text
+        spans += [match.span(1) for match in re.finditer(f"(?=({pattern}))", text)]
+    if may_hold_escapes(text) and holds_escaped(forms.escapable, text):
+        spans += spans_of_escaped(forms.escapable, text)
+    return _marked(text, spans) if spans else text
 
 
 def _marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """Return a text with a mark for each span. Those that overlap have one together. The spans are in their order."""
+    """Return a text with a mark for each span. Those that overlap have one together."""
     parts, done = [], 0
-    for start, end in spans:
+    for start, end in sorted(spans):
         if start < done:
             done = max(done, end)
         else:
@@ -599,13 +623,12 @@ def _forms_of(value: str) -> set[str]:
     from html import escape  # imported only if there are secrets
 
     encoded = value.encode("utf-8", "surrogateescape")
-    latin_1 = value.encode("latin-1", "xmlcharrefreplace")
+    latin_1 = value.encode("latin-1", "xmlcharrefreplace")  # as a header is sent
     return {
         value,
-        quote(encoded, safe=""),
-        quote(encoded),
-        quote_plus(encoded),
-        re.sub("%..", lambda code: code[0].lower(), quote(encoded, safe="")),
+        *_percent_forms(encoded),
+        *_percent_forms(latin_1),
+        *_base64_of(latin_1),
         escape(value),
         json.dumps(value)[1:-1],
         json.dumps(value)[1:-1].replace("/", "\\/"),
@@ -615,6 +638,12 @@ def _forms_of(value: str) -> set[str]:
         "\0".join(value),  # UTF-16 in a text that is read as UTF-8
         "\0\0\0".join(value),  # UTF-32
     }
+
+
+def _percent_forms(value: bytes) -> set[str]:
+    all_escaped = quote(value, safe="")
+    lower = re.sub("%..", lambda code: code[0].lower(), all_escaped)
+    return {all_escaped, lower, quote(value), quote_plus(value)}
 
 
 def _base64_of(value: bytes) -> set[str]:
@@ -640,13 +669,14 @@ def secrets_in_url(url: str) -> list[str]:
 MAX_LAYERS = 4
 """How often a text is unescaped: JSON in JSON in HTML, and one more. A pass takes time in proportion to its length."""
 
+_ENTITY = "&(?:#[0-9]{1,7}|#[Xx][0-9A-Fa-f]{1,6}|[A-Za-z]{2,32});"
 _ESCAPE = (  # each part has a bounded length, so that no text makes the search slow
     r"%[CcDd][0-9A-Fa-f]%[89ABab][0-9A-Fa-f]"
     r"|%[Ee][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){2}"
     r"|%[Ff][0-7](?:%[89ABab][0-9A-Fa-f]){3}"
     r"|%[0-9A-Fa-f]{2}"
-    r"|\\(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|.)"
-    r"|&(?:#[0-9]{1,7}|#[Xx][0-9A-Fa-f]{1,6}|[A-Za-z]{2,32});"
+    rf"|\\(?:u[0-9A-Fa-f]{{4}}|x[0-9A-Fa-f]{{2}}|(?!{_ENTITY}).)"  # JSON in HTML has the entity of what it escapes there
+    rf"|{_ENTITY}"
 )
 
 
@@ -687,28 +717,23 @@ def holds_escaped(values: Iterable[str], text: str) -> bool:
     return any(value in layer for layer in layers_of(text) for value in values)
 
 
-def without_escaped(values: Iterable[str], text: str, mark: str) -> str:
-    """Replace the values that have an escaped character by a mark."""
-    if not holds_escaped(values, text):
-        return text
-    pieces, end = [], 0
-    for begins_at, ends_at in sorted(_spans(values, text)):
-        if begins_at >= end:
-            pieces += [text[end:begins_at], mark]
-        end = max(end, ends_at)
-    return "".join([*pieces, text[end:]])
-
-
-def _spans(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
-    """Yield the start and end of each value in a text."""
+def spans_of_escaped(values: Iterable[str], text: str) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each value in a text, at least one character of which is escaped."""
     layer, positions = text, list(range(len(text) + 1))
     for unescaped in layers_of(text):
         layer, positions = unescaped, _mapped_positions(layer, positions)
         for value in values:
             at = layer.find(value)
             while at >= 0:
-                yield positions[at], positions[at + len(value)]
-                at = layer.find(value, at + len(value))
+                yield positions[at], _end_of(positions, at + len(value))
+                at = layer.find(value, at + 1)
+
+
+def _end_of(positions: list[int], end: int) -> int:
+    """Return the position after a part of a layer. The last characters of the part may share an escape with later ones."""
+    while end < len(positions) - 1 and positions[end] == positions[end - 1]:
+        end += 1
+    return positions[end]
 
 
 def _mapped_positions(layer: str, positions: list[int]) -> list[int]:
