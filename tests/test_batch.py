@@ -456,6 +456,18 @@ def test_a_429_of_the_bulk_route_with_retry_after_pauses_everybody() -> None:
     assert min(at for at, _ in server.requests if at > 0) == pytest.approx(8, abs=0.1)
 
 
+def test_a_retry_after_of_a_bulk_status_delays_its_jobs_by_a_minute_at_most() -> None:
+    """It is about all of them, and alone each would be checked at least once more in its time."""
+    pending = json_reply({"results": [{"id": f"j{one}", "result": "pending"} for one in range(3)]}, retry_after="86400")
+    server = Server(ends_at=1, bulk=lambda number: pending if number == 1 else None)
+    seen: list[Job] = []
+    outcomes = wait_all(server, ids(3), client={"timeout": 3600}, on_progress=seen.append)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert max(job.elapsed for job in outcomes if isinstance(job, Job)) == pytest.approx(60, abs=1)
+    assert [job.retry_after for job in seen] == [86400] * 3 + [None] * 3
+
+
 def test_a_429_of_the_bulk_route_without_retry_after_is_a_short_pause() -> None:
     """The same as after the first fault of a job."""
     server = Server(ends_at=3, bulk=lambda number: json_reply({}, 429) if number == 1 else None)

@@ -51,6 +51,12 @@ def most_in_a_second(moments: list[float]) -> int:
     return max(bisect_left(moments, moment + 1) - index for index, moment in enumerate(moments))
 
 
+@pytest.mark.parametrize("rate", [2**63, 1e19, 1e300, 2**2000])
+def test_a_rate_that_nobody_could_count_is_no_limit(rate: float) -> None:
+    """It was an `OverflowError`."""
+    assert sent(RateLimiter(rate), 5, [0.0]) == sent(RateLimiter(math.inf), 5, [0.0])
+
+
 @given(RATES, LATE)
 def test_no_second_has_more_requests_than_the_rate_limiter_allows(rate: float, lateness: list[float]) -> None:
     """However late the timers are; below one a second there is one in each `1 / rate` seconds."""

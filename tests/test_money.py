@@ -319,6 +319,23 @@ def test_a_translation_that_failed_at_azure_leaves_nothing_to_go_on_with(clock: 
     assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
 
 
+@pytest.mark.parametrize("fault", ["503", "429", "401", "403", "404", "mute", "html", "drop"])
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_resumed_submission_that_fails_before_it_is_sent_keeps_its_key(
+    clock: Clock, fault: str, is_resumed: bool
+) -> None:
+    """An earlier one with the key may have made a job, be it that this one fails over the list of languages."""
+    world = struck("heygen", clock, f"languages/every-1:{fault}")
+    key = "order-of-mine" if is_resumed else None
+
+    with pytest.raises(TranslationClientError) as caught:
+        world.submit(idempotency_key=key)
+
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (is_resumed, key)
+    assert ("a job may be running" in str(caught.value)) is is_resumed
+    assert world.lab.submissions == []
+
+
 def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Lines) -> None:
     """A process that is killed can go on."""
     world = World(clock, "heygen")

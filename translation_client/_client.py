@@ -249,7 +249,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
         event = self._check_cancel(cancel)
         settings = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, event)
-        await self._language_list.require(target_language, seconds, event, settings.stopwatch)
+        await self._language_list.require(target_language, seconds, event, settings.stopwatch, idempotency_key)
         return await Submission(self._context, flow, request, settings).job()
 
     async def _download(
@@ -417,9 +417,9 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         Raises:
             ImportError: aiohttp is not installed; the message names the extra.
             ValueError: An argument or an id cannot be used.
-            RuntimeError: `jobs` or `on_progress` raised a `CancelledError`, `GeneratorExit`, `StopIteration` or
-                `StopAsyncIteration`, which is the cause. Any other exception of theirs is raised unchanged. What is
-                final by then is yielded before.
+            RuntimeError: `jobs`, `on_progress`, `api_key`, `wait` or `stop` raised a `CancelledError`, `GeneratorExit`,
+                `StopIteration` or `StopAsyncIteration`, which is the cause. Any other exception of theirs ends the
+                batch unchanged. What is final by then is yielded before.
         """
         options = self._batch_options(
             checks_per_second=checks_per_second,

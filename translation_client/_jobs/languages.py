@@ -24,6 +24,7 @@ class LanguageList:
         cancel: CancelEvent | None = None,
         *,
         parent: Stopwatch | None = None,
+        resumed_key: str | None = None,
         refresh: bool = False,
     ) -> tuple[str, ...] | None:
         """Return the target languages, fetched once, or None if the service publishes no list.
@@ -32,6 +33,8 @@ class LanguageList:
             timeout: Seconds for the request and its retries.
             cancel: Ends the call when it is set; None for no event.
             parent: The stopwatch of the call that needs the list; None if there is none.
+            resumed_key: The idempotency key of a submission that is resumed; None if there is none. An error then says
+                that an earlier one may have made a job.
             refresh: True to fetch the list again.
         """
         published = self._context.service.languages
@@ -42,11 +45,15 @@ class LanguageList:
             requestor = Requestor(
                 self._context, error_text, timeout=timeout, cancel=cancel, stopwatch=Stopwatch(parent)
             )
+            requestor.state.idempotency_key = resumed_key
+            requestor.state.may_have_been_accepted = resumed_key is not None
             listed = await requestor.send_with_retries("languages", published.request(), published.read)
             self._languages, self._secrets = listed, requestor.state.secrets
         return self._languages
 
-    async def require(self, language: str, timeout: float, cancel: CancelEvent | None, parent: Stopwatch) -> None:
+    async def require(
+        self, language: str, timeout: float, cancel: CancelEvent | None, parent: Stopwatch, resumed_key: str | None
+    ) -> None:
         """Check that the service lists a language. If a stored list lacks it, fetch the list again.
 
         Args:
@@ -54,15 +61,16 @@ class LanguageList:
             timeout: Seconds left for the submission.
             cancel: Ends the call when it is set; None for no event.
             parent: The stopwatch of the submission.
+            resumed_key: As for `fetch`.
 
         Raises:
             ValueError: `language` is not in the list.
         """
         timeout = min(timeout, self._context.policy.timeout)
         was_kept = self._languages is not None
-        known = await self.fetch(timeout, cancel, parent=parent)
+        known = await self.fetch(timeout, cancel, parent=parent, resumed_key=resumed_key)
         if known is not None and language not in known and was_kept:
-            known = await self.fetch(timeout, cancel, parent=parent, refresh=True)
+            known = await self.fetch(timeout, cancel, parent=parent, resumed_key=resumed_key, refresh=True)
         if known is not None:
             from .submit import require_listed_language  # imported only to submit
 

@@ -124,7 +124,7 @@ class Poller:
 
     async def check_once(self) -> Job:
         """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
-        return self._record(*await self._requestor.send(self._request, self._parse))
+        return self._record(*await self._requestor.send(self._request, self._parse, is_matched=True))
 
     def pending_retrying(self) -> Retrying:
         """Return the `Retrying` for a pending job."""
@@ -305,13 +305,21 @@ class Poller:
         """Log the end of the wait by its cancellation, and return the error."""
         return self._requestor.cancelled_error()
 
-    def record_bulk_status(self, response: Response, job: Job) -> Job:
-        """Record the status of this job from a bulk response."""
+    def record_bulk_status(self, response: Response, job: Job, max_retry_after: float) -> Job:
+        """Record the status of this job from a bulk response.
+
+        Args:
+            response: The response.
+            job: The job as it lists it.
+            max_retry_after: The longest delay in seconds by its `Retry-After`, which is about all jobs.
+        """
         state = self._requestor.state
         state.attempts += 1
         state.record_response(response)
-        state.retry_after = self._requestor.read_retry_after(response)
-        return self._record(response, job)
+        state.retry_after = retry_after = self._requestor.read_retry_after(response)
+        recorded = self._record(response, job)
+        state.retry_after = None if retry_after is None else min(retry_after, max_retry_after)
+        return recorded
 
 
 def _is_pending(job: Job) -> bool:

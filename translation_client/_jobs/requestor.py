@@ -85,6 +85,7 @@ class Requestor:
         *,
         safety: RequestSafety = SAFE_REQUEST,
         sink: Sink | None = None,
+        is_matched: bool = False,
     ) -> tuple[Response, T]:
         """Send a request once, and return the response and the value of `read` for it.
 
@@ -93,6 +94,7 @@ class Requestor:
             read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
             safety: The side effects of the request.
             sink: Receives the body of the response block by block; None to keep it in the response.
+            is_matched: True if `read` detects a late response to an earlier request, such as by the id of the job.
 
         Raises:
             Fault: The request failed and may be retried.
@@ -104,8 +106,8 @@ class Requestor:
         state.attempts += 1
         state.request_url = request.url(self.context.transport.base_url)
         # A pooled connection may still hold the late response to an earlier request. A status check detects that by the
-        # job id, if it has one. Any other response would be accepted: as the job, upload, deletion or file of this call.
-        new_connection = safety.creates_job or request.method != "GET" or sink is not None
+        # job id, if it has one. Any other response would be accepted: as the job, deletion, list or file of this call.
+        new_connection = safety.creates_job or request.method != "GET" or sink is not None or not is_matched
         try:
             response = await self.context.transport.send(
                 request, state.deadline, self.is_cancelled, sink, new_connection=new_connection

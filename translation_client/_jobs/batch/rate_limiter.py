@@ -12,6 +12,9 @@ TOO_MANY_REQUESTS, UNAVAILABLE = 429, 503
 DEFAULT_CHECKS_PER_SECOND = 100.0
 """The default maximum of requests per second."""
 
+MAX_PER_SECOND = 1e9
+"""A higher maximum is no limit. The permits of a second could not be counted."""
+
 WINDOW_SECONDS = 1.02
 """Length of the rate window in seconds: one second plus 2 %, as network delay bunches requests."""
 
@@ -62,6 +65,7 @@ class RateLimiter:
         Args:
             per_second: The maximum number of requests in any second; `math.inf` for no limit.
         """
+        per_second = per_second if per_second <= MAX_PER_SECOND else math.inf
         self._per_second = per_second
         self._max_in_window = max(1, math.floor(per_second)) if math.isfinite(per_second) else math.inf
         self._window = max(WINDOW_SECONDS, 1 / per_second)

@@ -21,7 +21,7 @@ from ..poller import Poller
 from .batch_job import BatchJob, take_due_together
 from .due_queue import DueQueue
 from .options import BatchOptions, JobResult, Source, require_id, text_of
-from .rate_limiter import TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
+from .rate_limiter import LONGEST_PAUSE_SECONDS, TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
 from .results import Results
 from .source import iterate
 from .wakeups import Wakeups
@@ -301,7 +301,8 @@ class BatchRunner:
                 batch_job.require_single_checks(math.inf if lacks_details else 1)
                 self._put_back([batch_job])
             else:
-                self._record_check(batch_job, batch_job.poller.record_bulk_status(response, job))
+                checked = batch_job.poller.record_bulk_status(response, job, LONGEST_PAUSE_SECONDS)
+                self._record_check(batch_job, checked)
 
     async def _with_permit(self, permit: Permit | None, call: Awaitable[T]) -> T:
         """Await a call, and update its rate-limit permit when it ends: the request reached the server before that."""
