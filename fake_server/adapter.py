@@ -28,7 +28,12 @@ class InProcessAdapter(BaseAdapter):
     other than 100 for the final one. Two things differ. A timeout is for the whole exchange, while that of a socket is
     for each read. Each request has a connection of its own, so that the second response of `doubled`, `repeated` and
     `repeated-late` is not seen.
+
+    Attributes:
+        never_retries: True, which tells `VideoTranslationClient` that a refused connection proves that nothing was sent.
     """
+
+    never_retries = True
 
     def __init__(self, app: Any, sleep: Callable[[float], object] | None = None) -> None:
         """Create an adapter for any WSGI app.

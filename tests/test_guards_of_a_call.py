@@ -10,7 +10,7 @@ import socket
 import ssl
 import threading
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext, suppress
 from http.client import BadStatusLine
 from typing import Any
 from unittest.mock import Mock
@@ -18,10 +18,12 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 import requests
+import trustme
 from conftest import Answers, Clock, response
 from hostile import Server, answering, dripping, http, mute, serving
 from test_transport import headers_of, redirecting, send
 from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionError, ProtocolError, ReadTimeoutError
 
 from translation_client import AsyncVideoTranslationClient, RequestFailed
@@ -41,12 +43,15 @@ from translation_client._transports.errors import failed_before_send, root_reaso
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
 from translation_client._transports.sockets import (
+    IGNORE_UNEXPECTED_EOF,
     MAX_HOSTS,
     GuardedAdapter,
     GuardedHTTPConnection,
     GuardedHTTPSConnection,
     GuardedSocket,
+    GuardedTLSObject,
     GuardedTLSSocket,
+    unguarded,
 )
 
 
@@ -572,6 +577,57 @@ def test_a_context_that_is_given_is_used() -> None:
 
     assert connection.ssl_context is context
     assert context.sslsocket_class is GuardedTLSSocket
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_the_end_of_tls_within_tls_is_recorded(is_ended: bool) -> None:
+    """Or that it has not come, where the connection has ended."""
+    authority = trustme.CA()
+    of_server, of_client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("host.test").configure_cert(of_server)
+    authority.configure_trust(of_client)
+    of_client.sslobject_class = GuardedTLSObject
+    of_client.options &= ~IGNORE_UNEXPECTED_EOF
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = of_client.wrap_bio(back, there, server_hostname="host.test")
+    server = of_server.wrap_bio(there, back, server_side=True)
+    for side in (client, server, client, server):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    server.write(b"file")
+    if is_ended:
+        with suppress(ssl.SSLWantReadError):
+            server.unwrap()
+    back.write_eof()
+    scope = CancelScope(now() + 10, lambda: False)
+    with scope:
+        assert client.read(9) == b"file"
+        with nullcontext() if is_ended else pytest.raises(ssl.SSLEOFError):
+            assert client.read(9) == b""
+
+    assert scope.is_tls_cut_off is not is_ended
+
+
+def test_tls_over_a_socket_of_another_library_is_known_to_be_unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of pyOpenSSL, say: what it sends is not recorded."""
+    scope = CancelScope(now() + 10, lambda: False)
+    connection: Any = GuardedHTTPSConnection("host.test", ssl_context=ssl.create_default_context())
+    monkeypatch.setattr(HTTPSConnection, "connect", lambda self: setattr(self, "sock", Mock()))
+    with scope:
+        connection.connect()
+
+    assert scope.is_unguarded
+
+
+def test_a_connection_over_sockets_of_another_kind_says_that_it_is_one() -> None:
+    """That of a SOCKS proxy, say."""
+    scope = CancelScope(now() + 10, lambda: False)
+    with serving(mute) as server, scope:
+        connection = unguarded(HTTPConnection)("127.0.0.1", server.port)
+        connection.connect()
+        connection.close()
+
+    assert scope.is_unguarded
 
 
 def test_outside_of_a_call_a_guarded_socket_is_as_any_other() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import html
+import inspect
 import itertools
 import json
 import re
@@ -14,7 +15,7 @@ import traceback
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
@@ -32,11 +33,15 @@ import translation_client
 from fake_server import Scenario
 from translation_client import (
     AsyncVideoTranslationClient,
+    Job,
     Service,
     TranslationClientError,
+    TranslationStatus,
     VideoTranslationClient,
 )
 from translation_client._auth import MAX_LEARNED, KeyHeaders, Redactor, merged_headers
+from translation_client._clock import Deadline
+from translation_client._models import Request
 from translation_client.services import get_service
 
 VARIABLES = {service: str(get_service(service).key_variable) for service in SERVICES}
@@ -769,6 +774,13 @@ def test_a_key_beyond_ascii_is_redacted_as_it_was_sent(key: str, echo: Callable[
     assert echoed[4:-4] not in shown  # in base64 the digits at both ends may belong to other bytes too
 
 
+@pytest.mark.parametrize("name", ["Content-Length", "content-length", "Transfer-Encoding"])
+def test_a_header_that_frames_a_body_is_no_header_of_one_request(name: str) -> None:
+    """aiohttp would send it, and cut the body."""
+    with pytest.raises(ValueError, match=f"must not have '{name}'"):
+        Request("POST", "/jobs", {name: "3"}, json={"a": 1})
+
+
 def test_keys_that_are_in_use_by_turns_are_one_each() -> None:
     """However often, the latest eight are eight keys."""
     secrets = Redactor()
@@ -855,3 +867,237 @@ def test_a_secret_that_is_plain_within_one_that_is_escaped_changes_nothing(name:
     for text in (password, key, other, "live/eu-9f8e7d6c+<tail&more>"):
         assert secrets.scrub(f"a {escaped(text)} z") == "a [redacted] z"
     assert secrets.scrub("a livery, 100% & more z") == "a livery, 100% & more z"
+
+
+def session_of(kind: type[Any]) -> Any:
+    """A caller's session with a header, a cookie and auth of its own."""
+    if kind is VideoTranslationClient:
+        session = requests.Session()
+        session.headers["X-Api-Key"] = "key-of-the-session"
+        session.auth = ("user", "password-of-the-session")
+        session.cookies.set("sid", "cookie-of-the-session")
+        return session
+    with warnings.catch_warnings():  # aiohttp 3.14 deprecates it
+        warnings.simplefilter("ignore")
+        auth = aiohttp.BasicAuth("user", "password-of-the-session")
+        cookies = {"sid": "cookie-of-the-session"}
+        return aiohttp.ClientSession(headers={"X-Api-Key": "key-of-the-session"}, auth=auth, cookies=cookies)
+
+
+async def used(kind: type[Any], url: str, session: Any, use: Callable[[Any], Any], **more: Any) -> None:
+    """Use a client of either kind with a caller's session, and close both."""
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(finished, session.close)
+        client = kind(url, session=session, logger=Silent(), max_faults=1, **more)
+        opened.push_async_callback(finished, client.close)
+        await finished(lambda: use(client))
+
+
+async def finished(call: Callable[[], Any]) -> None:
+    """Call what may have to be awaited."""
+    result = call()
+    if inspect.isawaitable(result):
+        await result
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("way", ["redirect", "result link"])
+def test_the_proof_of_a_session_goes_to_no_other_origin(kind: type[Any], way: str, tmp_path: Path) -> None:
+    """Neither on a redirect, nor to the storage that a result link names."""
+    video = http("200 OK", b"\0\0\0\x18ftypmp42" + bytes(1000))
+    with serving(answering(http() if way == "redirect" else video)) as other:
+        elsewhere = other.url.replace("127.0.0.1", "localhost") + "/file"
+        link = json.dumps({"data": {"status": "completed", "url": elsewhere}}).encode()
+        answer = http("302 Found", b"", f"Location: {elsewhere}") if way == "redirect" else http("200 OK", link)
+
+        async def main() -> None:
+            session = session_of(kind)
+            if way == "redirect":
+                await used(kind, first.url, session, lambda client: client.check("j"))
+            else:
+                use = lambda client: client.download("j", tmp_path / "file")  # noqa: E731  # as the other
+                await used(kind, first.url, session, use, service="heygen")
+
+        with serving(answering(answer, close=False)) as first:
+            asyncio.run(main())
+
+    proofs = (b"key-of-the-session", b"cookie-of-the-session", b"authorization: ")
+    assert b"key-of-the-session" in first.requests[0]
+    [request] = other.requests
+    assert [proof for proof in proofs if proof in request.lower()] == []
+
+
+def test_a_key_goes_before_the_auth_of_a_session() -> None:
+    """Requests sends the header."""
+    with serving(answering(http())) as server, session_of(VideoTranslationClient) as session:
+        VideoTranslationClient(server.url, session=session, api_key=KEY, logger=Silent()).check("j")
+    assert f"authorization: bearer {KEY}".lower().encode() in server.requests[0].lower()
+
+
+@pytest.mark.parametrize("source", ["auth", "netrc"])
+@pytest.mark.parametrize("is_rotating", [False, True])
+def test_a_key_and_the_auth_of_a_session_of_aiohttp_are_one_too_many(
+    source: str, is_rotating: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It sends no more than one, so the caller decides which."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    key: Any = (lambda: KEY) if is_rotating else KEY
+
+    async def main() -> None:
+        kind = AsyncVideoTranslationClient
+        session = session_of(kind) if source == "auth" else aiohttp.ClientSession(trust_env=True)
+        with pytest.raises(ValueError, match="leave out either them or the api_key"):
+            await used(kind, server.url, session, lambda client: client.check("j"), api_key=key)
+
+    with serving(answering(http())) as server:
+        asyncio.run(main())
+    assert server.requests == []
+
+
+def test_a_session_of_a_class_of_the_callers_is_used_as_it_is() -> None:
+    """What it keeps on itself is kept there, be it that a key is sent."""
+
+    async def main() -> int:
+        with warnings.catch_warnings():  # aiohttp advises against it
+            warnings.simplefilter("ignore")
+
+            class Counting(aiohttp.ClientSession):
+                calls = 0
+
+                async def _request(self, *given: Any, **more: Any) -> Any:
+                    vars(self)["calls"] = self.calls + 1
+                    return await super()._request(*given, **more)
+
+            session = Counting()
+            async with session, AsyncVideoTranslationClient(server.url, session=session, api_key=KEY) as client:
+                for _ in range(3):
+                    await client.check("j")
+                return session.calls
+
+    with serving(answering(http())) as server:
+        assert asyncio.run(main()) == 3
+
+
+@pytest.mark.parametrize("way", ["default", "environment"])
+def test_a_request_to_another_origin_takes_the_proxy_of_the_session(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though it takes none of its headers."""
+    answers = [http("302 Found", b"", "Location: http://elsewhere.test/a"), http()]
+
+    async def main() -> None:
+        proxy: dict[str, Any] = {"proxy": server.url} if way == "default" else {"trust_env": True}
+        try:
+            session = aiohttp.ClientSession(headers={"X-Secret": "of-the-session"}, **proxy)
+        except TypeError:
+            pytest.skip("aiohttp has no default proxy before 3.11.6")
+        url = "http://service.test"
+        await used(AsyncVideoTranslationClient, url, session, lambda client: client.check("j"), api_key=KEY)
+
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(answering(*answers)) as server:
+        if way == "environment":
+            monkeypatch.setenv("http_proxy", server.url)
+        asyncio.run(main())
+    targets = [request.split(b" ", 2)[1] for request in server.requests]
+    assert targets == [b"http://service.test/status/j", b"http://elsewhere.test/a"]
+    assert [b"of-the-session" in request for request in server.requests] == [True, False]
+
+
+def test_a_netrc_goes_to_no_other_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is for whoever asks the host by himself, and not for a redirect."""
+    (tmp_path / "netrc").write_text("machine localhost login someone password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+    async def main() -> None:
+        session = aiohttp.ClientSession(trust_env=True)
+        await used(AsyncVideoTranslationClient, first.url, session, lambda client: client.check("j"))
+
+    with serving(answering(http())) as other:
+        target = other.url.replace("127.0.0.1", "localhost")
+        with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
+            asyncio.run(main())
+    assert b"authorization" not in other.requests[0].lower()
+
+
+def test_a_session_that_is_closed_is_an_error_and_opens_nothing(tmp_path: Path) -> None:
+    """Be it that its request would need a substitute."""
+
+    async def main() -> None:
+        session = session_of(AsyncVideoTranslationClient)
+        await session.close()
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/file")
+        async with AsyncVideoTranslationClient("http://service.test", session=session, max_faults=1) as client:
+            with pytest.raises(RuntimeError, match="Session is closed"):
+                await client.download(job, tmp_path / "file")
+
+    with serving(answering(http())) as server:
+        asyncio.run(main())
+    assert server.requests == []
+
+
+@pytest.mark.skipif(not hasattr(aiohttp, "ClientHandlerType"), reason="aiohttp has no middlewares before 3.12")
+def test_a_middleware_of_a_session_adds_nothing_at_another_origin() -> None:
+    """It may be what adds the credentials."""
+
+    async def add(request: Any, handler: Any) -> Any:
+        request.headers["X-Secret"] = "of-the-middleware"
+        return await handler(request)
+
+    async def main() -> None:
+        session = aiohttp.ClientSession(middlewares=(add,))
+        await used(AsyncVideoTranslationClient, first.url, session, lambda client: client.check("j"))
+
+    with serving(answering(http())) as other:
+        target = other.url.replace("127.0.0.1", "localhost")
+        with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
+            asyncio.run(main())
+    assert b"of-the-middleware" in first.requests[0]
+    assert b"of-the-middleware" not in other.requests[0]
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("is_foreign", [False, True])
+def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_foreign: bool) -> None:
+    """At the same origin the key is sent, and at another one nothing."""
+    answers = [http(), http()]
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        if len(server.requests) == 1:
+            target = server.url.replace("127.0.0.1", "localhost") if is_foreign else server.url
+            answers.insert(0, http("302 Found", b"", f"Location: {target.replace('://', '://u:p@')}/end"))
+        connection.sendall(answers.pop(0))
+
+    async def main() -> None:
+        client = kind(server.url, api_key=KEY, logger=Silent(), max_faults=1)
+        try:
+            await finished(lambda: client.check("j"))
+        finally:
+            await finished(client.close)
+
+    with serving(handle) as server:
+        asyncio.run(main())
+    sent = re.findall(rb"(?i)authorization: ([^\r]*)", server.requests[1])
+    assert sent == ([] if is_foreign else [f"Bearer {KEY}".encode()])
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+def test_credentials_of_one_request_follow_no_redirect_to_another_origin(kind: type[Any]) -> None:
+    """A service of the caller's may give its requests headers; the others go along."""
+    headers = {"Authorization": "Bearer per-request", "Cookie": "c=per-request", "X-Trace": "kept"}
+
+    async def main() -> None:
+        client = kind(first.url)
+        deadline = Deadline.after(5)
+        try:
+            await client._transport.send(Request("GET", "/go", headers), deadline, lambda: False)
+        finally:
+            await finished(client.close)
+
+    with serving(answering(http())) as other:
+        target = other.url.replace("127.0.0.1", "localhost")
+        with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
+            asyncio.run(main())
+    assert b"per-request" in first.requests[0]
+    assert b"per-request" not in other.requests[0]
+    assert b"X-Trace: kept" in other.requests[0]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -363,28 +364,105 @@ class AdapterThatRetries(requests.adapters.HTTPAdapter):
         return _refuse(request)
 
 
-class RefusingAdapter(requests.adapters.HTTPAdapter):
-    """An adapter of requests' own kind whose pools refuse to connect."""
+class RefusingPools:
+    """What an adapter of requests' own kind gets its connections from. Nobody listens."""
+
+    def clear(self) -> None:
+        """There is nothing to close."""
+
+    def connection_from_host(self, *_: Any, **__: Any) -> Any:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+
+class AdapterOfItsOwnPools(requests.adapters.HTTPAdapter):
+    """An adapter whose pools may retry."""
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
         raise ConnectionRefusedError(111, "Connection refused")
 
 
-def session_with(max_retries: Any) -> requests.Session:
-    """A session whose adapter refuses, and has these retries; None for an adapter of another kind than requests'."""
+class AdapterOfItsOwnResponses(requests.adapters.HTTPAdapter):
+    """An adapter that may send again while it builds a response."""
+
+    def build_response(self, *given: Any) -> requests.Response:
+        return super().build_response(*given)
+
+
+class AdapterWithoutInit(requests.adapters.HTTPAdapter):
+    """An adapter that has never heard of retries."""
+
+    def __init__(self) -> None:
+        """Leave out all of the base class."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        return _refuse(request)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class RetryOfItsOwn(urllib3.Retry):
+    """Retries that have another count than the total."""
+
+    def is_exhausted(self) -> bool:
+        return False
+
+
+class Unannounced(requests.adapters.BaseAdapter):
+    """An adapter of another kind, which says nothing about itself; or it raises whatever it is asked for."""
+
+    def __init__(self, error: type[Exception] = AttributeError) -> None:
+        super().__init__()
+        self._error = error
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        return _refuse(request)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error(name)
+
+
+class Forwarding:
+    """A callable that hands on the attributes of a method, as wrapt's does."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._wrapped(*args, **kwargs)
+
+
+def with_send(send_of: Callable[[requests.Session], Any]) -> requests.Session:
+    """A session whose `send` was replaced on the instance."""
+    session = refusing()
+    vars(session)["send"] = send_of(session)
+    return session
+
+
+def adapter_with_send_of(other: requests.adapters.HTTPAdapter) -> requests.adapters.HTTPAdapter:
+    adapter = requests.adapters.HTTPAdapter()
+    vars(adapter)["send"] = other.send
+    return adapter
+
+
+def that_sends_again_after_a_response() -> requests.Session:
+    """A session with a hook, as for a digest: the first response is one, and the second connection is refused."""
+    answers: Iterator[Callable[[], requests.Response]] = iter([lambda: response(503)])
     session = requests.Session()
-    adapter = Answers(_refuse)
-    if max_retries is not None:
-        vars(adapter)["max_retries"] = max_retries
-    session.mount("http://", adapter)
+    session.mount("http://", Answers(lambda request: next(answers, lambda: _refuse(request))()))
+    session.hooks["response"].append(lambda first, **_: session.send(first.request))
     return session
 
 
-def with_own_send() -> requests.Session:
-    session = session_with(None)
-    send = session.send
-    vars(session)["send"] = lambda *args, **kwargs: send(*args, **kwargs)
-    return session
+def refusing() -> requests.Session:
+    """A session with an adapter of another kind than requests', which says that it sends once."""
+    return with_adapter(Answers(_refuse))
 
 
 def of_its_own_class() -> requests.Session:
@@ -395,7 +473,7 @@ def of_its_own_class() -> requests.Session:
 
 def of_a_mock_that_has_ended() -> requests.Session:
     """requests-mock leaves the methods of the class on the instance."""
-    session = session_with(None)
+    session = refusing()
     with requests_mock.Mocker(session=session):
         pass
     assert "send" in vars(session)
@@ -406,33 +484,58 @@ def proxied(session: requests.Session) -> Any:
     return LocalProxy(lambda: session)
 
 
-def with_adapter(adapter: requests.adapters.HTTPAdapter) -> requests.Session:
+def with_adapter(adapter: requests.adapters.BaseAdapter) -> requests.Session:
     session = requests.Session()
     session.mount("http://", adapter)
     return session
 
 
+def mounted(session: requests.Session, prefix: str, max_retries: int) -> requests.Session:
+    session.mount(prefix, requests.adapters.HTTPAdapter(max_retries=max_retries))
+    return session
+
+
+def of_requests_kind(**arguments: Any) -> requests.Session:
+    """A session with an adapter of requests' own, of which nobody gets a connection."""
+    return refusing_pools(requests.adapters.HTTPAdapter(**arguments))
+
+
+def refusing_pools(adapter: requests.adapters.HTTPAdapter) -> requests.Session:
+    vars(adapter)["poolmanager"] = RefusingPools()
+    return with_adapter(adapter)
+
+
 RETRYING: dict[str, Callable[[], Any]] = {
-    "total": lambda: session_with(urllib3.Retry(2)),
-    "total and connect": lambda: session_with(urllib3.Retry(1, connect=0)),
-    "connect and read": lambda: session_with(urllib3.Retry(total=None, connect=1, read=1)),
-    "read": lambda: session_with(urllib3.Retry(total=None, connect=0, read=1)),
-    "without limit": lambda: session_with(urllib3.Retry(total=None)),
-    "a number": lambda: session_with(2),
-    "an adapter that hands its attributes on": lambda: session_with(0),
+    "total": lambda: of_requests_kind(max_retries=urllib3.Retry(2)),
+    "total and connect": lambda: of_requests_kind(max_retries=urllib3.Retry(1, connect=0)),
+    "connect and read": lambda: of_requests_kind(max_retries=urllib3.Retry(total=None, connect=1, read=1)),
+    "read": lambda: of_requests_kind(max_retries=urllib3.Retry(total=None, connect=0, read=1)),
+    "without limit": lambda: of_requests_kind(max_retries=urllib3.Retry(total=None)),
+    "a number": lambda: of_requests_kind(max_retries=2),
     "a session of its own class": of_its_own_class,
-    "a session with its own send": with_own_send,
+    "a session with its own send": lambda: with_send(lambda session: functools.partial(session.send)),
+    "a session with the send of another": lambda: with_send(lambda _: refusing().send),
+    "a session with a wrapped send": lambda: with_send(lambda session: Forwarding(session.send)),
+    "a proxy of a session": lambda: proxied(refusing()),
+    "a hook that sends again": that_sends_again_after_a_response,
     "an adapter with its own send": lambda: with_adapter(AdapterThatRetries()),
+    "an adapter with the send of another": lambda: with_adapter(adapter_with_send_of(AdapterThatRetries())),
+    "an adapter with its own pools": lambda: with_adapter(AdapterOfItsOwnPools()),
+    "an adapter with its own responses": lambda: refusing_pools(AdapterOfItsOwnResponses()),
+    "an adapter without __init__": lambda: with_adapter(AdapterWithoutInit()),
+    "an adapter of another kind": lambda: with_adapter(Unannounced()),
+    "an adapter that raises anything": lambda: with_adapter(Unannounced(KeyError)),
+    "retries for another prefix": lambda: mounted(of_requests_kind(), "http://other.test", 3),
+    "retries of their own kind": lambda: of_requests_kind(max_retries=RetryOfItsOwn(0)),
 }
 SENDING_ONCE: dict[str, Callable[[], Any]] = {
-    "Retry(0)": lambda: with_adapter(RefusingAdapter(max_retries=urllib3.Retry(0))),
-    "Retry(0, read=False)": lambda: with_adapter(RefusingAdapter(max_retries=urllib3.Retry(0, read=False))),
-    "Retry(False)": lambda: with_adapter(RefusingAdapter(max_retries=urllib3.Retry(False))),
-    "0": lambda: with_adapter(RefusingAdapter(max_retries=0)),
-    "an adapter of another kind": lambda: session_with(None),
+    "Retry(0)": lambda: of_requests_kind(max_retries=urllib3.Retry(0)),
+    "Retry(0, read=False)": lambda: of_requests_kind(max_retries=urllib3.Retry(0, read=False)),
+    "Retry(False)": lambda: of_requests_kind(max_retries=urllib3.Retry(False)),
+    "0": lambda: of_requests_kind(max_retries=0),
+    "an adapter of requests' kind": of_requests_kind,
+    "an adapter of another kind that says so": lambda: refusing(),
     "a mock that has ended": of_a_mock_that_has_ended,
-    "a proxy of a session": lambda: proxied(session_with(None)),
-    "an adapter of requests' kind": lambda: with_adapter(RefusingAdapter()),
 }
 
 
@@ -469,7 +572,7 @@ def test_an_instrumented_session_is_judged_like_any_other(clock: Clock, monkeypa
             return lambda *args, **kwargs: self._function(instance, *args, **kwargs)
 
     monkeypatch.setattr(requests.Session, "send", Wrapped(requests.Session.send))
-    error = submission_error(session_with(None), clock)
+    error = submission_error(refusing(), clock)
     assert (error.may_have_been_accepted, error.attempts) == (False, 5)
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from . import _exceptions
-from ._auth import Redactor
+from ._auth import FRAMING_HEADERS, Redactor
 from ._exceptions import MAX_DEPTH, JobFailed, is_nested_deeper, json_value
 
 _CODES = ("code", "errorCode", "error_code", "status", "type")
@@ -262,6 +262,16 @@ class Request:
     json: Any = field(default=None, repr=False, hash=False)
     form: Sequence[tuple[str, str]] | None = field(default=None, repr=False)
     file: FilePart | None = None
+
+    def __post_init__(self) -> None:
+        """Check the names of the headers.
+
+        Raises:
+            ValueError: One says where the body ends, which the transport does. A wrong one would cut it.
+        """
+        framing = [name for name in self.headers if name.lower() in FRAMING_HEADERS]
+        if framing:
+            raise ValueError(f"the headers of a request must not have {framing[0]!r}, which is set from its body")
 
     @property
     def is_transfer(self) -> bool:

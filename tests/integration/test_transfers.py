@@ -7,7 +7,9 @@ import itertools
 import json
 import os
 import random
+import re
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -20,9 +22,12 @@ from typing import Any
 
 import hostile
 import pytest
+import trustme
 from hostile import Handler
 from lying_storage import LyingStorage, any_lies, any_version
 from requests.structures import CaseInsensitiveDict
+from run_delay import Timer
+from test_hard_deadline import over_tls, serving_raw
 from wire import CLIENTS, Answer, Headers, Raw, Script, part, raw
 
 from fake_server import Scenario, Server
@@ -37,6 +42,7 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
+from translation_client._transports import sockets
 
 KEY = "key-0123456789"
 VIDEO = "https://videos.example.com/talk.mp4"
@@ -160,15 +166,16 @@ def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
 
     with playing(play) as (url, asked):
         with client_of(url, request_timeout=0.3, max_faults=1) as client:
-            started = time.monotonic()
+            timer = Timer()
             with pytest.raises(RequestFailed, match="No job was made") as caught:
                 client.submit(film, "es")
-            spent = time.monotonic() - started
+            spent, elapsed = timer.undelayed(), timer.elapsed()
         over.set()
 
     assert caught.value.may_have_been_accepted is False
     assert asked == ["POST /v1/dubbing"]
-    assert 0.3 <= spent < 1.5
+    assert elapsed >= 0.3
+    assert spent < 1.5
 
 
 def test_an_upload_that_is_cut_off_is_sent_again(film: Path) -> None:
@@ -210,10 +217,10 @@ def test_the_time_of_an_upload_is_kept(film: Path) -> None:
             handler.rfile.read(1024)
 
     with playing(play) as (url, _), client_of(url) as client:
-        started = time.monotonic()
+        timer = Timer()
         with pytest.raises(WaitTimeout):
             client.submit(film, "es", timeout=0.7)
-        assert time.monotonic() - started < 0.7 + 0.25
+        assert timer.undelayed() < 0.7 + 0.25
         over.set()
 
 
@@ -248,10 +255,10 @@ def test_what_is_no_file_keeps_no_transfer_alive(film: Path, tmp_path: Path, dri
     with playing(play) as (url, _):
         for service in errands:
             with client_of(url, service, request_timeout=0.4, max_faults=1) as client:
-                started = time.monotonic()
+                timer = Timer()
                 with pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
                     errands[service](client)
-                assert time.monotonic() - started < 3
+                assert timer.undelayed() < 3
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])
@@ -264,10 +271,10 @@ def test_the_time_of_an_order_is_kept(service: str, fault: str) -> None:
         Server(Scenario(faults=[f"create/every-1:{fault}"]), service=service) as server,
         client_of(server.url + path, service) as client,
     ):
-        started = time.monotonic()
+        timer = Timer()
         with pytest.raises(TranslationClientError) as caught:
             client.submit(VIDEO, language, timeout=0.6)
-        assert time.monotonic() - started < 0.6 + 0.25
+        assert timer.undelayed() < 0.6 + 0.25
     assert caught.value.may_have_been_accepted is True
 
 
@@ -315,6 +322,34 @@ def link(url: str) -> bytes:
     return json.dumps({"result": "completed", "result_url": f"{url}/file"}).encode()
 
 
+@pytest.mark.parametrize("client", CLIENTS)
+def test_the_time_of_on_progress_is_no_time_without_data(client: type[Any], tmp_path: Path) -> None:
+    """The data was there; it is the caller who takes his time."""
+    video = b"\0\0\0\x18ftypmp42" + os.urandom(300_000)
+    arrived: list[bytes] = []
+
+    def play(connection: socket.socket, server: hostile.Server) -> None:
+        arrived.append(b"")
+        connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(video)}\r\n\r\n".encode())
+        for begin in range(0, len(video), 30_000):
+            connection.sendall(video[begin : begin + 30_000])
+            server.pause(0.02)
+
+    slow = iter([0.4, 0.4])
+    with hostile.serving(play) as server:
+        error = fetched(
+            client,
+            server.url,
+            tmp_path / "out.mp4",
+            on_progress=lambda *_: time.sleep(next(slow, 0)),
+            request_timeout=0.3,
+            max_faults=1,
+        )
+
+    assert error is None
+    assert len(arrived) == 1
+
+
 def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Path) -> None:
     """And one that stands still is ended."""
 
@@ -350,10 +385,10 @@ def test_the_time_of_a_download_is_kept(tmp_path: Path, fault: str) -> None:
         client_of(server.url, "heygen") as client,
     ):
         job = client.wait(client.submit(VIDEO, "Spanish (Spain)"))
-        started = time.monotonic()
+        timer = Timer()
         with pytest.raises(WaitTimeout):  # not too fast, or removing what came takes the disk longer than all of it
             client.download(job, tmp_path / "o.mp4", timeout=0.6, on_progress=lambda *_: time.sleep(0.005))
-        assert time.monotonic() - started < 0.6 + 0.25
+        assert timer.undelayed() < 0.6 + 0.25
     assert list(tmp_path.iterdir()) == []
 
 
@@ -364,10 +399,10 @@ def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
         job = client.wait(client.submit(VIDEO, "Spanish (Spain)"))
         closing = threading.Timer(0.2, client.close)
         closing.start()
-        started = time.monotonic()
+        timer = Timer()
         with pytest.raises(TranslationClientError, match="cancelled"):
             client.download(job, tmp_path / "out.mp4")
-        assert time.monotonic() - started < 0.2 + 0.5
+        assert timer.undelayed() < 0.2 + 0.5
         closing.join()
     assert list(tmp_path.iterdir()) == []
 
@@ -493,6 +528,168 @@ def test_a_stored_file_is_got_whatever_its_label(client: type[Any], label: str, 
     assert len(script.requests) == 2
 
 
+@pytest.fixture
+def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
+    """An authority that the environment vouches for, where nothing goes past a proxy."""
+    authority = trustme.CA()
+    bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(str(bundle))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return authority
+
+
+FRAMED, UNFRAMED = ["Content-Length: 60012"], [[], ["Transfer-Encoding: identity"], ["Content-Range: none"]]
+UNFRAMED += [["Content-Range:"], ["Content-Range: bytes */60012"]]
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("is_ended", [True, False])
+@pytest.mark.parametrize("fields", [FRAMED, *UNFRAMED], ids=str)
+def test_a_file_over_tls_ends_where_tls_does(
+    client: type[Any], is_ended: bool, fields: list[str], tmp_path: Path, trusted: trustme.CA
+) -> None:
+    """Without a length, a connection that ends while TLS goes on is one that was cut off (RFC 9112, section 9.8)."""
+    video = b"\0\0\0\x18ftypmp42" + os.urandom(60_000)
+    lines = ["HTTP/1.1 200 OK", "Content-Type: video/mp4", "Connection: close", *fields, "", ""]
+    head = "\r\n".join(lines).encode()
+
+    def handle(connection: socket.socket, server: hostile.Server) -> None:
+        connection.sendall(head + video)
+        if is_ended:
+            connection.unwrap()  # type: ignore[attr-defined]  # over TLS it has one
+
+    with serving_raw(over_tls(trusted, handle)) as server:
+        error = fetched(client, server.url, tmp_path / "out.mp4")
+
+    if is_ended or fields == FRAMED:
+        assert error is None
+        assert (tmp_path / "out.mp4").read_bytes() == video
+    else:
+        assert isinstance(error, RequestFailed)
+        assert not (tmp_path / "out.mp4").exists()
+
+
+@pytest.mark.parametrize("is_ended", [True, False])
+def test_a_file_over_tls_in_tls_ends_where_the_inner_one_does(
+    is_ended: bool, tmp_path: Path, trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy never ends its own."""
+    video = b"\0\0\0\x18ftypmp42" + os.urandom(60_000)
+
+    def handle(connection: socket.socket, server: hostile.Server) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nConnection: close\r\n\r\n" + video)
+        if is_ended:
+            connection.unwrap()  # type: ignore[attr-defined]  # over TLS it has one
+
+    def relay(connection: socket.socket, server: hostile.Server) -> None:
+        connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", origin.port)) as beyond:
+            connection.settimeout(0.02)
+            beyond.settimeout(0.02)
+            while not server.over.is_set():
+                for source, sink in ((connection, beyond), (beyond, connection)):
+                    with suppress(TimeoutError):
+                        data = source.recv(65536)
+                        if not data:
+                            return
+                        sink.sendall(data)
+
+    with serving_raw(over_tls(trusted, handle)) as origin, serving_raw(over_tls(trusted, relay)) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        error = fetched(VideoTranslationClient, origin.url, tmp_path / "out.mp4", max_faults=1)
+
+    assert (error is None) is is_ended, error
+    assert (tmp_path / "out.mp4").exists() is is_ended
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize("has_length", [True, False])
+def test_a_file_over_tls_is_continued_where_it_was_cut_off(
+    client: type[Any], has_length: bool, tmp_path: Path, trusted: trustme.CA
+) -> None:
+    """By a host that never ends TLS, in pieces smaller than a read; and a range that is there whole is no cut."""
+    video = b"\0\0\0\x18ftypmp42" + os.urandom(200_000)
+    starts: list[int] = []
+
+    def handle(connection: socket.socket, server: hostile.Server) -> None:
+        asked = re.search(rb"(?i)range: bytes=(\d+)-", server.requests[-1])
+        start = int(asked[1]) if asked else 0
+        starts.append(start)
+        length = f"Content-Length: {len(video) - start}\r\n" if has_length or not asked else ""
+        status = f"206 Part\r\nContent-Range: bytes {start}-{len(video) - 1}/{len(video)}" if asked else "200 OK"
+        fields = f'ETag: "a"\r\nContent-Type: video/mp4\r\n{length}Connection: close'
+        piece = video[start : start + 40_000] if has_length or not asked else video[start:]
+        connection.sendall(f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + piece)
+
+    with serving_raw(over_tls(trusted, handle)) as server:
+        assert fetched(client, server.url, tmp_path / "out.mp4") is None
+
+    assert (tmp_path / "out.mp4").read_bytes() == video
+    assert starts == (list(range(0, len(video), 40_000)) if has_length else [0, 40_000])
+
+
+class SocketOfAnotherKind(ssl.SSLSocket):
+    """A TLS socket that records nothing."""
+
+
+@pytest.fixture(params=[ssl.SSLSocket, SocketOfAnotherKind])
+def _contexts_with_sockets_of_their_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where truststore has replaced those of `ssl`."""
+
+    class Context(ssl.SSLContext):
+        sslsocket_class = property(lambda _: request.param, lambda *_: None)
+
+    monkeypatch.setattr(sockets, "create_urllib3_context", lambda **_: Context(ssl.PROTOCOL_TLS_CLIENT))
+
+
+@pytest.mark.usefixtures("_contexts_with_sockets_of_their_own")
+def test_a_deadline_holds_over_a_socket_that_was_not_ours(trusted: trustme.CA) -> None:
+    """Though each read of it may last for the time-out of a call."""
+    drip = hostile.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x")
+    with (
+        serving_raw(over_tls(trusted, drip)) as server,
+        VideoTranslationClient(server.url, logger=Quiet(), timeout=0.6) as client,
+    ):
+        timer = Timer()
+        with pytest.raises(WaitTimeout):
+            client.wait("j")
+        assert timer.undelayed() < 0.6 + 0.25
+
+
+@pytest.mark.usefixtures("_contexts_with_sockets_of_their_own")
+def test_a_submission_over_a_socket_that_was_not_ours_is_sent_once(trusted: trustme.CA) -> None:
+    """What was sent is known, or unknown, and never nothing."""
+    with (
+        serving_raw(over_tls(trusted, lambda *_: None)) as server,
+        VideoTranslationClient(server.url, logger=Quiet(), sleep=lambda _: None) as client,
+        pytest.raises(RequestFailed) as caught,
+    ):
+        client.submit(VIDEO, "es")
+
+    assert (caught.value.may_have_been_accepted, len(server.requests)) == (True, 1)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_a_status_over_tls_that_is_cut_off_behind_it_is_whole(client: type[Any], trusted: trustme.CA) -> None:
+    """Servers exist that never end TLS, and JSON shows by itself whether it is complete."""
+
+    def handle(connection: socket.socket, server: hostile.Server) -> None:
+        connection.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"result": "completed"}')
+
+    async def check(url: str) -> str:
+        async with AsyncVideoTranslationClient(url, logger=Quiet()) as asynchronous:
+            return str((await asynchronous.check("j")).status)
+
+    with serving_raw(over_tls(trusted, handle)) as server:
+        if client is AsyncVideoTranslationClient:
+            assert asyncio.run(check(server.url)) == "completed"
+        else:
+            with VideoTranslationClient(server.url, logger=Quiet()) as blocking:
+                assert blocking.check("j").status == "completed"
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: Path) -> None:
     """Each block of it becomes a thousand times as much, and now and then comes one that is worth its size."""
@@ -504,10 +701,10 @@ def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: 
             connection.sendall(packed)
 
     with hostile.serving(handle) as server:
-        started = time.monotonic()
+        timer = Timer()
         pause = lambda *_: time.sleep(0.02)  # noqa: E731  # or removing what came takes the disk longer than all of it
         error = fetched(client, server.url, tmp_path / "out.mp4", timeout=0.7, on_progress=pause)
-        spent = time.monotonic() - started
+        spent = timer.undelayed()
 
     assert isinstance(error, WaitTimeout)
     assert spent < 2

@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -18,8 +19,8 @@ from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to
 from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
-from .async_sessions import MAX_CONNECTIONS, Sessions
-from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, resolve_redirect
+from .async_sessions import MAX_CONNECTIONS, Sessions, has_auth
+from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, redirected, resolve_redirect
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
@@ -93,6 +94,7 @@ class AiohttpTransport:
             "Accept-Encoding": ACCEPT_ENCODING,
         }
         self._own_headers = merged_headers(self._default_headers, config.headers)
+        self._callers_session = session
         self._sessions = Sessions(session)
         self._scopes = ScopeRegistry()
         self._slots = Slots(MAX_CONNECTIONS)
@@ -205,9 +207,23 @@ class AiohttpTransport:
     def _credentials_and_body(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
         is_same_origin = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
-            return self._credentials() if is_same_origin else None, encode_body(request)
+            credentials = self._credentials() if is_same_origin else None
+            if credentials is not None and self._has_session_auth:
+                self._require_no_authorization({**self._own_headers, **credentials, **request.headers})
+            return credentials, encode_body(request)
         except Exception as error:
             raise RequestNotSent(error) from error
+
+    @cached_property
+    def _has_session_auth(self) -> bool:
+        return self._callers_session is not None and has_auth(self._callers_session, URL(self.base_url))
+
+    def _require_no_authorization(self, headers: Mapping[str, str]) -> None:
+        if "authorization" in map(str.lower, headers):
+            raise ValueError(
+                "the session has credentials of its own (auth, or trust_env and a .netrc), and aiohttp does not send an "
+                "Authorization header besides: leave out either them or the api_key"
+            )
 
     async def _send_in_scope(
         self, exchange: _AsyncExchange, trace: _Trace, *, new_connection: bool
@@ -239,8 +255,9 @@ class AiohttpTransport:
                     exchange.scope.record_complete_response()
             if location is None or is_final:
                 return status, headers, body
-            url = resolve_redirect(url, location, Response(status, headers, b""))
-            is_same_origin = is_same_origin and same_origin(self.base_url, url)
+            target = resolve_redirect(url, location, Response(status, headers, b""))
+            exchange = exchange._replace(request=redirected(exchange.request, url, target))
+            url, is_same_origin = target, is_same_origin and same_origin(self.base_url, target)
             if not is_same_origin:
                 exchange = exchange._replace(payload=NO_BODY)  # it was for our origin
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", Response(status, headers, b""))
@@ -261,10 +278,11 @@ class AiohttpTransport:
             data = blocks_of(payload.content, exchange.scope)
         return self._sessions.request(
             request.method,
-            URL(url, encoded=True),
+            URL(url, encoded=True).with_user(None),  # a redirect may have user information, which requests ignores
             headers,
             data,
             trace,
+            is_foreign=not is_same_origin,
             new_connection=new_connection,
         )
 

@@ -17,10 +17,9 @@ from .errors import root_reason
 from .multipart import MultipartStream
 from .sockets import (
     UnreadableBody,
-    content_length,
+    ends_with_connection,
     plain_content_length,
     too_long_error,
-    transfer_codings,
 )
 
 
@@ -82,28 +81,34 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, scope: AsyncCa
         while block := await _read(response.content, read_bytes):
             scope.record_received()
             sink.write(block)
+            scope.record_received()  # again, as the time that the caller's `on_progress` takes is none without data
             await asyncio.sleep(0)  # or a body that has always arrived already would keep the timer from firing
     except aiohttp.ClientPayloadError:
         is_cut_short = True
     else:
-        is_cut_short = _was_reset(response)
+        is_cut_short = _was_cut_off(response)
     if is_cut_short:
         raise Fault("connection", "the file breaks off", _response_head(response))
     if isinstance(_error_behind(response), HttpProcessingError):  # the surplus bytes are not a response
         sink.reject_surplus()
 
 
-def _was_reset(response: aiohttp.ClientResponse) -> bool:
-    """True if the connection was reset where its end is the end of the body. aiohttp does not distinguish them."""
-    is_framed = content_length(response.headers) is not None or bool(transfer_codings(response.headers))
-    return not is_framed and isinstance(_error_behind(response), aiohttp.ClientOSError)
+def _was_cut_off(response: aiohttp.ClientResponse) -> bool:
+    """True if the connection was reset, or TLS not closed, where its end is the end of the body. aiohttp accepts both."""
+    is_reset = isinstance(_error_behind(response), aiohttp.ClientOSError)
+    is_cut_off = is_reset or getattr(_protocol_of(response), "is_tls_cut_off", False)
+    return is_cut_off and ends_with_connection(response.headers)
 
 
 def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
     """Return the error that ended the connection after the body."""
-    protocol: Any = getattr(response, "_protocol", None)  # `connection` is None once the body has ended
+    protocol = _protocol_of(response)
     error: BaseException | None = None if protocol is None else protocol.exception()
     return error
+
+
+def _protocol_of(response: aiohttp.ClientResponse) -> Any:
+    return getattr(response, "_protocol", None)  # `connection` is None once the body has ended
 
 
 async def blocks_of(form: MultipartStream, scope: AsyncCancelScope) -> AsyncIterator[bytes]:

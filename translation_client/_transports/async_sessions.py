@@ -17,8 +17,9 @@ import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.helpers import get_env_proxy_for_url
 from aiohttp.http_exceptions import HttpProcessingError
-from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
+from requests.utils import get_environ_proxies, get_netrc_auth, prepend_scheme_if_needed, select_proxy
 from urllib3.util.wait import wait_for_read
 from yarl import URL
 
@@ -68,6 +69,7 @@ class Sessions:
         data: Any,
         trace: Any,
         *,
+        is_foreign: bool,
         new_connection: bool,
     ) -> Any:
         """Return an asynchronous context manager that sends a request and yields the response. No redirect is followed.
@@ -81,12 +83,16 @@ class Sessions:
             headers: All headers.
             data: The body.
             trace: `has_sent` is set once the request headers are sent, or immediately if the session is not traced.
+            is_foreign: True for another origin than that of `base_url`, which gets no header, cookie or auth of the
+                caller's session.
             new_connection: True to open a new connection for a GET too.
         """
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
         if self._callers is not None:
             trace.has_sent = True  # the caller's session is not traced
+            if is_foreign and _needs_substitute(self._callers, url):
+                return _request_by_substitute(self._callers, method, url, more)
             return self._callers.request(method, url, **more)
         more["proxy"] = self._proxy_of(url)
         if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
@@ -134,6 +140,56 @@ class Sessions:
         if self._trusted is None:
             self._trusted = _trust()
         return self._trusted
+
+
+def has_auth(session: aiohttp.ClientSession, url: URL) -> bool:
+    """True if a session has `auth`, or reads credentials from .netrc. aiohttp rejects them beside an `Authorization` header."""
+    if isinstance(session.auth, aiohttp.BasicAuth):
+        return True
+    return session.trust_env is True and get_netrc_auth(str(url)) is not None
+
+
+def _needs_substitute(session: aiohttp.ClientSession, url: URL) -> bool:
+    """True if a session adds headers, cookies or credentials to a request, or has middlewares, which may."""
+    if not isinstance(session.connector, aiohttp.BaseConnector):
+        return False  # it is closed, or a mock
+    has_middlewares = bool(getattr(session, "_middlewares", ()))  # exists since aiohttp 3.12
+    has_cookies = bool(session.cookie_jar.filter_cookies(url))
+    return bool(session.headers) or has_cookies or has_middlewares or has_auth(session, url)
+
+
+@asynccontextmanager
+async def _request_by_substitute(
+    session: aiohttp.ClientSession, method: str, url: URL, more: dict[str, Any]
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Send a request by a temporary session that shares the connections and proxies of the caller's, and adds nothing.
+
+    Methods that the class of the caller's session overrides are bypassed too: they may add what the request must not
+    carry.
+    """
+    sizes: dict[str, Any] = {
+        name: getattr(session, f"_{name}", MAX_LINE_BYTES) for name in ("max_line_size", "max_field_size")
+    }
+    async with (
+        aiohttp.ClientSession(
+            connector=session.connector,
+            connector_owner=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trace_configs=session.trace_configs,
+            **sizes,
+        ) as substitute,
+        substitute.request(method, url, **more, **_proxy_options(session, url)) as response,
+    ):
+        yield response
+
+
+def _proxy_options(session: aiohttp.ClientSession, url: URL) -> dict[str, Any]:
+    """Return the proxy that a session uses for a URL: its default one, or with `trust_env` that of the environment."""
+    proxy, proxy_auth = getattr(session, "_default_proxy", None), getattr(session, "_default_proxy_auth", None)
+    if proxy is None and session.trust_env:
+        with suppress(LookupError):  # there is none
+            proxy, proxy_auth = get_env_proxy_for_url(url)
+    return {"proxy": proxy, "proxy_auth": proxy_auth}
 
 
 def _usable(proxy: str | None) -> str | None:
@@ -230,14 +286,46 @@ class _Connector(aiohttp.TCPConnector):
             abort(transport)
 
 
+class _TLSObject(ssl.SSLObject):
+    """A TLS connection that records whether the server has closed it, by the alert `close_notify`."""
+
+    is_closed_by_server = False
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  # the name that `ssl` gives it
+        """Read decrypted bytes. None means that the alert has arrived: a connection that just ends is no end of TLS."""
+        read = super().read(len, buffer)
+        self.is_closed_by_server = self.is_closed_by_server or not read
+        return read
+
+
 class _Protocol(ResponseHandler):
-    """A protocol that matches responses to requests. It detects unread bytes, and limits interim responses."""
+    """A protocol whose connection is reused only after the whole response, and if nothing is unread.
+
+    It also limits interim responses.
+
+    Attributes:
+        is_tls_cut_off: True if the connection has ended, but the server has not sent `close_notify`. Then a body with
+            neither a length nor chunks may be incomplete (RFC 9112, sections 8 and 9.8).
+    """
+
+    is_tls_cut_off = False
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
+        self._tls: Any = None
         self._interim_responses = 0
         self._message: Any = None
         self._end = ResponseEnd()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Start to use a connection."""
+        self._tls = transport.get_extra_info("ssl_object")
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Record how the connection has ended."""
+        self.is_tls_cut_off = isinstance(self._tls, _TLSObject) and not self._tls.is_closed_by_server
+        super().connection_lost(exc)
 
     def is_connected(self) -> bool:
         """True if the next request may use the connection. The pool checks it for an idle one."""
@@ -298,9 +386,10 @@ def _trust() -> ssl.SSLContext:
     bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
     if not Path(bundle).exists():
         raise Fault("connection", NO_CA_BUNDLE)
-    if Path(bundle).is_dir():
-        return ssl.create_default_context(capath=bundle)
-    return ssl.create_default_context(cafile=bundle)
+    is_folder = Path(bundle).is_dir()
+    context = ssl.create_default_context(cafile=None if is_folder else bundle, capath=bundle if is_folder else None)
+    context.sslobject_class = _TLSObject
+    return context
 
 
 class _Resolver(AbstractResolver):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urldefrag, urljoin
 
 import requests
 from requests import Session
 
-from .._auth import KeyHeaders, is_http_url
+from .._auth import KeyHeaders, is_http_url, same_origin
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response
 from .body import Sink, response_head
@@ -96,6 +97,17 @@ class TransportConfig(NamedTuple):
 
 
 MAX_REDIRECTS = 3
+
+CREDENTIAL_HEADERS = ("authorization", "cookie", "proxy-authorization")
+"""Headers that no redirect takes to another origin (RFC 9110, section 15.4)."""
+
+
+def redirected(request: Request, url: str, target: str) -> Request:
+    """Return a request as it follows a redirect: without credentials of its own if that leads to another origin."""
+    if not request.headers or same_origin(url, target):
+        return request
+    kept = {name: value for name, value in request.headers.items() if name.lower() not in CREDENTIAL_HEADERS}
+    return replace(request, headers=kept)
 
 
 def redirect_target(session: Session, response: requests.Response) -> str | None:

@@ -14,6 +14,7 @@ from .sockets import (
     MatchedResponse,
     UnreadableBody,
     content_length,
+    ends_with_connection,
     plain_content_length,
     too_long_error,
 )
@@ -141,7 +142,7 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
     read_bytes = begin_file(head, sink, is_chunked=is_read_as_chunked(response))
     scope = CURRENT.scope
     if isinstance(scope, TransferScope):
-        scope.is_receiving_file = True
+        scope.is_receiving_file, scope.is_tls_cut_off = True, False  # that of a redirect says nothing about the file
     original = getattr(response.raw, "_original_response", None)
     if isinstance(original, MatchedResponse):
         original.is_file = True
@@ -151,9 +152,14 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
             scope.require_remaining()
             scope.record_received()
         sink.write(block)
+        if scope is not None:
+            scope.record_received()  # again, as the time that the caller's `on_progress` takes is none without data
         size += len(block)
     length = content_length(response.headers)
-    if length is not None and size < length:  # urllib3 checks it only since 2.0
+    is_short = length is not None and size < length  # urllib3 checks it only since 2.0
+    # Without a length, a connection that ends while TLS goes on was cut off (RFC 9112, section 9.8).
+    is_cut_off = scope is not None and scope.is_tls_cut_off and ends_with_connection(response.headers)
+    if is_short or is_cut_off:
         raise Fault("connection", "the file breaks off", head)
     if isinstance(original, MatchedResponse) and original.has_surplus:
         sink.reject_surplus()

@@ -40,6 +40,12 @@ class CancelScope:
     """The limits of one HTTP call, redirects included. Within its `with` block, the sockets of this thread obey it.
 
     Unlike the one of trio, it raises at its limits.
+
+    Attributes:
+        has_sent: True if any bytes were sent, be it to a proxy.
+        has_response: True if the head of a response has arrived.
+        is_unguarded: True if bytes may be sent without `has_sent`, as a socket is not one of ours.
+        is_tls_cut_off: True if a connection has ended without an end of TLS.
     """
 
     def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch | None = None) -> None:
@@ -51,7 +57,8 @@ class CancelScope:
                 another thread.
             stopwatch: Measures the call; None to start one.
         """
-        self.has_sent = False
+        self.has_sent = self.has_response = False
+        self.is_unguarded = self.is_tls_cut_off = False
         self.stopwatch = stopwatch or Stopwatch()
         self._ends_at = ends_at
         self._is_cancelled = is_cancelled

@@ -14,11 +14,19 @@ from urllib3.exceptions import HTTPError
 from .._auth import KeyHeaders, merged_headers, same_origin, secrets_in
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response, interim_as_final
-from .base import MAX_REDIRECTS, TransportConfig, redirect_target
+from .base import MAX_REDIRECTS, TransportConfig, redirect_target, redirected
 from .body import FILE_CODES, MAX_BODY_BYTES, STATUS_BODY_SECONDS, Sink, read_capped, response_head, stream_to
 from .cancel_scope import CURRENT, CallAborted, CallTimeout, CancelScope, TransferScope
 from .decoding import ACCEPT_ENCODING
-from .errors import TIMED_OUT, RequestNotSent, failed_before_send, map_exception, redacted_cause, root_reason
+from .errors import (
+    TIMED_OUT,
+    RequestNotSent,
+    failed_before_send,
+    map_exception,
+    redacted_cause,
+    root_reason,
+    tunnel_failed,
+)
 from .multipart import NO_BODY, RequestBody, encode_body
 from .sessions import BorrowedSession, Call, PooledSession, ReadHook
 from .sockets import UnreadableBody
@@ -74,7 +82,6 @@ class RequestsTransport:
             "Accept-Encoding": ACCEPT_ENCODING,
         }
         own_headers = merged_headers(self._default_headers, config.headers)
-        self._is_callers_session = session is not None
         self._session: PooledSession | BorrowedSession = (
             PooledSession(own_headers, self._read)
             if session is None
@@ -194,9 +201,14 @@ class RequestsTransport:
 
     def _was_sent(self, exchange: _Exchange, error: Exception) -> bool:
         """True if the whole request may have reached the server."""
-        is_sent = exchange.payload.is_read and (exchange.scope.has_sent or self._is_callers_session)
-        # An adapter that retries on its own raises the last of several errors, which proves nothing.
-        return is_sent and not (self._session.never_retries and failed_before_send(error))
+        if not exchange.payload.is_read:
+            return False
+        scope = exchange.scope
+        if isinstance(exchange.session, PooledSession) and not scope.is_unguarded:
+            return scope.has_sent and not tunnel_failed(error)
+        # After a response, or where the session may retry, the error is the last of several, and proves nothing.
+        is_only_error = not scope.has_response and exchange.session.never_retries()
+        return not (is_only_error and failed_before_send(error))
 
     def _send_following_redirects(self, exchange: _Exchange) -> requests.Response:
         request, payload, scope = exchange.request, exchange.payload, exchange.scope
@@ -216,13 +228,17 @@ class RequestsTransport:
             target = redirect_target(call.session, response)
             if target is None or request.method != "GET":
                 return response
+            request = redirected(request, url, target)
             url, is_same_origin = target, is_same_origin and same_origin(self.base_url, target)
+            if exchange.session is not self._session:
+                exchange.session.close_idle()  # of a new connection for this request, also for the rest of its way
             if not is_same_origin:
                 payload = NO_BODY  # it was for our origin
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", response_head(response))
 
     def _sink_hook(self, sink: Sink) -> ReadHook:
         def read_into_sink(response: requests.Response, **_: Any) -> None:
+            _record_response()
             if response.status_code not in FILE_CODES:
                 self._read(response)
                 return
@@ -236,6 +252,7 @@ class RequestsTransport:
         return read_into_sink
 
     def _read(self, response: requests.Response, **_: Any) -> None:
+        _record_response()
         if response.status_code < 200:
             _close(response)  # before its body is read, which would return the connection to the pool
             raise interim_as_final(response_head(response))
@@ -264,6 +281,12 @@ class RequestsTransport:
         except CallTimeout:
             _close(response)
             return b""
+
+
+def _record_response() -> None:
+    scope = CURRENT.scope
+    if scope is not None:
+        scope.has_response = True
 
 
 def _close(response: requests.Response) -> None:

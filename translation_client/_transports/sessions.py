@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from inspect import getattr_static
 from typing import Any, NamedTuple, Protocol
 
 import requests
 from requests import PreparedRequest, Session
-from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 
 from .dns import fork_count
 from .multipart import NO_BODY, RequestBody
+from .session_retries import never_retries
 from .sockets import GuardedAdapter
 
 MAX_PREPARED_CALLS = 128
@@ -68,8 +67,6 @@ class PooledSession:
     again.
     """
 
-    never_retries = True
-
     def __init__(self, headers: Mapping[str, str], read: ReadHook) -> None:
         """Create the session without opening a connection."""
         self._headers = headers
@@ -97,6 +94,10 @@ class PooledSession:
     def _prepare_call(self, process: _ProcessSession, call: Call) -> PreparedCall:
         prepared = _prepare_request(process.session, call, self._headers, self._read, ignore_session_auth=True)
         return PreparedCall(process.session, prepared, _send_options(process.session, call.url))
+
+    def never_retries(self) -> bool:
+        """Return True: our adapters have no retries."""
+        return True
 
     def renewed(self) -> PooledSession:
         """Return a new session like this one, without connections. The caller closes it."""
@@ -154,14 +155,9 @@ class BorrowedSession:
         """Prepare a call to another origin, without our headers."""
         return _prepare_foreign(self._session, call, self._read)
 
-    @property
     def never_retries(self) -> bool:
-        """True if neither the session nor one of its adapters may retry on its own.
-
-        One with a `send` of its own may. An adapter that is no `HTTPAdapter` and has no `max_retries` is trusted not to.
-        """
-        sends_once = not _overrides(self._session, Session, "send", "get_adapter")
-        return sends_once and all(map(_sends_once, self._session.adapters.values()))
+        """Return True if it is known that the session does not retry on its own."""
+        return never_retries(self._session)
 
     def renewed(self) -> BorrowedSession:
         """Return this session: its connections are managed by the caller."""
@@ -172,30 +168,6 @@ class BorrowedSession:
 
     def close_idle(self) -> None:
         """Do nothing: the connections are managed by the caller."""
-
-
-def _sends_once(adapter: Any) -> bool:
-    """True if an adapter does not retry. `Retry(total=None)` leaves the limit to its other counts (urllib3.util.Retry)."""
-    if not isinstance(adapter, HTTPAdapter):
-        return not hasattr(adapter, "max_retries")
-    total = getattr(adapter.max_retries, "total", adapter.max_retries)
-    return total is not None and total == 0 and not _overrides(adapter, HTTPAdapter, "send")
-
-
-def _overrides(instance: Any, base: type, *names: str) -> bool:
-    """True if an instance or its class replaces a method of a base class.
-
-    The attributes are compared as they are stored: an instrumented method returns a new object at each access.
-    """
-    stored = [(getattr_static(instance.__class__, name, None), getattr_static(base, name)) for name in names]
-    own_attributes = getattr(instance, "__dict__", {})
-    replaced = [name for name in names if name in own_attributes and not _is_bound(own_attributes[name], base, name)]
-    return bool(replaced) or any(own is not inherited for own, inherited in stored)
-
-
-def _is_bound(value: object, base: type, name: str) -> bool:
-    """True if a value is a method of the base class, as a mock leaves it on the instance when it has ended."""
-    return getattr(value, "__func__", None) is getattr_static(base, name)
 
 
 def _prepare_request(

@@ -47,6 +47,9 @@ CHUNKED_TWICE = ["chunked", "chunked"]
 """The transfer codings if an application and its proxy both name chunked, applied once (RFC 9112, section 6.1)."""
 
 
+_BYTE_RANGE = re.compile(r"\s*bytes\s+\d+-\d+/(\d+|\*)\s*", re.IGNORECASE)  # RFC 9110, section 14.4
+
+
 class UnreadableBody(Exception):
     """The body of a response cannot be read: too long, too short, encoded unreadably, or of uncertain length."""
 
@@ -76,6 +79,13 @@ def content_length(headers: Mapping[str, str]) -> int | None:
         UnreadableBody: `Content-Length` is not a number below 10¹⁸, or several differ (RFC 9112, section 6.3).
     """
     return _length_without_coding(headers) if transfer_codings(headers) in NO_CODING else None
+
+
+def ends_with_connection(headers: Mapping[str, str]) -> bool:
+    """True if nothing but the end of the connection is the end of the body: it has no length, no chunks and no range."""
+    is_plain = transfer_codings(headers) in NO_CODING
+    has_range = _BYTE_RANGE.fullmatch(headers.get("Content-Range", "")) is not None
+    return is_plain and not header_values(headers, "Content-Length") and not has_range
 
 
 def _length_without_coding(headers: Mapping[str, str]) -> int | None:
@@ -331,8 +341,28 @@ class GuardedSocket(socket.socket):
         return None
 
 
+IGNORE_UNEXPECTED_EOF = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+"""The option of OpenSSL 3 that takes the end of a connection for an end of TLS. Python sets it."""
+
+
 class GuardedTLSSocket(GuardedSocket, ssl.SSLSocket):
     """A TLS socket that obeys the cancel scope of the call that uses it, during the handshake too."""
+
+    def recv(self, *args: Any, **kwargs: Any) -> bytes:
+        """Read decrypted bytes, or none at the end of TLS or of the connection. Urllib3 reads TLS within TLS in this way."""
+        try:
+            return super().recv(*args, **kwargs)
+        except ssl.SSLEOFError:
+            return b""  # not recorded: the inner TLS may have ended before
+
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        """Read decrypted bytes, or 0 at the end of TLS or of the connection. The latter is recorded."""
+        self.suppress_ragged_eofs = False
+        try:
+            return super().recv_into(*args, **kwargs)
+        except ssl.SSLEOFError:
+            _record_tls_cut_off()
+            return 0
 
     def do_handshake(self, block: bool = False) -> None:
         """Do the TLS handshake in slices of time."""
@@ -341,6 +371,23 @@ class GuardedTLSSocket(GuardedSocket, ssl.SSLSocket):
         except BaseException:  # older Pythons close the socket only for an OSError
             self.close()
             raise
+
+
+class GuardedTLSObject(ssl.SSLObject):
+    """TLS within TLS, through a proxy, whose end is recorded in the same way."""
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  # the name that `ssl` gives it
+        """Read decrypted bytes."""
+        try:
+            return super().read(len, buffer)
+        except ssl.SSLEOFError:
+            _record_tls_cut_off()
+            raise
+
+
+def _record_tls_cut_off() -> None:
+    if CURRENT.scope is not None:
+        CURRENT.scope.is_tls_cut_off = True
 
 
 def _in_slices(
@@ -431,16 +478,43 @@ class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
         if self.ssl_context is None:
             self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
         self.ssl_context.sslsocket_class = GuardedTLSSocket
+        self.ssl_context.sslobject_class = GuardedTLSObject
+        self.ssl_context.options &= ~IGNORE_UNEXPECTED_EOF
         super().connect()
+        if isinstance(self.sock, ssl.SSLSocket) and not isinstance(self.sock, GuardedSocket):
+            self.sock.__class__ = _guarded(type(self.sock))  # the context has sockets of its own, as that of truststore
+        if not isinstance(self.sock, (GuardedSocket, SSLTransport)):
+            _record_unguarded()
 
     def _connect_tls_proxy(self, *args: Any, **kwargs: Any) -> Any:
         # urllib3 creates the context for a proxy itself, and the deadline of its handshake is the socket's own.
         scope = CURRENT.scope
         with nullcontext() if scope is None else scope.stopwatch.measure():
             secured = super()._connect_tls_proxy(*args, **kwargs)
-        if type(secured) is ssl.SSLSocket:
-            secured.__class__ = GuardedTLSSocket
+        if isinstance(secured, ssl.SSLSocket) and not isinstance(secured, GuardedSocket):
+            secured.__class__ = _guarded(type(secured))
         return secured
+
+
+def _guarded(kind: type[ssl.SSLSocket]) -> type[GuardedTLSSocket]:
+    """Return the class of a TLS socket with the methods of `GuardedTLSSocket` before its own."""
+    return GuardedTLSSocket if kind is ssl.SSLSocket else type(kind.__name__, (GuardedTLSSocket, kind), {})
+
+
+def unguarded(kind: type[HTTPConnection]) -> type[HTTPConnection]:
+    """Return a class of connections over sockets that are not ours, with matched responses."""
+
+    def connect(self: HTTPConnection) -> None:
+        _record_unguarded()
+        super(made, self).connect()
+
+    made: type[HTTPConnection] = type(kind.__name__, (matched(kind),), {"connect": connect})
+    return made
+
+
+def _record_unguarded() -> None:
+    if CURRENT.scope is not None:
+        CURRENT.scope.is_unguarded = True
 
 
 _GUARDED = {HTTPConnection: GuardedHTTPConnection, HTTPSConnection: GuardedHTTPSConnection}
@@ -465,7 +539,7 @@ class GuardedAdapter(HTTPAdapter):
         pool: Any = self._pools.get(key)
         if pool is None:
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            pool.ConnectionCls = _GUARDED.get(pool.ConnectionCls) or matched(pool.ConnectionCls)
+            pool.ConnectionCls = _GUARDED.get(pool.ConnectionCls) or unguarded(pool.ConnectionCls)
             self._pools = {**(self._pools if len(self._pools) < MAX_HOSTS else {}), key: pool}
         guarded: HTTPConnectionPool = pool
         return guarded
