@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 NEXT_REQUEST = math.inf
-"""A part: nothing is sent until the first byte of the next request is there."""
+"""A part: nothing more is sent until the next request is there."""
 
 Part = bytes | float
 """Bytes that are sent, or seconds that pass; `NEXT_REQUEST`."""
@@ -105,7 +105,7 @@ def scripted(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[
             with suppress(OSError):
                 self.request.settimeout(IDLE_SECONDS)
                 with self.request if context is None else context.wrap_socket(self.request, True) as connected:
-                    _talk(connected, answer, running)
+                    _Talk(connected, running).go(answer)
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         port = server.server_address[1]
@@ -143,43 +143,61 @@ class _Server(socketserver.ThreadingTCPServer):
         raise
 
 
-def _talk(connected: socket.socket, answer: Answer, running: Scripted) -> None:
-    number = running._opened()
-    rest = b""
-    while True:
-        while b"\r\n\r\n" not in rest:
-            if not (data := connected.recv(65536)):
-                return
-            rest += data
-        head, _, rest = rest.partition(b"\r\n\r\n")
+class _Talk:
+    """One connection. The next request is recorded before what the answer has to say after it: the client may then reset it."""
+
+    def __init__(self, connected: socket.socket, running: Scripted) -> None:
+        self._connected = connected
+        self._running = running
+        self._number = running._opened()
+        self._rest = b""
+        self._early: Arrived | None = None
+
+    def go(self, answer: Answer) -> None:
+        """Answer each request until the client has gone."""
+        try:
+            while request := self._early or self._next_request():
+                self._early = None
+                self._play(answer(request))
+                if request.method == "CONNECT":
+                    _relay(self._connected, self._running.relay_to)
+                    return
+        finally:
+            if self._early is not None:
+                self._running._answered()  # as well as it could be
+
+    def _next_request(self) -> Arrived | None:
+        while b"\r\n\r\n" not in self._rest:
+            if not (data := self._connected.recv(65536)):
+                return None
+            self._rest += data
+        head, _, self._rest = self._rest.partition(b"\r\n\r\n")
         sizes = [int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length")]
-        while len(rest) < sum(sizes):
-            rest += connected.recv(65536)
-        rest = rest[sum(sizes) :]
+        while len(self._rest) < sum(sizes):
+            self._rest += self._connected.recv(65536)
+        self._rest = self._rest[sum(sizes) :]
         method, path, _ = head.decode("latin-1").split(" ", 2)
-        request = Arrived(number, method, path)
-        running._came(request)
-        _play(connected, answer(request), running)
-        if method == "CONNECT":
-            _relay(connected, running.relay_to)
-            return
+        request = Arrived(self._number, method, path)
+        self._running._came(request)
+        return request
 
-
-def _play(connected: socket.socket, parts: Iterable[Part], running: Scripted) -> None:
-    is_answered = False
-    try:
-        for part in parts:
-            if isinstance(part, bytes):
-                connected.sendall(part)
-            elif part == NEXT_REQUEST:
-                running._answered()
-                is_answered = True
-                select.select([connected], [], [], IDLE_SECONDS)
-            else:
-                time.sleep(part)
-    finally:
-        if not is_answered:
-            running._answered()
+    def _play(self, parts: Iterable[Part]) -> None:
+        is_answered = False
+        try:
+            for part in parts:
+                if isinstance(part, bytes):
+                    self._connected.sendall(part)
+                elif part == NEXT_REQUEST:
+                    self._running._answered()
+                    is_answered = True
+                    self._early = self._early or self._next_request()
+                    if self._early is None:
+                        return
+                else:
+                    time.sleep(part)
+        finally:
+            if not is_answered:
+                self._running._answered()
 
 
 def _relay(one: socket.socket, port: int) -> None:
