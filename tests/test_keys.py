@@ -16,6 +16,7 @@ import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
@@ -947,7 +948,7 @@ def test_a_key_and_the_auth_of_a_session_of_aiohttp_are_one_too_many(
     async def main() -> None:
         kind = AsyncVideoTranslationClient
         session = session_of(kind) if source == "auth" else aiohttp.ClientSession(trust_env=True)
-        with pytest.raises(ValueError, match="leave out either them or the api_key"):
+        with pytest.raises(ValueError, match="leave out one of the two"):
             await used(kind, server.url, session, lambda client: client.check("j"), api_key=key)
 
     with serving(answering(http())) as server:
@@ -997,11 +998,41 @@ def test_a_request_to_another_origin_takes_the_proxy_of_the_session(way: str, mo
         monkeypatch.delenv(name, raising=False)
     with serving(answering(*answers)) as server:
         if way == "environment":
-            monkeypatch.setenv("http_proxy", server.url)
+            monkeypatch.setenv("http_proxy", server.url.replace("://", "://someone:else@"))
         asyncio.run(main())
+    proofs = [b"Proxy-Authorization: Basic c29tZW9uZTplbHNl" in request for request in server.requests]
+    assert proofs == [way == "environment"] * 2
     targets = [request.split(b" ", 2)[1] for request in server.requests]
     assert targets == [b"http://service.test/status/j", b"http://elsewhere.test/a"]
     assert [b"of-the-session" in request for request in server.requests] == [True, False]
+
+
+def test_a_class_of_sessions_is_used_for_another_origin_too() -> None:
+    """Without the headers of the session; and a method that was replaced on it is not, as it has them."""
+    seen: list[str] = []
+
+    async def main(*, is_replaced: bool) -> None:
+        with warnings.catch_warnings():  # aiohttp advises against both
+            warnings.simplefilter("ignore")
+
+            class Session(aiohttp.ClientSession):
+                async def _request(self, *given: Any, **more: Any) -> Any:
+                    seen.append(given[1].host)
+                    return await super()._request(*given, **more)
+
+            session = Session(headers={"X-Secret": "of-the-session"})
+            if is_replaced:
+                session.request = partial(session.request)  # type: ignore[method-assign]  # as decorators do
+        await used(AsyncVideoTranslationClient, first.url, session, lambda client: client.check("j"))
+
+    for is_replaced in (False, True):
+        with serving(answering(http())) as other:
+            target = other.url.replace("127.0.0.1", "localhost")
+            with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
+                asyncio.run(main(is_replaced=is_replaced))
+        assert b"of-the-session" in first.requests[0]
+        assert b"of-the-session" not in other.requests[0]
+    assert seen == ["127.0.0.1", "localhost"] * 2
 
 
 def test_a_netrc_goes_to_no_other_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -397,10 +397,9 @@ class _LearnedKeys:
         """Add a key in all its forms, or note that it is in use again."""
         self._last_uses[forms] = next(self._uses)
         if len(self._last_uses) > 4 * MAX_LEARNED:
-            latest = self._latest()
-            for other in self._last_uses.copy():
-                if other not in latest:
-                    self._last_uses.pop(other, None)
+            last_uses = self._last_uses.copy()  # what another thread adds from here on is kept
+            for other in sorted(last_uses, key=last_uses.__getitem__)[:-MAX_LEARNED]:
+                self._last_uses.pop(other, None)
 
     def latest_forms(self) -> Iterable[str]:
         """Return the forms of the latest `MAX_LEARNED` keys, in the same order whichever of them was used last."""

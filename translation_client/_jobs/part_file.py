@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NoReturn
 
 from .._models import Fault, Response
+from .._transports.content_range import ContentRange
 from .._transports.file_decoding import FileDecoder
 from .._transports.sniffing import SUBTITLES, MarkupSniffer
 from .._transports.sockets import UnreadableBody, content_length
-from .remote_file import ContentRange, RemoteFile, codings_of, is_partial, media_type, range_of_part
+from .remote_file import RemoteFile, codings_of, is_partial, media_type, range_of_part
 
 _ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))|image/.*", re.IGNORECASE)
 """Media types of what proxies and APIs send with a 2xx in place of a file. A file may have one of them by mistake."""

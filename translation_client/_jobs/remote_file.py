@@ -7,40 +7,19 @@ one holds until a response proves that the file was replaced. Lengths and offset
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from .._models import Fault, Response
+from .._transports.content_range import ContentRange, content_range
 from .._transports.decoding import content_codings
 from .._transports.sockets import UnreadableBody, content_length
-
-_CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)\s*/\s*(\d{1,18}|\*)\s*", re.ASCII | re.IGNORECASE)
 
 _GZIP_TYPES = ("application/gzip", "application/x-gzip")
 """Media types of gzip files. `Content-Encoding: gzip` only repeats the type there."""
 
 Codings = tuple[str, ...]
-
-
-class ContentRange(NamedTuple):
-    """A parsed `Content-Range` (RFC 9110, section 14.4).
-
-    Attributes:
-        first: Offset of the first byte; None if the range is `*`, as in a 416 response.
-        stop: The exclusive end: one more than the last position in the header. None if the range is `*`.
-        total: The length of the whole file; None if it is `*`.
-    """
-
-    first: int | None
-    stop: int | None
-    total: int | None
-
-    @property
-    def is_whole(self) -> bool:
-        """True if the range is the whole file."""
-        return self.first == 0 and self.stop is not None and self.stop == self.total
 
 
 class Version(NamedTuple):
@@ -201,18 +180,6 @@ def codings_of(response: Response) -> Codings:
 def media_type(headers: Mapping[str, str]) -> str:
     """Return the media type in lower case, without parameters, or an empty string if there is none."""
     return headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-def content_range(headers: Mapping[str, str]) -> ContentRange | None:
-    """Parse `Content-Range`. Return None if it is missing or invalid."""
-    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", ""))
-    if match is None:
-        return None
-    total = None if match[3] == "*" else int(match[3])
-    if match[1] is None:
-        return ContentRange(None, None, total)
-    first, stop = int(match[1]), int(match[2]) + 1
-    return ContentRange(first, stop, total) if first < stop and (total is None or stop <= total) else None
 
 
 def is_partial(response: Response) -> bool:

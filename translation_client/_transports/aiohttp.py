@@ -7,7 +7,6 @@ import inspect
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -19,7 +18,7 @@ from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to
 from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
-from .async_sessions import MAX_CONNECTIONS, Sessions, has_auth
+from .async_sessions import MAX_CONNECTIONS, Sessions, is_auth_conflict
 from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, redirected, resolve_redirect
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
@@ -32,6 +31,12 @@ CLOSING_SECONDS = 0.4
 """400 ms: how long closing waits for the calls in progress."""
 
 REDIRECT_CODES = (301, 302, 303, 307, 308)
+
+AUTH_CONFLICT = (
+    "session has credentials of its own (auth, or trust_env and a .netrc), and aiohttp sends them or an Authorization "
+    "header, which comes from api_key, headers or base_url: leave out one of the two"
+)
+"""The text of the error if both the session and the client have credentials for one header."""
 
 BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
 """What aiohttp and the system raise if a call fails."""
@@ -94,7 +99,6 @@ class AiohttpTransport:
             "Accept-Encoding": ACCEPT_ENCODING,
         }
         self._own_headers = merged_headers(self._default_headers, config.headers)
-        self._callers_session = session
         self._sessions = Sessions(session)
         self._scopes = ScopeRegistry()
         self._slots = Slots(MAX_CONNECTIONS)
@@ -207,23 +211,9 @@ class AiohttpTransport:
     def _credentials_and_body(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
         is_same_origin = request.path.startswith("/") or same_origin(self.base_url, request.path)
         try:
-            credentials = self._credentials() if is_same_origin else None
-            if credentials is not None and self._has_session_auth:
-                self._require_no_authorization({**self._own_headers, **credentials, **request.headers})
-            return credentials, encode_body(request)
+            return self._credentials() if is_same_origin else None, encode_body(request)
         except Exception as error:
             raise RequestNotSent(error) from error
-
-    @cached_property
-    def _has_session_auth(self) -> bool:
-        return self._callers_session is not None and has_auth(self._callers_session, URL(self.base_url))
-
-    def _require_no_authorization(self, headers: Mapping[str, str]) -> None:
-        if "authorization" in map(str.lower, headers):
-            raise ValueError(
-                "the session has credentials of its own (auth, or trust_env and a .netrc), and aiohttp does not send an "
-                "Authorization header besides: leave out either them or the api_key"
-            )
 
     async def _send_in_scope(
         self, exchange: _AsyncExchange, trace: _Trace, *, new_connection: bool
@@ -231,6 +221,8 @@ class AiohttpTransport:
         try:
             return await self._send_following_redirects(exchange, trace, new_connection=new_connection)
         except BROKEN as error:
+            if is_auth_conflict(error):
+                raise RequestNotSent(ValueError(AUTH_CONFLICT)) from None
             fault = _fault_of(error)
             cause = redacted_cause(error, fault.text)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.

@@ -12,12 +12,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 from .._models import Fault, Response
 from .async_cancel_scope import AsyncCancelScope
 from .body import MAX_BODY_BYTES, READ_BYTES, Sink, begin_file
+from .content_range import ends_with_connection
 from .decoding import content_codings, decode
 from .errors import root_reason
 from .multipart import MultipartStream
 from .sockets import (
     UnreadableBody,
-    ends_with_connection,
     plain_content_length,
     too_long_error,
 )

@@ -19,7 +19,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.helpers import get_env_proxy_for_url
 from aiohttp.http_exceptions import HttpProcessingError
-from requests.utils import get_environ_proxies, get_netrc_auth, prepend_scheme_if_needed, select_proxy
+from multidict import CIMultiDict
+from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
 from urllib3.util.wait import wait_for_read
 from yarl import URL
 
@@ -91,8 +92,8 @@ class Sessions:
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
         if self._callers is not None:
             trace.has_sent = True  # the caller's session is not traced
-            if is_foreign and _needs_substitute(self._callers, url):
-                return _request_by_substitute(self._callers, method, url, more)
+            if is_foreign and _adds_to_requests(self._callers, url):
+                return _request_without_defaults(self._callers, method, url, more)
             return self._callers.request(method, url, **more)
         more["proxy"] = self._proxy_of(url)
         if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
@@ -142,54 +143,59 @@ class Sessions:
         return self._trusted
 
 
-def has_auth(session: aiohttp.ClientSession, url: URL) -> bool:
-    """True if a session has `auth`, or reads credentials from .netrc. aiohttp rejects them beside an `Authorization` header."""
-    if isinstance(session.auth, aiohttp.BasicAuth):
-        return True
-    return session.trust_env is True and get_netrc_auth(str(url)) is not None
+def is_auth_conflict(error: BaseException) -> bool:
+    """True if aiohttp rejects a request with an `Authorization` header, as the session has credentials of its own."""
+    return isinstance(error, ValueError) and str(error).startswith("Cannot combine AUTHORIZATION header with AUTH")
 
 
-def _needs_substitute(session: aiohttp.ClientSession, url: URL) -> bool:
-    """True if a session adds headers, cookies or credentials to a request, or has middlewares, which may."""
+def _adds_to_requests(session: aiohttp.ClientSession, url: URL) -> bool:
+    """True if a session may add headers, cookies or credentials to a request, be it by a middleware."""
     if not isinstance(session.connector, aiohttp.BaseConnector):
         return False  # it is closed, or a mock
+    has_more = session.auth is not None or session.trust_env  # which reads .netrc
     has_middlewares = bool(getattr(session, "_middlewares", ()))  # exists since aiohttp 3.12
-    has_cookies = bool(session.cookie_jar.filter_cookies(url))
-    return bool(session.headers) or has_cookies or has_middlewares or has_auth(session, url)
+    return has_more or has_middlewares or bool(session.headers) or bool(session.cookie_jar.filter_cookies(url))
 
 
 @asynccontextmanager
-async def _request_by_substitute(
+async def _request_without_defaults(
     session: aiohttp.ClientSession, method: str, url: URL, more: dict[str, Any]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Send a request by a temporary session that shares the connections and proxies of the caller's, and adds nothing.
+    """Send a request by a copy of the caller's session without what it adds. Connections and proxies are shared.
 
-    Methods that the class of the caller's session overrides are bypassed too: they may add what the request must not
-    carry.
+    The copy has the class and the state of the session, but no method that was replaced on it: that is bound to the
+    session itself.
     """
-    sizes: dict[str, Any] = {
-        name: getattr(session, f"_{name}", MAX_LINE_BYTES) for name in ("max_line_size", "max_field_size")
+    bare = object.__new__(session.__class__)
+    state = {name: value for name, value in vars(session).items() if not _is_method(name)}
+    nothing: dict[str, Any] = {
+        "_default_headers": CIMultiDict(),
+        "_default_auth": None,
+        "_cookie_jar": aiohttp.DummyCookieJar(),
+        "_middlewares": (),
+        "_trust_env": False,
     }
-    async with (
-        aiohttp.ClientSession(
-            connector=session.connector,
-            connector_owner=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=session.trace_configs,
-            **sizes,
-        ) as substitute,
-        substitute.request(method, url, **more, **_proxy_options(session, url)) as response,
-    ):
-        yield response
+    vars(bare).update(state, **nothing)
+    if session.trust_env and getattr(session, "_default_proxy", None) is None:
+        more = {**more, "proxy": _proxy_of_environment(url)}
+    try:
+        async with bare.request(method, url, **more) as response:
+            yield response
+    finally:
+        bare.detach()  # or aiohttp would complain that the copy was not closed
 
 
-def _proxy_options(session: aiohttp.ClientSession, url: URL) -> dict[str, Any]:
-    """Return the proxy that a session uses for a URL: its default one, or with `trust_env` that of the environment."""
-    proxy, proxy_auth = getattr(session, "_default_proxy", None), getattr(session, "_default_proxy_auth", None)
-    if proxy is None and session.trust_env:
-        with suppress(LookupError):  # there is none
-            proxy, proxy_auth = get_env_proxy_for_url(url)
-    return {"proxy": proxy, "proxy_auth": proxy_auth}
+def _is_method(name: str) -> bool:
+    return callable(getattr(aiohttp.ClientSession, name, None))
+
+
+def _proxy_of_environment(url: URL) -> URL | None:
+    """Return the proxy that aiohttp reads from the environment, with its user information."""
+    try:
+        proxy, auth = get_env_proxy_for_url(url)
+    except LookupError:
+        return None
+    return proxy if auth is None else proxy.with_user(auth.login).with_password(auth.password)
 
 
 def _usable(proxy: str | None) -> str | None:

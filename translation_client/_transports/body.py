@@ -9,12 +9,12 @@ import requests
 
 from .._models import Fault, Response
 from .cancel_scope import CURRENT, TransferScope
+from .content_range import ends_with_connection
 from .decoding import content_codings, decode, require_at_most
 from .sockets import (
     MatchedResponse,
     UnreadableBody,
     content_length,
-    ends_with_connection,
     plain_content_length,
     too_long_error,
 )

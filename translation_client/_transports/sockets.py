@@ -47,9 +47,6 @@ CHUNKED_TWICE = ["chunked", "chunked"]
 """The transfer codings if an application and its proxy both name chunked, applied once (RFC 9112, section 6.1)."""
 
 
-_BYTE_RANGE = re.compile(r"\s*bytes\s+\d+-\d+/(\d+|\*)\s*", re.IGNORECASE)  # RFC 9110, section 14.4
-
-
 class UnreadableBody(Exception):
     """The body of a response cannot be read: too long, too short, encoded unreadably, or of uncertain length."""
 
@@ -79,13 +76,6 @@ def content_length(headers: Mapping[str, str]) -> int | None:
         UnreadableBody: `Content-Length` is not a number below 10¹⁸, or several differ (RFC 9112, section 6.3).
     """
     return _length_without_coding(headers) if transfer_codings(headers) in NO_CODING else None
-
-
-def ends_with_connection(headers: Mapping[str, str]) -> bool:
-    """True if nothing but the end of the connection is the end of the body: it has no length, no chunks and no range."""
-    is_plain = transfer_codings(headers) in NO_CODING
-    has_range = _BYTE_RANGE.fullmatch(headers.get("Content-Range", "")) is not None
-    return is_plain and not header_values(headers, "Content-Length") and not has_range
 
 
 def _length_without_coding(headers: Mapping[str, str]) -> int | None:

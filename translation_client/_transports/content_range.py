@@ -1,0 +1,51 @@
+"""The range of a file that a response has, and whether the end of its body is known."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from .sockets import NO_CODING, header_values, transfer_codings
+
+_CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)\s*/\s*(\d{1,18}|\*)\s*", re.ASCII | re.IGNORECASE)
+
+
+class ContentRange(NamedTuple):
+    """A parsed `Content-Range` (RFC 9110, section 14.4).
+
+    Attributes:
+        first: Offset of the first byte; None if the range is `*`, as in a 416 response.
+        stop: The exclusive end: one more than the last position in the header. None if the range is `*`.
+        total: The length of the whole file; None if it is `*`.
+    """
+
+    first: int | None
+    stop: int | None
+    total: int | None
+
+    @property
+    def is_whole(self) -> bool:
+        """True if the range is the whole file."""
+        return self.first == 0 and self.stop is not None and self.stop == self.total
+
+
+def content_range(headers: Mapping[str, str]) -> ContentRange | None:
+    """Parse `Content-Range`. Return None if it is missing, invalid or sent more than once."""
+    values = header_values(headers, "Content-Range")
+    match = _CONTENT_RANGE.fullmatch(values[0]) if len(values) == 1 else None
+    if match is None:
+        return None
+    total = None if match[3] == "*" else int(match[3])
+    if match[1] is None:
+        return ContentRange(None, None, total)
+    first, stop = int(match[1]), int(match[2]) + 1
+    return ContentRange(first, stop, total) if first < stop and (total is None or stop <= total) else None
+
+
+def ends_with_connection(headers: Mapping[str, str]) -> bool:
+    """True if nothing but the end of the connection is the end of the body: it has no length, no chunks and no range."""
+    if transfer_codings(headers) not in NO_CODING or header_values(headers, "Content-Length"):
+        return False
+    part = content_range(headers)
+    return part is None or part.first is None
