@@ -397,9 +397,10 @@ class _LearnedKeys:
         """Add a key in all its forms, or note that it is in use again."""
         self._last_uses[forms] = next(self._uses)
         if len(self._last_uses) > 4 * MAX_LEARNED:
-            last_uses = self._last_uses.copy()  # what another thread adds from here on is kept
+            last_uses = self._last_uses.copy()
             for other in sorted(last_uses, key=last_uses.__getitem__)[:-MAX_LEARNED]:
-                self._last_uses.pop(other, None)
+                if self._last_uses.get(other) == last_uses[other]:  # else another thread uses it now
+                    self._last_uses.pop(other, None)
 
     def latest_forms(self) -> Iterable[str]:
         """Return the forms of the latest `MAX_LEARNED` keys, in the same order whichever of them was used last."""

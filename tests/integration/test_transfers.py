@@ -540,7 +540,12 @@ def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
     return authority
 
 
-FRAMED = [["Content-Length: 60012"], ["Content-Range: bytes 0-60011/60012"], ["Content-Range: bytes 0-60011 / 60012"]]
+FRAMED = [
+    ["Content-Length: 60012"],
+    ["Content-Range: bytes 0-60011/60012"],
+    ["Content-Range: bytes 0-60011 / 60012"],
+    ["Content-Range: bytes 0-60011/60012"] * 2,
+]
 UNFRAMED = [
     [],
     ["Transfer-Encoding: identity"],

@@ -18,7 +18,7 @@ from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to
 from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
-from .async_sessions import MAX_CONNECTIONS, Sessions, is_auth_conflict
+from .async_sessions import MAX_CONNECTIONS, Sessions, auth_conflict, is_auth_conflict
 from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, redirected, resolve_redirect
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
@@ -31,12 +31,6 @@ CLOSING_SECONDS = 0.4
 """400 ms: how long closing waits for the calls in progress."""
 
 REDIRECT_CODES = (301, 302, 303, 307, 308)
-
-AUTH_CONFLICT = (
-    "session has credentials of its own (auth, or trust_env and a .netrc), and aiohttp sends them or an Authorization "
-    "header, which comes from api_key, headers or base_url: leave out one of the two"
-)
-"""The text of the error if both the session and the client have credentials for one header."""
 
 BROKEN = (aiohttp.ClientError, asyncio.TimeoutError, OSError, ValueError)
 """What aiohttp and the system raise if a call fails."""
@@ -222,7 +216,7 @@ class AiohttpTransport:
             return await self._send_following_redirects(exchange, trace, new_connection=new_connection)
         except BROKEN as error:
             if is_auth_conflict(error):
-                raise RequestNotSent(ValueError(AUTH_CONFLICT)) from None
+                raise auth_conflict() from None
             fault = _fault_of(error)
             cause = redacted_cause(error, fault.text)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.

@@ -17,7 +17,7 @@ import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
-from aiohttp.helpers import get_env_proxy_for_url
+from aiohttp.helpers import basicauth_from_netrc, get_env_proxy_for_url, netrc_from_env
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
 from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select_proxy
@@ -27,7 +27,7 @@ from yarl import URL
 from .._models import Fault
 from .async_cancel_scope import CURRENT_SCOPE, abort
 from .dns import lookup_async
-from .errors import NO_CA_BUNDLE
+from .errors import NO_CA_BUNDLE, RequestNotSent
 from .response_end import ResponseEnd
 from .sockets import (
     MAX_INTERIM_RESPONSES,
@@ -40,6 +40,12 @@ MAX_CONNECTIONS = 100
 
 MAX_LINE_BYTES = 65536
 """The longest line of a response's head, as in http.client."""
+
+AUTH_CONFLICT = (
+    "session has credentials of its own (auth, or trust_env and a .netrc), and aiohttp sends them or an Authorization "
+    "header, which comes from api_key, headers or base_url: leave out one of the two"
+)
+"""The text of the error if both the session and the client have credentials for one header."""
 
 NO_LIMIT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 """No time-outs of aiohttp: our own limits apply to each call."""
@@ -94,6 +100,8 @@ class Sessions:
             trace.has_sent = True  # the caller's session is not traced
             if is_foreign and _adds_to_requests(self._callers, url):
                 return _request_without_defaults(self._callers, method, url, more)
+            if not is_foreign and "authorization" in map(str.lower, headers) and _reads_netrc(self._callers, url):
+                raise auth_conflict()
             return self._callers.request(method, url, **more)
         more["proxy"] = self._proxy_of(url)
         if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
@@ -143,6 +151,20 @@ class Sessions:
         return self._trusted
 
 
+def auth_conflict() -> RequestNotSent:
+    """Return the error for a session and a client that both have credentials."""
+    return RequestNotSent(ValueError(AUTH_CONFLICT))
+
+
+def _reads_netrc(session: aiohttp.ClientSession, url: URL) -> bool:
+    """True if aiohttp reads credentials from .netrc. Before 3.14 it replaces our header by them."""
+    if session.trust_env is not True or session.auth is not None or url.host is None:
+        return False
+    with suppress(LookupError):
+        return basicauth_from_netrc(netrc_from_env(), url.host) is not None
+    return False
+
+
 def is_auth_conflict(error: BaseException) -> bool:
     """True if aiohttp rejects a request with an `Authorization` header, as the session has credentials of its own."""
     return isinstance(error, ValueError) and str(error).startswith("Cannot combine AUTHORIZATION header with AUTH")
@@ -152,6 +174,8 @@ def _adds_to_requests(session: aiohttp.ClientSession, url: URL) -> bool:
     """True if a session may add headers, cookies or credentials to a request, be it by a middleware."""
     if not isinstance(session.connector, aiohttp.BaseConnector):
         return False  # it is closed, or a mock
+    if any(map(_is_method, vars(session))):
+        return False  # a method was replaced on it, by a mock or a decorator, which must be called
     has_more = session.auth is not None or session.trust_env  # which reads .netrc
     has_middlewares = bool(getattr(session, "_middlewares", ()))  # exists since aiohttp 3.12
     return has_more or has_middlewares or bool(session.headers) or bool(session.cookie_jar.filter_cookies(url))
@@ -161,13 +185,8 @@ def _adds_to_requests(session: aiohttp.ClientSession, url: URL) -> bool:
 async def _request_without_defaults(
     session: aiohttp.ClientSession, method: str, url: URL, more: dict[str, Any]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Send a request by a copy of the caller's session without what it adds. Connections and proxies are shared.
-
-    The copy has the class and the state of the session, but no method that was replaced on it: that is bound to the
-    session itself.
-    """
+    """Send a request by a copy of the caller's session without what it adds. Class, connections and proxies are shared."""
     bare = object.__new__(session.__class__)
-    state = {name: value for name, value in vars(session).items() if not _is_method(name)}
     nothing: dict[str, Any] = {
         "_default_headers": CIMultiDict(),
         "_default_auth": None,
@@ -175,9 +194,10 @@ async def _request_without_defaults(
         "_middlewares": (),
         "_trust_env": False,
     }
-    vars(bare).update(state, **nothing)
-    if session.trust_env and getattr(session, "_default_proxy", None) is None:
-        more = {**more, "proxy": _proxy_of_environment(url)}
+    vars(bare).update(vars(session), **nothing)
+    proxy = _proxy_of_environment(url) if session.trust_env and not getattr(session, "_default_proxy", None) else None
+    if proxy is not None:
+        vars(bare).update(_default_proxy=proxy, _default_proxy_auth=None)
     try:
         async with bare.request(method, url, **more) as response:
             yield response

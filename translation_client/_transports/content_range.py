@@ -31,9 +31,9 @@ class ContentRange(NamedTuple):
 
 
 def content_range(headers: Mapping[str, str]) -> ContentRange | None:
-    """Parse `Content-Range`. Return None if it is missing, invalid or sent more than once."""
-    values = header_values(headers, "Content-Range")
-    match = _CONTENT_RANGE.fullmatch(values[0]) if len(values) == 1 else None
+    """Parse `Content-Range`. Return None if it is missing, invalid or sent with several values."""
+    values = set(header_values(headers, "Content-Range"))
+    match = _CONTENT_RANGE.fullmatch(values.pop()) if len(values) == 1 else None
     if match is None:
         return None
     total = None if match[3] == "*" else int(match[3])
