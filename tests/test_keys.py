@@ -13,9 +13,9 @@ import socket
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -675,14 +675,13 @@ def test_a_header_of_the_callers_replaces_ours_of_the_same_name_in_any_case(clie
     with serving(answering(answer)) as server:
 
         async def check() -> None:
-            async with AsyncVideoTranslationClient(server.url, **arguments) as checking:
-                await checking.check("j")
+            checking = client(server.url, **arguments)
+            try:
+                await finished(lambda: checking.check("j"))
+            finally:
+                await finished(checking.close)
 
-        if client is AsyncVideoTranslationClient:
-            asyncio.run(check())
-        else:
-            with VideoTranslationClient(server.url, **arguments) as checking:
-                checking.check("j")
+        asyncio.run(check())
 
     head = server.requests[0].decode("latin-1").lower()
     assert (head.count("x-api-key:"), head.count("user-agent:")) == (1, 1)
@@ -894,6 +893,15 @@ async def used(kind: type[Any], url: str, session: Any, use: Callable[[Any], Any
         await finished(lambda: use(client))
 
 
+@contextmanager
+def redirecting_away() -> Iterator[tuple[Server, Server]]:
+    """A server that redirects to another origin, and the server there."""
+    with serving(answering(http())) as other:
+        target = other.url.replace("127.0.0.1", "localhost")
+        with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
+            yield first, other
+
+
 async def finished(call: Callable[[], Any]) -> None:
     """Call what may have to be awaited."""
     result = call()
@@ -987,10 +995,7 @@ def test_a_request_to_another_origin_takes_the_proxy_of_the_session(way: str, mo
 
     async def main() -> None:
         proxy: dict[str, Any] = {"proxy": server.url} if way == "default" else {"trust_env": True}
-        try:
-            session = aiohttp.ClientSession(headers={"X-Secret": "of-the-session"}, **proxy)
-        except TypeError:
-            pytest.skip("aiohttp has no default proxy before 3.11.6")
+        session = aiohttp.ClientSession(headers={"X-Secret": "of-the-session"}, **proxy)
         url = "http://service.test"
         await used(AsyncVideoTranslationClient, url, session, lambda client: client.check("j"), api_key=KEY)
 
@@ -1026,10 +1031,8 @@ def test_a_class_of_sessions_is_used_for_another_origin_too() -> None:
         await used(AsyncVideoTranslationClient, first.url, session, lambda client: client.check("j"))
 
     for is_replaced in (False, True):
-        with serving(answering(http())) as other:
-            target = other.url.replace("127.0.0.1", "localhost")
-            with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
-                asyncio.run(main(is_replaced=is_replaced))
+        with redirecting_away() as (first, other):
+            asyncio.run(main(is_replaced=is_replaced))
         assert b"of-the-session" in first.requests[0]
         assert (b"of-the-session" in other.requests[0]) is is_replaced
     assert seen == ["127.0.0.1", "localhost"] * 2
@@ -1044,10 +1047,8 @@ def test_a_netrc_goes_to_no_other_origin(tmp_path: Path, monkeypatch: pytest.Mon
         session = aiohttp.ClientSession(trust_env=True)
         await used(AsyncVideoTranslationClient, first.url, session, lambda client: client.check("j"))
 
-    with serving(answering(http())) as other:
-        target = other.url.replace("127.0.0.1", "localhost")
-        with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
-            asyncio.run(main())
+    with redirecting_away() as (first, other):
+        asyncio.run(main())
     assert b"authorization" not in other.requests[0].lower()
 
 
@@ -1079,10 +1080,8 @@ def test_a_middleware_of_a_session_adds_nothing_at_another_origin() -> None:
         session = aiohttp.ClientSession(middlewares=(add,))
         await used(AsyncVideoTranslationClient, first.url, session, lambda client: client.check("j"))
 
-    with serving(answering(http())) as other:
-        target = other.url.replace("127.0.0.1", "localhost")
-        with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
-            asyncio.run(main())
+    with redirecting_away() as (first, other):
+        asyncio.run(main())
     assert b"of-the-middleware" in first.requests[0]
     assert b"of-the-middleware" not in other.requests[0]
 
@@ -1125,10 +1124,8 @@ def test_credentials_of_one_request_follow_no_redirect_to_another_origin(kind: t
         finally:
             await finished(client.close)
 
-    with serving(answering(http())) as other:
-        target = other.url.replace("127.0.0.1", "localhost")
-        with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
-            asyncio.run(main())
+    with redirecting_away() as (first, other):
+        asyncio.run(main())
     assert b"per-request" in first.requests[0]
     assert b"per-request" not in other.requests[0]
     assert b"X-Trace: kept" in other.requests[0]

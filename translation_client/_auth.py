@@ -398,17 +398,17 @@ class _LearnedKeys:
         self._last_uses[forms] = next(self._uses)
         if len(self._last_uses) > 4 * MAX_LEARNED:
             last_uses = self._last_uses.copy()
-            for other in sorted(last_uses, key=last_uses.__getitem__)[:-MAX_LEARNED]:
-                if self._last_uses.get(other) == last_uses[other]:  # else another thread uses it now
-                    self._last_uses.pop(other, None)
+            for early in _by_value(last_uses)[:-MAX_LEARNED]:
+                if self._last_uses.get(early) == last_uses[early]:  # else another thread uses it now
+                    self._last_uses.pop(early, None)
 
     def latest_forms(self) -> Iterable[str]:
         """Return the forms of the latest `MAX_LEARNED` keys, in the same order whichever of them was used last."""
-        return chain.from_iterable(sorted(self._latest())) if self._last_uses else ()
+        return chain.from_iterable(sorted(_by_value(self._last_uses.copy())[-MAX_LEARNED:]))
 
-    def _latest(self) -> list[tuple[str, ...]]:
-        last_uses = self._last_uses.copy()
-        return sorted(last_uses, key=last_uses.__getitem__)[-MAX_LEARNED:]
+
+def _by_value(mapping: Mapping[T, int]) -> list[T]:
+    return sorted(mapping, key=mapping.__getitem__)
 
 
 class _AllForms(NamedTuple):

@@ -310,14 +310,14 @@ class Poller:
 
         Args:
             response: The response.
-            job: The job as it lists it.
-            max_retry_after: The longest delay in seconds by its `Retry-After`, which is about all jobs.
+            job: The job according to the response.
+            max_retry_after: The longest delay in seconds by the `Retry-After` of the response, which is about all jobs.
         """
         state = self._requestor.state
         state.attempts += 1
         state.record_response(response)
         state.retry_after = retry_after = self._requestor.read_retry_after(response)
-        recorded = self._record(response, job)
+        recorded = self._record(response, job)  # with the seconds that the service sent
         state.retry_after = None if retry_after is None else min(retry_after, max_retry_after)
         return recorded
 

@@ -94,7 +94,8 @@ class Requestor:
             read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
             safety: The side effects of the request.
             sink: Receives the body of the response block by block; None to keep it in the response.
-            is_matched: True if `read` detects a late response to an earlier request, such as by the id of the job.
+            is_matched: True if `read` detects a late response to an earlier request by the job id in it, so that a pooled
+                connection will do. False for a new connection.
 
         Raises:
             Fault: The request failed and may be retried.
@@ -105,12 +106,11 @@ class Requestor:
         state = self.state
         state.attempts += 1
         state.request_url = request.url(self.context.transport.base_url)
-        # A pooled connection may still hold the late response to an earlier request. A status check detects that by the
-        # job id, if it has one. Any other response would be accepted: as the job, deletion, list or file of this call.
-        new_connection = safety.creates_job or request.method != "GET" or sink is not None or not is_matched
+        # A pooled connection may still hold the late response to an earlier request. Unless `read` detects that, it would
+        # be accepted: as the job, deletion, list or file of this call.
         try:
             response = await self.context.transport.send(
-                request, state.deadline, self.is_cancelled, sink, new_connection=new_connection
+                request, state.deadline, self.is_cancelled, sink, new_connection=not is_matched
             )
             state.record_response(response)
             value = read(response)

@@ -42,10 +42,9 @@ MAX_LINE_BYTES = 65536
 """The longest line of a response's head, as in http.client."""
 
 AUTH_CONFLICT = (
-    "session has credentials of its own (auth, or trust_env and a .netrc), and aiohttp sends them or an Authorization "
-    "header, which comes from api_key, headers or base_url: leave out one of the two"
+    "session (by auth, or by trust_env and a .netrc) and client (by api_key, headers or base_url) both have credentials, and "
+    "aiohttp sends one Authorization header: leave out one of the two"
 )
-"""The text of the error if both the session and the client have credentials for one header."""
 
 NO_LIMIT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
 """No time-outs of aiohttp: our own limits apply to each call."""
@@ -90,7 +89,7 @@ class Sessions:
             headers: All headers.
             data: The body.
             trace: `has_sent` is set once the request headers are sent, or immediately if the session is not traced.
-            is_foreign: True for another origin than that of `base_url`, which gets no header, cookie or auth of the
+            is_foreign: True for another origin than that of `base_url`, which gets no default header, cookie or auth of the
                 caller's session.
             new_connection: True to open a new connection for a GET too.
         """
@@ -152,12 +151,12 @@ class Sessions:
 
 
 def auth_conflict() -> RequestNotSent:
-    """Return the error for a session and a client that both have credentials."""
+    """Return the error for a session and a client that both have credentials for the `Authorization` header."""
     return RequestNotSent(ValueError(AUTH_CONFLICT))
 
 
 def _reads_netrc(session: aiohttp.ClientSession, url: URL) -> bool:
-    """True if aiohttp reads credentials from .netrc. Before 3.14 it replaces our header by them."""
+    """True if aiohttp reads credentials from .netrc. Before 3.13 it replaces our header by them without an error."""
     if session.trust_env is not True or session.auth is not None or url.host is None:
         return False
     with suppress(LookupError):
@@ -176,9 +175,9 @@ def _adds_to_requests(session: aiohttp.ClientSession, url: URL) -> bool:
         return False  # it is closed, or a mock
     if any(map(_is_method, vars(session))):
         return False  # a method was replaced on it, by a mock or a decorator, which must be called
-    has_more = session.auth is not None or session.trust_env  # which reads .netrc
+    has_auth = session.auth is not None or session.trust_env  # which reads .netrc
     has_middlewares = bool(getattr(session, "_middlewares", ()))  # exists since aiohttp 3.12
-    return has_more or has_middlewares or bool(session.headers) or bool(session.cookie_jar.filter_cookies(url))
+    return has_auth or has_middlewares or bool(session.headers) or bool(session.cookie_jar.filter_cookies(url))
 
 
 @asynccontextmanager
@@ -187,14 +186,14 @@ async def _request_without_defaults(
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request by a copy of the caller's session without what it adds. Class, connections and proxies are shared."""
     bare = object.__new__(session.__class__)
-    nothing: dict[str, Any] = {
+    without_defaults: dict[str, Any] = {
         "_default_headers": CIMultiDict(),
         "_default_auth": None,
         "_cookie_jar": aiohttp.DummyCookieJar(),
         "_middlewares": (),
         "_trust_env": False,
     }
-    vars(bare).update(vars(session), **nothing)
+    vars(bare).update(vars(session), **without_defaults)
     proxy = _proxy_of_environment(url) if session.trust_env and not getattr(session, "_default_proxy", None) else None
     if proxy is not None:
         vars(bare).update(_default_proxy=proxy, _default_proxy_auth=None)
