@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -811,6 +812,46 @@ def test_keys_that_threads_learn_at_once_stay_secret() -> None:
             list(pool.map(use, range(4)))
     finally:
         sys.setswitchinterval(interval)
+
+
+def learn_interrupted(secrets: Redactor, key: str, opcode: int, interruption: Callable[[], None]) -> bool:
+    """Learn a key, and call `interruption` before an opcode of it, as if a thread ran there. Return whether it came so far."""
+    opcodes = itertools.count()
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable[[FrameType, str, object], Any]:
+        frame.f_trace_opcodes = True
+        if event == "opcode" and next(opcodes) == opcode:
+            interruption()  # not traced: an interpreter traces nothing while it calls a trace function
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        secrets.learn((key,))
+    finally:
+        sys.settrace(before)
+    return next(opcodes) > opcode
+
+
+@pytest.mark.parametrize("earlier", [0, MAX_LEARNED, 4 * MAX_LEARNED - 1, 4 * MAX_LEARNED])
+def test_a_key_stays_secret_that_another_thread_uses_while_one_learns_it(earlier: int) -> None:
+    """Wherever the other one comes in between: of two uses at once the later one counts."""
+    for opcode in itertools.count():
+        secrets = Redactor()
+        for number in range(earlier):
+            secrets.learn((f"earlier-{number}",))
+
+        def use_by_another_thread(secrets: Redactor = secrets) -> None:
+            for number in range(2 * MAX_LEARNED):
+                secrets.learn((f"passing-{number}",))
+            secrets.learn(("key-of-both",))
+
+        is_interrupted = learn_interrupted(secrets, "key-of-both", opcode, use_by_another_thread)
+
+        assert secrets.scrub("key-of-both") == "[redacted]", f"opcode {opcode}"
+        if not is_interrupted:
+            assert opcode > 10, "nothing was traced"
+            return
 
 
 def test_merged_headers_show_no_key_in_a_traceback() -> None:

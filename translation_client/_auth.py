@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain, count
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -390,25 +390,26 @@ class _LearnedKeys:
     """The rotated keys of a client. Threads that add and read them at once take no lock: the child of a fork may add, too."""
 
     def __init__(self) -> None:
-        self._last_uses: dict[tuple[str, ...], int] = {}
-        self._uses = count()
+        self._uses: dict[object, tuple[str, ...]] = {}
 
     def add(self, forms: tuple[str, ...]) -> None:
         """Add a key in all its forms, or note that it is in use again."""
-        self._last_uses[forms] = next(self._uses)
-        if len(self._last_uses) > 4 * MAX_LEARNED:
-            last_uses = self._last_uses.copy()
-            for early in _by_value(last_uses)[:-MAX_LEARNED]:
-                if self._last_uses.get(early) == last_uses[early]:  # else another thread uses it now
-                    self._last_uses.pop(early, None)
+        self._uses[object()] = forms  # a use of its own, as no thread may replace what another one noted later
+        if len(self._uses) > 4 * MAX_LEARNED:
+            self._forget_early_uses()
+
+    def _forget_early_uses(self) -> None:
+        latest: set[tuple[str, ...]] = set()
+        for use, forms in reversed(self._uses.copy().items()):
+            if forms in latest or len(latest) == MAX_LEARNED:
+                self._uses.pop(use, None)  # another thread may have forgotten it
+            else:
+                latest.add(forms)
 
     def latest_forms(self) -> Iterable[str]:
         """Return the forms of the latest `MAX_LEARNED` keys, in the same order whichever of them was used last."""
-        return chain.from_iterable(sorted(_by_value(self._last_uses.copy())[-MAX_LEARNED:]))
-
-
-def _by_value(mapping: Mapping[T, int]) -> list[T]:
-    return sorted(mapping, key=mapping.__getitem__)
+        latest = dict.fromkeys(reversed(self._uses.copy().values()))
+        return chain.from_iterable(sorted(list(latest)[:MAX_LEARNED]))
 
 
 class _AllForms(NamedTuple):
