@@ -41,7 +41,7 @@ from translation_client import (
     TranslationStatus,
     VideoTranslationClient,
 )
-from translation_client._auth import MAX_LEARNED, KeyHeaders, Redactor, merged_headers
+from translation_client._auth import MARK, MAX_LEARNED, KeyHeaders, Redactor, merged_headers
 from translation_client._clock import Deadline
 from translation_client._models import Request
 from translation_client.services import get_service
@@ -852,6 +852,47 @@ def test_a_key_stays_secret_that_another_thread_uses_while_one_learns_it(earlier
         if not is_interrupted:
             assert opcode > 10, "nothing was traced"
             return
+
+
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "JSON": lambda text: json.dumps(text)[1:-1],
+    "HTML": html.escape,
+    "percent": lambda text: quote(text, safe=""),
+    "form": quote_plus,
+}
+
+
+@pytest.mark.parametrize("key", ["a\\b-key-123", "50%25 off&amp;1", "we%41ird \\nkey12", "\"q' +/\tuote"])
+@pytest.mark.parametrize("names", [*itertools.product(ESCAPES, repeat=3)], ids=" in ".join)
+def test_a_key_that_looks_escaped_is_redacted_however_it_is_escaped(key: str, names: tuple[str, ...]) -> None:
+    text = key
+    for name in names:
+        text = ESCAPES[name](text)
+
+    assert Redactor([key]).scrub(f"bad {text}!") == f"bad {MARK}!"
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", r"\n", r"\r\n"])
+@pytest.mark.parametrize(
+    "echo", [str, lambda key: base64.b64encode(f"me:{key}".encode()).decode()], ids=["plain", "base64"]
+)
+def test_a_key_is_redacted_in_a_text_that_breaks_its_lines(echo: Callable[[str], str], line_break: str) -> None:
+    """As base64 in MIME (RFC 2045, section 6.8)."""
+    key = "".join(f"key{number:03}" for number in range(40))
+    for width in (1, 7, 64, 76):
+        lines = line_break.join(re.findall(f".{{1,{width}}}", echo(key)))
+        shown = Redactor([key]).scrub(f"first{line_break}{lines}{line_break}last")
+
+        assert shown.startswith(f"first{line_break}")
+        assert shown.endswith(f"{line_break}last")
+        assert MARK in shown
+        assert len(shown) < 50, shown
+
+
+def test_lines_that_hold_no_secret_together_stay() -> None:
+    text = "the job\r\nis pending\n"
+
+    assert Redactor(["bis", "jobis-pending"], headers=["jobis"]).scrub(text) == text
 
 
 def test_merged_headers_show_no_key_in_a_traceback() -> None:

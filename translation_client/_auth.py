@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from itertools import chain
+from itertools import chain, pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
@@ -546,11 +546,12 @@ def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
 
 
 def _escapable(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the values, also unescaped once or with `+` for blanks, without short plain words.
+    """Return the values, also unescaped and with `+` for blanks, without short plain words.
 
-    A text may hold them half escaped, or escaped twice.
+    A text may hold them half escaped, or escaped twice. A value that looks escaped itself is unescaped with it.
     """
-    every = dict.fromkeys(form for value in values for form in (value, unescaped_once(value), value.replace(" ", "+")))
+    unescaped = (form for value in values for form in (value, *layers_of(value)))
+    every = dict.fromkeys(form for layer in unescaped for form in (layer, layer.replace(" ", "+")))
     return tuple(form for form in every if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
 
 
@@ -566,14 +567,33 @@ def _found(forms: Forms, text: str) -> list[str]:
 
 
 def _redacted(forms: Forms, text: str) -> str:
-    found = _found(forms, text)
-    spans: list[tuple[int, int]] = []
-    if found:  # compiling all takes 30 ms for long tokens; a short one may be part of a longer one
-        pattern = "|".join(forms.fixed[form] for form in reversed(found))
-        spans += [match.span(1) for match in re.finditer(f"(?=({pattern}))", text)]
+    spans = _spans_of(forms, text)
     if may_hold_escapes(text) and holds_escaped(forms.escapable, text):
         spans += spans_of_escaped(forms.escapable, text)
+    if not text.isprintable() or "\\" in text:
+        spans += _spans_of_wrapped(forms, text)
     return _marked(text, spans) if spans else text
+
+
+def _spans_of(forms: Forms, text: str, min_length: int = 1) -> list[tuple[int, int]]:
+    found = [form for form in _found(forms, text) if len(form) >= min_length]
+    if not found:  # compiling all takes 30 ms for long tokens
+        return []
+    pattern = "|".join(forms.fixed[form] for form in reversed(found))  # a short one may be part of a longer one
+    return [match.span(1) for match in re.finditer(f"(?=({pattern}))", text)]
+
+
+_LINE_BREAK = re.compile(r"[\r\n]|\\[rn]")  # as it is, and in JSON
+
+
+def _spans_of_wrapped(forms: Forms, text: str) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each long secret in a text that may break its lines, as base64 does in MIME (RFC 2045)."""
+    breaks = [match.span() for match in _LINE_BREAK.finditer(text)]
+    lines = [range(end, start) for (_, end), (start, _) in pairwise([(0, 0), *breaks, (len(text), len(text))])]
+    positions = [at for line in lines for at in line]
+    joined = "".join(text[line.start : line.stop] for line in lines)
+    for start, end in _spans_of(forms, joined, WHOLE_WORD_LENGTH):
+        yield positions[start], positions[end - 1] + 1
 
 
 def _marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
@@ -680,6 +700,8 @@ _ESCAPE = (  # each part has a bounded length, so that no text makes the search 
     rf"|{_ENTITY}"
 )
 
+_CONTROL_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}  # RFC 8259, section 7
+
 
 @cache
 def _escape() -> re.Pattern[str]:
@@ -758,7 +780,7 @@ def _meaning(escape: re.Match[str]) -> str:
         except UnicodeDecodeError:
             return encoded.decode("latin-1")
     if text[0] == "\\":
-        return chr(int(text[2:], 16)) if len(text) > 2 else text[1]
+        return chr(int(text[2:], 16)) if len(text) > 2 else _CONTROL_ESCAPES.get(text[1], text[1])
     if text[1] == "#":
         code = int(text[3:-1], 16) if text[2] in "Xx" else int(text[2:-1])
         return chr(code) if code <= sys.maxunicode else text
