@@ -97,6 +97,14 @@ def dead_addresses(*addresses: str) -> Iterator[int]:
         yield port
 
 
+@contextmanager
+def refusing_url() -> Iterator[str]:
+    """A URL whose port refuses connections. It stays bound, or the server of another test could get it meanwhile."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+
+
 def answering(*answers: bytes, close: bool = True) -> Handler:
     """Answer with the given bytes, one after the other; the last one from then on."""
     left = list(answers)

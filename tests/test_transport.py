@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from hostile import Handler, Server, answering, gzipped, http, serving
+from hostile import Handler, Server, answering, gzipped, http, refusing_url, serving
 
 from translation_client._auth import same_origin
 from translation_client._clock import Deadline
@@ -198,11 +198,8 @@ def test_what_breaks_http_is_a_fault(answer: bytes, kind: str) -> None:
 
 def test_nobody_listening_is_a_connection_fault_in_the_systems_words() -> None:
     """The wrappers around it hold the URL."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-
-    with pytest.raises(Fault, match="Connection refused") as caught:
-        send(f"http://127.0.0.1:{port}")
+    with refusing_url() as url, pytest.raises(Fault, match="Connection refused") as caught:
+        send(url)
 
     assert caught.value.kind == "connection"
 

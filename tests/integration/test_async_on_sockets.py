@@ -29,7 +29,7 @@ import requests
 import trustme
 from children import running
 from conftest import Lines, Silent
-from hostile import Handler, answering, dripping, http, mute, serving
+from hostile import Handler, answering, dripping, http, mute, refusing_url, serving
 from hostile import Server as HostileServer
 from run_delay import Timer
 from test_hard_deadline import drip_tls, over_tls, serving_raw
@@ -262,15 +262,12 @@ def test_an_upload_whose_answer_is_lost_is_not_sent_again(film: Path) -> None:
 def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
     """Nobody listens there."""
 
-    async def errand() -> None:
+    async def submitted(url: str) -> None:
         async with client_of(url, "elevenlabs", max_faults=2) as client:
             await client.submit(VIDEO, "es")
 
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        with pytest.raises(RequestFailed, match="No job was made") as caught:
-            ran(errand())
+    with refusing_url() as url, pytest.raises(RequestFailed, match="No job was made") as caught:
+        ran(submitted(url))
     assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 2)
 
 

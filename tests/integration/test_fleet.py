@@ -7,7 +7,6 @@ import gc
 import itertools
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ import pytest
 import requests
 from children import running
 from conftest import Lines, Silent
-from hostile import mute, serving
+from hostile import mute, refusing_url, serving
 from job_scripts import BulkScript, Script, ScriptedServer, drawn_bulk, drawn_script, outcome_of
 from run_delay import Timer
 
@@ -1436,9 +1435,7 @@ def test_a_pending_job_takes_little_memory() -> None:
 
 def test_a_port_where_nobody_listens_is_an_error_of_each_job() -> None:
     """Of each its own."""
-    with closing(socket.socket()) as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    with refusing_url() as url:
         outcomes = wait_all("asyncio", url, ["a", "b"], client={"max_faults": 1})
     assert ids_of(outcomes) == ["a", "b"]
     assert {type(outcome) for outcome in outcomes} == {RequestFailed}

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import requests
 from children import running
-from hostile import answering, http, serving
+from hostile import answering, http, refusing_url, serving
 from integration_test import running_server
 from test_errors import KINDS, error_of
 from test_logs import validate
@@ -58,12 +58,6 @@ def run_script(url: str, *, timeout: float = 30, backoff_factor: float = 0.2, ma
     return done.stdout, done.stderr
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
-
-
 def test_the_seeds_script_prints_the_final_status_and_logs_each_attempt() -> None:
     """As the seed says."""
     with running_server("--duration", "1") as url:
@@ -92,7 +86,8 @@ def test_the_seeds_script_prints_the_time_out() -> None:
 
 def test_the_seeds_script_prints_a_clear_error_when_the_server_is_not_there() -> None:
     """After the repeats that `max_faults` allows: 0.5 + 1 + 2 + 4 s, a quarter more or less."""
-    out, err = run_script(f"http://127.0.0.1:{free_port()}")
+    with refusing_url() as url:
+        out, err = run_script(url)
 
     assert out.startswith("An error occurred: http://127.0.0.1:")
     assert "could not be reached, 5 calls in a row; the last: Connection refused" in out

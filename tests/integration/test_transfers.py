@@ -23,7 +23,7 @@ from typing import Any
 import hostile
 import pytest
 import trustme
-from hostile import Handler
+from hostile import Handler, refusing_url
 from lying_storage import LyingStorage, any_lies, any_version
 from requests.structures import CaseInsensitiveDict
 from run_delay import Timer
@@ -226,11 +226,12 @@ def test_the_time_of_an_upload_is_kept(film: Path) -> None:
 
 def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
     """Nobody listens there."""
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
-        with client_of(url, max_faults=2) as client, pytest.raises(RequestFailed, match="No job was made") as caught:
-            client.submit(VIDEO, "es")
+    with (
+        refusing_url() as url,
+        client_of(url, max_faults=2) as client,
+        pytest.raises(RequestFailed, match="No job was made") as caught,
+    ):
+        client.submit(VIDEO, "es")
     assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 2)
 
 
