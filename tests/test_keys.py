@@ -1169,14 +1169,14 @@ def test_a_middleware_of_a_session_adds_nothing_at_another_origin() -> None:
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-@pytest.mark.parametrize("is_foreign", [False, True])
-def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_foreign: bool) -> None:
+@pytest.mark.parametrize("is_cross_origin", [False, True])
+def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_cross_origin: bool) -> None:
     """At the same origin the key is sent, and at another one nothing."""
     answers = [http(), http()]
 
     def handle(connection: socket.socket, server: Server) -> None:
         if len(server.requests) == 1:
-            target = server.url.replace("127.0.0.1", "localhost") if is_foreign else server.url
+            target = server.url.replace("127.0.0.1", "localhost") if is_cross_origin else server.url
             answers.insert(0, http("302 Found", b"", f"Location: {target.replace('://', '://u:p@')}/end"))
         connection.sendall(answers.pop(0))
 
@@ -1190,7 +1190,7 @@ def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_foreign: 
     with serving(handle) as server:
         asyncio.run(main())
     sent = re.findall(rb"(?i)authorization: ([^\r]*)", server.requests[1])
-    assert sent == ([] if is_foreign else [f"Bearer {KEY}".encode()])
+    assert sent == ([] if is_cross_origin else [f"Bearer {KEY}".encode()])
 
 
 @pytest.mark.parametrize("kind", CLIENTS)

@@ -340,7 +340,7 @@ def check_headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         if not isinstance(name, str) or not _HEADER_NAME.fullmatch(name):
             raise ValueError(f"headers must have names that HTTP allows, got {name!r}")
         if name.lower() in FRAMING_HEADERS:
-            raise ValueError(f"headers must not have {name!r}, which is set for each request")
+            raise ValueError(f"headers must not have {name!r}, which is set from the body of each request")
         check_header_value(f"headers[{name!r}]", value)
     return dict(headers)
 

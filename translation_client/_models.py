@@ -271,7 +271,7 @@ class Request:
         """
         framing = [name for name in self.headers if name.lower() in FRAMING_HEADERS]
         if framing:
-            raise ValueError(f"the headers of a request must not have {framing[0]!r}, which is set from its body")
+            raise ValueError(f"headers must not have {framing[0]!r}, which is set from the body of each request")
 
     @property
     def is_transfer(self) -> bool:

@@ -268,7 +268,7 @@ class AiohttpTransport:
             headers,
             data,
             trace,
-            is_foreign=not is_same_origin,
+            is_cross_origin=not is_same_origin,
             new_connection=new_connection,
         )
 

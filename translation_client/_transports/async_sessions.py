@@ -75,7 +75,7 @@ class Sessions:
         data: Any,
         trace: Any,
         *,
-        is_foreign: bool,
+        is_cross_origin: bool,
         new_connection: bool,
     ) -> Any:
         """Return an asynchronous context manager that sends a request and yields the response. No redirect is followed.
@@ -89,7 +89,7 @@ class Sessions:
             headers: All headers.
             data: The body.
             trace: `has_sent` is set once the request headers are sent, or immediately if the session is not traced.
-            is_foreign: True for another origin than that of `base_url`, which gets no default header, cookie or auth of the
+            is_cross_origin: True for another origin than that of `base_url`, which gets no default header, cookie or auth of the
                 caller's session.
             new_connection: True to open a new connection for a GET too.
         """
@@ -97,9 +97,9 @@ class Sessions:
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
         if self._callers is not None:
             trace.has_sent = True  # the caller's session is not traced
-            if is_foreign and _adds_to_requests(self._callers, url):
+            if is_cross_origin and _adds_to_requests(self._callers, url):
                 return _request_without_defaults(self._callers, method, url, more)
-            if not is_foreign and "authorization" in map(str.lower, headers) and _reads_netrc(self._callers, url):
+            if not is_cross_origin and "authorization" in map(str.lower, headers) and _reads_netrc(self._callers, url):
                 raise auth_conflict()
             return self._callers.request(method, url, **more)
         more["proxy"] = self._proxy_of(url)

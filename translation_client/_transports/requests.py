@@ -223,7 +223,7 @@ class RequestsTransport:
                 call = exchange.session.prepare(Call(request.method, url, headers, payload, read))
             else:
                 headers = merged_headers(self._default_headers, request.headers)
-                call = exchange.session.prepare_foreign(Call(request.method, url, headers, payload, read))
+                call = exchange.session.prepare_cross_origin(Call(request.method, url, headers, payload, read))
             response = call.send(scope.require_remaining())
             target = redirect_target(call.session, response)
             if target is None or request.method != "GET":

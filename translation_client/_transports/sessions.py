@@ -87,9 +87,9 @@ class PooledSession:
             process.prepared_calls = {**kept, key: ready}
         return ready
 
-    def prepare_foreign(self, call: Call) -> PreparedCall:
+    def prepare_cross_origin(self, call: Call) -> PreparedCall:
         """Prepare a call to another origin, without our headers."""
-        return _prepare_foreign(self._current_process().session, call, self._read)
+        return _prepare_cross_origin(self._current_process().session, call, self._read)
 
     def _prepare_call(self, process: _ProcessSession, call: Call) -> PreparedCall:
         prepared = _prepare_request(process.session, call, self._headers, self._read, ignore_session_auth=True)
@@ -151,9 +151,9 @@ class BorrowedSession:
         )
         return PreparedCall(self._session, prepared, _send_options(self._session, call.url))
 
-    def prepare_foreign(self, call: Call) -> PreparedCall:
+    def prepare_cross_origin(self, call: Call) -> PreparedCall:
         """Prepare a call to another origin, without our headers."""
-        return _prepare_foreign(self._session, call, self._read)
+        return _prepare_cross_origin(self._session, call, self._read)
 
     def never_retries(self) -> bool:
         """Return True if it is known that the session does not retry on its own."""
@@ -188,7 +188,7 @@ def _body_and_content_type(call: Call) -> tuple[Any, dict[str, str]]:
     return call.payload.content, {"Content-Type": call.payload.content_type}
 
 
-def _prepare_foreign(session: Session, call: Call, read: ReadHook) -> PreparedCall:
+def _prepare_cross_origin(session: Session, call: Call, read: ReadHook) -> PreparedCall:
     # Not prepared by the session, which may add its own headers, cookies and auth. Its client certificate is left out too.
     body, content_type_header = _body_and_content_type(call)
     headers = {**call.headers, **content_type_header}
