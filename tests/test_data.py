@@ -318,10 +318,10 @@ def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word:
     """Where a short key is a part of it by chance. In texts it is redacted all the same."""
     body = {"error": {name: word, "message": f"{word}!"}, "list": [{name: word}]}
     error = raised(lambda: client_of(saying(body, 400), api_key=key).check("j"))
-    code = str(word) if kept else str(Redactor([key]).scrub(word))
+    code = str(word) if kept else str(Redactor([key]).redact(word))
 
     assert (error.problem.code, str(error.problem["list"][0][name])) == (code, code)
-    assert error.problem.message == Redactor([key]).scrub(f"{word}!")
+    assert error.problem.message == Redactor([key]).redact(f"{word}!")
     assert f"{word}!" not in str(error)
 
 

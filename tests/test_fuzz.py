@@ -178,10 +178,10 @@ SPOILED = st.recursive(
 
 @settings(max_examples=300)
 @given(SPOILED)
-def test_a_secret_is_scrubbed_wherever_it_stands(value: object) -> None:
+def test_a_secret_is_redacted_wherever_it_stands(value: object) -> None:
     """And the rest keeps its shape."""
-    scrubbed = Redactor([SECRET], []).scrub(value)
+    redacted = Redactor([SECRET], []).redact(value)
 
-    assert SECRET in json.dumps(value) or scrubbed == value
-    assert SECRET not in json.dumps(scrubbed)
-    assert type(scrubbed) is type(value)
+    assert SECRET in json.dumps(value) or redacted == value
+    assert SECRET not in json.dumps(redacted)
+    assert type(redacted) is type(value)

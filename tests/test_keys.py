@@ -41,7 +41,7 @@ from translation_client import (
     TranslationStatus,
     VideoTranslationClient,
 )
-from translation_client._auth import MARK, MAX_LEARNED, KeyHeaders, Redactor, merged_headers
+from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, merged_headers
 from translation_client._clock import Deadline
 from translation_client._models import Request
 from translation_client.services import get_service
@@ -141,7 +141,7 @@ def echoing_the_key(status: str, ask: Callable[[], object], body: Callable[[str]
 
     def handle(connection: socket.socket, server: Server) -> None:
         key = re.search(rb"token-number-\d+", server.requests[-1])[0].decode()  # type: ignore[index]  # it is there
-        for _ in range(3 * MAX_LEARNED):
+        for _ in range(3 * MAX_ROTATED_KEYS):
             ask()
         said = body(key)
         sent = said if isinstance(said, bytes) else json.dumps(said).encode()
@@ -240,11 +240,11 @@ def test_a_credential_is_known_without_its_scheme(kind: type[Any], service: str,
     client._transport._credentials()  # a key that changes is known as soon as it is sent
     secrets = client._context.secrets
 
-    assert secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
+    assert secrets.redact(f"no {TOKEN}!") == "no [redacted]!"
     if "Basic" in str(client._transport._credentials().secrets) or "Basic" in str(arguments):
-        assert secrets.scrub(f"no {PAIR}!") == "no [redacted]!"
-        assert TOKEN not in secrets.scrub(f"no user:{TOKEN}!")
-        assert secrets.scrub("superuser") == "superuser"
+        assert secrets.redact(f"no {PAIR}!") == "no [redacted]!"
+        assert TOKEN not in secrets.redact(f"no user:{TOKEN}!")
+        assert secrets.redact("superuser") == "superuser"
 
 
 @pytest.mark.parametrize("with_proof", ["headers", "bytes", "auth", "another auth"])
@@ -276,7 +276,7 @@ def test_the_proof_of_a_session_of_aiohttp_is_redacted() -> None:
                 session = aiohttp.ClientSession(headers=header, auth=pair and aiohttp.BasicAuth(*pair))
             async with session:
                 client = CLIENTS[1](HOST, service="heygen", session=session)
-                assert client._context.secrets.scrub(f"no {TOKEN}!") == "no [redacted]!"
+                assert client._context.secrets.redact(f"no {TOKEN}!") == "no [redacted]!"
 
     asyncio.run(errand())
 
@@ -288,7 +288,7 @@ def test_short_values_beside_a_credential_are_no_secrets() -> None:
     )
     said = "pending, users, 1 en, pend, pw12"
 
-    assert client._context.secrets.scrub(said) == "pending, users, 1 en, pend, [redacted]"
+    assert client._context.secrets.redact(said) == "pending, users, 1 en, pend, [redacted]"
 
 
 def broken_hook(*_: Any, **__: Any) -> NoReturn:
@@ -342,15 +342,15 @@ def test_keys_without_end_fill_no_memory() -> None:
     client = Redactor(["user"])
     call = client
     for number in range(1000):
-        client.learn((f"token-{number}",))
+        client.add_key((f"token-{number}",))
         call = call.with_keys((f"token-{number}",))
 
-    assert call.scrub("token-999 token-995 user") == "[redacted] [redacted] [redacted]"
-    assert call.scrub("token-5") == "token-5"
-    assert len(call._forms.learned) == 2 * MAX_LEARNED
+    assert call.redact("token-999 token-995 user") == "[redacted] [redacted] [redacted]"
+    assert call.redact("token-5") == "token-5"
+    assert len(call._forms.rotated) == 2 * MAX_ROTATED_KEYS
     assert client.with_keys(()) is client
     assert client.with_keys(("a",)) is client.with_keys(("a",))
-    assert client.with_link("http://f.test/x?sig=s3cr3t").with_keys(("t0ken",)).scrub("s3cr3t t0ken token-999") == (
+    assert client.with_link("http://f.test/x?sig=s3cr3t").with_keys(("t0ken",)).redact("s3cr3t t0ken token-999") == (
         "[redacted] [redacted] [redacted]"
     )
 
@@ -513,7 +513,7 @@ def test_a_token_travels_where_tokens_do(clock: Clock) -> None:
         world = World(clock, service, api_key=key)
         world.submit()
         assert {arrival.headers.get("Authorization") for arrival in world.lab.arrivals} == {"Bearer token-of-oauth"}
-        assert world.client._context.secrets.scrub("say token-of-oauth") == "say [redacted]"
+        assert world.client._context.secrets.redact("say token-of-oauth") == "say [redacted]"
 
 
 def test_a_key_is_not_asked_for_where_it_is_not_sent(clock: Clock, tmp_path: Path) -> None:
@@ -655,8 +655,8 @@ def test_a_short_password_of_a_session_leaves_ids_as_they_are(password: str) -> 
     session.auth = ("user", password)
     secrets = VideoTranslationClient(HOST, session=session)._context.secrets
 
-    assert secrets.shown_id(f"{password}-1") == f"{password}-1"
-    assert secrets.scrub(f"wrong password: {password}.") == "wrong password: [redacted]."
+    assert secrets.redact_id(f"{password}-1") == f"{password}-1"
+    assert secrets.redact(f"wrong password: {password}.") == "wrong password: [redacted]."
 
 
 @pytest.mark.parametrize("password", ["test", "1", "p4ssw0r"])
@@ -664,7 +664,7 @@ def test_a_short_password_in_the_base_url_is_redacted_anywhere(password: str) ->
     """The service gets it with each request, and may echo it in anything."""
     secrets = VideoTranslationClient(f"http://user:{password}@host.test")._context.secrets
 
-    assert password not in secrets.scrub(f"X{password}Y")
+    assert password not in secrets.redact(f"X{password}Y")
 
 
 @pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
@@ -693,20 +693,20 @@ def test_a_header_of_the_callers_replaces_ours_of_the_same_name_in_any_case(clie
 def test_the_latest_rotated_keys_are_redacted_however_many_forms_they_have() -> None:
     """One that is in use again counts as a late one."""
     secrets = Redactor()
-    for number in range(MAX_LEARNED):
-        secrets.learn((f"Basic of-key-{number}", f"of-key-{number}", f"user:of-key-{number}"))
-    secrets.learn(("Basic of-key-0", "of-key-0", "user:of-key-0"))
-    secrets.learn(("another-key",))
+    for number in range(MAX_ROTATED_KEYS):
+        secrets.add_key((f"Basic of-key-{number}", f"of-key-{number}", f"user:of-key-{number}"))
+    secrets.add_key(("Basic of-key-0", "of-key-0", "user:of-key-0"))
+    secrets.add_key(("another-key",))
 
-    text = " ".join(f"of-key-{number}" for number in range(MAX_LEARNED))
-    assert secrets.scrub(text).split() == ["[redacted]", "of-key-1", *["[redacted]"] * (MAX_LEARNED - 2)]
+    text = " ".join(f"of-key-{number}" for number in range(MAX_ROTATED_KEYS))
+    assert secrets.redact(text).split() == ["[redacted]", "of-key-1", *["[redacted]"] * (MAX_ROTATED_KEYS - 2)]
 
 
 def test_a_link_does_not_bring_back_the_key_of_an_earlier_request() -> None:
     """A download checks the status first, with a key that may have been rotated out since."""
     secrets = Redactor().with_keys(("rotated-key-123",)).with_link("https://host.test/file?sig=abcdefghij")
 
-    assert secrets.scrub("rotated-key-123 abcdefghij") == "[redacted] [redacted]"
+    assert secrets.redact("rotated-key-123 abcdefghij") == "[redacted] [redacted]"
 
 
 @pytest.mark.parametrize(
@@ -769,7 +769,7 @@ def test_a_header_that_frames_a_body_is_no_header_of_every_request(name: str) ->
 def test_a_key_beyond_ascii_is_redacted_as_it_was_sent(key: str, echo: Callable[[bytes], str]) -> None:
     """In Latin-1, as requests and aiohttp send headers."""
     echoed = echo(key.encode("latin-1"))
-    shown = Redactor([key]).scrub(f"bad key {echoed}!")
+    shown = Redactor([key]).redact(f"bad key {echoed}!")
 
     assert "[redacted]" in shown
     assert echoed[4:-4] not in shown  # in base64 the digits at both ends may belong to other bytes too
@@ -785,13 +785,15 @@ def test_a_header_that_frames_a_body_is_no_header_of_one_request(name: str) -> N
 def test_keys_that_are_in_use_by_turns_are_one_each() -> None:
     """However often, the latest eight are eight keys."""
     secrets = Redactor()
-    for number in range(MAX_LEARNED - 2):
-        secrets.learn((f"older-key-{number}",))
+    for number in range(MAX_ROTATED_KEYS - 2):
+        secrets.add_key((f"older-key-{number}",))
     for number in range(100):
-        secrets.learn((f"alternating-{number % 2}",))
+        secrets.add_key((f"alternating-{number % 2}",))
 
-    text = " ".join([*(f"older-key-{number}" for number in range(MAX_LEARNED - 2)), "alternating-0", "alternating-1"])
-    assert secrets.scrub(text).split() == ["[redacted]"] * MAX_LEARNED
+    text = " ".join(
+        [*(f"older-key-{number}" for number in range(MAX_ROTATED_KEYS - 2)), "alternating-0", "alternating-1"]
+    )
+    assert secrets.redact(text).split() == ["[redacted]"] * MAX_ROTATED_KEYS
     assert secrets._forms is secrets._forms, "the forms of all keys are made again at each use"
 
 
@@ -801,9 +803,9 @@ def test_keys_that_threads_learn_at_once_stay_secret() -> None:
 
     def use(thread: int) -> None:
         for number in range(300):
-            secrets.learn((f"passing-{thread}-{number}",))
-            secrets.learn(("key-of-all",))
-            assert secrets.scrub("key-of-all") == "[redacted]"
+            secrets.add_key((f"passing-{thread}-{number}",))
+            secrets.add_key(("key-of-all",))
+            assert secrets.redact("key-of-all") == "[redacted]"
 
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -827,28 +829,28 @@ def learn_interrupted(secrets: Redactor, key: str, opcode: int, interruption: Ca
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        secrets.learn((key,))
+        secrets.add_key((key,))
     finally:
         sys.settrace(before)
     return next(opcodes) > opcode
 
 
-@pytest.mark.parametrize("earlier", [0, MAX_LEARNED, 4 * MAX_LEARNED - 1, 4 * MAX_LEARNED])
+@pytest.mark.parametrize("earlier", [0, MAX_ROTATED_KEYS, 4 * MAX_ROTATED_KEYS - 1, 4 * MAX_ROTATED_KEYS])
 def test_a_key_stays_secret_that_another_thread_uses_while_one_learns_it(earlier: int) -> None:
     """Wherever the other one comes in between: of two uses at once the later one counts."""
     for opcode in itertools.count():
         secrets = Redactor()
         for number in range(earlier):
-            secrets.learn((f"earlier-{number}",))
+            secrets.add_key((f"earlier-{number}",))
 
         def use_by_another_thread(secrets: Redactor = secrets) -> None:
-            for number in range(2 * MAX_LEARNED):
-                secrets.learn((f"passing-{number}",))
-            secrets.learn(("key-of-both",))
+            for number in range(2 * MAX_ROTATED_KEYS):
+                secrets.add_key((f"passing-{number}",))
+            secrets.add_key(("key-of-both",))
 
         is_interrupted = learn_interrupted(secrets, "key-of-both", opcode, use_by_another_thread)
 
-        assert secrets.scrub("key-of-both") == "[redacted]", f"opcode {opcode}"
+        assert secrets.redact("key-of-both") == "[redacted]", f"opcode {opcode}"
         if not is_interrupted:
             assert opcode > 10, "nothing was traced"
             return
@@ -869,7 +871,7 @@ def test_a_key_that_looks_escaped_is_redacted_however_it_is_escaped(key: str, na
     for name in names:
         text = ESCAPES[name](text)
 
-    assert Redactor([key]).scrub(f"bad {text}!") == f"bad {MARK}!"
+    assert Redactor([key]).redact(f"bad {text}!") == f"bad {MARK}!"
 
 
 @pytest.mark.parametrize("line_break", ["\n", "\r\n", r"\n", r"\r\n"])
@@ -881,7 +883,7 @@ def test_a_key_is_redacted_in_a_text_that_breaks_its_lines(echo: Callable[[str],
     key = "".join(f"key{number:03}" for number in range(40))
     for width in (1, 7, 64, 76):
         lines = line_break.join(re.findall(f".{{1,{width}}}", echo(key)))
-        shown = Redactor([key]).scrub(f"first{line_break}{lines}{line_break}last")
+        shown = Redactor([key]).redact(f"first{line_break}{lines}{line_break}last")
 
         assert shown.startswith(f"first{line_break}")
         assert shown.endswith(f"{line_break}last")
@@ -892,7 +894,7 @@ def test_a_key_is_redacted_in_a_text_that_breaks_its_lines(echo: Callable[[str],
 def test_lines_that_hold_no_secret_together_stay() -> None:
     text = "the job\r\nis pending\n"
 
-    assert Redactor(["bis", "jobis-pending"], headers=["jobis"]).scrub(text) == text
+    assert Redactor(["bis", "jobis-pending"], headers=["jobis"]).redact(text) == text
 
 
 def test_merged_headers_show_no_key_in_a_traceback() -> None:
@@ -918,7 +920,7 @@ def test_merged_headers_show_no_key_in_a_traceback() -> None:
 )
 def test_of_secrets_that_overlap_no_part_is_shown(text: str, redacted: str) -> None:
     """One ends where the next has begun."""
-    assert Redactor(["abcdefghij", "hijklmnopq", "opqrstuv"]).scrub(text) == redacted
+    assert Redactor(["abcdefghij", "hijklmnopq", "opqrstuv"]).redact(text) == redacted
 
 
 ESCAPED: dict[str, Callable[[str], str]] = {
@@ -947,8 +949,8 @@ def test_a_secret_that_is_plain_within_one_that_is_escaped_changes_nothing(name:
 
     secrets = Redactor([password, key, other, "2024"], ["live"], users=["admin"])
     for text in (password, key, other, "live/eu-9f8e7d6c+<tail&more>"):
-        assert secrets.scrub(f"a {escaped(text)} z") == "a [redacted] z"
-    assert secrets.scrub("a livery, 100% & more z") == "a livery, 100% & more z"
+        assert secrets.redact(f"a {escaped(text)} z") == "a [redacted] z"
+    assert secrets.redact("a livery, 100% & more z") == "a livery, 100% & more z"
 
 
 def session_of(kind: type[Any]) -> Any:

@@ -137,7 +137,7 @@ class Auth:
             raise ValueError("what api_key() returns must not be empty")
         parts = _parts_of_key(key)
         forms = dict.fromkeys([*parts.keys, *parts.headers])
-        self.secrets.learn(tuple(forms))
+        self.secrets.add_key(tuple(forms))
         headers = KeyHeaders(self._service.key_headers(key), forms)
         for name in [name for name in headers if name.lower() in self._replaced_names]:
             del headers[name]
@@ -379,14 +379,14 @@ MIN_NUMBER_LENGTH = 6
 MIN_QUERY_VALUE_LENGTH = 6
 """A shorter value in the query of a link is not a signature."""
 
-MAX_LEARNED = 8
+MAX_ROTATED_KEYS = 8
 """How many rotated keys are still redacted: the latest of a client, and the latest forms of those of each of its calls."""
 
 MAX_DEPTH = 50
 """Deeper levels of an error body are replaced as a whole. Only an attack on the reader nests so deeply."""
 
 
-class _LearnedKeys:
+class _RotatedKeys:
     """The rotated keys of a client. Threads that add and read them at once take no lock: the child of a fork may add, too."""
 
     def __init__(self) -> None:
@@ -395,27 +395,27 @@ class _LearnedKeys:
     def add(self, forms: tuple[str, ...]) -> None:
         """Add a key in all its forms, or note that it is in use again."""
         self._uses[object()] = forms  # a use of its own, as no thread may replace what another one noted later
-        if len(self._uses) > 4 * MAX_LEARNED:
+        if len(self._uses) > 4 * MAX_ROTATED_KEYS:
             self._forget_early_uses()
 
     def _forget_early_uses(self) -> None:
         latest: set[tuple[str, ...]] = set()
         for use, forms in reversed(self._uses.copy().items()):
-            if forms in latest or len(latest) == MAX_LEARNED:
+            if forms in latest or len(latest) == MAX_ROTATED_KEYS:
                 self._uses.pop(use, None)  # another thread may have forgotten it
             else:
                 latest.add(forms)
 
     def latest_forms(self) -> Iterable[str]:
-        """Return the forms of the latest `MAX_LEARNED` keys, in the same order whichever of them was used last."""
+        """Return the forms of the latest `MAX_ROTATED_KEYS` keys, in the same order whichever of them was used last."""
         latest = dict.fromkeys(reversed(self._uses.copy().values()))
-        return chain.from_iterable(sorted(list(latest)[:MAX_LEARNED]))
+        return chain.from_iterable(sorted(list(latest)[:MAX_ROTATED_KEYS]))
 
 
 class _AllForms(NamedTuple):
     """The secrets in every form, and the rotated keys that they include."""
 
-    learned: tuple[str, ...]
+    rotated: tuple[str, ...]
     everything: Forms
     keys: Forms
 
@@ -447,7 +447,7 @@ class Redactor:
         self._headers = tuple(headers)
         self._links = tuple(links)
         self._users = tuple(users)
-        self._learned = _LearnedKeys()
+        self._rotated = _RotatedKeys()
         self._sent: tuple[str, ...] = ()
         self._root: Redactor | None = None
         self._latest: Redactor | None = None
@@ -456,60 +456,60 @@ class Redactor:
     def __repr__(self) -> str:
         return f"Redactor({MARK})"
 
-    def learn(self, forms: tuple[str, ...]) -> None:
-        """Add a rotated key in all its forms. The latest `MAX_LEARNED` are kept; `with_keys` keeps those of one call."""
-        self._learned.add(forms)
+    def add_key(self, forms: tuple[str, ...]) -> None:
+        """Add a rotated key in all its forms. The latest `MAX_ROTATED_KEYS` are kept; `with_keys` keeps those of one call."""
+        self._rotated.add(forms)
 
     def with_link(self, url: str) -> Redactor:
         """Return a redactor that also hides the parts of a signed link. Rotated keys are shared with this one."""
         more = Redactor(self._keys, self._headers, [*self._links, *secrets_in_url(url)], self._users)
-        more._learned, more._sent = self._learned, self._sent
+        more._rotated, more._sent = self._rotated, self._sent
         return more
 
     def with_keys(self, keys: tuple[str, ...]) -> Redactor:
-        """Return a redactor that also hides `keys` of one request, whatever other requests `learn` meanwhile.
+        """Return a redactor that also hides `keys` of one request, whatever other requests add meanwhile.
 
-        The last `MAX_LEARNED` keys of earlier requests are kept too: a call of the client may consist of several
+        The last `MAX_ROTATED_KEYS` keys of earlier requests are kept too: a call of the client may consist of several
         requests. Rotated keys are shared with this one.
         """
         added = [key for key in keys if key not in self._sent]
         if not added:
             return self
-        sent = (*self._sent, *added)[-MAX_LEARNED:]
+        sent = (*self._sent, *added)[-MAX_ROTATED_KEYS:]
         root = self._root or self
         latest = root._latest  # thousands of jobs may share the response to one request, and this redactor
         if latest is None or latest._sent != sent:
             latest = Redactor(self._keys, self._headers, self._links, self._users)
-            latest._learned, latest._sent, latest._root = self._learned, sent, root
+            latest._rotated, latest._sent, latest._root = self._rotated, sent, root
             root._latest = latest
         return latest
 
     @property
     def _forms(self) -> _AllForms:
-        learned = (*self._learned.latest_forms(), *self._sent)
+        rotated = (*self._rotated.latest_forms(), *self._sent)
         kept = self._kept
-        if kept is None or kept.learned != learned:
-            kept = self._kept = self._forms_with(learned)
+        if kept is None or kept.rotated != rotated:
+            kept = self._kept = self._forms_with(rotated)
         return kept
 
-    def _forms_with(self, learned: tuple[str, ...]) -> _AllForms:
+    def _forms_with(self, rotated: tuple[str, ...]) -> _AllForms:
         words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
         anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
-        keys = _escaped((*self._keys, *learned))
+        keys = _escaped((*self._keys, *rotated))
         whole_words = {form: rf"(?<!\w){escaped}(?!\w)" for form, escaped in _escaped(words).items()}
         everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
-        escapable = _escapable((*self._keys, *learned))
+        escapable = _escapable((*self._keys, *rotated))
         return _AllForms(
-            learned, Forms(everything, (*_escapable(anywhere), *escapable)), Forms(_shortest_first(keys), escapable)
+            rotated, Forms(everything, (*_escapable(anywhere), *escapable)), Forms(_shortest_first(keys), escapable)
         )
 
-    def scrub(self, value: T) -> T:
+    def redact(self, value: T) -> T:
         """Return a copy of a JSON value with every secret in its texts and object keys replaced by a mark."""
-        scrubbed: T = _replaced(self._forms.everything, value, 0)
-        return scrubbed
+        redacted: T = _replaced(self._forms.everything, value, 0)
+        return redacted
 
-    def scrub_fields(self, fields: Mapping[str, Any], kept: frozenset[str], codes: frozenset[str]) -> dict[str, Any]:
-        """Return a copy of a JSON object as `scrub` does, but keep known names, and codes that contain a short key.
+    def redact_fields(self, fields: Mapping[str, Any], kept: frozenset[str], codes: frozenset[str]) -> dict[str, Any]:
+        """Return a copy of a JSON object as `redact` does, but keep known names, and codes that contain a short key.
 
         Args:
             fields: The object.
@@ -518,22 +518,22 @@ class Redactor:
         """
         return {**_replaced(self._forms.everything, dict(fields), 0, kept, codes)}
 
-    def shown(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
+    def printable(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
         """Return a server's text as it may be shown: without secrets, shortened, control characters escaped."""
-        scrubbed = self.scrub(text)[:length]
-        if scrubbed.isprintable():
-            return scrubbed
-        return "".join(letter if letter.isprintable() else _escape_sequence(letter) for letter in scrubbed)
+        redacted = self.redact(text)[:length]
+        if redacted.isprintable():
+            return redacted
+        return "".join(letter if letter.isprintable() else _escape_sequence(letter) for letter in redacted)
 
-    def shown_id(self, value: str) -> str:
+    def redact_id(self, value: str) -> str:
         """Return a job id, an idempotency key or a URL as it may be shown: unchanged, unless it contains a key."""
         keys = self._forms.keys
         has_key = _found(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
-        return self.scrub(value) if has_key else value
+        return self.redact(value) if has_key else value
 
-    def holds(self, text: str) -> bool:
+    def contains_secret(self, text: str) -> bool:
         """Return True if a text contains a secret."""
-        return self.scrub(text) != text
+        return self.redact(text) != text
 
 
 def _escaped(values: Iterable[str]) -> dict[str, str]:

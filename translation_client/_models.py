@@ -60,7 +60,7 @@ class Problem(dict[str, Any]):
 
 def redacted_problem(problem: Problem, secrets: Redactor) -> Problem:
     """Return a problem without secrets. The names of its fields stay, and its `code` if a short key is a part of it."""
-    return Problem(secrets.scrub_fields(problem, FIELD_NAMES, CODE_NAMES))
+    return Problem(secrets.redact_fields(problem, FIELD_NAMES, CODE_NAMES))
 
 
 def _is_code(value: Any) -> bool:
@@ -208,9 +208,9 @@ def redacted(job: Job, secrets: Redactor, *, is_known: bool) -> Job:
         is_known: True if the service has this status word, which is then not a secret.
     """
     if job.error is not None:
-        job = replace(job, error=secrets.shown(job.error))
-    word = job.raw_status if is_known else secrets.shown(job.raw_status)
-    job_id = secrets.shown_id(job.id)
+        job = replace(job, error=secrets.printable(job.error))
+    word = job.raw_status if is_known else secrets.printable(job.raw_status)
+    job_id = secrets.redact_id(job.id)
     return job if (job_id, word) == (job.id, job.raw_status) else with_shown_texts(job, id=job_id, raw_status=word)
 
 

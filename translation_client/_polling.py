@@ -68,7 +68,7 @@ class CallState:
     @property
     def shown_id(self) -> str | None:
         """The id of the job, redacted by the keys known so far, as a key may become known during the call."""
-        return None if self.job_id is None else self.secrets.shown_id(self.job_id)
+        return None if self.job_id is None else self.secrets.redact_id(self.job_id)
 
     @property
     def url(self) -> str:
@@ -77,7 +77,7 @@ class CallState:
             return ""
         url = redact_url(self.request_url)
         is_ours = self.base_url and self.request_url.startswith(self.base_url)  # or else the service sent the URL
-        return self.secrets.shown_id(url) if is_ours else self.secrets.scrub(url)
+        return self.secrets.redact_id(url) if is_ours else self.secrets.redact(url)
 
     @property
     def elapsed(self) -> float:

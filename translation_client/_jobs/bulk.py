@@ -76,14 +76,14 @@ class BulkCall:
             code = refusal.response.status_code
             raise BulkFailed(Fault("status", status_line(code), refusal.response), is_refusal=True) from None
         except MissingField as missing:
-            text = self._state.secrets.shown(str(missing))  # an id may be part of it
+            text = self._state.secrets.printable(str(missing))  # an id may be part of it
             raise BulkFailed(Fault("unreadable", text, missing.response), is_refusal=False) from None
         except Fault as fault:
             if fault.response is not None:
                 self._state.redact_keys(fault.response)
             if isinstance(fault, WrongJob):
                 self._context.transport.close_idle()  # its connection may be out of step with its requests
-                fault.name_jobs(self._state.secrets.shown_id)
+                fault.name_jobs(self._state.secrets.redact_id)
             fault.retry_after = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
         self._log.response_received("statuses", response)
@@ -108,7 +108,7 @@ class BulkCall:
             return parse_retry_after(fault.response.headers)
         except ValueError:
             self._log.write(
-                "retry_after_ignored", value=self._state.secrets.shown(fault.response.headers["Retry-After"])
+                "retry_after_ignored", value=self._state.secrets.printable(fault.response.headers["Retry-After"])
             )
             return None
 

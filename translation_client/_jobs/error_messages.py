@@ -235,8 +235,8 @@ def refused(error_text: ErrorText, state: CallState, refusal: Refusal) -> Reques
 
 def missing_field(error_text: ErrorText, state: CallState, missing: MissingField) -> UnexpectedAnswer:
     """Return the error for a success without a required field."""
-    excerpt = state.secrets.shown(missing.response.text)
-    field = state.secrets.shown_id(missing.field)  # an id may be part of it
+    excerpt = state.secrets.printable(missing.response.text)
+    field = state.secrets.redact_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
         f"{_where(state)} responded, but without {field!r}{_quoted(excerpt)}. {_still_true(error_text, state)} {_next_step(error_text, state)}",
         status_code=missing.response.status_code,
@@ -262,7 +262,7 @@ def faults_exhausted(
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
     still = _still_true(error_text, state)
     if fault.kind == "unreadable":
-        excerpt = None if fault.response is None else state.secrets.shown(fault.response.text)
+        excerpt = None if fault.response is None else state.secrets.printable(fault.response.text)
         what_to_check = MIXED_UP if isinstance(fault, WrongJob) else error_text.unreadable
         next_step = _next_step(error_text, state) if state.may_have_been_accepted else what_to_check
         return UnexpectedAnswer(
@@ -301,7 +301,7 @@ def _next_step(error_text: ErrorText, state: CallState) -> str:
         return error_text.next_step
     if state.idempotency_key is None:
         return "Look at the list of jobs at the service before you submit again: a second submission is a second job."
-    key = state.secrets.shown_id(state.idempotency_key)
+    key = state.secrets.redact_id(state.idempotency_key)
     return f"Retry with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 
 
@@ -312,7 +312,7 @@ def _counts(state: CallState) -> str:
 
 def _problem_message(problem: Problem | None, secrets: Redactor) -> str:
     message = problem.message if problem is not None else None
-    return f": {secrets.shown(message)}" if message else ""
+    return f": {secrets.printable(message)}" if message else ""
 
 
 def _quoted(excerpt: str | None) -> str:

@@ -200,7 +200,7 @@ class Requestor:
         try:
             return parse_retry_after(response.headers)
         except ValueError:
-            self.log.write("retry_after_ignored", value=self.state.secrets.shown(response.headers["Retry-After"]))
+            self.log.write("retry_after_ignored", value=self.state.secrets.printable(response.headers["Retry-After"]))
             return None
 
     def fault_retrying(self) -> Retrying:
@@ -269,7 +269,7 @@ class Requestor:
             fault.retry_after = self.read_retry_after(fault.response)
         if isinstance(fault, WrongJob):
             self.context.transport.close_idle()  # its connection may be out of step with its requests
-            fault.name_jobs(self.state.secrets.shown_id)
+            fault.name_jobs(self.state.secrets.redact_id)
         self.state.record_fault(fault)
         may_be_done = safety.creates_job and fault.may_have_been_processed
         self.state.may_have_been_accepted |= may_be_done

@@ -128,7 +128,7 @@ def require_listed_language(service: Service, language: str, known: tuple[str, .
         return
     from difflib import get_close_matches  # imported only for this error
 
-    printable = [name for name in known if not secrets.holds(name)]  # a redacted name would be of no use
+    printable = [name for name in known if not secrets.contains_secret(name)]  # a redacted name would be of no use
     close = get_close_matches(language, printable, n=5, cutoff=0.4)
     suggestion = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     example = f"for instance {printable[0]!r}. " if printable and not close else ""
@@ -186,7 +186,7 @@ class Submission:
 
     async def job(self) -> Job:
         """Submit the job, and return it."""
-        key = self._secrets.shown_id(self._request.key)
+        key = self._secrets.redact_id(self._request.key)
         self._requestor.log.write("submit_started", idempotency_key=key or None)
         try:
             job = await self._run_steps()

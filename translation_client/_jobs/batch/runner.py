@@ -368,7 +368,7 @@ class BatchRunner:
         try:
             job_id = require_id(job, self._context.service)
         except (TypeError, ValueError) as error:  # a source may yield anything, and the other jobs are still waited for
-            message = self._context.secrets.shown_id(f"nothing was sent: {error}")
+            message = self._context.secrets.redact_id(f"nothing was sent: {error}")
             value = job_id_of(job)
             job_id_text = None if value is None else text_of(value)
             self._put_result(position, RequestFailed(message, job_id=job_id_text, may_have_been_accepted=False))
