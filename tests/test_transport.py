@@ -1,5 +1,6 @@
 """One call: what it carries where, what it reads, and what it makes of broken answers. Real sockets, nobody sleeps."""
 
+import asyncio
 import socket
 import threading
 import tracemalloc
@@ -13,6 +14,7 @@ import pytest
 import requests
 from hostile import Handler, Server, answering, gzipped, http, refusing_url, serving
 
+from translation_client import AsyncVideoTranslationClient, VideoTranslationClient
 from translation_client._auth import same_origin
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
@@ -202,6 +204,26 @@ def test_nobody_listening_is_a_connection_fault_in_the_systems_words() -> None:
         send(url)
 
     assert caught.value.kind == "connection"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/übersetzung", "/v1;x=ü", "/a%20b", "/a|b", "/%7Euser", "/a[1]", "/%zz", "/%c3%bc", '/"a"', "/{a}^`", "/+"],
+)
+def test_both_transports_send_a_url_in_the_same_bytes(path: str) -> None:
+    """Of `base_url` and of an id."""
+
+    async def check(url: str) -> None:
+        async with AsyncVideoTranslationClient(url) as client:
+            await client.check("ü/a b")
+
+    with serving(answering(http())) as server:
+        with VideoTranslationClient(server.url + path) as client:
+            client.check("ü/a b")
+        asyncio.run(check(server.url + path))
+
+    blocking, with_aiohttp = (request.split(b"\r\n")[0] for request in server.requests)
+    assert blocking == with_aiohttp
 
 
 def test_three_redirects_are_followed() -> None:

@@ -19,7 +19,7 @@ from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to
 from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
 from .async_sessions import MAX_CONNECTIONS, Sessions, auth_conflict, is_auth_conflict
-from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, redirected, resolve_redirect
+from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, quoted_url, redirected, resolve_redirect
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
@@ -264,7 +264,7 @@ class AiohttpTransport:
             data = blocks_of(payload.content, exchange.scope)
         return self._sessions.request(
             request.method,
-            URL(url, encoded=True).with_user(None),  # a redirect may have user information, which requests ignores
+            URL(quoted_url(url), encoded=True).with_user(None),  # requests ignores user information in a redirect
             headers,
             data,
             trace,

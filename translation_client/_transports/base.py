@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -120,6 +121,22 @@ def redirect_target(session: Session, response: requests.Response) -> str | None
     if location is None:
         return None
     return resolve_redirect(response.url, location, response_head(response))
+
+
+_SENT_UNCHANGED = re.compile(r"[A-Za-z0-9!#$&'()*+,./:;=?@_~-]*")
+
+
+def quoted_url(url: str) -> str:
+    """Return a URL as requests sends it, so that all transports send the same: path and query quoted, host in IDNA.
+
+    Raises:
+        ValueError: The URL cannot be sent. An error of requests.
+    """
+    if _SENT_UNCHANGED.fullmatch(url):
+        return url
+    prepared = requests.PreparedRequest()
+    prepared.prepare_url(url, None)
+    return str(prepared.url)
 
 
 def resolve_redirect(url: str, location: str, response: Response) -> str:
