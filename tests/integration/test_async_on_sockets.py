@@ -44,10 +44,12 @@ from translation_client import (
     Job,
     RequestFailed,
     TranslationClientError,
+    TranslationStatus,
     VideoTranslationClient,
     WaitCancelled,
     WaitTimeout,
 )
+from translation_client._transports.aiohttp import MAX_TRANSFERS
 
 T = TypeVar("T")
 
@@ -196,6 +198,36 @@ MADE = b'{"dubbing_id": "d-1", "expected_duration_sec": 3}'
 
 def body_of(handler: BaseHTTPRequestHandler) -> bytes:
     return handler.rfile.read(length_of(handler))
+
+
+def test_running_downloads_leave_connections_to_checks(tmp_path: Path) -> None:
+    """A hundred that move no byte, as if they took hours."""
+    arrived, over = threading.Semaphore(0), threading.Event()
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        if handler.path == "/file":
+            arrived.release()
+            over.wait(60)
+        say(handler, b'{"result": "pending"}')
+
+    async def check(url: str) -> Job:
+        finished = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{url}/file")
+        async with AsyncVideoTranslationClient(url, request_timeout=60) as client:
+            downloads = [
+                asyncio.create_task(client.download(finished, tmp_path / str(number))) for number in range(100)
+            ]
+            try:
+                for _ in range(MAX_TRANSFERS):
+                    await asyncio.to_thread(arrived.acquire, timeout=60)
+                return await client.check("k")
+            finally:
+                over.set()
+                for download in downloads:
+                    download.cancel()
+                await asyncio.wait(downloads)
+
+    with playing(play) as (url, _):
+        assert ran(check(url)).status == "pending"
 
 
 def test_an_upload_arrives_whole(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -29,6 +29,9 @@ from .slots import Slots
 
 CLOSING_SECONDS = 0.4
 """400 ms: how long closing waits for the calls in progress."""
+
+MAX_TRANSFERS = 80
+"""80 of the 100 connections: how many files are sent and received at once, which may take hours. Checks have the rest."""
 
 REDIRECT_CODES = (301, 302, 303, 307, 308)
 
@@ -96,6 +99,7 @@ class AiohttpTransport:
         self._sessions = Sessions(session)
         self._scopes = ScopeRegistry()
         self._slots = Slots(MAX_CONNECTIONS)
+        self._transfer_slots = Slots(MAX_TRANSFERS)
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def send(
@@ -115,7 +119,10 @@ class AiohttpTransport:
         self._require_same_loop()
         with body as payload, stopwatch.measure(real_clock_of(asyncio.get_running_loop().time)):
             try:
-                async with self._slot(deadline, is_cancelled):
+                async with (
+                    self._slot(self._transfer_slots, deadline, is_cancelled) if is_transfer else nullcontext(),
+                    self._slot(self._slots, deadline, is_cancelled),
+                ):
                     scope = AsyncCancelScope(
                         self._scopes,
                         now() + deadline.remaining,
@@ -182,9 +189,9 @@ class AiohttpTransport:
             await self._sessions.close()
 
     @asynccontextmanager
-    async def _slot(self, deadline: Deadline, is_cancelled: Callable[[], bool]) -> AsyncIterator[None]:
-        """Hold one of the connections. Waiting for a free one does not count towards `request_timeout`."""
-        turn = self._slots.enter()
+    async def _slot(self, slots: Slots, deadline: Deadline, is_cancelled: Callable[[], bool]) -> AsyncIterator[None]:
+        """Hold one of `slots`. Waiting for a free one does not count towards `request_timeout`."""
+        turn = slots.enter()
         try:
             if not turn.done():
                 await AsyncCancelScope(
@@ -192,7 +199,7 @@ class AiohttpTransport:
                 ).wait(turn)
             yield
         finally:
-            self._slots.leave(turn)
+            slots.leave(turn)
 
     def _require_same_loop(self) -> None:
         loop = asyncio.get_running_loop()
