@@ -21,7 +21,7 @@ from translation_client._models import Fault, Request, Response
 from translation_client._transports.base import TransportConfig
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
-from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter
+from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter, GuardedHTTPConnection
 
 STATUS = Request("GET", "/status")
 MIB = 1024 * 1024
@@ -410,6 +410,17 @@ def test_pools_are_kept_for_a_few_hosts_only() -> None:
         adapter.get_connection_with_tls_context(requests.Request("GET", f"http://127.0.0.1:{port}/").prepare(), True)
 
     assert len(adapter._pools) <= MAX_HOSTS
+
+
+def test_a_pool_that_comes_again_keeps_its_class_of_connections() -> None:
+    """After hosts in between, or behind a proxy: a class made of that of before, again and again, ends in RecursionError."""
+    adapter = GuardedAdapter()
+    for proxies in ({}, {"http": "http://127.0.0.1:9"}):
+        kinds = set()
+        for number in range(100):
+            request = requests.Request("GET", f"http://127.0.0.{1 + number % (MAX_HOSTS + 1)}/").prepare()
+            kinds.add(adapter.get_connection_with_tls_context(request, True, proxies).ConnectionCls)
+        assert kinds == {GuardedHTTPConnection}
 
 
 def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone() -> None:

@@ -491,6 +491,13 @@ def _guarded(kind: type[ssl.SSLSocket]) -> type[GuardedTLSSocket]:
     return GuardedTLSSocket if kind is ssl.SSLSocket else type(kind.__name__, (GuardedTLSSocket, kind), {})
 
 
+def connection_class(kind: type[HTTPConnection]) -> type[HTTPConnection]:
+    """Return the class to use for the connections of a pool in place of `kind`: `kind` itself if it is one of ours."""
+    if issubclass(kind, MatchedConnection):  # the pool has come before: several origins may share that of a proxy
+        return kind
+    return _GUARDED.get(kind) or unguarded(kind)
+
+
 def unguarded(kind: type[HTTPConnection]) -> type[HTTPConnection]:
     """Return a class of connections over sockets that are not ours, with matched responses."""
 
@@ -529,7 +536,7 @@ class GuardedAdapter(HTTPAdapter):
         pool: Any = self._pools.get(key)
         if pool is None:
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
-            pool.ConnectionCls = _GUARDED.get(pool.ConnectionCls) or unguarded(pool.ConnectionCls)
+            pool.ConnectionCls = connection_class(pool.ConnectionCls)
             self._pools = {**(self._pools if len(self._pools) < MAX_HOSTS else {}), key: pool}
         guarded: HTTPConnectionPool = pool
         return guarded
