@@ -8,11 +8,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from interleaving import at_every_opcode
 
 from translation_client import DurationHistory, VideoTranslationClient
 from translation_client.schedule import history as module
@@ -21,6 +23,12 @@ from translation_client.schedule.censoring import Observation
 from translation_client.schedule.history import HistoryFailed
 
 PROCESSES, JOBS = 8, 40
+
+
+def gave_up(number: int, kind: str = "film") -> Observation:
+    """A wait for job `number` that did not see its end."""
+    return Observation(began_at=float(number), entered=1.0, pending_until=2.0, finished_by=None, kind=kind)
+
 
 WRITER = """
 import sys
@@ -472,3 +480,36 @@ def test_a_history_shows_its_path_alone() -> None:
 def test_the_marks_of_the_file_are_those_of_version_1() -> None:
     """Another version is another number: an older library must not write into it."""
     assert (store.VERSION, store.APPLICATION_ID) == (1, 0x54434A44)
+
+
+@pytest.mark.parametrize("kinds", [1, 3])
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_a_history_in_memory_may_change_at_any_moment(kinds: int, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By another thread, or by a finalizer in the same one: nothing fails, and no other job is lost."""
+    monkeypatch.setattr(module, "WINDOW", 3)
+    monkeypatch.setattr(module, "MOST_KINDS", 3)
+    history, came = DurationHistory(None), set[int]()
+
+    def build() -> tuple[Callable[[], object], Callable[[], object]]:
+        nonlocal history
+        history = DurationHistory(None)
+        came.clear()
+        for number in range(kinds):
+            history.add("reference", gave_up(-1, f"kind-{number}"))
+        for number in range(jobs):
+            history.add("reference", gave_up(number))
+        return change, change_too
+
+    def change() -> None:
+        history.add("reference", gave_up(jobs - 1))
+        history.jobs("reference", "film")
+
+    def change_too() -> None:
+        history.add("reference", gave_up(jobs - 1))
+        history.add("reference", gave_up(jobs))
+        history.add("reference", gave_up(-1, "new kind"))
+        came.add(jobs)
+
+    for opcode in at_every_opcode(build):
+        kept = {job.began_at for job in history.jobs("reference", "film") if job.kind == "film"}
+        assert {jobs - 1, *came} <= kept, f"opcode {opcode}"

@@ -18,7 +18,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 from urllib.parse import quote, quote_plus
 
@@ -27,6 +26,7 @@ import pytest
 import requests
 from conftest import Answers, Clock, Lines, Silent, response
 from hostile import Handler, Server, answering, http, serving
+from interleaving import at_every_opcode
 from test_async_client import CLIENTS, Side
 from test_secrets import everything_said
 from worlds import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
@@ -816,44 +816,25 @@ def test_keys_that_threads_learn_at_once_stay_secret() -> None:
         sys.setswitchinterval(interval)
 
 
-def learn_interrupted(secrets: Redactor, key: str, opcode: int, interruption: Callable[[], None]) -> bool:
-    """Learn a key, and call `interruption` before an opcode of it, as if a thread ran there. Return whether it came so far."""
-    opcodes = itertools.count()
-
-    def trace(frame: FrameType, event: str, _: object) -> Callable[[FrameType, str, object], Any]:
-        frame.f_trace_opcodes = True
-        if event == "opcode" and next(opcodes) == opcode:
-            interruption()  # not traced: an interpreter traces nothing while it calls a trace function
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        secrets.add_key((key,))
-    finally:
-        sys.settrace(before)
-    return next(opcodes) > opcode
-
-
 @pytest.mark.parametrize("earlier", [0, MAX_ROTATED_KEYS, 4 * MAX_ROTATED_KEYS - 1, 4 * MAX_ROTATED_KEYS])
 def test_a_key_stays_secret_that_another_thread_uses_while_one_learns_it(earlier: int) -> None:
     """Wherever the other one comes in between: of two uses at once the later one counts."""
-    for opcode in itertools.count():
+    secrets = Redactor()
+
+    def build() -> tuple[Callable[[], object], Callable[[], object]]:
+        nonlocal secrets
         secrets = Redactor()
         for number in range(earlier):
             secrets.add_key((f"earlier-{number}",))
+        return partial(secrets.add_key, ("key-of-both",)), partial(use_by_another_thread, secrets)
 
-        def use_by_another_thread(secrets: Redactor = secrets) -> None:
-            for number in range(2 * MAX_ROTATED_KEYS):
-                secrets.add_key((f"passing-{number}",))
-            secrets.add_key(("key-of-both",))
+    def use_by_another_thread(secrets: Redactor) -> None:
+        for number in range(2 * MAX_ROTATED_KEYS):
+            secrets.add_key((f"passing-{number}",))
+        secrets.add_key(("key-of-both",))
 
-        is_interrupted = learn_interrupted(secrets, "key-of-both", opcode, use_by_another_thread)
-
+    for opcode in at_every_opcode(build):
         assert secrets.redact("key-of-both") == "[redacted]", f"opcode {opcode}"
-        if not is_interrupted:
-            assert opcode > 10, "nothing was traced"
-            return
 
 
 ESCAPES: dict[str, Callable[[str], str]] = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from .. import _config
 from .censoring import Observation
@@ -23,8 +23,6 @@ POOL = 600
 
 MOST_JOBS = 20_000
 """The most jobs in the file, about 3 MB with their kinds."""
-
-_TRIES = 100
 
 MOST_KINDS = 1000
 """The most kinds in memory."""
@@ -130,7 +128,7 @@ class DurationHistory:
             HistoryFailed: The file is gone.
         """
         if self._file is None:
-            return self._memory.added
+            return self._memory.version
         try:
             return self._file.version()
         except OSError as error:
@@ -149,27 +147,32 @@ class DurationHistory:
 
 
 class _Memory:
-    """A history in memory, without a lock. A job may be added while another thread, or a finalizer, reads or adds."""
+    """A history in memory, without a lock. A job may be added while another thread, or a finalizer, reads or adds.
+
+    Attributes:
+        version: A number that was never the same before any job was added.
+    """
 
     def __init__(self) -> None:
-        self.added = 0
+        self.version = 0
         self._numbers = count(1)
-        self._kinds: dict[tuple[str, str | None], deque[Observation]] = {}
+        self._kinds: dict[tuple[str, str | None], dict[int, Observation]] = {}
 
     def add(self, service: str, job: Observation) -> None:
-        kept = self._kinds.setdefault((service, job.kind), deque(maxlen=WINDOW))
+        kept = self._kinds.setdefault((service, job.kind), {})
         entered = job.entered
-        for other in _copy(kept):
+        for number, other in kept.copy().items():
             if other.began_at == job.began_at and other.finished_by is None:  # a wait for the same job that gave up
                 entered = min(entered, other.entered)
-                kept.remove(other)
-        kept.append(job._replace(number=next(self._numbers), entered=entered))
-        self.added += 1
-        while len(self._kinds) > MOST_KINDS:
-            self._kinds.pop(next(iter(self._kinds)))
+                kept.pop(number, None)
+        number = next(self._numbers)
+        kept[number] = job._replace(number=number, entered=entered)
+        drop_oldest(kept, WINDOW)
+        drop_oldest(self._kinds, MOST_KINDS)
+        self.version = number
 
     def jobs(self, service: str, kind: str | None) -> list[Observation]:
-        kinds = {key[1]: _copy(kept) for key, kept in tuple(self._kinds.items()) if key[0] == service}
+        kinds = {key[1]: [*kept.copy().values()] for key, kept in self._kinds.copy().items() if key[0] == service}
         latest = sorted((job for jobs in kinds.values() for job in jobs), key=_number)[-POOL:]
         return sorted({*latest, *kinds.get(kind, ())}, key=_number)
 
@@ -178,11 +181,14 @@ def _number(job: Observation) -> int:
     return job.number
 
 
-def _copy(jobs: deque[Observation]) -> list[Observation]:
-    for _ in range(_TRIES):
-        with suppress(RuntimeError):  # another thread changed it during the copy
-            return list(jobs)
-    return []
+def drop_oldest(entries: dict[Any, Any], most: int) -> None:
+    """Drop the oldest entries of a dictionary beyond `most`. Other threads may change it at the same time.
+
+    `dict.copy` and `dict.pop` of keys without Python code are atomic. An iteration is not.
+    """
+    if len(entries) > most:
+        for key in [*entries.copy()][:-most]:
+            entries.pop(key, None)
 
 
 def _check_path(path: str | os.PathLike[str]) -> str:

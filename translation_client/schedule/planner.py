@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
 
 from .. import _config
 from .._config import JobFeatures
 from .censoring import Observation
-from .history import DurationHistory, HistoryFailed
+from .history import DurationHistory, HistoryFailed, drop_oldest
 from .model import DurationModel
 from .plan import CheckSchedule, Objective, make_schedule
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 MAX_SCHEDULES, MAX_KINDS = 512, 64
 """The most schedules, and kinds with their models, in the cache. The oldest are dropped."""
@@ -73,7 +69,8 @@ class SchedulePlanner:
             model = self._model(features.kind, warn)
             schedule = make_schedule(model.forecast(features), self.objective)
             if model is not NO_HISTORY:
-                _cache(schedules, features, schedule, MAX_SCHEDULES)
+                schedules[features] = schedule
+                drop_oldest(schedules, MAX_SCHEDULES)
         return schedule
 
     def past_jobs(self, kind: str | None) -> list[Observation]:
@@ -95,7 +92,8 @@ class SchedulePlanner:
         models = self._models
         if kind not in models:
             try:
-                _cache(models, kind, DurationModel(self.past_jobs(kind)), MAX_KINDS)
+                models[kind] = DurationModel(self.past_jobs(kind))
+                drop_oldest(models, MAX_KINDS)
             except HistoryFailed as error:
                 warn(str(error))
                 return NO_HISTORY
@@ -110,10 +108,3 @@ class SchedulePlanner:
         if version != self._version:
             # New dictionaries, as another thread may still be filling the old ones.
             self._models, self._schedules, self._version = {}, {}, version
-
-
-def _cache(cache: dict[K, V], key: K, value: V, max_entries: int) -> None:
-    """Cache a value and drop the oldest ones. Another thread may do the same at the same time."""
-    cache[key] = value
-    while len(cache) > max_entries:
-        cache.pop(next(iter(cache)), None)
