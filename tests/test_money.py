@@ -337,6 +337,39 @@ def test_a_resumed_submission_that_fails_before_it_is_sent_keeps_its_key(
     assert world.lab.submissions == []
 
 
+@pytest.mark.parametrize("service", ["heygen", "azure"])
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_resumed_submission_keeps_its_key_whatever_the_callers_code_raises(
+    clock: Clock, service: str, is_resumed: bool
+) -> None:
+    """Be it while the list of languages is fetched."""
+    raised = OSError("no token")
+
+    def api_key() -> str:
+        raise raised
+
+    world = World(clock, service, api_key=api_key)
+    with pytest.raises(RequestFailed if is_resumed else OSError) as caught:
+        world.submit(idempotency_key="order-of-mine" if is_resumed else None)
+
+    if is_resumed:
+        error: Any = caught.value
+        assert (error.may_have_been_accepted, error.idempotency_key) == (True, "order-of-mine")
+        assert error.__cause__ is raised
+    else:
+        assert caught.value is raised
+
+
+@pytest.mark.parametrize("service", ["heygen", "azure"])
+def test_an_interrupt_of_a_resumed_submission_says_how_to_go_on(clock: Clock, service: str) -> None:
+    def api_key() -> str:
+        raise KeyboardInterrupt
+
+    world = World(clock, service, api_key=api_key)
+    with pytest.raises(KeyboardInterrupt, match="order-of-mine"):
+        world.submit(idempotency_key="order-of-mine")
+
+
 def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Lines) -> None:
     """A process that is killed can go on."""
     world = World(clock, "heygen")

@@ -249,8 +249,7 @@ class BaseClient(Generic[SessionT, TransportT]):
         seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
         event = self._check_cancel(cancel)
         settings = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, event)
-        await self._language_list.require(target_language, seconds, event, settings.stopwatch, idempotency_key)
-        return await Submission(self._context, flow, request, settings).job()
+        return await Submission(self._context, flow, request, settings, self._language_list).job()
 
     async def _download(
         self,

@@ -1144,6 +1144,28 @@ def test_a_client_made_outside_of_a_loop_is_used_in_one() -> None:
         assert ran(errand()).status == "completed"
 
 
+def test_a_submission_in_a_second_loop_makes_no_job_and_says_so() -> None:
+    """The client is of the loop that it was first used in."""
+    with refusing_url() as url, closing(asyncio.new_event_loop()) as first:
+        client = client_of(url, "elevenlabs", max_faults=1)
+        with pytest.raises(RequestFailed):
+            first.run_until_complete(client.check("a"))
+        with pytest.raises(RuntimeError, match="of the event loop that it was first used in"):
+            ran(client.submit(VIDEO, "es"))
+        first.run_until_complete(client.close())
+
+
+def test_a_submission_with_a_closed_session_makes_no_job_and_says_so() -> None:
+    async def submitted(url: str) -> None:
+        session = aiohttp.ClientSession()
+        await session.close()
+        with pytest.raises(RuntimeError, match="Session is closed"):
+            await client_of(url, "elevenlabs", session=session).submit(VIDEO, "es")
+
+    with refusing_url() as url:
+        ran(submitted(url))
+
+
 def test_a_redirect_to_another_origin_carries_no_key() -> None:
     """Nor the caller's headers; one to the same origin carries them."""
     mine = {"X-Mine": "m-0123456789"}

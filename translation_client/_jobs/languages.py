@@ -1,7 +1,8 @@
-"""The list of target languages of a service, fetched once, and the check that a language is in it."""
+"""The list of target languages of a service, fetched once."""
 
 from __future__ import annotations
 
+from .._auth import Redactor
 from .._clock import Stopwatch
 from .._transports.base import CancelEvent
 from . import error_messages
@@ -51,10 +52,10 @@ class LanguageList:
             self._languages, self._secrets = listed, requestor.state.secrets
         return self._languages
 
-    async def require(
+    async def fetch_for(
         self, language: str, timeout: float, cancel: CancelEvent | None, parent: Stopwatch, resumed_key: str | None
-    ) -> None:
-        """Check that the service lists a language. If a stored list lacks it, fetch the list again.
+    ) -> tuple[str, ...] | None:
+        """Return what `fetch` does for a submission. If a stored list lacks the language, it is fetched again.
 
         Args:
             language: The language code.
@@ -62,16 +63,15 @@ class LanguageList:
             cancel: Ends the call when it is set; None for no event.
             parent: The stopwatch of the submission.
             resumed_key: As for `fetch`.
-
-        Raises:
-            ValueError: `language` is not in the list.
         """
         timeout = min(timeout, self._context.policy.timeout)
         was_kept = self._languages is not None
         known = await self.fetch(timeout, cancel, parent=parent, resumed_key=resumed_key)
         if known is not None and language not in known and was_kept:
             known = await self.fetch(timeout, cancel, parent=parent, resumed_key=resumed_key, refresh=True)
-        if known is not None:
-            from .submit import require_listed_language  # imported only to submit
+        return known
 
-            require_listed_language(self._context.service, language, known, self._secrets)
+    @property
+    def secrets(self) -> Redactor:
+        """Redacts the secrets that were known when the list was fetched."""
+        return self._secrets

@@ -6,7 +6,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from ..services.service import Service
 from ..services.submission import Step, SubmitFlow, SubmitRequest
 from . import error_messages
 from .context import ClientContext
+from .languages import LanguageList
 from .requestor import Requestor, RequestSafety
 
 _URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/+")
@@ -164,13 +166,19 @@ class Submission:
     """One submission. For one thread, and for one use."""
 
     def __init__(
-        self, context: ClientContext, flow: SubmitFlow, request: SubmitRequest, settings: SubmitOptions
+        self,
+        context: ClientContext,
+        flow: SubmitFlow,
+        request: SubmitRequest,
+        settings: SubmitOptions,
+        languages: LanguageList,
     ) -> None:
         """Create the submission. Nothing is sent yet."""
         self._context = context
         self._flow = flow
         self._request = request
         self._settings = settings
+        self._languages = languages
         video = request.video
         self._secrets = context.secrets if isinstance(video, Path) else context.secrets.with_link(video)
         self._requestor = Requestor(
@@ -186,23 +194,11 @@ class Submission:
 
     async def job(self) -> Job:
         """Submit the job, and return it."""
+        await self._require_listed_language()
         key = self._secrets.redact_id(self._request.key)
         self._requestor.log.write("submit_started", idempotency_key=key or None)
-        try:
+        with self._keeping_facts():
             job = await self._run_steps()
-        except KeyboardInterrupt as interrupt:
-            if self._requestor.state.may_have_been_accepted:  # the message has the key, so that the user can resume
-                interrupt.args = (error_messages.interrupt_message(self._requestor.error_text, self._requestor.state),)
-            raise
-        except TranslationClientError:
-            raise
-        except Exception as error:  # raised by the caller's code, and wrapped so that the idempotency key is not lost
-            state = self._requestor.state
-            if not state.may_have_been_accepted:
-                raise
-            raise self._requestor.log.gave_up(
-                "unexpected", error_messages.interrupted_by_caller(self._requestor.error_text, state, error)
-            ) from error
         secrets = self._requestor.state.secrets
         job = redacted(
             replace(job, submitted_at=time.time()),
@@ -218,6 +214,35 @@ class Submission:
             elapsed_seconds=state.elapsed,
         )
         return job
+
+    async def _require_listed_language(self) -> None:
+        settings, language = self._settings, self._request.target_language
+        resumed_key = self._request.key if settings.is_resumed else None
+        with self._keeping_facts():
+            known = await self._languages.fetch_for(
+                language, settings.timeout, settings.cancel, settings.stopwatch, resumed_key
+            )
+        if known is not None:
+            require_listed_language(self._context.service, language, known, self._languages.secrets)
+
+    @contextmanager
+    def _keeping_facts(self) -> Iterator[None]:
+        """Add what is known about the submission, and its idempotency key, to an exception of the caller's code."""
+        requestor, state = self._requestor, self._requestor.state
+        try:
+            yield
+        except KeyboardInterrupt as interrupt:
+            if state.may_have_been_accepted:  # the message has the key, so that the user can resume
+                interrupt.args = (error_messages.interrupt_message(requestor.error_text, state),)
+            raise
+        except TranslationClientError:
+            raise
+        except Exception as error:
+            if not state.may_have_been_accepted:
+                raise
+            raise requestor.log.gave_up(
+                "unexpected", error_messages.interrupted_by_caller(requestor.error_text, state, error)
+            ) from error
 
     async def _run_steps(self) -> Job:
         steps = self._flow.steps(self._request)

@@ -205,9 +205,8 @@ class AiohttpTransport:
         loop = asyncio.get_running_loop()
         self._loop = self._loop or loop
         if loop is not self._loop:
-            raise RuntimeError(
-                "an AsyncVideoTranslationClient is of the event loop that it was first used in: make another"
-            )
+            wrong_loop = "an AsyncVideoTranslationClient is of the event loop that it was first used in: make another"
+            raise RequestNotSent(RuntimeError(wrong_loop))
 
     def _credentials_and_body(self, request: Request) -> tuple[KeyHeaders | None, RequestBody]:
         is_same_origin = request.path.startswith("/") or same_origin(self.base_url, request.path)

@@ -96,6 +96,8 @@ class Sessions:
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
         if self._callers is not None:
+            if self._callers.closed is True:  # and no attribute of a mock
+                raise RequestNotSent(RuntimeError("Session is closed"))
             trace.has_sent = True  # the caller's session is not traced
             if is_cross_origin and _adds_to_requests(self._callers, url):
                 return _request_without_defaults(self._callers, method, url, more)
