@@ -31,9 +31,10 @@ from translation_client import (
 from translation_client._jobs.batch import runner as fleet_module
 from translation_client._jobs.batch.runner import BatchRunner
 from translation_client.schedule.history import history_from_durations
+from translation_client.services.elevenlabs import ELEVENLABS
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
-from translation_client.services.service import Service
+from translation_client.services.service import BulkSpec, Service
 
 SINGLE = replace(REFERENCE, bulk=None)
 USUAL: dict[str, Any] = {"timeout": 60, "max_retries": math.inf, "backoff_factor": 1, "max_delay": 1}
@@ -685,6 +686,73 @@ def test_an_id_that_comes_again_has_the_same_outcome(service: Service, max_in_fl
     assert isinstance(outcomes[1], RequestFailed)
     assert outcomes[6] is outcomes[1]
     assert len(server.times_of("j1")) == 1
+
+
+DUBBINGS = replace(
+    ELEVENLABS,
+    bulk=BulkSpec(
+        "/v1/dubbing?ids={job_ids}",
+        max_ids=10,
+        list_field="results",
+        id_field="id",
+        status_field="status",
+        statuses={},
+    ),
+)
+"""One dubbing has a result for each language, and many can be asked about at once."""
+
+
+def dubbed(path: str) -> Reply:
+    """What is said about dubbings, each in two languages."""
+    last = path.rsplit("/", 1)[1]
+    if "ids=" not in last:
+        return json_reply({"status": "dubbed", "dubbing_id": last, "target_languages": ["de", "fr"]})
+    asked = last.partition("ids=")[2].split(",")
+    assert len(set(asked)) == len(asked)
+    return json_reply({"results": [{"id": one, "status": "dubbed"} for one in asked]})
+
+
+@pytest.mark.parametrize("service", [DUBBINGS, replace(DUBBINGS, bulk=None)], ids=["bulk", "single"])
+@pytest.mark.parametrize("max_in_flight", [1, None])
+def test_each_job_keeps_what_is_known_of_it_though_an_id_comes_again(
+    service: Service, max_in_flight: int | None
+) -> None:
+    """The file in another language would have been downloaded."""
+    known: list[dict[str, Any]] = [
+        {"language": "fr"},
+        {"language": "de"},
+        {"language": "fr", "expected_seconds": 5.0},
+        {"language": "fr", "submitted_at": 3.0},
+    ]
+    jobs = [Job(one, TranslationStatus.PENDING, "pending", **fields) for one in ids(3) for fields in known]
+
+    async def waited() -> tuple[list[Job], Outcomes, list[Job]]:
+        async with client_of(dubbed, service=service, api_key="key-0123456789") as client:
+            alone = [await client.wait(job) for job in jobs]
+            return alone, await client.wait_all(jobs, max_in_flight=max_in_flight), await client.check_all(jobs)
+
+    def known_of(outcomes: Any) -> list[Any]:
+        return [(one.id, one.language, one.expected_seconds, one.submitted_at) for one in outcomes]
+
+    alone, together, checked = run(waited())
+    assert known_of(alone) == known_of(together) == known_of(checked) == known_of(jobs)
+
+
+def test_an_id_in_two_languages_shares_its_bulk_requests() -> None:
+    """They name it once."""
+    paths: list[str] = []
+
+    def respond(path: str) -> Reply:
+        paths.append(path)
+        return dubbed(path)
+
+    async def waited() -> Outcomes:
+        jobs = [Job(one, TranslationStatus.PENDING, "pending", language=to) for one in ids(2) for to in ("de", "fr")]
+        async with client_of(respond, service=DUBBINGS, api_key="key-0123456789") as client:
+            return await client.wait_all(jobs)
+
+    assert [one.language for one in run(waited()) if isinstance(one, Job)] == ["de", "fr"] * 2
+    assert paths == ["/v1/dubbing?ids=j0,j1"]
 
 
 @pytest.mark.parametrize("kind", [list, set, dict.fromkeys])

@@ -397,7 +397,8 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
 
         Args:
             jobs: Jobs or ids, from a list or from an iterator that is slow or endless. An id that comes twice is waited
-                for once, and yielded twice.
+                for once, and yielded twice. Jobs with one id are waited for separately if they differ in `language`,
+                `expected_seconds` or `submitted_at`.
             checks_per_second: The most requests in any second, for all jobs together; None for 100. If many jobs share
                 a deadline, some have their last check earlier, to keep to this limit.
             max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. Jobs

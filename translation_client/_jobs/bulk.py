@@ -47,10 +47,10 @@ class BulkCall:
     """One bulk request and its log lines. For one use."""
 
     def __init__(self, context: ClientContext, bulk: BulkSpec, ids: Sequence[str], stopwatch: Stopwatch) -> None:
-        """Create a request for the status of `ids`. Its time runs by `stopwatch`. Nothing is sent yet."""
+        """Create a request for the status of `ids`, each once. Its time runs by `stopwatch`. Nothing is sent yet."""
         self._context = context
         self._bulk = bulk
-        self._ids = ids
+        self._ids = list(dict.fromkeys(ids))
         self._state = CallState(None, math.inf, context.secrets, stopwatch)
         self._state.attempts = 1
         self._log = CallLog(context.logger, None, self._state)
@@ -95,7 +95,7 @@ class BulkCall:
 
     def _jobs_in(self, response: Response) -> dict[str, Job]:
         jobs = self._bulk.read(response, self._ids)
-        if len(jobs) < len(set(self._ids)):
+        if len(jobs) < len(self._ids):
             self._bulk.require_no_others(response, self._ids)
         if not jobs:
             raise Fault("unreadable", "the response has the status of none of the jobs", response)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from .._clock import Deadline, Stopwatch
 from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
-from .._models import Job, job_id_of, redacted, shown_text
+from .._models import Job, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import BulkSpec
 from . import error_messages
@@ -34,37 +34,30 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
     if bulk is None or bulk.is_optional:
         return [await Poller(context, job, timeout, None, stopwatch).check() for job in jobs]
     ids = [require_id(job, context.service) for job in jobs]
-    known = {job_id_of(job) or "": job for job in jobs if isinstance(job, Job)}
-    named_ids = [job_id for job_id in ids if job_id]  # the single job has none
-    checked = await _in_bulk(context, bulk, named_ids, known, timeout, stopwatch)
+    listed = await _in_bulk(context, bulk, list(dict.fromkeys(filter(None, ids))), timeout, stopwatch)
     return [
-        checked.get(job_id) or await Poller(context, known.get(job_id, job_id), timeout, None, stopwatch).check()
-        for job_id in ids
+        _with_known_fields(context, *listed[job_id], job)
+        if job_id in listed
+        else await Poller(context, job, timeout, None, stopwatch).check()
+        for job_id, job in zip(ids, jobs, strict=True)
     ]
 
 
 async def _in_bulk(
-    context: ClientContext,
-    bulk: BulkSpec,
-    ids: Sequence[str],
-    known: Mapping[str, Job],
-    timeout: float,
-    stopwatch: Stopwatch,
-) -> dict[str, Job]:
-    """Return the jobs in bulk responses, by id. The caller checks the other jobs singly."""
-    checked: dict[str, Job] = {}
+    context: ClientContext, bulk: BulkSpec, ids: Sequence[str], timeout: float, stopwatch: Stopwatch
+) -> dict[str, tuple[Job, Requestor]]:
+    """Return the jobs in bulk responses by id, with the requestor of each. The caller checks the other jobs singly."""
+    listed: dict[str, tuple[Job, Requestor]] = {}
     for start in range(0, len(ids), bulk.max_ids):
         page = ids[start : start + bulk.max_ids]
         requestor = Requestor(
             context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None, stopwatch=stopwatch
         )
-        listed = await _page(context, bulk, page, requestor)
-        if listed is None:
+        jobs = await _page(context, bulk, page, requestor)
+        if jobs is None:
             break
-        checked.update(
-            (job_id, _with_known_fields(context, job, known.get(job_id), requestor)) for job_id, job in listed.items()
-        )
-    return checked
+        listed.update((job_id, (job, requestor)) for job_id, job in jobs.items())
+    return listed
 
 
 async def _page(
@@ -92,7 +85,9 @@ async def _page(
     return None
 
 
-def _with_known_fields(context: ClientContext, job: Job, known: Job | None, requestor: Requestor) -> Job:
+def _with_known_fields(context: ClientContext, job: Job, requestor: Requestor, given: Job | str) -> Job:
+    """Return a listed job with what the given one has besides."""
+    known = given if isinstance(given, Job) else None
     state, is_known = requestor.state, context.service.is_known_status(job.raw_status)
     complete = replace(
         job,

@@ -66,6 +66,7 @@ class Poller:
         )
         known_submitted_at = None if self._given_job is None else self._given_job.submitted_at
         self._submitted_at = known_submitted_at if features.submitted_at is None else features.submitted_at
+        self._language = None if self._given_job is None else self._given_job.language
         self._expected_seconds = None if self._given_job is None else self._given_job.expected_seconds
         self._recorder = self._new_recorder(features)
 
@@ -179,8 +180,7 @@ class Poller:
         return seconds
 
     def _parse(self, response: Response) -> Job:
-        language = None if self._given_job is None else self._given_job.language
-        return self._context.service.read_status(response, self._requestor.state.job_id, language)
+        return self._context.service.read_status(response, self._requestor.state.job_id, self._language)
 
     def _record(self, response: Response, parsed: Job) -> Job:
         state = self._requestor.state
@@ -200,7 +200,7 @@ class Poller:
             checks=state.checks + 1,
             elapsed=state.elapsed,
             payload=parsed.payload,
-            language=parsed.language,
+            language=self._language or parsed.language,
             expected_seconds=self._expected_seconds if parsed.expected_seconds is None else parsed.expected_seconds,
             submitted_at=submitted_at,
             finished_at=finished_at,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from ..._models import Fault, Job
 from ..._polling import RetryStepper
@@ -23,6 +23,7 @@ class BatchJob:
     Attributes:
         poller: The wait for the job.
         job_id: The id of the job, empty for the single job of the service.
+        key: Its `wait_key`. Jobs with one id may have several.
         due: When the next check is due; `math.inf` during a check.
         ends_at: The deadline.
         planned: When the check in progress was due.
@@ -32,7 +33,7 @@ class BatchJob:
         early: How many seconds before `due` the job may be checked.
         is_early: True if the next check is an extra one, because too many last checks are due together.
         was_early: True if there is or was such an extra check.
-        positions: Its positions in the source, several if its id came again.
+        positions: Its positions in the source, several if it came again.
     """
 
     __slots__ = (
@@ -45,6 +46,7 @@ class BatchJob:
         "ends_at",
         "is_early",
         "job_id",
+        "key",
         "planned",
         "poller",
         "positions",
@@ -52,8 +54,9 @@ class BatchJob:
         "was_early",
     )
 
-    def __init__(self, poller: Poller, position: int, now: float) -> None:
+    def __init__(self, poller: Poller, key: Hashable, position: int, now: float) -> None:
         self.poller = poller
+        self.key = key
         self.job_id = poller.job_id or ""
         self.positions = [position]
         self.call_in_flight = self.is_early = self.was_early = False

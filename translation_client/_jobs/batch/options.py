@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, Callable, Collection, Iterable
+from collections.abc import AsyncIterable, Callable, Collection, Hashable, Iterable
 from typing import Any, NamedTuple
 
 from ... import _config
@@ -103,6 +103,16 @@ def require_id(job: Job | str, service: Service) -> str:
         raise TypeError(f"job must be a Job or its id, got {text_of(job_id, repr)}")
     _config.quote_path_segment(job_id)
     return job_id
+
+
+def wait_key(job: Job | str, job_id: str) -> Hashable:
+    """Return the key by which jobs of a source share one wait: the id, and what is known of a job besides.
+
+    One job may have a result for each language, and a wait returns the language that it was given.
+    """
+    if not isinstance(job, Job):
+        return (job_id, None, None, None)
+    return (job_id, job.language, job.expected_seconds, job.submitted_at)
 
 
 def text_of(value: object, text: Callable[[object], str] = str) -> str:

@@ -1,8 +1,9 @@
-"""The results of a batch: those that are ready, and the latest by their ids."""
+"""The results of a batch: those that are ready, and the latest by the keys of their jobs."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from collections.abc import Hashable
 
 from .options import JobResult
 
@@ -19,13 +20,13 @@ class Results:
         """Create an empty collection.
 
         Args:
-            max_known: How many of the latest results are kept by id, in case the source yields an id again.
+            max_known: How many of the latest results are kept by `wait_key`, in case the source yields a job again.
         """
         self.done: deque[tuple[int, JobResult]] = deque()
         self.accepted = 0
         self._taken = 0
         self._max_known = max_known
-        self._by_id: OrderedDict[str, JobResult] = OrderedDict()
+        self._by_key: OrderedDict[Hashable, JobResult] = OrderedDict()
 
     @property
     def in_flight(self) -> int:
@@ -42,12 +43,12 @@ class Results:
         self._taken += 1
         return self.done.popleft()
 
-    def remember(self, job_id: str, result: JobResult) -> None:
-        """Store the result of a job by its id."""
-        self._by_id[job_id] = result
-        while len(self._by_id) > self._max_known:
-            self._by_id.popitem(last=False)
+    def remember(self, key: Hashable, result: JobResult) -> None:
+        """Store the result of a job by its `wait_key`."""
+        self._by_key[key] = result
+        while len(self._by_key) > self._max_known:
+            self._by_key.popitem(last=False)
 
-    def known(self, job_id: str) -> JobResult | None:
+    def known(self, key: Hashable) -> JobResult | None:
         """Return the result of a job, or None if none is stored."""
-        return self._by_id.get(job_id)
+        return self._by_key.get(key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Hashable, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
@@ -20,7 +20,7 @@ from ..context import ClientContext
 from ..poller import Poller
 from .batch_job import BatchJob, take_due_together
 from .due_queue import DueQueue
-from .options import BatchOptions, JobResult, Source, require_id, text_of
+from .options import BatchOptions, JobResult, Source, require_id, text_of, wait_key
 from .rate_limiter import LONGEST_PAUSE_SECONDS, TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
 from .results import Results
 from .source import iterate
@@ -81,7 +81,7 @@ class BatchRunner:
         self._last_checks = Reservations(self._limiter.seconds_for(1 + SLOT_MARGIN))
         self._bulk = context.service.bulk
         self._availability = BulkAvailability()
-        self._waiting: dict[str, BatchJob] = {}
+        self._waiting: dict[Hashable, BatchJob] = {}
         self._results = Results(max(options.max_in_flight, len(source) if isinstance(source, Collection) else 0))
         self._clock = SharedClock(lambda: asyncio.get_running_loop().time())
         self._wakeups = Wakeups(self._clock)
@@ -366,30 +366,30 @@ class BatchRunner:
     def _accept(self, job: Job | str) -> None:
         position = self._results.accept()
         try:
-            job_id = require_id(job, self._context.service)
+            key = wait_key(job, require_id(job, self._context.service))
+            waiting = self._waiting.get(key)
         except (TypeError, ValueError) as error:  # a source may yield anything, and the other jobs are still waited for
             message = self._context.secrets.redact_id(f"nothing was sent: {error}")
             value = job_id_of(job)
             job_id_text = None if value is None else text_of(value)
             self._put_result(position, RequestFailed(message, job_id=job_id_text, may_have_been_accepted=False))
             return
-        waiting = self._waiting.get(job_id)
         if waiting is not None:
             waiting.positions.append(position)
-        elif (result := self._results.known(job_id)) is not None:
+        elif (result := self._results.known(key)) is not None:
             self._put_result(position, result)
         else:
-            self._start_job(job, job_id, position)
+            self._start_job(job, key, position)
 
-    def _start_job(self, job: Job | str, job_id: str, position: int) -> None:
+    def _start_job(self, job: Job | str, key: Hashable, position: int) -> None:
         stopwatch = Stopwatch(clock=self._clock)
         poller = Poller(self._context, job, self._options.timeout, None, stopwatch, self._options.features)
         try:
-            batch_job = BatchJob(poller, position, self._clock.now())
+            batch_job = BatchJob(poller, key, position, self._clock.now())
         except TranslationClientError as error:  # the client is closed
             self._put_result(position, error)
             return
-        self._waiting[job_id] = batch_job
+        self._waiting[key] = batch_job
         seconds = self._seconds_until_check(batch_job, None, batch_job.delay)
         batch_job.due = batch_job.planned = self._clock.now() + seconds
         self._queue.add(batch_job)
@@ -419,7 +419,7 @@ class BatchRunner:
 
     def _is_waiting(self, batch_job: BatchJob) -> bool:
         """Return True if the job has not ended meanwhile."""
-        return self._waiting.get(batch_job.job_id) is batch_job
+        return self._waiting.get(batch_job.key) is batch_job
 
     def _put_back(self, batch_jobs: Sequence[BatchJob]) -> None:
         """Put jobs back into the queue, due when they were due before."""
@@ -436,13 +436,12 @@ class BatchRunner:
     def _finish(self, batch_job: BatchJob, result: JobResult) -> None:
         if not self._is_waiting(batch_job):
             return
-        job_id = batch_job.job_id
-        del self._waiting[job_id]
+        del self._waiting[batch_job.key]
         self._queue.remove(batch_job)
         batch_job.poller.record_duration(
             lock_timeout=0.0
         )  # waiting for another process to write would delay the other jobs
-        self._results.remember(job_id, result)
+        self._results.remember(batch_job.key, result)
         for position in batch_job.positions:
             self._put_result(position, result)
 
