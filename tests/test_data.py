@@ -354,7 +354,7 @@ def test_a_link_with_the_key_in_it_is_asked_as_it_is(lines: Lines, tmp_path: Pat
 def test_a_header_is_redacted_in_a_link_and_not_in_the_address_of_the_service(tmp_path: Path) -> None:
     """The address comes from the caller; a link comes from the server, which may echo what it was sent."""
     arguments = {"service": "heygen", "headers": {"X-Mine": "fake.test"}}
-    refused = client_of(lambda _: response(404, b""), **arguments)
+    refused = client_of(lambda _: response(418, b""), **arguments)  # after a 404 it would ask for a fresh link
     link = Job("j", TranslationStatus.COMPLETED, "x", result_url="http://files.test/fake.test/f")
 
     assert f"({HOST}/v3/video-translations/j)" in str(raised(lambda: refused.check("j")))

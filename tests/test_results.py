@@ -172,6 +172,42 @@ def test_another_404_is_no_not_yet(clock: Clock, tmp_path: Path) -> None:
         world.client.download(job, tmp_path / "out.mp4")
 
 
+def test_a_link_that_only_a_single_answer_has_is_asked_for_after_a_batch(clock: Clock, tmp_path: Path) -> None:
+    """The server keeps its files elsewhere, and its bulk answers have no links."""
+    asked: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        path = str(request.url).removeprefix(HOST)
+        asked.append(path)
+        if path == "/storage/1":
+            return response(200, bytes(SIZE), content_type="video/mp4", content_length=str(SIZE))
+        if "ids=" in path:
+            return response(200, json.dumps({"results": [{"id": one, "result": "completed"} for one in "ab"]}).encode())
+        link = f'{{"result": "completed", "result_url": "{HOST}/storage/1"}}'
+        return response(200, link.encode()) if path.startswith("/status/") else response(404, b"{}")
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(HOST, session=session, sleep=clock.tick)
+    [job, _] = client.wait_all(["a", "b"])
+    assert isinstance(job, Job)
+    assert len(asked) == 1
+    client.download(job, tmp_path / "out.mp4")
+
+    assert asked[1:] == ["/jobs/a/result", "/status/a", "/storage/1"]
+    assert (tmp_path / "out.mp4").read_bytes() == bytes(SIZE)
+
+
+def test_a_file_that_is_not_kept_costs_one_more_status_request(clock: Clock, tmp_path: Path) -> None:
+    """Where it might have had another link."""
+    for service, calls in (("reference", 3), ("heygen", 3), ("elevenlabs", 1)):
+        world, job = finished(clock, "result/every-1:404", service=service)
+        before = len(world.lab.arrivals)
+        with pytest.raises(RequestFailed, match="The result is not kept any more"):
+            world.client.download(job, tmp_path / "out.mp4")
+        assert len(world.lab.arrivals) - before == calls
+
+
 def header(request: requests.PreparedRequest, name: str) -> str | None:
     value = request.headers.get(name)
     return value.decode() if isinstance(value, bytes) else value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from enum import Enum
+from http import HTTPStatus
 from pathlib import Path
 
 from .._auth import is_http_url
@@ -169,6 +170,15 @@ class Download:
         await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0)))
         return _Fetch.PARTIAL
 
+    def _may_have_other_link(self, status_code: int) -> bool:
+        """Return True if a status check may get a link that works, after a response with this status to the file.
+
+        After a 404 it may if responses to single checks can have a link. A job from a bulk response has none, and
+        `result_path` then is the path at which this server may have no files.
+        """
+        has_link_field = self._context.service.result_field is not None
+        return status_code in EXPIRED_CODES or (status_code == HTTPStatus.NOT_FOUND and has_link_field)
+
     def _read(self, response: Response, part: PartFile, may_refresh_link: bool) -> _Fetch:
         if response.status_code in FILE_CODES:
             if part.finish(response):
@@ -179,7 +189,7 @@ class Download:
         if self._context.service.is_result_pending(response):
             self._requestor.state.count("not yet")
             return _Fetch.PENDING
-        if response.status_code in EXPIRED_CODES and may_refresh_link:
+        if may_refresh_link and self._may_have_other_link(response.status_code):
             return _Fetch.LINK_EXPIRED
         if response.status_code in NO_RANGE_CODES and part.range_headers():
             raise Fault("unreadable", "the host refuses to send the rest of the file", response)
