@@ -117,9 +117,24 @@ class ScriptedServer:
     """Answers about each job by its script, and about many by the script of the bulk route. Counts requests."""
 
     def __init__(
-        self, service: Service, scripts: dict[str, Script], bulk: BulkScript, clock: Callable[[], float]
+        self,
+        service: Service,
+        scripts: dict[str, Script],
+        bulk: BulkScript,
+        clock: Callable[[], float],
+        retry_after: str | None = None,
     ) -> None:
-        """Take the scripts, and a clock, which returns the seconds since they began."""
+        """Take the scripts, and a clock, which returns the seconds since they began.
+
+        Args:
+            service: The service.
+            scripts: That of each job.
+            bulk: That of the bulk route.
+            clock: Returns seconds.
+            retry_after: The header of each response with a status, about one job or many, unless a script has a longer
+                one.
+        """
+        self._headers: dict[str, Any] = {} if retry_after is None else {"retry_after": retry_after}
         self.single = self.in_bulk = self.failed_in_bulk = 0
         self._clock = clock
         self._is_heygen = service.name == "heygen"
@@ -145,7 +160,7 @@ class ScriptedServer:
             entries[::3] = [self._entry(job_id, "not_found") for job_id in ids[::3]]
         elif trouble == "every third twice":
             entries += [self._entry(job_id, self._other_word(job_id)) for job_id in ids[::3]]
-        return json_reply({"results": entries, "data": entries}, seconds=0.06)
+        return json_reply({"results": entries, "data": entries}, seconds=0.06, **self._headers)
 
     def _now(self, job_id: str) -> Step:
         return [step for step in self._scripts[job_id] if step.since <= self._clock()][-1]
@@ -153,7 +168,9 @@ class ScriptedServer:
     def _single(self, step: Step) -> Reply:
         if step.reply is not None:
             return step.reply()
-        more: dict[str, Any] = {} if step.retry_after is None else {"retry_after": step.retry_after}
+        more = self._headers
+        if step.retry_after is not None:
+            more = {"retry_after": max(step.retry_after, more.get("retry_after", "0"), key=int)}
         if not self._is_heygen:
             return json_reply({"result": step.word}, **more)
         word = "failed" if step.word == "error" else step.word

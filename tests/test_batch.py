@@ -458,7 +458,7 @@ def test_a_429_of_the_bulk_route_with_retry_after_pauses_everybody() -> None:
 
 
 def test_a_retry_after_of_a_bulk_status_delays_its_jobs_by_a_minute_at_most() -> None:
-    """It is about all of them, and alone each would be checked at least once more in its time."""
+    """It is about all of them, and their retries have no limit that a further check could use up."""
     pending = json_reply({"results": [{"id": f"j{one}", "result": "pending"} for one in range(3)]}, retry_after="86400")
     server = Server(ends_at=1, bulk=lambda number: pending if number == 1 else None)
     seen: list[Job] = []
@@ -467,6 +467,40 @@ def test_a_retry_after_of_a_bulk_status_delays_its_jobs_by_a_minute_at_most() ->
     assert kinds_of(outcomes) == {"completed"}
     assert max(job.elapsed for job in outcomes if isinstance(job, Job)) == pytest.approx(60, abs=1)
     assert [job.retry_after for job in seen] == [86400] * 3 + [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("service", "limit"),
+    [
+        (REFERENCE, {"max_retries": 10}),
+        (REFERENCE, {"stop": stop_after_attempt(11)}),
+        (SINGLE, {"max_retries": 10}),
+    ],
+    ids=["bulk", "bulk, stop", "single"],
+)
+def test_a_long_retry_after_of_each_bulk_status_uses_up_as_few_retries_as_alone(
+    service: Service, limit: dict[str, Any]
+) -> None:
+    """A check each minute would leave none for the time at which the jobs are completed."""
+
+    def respond(path: str) -> Reply:
+        word = "completed" if present() >= 1500 else "pending"
+        entries = [{"id": one, "result": word} for one in ids(3)]
+        return json_reply({"results": entries} if "ids=" in path else {"result": word}, retry_after="300")
+
+    settings = {**USUAL, "timeout": 3600, **limit}
+
+    async def alone() -> Job:
+        async with client_of(respond, service=service, **settings) as client:
+            return await client.wait("j0")
+
+    async def together() -> Outcomes:
+        async with client_of(respond, service=service, **settings) as client:
+            return await client.wait_all(ids(3))
+
+    outcomes = run(together())
+    assert kinds_of(outcomes) == {"completed"}
+    assert {one.checks for one in outcomes} == {run(alone()).checks} == {6}
 
 
 def test_a_429_of_the_bulk_route_without_retry_after_is_a_short_pause() -> None:

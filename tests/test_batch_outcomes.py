@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from job_scripts import ScriptedServer, Step, drawn_bulk, drawn_script, outcome_of
+from tenacity import stop_after_attempt
 from virtual_time import client_of, json_reply, present, run
 
 from translation_client import AsyncVideoTranslationClient, Job, TranslationClientError
@@ -54,18 +55,28 @@ async def each_alone(client: AsyncVideoTranslationClient, ids: list[str]) -> lis
 class World:
     """Scripts, and what comes of them."""
 
-    def __init__(self, service: Service, jobs: int, seed: int, last_change: float = 60, **settings: Any) -> None:
+    def __init__(
+        self,
+        service: Service,
+        jobs: int,
+        seed: int,
+        last_change: float = 60,
+        retry_after: str | None = None,
+        **settings: Any,
+    ) -> None:
         chance = random.Random(seed)
         self.ids = [f"job-{number}" for number in range(jobs)]
         self.scripts = {job_id: drawn_script(chance, last_change, MOST_TROUBLE) for job_id in self.ids}
         self.bulk = drawn_bulk(chance, TIMEOUT)
         self._service = service
+        self._retry_after = retry_after
         self._settings = {**SETTINGS, **settings}
 
     def outcomes(self, way: str) -> tuple[list[tuple[str, object]], ScriptedServer]:
         """What each job comes to: `alone`, or in a batch with the bulk route (`fine`, `faulty`) or without (`single`)."""
         service = replace(self._service, bulk=None) if way == "single" else self._service
-        server = ScriptedServer(service, self.scripts, self.bulk if way == "faulty" else [(0.0, "fine")], present)
+        bulk = self.bulk if way == "faulty" else [(0.0, "fine")]
+        server = ScriptedServer(service, self.scripts, bulk, present, self._retry_after)
 
         async def waited() -> list[Job | TranslationClientError]:
             async with client_of(server.respond, service=service, **self._settings) as client:
@@ -118,4 +129,27 @@ def test_a_limit_of_retries_is_reached_where_it_is_reached_alone(way: str, seed:
     together, _ = world.outcomes(way)
 
     assert ("RetriesExhausted", None) in alone
+    assert world.unlike(alone, together) == {}
+
+
+@pytest.mark.parametrize("seed", range(8, 10))
+@pytest.mark.parametrize("way", ["single", "fine", "faulty"])
+@pytest.mark.parametrize("limit", [{"max_retries": 2}, {"stop": stop_after_attempt(3)}], ids=["max_retries", "stop"])
+def test_a_retry_after_of_many_uses_up_no_more_retries_than_alone(limit: dict[str, Any], way: str, seed: int) -> None:
+    """Every response has one, also those to bulk requests: checks are after 0, 70 and 140 s."""
+    world = World(REFERENCE, FEWER, seed, last_change=135, retry_after="70", **limit)
+    alone, _ = world.outcomes("alone")
+    together, _ = world.outcomes(way)
+
+    assert ("RetriesExhausted", None) in alone
+    assert world.unlike(alone, together) == {}
+
+
+@pytest.mark.parametrize("way", ["fine", "faulty"])
+def test_a_retry_after_of_many_changes_no_outcome_where_retries_have_no_limit(way: str) -> None:
+    """Though a bulk one counts for a minute at most, so that the checks are at other times."""
+    world = World(REFERENCE, FEWER, seed=10, last_change=150, retry_after="70")
+    alone, _ = world.outcomes("alone")
+    together, _ = world.outcomes(way)
+
     assert world.unlike(alone, together) == {}

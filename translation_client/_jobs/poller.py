@@ -312,13 +312,16 @@ class Poller:
             response: The response.
             job: The job according to the response.
             max_retry_after: The longest delay in seconds by the `Retry-After` of the response, which is about all jobs.
+                It is not limited if `max_retries` or the caller's `stop` may end the wait: a check that the server did
+                not ask for would use up one of the retries.
         """
         state = self._requestor.state
         state.attempts += 1
         state.record_response(response)
         state.retry_after = retry_after = self._requestor.read_retry_after(response)
         recorded = self._record(response, job)  # with the seconds that the service sent
-        state.retry_after = None if retry_after is None else min(retry_after, max_retry_after)
+        if retry_after is not None and not self.may_end_before_deadline:
+            state.retry_after = min(retry_after, max_retry_after)
         return recorded
 
 
