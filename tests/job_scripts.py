@@ -123,6 +123,7 @@ class ScriptedServer:
         bulk: BulkScript,
         clock: Callable[[], float],
         retry_after: str | None = None,
+        bulk_seconds: float = 0.06,
     ) -> None:
         """Take the scripts, and a clock, which returns the seconds since they began.
 
@@ -133,7 +134,9 @@ class ScriptedServer:
             clock: Returns seconds.
             retry_after: The header of each response with a status, about one job or many, unless a script has a longer
                 one.
+            bulk_seconds: How long a usable response to a bulk request takes.
         """
+        self._bulk_seconds = bulk_seconds
         self._headers: dict[str, Any] = {} if retry_after is None else {"retry_after": retry_after}
         self.single = self.in_bulk = self.failed_in_bulk = 0
         self._clock = clock
@@ -160,7 +163,7 @@ class ScriptedServer:
             entries[::3] = [self._entry(job_id, "not_found") for job_id in ids[::3]]
         elif trouble == "every third twice":
             entries += [self._entry(job_id, self._other_word(job_id)) for job_id in ids[::3]]
-        return json_reply({"results": entries, "data": entries}, seconds=0.06, **self._headers)
+        return json_reply({"results": entries, "data": entries}, seconds=self._bulk_seconds, **self._headers)
 
     def _now(self, job_id: str) -> Step:
         return [step for step in self._scripts[job_id] if step.since <= self._clock()][-1]

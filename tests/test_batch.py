@@ -390,6 +390,48 @@ def test_a_slow_bulk_route_is_waited_for_where_there_is_no_time_for_a_request_fo
     assert server.single == []
 
 
+def slow_server(seconds: float, ends_at: float) -> Server:
+    """One whose bulk responses take a while."""
+
+    def slow(_: int) -> Reply:
+        jobs = server.requests[-1][1]
+        return json_reply({"results": [{"id": one, "result": server.word} for one in jobs]}, seconds=seconds)
+
+    server = Server(ends_at=ends_at, bulk=slow)
+    return server
+
+
+@pytest.mark.parametrize(
+    "limit", [{}, {"max_retries": 10}, {"stop": stop_after_attempt(11)}], ids=["no limit", "max_retries", "stop"]
+)
+@pytest.mark.parametrize("before", [9, 4, 1])
+@pytest.mark.parametrize("seconds", [0.3, 0.5, 1.9, 5])
+def test_a_slow_bulk_route_leaves_the_last_check_to_single_requests(
+    seconds: float, before: float, limit: dict[str, Any]
+) -> None:
+    """It would be early by twice the time of its response, and jobs that are completed after it would time out."""
+    server = slow_server(seconds, 60 - before)
+    client = {"backoff_factor": 2, "max_delay": 60, "request_timeout": 10, **limit}
+
+    assert kinds_of(wait_all(server, ids(3), client=client)) == {"completed"}
+    assert len([at for at in server.single if at > 55]) <= 3
+
+
+@pytest.mark.parametrize("checks", [5, 6, 7, 8, 9])
+@pytest.mark.parametrize("kind", ["max_retries", "stop"])
+def test_a_job_that_times_out_does_so_although_a_slow_bulk_route_takes_one_more_check(kind: str, checks: int) -> None:
+    """Alone its checks are at 0, 2, 6, 14, 30 and 59.7 s."""
+    server = slow_server(0.5, math.inf)
+    limit: dict[str, Any] = (
+        {"max_retries": checks - 1} if kind == "max_retries" else {"stop": stop_after_attempt(checks)}
+    )
+    client = {"backoff_factor": 2, "max_delay": 60, **limit}
+
+    alone = {"WaitTimeout"} if checks > 5 else {"RetriesExhausted"}
+    assert kinds_of(wait_all(server, ids(3), service=SINGLE, client=client)) == alone
+    assert kinds_of(wait_all(server, ids(3), client=client)) == alone
+
+
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
 @pytest.mark.parametrize("code", [429, 503])
 def test_a_day_of_one_job_silences_no_other(service: Service, code: int) -> None:

@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from job_scripts import ScriptedServer, Step, drawn_bulk, drawn_script, outcome_of
+from job_scripts import WORDS, ScriptedServer, Step, drawn_bulk, drawn_script, outcome_of
 from tenacity import stop_after_attempt
 from virtual_time import client_of, json_reply, present, run
 
@@ -62,6 +62,7 @@ class World:
         seed: int,
         last_change: float = 60,
         retry_after: str | None = None,
+        bulk_seconds: float = 0.06,
         **settings: Any,
     ) -> None:
         chance = random.Random(seed)
@@ -70,13 +71,14 @@ class World:
         self.bulk = drawn_bulk(chance, TIMEOUT)
         self._service = service
         self._retry_after = retry_after
+        self._bulk_seconds = bulk_seconds
         self._settings = {**SETTINGS, **settings}
 
     def outcomes(self, way: str) -> tuple[list[tuple[str, object]], ScriptedServer]:
         """What each job comes to: `alone`, or in a batch with the bulk route (`fine`, `faulty`) or without (`single`)."""
         service = replace(self._service, bulk=None) if way == "single" else self._service
         bulk = self.bulk if way == "faulty" else [(0.0, "fine")]
-        server = ScriptedServer(service, self.scripts, bulk, present, self._retry_after)
+        server = ScriptedServer(service, self.scripts, bulk, present, self._retry_after, self._bulk_seconds)
 
         async def waited() -> list[Job | TranslationClientError]:
             async with client_of(server.respond, service=service, **self._settings) as client:
@@ -152,4 +154,20 @@ def test_a_retry_after_of_many_changes_no_outcome_where_retries_have_no_limit(wa
     alone, _ = world.outcomes("alone")
     together, _ = world.outcomes(way)
 
+    assert world.unlike(alone, together) == {}
+
+
+@pytest.mark.parametrize("way", ["single", "fine", "faulty"])
+@pytest.mark.parametrize("bulk_seconds", [0.06, 0.5, 1.5])
+def test_a_slow_bulk_route_takes_the_last_check_from_no_job(bulk_seconds: float, way: str) -> None:
+    """Up to a second before the deadline, some jobs change."""
+    world = World(REFERENCE, FEWER, seed=11, bulk_seconds=bulk_seconds)
+    chance = random.Random(12)
+    for job_id in world.ids:
+        ends = [Step(chance.uniform(TIMEOUT - 12, TIMEOUT - 1), chance.choice(WORDS))]
+        world.scripts[job_id] = [Step(0, "pending"), *(ends if chance.random() < 0.8 else [])]
+    alone, _ = world.outcomes("alone")
+    together, _ = world.outcomes(way)
+
+    assert len(Counter(alone)) == 3
     assert world.unlike(alone, together) == {}

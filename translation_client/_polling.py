@@ -62,6 +62,9 @@ class CallState:
         self.last_fault: Fault | None = None
         self.slowest_response_seconds = 0.0
         self.latest_response_seconds = 0.0
+        self.slowest_single_seconds = 0.0
+        self.latest_single_seconds = 0.0
+        self.may_check_again = True
         self.seen: Counter[str] = Counter()
         self._unknown_words: set[str] = set()
 
@@ -89,12 +92,20 @@ class CallState:
         """The number of status responses that were parsed."""
         return 0 if self.job is None else self.job.checks
 
-    def record_response(self, response: Response) -> None:
-        """Record the duration of a request, and redact the API keys that it contained."""
+    def record_response(self, response: Response, *, is_bulk: bool = False) -> None:
+        """Record the duration of a request, and redact the API keys that it contained.
+
+        Args:
+            response: The response.
+            is_bulk: True if it has the status of other jobs too.
+        """
         if response.sent_keys:
             self.redact_keys(response)
         self.latest_response_seconds = response.seconds
         self.slowest_response_seconds = max(self.slowest_response_seconds, response.seconds)
+        if not is_bulk:
+            self.latest_single_seconds = response.seconds
+            self.slowest_single_seconds = max(self.slowest_single_seconds, response.seconds)
 
     def redact_keys(self, response: Response) -> None:
         """Add the API keys of the request to the redacted secrets."""
@@ -155,7 +166,7 @@ def last_check_delay(
         slowest_response_seconds: Seconds of the slowest response of this wait.
         latest_response_seconds: Seconds of the latest response, which has just arrived. At most those of the slowest.
     """
-    grace = min(GRACE_SECONDS, GRACE_FRACTION * timeout)
+    grace = _grace(timeout)
     lead = grace + 2 * slowest_response_seconds
     if left - lead > TICK_SECONDS:
         return left - lead
@@ -163,6 +174,10 @@ def last_check_delay(
         return left - grace - latest_response_seconds
     delays = (left - grace - calls * latest_response_seconds for calls in (2, 1))
     return next((delay for delay in delays if delay > grace), 0.0)
+
+
+def _grace(timeout: float) -> float:
+    return min(GRACE_SECONDS, GRACE_FRACTION * timeout)
 
 
 WaitStrategy = Callable[[RetryCallState], float]
@@ -283,10 +298,17 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
 
 
 def seconds_until_last_check(state: CallState) -> float:
-    """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one."""
-    return last_check_delay(
-        state.deadline.remaining, state.timeout, state.slowest_response_seconds, state.latest_response_seconds
-    )
+    """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one.
+
+    Once it is too late for a response as slow as those to bulk requests, the last check is a request for this job alone,
+    unless `max_retries` or the caller's `stop` was reached.
+    """
+    left, timeout = state.deadline.remaining, state.timeout
+    delay = last_check_delay(left, timeout, state.slowest_response_seconds, state.latest_response_seconds)
+    if delay > TICK_SECONDS or not state.may_check_again:
+        return delay
+    single_delay = last_check_delay(left, timeout, state.slowest_single_seconds, state.latest_single_seconds)
+    return single_delay if single_delay > _grace(timeout) else delay
 
 
 def is_too_late_for_a_check(state: CallState) -> bool:

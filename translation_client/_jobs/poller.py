@@ -238,6 +238,7 @@ class Poller:
     def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
         requestor = self._requestor
         requestor.raise_if_cancelled()
+        requestor.state.may_check_again = False
         if _polling.is_too_late_for_a_check(requestor.state):
             raise requestor.timeout_error()
         raise requestor.log.gave_up("retries", error_messages.retries_exhausted(requestor.error_text, requestor.state))
@@ -317,7 +318,7 @@ class Poller:
         """
         state = self._requestor.state
         state.attempts += 1
-        state.record_response(response)
+        state.record_response(response, is_bulk=True)
         state.retry_after = retry_after = self._requestor.read_retry_after(response)
         recorded = self._record(response, job)  # with the seconds that the service sent
         if retry_after is not None and not self.may_end_before_deadline:
