@@ -258,3 +258,38 @@ def test_the_asyncio_client_does_the_same() -> None:
             return await client.check_all(ids(3))
 
     assert seen(run(checked())) == PENDING[:3]
+
+
+@pytest.mark.parametrize("service", ["reference", "heygen"])
+def test_the_time_is_that_of_each_request(service: str) -> None:
+    """All of them together take longer. The answers that have come are not thrown away."""
+    jobs = [f"job-{number}" for number in range(1000 if service == "heygen" else 100)]
+
+    def respond(path: str) -> Reply:
+        last = path.rpartition("/")[2]
+        entries = [{"id": one, "status": "completed"} for one in last.partition("ids=")[2].split(",")]
+        single = {"result": "completed", "data": {"status": "completed"}}
+        return json_reply({"data": entries} if "ids=" in last else single, seconds=4.0 if "ids=" in last else 0.5)
+
+    async def checked() -> list[Job]:
+        async with client_of(respond, service=service, api_key=KEY, timeout=30, request_timeout=10) as client:
+            return await client.check_all(jobs)
+
+    found = run(checked())
+    assert [job.id for job in found] == jobs
+    assert {job.status for job in found} == {TranslationStatus.COMPLETED}
+    assert max(job.elapsed for job in found) == pytest.approx(4.0 if service == "heygen" else 0.5, abs=0.1)
+
+
+def test_the_blocking_client_gives_each_job_its_time_too(clock: Clock) -> None:
+    """Ten responses of four seconds each, in checks of 30 seconds."""
+
+    def answer(_: requests.PreparedRequest) -> requests.Response:
+        clock.tick(4)
+        return response(200, b'{"result": "completed"}')
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(HOST, session=session, sleep=clock.tick, timeout=30)
+
+    assert [job.elapsed for job in client.check_all(ids(10))] == [4.0] * 10

@@ -457,13 +457,13 @@ def test_all_calls_of_a_download_count(
     assert downloaded["elapsed_seconds"] == 6
 
 
-def test_all_calls_of_check_all_count(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its time is for all of them."""
+def test_each_call_of_check_all_has_its_own_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `check` of each job."""
     world = World(clock, "elevenlabs")
     jobs = [world.finished(), world.finished()]
     takes(world, 3, monkeypatch)
 
-    assert [job.elapsed for job in world.client.check_all(jobs)] == [3, 6]
+    assert [job.elapsed for job in world.client.check_all(jobs)] == [3, 3]
 
 
 def progress_of(timeout: float) -> CallState:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .._clock import Deadline, Stopwatch
+from .._clock import Deadline
 from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
 from .._models import Job, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
@@ -24,39 +24,37 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
     Args:
         context: The context of the client.
         jobs: Jobs or ids.
-        timeout: Seconds for all checks together.
+        timeout: Seconds for each check, and for each bulk request with its repeat. There is no total.
 
     Raises:
         TranslationClientError: The check of a single job failed.
     """
     bulk = context.service.bulk
-    stopwatch = Stopwatch()
     if bulk is None or bulk.is_optional:
-        return [await Poller(context, job, timeout, None, stopwatch).check() for job in jobs]
+        return [await Poller(context, job, timeout, None).check() for job in jobs]
     ids = [require_id(job, context.service) for job in jobs]
-    listed = await _in_bulk(context, bulk, list(dict.fromkeys(filter(None, ids))), timeout, stopwatch)
+    listed = await _in_bulk(context, bulk, list(dict.fromkeys(filter(None, ids))), timeout)
     return [
         _with_known_fields(context, *listed[job_id], job)
         if job_id in listed
-        else await Poller(context, job, timeout, None, stopwatch).check()
+        else await Poller(context, job, timeout, None).check()
         for job_id, job in zip(ids, jobs, strict=True)
     ]
 
 
 async def _in_bulk(
-    context: ClientContext, bulk: BulkSpec, ids: Sequence[str], timeout: float, stopwatch: Stopwatch
+    context: ClientContext, bulk: BulkSpec, ids: Sequence[str], timeout: float
 ) -> dict[str, tuple[Job, Requestor]]:
     """Return the jobs in bulk responses by id, with the requestor of each. The caller checks the other jobs singly."""
     listed: dict[str, tuple[Job, Requestor]] = {}
     for start in range(0, len(ids), bulk.max_ids):
         page = ids[start : start + bulk.max_ids]
-        requestor = Requestor(
-            context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None, stopwatch=stopwatch
-        )
+        requestor = Requestor(context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None)
         jobs = await _page(context, bulk, page, requestor)
         if jobs is None:
             break
-        listed.update((job_id, (job, requestor)) for job_id, job in jobs.items())
+        elapsed = requestor.state.elapsed
+        listed.update((job_id, (replace(job, checks=1, elapsed=elapsed), requestor)) for job_id, job in jobs.items())
     return listed
 
 
@@ -94,8 +92,6 @@ def _with_known_fields(context: ClientContext, job: Job, requestor: Requestor, g
         language=None if known is None else known.language,
         expected_seconds=None if known is None else known.expected_seconds,
         submitted_at=None if known is None else known.submitted_at,
-        checks=1,
-        elapsed=state.elapsed,
     )
     complete = redacted(complete, state.secrets, is_known=is_known)
     word = shown_text(complete, "raw_status")
