@@ -398,7 +398,9 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         Args:
             jobs: Jobs or ids, from a list or from an iterator that is slow or endless. An id that comes twice is waited
                 for once, and yielded twice. Jobs with one id are waited for separately if they differ in `language`,
-                `expected_seconds` or `submitted_at`.
+                `expected_seconds` or `submitted_at`. Unless it is a collection such as a list or a set, it is read in a
+                thread of ours. For what may only be used in the thread that made it, such as a cursor of `sqlite3`,
+                pass a list of its rows.
             checks_per_second: The most requests in any second, for all jobs together; None for 100. If many jobs share
                 a deadline, some have their last check earlier, to keep to this limit.
             max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. Jobs
@@ -447,7 +449,7 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         """Wait for many jobs at once, and return what `as_completed` yields, in the order of `jobs`.
 
         Takes the arguments of `as_completed`, and raises the same errors. The error of a single job is returned, not
-        raised.
+        raised. An iterator of jobs is read in a thread of ours: pass a list if it may only be read in yours.
         """
         options = self._batch_options(
             checks_per_second=checks_per_second,
@@ -663,7 +665,8 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTr
     ) -> AsyncIterator[JobResult]:
         """Wait for many jobs at once, and yield each as soon as it is final; as `VideoTranslationClient.as_completed`.
 
-        `jobs` may be an asynchronous iterator too.
+        `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a thread
+        of ours: pass a list if it may only be read in yours.
         """
         from ._jobs.batch.runner import BatchIterator, BatchRunner
 
@@ -690,7 +693,11 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTr
         kind: str | None = None,
         video_seconds: float | None = None,
     ) -> list[JobResult]:
-        """Wait for many jobs at once, and return them in the order of `jobs`; as `VideoTranslationClient.wait_all`."""
+        """Wait for many jobs at once, and return them in the order of `jobs`; as `VideoTranslationClient.wait_all`.
+
+        `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a thread
+        of ours: pass a list if it may only be read in yours.
+        """
         from ._jobs.batch.runner import BatchRunner
 
         options = self._batch_options(
