@@ -10,6 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from children import running
@@ -55,27 +57,57 @@ def test_a_wait_ends_soon_after_it_is_cancelled(handle: Handler, allowed_seconds
         assert len(server.requests) == 1
 
 
+SYN_SENT = "02"
+"""The state of a connection whose SYN has no answer yet, in `/proc/net/tcp`."""
+
+TLS_HANDSHAKE = b"\x16"
+"""The content type of the first record of a client (RFC 8446, section 5.1)."""
+
+
+def connecting_to(port: int) -> int:
+    """Count the sockets of this machine that are connecting to a port of loopback, as the kernel lists them (proc(5))."""
+    entries = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(entry[2].endswith(f":{port:04X}") and entry[3] == SYN_SENT for entry in entries)
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A listener on loopback that nobody serves."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(10)
+        yield listener
+
+
 @pytest.mark.parametrize("where", ["resolving", "connecting", "shaking hands"])
-def test_a_call_is_cancelled_wherever_it_hangs(where: str, monkeypatch: pytest.MonkeyPatch, dead_port: int) -> None:
-    """Before there is anything to read."""
+def test_a_call_is_cancelled_wherever_it_hangs(
+    where: str, monkeypatch: pytest.MonkeyPatch, dead_port: int, silent: socket.socket
+) -> None:
+    """Before there is anything to read. It is cancelled once it is there."""
     asked, release = threading.Event(), threading.Event()
+    others = connecting_to(dead_port)
 
     def hang(*_: object, **__: object) -> list[object]:
         asked.set()
         release.wait(30)
         return []
 
-    with socket.create_server(("127.0.0.1", 0)) as silent, ThreadPoolExecutor(1) as pool:
-        url = {
-            "resolving": "http://hangs.test",
-            "connecting": f"http://127.0.0.1:{dead_port}",
-            "shaking hands": f"https://127.0.0.1:{silent.getsockname()[1]}",
-        }[where]
-        if where == "resolving":
-            monkeypatch.setattr(socket, "getaddrinfo", hang)
-        client = VideoTranslationClient(url)
+    url = {
+        "resolving": "http://hangs.test",
+        "connecting": f"http://127.0.0.1:{dead_port}",
+        "shaking hands": f"https://127.0.0.1:{silent.getsockname()[1]}",
+    }[where]
+    if where == "resolving":
+        monkeypatch.setattr(socket, "getaddrinfo", hang)
+    with ThreadPoolExecutor(1) as pool, VideoTranslationClient(url) as client, ExitStack() as accepted:
         waiting = pool.submit(client.wait)
-        asked.wait(0.3)
+        if where == "resolving":
+            assert asked.wait(10)
+        elif where == "connecting":
+            until(lambda: connecting_to(dead_port) > others)
+        else:
+            connection = accepted.enter_context(silent.accept()[0])
+            connection.settimeout(10)
+            assert connection.recv(1) == TLS_HANDSHAKE
         timer = Timer()
         client.close()
         error = waiting.exception(timeout=10)

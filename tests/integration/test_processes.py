@@ -11,7 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,6 +22,7 @@ from pathlib import Path
 import pytest
 import requests
 from children import running
+from conftest import Lines
 from hostile import answering, http, refusing_url, serving
 from integration_test import running_server
 from test_errors import KINDS, error_of
@@ -243,16 +246,23 @@ def terminal() -> Iterator[tuple[int, int]]:
         os.close(theirs)
 
 
-def test_one_client_is_shared_by_32_threads() -> None:
-    """Each wait with a state of its own: as many checks as its job needs, and no line of log mixed up."""
-    with running_server("--duration", "0.5-2") as url, ThreadPoolExecutor(32) as pool:
-        ids = [requests.post(f"{url}/jobs", timeout=10).json()["id"] for _ in range(32)]
-        with VideoTranslationClient(url, backoff_factor=0.1, jitter=0.5) as client:
+def test_one_client_is_shared_by_32_threads(lines: Lines) -> None:
+    """Each wait with a state of its own: as many checks as arrived for its job, and no line of log mixed up."""
+    with (
+        running_server(
+            "--duration", "0.5-2", "--fault", "1:relapse"
+        ) as url,  # so that each job is checked twice or more
+        ThreadPoolExecutor(32) as pool,
+    ):
+        ids = [requests.post(f"{url}/jobs", timeout=60).json()["id"] for _ in range(32)]
+        with VideoTranslationClient(url, backoff_factor=0.1, jitter=0.5, max_retries=1000) as client:
             jobs = list(pool.map(client.wait, ids))
+        arrived = Counter(one["path"] for one in requests.get(f"{url}/_control/requests", timeout=60).json())
+    logged = Counter(line["job_id"] for line in lines.of("status_checked"))
 
     assert [job.id for job in jobs] == ids
     assert {str(job.status) for job in jobs} == {"completed"}
-    assert all(job.checks >= 2 for job in jobs)
+    assert all(job.checks == arrived[f"/status/{job.id}"] == logged[job.id] >= 2 for job in jobs)
 
 
 def test_threads_hammering_one_client_never_trip_over_each_other() -> None:
@@ -282,12 +292,19 @@ def wait_for_error(client: VideoTranslationClient) -> Exception:
 
 def test_a_terminated_server_in_the_middle_of_a_wait_is_an_error_with_the_job() -> None:
     """Faults are spent, and the last answer is still on the error."""
+    asleep, terminated = threading.Event(), threading.Event()
+
+    def sleep(_: float) -> None:
+        asleep.set()
+        terminated.wait(60)
+
     with ThreadPoolExecutor(1) as pool:
-        with running_server("--duration", "60") as url:
-            client = VideoTranslationClient(url, backoff_factor=0.5, max_faults=2, timeout=20)
+        with running_server("--duration", "600") as url:
+            client = VideoTranslationClient(url, max_faults=2, sleep=sleep)
             waiting = pool.submit(client.wait)
-            time.sleep(0.3)
-        error = waiting.exception(timeout=20)
+            assert asleep.wait(60)
+        terminated.set()
+        error = waiting.exception(timeout=60)
 
     assert type(error).__name__ == "RequestFailed"
     assert str(error.job.status) == "pending"  # type: ignore[union-attr]  # an error of ours
