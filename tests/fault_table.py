@@ -88,6 +88,9 @@ AT_ONCE = Ends(RequestFailed, 1, 0)
 GIVES_UP = Ends(WaitTimeout, 1, 0)
 RIGHT = Ends(None, 1, 1)
 
+SILENT = ("mute", "late@30", "drip-headers", "drip-body", "early-hints@30", "processing@30", "199")
+"""Faults that no response ends: the call takes `request_timeout`."""
+
 GROUPS = (
     Group(("500", "502", "503", "504", "599", "999", "408", "425", "429"), repeated(RequestFailed)),
     Group(("429:Retry-After=3", "503:Retry-After=3"), repeated(RequestFailed, hint=3)),
@@ -99,10 +102,7 @@ GROUPS = (
     Group(("429:Retry-After=86400", "503:Retry-After=86400"), Expected(GIVES_UP, GIVES_UP, GIVES_UP)),
     Group(("400", "401", "403", "404", "410", "418"), Expected(AT_ONCE, AT_ONCE, AT_ONCE)),
     Group(("drop", "reset", "reset-in-headers"), repeated(RequestFailed, seconds=0.02)),
-    Group(
-        ("mute", "late@30", "drip-headers", "drip-body", "early-hints@30", "processing@30", "199"),
-        repeated(RequestFailed, seconds=10),
-    ),
+    Group(SILENT, repeated(RequestFailed, seconds=10)),
     Group(
         ("late@0.05", "drip-headers@0", "drip-body@0", "early-hints@0.02", "processing@0.02"),
         Expected(RIGHT, RIGHT, RIGHT),

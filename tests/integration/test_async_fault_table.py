@@ -10,13 +10,13 @@ import pytest
 from conftest import Lines
 from fault_table import LIMITS, ROWS, Ends, faults_of
 from run_delay import Timer
-from test_fault_table_on_sockets import ALLOWED, HURRY, MEMORY, leaving_nothing
+from test_fault_table_on_sockets import ALLOWED, HURRY, MEMORY, assert_ended, leaving_nothing, limits_of, strike
 
 from fake_server import Server
 from fake_server.replies import gzip_bomb
-from translation_client import AsyncVideoTranslationClient, TranslationClientError
+from translation_client import AsyncVideoTranslationClient, TranslationClientError, UnexpectedAnswer
 
-ON_SOCKETS = {**LIMITS, "request_timeout": 0.3, "sleep": lambda seconds: asyncio.sleep(seconds / HURRY)}
+ON_SOCKETS = {**LIMITS, "sleep": lambda seconds: asyncio.sleep(seconds / HURRY)}
 
 
 async def outcome(url: str, job_id: str | None, **limits: Any) -> Any:
@@ -34,16 +34,15 @@ def test_a_row_of_the_table_of_asyncio(
     """The outcome, the calls, the requests; and no socket once the client is closed."""
     server = fake_translation_server
     with leaving_nothing(server) as job_id:
-        server.faults = tuple(faults_of(fault, times))
-        limits = {**ON_SOCKETS, "sleep": None} if fault == "refuse" and times != "forever" else ON_SOCKETS
-        result = asyncio.run(outcome(server.url, job_id, **limits))
+        before_pause = strike(server, fault, times)
 
-    arrived = [(round(one.at, 4), one.method, one.path) for one in server.requests]
-    assert len(arrived) - 1 == (ends.calls if ends.requests is None else ends.requests), arrived
-    if ends.error is None:
-        assert (result.id, str(result.status)) == (job_id, "completed")
-    else:
-        assert (type(result), result.job_id, result.attempts) == (ends.error, job_id, ends.calls)
+        async def sleep(seconds: float) -> None:
+            before_pause()
+            await asyncio.sleep(seconds / HURRY)
+
+        result = asyncio.run(outcome(server.url, job_id, **limits_of(fault, times), sleep=sleep))
+
+    assert_ended(server, lines, fault, ends, result, job_id)
 
 
 @pytest.mark.parametrize("fault", [fault for fault, times, _ in ROWS if times == "forever"])
@@ -72,9 +71,10 @@ def test_no_body_fills_the_memory_of_asyncio(fault: str, fake_translation_server
     fake_translation_server.faults = tuple(faults_of(fault, "forever"))
     tracemalloc.start()
     try:
-        asyncio.run(outcome(fake_translation_server.url, None, **ON_SOCKETS))
+        result = asyncio.run(outcome(fake_translation_server.url, None, **ON_SOCKETS))
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
+    assert type(result) is UnexpectedAnswer
     assert peak <= MEMORY
