@@ -136,16 +136,27 @@ def test_what_gives_the_key_may_raise(clock: Clock) -> None:
     assert world.lab.arrivals == []
 
 
-def echoing_the_key(status: str, ask: Callable[[], object], body: Callable[[str], Any]) -> Handler:
-    """Send the key of a request back after many other requests have asked for theirs."""
+BREAKS_OFF = b"\0"
+"""The responses of `echoing_the_key` end here, before their Content-Length."""
+
+
+def echoing_the_key(
+    status: str, ask: Callable[[], object], body: Callable[[str], Any], *, echoes_languages: bool
+) -> Handler:
+    """Send the key of a request back after many other requests have asked for theirs; a list of languages only if told."""
 
     def handle(connection: socket.socket, server: Server) -> None:
+        if b"/languages " in server.requests[-1] and not echoes_languages:
+            languages = json.dumps({"data": {"languages": [LANGUAGE["heygen"]]}}).encode()
+            connection.sendall(http(body=languages))
+            connection.shutdown(socket.SHUT_WR)
+            return
         key = re.search(rb"token-number-\d+", server.requests[-1])[0].decode()  # type: ignore[index]  # it is there
         for _ in range(3 * MAX_ROTATED_KEYS):
             ask()
         said = body(key)
         sent = said if isinstance(said, bytes) else json.dumps(said).encode()
-        connection.sendall(http(status, sent, f"Retry-After: {key}"))
+        connection.sendall(http(status, sent, f"Retry-After: {key}").partition(BREAKS_OFF)[0])
         connection.shutdown(socket.SHUT_WR)
 
     return handle
@@ -155,9 +166,11 @@ KEY_ECHOES: dict[str, tuple[str, Callable[[str], Any]]] = {
     "a refusal": ("401 Unauthorized", lambda key: {"error": {"code": key, "message": key}}),
     "a fault": ("503 Service Unavailable", lambda key: {"detail": key}),
     "a body that cannot be read": ("200 OK", lambda key: f"<html>{key}".encode()),
-    "a body that breaks off": ("200 OK", lambda key: b'{"result": "' + key.encode()),
+    "a body that is no JSON": ("200 OK", lambda key: b'{"result": "' + key.encode()),
+    "a body that breaks off": ("200 OK", lambda key: b'{"result": "' + key.encode() + BREAKS_OFF + b"0123456789"),
     "a status": ("200 OK", lambda key: {"data": {"status": key}, "result": key}),
     "a failed job": ("200 OK", lambda key: {"data": {"status": "failed", "failure_message": key}}),
+    "a new job": ("200 OK", lambda key: {"data": {"video_translation_ids": [f"job-{key}"]}}),
     "another job": ("200 OK", lambda key: {"data": {"id": key, "video_id": key, "status": "running"}}),
     "statuses": ("200 OK", lambda key: {"data": [{"id": "j0", "video_id": "j0", "status": key}]}),
     "languages": ("200 OK", lambda key: {"data": {"languages": [f"French {key}"]}}),
@@ -196,7 +209,7 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
             await closed
         return outcomes
 
-    with serving(echoing_the_key(status, ask, body)) as server:
+    with serving(echoing_the_key(status, ask, body, echoes_languages=echo == "languages")) as server:
         client = kind(
             server.url,
             service="heygen",
@@ -209,6 +222,8 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     said = "".join(everything_said(one) if isinstance(one, Exception) else f"{one!r} {one.error}" for one in outcomes)
     said += "".join(repr(one.job) for one in outcomes if isinstance(one, TranslationClientError))
     assert len(outcomes) == 7
+    has_submitted = any(request.startswith(b"POST ") for request in server.requests)
+    assert has_submitted == (echo != "languages")  # which are none that the job could have
     assert "token-number" not in said + json.dumps(lines)
     assert "[redacted]" in said + json.dumps(lines)
 
