@@ -2,8 +2,12 @@
 
 A test asserts that a call ends "at most 0.25 s after its deadline" to check our code. On a busy machine the same code takes longer, and
 Linux says by how much: the second number of `/proc/PID/task/TID/schedstat` is the time that a thread has spent waiting on a run queue,
-in nanoseconds (docs.kernel.org/scheduler/sched-stats.html). A thread that waits for a lock, a socket or the GIL is not on one. The sum
-over all threads is an upper estimate, so that a bound is never too strict. Where the kernel does not say, nothing is taken off.
+in nanoseconds (docs.kernel.org/scheduler/sched-stats.html). A thread that waits for a lock, a socket or the GIL is not on one.
+
+The sum is over all threads that live when it is read. If these include each thread that the measured code waited for, it is an upper
+estimate, as threads may wait at the same time, and a bound is never too strict. The kernel drops the number with the thread: of one
+that has ended, nothing is taken off, and a bound is as strict as by the clock. So read the time in the thread that did the work, or
+before it ends. Where the kernel does not say, nothing is taken off.
 """
 
 from __future__ import annotations

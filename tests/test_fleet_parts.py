@@ -478,6 +478,16 @@ def test_jobs_wait_for_a_bulk_answer_as_long_as_it_usually_takes(left: float, us
     assert availability.has_time(left) is (left >= 2 * usual)
 
 
+def test_a_fast_bulk_answer_among_slow_ones_halves_the_time_that_they_usually_take() -> None:
+    """Or the next slow one would be late, and suspend bulk requests."""
+    availability, waits = BulkAvailability(), []
+    for seconds in (6.0, 0.1, 0.1, 0.1, 0.1, 5.0):
+        availability.record_response(seconds, is_trial=False)
+        waits.append(availability.response_timeout(60, 60))
+
+    assert waits == [24, 12, 6, 3, 2, 20]
+
+
 @pytest.mark.parametrize(
     ("spare", "usual", "patience"),
     [
