@@ -23,6 +23,8 @@ from test_async_client import CLIENTS, Side
 
 from translation_client import TranslationClientError, VideoTranslationClient
 from translation_client._auth import MARK, Redactor
+from translation_client._clock import Deadline
+from translation_client._models import Fault, Request, Response
 
 KEY = 'k/"s3cr3t"<é>'
 HEADER = "h-s3cr3t-9"
@@ -45,17 +47,40 @@ ECHOES: dict[str, Callable[[str], bytes]] = {
 def everything_said(error: BaseException) -> str:
     """Messages, reprs, attributes and causes, as an error tracker would send them, also after pickling.
 
-    Without what is data: the job in the facts, whose payload is what the service sent.
+    With the requests and responses that are attributes. Without what is data: the job in the facts, whose payload is what
+    the service sent.
     """
     text = "".join(traceback.format_exception(error)) + logging.Formatter().formatException(
         (type(error), error, error.__traceback__)
     )
     seen: BaseException | None = error
     while seen is not None:
-        text += repr(seen) + repr(vars(seen)) + str(args_without_data(seen))
+        text += said_by_one(seen)
         seen = seen.__cause__ or seen.__context__
     again = pickle.loads(pickle.dumps(error))
     return text + repr(again) + str(vars(again))
+
+
+MESSAGES = (requests.PreparedRequest, requests.Response, Response)
+"""Their reprs do not show their headers and bodies."""
+
+
+def said_by_one(error: BaseException) -> str:
+    """What an error says without its causes and contexts."""
+    held = [repr(vars(value)) for value in vars(error).values() if isinstance(value, MESSAGES)]
+    return "".join([repr(error), repr(vars(error)), str(args_without_data(error)), *held])
+
+
+def causes_and_contexts(error: BaseException) -> list[BaseException]:
+    """Return an error and all that is reached from it by `__cause__` and `__context__`, each once."""
+    found: dict[int, BaseException] = {}
+    left: list[BaseException | None] = [error]
+    while left:
+        one = left.pop()
+        if one is not None and id(one) not in found:
+            found[id(one)] = one
+            left += [one.__cause__, one.__context__]
+    return list(found.values())
 
 
 def args_without_data(error: BaseException) -> tuple[Any, ...]:
@@ -123,6 +148,28 @@ def test_no_exception_of_the_libraries_below_carries_a_secret_along(
         session.close()
 
     assert "s3cr3t" not in everything_said(caught.value) + repr(list(lines))
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize(
+    "echo", [b"", *(echo for echo in RAW_ECHOES if echo.endswith((b"s3cr3t-key\r\n", b"OK\r\n\r\n")))]
+)
+def test_no_fault_of_a_transport_holds_an_exception_of_a_library(kind: type[Any], echo: bytes) -> None:
+    """Neither as its cause nor as the context of it: that has the request with its headers."""
+
+    async def fault_of_a_call(url: str) -> Fault:
+        client = kind(url, api_key="s3cr3t-key")
+        with pytest.raises(Fault) as caught:
+            await client._transport.send(Request("GET", "/status"), Deadline.after(60), lambda: False)
+        closed = client.close()
+        if closed is not None:
+            await closed
+        return caught.value
+
+    with serving(answering(echo)) as server:
+        fault = asyncio.run(fault_of_a_call(server.url))
+
+    assert "s3cr3t" not in "".join(map(said_by_one, causes_and_contexts(fault)[1:]))
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
