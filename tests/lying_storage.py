@@ -186,7 +186,6 @@ class LyingStorage:
         self._lies = lies
         self._told: dict[tuple[str, Codings], int] = {}
         self._known: _Known | None = None
-        self._is_doubted = False
         self._sent = 0
 
     @property
@@ -258,9 +257,16 @@ class LyingStorage:
                 )  # takes no length back, and is the latest version
             return
         self._known = _Known(validator, codings, total)
-        self._is_doubted = False
         if validator is not None and total is not None:
             self._told[validator, codings] = total
+
+    def _tell_another(self, lie: Lie) -> None:
+        """A part or a 416 takes a length back only if its validator proves that it is about another version."""
+        known, validator = self._known, self._validator(lie)
+        if known is None or known.validator is None or validator is None:
+            return
+        if validator[0] == known.validator[0] and validator != known.validator:
+            self._known = None
 
     def _is_another(self, validator: str | None, codings: Codings) -> bool:
         known = self._known
@@ -280,7 +286,7 @@ class LyingStorage:
         if self._is_another(validator, codings) or self._known is None or self._known.total is None:
             return False
         if says_length:
-            return length < self._known.total and not self._is_doubted
+            return length < self._known.total
         return length != self._known.total
 
     def _framed(self, lie: Lie, body: bytes, length: int | None, headers: Sequence[str]) -> Raw:
@@ -306,7 +312,7 @@ class LyingStorage:
         stored = self._now.stored
         about = f"Content-Range: bytes {start}-{end - 1}/{len(stored) if says_total else '*'}"
         headers = [about, f"Content-Length: {end - start}", *self._headers(lie, is_part=True)]
-        self._is_doubted = True  # unless the client takes it, which the host does not know
+        self._tell_another(lie)
         return raw(206, *headers, body=stored[start:end], blocks=lie.blocks, is_reset=lie.is_reset)
 
     def _cut(self, lie: Lie, asked: Headers) -> Raw:
@@ -368,7 +374,7 @@ class LyingStorage:
         start, stored = _start(asked) or 1, self._now.stored
         end = start + max(1, int((len(stored) - start) * lie.at))
         headers = [f"Content-Range: bytes {start}-{end - 1}/{len(stored)}", *self._headers(lie, is_part=True)]
-        self._is_doubted = True
+        self._tell_another(lie)
         return chunked(stored[start:end] + b"more", *headers, status=206, blocks=lie.blocks)
 
     def _contradictory_part(self, lie: Lie, asked: Headers) -> Raw:
@@ -377,12 +383,12 @@ class LyingStorage:
         end = _place(lie, stored)
         end += end == len(stored) - start
         headers = [f"Content-Range: bytes {start}-{len(stored) - 1}/{len(stored)}", f"Content-Length: {end}"]
-        self._is_doubted = True
+        self._tell_another(lie)
         return raw(206, *headers, *self._headers(lie, is_part=True), body=stored[:end], blocks=lie.blocks)
 
     def _part_without_a_range(self, lie: Lie, asked: Headers) -> Raw:
         body = self._now.stored[_start(asked) or 0 :]
-        self._is_doubted = True
+        self._tell_another(lie)
         return raw(206, f"Content-Length: {len(body)}", *self._headers(lie, is_part=True), body=body)
 
     def _part_of_whatever(self, lie: Lie, asked: Headers) -> Raw:
@@ -404,12 +410,10 @@ class LyingStorage:
         ):  # a client may reject it by its length, before the body shows that the label is wrong
             return self._honest(lie, asked)
         self._tell(lie, len(self._now.stored))
-        answer = self._part(lie, 0, len(self._now.stored))
-        self._is_doubted = False
-        return answer
+        return self._part(lie, 0, len(self._now.stored))
 
     def _nothing_there(self, lie: Lie, _: Headers) -> Raw:
-        self._is_doubted = True
+        self._tell_another(lie)
         return raw(416, f"Content-Range: bytes */{len(self._now.stored)}", "Content-Length: 0", *self._headers(lie))
 
     def _page(self, lie: Lie, _: Headers) -> Raw:

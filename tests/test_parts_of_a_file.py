@@ -93,9 +93,10 @@ def test_a_416_that_proves_nothing_starts_over(client: type[Any], said: str, tmp
 def test_a_416_of_another_version_starts_over(client: type[Any], tmp_path: Path) -> None:
     """Though it is as long as what there is."""
     end = "Content-Range: bytes */65536"
-    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, B), whole(NEW, B))
+    new = NEW + bytes(BLOCK - len(NEW))
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, B), whole(new, B))
 
-    assert downloaded(client, script, tmp_path).file == NEW
+    assert downloaded(client, script, tmp_path).file == new
     for tag in ((A,), ()):
         script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, *tag))
         assert downloaded(client, script, tmp_path).file == LONG[:BLOCK]
@@ -416,6 +417,70 @@ def test_one_version_has_one_length_whatever_came_between(client: type[Any], tmp
     for between in (cut(B, body=NEW[:700]), part(OLD[400:], "bytes 400-999/1000", A), raw(416), chunked(NEW[:300], B, is_cut=True)):  # fmt: skip
         outcome = downloaded(client, Script(cut(A), between, whole(OLD[:600], A)), tmp_path, max_faults=4)
         assert (outcome.file, outcome.left) == (None, [])
+
+
+NO_PROOF = {
+    "a part of a version that is not said": part(OLD[500:], "bytes 500-999/1000"),
+    "a part of another length": part(OLD[500:600], "bytes 500-599/600"),
+    "a part that bytes follow": raw(
+        206, "Content-Range: bytes 500-599/1000", "Content-Length: 100", A, body=OLD[500:700], blocks=(1,) * 160
+    ),
+    "another part": part(OLD[400:], "bytes 400-999/1000", A),
+    "a part of a date": part(OLD[500:], "bytes 500-999/1000", *MODIFIED),
+    "no range": raw(206, "Content-Length: 500", "Content-Type: video/mp4", A, body=OLD[500:]),
+    "a 416 of the length": raw(416, "Content-Range: bytes */1000", A),
+    "a 416 of another length": raw(416, "Content-Range: bytes */600"),
+    "a 416 that says nothing": raw(416),
+}
+
+
+@every_client
+@pytest.mark.parametrize("bad", NO_PROOF.values(), ids=NO_PROOF)
+@pytest.mark.parametrize("headers", [(A,), MODIFIED])
+def test_a_bad_answer_to_a_range_takes_no_length_back(
+    client: type[Any], bad: Raw, headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It proves no replacement, so that a shorter file without a validator is still one that was cut off."""
+    if headers is MODIFIED and b"ETag" in bad.data:
+        bad = dataclasses.replace(bad, data=bad.data.replace(A.encode(), "\r\n".join(MODIFIED).encode()))
+    for short in (whole(OLD[:600]), chunked(OLD[:600])):
+        outcome = downloaded(client, Script(cut(*headers), bad, short), tmp_path, max_faults=4)
+        assert outcome.file in (None, OLD)  # a part that needs no validator after a date is the rest
+        assert outcome.left == []
+    assert downloaded(client, Script(cut(*headers), bad, whole(OLD)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize(
+    ("headers", "proof"),
+    [
+        ((A,), part(NEW[500:700], "bytes 500-699/700", B)),
+        ((A,), part(NEW[500:700], "bytes 500-699/*", B)),
+        ((A,), raw(416, "Content-Range: bytes */700", B)),
+        ((A,), raw(416, B)),
+        (MODIFIED, part(NEW[500:700], "bytes 500-699/700", *LATER)),
+        (MODIFIED, raw(416, "Content-Range: bytes */700", *LATER)),
+    ],
+)
+def test_a_part_of_another_version_proves_a_replacement(
+    client: type[Any], headers: tuple[str, ...], proof: Raw, tmp_path: Path
+) -> None:
+    """The new version may be shorter and need not name itself again. Its length holds as soon as it was stated."""
+    if b"/700" in proof.data:
+        outcome = downloaded(client, Script(cut(*headers), proof, whole(NEW[:650])), tmp_path, max_faults=4)
+        assert (outcome.file, outcome.left) == (None, [])
+    assert downloaded(client, Script(cut(*headers), proof, whole(NEW[:700])), tmp_path).file == NEW[:700]
+
+
+@every_client
+@pytest.mark.parametrize("between", [raw(416), part(OLD[400:], "bytes 400-999/1000")])
+def test_a_file_that_was_replaced_is_taken_whatever_came_between(
+    client: type[Any], between: Raw, tmp_path: Path
+) -> None:
+    """Its own validator proves it."""
+    for headers, other in (((A,), (B,)), (MODIFIED, LATER)):
+        for new in (whole(NEW[:600], *other), chunked(NEW[:600], *other)):
+            assert downloaded(client, Script(cut(*headers), between, new), tmp_path).file == NEW[:600]
 
 
 @every_client

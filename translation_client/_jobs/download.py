@@ -196,7 +196,6 @@ class Download:
         if response.status_code == 416 and part.received:
             if part.finish_if_complete(response):
                 return _Fetch.DONE
-            part.reset()
-            raise Fault("status", "the file has changed", response)
+            raise Fault("status", "the host has no bytes after those received", response)
         response.raise_for_status()
         raise Fault("unreadable", "a response without the file", response)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .._models import Fault, Response
-from .._transports.content_range import ContentRange
+from .._transports.content_range import ContentRange, content_range
 from .._transports.file_decoding import FileDecoder
 from .._transports.sniffing import SUBTITLES, MarkupSniffer
 from .._transports.sockets import UnreadableBody, content_length
@@ -111,7 +111,8 @@ class PartFile:
         elif part is not None and self._remote.accepts_part(response, part, self.received):
             self._begin_part(part)
         else:
-            self.reset()
+            self._remote.record_replacement(response, None if part is None else part.total)
+            self.start_over()
             raise Fault("unreadable", "a part that does not continue the file", response)
 
     def _begin_whole(self, response: Response, length: int | None, error_type: Fault | None) -> None:
@@ -154,7 +155,7 @@ class PartFile:
             LocalError: The disk fails.
         """
         if self._is_resuming:
-            self.reset()
+            self.start_over()
         else:
             self._reject()
         raise Fault("unreadable", "more bytes than the response announced")
@@ -176,13 +177,18 @@ class PartFile:
         return self._finish(response)
 
     def finish_if_complete(self, response: Response) -> bool:
-        """Finish the file as `finish` does if a 416 response says that it is complete. Return True if so.
+        """Finish the file as `finish` does if a 416 response says that it is complete, or start over. Return True if so.
 
         Raises:
             Fault: The file is empty, markup or JSON, or cannot be decoded.
             LocalError: The disk fails.
         """
-        return self._remote.is_complete(response, self.received) and self._finish(response)
+        if self._remote.is_complete(response, self.received):
+            return self._finish(response)
+        unsatisfied = content_range(response.headers)
+        self._remote.record_replacement(response, None if unsatisfied is None else unsatisfied.total)
+        self.start_over()
+        return False
 
     def _finish(self, response: Response) -> bool:
         self._write(self._decoder.finish())
@@ -194,15 +200,6 @@ class PartFile:
             raise Fault("unreadable", "the file is empty", response)
         self._require_no_markup()
         return True
-
-    def reset(self) -> None:
-        """Start over with an empty file, as the file at the host seems to have been replaced.
-
-        Raises:
-            LocalError: The disk fails.
-        """
-        self._remote.mark_replaced()
-        self.start_over()
 
     def start_over(self) -> None:
         """Start over with an empty file.

@@ -2,7 +2,7 @@
 
 The file may be replaced during the download, and a response may have fewer headers than the one before. A known length
 is never replaced by an unknown one. A length stated with a validator holds for this validator. A length stated without
-one holds until a response proves that the file was replaced. Lengths and offsets here count encoded bytes.
+one holds until another validator proves that the file was replaced. Lengths and offsets here count encoded bytes.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class RemoteFile:
         self._version = Version(None, (), None)  # the version being received
         self._latest_by_codings: Mapping[Codings, Version] = {}
         self._totals: Mapping[tuple[str, Codings], int] = {}  # by validator and codings
-        self._may_be_replaced = False
         self._state_before = self._state()
 
     @property
@@ -78,7 +77,6 @@ class RemoteFile:
         total = self._total_of(version, response)
         self._state_before = self._state()
         self._set_version(version._replace(total=total))
-        self._may_be_replaced = False
 
     def correct_codings(self, codings: Codings) -> None:
         """Set the real codings of the current version, which may differ from its labels.
@@ -92,15 +90,27 @@ class RemoteFile:
         version = self._version._replace(codings=codings)
         self.undo_begin_whole()  # or the length would count for the wrong codings too
         self._set_version(version._replace(total=self._total_of(version)))
-        self._may_be_replaced = False
 
     def undo_begin_whole(self) -> None:
         """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
-        self._version, self._latest_by_codings, self._totals, self._may_be_replaced = self._state_before
+        self._version, self._latest_by_codings, self._totals = self._state_before
 
-    def mark_replaced(self) -> None:
-        """Record that the file seems to have been replaced. Its next version may be shorter than the current one."""
-        self._may_be_replaced = True
+    def record_replacement(self, response: Response, total: int | None) -> None:
+        """Record the version that a response without usable bytes is about, if its validator proves a replacement.
+
+        Any other part that does not continue the file, or 416, may be a mistake of the host or of a proxy. It proves
+        nothing, and a known length still holds.
+
+        Args:
+            response: A 206 or 416 response.
+            total: The length stated in it, in bytes; None if there is none.
+        """
+        validator, codings = strong_validator(response.headers), self._version.codings
+        if response.status_code != 416 and codings_of(response) not in ((), self._version.labels):
+            codings = codings_of(response)  # those of a 416 are the codings of its error message
+        known = self._latest_by_codings.get(codings)
+        if known is not None and _differ(known.validator, validator):
+            self._set_version(Version(validator, codings, total))
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
         """Return True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
@@ -138,8 +148,8 @@ class RemoteFile:
             and response.headers.get("ETag") in (None, self._version.validator)
         )
 
-    def _state(self) -> tuple[Version, Mapping[Codings, Version], Mapping[tuple[str, Codings], int], bool]:
-        return self._version, self._latest_by_codings, self._totals, self._may_be_replaced
+    def _state(self) -> tuple[Version, Mapping[Codings, Version], Mapping[tuple[str, Codings], int]]:
+        return self._version, self._latest_by_codings, self._totals
 
     def _total_of(self, new: Version, response: Response | None = None) -> int | None:
         known, length = self._latest_by_codings.get(new.codings), new.total
@@ -152,7 +162,7 @@ class RemoteFile:
             return length
         if length is None:
             return known.total
-        if length < known.total and not self._may_be_replaced:
+        if length < known.total:
             raise Fault("unreadable", f"the file has {length} bytes, and had {known.total} before", response)
         return length
 
