@@ -110,6 +110,7 @@ WHATS = (
     "short part",
     "unasked part",
     "part under another status",
+    "part with a malformed range",
     "rest as the whole",
     "too long part",
     "contradictory part",
@@ -208,6 +209,7 @@ class LyingStorage:
             "short part": self._short_part,
             "unasked part": self._other_part,
             "part under another status": self._part_under_another_status,
+            "part with a malformed range": self._malformed_part,
             "rest as the whole": self._rest_as_the_whole,
             "too long part": self._too_long_part,
             "contradictory part": self._contradictory_part,
@@ -357,6 +359,11 @@ class LyingStorage:
         """What a proxy makes of a 206 that does not know it. Only `Content-Range` says that it is a part."""
         answer = (self._short_part if "Range" in asked else self._other_part)(lie, asked)
         return replace(answer, data=answer.data.replace(b" 206 ", b" 200 ", 1))
+
+    def _malformed_part(self, lie: Lie, asked: Headers) -> Raw:
+        """What only a lenient reader takes for a range."""
+        answer = self._part_under_another_status(lie, asked)
+        return replace(answer, data=answer.data.replace(b"Content-Range: bytes ", b"Content-Range: bytes=", 1))
 
     def _rest_as_the_whole(self, lie: Lie, asked: Headers) -> Raw:
         """A whole response with what was asked for alone. The rest of a packed file looks like a file that was never packed."""

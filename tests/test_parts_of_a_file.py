@@ -761,10 +761,55 @@ def test_the_rest_is_put_in_whatever_its_status(client: type[Any], status: int, 
 
 @every_client
 @pytest.mark.parametrize("status", [200, 203])
-@pytest.mark.parametrize("said", ["bytes 0-999/1000", "bytes 0-1000/1000", "bytes */1000", "items 0-5/1000", "all", ""])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(
+            "bytes 0-999/1000",
+            "bytes 0-1000/1000",
+            "bytes */1000",
+            "items 0-5/1000",
+            "items 1-5/9",
+            "all",
+            "no-range",
+            "",
+        ),
+        *("bytes=0-999/1000", "bytes: 0-999/1000", "0-999/1000", "bytes 0-/1000", "bytes 0-/*", "bytes 0-"),
+        *("bytes 0-999/1000, bytes 0-999/1000", "bytes 0-999/1000, bytes 0-999/*"),
+    ],
+)
 def test_a_whole_file_with_a_range_is_taken(client: type[Any], status: int, said: str, tmp_path: Path) -> None:
     """One that covers it, or makes no sense."""
     assert downloaded(client, Script(part_as(status, OLD, said)), tmp_path).file == OLD
+
+
+MALFORMED = (
+    "bytes=500-999/1000",
+    "bytes 500-999",
+    "bytes 500-/1000",
+    "500-999/1000",
+    "bytes: 500-999/1000",
+    "bytes -500/1000",
+    "bytes 500-999/unknown",
+    "bytes 500-999/1000\r\nContent-Range: bytes 500-999/*",
+    "bytes 500-999/1000, bytes 500-999/1001",
+    "bytes 500-799,800-999/1000",
+)
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203, 206])
+@pytest.mark.parametrize("said", MALFORMED)
+def test_a_malformed_range_is_not_the_whole(client: type[Any], status: int, said: str, tmp_path: Path) -> None:
+    """Nor the rest: what a host means by it is not certain."""
+    tail = part_as(status, OLD[500:], said, A)
+    begun = chunked(OLD[:500], A, blocks=(200,), is_cut=True)
+    assert downloaded(client, Script(begun, tail), tmp_path).file is None
+    assert downloaded(client, Script(tail), tmp_path).file is None
+    head = part_as(status, OLD[:500], said.replace("500-", "0-").replace("999", "499"), A)
+    if "0-/" not in said:  # without a last position, it says that it is all
+        assert downloaded(client, Script(head), tmp_path).file is None
+    assert downloaded(client, Script(begun, tail, whole(OLD, A)), tmp_path).file == OLD
 
 
 @every_client

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from .._models import Fault, Response
-from .._transports.content_range import ContentRange, content_range
+from .._transports.content_range import ContentRange, content_range, may_be_part
 from .._transports.decoding import content_codings
 from .._transports.sockets import UnreadableBody, content_length
 
@@ -195,10 +195,15 @@ def media_type(headers: Mapping[str, str]) -> str:
 def is_partial(response: Response) -> bool:
     """Return True if a response has a range of the file, which may be all of it. A proxy may have replaced its 206."""
     features = content_range(response.headers)
-    has_range = features is not None and features.first is not None
-    if response.status_code != 206 and features is not None and features.first == 0 and features.total is None:
-        has_range = response.headers.get("Content-Length") != str(features.stop)  # else it is the whole file
-    return response.status_code == 206 or has_range or media_type(response.headers) == "multipart/byteranges"
+    if response.status_code == 206 or media_type(response.headers) == "multipart/byteranges":
+        return True
+    if features is not None and features.is_whole:
+        return True  # it states the length, which the response may lack otherwise
+    try:
+        length = content_length(response.headers)
+    except UnreadableBody:
+        length = None
+    return may_be_part(response.headers, length)
 
 
 def range_of_part(response: Response) -> ContentRange | None:

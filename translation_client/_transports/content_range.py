@@ -11,6 +11,15 @@ from .sockets import NO_CODING, header_values, transfer_codings
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)\s*/\s*(\d{1,18}|\*)\s*", re.ASCII | re.IGNORECASE)
 
 
+_MALFORMED_RANGE = re.compile(
+    r"\s*(?:bytes\b)?\s*[=:]?\s*(\d{0,18})\s*-\s*(\d{0,18})\s*(?:/\s*(\d{1,18}|\*))?\s*",
+    re.ASCII | re.IGNORECASE,
+)
+"""`Content-Range` as some hosts write it: with `=`, without its unit, its end or its total."""
+
+_OTHER_UNIT = re.compile(r"\s*(?!bytes\b)[a-z][^\s=]*", re.ASCII | re.IGNORECASE)
+
+
 class ContentRange(NamedTuple):
     """A parsed `Content-Range` (RFC 9110, section 14.4).
 
@@ -41,6 +50,32 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
         return ContentRange(None, None, total)
     first, stop = int(match[1]), int(match[2]) + 1
     return ContentRange(first, stop, total) if first < stop and (total is None or stop <= total) else None
+
+
+def may_be_part(headers: Mapping[str, str], length: int | None) -> bool:
+    """Return True if a `Content-Range` of a response with another status than 206 says that the body is a part.
+
+    RFC 9110, section 14.4, gives it no meaning there, and some hosts send one that is malformed or about the whole. It
+    is harmless if it has another unit, no range, or the range of all bytes.
+
+    Args:
+        headers: The headers of the response.
+        length: The length of the body in bytes; None if unknown.
+    """
+    return any(_is_part(value, length) for value in header_values(headers, "Content-Range"))
+
+
+def _is_part(value: str, length: int | None) -> bool:
+    if "-" not in value or _OTHER_UNIT.match(value):
+        return False
+    match = _MALFORMED_RANGE.fullmatch(value)
+    if match is None or match[1] == "" or int(match[1]) > 0:
+        return True
+    is_open, total = not match[2], match[3]
+    if total in (None, "*"):
+        return not is_open and (total is None or int(match[2]) + 1 != length)
+    is_short = not is_open and int(match[2]) + 1 < int(total)  # one more is a frequent mistake
+    return is_short or length not in (None, int(total))
 
 
 def ends_with_connection(headers: Mapping[str, str]) -> bool:
