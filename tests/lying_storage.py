@@ -170,9 +170,9 @@ def _any_lie(chance: random.Random) -> Lie:
 
 
 class _Known(NamedTuple):
-    """The last version that the client heard of."""
+    """The last version that the client heard of. Its validators are a tag, a date, or both, by their first characters."""
 
-    validator: str | None
+    validators: dict[str, str]
     codings: Codings
     total: int | None
 
@@ -253,30 +253,27 @@ class LyingStorage:
         ):
             return  # a client cannot tell a file that was replaced by a shorter one from one that was cut off
         if total is None and not self._is_another(validator, codings):
-            if validator is not None and self._known is not None:
-                self._known = self._known._replace(
-                    validator=validator
-                )  # takes no length back, and is the latest version
+            if self._known is not None:  # it takes no length back, and is the latest version
+                self._known = self._known._replace(validators=self._validators_with(validator, codings))
             return
-        self._known = _Known(validator, codings, total)
+        self._known = _Known(self._validators_with(validator, codings), codings, total)
         if validator is not None and total is not None:
             self._told[validator, codings] = total
 
     def _tell_another(self, lie: Lie) -> None:
         """A part or a 416 takes a length back only if its validator proves that it is about another version."""
-        known, validator = self._known, self._validator(lie)
-        if known is None or known.validator is None or validator is None:
-            return
-        if validator[0] == known.validator[0] and validator != known.validator:
+        if self._known is not None and self._is_another(self._validator(lie), self._known.codings):
             self._known = None
+
+    def _validators_with(self, validator: str | None, codings: Codings) -> dict[str, str]:
+        known = {} if self._known is None or self._is_another(validator, codings) else self._known.validators
+        return known if validator is None else {**known, validator[0]: validator}
 
     def _is_another(self, validator: str | None, codings: Codings) -> bool:
         known = self._known
         if known is None or known.codings != codings:
             return True
-        if validator is None or known.validator is None or validator[0] != known.validator[0]:
-            return False
-        return validator != known.validator
+        return validator is not None and known.validators.get(validator[0], validator) != validator
 
     def _contradicts(self, lie: Lie, length: int, *, says_length: bool) -> bool:
         """True if an earlier honest statement contradicts a whole response that is too short."""

@@ -473,6 +473,18 @@ def test_a_part_of_another_version_proves_a_replacement(
 
 
 @every_client
+@pytest.mark.parametrize("weaker", [(), ('ETag: W/"a"',), MODIFIED])
+def test_a_weaker_answer_takes_no_validator_back(client: type[Any], weaker: tuple[str, ...], tmp_path: Path) -> None:
+    """The next one still proves that the file was replaced, or that it was not."""
+    for between in (cut(*weaker), chunked(OLD[:500], *weaker, is_cut=True), cut(*weaker, body=OLD + OLD)):
+        outcome = downloaded(client, Script(cut(A), between, whole(OLD[:600], A)), tmp_path, max_faults=4)
+        assert (outcome.file, outcome.left) == (None, [])
+        for new in (whole(NEW[:600], B), chunked(NEW[:600], B)):
+            assert downloaded(client, Script(cut(A), between, new), tmp_path).file == NEW[:600]
+        (tmp_path / "out.mp4").unlink()
+
+
+@every_client
 @pytest.mark.parametrize("between", [raw(416), part(OLD[400:], "bytes 400-999/1000")])
 def test_a_file_that_was_replaced_is_taken_whatever_came_between(
     client: type[Any], between: Raw, tmp_path: Path

@@ -38,12 +38,40 @@ class Version(NamedTuple):
     labels: Codings = ()
 
 
+class _Known(NamedTuple):
+    """What is known of the latest version with some content codings. A response that says less takes nothing back.
+
+    Attributes:
+        total: The length in bytes; None if unknown.
+        tag: The latest strong `ETag` since the file was replaced; None if there was none.
+        date: The latest `Last-Modified` that is a strong validator, in the same way.
+    """
+
+    total: int | None = None
+    tag: str | None = None
+    date: str | None = None
+
+    def differs_from(self, validator: str | None) -> bool:
+        """Return True if a validator proves another version. An `ETag` and a date prove nothing together."""
+        known = self.tag if _is_tag(validator) else self.date
+        return validator is not None and known is not None and known != validator
+
+    def updated(self, version: Version) -> _Known:
+        """Return what is known after a response of a version."""
+        known = _Known() if self.differs_from(version.validator) else self
+        if version.validator is None:
+            return known._replace(total=version.total)
+        if _is_tag(version.validator):
+            return known._replace(total=version.total, tag=version.validator)
+        return known._replace(total=version.total, date=version.validator)
+
+
 class RemoteFile:
     """The remote file according to the responses of one download. Another version may replace it meanwhile."""
 
     def __init__(self) -> None:
         self._version = Version(None, (), None)  # the version being received
-        self._latest_by_codings: Mapping[Codings, Version] = {}
+        self._known: Mapping[Codings, _Known] = {}
         self._totals: Mapping[tuple[str, Codings], int] = {}  # by validator and codings
         self._state_before = self._state()
 
@@ -93,7 +121,7 @@ class RemoteFile:
 
     def undo_begin_whole(self) -> None:
         """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
-        self._version, self._latest_by_codings, self._totals = self._state_before
+        self._version, self._known, self._totals = self._state_before
 
     def record_replacement(self, response: Response, total: int | None) -> None:
         """Record the version that a response without usable bytes is about, if its validator proves a replacement.
@@ -108,8 +136,7 @@ class RemoteFile:
         validator, codings = strong_validator(response.headers), self._version.codings
         if response.status_code != 416 and codings_of(response) not in ((), self._version.labels):
             codings = codings_of(response)  # those of a 416 are the codings of its error message
-        known = self._latest_by_codings.get(codings)
-        if known is not None and _differ(known.validator, validator):
+        if self._known_of(codings).differs_from(validator):
             self._set_version(Version(validator, codings, total))
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
@@ -148,17 +175,20 @@ class RemoteFile:
             and response.headers.get("ETag") in (None, self._version.validator)
         )
 
-    def _state(self) -> tuple[Version, Mapping[Codings, Version], Mapping[tuple[str, Codings], int]]:
-        return self._version, self._latest_by_codings, self._totals
+    def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int]]:
+        return self._version, self._known, self._totals
+
+    def _known_of(self, codings: Codings) -> _Known:
+        return self._known.get(codings, _Known())
 
     def _total_of(self, new: Version, response: Response | None = None) -> int | None:
-        known, length = self._latest_by_codings.get(new.codings), new.total
+        known, length = self._known_of(new.codings), new.total
         stated = self._totals.get((new.validator, new.codings)) if new.validator is not None else None
         if stated is not None:
             if length not in (None, stated):
                 raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", response)
             return stated
-        if known is None or known.total is None or _differ(known.validator, new.validator):
+        if known.total is None or known.differs_from(new.validator):
             return length
         if length is None:
             return known.total
@@ -168,14 +198,14 @@ class RemoteFile:
 
     def _set_version(self, version: Version) -> None:
         self._version = version
-        self._latest_by_codings = {**self._latest_by_codings, version.codings: version}
+        self._known = {**self._known, version.codings: self._known_of(version.codings).updated(version)}
         if version.validator is not None and version.total is not None:
             self._totals = {**self._totals, (version.validator, version.codings): version.total}
 
     def _is_same_version(self, response: Response) -> bool:
         tag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         validator = self._version.validator
-        if validator is not None and validator.startswith('"'):
+        if _is_tag(validator):
             return tag == validator  # a 206 response has to send it (RFC 9110, section 15.3.7)
         return tag is None and modified in (None, validator)
 
@@ -244,8 +274,5 @@ def strong_validator(headers: Mapping[str, str]) -> str | None:
     return modified if is_older else None
 
 
-def _differ(one: str | None, other: str | None) -> bool:
-    """Return True if two validators prove that the versions differ. An `ETag` and a date prove nothing together."""
-    if one is None or other is None or one.startswith('"') != other.startswith('"'):
-        return False
-    return one != other
+def _is_tag(validator: str | None) -> bool:
+    return validator is not None and validator.startswith('"')
