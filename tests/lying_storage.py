@@ -106,6 +106,7 @@ WHATS = (
     "whole or rest",
     "cut",
     "short",
+    "short and packed",
     "shrunk",
     "short part",
     "unasked part",
@@ -124,6 +125,7 @@ WHATS = (
 )
 TEMPTING = (
     "short",
+    "short and packed",
     "shrunk",
     "rest as the whole",
     *("short part", "unasked part", "part under another status", "contradictory part", "part of whatever is there") * 3,
@@ -205,6 +207,7 @@ class LyingStorage:
             "whole or rest": self._honest,
             "cut": self._cut,
             "short": self._short,
+            "short and packed": self._short_and_packed,
             "shrunk": self._shrunk,
             "short part": self._short_part,
             "unasked part": self._other_part,
@@ -328,6 +331,17 @@ class LyingStorage:
             return self._honest(lie, asked)
         self._tell(lie, None)
         return self._framed(lie, body, None, self._headers(lie))
+
+    def _short_and_packed(self, lie: Lie, asked: Headers) -> Raw:
+        """A proxy packs what it got of a file that broke off."""
+        now, validator = self._now, self._validator(lie)
+        told = None if validator is None else self._told.get((validator, ()))
+        if told is None and self._known is not None and not self._is_another(validator, ()):
+            told = self._known.total
+        body = now.stored[: _place(lie, now.stored)]
+        if now.is_packed or told in (None, len(body), len(packed := gzipped(body))):
+            return self._honest(lie, asked)
+        return self._framed(lie, packed, len(packed), self._headers(lie._replace(label="gzip")))
 
     def _shrunk(self, lie: Lie, asked: Headers) -> Raw:
         """A whole response that says too small a length."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import io
 import random
 import socket
+import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -409,6 +411,52 @@ def test_a_file_under_a_false_label_is_resumed(client: type[Any], repeated: str,
 
     assert downloaded(client, script, tmp_path).file == LONG
     assert len(script.requests) == 2
+
+
+@every_client
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("framed", [whole, chunked])
+@pytest.mark.parametrize("headers", [(A,), (), MODIFIED])
+def test_a_known_length_binds_a_packed_answer(
+    client: type[Any], coding: str, framed: Any, headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Unpacked, it has as many bytes, or it is another version."""
+
+    def packed(body: bytes, *headers: str) -> Raw:
+        packed_body = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
+        answer: Raw = framed(packed_body, f"Content-Encoding: {coding}", *headers)
+        return answer
+
+    for said in {headers, ()}:
+        outcome = downloaded(client, Script(cut(*headers), packed(OLD[:600], *said)), tmp_path)
+        assert "the file unpacks to 600 bytes, and had 1000 before" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+        assert downloaded(client, Script(cut(*headers), packed(OLD, *said)), tmp_path).file == OLD
+        (tmp_path / "out.mp4").unlink()
+    if headers:
+        other = (B,) if headers == (A,) else LATER
+        assert downloaded(client, Script(cut(*headers), packed(NEW[:600], *other)), tmp_path).file == NEW[:600]
+
+
+@every_client
+def test_the_rest_of_another_coding_does_not_hide_that_a_packed_file_is_short(
+    client: type[Any], tmp_path: Path
+) -> None:
+    """A part need not repeat its coding, and bytes behind a gzip are ignored."""
+    packed = closed(gzip.compress(LONG[:90_000]), A, "Content-Encoding: gzip")
+    broken = dataclasses.replace(packed, blocks=(1000,) * 100, is_reset=True)
+    script = Script(cut(A, body=LONG, at=10), broken, rest(A, body=LONG, total=len(LONG)), whole(LONG, A))
+
+    assert downloaded(client, script, tmp_path).file == LONG
+
+
+@every_client
+def test_a_packed_file_may_have_had_no_label_before(client: type[Any], tmp_path: Path) -> None:
+    """The length was that of the packed bytes then."""
+    stored = gzip.compress(LONG)
+    for headers in ((A,), ()):
+        labelled = whole(stored, *headers, "Content-Encoding: gzip")
+        assert downloaded(client, Script(cut(*headers, body=stored), labelled), tmp_path).file == LONG
 
 
 @every_client

@@ -199,6 +199,11 @@ class PartFile:
             self._reject()
             raise Fault("unreadable", "the file is empty", response)
         self._require_no_markup()
+        try:
+            self._remote.require_unpacked(self.size, None if self._is_resuming else self.received)
+        except Fault:
+            self._reject()
+            raise
         return True
 
     def start_over(self) -> None:

@@ -175,6 +175,23 @@ class RemoteFile:
             and response.headers.get("ETag") in (None, self._version.validator)
         )
 
+    def require_unpacked(self, size: int, packed_size: int | None) -> None:
+        """Check the unpacked size of a file that has a content coding against its length without one.
+
+        The file may be stored packed, and its label may have been missing before: then its packed size is that length.
+
+        Args:
+            size: The unpacked size in bytes.
+            packed_size: The packed size in bytes; None if there were parts, whose own labels may have been missing.
+
+        Raises:
+            Fault: The length without a coding was stated, and another validator does not prove a replacement since.
+        """
+        plain = self._version._replace(codings=(), total=None)
+        total = self._total_of(plain)
+        if self._version.codings and total not in (None, size, packed_size):
+            raise Fault("unreadable", f"the file unpacks to {size} bytes, and had {total} before")
+
     def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int]]:
         return self._version, self._known, self._totals
 
