@@ -105,6 +105,20 @@ def test_a_416_of_another_version_starts_over(client: type[Any], tmp_path: Path)
 
 
 @every_client
+@pytest.mark.parametrize("headers", [MODIFIED, (A, *MODIFIED)])
+def test_a_416_of_another_date_starts_over(client: type[Any], headers: tuple[str, ...], tmp_path: Path) -> None:
+    """As a part of another date does. Without the date of its response it is no validator, but another one still."""
+    end = "Content-Range: bytes */65536"
+    begun = chunked(LONG[:BLOCK], *headers, is_cut=True)
+    new = NEW + bytes(BLOCK - len(NEW))
+    for later in (LATER, LATER[:1]):
+        script = Script(begun, raw(416, end, *later), whole(new, *LATER))
+        assert downloaded(client, script, tmp_path).file == new
+    for same in (headers, MODIFIED, ()):
+        assert downloaded(client, Script(begun, raw(416, end, *same)), tmp_path).file == LONG[:BLOCK]
+
+
+@every_client
 @pytest.mark.parametrize("said", ["bytes */500", "bytes */1000", ""])
 def test_a_416_in_the_middle_of_a_known_length_starts_over(client: type[Any], said: str, tmp_path: Path) -> None:
     """There is more, as was said."""

@@ -30,12 +30,14 @@ class Version(NamedTuple):
         codings: The real content codings. Another coding has another length, though some hosts send the same `ETag`.
         total: The length in bytes; None if unknown.
         labels: The content codings according to the response. Some of them may be wrong.
+        modified: Its `Last-Modified`, if only beside an `ETag`; None if there was none.
     """
 
     validator: str | None
     codings: Codings
     total: int | None
     labels: Codings = ()
+    modified: str | None = None
 
 
 class _Known(NamedTuple):
@@ -101,7 +103,8 @@ class RemoteFile:
             Fault: `length` contradicts the known length of the same version.
         """
         validator, codings = strong_validator(response.headers), codings_of(response)
-        version = Version(validator, codings, length, labels=codings)
+        modified = response.headers.get("Last-Modified")
+        version = Version(validator, codings, length, labels=codings, modified=modified)
         total = self._total_of(version, response)
         self._state_before = self._state()
         self._set_version(version._replace(total=total))
@@ -172,7 +175,7 @@ class RemoteFile:
             and features.total == received
             and self._version.total in (None, received)
             and self._version.validator is not None
-            and response.headers.get("ETag") in (None, self._version.validator)
+            and (self._is_same_version(response) or self._has_same_date(response))
         )
 
     def require_unpacked(self, size: int, packed_size: int | None) -> None:
@@ -225,6 +228,11 @@ class RemoteFile:
         if _is_tag(validator):
             return tag == validator  # a 206 response has to send it (RFC 9110, section 15.3.7)
         return tag is None and modified in (None, validator)
+
+    def _has_same_date(self, response: Response) -> bool:
+        """Return True if a response without an `ETag` has no other date. A 416 need not repeat the `ETag`."""
+        modified = response.headers.get("Last-Modified")
+        return "ETag" not in response.headers and (modified is None or self._version.modified in (None, modified))
 
 
 def codings_of(response: Response) -> Codings:
