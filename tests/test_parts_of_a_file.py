@@ -127,6 +127,37 @@ def test_a_416_in_the_middle_of_a_known_length_starts_over(client: type[Any], sa
     assert downloaded(client, script, tmp_path).file == NEW
 
 
+FORBIDDEN = raw(403, "Content-Length: 0")
+COMPLETED = b'{"result": "completed", "result_url": "http://storage.test/fresh"}'
+STATUS = raw(200, f"Content-Length: {len(COMPLETED)}", body=COMPLETED)
+
+
+@every_client
+@pytest.mark.parametrize("at", [200_000, 150_000, 100_000, 10])
+def test_a_fresh_link_may_expire_wherever_it_got(client: type[Any], at: int, tmp_path: Path) -> None:
+    """Where nothing is resumed, it starts over, and may break off before the point that the first one reached."""
+    for headers in ((), (A,)):
+        again = rest(*headers, body=LONG, total=len(LONG), most=at) if headers else cut(body=LONG, at=at)
+        last = rest(*headers, body=LONG, total=len(LONG)) if headers else whole(LONG)
+        links = (cut(*headers, body=LONG, at=150_000), FORBIDDEN, STATUS, again, FORBIDDEN, STATUS, last)
+        assert downloaded(client, Script(*links), tmp_path, max_faults=2).file == LONG
+
+
+@every_client
+def test_links_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) -> None:
+    """Each is refused where the one before it was. A fresh one that is refused at once is the last."""
+
+    def answer(_: Headers) -> Raw:
+        return (cut(body=LONG, at=100_000), FORBIDDEN, STATUS)[(len(script.requests) - 1) % 3]
+
+    script = Script(answer)
+    assert "403" in str(downloaded(client, script, tmp_path, max_faults=4).error)
+    assert len(script.requests) < 25
+    script = Script(cut(body=LONG, at=100_000), FORBIDDEN, STATUS, FORBIDDEN)
+    assert "a fresh one was not either" in str(downloaded(client, script, tmp_path).error)
+    assert len(script.requests) == 4
+
+
 @every_client
 def test_storage_that_sends_little_at_a_time_is_asked_again_and_again(client: type[Any], tmp_path: Path) -> None:
     """Each part is an answer and no fault, so that no number of them is too many."""

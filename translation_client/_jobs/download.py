@@ -62,6 +62,9 @@ class Download:
         self._language = language
         self._on_progress = on_progress
         self._furthest = 0
+        self._refreshed_at = -1  # the most bytes received at a renewal of the link
+        self._transferred_at_refresh = -1
+        self._useless_refreshes = 0  # renewals in a row that brought the file no further
         job_id = job_id_of(job)
         self._requestor = Requestor(
             context,
@@ -130,28 +133,37 @@ class Download:
         return checked
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:
-        refreshed_at = -1  # bytes received at the last renewal of the link, which is not repeated at the same point
         while True:
             self._requestor.state.secrets = self._requestor.state.secrets.with_link(link)  # storage may echo it
-            outcome = await self._fetch_when_ready(link, part, may_refresh_link=part.received > refreshed_at)
+            outcome = await self._fetch_when_ready(link, part)
             if outcome is _Fetch.DONE:
                 return
             if outcome is _Fetch.LINK_EXPIRED:
-                refreshed_at = part.received
+                self._useless_refreshes = 0 if part.received > self._refreshed_at else self._useless_refreshes + 1
+                self._refreshed_at = max(self._refreshed_at, part.received)
+                self._transferred_at_refresh = part.transferred
                 link = await self._link(self._job, refresh=True)
 
-    async def _fetch_when_ready(self, link: str, part: PartFile, *, may_refresh_link: bool) -> _Fetch:
+    def _may_refresh_link(self, part: PartFile) -> bool:
+        """Return True if the link has delivered something since its renewal, and not too many have been useless.
+
+        Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
+        """
+        has_delivered = part.transferred > self._transferred_at_refresh
+        return has_delivered and self._useless_refreshes < self._context.policy.max_faults
+
+    async def _fetch_when_ready(self, link: str, part: PartFile) -> _Fetch:
         """Send the request, again while the service says that the result is not ready."""
         return await self._requestor.until_final(
-            lambda: self._fetch(link, part, may_refresh_link), is_pending=lambda outcome: outcome is _Fetch.PENDING
+            lambda: self._fetch(link, part), is_pending=lambda outcome: outcome is _Fetch.PENDING
         )
 
-    async def _fetch(self, link: str, part: PartFile, may_refresh_link: bool) -> _Fetch:
+    async def _fetch(self, link: str, part: PartFile) -> _Fetch:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         received = part.received
         try:
             response, outcome = await self._requestor.send(
-                request, lambda response: self._read(response, part, may_refresh_link), sink=part
+                request, lambda response: self._read(response, part), sink=part
             )
         except Fault as fault:
             if "Range" in request.headers and fault.kind == "unreadable":
@@ -179,7 +191,7 @@ class Download:
         has_link_field = self._context.service.result_field is not None
         return status_code in EXPIRED_CODES or (status_code == HTTPStatus.NOT_FOUND and has_link_field)
 
-    def _read(self, response: Response, part: PartFile, may_refresh_link: bool) -> _Fetch:
+    def _read(self, response: Response, part: PartFile) -> _Fetch:
         if response.status_code in FILE_CODES:
             if part.finish(response):
                 return _Fetch.DONE
@@ -189,7 +201,7 @@ class Download:
         if self._context.service.is_result_pending(response):
             self._requestor.state.count("not yet")
             return _Fetch.PENDING
-        if may_refresh_link and self._may_have_other_link(response.status_code):
+        if self._may_have_other_link(response.status_code) and self._may_refresh_link(part):
             return _Fetch.LINK_EXPIRED
         if response.status_code in NO_RANGE_CODES and part.range_headers():
             raise Fault("unreadable", "the host refuses to send the rest of the file", response)

@@ -51,6 +51,7 @@ class PartFile:
 
     Attributes:
         received: Encoded bytes received of the current version.
+        transferred: Encoded bytes written in all, also those of versions that were given up.
         size: Decoded bytes written.
     """
 
@@ -65,6 +66,7 @@ class PartFile:
             OSError: The temporary file cannot be created.
         """
         self.received = 0
+        self.transferred = 0
         self.size = 0
         self._remote = RemoteFile()
         self._decoder = FileDecoder(())
@@ -142,6 +144,7 @@ class PartFile:
         self._require_room_for(len(block))
         self._write(self._decoder.feed(block))
         self.received += len(block)
+        self.transferred += len(block)
         self._correct_codings()
         if self._on_progress is not None:
             with _local_errors():
