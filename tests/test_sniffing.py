@@ -60,6 +60,13 @@ TEXTS = [
     b"<_error>x</_error>",
     b"[true]",
     b"[null, 1]",
+    b'[404, "the result has expired"]',
+    b"[ -1.5e3 , 2]",
+    b"[404]",
+    ("\n" * 1100 + "<html><body>please log in</body></html>").encode("utf-16"),
+    ("\r\n" * 1100 + '{"error": "expired"}').encode("utf-16-be"),
+    ("\t " * 1100 + "<html>no</html>").encode("utf-32"),
+    "\n".encode("utf-16-le") * 100,
     b")]}',\n{\"error\": 1}",
     b")]}'\n[]",
     b"for(;;);{\"error\": 1}",
@@ -106,7 +113,13 @@ FILES = [
     b"\x1f\x8b\x08" + bytes(100),
     gzipped(b""),
     gzipped(b"\0\0\0\x18ftypmp42" + bytes(100)),
-    gzipped(gzipped(b"<html>")),
+    gzipped(gzipped(gzipped(b"<html>"))),
+    ("\n" * 20 + "<\x01").encode("utf-16-le") + bytes(range(256)),
+    gzipped(b"") + gzipped(b"\0\0\0\x18ftypmp42" + bytes(100)),
+    gzipped(b"") + b"<html>",
+    b"[13][27]Hello|World",
+    b"[1234567][1234568]Hello",
+    b"[0:12.3]Hello",
 ]
 
 KINDS = ["video/mp4", "application/octet-stream", "binary/octet-stream", "text/plain", ""]
@@ -249,6 +262,25 @@ def test_a_page_that_is_packed_without_a_label_is_a_text(
         assert (outcome.file, outcome.left) == (None, [])
         assert downloaded(client, Script(typed(packed, "application/gzip", blocks)), tmp_path).file == packed
         (tmp_path / "out.mp4").unlink()
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+@pytest.mark.parametrize(
+    "packed",
+    [
+        gzipped(b" " * 100_000 + b"<html>"),
+        gzipped(b"") + gzipped(b"<html>"),
+        gzipped(b"\n ") + gzipped(b"<ht") + gzipped(b"ml>"),
+        gzipped(gzipped(b"<html>")),
+        gzipped(b'{"error": 1}') + b"\0\0",
+    ],
+)
+def test_a_page_that_is_packed_in_another_way_is_a_text(client: type[Any], packed: bytes, tmp_path: Path) -> None:
+    """After many blanks, in several members, and twice."""
+    for blocks in ((), (1,) * 60):
+        outcome = downloaded(client, Script(typed(packed, "video/mp4", blocks)), tmp_path, max_faults=1)
+        assert "a text in place of the file" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -42,6 +42,12 @@ They are control characters and blanks; byte order marks, also of UTF-8 that was
 UTF-8 no-break, zero-width and other spaces of Unicode.
 """
 
+_WIDE_BLANKS = re.compile(
+    rb"(\xff\xfe)?([ \t\n\r\f\v]\0){7}|(\xfe\xff)?(\0[ \t\n\r\f\v]){7}"
+    rb"|(\xff\xfe\0\0)?([ \t\n\r\f\v]\0\0\0){3}|(\0\0\xfe\xff)?(\0\0\0[ \t\n\r\f\v]){3}"
+)
+"""The first bytes of a text in UTF-16 or UTF-32 that begins with many blanks."""
+
 _CONTROL = re.compile(rb"[\0-\x1f\x7f]+")
 
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|\xff\xfe|\xfe\xff")
@@ -62,17 +68,20 @@ A binary file has such bytes too.
 _MAX_START = 1024
 """How many bytes are examined, without blanks: comments may precede the first element of subtitles."""
 
-_MAX_UNPACKED = 64 * 1024
-"""64 KiB: how much of a packed file is unpacked to examine it."""
+_MAX_UNPACKED = 1024 * 1024
+"""1 MiB: how much of a packed file is read and unpacked to examine it."""
+
+_MAX_PACKED_LEVELS = 2
+"""How many times a file may be packed, one gzip in the other, for its content to be examined."""
 
 _TEXT = re.compile(
-    rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"}]|\[[\[{\"\]]|\[(true|false|null)[,\]]"
+    rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"}]|\[[\[{\"\]]|\[(true|false|null)[,\]]|\[-?\d[\d.eE+-]{0,12}(,|\]\Z)"
     rb"|\)\]\}|for\(;;\);|while\(1\);|/\*\*/[\w$.]+\("
 )
 """The first visible characters of markup, of a JSON object or array, and of JSON in JavaScript.
 
 Also those of a file that ends before the second one. No container of video or audio begins so, nor do WebVTT, SRT, LRC,
-ASS and CSV; TTML and SAMI, which are markup, do.
+ASS, MPL2 (`[10][25]`) and CSV; TTML and SAMI, which are markup, do.
 """
 
 _TTML_ROOT = re.compile(rb"(<\?.*?\?>|<!--.*?-->)*<([\w.-]+:)?tt(xmlns|xml:|ttp:|tts:|id=|>)", re.DOTALL)
@@ -112,22 +121,26 @@ class MarkupSniffer:
         is_markup: True if the file is markup, JSON or blank; None if too little of it has arrived to decide.
     """
 
-    def __init__(self, media_type: str = "", *, is_error_type: bool = False, may_be_packed: bool = True) -> None:
+    def __init__(
+        self, media_type: str = "", *, is_error_type: bool = False, packed_levels: int = _MAX_PACKED_LEVELS
+    ) -> None:
         """Create a sniffer.
 
         Args:
             media_type: The declared media type. Subtitles of the `SUBTITLES` types do not count as markup.
             is_error_type: True if every file counts as markup unless it begins as media do.
-            may_be_packed: True to examine the content of a gzip too, unless the file is declared to be one.
+            packed_levels: How many gzips, one in the other, are unpacked to examine the content. A file that is declared
+                to be a gzip is not unpacked.
         """
         self.is_markup: bool | None = None
         self._media_type = media_type
         self._is_error_type = is_error_type
         self._subtitles = SUBTITLES.get(media_type)
-        self._may_be_packed = may_be_packed and not is_error_type and not media_type.endswith("gzip")
+        self._packed_levels = 0 if is_error_type or media_type.endswith("gzip") else packed_levels
         self._packed: _PackedStart | None = None
         self._head: bytes | None = b""  # None once it was long enough to detect media and gzip
         self._start = b""  # without blanks
+        self._is_wide = False  # True if the zero bytes of wide blanks are left out, too
 
     def feed(self, block: bytes) -> None:
         """Examine the next block of the file."""
@@ -152,8 +165,9 @@ class MarkupSniffer:
         self._head = None
         if self._is_error_type or begins_as_media(head):
             self.is_markup = not begins_as_media(head)
-        elif self._may_be_packed and head.startswith(GZIP_START):
-            self._packed = _PackedStart(self._media_type)
+        elif self._packed_levels and head.startswith(GZIP_START):
+            self._packed = _PackedStart(self._media_type, self._packed_levels - 1)
+        self._is_wide = _WIDE_BLANKS.match(head) is not None
         return head
 
     def _examine(self, block: bytes) -> None:
@@ -162,7 +176,8 @@ class MarkupSniffer:
         if self._packed is not None:
             self.is_markup = self._packed.feed(block)
             return
-        self._start += block.translate(None, _WHITE_SPACE)[:_MAX_START]
+        ignored = _WHITE_SPACE + b"\0" if self._is_wide else _WHITE_SPACE
+        self._start += block.translate(None, ignored)[:_MAX_START]
         self.is_markup = self._is_text(is_all=False)
 
     def _is_text(self, *, is_all: bool) -> bool | None:
@@ -177,7 +192,7 @@ class MarkupSniffer:
         is_enough = is_all or is_full
         if len(visible) < _DECISIVE_BYTES and not is_enough:
             return None
-        if _BINARY.search(start[: visible_at + _DECISIVE_BYTES]):
+        if self._is_wide or _BINARY.search(start[: visible_at + _DECISIVE_BYTES]):
             if len(visible) < _DECISIVE_BYTES * _WIDE_CHARACTER_BYTES and not is_enough:
                 return None
             narrow = visible[: _DECISIVE_BYTES * _WIDE_CHARACTER_BYTES].replace(b"\0", b"")[:_DECISIVE_BYTES]
@@ -197,12 +212,17 @@ class MarkupSniffer:
 
 
 class _PackedStart:
-    """The start of a gzip that is not declared as one: a page without its label, or a file that is stored so."""
+    """The start of a gzip that is not declared as one: a page without its label, or a file that is stored so.
 
-    def __init__(self, media_type: str) -> None:
+    Several consecutive gzip members are one file (RFC 1952, section 2.2).
+    """
+
+    def __init__(self, media_type: str, packed_levels: int) -> None:
         self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        self._sniffer = MarkupSniffer(media_type, may_be_packed=False)
-        self._left = _MAX_UNPACKED
+        self._sniffer = MarkupSniffer(media_type, packed_levels=packed_levels)
+        self._left = _MAX_UNPACKED  # of packed and unpacked bytes together, as a member may be empty
+        self._has_content = False
+        self._has_member = False
 
     def feed(self, block: bytes) -> bool | None:
         """Return True if the content is markup, or None if too little of it has arrived to decide."""
@@ -210,20 +230,22 @@ class _PackedStart:
             try:
                 piece = self._unpacker.decompress(block[number : number + 1], self._left)
             except zlib.error:
-                return False
-            self._left -= len(piece)
+                return self._has_member and self.finish()
+            self._left -= len(piece) + 1
+            self._has_content |= bool(piece)
             self._sniffer.feed(piece)
             if self._sniffer.is_markup is not None:
                 return self._sniffer.is_markup
-            if not self._left:
+            if self._left <= 0:
                 return False
             if self._unpacker.eof:
-                return self.finish()
+                self._has_member = True
+                self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
         return None
 
     def finish(self) -> bool:
         """Decide at the end of the file."""
-        if self._left == _MAX_UNPACKED:
+        if not self._has_content:
             return False
         self._sniffer.finish()
         return self._sniffer.is_markup is True
