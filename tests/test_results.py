@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import io
 import json
@@ -13,11 +14,14 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Answers, Clock, Lines, response
+from conftest import Answers, Clock, Lines, Silent, response
+from scripted import Arrived, Scripted, scripted
+from scripted import response as http_response
 from worlds import HOST, SERVICES, World, left_in
 
 from fake_server import Scenario
 from translation_client import (
+    AsyncVideoTranslationClient,
     Job,
     RequestFailed,
     ResultNotReady,
@@ -502,12 +506,89 @@ def test_a_file_has_the_usual_permissions(clock: Clock, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("link", ["ftp://files.test/x", "javascript:alert(1)", "http://", "//", "j.mp4"])
 def test_a_result_that_is_no_link_is_named(clock: Clock, tmp_path: Path, link: str) -> None:
-    """By the field that should have held one."""
+    """By the field that should have held one. It is there, and cannot be used."""
     body = json.dumps({"data": {"id": "j", "status": "completed", "video_url": link}})
     client = served_by(clock, lambda _: response(200, body.encode()), service="heygen", api_key="k-123456")
 
-    with pytest.raises(UnexpectedAnswer, match=r"without .data\.video_url"):
+    with pytest.raises(UnexpectedAnswer, match=r"the link in .data\.video_url. cannot be used"):
         client.download("j", tmp_path / "out.mp4")
+
+
+FILE = b"\0\0\0\x18ftypmp42" + bytes(100)
+
+
+def fetched(client: type[Any], job: Job | str, server: Scripted, folder: Path) -> bytes | str:
+    """Download from a real server with a client of one kind. Returns the file, or the text of the error."""
+    arguments: dict[str, Any] = {"logger": Silent(), "max_faults": 1}
+
+    async def download() -> Path:
+        async with AsyncVideoTranslationClient(server.url, **arguments) as asynchronous:
+            return await asynchronous.download(job, folder / "out.mp4")
+
+    try:
+        if client is AsyncVideoTranslationClient:
+            return asyncio.run(download()).read_bytes()
+        with VideoTranslationClient(server.url, **arguments) as blocking:
+            return blocking.download(job, folder / "out.mp4").read_bytes()
+    except TranslationClientError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
+@pytest.mark.parametrize("holder", ["the job", "a status response", "a redirect"])
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("{url}/my video.mp4?a=b c", "/my%20video.mp4?a=b%20c"),
+        ("{url}/my%20video.mp4", "/my%20video.mp4"),
+        (" \t{url}/f \t", "/f"),
+        ("/my video.mp4", "/my%20video.mp4"),
+        ("//{host}/f", "/f"),
+        ("{url}/a\tb", None),
+        ("{url}/a\\b", None),
+        ("{url}\\@other.test/", None),
+        ("http://my host/f", None),
+        ("http://[::1/f", None),
+        ("//[::1/f", None),
+        ("//", None),
+        ("ftp://{host}/f", None),
+    ],
+)
+def test_a_link_is_the_same_whoever_holds_it(
+    client: type[Any], holder: str, link: str, path: str | None, tmp_path: Path
+) -> None:
+    """White space is left out at its ends and quoted within, as in browsers. Control characters and backslashes are refused."""
+
+    def answer(request: Arrived) -> list[bytes]:
+        sent = link.format(url=server.url, host=server.url.removeprefix("http://"))
+        if request.path == "/first":
+            return [http_response(b"", "302 Found", f"Location: {sent}")]
+        if request.path == "/status/j":
+            return [http_response({"result": "completed", "result_url": sent})]
+        return [http_response(FILE)]
+
+    with scripted(answer) as server:
+        own = f"{server.url}/first" if holder == "a redirect" else link
+        own = own.format(url=server.url, host=server.url.removeprefix("http://"))
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=own)
+        outcome = fetched(client, "j" if holder == "a status response" else job, server, tmp_path)
+        if path is None:
+            assert "no http(s) URL" in str(outcome) or "breaks HTTP" in str(outcome)  # requests reads redirects too
+            assert {request.path for request in server.arrived} <= {"/first", "/status/j"}
+        else:
+            assert outcome == FILE
+            assert server.arrived[-1].path == path
+
+
+@pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
+def test_a_link_may_end_with_a_line_break(client: type[Any], tmp_path: Path) -> None:
+    """As one that was read from a file does."""
+    with scripted(lambda _: [http_response(FILE)]) as server:
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n")
+        assert fetched(client, job, server, tmp_path) == FILE
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n/g")
+        assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
+        assert [request.path for request in server.arrived] == ["/f"]
 
 
 def test_a_relative_link_is_of_the_service(clock: Clock, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from functools import cache
 from itertools import chain, pairwise
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
-from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urljoin, urlsplit
 
 import requests
 from urllib3.exceptions import LocationParseError
@@ -796,6 +796,34 @@ def is_http_url(url: str) -> bool:
     """True for an absolute http(s) URL that requests can send to."""
     parts = _split(url)
     return parts is not None and parts.scheme in _DEFAULT_PORTS and bool(parts.host) and parts.port != 0
+
+
+_URL_ENDS = " \t\n\r\f\v"
+_AUTHORITY = re.compile(r"([^/?#]*:)?//[^/?#]*")
+
+
+def resolve_link(base: str, link: str) -> str | None:
+    """Return the http(s) URL to request for a link or a `Location` from a server, or None if it cannot be used.
+
+    White space at its ends is left out, and a blank within its path or query becomes `%20`, as browsers and requests
+    send it.
+
+    Args:
+        base: The URL that a relative reference is resolved against (RFC 3986, section 5).
+        link: The link.
+    """
+    link = link.strip(_URL_ENDS)
+    authority = _AUTHORITY.match(link)
+    if authority is not None and (" " in authority[0] or authority[0].endswith("//")):
+        return None  # no host, or one that no name server knows
+    link = link.replace(" ", "%20")
+    if NEVER_IN_A_URL.search(link):  # checked first: urljoin would silently drop some of them
+        return None
+    try:
+        url = urljoin(base, link)
+    except ValueError:  # such as half an IPv6 address
+        return None
+    return url if is_http_url(url) else None
 
 
 def same_origin(url: str, other: str) -> bool:

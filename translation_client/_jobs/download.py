@@ -101,17 +101,15 @@ class Download:
     async def _link(self, job: Job | str, *, refresh: bool) -> str:
         """Return the link to the result, from a status check if the job has none or `refresh` is True."""
         link = None if refresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
-        if link is not None:
-            return link
-        checked = await self._check_final(job)
-        link = self._link_in(checked)
-        if link is None or not is_http_url(link):
-            response = Response(200, {}, b"")  # the real body may contain signed links
-            service = self._context.service
-            missing = MissingField(describe_path(service.result_field or service.language_field), response)
-            raise self._requestor.log.gave_up(
-                "unexpected", error_messages.missing_field(self._requestor.error_text, self._requestor.state, missing)
-            )
+        if link is None:
+            link = self._link_in(await self._check_final(job))
+        service, state, text = self._context.service, self._requestor.state, self._requestor.error_text
+        field = describe_path(service.result_field or service.language_field)
+        if link is None:
+            missing = MissingField(field, Response(200, {}, b""))  # the real body may contain signed links
+            raise self._requestor.log.gave_up("unexpected", error_messages.missing_field(text, state, missing))
+        if not is_http_url(link):
+            raise self._requestor.log.gave_up("unexpected", error_messages.unusable_link(text, state, field))
         return link
 
     def _link_in(self, job: Job) -> str | None:

@@ -245,6 +245,15 @@ def missing_field(error_text: ErrorText, state: CallState, missing: MissingField
     )
 
 
+def unusable_link(error_text: ErrorText, state: CallState, field: str) -> UnexpectedAnswer:
+    """Return the error for a link to the result that is no http(s) URL. The link itself may be a signed one."""
+    return UnexpectedAnswer(
+        f"the link in {state.secrets.redact_id(field)!r} cannot be used: it is no http(s) URL with a host, or has control "
+        f"characters or a backslash. {_still_true(error_text, state)} {_next_step(error_text, state)}",
+        **state.error_fields(),
+    )
+
+
 def result_not_ready(state: CallState, job: Job) -> ResultNotReady:
     """Return the error for a download of a job that is not finished."""
     job_id, word = state.shown_id, shown_text(job, "raw_status")

@@ -6,12 +6,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
-from urllib.parse import urldefrag, urljoin
+from urllib.parse import urldefrag
 
 import requests
 from requests import Session
 
-from .._auth import KeyHeaders, is_http_url, same_origin
+from .._auth import KeyHeaders, resolve_link, same_origin
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response
 from .body import Sink, response_head
@@ -150,10 +150,7 @@ def resolve_redirect(url: str, location: str, response: Response) -> str:
     Raises:
         Fault: The URL is not an http(s) URL.
     """
-    try:
-        target = urldefrag(urljoin(url, location)).url
-    except ValueError:  # such as half an IPv6 address
-        target = ""
-    if not is_http_url(target):
+    target = resolve_link(url, location)
+    if target is None:
         raise Fault("unreadable", "the redirect leads to no http(s) URL", response)
-    return target
+    return urldefrag(target).url

@@ -4,14 +4,13 @@ No I/O and no clock: a service builds requests and reads responses.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urljoin
+from urllib.parse import quote, unquote
 
 from .. import _config
-from .._auth import BEARER
+from .._auth import BEARER, resolve_link
 from .._config import check_path_template, quote_path_segment
 from .._models import (
     Fault,
@@ -438,14 +437,15 @@ class Service:
             raise ValueError(f"language must be left out: a job of {self.name!r} has one result")
 
     def result_link(self, job: Job, base_url: str) -> str | None:
-        """Return the URL of the result of a job, or None if it is unknown.
+        """Return the URL of the result of a job, or None if it is unknown. The link of a job may turn out to be no URL.
 
         Raises:
             ValueError: The job has no id.
         """
         link = job.result_url
-        if link is not None:  # a path is relative to `base_url`; any other URL is checked when it is requested
-            return urljoin(base_url + "/", link) if re.match(r"/(?!/)", link) else link
+        if link is not None:
+            is_reference = link.lstrip().startswith("/")  # a path, or `//host/path`; a mere word is neither
+            return (resolve_link(base_url + "/", link) if is_reference else resolve_link("", link)) or link
         if self.result_path is None or (self.has_result_per_language and job.language is None):
             return None
         return base_url + self._path(self.result_path, job.id or None, job.language or "")
