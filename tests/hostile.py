@@ -71,7 +71,7 @@ def _handle(connection: socket.socket, handle: Handler, server: Server) -> None:
 
 def _read_request(connection: socket.socket, server: Server) -> bytes:
     data = b""
-    while b"\r\n\r\n" not in data and not server.over.is_set():  # the start of a body may come with the headers
+    while b"\r\n\r\n" not in data and not server.over.is_set():  # aiohttp sends a body along with the headers
         try:
             part = connection.recv(65536)
         except TimeoutError:
@@ -79,7 +79,7 @@ def _read_request(connection: socket.socket, server: Server) -> bytes:
         if not part:
             return b""
         data += part
-    return data if b"\r\n\r\n" in data else b""
+    return data
 
 
 @contextmanager

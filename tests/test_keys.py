@@ -228,6 +228,111 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     assert "[redacted]" in said + json.dumps(lines)
 
 
+ODD_KEY = "K3y-0F-the+Api/\xe9t\xe9-482913"
+NUMBER = "48291377"
+HEADER = "header-of-the-caller"
+LONG = "x" * 50_000
+PLACES: dict[str, tuple[str, bytes, tuple[str, ...]]] = {
+    "the reason": ("503 {}", b"", ()),
+    "a strange status": ("483 {}", b"", ()),
+    "the type of an image": ("200 OK", bytes(99), ("Content-Type: image/{}",)),
+    "a type of JSON": ("200 OK", b"{}", ("Content-Type: application/{}+json; charset={}",)),
+    "a type of an error": ("404 Not Found", b"{}", ("Content-Type: text/html; {}",)),
+    "a coding": ("200 OK", b"{}", ("Content-Encoding: {}, gzip",)),
+    "a transfer coding": ("200 OK", b"{}", ("Transfer-Encoding: {}",)),
+    "a length": ("200 OK", b"{}", ("Content-Length: {}",)),
+    "a range": ("206 Partial Content", bytes(99), ("Content-Range: bytes {}-{}/{}",)),
+    "a range that continues nothing": ("206 Partial Content", bytes(99), ("Content-Range: {} 9-{}/{}", 'ETag: "{}"')),
+    "a validator": ("416 Range Not Satisfiable", b"", ('ETag: "{}"', "Last-Modified: {}")),
+    "a redirect": ("302 Found", b"", ("Location: http://127.0.0.1:1/{}?{}#{}",)),
+    "a redirect to no URL": ("302 Found", b"", ("Location: {}://{}",)),
+    "a redirect to a host": ("302 Found", b"", ("Location: http://{}:{}@[{}",)),
+    "an operation": ("201 Created", b'{"id": "{}"}', ("Operation-Location: /operations/{}",)),
+    "a delay": ("429 Too Many Requests", b"{}", ("Retry-After: {}", "Date: {}")),
+    "a cookie": ("401 Unauthorized", b"{}", ("Set-Cookie: {}={}", "WWW-Authenticate: {} realm={}")),
+    "the name of a header": ("503 Busy", b"{}", ("{}: {}",)),
+    "a line that is none": ("200 OK", b"{}", ("{}",)),
+    "a body": ("200 OK", b"{}{}", ()),
+    "names in a body": ("400 Bad Request", b'{"{}": {"code": "{}", "message": "{}", "{}": ["{}"]}}', ()),
+    "an id": ("200 OK", b'{"id": "{}", "data": {"id": "{}", "video_id": "{}", "status": "{}"}}', ()),
+}
+SECRETS = {"key": ODD_KEY, "number": NUMBER, "header": HEADER, "control": "\x9b2J\x85\xad", "long": LONG}
+
+
+DATA = {("number", "a delay"), ("header", "an operation"), ("header", "an id")}
+"""A number of seconds, and ids, which a person must be able to copy; only keys are redacted in ids."""
+
+
+def raw_echo(place: str, secret: str) -> bytes:
+    status, body, headers = PLACES[place]
+    echoed = [secret if one == "{}" else one.replace("{}", secret) for one in (status, *headers)]
+    content = body.replace(b"{}", secret.encode()) if body != b"{}" else body
+    length = [] if "Content-Length" in str(headers) else [f"Content-Length: {len(content)}"]
+    return "\r\n".join([f"HTTP/1.1 {echoed[0]}", *length, *echoed[1:]]).encode("latin-1") + b"\r\n\r\n" + content
+
+
+CALLS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("reference", "check", ("j",)),
+    ("heygen", "wait", ("j",)),
+    ("heygen", "check_all", (["j", "k"],)),
+    ("heygen", "wait_all", (["j", "k"],)),
+    ("heygen", "delete", ("j",)),
+    ("heygen", "languages", ()),
+    ("reference", "submit", (VIDEO, LANGUAGE["reference"])),
+    ("azure", "submit", (VIDEO, LANGUAGE["azure"])),
+    ("elevenlabs", "download", (Job("j", TranslationStatus.COMPLETED, "dubbed", language="es"),)),
+)
+
+
+async def outcomes_of_calls(kind: type[Any], url: str, folder: Path, **arguments: Any) -> list[Any]:
+    """What comes of each call of a client with a server, the results of several jobs one by one."""
+    outcomes: list[Any] = []
+    for service, name, given in CALLS:
+        more = (folder / "file",) if name == "download" else ()
+        faults = 1 if name == "wait_all" else 2  # whose sleep is real
+        limits: dict[str, Any] = {"timeout": 2, "request_timeout": 0.5, "max_retries": 0, "max_faults": faults}
+        client = kind(url, service=service, sleep=lambda _: None, **limits, **arguments)
+        try:
+            outcome = await Side(client, None, service, None).call(name, *given, *more)  # type: ignore[arg-type]  # not needed
+        except (TranslationClientError, ValueError) as error:
+            outcome = error
+        await finished(client.close)
+        outcomes += outcome if isinstance(outcome, list) and name != "languages" else [outcome]
+    return outcomes
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_nothing_that_a_server_puts_anywhere_is_shown_as_it_is(
+    lines: Lines, tmp_path: Path, kind: type[Any], secret: str
+) -> None:
+    """In a message, a cause, a traceback or a line of the log: secrets are cut out, long texts cut, control characters escaped."""
+    key = NUMBER if secret == "number" else ODD_KEY
+    for place in PLACES:
+        if (secret, place) in DATA:
+            continue
+        with serving(answering(raw_echo(place, SECRETS[secret]))) as server:
+            outcomes = asyncio.run(
+                outcomes_of_calls(kind, server.url, tmp_path, api_key=key, headers={"X-Mine": HEADER})
+            )
+        errors = [one for one in outcomes if isinstance(one, Exception)]
+        said = "".join(map(everything_said, errors)) + json.dumps(lines, ensure_ascii=False)
+        assert errors, place
+        if secret in ("key", "number", "header"):
+            assert SECRETS[secret].lower() not in said.lower(), place
+        assert not re.search(r"[\x7f-\x9f\xad]", said), place
+        assert max(len(str(one)) for error in errors for one in chain_of(error)) < 1500, place
+        lines.clear()
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all its causes and contexts."""
+    if error is not None:
+        yield error
+        for other in (error.__cause__, error.__context__):
+            yield from chain_of(other)
+
+
 TOKEN = "t0ken-of-the-caller"
 PAIR = base64.b64encode(f"user:{TOKEN}".encode()).decode()
 CREDENTIALS: list[tuple[str, dict[str, Any]]] = [

@@ -496,7 +496,7 @@ class Redactor:
         words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
         anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
         keys = _escaped((*self._keys, *rotated))
-        whole_words = {form: rf"(?<!\w){escaped}(?!\w)" for form, escaped in _escaped(words).items()}
+        whole_words = {form: _whole_word(form) for form in _escaped(words)}
         everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
         escapable = _escapable((*self._keys, *rotated))
         return _AllForms(
@@ -520,10 +520,16 @@ class Redactor:
 
     def printable(self, text: str, length: int = MAX_SHOWN_LENGTH) -> str:
         """Return a server's text as it may be shown: without secrets, shortened, control characters escaped."""
-        redacted = self.redact(text)[:length]
-        if redacted.isprintable():
-            return redacted
-        return "".join(letter if letter.isprintable() else _escape_sequence(letter) for letter in redacted)
+        return _printable(self.redact(text)[:length])
+
+    def redact_message(self, text: str) -> str:
+        """Return a text of ours that may quote a server as `printable` does, but with a short key only as a whole word.
+
+        It would otherwise be cut out of our own words, which would tell it.
+        """
+        forms, escapable = self._forms.everything
+        whole_words = {form: _whole_word(form) if len(form) < WHOLE_WORD_LENGTH else forms[form] for form in forms}
+        return _printable(_redacted(Forms(whole_words, escapable), text)[:MAX_SHOWN_LENGTH])
 
     def redact_id(self, value: str) -> str:
         """Return a job id, an idempotency key or a URL as it may be shown: unchanged, unless it contains a key."""
@@ -608,8 +614,18 @@ def _marked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join([*parts, text[done:]])
 
 
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else _escape_sequence(letter) for letter in text)
+
+
 def _escape_sequence(letter: str) -> str:
     return letter.encode("unicode_escape").decode("ascii")
+
+
+def _whole_word(value: str) -> str:
+    return rf"(?<!\w){re.escape(value)}(?!\w)"
 
 
 def _replaced(

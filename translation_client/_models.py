@@ -7,7 +7,7 @@ the package: `_jobs/error_messages.py` turns them into public errors.
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -371,24 +371,40 @@ class Fault(Exception):
 
     Attributes:
         kind: `connection`, `timeout`, `status` (408, 425, 429, 5xx) or `unreadable`.
-        text: What happened, in a few words of ours. It is not redacted later, so it quotes nothing of the server.
+        text: What happened, in a few words of ours. It is redacted before it is shown, as it may quote a number of the
+            server, or a text of the system with a host in it.
+        media_type: A media type as the server sent it, with which the shown text begins; empty for none.
         response: The response, or None.
         retry_after: Seconds from `Retry-After`, or None.
         was_sent: True if the whole request may have reached the server, which may have processed it.
     """
 
     def __init__(
-        self, kind: FaultKind, text: str, response: Response | None = None, retry_after: float | None = None
+        self,
+        kind: FaultKind,
+        text: str,
+        response: Response | None = None,
+        retry_after: float | None = None,
+        *,
+        media_type: str = "",
     ) -> None:
         super().__init__(kind, text)  # its own arguments, as a public error it causes may be pickled
         self.kind: FaultKind = kind
         self.text = text
+        self.media_type = media_type
         self.response = response
         self.retry_after = retry_after
         self.was_sent = True
 
     def __str__(self) -> str:
         return self.text
+
+    def redact(self, secrets: Redactor) -> None:
+        """Make the text one that may be shown: without secrets, shortened, control characters escaped."""
+        media_type = secrets.printable(self.media_type.strip()).lower()  # lowered later, or a key in it would not be found
+        text = secrets.redact_message(self.text)
+        self.text, self.media_type = f"{media_type} {text}".strip(), ""
+        self.args = self.kind, self.text
 
     def add_sent_keys(self, keys: tuple[str, ...]) -> None:
         """Store the keys of the request in the response, if there is one."""
@@ -420,9 +436,9 @@ class WrongJob(Fault):
         self.requested_id = requested_id
         self.named_id = named_id
 
-    def name_jobs(self, shown: Callable[[str], str]) -> None:
-        """Add both ids to the text, each as `shown` returns it, truncated and with control characters escaped."""
-        named_id, requested_id = (shown(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
+    def redact(self, secrets: Redactor) -> None:
+        """Add both ids to the text, each truncated and with control characters escaped. Only keys are redacted in them."""
+        named_id, requested_id = (secrets.redact_id(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
         self.text = f"the response is about {self._kind} {named_id!r}, not {requested_id!r}"
 
 

@@ -117,7 +117,8 @@ class CallState:
         self.count(shown_text(job, "raw_status"))
 
     def record_fault(self, fault: Fault) -> None:
-        """Record a failed request."""
+        """Record a failed request, and redact its text before a message or a log line shows it."""
+        fault.redact(self.secrets)
         self.last_fault = fault
         self.count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
 

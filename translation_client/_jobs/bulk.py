@@ -83,7 +83,7 @@ class BulkCall:
                 self._state.redact_keys(fault.response)
             if isinstance(fault, WrongJob):
                 self._context.transport.close_idle()  # its connection may be out of step with its requests
-                fault.name_jobs(self._state.secrets.redact_id)
+            self._state.record_fault(fault)
             fault.retry_after = self._retry_after(fault)
             raise BulkFailed(fault, is_refusal=False) from None
         self._log.response_received("statuses", response)

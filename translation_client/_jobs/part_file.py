@@ -287,4 +287,6 @@ def _error_type(response: Response) -> Fault | None:
     kind = media_type(response.headers)
     if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:
         return None
-    return Fault("unreadable", f"{kind} in place of the file", response)
+    return Fault(
+        "unreadable", "in place of the file", response, media_type=response.headers["Content-Type"].split(";")[0]
+    )

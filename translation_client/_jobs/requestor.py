@@ -17,7 +17,7 @@ from .._polling import CallState
 from .._transports.base import CancelEvent
 from .._transports.body import Sink
 from .._transports.cancel_scope import CallAborted, CallCancelled
-from .._transports.errors import RequestNotSent
+from .._transports.errors import RequestNotSent, redacted_cause
 from . import error_messages
 from .call_log import CallLog
 from .context import ClientContext
@@ -269,7 +269,6 @@ class Requestor:
             fault.retry_after = self.read_retry_after(fault.response)
         if isinstance(fault, WrongJob):
             self.context.transport.close_idle()  # its connection may be out of step with its requests
-            fault.name_jobs(self.state.secrets.redact_id)
         self.state.record_fault(fault)
         may_be_done = safety.creates_job and fault.may_have_been_processed
         self.state.may_have_been_accepted |= may_be_done
@@ -281,8 +280,10 @@ class Requestor:
 
 
 def _cause_of(fault: Fault) -> BaseException:
-    """Return the exception to chain: the original one, or a copy of the fault without its response."""
-    return fault.__cause__ or Fault(fault.kind, fault.text)
+    """Return the exception to chain: one of the type of the original one, or of the fault, and with nothing but its text."""
+    if isinstance(fault.__cause__, Exception):
+        return redacted_cause(fault.__cause__, fault.text)
+    return Fault(fault.kind, fault.text)
 
 
 def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
