@@ -40,10 +40,11 @@ from translation_client import (
     TranslationClientError,
     TranslationStatus,
     VideoTranslationClient,
+    WaitCancelled,
 )
 from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, merged_headers
 from translation_client._clock import Deadline
-from translation_client._models import Request
+from translation_client._models import MissingField, Refusal, Request
 from translation_client.services import get_service
 
 VARIABLES = {service: str(get_service(service).key_variable) for service in SERVICES}
@@ -323,6 +324,69 @@ def test_nothing_that_a_server_puts_anywhere_is_shown_as_it_is(
         assert not re.search(r"[\x7f-\x9f\xad]", said), place
         assert max(len(str(one)) for error in errors for one in chain_of(error)) < 1500, place
         lines.clear()
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("is_rotating", [False, True])
+@pytest.mark.parametrize("place", [*PLACES, "no response"])
+def test_no_error_holds_the_response_to_which_it_is_due(
+    tmp_path: Path, kind: type[Any], is_rotating: bool, place: str
+) -> None:
+    """Nor the request with its key, in any of its causes and contexts."""
+    echo = b"" if place == "no response" else raw_echo(place, ODD_KEY)
+    with serving(answering(echo)) as server:
+        key: Any = (lambda: ODD_KEY) if is_rotating else ODD_KEY
+        outcomes = asyncio.run(outcomes_of_calls(kind, server.url, tmp_path, api_key=key, logger=Silent()))
+    errors = [one for one in outcomes if isinstance(one, Exception)]
+    assert errors
+    for one in itertools.chain.from_iterable(map(chain_of, errors)):
+        held = [name for name, value in vars(one).items() if name in HOLDERS and value is not None]
+        assert held == [], repr(one)
+        assert not isinstance(one, (Refusal, MissingField)), repr(one)
+        assert ODD_KEY not in str(vars(one).get("args", one.args)), repr(one)
+
+
+HOLDERS = ("response", "request", "request_info", "headers", "history", "doc", "object")
+"""The attributes of exceptions of ours, of requests, aiohttp and Python that hold a request or a response."""
+
+
+def test_a_cancelled_call_holds_no_response() -> None:
+    """Where the sleep after a fault ends it."""
+    for name, given in (("check", "j"), ("check_all", ["j", "k"])):
+        with serving(answering(http("503 Busy", ODD_KEY.encode()))) as server:
+            client = VideoTranslationClient(server.url, service="heygen", api_key=lambda: ODD_KEY, logger=Silent())
+            vars(client._transport)["_sleep"] = lambda _, client=client: client.close()
+            with pytest.raises(WaitCancelled) as caught:
+                getattr(client, name)(given)
+        assert [*chain_of(caught.value)] == [caught.value]
+
+
+def test_the_url_in_an_error_is_redacted_unless_it_is_ours(tmp_path: Path) -> None:
+    """A link of the server may begin as `base_url` does. In one that is ours, only keys are redacted."""
+    for host in ("http://elsewhere.test", HOST, f"{HOST}.cdn.test"):
+        link = f"{host}/files/{HEADER}/{LONG}.mp4"
+        error = refused_download(tmp_path, "heygen", {"data": {"status": "completed", "video_url": link}})
+        assert f"({host}/files/[redacted]/xxx" in str(error)
+        assert len(str(error)) < 1000
+    odd = f"http://{ODD_KEY.replace('/', '').replace('+', '')}.test/f"
+    error = refused_download(tmp_path, "heygen", {"data": {"status": "completed", "video_url": odd}}, odd[7:-7])
+    assert "(a URL with a secret in its host)" in str(error)
+    error = refused_download(tmp_path, "elevenlabs", {"status": "dubbed", "target_languages": ["es"]}, "not-in-it")
+    assert f"({HOST}/v1/dubbing/{HEADER}/audio/es)" in str(error)
+
+
+def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) -> TranslationClientError:
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        is_file = "/files/" in str(request.url) or "/audio/" in str(request.url) or str(request.url).endswith("/f")
+        return response(404, b"") if is_file else response(200, json.dumps(body).encode())
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    headers = {"X-Mine": HEADER}
+    client = VideoTranslationClient(HOST, service=service, api_key=key, headers=headers, session=session, max_faults=1)
+    with pytest.raises(TranslationClientError) as caught:
+        client.download(HEADER, folder / "file", **({"language": "es"} if service == "elevenlabs" else {}))
+    return caught.value
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:

@@ -537,6 +537,13 @@ class Redactor:
         has_key = _found(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
         return self.redact(value) if has_key else value
 
+    def redact_link(self, url: str) -> str:
+        """Return a URL that a server sent as it may be shown: without user information, query, fragment and secrets."""
+        host = _AUTHORITY_END.split(url.partition("//")[2])[0].rpartition("@")[2]
+        if self.contains_secret(host):  # lower case and Punycode would disguise it
+            return "a URL with a secret in its host"
+        return self.printable(redact_url(url))
+
     def contains_secret(self, text: str) -> bool:
         """Return True if a text contains a secret."""
         return self.redact(text) != text
@@ -806,6 +813,9 @@ def _meaning(escape: re.Match[str]) -> str:
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 """Above all the backslash, which ends the host for some parsers and not for others."""
+
+
+_AUTHORITY_END = re.compile(r"[/?#]")  # RFC 3986, section 3.2
 
 
 def is_http_url(url: str) -> bool:

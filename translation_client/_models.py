@@ -401,7 +401,9 @@ class Fault(Exception):
 
     def redact(self, secrets: Redactor) -> None:
         """Make the text one that may be shown: without secrets, shortened, control characters escaped."""
-        media_type = secrets.printable(self.media_type.strip()).lower()  # lowered later, or a key in it would not be found
+        media_type = secrets.printable(
+            self.media_type.strip()
+        ).lower()  # lowered later, or a key in it would not be found
         text = secrets.redact_message(self.text)
         self.text, self.media_type = f"{media_type} {text}".strip(), ""
         self.args = self.kind, self.text

@@ -48,7 +48,7 @@ class CallState:
         self.secrets = secrets
         self.job_id = job_id
         self.request_url = ""
-        self.base_url = ""
+        self.is_own_url = False
         self.may_have_been_accepted = False
         self.idempotency_key: str | None = None
         self.retry_after: float | None = None
@@ -78,9 +78,19 @@ class CallState:
         """The URL of the last request, redacted. Empty before the first request."""
         if not self.request_url:
             return ""
-        url = redact_url(self.request_url)
-        is_ours = self.base_url and self.request_url.startswith(self.base_url)  # or else the service sent the URL
-        return self.secrets.redact_id(url) if is_ours else self.secrets.redact(url)
+        if self.is_own_url:
+            return self.secrets.redact_id(redact_url(self.request_url))
+        return self.secrets.redact_link(self.request_url)
+
+    def record_request(self, url: str, *, is_own_url: bool) -> None:
+        """Count a request, and record its URL.
+
+        Args:
+            url: The absolute URL.
+            is_own_url: True if it was built from `base_url`, False if a server sent it, wherever it leads.
+        """
+        self.attempts += 1
+        self.request_url, self.is_own_url = url, is_own_url
 
     @property
     def elapsed(self) -> float:
@@ -542,9 +552,12 @@ async def step_through_faults(
     while True:
         try:
             return await call()
-        except Fault as fault:
-            stepper = stepper or RetryStepper()
-            seconds = stepper.delay_after_fault(fault, retrying())
+        except Fault as error:
+            fault = error
+        stepper = stepper or RetryStepper()
+        seconds = stepper.delay_after_fault(
+            fault, retrying()
+        )  # outside the handler, or a final error had it as context
         await sleep(seconds)
 
 

@@ -76,10 +76,10 @@ async def _page(
             call.log_failure(failed, seconds if is_repeated else 0.0)
             if not is_repeated:
                 break
-            await requestor.sleep(seconds)
         else:
             requestor.state.record_response(response)
             return listed
+        await requestor.sleep(seconds)  # outside the handler, or its error had the failed request as its context
     return None
 
 

@@ -99,23 +99,28 @@ class Download:
         raise cause
 
     async def _link(self, job: Job | str, *, refresh: bool) -> str:
-        """Return the link to the result, from a status check if the job has none or `refresh` is True."""
-        link = None if refresh or not isinstance(job, Job) or not job.status.is_final else self._link_in(job)
-        if link is None:
-            link = self._link_in(await self._check_final(job))
+        """Return the link to the result, or its path if it is ours. Checks the status if the job has none, or to refresh."""
+        finished = job if isinstance(job, Job) and job.status.is_final and not refresh else None
+        link = None if finished is None else self._link_in(finished)
+        if finished is None or link is None:
+            finished = await self._check_final(job)
+            link = self._link_in(finished)
         service, state, text = self._context.service, self._requestor.state, self._requestor.error_text
         field = describe_path(service.result_field or service.language_field)
         if link is None:
             missing = MissingField(field, Response(200, {}, b""))  # the real body may contain signed links
             raise self._requestor.log.gave_up("unexpected", error_messages.missing_field(text, state, missing))
-        if not is_http_url(link):
+        if finished.result_url is not None and not is_http_url(link):
             raise self._requestor.log.gave_up("unexpected", error_messages.unusable_link(text, state, field))
         return link
 
     def _link_in(self, job: Job) -> str | None:
         job.raise_for_status()
         job_in_language = job if self._language is None else replace(job, language=self._language)
-        return self._context.service.result_link(job_in_language, self._context.transport.base_url)
+        base_url = self._context.transport.base_url
+        link = self._context.service.result_link(job_in_language, base_url)
+        is_own = link is not None and job.result_url is None  # built from the id: the path of one of our requests
+        return link.removeprefix(base_url) if link is not None and is_own else link
 
     async def _check_final(self, job: Job | str) -> Job:
         timeout = min(self._context.policy.timeout, max(self._requestor.state.deadline.remaining, TICK_SECONDS))

@@ -69,7 +69,6 @@ class Requestor:
         self.context = context
         self.state = CallState(job_id, timeout, secrets or context.secrets, stopwatch)
         self._error_text = error_text
-        self.state.base_url = context.transport.base_url
         self.log = CallLog(context.logger, job_id, self.state)
         self._cancel = cancel
 
@@ -104,8 +103,7 @@ class Requestor:
         """
         self.raise_if_cancelled()
         state = self.state
-        state.attempts += 1
-        state.request_url = request.url(self.context.transport.base_url)
+        state.record_request(request.url(self.context.transport.base_url), is_own_url=request.path.startswith("/"))
         # A pooled connection may still hold the late response to an earlier request. Unless `read` detects that, it would
         # be accepted: as the job, deletion, list or file of this call.
         try:

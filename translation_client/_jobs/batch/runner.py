@@ -232,16 +232,19 @@ class BatchRunner:
     async def _check(self, batch_job: BatchJob, permit: Permit | None) -> None:
         """Check one job by a request of its own."""
         batch_job.call_in_flight = True
+        fault = None
         try:
             job = await self._with_permit(permit, batch_job.poller.check_once())
-        except Fault as fault:
-            self._record_fault(batch_job, fault)
-            self._limiter.record_failure(fault.status_code, fault.retry_after, batch_job.delay, self._clock.now())
+        except Fault as error:
+            fault = error
         except TranslationClientError as error:
             self._finish(batch_job, error)
         else:
             batch_job.record_single_check()
             self._record_check(batch_job, job)
+        if fault is not None:  # outside the handler, or a final error had the fault as its context
+            self._record_fault(batch_job, fault)
+            self._limiter.record_failure(fault.status_code, fault.retry_after, batch_job.delay, self._clock.now())
 
     async def _check_in_bulk(self, bulk: BulkSpec, request: NextRequest) -> None:
         """Check several jobs by one bulk request. A failure does not count towards `max_faults` of any job."""
