@@ -42,7 +42,7 @@ from translation_client import (
     VideoTranslationClient,
     WaitCancelled,
 )
-from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, merged_headers
+from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, layers_of, merged_headers
 from translation_client._clock import Deadline
 from translation_client._models import MissingField, Refusal, Request
 from translation_client.services import get_service
@@ -385,7 +385,7 @@ def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) 
     headers = {"X-Mine": HEADER}
     client = VideoTranslationClient(HOST, service=service, api_key=key, headers=headers, session=session, max_faults=1)
     with pytest.raises(TranslationClientError) as caught:
-        client.download(HEADER, folder / "file", **({"language": "es"} if service == "elevenlabs" else {}))
+        client.download(HEADER, folder / "file", language="es" if service == "elevenlabs" else None)
     return caught.value
 
 
@@ -740,6 +740,8 @@ def test_parts_of_a_signed_link_of_a_video_are_secret_too(clock: Clock) -> None:
         "https:user:s3cr3t@host/x",
         "ftp://user:p@s3cr3t@host/x",
         "user:s3cr3t@host/x",
+        "ftp://user:s3cr3t#x@host/x",
+        "ftp://s3cr3t?x@host/x",
         "https:/s3cr3t@host/x",
     ],
 )
@@ -959,6 +961,80 @@ def test_a_key_beyond_ascii_is_redacted_as_it_was_sent(key: str, echo: Callable[
     assert echoed[4:-4] not in shown  # in base64 the digits at both ends may belong to other bytes too
 
 
+@pytest.mark.parametrize(
+    "echo",
+    [
+        lambda sent: sent.decode("latin-1"),
+        lambda sent: sent.decode("cp1252"),
+        lambda sent: repr(sent)[2:-1],
+        lambda sent: json.dumps(sent.decode("latin-1"))[1:-1],
+        lambda sent: html.escape(sent.decode("latin-1")).replace("\xc3", "&Atilde;"),
+        lambda sent: quote(sent.decode("latin-1")),
+    ],
+    ids=["Latin-1", "Windows-1252", "bytes of Python", "JSON", "HTML", "percent"],
+)
+@pytest.mark.parametrize("is_header", [False, True])
+def test_a_secret_beyond_ascii_is_redacted_however_its_bytes_are_read(
+    echo: Callable[[bytes], str], is_header: bool
+) -> None:
+    """User information is sent in UTF-8, and a header in Latin-1."""
+    secret = "p\xe9nguin-\xc9t\xe9-2024"
+    if is_header:
+        client = VideoTranslationClient(HOST, headers={"X-Mine": secret})
+    else:
+        client = VideoTranslationClient(f"http://svc:{quote(secret)}@host.test")
+
+    shown = client._context.secrets.redact(f"bad {echo(secret.encode('latin-1' if is_header else 'utf-8'))}!")
+    assert shown == "bad [redacted]!"
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "http://user:482913#x@host.test",
+        "http://user:12345?6@host.test",
+        "http://tok3n-s3cr3t#abc@host.test",
+        "http://tok3n-s3cr3t?abc@host.test/x",
+        "http://482913#x%40host.test",
+        "http://user:482913",
+        "http:/user:12345@host",
+        "http://12345:67890#x@h",
+    ],
+)
+def test_a_wrong_base_url_that_may_hold_a_password_is_not_shown(base_url: str) -> None:
+    """Nor the part before a `#` or a `?`, which a password may hold."""
+    with pytest.raises(ValueError, match="base_url must be") as caught:
+        VideoTranslationClient(base_url)
+    assert re.search("[0-9]", str(caught.value)) is None
+
+
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\u2026"])
+def test_a_traceback_with_locals_has_no_key_that_cannot_be_sent(key: str) -> None:
+    """As `api_key()` returned it."""
+    with pytest.raises(ValueError, match="cannot be sent in a header") as caught:
+        VideoTranslationClient(HOST, api_key=lambda: key).check("j")
+    stack = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
+    ours = [one for one in stack if Path(one.filename).is_relative_to(Path(translation_client.__file__).parent)]
+    assert ours[-1].name == "check_header_value"
+    assert KEY not in str([one.locals for one in ours])
+
+
+@pytest.mark.parametrize("make", [tuple, lambda pair: requests.auth.HTTPBasicAuth(*pair)])
+def test_a_password_that_is_a_number_is_redacted(make: Callable[[tuple[str, int]], Any]) -> None:
+    """requests sends it as text. The user name beside it is no token."""
+    session = requests.Session()
+    session.auth = make(("job", 4711000815))
+    secrets = VideoTranslationClient(HOST, session=session)._context.secrets
+
+    assert secrets.redact("wrong password 4711000815") == "wrong password [redacted]"
+    assert secrets.redact_id("job-17") == "job-17"
+
+
+def test_the_repr_of_a_client_has_no_key_that_is_in_its_base_url() -> None:
+    """Some gateways take it in the path as well."""
+    assert KEY not in repr(VideoTranslationClient(f"{HOST}/{KEY}/v1", api_key=KEY))
+
+
 @pytest.mark.parametrize("name", ["Content-Length", "content-length", "Transfer-Encoding"])
 def test_a_header_that_frames_a_body_is_no_header_of_one_request(name: str) -> None:
     """aiohttp would send it, and cut the body."""
@@ -1116,6 +1192,28 @@ def test_a_secret_that_is_plain_within_one_that_is_escaped_changes_nothing(name:
     for text in (password, key, other, "live/eu-9f8e7d6c+<tail&more>"):
         assert secrets.redact(f"a {escaped(text)} z") == "a [redacted] z"
     assert secrets.redact("a livery, 100% & more z") == "a livery, 100% & more z"
+
+
+SENT_PAIR = "svc:~~?>pw>?~~longer-p\xe9nguin"
+
+
+@pytest.mark.parametrize(
+    "names", [*itertools.product(ESCAPED, repeat=2), *((one,) for one in ESCAPED)], ids=" in ".join
+)
+@pytest.mark.parametrize("encoding", [base64.b64encode, base64.urlsafe_b64encode])
+def test_base64_of_a_key_is_redacted_however_it_is_escaped(
+    names: tuple[str, ...], encoding: Callable[[bytes], bytes]
+) -> None:
+    """Its `+`, `/` and `=` are escaped in JSON, HTML and links."""
+    secrets = VideoTranslationClient(f"http://{quote(SENT_PAIR, safe=':')}@host.test")._context.secrets
+    sent = encoding(SENT_PAIR.encode()).decode()
+    for text in (sent, sent.rstrip("="), sent.replace("+", " "), sent.replace("/", "\\/")):
+        escaped = text
+        for name in names:
+            escaped = ESCAPED[name](escaped)
+        left = secrets.redact(f"Basic {escaped}.").removeprefix("Basic ").removesuffix(".")
+        assert left.startswith(MARK)
+        assert [left, *layers_of(left)][-1].rstrip("=") == MARK
 
 
 def session_of(kind: type[Any]) -> Any:

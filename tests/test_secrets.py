@@ -293,6 +293,19 @@ def test_a_key_is_cut_out_wherever_it_stands() -> None:
     }
 
 
+@pytest.mark.parametrize("key", ["7", "404", "54321", "5432109"])
+def test_a_key_is_redacted_that_is_a_whole_number(key: str) -> None:
+    """However short it is. Other numbers stay, and the HTTP status in an error body."""
+    number = int(key)
+    secrets = Redactor([key], headers=["12"])
+    body = {"key": number, "keys": [number], "count": 12, "is": True, "more": number * 10 + 1, "status": number}
+    shown = secrets.redact_fields(body, frozenset({"status"}), frozenset({"status"}))
+
+    assert (shown["key"], shown["keys"], shown["count"], shown["is"]) == (MARK, [MARK], 12, True)
+    assert shown["status"] == (number if number < 1000 else MARK)
+    assert secrets.redact({"more": 543}) == {"more": 543}
+
+
 @pytest.mark.parametrize(
     "form",
     ["se%2fcr%2bet", "se%2Fcr%2Bet", "se\\/cr+et", *("se/cr+et".encode(f"utf-{n}-le").decode() for n in (16, 32))],

@@ -232,9 +232,9 @@ def _decoded_pair(encoded: str) -> tuple[str, str]:
 
 
 def _text(value: Any) -> str:
-    """Return a header's value or a part of a pair as text: requests accepts bytes too."""
+    """Return a header's value or a part of a pair as text: requests accepts bytes and numbers too."""
     if not isinstance(value, bytes):
-        return value if isinstance(value, str) else ""
+        return "" if value is None else str(value)
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -297,7 +297,9 @@ def check_header_value(name: str, value: str) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got a value of type {type(value).__name__}")
-    if not _HEADER_VALUE.fullmatch(value):
+    is_usable = _HEADER_VALUE.fullmatch(value) is not None
+    if not is_usable:
+        del value  # a traceback with local variables would show it
         raise ValueError(
             f"{name} cannot be sent in a header: it begins or ends with a blank, or holds a control character "
             "or one beyond Latin-1 (its value is not shown, as it may be secret)"
@@ -355,10 +357,12 @@ class Forms(NamedTuple):
         fixed: Secret texts, from the shortest to the longest, each with the regular expression that finds it where it
             must be redacted.
         escapable: Secrets that are also searched for with only some of their characters escaped.
+        keys: Keys, which are also redacted as whole JSON numbers, however short they are.
     """
 
     fixed: Mapping[str, str]
     escapable: tuple[str, ...] = ()
+    keys: frozenset[str] = frozenset()
 
 
 MARK = "[redacted]"
@@ -375,6 +379,9 @@ CODE = re.compile(r"[A-Za-z0-9_.-]+")
 
 MIN_NUMBER_LENGTH = 6
 """A JSON number of at least so many digits may be a key that a server echoes, not a count or a status code."""
+
+MAX_STATUS_CODE = 1000
+"""An integer below it in the field of a code is an HTTP status (RFC 9110, section 15), also if a key is the same number."""
 
 MIN_QUERY_VALUE_LENGTH = 6
 """A shorter value in the query of a link is not a signature."""
@@ -499,9 +506,8 @@ class Redactor:
         whole_words = {form: _whole_word(form) for form in _escaped(words)}
         everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
         escapable = _escapable((*self._keys, *rotated))
-        return _AllForms(
-            rotated, Forms(everything, (*_escapable(anywhere), *escapable)), Forms(_shortest_first(keys), escapable)
-        )
+        everywhere = Forms(everything, (*_escapable(anywhere), *escapable), frozenset((*self._keys, *rotated)))
+        return _AllForms(rotated, everywhere, Forms(_shortest_first(keys), escapable))
 
     def redact(self, value: T) -> T:
         """Return a copy of a JSON value with every secret in its texts and object keys replaced by a mark."""
@@ -527,7 +533,7 @@ class Redactor:
 
         It would otherwise be cut out of our own words, which would tell it.
         """
-        forms, escapable = self._forms.everything
+        forms, escapable, _ = self._forms.everything
         whole_words = {form: _whole_word(form) if len(form) < WHOLE_WORD_LENGTH else forms[form] for form in forms}
         return _printable(_redacted(Forms(whole_words, escapable), text)[:MAX_SHOWN_LENGTH])
 
@@ -561,10 +567,13 @@ def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
 def _escapable(values: Iterable[str]) -> tuple[str, ...]:
     """Return the values, also unescaped and with `+` for blanks, without short plain words.
 
-    A text may hold them half escaped, or escaped twice. A value that looks escaped itself is unescaped with it.
+    A text may hold them half escaped, or escaped twice. A value that looks escaped itself is unescaped with it. In
+    base64, `+`, `/` and `=` are escaped.
     """
-    unescaped = (form for value in values for form in (value, *layers_of(value)))
-    every = dict.fromkeys(form for layer in unescaped for form in (layer, layer.replace(" ", "+")))
+    values = [value for value in values if value]
+    read = dict.fromkeys(form for value in values for form in (*readings_of(value), *layers_of(value)))
+    plain = (form for layer in read for form in (layer, layer.replace(" ", "+")))
+    every = dict.fromkeys(chain(plain, *(_base64_of(sent) for value in values for sent in _encodings_of(value))))
     return tuple(form for form in every if len(form) >= WHOLE_WORD_LENGTH or not re.fullmatch(r"\w*", form, re.ASCII))
 
 
@@ -640,8 +649,10 @@ def _replaced(
 ) -> Any:
     if isinstance(value, str):
         return _redacted(forms, value)
-    if isinstance(value, (int, float)) and len(str(value)) >= MIN_NUMBER_LENGTH:
-        return value if _redacted(forms, str(value)) == str(value) else MARK
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        text = str(value)
+        is_secret = text in forms.keys or (len(text) >= MIN_NUMBER_LENGTH and _redacted(forms, text) != text)
+        return MARK if is_secret else value
     if isinstance(value, (dict, list)) and depth >= MAX_DEPTH:
         return MARK
     if isinstance(value, dict):
@@ -660,28 +671,43 @@ def _is_code(forms: Forms, word: object) -> bool:
     """True for a plain word that contains secrets only as short parts. Programs need it unchanged."""
     if not isinstance(word, (str, int)) or not CODE.fullmatch(str(word)):
         return False
+    if isinstance(word, int) and word < MAX_STATUS_CODE:
+        return True  # rather than a short key that a server echoes
     return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(word))) for form in forms.fixed if form in str(word))
 
 
 def _forms_of(value: str) -> set[str]:
     from html import escape  # imported only if there are secrets
 
-    encoded = value.encode("utf-8", "surrogateescape")
-    latin_1 = value.encode("latin-1", "xmlcharrefreplace")  # as a header is sent
     return {
-        value,
-        *_percent_forms(encoded),
-        *_percent_forms(latin_1),
-        *_base64_of(latin_1),
+        *readings_of(value),
+        *(form for sent in _encodings_of(value) for form in (*_percent_forms(sent), *_base64_of(sent))),
         escape(value),
         json.dumps(value)[1:-1],
         json.dumps(value)[1:-1].replace("/", "\\/"),
         json.dumps(value, ensure_ascii=False)[1:-1],
-        *_base64_of(encoded),
-        latin_1.decode("utf-8", "replace"),  # a header that was echoed unchanged
         "\0".join(value),  # UTF-16 in a text that is read as UTF-8
         "\0\0\0".join(value),  # UTF-32
     }
+
+
+def _encodings_of(value: str) -> tuple[bytes, ...]:
+    """Return a value in the bytes in which it may be sent: UTF-8 as in user information, Latin-1 as in a header."""
+    utf_8, latin_1 = value.encode("utf-8", "surrogateescape"), value.encode("latin-1", "xmlcharrefreplace")
+    return (utf_8,) if utf_8 == latin_1 else (utf_8, latin_1)
+
+
+def readings_of(value: str) -> tuple[str, ...]:
+    """Return a value as servers may read its bytes: as they were meant, or UTF-8 as Latin-1, or the other way round."""
+    if value.isascii():
+        return (value,)
+    utf_8, latin_1 = _encodings_of(value)
+    return (
+        value,
+        utf_8.decode("latin-1"),
+        utf_8.decode("cp1252", "replace"),  # what browsers take for Latin-1 (WHATWG Encoding Standard, section 4.2)
+        latin_1.decode("utf-8", "replace"),
+    )
 
 
 def _percent_forms(value: bytes) -> set[str]:
@@ -694,13 +720,14 @@ def _base64_of(value: bytes) -> set[str]:
     """Return a value in base64: whole, and unless it is short, also without padding and as a part of a longer text."""
     encoded = {b64encode(value).decode(), urlsafe_b64encode(value).decode()}
     if len(value) < WHOLE_WORD_LENGTH:
-        return encoded
+        return encoded | {form.replace("+", " ") for form in encoded}
     parts = set()
     for before in range(3):  # the bytes before it, modulo 3
         first, behind = -(-8 * before // 6), 8 * (before + len(value)) // 6  # the digits whose six bits are all its own
         for encoding in (b64encode, urlsafe_b64encode):
             parts.add(encoding(bytes(before) + value).decode()[first:behind])
-    return encoded | {form.rstrip("=") for form in encoded} | parts
+    found = encoded | {form.rstrip("=") for form in encoded} | parts
+    return found | {form.replace("+", " ") for form in found}  # a form decoded
 
 
 def secrets_in_url(url: str) -> list[str]:
@@ -882,7 +909,7 @@ def _origin(parts: Url) -> tuple[str | None, str | None, int | None]:
     return parts.scheme, parts.host, parts.port or _DEFAULT_PORTS.get(parts.scheme or "")
 
 
-_NO_PASSWORD = re.compile(r"([A-Za-z]+://)?[^/:@]*(:[0-9]*)?(/[^:@]*)?")
+_NO_PASSWORD = re.compile(r"([A-Za-z]+://)?[^/:@]*(:[0-9]{0,5})?(/[^:@]*)?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -955,6 +982,6 @@ def _http_parts(base_url: str) -> SplitResult | None:
 
 def _bad_url(base_url: str) -> ValueError:
     shown = re.split(r"[?#]", base_url)[0]
-    if not _NO_PASSWORD.fullmatch(shown):
+    if "@" in unquote(base_url) or not _NO_PASSWORD.fullmatch(shown):  # a password may have the `?` or `#`
         shown = "…"
     return ValueError(f"base_url must be an http(s) URL with a host and without a query, got {shown!r}")

@@ -173,7 +173,8 @@ class BaseClient(Generic[SessionT, TransportT]):
         name = type(self).__name__
         if "_context" not in vars(self):  # the constructor raised, and a traceback may call `repr`
             return f"<{name}, not initialized>"
-        return f"{name}({self._transport.base_url!r}, service={self._context.service.name!r})"
+        base_url = self._context.secrets.redact_id(self._transport.base_url)
+        return f"{name}({base_url!r}, service={self._context.service.name!r})"
 
     def _build_transport(self, config: TransportConfig) -> TransportT:
         raise NotImplementedError

@@ -75,7 +75,10 @@ def _video(service: Service, flow: SubmitFlow, video: str | os.PathLike[str]) ->
 
 def _shown(video: str) -> str:
     """Return `video` without query, fragment and user info, as a mistyped link may be a signed one."""
-    return re.sub(r"(//|:/*)[^/]*@", r"\1…@", re.split(r"[?#]", video)[0])
+    beginning = re.split(r"[?#]", video)[0]
+    if "@" in video[len(beginning) :]:  # a password may have the `?` or `#`
+        return "…"
+    return re.sub(r"(//|:/*)[^/]*@", r"\1…@", beginning)
 
 
 def _check_size(service: Service, flow: SubmitFlow, path: Path) -> None:
