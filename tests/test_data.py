@@ -325,6 +325,17 @@ def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word:
     assert f"{word}!" not in str(error)
 
 
+def test_a_key_with_dots_is_redacted_in_the_path_of_an_invalid_field() -> None:
+    """Which is joined by dots in the message."""
+    body = {"detail": [{"loc": ["body", *KEY.split("-"), 7], "msg": "no such field"}], "error": [[{"loc": [KEY]}]]}
+    key = KEY.replace("-", ".")
+    error = raised(lambda: client_of(saying(body, 422), api_key=key).check("j"))
+
+    assert error.problem.message == f"body.{MARK}.7: no such field"
+    assert error.problem["detail"][0]["loc"] == [f"body.{MARK}.7"]
+    assert key not in texts_of(error)
+
+
 def test_the_names_of_other_fields_are_redacted() -> None:
     assert redacted_problem({KEY: 1, "error": {KEY: KEY}}, Redactor([KEY])) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
 

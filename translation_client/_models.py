@@ -60,7 +60,27 @@ class Problem(dict[str, Any]):
 
 def redacted_problem(problem: Problem, secrets: Redactor) -> Problem:
     """Return a problem without secrets. The names of its fields stay, and its `code` if a short key is a part of it."""
-    return Problem(secrets.redact_fields(problem, FIELD_NAMES, CODE_NAMES))
+    return Problem(secrets.redact_fields(_with_joined_paths(problem, secrets), FIELD_NAMES, CODE_NAMES))
+
+
+def _with_joined_paths(problem: Mapping[str, Any], secrets: Redactor) -> dict[str, Any]:
+    """Return a problem with one redacted text in place of each `loc` whose parts are a secret only when they are joined."""
+    joined: dict[str, Any] = {}
+    for name, value in problem.items():
+        path = _joined_path(value) if name == "loc" else ""
+        if path and secrets.contains_secret(path):
+            joined[name] = [secrets.redact(path)]
+        elif isinstance(value, Mapping):
+            joined[name] = _with_joined_paths(value, secrets)
+        elif isinstance(value, list):
+            joined[name] = [_with_joined_paths(one, secrets) if isinstance(one, Mapping) else one for one in value]
+        else:
+            joined[name] = value
+    return joined
+
+
+def _joined_path(path: Any) -> str:
+    return ".".join(str(part) for part in path if isinstance(part, (str, int))) if isinstance(path, list) else ""
 
 
 def _is_code(value: Any) -> bool:
@@ -71,8 +91,7 @@ def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and isinstance(value[0], Mapping):  # FastAPI: one entry for each invalid field
-        path = value[0].get("loc")
-        where = ".".join(str(part) for part in path if isinstance(part, (str, int))) if isinstance(path, list) else ""
+        where = _joined_path(value[0].get("loc"))
         what = value[0].get("msg")
         return f"{where}: {what}" if where and isinstance(what, str) else what if isinstance(what, str) else None
     return None
