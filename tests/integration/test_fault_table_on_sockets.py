@@ -79,7 +79,7 @@ def limits_of(fault: str, times: str) -> dict[str, Any]:
 def accepts_connections(server: Server) -> bool:
     try:
         socket.create_connection(("127.0.0.1", server.port), timeout=60).close()
-    except ConnectionRefusedError:
+    except ConnectionError:  # refused, or reset because the server began to refuse in this moment
         return False
     return True
 
