@@ -45,7 +45,7 @@ ECHOES: dict[str, Callable[[str], bytes]] = {
 
 
 def everything_said(error: BaseException) -> str:
-    """Messages, reprs, attributes and causes, as an error tracker would send them, also after pickling.
+    """Messages, reprs, attributes, causes and contexts, as an error tracker would send them, also after pickling.
 
     With the requests and responses that are attributes. Without what is data: the job in the facts, whose payload is what
     the service sent.
@@ -53,12 +53,8 @@ def everything_said(error: BaseException) -> str:
     text = "".join(traceback.format_exception(error)) + logging.Formatter().formatException(
         (type(error), error, error.__traceback__)
     )
-    seen: BaseException | None = error
-    while seen is not None:
-        text += said_by_one(seen)
-        seen = seen.__cause__ or seen.__context__
     again = pickle.loads(pickle.dumps(error))
-    return text + repr(again) + str(vars(again))
+    return text + "".join(map(said_by_one, causes_and_contexts(error))) + repr(again) + str(vars(again))
 
 
 MESSAGES = (requests.PreparedRequest, requests.Response, Response)
