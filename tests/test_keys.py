@@ -44,7 +44,7 @@ from translation_client import (
 )
 from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, layers_of, merged_headers
 from translation_client._clock import Deadline
-from translation_client._models import MissingField, Refusal, Request
+from translation_client._models import Fault, MissingField, Refusal, Request
 from translation_client.services import get_service
 
 VARIABLES = {service: str(get_service(service).key_variable) for service in SERVICES}
@@ -387,6 +387,24 @@ def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) 
     with pytest.raises(TranslationClientError) as caught:
         client.download(HEADER, folder / "file", language="es" if service == "elevenlabs" else None)
     return caught.value
+
+
+@pytest.mark.parametrize("key", ["k3y-in-lower-case", "K3y-In-Mixed-Case"])
+def test_a_key_in_a_media_type_is_redacted_in_either_case(key: str) -> None:
+    """Media types are shown in lower case, which may restore a key."""
+    for echo in {key, key.upper()} if key.islower() else {key}:
+        fault = Fault("unreadable", "in place of the file", media_type=f" Image/X.{echo} ")
+        assert str(fault) == "in place of the file"
+        fault.redact(Redactor([key]))
+        assert str(fault) == "image/x.[redacted] in place of the file"
+
+
+def test_a_short_key_cuts_no_words_of_ours() -> None:
+    """It would tell the key. As a whole word or number it is redacted."""
+    fault = Fault("connection", "the file has 54321 of 99999 bytes")
+    fault.redact(Redactor(["54321", "e", "file-"]))
+
+    assert str(fault) == "the file has [redacted] of 99999 bytes"
 
 
 def chain_of(error: BaseException | None) -> Iterator[BaseException]:

@@ -420,9 +420,9 @@ class Fault(Exception):
 
     def redact(self, secrets: Redactor) -> None:
         """Make the text one that may be shown: without secrets, shortened, control characters escaped."""
-        media_type = secrets.printable(
-            self.media_type.strip()
-        ).lower()  # lowered later, or a key in it would not be found
+        sent = self.media_type.strip()
+        searched = sent if secrets.contains_secret(sent) else sent.lower()  # a key may have capitals, or have got them
+        media_type = secrets.printable(searched).lower()
         text = secrets.redact_message(self.text)
         self.text, self.media_type = f"{media_type} {text}".strip(), ""
         self.args = self.kind, self.text
