@@ -79,7 +79,7 @@ def _read_request(connection: socket.socket, server: Server) -> bytes:
         if not part:
             return b""
         data += part
-    return data
+    return data if b"\r\n\r\n" in data else b""  # a body that came after its headers is no request
 
 
 @contextmanager
