@@ -33,6 +33,7 @@ def _call_interrupted(call: Callable[[], object], interruption: Callable[[], obj
         return trace
 
     before = sys.gettrace()
+    sys._getframe().f_trace_opcodes = True  # CPython 3.12 traces opcodes if a frame had this before `settrace`
     sys.settrace(trace)
     try:
         call()
