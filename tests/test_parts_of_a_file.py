@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gzip
 import io
+import math
 import random
 import socket
 import zlib
@@ -153,6 +154,9 @@ def test_links_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) 
     script = Script(answer)
     assert "403" in str(downloaded(client, script, tmp_path, max_faults=4).error)
     assert len(script.requests) < 25
+    script = Script(answer)
+    assert "403" in str(downloaded(client, script, tmp_path, max_faults=math.inf).error)
+    assert len(script.requests) < 200
     script = Script(cut(body=LONG, at=100_000), FORBIDDEN, STATUS, FORBIDDEN)
     assert "a fresh one was not either" in str(downloaded(client, script, tmp_path).error)
     assert len(script.requests) == 4

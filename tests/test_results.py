@@ -588,6 +588,8 @@ def test_a_link_may_end_with_a_line_break(client: type[Any], tmp_path: Path) -> 
         assert fetched(client, job, server, tmp_path) == FILE
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n/g")
         assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url="\xa0//other.test/f")  # no path of ours
+        assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
         assert [request.path for request in server.arrived] == ["/f"]
 
 

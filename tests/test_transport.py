@@ -208,7 +208,20 @@ def test_nobody_listening_is_a_connection_fault_in_the_systems_words() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["/übersetzung", "/v1;x=ü", "/a%20b", "/a|b", "/%7Euser", "/a[1]", "/%zz", "/%c3%bc", '/"a"', "/{a}^`", "/+"],
+    [
+        "/übersetzung",
+        "/v1;x=ü",
+        "/a%20b",
+        "/a|b",
+        "/%7Euser",
+        "/a[1]",
+        "/%zz",
+        "/%c3%bc",
+        '/"a"',
+        "/{a}^`",
+        "/+",
+        "/a/../b/./c",
+    ],
 )
 def test_both_transports_send_a_url_in_the_same_bytes(path: str) -> None:
     """Of `base_url` and of an id."""

@@ -851,7 +851,9 @@ def is_http_url(url: str) -> bool:
     return parts is not None and parts.scheme in _DEFAULT_PORTS and bool(parts.host) and parts.port != 0
 
 
-_URL_ENDS = " \t\n\r\f\v"
+URL_ENDS = " \t\n\r\f\v"
+"""The white space around a link that is left out, as browsers do."""
+
 _AUTHORITY = re.compile(r"([^/?#]*:)?//[^/?#]*")
 
 
@@ -865,7 +867,7 @@ def resolve_link(base: str, link: str) -> str | None:
         base: The URL that a relative reference is resolved against (RFC 3986, section 5).
         link: The link.
     """
-    link = link.strip(_URL_ENDS)
+    link = link.strip(URL_ENDS)
     authority = _AUTHORITY.match(link)
     if authority is not None and (" " in authority[0] or authority[0].endswith("//")):
         return None  # no host, or one that no name server knows

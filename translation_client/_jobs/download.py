@@ -30,6 +30,9 @@ NO_RANGE_CODES = (400, 412)
 REAL_PROGRESS_BYTES = 64 * 1024
 """64 KiB: how far beyond all earlier requests a request has to get before a fault, for the count to start again."""
 
+MAX_USELESS_REFRESHES = 50
+"""How many renewals of the link in a row may bring the file no further, however many faults are allowed."""
+
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -153,7 +156,7 @@ class Download:
         Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
         """
         has_delivered = part.transferred > self._transferred_at_refresh
-        return has_delivered and self._useless_refreshes < self._context.policy.max_faults
+        return has_delivered and self._useless_refreshes < min(self._context.policy.max_faults, MAX_USELESS_REFRESHES)
 
     async def _fetch_when_ready(self, link: str, part: PartFile) -> _Fetch:
         """Send the request, again while the service says that the result is not ready."""

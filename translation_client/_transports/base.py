@@ -123,7 +123,7 @@ def redirect_target(session: Session, response: requests.Response) -> str | None
     return resolve_redirect(response.url, location, response_head(response))
 
 
-_SENT_UNCHANGED = re.compile(r"[A-Za-z0-9!#$&'()*+,./:;=?@_~-]*")
+_SENT_UNCHANGED = re.compile(r"(?!.*/\.)[A-Za-z0-9!#$&'()*+,./:;=?@_~-]*")  # dot segments are removed
 
 
 def quoted_url(url: str) -> str:

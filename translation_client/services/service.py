@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from .. import _config
-from .._auth import BEARER, resolve_link
+from .._auth import BEARER, URL_ENDS, resolve_link
 from .._config import check_path_template, quote_path_segment
 from .._models import (
     Fault,
@@ -444,7 +444,7 @@ class Service:
         """
         link = job.result_url
         if link is not None:
-            is_reference = link.lstrip().startswith("/")  # a path, or `//host/path`; a mere word is neither
+            is_reference = link.lstrip(URL_ENDS).startswith("/")  # a path, or `//host/path`; a mere word is neither
             return (resolve_link(base_url + "/", link) if is_reference else resolve_link("", link)) or link
         if self.result_path is None or (self.has_result_per_language and job.language is None):
             return None
