@@ -1006,26 +1006,6 @@ def test_a_secret_beyond_ascii_is_redacted_however_its_bytes_are_read(
     assert shown == "bad [redacted]!"
 
 
-@pytest.mark.parametrize(
-    "base_url",
-    [
-        "http://user:482913#x@host.test",
-        "http://user:12345?6@host.test",
-        "http://tok3n-s3cr3t#abc@host.test",
-        "http://tok3n-s3cr3t?abc@host.test/x",
-        "http://482913#x%40host.test",
-        "http://user:482913",
-        "http:/user:12345@host",
-        "http://12345:67890#x@h",
-    ],
-)
-def test_a_wrong_base_url_that_may_hold_a_password_is_not_shown(base_url: str) -> None:
-    """Nor the part before a `#` or a `?`, which a password may hold."""
-    with pytest.raises(ValueError, match="base_url must be") as caught:
-        VideoTranslationClient(base_url)
-    assert re.search("[0-9]", str(caught.value)) is None
-
-
 @pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\u2026"])
 def test_a_traceback_with_locals_has_no_key_that_cannot_be_sent(key: str) -> None:
     """As `api_key()` returned it."""

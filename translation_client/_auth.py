@@ -297,8 +297,7 @@ def check_header_value(name: str, value: str) -> str:
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got a value of type {type(value).__name__}")
-    is_usable = _HEADER_VALUE.fullmatch(value) is not None
-    if not is_usable:
+    if not _HEADER_VALUE.fullmatch(value):
         del value  # a traceback with local variables would show it
         raise ValueError(
             f"{name} cannot be sent in a header: it begins or ends with a blank, or holds a control character "
@@ -545,7 +544,8 @@ class Redactor:
 
     def redact_link(self, url: str) -> str:
         """Return a URL that a server sent as it may be shown: without user information, query, fragment and secrets."""
-        host = _AUTHORITY_END.split(url.partition("//")[2])[0].rpartition("@")[2]
+        authority = _AUTHORITY.match(url)
+        host = "" if authority is None else authority[0].partition("//")[2].rpartition("@")[2]
         if self.contains_secret(host):  # lower case and Punycode would disguise it
             return "a URL with a secret in its host"
         return self.printable(redact_url(url))
@@ -727,7 +727,7 @@ def _base64_of(value: bytes) -> set[str]:
         for encoding in (b64encode, urlsafe_b64encode):
             parts.add(encoding(bytes(before) + value).decode()[first:behind])
     found = encoded | {form.rstrip("=") for form in encoded} | parts
-    return found | {form.replace("+", " ") for form in found}  # a form decoded
+    return found | {form.replace("+", " ") for form in found}  # as a form is decoded
 
 
 def secrets_in_url(url: str) -> list[str]:
@@ -842,9 +842,6 @@ NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 """Above all the backslash, which ends the host for some parsers and not for others."""
 
 
-_AUTHORITY_END = re.compile(r"[/?#]")  # RFC 3986, section 3.2
-
-
 def is_http_url(url: str) -> bool:
     """True for an absolute http(s) URL that requests can send to."""
     parts = _split(url)
@@ -854,7 +851,7 @@ def is_http_url(url: str) -> bool:
 URL_ENDS = " \t\n\r\f\v"
 """The white space around a link that is left out, as browsers do."""
 
-_AUTHORITY = re.compile(r"([^/?#]*:)?//[^/?#]*")
+_AUTHORITY = re.compile(r"([^/?#]*:)?//[^/?#]*")  # with the scheme before it (RFC 3986, section 3.2)
 
 
 def resolve_link(base: str, link: str) -> str | None:

@@ -554,10 +554,9 @@ async def step_through_faults(
             return await call()
         except Fault as error:
             fault = error
+        # Outside the handler, or a final error would have the fault as its `__context__`.
         stepper = stepper or RetryStepper()
-        seconds = stepper.delay_after_fault(
-            fault, retrying()
-        )  # outside the handler, or a final error had it as context
+        seconds = stepper.delay_after_fault(fault, retrying())
         await sleep(seconds)
 
 

@@ -79,7 +79,7 @@ async def _page(
         else:
             requestor.state.record_response(response)
             return listed
-        await requestor.sleep(seconds)  # outside the handler, or its error had the failed request as its context
+        await requestor.sleep(seconds)  # outside the handler, or its error would have the failure as its `__context__`
     return None
 
 

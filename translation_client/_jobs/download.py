@@ -31,7 +31,7 @@ REAL_PROGRESS_BYTES = 64 * 1024
 """64 KiB: how far beyond all earlier requests a request has to get before a fault, for the count to start again."""
 
 MAX_USELESS_REFRESHES = 50
-"""How many renewals of the link in a row may bring the file no further, however many faults are allowed."""
+"""50: how many fresh links in a row may bring the file no further, however many faults are allowed."""
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -65,9 +65,9 @@ class Download:
         self._language = language
         self._on_progress = on_progress
         self._furthest = 0
-        self._refreshed_at = -1  # the most bytes received at a renewal of the link
+        self._refreshed_at = -1  # the most bytes received before the link was refreshed
         self._transferred_at_refresh = -1
-        self._useless_refreshes = 0  # renewals in a row that brought the file no further
+        self._useless_refreshes = 0  # fresh links in a row that brought the file no further
         job_id = job_id_of(job)
         self._requestor = Requestor(
             context,
@@ -122,8 +122,9 @@ class Download:
         job_in_language = job if self._language is None else replace(job, language=self._language)
         base_url = self._context.transport.base_url
         link = self._context.service.result_link(job_in_language, base_url)
-        is_own = link is not None and job.result_url is None  # built from the id: the path of one of our requests
-        return link.removeprefix(base_url) if link is not None and is_own else link
+        if link is None or job.result_url is not None:
+            return link
+        return link.removeprefix(base_url)  # it was built from the id, and is the path of one of our requests
 
     async def _check_final(self, job: Job | str) -> Job:
         timeout = min(self._context.policy.timeout, max(self._requestor.state.deadline.remaining, TICK_SECONDS))
@@ -151,7 +152,7 @@ class Download:
                 link = await self._link(self._job, refresh=True)
 
     def _may_refresh_link(self, part: PartFile) -> bool:
-        """Return True if the link has delivered something since its renewal, and not too many have been useless.
+        """Return True if the link has delivered something, and not too many in a row brought the file no further.
 
         Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
         """

@@ -30,7 +30,7 @@ class Version(NamedTuple):
         codings: The real content codings. Another coding has another length, though some hosts send the same `ETag`.
         total: The length in bytes; None if unknown.
         labels: The content codings according to the response. Some of them may be wrong.
-        modified: Its `Last-Modified`, if only beside an `ETag`; None if there was none.
+        modified: Its `Last-Modified`, also if its `ETag` is the validator; None if there was none.
     """
 
     validator: str | None

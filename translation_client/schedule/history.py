@@ -150,7 +150,7 @@ class _Memory:
     """A history in memory, without a lock. A job may be added while another thread, or a finalizer, reads or adds.
 
     Attributes:
-        version: A number that was never the same before any job was added.
+        version: A number that is another one after each job that is added.
     """
 
     def __init__(self) -> None:

@@ -242,7 +242,7 @@ class BatchRunner:
         else:
             batch_job.record_single_check()
             self._record_check(batch_job, job)
-        if fault is not None:  # outside the handler, or a final error had the fault as its context
+        if fault is not None:  # outside the handler, or a final error would have the fault as its `__context__`
             self._record_fault(batch_job, fault)
             self._limiter.record_failure(fault.status_code, fault.retry_after, batch_job.delay, self._clock.now())
 
