@@ -63,6 +63,11 @@ TEXTS = [
     b'[404, "the result has expired"]',
     b"[ -1.5e3 , 2]",
     b"[404]",
+    b"[404, 12.5]\n",
+    b"[1, 2, 3] is a list",
+    b'[5, null, "NOT_FOUND"]',
+    b"[404, false, 1]",
+    b'[1234567, "expired"]',
     ("\n" * 1100 + "<html><body>please log in</body></html>").encode("utf-16"),
     ("\r\n" * 1100 + '{"error": "expired"}').encode("utf-16-be"),
     ("\t " * 1100 + "<html>no</html>").encode("utf-32"),
@@ -120,6 +125,13 @@ FILES = [
     b"[13][27]Hello|World",
     b"[1234567][1234568]Hello",
     b"[0:12.3]Hello",
+    b"[0.00,4.20] Hello",
+    b"[0.00,4.20]\n[MUSIC]\n[4.20,9.75]\nHello\n",
+    b"[5.8125, 12.3125] Hello",
+    b"[1234.567, 1240.125]\tHello",
+    b"[0.00, 4.20] [MUSIC]",
+    b"[0,4],Hello",
+    b"[12.5] Hello",
 ]
 
 KINDS = ["video/mp4", "application/octet-stream", "binary/octet-stream", "text/plain", ""]

@@ -51,7 +51,7 @@ class PartFile:
 
     Attributes:
         received: Encoded bytes received of the current version.
-        transferred: Encoded bytes written in all, also those of versions that were given up.
+        transferred: Encoded bytes received in all, also of versions that were given up, but not those of markup or JSON.
         size: Decoded bytes written.
     """
 
@@ -68,6 +68,7 @@ class PartFile:
         self.received = 0
         self.transferred = 0
         self.size = 0
+        self._undecided = 0  # encoded bytes received that may be the first of a text in place of the file
         self._remote = RemoteFile()
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
@@ -145,6 +146,7 @@ class PartFile:
         self._write(self._decoder.feed(block))
         self.received += len(block)
         self.transferred += len(block)
+        self._undecided = 0 if self._sniffer.is_markup is False else self._undecided + len(block)
         self._correct_codings()
         if self._on_progress is not None:
             with _local_errors():
@@ -202,8 +204,9 @@ class PartFile:
             self._reject()
             raise Fault("unreadable", "the file is empty", response)
         self._require_no_markup()
+        is_certain = not (self._is_resuming and self._decoder.has_ignored_bytes)  # a part may lack its own label
         try:
-            self._remote.require_unpacked(self.size, None if self._is_resuming else self.received)
+            self._remote.require_unpacked(self.size, self.received if is_certain else None)
         except Fault:
             self._reject()
             raise
@@ -218,7 +221,7 @@ class PartFile:
         with _local_errors():
             self._file.seek(0)
             self._file.truncate()
-        self.received = self.size = 0
+        self.received = self.size = self._undecided = 0
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
 
@@ -264,6 +267,7 @@ class PartFile:
 
     def _require_no_markup(self) -> None:
         if self._sniffer.is_markup:
+            self.transferred -= self._undecided
             self._reject()
             raise self._error_type or Fault("unreadable", "a text in place of the file")
 

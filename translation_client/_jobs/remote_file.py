@@ -179,21 +179,20 @@ class RemoteFile:
         )
 
     def require_unpacked(self, size: int, packed_size: int | None) -> None:
-        """Check the unpacked size of a file that has a content coding against its length without one.
+        """Check the unpacked size of a file that has a content coding, as the length of one without a coding is checked.
 
         The file may be stored packed, and its label may have been missing before: then its packed size is that length.
 
         Args:
             size: The unpacked size in bytes.
-            packed_size: The packed size in bytes; None if there were parts, whose own labels may have been missing.
+            packed_size: The packed size in bytes; None if some of the packed bytes may be those of another coding.
 
         Raises:
-            Fault: The length without a coding was stated, and another validator does not prove a replacement since.
+            Fault: `size` contradicts the known length of the same version without a coding.
         """
         plain = self._version._replace(codings=(), total=None)
-        total = self._total_of(plain)
-        if self._version.codings and total not in (None, size, packed_size):
-            raise Fault("unreadable", f"the file unpacks to {size} bytes, and had {total} before")
+        if self._version.codings and (packed_size is None or packed_size != self._total_of(plain)):
+            self._total_of(plain._replace(total=size))
 
     def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int]]:
         return self._version, self._known, self._totals

@@ -69,13 +69,21 @@ def _is_part(value: str, length: int | None) -> bool:
     if "-" not in value or _OTHER_UNIT.match(value):
         return False
     match = _MALFORMED_RANGE.fullmatch(value)
-    if match is None or match[1] == "" or int(match[1]) > 0:
+    if match is None:
         return True
-    is_open, total = not match[2], match[3]
-    if total in (None, "*"):
-        return not is_open and (total is None or int(match[2]) + 1 != length)
-    is_short = not is_open and int(match[2]) + 1 < int(total)  # one more is a frequent mistake
-    return is_short or length not in (None, int(total))
+    first, last, total = match.groups()
+    stated = None if total in (None, "*") else int(total)
+    if stated is not None and length not in (None, stated):
+        return True
+    if not first:
+        return bool(last)  # a suffix, or no positions at all
+    if not last:
+        return int(first) > 0
+    if stated is None:  # without a total, it may be the first part of a host that leaves the total out
+        return int(first) > 0 or total is None or int(last) + 1 != length
+    if int(first) == 1:  # of all bytes, counted from one
+        return not length == stated == int(last)
+    return int(first) > 0 or int(last) + 1 < stated  # one more is a frequent mistake
 
 
 def ends_with_connection(headers: Mapping[str, str]) -> bool:

@@ -72,6 +72,11 @@ class FileDecoder:
             return None
         return tuple(stage.coding for stage in reversed(self._stages) if stage.is_applied)
 
+    @property
+    def has_ignored_bytes(self) -> bool:
+        """True if there were bytes after the end of a packed file, which are not decoded."""
+        return any(stage.has_ignored_bytes for stage in self._stages)
+
     def feed(self, block: bytes) -> Iterator[bytes]:
         """Decode the next block of the file, in pieces of at most `READ_BYTES`.
 
@@ -118,6 +123,11 @@ class _Stage:
     def is_applied(self) -> bool | None:
         """True if the body turned out to have the coding, or None if too little of it has arrived to decide."""
         return None if self._start is not None else self._inflater is not None
+
+    @property
+    def has_ignored_bytes(self) -> bool:
+        """True if there were bytes after the end of the packed file."""
+        return self._inflater is not None and self._inflater.has_ignored_bytes
 
     def feed_all(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
@@ -187,11 +197,15 @@ class _Inflater:
     """Unpacks gzip or deflate. Several consecutive gzip members are one file (RFC 1952, section 2.2).
 
     Bytes after the last member that do not begin another one are ignored, as the gzip program and urllib3 do.
+
+    Attributes:
+        has_ignored_bytes: True if there were such bytes, or padding.
     """
 
     def __init__(self, coding: str, window_bits: int) -> None:
         self._coding = coding
         self._window_bits = window_bits
+        self.has_ignored_bytes = False
         self._member = zlib.decompressobj(window_bits)
         self._behind = b""  # the first bytes after the members so far
 
@@ -213,9 +227,12 @@ class _Inflater:
 
     def _next_member(self, block: bytes) -> bytes:
         """Start another member and return its first bytes, or nothing if it has not arrived yet or does not exist."""
-        start = (self._behind + block).lstrip(b"\0")  # padding, as the gzip program allows it
+        behind = self._behind + block
+        start = behind.lstrip(b"\0")  # padding, as the gzip program allows it
         self._behind = start[: len(GZIP_START)]
-        if not start or (self._window_bits == GZIP_WINDOW_BITS and self._behind != GZIP_START):
+        is_gzip = self._window_bits == GZIP_WINDOW_BITS
+        self.has_ignored_bytes |= start != behind or (is_gzip and not GZIP_START.startswith(self._behind))
+        if not start or (is_gzip and self._behind != GZIP_START):
             return b""
         self._behind = b""
         self._member = zlib.decompressobj(self._window_bits)

@@ -75,7 +75,7 @@ _MAX_PACKED_LEVELS = 2
 """How many times a file may be packed, one gzip in the other, for its content to be examined."""
 
 _TEXT = re.compile(
-    rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"}]|\[[\[{\"\]]|\[(true|false|null)[,\]]|\[-?\d[\d.eE+-]{0,12}(,|\]\Z)"
+    rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"}]|\[[\[{\"\]]|\[(true|false|null)[,\]]|\[-?\d[\d.eE+-]{0,12}[,\]]"
     rb"|\)\]\}|for\(;;\);|while\(1\);|/\*\*/[\w$.]+\("
 )
 """The first visible characters of markup, of a JSON object or array, and of JSON in JavaScript.
@@ -83,6 +83,9 @@ _TEXT = re.compile(
 Also those of a file that ends before the second one. No container of video or audio begins so, nor do WebVTT, SRT, LRC,
 ASS, MPL2 (`[10][25]`) and CSV; TTML and SAMI, which are markup, do.
 """
+
+_TIMES = re.compile(rb"\[-?\d[\d.eE+-]{0,20}(,-?\d?[\d.eE+-]{0,20})?(\]|\Z)")
+"""One or two numbers in brackets: a JSON array, or the times of a line of a transcript if a text follows."""
 
 _TTML_ROOT = re.compile(rb"(<\?.*?\?>|<!--.*?-->)*<([\w.-]+:)?tt(xmlns|xml:|ttp:|tts:|id=|>)", re.DOTALL)
 _SAMI = re.compile(rb"<sami>", re.IGNORECASE)
@@ -204,6 +207,11 @@ class MarkupSniffer:
         """True if a text begins as markup or JSON and is not subtitles, or None if more bytes may show that it is."""
         if not _TEXT.match(visible[:_DECISIVE_BYTES]):
             return False
+        times = _TIMES.match(visible)
+        if times is not None and times.end() < len(visible):
+            return False  # a text follows the times
+        if times is not None and not is_all:
+            return None
         if self._subtitles is None:
             return True
         if self._subtitles.match(visible):
