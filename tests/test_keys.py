@@ -375,6 +375,53 @@ def test_the_url_in_an_error_is_redacted_unless_it_is_ours(tmp_path: Path) -> No
     assert f"({HOST}/v1/dubbing/{HEADER}/audio/es)" in str(error)
 
 
+def test_a_link_tells_nothing_by_words_of_ours(tmp_path: Path) -> None:
+    """Its query, its fragment or a header may be a word of them: "the [redacted] has no link" would say which."""
+    words = ("file", "connection", "download", "the file", "HTTP", "404", "1")
+    for text in (
+        "the connection broke", "the file has 1 of 404 bytes", "HTTP 404 Not Found", "a download of the file"
+    ):  # fmt: skip
+        for word in words:
+            for secrets in (Redactor().with_link(f"http://a.test/f?{word}#{word}"), Redactor(headers=[word])):
+                fault = Fault("unreadable", text)
+                fault.redact(secrets)
+                assert str(fault) == text
+    fault = Fault("connection", "the certificate is not valid for 'topsecret.example', and 'no-secret'")
+    fault.redact(Redactor(["topsecret"], ["secret"]))
+    assert str(fault) == "the certificate is not valid for '[redacted].example', and 'no-[redacted]'"
+    fault = Fault("connection", 'the response has no "it\'s topsecret"')
+    fault.redact(Redactor(["topsecret"]))
+    assert str(fault) == 'the response has no "it\'s [redacted]"'
+
+
+SHORT = ("1", "127", "test", "storage", "http")
+
+
+@pytest.mark.parametrize("host", ["http://127.0.0.1:1", "http://storage.test"])
+def test_a_short_value_in_the_host_of_a_link_hides_nothing(host: str) -> None:
+    """`DNT: 1` is in 127.0.0.1, and a fragment `#1` is, too. A key is no short value, however short it is."""
+    for value in SHORT:
+        for secrets in (Redactor(headers=[value]), Redactor(users=[value]), Redactor(links=[value])):
+            assert secrets.redact_link(f"{host}/a/{value}?x=1") == f"{host}/a/[redacted]"
+
+
+@pytest.mark.parametrize(
+    ("key", "link"),
+    [
+        ("7", "http://127.0.0.1/a"),
+        ("t", "http://test/a"),
+        ("s3cr3t", "http://S3CR3T.test/a"),
+        ("S3cr3t", "http://S3cr3t.test/a"),
+        ("s3cr3t-k", "http://s%33cr3t-k.test/a"),
+        ("s3cr3t-k", "http://u:p@a-s3cr3t-k.test:80/a"),
+    ],
+)
+def test_a_key_in_the_host_of_a_link_hides_it(key: str, link: str) -> None:
+    """In any case of its letters, and escaped, as the host is shown in lower case and unescaped."""
+    assert Redactor([key]).redact_link(link) == "a URL with a secret in its host"
+    assert Redactor(["p"]).redact_link("http://127.0.0.1/pa") == "http://127.0.0.1/[redacted]a"
+
+
 def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) -> TranslationClientError:
     def answer(request: requests.PreparedRequest) -> requests.Response:
         is_file = "/files/" in str(request.url) or "/audio/" in str(request.url) or str(request.url).endswith("/f")

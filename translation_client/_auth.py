@@ -419,10 +419,20 @@ class _RotatedKeys:
 
 
 class _AllForms(NamedTuple):
-    """The secrets in every form, and the rotated keys that they include."""
+    """The secrets in every form.
+
+    Attributes:
+        rotated: The rotated keys that they include.
+        everything: All secrets.
+        in_host: Those to search for in the host of a link: a short word, or a number, is there by chance.
+        in_our_words: Those to search for in a sentence of ours, which has plain words and small numbers.
+        keys: The keys.
+    """
 
     rotated: tuple[str, ...]
     everything: Forms
+    in_host: Forms
+    in_our_words: Forms
     keys: Forms
 
 
@@ -500,13 +510,21 @@ class Redactor:
 
     def _forms_with(self, rotated: tuple[str, ...]) -> _AllForms:
         words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
-        anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
+        long_headers = [value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH]
         keys = _escaped((*self._keys, *rotated))
         whole_words = {form: _whole_word(form) for form in _escaped(words)}
-        everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
+        anywhere = _escaped((*self._links, *long_headers))
         escapable = _escapable((*self._keys, *rotated))
-        everywhere = Forms(everything, (*_escapable(anywhere), *escapable), frozenset((*self._keys, *rotated)))
-        return _AllForms(rotated, everywhere, Forms(_shortest_first(keys), escapable))
+        all_escapable = (*_escapable((*self._links, *long_headers)), *escapable)
+        everything = _shortest_first({**whole_words, **anywhere, **keys})
+        in_host = {form: found for form, found in anywhere.items() if len(form) >= WHOLE_WORD_LENGTH}
+        return _AllForms(
+            rotated,
+            Forms(everything, all_escapable, frozenset((*self._keys, *rotated))),
+            Forms(_shortest_first({**in_host, **keys}), all_escapable),
+            Forms(_in_our_words(everything), all_escapable),
+            Forms(_shortest_first(keys), escapable),
+        )
 
     def redact(self, value: T) -> T:
         """Return a copy of a JSON value with every secret in its texts and object keys replaced by a mark."""
@@ -528,13 +546,17 @@ class Redactor:
         return _printable(self.redact(text)[:length])
 
     def redact_message(self, text: str) -> str:
-        """Return a text of ours that may quote a server as `printable` does, but with a short key only as a whole word.
+        """Return a text of ours that may quote a server as `printable` does, but with our own words as they are.
 
-        It would otherwise be cut out of our own words, which would tell it.
+        Outside of quotation marks, a short secret is only redacted as a whole word, and plain words and small numbers are
+        not: it would be our own words that are cut, which would tell the secret.
         """
-        forms, escapable, _ = self._forms.everything
-        whole_words = {form: _whole_word(form) if len(form) < WHOLE_WORD_LENGTH else forms[form] for form in forms}
-        return _printable(_redacted(Forms(whole_words, escapable), text)[:MAX_SHOWN_LENGTH])
+        forms = self._forms
+        parts = _QUOTED.split(text)  # each second one is quoted
+        shown = (
+            _redacted(forms.everything if number % 2 else forms.in_our_words, part) for number, part in enumerate(parts)
+        )
+        return _printable("".join(shown)[:MAX_SHOWN_LENGTH])
 
     def redact_id(self, value: str) -> str:
         """Return a job id, an idempotency key or a URL as it may be shown: unchanged, unless it contains a key."""
@@ -544,15 +566,28 @@ class Redactor:
 
     def redact_link(self, url: str) -> str:
         """Return a URL that a server sent as it may be shown: without user information, query, fragment and secrets."""
-        authority = _AUTHORITY.match(url)
-        host = "" if authority is None else authority[0].partition("//")[2].rpartition("@")[2]
-        if self.contains_secret(host):  # lower case and Punycode would disguise it
-            return "a URL with a secret in its host"
-        return self.printable(redact_url(url))
+        shown, in_host = redact_url(url), self._forms.in_host
+        origin = _authority(shown)
+        for authority in (_authority(url), origin):  # the host is shown in lower case and Punycode
+            host = authority.partition("//")[2].rpartition("@")[2]
+            if _redacted(in_host, host) != host:
+                return "a URL with a secret in its host"
+        return _printable((origin + self.redact(shown[len(origin) :]))[:MAX_SHOWN_LENGTH])
 
     def contains_secret(self, text: str) -> bool:
         """Return True if a text contains a secret."""
         return self.redact(text) != text
+
+
+_OUR_WORDS = re.compile(r"[A-Za-z ]*|[0-9]{1,3}")
+"""Words and status codes, of which a sentence of ours consists. A secret like them may be one of them by chance."""
+
+_QUOTED = re.compile(r"""("[^"]*"|'[^']*')""")
+
+
+def _in_our_words(forms: Mapping[str, str]) -> dict[str, str]:
+    unlike_ours = {form: pattern for form, pattern in forms.items() if not _OUR_WORDS.fullmatch(form)}
+    return {form: _whole_word(form) if len(form) < WHOLE_WORD_LENGTH else unlike_ours[form] for form in unlike_ours}
 
 
 def _escaped(values: Iterable[str]) -> dict[str, str]:
@@ -854,6 +889,12 @@ URL_ENDS = " \t\n\r\f\v"
 _AUTHORITY = re.compile(r"([^/?#]*:)?//[^/?#]*")  # with the scheme before it (RFC 3986, section 3.2)
 
 
+def _authority(url: str) -> str:
+    """Return the scheme and the authority of a URL, or an empty string if it has none."""
+    authority = _AUTHORITY.match(url)
+    return "" if authority is None else authority[0]
+
+
 def resolve_link(base: str, link: str) -> str | None:
     """Return the http(s) URL to request for a link or a `Location` from a server, or None if it cannot be used.
 
@@ -865,8 +906,8 @@ def resolve_link(base: str, link: str) -> str | None:
         link: The link.
     """
     link = link.strip(URL_ENDS)
-    authority = _AUTHORITY.match(link)
-    if authority is not None and (" " in authority[0] or authority[0].endswith("//")):
+    authority = _authority(link)
+    if " " in authority or authority.endswith("//"):
         return None  # no host, or one that no name server knows
     link = link.replace(" ", "%20")
     if NEVER_IN_A_URL.search(link):  # checked first: urljoin would silently drop some of them

@@ -76,8 +76,9 @@ class BulkCall:
             code = refusal.response.status_code
             raise BulkFailed(Fault("status", status_line(code), refusal.response), is_refusal=True) from None
         except MissingField as missing:
-            text = self._state.secrets.printable(str(missing))  # an id may be part of it
-            raise BulkFailed(Fault("unreadable", text, missing.response), is_refusal=False) from None
+            fault = Fault("unreadable", str(missing), missing.response)
+            fault.redact(self._state.secrets)  # an id may be part of it
+            raise BulkFailed(fault, is_refusal=False) from None
         except Fault as fault:
             if fault.response is not None:
                 self._state.redact_keys(fault.response)
