@@ -129,3 +129,11 @@ def response(status_code: int = 200, body: bytes = b'{"result": "pending"}', **h
     made._content = body
     made.url = f"{BASE_URL}/status"
     return made
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and all its causes and contexts."""
+    if error is not None:
+        yield error
+        for other in (error.__cause__, error.__context__):
+            yield from chain_of(other)

@@ -24,7 +24,7 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 import pytest
 import requests
-from conftest import Answers, Clock, Lines, Silent, response
+from conftest import Answers, Clock, Lines, Silent, chain_of, response
 from hostile import Handler, Server, answering, http, serving
 from interleaving import at_every_opcode
 from test_async_client import CLIENTS, Side
@@ -452,14 +452,6 @@ def test_a_short_key_cuts_no_words_of_ours() -> None:
     fault.redact(Redactor(["54321", "e", "file-"]))
 
     assert str(fault) == "the file has [redacted] of 99999 bytes"
-
-
-def chain_of(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and all its causes and contexts."""
-    if error is not None:
-        yield error
-        for other in (error.__cause__, error.__context__):
-            yield from chain_of(other)
 
 
 TOKEN = "t0ken-of-the-caller"

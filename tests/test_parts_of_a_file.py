@@ -15,13 +15,15 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import Silent
+from conftest import Silent, chain_of
 from hostile import answering, serving
 from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
 
 from translation_client import Job, RequestFailed, TranslationStatus, UnexpectedAnswer, VideoTranslationClient
 from translation_client._jobs.download import REAL_PROGRESS_BYTES
+from translation_client._jobs.part_file import PartFile
 from translation_client._jobs.remote_file import strong_validator
+from translation_client._models import Fault
 from translation_client._transports.sockets import MatchedResponse
 
 OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
@@ -426,6 +428,26 @@ def test_a_host_that_is_busy_is_asked_for_the_rest_again(client: type[Any], stat
 
     assert downloaded(client, script, tmp_path).file == OLD
     assert script.ranges == [None, "bytes=500-", "bytes=500-"]
+
+
+@every_client
+def test_a_disk_that_fails_after_a_fault_does_not_hold_it(
+    client: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault has the response, which may hold secrets."""
+    script = Script(cut(A), raw(412, body=b"echo: s3cr3t"))
+    original = PartFile.start_over
+
+    def start_over(part: PartFile) -> None:
+        if len(script.requests) > 1:
+            part._file.close()
+        original(part)
+
+    monkeypatch.setattr(PartFile, "start_over", start_over)
+    with pytest.raises(ValueError, match="closed file") as caught:
+        downloaded(client, script, tmp_path)
+    assert len(script.requests) == 2
+    assert not any(isinstance(error, Fault) for error in chain_of(caught.value))
 
 
 @every_client

@@ -168,24 +168,27 @@ class Download:
     async def _fetch(self, link: str, part: PartFile) -> _Fetch:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         received = part.received
+        fault = None
         try:
             response, outcome = await self._requestor.send(
                 request, lambda response: self._read(response, part), sink=part
             )
-        except Fault as fault:
-            if "Range" in request.headers and fault.kind == "unreadable":
-                part.start_over()  # because the same request for a range could fail again
-            if part.received - self._furthest < REAL_PROGRESS_BYTES:
-                raise
-            self._furthest = part.received
-            self._requestor.log.failed(fault, FAULT_DELAY_SECONDS)
-        else:
+        except Fault as error:
+            fault = error
+        if fault is None:
             self._requestor.log.response_received("download", response)
             if outcome is not _Fetch.PARTIAL:
                 return outcome
             self._furthest = part.received
             if part.received - received >= REAL_PROGRESS_BYTES:
                 return outcome
+        else:  # outside the handler, or an error of the disk would have the fault as its `__context__`
+            if "Range" in request.headers and fault.kind == "unreadable":
+                part.start_over()  # because the same request for a range could fail again
+            if part.received - self._furthest < REAL_PROGRESS_BYTES:
+                raise fault
+            self._furthest = part.received
+            self._requestor.log.failed(fault, FAULT_DELAY_SECONDS)
         await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0)))
         return _Fetch.PARTIAL
 
