@@ -410,6 +410,7 @@ def test_a_short_value_in_the_host_of_a_link_hides_nothing(host: str) -> None:
     [
         ("7", "http://127.0.0.1/a"),
         ("t", "http://test/a"),
+        ("S3cr3t-Key", "http://s3cr3t-key.test/a"),
         ("s3cr3t", "http://S3CR3T.test/a"),
         ("S3cr3t", "http://S3cr3t.test/a"),
         ("s3cr3t-k", "http://s%33cr3t-k.test/a"),

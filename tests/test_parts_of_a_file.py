@@ -403,7 +403,9 @@ BAD_ANSWERS_TO_A_RANGE = {
     "a page as a file": whole(PAGE),
     "the rest as the whole": whole(OLD[500:], A),
     "400": raw(400, "Content-Length: 0"),
+    "405": raw(405, "Content-Length: 0"),
     "412": raw(412, "Content-Length: 0"),
+    "501": raw(501, "Content-Length: 0"),
 }
 
 

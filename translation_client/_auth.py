@@ -570,13 +570,18 @@ class Redactor:
         origin = _authority(shown)
         for authority in (_authority(url), origin):  # the host is shown in lower case and Punycode
             host = authority.partition("//")[2].rpartition("@")[2]
-            if _redacted(in_host, host) != host:
+            if _redacted(in_host, host) != host or _contains_in_any_case(in_host, host):
                 return "a URL with a secret in its host"
         return _printable((origin + self.redact(shown[len(origin) :]))[:MAX_SHOWN_LENGTH])
 
     def contains_secret(self, text: str) -> bool:
         """Return True if a text contains a secret."""
         return self.redact(text) != text
+
+
+def _contains_in_any_case(forms: Forms, host: str) -> bool:
+    """Return True if a host contains a long secret, whose case a server may have changed (RFC 4343)."""
+    return any(len(form) >= WHOLE_WORD_LENGTH and form.lower() in host.lower() for form in forms.fixed)
 
 
 _OUR_WORDS = re.compile(r"[A-Za-z ]*|[0-9]{1,3}")

@@ -24,7 +24,7 @@ from .requestor import Requestor
 EXPIRED_CODES = (403, 410)
 """Status codes with which storage rejects an expired signed link."""
 
-NO_RANGE_CODES = (400, 412)
+NO_RANGE_CODES = (400, 405, 412, 501)
 """Status codes with which hosts without ranges or `If-Range` reject a request with both. The plain request works."""
 
 REAL_PROGRESS_BYTES = 64 * 1024
