@@ -42,7 +42,7 @@ from translation_client import (
     VideoTranslationClient,
     WaitCancelled,
 )
-from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, layers_of, merged_headers
+from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, layers_of, merged_headers, redact_url
 from translation_client._clock import Deadline
 from translation_client._models import Fault, MissingField, Refusal, Request
 from translation_client.services import get_service
@@ -375,23 +375,37 @@ def test_the_url_in_an_error_is_redacted_unless_it_is_ours(tmp_path: Path) -> No
     assert f"({HOST}/v1/dubbing/{HEADER}/audio/es)" in str(error)
 
 
-def test_a_link_tells_nothing_by_words_of_ours(tmp_path: Path) -> None:
-    """Its query, its fragment or a header may be a word of them: "the [redacted] has no link" would say which."""
-    words = ("file", "connection", "download", "the file", "HTTP", "404", "1")
-    for text in (
-        "the connection broke", "the file has 1 of 404 bytes", "HTTP 404 Not Found", "a download of the file"
-    ):  # fmt: skip
-        for word in words:
-            for secrets in (Redactor().with_link(f"http://a.test/f?{word}#{word}"), Redactor(headers=[word])):
-                fault = Fault("unreadable", text)
-                fault.redact(secrets)
-                assert str(fault) == text
-    fault = Fault("connection", "the certificate is not valid for 'topsecret.example', and 'no-secret'")
-    fault.redact(Redactor(["topsecret"], ["secret"]))
-    assert str(fault) == "the certificate is not valid for '[redacted].example', and 'no-[redacted]'"
-    fault = Fault("connection", 'the response has no "it\'s topsecret"')
-    fault.redact(Redactor(["topsecret"]))
-    assert str(fault) == 'the response has no "it\'s [redacted]"'
+WORDS = ("file", "connection", "download", "the file", "HTTP", "404", "1")
+
+
+@pytest.mark.parametrize(
+    "text", ["the connection broke", "the file has 1 of 404 bytes", "HTTP 404 Not Found", "a download of the file"]
+)
+@pytest.mark.parametrize("word", WORDS)
+def test_an_error_keeps_our_own_words(text: str, word: str) -> None:
+    """Although the query or the fragment of a link, or a header, is one: "the [redacted] broke" would tell it."""
+    for secrets in (Redactor().with_link(f"http://a.test/f?{word}#{word}"), Redactor(headers=[word])):
+        fault = Fault("unreadable", text)
+        fault.redact(secrets)
+        assert str(fault) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("the certificate is not valid for 'topsecret.test'", "the certificate is not valid for '[redacted].test'"),
+        ('the response has no "it\'s Topsecret"', 'the response has no "it\'s [redacted]"'),
+        ("the connection broke (o'neil-s3cret)", "the connection broke ([redacted])"),
+        ("the response has no 'data.status'", "the response has no 'data.status'"),
+        ("the response has no 'data.at-sea'", "the response has no 'data.[redacted]'"),
+    ],
+)
+def test_a_text_that_an_error_quotes_is_searched_for_keys(text: str, shown: str) -> None:
+    """The system quotes hosts, whose letters are lower case. Our fields are quoted, too, and keep short words."""
+    fault = Fault("connection", text)
+    fault.redact(Redactor(["Topsecret", "o'neil-s3cret", "at", "at-sea"], ["status"]))
+
+    assert str(fault) == shown
 
 
 SHORT = ("1", "127", "test", "storage", "http")
@@ -420,7 +434,17 @@ def test_a_short_value_in_the_host_of_a_link_hides_nothing(host: str) -> None:
 def test_a_key_in_the_host_of_a_link_hides_it(key: str, link: str) -> None:
     """In any case of its letters, and escaped, as the host is shown in lower case and unescaped."""
     assert Redactor([key]).redact_link(link) == "a URL with a secret in its host"
-    assert Redactor(["p"]).redact_link("http://127.0.0.1/pa") == "http://127.0.0.1/[redacted]a"
+    assert Redactor(headers=[f"{key}-in-full"]).redact_link(link) == redact_url(link)
+
+
+def test_a_long_header_or_user_in_a_link_is_redacted() -> None:
+    """In its host, in its path, and across both, as in the link to a web hook. Headers keep their case."""
+    secrets = Redactor(["p"], headers=["http://hooks.test/services/XyZ", "AcmeCorp"], users=["acme-translations"])
+
+    assert secrets.redact_link("http://acme-translations.test/a") == "a URL with a secret in its host"
+    assert secrets.redact_link("http://hooks.test/services/XyZ/a") == "[redacted]/a"
+    assert secrets.redact_link("http://127.0.0.1/pa/AcmeCorp") == "http://127.0.0.1/[redacted]a/[redacted]"
+    assert Redactor(headers=["AcmeCorp"]).redact_link("http://acmecorp.test/a") == "http://acmecorp.test/a"
 
 
 def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) -> TranslationClientError:

@@ -16,6 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain, pairwise
+from string import ascii_lowercase, ascii_uppercase
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import SplitResult, parse_qsl, quote, quote_plus, unquote, urljoin, urlsplit
@@ -424,16 +425,18 @@ class _AllForms(NamedTuple):
     Attributes:
         rotated: The rotated keys that they include.
         everything: All secrets.
-        in_host: Those to search for in the host of a link: a short word, or a number, is there by chance.
-        in_our_words: Those to search for in a sentence of ours, which has plain words and small numbers.
+        long: Those of at least `WHOLE_WORD_LENGTH` characters, which are nowhere by chance.
+        unlike_words: Those that are neither words nor status codes, of which our own sentences consist.
         keys: The keys.
+        lower_keys: The long keys in lower case.
     """
 
     rotated: tuple[str, ...]
     everything: Forms
-    in_host: Forms
-    in_our_words: Forms
+    long: Forms
+    unlike_words: Forms
     keys: Forms
+    lower_keys: Forms
 
 
 class Redactor:
@@ -510,20 +513,19 @@ class Redactor:
 
     def _forms_with(self, rotated: tuple[str, ...]) -> _AllForms:
         words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
-        long_headers = [value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH]
+        anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
         keys = _escaped((*self._keys, *rotated))
         whole_words = {form: _whole_word(form) for form in _escaped(words)}
-        anywhere = _escaped((*self._links, *long_headers))
-        escapable = _escapable((*self._keys, *rotated))
-        all_escapable = (*_escapable((*self._links, *long_headers)), *escapable)
-        everything = _shortest_first({**whole_words, **anywhere, **keys})
-        in_host = {form: found for form, found in anywhere.items() if len(form) >= WHOLE_WORD_LENGTH}
+        everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
+        escapable_keys = _escapable((*self._keys, *rotated))
+        escapable = (*_escapable(anywhere), *escapable_keys)
         return _AllForms(
             rotated,
-            Forms(everything, all_escapable, frozenset((*self._keys, *rotated))),
-            Forms(_shortest_first({**in_host, **keys}), all_escapable),
-            Forms(_in_our_words(everything), all_escapable),
-            Forms(_shortest_first(keys), escapable),
+            everything=Forms(everything, escapable, frozenset((*self._keys, *rotated))),
+            long=Forms(_long(everything), tuple(_long(dict.fromkeys(escapable, "")))),
+            unlike_words=Forms(_unlike_words(everything), escapable),
+            keys=Forms(_shortest_first(keys), escapable_keys),
+            lower_keys=Forms(_shortest_first(_in_lower_case(_long(keys)))),
         )
 
     def redact(self, value: T) -> T:
@@ -548,15 +550,16 @@ class Redactor:
     def redact_message(self, text: str) -> str:
         """Return a text of ours that may quote a server as `printable` does, but with our own words as they are.
 
-        Outside of quotation marks, a short secret is only redacted as a whole word, and plain words and small numbers are
-        not: it would be our own words that are cut, which would tell the secret.
+        If they were redacted because a secret is such a word, or a short part of one, they would tell the secret. A plain
+        word is redacted only if it is long and quoted, as a host in a text of the system is.
         """
         forms = self._forms
-        parts = _QUOTED.split(text)  # each second one is quoted
-        shown = (
-            _redacted(forms.everything if number % 2 else forms.in_our_words, part) for number, part in enumerate(parts)
-        )
-        return _printable("".join(shown)[:MAX_SHOWN_LENGTH])
+        quoted = [match.span() for match in _QUOTED.finditer(text)]
+        in_quotes = [*_spans_of(forms.long, text), *_spans_of(forms.lower_keys, text.translate(_LOWER_CASE))]
+        spans = [
+            (start, end) for start, end in in_quotes if any(first < start and end < stop for first, stop in quoted)
+        ]
+        return _printable(_marked(text, [*spans, *_all_spans_of(forms.unlike_words, text)])[:MAX_SHOWN_LENGTH])
 
     def redact_id(self, value: str) -> str:
         """Return a job id, an idempotency key or a URL as it may be shown: unchanged, unless it contains a key."""
@@ -566,33 +569,48 @@ class Redactor:
 
     def redact_link(self, url: str) -> str:
         """Return a URL that a server sent as it may be shown: without user information, query, fragment and secrets."""
-        shown, in_host = redact_url(url), self._forms.in_host
+        shown, forms = redact_url(url), self._forms
         origin = _authority(shown)
-        for authority in (_authority(url), origin):  # the host is shown in lower case and Punycode
-            host = authority.partition("//")[2].rpartition("@")[2]
-            if _redacted(in_host, host) != host or _contains_in_any_case(in_host, host):
-                return "a URL with a secret in its host"
-        return _printable((origin + self.redact(shown[len(origin) :]))[:MAX_SHOWN_LENGTH])
+        if any(self._has_secret_host(authority) for authority in (_authority(url), origin)):
+            return "a URL with a secret in its host"
+        in_path = _all_spans_of(forms.everything, shown[len(origin) :])
+        spans = [
+            *_all_spans_of(forms.long, shown),
+            *((len(origin) + start, len(origin) + end) for start, end in in_path),
+        ]
+        return _printable(_marked(shown, spans)[:MAX_SHOWN_LENGTH])
+
+    def _has_secret_host(self, authority: str) -> bool:
+        """Return True if there is a secret in the host of a URL, whose letters a server may have made lower case.
+
+        Short values of headers, such as the 1 of 127.0.0.1, do not count.
+        """
+        forms, host = self._forms, authority.partition("//")[2].rpartition("@")[2]
+        found = _all_spans_of(forms.long, host) or _all_spans_of(forms.keys, host)
+        return bool(found or _spans_of(forms.lower_keys, host.translate(_LOWER_CASE)))
 
     def contains_secret(self, text: str) -> bool:
         """Return True if a text contains a secret."""
         return self.redact(text) != text
 
 
-def _contains_in_any_case(forms: Forms, host: str) -> bool:
-    """Return True if a host contains a long secret, whose case a server may have changed (RFC 4343)."""
-    return any(len(form) >= WHOLE_WORD_LENGTH and form.lower() in host.lower() for form in forms.fixed)
+_LIKE_OUR_WORDS = re.compile(r"[A-Za-z ]*|[0-9]{1,3}")
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
-_OUR_WORDS = re.compile(r"[A-Za-z ]*|[0-9]{1,3}")
-"""Words and status codes, of which a sentence of ours consists. A secret like them may be one of them by chance."""
+def _unlike_words(forms: Mapping[str, str]) -> dict[str, str]:
+    unlike = {form: pattern for form, pattern in forms.items() if not _LIKE_OUR_WORDS.fullmatch(form)}
+    return {form: _whole_word(form) if len(form) < WHOLE_WORD_LENGTH else unlike[form] for form in unlike}
 
-_QUOTED = re.compile(r"""("[^"]*"|'[^']*')""")
+
+def _long(forms: Mapping[str, str]) -> dict[str, str]:
+    return {form: pattern for form, pattern in forms.items() if len(form) >= WHOLE_WORD_LENGTH}
 
 
-def _in_our_words(forms: Mapping[str, str]) -> dict[str, str]:
-    unlike_ours = {form: pattern for form, pattern in forms.items() if not _OUR_WORDS.fullmatch(form)}
-    return {form: _whole_word(form) if len(form) < WHOLE_WORD_LENGTH else unlike_ours[form] for form in unlike_ours}
+def _in_lower_case(forms: Iterable[str]) -> dict[str, str]:
+    lower = (form.translate(_LOWER_CASE) for form in forms)
+    return {form: re.escape(form) for form in lower}
 
 
 def _escaped(values: Iterable[str]) -> dict[str, str]:
@@ -629,12 +647,18 @@ def _found(forms: Forms, text: str) -> list[str]:
 
 
 def _redacted(forms: Forms, text: str) -> str:
+    spans = _all_spans_of(forms, text)
+    return _marked(text, spans) if spans else text
+
+
+def _all_spans_of(forms: Forms, text: str) -> list[tuple[int, int]]:
+    """Return the start and end of each secret in a text, also where it is escaped or has line breaks."""
     spans = _spans_of(forms, text)
     if may_hold_escapes(text) and holds_escaped(forms.escapable, text):
         spans += spans_of_escaped(forms.escapable, text)
     if not text.isprintable() or "\\" in text:
         spans += _spans_of_wrapped(forms, text)
-    return _marked(text, spans) if spans else text
+    return spans
 
 
 def _spans_of(forms: Forms, text: str, min_length: int = 1) -> list[tuple[int, int]]:
