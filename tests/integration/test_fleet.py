@@ -122,7 +122,7 @@ def are_within(rate: float, moments: list[float]) -> bool:
 
 
 def until(happened: Callable[[], object]) -> None:
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while not happened():
         assert time.monotonic() < end, "it never happened"
         time.sleep(0.005)
@@ -305,7 +305,7 @@ def test_a_service_that_dies_half_way_is_an_error_of_each_job(way: str, service:
 
 
 @BOTH
-@pytest.mark.parametrize("rate", [3, 40])
+@pytest.mark.parametrize("rate", [3, 15])
 def test_checks_are_spread_over_the_budget(way: str, rate: int) -> None:
     """None is made before its turn, and the budget is used."""
     with Server(Scenario(duration=ENDLESS)) as server:
@@ -371,17 +371,19 @@ def test_a_server_that_asks_one_job_to_wait_is_left_alone_by_all(way: str, statu
     """For as long as it said, but for what was on its way already."""
     with Server(Scenario(duration=0.3)) as server:
         ids = made(server, 9)
-        server.faults = [f"0s-0.6s:{status_code}:Retry-After=1"]  # in the time of each job
-        time.sleep(0.6)
-        ids.insert(4, *made(server, 1))
-        client = {"service": SINGLE, "timeout": 10}
+        server.faults = [f"0s-1.5s:{status_code}:Retry-After=1"]  # in the time of each job
+        time.sleep(1.5)
+        [late] = made(server, 1)
+        ids.insert(4, late)
+        client = {"service": SINGLE, "timeout": 20}
         outcomes = wait_all(way, server.url, ids, client=client, checks_per_second=20)
-        moments = sorted(arrival.at for arrival in server.requests)
+        arrivals = sorted((arrival.at, arrival.path) for arrival in server.requests)
 
     jobs_of(outcomes)
-    gaps = [after - before for before, after in itertools.pairwise(moments)]
-    assert max(gaps) >= 0.9
-    assert 4 <= gaps.index(max(gaps)) <= 7
+    refused_at = next(at for at, path in arrivals if path.endswith(f"/{late}"))
+    moments = [at for at, _ in arrivals if at >= refused_at]
+    pauses = [after - before >= 0.9 for before, after in itertools.pairwise(moments)]
+    assert pauses.index(True) <= 3
 
 
 def test_one_refusal_of_a_question_about_many_slows_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -422,9 +424,9 @@ def test_one_question_for_many_needs_a_twentieth_of_the_requests(way: str) -> No
 @BOTH
 def test_the_question_of_heygen_is_used_too(way: str) -> None:
     """With its key; and each job that is completed is asked about once alone, as only that answer has its link."""
-    counts = []
-    for service in (HEYGEN, SINGLE_HEYGEN):
-        with Server(Scenario(duration=0.5, api_key="key-0123456789"), service="heygen") as server:
+
+    def counted(duration: float, service: Any) -> int:
+        with Server(Scenario(duration=duration, api_key="key-0123456789"), service="heygen") as server:
             body: Any = {"video": {"type": "url", "url": "https://v"}, "output_languages": ["Spanish (Spain)"]}
             with requests.Session() as session:
                 made_by = [
@@ -437,11 +439,15 @@ def test_the_question_of_heygen_is_used_too(way: str) -> None:
             before = len(server.requests)
             client = {"service": service, "api_key": "key-0123456789", "backoff_factor": 0.2}
             jobs = jobs_of(wait_all(way, server.url, ids, client=client, checks_per_second=2000))
-            counts.append(len(server.requests) - before)
             assert ids_of(jobs) == ids
             assert {str(job.status) for job in jobs} == {"completed"}
+            return len(server.requests) - before
 
-    assert counts[0] - 60 <= (counts[1] - 60) / 10
+    # On a busy machine, short jobs are completed before they are asked about twice.
+    duration, single = next(
+        (seconds, count) for seconds in (0.5, 2, 8, 32) if (count := counted(seconds, SINGLE_HEYGEN)) > 120
+    )
+    assert counted(duration, HEYGEN) - 60 <= (single - 60) / 10
 
 
 @pytest.mark.parametrize("service", [HEYGEN, SINGLE_HEYGEN], ids=["bulk", "single"])
@@ -1112,7 +1118,7 @@ def child(program: str, *arguments: str) -> AbstractContextManager[subprocess.Po
     return running([sys.executable, "-X", "dev", "-W", "error", "-c", program, *arguments])
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 15) -> tuple[int, str]:
+def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str]:
     _, said = process.communicate(timeout=seconds)
     return process.returncode, said
 
@@ -1358,13 +1364,17 @@ def submitted(url: str, number: int) -> list[Job]:
 @BOTH
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
 def test_a_history_learns_from_a_fleet(way: str, service: Any) -> None:
-    """What a job took is known of the next. One that is final at its first check, on a busy machine, says nothing."""
-    history = DurationHistory()
-    with Server(Scenario(duration=1.5)) as server:
-        client = {"history": history, "check_cost": 0.01, "service": service}
-        jobs = jobs_of(wait_all(way, server.url, submitted(server.url, 10), client=client))
-
-    assert len(history.jobs("reference")) == len([job for job in jobs if job.checks > 1]) > 0
+    """What a job took is known of the next. One that is final at its first check says nothing."""
+    for duration in (1.5, 6, 24):  # on a busy machine, short jobs are completed at their first check
+        history = DurationHistory()
+        with Server(Scenario(duration=duration)) as server:
+            client = {"history": history, "check_cost": 0.01, "service": service}
+            jobs = jobs_of(wait_all(way, server.url, submitted(server.url, 10), client=client))
+        learned = [job for job in jobs if job.checks > 1]
+        assert len(history.jobs("reference")) == len(learned)
+        if learned:
+            return
+    pytest.fail("no job was pending at its first check")
 
 
 def test_a_history_learns_from_a_fleet_that_is_left_early() -> None:
@@ -1418,7 +1428,7 @@ def test_a_pending_job_takes_little_memory() -> None:
                 try:
                     before = tracemalloc.get_traced_memory()[0]
                     task = asyncio.ensure_future(client.wait_all(ids, on_progress=lambda _: told.append(None)))
-                    end = time.monotonic() + 15
+                    end = time.monotonic() + 120
                     while len(told) < len(ids) and time.monotonic() < end:
                         await asyncio.sleep(0.02)
                     gc.collect()
