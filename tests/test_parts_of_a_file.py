@@ -577,6 +577,86 @@ def test_one_version_has_one_length_whatever_came_between(client: type[Any], tmp
         assert (outcome.file, outcome.left) == (None, [])
 
 
+@every_client
+@pytest.mark.parametrize("headers", [(A,), MODIFIED, ()])
+def test_a_file_is_not_shorter_than_what_arrived_of_it(
+    client: type[Any], headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Though no response states its length."""
+    begun = chunked(LONG[:200_000], *headers, is_cut=True, blocks=(1000,) * 180)
+    short = LONG[:100_000]
+    for ended in (chunked(short, *headers), whole(short, *headers), whole(short)):
+        outcome = downloaded(client, Script(begun, ended), tmp_path)
+        assert "of it were received before" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+    if headers:
+        other = (B,) if headers == (A,) else LATER
+        assert downloaded(client, Script(begun, chunked(short, *other)), tmp_path).file == short
+        between = chunked(NEW, *other, is_cut=True)
+        outcome = downloaded(client, Script(begun, between, whole(short, *headers)), tmp_path, max_faults=4)
+        assert "of it were received before" in str(outcome.error)
+    assert downloaded(client, Script(begun, chunked(LONG, *headers)), tmp_path).file == LONG
+
+
+@every_client
+def test_a_rejected_part_states_a_length(client: type[Any], tmp_path: Path) -> None:
+    """Of its own version, if no other response did."""
+    for status in (200, 206):
+        odd = part_as(status, OLD[:600], "bytes 0-599/1000", A)
+        assert "the same version had 1000" in str(downloaded(client, Script(odd, whole(OLD[:600], A)), tmp_path).error)
+        assert "600 of 1000 bytes" in str(downloaded(client, Script(odd, chunked(OLD[:600], A)), tmp_path).error)
+        assert downloaded(client, Script(odd, whole(OLD, A)), tmp_path).file == OLD
+        assert downloaded(client, Script(odd, whole(OLD[:600], B)), tmp_path).file == OLD[:600]
+
+
+@every_client
+@pytest.mark.parametrize("said", ["0-1000/1000", "0-/1000", "=0-999/1000", " -/1000", " */1000", ": 0-999 / 1000"])
+@pytest.mark.parametrize("framed", [chunked, closed])
+def test_an_odd_range_states_a_length(client: type[Any], said: str, framed: Any, tmp_path: Path) -> None:
+    """If nothing else does."""
+    about = f"Content-Range: bytes{said if said[0] in '=: ' else ' ' + said}"
+    assert "600 of 1000 bytes" in str(downloaded(client, Script(framed(OLD[:600], about)), tmp_path).error)
+    assert downloaded(client, Script(framed(OLD, about)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("at", [0, 2, 15, 3000])
+def test_a_page_that_breaks_off_does_not_bind_a_file(client: type[Any], at: int, tmp_path: Path) -> None:
+    """It is declared as one, and too little of it arrived to know better."""
+    about = ("Content-Type: text/html", f"Content-Length: {len(PAGE)}", A)
+    page = raw(200, *about, body=PAGE[:at], is_reset=True)
+    for file in (whole(OLD), chunked(OLD), whole(OLD, A), chunked(gzip.compress(OLD), "Content-Encoding: gzip")):
+        assert downloaded(client, Script(page, file), tmp_path).file == OLD
+    assert (
+        downloaded(client, Script(page, chunked(LONG[:BLOCK], A, is_cut=True), whole(LONG, A)), tmp_path).file == LONG
+    )
+    begun = raw(200, *about[:2], body=OLD[:at], is_reset=True)
+    if at < 16:  # a file under a wrong type is taken for a page as long as it is as short
+        assert downloaded(client, Script(begun, whole(OLD)), tmp_path).file == OLD
+
+
+@every_client
+def test_a_length_holds_for_the_version_that_it_was_stated_for(client: type[Any], tmp_path: Path) -> None:
+    """A later response without a length may be of a longer one, and a label may be wrong."""
+    other = chunked(LONG[:BLOCK], B, is_cut=True)
+    assert downloaded(client, Script(cut(), other, whole(LONG, B)), tmp_path, max_faults=4).file == LONG
+    packed = gzip.compress(LONG)
+    begun = cut("Content-Encoding: gzip", body=packed, at=BLOCK)
+    for unpacked in (chunked(LONG, "Content-Encoding: gzip"), whole(LONG, "Content-Encoding: gzip")):
+        assert downloaded(client, Script(begun, unpacked), tmp_path).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("hiccup", [raw(412), raw(501), raw(416), part(OLD, "bytes 9-1008/2000")])
+def test_short_parts_go_on_after_a_hiccup(client: type[Any], hiccup: Raw, tmp_path: Path) -> None:
+    """What was received before it is received again, part by part."""
+    more = rest(A, body=LONG, total=len(LONG), most=50_000)
+    script = Script(*(cut(A, body=LONG, at=70_000), more, more, more, hiccup, cut(A, body=LONG, at=70_000)), more)
+
+    assert downloaded(client, script, tmp_path, max_faults=8).file == LONG
+    assert len(script.requests) < 12
+
+
 NO_PROOF = {
     "a part of a version that is not said": part(OLD[500:], "bytes 500-999/1000"),
     "a part of another length": part(OLD[500:600], "bytes 500-599/600"),

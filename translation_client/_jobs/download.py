@@ -183,7 +183,7 @@ class Download:
             if part.received - received >= REAL_PROGRESS_BYTES:
                 return outcome
         else:  # outside the handler, or an error of the disk would have the fault as its `__context__`
-            if "Range" in request.headers and fault.kind == "unreadable":
+            if "Range" in request.headers and fault.kind == "unreadable" and part.received <= received:
                 part.start_over()  # because the same request for a range could fail again
             if part.received - self._furthest < REAL_PROGRESS_BYTES:
                 raise fault

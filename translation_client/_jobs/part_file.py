@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .._models import Fault, Response
-from .._transports.content_range import ContentRange, content_range
+from .._transports.content_range import ContentRange, content_range, stated_total
 from .._transports.file_decoding import FileDecoder
 from .._transports.sniffing import SUBTITLES, MarkupSniffer
 from .._transports.sockets import UnreadableBody, content_length
@@ -104,7 +104,8 @@ class PartFile:
         """
         error_type = _error_type(response)
         if not is_partial(response):
-            self._begin_whole(response, content_length(response.headers), error_type)
+            length = content_length(response.headers)
+            self._begin_whole(response, stated_total(response.headers) if length is None else length, error_type)
             return
         part = range_of_part(response)
         if part is not None and part.is_whole:  # some hosts send this without a request for a range
@@ -114,16 +115,16 @@ class PartFile:
         elif part is not None and self._remote.accepts_part(response, part, self.received):
             self._begin_part(part)
         else:
-            self._remote.record_replacement(response, None if part is None else part.total)
             self.start_over()
+            self._remote.record_replacement(response, None if part is None else part.total)
             raise Fault("unreadable", "a part that does not continue the file", response)
 
     def _begin_whole(self, response: Response, length: int | None, error_type: Fault | None) -> None:
+        self.start_over()
         try:
             self._remote.begin_whole(response, length)
         except Fault as fault:  # the length of an error message says nothing about the file
             raise (error_type or fault) from None
-        self.start_over()
         self._kind, self._error_type = media_type(response.headers), error_type
         self._decoder = FileDecoder(codings_of(response))
         self._sniffer = MarkupSniffer(self._kind, is_error_type=error_type is not None)
@@ -190,15 +191,16 @@ class PartFile:
         """
         if self._remote.is_complete(response, self.received):
             return self._finish(response)
+        self.start_over()
         unsatisfied = content_range(response.headers)
         self._remote.record_replacement(response, None if unsatisfied is None else unsatisfied.total)
-        self.start_over()
         return False
 
     def _finish(self, response: Response) -> bool:
         self._write(self._decoder.finish())
         self._correct_codings()  # a short file may have ended before they were known
         self._require_all(response)
+        self._remote.require_received(self.received)
         self._sniffer.finish()
         if not self.size and self._error_type is None:
             self._reject()
@@ -218,17 +220,25 @@ class PartFile:
         Raises:
             LocalError: The disk fails.
         """
+        if self._error_type is not None and self._sniffer.is_markup is None:
+            self._remote.undo_begin_whole()  # an error message may have broken off before it was known as one
+        else:
+            self._remote.record_received(self.received)
+        self._clear()
+
+    def _reject(self) -> None:
+        """Start over, and undo the last `begin_whole`, as the body of that response was not the file."""
+        self._remote.undo_begin_whole()
+        self._clear()
+
+    def _clear(self) -> None:
         with _local_errors():
             self._file.seek(0)
             self._file.truncate()
         self.received = self.size = self._undecided = 0
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
-
-    def _reject(self) -> None:
-        """Start over, and undo the last `begin_whole`, as the body of that response was not the file."""
-        self._remote.undo_begin_whole()
-        self.start_over()
+        self._error_type = None
 
     def _require_room_for(self, size: int) -> None:
         if self._stop is not None and self.received + size > self._stop:
@@ -247,7 +257,7 @@ class PartFile:
         try:
             self._remote.correct_codings(codings)
         except Fault:
-            self.start_over()
+            self._clear()
             raise
         if not self._is_resuming:
             self._stop = self._remote.total
@@ -262,14 +272,16 @@ class PartFile:
                     self._file.write(piece)
                 self.size += len(piece)
         except UnreadableBody as error:
+            fault = self._error_type or Fault("unreadable", str(error))
             self._reject()
-            raise self._error_type or Fault("unreadable", str(error)) from None
+            raise fault from None
 
     def _require_no_markup(self) -> None:
         if self._sniffer.is_markup:
+            fault = self._error_type or Fault("unreadable", "a text in place of the file")
             self.transferred -= self._undecided
             self._reject()
-            raise self._error_type or Fault("unreadable", "a text in place of the file")
+            raise fault
 
     def commit(self) -> Path:
         """Rename the temporary file to the target, and return the target. The permissions of an existing file are kept.
@@ -292,5 +304,5 @@ def _error_type(response: Response) -> Fault | None:
     if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:
         return None
     return Fault(
-        "unreadable", "in place of the file", response, media_type=response.headers["Content-Type"].split(";")[0]
+        "unreadable", "in place of the file", response, media_type=re.split("[;,]", response.headers["Content-Type"])[0]
     )

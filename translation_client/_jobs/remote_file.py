@@ -2,11 +2,13 @@
 
 The file may be replaced during the download, and a response may have fewer headers than the one before. A known length
 is never replaced by an unknown one. A length stated with a validator holds for this validator. A length stated without
-one holds until another validator proves that the file was replaced. Lengths and offsets here count encoded bytes.
+one holds until another validator proves that the file was replaced. A file is at least as long as what was received of
+it. Lengths and offsets here count encoded bytes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -45,11 +47,13 @@ class _Known(NamedTuple):
 
     Attributes:
         total: The length in bytes; None if unknown.
+        received: The most bytes that one request received before it broke off.
         tag: The latest strong `ETag` since the file was replaced; None if there was none.
         date: The latest `Last-Modified` that is a strong validator, in the same way.
     """
 
     total: int | None = None
+    received: int = 0
     tag: str | None = None
     date: str | None = None
 
@@ -74,7 +78,9 @@ class RemoteFile:
     def __init__(self) -> None:
         self._version = Version(None, (), None)  # the version being received
         self._known: Mapping[Codings, _Known] = {}
-        self._totals: Mapping[tuple[str, Codings], int] = {}  # by validator and codings
+        self._totals: Mapping[tuple[str, Codings], int] = {}  # as stated, by validator and codings
+        self._received: Mapping[tuple[str | None, Codings], int] = {}  # the most bytes received, in the same way
+        self._stated: int | None = None  # the length stated by the response being received
         self._state_before = self._state()
 
     @property
@@ -107,7 +113,7 @@ class RemoteFile:
         version = Version(validator, codings, length, labels=codings, modified=modified)
         total = self._total_of(version, response)
         self._state_before = self._state()
-        self._set_version(version._replace(total=total))
+        self._set_version(version._replace(total=total), stated=length)
 
     def correct_codings(self, codings: Codings) -> None:
         """Set the real codings of the current version, which may differ from its labels.
@@ -118,13 +124,28 @@ class RemoteFile:
         """
         if codings == self._version.codings:
             return
-        version = self._version._replace(codings=codings)
+        version = self._version._replace(codings=codings, total=self._stated)
         self.undo_begin_whole()  # or the length would count for the wrong codings too
-        self._set_version(version._replace(total=self._total_of(version)))
+        self._set_version(version._replace(total=self._total_of(version)), stated=version.total)
 
     def undo_begin_whole(self) -> None:
         """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
-        self._version, self._known, self._totals = self._state_before
+        self._version, self._known, self._totals, self._stated = self._state_before
+
+    def record_received(self, size: int) -> None:
+        """Record that `size` bytes of the current version were received, and are given up. It has at least so many."""
+        version = self._version
+        key, known = (version.validator, version.codings), self._known_of(version.codings)
+        self._received = {**self._received, key: max(size, self._received.get(key, 0))}
+        self._known = {**self._known, version.codings: known._replace(received=max(size, known.received))}
+
+    def require_received(self, size: int) -> None:
+        """Check the size of a body without a stated length.
+
+        Raises:
+            Fault: More bytes of the same version were received before.
+        """
+        self._require_least(self._version, size)
 
     def record_replacement(self, response: Response, total: int | None) -> None:
         """Record the version that a response without usable bytes is about, if its validator proves a replacement.
@@ -140,7 +161,9 @@ class RemoteFile:
         if response.status_code != 416 and codings_of(response) not in ((), self._version.labels):
             codings = codings_of(response)  # those of a 416 are the codings of its error message
         if self._known_of(codings).differs_from(validator):
-            self._set_version(Version(validator, codings, total))
+            self._set_version(Version(validator, codings, total), stated=total)
+        elif validator is not None and total is not None and response.status_code != 416:
+            self._totals = {(validator, codings): total, **self._totals}  # a total that was stated before holds
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
         """Return True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
@@ -164,7 +187,7 @@ class RemoteFile:
     def begin_part(self, part: ContentRange) -> None:
         """Store the length stated in an accepted 206 response."""
         if part.total is not None:
-            self._set_version(self._version._replace(total=part.total))
+            self._set_version(self._version._replace(total=part.total), stated=part.total)
 
     def is_complete(self, response: Response, received: int) -> bool:
         """Return True if a 416 response says that `received` bytes are the whole file (RFC 9110, section 15.5.17)."""
@@ -194,8 +217,8 @@ class RemoteFile:
         if self._version.codings and (packed_size is None or packed_size != self._total_of(plain)):
             self._total_of(plain._replace(total=size))
 
-    def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int]]:
-        return self._version, self._known, self._totals
+    def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int], int | None]:
+        return self._version, self._known, self._totals, self._stated
 
     def _known_of(self, codings: Codings) -> _Known:
         return self._known.get(codings, _Known())
@@ -207,6 +230,8 @@ class RemoteFile:
             if length not in (None, stated):
                 raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", response)
             return stated
+        if length is not None:
+            self._require_least(new, length, response)
         if known.total is None or known.differs_from(new.validator):
             return length
         if length is None:
@@ -215,11 +240,18 @@ class RemoteFile:
             raise Fault("unreadable", f"the file has {length} bytes, and had {known.total} before", response)
         return length
 
-    def _set_version(self, version: Version) -> None:
-        self._version = version
+    def _require_least(self, version: Version, size: int, response: Response | None = None) -> None:
+        known = self._known_of(version.codings)
+        since_replaced = 0 if known.differs_from(version.validator) else known.received
+        least = max(since_replaced, self._received.get((version.validator, version.codings), 0))
+        if size < least:
+            raise Fault("unreadable", f"the file has {size} bytes, and {least} of it were received before", response)
+
+    def _set_version(self, version: Version, stated: int | None) -> None:
+        self._version, self._stated = version, stated
         self._known = {**self._known, version.codings: self._known_of(version.codings).updated(version)}
-        if version.validator is not None and version.total is not None:
-            self._totals = {**self._totals, (version.validator, version.codings): version.total}
+        if version.validator is not None and stated is not None:
+            self._totals = {**self._totals, (version.validator, version.codings): stated}
 
     def _is_same_version(self, response: Response) -> bool:
         tag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
@@ -242,8 +274,11 @@ def codings_of(response: Response) -> Codings:
 
 
 def media_type(headers: Mapping[str, str]) -> str:
-    """Return the media type in lower case, without parameters, or an empty string if there is none."""
-    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    """Return the media type in lower case, without parameters, or an empty string if there is none.
+
+    Of several headers it is the first. Some HTTP libraries join them with commas.
+    """
+    return re.split("[;,]", headers.get("Content-Type", ""))[0].strip().lower()
 
 
 def is_partial(response: Response) -> bool:

@@ -17,6 +17,8 @@ _MALFORMED_RANGE = re.compile(
 )
 """`Content-Range` as some hosts write it: with `=`, without its unit, its end or its total."""
 
+_WITH_TOTAL = re.compile(r"[^/]*/\s*(\d{1,18})\s*", re.ASCII)
+
 _OTHER_UNIT = re.compile(r"\s*(?!bytes\b)[a-z][^\s=]*", re.ASCII | re.IGNORECASE)
 
 
@@ -84,6 +86,13 @@ def _is_part(value: str, length: int | None) -> bool:
     if int(first) == 1:  # of all bytes, counted from one
         return not length == stated == int(last)
     return int(first) > 0 or int(last) + 1 < stated  # one more is a frequent mistake
+
+
+def stated_total(headers: Mapping[str, str]) -> int | None:
+    """Return the length of the whole file that `Content-Range` states, also if it is malformed, or None."""
+    values = [value for value in header_values(headers, "Content-Range") if not _OTHER_UNIT.match(value)]
+    totals = {match[1] for value in values if (match := _WITH_TOTAL.fullmatch(value)) is not None}
+    return int(totals.pop()) if len(totals) == 1 else None
 
 
 def ends_with_connection(headers: Mapping[str, str]) -> bool:
