@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -860,6 +860,23 @@ def test_the_caller_of_the_blocking_client_may_remove_each_job_that_ended(kind: 
             _remove(jobs, ended[-1])
 
     assert sorted(ended) == sorted(ids(30))
+
+
+def test_a_batch_ends_where_sleep_returns_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As test suites patch it. A loop that awaited the patched function never yielded to the event loop and its timers."""
+    calls = count()
+
+    async def at_once(_: float) -> None:
+        if next(calls) > 100_000:
+            raise RuntimeError("a loop that never yields")
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    assert kinds_of(wait_all(Server(ends_at=3), ids(300))) == {"completed"}
+    assert kinds_of(wait_all(Server(), ids(3), client={"timeout": 5})) == {"WaitTimeout"}
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, b'{"result": "completed"}')))
+    with VideoTranslationClient(HOST, service=SINGLE, session=session) as client:
+        assert kinds_of(client.wait_all(ids(300), checks_per_second=math.inf)) == {"completed"}
 
 
 def _remove(jobs: Any, job_id: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from freezegun import freeze_time
 from hypothesis import given
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 from requests.structures import CaseInsensitiveDict
 
 from translation_client._clock import Deadline
@@ -44,12 +45,18 @@ JSON = st.recursive(
         ("Monday, 23-Nov-26 09:00:07 GMT", 7),
         ("Mon Nov 23 09:00:07 2026", 7),
         ("Mon, 23 Nov 2026 08:59:00 GMT", 0),
+        ("3, 3", 3),
+        ("1,8", 8),
+        ("nonsense, 3", 3),
+        ("3, Mon, 23 Nov 2026 09:00:07 GMT,Mon, 23 Nov 2026 09:00:05 GMT", 7),
     ],
 )
 def test_hints_in_all_forms_of_the_rfc(value: str, seconds: float) -> None:
     """Seconds and the three forms of a date; one in the past is 0."""
     with freeze_time("2026-11-23T09:00:00"):
         assert parse_retry_after({"Retry-After": value}) == seconds
+        kept_apart = CIMultiDict([("Retry-After", "0"), ("retry-after", value), ("RETRY-AFTER", "nonsense")])
+        assert parse_retry_after(kept_apart) == seconds
 
 
 def test_no_hint_is_none() -> None:

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from datetime import timezone
 from email.utils import parsedate_to_datetime
@@ -521,21 +522,36 @@ _DELAY_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 """Whole seconds by the RFC, though some servers send fractions. Ten digits, over 31 years, are invalid."""
 
 
+_RETRY_AFTER_VALUES = re.compile(r"\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,[^,]*|[^,]+")
+"""The values in a joined header. A date has a comma after the name of its day."""
+
+
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the value of `Retry-After` in seconds from now, or None.
 
-    A date is taken relative to the response's own `Date`, so that a wrong local clock does no harm. A past one is 0.
+    A date is taken relative to the response's own `Date`, so that a wrong local clock does no harm. A past one is 0. If it
+    was sent more than once, as by a service and a proxy, the longest counts. requests joins them with commas.
 
     Raises:
-        ValueError: The value is neither a number of seconds nor an HTTP date.
+        ValueError: No value is a number of seconds or an HTTP date.
     """
-    value = headers.get("Retry-After")
-    if value is None:
+    if "Retry-After" not in headers:
         return None
-    value = value.strip()
+    get_all = getattr(headers, "getall", None)  # of aiohttp, whose `get` returns only the first
+    lines = [headers["Retry-After"]] if get_all is None else get_all("Retry-After")
+    values = [value.strip() for line in lines for value in _RETRY_AFTER_VALUES.findall(line)]
+    seconds = [one for value in values if (one := _delay(value, headers)) is not None]
+    if not seconds:
+        raise ValueError(f"neither seconds nor an HTTP date: {lines!r}")
+    return max(seconds)
+
+
+def _delay(value: str, headers: Mapping[str, str]) -> float | None:
     if _DELAY_SECONDS.fullmatch(value):
         return float(value)
-    return max(0.0, _http_date(value) - response_date(headers))
+    with suppress(ValueError):
+        return max(0.0, _http_date(value) - response_date(headers))
+    return None
 
 
 def response_date(headers: Mapping[str, str]) -> float:

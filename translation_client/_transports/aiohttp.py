@@ -24,6 +24,7 @@ from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
 from .errors import RequestNotSent, breaks_protocol, causes_of, redacted_cause, root_reason
+from .event_loop import wake
 from .multipart import NO_BODY, MultipartStream, RequestBody, encode_body
 from .slots import Slots
 
@@ -166,7 +167,7 @@ class AiohttpTransport:
             return
         loop = asyncio.get_running_loop()
         sleeper: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(seconds, _wake, sleeper)
+        timer = loop.call_later(seconds, wake, sleeper)
         self._sleepers.add(sleeper)
         try:
             await sleeper
@@ -182,7 +183,7 @@ class AiohttpTransport:
         """End sleeps and requests in progress, then close our own sessions, even if the caller is cancelled meanwhile."""
         self.is_closed = True
         for sleeper in tuple(self._sleepers):
-            _wake(sleeper)
+            wake(sleeper)
         try:
             await self._scopes.end(CLOSING_SECONDS)
         finally:
@@ -319,8 +320,3 @@ def _fault_of(error: Exception) -> Fault:
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
         return breaks_protocol(error)
     return Fault("connection", root_reason(error))
-
-
-def _wake(sleeper: asyncio.Future[None]) -> None:
-    if not sleeper.done():
-        sleeper.set_result(None)

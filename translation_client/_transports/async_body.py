@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -15,6 +14,7 @@ from .body import MAX_BODY_BYTES, READ_BYTES, Sink, begin_file
 from .content_range import ends_with_connection
 from .decoding import content_codings, decode
 from .errors import root_reason
+from .event_loop import yield_to_loop
 from .multipart import MultipartStream
 from .sockets import (
     UnreadableBody,
@@ -82,7 +82,7 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, scope: AsyncCa
             scope.record_received()
             sink.write(block)
             scope.record_received()  # again, as the time that the caller's `on_progress` takes is none without data
-            await asyncio.sleep(0)  # or a body that has always arrived already would keep the timer from firing
+            await yield_to_loop()  # or a body that has always arrived already would keep the timer from firing
     except aiohttp.ClientPayloadError:
         is_cut_short = True
     else:
@@ -116,7 +116,7 @@ async def blocks_of(form: MultipartStream, scope: AsyncCancelScope) -> AsyncIter
     while block := form.read(READ_BYTES):
         scope.record_sent()
         yield block
-        await asyncio.sleep(0)  # or a server that always accepts more would keep the timer from firing
+        await yield_to_loop()  # or a server that always accepts more would keep the timer from firing
 
 
 def _response_head(response: aiohttp.ClientResponse) -> Response:

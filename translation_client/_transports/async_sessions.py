@@ -28,6 +28,7 @@ from .._models import Fault
 from .async_cancel_scope import CURRENT_SCOPE, abort
 from .dns import lookup_async
 from .errors import NO_CA_BUNDLE, RequestNotSent
+from .event_loop import yield_to_loop
 from .response_end import ResponseEnd
 from .sockets import (
     MAX_INTERIM_RESPONSES,
@@ -124,7 +125,7 @@ class Sessions:
         if self._connector is not None:
             self._connector.abort()
             await self._connector.close()
-            await asyncio.sleep(0)  # one step of the event loop, in which the connections close
+            await yield_to_loop()  # one step of the event loop, in which the connections close
 
     def _pooled(self) -> aiohttp.ClientSession:
         if self._connector is None:

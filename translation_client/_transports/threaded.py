@@ -13,6 +13,7 @@ from .._clock import Deadline, Stopwatch
 from .._models import Request, Response
 from .base import CancelEvent
 from .body import Sink
+from .event_loop import sleep_on_loop
 from .requests import RequestsTransport
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ class ThreadedTransport:
 
     async def sleep(self, seconds: float, cancel: CancelEvent | None, stopwatch: Stopwatch) -> None:  # noqa: ARG002  # as others
         """Sleep. A batch has its own timers, and does not call this."""
-        await asyncio.sleep(seconds)
+        await sleep_on_loop(seconds)
 
     def close_idle(self) -> None:
         """Close the idle connections."""

@@ -14,6 +14,7 @@ from ..._exceptions import RequestFailed, TranslationClientError
 from ..._models import Fault, Job, Response, job_id_of
 from ..._polling import GRACE_FRACTION, GRACE_SECONDS
 from ..._transports.cancel_scope import CallCancelled
+from ..._transports.event_loop import sleep_on_loop, yield_to_loop
 from ...services.service import BulkSpec
 from ..bulk import BulkAvailability, BulkCall, BulkFailed
 from ..context import ClientContext
@@ -140,7 +141,7 @@ class BatchRunner:
             async for job in jobs:
                 self._accept(job)
                 if self._results.accepted % ACCEPTED_AT_ONCE == 0:
-                    await asyncio.sleep(0)
+                    await yield_to_loop()
                 while not self._has_room:
                     self._wakeups.room_freed.clear()
                     await self._wakeups.room_freed.wait()
@@ -164,7 +165,7 @@ class BatchRunner:
             has_begun = True
             for batch_job in self._queue.pop_expired(self._clock.now()):
                 self._finish(batch_job, batch_job.poller.timeout_error())
-            await asyncio.sleep(LIMIT_CHECK_SECONDS)
+            await sleep_on_loop(LIMIT_CHECK_SECONDS)
         self._is_cancelled = True
         for batch_job in tuple(self._waiting.values()):
             self._finish(batch_job, batch_job.poller.cancelled_error())
@@ -185,7 +186,7 @@ class BatchRunner:
             if self._is_source_read or self._results.accepted == accepted:
                 return
             accepted = self._results.accepted
-            await asyncio.sleep(SOURCE_WAIT_SECONDS)
+            await sleep_on_loop(SOURCE_WAIT_SECONDS)
 
     async def _run_worker(self) -> None:
         while not self._is_closing:

@@ -1,0 +1,33 @@
+"""Sleep on the event loop, independent of `asyncio.sleep`, which tests patch to return at once.
+
+A loop that awaits a patched one would never yield to the event loop, so that no timer, cancellation or signal ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Generator
+from types import coroutine
+
+
+@coroutine
+def yield_to_loop() -> Generator[None, None, None]:
+    """Let the event loop run one step, as `asyncio.sleep(0)` does."""
+    yield
+
+
+async def sleep_on_loop(seconds: float) -> None:
+    """Sleep for a number of seconds, by a timer of the event loop."""
+    loop = asyncio.get_running_loop()
+    sleeper: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_later(seconds, wake, sleeper)
+    try:
+        await sleeper
+    finally:
+        timer.cancel()
+
+
+def wake(sleeper: asyncio.Future[None]) -> None:
+    """End a sleep, unless it has ended."""
+    if not sleeper.done():
+        sleeper.set_result(None)
