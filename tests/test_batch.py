@@ -879,6 +879,37 @@ def test_a_batch_ends_where_sleep_returns_at_once(monkeypatch: pytest.MonkeyPatc
         assert kinds_of(client.wait_all(ids(300), checks_per_second=math.inf)) == {"completed"}
 
 
+class LimitedServer(Server):
+    """A server that allows `per_second` requests, up to `burst` at once, and says so by 429."""
+
+    def __init__(self, per_second: float, burst: float, retry_after: str | None) -> None:
+        super().__init__(ends_at=300)
+        self._per_second, self._burst, self._tokens, self._at = per_second, burst, burst, 0.0
+        self._headers: dict[str, Any] = {} if retry_after is None else {"retry_after": retry_after}
+
+    def respond(self, path: str) -> Reply:
+        now = present()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._per_second)
+        self._at = now
+        if self._tokens < 1:
+            return json_reply({}, 429, **self._headers)
+        self._tokens -= 1
+        return super().respond(path)
+
+
+@pytest.mark.parametrize("retry_after", ["1", "0", None])
+@pytest.mark.parametrize(("per_second", "burst"), [(1, 1), (2, 5), (5, 5)])
+@pytest.mark.parametrize("number", [20, 100])
+def test_a_server_that_allows_few_requests_costs_no_job(
+    per_second: float, burst: float, number: int, retry_after: str | None
+) -> None:
+    """Its 429s are about the requests of all jobs. The same job was refused by chance until it was given up."""
+    server = LimitedServer(per_second, burst, retry_after)
+    patient = {"timeout": 3600, "max_delay": 30, "max_faults": 5}
+
+    assert kinds_of(wait_all(server, ids(number), service=SINGLE, client=patient)) == {"completed"}
+
+
 def _remove(jobs: Any, job_id: str) -> None:
     jobs.pop(job_id) if isinstance(jobs, dict) else jobs.remove(job_id)
 
