@@ -68,13 +68,13 @@ class PartFile:
         self.received = 0
         self.transferred = 0
         self.size = 0
-        self._undecided = 0  # encoded bytes received that may be the first of a text in place of the file
+        self._undecided = 0  # encoded bytes in `transferred` that may turn out to be markup or JSON
         self._remote = RemoteFile()
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
         self._is_resuming = False  # True if the response being received continues the file
         self._kind = ""  # the media type of the current version
-        self._error_type: Fault | None = None  # raised unless the file begins as media do
+        self._type_fault: Fault | None = None  # to raise unless the file begins as media do, despite its media type
         self._stop: int | None = None  # the offset after the last byte of the response, as announced
         self._on_progress = on_progress
         self._target = Path(os.path.realpath(target))  # so that a symbolic link stays
@@ -102,16 +102,16 @@ class PartFile:
             Fault: The response is an error message, or contradicts what is known of the file.
             LocalError: The disk fails.
         """
-        error_type = _error_type(response)
+        type_fault = _fault_for_type(response)
         if not is_partial(response):
             length = content_length(response.headers)
-            self._begin_whole(response, stated_total(response.headers) if length is None else length, error_type)
+            self._begin_whole(response, stated_total(response.headers) if length is None else length, type_fault)
             return
         part = range_of_part(response)
         if part is not None and part.is_whole:  # some hosts send this without a request for a range
-            self._begin_whole(response, part.total, error_type)
-        elif error_type is not None and media_type(response.headers) != self._kind:
-            raise error_type
+            self._begin_whole(response, part.total, type_fault)
+        elif type_fault is not None and media_type(response.headers) != self._kind:
+            raise type_fault
         elif part is not None and self._remote.accepts_part(response, part, self.received):
             self._begin_part(part)
         else:
@@ -119,15 +119,15 @@ class PartFile:
             self._remote.record_replacement(response, None if part is None else part.total)
             raise Fault("unreadable", "a part that does not continue the file", response)
 
-    def _begin_whole(self, response: Response, length: int | None, error_type: Fault | None) -> None:
+    def _begin_whole(self, response: Response, length: int | None, type_fault: Fault | None) -> None:
         self.start_over()
         try:
             self._remote.begin_whole(response, length)
         except Fault as fault:  # the length of an error message says nothing about the file
-            raise (error_type or fault) from None
-        self._kind, self._error_type = media_type(response.headers), error_type
+            raise (type_fault or fault) from None
+        self._kind, self._type_fault = media_type(response.headers), type_fault
         self._decoder = FileDecoder(codings_of(response))
-        self._sniffer = MarkupSniffer(self._kind, is_error_type=error_type is not None)
+        self._sniffer = MarkupSniffer(self._kind, is_error_type=type_fault is not None)
         self._stop = self._remote.total
         self._is_resuming = False
 
@@ -202,43 +202,44 @@ class PartFile:
         self._require_all(response)
         self._remote.require_received(self.received)
         self._sniffer.finish()
-        if not self.size and self._error_type is None:
+        if not self.size and self._type_fault is None:
             self._reject()
             raise Fault("unreadable", "the file is empty", response)
         self._require_no_markup()
-        is_certain = not (self._is_resuming and self._decoder.has_ignored_bytes)  # a part may lack its own label
+        may_be_mixed = self._is_resuming and self._decoder.has_ignored_bytes  # a part need not state its coding
         try:
-            self._remote.require_unpacked(self.size, self.received if is_certain else None)
+            self._remote.require_unpacked(self.size, None if may_be_mixed else self.received)
         except Fault:
             self._reject()
             raise
         return True
 
     def start_over(self) -> None:
-        """Start over with an empty file.
+        """Start over with an empty file. What is known of the remote file holds.
 
         Raises:
             LocalError: The disk fails.
         """
-        if self._error_type is not None and self._sniffer.is_markup is None:
+        if self._type_fault is not None and self._sniffer.is_markup is None:
             self._remote.undo_begin_whole()  # an error message may have broken off before it was known as one
         else:
             self._remote.record_received(self.received)
         self._clear()
 
     def _reject(self) -> None:
-        """Start over, and undo the last `begin_whole`, as the body of that response was not the file."""
+        """Discard the body of the last `begin_whole`, which was not the file, and what its response said."""
         self._remote.undo_begin_whole()
         self._clear()
 
     def _clear(self) -> None:
+        """Empty the temporary file. The next `begin` sets what is not reset here."""
         with _local_errors():
             self._file.seek(0)
             self._file.truncate()
         self.received = self.size = self._undecided = 0
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
-        self._error_type = None
+        self._type_fault = None
 
     def _require_room_for(self, size: int) -> None:
         if self._stop is not None and self.received + size > self._stop:
@@ -272,13 +273,13 @@ class PartFile:
                     self._file.write(piece)
                 self.size += len(piece)
         except UnreadableBody as error:
-            fault = self._error_type or Fault("unreadable", str(error))
+            fault = self._type_fault or Fault("unreadable", str(error))
             self._reject()
             raise fault from None
 
     def _require_no_markup(self) -> None:
         if self._sniffer.is_markup:
-            fault = self._error_type or Fault("unreadable", "a text in place of the file")
+            fault = self._type_fault or Fault("unreadable", "a text in place of the file")
             self.transferred -= self._undecided
             self._reject()
             raise fault
@@ -298,7 +299,7 @@ class PartFile:
         return self._target
 
 
-def _error_type(response: Response) -> Fault | None:
+def _fault_for_type(response: Response) -> Fault | None:
     """Return the fault for a response whose media type is that of an error message or an image, or None."""
     kind = media_type(response.headers)
     if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:

@@ -55,7 +55,7 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
 
 
 def may_be_part(headers: Mapping[str, str], length: int | None) -> bool:
-    """Return True if a `Content-Range` of a response with another status than 206 says that the body is a part.
+    """Return True unless the `Content-Range` of a response with another status than 206 allows that the body is the whole.
 
     RFC 9110, section 14.4, gives it no meaning there, and some hosts send one that is malformed or about the whole. It
     is harmless if it has another unit, no range, or the range of all bytes.
@@ -78,14 +78,14 @@ def _is_part(value: str, length: int | None) -> bool:
     if stated is not None and length not in (None, stated):
         return True
     if not first:
-        return bool(last)  # a suffix, or no positions at all
+        return bool(last)  # the last bytes, as in "-500"; "-" alone says nothing
     if not last:
         return int(first) > 0
     if stated is None:  # without a total, it may be the first part of a host that leaves the total out
         return int(first) > 0 or total is None or int(last) + 1 != length
-    if int(first) == 1:  # of all bytes, counted from one
-        return not length == stated == int(last)
-    return int(first) > 0 or int(last) + 1 < stated  # one more is a frequent mistake
+    if int(first) == 1 and length == stated == int(last):
+        return False  # all bytes, counted from one
+    return int(first) > 0 or int(last) + 1 < stated  # a last position that is the total is a frequent mistake
 
 
 def stated_total(headers: Mapping[str, str]) -> int | None:

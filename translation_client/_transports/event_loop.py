@@ -1,6 +1,6 @@
 """Sleep on the event loop, independent of `asyncio.sleep`, which tests patch to return at once.
 
-A loop that awaits a patched one would never yield to the event loop, so that no timer, cancellation or signal ends it.
+A `while` loop that awaits the patched function never yields to the event loop. No timer, cancellation or signal ends it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A priority queue of jobs by due time and by deadline, which finds the most overdue one in logarithmic time."""
+"""A priority queue of jobs by due time and by deadline, which finds the next one in logarithmic time."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class DueQueue(Generic[E]):
 
     @property
     def next_due(self) -> float:
-        """When the next entry is due, or `math.inf` if no entry is waiting."""
+        """When an entry is due next, or `math.inf` if no entry is waiting. In the past if one is due."""
         while self._retries and self._retries[0][2].due == math.inf:
             heappop(self._retries)
         if self._retries:
@@ -102,7 +102,10 @@ class DueQueue(Generic[E]):
         return heap[0][0] if heap else math.inf
 
     def pop_due(self, now: float) -> E | None:
-        """Remove and return the most overdue entry, or None if none is due at `now`. Its check starts now."""
+        """Remove and return the next entry, or None if none is due at `now`. Its check starts now.
+
+        It is the one that was throttled most often, or else the most overdue one.
+        """
         while (due := _next_of(self._throttled)) <= now and due < math.inf:
             _, number, entry = heappop(self._throttled)
             heappush(self._retries, (-entry.throttled, number, entry))
@@ -113,7 +116,7 @@ class DueQueue(Generic[E]):
         return entry
 
     def pop_first(self) -> E:
-        """Remove and return `first`, which is not None. Its check starts now."""
+        """Remove and return the entry that `first` has just returned. Its check starts now."""
         entry = heappop(self._due)[2]
         entry.planned, entry.due = entry.due, math.inf
         return entry
