@@ -248,7 +248,6 @@ class Thing:
         self.due = self.planned = due
         self.ends_at = ends_at
         self.call_in_flight = False
-        self.throttled = 0
 
 
 class Counted(float):
@@ -287,21 +286,17 @@ def test_a_queue_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[t
             waiting.append(thing)
             added.append(thing)
         elif step == "pop":
-            due = {thing: thing.due for thing in waiting}
+            due = [thing.due for thing in waiting]
             popped = queue.pop_due(float(one))
-            assert (popped is None) == (not due or min(due.values()) > one)
+            assert (popped is None) == (not due or min(due) > one)
             if popped is not None:
                 popped.call_in_flight = True
-                most = max(thing.throttled for thing, at in due.items() if at <= one)
-                best = min(at for thing, at in due.items() if thing.throttled == most)
-                assert popped.throttled == most
-                assert due[popped] == best or most
+                assert popped in [thing for thing, at in zip(waiting, due, strict=True) if at == min(due)]
                 waiting.remove(popped)
                 asked.append(popped)
                 assert popped.due == math.inf
         elif step == "again" and asked:
             thing = asked.pop(one % len(asked))
-            thing.throttled = thing.throttled + 1 if one % 3 == 0 else 0
             queue.reschedule(thing, float(other))
             waiting.append(thing)
         elif step == "remove" and waiting + asked:
@@ -388,7 +383,6 @@ class Stub:
     ends_at: float = math.inf
     planned: float = 0.0
     call_in_flight: bool = False
-    throttled: int = 0
 
     def __str__(self) -> str:
         return self.name

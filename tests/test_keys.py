@@ -395,6 +395,7 @@ def test_an_error_keeps_our_own_words(text: str, word: str) -> None:
     [
         ("the certificate is not valid for 'topsecret.test'", "the certificate is not valid for '[redacted].test'"),
         ('the response has no "it\'s Topsecret"', 'the response has no "it\'s [redacted]"'),
+        ("hostname 'a.test' doesn't match 'topsecret.test'", "hostname 'a.test' doesn't match '[redacted].test'"),
         ("the connection broke (o'neil-s3cret)", "the connection broke ([redacted])"),
         ("the response has no 'data.status'", "the response has no 'data.status'"),
         ("the response has no 'data.at-sea'", "the response has no 'data.[redacted]'"),

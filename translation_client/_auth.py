@@ -595,7 +595,7 @@ class Redactor:
 
 
 _LIKE_OUR_WORDS = re.compile(r"[A-Za-z ]*|[0-9]{1,3}")
-_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
+_QUOTED = re.compile(r"""(?<!\w)'[^']*'|"[^"]*\"""")
 _LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 

@@ -402,8 +402,9 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
                 `expected_seconds` or `submitted_at`. Unless it is a collection such as a list or a set, it is read in a
                 thread of ours. For what may only be used in the thread that made it, such as a cursor of `sqlite3`,
                 pass a list of its rows.
-            checks_per_second: The most requests in any second, for all jobs together; None for 100. If many jobs share
-                a deadline, some have their last check earlier, to keep to this limit.
+            checks_per_second: The most requests in any second, for all jobs together; None for 100. If the service
+                allows fewer, give its limit, as each refusal counts towards `max_faults` of the job that it hits. If
+                many jobs share a deadline, some have their last check earlier, to keep to this limit.
             max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. Jobs
                 are read from `jobs` while there are fewer.
             timeout: Seconds for each job, from when it was read from `jobs`; None for the client's `timeout`.

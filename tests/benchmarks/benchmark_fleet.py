@@ -493,12 +493,11 @@ def cost_of(run: Callable[[int], int], jobs: int, least_checks: int) -> float:
 class Entry:
     """An entry of a queue, and nothing else."""
 
-    __slots__ = ("call_in_flight", "checks", "due", "ends_at", "planned", "throttled")
+    __slots__ = ("call_in_flight", "checks", "due", "ends_at", "planned")
 
     def __init__(self) -> None:
         self.due = self.planned = 0.0
         self.call_in_flight = False
-        self.throttled = 0
         self.ends_at = 600.0
         self.checks = 0
 

@@ -76,6 +76,7 @@ class PartFile:
         self._kind = ""  # the media type of the current version
         self._type_fault: Fault | None = None  # to raise unless the file begins as media do, despite its media type
         self._stop: int | None = None  # the offset after the last byte of the response, as announced
+        self._least = 0  # the total in a `Content-Range` that has no meaning, and may be one too low
         self._on_progress = on_progress
         self._target = Path(os.path.realpath(target))  # so that a symbolic link stays
         self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
@@ -103,9 +104,9 @@ class PartFile:
             LocalError: The disk fails.
         """
         type_fault = _fault_for_type(response)
-        if not is_partial(response):
-            length = content_length(response.headers)
-            self._begin_whole(response, stated_total(response.headers) if length is None else length, type_fault)
+        if not is_partial(response, was_range_requested=bool(self.range_headers())):
+            self._begin_whole(response, content_length(response.headers), type_fault)
+            self._least = 0 if codings_of(response) else stated_total(response.headers) or 0
             return
         part = range_of_part(response)
         if part is not None and part.is_whole:  # some hosts send this without a request for a range
@@ -129,6 +130,7 @@ class PartFile:
         self._decoder = FileDecoder(codings_of(response))
         self._sniffer = MarkupSniffer(self._kind, is_error_type=type_fault is not None)
         self._stop = self._remote.total
+        self._least = 0
         self._is_resuming = False
 
     def _begin_part(self, part: ContentRange) -> None:
@@ -246,8 +248,8 @@ class PartFile:
             self.reject_surplus()
 
     def _require_all(self, response: Response) -> None:
-        if self._stop is not None and self.received < self._stop:
-            total = self._remote.total or self._stop
+        if self.received < max(self._stop or 0, self._least):
+            total = self._remote.total or self._stop or self._least
             raise Fault("connection", f"the file has {self.received} of {total} bytes", response)
 
     def _correct_codings(self) -> None:

@@ -2,8 +2,8 @@
 
 The file may be replaced during the download, and a response may have fewer headers than the one before. A known length
 is never replaced by an unknown one. A length stated with a validator holds for this validator. A length stated without
-one holds until another validator proves that the file was replaced. A file is at least as long as what was received of
-it. Lengths and offsets here count encoded bytes.
+one holds until another validator proves that the file was replaced. A version is at least as long as what was received
+of it. Lengths and offsets here count encoded bytes.
 """
 
 from __future__ import annotations
@@ -47,13 +47,11 @@ class _Known(NamedTuple):
 
     Attributes:
         total: The length in bytes; None if unknown.
-        received: The most bytes that one request received before it broke off.
         tag: The latest strong `ETag` since the file was replaced; None if there was none.
         date: The latest `Last-Modified` that is a strong validator, in the same way.
     """
 
     total: int | None = None
-    received: int = 0
     tag: str | None = None
     date: str | None = None
 
@@ -79,7 +77,7 @@ class RemoteFile:
         self._version = Version(None, (), None)  # the version being received
         self._known: Mapping[Codings, _Known] = {}
         self._totals: Mapping[tuple[str, Codings], int] = {}  # as stated, by validator and codings
-        self._received: Mapping[tuple[str | None, Codings], int] = {}  # the most bytes received, in the same way
+        self._least: Mapping[str, int] = {}  # the least length without a coding, by validator
         self._stated: int | None = None  # the length stated by the response being received
         self._state_before = self._state()
 
@@ -133,17 +131,17 @@ class RemoteFile:
         self._version, self._known, self._totals, self._stated = self._state_before
 
     def record_received(self, size: int) -> None:
-        """Record that `size` bytes of the current version were received, and are given up. It has at least so many."""
-        version = self._version
-        key, known = (version.validator, version.codings), self._known_of(version.codings)
-        self._received = {**self._received, key: max(size, self._received.get(key, 0))}
-        self._known = {**self._known, version.codings: known._replace(received=max(size, known.received))}
+        """Record that `size` bytes of the current version were received, and are given up."""
+        if (
+            not self._version.codings
+        ):  # a packed file that breaks off does not unpack, and may be packed in several ways
+            self._record_least(self._version.validator, size)
 
     def require_received(self, size: int) -> None:
         """Check the size of a body without a stated length.
 
         Raises:
-            Fault: More bytes of the same version were received before.
+            Fault: More bytes of the same version were received or stated before.
         """
         self._require_least(self._version, size)
 
@@ -162,8 +160,8 @@ class RemoteFile:
             codings = codings_of(response)  # those of a 416 are the codings of its error message
         if self._known_of(codings).differs_from(validator):
             self._set_version(Version(validator, codings, total), stated=total)
-        elif validator is not None and total is not None and response.status_code != 416:
-            self._totals = {(validator, codings): total, **self._totals}  # a total that was stated before holds
+        elif total is not None and response.status_code != 416 and not codings and not self._version.labels:
+            self._record_least(validator, total)
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
         """Return True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
@@ -240,12 +238,14 @@ class RemoteFile:
             raise Fault("unreadable", f"the file has {length} bytes, and had {known.total} before", response)
         return length
 
+    def _record_least(self, validator: str | None, size: int) -> None:
+        if validator is not None:
+            self._least = {**self._least, validator: max(size, self._least.get(validator, 0))}
+
     def _require_least(self, version: Version, size: int, response: Response | None = None) -> None:
-        known = self._known_of(version.codings)
-        since_replaced = 0 if known.differs_from(version.validator) else known.received
-        least = max(since_replaced, self._received.get((version.validator, version.codings), 0))
+        least = 0 if version.codings else self._least.get(version.validator or "", 0)
         if size < least:
-            raise Fault("unreadable", f"the file has {size} bytes, and {least} of it were received before", response)
+            raise Fault("unreadable", f"the file has {size} bytes, and the same version had {least} or more", response)
 
     def _set_version(self, version: Version, stated: int | None) -> None:
         self._version, self._stated = version, stated
@@ -281,7 +281,7 @@ def media_type(headers: Mapping[str, str]) -> str:
     return re.split("[;,]", headers.get("Content-Type", ""))[0].strip().lower()
 
 
-def is_partial(response: Response) -> bool:
+def is_partial(response: Response, *, was_range_requested: bool) -> bool:
     """Return True if a response has a range of the file, which may be all of it. A proxy may have replaced its 206."""
     features = content_range(response.headers)
     if response.status_code == 206 or media_type(response.headers) == "multipart/byteranges":
@@ -292,7 +292,7 @@ def is_partial(response: Response) -> bool:
         length = content_length(response.headers)
     except UnreadableBody:
         length = None
-    return may_be_part(response.headers, length)
+    return may_be_part(response.headers, length, was_range_requested=was_range_requested)
 
 
 def range_of_part(response: Response) -> ContentRange | None:

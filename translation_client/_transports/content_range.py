@@ -54,7 +54,7 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
     return ContentRange(first, stop, total) if first < stop and (total is None or stop <= total) else None
 
 
-def may_be_part(headers: Mapping[str, str], length: int | None) -> bool:
+def may_be_part(headers: Mapping[str, str], length: int | None, *, was_range_requested: bool) -> bool:
     """Return True unless the `Content-Range` of a response with another status than 206 allows that the body is the whole.
 
     RFC 9110, section 14.4, gives it no meaning there, and some hosts send one that is malformed or about the whole. It
@@ -63,11 +63,12 @@ def may_be_part(headers: Mapping[str, str], length: int | None) -> bool:
     Args:
         headers: The headers of the response.
         length: The length of the body in bytes; None if unknown.
+        was_range_requested: True if the request was for a range, so that an odd value may be about the rest of the file.
     """
-    return any(_is_part(value, length) for value in header_values(headers, "Content-Range"))
+    return any(_is_part(value, length, was_range_requested) for value in header_values(headers, "Content-Range"))
 
 
-def _is_part(value: str, length: int | None) -> bool:
+def _is_part(value: str, length: int | None, was_range_requested: bool) -> bool:
     if "-" not in value or _OTHER_UNIT.match(value):
         return False
     match = _MALFORMED_RANGE.fullmatch(value)
@@ -78,12 +79,12 @@ def _is_part(value: str, length: int | None) -> bool:
     if stated is not None and length not in (None, stated):
         return True
     if not first:
-        return bool(last)  # the last bytes, as in "-500"; "-" alone says nothing
+        return bool(last) or was_range_requested  # "-500" are the last bytes; "-" says nothing
     if not last:
         return int(first) > 0
     if stated is None:  # without a total, it may be the first part of a host that leaves the total out
         return int(first) > 0 or total is None or int(last) + 1 != length
-    if int(first) == 1 and length == stated == int(last):
+    if int(first) == 1 and length == stated == int(last) and not was_range_requested:
         return False  # all bytes, counted from one
     return int(first) > 0 or int(last) + 1 < stated  # a last position that is the total is a frequent mistake
 

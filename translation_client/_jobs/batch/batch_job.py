@@ -29,7 +29,6 @@ class BatchJob:
         planned: When the check in progress was due.
         call_in_flight: True while a request of its own is in flight, which ends at the deadline by itself.
         single_checks: How many of its next checks need a request of its own.
-        throttled: How many times in a row the server refused its request because there were too many.
         delay: Seconds of the latest sleep.
         early: How many seconds before `due` the job may be checked.
         is_early: True if the next check is an extra one, because too many last checks are due together.
@@ -52,7 +51,6 @@ class BatchJob:
         "poller",
         "positions",
         "single_checks",
-        "throttled",
         "was_early",
     )
 
@@ -63,7 +61,6 @@ class BatchJob:
         self.positions = [position]
         self.call_in_flight = self.is_early = self.was_early = False
         self.single_checks = 0.0 if self.job_id else math.inf
-        self.throttled = 0
         self.delay = poller.initial_delay()
         self.early = self._max_early(0)
         self.due = self.planned = now + self.delay
@@ -79,7 +76,6 @@ class BatchJob:
         """
         self._fault_stepper = None
         self.is_early = False
-        self.throttled = 0
         delay = self._stepper.delay_after(job, self.poller.pending_retrying())
         if delay is None:
             return None
@@ -168,7 +164,7 @@ def take_due_together(
         entry = queue.first
         if entry is None or not entry.is_nearly_due(now):
             break
-        queue.pop_first()
+        queue.pop_due(math.inf)
         if entry.single_checks or not fits(entry):
             skipped.append(entry)
         else:

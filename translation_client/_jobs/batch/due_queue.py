@@ -1,4 +1,4 @@
-"""A priority queue of jobs by due time and by deadline, which finds the next one in logarithmic time."""
+"""A priority queue of jobs by due time and by deadline, which finds the most overdue one in logarithmic time."""
 
 from __future__ import annotations
 
@@ -19,31 +19,23 @@ class Entry(Protocol):
         ends_at: Its deadline; `math.inf` for none.
         planned: When the check in progress was due.
         call_in_flight: True while a request of its own is in flight, which ends at the deadline by itself.
-        throttled: How many times in a row the server refused its request because there were too many.
     """
 
     due: float
     ends_at: float
     planned: float
     call_in_flight: bool
-    throttled: int
 
 
 E = TypeVar("E", bound=Entry)
 
 
 class DueQueue(Generic[E]):
-    """Entries by due time, and by deadline. Heap items whose time has changed are stale, and are skipped.
-
-    Of the entries that are due, those that were throttled come first, the most often first. At a server that allows few
-    requests, the same job would otherwise be refused again and again by chance.
-    """
+    """Entries by due time, and by deadline. Heap items whose time has changed are stale, and are skipped."""
 
     def __init__(self) -> None:
         """Create an empty queue."""
         self._due: list[tuple[float, int, E]] = []
-        self._throttled: list[tuple[float, int, E]] = []
-        self._retries: list[tuple[int, int, E]] = []  # throttled entries that are due
         self._deadlines: list[tuple[float, int, E]] = []
         self._count = 0
         self._entries = 0
@@ -64,7 +56,7 @@ class DueQueue(Generic[E]):
         entry.due = due
         entry.call_in_flight = False
         self._count += 1
-        heappush(self._throttled if entry.throttled else self._due, (due, self._count, entry))
+        heappush(self._due, (due, self._count, entry))
 
     def remove(self, entry: E) -> None:
         """Remove an entry for good."""
@@ -81,17 +73,16 @@ class DueQueue(Generic[E]):
 
     @property
     def first(self) -> E | None:
-        """The entry that is due next, or None if no entry is waiting. Throttled entries do not count."""
-        return self._due[0][2] if _next_of(self._due) < math.inf else None
+        """The entry that is due next, or None if no entry is waiting."""
+        return self._due[0][2] if self.next_due < math.inf else None
 
     @property
     def next_due(self) -> float:
-        """When an entry is due next, or `math.inf` if no entry is waiting. In the past if one is due."""
-        while self._retries and self._retries[0][2].due == math.inf:
-            heappop(self._retries)
-        if self._retries:
-            return self._retries[0][2].due
-        return min(_next_of(self._due), _next_of(self._throttled))
+        """When the next entry is due, or `math.inf` if no entry is waiting."""
+        heap = self._due
+        while heap and heap[0][0] != heap[0][2].due:
+            heappop(heap)
+        return heap[0][0] if heap else math.inf
 
     @property
     def next_deadline(self) -> float:
@@ -102,21 +93,9 @@ class DueQueue(Generic[E]):
         return heap[0][0] if heap else math.inf
 
     def pop_due(self, now: float) -> E | None:
-        """Remove and return the next entry, or None if none is due at `now`. Its check starts now.
-
-        It is the one that was throttled most often, or else the most overdue one.
-        """
-        while (due := _next_of(self._throttled)) <= now and due < math.inf:
-            _, number, entry = heappop(self._throttled)
-            heappush(self._retries, (-entry.throttled, number, entry))
+        """Remove and return the most overdue entry, or None if none is due at `now`. Its check starts now."""
         if self.next_due > now:
             return None
-        entry = heappop(self._retries)[2] if self._retries else heappop(self._due)[2]
-        entry.planned, entry.due = entry.due, math.inf
-        return entry
-
-    def pop_first(self) -> E:
-        """Remove and return the entry that `first` has just returned. Its check starts now."""
         entry = heappop(self._due)[2]
         entry.planned, entry.due = entry.due, math.inf
         return entry
@@ -127,10 +106,3 @@ class DueQueue(Generic[E]):
             entry = heappop(self._deadlines)[2]
             if not entry.call_in_flight:
                 yield entry
-
-
-def _next_of(heap: list[tuple[float, int, E]]) -> float:
-    """Return the earliest due time in a heap, or `math.inf`. Stale items before it are dropped."""
-    while heap and heap[0][0] != heap[0][2].due:
-        heappop(heap)
-    return heap[0][0] if heap else math.inf

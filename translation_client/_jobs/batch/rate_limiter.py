@@ -39,11 +39,6 @@ def never() -> float:
     return math.inf
 
 
-def is_throttling(status_code: int | None, retry_after: float | None) -> bool:
-    """Return True if a response is a 429, or a 503 with `Retry-After`."""
-    return status_code == TOO_MANY_REQUESTS or (status_code == UNAVAILABLE and retry_after is not None)
-
-
 class Permit:
     """The rate-limit permit of one request.
 
@@ -119,12 +114,12 @@ class RateLimiter:
         Args:
             status_code: The status code of the response; None if there is no response.
             retry_after: Seconds from `Retry-After`, or None.
-            delay: Seconds of the pause without `Retry-After`, or after 0: the sleep of the job of the request.
+            delay: Seconds of the pause without `Retry-After`: the sleep of the job of the request.
             now: The current time.
         """
-        if is_throttling(status_code, retry_after):
+        if status_code == TOO_MANY_REQUESTS or (status_code == UNAVAILABLE and retry_after is not None):
             self.throttle(now)
-            self.pause(now + min(retry_after or delay, LONGEST_PAUSE_SECONDS))
+            self.pause(now + min(delay if retry_after is None else retry_after, LONGEST_PAUSE_SECONDS))
 
     def pause(self, until: float) -> None:
         """Send no request before `until`, unless it is urgent."""

@@ -22,7 +22,7 @@ from ..poller import Poller
 from .batch_job import BatchJob, take_due_together
 from .due_queue import DueQueue
 from .options import BatchOptions, JobResult, Source, require_id, text_of, wait_key
-from .rate_limiter import LONGEST_PAUSE_SECONDS, TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations, is_throttling
+from .rate_limiter import LONGEST_PAUSE_SECONDS, TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
 from .results import Results
 from .source import iterate
 from .wakeups import Wakeups
@@ -244,8 +244,6 @@ class BatchRunner:
             batch_job.record_single_check()
             self._record_check(batch_job, job)
         if fault is not None:  # outside the handler, or a final error would have the fault as its `__context__`
-            is_throttled = is_throttling(fault.status_code, fault.retry_after)
-            batch_job.throttled = batch_job.throttled + 1 if is_throttled else 0
             self._record_fault(batch_job, fault)
             self._limiter.record_failure(fault.status_code, fault.retry_after, batch_job.delay, self._clock.now())
 
