@@ -549,6 +549,10 @@ def test_a_packed_file_may_have_had_no_label_before(client: type[Any], tmp_path:
     for headers in ((A,), ()):
         labelled = whole(stored, *headers, "Content-Encoding: gzip")
         assert downloaded(client, Script(cut(*headers, body=stored), labelled), tmp_path).file == LONG
+    no_label = chunked(stored, A, is_cut=True, blocks=(1000,) * (len(stored) // 1000))
+    for odd in (no_label, part(stored[:50], f"bytes 0-49/{len(stored)}", A)):
+        labelled = whole(stored, A, "Content-Encoding: gzip")
+        assert downloaded(client, Script(odd, labelled), tmp_path).file == LONG
     begun = cut(A, "Content-Encoding: gzip", body=stored, at=100_000)
     for label in ((), ("Content-Encoding: gzip",)):
         script = Script(cut(A, body=stored), begun, rest(A, *label, body=stored, total=len(stored)))
@@ -617,6 +621,10 @@ def test_an_odd_range_states_a_length(client: type[Any], said: str, framed: Any,
     about = f"Content-Range: bytes{said if said[0] in '=: ' else ' ' + said}"
     for low in (" */0", " 0-0/0", " 0-999/999", " */1"):
         assert downloaded(client, Script(framed(OLD, f"Content-Range: bytes{low}")), tmp_path).file == OLD
+    assert downloaded(client, Script(whole(OLD, "Content-Range: bytes */1001")), tmp_path).file == OLD
+    for end in (raw(416, "Content-Range: bytes */1000", A), rest(A)):
+        script = Script(framed(OLD[:900], "Content-Range: bytes */1001", A), rest(A, most=100), end)
+        assert downloaded(client, script, tmp_path).file == OLD
     packed = framed(gzip.compress(OLD), about, "Content-Encoding: gzip")
     if said != " 0-999/1000":
         assert downloaded(client, Script(packed), tmp_path).file == OLD
@@ -1047,7 +1055,9 @@ def test_a_whole_file_with_a_range_is_taken(client: type[Any], status: int, said
 
 
 @every_client
-@pytest.mark.parametrize("said", ["bytes -/{total}", "bytes -", "bytes -/*", "bytes 1-{rest}/{rest}"])
+@pytest.mark.parametrize(
+    "said", ["bytes -/{total}", "bytes -", "bytes -/*", "bytes */{total}", "bytes 1-{rest}/{rest}"]
+)
 @pytest.mark.parametrize("begun", [cut(A, body=LONG, at=150_000), chunked(LONG[:150_000], A, is_cut=True)])
 @pytest.mark.parametrize("framed", [whole, chunked])
 def test_a_range_without_a_meaning_is_not_the_whole_if_a_range_was_requested(

@@ -105,8 +105,10 @@ class PartFile:
         """
         type_fault = _fault_for_type(response)
         if not is_partial(response, was_range_requested=bool(self.range_headers())):
-            self._begin_whole(response, content_length(response.headers), type_fault)
-            self._least = 0 if codings_of(response) else stated_total(response.headers) or 0
+            length = content_length(response.headers)
+            self._begin_whole(response, length, type_fault)
+            if length is None and not codings_of(response):
+                self._least = stated_total(response.headers) or 0
             return
         part = range_of_part(response)
         if part is not None and part.is_whole:  # some hosts send this without a request for a range
@@ -136,6 +138,7 @@ class PartFile:
     def _begin_part(self, part: ContentRange) -> None:
         self._remote.begin_part(part)
         self._stop = part.stop
+        self._least = 0 if part.total is not None else self._least
         self._is_resuming = True
 
     def write(self, block: bytes) -> None:
@@ -192,6 +195,7 @@ class PartFile:
             LocalError: The disk fails.
         """
         if self._remote.is_complete(response, self.received):
+            self._least = 0
             return self._finish(response)
         self.start_over()
         unsatisfied = content_range(response.headers)

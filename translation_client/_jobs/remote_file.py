@@ -110,6 +110,8 @@ class RemoteFile:
         modified = response.headers.get("Last-Modified")
         version = Version(validator, codings, length, labels=codings, modified=modified)
         total = self._total_of(version, response)
+        if length is not None:
+            self._require_least(version, length, response)
         self._state_before = self._state()
         self._set_version(version._replace(total=total), stated=length)
 
@@ -124,7 +126,10 @@ class RemoteFile:
             return
         version = self._version._replace(codings=codings, total=self._stated)
         self.undo_begin_whole()  # or the length would count for the wrong codings too
-        self._set_version(version._replace(total=self._total_of(version)), stated=version.total)
+        total = self._total_of(version)
+        if version.total is not None:
+            self._require_least(version, version.total)
+        self._set_version(version._replace(total=total), stated=version.total)
 
     def undo_begin_whole(self) -> None:
         """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
@@ -214,6 +219,7 @@ class RemoteFile:
         plain = self._version._replace(codings=(), total=None)
         if self._version.codings and (packed_size is None or packed_size != self._total_of(plain)):
             self._total_of(plain._replace(total=size))
+            self._require_least(plain, max(size, packed_size or 0))
 
     def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int], int | None]:
         return self._version, self._known, self._totals, self._stated
@@ -228,8 +234,6 @@ class RemoteFile:
             if length not in (None, stated):
                 raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", response)
             return stated
-        if length is not None:
-            self._require_least(new, length, response)
         if known.total is None or known.differs_from(new.validator):
             return length
         if length is None:

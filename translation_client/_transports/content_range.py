@@ -69,8 +69,10 @@ def may_be_part(headers: Mapping[str, str], length: int | None, *, was_range_req
 
 
 def _is_part(value: str, length: int | None, was_range_requested: bool) -> bool:
-    if "-" not in value or _OTHER_UNIT.match(value):
+    if _OTHER_UNIT.match(value):
         return False
+    if "-" not in value:
+        return was_range_requested and "*" in value
     match = _MALFORMED_RANGE.fullmatch(value)
     if match is None:
         return True
