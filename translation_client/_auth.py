@@ -595,6 +595,8 @@ class Redactor:
 
 
 _LIKE_OUR_WORDS = re.compile(r"[A-Za-z ]*|[0-9]{1,3}")
+"""Secrets that may also be words or numbers of a sentence of ours, which must stay readable."""
+
 _QUOTED = re.compile(r"""(?<!\w)'[^']*'|"[^"]*\"""")
 _LOWER_CASE = str.maketrans(ascii_uppercase, ascii_lowercase)
 

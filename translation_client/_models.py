@@ -526,19 +526,29 @@ _RETRY_AFTER_VALUES = re.compile(r"\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,[^,]
 """The values in a joined header. A date has a comma after the name of its day."""
 
 
+def header_lines(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return the values of a header that may be sent several times, as the HTTP library has them.
+
+    requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns only the first.
+    """
+    if name not in headers:
+        return []  # the most frequent case
+    get_all = getattr(headers, "getall", None)
+    return [headers[name]] if get_all is None else list(get_all(name))
+
+
 def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the value of `Retry-After` in seconds from now, or None.
 
     A date is taken relative to the response's own `Date`, so that a wrong local clock does no harm. A past one is 0. If it
-    was sent more than once, as by a service and a proxy, the longest counts. requests joins them with commas.
+    was sent more than once, as by a service and a proxy, the longest counts.
 
     Raises:
         ValueError: No value is a number of seconds or an HTTP date.
     """
-    if "Retry-After" not in headers:
+    lines = header_lines(headers, "Retry-After")
+    if not lines:
         return None
-    get_all = getattr(headers, "getall", None)  # of aiohttp, whose `get` returns only the first
-    lines = [headers["Retry-After"]] if get_all is None else get_all("Retry-After")
     values = [value.strip() for line in lines for value in _RETRY_AFTER_VALUES.findall(line)]
     seconds = [one for value in values if (one := _delay(value, headers)) is not None]
     if not seconds:

@@ -33,7 +33,7 @@ from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_read, wait_for_write
 
 from .._clock import real_monotonic
-from .._models import Fault
+from .._models import Fault, header_lines
 from .cancel_scope import CURRENT, CancelScope
 from .dns import SocketAddress, resolve
 
@@ -52,15 +52,9 @@ class UnreadableBody(Exception):
 
 
 def header_values(headers: Mapping[str, str], name: str) -> list[str]:
-    """Return the members of a list header that may be sent several times (RFC 9110, section 5.6.1).
-
-    requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns only the first.
-    """
-    if name not in headers:
-        return []  # the most frequent case
-    get_all = getattr(headers, "getall", None)
-    lines = [headers.get(name, "")] if get_all is None else get_all(name, [])
-    return [member for line in lines for member in map(str.strip, line.split(",")) if member]
+    """Return the members of a list header that may be sent several times (RFC 9110, section 5.6.1)."""
+    lines = header_lines(headers, name)
+    return [member for line in lines for member in map(str.strip, line.split(",")) if member] if lines else lines
 
 
 def transfer_codings(headers: Mapping[str, str]) -> list[str]:
