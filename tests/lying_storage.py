@@ -335,11 +335,14 @@ class LyingStorage:
     def _short_and_packed(self, lie: Lie, asked: Headers) -> Raw:
         """A proxy packs what it got of a file that broke off."""
         now, validator = self._now, self._validator(lie)
+        body = now.stored[: _place(lie, now.stored)]
+        packed = gzipped(body)
         told = None if validator is None else self._told.get((validator, ()))
         if told is None and self._known is not None and not self._is_another(validator, ()):
             told = self._known.total
-        body = now.stored[: _place(lie, now.stored)]
-        if now.is_packed or told in (None, len(body), len(packed := gzipped(body))):
+            if told is not None and told < max(len(body), len(packed)):
+                told = None  # it may have been replaced by a longer one, of which nothing is known
+        if now.is_packed or told in (None, len(body), len(packed)):
             return self._honest(lie, asked)
         return self._framed(lie, packed, len(packed), self._headers(lie._replace(label="gzip")))
 

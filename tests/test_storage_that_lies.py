@@ -47,7 +47,7 @@ class Downloads(RuleBasedStateMachine):
         for client in CLIENTS:
             self.prepare_target(chance)
             storage = LyingStorage(self.current, self.numbers, lies)
-            outcome = downloaded(client, storage, self.folder, max_faults=4)
+            outcome = downloaded(client, storage, self.folder, keeps_target=True, max_faults=4)
             if outcome.error is None:
                 assert outcome.file in storage.files
             else:
@@ -65,7 +65,8 @@ class Downloads(RuleBasedStateMachine):
     @rule(client=st.sampled_from(CLIENTS))
     def download_in_peace(self, client: type[object]) -> None:
         storage = LyingStorage(self.current, self.numbers, [])
-        assert downloaded(client, storage, self.folder).file == self.current.body
+        outcome = downloaded(client, storage, self.folder, keeps_target=True)
+        assert (outcome.error, outcome.file) == (None, self.current.body)
         assert len(storage.requests) == 1
         self.file = self.current.body
 

@@ -140,9 +140,16 @@ def checked(client: type[Any], answer: Answer, **arguments: Any) -> Job | Transl
         return error
 
 
-def downloaded(client: type[Any], answer: Answer, folder: Path, **arguments: Any) -> Outcome:
-    """Download a file with a client of one kind, without any pause between the attempts."""
+def downloaded(
+    client: type[Any], answer: Answer, folder: Path, *, keeps_target: bool = False, **arguments: Any
+) -> Outcome:
+    """Download a file with a client of one kind, without any pause between the attempts.
+
+    The file of an earlier download is removed first, as it would stand for one that fails, unless `keeps_target`.
+    """
     target = folder / "out.mp4"
+    if not keeps_target:
+        target.unlink(missing_ok=True)
     usual = {"logger": Silent(), "sleep": lambda _: None, "max_faults": 3, **arguments}
     progress: list[tuple[int, int | None]] = []
     error = None

@@ -16,7 +16,7 @@ from .._transports.content_range import ContentRange, content_range, stated_tota
 from .._transports.file_decoding import FileDecoder
 from .._transports.sniffing import SUBTITLES, MarkupSniffer
 from .._transports.sockets import UnreadableBody, content_length
-from .remote_file import RemoteFile, codings_of, is_partial, media_type, range_of_part
+from .remote_file import RemoteFile, codings_of, is_partial, media_type, media_type_as_sent, range_of_part
 
 _ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))|image/.*", re.IGNORECASE)
 """Media types of what proxies and APIs send with a 2xx in place of a file. A file may have one of them by mistake."""
@@ -153,7 +153,7 @@ class PartFile:
         self.received += len(block)
         self.transferred += len(block)
         self._undecided = 0 if self._sniffer.is_markup is False else self._undecided + len(block)
-        self._correct_codings()
+        self._confirm_codings()
         if self._on_progress is not None:
             with _local_errors():
                 self._on_progress(self.received, self._remote.total)
@@ -204,7 +204,7 @@ class PartFile:
 
     def _finish(self, response: Response) -> bool:
         self._write(self._decoder.finish())
-        self._correct_codings()  # a short file may have ended before they were known
+        self._confirm_codings()  # a short file may have ended before they were known
         self._require_all(response)
         self._remote.require_received(self.received)
         self._sniffer.finish()
@@ -256,16 +256,17 @@ class PartFile:
             total = self._remote.total or self._stop or self._least
             raise Fault("connection", f"the file has {self.received} of {total} bytes", response)
 
-    def _correct_codings(self) -> None:
+    def _confirm_codings(self) -> None:
         """Set the codings of the remote file to those that the decoder found, once they are known."""
         codings = self._decoder.applied_codings
-        if codings is None or codings == self._remote.codings:
+        if codings is None:
             return
+        type_fault = self._type_fault
         try:
-            self._remote.correct_codings(codings)
-        except Fault:
+            self._remote.confirm_codings(codings)
+        except Fault as fault:
             self._clear()
-            raise
+            raise (type_fault or fault) from None
         if not self._is_resuming:
             self._stop = self._remote.total
             self._require_room_for(0)
@@ -310,6 +311,5 @@ def _fault_for_type(response: Response) -> Fault | None:
     kind = media_type(response.headers)
     if not _ERROR_TYPES.fullmatch(kind) or kind in SUBTITLES:
         return None
-    return Fault(
-        "unreadable", "in place of the file", response, media_type=re.split("[;,]", response.headers["Content-Type"])[0]
-    )
+    # As sent: a secret in it would not be found in another case.
+    return Fault("unreadable", "in place of the file", response, media_type=media_type_as_sent(response.headers))

@@ -29,14 +29,15 @@ class Version(NamedTuple):
 
     Attributes:
         validator: A strong `ETag` or `Last-Modified`; None if there is none, so that it cannot be resumed.
-        codings: The real content codings. Another coding has another length, though some hosts send the same `ETag`.
+        codings: The real content codings, or None until the first bytes have shown them. Another coding has another
+            length, though some hosts send the same `ETag`.
         total: The length in bytes; None if unknown.
         labels: The content codings according to the response. Some of them may be wrong.
         modified: Its `Last-Modified`, also if its `ETag` is the validator; None if there was none.
     """
 
     validator: str | None
-    codings: Codings
+    codings: Codings | None
     total: int | None
     labels: Codings = ()
     modified: str | None = None
@@ -78,7 +79,6 @@ class RemoteFile:
         self._known: Mapping[Codings, _Known] = {}
         self._totals: Mapping[tuple[str, Codings], int] = {}  # as stated, by validator and codings
         self._least: Mapping[str, int] = {}  # the least length without a coding, by validator
-        self._stated: int | None = None  # the length stated by the response being received
         self._state_before = self._state()
 
     @property
@@ -91,13 +91,10 @@ class RemoteFile:
         """The value of `If-Range` to resume the current version, or None if it cannot be resumed."""
         return self._version.validator
 
-    @property
-    def codings(self) -> Codings:
-        """The content codings of the current version."""
-        return self._version.codings
-
     def begin_whole(self, response: Response, length: int | None) -> None:
         """Set the current version to that of a response with the file from its start.
+
+        If it is labelled with content codings, its length counts once `confirm_codings` says which of them it has.
 
         Args:
             response: The response.
@@ -106,40 +103,38 @@ class RemoteFile:
         Raises:
             Fault: `length` contradicts the known length of the same version.
         """
-        validator, codings = strong_validator(response.headers), codings_of(response)
-        modified = response.headers.get("Last-Modified")
-        version = Version(validator, codings, length, labels=codings, modified=modified)
-        total = self._total_of(version, response)
-        if length is not None:
-            self._require_least(version, length, response)
+        labels, modified = codings_of(response), response.headers.get("Last-Modified")
+        version = Version(strong_validator(response.headers), None, length, labels, modified)
+        if not labels:
+            version = self._checked(version._replace(codings=()), response)
         self._state_before = self._state()
-        self._set_version(version._replace(total=total), stated=length)
+        self._version = version
+        self._record(version, length)
 
-    def correct_codings(self, codings: Codings) -> None:
-        """Set the real codings of the current version, which may differ from its labels.
+    def confirm_codings(self, codings: Codings) -> None:
+        """Set the real codings of the current version, which may differ from its labels, if they were not known before.
 
         Raises:
             Fault: Its length contradicts the known length of the version with these codings. The state before the last
                 `begin_whole` is restored.
         """
-        if codings == self._version.codings:
+        if self._version.codings is not None:
             return
-        version = self._version._replace(codings=codings, total=self._stated)
-        self.undo_begin_whole()  # or the length would count for the wrong codings too
-        total = self._total_of(version)
-        if version.total is not None:
-            self._require_least(version, version.total)
-        self._set_version(version._replace(total=total), stated=version.total)
+        stated = self._version.total
+        try:
+            self._version = self._checked(self._version._replace(codings=codings))
+        except Fault:
+            self.undo_begin_whole()
+            raise
+        self._record(self._version, stated)
 
     def undo_begin_whole(self) -> None:
         """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
-        self._version, self._known, self._totals, self._stated = self._state_before
+        self._version, self._known, self._totals = self._state_before
 
     def record_received(self, size: int) -> None:
         """Record that `size` bytes of the current version were received, and are given up."""
-        if (
-            not self._version.codings
-        ):  # a packed file that breaks off does not unpack, and may be packed in several ways
+        if self._version.codings == ():  # a packed file that breaks off may be packed in another way the next time
             self._record_least(self._version.validator, size)
 
     def require_received(self, size: int) -> None:
@@ -153,18 +148,21 @@ class RemoteFile:
     def record_replacement(self, response: Response, total: int | None) -> None:
         """Record the version that a response without usable bytes is about, if its validator proves a replacement.
 
-        Any other part that does not continue the file, or 416, may be a mistake of the host or of a proxy. It proves
-        nothing, and a known length still holds.
+        Any other part that does not continue the file, or 416, may be a mistake of the host or of a proxy. A known
+        length still holds, and the total of a part is the least length of its version.
 
         Args:
             response: A 206 or 416 response.
             total: The length stated in it, in bytes; None if there is none.
         """
         validator, codings = strong_validator(response.headers), self._version.codings
+        if codings is None:
+            codings = self._version.labels
         if response.status_code != 416 and codings_of(response) not in ((), self._version.labels):
             codings = codings_of(response)  # those of a 416 are the codings of its error message
         if self._known_of(codings).differs_from(validator):
-            self._set_version(Version(validator, codings, total), stated=total)
+            self._version = Version(validator, codings, total)
+            self._record(self._version, total)
         elif total is not None and response.status_code != 416 and not codings and not self._version.labels:
             self._record_least(validator, total)
 
@@ -190,7 +188,8 @@ class RemoteFile:
     def begin_part(self, part: ContentRange) -> None:
         """Store the length stated in an accepted 206 response."""
         if part.total is not None:
-            self._set_version(self._version._replace(total=part.total), stated=part.total)
+            self._version = self._version._replace(total=part.total)
+            self._record(self._version, part.total)
 
     def is_complete(self, response: Response, received: int) -> bool:
         """Return True if a 416 response says that `received` bytes are the whole file (RFC 9110, section 15.5.17)."""
@@ -221,15 +220,23 @@ class RemoteFile:
             self._total_of(plain._replace(total=size))
             self._require_least(plain, max(size, packed_size or 0))
 
-    def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int], int | None]:
-        return self._version, self._known, self._totals, self._stated
+    def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int]]:
+        return self._version, self._known, self._totals
 
     def _known_of(self, codings: Codings) -> _Known:
         return self._known.get(codings, _Known())
 
+    def _checked(self, new: Version, response: Response | None = None) -> Version:
+        """Return a version with its known length if it states none."""
+        total = self._total_of(new, response)
+        if new.total is not None:
+            self._require_least(new, new.total, response)
+        return new._replace(total=total)
+
     def _total_of(self, new: Version, response: Response | None = None) -> int | None:
-        known, length = self._known_of(new.codings), new.total
-        stated = self._totals.get((new.validator, new.codings)) if new.validator is not None else None
+        codings = new.codings or ()
+        known, length = self._known_of(codings), new.total
+        stated = self._totals.get((new.validator, codings)) if new.validator is not None else None
         if stated is not None:
             if length not in (None, stated):
                 raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", response)
@@ -251,8 +258,10 @@ class RemoteFile:
         if size < least:
             raise Fault("unreadable", f"the file has {size} bytes, and the same version had {least} or more", response)
 
-    def _set_version(self, version: Version, stated: int | None) -> None:
-        self._version, self._stated = version, stated
+    def _record(self, version: Version, stated: int | None) -> None:
+        """Record a version, and the length stated in its response, unless its codings are not known yet."""
+        if version.codings is None:
+            return
         self._known = {**self._known, version.codings: self._known_of(version.codings).updated(version)}
         if version.validator is not None and stated is not None:
             self._totals = {**self._totals, (version.validator, version.codings): stated}
@@ -282,7 +291,12 @@ def media_type(headers: Mapping[str, str]) -> str:
 
     Of several headers it is the first. Some HTTP libraries join them with commas.
     """
-    return re.split("[;,]", headers.get("Content-Type", ""))[0].strip().lower()
+    return media_type_as_sent(headers).lower()
+
+
+def media_type_as_sent(headers: Mapping[str, str]) -> str:
+    """Return the media type without parameters, or an empty string if there is none."""
+    return re.split("[;,]", headers.get("Content-Type", ""))[0].strip()
 
 
 def is_partial(response: Response, *, was_range_requested: bool) -> bool:
