@@ -101,7 +101,7 @@ def test_a_link_that_is_too_old_is_minted_again_by_one_status_call(clock: Clock,
         world, job = finished(clock, service=service, link_seconds=60)
         clock.tick(61)
         before = len(world.lab.arrivals)
-        path = world.client.download(job, tmp_path / "out.mp4")
+        path = world.client.download(job, tmp_path / f"{service}.mp4")
 
         assert path.read_bytes() == world.file_of(job)
         assert ["/_files/" in arrival.path for arrival in world.lab.arrivals[before:]] == [True, False, True]
@@ -138,7 +138,7 @@ def test_not_dubbed_yet_is_waited_for(clock: Clock, lines: Lines, tmp_path: Path
     body = '{"detail": {"status": "dubbing_not_dubbed", "message": "Dubbing has not finished yet"}}'
     fault = json.dumps({"nth": 1, "route": "result", "action": "answer", "status_code": 404, "body": body})
     world, job = finished(clock, fault, service="elevenlabs")
-    assert world.client.download(job, tmp_path / "out.mp4").stat().st_size == SIZE
+    assert world.client.download(job, tmp_path / "other.mp4").stat().st_size == SIZE
 
 
 def test_not_dubbed_yet_has_an_end(clock: Clock, tmp_path: Path) -> None:
