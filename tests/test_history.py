@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -459,15 +460,21 @@ def test_a_history_that_is_gone_says_so(tmp_path: Path) -> None:
         history.record(60, service="reference")
 
 
-def test_whoever_writes_for_long_is_not_waited_for_longer_than_allowed(tmp_path: Path) -> None:
+def test_whoever_writes_for_long_is_not_waited_for_longer_than_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The end of a wait has a deadline."""
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
+    slept: list[float] = []
+    monkeypatch.setattr(store, "time", SimpleNamespace(sleep=slept.append))
     try:
-        with pytest.raises(HistoryFailed, match="locked"):
-            history.add("heygen", Observation.exact(60), lock_timeout=0.0)
+        for patience in (0.0, 0.5):
+            with pytest.raises(HistoryFailed, match="locked"):
+                history.add("heygen", Observation.exact(60), lock_timeout=patience)
+            assert sum(slept) == pytest.approx(patience)
     finally:
         other.close()
 

@@ -123,7 +123,7 @@ def test_a_refused_connection_is_repeated(clock: Clock, service: str) -> None:
 
     def refuse_at_first(request: requests.PreparedRequest) -> requests.Response:
         calls.append(str(request.method))
-        if len(calls) < 3:
+        if request.method != "GET" and len([method for method in calls if method != "GET"]) < 3:
             raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"), request=request)
         return adapter.send(request)
 
