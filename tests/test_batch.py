@@ -1208,8 +1208,29 @@ def test_a_client_that_is_closed_while_progress_is_told_ends_all_waits() -> None
     assert kinds_of(run(waited())) == {"WaitCancelled"}
 
 
-def test_the_history_learns_though_the_batch_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And what it raises then leaves no task."""
+def test_the_history_learns_though_the_batch_is_left() -> None:
+    """That these jobs take longer than they have been seen."""
+    history = DurationHistory()
+
+    async def waited() -> None:
+        jobs = [Job(one, TranslationStatus.PENDING, "pending", submitted_at=time.time()) for one in ids(3)]
+        async with client_of(Server().respond, history=history, check_cost=1, **USUAL) as client:
+            outcomes: Any = client.as_completed(jobs)
+            first = asyncio.ensure_future(anext(outcomes))
+            await asyncio.sleep(10)
+            first.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await first
+
+    run(waited())
+    learned = history.jobs("reference")
+    assert len(learned) == 3
+    assert all(1 <= one.pending_until <= 10 and one.finished_by is None for one in learned), learned
+
+
+def test_what_is_raised_as_the_history_learns_of_a_batch_that_is_left_leaves_no_task(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     cause = LookupError("mine")
 
     async def waited() -> None:
@@ -1220,8 +1241,9 @@ def test_the_history_learns_though_the_batch_is_left(monkeypatch: pytest.MonkeyP
             await asyncio.sleep(1)
             monkeypatch.setattr(fleet_module, "islice", raises(cause))
             first.cancel()
-            with pytest.raises((LookupError, asyncio.CancelledError)):
+            with pytest.raises(LookupError) as caught:
                 await first
+            assert caught.value is cause
             assert asyncio.all_tasks() == before
 
     run(waited())

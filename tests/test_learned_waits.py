@@ -317,6 +317,19 @@ def test_the_age_is_learned_from_the_first_answer_that_says_it(clock: Clock, lin
     assert learned.entered == learned.pending_until == 30
 
 
+@pytest.mark.parametrize("is_argument", [True, False], ids=["argument", "job"])
+def test_the_time_of_the_caller_counts_more_than_that_of_the_service(is_argument: bool, clock: Clock) -> None:
+    """The caller may have ordered the job long before the service began with it."""
+    mine = time.time() - 400
+    client = a_client(a_service(clock, 30, created_at=lambda _: mine + 395), clock, history=True, check_cost=3, **LONG)
+    if is_argument:
+        done = client.wait("job-1", submitted_at=mine)
+    else:
+        done = client.wait(submitted("job-1", submitted_at=mine))
+
+    assert done.submitted_at == mine
+
+
 def test_a_server_whose_clock_is_off_is_understood_by_its_own_date(clock: Clock, lines: Lines) -> None:
     """A created_at an hour ahead is not in the future."""
     ahead = time.time() + 3600
@@ -325,6 +338,19 @@ def test_a_server_whose_clock_is_off_is_understood_by_its_own_date(clock: Clock,
     job = a_client(lambda _: response(body=body, date=date), clock, history=True, check_cost=3).wait("job-1")
 
     assert job.submitted_at == pytest.approx(time.time() - 30)
+
+
+def test_a_job_that_is_known_to_have_ended_is_asked_about_at_once_and_teaches_nothing(
+    clock: Clock, lines: Lines
+) -> None:
+    """When it ended is not known."""
+    history = past(*STEADY)
+    known = learned_in(history)
+    done = Job("job-1", TranslationStatus.COMPLETED, "completed", submitted_at=time.time() - 5)
+    assert a_client(a_service(clock, 0), clock, history=history, check_cost=3).wait(done).status == "completed"
+
+    assert checked_at(lines) == [0]
+    assert learned_in(history) == known
 
 
 def test_the_end_lies_between_the_last_pending_answer_and_the_first_final_one(make_client: MakeClient) -> None:

@@ -14,6 +14,7 @@ import requests
 import requests_mock
 import urllib3
 from conftest import Answers, Clock, Lines, response
+from hostile import dead_addresses
 from werkzeug.local import LocalProxy
 from worlds import KEYED, LANGUAGE, SERVICES, VIDEO, World
 
@@ -131,6 +132,19 @@ def test_a_refused_connection_is_repeated(clock: Clock, service: str) -> None:
     world.submit()
 
     assert len(world.lab.submissions) == 1
+
+
+def test_a_connection_that_is_never_made_is_tried_again() -> None:
+    """The time-out of the request comes before anything has left."""
+    limits: dict[str, Any] = {"request_timeout": 0.1, "max_faults": 2, "sleep": lambda _: None}
+    with (
+        dead_addresses("127.0.0.1") as port,
+        VideoTranslationClient(f"http://127.0.0.1:{port}", **limits) as client,
+        pytest.raises(RequestFailed, match=r"no response within 0\.1 s.*No job was made") as caught,
+    ):
+        client.submit(VIDEO, "es")
+
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 2)
 
 
 @keyed
