@@ -235,8 +235,8 @@ def test_reservations_of_the_past_are_forgotten() -> None:
     reservations = Reservations(0.01)
     for number in range(20_000):
         now = 100.0 + number
-        assert reservations.reserve(now, now + 5) == pytest.approx(now + 5)
-        assert reservations.reserve(now, now + 5) == pytest.approx(now + 4.99)
+        assert reservations.reserve(now, now + 5) == pytest.approx(now + 5, abs=1e-6, rel=0)
+        assert reservations.reserve(now, now + 5) == pytest.approx(now + 4.99, abs=1e-6, rel=0)
 
     assert len(reservations._earlier) <= MAX_RESERVED + 1
 

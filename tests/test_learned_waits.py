@@ -331,13 +331,13 @@ def test_the_time_of_the_caller_counts_more_than_that_of_the_service(is_argument
 
 
 def test_a_server_whose_clock_is_off_is_understood_by_its_own_date(clock: Clock, lines: Lines) -> None:
-    """A created_at an hour ahead is not in the future."""
+    """A created_at an hour ahead is not in the future, nor is a finished_at."""
     ahead = time.time() + 3600
     date = datetime.fromtimestamp(ahead, timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    body = json.dumps({"result": "completed", "created_at": ahead - 30}).encode()
+    body = json.dumps({"result": "completed", "created_at": ahead - 30, "finished_at": ahead - 10}).encode()
     job = a_client(lambda _: response(body=body, date=date), clock, history=True, check_cost=3).wait("job-1")
 
-    assert job.submitted_at == pytest.approx(time.time() - 30)
+    assert (job.submitted_at, job.finished_at) == pytest.approx((time.time() - 30, time.time() - 10), abs=1, rel=0)
 
 
 def test_a_job_that_is_known_to_have_ended_is_asked_about_at_once_and_teaches_nothing(
