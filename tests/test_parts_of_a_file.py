@@ -128,6 +128,7 @@ def test_a_416_in_the_middle_of_a_known_length_starts_over(client: type[Any], sa
     script = Script(cut(A), raw(416, f"Content-Range: {said}", A), whole(NEW, B))
 
     assert downloaded(client, script, tmp_path).file == NEW
+    assert script.ranges == [None, "bytes=500-", None]
 
 
 FORBIDDEN = raw(403, "Content-Length: 0")
