@@ -6,6 +6,7 @@ import dataclasses
 import gzip
 import io
 import math
+import os
 import random
 import socket
 import zlib
@@ -182,6 +183,35 @@ def test_links_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) 
     script = Script(cut(body=LONG, at=100_000), FORBIDDEN, STATUS, FORBIDDEN)
     assert "a fresh one was not either" in str(downloaded(client, script, tmp_path).error)
     assert len(script.requests) == 4
+
+
+@every_client
+def test_links_that_each_lead_further_have_no_end(client: type[Any], tmp_path: Path) -> None:
+    """However few faults are allowed."""
+    further = rest(A, body=LONG, total=len(LONG), most=20_000)
+    script = Script(
+        cut(A, body=LONG, at=20_000), *[FORBIDDEN, STATUS, further] * 5, rest(A, body=LONG, total=len(LONG))
+    )
+
+    assert downloaded(client, script, tmp_path, max_faults=2).file == LONG
+    assert len(script.requests) == 17
+
+
+@every_client
+def test_a_file_is_on_the_disk_before_it_gets_its_name(
+    client: type[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Or it could be empty after a power failure."""
+    synced: list[tuple[int, bool]] = []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append((os.fstat(descriptor).st_size, (tmp_path / "out.mp4").exists()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    assert downloaded(client, Script(whole(OLD)), tmp_path).file == OLD
+    assert synced == [(len(OLD), False)]
 
 
 @every_client
