@@ -440,6 +440,7 @@ def test_an_answer_that_was_requested_before_ends_no_suspension() -> None:
     availability.record_failure(failure(), 100.0, is_trial=False)
     availability.record_response(0.1, is_trial=False)
     assert availability.is_suspended
+    assert availability.record_failure(failure(), 101.0, is_trial=True) == 1.0  # nor is the next one as short again
 
     availability.start_trial()
     availability.record_response(0.1, is_trial=True)
