@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,14 @@ from conftest import Silent, chain_of
 from hostile import answering, serving
 from wire import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
 
-from translation_client import Job, RequestFailed, TranslationStatus, UnexpectedAnswer, VideoTranslationClient
+from translation_client import (
+    AsyncVideoTranslationClient,
+    Job,
+    RequestFailed,
+    TranslationStatus,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+)
 from translation_client._jobs.download import REAL_PROGRESS_BYTES
 from translation_client._jobs.part_file import PartFile
 from translation_client._jobs.remote_file import strong_validator
@@ -1172,3 +1180,122 @@ def test_a_date_beyond_all_calendars_is_no_validator(modified: str) -> None:
     headers = {"Last-Modified": modified, "Date": "Mon, 01 Jun 2026 00:00:09 GMT"}
     assert strong_validator(headers) is None
     assert strong_validator({**headers, "Last-Modified": headers["Date"], "Date": modified}) is None
+
+
+TWO_FORMS = {
+    "deflate": ("deflate", zlib.compress(LONG), 1000),
+    "gzip, after two bytes": ("gzip", gzip.compress(LONG), 2),
+    "gzip, after seven bytes": ("gzip", gzip.compress(LONG), 7),
+    "gzip in gzip": ("gzip, gzip", gzip.compress(gzip.compress(LONG)), 2),
+    "brotli": ("br", b"\x8b\x03\x80" + LONG, 4),
+    "zstd": ("zstd", b"\x28\xb5\x2f\xfd" + LONG, 3),
+}
+
+
+@every_client
+@pytest.mark.parametrize(("label", "packed", "at"), TWO_FORMS.values(), ids=TWO_FORMS)
+@pytest.mark.parametrize("before", [(), (cut(A, body=LONG, at=17), raw(412))])
+def test_a_file_is_not_resumed_before_its_coding_is_known(
+    client: type[Any], label: str, packed: bytes, at: int, before: Sequence[Raw], tmp_path: Path
+) -> None:
+    """A host may give the packed and the unpacked form one validator, and the rest may be that of the other form."""
+    begun = chunked(packed[:at], A, f"Content-Encoding: {label}", is_cut=True, blocks=(1,) * at)
+    unpacked = rest(A, body=LONG, total=len(LONG))
+    script = Script(*before, begun, lambda asked: unpacked(asked) if "Range" in asked else whole(LONG, A))
+
+    assert downloaded(client, script, tmp_path, max_faults=5).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("label", [("Content-Encoding: gzip",), ()])
+@pytest.mark.parametrize("before", [(), (cut(A, "Content-Encoding: gzip", body=gzip.compress(LONG)), raw(412))])
+def test_an_unpacked_file_is_not_resumed_by_the_rest_of_a_packed_one(
+    client: type[Any], label: tuple[str, ...], before: Sequence[Raw], tmp_path: Path
+) -> None:
+    """A proxy that unpacks whole responses, and leaves their label, may pass on parts as they are stored."""
+    packed = gzip.compress(LONG)
+    unpacked = chunked(LONG[:100_000], A, "Content-Encoding: gzip", is_cut=True, blocks=(1000,) * 100)
+    stored = rest(A, *label, body=packed, total=len(packed))
+    again = whole(packed, A, "Content-Encoding: gzip")
+    script = Script(*before, unpacked, lambda asked: stored(asked) if "Range" in asked else again)
+
+    assert downloaded(client, script, tmp_path, max_faults=5).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("headers", [(), (A,)])
+@pytest.mark.parametrize(("label", "at"), [("gzip", 0), ("gzip", 7), ("deflate", 1000), ("br", 15), ("zstd", 7)])
+def test_a_length_holds_though_it_broke_off_before_its_coding_was_known(
+    client: type[Any], headers: tuple[str, ...], label: str, at: int, tmp_path: Path
+) -> None:
+    """Packed, it would be hardly longer than the file."""
+    labelled = (*headers, f"Content-Encoding: {label}")
+    begun = cut(*labelled, body=LONG, at=at)
+    for short in (whole(LONG[:90_000], *labelled), chunked(LONG[:90_000], *labelled), chunked(LONG[:90_000], *headers)):
+        assert downloaded(client, Script(begun, short), tmp_path).file is None
+    for file in (chunked(LONG, *labelled), whole(LONG, *headers), whole(LONG[:-100], *labelled)):
+        assert downloaded(client, Script(begun, file), tmp_path).file is not None
+
+
+@every_client
+def test_a_416_does_not_complete_a_file_whose_length_is_known(client: type[Any], tmp_path: Path) -> None:
+    """Its coding was not known until then."""
+    begun = chunked(OLD[:500], A, "Content-Encoding: deflate", is_cut=True, blocks=(1,) * 500)
+    short = part(OLD[500:600], "bytes 500-599/*", A)
+    script = Script(cut(A), raw(412), begun, short, raw(416, "Content-Range: bytes */600", A))
+
+    assert downloaded(client, script, tmp_path, max_faults=6).file is None
+
+
+@every_client
+@pytest.mark.parametrize("framed", [whole, chunked])
+@pytest.mark.parametrize("length", [0, 1])
+def test_the_total_of_an_unpacked_part_is_not_that_of_the_packed_file(
+    client: type[Any], framed: Any, length: int, tmp_path: Path
+) -> None:
+    """A proxy packs whole responses and passes on parts as they are, all with one validator."""
+    text = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n\n" * 4000
+    packed = gzip.compress(text)
+    label = "Content-Encoding: gzip"
+    begun = chunked(packed[:-100], A, label, is_cut=True, blocks=(10,) * 60)
+
+    def broken(asked: Headers) -> Raw:
+        start = int(asked["Range"][len("bytes=") : -1])
+        about = (f"Content-Range: bytes {start}-{len(text) - 1}/{len(text)}", f"Content-Length: {len(text) - start}")
+        return raw(206, *about, A, "Content-Type: video/mp4", body=text[start:][:length])
+
+    script = Script(begun, broken if client is AsyncVideoTranslationClient else raw(503), framed(packed, A, label))
+    assert downloaded(client, script, tmp_path).file == text
+
+
+@every_client
+def test_a_rejected_part_of_another_version_states_no_length_of_a_packed_one(client: type[Any], tmp_path: Path) -> None:
+    """A cache ignores `If-Range`, and its parts are not packed."""
+    text = b"1\n00:00:01,000 --> 00:00:02,000\n" + LONG.hex().encode()
+    packed, label = gzip.compress(text), "Content-Encoding: gzip"
+    other = rest(B, body=text, total=len(text))
+    for framed in (whole, chunked):
+        script = Script(cut(A, label, body=packed, at=100_000), other, framed(packed, B, label))
+        assert downloaded(client, script, tmp_path).file == text
+        assert script.ranges[1] is not None
+        assert len(script.ranges) == 3
+
+
+@every_client
+def test_a_rejected_part_does_not_override_a_stated_length(client: type[Any], tmp_path: Path) -> None:
+    """It may have another coding, without a label."""
+    packed = gzip.compress(LONG)
+    script = Script(cut(A, body=LONG, at=100_000), rest(A, body=packed, total=len(packed)), whole(LONG, A))
+
+    assert downloaded(client, script, tmp_path).file == LONG
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "text/plain", "video/mp4"])
+@pytest.mark.parametrize(
+    "page", [b"<html>please log in" * 900, b'{"detail": "later"}' * 900, b" \n<!DOCTYPE html>" * 900]
+)
+def test_a_page_of_any_type_that_breaks_off_does_not_bind_a_file(kind: str, page: bytes, tmp_path: Path) -> None:
+    """It begins as a page does. The blocking client gets nothing of a body that ends so early."""
+    begun = raw(200, f"Content-Length: {len(page)}", f"Content-Type: {kind}", body=page[:9], is_reset=True)
+    for file in (whole(OLD), chunked(LONG), whole(OLD, A)):
+        assert downloaded(AsyncVideoTranslationClient, Script(begun, file), tmp_path).error is None

@@ -116,7 +116,7 @@ class PartFile:
         elif type_fault is not None and media_type(response.headers) != self._kind:
             raise type_fault
         elif part is not None and self._remote.accepts_part(response, part, self.received):
-            self._begin_part(part)
+            self._begin_part(response, part)
         else:
             self.start_over()
             self._remote.record_replacement(response, None if part is None else part.total)
@@ -135,8 +135,8 @@ class PartFile:
         self._least = 0
         self._is_resuming = False
 
-    def _begin_part(self, part: ContentRange) -> None:
-        self._remote.begin_part(part)
+    def _begin_part(self, response: Response, part: ContentRange) -> None:
+        self._remote.begin_part(response, part)
         self._stop = part.stop
         self._least = 0 if part.total is not None else self._least
         self._is_resuming = True
@@ -226,7 +226,8 @@ class PartFile:
         Raises:
             LocalError: The disk fails.
         """
-        if self._type_fault is not None and self._sniffer.is_markup is None:
+        is_from_error_type = self._type_fault is not None and self._sniffer.is_markup is None
+        if is_from_error_type or self._sniffer.may_be_markup:
             self._remote.undo_begin_whole()  # an error message may have broken off before it was known as one
         else:
             self._remote.record_received(self.received)

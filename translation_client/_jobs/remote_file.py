@@ -21,6 +21,13 @@ from .._transports.sockets import UnreadableBody, content_length
 _GZIP_TYPES = ("application/gzip", "application/x-gzip")
 """Media types of gzip files. `Content-Encoding: gzip` only repeats the type there."""
 
+MAX_PACKED_GROWTH = 1.001
+MAX_PACKED_FRAME_BYTES = 64
+"""A packed file is at most 0.1 % and 64 bytes longer than the file itself. gzip and zlib store what they cannot pack.
+
+Their stored blocks add 5 bytes to 16 KB and more (RFC 1951, section 3.2.4).
+"""
+
 Codings = tuple[str, ...]
 
 
@@ -78,7 +85,7 @@ class RemoteFile:
         self._version = Version(None, (), None)  # the version being received
         self._known: Mapping[Codings, _Known] = {}
         self._totals: Mapping[tuple[str, Codings], int] = {}  # as stated, by validator and codings
-        self._least: Mapping[str, int] = {}  # the least length without a coding, by validator
+        self._least: Mapping[str | None, int] = {}  # the least length without a coding, by validator
         self._state_before = self._state()
 
     @property
@@ -88,8 +95,14 @@ class RemoteFile:
 
     @property
     def validator(self) -> str | None:
-        """The value of `If-Range` to resume the current version, or None if it cannot be resumed."""
-        return self._version.validator
+        """The value of `If-Range` to resume the current version, or None if it cannot be resumed.
+
+        A validator may stand for a packed and an unpacked form of the file. While it is not known which of them this
+        is, or if it is not the one on the label, the rest could be that of the other form. Only a stated length tells.
+        """
+        codings = self._version.codings
+        is_uncertain = codings is None or (codings != self._version.labels and self._version.total is None)
+        return None if is_uncertain else self._version.validator
 
     def begin_whole(self, response: Response, length: int | None) -> None:
         """Set the current version to that of a response with the file from its start.
@@ -134,15 +147,20 @@ class RemoteFile:
 
     def record_received(self, size: int) -> None:
         """Record that `size` bytes of the current version were received, and are given up."""
-        if self._version.codings == ():  # a packed file that breaks off may be packed in another way the next time
-            self._record_least(self._version.validator, size)
+        version = self._version
+        if version.codings == () and version.validator is not None:
+            self._record_least(version.validator, size)  # a packed file may be packed in another way the next time
+        elif version.codings is None and version.total is not None:
+            self._record_least(version.validator, int(version.total / MAX_PACKED_GROWTH) - MAX_PACKED_FRAME_BYTES)
 
     def require_received(self, size: int) -> None:
-        """Check the size of a body without a stated length.
+        """Check the size of a complete body.
 
         Raises:
-            Fault: More bytes of the same version were received or stated before.
+            Fault: It is not the known length, or more bytes of the same version were received or stated before.
         """
+        if self._version.total not in (None, size):
+            raise Fault("connection", f"the file has {size} of {self._version.total} bytes")
         self._require_least(self._version, size)
 
     def record_replacement(self, response: Response, total: int | None) -> None:
@@ -160,6 +178,8 @@ class RemoteFile:
             codings = self._version.labels
         if response.status_code != 416 and codings_of(response) not in ((), self._version.labels):
             codings = codings_of(response)  # those of a 416 are the codings of its error message
+        if codings != codings_of(response):
+            total = None  # it may be that of another coding
         if self._known_of(codings).differs_from(validator):
             self._version = Version(validator, codings, total)
             self._record(self._version, total)
@@ -177,19 +197,21 @@ class RemoteFile:
         total = self._version.total
         return (
             received > 0
-            and self._version.validator is not None
+            and self.validator is not None
             and part.first == received
             and part.stop is not None
             and (total is None or (part.stop <= total and part.total in (None, total)))
+            and not self._is_of_another_coding(part.total)
             and (not content_codings(response.headers) or codings_of(response) == self._version.labels)
             and self._is_same_version(response)
         )
 
-    def begin_part(self, part: ContentRange) -> None:
-        """Store the length stated in an accepted 206 response."""
+    def begin_part(self, response: Response, part: ContentRange) -> None:
+        """Set the length of the current version to that stated in an accepted 206 response."""
         if part.total is not None:
             self._version = self._version._replace(total=part.total)
-            self._record(self._version, part.total)
+            if codings_of(response) == self._version.labels:  # without the label, it may be that of the unpacked file
+                self._record(self._version, part.total)
 
     def is_complete(self, response: Response, received: int) -> bool:
         """Return True if a 416 response says that `received` bytes are the whole file (RFC 9110, section 15.5.17)."""
@@ -199,7 +221,7 @@ class RemoteFile:
             and features.first is None
             and features.total == received
             and self._version.total in (None, received)
-            and self._version.validator is not None
+            and self.validator is not None
             and (self._is_same_version(response) or self._has_same_date(response))
         )
 
@@ -249,12 +271,20 @@ class RemoteFile:
             raise Fault("unreadable", f"the file has {length} bytes, and had {known.total} before", response)
         return length
 
+    def _is_of_another_coding(self, total: int | None) -> bool:
+        """Return True if a total is that of the current version in another coding, and is unlike its own."""
+        lengths = {
+            codings: total for (validator, codings), total in self._totals.items() if validator == self.validator
+        }
+        own = lengths.pop(self._version.codings or (), None)
+        return total is not None and total != own and total in lengths.values()
+
     def _record_least(self, validator: str | None, size: int) -> None:
-        if validator is not None:
+        if (validator, ()) not in self._totals:
             self._least = {**self._least, validator: max(size, self._least.get(validator, 0))}
 
     def _require_least(self, version: Version, size: int, response: Response | None = None) -> None:
-        least = 0 if version.codings else self._least.get(version.validator or "", 0)
+        least = 0 if version.codings else self._least.get(version.validator, 0)
         if size < least:
             raise Fault("unreadable", f"the file has {size} bytes, and the same version had {least} or more", response)
 

@@ -196,7 +196,11 @@ class RequestsTransport:
             cause = redacted_cause(error, fault.text)
             fault.was_sent = self._was_sent(exchange, error)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
-        scope.require_remaining()  # a third-party adapter reports a time-out in its own way, and ours takes precedence
+        try:
+            scope.require_remaining()  # a third-party adapter reports a time-out in its own way, and ours takes precedence
+        except CallAborted as aborted:
+            aborted.was_sent = fault.was_sent
+            raise
         raise fault from cause
 
     def _was_sent(self, exchange: _Exchange, error: Exception) -> bool:

@@ -145,6 +145,12 @@ class MarkupSniffer:
         self._start = b""  # without blanks
         self._is_wide = False  # True if the zero bytes of wide blanks are left out, too
 
+    @property
+    def may_be_markup(self) -> bool:
+        """True if too little of the file has arrived to decide, and it begins as markup or JSON does."""
+        start = self._start if self._head is None else self._head
+        return self.is_markup is None and _TEXT.match(start.lstrip(_WHITE_SPACE)) is not None
+
     def feed(self, block: bytes) -> None:
         """Examine the next block of the file."""
         if self.is_markup is not None:
