@@ -16,6 +16,7 @@ from freezegun import freeze_time
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDateTimeFactory
 from hypothesis import HealthCheck, settings
 
+import fake_server.server
 import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, which the first test of a time would pay for
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import VideoTranslationClient
@@ -44,8 +45,29 @@ def _nothing_left_behind() -> Iterator[None]:
     ours.handlers.clear()
     ours.setLevel(logging.NOTSET)
     for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=5)
+        thread.join(timeout=60)
         assert not thread.is_alive(), f"{thread} was left behind"
+
+
+class ServerTime:
+    """The time of a server on a socket, which a test advances: nothing passes unseen because the machine is slow."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return self.seconds
+
+    def advance(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture
+def server_time(monkeypatch: pytest.MonkeyPatch) -> ServerTime:
+    """The time of the servers that start in the test."""
+    server_time = ServerTime()
+    monkeypatch.setattr(fake_server.server, "_real_monotonic_seconds", server_time.now)
+    return server_time
 
 
 @pytest.fixture

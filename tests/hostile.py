@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
+from ends_soon import LASTS_LONG
+
 Handler = Callable[[socket.socket, "Server"], None]
 
 PENDING = b'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 21\r\n\r\n{"result": "pending"}'
@@ -31,7 +33,7 @@ class Server:
 @contextmanager
 def serving(handle: Handler) -> Iterator[Server]:
     """Serve for the length of a block: each connection is read to the end of its headers, then handed to `handle`."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
     port = listener.getsockname()[1]
     server = Server(f"http://127.0.0.1:{port}", port)
     threads = [threading.Thread(target=_accept_all, args=(listener, handle, server), daemon=True)]
@@ -43,7 +45,7 @@ def serving(handle: Handler) -> Iterator[Server]:
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        threads[0].join(timeout=5)
+        threads[0].join(LASTS_LONG)
 
 
 def _accept_all(listener: socket.socket, handle: Handler, server: Server) -> None:
@@ -57,14 +59,14 @@ def _accept_all(listener: socket.socket, handle: Handler, server: Server) -> Non
         handlers.append(threading.Thread(target=_handle, args=(connection, handle, server), daemon=True))
         handlers[-1].start()
     for thread in handlers:
-        thread.join(timeout=5)
+        thread.join(LASTS_LONG)
 
 
 def _handle(connection: socket.socket, handle: Handler, server: Server) -> None:
     with connection, suppress(OSError):
         while request := _read_request(connection, server):
             server.requests.append(request)
-            connection.settimeout(5)
+            connection.settimeout(LASTS_LONG)
             handle(connection, server)
             connection.settimeout(0.05)
 
@@ -133,7 +135,20 @@ def dripping(before: bytes, drip: bytes, every: float = 0.15) -> Handler:
 
 def mute(connection: socket.socket, server: Server) -> None:
     """Read the request and never answer."""
-    server.over.wait(30)
+    server.over.wait(LASTS_LONG)
+
+
+def relay(one: socket.socket, other: socket.socket, server: Server) -> None:
+    """Pass bytes on in both directions until one side ends, or the test does."""
+    while not server.over.is_set():
+        for source, sink in ((one, other), (other, one)):
+            source.settimeout(0.02)
+            with suppress(TimeoutError):
+                data = source.recv(65536)
+                if not data:
+                    return
+                sink.settimeout(LASTS_LONG)  # or a part of it could be lost
+                sink.sendall(data)
 
 
 def http(status: str = "200 OK", body: bytes = b'{"result": "pending"}', *headers: str) -> bytes:

@@ -21,7 +21,7 @@ NEXT_REQUEST = math.inf
 Part = bytes | float
 """Bytes that are sent, or seconds that pass; `NEXT_REQUEST`."""
 
-IDLE_SECONDS = 10.0
+IDLE_SECONDS = 60.0
 """How long the server waits for anything: a test that fails ends all the same."""
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from conftest import ServerTime
 
-import fake_server.server
 from fake_server import Scenario, Server
 from fake_server.storage import result_body
 
@@ -19,27 +19,6 @@ MakeSdk = Callable[..., Any]
 
 SECONDS = 400
 KEY = "secret"
-
-
-class ServerTime:
-    """The time of a server, which a test advances: a status may not pass unseen because the machine is slow."""
-
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> float:
-        return self.seconds
-
-    def advance(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
-@pytest.fixture
-def server_time(monkeypatch: pytest.MonkeyPatch) -> ServerTime:
-    """The time of the servers that start in the test."""
-    server_time = ServerTime()
-    monkeypatch.setattr(fake_server.server, "_real_monotonic_seconds", server_time.now)
-    return server_time
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The deadline holds against any server: every call is over by `timeout` + 0.25 s, on a real socket."""
+"""The deadline holds against any server: no call lasts longer, on a real socket."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 import trustme
-from hostile import Handler, Server, answering, dead_addresses, dripping, http, mute, serving
-from run_delay import Timer
+from ends_soon import LASTS_LONG, PATIENT, ends_soon
+from hostile import Handler, Server, answering, dead_addresses, dripping, http, mute, relay, serving
 
 from translation_client import RequestFailed, TranslationClientError, VideoTranslationClient, WaitTimeout
 
 TIMEOUT = 0.7
-ALLOWED = 0.25
+SHORT: dict[str, Any] = {**PATIENT, "timeout": TIMEOUT}
 
 STATUS_LINE = b"HTTP/1.1 200 OK\r\n"
 HOSTILE: dict[str, Handler] = {
@@ -41,14 +41,6 @@ HOSTILE: dict[str, Handler] = {
 }
 
 
-@contextmanager
-def ends_in_time(timeout: float = TIMEOUT) -> Iterator[None]:
-    """The block is over by the deadline."""
-    timer = Timer()
-    yield
-    assert timer.undelayed() <= timeout + ALLOWED
-
-
 CALLS: dict[str, Callable[[VideoTranslationClient], Any]] = {
     "wait": lambda client: client.wait(),
     "check": lambda client: client.check(),
@@ -62,8 +54,8 @@ def test_no_server_holds_a_call_longer(name: str, call: str) -> None:
     """What the deadline cut is a time-out."""
     with (
         serving(HOSTILE[name]) as server,
-        VideoTranslationClient(server.url, timeout=TIMEOUT) as client,
-        ends_in_time(),
+        VideoTranslationClient(server.url, **SHORT) as client,
+        ends_soon(TIMEOUT),
         pytest.raises(WaitTimeout),
     ):
         CALLS[call](client)
@@ -75,7 +67,7 @@ def test_a_call_that_request_timeout_cuts_is_a_fault(name: str) -> None:
     with (
         serving(HOSTILE[name]) as server,
         VideoTranslationClient(server.url, timeout=60, request_timeout=0.3, max_faults=1) as client,
-        ends_in_time(0.3),
+        ends_soon(0.3),
         pytest.raises(RequestFailed, match=r"no response within 0\.3 s|HTTP 503"),
     ):
         client.wait()
@@ -89,7 +81,7 @@ def test_a_slow_server_that_does_answer_is_waited_for() -> None:
             server.pause(0.004)
             connection.sendall(bytes([byte]))
 
-    with serving(slow) as server, VideoTranslationClient(server.url, timeout=20) as client:
+    with serving(slow) as server, VideoTranslationClient(server.url, **PATIENT) as client:
         assert client.get_status() == "completed"
 
 
@@ -108,7 +100,7 @@ def test_a_server_that_hangs_once_in_the_middle_of_a_wait_is_survived() -> None:
 
     with (
         serving(handle) as server,
-        VideoTranslationClient(server.url, timeout=20, request_timeout=0.3, backoff_factor=0.1) as client,
+        VideoTranslationClient(server.url, timeout=LASTS_LONG, request_timeout=0.3, backoff_factor=0.1, max_faults=1000) as client,
     ):
         assert client.get_status() == "completed"
 
@@ -134,8 +126,8 @@ def test_a_name_with_several_dead_addresses_takes_no_longer(dead_port: int, monk
     named(monkeypatch, *((f"127.0.0.{last}", dead_port) for last in (1, 2, 3)))
 
     with (
-        VideoTranslationClient("http://many.test", timeout=TIMEOUT) as client,
-        ends_in_time(),
+        VideoTranslationClient("http://many.test", **SHORT) as client,
+        ends_soon(TIMEOUT),
         pytest.raises(WaitTimeout),
     ):
         client.wait()
@@ -145,7 +137,7 @@ def test_behind_dead_addresses_a_living_one_is_found(dead_port: int, monkeypatch
     """Each has its share of the time."""
     with serving(answering(http("200 OK", b'{"result": "completed"}'))) as server:
         named(monkeypatch, ("127.0.0.1", dead_port), ("127.0.0.2", dead_port), ("127.0.0.1", server.port))
-        with VideoTranslationClient("http://many.test", timeout=20, request_timeout=3) as client:
+        with VideoTranslationClient("http://many.test", timeout=LASTS_LONG, request_timeout=3, max_faults=1000) as client:
             assert client.get_status() == "completed"
 
 
@@ -165,14 +157,14 @@ def test_a_resolver_that_hangs_takes_no_longer_and_piles_up_no_threads(monkeypat
     release = threading.Event()
 
     def hang(*_: Any, **__: Any) -> list[Any]:
-        release.wait(30)
+        release.wait(LASTS_LONG)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     before = threading.active_count()
-    with VideoTranslationClient("http://stuck.test", timeout=0.3) as client:
+    with VideoTranslationClient("http://stuck.test", timeout=0.3, request_timeout=LASTS_LONG) as client:
         for _ in range(3):
-            with ends_in_time(0.3), pytest.raises(WaitTimeout):
+            with ends_soon(0.3), pytest.raises(WaitTimeout):
                 client.wait()
         assert threading.active_count() == before + 1
     release.set()
@@ -193,7 +185,7 @@ def test_a_lookup_that_could_not_begin_is_begun_anew(monkeypatch: pytest.MonkeyP
 
     with serving(answering(http("200 OK", b'{"result": "completed"}'), close=False)) as server:
         monkeypatch.setattr(threading.Thread, "start", refuse_once)
-        with VideoTranslationClient(f"http://localhost:{server.port}", timeout=5) as client:
+        with VideoTranslationClient(f"http://localhost:{server.port}", **PATIENT) as client:
             assert client.get_status() == "completed"
 
 
@@ -211,7 +203,7 @@ def sent_and_closed(listener: socket.socket) -> list[bytes]:
         except BlockingIOError:
             return sent
         with connection, connection.makefile("rb") as stream:
-            connection.settimeout(10)
+            connection.settimeout(LASTS_LONG)
             sent.append(stream.read())
 
 
@@ -238,8 +230,8 @@ def test_a_refusal_whose_body_drips_fails_soon(status: str) -> None:
     """Its status is there; the body is read for a second at the most."""
     with (
         serving(dripping(f"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n".encode(), b"x")) as server,
-        VideoTranslationClient(server.url) as client,
-        ends_in_time(1),
+        VideoTranslationClient(server.url, **PATIENT) as client,
+        ends_soon(1),
         pytest.raises(RequestFailed, match=f"HTTP {status}") as caught,
     ):
         client.wait()
@@ -304,7 +296,7 @@ def serving_raw(handle: Handler) -> Iterator[Server]:
             with suppress(OSError):
                 while not server.over.is_set():
                     connection, _ = listener.accept()
-                    connection.settimeout(5)
+                    connection.settimeout(LASTS_LONG)
                     with connection, suppress(OSError):
                         handle(connection, server)
 
@@ -316,7 +308,7 @@ def serving_raw(handle: Handler) -> Iterator[Server]:
             server.over.set()
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
-            thread.join(timeout=6)
+            thread.join(LASTS_LONG)
 
 
 def test_tls_works(trusted: trustme.CA) -> None:
@@ -350,8 +342,8 @@ def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
     """It is part of the call."""
     with (
         serving_raw(handle) as server,
-        VideoTranslationClient(server.url, timeout=TIMEOUT) as client,
-        ends_in_time(),
+        VideoTranslationClient(server.url, **SHORT) as client,
+        ends_soon(TIMEOUT),
         pytest.raises(WaitTimeout),
     ):
         client.wait()
@@ -361,8 +353,8 @@ def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
     """Reading in slices leaves TLS whole."""
     with (
         serving_raw(over_tls(trusted, dripping(STATUS_LINE + b"Content-Length: 1000\r\n\r\n", b"x"))) as server,
-        VideoTranslationClient(server.url, timeout=TIMEOUT) as client,
-        ends_in_time(),
+        VideoTranslationClient(server.url, **SHORT) as client,
+        ends_soon(TIMEOUT),
         pytest.raises(WaitTimeout),
     ):
         client.wait()
@@ -377,8 +369,8 @@ def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, sch
         for name in ("no_proxy", "NO_PROXY"):
             monkeypatch.delenv(name, raising=False)
         with (
-            VideoTranslationClient(f"{scheme}://service.test", timeout=TIMEOUT) as client,
-            ends_in_time(),
+            VideoTranslationClient(f"{scheme}://service.test", **SHORT) as client,
+            ends_soon(TIMEOUT),
             pytest.raises(WaitTimeout),
         ):
             client.wait()
@@ -388,15 +380,10 @@ def relaying(authority: trustme.CA, target_port: int) -> Handler:
     """A proxy that is spoken to over TLS, takes its time to answer CONNECT, and then passes bytes on."""
 
     def handle(connection: socket.socket, server: Server) -> None:
-        connection.settimeout(0.05)
         server.pause(0.3)
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with socket.create_connection(("127.0.0.1", target_port)) as target:
-            target.settimeout(0.05)
-            while not server.over.is_set():
-                for source, sink in ((connection, target), (target, connection)):
-                    with suppress(TimeoutError):
-                        sink.sendall(source.recv(65536))
+            relay(connection, target, server)
 
     return over_tls(authority, handle)
 
@@ -410,7 +397,7 @@ def test_tls_through_a_proxy_over_tls_works(trusted: trustme.CA, monkeypatch: py
 
     with serving_raw(over_tls(trusted, handle)) as target, serving_raw(relaying(trusted, target.port)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        with VideoTranslationClient(target.url, timeout=10, max_faults=1) as client:
+        with VideoTranslationClient(target.url, **PATIENT, max_faults=1) as client:
             assert client.get_status() == "completed"
 
 
@@ -419,8 +406,8 @@ def test_a_proxy_over_tls_that_drips_takes_no_longer(trusted: trustme.CA, monkey
     with serving_raw(over_tls(trusted, dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x"))) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with (
-            VideoTranslationClient("https://service.test", timeout=TIMEOUT) as client,
-            ends_in_time(),
+            VideoTranslationClient("https://service.test", **SHORT) as client,
+            ends_soon(TIMEOUT),
             pytest.raises(WaitTimeout),
         ):
             client.wait()
@@ -431,7 +418,7 @@ def test_a_wait_without_end_still_has_calls_with_one() -> None:
     with (
         serving(mute) as server,
         VideoTranslationClient(server.url, timeout=math.inf, request_timeout=0.2, max_faults=1) as client,
-        ends_in_time(0.2),
+        ends_soon(0.2),
         pytest.raises(RequestFailed),
     ):
         client.wait()

@@ -16,11 +16,12 @@ from typing import Any
 
 import pytest
 import requests
+from conftest import ServerTime
+from ends_soon import LASTS_LONG, ends_soon
 from fault_table import ROWS
 from freezegun import freeze_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from run_delay import Timer
 
 from fake_server import InProcessAdapter, Scenario, Server, create_app
 from fake_server.storage import result_body
@@ -64,7 +65,7 @@ REQUESTS = st.one_of(
 
 
 def connected(server: Server) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", server.port), timeout=5)
+    return socket.create_connection(("127.0.0.1", server.port), timeout=LASTS_LONG)
 
 
 def received(connection: socket.socket, size: int = 1_000_000, end: bytes | None = None) -> bytes:
@@ -95,7 +96,7 @@ def open_files() -> int:
 
 def eventually(condition: Callable[[], bool]) -> bool:
     """Whether it comes true in time: threads end a little after their sockets."""
-    until = time.monotonic() + 5
+    until = time.monotonic() + LASTS_LONG
     while not condition() and time.monotonic() < until:
         time.sleep(0.01)
     return condition()
@@ -172,7 +173,7 @@ def test_a_late_response_comes_before_that_to_the_next_request(fault: str) -> No
         connection.settimeout(0.05)
         with pytest.raises(TimeoutError):
             connection.recv(1)
-        connection.settimeout(5)
+        connection.settimeout(LASTS_LONG)
         connection.sendall(REQUEST)
         answer = b""
         while b"503" not in answer:
@@ -238,19 +239,22 @@ def test_closing_ends_everything() -> None:
     assert (threading.active_count(), open_files()) == before
 
 
-def test_refused_for_a_span_of_time_and_then_there_again() -> None:
-    """On the same port; open connections are closed, and the question that began it is not answered."""
-    with Server(Scenario(faults=["0.2s-1s:refuse"])) as server, connected(server) as idle, connected(server) as other:
+def test_refused_for_a_span_of_time_and_then_there_again(server_time: ServerTime) -> None:
+    """On the same port; open connections are closed."""
+    scenario = Scenario(duration=60, faults=["2s-10s:refuse"])
+    with Server(scenario) as server, connected(server) as idle, connected(server) as other:
         idle.sendall(REQUEST)
         assert received(idle, end=PENDING)
-        began = time.monotonic()
+        server_time.advance(1.9)
+        assert is_serving(server)
+        server_time.advance(0.1)
         assert idle.recv(1) == b""
         assert other.recv(1) == b""
+        server_time.advance(7.9)
         with pytest.raises(ConnectionRefusedError):
             connected(server)
-        assert time.monotonic() - began >= 0.15
+        server_time.advance(0.1)
         assert eventually(lambda: server_is_back(server))
-        assert time.monotonic() - began >= 0.7
         assert is_serving(server)
 
 
@@ -264,7 +268,7 @@ def server_is_back(server: Server) -> bool:
 
 def test_the_question_that_begins_a_refusal_gets_no_answer() -> None:
     """By then the door is shut already."""
-    with Server(Scenario(faults=["0s-60s:refuse"])) as server:
+    with Server(Scenario(faults=["0s-999s:refuse"])) as server:
         assert raw_answer(server) == b""
         with pytest.raises(ConnectionRefusedError):
             connected(server)
@@ -273,23 +277,23 @@ def test_the_question_that_begins_a_refusal_gets_no_answer() -> None:
 def test_faults_can_be_changed_over_the_wire_and_by_the_test() -> None:
     """At once; also to refuse, which the loop has to see."""
     with Server() as server:
-        requests.put(f"{server.url}/_control/faults", json=["every-1:503"], timeout=5)
-        assert [requests.get(f"{server.url}/status", timeout=5).status_code for _ in range(2)] == [503, 503]
+        requests.put(f"{server.url}/_control/faults", json=["every-1:503"], timeout=LASTS_LONG)
+        assert [requests.get(f"{server.url}/status", timeout=LASTS_LONG).status_code for _ in range(2)] == [503, 503]
         server.faults = ["every-1:404"]
-        assert requests.get(f"{server.url}/status", timeout=5).status_code == 404
-        assert len(requests.get(f"{server.url}/_control/requests", timeout=5).json()) == len(server.requests) == 3
-        requests.put(f"{server.url}/_control/faults", json=["0s-60s:refuse"], timeout=5)
+        assert requests.get(f"{server.url}/status", timeout=LASTS_LONG).status_code == 404
+        assert len(requests.get(f"{server.url}/_control/requests", timeout=LASTS_LONG).json()) == len(server.requests) == 3
+        requests.put(f"{server.url}/_control/faults", json=["0s-999s:refuse"], timeout=LASTS_LONG)
         assert eventually(lambda: not server_is_back(server))
         server.play(Scenario(duration=0))
         assert eventually(lambda: server_is_back(server))
-        assert requests.get(f"{server.url}/status", timeout=5).json() == {"result": "completed"}
+        assert requests.get(f"{server.url}/status", timeout=LASTS_LONG).json() == {"result": "completed"}
         assert len(server.requests) == 1
 
 
 def test_a_redirect_to_another_origin_is_answered_there() -> None:
     """By the same server, under its other name."""
     with Server(Scenario(faults=["1:redirect-away"])) as server:
-        answer = requests.get(f"{server.url}/status", timeout=5)
+        answer = requests.get(f"{server.url}/status", timeout=LASTS_LONG)
 
         assert answer.url == f"http://localhost:{server.port}/status"
         assert [one.headers["Host"] for one in server.requests] == [
@@ -327,7 +331,8 @@ def test_whatever_a_client_sends_the_server_stands(sent: bytes) -> None:
     with Server() as server:
         with connected(server) as connection, suppress(ConnectionError):  # reset, where more was sent than read
             connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
+            with suppress(OSError):  # ENOTCONN, which is no ConnectionError, if the server has reset it by now
+                connection.shutdown(socket.SHUT_WR)
             while connection.recv(65536):
                 pass
         assert is_serving(server)
@@ -335,16 +340,14 @@ def test_whatever_a_client_sends_the_server_stands(sent: bytes) -> None:
 
 def test_a_control_request_that_comes_in_half_holds_up_nobody() -> None:
     """Neither the others, nor a refusal, nor the end."""
-    timer = Timer()
-    with Server() as server, connected(server) as half:
+    with ends_soon(LASTS_LONG / 3), Server() as server, connected(server) as half:
         half.sendall(b"PUT /_control/faults HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
-        assert requests.get(f"{server.url}/_control/requests", timeout=5).json() == []
+        assert requests.get(f"{server.url}/_control/requests", timeout=LASTS_LONG).json() == []
         assert is_serving(server)
-        server.faults = ["0s-60s:refuse"]
+        server.faults = ["0s-999s:refuse"]
         assert eventually(lambda: not server_is_back(server))
         server.faults = []
         assert eventually(lambda: server_is_back(server))
-    assert timer.undelayed() < 5
 
 
 @pytest.mark.parametrize("fault", ["mute", "late@60", "drip-body@60"])
@@ -355,9 +358,8 @@ def test_closing_waits_for_no_fault(fault: str) -> None:
         assert eventually(lambda: len(server.requests) == 1)
         client.sendall(b"\r\n")
         time.sleep(0.05)
-        timer = Timer()
-        server.close()
-        assert timer.undelayed() < 2
+        with ends_soon():
+            server.close()
 
 
 def test_closing_twice_is_closing_once() -> None:
@@ -408,9 +410,9 @@ def test_a_thread_that_cannot_begin_is_not_the_end(monkeypatch: pytest.MonkeyPat
 def test_its_time_is_real_also_where_a_test_has_frozen_the_clock() -> None:
     """An hour does not pass because somebody looks at it on another day."""
     with Server(Scenario(duration=3600)) as server:
-        job_id = requests.post(f"{server.url}/jobs", timeout=5).json()["id"]
+        job_id = requests.post(f"{server.url}/jobs", timeout=LASTS_LONG).json()["id"]
         with freeze_time("2030-01-01"):
-            assert requests.get(f"{server.url}/status/{job_id}", timeout=5).json() == {"result": "pending"}
+            assert requests.get(f"{server.url}/status/{job_id}", timeout=LASTS_LONG).json() == {"result": "pending"}
 
 
 ALIKE = [
@@ -418,6 +420,9 @@ ALIKE = [
     for fault, times, _ in ROWS
     if times == "once" and fault not in ("refuse", "endless", "late@30", "drip-headers")
 ]
+
+NO_RESPONSE, NO_BODY = ("mute", "100"), ("drip-body", "200:Content-Length=99")
+"""Of these, those whose call ends by its time-out: no machine is too slow for that."""
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -430,12 +435,13 @@ def test_in_process_and_on_a_socket_a_fault_is_the_same(fault: str, method: str)
     adapter = InProcessAdapter(create_app(scenario))
     with Server(scenario) as server, requests.Session() as inside, requests.Session() as outside:
         inside.mount("http://", adapter)
-        assert seen(inside, method, server.url) == seen(outside, method, server.url)
+        timeout = 0.5 if fault in NO_RESPONSE or (fault in NO_BODY and method == "GET") else LASTS_LONG
+        assert seen(inside, method, server.url, timeout) == seen(outside, method, server.url, timeout)
 
 
-def seen(session: requests.Session, method: str, url: str) -> object:
+def seen(session: requests.Session, method: str, url: str, timeout: float) -> object:
     try:
-        answer = session.request(method, f"{url}/status", timeout=0.5, allow_redirects=False)
+        answer = session.request(method, f"{url}/status", timeout=timeout, allow_redirects=False)
     except (requests.RequestException, ValueError) as error:
         return type(error)
     alike = {name: value for name, value in answer.headers.items() if name not in ("Date", "Retry-After")}
@@ -470,8 +476,8 @@ HEYGEN_ORDER: dict[str, Any] = {
 def link_of(server: Server) -> str:
     """To the result of a job of HeyGen that is finished at once."""
     jobs, key = f"{server.url}/v3/video-translations", {"X-Api-Key": "k"}
-    requests.post(jobs, json=HEYGEN_ORDER, headers=key, timeout=5)
-    return str(requests.get(f"{jobs}/job-1", headers=key, timeout=5).json()["data"]["video_url"])
+    requests.post(jobs, json=HEYGEN_ORDER, headers=key, timeout=LASTS_LONG)
+    return str(requests.get(f"{jobs}/job-1", headers=key, timeout=LASTS_LONG).json()["data"]["video_url"])
 
 
 def test_a_result_that_breaks_goes_on_where_it_broke() -> None:
@@ -482,7 +488,7 @@ def test_a_result_that_breaks_goes_on_where_it_broke() -> None:
         assert link.startswith(f"http://localhost:{server.port}/_files/job-1.mp4?")
         came = b""
         for _ in range(3):
-            answer = requests.get(link, headers={"Range": f"bytes={len(came)}-"}, stream=True, timeout=5)
+            answer = requests.get(link, headers={"Range": f"bytes={len(came)}-"}, stream=True, timeout=LASTS_LONG)
             with suppress(requests.RequestException):
                 for part in answer.iter_content(10_000):
                     came += part
@@ -493,7 +499,7 @@ def test_a_result_that_breaks_goes_on_where_it_broke() -> None:
 def test_a_big_result_takes_no_memory() -> None:
     """What has been sent is forgotten, and what nobody reads is not made."""
     with Server(Scenario(0, result_bytes=10**12)) as server:
-        job_id = requests.post(f"{server.url}/jobs", timeout=5).json()["id"]
+        job_id = requests.post(f"{server.url}/jobs", timeout=LASTS_LONG).json()["id"]
         request = f"GET /jobs/{job_id}/result HTTP/1.1\r\nHost: x\r\n\r\n".encode()
         answer = raw_answer(server, request, size=5_000_000)
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -505,7 +511,7 @@ def test_an_upload_of_many_megabytes_arrives_in_order() -> None:
     """And is remembered by its name and length."""
     with Server(service="elevenlabs") as server:
         upload: dict[str, Any] = {"file": ("talk.mp4", bytes(8 * 1024 * 1024)), "target_lang": (None, "es")}
-        requests.post(f"{server.url}/v1/dubbing", files=upload, headers={"xi-api-key": "k"}, timeout=5)
+        requests.post(f"{server.url}/v1/dubbing", files=upload, headers={"xi-api-key": "k"}, timeout=LASTS_LONG)
         assert [one.fields for one in server.submissions] == [
             {"target_lang": "es", "file": "talk.mp4", "file_bytes": 8 * 1024 * 1024}
         ]
@@ -518,7 +524,7 @@ def test_the_command_serves_any_service() -> None:
         assert running.stdout is not None
         path = running.stdout.readline().strip() + "/videotranslation/translations?api-version=2025-05-20"
         keys = [{"Ocp-Apim-Subscription-Key": key} for key in ("wrong", "right")]
-        codes = [requests.get(path, headers=key, timeout=5).status_code for key in keys]
+        codes = [requests.get(path, headers=key, timeout=LASTS_LONG).status_code for key in keys]
         running.terminate()
     assert codes == [401, 200]
 
@@ -536,7 +542,7 @@ import requests
 from fake_server import Scenario
 
 def worker(url):
-    while (answer := requests.get(url + "/status", timeout=1)).status_code != 200:
+    while (answer := requests.get(url + "/status", timeout=60)).status_code != 200:
         pass
     return answer.json()["result"]
 
@@ -553,7 +559,7 @@ def test_a_fault_is_survived(fake_translation_server):
 def run_users_tests(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "test_theirs.py").write_text(USERS_TEST)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider", *options]
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=2 * LASTS_LONG)
 
 
 def test_the_fixture_is_there_wherever_the_package_is_installed(tmp_path: Path) -> None:

@@ -23,10 +23,10 @@ from typing import Any
 import hostile
 import pytest
 import trustme
+from ends_soon import LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
 from hostile import Handler, refusing_url
 from lying_storage import LyingStorage, any_lies, any_version
 from requests.structures import CaseInsensitiveDict
-from run_delay import Timer
 from test_hard_deadline import over_tls, serving_raw
 from wire import CLIENTS, Answer, Headers, Raw, Script, part, raw
 
@@ -97,7 +97,7 @@ def say(handler: BaseHTTPRequestHandler, body: bytes, **head: str) -> None:
 
 
 def client_of(url: str, service: str = "elevenlabs", **arguments: Any) -> VideoTranslationClient:
-    usual = {"service": service, "api_key": KEY, "timeout": 20, "logger": Quiet()}
+    usual = {**PATIENT, "service": service, "api_key": KEY, "logger": Quiet()}
     return VideoTranslationClient(url, **{**usual, **arguments})
 
 
@@ -144,17 +144,20 @@ def test_a_large_file_is_sent_without_being_held(film: Path) -> None:
 def test_an_upload_may_take_longer_than_a_call_as_long_as_it_moves(film: Path) -> None:
     """`request_timeout` without a byte ends it, and nothing else."""
 
-    def play(handler: BaseHTTPRequestHandler) -> None:
-        left = length_of(handler)
-        for number in range(6):
-            time.sleep(0.2)
-            left -= len(handler.rfile.read(left if number == 5 else 4 * MIB))
-        say(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
+    def submitted_within(limit: float) -> float:
+        def play(handler: BaseHTTPRequestHandler) -> None:
+            left = length_of(handler)
+            for number in range(6):
+                time.sleep(limit / 3)
+                left -= len(handler.rfile.read(left if number == 5 else 4 * MIB))
+            say(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
 
-    with playing(play) as (url, _), client_of(url, request_timeout=0.6) as client:
-        started = time.monotonic()
-        assert client.submit(film, "es").id == "d-1"
-        assert time.monotonic() - started > 1.0
+        with playing(play) as (url, _), client_of(url, request_timeout=limit, max_faults=1) as client:
+            started = time.monotonic()
+            assert client.submit(film, "es").id == "d-1"
+            return (time.monotonic() - started) / limit
+
+    assert at_some_pace(submitted_within) > 1.6
 
 
 def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
@@ -162,20 +165,19 @@ def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
     over = threading.Event()
 
     def play(_: BaseHTTPRequestHandler) -> None:
-        over.wait(10)
+        over.wait(LASTS_LONG)
 
     with playing(play) as (url, asked):
         with client_of(url, request_timeout=0.3, max_faults=1) as client:
-            timer = Timer()
-            with pytest.raises(RequestFailed, match="No job was made") as caught:
+            began = time.monotonic()
+            with ends_soon(0.3), pytest.raises(RequestFailed, match="No job was made") as caught:
                 client.submit(film, "es")
-            spent, elapsed = timer.undelayed(), timer.elapsed()
+            elapsed = time.monotonic() - began
         over.set()
 
     assert caught.value.may_have_been_accepted is False
-    assert asked == ["POST /v1/dubbing"]
+    assert asked in (["POST /v1/dubbing"], [])  # where the machine is too busy to send anything in that time
     assert elapsed >= 0.3
-    assert spent < 1.5
 
 
 def test_an_upload_that_is_cut_off_is_sent_again(film: Path) -> None:
@@ -217,10 +219,8 @@ def test_the_time_of_an_upload_is_kept(film: Path) -> None:
             handler.rfile.read(1024)
 
     with playing(play) as (url, _), client_of(url) as client:
-        timer = Timer()
-        with pytest.raises(WaitTimeout):
+        with ends_soon(0.7), pytest.raises(WaitTimeout):
             client.submit(film, "es", timeout=0.7)
-        assert timer.undelayed() < 0.7 + 0.25
         over.set()
 
 
@@ -256,27 +256,24 @@ def test_what_is_no_file_keeps_no_transfer_alive(film: Path, tmp_path: Path, dri
     with playing(play) as (url, _):
         for service in errands:
             with client_of(url, service, request_timeout=0.4, max_faults=1) as client:
-                timer = Timer()
-                with pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
+                with ends_soon(0.4), pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
                     errands[service](client)
-                assert timer.undelayed() < 3
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])
-@pytest.mark.parametrize("fault", ["mute", "drip-headers@0.05", "drip-body@0.05", "endless"])
-def test_the_time_of_an_order_is_kept(service: str, fault: str) -> None:
-    """Whatever the service does with it."""
+@pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
+def test_the_time_of_an_order_is_kept(service: str, fault: Any) -> None:
+    """Whatever the service does with it; and if it has arrived, the service may have made the job."""
     language = {"heygen": "Spanish (Spain)"}.get(service, "es")
     path = "/videotranslation" if service == "azure" else ""
     with (
-        Server(Scenario(faults=[f"create/every-1:{fault}"]), service=service) as server,
+        Server(Scenario(faults=[lasting("create", fault, body="x" * 2000)]), service=service) as server,
         client_of(server.url + path, service) as client,
     ):
-        timer = Timer()
-        with pytest.raises(TranslationClientError) as caught:
+        with ends_soon(0.6), pytest.raises(TranslationClientError) as caught:
             client.submit(VIDEO, language, timeout=0.6)
-        assert timer.undelayed() < 0.6 + 0.25
-    assert caught.value.may_have_been_accepted is True
+        has_arrived = any(one.method in ("POST", "PUT") for one in server.requests)
+    assert caught.value.may_have_been_accepted is True or not has_arrived
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure"])
@@ -323,6 +320,39 @@ def link(url: str) -> bytes:
     return json.dumps({"result": "completed", "result_url": f"{url}/file"}).encode()
 
 
+def begin_file(handler: BaseHTTPRequestHandler) -> bool:
+    """Send where the file is, or the head of its response. Returns True if the file comes next."""
+    if "status" in handler.path:
+        say(handler, link(f"http://{handler.headers['Host']}"))
+        return False
+    handler.send_response(200)
+    handler.send_header("Content-Length", "6")
+    handler.end_headers()
+    return True
+
+
+def dripping_file(every: float) -> Play:
+    """A file of six bytes, with so many seconds before each."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        for byte in b"abcdef" if begin_file(handler) else b"":
+            time.sleep(every)
+            handler.wfile.write(bytes([byte]))
+
+    return play
+
+
+def standing_file(over: threading.Event) -> Play:
+    """A file whose second half does not come while the test lasts."""
+
+    def play(handler: BaseHTTPRequestHandler) -> None:
+        if begin_file(handler):
+            handler.wfile.write(b"abc")
+            over.wait(LASTS_LONG)
+
+    return play
+
+
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_time_of_on_progress_is_no_time_without_data(client: type[Any], tmp_path: Path) -> None:
     """The data was there; it is the caller who takes his time."""
@@ -336,74 +366,78 @@ def test_the_time_of_on_progress_is_no_time_without_data(client: type[Any], tmp_
             connection.sendall(video[begin : begin + 30_000])
             server.pause(0.02)
 
-    slow = iter([0.4, 0.4])
-    with hostile.serving(play) as server:
-        error = fetched(
-            client,
-            server.url,
-            tmp_path / "out.mp4",
-            on_progress=lambda *_: time.sleep(next(slow, 0)),
-            request_timeout=0.3,
-            max_faults=1,
-        )
+    def downloaded_within(limit: float) -> None:
+        arrived.clear()
+        slow = iter([1.3 * limit, 1.3 * limit])
+        on_progress = lambda *_: time.sleep(next(slow, 0))  # noqa: E731  # it belongs to the call
+        with hostile.serving(play) as server:
+            error = fetched(
+                client,
+                server.url,
+                tmp_path / "out.mp4",
+                on_progress=on_progress,
+                request_timeout=limit,
+                max_faults=1,
+            )
+        if error is not None:
+            raise error
 
-    assert error is None
+    at_some_pace(downloaded_within)
     assert len(arrived) == 1
 
 
 def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Path) -> None:
-    """And one that stands still is ended."""
+    """By its own time, where it has one."""
 
-    def play(handler: BaseHTTPRequestHandler) -> None:
-        if "status" in handler.path:
-            say(handler, link(url))
-            return
-        handler.send_response(200)
-        handler.send_header("Content-Length", "6")
-        handler.end_headers()
-        for byte in (b"a", b"b", b"c", b"d", b"e", b"f"):
-            time.sleep(0.2)
-            handler.wfile.write(byte)
+    def downloaded_within(limit: float) -> None:
+        with (
+            playing(dripping_file(limit / 3)) as (url, _),
+            client_of(url, "reference", request_timeout=limit, max_faults=1) as client,
+        ):
+            assert client.download("j", tmp_path / "out").read_bytes() == b"abcdef"
+            with pytest.raises(WaitTimeout):
+                client.download("j", tmp_path / "out", timeout=0.8 * limit)
 
-    with playing(play) as (url, _), client_of(url, "reference", request_timeout=0.6) as client:
-        assert client.download("j", tmp_path / "out").read_bytes() == b"abcdef"
-        with pytest.raises(WaitTimeout):
-            client.download("j", tmp_path / "out", timeout=0.5)
-    with (
-        playing(play) as (url, _),
-        client_of(url, "reference", request_timeout=0.1, max_faults=1) as client,
-        pytest.raises(RequestFailed, match=r"no response within 0\.1 s"),
-    ):
-        client.download("j", tmp_path / "other")
+    at_some_pace(downloaded_within)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
-@pytest.mark.parametrize("fault", ["mute", "drip-headers@0.05", "drip-body@0.05", "endless"])
-def test_the_time_of_a_download_is_kept(tmp_path: Path, fault: str) -> None:
+def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
+    """After `request_timeout` without a byte, as a fault; and no file is left."""
+    over = threading.Event()
+    with playing(standing_file(over)) as (url, _):
+        with (
+            client_of(url, "reference", request_timeout=0.3, max_faults=1) as client,
+            ends_soon(0.3),
+            pytest.raises(RequestFailed, match=r"no response within 0\.3 s"),
+        ):
+            client.download("j", tmp_path / "out")
+        over.set()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
+def test_the_time_of_a_download_is_kept(tmp_path: Path, fault: Any) -> None:
     """Where one is given, whatever the storage does."""
     with (
-        Server(Scenario(0, faults=[f"result/every-1:{fault}"]), service="heygen") as server,
+        Server(Scenario(0, faults=[lasting("result", fault)]), service="heygen") as server,
         client_of(server.url, "heygen") as client,
     ):
         job = client.wait(client.submit(VIDEO, "Spanish (Spain)"))
-        timer = Timer()
-        with pytest.raises(WaitTimeout):  # not too fast, or removing what came takes the disk longer than all of it
+        with ends_soon(0.6), pytest.raises(WaitTimeout):  # and does not fill the disk meanwhile
             client.download(job, tmp_path / "o.mp4", timeout=0.6, on_progress=lambda *_: time.sleep(0.005))
-        assert timer.undelayed() < 0.6 + 0.25
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
-    """Within half a second, from another thread."""
+    """From another thread."""
     with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
         client = client_of(server.url, "heygen")
         job = client.wait(client.submit(VIDEO, "Spanish (Spain)"))
         closing = threading.Timer(0.2, client.close)
         closing.start()
-        timer = Timer()
-        with pytest.raises(TranslationClientError, match="cancelled"):
+        with ends_soon(0.2), pytest.raises(TranslationClientError, match="cancelled"):
             client.download(job, tmp_path / "out.mp4")
-        assert timer.undelayed() < 0.2 + 0.5
         closing.join()
     assert list(tmp_path.iterdir()) == []
 
@@ -437,7 +471,7 @@ def fetched(
 ) -> TranslationClientError | None:
     """Download a file with a client of one kind, on its own session. Returns the error."""
     job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{url}/file")
-    usual = {"logger": Quiet(), "sleep": lambda _: None, "max_faults": 4, **arguments}
+    usual = {**PATIENT, "logger": Quiet(), "sleep": lambda _: None, "max_faults": 4, **arguments}
 
     async def fetch() -> None:
         async with AsyncVideoTranslationClient(url, **usual) as asynchronous:
@@ -605,15 +639,7 @@ def test_a_file_over_tls_in_tls_ends_where_the_inner_one_does(
     def relay(connection: socket.socket, server: hostile.Server) -> None:
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with socket.create_connection(("127.0.0.1", origin.port)) as beyond:
-            connection.settimeout(0.02)
-            beyond.settimeout(0.02)
-            while not server.over.is_set():
-                for source, sink in ((connection, beyond), (beyond, connection)):
-                    with suppress(TimeoutError):
-                        data = source.recv(65536)
-                        if not data:
-                            return
-                        sink.sendall(data)
+            hostile.relay(connection, beyond, server)
 
     with serving_raw(over_tls(trusted, handle)) as origin, serving_raw(over_tls(trusted, relay)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
@@ -669,12 +695,11 @@ def test_a_deadline_holds_over_a_socket_that_was_not_ours(trusted: trustme.CA) -
     drip = hostile.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x")
     with (
         serving_raw(over_tls(trusted, drip)) as server,
-        VideoTranslationClient(server.url, logger=Quiet(), timeout=0.6) as client,
+        VideoTranslationClient(server.url, logger=Quiet(), timeout=0.6, request_timeout=LASTS_LONG) as client,
+        ends_soon(0.6),
+        pytest.raises(WaitTimeout),
     ):
-        timer = Timer()
-        with pytest.raises(WaitTimeout):
-            client.wait("j")
-        assert timer.undelayed() < 0.6 + 0.25
+        client.wait("j")
 
 
 @pytest.mark.usefixtures("_contexts_with_sockets_of_their_own")
@@ -720,13 +745,11 @@ def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: 
             connection.sendall(packed)
 
     with hostile.serving(handle) as server:
-        timer = Timer()
-        pause = lambda *_: time.sleep(0.02)  # noqa: E731  # or removing what came takes the disk longer than all of it
-        error = fetched(client, server.url, tmp_path / "out.mp4", timeout=0.7, on_progress=pause)
-        spent = timer.undelayed()
+        pause = lambda *_: time.sleep(0.02)  # noqa: E731  # or it would fill the disk
+        with ends_soon(0.7):
+            error = fetched(client, server.url, tmp_path / "out.mp4", timeout=0.7, on_progress=pause)
 
     assert isinstance(error, WaitTimeout)
-    assert spent < 2
     assert list(tmp_path.iterdir()) == []
 
 
