@@ -25,16 +25,15 @@ from typing import Any, TypeVar
 
 import aiohttp
 import pytest
-import requests
 import trustme
 from children import running
-from conftest import Lines, Silent
-from hostile import Handler, answering, dripping, http, mute, refusing_url, serving
+from conftest import Lines, ServerTime, Silent
+from ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
+from hostile import Handler, answering, dripping, http, mute, refusing_url, relay, serving
 from hostile import Server as HostileServer
-from run_delay import Timer
 from test_hard_deadline import drip_tls, over_tls, serving_raw
 from test_secrets import ECHOES, HEADER, RAW_ECHOES, everything_said
-from test_transfers import KEY, MIB, length_of, link, playing, say
+from test_transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body
@@ -57,13 +56,6 @@ SERVICES = ("heygen", "elevenlabs", "azure", "reference")
 LANGUAGE = {"heygen": "Spanish (Spain)", "elevenlabs": "es", "azure": "es-ES", "reference": "es"}
 PATH = {"azure": "/videotranslation"}
 VIDEO = "https://videos.example.com/talk.mp4"
-
-SLEEPING = 0.05 + 0.2
-"""How soon a sleep ends, with what a busy machine takes."""
-CANCELLED = 0.25
-IN_A_CALL = 0.5 + 0.2
-ALLOWED = 0.25
-"""How much later than its deadline a call may be over."""
 
 PENDING: Handler = answering(http(), close=False)
 COMPLETED = http("200 OK", b'{"result": "completed"}')
@@ -91,7 +83,7 @@ def port_of(url: str) -> int:
 
 
 def client_of(url: str, service: str = "reference", **arguments: Any) -> AsyncVideoTranslationClient:
-    usual = {"service": service, "api_key": KEY, "timeout": 20, "logger": Silent(), "backoff_factor": 0.05}
+    usual = {**PATIENT, "service": service, "api_key": KEY, "logger": Silent(), "backoff_factor": 0.05}
     return AsyncVideoTranslationClient(url + PATH.get(service, ""), **{**usual, **arguments})
 
 
@@ -126,18 +118,18 @@ def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None =
 
 
 async def until(happened: Callable[[], object]) -> None:
-    """Wait for something that a server does, for ten seconds at the most."""
-    end = time.monotonic() + 10
+    """Wait for something that a server does, for half a minute at the most."""
+    end = time.monotonic() + LASTS_LONG / 2
     while not happened():
         assert time.monotonic() < end, "it never happened"
         await asyncio.sleep(0.005)
 
 
-async def ended(task: asyncio.Task[Any]) -> tuple[BaseException | None, float]:
-    """How a task ends, and how long that takes from now, without the run delay."""
-    timer = Timer()
-    [result] = await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), 5)
-    return (result if isinstance(result, BaseException) else None), timer.undelayed()
+async def ended(task: asyncio.Task[Any]) -> BaseException | None:
+    """How a task ends, soon from now."""
+    with ends_soon():
+        [result] = await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), LASTS_LONG)
+    return result if isinstance(result, BaseException) else None
 
 
 @contextmanager
@@ -207,7 +199,7 @@ def test_running_downloads_leave_connections_to_checks(tmp_path: Path) -> None:
     def play(handler: BaseHTTPRequestHandler) -> None:
         if handler.path == "/file":
             arrived.release()
-            over.wait(60)
+            over.wait(LASTS_LONG)
         say(handler, b'{"result": "pending"}')
 
     async def check(url: str) -> Job:
@@ -314,7 +306,7 @@ def test_an_upload_that_is_refused_before_its_end_is_refused(tmp_path: Path) -> 
         handler.send_response(403)
         handler.send_header("Content-Length", "0")
         handler.end_headers()
-        over.wait(5)
+        over.wait(LASTS_LONG)
 
     async def errand() -> None:
         try:
@@ -334,24 +326,27 @@ def test_an_upload_that_is_refused_before_its_end_is_refused(tmp_path: Path) -> 
 def test_an_upload_may_take_longer_than_a_call_as_long_as_it_moves(film: Path) -> None:
     """`request_timeout` without a byte ends it, and nothing else."""
 
-    def play(handler: BaseHTTPRequestHandler) -> None:
-        left = length_of(handler)
-        for number in range(6):
-            time.sleep(0.2)
-            left -= len(handler.rfile.read(left if number == 5 else 4 * MIB))
-        say(handler, MADE)
+    def submitted_within(limit: float) -> float:
+        def play(handler: BaseHTTPRequestHandler) -> None:
+            left = length_of(handler)
+            for number in range(6):
+                time.sleep(limit / 3)
+                left -= len(handler.rfile.read(left if number == 5 else 4 * MIB))
+            say(handler, MADE)
 
-    with playing(play) as (url, _):
-        began = time.monotonic()
-        assert ran(submitted(url, film, request_timeout=0.6)).id == "d-1"
-        assert time.monotonic() - began > 1.0
+        with playing(play) as (url, _):
+            began = time.monotonic()
+            assert ran(submitted(url, film, request_timeout=limit, max_faults=1)).id == "d-1"
+            return (time.monotonic() - began) / limit
+
+    assert at_some_pace(submitted_within) > 1.6
 
 
 def held(over: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
     """A server that takes nothing of a request but its head."""
 
     def play(_: BaseHTTPRequestHandler) -> None:
-        over.wait(5)
+        over.wait(LASTS_LONG)
 
     return play
 
@@ -361,41 +356,38 @@ def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
     over = threading.Event()
 
     async def errand() -> None:
-        timer = Timer()
+        began = time.monotonic()
         try:
-            with pytest.raises(RequestFailed, match="No job was made") as caught:
+            with ends_soon(0.3), pytest.raises(RequestFailed, match="No job was made") as caught:
                 await submitted(url, film, request_timeout=0.3, max_faults=1)
             assert caught.value.may_have_been_accepted is False
-            assert timer.undelayed() < 1.5
-            assert timer.elapsed() >= 0.3
+            assert time.monotonic() - began >= 0.3
         finally:
             over.set()
             await asyncio.sleep(0.1)  # see below
 
     with playing(held(over)) as (url, asked):
         ran(errand())
-        assert asked == ["POST /v1/dubbing"]
+        assert asked in (["POST /v1/dubbing"], [])  # where the machine is too busy to send anything in that time
 
 
 def test_an_upload_that_is_ended_leaves_no_socket(film: Path) -> None:
     """Also where the server takes nothing any more, so that what was to be sent never will be."""
     over = threading.Event()
 
-    async def errand() -> int:
+    async def errand() -> None:
         async with client_of(url, "elevenlabs") as client:
             sending = asyncio.create_task(client.submit(film, "es"))
             await until(lambda: asked)
             await asyncio.sleep(0.1)
             sending.cancel()
-            assert type((await ended(sending))[0]) is asyncio.CancelledError
-        await asyncio.sleep(0.1)
-        left = open_to(port_of(url))
+            assert type(await ended(sending)) is asyncio.CancelledError
+        await until(lambda: open_to(port_of(url)) == 0)  # which the server holds for a minute, if we do not close it
         over.set()
         await asyncio.sleep(0.1)
-        return left
 
     with playing(held(over)) as (url, asked):
-        assert ran(errand()) == 0
+        ran(errand())
 
 
 def test_a_large_upload_is_sent_without_being_held(film: Path) -> None:
@@ -441,69 +433,56 @@ async def downloaded(url: str, target: Path, *, client: dict[str, Any] | None = 
         return await made.download("job-1", target, **arguments)
 
 
-@pytest.mark.parametrize("fault", ["mute", "drip-headers@0.05", "drip-body@0.05", "endless"])
-def test_the_time_of_a_download_is_kept(fault: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
+def test_the_time_of_a_download_is_kept(fault: Any, tmp_path: Path) -> None:
     """Where one is given, whatever the storage does; and no file is left."""
 
     async def errand() -> None:
         async with client_of(server.url, "heygen") as client:
             job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
-            timer = Timer()
-            with pytest.raises(WaitTimeout):  # not too fast, or removing what came takes the disk longer than all of it
+            began = time.monotonic()
+            with ends_soon(0.6), pytest.raises(WaitTimeout):  # and does not fill the disk meanwhile
                 await client.download(job, tmp_path / "o", timeout=0.6, on_progress=lambda *_: time.sleep(0.005))
-            assert timer.undelayed() < 0.6 + ALLOWED
-            assert timer.elapsed() >= 0.55
+            assert time.monotonic() - began >= 0.55
 
-    with Server(Scenario(0, faults=[f"result/every-1:{fault}"]), service="heygen") as server:
+    with Server(Scenario(0, faults=[lasting("result", fault)]), service="heygen") as server:
         ran(errand())
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("service", SERVICES)
-@pytest.mark.parametrize("fault", ["mute", "drip-body@0.05", "endless"])
-def test_the_time_of_an_order_is_kept(service: str, fault: str) -> None:
-    """Whatever the service does with it; and it may have made the job."""
+@pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
+def test_the_time_of_an_order_is_kept(service: str, fault: Any) -> None:
+    """Whatever the service does with it; and if it has arrived, the service may have made the job."""
 
     async def errand() -> None:
         async with client_of(server.url, service) as client:
-            timer = Timer()
-            with pytest.raises(TranslationClientError) as caught:
+            with ends_soon(0.5), pytest.raises(TranslationClientError) as caught:
                 await client.submit(VIDEO, LANGUAGE[service], timeout=0.5)
-            assert timer.undelayed() < 0.5 + ALLOWED
-            assert caught.value.may_have_been_accepted is True
+            has_arrived = any(one.method in ("POST", "PUT") for one in server.requests)
+            assert caught.value.may_have_been_accepted is True or not has_arrived
 
-    with Server(Scenario(faults=[f"create/every-1:{fault}"]), service=service) as server:
+    with Server(Scenario(faults=[lasting("create", fault, body="x" * 2000)]), service=service) as server:
         ran(errand())
-
-
-def dripping_file(handler: BaseHTTPRequestHandler) -> None:
-    """Six bytes in 1.2 seconds, after the answer that says where they are."""
-    if "status" in handler.path:
-        say(handler, link(f"http://{handler.headers['Host']}"))
-        return
-    handler.send_response(200)
-    handler.send_header("Content-Length", "6")
-    handler.end_headers()
-    for byte in (b"a", b"b", b"c", b"d", b"e", b"f"):
-        time.sleep(0.2)
-        handler.wfile.write(byte)
 
 
 def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Path) -> None:
     """It is bounded by `request_timeout` without a byte alone."""
-    with playing(dripping_file) as (url, _):
-        file = ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.6}))
 
-    assert file.read_bytes() == b"abcdef"
+    def downloaded_within(limit: float) -> Path:
+        with playing(dripping_file(limit / 3)) as (url, _):
+            return ran(downloaded(url, tmp_path / "out", client={"request_timeout": limit, "max_faults": 1}))
+
+    assert at_some_pace(downloaded_within).read_bytes() == b"abcdef"
 
 
 def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
     """After `request_timeout` without a byte, as a fault; and no file is left."""
-    with (
-        playing(dripping_file) as (url, _),
-        pytest.raises(RequestFailed, match=r"no response within 0\.1 s"),
-    ):
-        ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.1, "max_faults": 1}))
+    over = threading.Event()
+    with playing(standing_file(over)) as (url, _):
+        with ends_soon(0.3), pytest.raises(RequestFailed, match=r"no response within 0\.3 s"):
+            ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.3, "max_faults": 1}))
+        over.set()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -520,18 +499,16 @@ def test_headers_that_drip_keep_no_transfer_alive(tmp_path: Path) -> None:
             time.sleep(0.1)
 
     with playing(play) as (url, _):
-        timer = Timer()
-        with pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
+        with ends_soon(0.4), pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
             ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.4, "max_faults": 1}))
-        assert timer.undelayed() < 2
 
 
-PLACES: dict[str, tuple[Handler, float]] = {
-    "sleeping": (PENDING, SLEEPING),
-    "mute": (mute, IN_A_CALL),
-    "dripping headers": (dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x"), IN_A_CALL),
-    "dripping body": (dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"), IN_A_CALL),
-    "dripping body of an error": (dripping(b"HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n", b"x"), IN_A_CALL),
+PLACES: dict[str, Handler] = {
+    "sleeping": PENDING,
+    "mute": mute,
+    "dripping headers": dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x"),
+    "dripping body": dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x"),
+    "dripping body of an error": dripping(b"HTTP/1.1 503 Busy\r\nContent-Length: 1000\r\n\r\n", b"x"),
 }
 where = pytest.mark.parametrize("place", PLACES)
 
@@ -541,20 +518,19 @@ def test_a_task_that_is_cancelled_ends_at_once(place: str) -> None:
     """By `CancelledError`, without a further request, and its socket is closed though the client is not."""
 
     async def errand() -> None:
-        async with client_of(server.url, backoff_factor=20) as client:
+        async with client_of(server.url, **DROWSY) as client:
             waiting = asyncio.create_task(client.wait())
             await until(lambda: server.requests)
             await asyncio.sleep(0.1)
             waiting.cancel()
-            error, took = await ended(waiting)
-            assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
+            assert type(await ended(waiting)) is asyncio.CancelledError
             assert waiting.cancelled()
             assert asyncio.all_tasks() == {asyncio.current_task()}
             if place != "sleeping":
                 await until(lambda: open_to(server.port) == 0)
         assert open_to(server.port) == 0
 
-    with serving(PLACES[place][0]) as server:
+    with serving(PLACES[place]) as server:
         ran(errand())
     assert len(server.requests) == 1
 
@@ -564,15 +540,14 @@ def test_a_time_limit_of_asyncio_ends_a_wait(place: str) -> None:
     """As it ends anything that is awaited: its own error comes out, and not one of ours."""
 
     async def errand() -> None:
-        async with client_of(server.url, backoff_factor=20) as client:
-            timer = Timer()
-            with pytest.raises(asyncio.TimeoutError) as caught:
+        async with client_of(server.url, **DROWSY) as client:
+            began = time.monotonic()
+            with ends_soon(0.3), pytest.raises(asyncio.TimeoutError) as caught:
                 await asyncio.wait_for(client.wait(), 0.3)
-            assert timer.undelayed() < 0.3 + CANCELLED
-            assert timer.elapsed() >= 0.29
+            assert time.monotonic() - began >= 0.29
             assert not isinstance(caught.value, WaitTimeout)
 
-    with serving(PLACES[place][0]) as server:
+    with serving(PLACES[place]) as server:
         ran(errand())
 
 
@@ -580,11 +555,10 @@ def test_a_time_limit_of_asyncio_ends_a_wait(place: str) -> None:
 @pytest.mark.parametrize("kind", [asyncio.Event, threading.Event])
 def test_an_event_ends_a_wait(place: str, kind: type[Any]) -> None:
     """Of asyncio, or of threading and set by another thread; and the client goes on."""
-    handle, allowed = PLACES[place]
 
     async def errand() -> None:
         cancel = kind()
-        async with client_of(server.url, backoff_factor=20) as client:
+        async with client_of(server.url, **DROWSY) as client:
             waiting = asyncio.create_task(client.wait(cancel=cancel))
             other = asyncio.create_task(client.wait())
             await until(lambda: len(server.requests) == 2)
@@ -593,13 +567,12 @@ def test_an_event_ends_a_wait(place: str, kind: type[Any]) -> None:
                 cancel.set()
             else:
                 threading.Thread(target=cancel.set).start()
-            error, took = await ended(waiting)
-            assert (type(error), took < allowed) == (WaitCancelled, True), took
+            assert type(await ended(waiting)) is WaitCancelled
             assert not other.done()
             other.cancel()
             await ended(other)
 
-    with serving(handle) as server:
+    with serving(PLACES[place]) as server:
         ran(errand())
     assert len(server.requests) == 2
 
@@ -616,7 +589,7 @@ def test_a_call_that_is_ended_is_no_fault_of_the_server(how: str, lines: Lines) 
             if how == "close":
                 await client.close()
             cancel.set()
-            assert type((await ended(waiting))[0]) is WaitCancelled
+            assert type(await ended(waiting)) is WaitCancelled
 
     with serving(mute) as server:
         ran(errand())
@@ -627,30 +600,29 @@ def test_a_call_that_is_ended_is_no_fault_of_the_server(how: str, lines: Lines) 
 @pytest.mark.parametrize("is_left", [False, True])
 def test_closing_ends_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
     """By `close()` from another task, or by leaving the `async with` in the middle of them."""
-    handle, allowed = PLACES[place]
 
     async def errand() -> None:
-        client = client_of(server.url, backoff_factor=20)
+        client = client_of(server.url, **DROWSY)
         if is_left:
             async with client:
                 waits = [asyncio.create_task(client.wait()) for _ in range(8)]
                 await until(lambda: len(server.requests) == 8)
                 await asyncio.sleep(0.1)
-                timer = Timer()
+                began = time.monotonic()
         else:
             waits = [asyncio.create_task(client.wait()) for _ in range(8)]
             await until(lambda: len(server.requests) == 8)
             await asyncio.sleep(0.1)
-            timer = Timer()
+            began = time.monotonic()
             await asyncio.create_task(client.close())
-        errors = [(await ended(wait))[0] for wait in waits]
+        errors = [await ended(wait) for wait in waits]
         assert {type(error) for error in errors} == {WaitCancelled}
-        assert timer.undelayed() < allowed
+        assert time.monotonic() - began < ENDS_SOON
         assert open_to(server.port) == 0
         with pytest.raises(WaitCancelled):
             await client.check()
 
-    with serving(handle) as server:
+    with serving(PLACES[place]) as server:
         ran(errand())
     assert len(server.requests) == 8
 
@@ -671,7 +643,7 @@ def test_a_task_that_is_cancelled_in_the_moment_of_close_is_cancelled(is_cancell
             loop.call_soon(waiting.cancel)
         await asyncio.sleep(0)  # in which both happen, and the task has not seen any of it
         assert not waiting.done()
-        error, _ = await ended(waiting)
+        error = await ended(waiting)
         await closing
         assert type(error) is asyncio.CancelledError
 
@@ -691,8 +663,7 @@ def test_a_context_that_is_left_by_a_cancelled_task_is_closed() -> None:
         using = asyncio.create_task(used(client))
         await until(lambda: len(server.requests) == 4)
         using.cancel()
-        error, took = await ended(using)
-        assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
+        assert type(await ended(using)) is asyncio.CancelledError
         assert open_to(server.port) == 0
 
     with serving(mute) as server:
@@ -708,8 +679,7 @@ def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
         loading = asyncio.create_task(client.download(job, tmp_path / "out.mp4"))
         await asyncio.sleep(0.2)
         await client.close()
-        error, took = await ended(loading)
-        assert (type(error), took < IN_A_CALL) == (WaitCancelled, True)
+        assert type(await ended(loading)) is WaitCancelled
 
     with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
         ran(errand())
@@ -725,7 +695,7 @@ def test_a_download_whose_task_is_cancelled_leaves_no_file(tmp_path: Path) -> No
             loading = asyncio.create_task(client.download(job, tmp_path / "out.mp4"))
             await until(lambda: list(tmp_path.iterdir()))
             loading.cancel()
-            assert type((await ended(loading))[0]) is asyncio.CancelledError
+            assert type(await ended(loading)) is asyncio.CancelledError
 
     with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
         ran(errand())
@@ -740,8 +710,7 @@ def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> N
             ordering = asyncio.create_task(client.submit(VIDEO, LANGUAGE["heygen"]))
             await until(lambda: server.submissions)
             ordering.cancel()
-            error, took = await ended(ordering)
-            assert (type(error), took < CANCELLED) == (asyncio.CancelledError, True)
+            assert type(await ended(ordering)) is asyncio.CancelledError
             server.faults = ()
             [started] = lines.of("submit_started")
             return await client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key=started["idempotency_key"])
@@ -751,34 +720,35 @@ def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> N
         assert [order.job_id for order in server.submissions] == [job.id]
 
 
-def test_a_history_that_others_write_holds_up_no_other_task(tmp_path: Path) -> None:
-    """The end of a wait may wait for them, and everybody else goes on."""
+def test_a_history_that_others_write_holds_up_no_other_task(
+    tmp_path: Path, server_time: ServerTime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of a wait waits for them a tenth of a second, and everybody else goes on."""
     history = DurationHistory(tmp_path / "history")
-    gaps: list[float] = []
+    slept: list[float] = []
+    usual, thread_of_loop = time.sleep, threading.current_thread()
 
-    async def tick() -> None:
-        while True:
-            timer = Timer()
-            await asyncio.sleep(0.01)
-            gaps.append(timer.undelayed())
+    def sleep(seconds: float) -> None:
+        if threading.current_thread() is thread_of_loop:
+            slept.append(seconds)
+        usual(seconds)
 
     async def errand() -> None:
         async with client_of(server.url, history=history, check_cost=0.01) as client:
             job = await client.submit(VIDEO, "es")
-            waiting = asyncio.create_task(client.wait(job, timeout=1.2))
+            waiting = asyncio.create_task(client.wait(job))
             await until(lambda: len(server.requests) > 1)
             with closing(sqlite3.connect(tmp_path / "history", isolation_level=None)) as other:
                 other.execute("BEGIN EXCLUSIVE")
-                ticking = asyncio.create_task(tick())
-                await waiting
-                await asyncio.sleep(0.05)
-                ticking.cancel()
+                server_time.advance(10)
+                assert (await waiting).status == "completed"
                 other.execute("ROLLBACK")
-            await asyncio.gather(ticking, return_exceptions=True)
 
-    with Server(Scenario(0.3)) as server:
+    monkeypatch.setattr(time, "sleep", sleep)
+    with Server(Scenario(10)) as server:
         ran(errand())
-    assert max(gaps) < 0.4
+    assert 0 < sum(slept) < 0.2
+    assert history.jobs("reference") == []
 
 
 class SteppingLoop(asyncio.SelectorEventLoop):
@@ -809,14 +779,17 @@ def mute_wait(
     client: AsyncVideoTranslationClient, act_at: float, act: Callable[[asyncio.Task[Any]], object]
 ) -> asyncio.Task[Job]:
     """Wait for a server that is mute, and do something so many seconds after our own timer would ring."""
+    loop = asyncio.get_running_loop()
 
     def plan() -> None:
-        [cut] = client._transport._scopes._running
-        alarm = vars(cut._timeout)["_handle"]
-        asyncio.get_running_loop().call_at(alarm.when() + act_at, act, waiting)
+        """As soon as there is a timer."""
+        for cut in client._transport._scopes._running:
+            loop.call_at(vars(cut._timeout)["_handle"].when() + act_at, act, waiting)
+            return
+        loop.call_soon(plan)
 
     waiting = asyncio.create_task(client.wait())
-    asyncio.get_running_loop().call_later(0.05, plan)
+    loop.call_soon(plan)
     return waiting
 
 
@@ -828,7 +801,7 @@ def test_a_task_that_is_cancelled_in_the_moment_of_a_time_out_is_cancelled(limit
     async def errand() -> None:
         limits: dict[str, Any] = {limit: 0.2}
         async with client_of(server.url, **limits) as client:
-            error, _ = await ended(mute_wait(client, after, lambda task: task.cancel()))
+            error = await ended(mute_wait(client, after, lambda task: task.cancel()))
             assert isinstance(error, asyncio.CancelledError)
 
     with serving(mute) as server:
@@ -841,10 +814,8 @@ def test_wait_for_with_the_seconds_of_request_timeout_ends_in_time() -> None:
     async def errand() -> None:
         async with client_of(server.url, request_timeout=0.1) as client:
             for _ in range(10):
-                timer = Timer()
-                with pytest.raises(asyncio.TimeoutError) as caught:
+                with ends_soon(0.1), pytest.raises(asyncio.TimeoutError) as caught:
                     await asyncio.wait_for(client.wait(), 0.1)
-                assert timer.undelayed() < 0.1 + CANCELLED
                 assert not isinstance(caught.value, WaitTimeout)
 
     with serving(mute) as server:
@@ -852,13 +823,16 @@ def test_wait_for_with_the_seconds_of_request_timeout_ends_in_time() -> None:
 
 
 class DeafConnector(aiohttp.TCPConnector):
-    """A connector whose connections take a while, whoever cancels that."""
+    """A connector whose connections wait for an event, whoever cancels that."""
+
+    def __init__(self, let_go: asyncio.Event) -> None:
+        super().__init__()
+        self._let_go = let_go
 
     async def connect(self, *given: Any, **more: Any) -> Any:
-        end = time.monotonic() + 1
-        while time.monotonic() < end:
+        while not self._let_go.is_set():
             with suppress(asyncio.CancelledError):
-                await asyncio.sleep(end - time.monotonic())
+                await self._let_go.wait()
         return await super().connect(*given, **more)
 
 
@@ -867,8 +841,9 @@ def test_a_session_of_the_callers_that_is_deaf_holds_nobody_up(how: str) -> None
     """The call is over in time, and its task ends when the session lets it: it may even send the request."""
 
     async def errand() -> None:
-        cancel = asyncio.Event()
-        async with aiohttp.ClientSession(connector=DeafConnector()) as session:
+        cancel, let_go = asyncio.Event(), asyncio.Event()
+        giving_up = asyncio.get_running_loop().call_later(LASTS_LONG, let_go.set)
+        async with aiohttp.ClientSession(connector=DeafConnector(let_go)) as session:
             limits: dict[str, Any] = {how: 0.2} if "timeout" in how else {}
             client = client_of(server.url, session=session, max_faults=1, **limits)
             waiting = asyncio.create_task(client.submit(VIDEO, "es", cancel=cancel))
@@ -879,11 +854,12 @@ def test_a_session_of_the_callers_that_is_deaf_holds_nobody_up(how: str) -> None
                 await client.close()
             if how == "event":
                 cancel.set()
-            error, took = await ended(waiting)
+            error = await ended(waiting)
+            let_go.set()
+            giving_up.cancel()
             ends = {"timeout": WaitTimeout, "request_timeout": RequestFailed, "cancel": asyncio.CancelledError}
             assert isinstance(error, ends.get(how, WaitCancelled))
             assert getattr(error, "may_have_been_accepted", True)
-            assert took < 0.1 + ALLOWED
             await until(lambda: len(asyncio.all_tasks()) == 1)
             await client.close()
 
@@ -925,7 +901,7 @@ def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SteppingLoop)
         loop.begin(at, act)
-        error, _ = await ended(calling)
+        error = await ended(calling)
         loop.end()  # what comes now is not waited for by anything here
         await asyncio.gather(*closing)
         await client.close()
@@ -986,7 +962,7 @@ def test_a_transfer_can_be_ended_at_every_step(call: str, how: str, tmp_path: Pa
         loop = asyncio.get_running_loop()
         assert isinstance(loop, SteppingLoop)
         loop.begin(at, act)
-        error, _ = await ended(calling)
+        error = await ended(calling)
         loop.end()  # what comes now is not waited for by anything here
         await asyncio.gather(*closing)
         await client.close()
@@ -1026,7 +1002,9 @@ async def watched(client):
 
 async def main():
     asyncio.get_running_loop().slow_callback_duration = 60
-    async with AsyncVideoTranslationClient(sys.argv[1], backoff_factor=20, logger=Silent()) as client:
+    async with AsyncVideoTranslationClient(
+        sys.argv[1], backoff_factor=60, timeout=60, request_timeout=60, logger=Silent()
+    ) as client:
         await asyncio.gather(client.wait(), watched(client), client.get_status(), client.wait())
 
 asyncio.run(main())
@@ -1044,11 +1022,11 @@ def in_a_child(code: str, *arguments: str) -> AbstractContextManager[subprocess.
 @pytest.mark.parametrize("place", ["sleeping", "mute", "dripping body"])
 def test_ctrl_c_ends_all_waits_at_once(place: str) -> None:
     """With the usual exception, and no word about anything that was left."""
-    with serving(PLACES[place][0]) as server, in_a_child(INTERRUPTED, server.url) as script:
+    with serving(PLACES[place]) as server, in_a_child(INTERRUPTED, server.url) as script:
         asyncio.run(until(lambda: len(server.requests) == 4))
         time.sleep(0.2)
         script.send_signal(signal.SIGINT)
-        _, err = script.communicate(timeout=10)
+        _, err = script.communicate(timeout=2 * ENDS_SOON)
 
     assert err.rstrip().endswith("KeyboardInterrupt")
     assert not [word for word in COMPLAINTS if word in err], err
@@ -1092,7 +1070,7 @@ print("done")
 def test_a_watch_that_is_not_read_to_its_end_is_no_matter() -> None:
     """Left in the middle, never begun, or kept until the loop is closed: no word about it."""
     with serving(PENDING) as server, in_a_child(ABANDONED, server.url) as script:
-        out, err = script.communicate(timeout=20)
+        out, err = script.communicate(timeout=LASTS_LONG)
 
     assert (out.splitlines(), err, script.returncode) == (["left in the middle", "done"], "", 0)
 
@@ -1194,7 +1172,7 @@ def test_a_redirect_to_another_origin_carries_no_key() -> None:
 async def outcome(url: str, **arguments: Any) -> str:
     """All that is said of a wait, whatever comes of it."""
     async with client_of(
-        url, **{"timeout": 5, "max_faults": 1, "max_retries": 1, "logger": None, **arguments}
+        url, **{"max_faults": 1, "max_retries": 1, "logger": None, **arguments}
     ) as client:
         said = repr(client)
         try:
@@ -1203,11 +1181,10 @@ async def outcome(url: str, **arguments: Any) -> str:
             return said + everything_said(error)
 
 
-async def time_out_of(url: str) -> float:
-    """How long a wait of half a second takes, which ends by that, without the run delay."""
-    timer = Timer()
-    assert "WaitTimeout" in await outcome(url, timeout=0.5)
-    return timer.undelayed()
+async def assert_times_out(url: str, seconds: float = 0.5) -> None:
+    """Assert that a wait ends by its time."""
+    with ends_soon(seconds):
+        assert "WaitTimeout" in await outcome(url, timeout=seconds)
 
 
 NO_GOOD = {
@@ -1225,7 +1202,7 @@ NO_GOOD = {
 
 
 def blocking_end_of(url: str) -> str:
-    with VideoTranslationClient(url, timeout=5, max_faults=1, logger=Silent()) as client:
+    with VideoTranslationClient(url, **PATIENT, max_faults=1, logger=Silent()) as client:
         with pytest.raises(TranslationClientError) as caught:
             client.wait()
         return type(caught.value).__name__
@@ -1233,8 +1210,8 @@ def blocking_end_of(url: str) -> str:
 
 def end_of(url: str) -> str:
     async def errand() -> str:
-        async with client_of(url, timeout=5, max_faults=1) as client:
-            error, _ = await ended(asyncio.create_task(client.wait()))
+        async with client_of(url, max_faults=1) as client:
+            error = await ended(asyncio.create_task(client.wait()))
             return type(error).__name__
 
     return ran(errand())
@@ -1283,7 +1260,7 @@ def test_a_ca_bundle_is_read_once(trusted: trustme.CA, monkeypatch: pytest.Monke
         return usual(**more)
 
     async def errand() -> None:
-        async with client_of(server.url, timeout=5, max_faults=3) as client:
+        async with client_of(server.url, max_faults=3) as client:
             for _ in range(2):
                 with pytest.raises(RequestFailed):
                     await client.submit(VIDEO, "es")
@@ -1382,7 +1359,10 @@ def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, sch
     """Its reply to CONNECT is within the time of the call."""
     with serving(dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as proxy:
         monkeypatch.setenv(f"{scheme}_proxy", proxy.url)
-        assert ran(time_out_of(f"{scheme}://service.test")) < 0.5 + ALLOWED
+        for seconds in (0.5, 4, 16):  # until the machine is not too busy to send anything in that time
+            ran(assert_times_out(f"{scheme}://service.test", seconds))
+            if proxy.requests:
+                break
         assert proxy.requests
         assert open_to(proxy.port) == 0
 
@@ -1440,7 +1420,7 @@ def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authori
 def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
     """It is part of the call."""
     with serving_raw(handle) as server:
-        assert ran(time_out_of(server.url)) < 0.5 + ALLOWED
+        ran(assert_times_out(server.url))
         assert open_to(server.port) == 0
 
 
@@ -1448,7 +1428,7 @@ def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
     """And its connection is closed with the client."""
 
     async def errand() -> None:
-        assert await time_out_of(server.url) < 0.5 + ALLOWED
+        await assert_times_out(server.url)
         # A TLS transport that is closed, and not aborted, waits up to 30 s for the other side to say goodbye.
         assert open_to(server.port) == 0
 
@@ -1464,14 +1444,13 @@ def test_an_idle_connection_over_tls_is_closed_with_its_client(trusted: trustme.
         client = client_of(server.url)
         await client.check()
         assert open_to(server.port) == 1
-        timer = Timer()
-        await client.close()
-        assert timer.undelayed() < ALLOWED
+        with ends_soon():
+            await client.close()
         assert open_to(server.port) == 0
 
     def handle(connection: socket.socket, server: HostileServer) -> None:
         connection.sendall(http())
-        server.over.wait(5)
+        server.over.wait(LASTS_LONG)
 
     with serving_raw(over_tls(trusted, handle)) as server:
         ran(errand())
@@ -1480,17 +1459,12 @@ def test_an_idle_connection_over_tls_is_closed_with_its_client(trusted: trustme.
 def test_tls_through_a_proxy_works(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
     """By CONNECT, which is told nothing of the key."""
 
-    def relay(connection: socket.socket, proxy: HostileServer) -> None:
+    def tunnel(connection: socket.socket, proxy: HostileServer) -> None:
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        connection.settimeout(0.02)
         with socket.create_connection(("127.0.0.1", target.port)) as beyond:
-            beyond.settimeout(0.02)
-            while not proxy.over.is_set():
-                for source, sink in ((connection, beyond), (beyond, connection)):
-                    with suppress(TimeoutError):
-                        sink.sendall(source.recv(65536))
+            relay(connection, beyond, proxy)
 
-    with serving_raw(over_tls(trusted, answering(COMPLETED, close=False))) as target, serving(relay) as proxy:
+    with serving_raw(over_tls(trusted, answering(COMPLETED, close=False))) as target, serving(tunnel) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         said = ran(outcome(target.url))
 
@@ -1580,15 +1554,14 @@ def test_a_name_that_is_not_looked_up_in_time_is_a_time_out(
     def hang(host: str, *given: Any, **more: Any) -> Any:
         if host != "stuck.test":
             return lookup(host, *given, **more)
-        release.wait(30)
+        release.wait(LASTS_LONG)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
     async def errand() -> None:
         before = threading.active_count()
         async with client_of("http://stuck.test", timeout=0.3) as client:
-            timer = Timer()
-            errors = await asyncio.gather(*(client.wait() for _ in range(5)), return_exceptions=True)
-            assert timer.undelayed() < 0.3 + ALLOWED
+            with ends_soon(0.3):
+                errors = await asyncio.gather(*(client.wait() for _ in range(5)), return_exceptions=True)
             assert {type(error) for error in errors} == {WaitTimeout}
             assert threading.active_count() == before + 1
         release.set()
@@ -1603,9 +1576,19 @@ def test_a_name_that_is_not_looked_up_in_time_is_a_time_out(
 def test_two_hundred_waits_share_a_hundred_connections() -> None:
     """All at once over one client: each finishes, and no thread is started for any of them."""
     seen: list[tuple[int, int]] = []
+    at_first: list[int] = []
 
     def strangers() -> int:
-        return sum("_serve" not in thread.name for thread in threading.enumerate())
+        return sum("_handle" not in thread.name for thread in threading.enumerate())
+
+    def handle(connection: socket.socket, server: HostileServer) -> None:
+        """Answer once a hundred have asked, and more would have."""
+        while len(server.requests) < 100 and not server.pause(0.01):
+            pass
+        if not at_first:
+            server.pause(0.3)
+            at_first.append(len(server.requests))
+        connection.sendall(COMPLETED)
 
     async def look() -> None:
         while True:
@@ -1613,21 +1596,20 @@ def test_two_hundred_waits_share_a_hundred_connections() -> None:
             await asyncio.sleep(0.01)
 
     async def errand() -> list[Job]:
-        async with client_of(server.url, backoff_factor=0.1, request_timeout=10) as client:
+        async with client_of(server.url) as client:
             looking = asyncio.create_task(look())
             jobs = await asyncio.gather(*(client.wait(job_id) for job_id in ids))
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
-            assert [job.id for job in jobs] == ids
         assert open_to(server.port) == 0
         return jobs
 
-    with Server(Scenario(0.3, faults=["1:late@0.1"])) as server:
-        with requests.Session() as session:
-            ids = [session.post(f"{server.url}/jobs", timeout=5).json()["id"] for _ in range(200)]
+    ids = [f"job-{number}" for number in range(200)]
+    with serving(handle) as server:
         before = strangers()
         jobs = asyncio.run(errand())
 
-    assert {job.status for job in jobs} == {"completed"}
-    assert 50 <= max(connections for connections, _ in seen) <= 100
+    assert [(job.id, str(job.status)) for job in jobs] == [(one, "completed") for one in ids]
+    assert at_first[0] == 100
+    assert max(connections for connections, _ in seen) == 100
     assert max(threads for _, threads in seen) <= before + 3
