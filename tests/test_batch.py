@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 import requests
 from conftest import Answers, Lines, response
 from tenacity import stop_after_attempt
-from virtual_time import Reply, broken, client_of, html_reply, json_reply, mute, present, run
+from virtual_time import LATENCY, Reply, broken, client_of, html_reply, json_reply, mute, present, run
 from worlds import HOST
 
 from translation_client import (
@@ -487,6 +488,80 @@ def test_a_job_that_is_taken_in_during_a_pause_pauses_too_and_has_its_own_time()
     outcomes = wait_all(server, late(), service=SINGLE)
     assert [str(one.status) for one in outcomes if isinstance(one, Job)] == ["error", "completed"]
     assert min(server.times_of("b")) == pytest.approx(8, abs=0.2)
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_a_server_that_asks_one_job_to_wait_is_left_alone_by_all(code: int) -> None:
+    """For as long as it said, but for what was on its way already."""
+    refused: list[float] = []
+
+    def refuse_once() -> Reply:
+        refused.append(present() + LATENCY)
+        return json_reply({"result": "pending"}) if len(refused) != 2 else json_reply({}, code, retry_after="1")
+
+    server = Server(ends_at=5)
+    server.replies["j4"] = lambda: json_reply({"result": "completed"}) if len(refused) > 2 else refuse_once()
+    outcomes = wait_all(server, ids(10), service=SINGLE, checks_per_second=20)
+
+    assert kinds_of(outcomes) == {"completed"}
+    assert not [at for at in server.single if refused[1] + 0.001 < at < refused[1] + 1]
+    assert [at for at in server.single if refused[1] + 1 <= at < refused[1] + 1.2]
+
+
+@pytest.mark.parametrize("rate", [3, 15])
+def test_the_budget_is_used(rate: int) -> None:
+    """By checks that would all be made at once."""
+    server = Server()
+    client = {"timeout": 10, "backoff_factor": 0.01, "max_delay": 0.02}
+    wait_all(server, ids(50), service=SINGLE, client=client, checks_per_second=rate)
+
+    assert 0.9 * 10 * rate <= len(server.single) <= 10 * rate + 1
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_budget_is_kept_where_connecting_takes_a_while(seed: int) -> None:
+    """It counts what arrives over any second, and not what was meant to leave: over TLS, say, on some connections only."""
+    chance = random.Random(seed)
+    arrivals: list[float] = []
+
+    def respond(path: str) -> Reply:
+        seconds = chance.choice([0.0, 0.05, 0.2])
+        arrivals.append(present() + seconds)
+        return json_reply({"result": "pending"}, seconds=seconds + LATENCY)
+
+    async def waited() -> None:
+        client = {"timeout": 10, "backoff_factor": 0.01, "max_delay": 0.02, "max_retries": math.inf, "service": SINGLE}
+        async with client_of(respond, **client) as tasks:
+            await tasks.wait_all(ids(20), checks_per_second=5)
+
+    run(waited())
+    moments = sorted(arrivals)
+    assert len(moments) > 30
+    assert all(later - earlier >= 1 for earlier, later in zip(moments, moments[5:]))  # noqa: B905  # five apart
+
+
+def test_a_bulk_request_that_hangs_makes_no_job_late() -> None:
+    """Each ends when its own time is up, and not when that of the youngest is."""
+    ended: dict[str, float] = {}
+    server = Server(bulk=lambda number: mute() if number == 2 else None)
+
+    async def late() -> AsyncIterator[str]:
+        yield "j0"
+        yield "j1"
+        await asyncio.sleep(0.85)
+        yield "j2"
+
+    async def waited() -> None:
+        client = {"timeout": 1.0, "backoff_factor": 50, "max_delay": 60, "max_retries": math.inf}
+        async with client_of(server.respond, **client) as tasks:
+            async for outcome in tasks.as_completed(late()):
+                assert isinstance(outcome, WaitTimeout)
+                ended[str(outcome.job_id)] = present()
+
+    run(waited())
+    assert len(server.bulk) == 2
+    assert max(ended["j0"], ended["j1"]) <= 1.0 + 0.1
+    assert ended["j2"] == pytest.approx(1.85, abs=0.1)
 
 
 def test_a_429_of_the_bulk_route_with_retry_after_pauses_everybody() -> None:
