@@ -23,6 +23,7 @@ import pytest
 import requests
 from children import running
 from conftest import Lines
+from ends_soon import ENDS_SOON, LASTS_LONG
 from hostile import answering, http, refusing_url, serving
 from integration_test import running_server
 from test_errors import KINDS, error_of
@@ -111,9 +112,9 @@ def test_the_server_prints_its_url_and_answers_as_curl_shows_it() -> None:
     with running(command) as server:
         assert server.stdout is not None
         url = server.stdout.readline().strip()
-        body = requests.get(f"{url}/status", timeout=10).text
+        body = requests.get(f"{url}/status", timeout=60).text
         server.terminate()
-        _, err = server.communicate(timeout=10)
+        _, err = server.communicate(timeout=60)
 
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+", url)
     assert body == '{"result": "pending"}\n'
@@ -141,7 +142,7 @@ def test_jobs_and_faults_of_a_real_server() -> None:
     """On the wire as in process: a page, a broken connection, half a body, and the wait survives all."""
     faults = ["--fault", "1:html", "--fault", "2:drop", "--fault", "3:truncate", "--fault", "4:429:Retry-After=1"]
     with running_server("--duration", "0", *faults) as url, VideoTranslationClient(url) as client:
-        job_id = requests.post(f"{url}/jobs", timeout=10).json()["id"]
+        job_id = requests.post(f"{url}/jobs", timeout=60).json()["id"]
 
         assert client.get_status(job_id) == "completed"
 
@@ -163,7 +164,7 @@ def test_a_demo_that_is_terminated_takes_its_server_along() -> None:
             ["pgrep", "-P", str(demo.pid)], capture_output=True, text=True, check=True
         ).stdout.split()
         demo.terminate()
-        demo.communicate(timeout=10)
+        demo.communicate(timeout=60)
 
     assert len(children) == 1
     assert not Path(f"/proc/{children[0]}").exists()
@@ -199,13 +200,13 @@ def test_ctrl_c_ends_the_command_line_at_once() -> None:
     """With 130, and in the middle of a sleep."""
     with (
         running_server("--duration", "60") as url,
-        running([*CLI, "wait", "--base-url", url, "--backoff-factor", "20"]) as command,
+        running([*CLI, "wait", "--base-url", url, "--backoff-factor", "60", "--timeout", "60"]) as command,
     ):
         assert command.stderr is not None
         assert "status_checked" in command.stderr.readline()
         assert "sleeping" in command.stderr.readline()
         command.send_signal(signal.SIGINT)
-        command.wait(timeout=15)  # the sleep takes 20 s
+        command.wait(timeout=2 * ENDS_SOON)  # the sleep takes a minute
 
     assert command.returncode == 130
 
@@ -333,7 +334,7 @@ def test_the_command_line_leads_from_a_video_to_its_translation(tmp_path: Path) 
         waited = commanded("wait", job_id, *at, "--backoff-factor", "0.1")
         downloaded = commanded("download", job_id, str(tmp_path / "talk.es.mp4"), *at)
         deleted = commanded("delete", job_id, *at)
-        submissions = requests.get(f"{url}/_control/submissions", timeout=10).json()
+        submissions = requests.get(f"{url}/_control/submissions", timeout=60).json()
 
     assert [done.returncode for done in (submitted, waited, downloaded, deleted)] == [0] * 4, submitted.stderr
     assert (waited.stdout, deleted.stdout) == ("completed\n", "deleted\n")
@@ -351,12 +352,12 @@ def test_a_download_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> 
         job_id = commanded("submit", "https://example.com/talk.mp4", "French (France)", *at).stdout.strip()
         command = [*CLI, "download", job_id, str(tmp_path / "out.mp4"), *at]
         with running(command, {"HEYGEN_API_KEY": "key-of-heygen"}) as child:
-            until = time.monotonic() + 20
+            until = time.monotonic() + LASTS_LONG
             while not list(tmp_path.iterdir()) and time.monotonic() < until:
                 time.sleep(0.02)
             assert list(tmp_path.iterdir())
             child.terminate()
-            child.communicate(timeout=10)
+            child.communicate(timeout=60)
 
     assert child.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
