@@ -24,6 +24,7 @@ import pytest
 import requests
 import tenacity
 from conftest import BASE_URL, Clock, Lines
+from ends_soon import ENDS_SOON, LASTS_LONG, PATIENT
 from fault_table import LIMITS, ROWS_IN_PROCESS, Ends, faults_of
 from hostile import mute, serving
 from worlds import HOST, KEY, KEYED, LANGUAGE, PATH, SERVICES, VIDEO, left_in
@@ -892,16 +893,16 @@ def test_a_call_that_hangs_is_ended_by_others(by: str, lines: Lines) -> None:
 
     async def errand() -> None:
         cancel = threading.Event()
-        async with AsyncVideoTranslationClient(server.url, timeout=0.2 if by == "time" else 30) as client:
+        async with AsyncVideoTranslationClient(server.url, **{**PATIENT, "timeout": 0.2 if by == "time" else LASTS_LONG}) as client:
             calling = asyncio.create_task(client.wait(cancel=cancel))
-            while not server.requests:
+            while by != "time" and not server.requests:
                 await asyncio.sleep(0.001)
             if by == "close":
                 await asyncio.create_task(client.close())
             if by == "event":
                 cancel.set()
             with pytest.raises(WaitTimeout if by == "time" else WaitCancelled):
-                await asyncio.wait_for(calling, 5)
+                await asyncio.wait_for(calling, ENDS_SOON)
 
     with serving(mute) as server:
         asyncio.run(errand())
@@ -915,10 +916,10 @@ def test_an_upload_that_stands_still_is_ended(tmp_path: Path) -> None:
 
     async def errand() -> None:
         async with AsyncVideoTranslationClient(
-            url, service="elevenlabs", api_key=KEY, request_timeout=0.2, max_faults=1
+            url, service="elevenlabs", api_key=KEY, timeout=LASTS_LONG, request_timeout=0.2, max_faults=1
         ) as client:
             with pytest.raises(RequestFailed, match=r"no response within 0\.2 s"):
-                await asyncio.wait_for(client.submit(film, "es"), 5)
+                await asyncio.wait_for(client.submit(film, "es"), ENDS_SOON)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:  # what it holds for nobody is less than the file
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"

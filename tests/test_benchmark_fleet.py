@@ -212,6 +212,6 @@ def test_a_server_is_a_child() -> None:
     """It counts, over connections too."""
     with served("timed", "0", "0") as url:
         for word in ("pending", "completed"):
-            with urllib.request.urlopen(f"{url}/status/a", timeout=10) as answer:
+            with urllib.request.urlopen(f"{url}/status/a", timeout=60) as answer:
                 assert json.loads(answer.read()) in ({"result": word}, {"result": "completed"})
         assert requests_to(url) == 2

@@ -25,7 +25,7 @@ def server() -> Iterator[Server]:
 
 
 def ordered(server: Server, count: int) -> list[str]:
-    return [requests.post(f"{server.url}/jobs", timeout=5).json()["id"] for _ in range(count)]
+    return [requests.post(f"{server.url}/jobs", timeout=60).json()["id"] for _ in range(count)]
 
 
 def waited(capsys: pytest.CaptureFixture[str], server: Server, *arguments: str) -> tuple[int, list[str], str]:

@@ -501,7 +501,7 @@ def test_many_short_brackets_are_not_nested() -> None:
 def test_a_batch_with_a_short_key_gives_what_the_service_sent(lines: Lines) -> None:
     """On real sockets, with the bulk request and without it."""
     with Server(Scenario(duration=0.1)) as server:
-        ids = [requests.post(f"{server.url}/jobs", timeout=5).json()["id"] for _ in range(5)]
+        ids = [requests.post(f"{server.url}/jobs", timeout=60).json()["id"] for _ in range(5)]
         for key in ("e", "job", "1"):
             with VideoTranslationClient(server.url, api_key=key, backoff_factor=0.05) as client:
                 jobs: list[Any] = client.wait_all(ids)

@@ -573,7 +573,7 @@ def taken(source: Any) -> list[Any]:
     async def take() -> list[Any]:
         return [one async for one in iterate(source)]
 
-    return asyncio.run(asyncio.wait_for(take(), 5))
+    return asyncio.run(asyncio.wait_for(take(), 60))
 
 
 async def counted_to(number: int) -> AsyncIterator[str]:
@@ -611,7 +611,7 @@ def test_a_generator_is_read_one_at_a_time_and_only_when_asked() -> None:
     async def take() -> None:
         each: Any = iterate(endless())
         for wanted in range(3):
-            assert await asyncio.wait_for(anext(each), 5) == str(wanted)
+            assert await asyncio.wait_for(anext(each), 60) == str(wanted)
             for _ in range(20):
                 await asyncio.sleep(0)
             assert numbers == list(range(wanted + 1))
@@ -646,7 +646,7 @@ def test_what_is_no_exception_of_a_source_comes_out_too(error: BaseException) ->
             return raised
         raise AssertionError("nothing was raised")
 
-    assert asyncio.run(asyncio.wait_for(take(), 5)) is error
+    assert asyncio.run(asyncio.wait_for(take(), 60)) is error
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), StopAsyncIteration(), TimeoutError("late")])
@@ -666,7 +666,7 @@ def test_what_a_source_raises_comes_out(error: Exception) -> None:
         assert (caught.value.__cause__ if changes else caught.value) is error
         return got
 
-    assert asyncio.run(asyncio.wait_for(take(), 5)) == ["0"]
+    assert asyncio.run(asyncio.wait_for(take(), 60)) == ["0"]
 
 
 def test_a_source_that_blocks_holds_up_no_other_task() -> None:
@@ -674,7 +674,7 @@ def test_a_source_that_blocks_holds_up_no_other_task() -> None:
     release = threading.Event()
 
     def blocking() -> Iterator[str]:
-        release.wait(10)
+        release.wait(60)
         yield "late"
 
     async def take() -> list[str]:
@@ -686,7 +686,7 @@ def test_a_source_that_blocks_holds_up_no_other_task() -> None:
         assert turns == 50
         assert not reading.done()
         release.set()
-        return [await asyncio.wait_for(reading, 5)]
+        return [await asyncio.wait_for(reading, 60)]
 
     assert asyncio.run(take()) == ["late"]
 
@@ -696,7 +696,7 @@ def test_a_source_that_is_given_up_while_it_blocks_leaves_its_thread_nothing_to_
     release = threading.Event()
 
     def blocking() -> Iterator[str]:
-        release.wait(10)
+        release.wait(60)
         yield "late"
 
     async def take() -> None:
@@ -746,7 +746,7 @@ def test_what_a_call_in_a_thread_raises_comes_out(error: BaseException) -> None:
             return raised
         raise AssertionError("nothing was raised")
 
-    raised = asyncio.run(asyncio.wait_for(send(), 5))
+    raised = asyncio.run(asyncio.wait_for(send(), 60))
     if isinstance(error, StopIteration):
         assert type(raised) is RuntimeError
         assert raised.__cause__ is error

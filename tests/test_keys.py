@@ -1535,7 +1535,7 @@ def test_credentials_of_one_request_follow_no_redirect_to_another_origin(kind: t
 
     async def main() -> None:
         client = kind(first.url)
-        deadline = Deadline.after(5)
+        deadline = Deadline.after(60)
         try:
             await client._transport.send(Request("GET", "/go", headers), deadline, lambda: False)
         finally:

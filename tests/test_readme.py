@@ -63,7 +63,7 @@ def test_an_example_with_an_event_loop_prints_what_stands_below_it(code: str, ou
     """Against a server on a real socket, whose jobs are finished at once; which one ends first is nobody's promise."""
     with Server(Scenario(duration=0)) as server:
         for _ in range(3):
-            requests.post(f"{server.url}/jobs", timeout=5)
+            requests.post(f"{server.url}/jobs", timeout=60)
         there = code.replace("http://127.0.0.1:5000", server.url)
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", there],

@@ -30,10 +30,10 @@ MIB = 1024 * 1024
 def send(url: str, **arguments: Any) -> Response:
     """Make one call."""
     more = {"max_body_bytes": arguments.pop("max_body_bytes")} if "max_body_bytes" in arguments else {}
-    whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 5, **arguments}
+    whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 60, **arguments}
     transport = RequestsTransport(TransportConfig(url, **whole), **more)
     try:
-        return transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
+        return transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
     finally:
         transport.close()
 
@@ -86,9 +86,9 @@ def test_a_connection_is_used_again() -> None:
         connection.sendall(http())
 
     with serving(handle) as server:
-        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(3):
-            transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
+            transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
         transport.close()
 
     assert len(peers) == 1
@@ -253,8 +253,8 @@ def test_three_redirects_are_followed() -> None:
 def test_only_a_get_is_redirected() -> None:
     """Anything else might be done twice; who asked decides."""
     with serving(redirecting("/elsewhere")) as server:
-        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
-        answer = transport.send_blocking(Request("POST", "/jobs"), Deadline.after(5), lambda: False)
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
+        answer = transport.send_blocking(Request("POST", "/jobs"), Deadline.after(60), lambda: False)
         transport.close()
 
     assert (answer.status_code, len(server.requests)) == (302, 1)
@@ -333,7 +333,7 @@ def test_a_session_that_verifies_nothing_is_believed(tmp_path: Path, monkeypatch
 
 def test_a_cap_holds_for_what_is_kept_ready() -> None:
     """A client that is asked for a million jobs fills no memory."""
-    transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=5))
+    transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=60))
     session: Any = transport._session
     for number in range(300):
         session.prepare(Call("GET", f"http://host/{number}", {}))
@@ -388,10 +388,10 @@ def test_a_callers_session_is_used_as_it_is_and_stays_open() -> None:
 def test_cookies_are_not_kept() -> None:
     """Our own session asks the same question each time."""
     with serving(answering(http("200 OK", b"{}", "Set-Cookie: a=b"), close=False)) as server:
-        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(2):
-            transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
-        transport.send_blocking(Request("GET", "/other"), Deadline.after(5), lambda: False)
+            transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
+        transport.send_blocking(Request("GET", "/other"), Deadline.after(60), lambda: False)
         transport.close()
 
     assert not any("cookie" in headers_of(request) for request in server.requests)
@@ -403,16 +403,16 @@ def test_closing_closes_the_idle_connections() -> None:
 
     def handle(connection: socket.socket, server: Server) -> None:
         connection.sendall(http())
-        connection.settimeout(5)
+        connection.settimeout(60)
         if connection.recv(1, socket.MSG_PEEK) == b"":
             closed.set()
 
     with serving(handle) as server:
-        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
-        transport.send_blocking(STATUS, Deadline.after(5), lambda: False)
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
+        transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
         assert not closed.is_set()
         transport.close()
-        assert closed.wait(5)
+        assert closed.wait(60)
 
 
 def test_pools_are_kept_for_a_few_hosts_only() -> None:
@@ -445,9 +445,9 @@ def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone
         connection.sendall(http())
 
     with serving(handle) as server:
-        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=5))
+        transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for new_connection in (False, True, True, False):
-            transport.send_blocking(STATUS, Deadline.after(5), lambda: False, new_connection=new_connection)
+            transport.send_blocking(STATUS, Deadline.after(60), lambda: False, new_connection=new_connection)
         transport.close()
 
     first, second, third, fourth = connections
