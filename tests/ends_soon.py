@@ -7,6 +7,8 @@ else: whatever else could end it lasts for `LASTS_LONG` or more.
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -33,11 +35,34 @@ DROWSY: dict[str, Any] = {**PATIENT, "backoff_factor": LASTS_LONG, "max_delay": 
 
 @contextmanager
 def ends_soon(after: float = 0.0) -> Iterator[None]:
-    """A block that is over soon after so many seconds. What it would wait for otherwise has to last much longer."""
+    """A block that is over soon after so many seconds. What it would wait for otherwise has to last much longer.
+
+    One that never ends is interrupted in the end, in the main thread.
+    """
     began = time.monotonic()
-    yield
+    with _interrupted(after + 2 * ENDS_SOON):
+        yield
     took = time.monotonic() - began
     assert took < after + ENDS_SOON, f"it took {took:.1f} s in place of {after:g}"
+
+
+@contextmanager
+def _interrupted(seconds: float) -> Iterator[None]:
+    """A block that fails after so many seconds, if it runs in the main thread."""
+
+    def fail(*_: object) -> None:
+        raise AssertionError("it did not end")
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def lasting(route: Route, action: Action, **more: str) -> Fault:

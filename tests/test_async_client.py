@@ -893,7 +893,9 @@ def test_a_call_that_hangs_is_ended_by_others(by: str, lines: Lines) -> None:
 
     async def errand() -> None:
         cancel = threading.Event()
-        async with AsyncVideoTranslationClient(server.url, **{**PATIENT, "timeout": 0.2 if by == "time" else LASTS_LONG}) as client:
+        async with AsyncVideoTranslationClient(
+            server.url, **{**PATIENT, "timeout": 0.2 if by == "time" else LASTS_LONG}
+        ) as client:
             calling = asyncio.create_task(client.wait(cancel=cancel))
             while by != "time" and not server.requests:
                 await asyncio.sleep(0.001)

@@ -498,9 +498,12 @@ def test_headers_that_drip_keep_no_transfer_alive(tmp_path: Path) -> None:
             handler.wfile.write(b"X: y\r\n")
             time.sleep(0.1)
 
-    with playing(play) as (url, _):
-        with ends_soon(0.4), pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
-            ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.4, "max_faults": 1}))
+    with (
+        playing(play) as (url, _),
+        ends_soon(0.4),
+        pytest.raises(RequestFailed, match=r"no response within 0\.4 s"),
+    ):
+        ran(downloaded(url, tmp_path / "out", client={"request_timeout": 0.4, "max_faults": 1}))
 
 
 PLACES: dict[str, Handler] = {
@@ -1171,9 +1174,7 @@ def test_a_redirect_to_another_origin_carries_no_key() -> None:
 
 async def outcome(url: str, **arguments: Any) -> str:
     """All that is said of a wait, whatever comes of it."""
-    async with client_of(
-        url, **{"max_faults": 1, "max_retries": 1, "logger": None, **arguments}
-    ) as client:
+    async with client_of(url, **{"max_faults": 1, "max_retries": 1, "logger": None, **arguments}) as client:
         said = repr(client)
         try:
             return said + repr(await client.wait())

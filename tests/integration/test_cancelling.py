@@ -43,7 +43,11 @@ def end_by(how: str, client: VideoTranslationClient, cancel: threading.Event) ->
 def test_a_wait_ends_soon_after_it_is_cancelled(handle: Handler, how: str) -> None:
     """Whatever it is doing."""
     cancel = threading.Event()
-    with serving(handle) as server, VideoTranslationClient(server.url, **DROWSY) as client, ThreadPoolExecutor(1) as pool:
+    with (
+        serving(handle) as server,
+        VideoTranslationClient(server.url, **DROWSY) as client,
+        ThreadPoolExecutor(1) as pool,
+    ):
         waiting = pool.submit(client.wait, cancel=cancel)
         until(lambda: len(server.requests) == 1)
         time.sleep(0.1)

@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import requests
@@ -360,7 +360,9 @@ def test_one_question_for_many_needs_a_twentieth_of_the_requests(way: str) -> No
             return len(server.requests)
 
     # On a busy machine, short jobs are completed before they are asked about twice.
-    duration, single = next((seconds, count) for seconds in (0.5, 2, 8, 32) if (count := counted(seconds, SINGLE)) > 600)
+    duration, single = next(
+        (seconds, count) for seconds in (0.5, 2, 8, 32) if (count := counted(seconds, SINGLE)) > 600
+    )
     assert counted(duration, REFERENCE) * 20 <= single
 
 

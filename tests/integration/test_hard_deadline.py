@@ -100,7 +100,9 @@ def test_a_server_that_hangs_once_in_the_middle_of_a_wait_is_survived() -> None:
 
     with (
         serving(handle) as server,
-        VideoTranslationClient(server.url, timeout=LASTS_LONG, request_timeout=0.3, backoff_factor=0.1, max_faults=1000) as client,
+        VideoTranslationClient(
+            server.url, timeout=LASTS_LONG, request_timeout=0.3, backoff_factor=0.1, max_faults=1000
+        ) as client,
     ):
         assert client.get_status() == "completed"
 
@@ -137,7 +139,9 @@ def test_behind_dead_addresses_a_living_one_is_found(dead_port: int, monkeypatch
     """Each has its share of the time."""
     with serving(answering(http("200 OK", b'{"result": "completed"}'))) as server:
         named(monkeypatch, ("127.0.0.1", dead_port), ("127.0.0.2", dead_port), ("127.0.0.1", server.port))
-        with VideoTranslationClient("http://many.test", timeout=LASTS_LONG, request_timeout=3, max_faults=1000) as client:
+        with VideoTranslationClient(
+            "http://many.test", timeout=LASTS_LONG, request_timeout=3, max_faults=1000
+        ) as client:
             assert client.get_status() == "completed"
 
 

@@ -281,7 +281,9 @@ def test_faults_can_be_changed_over_the_wire_and_by_the_test() -> None:
         assert [requests.get(f"{server.url}/status", timeout=LASTS_LONG).status_code for _ in range(2)] == [503, 503]
         server.faults = ["every-1:404"]
         assert requests.get(f"{server.url}/status", timeout=LASTS_LONG).status_code == 404
-        assert len(requests.get(f"{server.url}/_control/requests", timeout=LASTS_LONG).json()) == len(server.requests) == 3
+        assert (
+            len(requests.get(f"{server.url}/_control/requests", timeout=LASTS_LONG).json()) == len(server.requests) == 3
+        )
         requests.put(f"{server.url}/_control/faults", json=["0s-999s:refuse"], timeout=LASTS_LONG)
         assert eventually(lambda: not server_is_back(server))
         server.play(Scenario(duration=0))

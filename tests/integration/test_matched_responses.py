@@ -192,9 +192,8 @@ def test_interim_responses_without_end_are_a_fault(kind: type[Any], code: int, l
         with pytest.raises(UnexpectedAnswer, match=r"more than 100 interim \(1xx\) responses"):
             await call(client, "check", "B")
 
-    with scripted(answer) as server:
-        with ends_soon(LASTS_LONG / 3):
-            use(kind, server.url, use_it, max_faults=2, request_timeout=LASTS_LONG)
+    with scripted(answer) as server, ends_soon(LASTS_LONG / 3):
+        use(kind, server.url, use_it, max_faults=2, request_timeout=LASTS_LONG)
     assert [request.job for request in server.arrived] == ["A", "B", "B"]
 
 
@@ -211,9 +210,8 @@ def test_interim_responses_do_not_lengthen_the_time_of_a_request(kind: type[Any]
         with pytest.raises(RequestFailed, match=r"no response within 0\.6 s"):
             await call(client, "check", "A")
 
-    with scripted(answer) as server:
-        with ends_soon(0.6):
-            use(kind, server.url, use_it, max_faults=1, request_timeout=0.6)
+    with scripted(answer) as server, ends_soon(0.6):
+        use(kind, server.url, use_it, max_faults=1, request_timeout=0.6)
 
 
 @both_clients

@@ -255,9 +255,12 @@ def test_what_is_no_file_keeps_no_transfer_alive(film: Path, tmp_path: Path, dri
     }
     with playing(play) as (url, _):
         for service in errands:
-            with client_of(url, service, request_timeout=0.4, max_faults=1) as client:
-                with ends_soon(0.4), pytest.raises(RequestFailed, match=r"no response within 0\.4 s"):
-                    errands[service](client)
+            with (
+                client_of(url, service, request_timeout=0.4, max_faults=1) as client,
+                ends_soon(0.4),
+                pytest.raises(RequestFailed, match=r"no response within 0\.4 s"),
+            ):
+                errands[service](client)
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])
