@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import requests
 from conftest import Answers, Lines, response
+from job_scripts import ScriptedServer, Step
 from tenacity import stop_after_attempt
 from virtual_time import LATENCY, Reply, broken, client_of, html_reply, json_reply, mute, present, run
 from worlds import HOST
@@ -808,6 +809,26 @@ def test_jobs_that_are_due_at_different_times_come_to_share_requests() -> None:
 
     wait_all(server, staggered())
     assert len([at for at, _ in server.requests if at > 10]) <= 20 * 5  # and not a thousand
+
+
+@pytest.mark.parametrize("service", [REFERENCE, HEYGEN], ids=["reference", "heygen"])
+def test_bulk_requests_are_a_twentieth_of_single_ones(service: Service) -> None:
+    """At HeyGen each completed job has one of its own besides, as only that has its link."""
+
+    def asked(service: Service) -> ScriptedServer:
+        scripts = {job_id: [Step(0, "pending"), Step(20, "completed")] for job_id in ids(300)}
+        server = ScriptedServer(service, scripts, [(0.0, "fine")], present)
+
+        async def waited() -> Outcomes:
+            async with client_of(server.respond, service=service, api_key="key-0123456789", **USUAL) as client:
+                return await client.wait_all(ids(300), checks_per_second=2000)
+
+        assert kinds_of(run(waited())) == {"completed"}
+        return server
+
+    single, together = asked(replace(service, bulk=None)), asked(service)
+    assert (single.in_bulk, together.single) == (0, 300 if service is HEYGEN else 0)
+    assert 20 * together.in_bulk <= single.single
 
 
 def test_jobs_that_need_single_checks_split_no_bulk_request() -> None:
