@@ -247,7 +247,7 @@ def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: 
         session = requests.Session()
         session.mount("http://service.test", Answers(answer))
         transport = RequestsTransport(
-            TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=60, session=session)
+            TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
         )
         with pytest.raises(ended):
             transport.send_blocking(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel))
