@@ -134,9 +134,10 @@ def test_a_refused_connection_is_repeated(clock: Clock, service: str) -> None:
     assert len(world.lab.submissions) == 1
 
 
-def test_a_connection_that_is_never_made_is_tried_again() -> None:
-    """The time-out of the request comes before anything has left."""
-    limits: dict[str, Any] = {"request_timeout": 0.1, "max_faults": 2, "sleep": lambda _: None}
+@pytest.mark.parametrize("session", [None, requests.Session()])
+def test_a_connection_that_is_never_made_is_tried_again(session: requests.Session | None) -> None:
+    """The time-out of the request comes before anything has left, also with a session of the caller's."""
+    limits: dict[str, Any] = {"request_timeout": 0.1, "max_faults": 2, "sleep": lambda _: None, "session": session}
     with (
         dead_addresses("127.0.0.1") as port,
         VideoTranslationClient(f"http://127.0.0.1:{port}", **limits) as client,
