@@ -21,11 +21,11 @@ from .._transports.sockets import UnreadableBody, content_length
 _GZIP_TYPES = ("application/gzip", "application/x-gzip")
 """Media types of gzip files. `Content-Encoding: gzip` only repeats the type there."""
 
-MAX_PACKED_GROWTH = 1.001
+MAX_PACKED_GROWTH = 1.05
 MAX_PACKED_FRAME_BYTES = 64
-"""A packed file is at most 0.1 % and 64 bytes longer than the file itself. gzip and zlib store what they cannot pack.
+"""A packed file is taken to be at most 5 % and 64 bytes longer than the file itself.
 
-Their stored blocks add 5 bytes to 16 KB and more (RFC 1951, section 3.2.4).
+What cannot be packed is stored (RFC 1951, section 3.2.4): 0.03 % longer by default, and up to 4 % with flushes or little memory.
 """
 
 Codings = tuple[str, ...]
@@ -151,7 +151,7 @@ class RemoteFile:
         if version.codings == () and version.validator is not None:
             self._record_least(version.validator, size)  # a packed file may be packed in another way the next time
         elif version.codings is None and version.total is not None:
-            self._record_least(version.validator, int(version.total / MAX_PACKED_GROWTH) - MAX_PACKED_FRAME_BYTES)
+            self._record_least(version.validator, _least_unpacked(version.total))
 
     def require_received(self, size: int) -> None:
         """Check the size of a complete body.
@@ -167,7 +167,7 @@ class RemoteFile:
         """Record the version that a response without usable bytes is about, if its validator proves a replacement.
 
         Any other part that does not continue the file, or 416, may be a mistake of the host or of a proxy. A known
-        length still holds, and the total of a part is the least length of its version.
+        length still holds, and the total of a part is about the least length of its version.
 
         Args:
             response: A 206 or 416 response.
@@ -183,8 +183,8 @@ class RemoteFile:
         if self._known_of(codings).differs_from(validator):
             self._version = Version(validator, codings, total)
             self._record(self._version, total)
-        elif total is not None and response.status_code != 416 and not codings and not self._version.labels:
-            self._record_least(validator, total)
+        elif None not in (validator, total) and response.status_code != 416 and not (codings or self._version.labels):
+            self._record_least(validator, _least_unpacked(total or 0))  # without a label, it may be packed all the same
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
         """Return True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
@@ -292,7 +292,10 @@ class RemoteFile:
         """Record a version, and the length stated in its response, unless its codings are not known yet."""
         if version.codings is None:
             return
-        self._known = {**self._known, version.codings: self._known_of(version.codings).updated(version)}
+        known = self._known_of(version.codings)
+        if known.differs_from(version.validator):
+            self._least = {validator: least for validator, least in self._least.items() if validator is not None}
+        self._known = {**self._known, version.codings: known.updated(version)}
         if version.validator is not None and stated is not None:
             self._totals = {**self._totals, (version.validator, version.codings): stated}
 
@@ -307,6 +310,11 @@ class RemoteFile:
         """Return True if a response without an `ETag` has no other date. A 416 need not repeat the `ETag`."""
         modified = response.headers.get("Last-Modified")
         return "ETag" not in response.headers and (modified is None or self._version.modified in (None, modified))
+
+
+def _least_unpacked(length: int) -> int:
+    """Return the least length of a file of which a packed form may have this length."""
+    return int(length / MAX_PACKED_GROWTH) - MAX_PACKED_FRAME_BYTES
 
 
 def codings_of(response: Response) -> Codings:

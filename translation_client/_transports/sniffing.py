@@ -147,9 +147,14 @@ class MarkupSniffer:
 
     @property
     def may_be_markup(self) -> bool:
-        """True if too little of the file has arrived to decide, and it begins as markup or JSON does."""
-        start = self._start if self._head is None else self._head
-        return self.is_markup is None and _TEXT.match(start.lstrip(_WHITE_SPACE)) is not None
+        """True if too little of the file has arrived to decide, and it begins as markup or JSON does.
+
+        Not for the types of subtitles, some of which begin so.
+        """
+        start = (self._start if self._head is None else self._head).translate(None, _WHITE_SPACE + b"\0")
+        invisible = _INVISIBLE.match(start)
+        is_text = _TEXT.match(start, invisible.end() if invisible is not None else 0) is not None
+        return self.is_markup is None and self._subtitles is None and is_text
 
     def feed(self, block: bytes) -> None:
         """Examine the next block of the file."""
