@@ -80,6 +80,9 @@ ANSWERS = st.one_of(
 )
 
 
+GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"result": "completed"}'
+
+
 class Said:
     """What the server sends next."""
 
@@ -104,6 +107,7 @@ def server(said: Said) -> Iterator[Server]:
 
 @settings(max_examples=200)
 @given(ANSWERS)
+@example(GOOD)
 @example(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n")
 @example(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
 def test_any_bytes_are_a_job_or_an_error_of_the_tree(server: Server, said: Said, answer: bytes) -> None:
@@ -113,7 +117,10 @@ def test_any_bytes_are_a_job_or_an_error_of_the_tree(server: Server, said: Said,
         try:
             result: object = client.check("j")
         except TranslationClientError as error:
+            assert answer != GOOD
             assert (error.job_id, error.attempts) == ("j", 1)
         else:
             assert isinstance(result, Job)
-            assert b"completed" in answer or b"{" in answer
+            assert (result.id, result.status, result.payload) == ("j", "completed", {"result": "completed"})
+            assert b'{"result": "completed"}' in answer
+            assert answer.split(b"\r\n")[0].split(b" ")[1] == b"200"
