@@ -44,6 +44,7 @@ from translation_client import (
 from translation_client._jobs.batch import runner as fleet_module
 from translation_client._jobs.batch import thread
 from translation_client._models import Fault
+from translation_client._transports.event_loop import sleep_on_loop
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 
@@ -832,22 +833,43 @@ def test_each_job_of_a_batch_that_is_over_before_it_begins_is_cancelled(
     assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
 
 
+def source_is_waited_for(monkeypatch: pytest.MonkeyPatch, is_read: Callable[[], bool]) -> None:
+    """Let a batch that is over wait for its source until something is read: shortly, but on a slow machine for longer."""
+    monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 0.01)
+
+    async def sleep(seconds: float) -> None:
+        end = time.monotonic() + LASTS_LONG
+        await sleep_on_loop(seconds)
+        while seconds == 0.01 and not is_read() and time.monotonic() < end:
+            await asyncio.sleep(0.005)
+
+    monkeypatch.setattr(fleet_module, "sleep_on_loop", sleep)
+
+
 @BOTH
 @pytest.mark.parametrize("end", ["close", "event"])
-def test_a_batch_that_is_over_before_it_begins_waits_for_no_job_of_its_source(way: str, end: str) -> None:
+def test_a_batch_that_is_over_before_it_begins_waits_for_no_job_of_its_source(
+    way: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the source gives late may be for somebody else."""
-    release = threading.Event()
+    asked, release = threading.Event(), threading.Event()
+    was_released: list[bool] = []
 
     def late() -> Iterator[str]:
         yield "j0"
-        release.wait(LASTS_LONG)
+        asked.set()
+        was_released.append(release.wait(LASTS_LONG))
         yield "j1"
 
-    outcomes = ended_before(way, end, late())
-    assert not release.is_set()
+    source_is_waited_for(monkeypatch, asked.is_set)
+    with ends_soon():
+        outcomes = ended_before(way, end, late())
+    assert was_released == []
     release.set()
-    assert ids_of(outcomes) in (["j0"], [])  # a slow machine is slower than it waits
+    assert ids_of(outcomes) == ["j0"]
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
     until(lambda: not threads_of_ours())
+    assert was_released == [True]
 
 
 @BOTH
@@ -855,9 +877,19 @@ def test_a_batch_that_is_over_before_it_begins_does_not_read_an_endless_source_f
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After half a second it has read enough."""
-    monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 0.01)
-    outcomes = ended_before(way, "close", (f"j{number}" for number in itertools.count()))
-    assert {type(outcome) for outcome in outcomes} <= {WaitCancelled}
+    read: list[str] = []
+
+    def endless() -> Iterator[str]:
+        for number in itertools.count():
+            read.append(f"j{number}")
+            yield read[-1]
+
+    source_is_waited_for(monkeypatch, lambda: len(read) > 1)
+    with ends_soon():
+        outcomes = ended_before(way, "close", endless())
+    assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+    assert ids_of(outcomes) == read[: len(outcomes)]
+    until(lambda: not threads_of_ours())
 
 
 def test_a_job_that_a_slow_source_gives_after_the_end_is_not_waited_for() -> None:
@@ -923,12 +955,15 @@ def test_leaving_the_loop_early_leaves_nothing_behind(how: str) -> None:
         lab.scenario = Scenario(duration=0)
         ids.append(lab.create())
         outcomes: Any = client.as_completed(ids)
+        given: list[Outcome] = []
         if how == "break":
             for outcome in outcomes:
-                assert outcome is not None
+                given.append(outcome)
                 break
         else:
-            assert next(outcomes)
+            given.append(next(outcomes))
+        assert ids_of(given) == ids[-1:]
+        assert threads_of_ours() != []
         if how == "close":
             outcomes.close()
         else:
