@@ -466,11 +466,15 @@ def test_a_file_over_tls_is_not_taken_if_other_bytes_follow(
         VideoTranslationClient(server.url, service=UNNAMED, sleep=lambda _: None) as client,
     ):
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/file")
-        with pytest.raises(UnexpectedAnswer, match="more bytes than the response announced"):
-            client.download(job, tmp_path / "file")
-        for behind in (head + file, b"\r\n"):
+        with pytest.raises(UnexpectedAnswer, match="more bytes than the response announced") as caught:
+            client.download(job, tmp_path / "refused")
+        assert [path for path in tmp_path.iterdir() if path.suffix != ".pem"] == []
+        refused = len(server.arrived)
+        assert refused == caught.value.attempts == 10
+        for name, behind in {"another": head + file, "a line": b"\r\n"}.items():
             parts[:] = [head + file + behind]
-            assert client.download(job, tmp_path / "file").read_bytes() == file
+            assert client.download(job, tmp_path / name).read_bytes() == file
+        assert [request.path for request in server.arrived] == ["/file"] * (refused + 2)
 
 
 def test_bytes_after_the_reply_to_connect_are_no_response(
