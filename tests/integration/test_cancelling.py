@@ -179,15 +179,17 @@ def test_a_client_can_be_used_on_both_sides_of_a_fork() -> None:
         client.check()
         child = os.fork()
         if child == 0:
+            signal.alarm(60)
             try:
                 client.check()
-            finally:
                 os._exit(0)
-        os.waitpid(child, 0)
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         client.check()
 
     assert len(peers) == 3
-    assert len(set(peers)) == 2
+    assert peers[0] == peers[2] != peers[1]
 
 
 def until(happened: Callable[[], bool]) -> None:

@@ -382,16 +382,17 @@ def test_no_thread_is_left_when_close_returns() -> None:
 
 def test_an_accept_that_fails_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """A moment without descriptors to spare, say."""
-    accept, failures = socket.socket.accept, iter([OSError(errno.EMFILE, "Too many open files")] * 3)
+    accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")] * 3
 
     def fail_at_first(listener: socket.socket) -> tuple[socket.socket, object]:
-        if (failure := next(failures, None)) is not None:
-            raise failure
+        if failures:
+            raise failures.pop()
         return accept(listener)
 
     monkeypatch.setattr(socket.socket, "accept", fail_at_first)
     with Server() as server:
         assert is_serving(server)
+    assert failures == []
 
 
 def test_a_thread_that_cannot_begin_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:

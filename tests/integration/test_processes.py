@@ -192,8 +192,11 @@ def test_the_command_line_waits_for_a_real_server() -> None:
         )
 
     assert done.stdout == "completed\n"
-    for line in done.stderr.splitlines():
-        validate(json.loads(line))
+    logged = [json.loads(line) for line in done.stderr.splitlines()]
+    for line in logged:
+        validate(line)
+    events = [line["event"] for line in logged]
+    assert events == ["status_checked", "sleeping"] * (len(events) // 2 - 1) + ["status_checked", "job_finished"]
 
 
 def test_ctrl_c_ends_the_command_line_at_once() -> None:
