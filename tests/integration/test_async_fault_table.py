@@ -11,10 +11,12 @@ from conftest import Lines
 from ends_soon import ends_soon
 from fault_table import LIMITS, ROWS, Ends, faults_of
 from test_fault_table_on_sockets import (
+    FOR_EVER,
     HURRY,
     LONG_WITHOUT_A_DEADLINE,
     MEMORY,
     assert_ended,
+    assert_held,
     lasting,
     leaving_nothing,
     limits_of,
@@ -54,7 +56,7 @@ def test_a_row_of_the_table_of_asyncio(
     assert_ended(server, lines, fault, ends, result, job_id)
 
 
-@pytest.mark.parametrize("fault", [fault for fault, times, _ in ROWS if times == "forever"])
+@pytest.mark.parametrize("fault", FOR_EVER)
 def test_no_fault_holds_a_task_past_its_deadline(fault: str, fake_translation_server: Server, lines: Lines) -> None:
     """A wait of 0.4 s ends by that, and takes its job's id along."""
     server = fake_translation_server
@@ -67,7 +69,7 @@ def test_no_fault_holds_a_task_past_its_deadline(fault: str, fake_translation_se
         server.faults = tuple(lasting(fault))
         result = asyncio.run(timed(job_id))
 
-    assert (getattr(result, "job_id", None) or result.id) == job_id
+    assert_held(fault, result, job_id)
 
 
 @pytest.mark.parametrize("fault", ["gzip-bomb", "endless"])

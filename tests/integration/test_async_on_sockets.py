@@ -171,7 +171,8 @@ def test_twenty_orders_at_once_become_twenty_files(service: str, tmp_path: Path)
         assert file.read_bytes() == bytes(result_body(name, 150_000))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(f"{number}.mp4" for number in range(20))
     shown = {(one.headers["Host"].startswith("127.0.0.1"), KEY in str(one.headers)) for one in arrivals}
-    assert shown <= {(True, True), (False, False)}
+    has_storage = service in ("heygen", "azure")  # at another origin
+    assert shown == ({(True, True), (False, False)} if has_storage else {(True, True)})
 
 
 @pytest.fixture
@@ -1107,9 +1108,11 @@ def test_a_watch_that_is_left_holds_no_connection(new_connection: bool) -> None:
 
     async def errand() -> None:
         async with client_of(server.url) as client:
+            seen = []
             async for job in client.watch():
-                assert job.status == "pending"
+                seen.append(job.status)
                 break
+            assert seen == ["pending"]
             if new_connection:
                 gc.collect()
             assert open_to(server.port) == 1
@@ -1310,6 +1313,7 @@ def test_a_server_that_echoes_a_secret_gets_it_nowhere(
         with serving(answering(http(status, body, f"X-Echo: {secret}", f"Retry-After: {secret}"))) as server:
             said = ran(outcome(server.url, api_key=key, headers={"X-Mine": HEADER}))
         said += repr(list(lines)) + "".join(capsys.readouterr())
+        assert server.requests
         assert "s3cr3t" not in said
         assert base64.b64encode(secret.encode()).decode() not in said
 
@@ -1322,6 +1326,7 @@ def test_a_secret_in_an_answer_that_breaks_http_gets_nowhere(
     with serving(answering(RAW_ECHOES[number])) as server:
         said = ran(outcome(server.url, api_key="s3cr3t-key"))
 
+    assert server.requests
     assert "s3cr3t" not in said + repr(list(lines)) + "".join(capsys.readouterr())
 
 

@@ -900,14 +900,17 @@ def test_a_job_that_a_slow_source_gives_after_the_end_is_not_waited_for() -> Non
 
         async def late() -> AsyncIterator[str]:
             yield ids[0]
+            asyncio.get_running_loop().call_later(0.1, cancel.set)  # not before the batch has begun
             await asyncio.sleep(0.5)
             yield ids[1]
 
-        asyncio.get_running_loop().call_later(0.1, cancel.set)
         async with AsyncVideoTranslationClient(url, **settings_of({})) as client:
+            outcomes: list[Outcome] = []
             async for outcome in client.as_completed(late(), cancel=cancel):
-                assert isinstance(outcome, WaitCancelled)
+                outcomes.append(outcome)
                 await asyncio.sleep(0.7)  # a slow consumer
+        assert {type(outcome) for outcome in outcomes} == {WaitCancelled}
+        assert ids_of(outcomes) == ids
 
     with Server(Scenario(duration=ENDLESS)) as server, ends_soon(1.5):
         asyncio.run(waited(server.url, made(server, 2)))

@@ -469,6 +469,7 @@ def waited(hangs: str, in_the_middle: Callable[[], Any] = lambda: None, **argume
     with serving(handle) as server, client_of(server.url, **{**PENDING, **arguments}) as client:
         ended = ran_side_by_side({"wait": lambda: client.wait("j"), "happen": happen})
     assert "wait" in ended, "it did not end"
+    assert ended["happen"].outcome is None
     return timed_out(ended["wait"])
 
 
@@ -537,6 +538,7 @@ def test_a_fleet_sees_that_the_clock_was_moved_on(hangs: str) -> None:
         ended = ran_side_by_side({"wait": lambda: client.wait_all(["j", "k"]), "happen": happen})
 
     assert "wait" in ended, "it did not end"
+    assert len(ended["wait"].outcome) == 2
     for outcome in ended["wait"].outcome:
         assert 3600 <= timed_out(Ended(outcome, 0.0)).elapsed < 3600 + WATCHDOG_SECONDS
 
