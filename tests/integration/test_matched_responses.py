@@ -24,6 +24,7 @@ from ends_soon import LASTS_LONG, ends_soon
 from scripted import NEXT_REQUEST, Answer, Arrived, Part, Scripted, bytewise, interim, response, scripted
 
 from fake_server import Scenario, Server
+from fake_server.storage import result_body
 from translation_client import (
     AsyncVideoTranslationClient,
     Job,
@@ -574,7 +575,7 @@ def test_every_method_gets_its_own_response(kind: type[Any], fault: str, tmp_pat
         for one in ids:
             assert (await call(client, "wait", one)).id == one
             path = await call(client, "download", one, tmp_path / one)
-            assert path.stat().st_size == 70_000
+            assert path.read_bytes() == bytes(result_body(one, 70_000))
             await call(client, "delete", one)
         assert [order.job_id for order in server.submissions] == ids
 
