@@ -70,6 +70,10 @@ class EventLog:
         """Set the job id of all later lines."""
         self._context["job_id"] = job_id
 
+    def context(self) -> Mapping[str, Any]:
+        """Return the keys of every line. Called for those lines alone that are written."""
+        return self._context
+
     def write(self, event: str, **facts: Any) -> None:
         """Log one event. Seconds are rounded to milliseconds, and long texts truncated."""
         level, keys = EVENTS[event]
@@ -78,10 +82,10 @@ class EventLog:
         try:
             logger = _resolve_logger(self._logger)
             if (logger is not _TO_STANDARD_LIBRARY and logger is not _TO_STDERR) or _is_enabled(_OURS, level):
-                getattr(logger, level)(event, **self._context, **_shown(keys, facts))
+                getattr(logger, level)(event, **self.context(), **_shown(keys, facts))
         except Exception:  # noqa: BLE001  # a wait that is paid for continues although the host's logger fails
             if _is_enabled(_OURS, level):
-                getattr(_TO_STDERR, level)(event, **self._context, **_shown(keys, facts))
+                getattr(_TO_STDERR, level)(event, **self.context(), **_shown(keys, facts))
 
 
 def wrap_logger(callers: Any) -> Any:

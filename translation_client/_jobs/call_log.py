@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from tenacity import RetryCallState
@@ -23,11 +24,11 @@ class CallLog(EventLog):
         super().__init__(logger, os.urandom(6).hex(), job_id)
         self._state = state
 
-    def write(self, event: str, **facts: Any) -> None:
-        """Write one line, with the id of the job redacted by the keys known so far."""
+    def context(self) -> Mapping[str, Any]:
+        """Return the keys of every line, with the id of the job redacted by the keys known so far."""
         if self._state.job_id is not None:
             self.name_job(self._state.shown_id)
-        super().write(event, **facts)
+        return super().context()
 
     def response_received(self, operation: str, response: Response) -> None:
         """Log a response other than a status."""
@@ -36,7 +37,7 @@ class CallLog(EventLog):
             attempt=self._state.attempts,
             operation=operation,
             status_code=response.status_code,
-            elapsed_seconds=self._state.elapsed,
+            elapsed_seconds=self._state.stopwatch.elapsed,
             request_seconds=response.seconds,
         )
 
@@ -49,7 +50,7 @@ class CallLog(EventLog):
             status_code=fault.status_code,
             error=fault.text,
             sleep_seconds=sleep_seconds,
-            elapsed_seconds=self._state.elapsed,
+            elapsed_seconds=self._state.stopwatch.elapsed,
         )
 
     def log_fault_sleep(self, retry_state: RetryCallState) -> None:
@@ -62,7 +63,7 @@ class CallLog(EventLog):
             "sleeping",
             retry=retry,
             sleep_seconds=seconds,
-            elapsed_seconds=self._state.elapsed,
+            elapsed_seconds=self._state.stopwatch.elapsed,
             reason=reason,
         )
 
