@@ -481,7 +481,7 @@ def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock:
     """A wait for a slot that follows an upload of an hour has all its time."""
     progress, state = progress_of(math.inf), a_state()
     progress.stopwatch.add(3600)
-    pauses, stop = wait_pending(None, wait_fixed(1), progress, since=progress.elapsed), stop_after_delay(3)
+    pauses, stop = wait_pending(None, wait_fixed(1), progress, since=progress.stopwatch.elapsed), stop_after_delay(3)
     progress.stopwatch.add(2)
     pauses(state)
     assert not stop(state)

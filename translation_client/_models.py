@@ -527,12 +527,10 @@ _RETRY_AFTER_VALUES = re.compile(r"\s*(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]*,[^,]
 
 
 def header_lines(headers: Mapping[str, str], name: str) -> list[str]:
-    """Return the values of a header that may be sent several times, as the HTTP library has them.
+    """Return the values of a header that is there, and may be sent several times, as the HTTP library has them.
 
     requests joins repeated headers with commas. aiohttp keeps them apart, and its `get` returns only the first.
     """
-    if name not in headers:
-        return []  # the most frequent case
     get_all = getattr(headers, "getall", None)
     return [headers[name]] if get_all is None else list(get_all(name))
 
@@ -546,9 +544,9 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
     Raises:
         ValueError: No value is a number of seconds or an HTTP date.
     """
-    lines = header_lines(headers, "Retry-After")
-    if not lines:
+    if "Retry-After" not in headers:
         return None
+    lines = header_lines(headers, "Retry-After")
     values = [value.strip() for line in lines for value in _RETRY_AFTER_VALUES.findall(line)]
     seconds = [one for value in values if (one := _delay(value, headers)) is not None]
     if not seconds:

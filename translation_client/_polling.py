@@ -23,7 +23,7 @@ from tenacity.wait import wait_base, wait_exponential
 from ._auth import Redactor, redact_url
 from ._clock import TICK_SECONDS, Deadline, Stopwatch, now
 from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, RANDOM, PollingPolicy, jittered
-from ._models import Fault, Job, Response, shown_text
+from ._models import Fault, Job, Response
 
 MAX_KINDS_SEEN = 50
 """50: how many kinds of outcomes are counted separately, which bounds the memory of an endless wait."""
@@ -93,11 +93,6 @@ class CallState:
         self.request_url, self.is_own_url = url, is_own_url
 
     @property
-    def elapsed(self) -> float:
-        """Seconds since the start."""
-        return self.stopwatch.elapsed
-
-    @property
     def checks(self) -> int:
         """The number of status responses that were parsed."""
         return 0 if self.job is None else self.job.checks
@@ -121,10 +116,10 @@ class CallState:
         """Add the API keys of the request to the redacted secrets."""
         self.secrets = self.secrets.with_keys(response.sent_keys)
 
-    def record_job(self, job: Job) -> None:
-        """Record a job that was parsed from a response."""
+    def record_job(self, job: Job, word: str) -> None:
+        """Record a job that was parsed from a response, and count its status word, as it may be shown."""
         self.job = job
-        self.count(shown_text(job, "raw_status"))
+        self.count(word)
 
     def record_fault(self, fault: Fault) -> None:
         """Record a failed request, and redact its text before a message or a log line shows it."""
@@ -151,7 +146,7 @@ class CallState:
             "job": self.job,
             "attempts": self.attempts,
             "checks": self.checks,
-            "elapsed": self.elapsed,
+            "elapsed": self.stopwatch.elapsed,
             "may_have_been_accepted": self.may_have_been_accepted,
             "idempotency_key": self.idempotency_key,
         }
@@ -265,7 +260,7 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
         """Return the seconds to sleep."""
         # Set `seconds_since_start` by the stopwatch, as the clock that tenacity reads may be frozen. Once is enough,
         # because tenacity calls `wait` before `stop`.
-        retry_state.outcome_timestamp = retry_state.start_time + self._state.elapsed - self._since
+        retry_state.outcome_timestamp = retry_state.start_time + self._state.stopwatch.elapsed - self._since
         seconds = max(0.0, float(self._schedule(retry_state)))
         return limited_sleep(self._state, seconds, self._reason, self._longest)
 
@@ -384,15 +379,15 @@ def declare_poll(
         longest: As in `wait_pending`.
         since: As in `wait_pending`.
     """
-    backoff = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
+    backoff: WaitStrategy = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
+    if policy.jitter:
+        backoff = wait_jittered(backoff, policy.jitter, policy.max_delay)
     max_attempts: Any = max_retries + 1  # may be infinite, which tenacity accepts despite its types
     callers_stop: Any = stop_never if stop is None else stop  # any callable, as tenacity accepts
 
     @retry(
         retry=retry_if_result(is_pending),
-        wait=wait_pending(
-            schedule, wait_jittered(backoff, policy.jitter, policy.max_delay), state, longest=longest, since=since
-        ),
+        wait=wait_pending(schedule, backoff, state, longest=longest, since=since),
         stop=stop_any(
             stop_after_attempt(max_attempts),
             stop_after_delay(state.timeout),

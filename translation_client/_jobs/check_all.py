@@ -53,7 +53,7 @@ async def _in_bulk(
         jobs = await _page(context, bulk, page, requestor)
         if jobs is None:
             break
-        elapsed = requestor.state.elapsed
+        elapsed = requestor.state.stopwatch.elapsed
         listed.update((job_id, (replace(job, checks=1, elapsed=elapsed), requestor)) for job_id, job in jobs.items())
     return listed
 

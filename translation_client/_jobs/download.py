@@ -94,7 +94,7 @@ class Download:
                     "file_downloaded",
                     bytes=part.size,
                     attempts=self._requestor.state.attempts,
-                    elapsed_seconds=self._requestor.state.elapsed,
+                    elapsed_seconds=self._requestor.state.stopwatch.elapsed,
                 )
                 return path
         except LocalError as error:

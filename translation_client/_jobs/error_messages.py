@@ -152,7 +152,7 @@ MIXED_UP = "Does a proxy in between mix up the responses?"
 
 def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | None = None) -> WaitTimeout:
     """Return the error for a missed deadline."""
-    seconds = f"{state.elapsed:.1f} s"
+    seconds = f"{state.stopwatch.elapsed:.1f} s"
     if state.job is not None:
         happened = f"{describe_job(state.shown_id)} was still {shown_text(state.job, 'raw_status')!r} after {seconds}"
         still = "It has not failed: it is still running."
@@ -181,7 +181,7 @@ def retries_exhausted(error_text: ErrorText, state: CallState) -> RetriesExhaust
     word = "pending" if state.job is None else shown_text(state.job, "raw_status")
     return RetriesExhausted(
         f"{describe_job(state.shown_id)} was still {word!r} when the retries were used up, after "
-        f"{state.elapsed:.1f} s ({_counts(state)}). It has not failed: it is still running. "
+        f"{state.stopwatch.elapsed:.1f} s ({_counts(state)}). It has not failed: it is still running. "
         f"{_next_step(error_text, state)}",
         **state.error_fields(),
     )
@@ -189,7 +189,7 @@ def retries_exhausted(error_text: ErrorText, state: CallState) -> RetriesExhaust
 
 def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
     """Return the error for a cancelled call."""
-    spent = f"was cancelled after {state.elapsed:.1f} s ({_counts(state)})"
+    spent = f"was cancelled after {state.stopwatch.elapsed:.1f} s ({_counts(state)})"
     if error_text.is_wait:
         sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job is still running."
     else:

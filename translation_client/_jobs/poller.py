@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
 from tenacity import RetryCallState, Retrying
@@ -67,6 +68,7 @@ class Poller:
         known_submitted_at = None if self._given_job is None else self._given_job.submitted_at
         self._submitted_at = known_submitted_at if features.submitted_at is None else features.submitted_at
         self._language = None if self._given_job is None else self._given_job.language
+        self._read_status = partial(context.service.read_status, job_id=job_id, language=self._language)
         self._expected_seconds = None if self._given_job is None else self._given_job.expected_seconds
         self._recorder = self._new_recorder(features)
 
@@ -89,7 +91,7 @@ class Poller:
 
     async def updates(self) -> AsyncIterator[Job]:
         """Check until the job is final, and yield the job after each check."""
-        stepper = _polling.RetryStepper(self._requestor.state.elapsed)  # a generator may be iterated late
+        stepper = _polling.RetryStepper(self._requestor.state.stopwatch.elapsed)  # a generator may be iterated late
         retrying = self.pending_retrying()
         try:
             await self._sleep_first()
@@ -105,7 +107,7 @@ class Poller:
 
     def updates_blocking(self) -> Iterator[Job]:
         """Check until the job is final, and yield the job after each check: the blocking form of `updates`."""
-        stepper = _polling.RetryStepper(self._requestor.state.elapsed)  # a generator may be iterated late
+        stepper = _polling.RetryStepper(self._requestor.state.stopwatch.elapsed)  # a generator may be iterated late
         retrying, check = self.pending_retrying(), self._blocking_check()
         try:
             run_sync(self._sleep_first())
@@ -125,7 +127,7 @@ class Poller:
 
     async def check_once(self) -> Job:
         """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
-        return self._record(*await self._requestor.send(self._request, self._parse, is_matched=True))
+        return self._record(*await self._requestor.send(self._request, self._read_status, is_matched=True))
 
     def pending_retrying(self) -> Retrying:
         """Return the `Retrying` for a pending job."""
@@ -179,9 +181,6 @@ class Poller:
             self._requestor.log.sleeping(0, seconds, state.sleep_reason)
         return seconds
 
-    def _parse(self, response: Response) -> Job:
-        return self._context.service.read_status(response, self._requestor.state.job_id, self._language)
-
     def _record(self, response: Response, parsed: Job) -> Job:
         state = self._requestor.state
         submitted_at, finished_at = self._submitted_at, parsed.finished_at
@@ -198,7 +197,7 @@ class Poller:
             error=parsed.error,
             retry_after=state.retry_after,
             checks=state.checks + 1,
-            elapsed=state.elapsed,
+            elapsed=state.stopwatch.elapsed,
             payload=parsed.payload,
             language=self._language or parsed.language,
             expected_seconds=self._expected_seconds if parsed.expected_seconds is None else parsed.expected_seconds,
@@ -207,18 +206,19 @@ class Poller:
         )
         is_known = self._context.service.is_known_status(job.raw_status)
         job = redacted(job, state.secrets, is_known=is_known)
-        state.record_job(job)
+        word = shown_text(job, "raw_status")
+        state.record_job(job, word)
         if self._recorder is not None:
             self._recorder.record_job(job, response.seconds, reported_duration(parsed))
-        self._log_status(job, response, is_known=is_known)
+        self._log_status(job, word, response, is_known=is_known)
         return job
 
-    def _log_status(self, job: Job, response: Response, *, is_known: bool) -> None:
-        log, state, word = self._requestor.log, self._requestor.state, shown_text(job, "raw_status")
+    def _log_status(self, job: Job, word: str, response: Response, *, is_known: bool) -> None:
+        log, state = self._requestor.log, self._requestor.state
         log.write(
             "status_checked",
             attempt=state.attempts,
-            status=str(job.status),
+            status=job.status.value,
             raw_status=word,
             progress=job.progress,
             elapsed_seconds=job.elapsed,
@@ -229,7 +229,7 @@ class Poller:
         if job.status.is_final:
             log.write(
                 "job_finished",
-                status=str(job.status),
+                status=job.status.value,
                 raw_status=word,
                 attempts=state.attempts,
                 elapsed_seconds=job.elapsed,

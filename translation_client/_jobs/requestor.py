@@ -166,7 +166,7 @@ class Requestor:
             before_sleep=self.log.log_pending_sleep,
             retry_error_callback=self._on_pending_limit,
             longest=longest,
-            since=self.state.elapsed,
+            since=self.state.stopwatch.elapsed,
         )
         retrying = _polling.retrying_of(poll)
         return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)

@@ -214,7 +214,7 @@ class Submission:
             "job_submitted",
             attempts=state.attempts,
             expected_seconds=job.expected_seconds,
-            elapsed_seconds=state.elapsed,
+            elapsed_seconds=state.stopwatch.elapsed,
         )
         return job
 
@@ -270,7 +270,9 @@ class Submission:
         )
         if value is _LIMIT_REACHED:
             state = self._requestor.state
-            self._requestor.log.write("waiting_for_slot", attempt=state.attempts, elapsed_seconds=state.elapsed)
+            self._requestor.log.write(
+                "waiting_for_slot", attempt=state.attempts, elapsed_seconds=state.stopwatch.elapsed
+            )
         else:
             self._requestor.state.count(step.operation)
             self._requestor.state.may_have_been_accepted |= step.creates_job  # a later step may still fail

@@ -72,8 +72,9 @@ class CancelScope:
 
     def shortened(self, seconds: float) -> CancelScope:
         """Return a scope of at most `seconds` for a part of the call. Does not raise, even if no time is left."""
+        remaining = self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
         stopwatch = Stopwatch(self.stopwatch)
-        return CancelScope(stopwatch.began_at + min(self._remaining(), seconds), self._is_cancelled, stopwatch)
+        return CancelScope(stopwatch.began_at + min(remaining, seconds), self._is_cancelled, stopwatch)
 
     def require_remaining(self) -> float:
         """Return the seconds left, more than 0.
@@ -84,13 +85,10 @@ class CancelScope:
         """
         if self._is_cancelled():
             raise CallCancelled
-        remaining = self._remaining()
+        remaining = self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
         if remaining <= 0:
             raise CallTimeout
         return remaining
-
-    def _remaining(self) -> float:
-        return self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
 
     def next_slice(self) -> float:
         """Return how many seconds to block before the next check. Raises as `require_remaining` does."""

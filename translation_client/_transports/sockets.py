@@ -53,8 +53,10 @@ class UnreadableBody(Exception):
 
 def header_values(headers: Mapping[str, str], name: str) -> list[str]:
     """Return the members of a list header that may be sent several times (RFC 9110, section 5.6.1)."""
-    lines = header_lines(headers, name)
-    return [member for line in lines for member in map(str.strip, line.split(",")) if member] if lines else lines
+    if name not in headers:
+        return []  # the most frequent case
+    lines = ",".join(header_lines(headers, name))
+    return [member for member in map(str.strip, lines.split(",")) if member]
 
 
 def transfer_codings(headers: Mapping[str, str]) -> list[str]:
@@ -286,11 +288,6 @@ class GuardedSocket(socket.socket):
         if CURRENT.scope is None:
             super().settimeout(value)
 
-    def block_for(self, seconds: float) -> None:
-        """Set the time-out of the next operation in seconds."""
-        if self.gettimeout() != seconds:
-            super().settimeout(seconds)
-
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
         scope = CURRENT.scope
         if scope is None:
@@ -380,7 +377,9 @@ def _in_slices(
     if scope is None:
         return operation(*args, **kwargs)
     while True:
-        sock.block_for(scope.next_slice())
+        seconds = scope.next_slice()
+        if sock.gettimeout() != seconds:
+            socket.socket.settimeout(sock, seconds)  # ours does nothing during a call
         began_at = real_monotonic()
         try:
             return operation(*args, **kwargs)
@@ -432,9 +431,8 @@ def _connect(connection: HTTPConnection, address: SocketAddress, scope: CancelSc
 
 
 def _connect_in_slices(sock: GuardedSocket, peer: Any, scope: CancelScope, seconds: float) -> None:
-    share_ends = (
-        scope.require_remaining() - seconds
-    )  # the seconds left of the call when the share of this address is used up
+    # The seconds left of the call when the share of this address is used up.
+    share_ends = scope.require_remaining() - seconds
     sock.setblocking(False)
     with suppress(BlockingIOError):  # the connection is in progress
         sock.connect(peer)
@@ -444,9 +442,8 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, scope: CancelScope, secon
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
-    sock.block_for(
-        scope.require_remaining()
-    )  # blocking again: TLS refuses a non-blocking socket, and inherits its time-out
+    # Blocking again: TLS refuses a non-blocking socket, and inherits its time-out.
+    socket.socket.settimeout(sock, scope.require_remaining())
 
 
 def _is_connected_within(sock: GuardedSocket, seconds: float, scope: CancelScope) -> bool:

@@ -31,11 +31,16 @@ JSONPath = str | Sequence[str] | ComputedField
 """Names and list indices, separated by dots. Of several paths, the first to a value other than null and "" counts."""
 
 
+def is_key(path: JSONPath) -> bool:
+    """Return True if a path is the key of a value in the JSON object itself."""
+    return isinstance(path, str) and "." not in path
+
+
 def get_path(value: Mapping[str, Any], path: JSONPath | None) -> Any:
     """Return the value at a path, or None if it is missing or null."""
     if path is None:
         return None
-    if path.__class__ is str and "." not in path:  # a shortcut: most are, and a status check reads five paths
+    if isinstance(path, str) and is_key(path):  # a shortcut, as most are
         return value.get(path)
     if isinstance(path, ComputedField):
         return path.read(value)

@@ -33,6 +33,7 @@ from .json_path import (
     describe_path,
     get_path,
     id_key,
+    is_key,
     is_same_id,
     written_id,
 )
@@ -217,6 +218,22 @@ def _listed(response: Response, path: JSONPath) -> list[object]:
     return value
 
 
+class _OptionalField(NamedTuple):
+    """A field of a job that a response may lack.
+
+    Attributes:
+        name: The name of the field in `Job`.
+        path: Where it is in a response.
+        is_key: True if the path is the key of a value in the JSON object itself, as most are.
+        convert: Converts the value.
+    """
+
+    name: str
+    path: Any  # a `JSONPath`
+    is_key: bool
+    convert: Callable[[Any], Any]
+
+
 @dataclass(frozen=True)
 class Service:
     """A translation service.
@@ -289,9 +306,7 @@ class Service:
     bulk: BulkSpec | None = None
     id_field: JSONPath | None = None
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
-    _optional_fields: Sequence[tuple[str, JSONPath, Callable[[Any], Any]]] = field(
-        init=False, repr=False, compare=False
-    )
+    _optional_fields: Sequence[_OptionalField] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
@@ -311,7 +326,7 @@ class Service:
             object.__setattr__(self, "_table", {**bulk_words, **own})
             object.__setattr__(self, "bulk", self.bulk.with_table({**own, **bulk_words}))
 
-    def _paths_of_optional_fields(self) -> list[tuple[str, JSONPath, Callable[[Any], Any]]]:
+    def _paths_of_optional_fields(self) -> list[_OptionalField]:
         paths: list[tuple[str, JSONPath | None, Callable[[Any], Any]]] = [
             ("progress", self.progress_field, as_fraction),
             ("result_url", self.result_field, as_text),
@@ -320,7 +335,7 @@ class Service:
             ("submitted_at", self.created_field, as_timestamp),
             ("finished_at", self.finished_field, as_timestamp),
         ]
-        return [(name, path, convert) for name, path, convert in paths if path is not None]
+        return [_OptionalField(name, path, is_key(path), convert) for name, path, convert in paths if path is not None]
 
     def status_request(self, job_id: str | None) -> Request:
         """Build the request for the status of a job.
@@ -385,8 +400,8 @@ class Service:
     def _details(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return the optional fields that a response has, by their names in `Job`."""
         details = {}
-        for name, path, convert in self._optional_fields:
-            value = get_path(payload, path)
+        for name, path, in_object, convert in self._optional_fields:
+            value = payload.get(path) if in_object else get_path(payload, path)
             if value is not None:
                 details[name] = convert(value)
         return details
