@@ -114,7 +114,7 @@ def over_the_adapter(client: AsyncVideoTranslationClient, session: requests.Sess
 
     async def send(*given: Any, **more: Any) -> Any:
         await asyncio.sleep(0)  # a call that suspends nobody would hide who cannot be suspended
-        return beneath.send_blocking(*given, **more)
+        return await beneath.send(*given, **more)
 
     vars(ours)["send"] = send
 

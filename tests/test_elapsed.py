@@ -421,13 +421,13 @@ def test_the_real_clock_of_a_loop_that_stands_still_is_its_own() -> None:
 
 def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each call spend real seconds, as one over a socket does."""
-    send = RequestsTransport.send_blocking
+    send = RequestsTransport.send
 
-    def slow(transport: RequestsTransport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
+    async def slow(transport: RequestsTransport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
         deadline.stopwatch.add(seconds)
-        return send(transport, request, deadline, *rest, **more)
+        return await send(transport, request, deadline, *rest, **more)
 
-    monkeypatch.setattr(RequestsTransport, "send_blocking", slow)
+    monkeypatch.setattr(RequestsTransport, "send", slow)
 
 
 def test_all_calls_of_a_submission_count(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -530,13 +530,13 @@ def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(
 ) -> None:
     """One that threads share would count wrong."""
     clocks: list[Any] = []
-    send = RequestsTransport.send_blocking
+    send = RequestsTransport.send
 
-    def seen(transport: RequestsTransport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
+    async def seen(transport: RequestsTransport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
         clocks.append(deadline.stopwatch._clock)
-        return send(transport, request, deadline, *rest, **more)
+        return await send(transport, request, deadline, *rest, **more)
 
-    monkeypatch.setattr(RequestsTransport, "send_blocking", seen)
+    monkeypatch.setattr(RequestsTransport, "send", seen)
     session = session_of(b'{"id": "j", "result": "completed"}')
     VideoTranslationClient(BASE_URL, session=session, logger=Silent()).wait_all(["j"])
 

@@ -718,7 +718,7 @@ class RaisingTransport:
     def __init__(self, error: BaseException) -> None:
         self._error = error
 
-    def send_blocking(self, *_: Any, **__: Any) -> Response:
+    async def send(self, *_: Any, **__: Any) -> Response:
         raise self._error
 
 

@@ -31,7 +31,7 @@ from translation_client._clock import Deadline, now
 from translation_client._models import Fault, Request
 from translation_client._transports import dns, sockets
 from translation_client._transports import requests as transport_module
-from translation_client._transports.base import TransportConfig
+from translation_client._transports.base import TransportConfig, run_sync
 from translation_client._transports.cancel_scope import (
     CURRENT,
     SLICE_SECONDS,
@@ -201,7 +201,7 @@ def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
         TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
     )
     for seconds in (3, 30, math.inf):
-        transport.send_blocking(Request("GET", "/status"), Deadline.after(seconds), lambda: False)
+        run_sync(transport.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False))
 
     assert [told["timeout"] for told in adapter.told] == pytest.approx([3, 5, 5])
 
@@ -250,7 +250,7 @@ def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: 
             TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
         )
         with pytest.raises(ended):
-            transport.send_blocking(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel))
+            run_sync(transport.send(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel)))
 
 
 def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
@@ -374,7 +374,8 @@ def test_a_call_after_closing_opens_a_new_connection() -> None:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(2):
             assert (
-                transport.send_blocking(Request("GET", "/status"), Deadline.after(60), lambda: False).status_code == 200
+                run_sync(transport.send(Request("GET", "/status"), Deadline.after(60), lambda: False)).status_code
+                == 200
             )
             transport.close()
 

@@ -18,7 +18,7 @@ from translation_client import AsyncVideoTranslationClient, VideoTranslationClie
 from translation_client._auth import same_origin
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
-from translation_client._transports.base import TransportConfig
+from translation_client._transports.base import TransportConfig, run_sync
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
 from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter, GuardedHTTPConnection
@@ -33,7 +33,7 @@ def send(url: str, **arguments: Any) -> Response:
     whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 60, **arguments}
     transport = RequestsTransport(TransportConfig(url, **whole), **more)
     try:
-        return transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
+        return run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
     finally:
         transport.close()
 
@@ -88,7 +88,7 @@ def test_a_connection_is_used_again() -> None:
     with serving(handle) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(3):
-            transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
+            run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
         transport.close()
 
     assert len(peers) == 1
@@ -254,7 +254,7 @@ def test_only_a_get_is_redirected() -> None:
     """Anything else might be done twice; who asked decides."""
     with serving(redirecting("/elsewhere")) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
-        answer = transport.send_blocking(Request("POST", "/jobs"), Deadline.after(60), lambda: False)
+        answer = run_sync(transport.send(Request("POST", "/jobs"), Deadline.after(60), lambda: False))
         transport.close()
 
     assert (answer.status_code, len(server.requests)) == (302, 1)
@@ -390,8 +390,8 @@ def test_cookies_are_not_kept() -> None:
     with serving(answering(http("200 OK", b"{}", "Set-Cookie: a=b"), close=False)) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(2):
-            transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
-        transport.send_blocking(Request("GET", "/other"), Deadline.after(60), lambda: False)
+            run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
+        run_sync(transport.send(Request("GET", "/other"), Deadline.after(60), lambda: False))
         transport.close()
 
     assert not any("cookie" in headers_of(request) for request in server.requests)
@@ -409,7 +409,7 @@ def test_closing_closes_the_idle_connections() -> None:
 
     with serving(handle) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
-        transport.send_blocking(STATUS, Deadline.after(60), lambda: False)
+        run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
         assert not closed.is_set()
         transport.close()
         assert closed.wait(60)
@@ -447,7 +447,7 @@ def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone
     with serving(handle) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for new_connection in (False, True, True, False):
-            transport.send_blocking(STATUS, Deadline.after(60), lambda: False, new_connection=new_connection)
+            run_sync(transport.send(STATUS, Deadline.after(60), lambda: False, new_connection=new_connection))
         transport.close()
 
     first, second, third, fourth = connections

@@ -34,10 +34,9 @@ from ._jobs.context import ClientContext
 from ._jobs.delete import delete_job
 from ._jobs.languages import LanguageList
 from ._jobs.poller import Poller
-from ._jobs.requestor import run_sync
 from ._logging import wrap_logger
 from ._models import Job, TranslationStatus, job_id_of
-from ._transports.base import CancelEvent, Transport, TransportConfig
+from ._transports.base import CancelEvent, Transport, TransportConfig, run_sync
 from ._transports.requests import RequestsTransport
 from .services import get_service
 from .services.service import Service

@@ -40,9 +40,8 @@ from translation_client import (
 )
 from translation_client._cli.terminal import StatusLine
 from translation_client._clock import Deadline, Stopwatch
-from translation_client._jobs.requestor import run_sync
 from translation_client._models import Request
-from translation_client._transports.base import TransportConfig
+from translation_client._transports.base import TransportConfig, run_sync
 from translation_client._transports.cancel_scope import CallTimeout
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.slots import Slots

@@ -15,10 +15,10 @@ from .._clock import Deadline, Stopwatch
 from .._config import NO_FEATURES, JobFeatures
 from .._exceptions import WaitCancelled, WaitTimeout
 from .._models import Fault, Job, Response, job_id_of, redacted, reported_duration, shown_text, to_local_time
-from .._transports.base import CancelEvent
+from .._transports.base import CancelEvent, run_sync
 from . import error_messages
 from .context import ClientContext
-from .requestor import Requestor, run_sync
+from .requestor import Requestor
 
 if TYPE_CHECKING:
     from ..schedule.learner import WaitRecorder

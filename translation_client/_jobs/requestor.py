@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple, NoReturn, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple, NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying, stop_after_delay
 
@@ -282,21 +282,3 @@ def _cause_of(fault: Fault) -> BaseException:
     if isinstance(fault.__cause__, Exception):
         return redacted_cause(fault.__cause__, fault.text)
     return Fault(fault.kind, fault.text)
-
-
-def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never suspends, and return its result.
-
-    Calls of a client are coroutines, written once for both clients. `coroutine.send(None)` runs one of the blocking
-    client to its end, as nothing in its transport suspends. No event loop is needed, and a running one is no obstacle.
-
-    Raises:
-        RuntimeError: The coroutine suspended.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        value: T = finished.value
-        return value
-    coroutine.close()
-    raise RuntimeError("a coroutine of the blocking client was suspended")

@@ -112,7 +112,7 @@ class AiohttpTransport:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Send a request and read the response to its end, as `RequestsTransport.send_blocking` does."""
+        """Send a request and read the response to its end, as `RequestsTransport.send` does."""
         stopwatch = Stopwatch(deadline.stopwatch)
         credentials, body = self._credentials_and_body(request)
         is_transfer = request.is_transfer or sink is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import urldefrag
@@ -154,3 +154,21 @@ def resolve_redirect(url: str, location: str, response: Response) -> str:
     if target is None:
         raise Fault("unreadable", "the redirect leads to no http(s) URL", response)
     return urldefrag(target).url
+
+
+def run_sync(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never suspends, and return its result.
+
+    Calls of a client are coroutines, written once for both clients. `coroutine.send(None)` runs one of the blocking
+    client to its end, as nothing in its transport suspends. No event loop is needed, and a running one is no obstacle.
+
+    Raises:
+        RuntimeError: The coroutine suspended.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as finished:
+        value: T = finished.value
+        return value
+    coroutine.close()
+    raise RuntimeError("a coroutine of the blocking client was suspended")

@@ -97,19 +97,7 @@ class RequestsTransport:
         *,
         new_connection: bool = False,
     ) -> Response:
-        """Send one request, and return the response. Never suspends."""
-        return self.send_blocking(request, deadline, is_cancelled, sink, new_connection=new_connection)
-
-    def send_blocking(
-        self,
-        request: Request,
-        deadline: Deadline,
-        is_cancelled: Callable[[], bool],
-        sink: Sink | None = None,
-        *,
-        new_connection: bool = False,
-    ) -> Response:
-        """Send a request and read the response to its end.
+        """Send a request and read the response to its end. Never suspends.
 
         Args:
             request: The request. With a file or a sink, `request_timeout` limits the time without any byte.

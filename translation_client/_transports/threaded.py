@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from .._clock import Deadline, Stopwatch
 from .._models import Request, Response
-from .base import CancelEvent
+from .base import CancelEvent, run_sync
 from .body import Sink
 from .event_loop import sleep_on_loop
 from .requests import RequestsTransport
@@ -50,8 +50,10 @@ class ThreadedTransport:
         ends = Deadline.after(deadline.remaining)  # a stopwatch is for one thread, and the batch has its own
 
         def call() -> Response:
-            return self._transport.send_blocking(
-                request, ends, lambda: self._left.is_set() or is_cancelled(), sink, new_connection=new_connection
+            return run_sync(
+                self._transport.send(
+                    request, ends, lambda: self._left.is_set() or is_cancelled(), sink, new_connection=new_connection
+                )
             )
 
         return await _run_in_thread(call)
