@@ -520,7 +520,7 @@ def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client
     """What it learns, and when it checks, goes by that."""
     client = make_client(Scenario(0), history=True, check_cost=1)
     wait: Any = client._poller("j", None, None, JobFeatures(submitted_at=time.time() - 100))
-    wait._requestor.state.stopwatch.add(5)
+    wait.requestor.state.stopwatch.add(5)
 
     assert wait._recorder.strategy._job_age.age() == 105
 

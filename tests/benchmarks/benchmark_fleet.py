@@ -428,7 +428,7 @@ class WatchedQueue(DueQueue[BatchJob]):
         due = self.next_due
         batch_job = super().pop_due(now)
         if batch_job is not None:
-            self._watch.popped(str(batch_job.poller.job_id), due)
+            self._watch.popped(str(batch_job.poller.requestor.state.job_id), due)
         return batch_job
 
 

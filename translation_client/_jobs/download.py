@@ -132,7 +132,7 @@ class Download:
         checked = await poller.check()
         if checked.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
             checked = await poller.until_final()  # final according to a bulk response, and its link is late
-        self._requestor.state.attempts += poller.attempts
+        self._requestor.state.attempts += poller.requestor.state.attempts
         if checked.status is TranslationStatus.PENDING:
             raise self._requestor.log.gave_up(
                 "pending", error_messages.result_not_ready(self._requestor.state, checked)

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, NoReturn
 from tenacity import RetryCallState, Retrying
 
 from .. import _polling
-from .._clock import Deadline, Stopwatch
+from .._clock import Stopwatch
 from .._config import NO_FEATURES, JobFeatures
-from .._exceptions import WaitCancelled, WaitTimeout
-from .._models import Fault, Job, Response, job_id_of, redacted, reported_duration, shown_text, to_local_time
+from .._models import Job, Response, job_id_of, redacted, reported_duration, shown_text, to_local_time
 from .._transports.base import CancelEvent, run_sync
 from . import error_messages
 from .context import ClientContext
@@ -29,7 +28,11 @@ LOCK_TIMEOUT_SECONDS = 0.1
 
 
 class Poller:
-    """One wait for one job, from the first check to the end. For one thread or task at a time, and for one use."""
+    """One wait for one job, from the first check to the end. For one thread or task at a time, and for one use.
+
+    Attributes:
+        requestor: Sends the requests, and has the state and the log of the wait.
+    """
 
     def __init__(
         self,
@@ -57,7 +60,7 @@ class Poller:
         job_id = job_id_of(job)
         self._request = context.service.status_request(job_id)
         self._context = context
-        self._requestor = Requestor(
+        self.requestor = Requestor(
             context,
             error_messages.status_text(job_id),
             timeout=timeout,
@@ -76,7 +79,7 @@ class Poller:
         """Check until the job is final, and return it."""
         try:
             await self._sleep_first()
-            return await _polling.step_until_final(self.check, self.pending_retrying(), self._requestor.sleep)
+            return await _polling.step_until_final(self.check, self.pending_retrying(), self.requestor.sleep)
         finally:
             self.record_duration()
 
@@ -91,7 +94,7 @@ class Poller:
 
     async def updates(self) -> AsyncIterator[Job]:
         """Check until the job is final, and yield the job after each check."""
-        stepper = _polling.RetryStepper(self._requestor.state.stopwatch.elapsed)  # a generator may be iterated late
+        stepper = _polling.RetryStepper(self.requestor.state.stopwatch.elapsed)  # a generator may be iterated late
         retrying = self.pending_retrying()
         try:
             await self._sleep_first()
@@ -101,13 +104,13 @@ class Poller:
                 seconds = stepper.delay_after(job, retrying)
                 if seconds is None:
                     return
-                await self._requestor.sleep(seconds)
+                await self.requestor.sleep(seconds)
         finally:
             self.record_duration()
 
     def updates_blocking(self) -> Iterator[Job]:
         """Check until the job is final, and yield the job after each check: the blocking form of `updates`."""
-        stepper = _polling.RetryStepper(self._requestor.state.stopwatch.elapsed)  # a generator may be iterated late
+        stepper = _polling.RetryStepper(self.requestor.state.stopwatch.elapsed)  # a generator may be iterated late
         retrying, check = self.pending_retrying(), self._blocking_check()
         try:
             run_sync(self._sleep_first())
@@ -123,11 +126,11 @@ class Poller:
 
     async def check(self) -> Job:
         """Check the status, with retries after faults."""
-        return await self._requestor.retry_faults(self.check_once)
+        return await self.requestor.retry_faults(self.check_once)
 
     async def check_once(self) -> Job:
         """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
-        return self._record(*await self._requestor.send(self._request, self._read_status, is_matched=True))
+        return self._record(*await self.requestor.send(self._request, self._read_status, is_matched=True))
 
     def pending_retrying(self) -> Retrying:
         """Return the `Retrying` for a pending job."""
@@ -141,12 +144,12 @@ class Poller:
         return _polling.declare_poll(
             check,
             is_pending=_is_pending,
-            state=self._requestor.state,
+            state=self.requestor.state,
             policy=self._context.policy,
             max_retries=self._context.policy.max_retries,
             schedule=self._context.schedule if self._recorder is None else self._recorder.strategy,
             stop=self._context.stop,
-            before_sleep=self._requestor.log.log_pending_sleep,
+            before_sleep=self.requestor.log.log_pending_sleep,
             retry_error_callback=self._on_pending_limit,
             sleep=sleep,
         )
@@ -155,16 +158,16 @@ class Poller:
         """Return a function that checks the status, with retries after faults."""
         return _polling.with_fault_retries(
             lambda: run_sync(self.check_once()),
-            lambda call: self._requestor.declare_fault_retries(call, self._blocking_sleep),
+            lambda call: self.requestor.declare_fault_retries(call, self._blocking_sleep),
         )
 
     def _blocking_sleep(self, seconds: float) -> None:
-        run_sync(self._requestor.sleep(seconds))
+        run_sync(self.requestor.sleep(seconds))
 
     async def _sleep_first(self) -> None:
         seconds = self.initial_delay()
         if seconds > 0:
-            await self._requestor.sleep(seconds)
+            await self.requestor.sleep(seconds)
 
     def initial_delay(self) -> float:
         """Log and return the sleep before the first check by the learned schedule, or 0 without one.
@@ -174,15 +177,15 @@ class Poller:
         """
         if self._recorder is None:
             return 0.0
-        self._requestor.raise_if_cancelled()
-        state = self._requestor.state
+        self.requestor.raise_if_cancelled()
+        state = self.requestor.state
         seconds = _polling.limited_sleep(state, self._recorder.initial_delay(), "schedule")
         if seconds > 0:
-            self._requestor.log.sleeping(0, seconds, state.sleep_reason)
+            self.requestor.log.sleeping(0, seconds, state.sleep_reason)
         return seconds
 
     def _record(self, response: Response, parsed: Job) -> Job:
-        state = self._requestor.state
+        state = self.requestor.state
         submitted_at, finished_at = self._submitted_at, parsed.finished_at
         if submitted_at is None and parsed.submitted_at is not None:
             submitted_at = to_local_time(parsed.submitted_at, response)
@@ -214,7 +217,7 @@ class Poller:
         return job
 
     def _log_status(self, job: Job, word: str, response: Response, *, is_known: bool) -> None:
-        log, state = self._requestor.log, self._requestor.state
+        log, state = self.requestor.log, self.requestor.state
         log.write(
             "status_checked",
             attempt=state.attempts,
@@ -236,7 +239,7 @@ class Poller:
             )
 
     def _on_pending_limit(self, _: RetryCallState) -> NoReturn:
-        requestor = self._requestor
+        requestor = self.requestor
         requestor.raise_if_cancelled()
         requestor.state.may_check_again = False
         if _polling.is_too_late_for_a_check(requestor.state):
@@ -247,7 +250,7 @@ class Poller:
         if self._context.learner is None or (self._given_job is not None and self._given_job.status.is_final):
             return None
         known = features._replace(expected_seconds=self._expected_seconds, submitted_at=self._submitted_at)
-        return self._context.learner.begin(known, self._requestor.log, self._requestor.state.stopwatch)
+        return self._context.learner.begin(known, self.requestor.log, self.requestor.state.stopwatch)
 
     def record_duration(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
         """Record the observed duration of the job.
@@ -258,36 +261,13 @@ class Poller:
         """
         if self._recorder is not None:
             kind = sys.exc_info()[0]
-            skip_lock_wait = self._requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
+            skip_lock_wait = self.requestor.is_cancelled() or not (kind is None or issubclass(kind, Exception))
             self._recorder.finish(0.0 if skip_lock_wait else lock_timeout)
-
-    @property
-    def job_id(self) -> str | None:
-        """The id of the job."""
-        return self._requestor.state.job_id
-
-    @property
-    def deadline(self) -> Deadline:
-        """The deadline of the wait."""
-        return self._requestor.state.deadline
-
-    @property
-    def attempts(self) -> int:
-        """The number of requests so far."""
-        return self._requestor.state.attempts
-
-    def fault_retrying(self) -> Retrying:
-        """Return the `Retrying` for faults."""
-        return self._requestor.fault_retrying()
-
-    def log_fault(self, fault: Fault, sleep_seconds: float) -> None:
-        """Log a fault that does not count towards `max_faults`, and the sleep before the next check."""
-        self._requestor.log.failed(fault, sleep_seconds)
 
     @property
     def seconds_until_last_check(self) -> float:
         """Seconds until the last check that can get its response by the deadline has to start, or 0 if it is too late."""
-        return _polling.seconds_until_last_check(self._requestor.state)
+        return _polling.seconds_until_last_check(self.requestor.state)
 
     @property
     def may_end_before_deadline(self) -> bool:
@@ -297,14 +277,6 @@ class Poller:
     def may_end_after(self, checks: float) -> bool:
         """Return True if `max_retries` or the caller's `stop` may end the wait after this number of pending checks."""
         return self._context.stop is not None or checks > self._context.policy.max_retries
-
-    def timeout_error(self) -> WaitTimeout:
-        """Log the end of the wait by its deadline, and return the error."""
-        return self._requestor.timeout_error()
-
-    def cancelled_error(self) -> WaitCancelled:
-        """Log the end of the wait by its cancellation, and return the error."""
-        return self._requestor.cancelled_error()
 
     def record_bulk_status(self, response: Response, job: Job, max_retry_after: float) -> Job:
         """Record the status of this job from a bulk response.
@@ -316,10 +288,10 @@ class Poller:
                 It is not limited if `max_retries` or the caller's `stop` may end the wait: a check that the server did
                 not ask for would use up one of the retries.
         """
-        state = self._requestor.state
+        state = self.requestor.state
         state.attempts += 1
         state.record_response(response, is_bulk=True)
-        state.retry_after = retry_after = self._requestor.read_retry_after(response)
+        state.retry_after = retry_after = self.requestor.read_retry_after(response)
         recorded = self._record(response, job)  # with the seconds that the service sent
         if retry_after is not None and not self.may_end_before_deadline:
             state.retry_after = min(retry_after, max_retry_after)

@@ -57,14 +57,14 @@ class BatchJob:
     def __init__(self, poller: Poller, key: Hashable, position: int, now: float) -> None:
         self.poller = poller
         self.key = key
-        self.job_id = poller.job_id or ""
+        self.job_id = poller.requestor.state.job_id or ""
         self.positions = [position]
         self.call_in_flight = self.is_early = self.was_early = False
         self.single_checks = 0.0 if self.job_id else math.inf
         self.delay = poller.initial_delay()
         self.early = self._max_early(0)
         self.due = self.planned = now + self.delay
-        self.ends_at = poller.deadline.at
+        self.ends_at = poller.requestor.state.deadline.at
         self._stepper = RetryStepper()
         self._fault_stepper: RetryStepper | None = None
 
@@ -118,10 +118,10 @@ class BatchJob:
             # The extra check was made because of the other jobs, so its fault does not count.
             self.is_early = False
             self.delay = max(fault.retry_after or 0.0, until_last_check)
-            self.poller.log_fault(fault, self.delay)
+            self.poller.requestor.log.failed(fault, self.delay)
             return self.delay
         self._fault_stepper = self._fault_stepper or RetryStepper()
-        self.delay = self._fault_stepper.delay_after_fault(fault, self.poller.fault_retrying())
+        self.delay = self._fault_stepper.delay_after_fault(fault, self.poller.requestor.fault_retrying())
         return self.delay
 
     def require_single_checks(self, number: float) -> None:

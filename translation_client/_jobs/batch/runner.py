@@ -164,11 +164,11 @@ class BatchRunner:
         while not (self._is_closing or self._context.transport.is_closed or (cancel is not None and cancel.is_set())):
             has_begun = True
             for batch_job in self._queue.pop_expired(self._clock.now()):
-                self._finish(batch_job, batch_job.poller.timeout_error())
+                self._finish(batch_job, batch_job.poller.requestor.timeout_error())
             await sleep_on_loop(LIMIT_CHECK_SECONDS)
         self._is_cancelled = True
         for batch_job in tuple(self._waiting.values()):
-            self._finish(batch_job, batch_job.poller.cancelled_error())
+            self._finish(batch_job, batch_job.poller.requestor.cancelled_error())
         if not isinstance(self._source, Collection):
             if not has_begun:
                 await self._until_source_blocks()
@@ -259,7 +259,7 @@ class BatchRunner:
             )
         except CallCancelled:  # if they were put back, this loop would never yield to the event loop
             for batch_job in request.batch_jobs:
-                self._finish(batch_job, batch_job.poller.cancelled_error())
+                self._finish(batch_job, batch_job.poller.requestor.cancelled_error())
         except BulkFailed as failed:
             call.log_failure(
                 failed, self._availability.record_failure(failed, self._clock.now(), is_trial=request.is_trial)
@@ -398,7 +398,7 @@ class BatchRunner:
         batch_job.due = batch_job.planned = self._clock.now() + seconds
         self._queue.add(batch_job)
         if self._is_cancelled:
-            self._finish(batch_job, poller.cancelled_error())
+            self._finish(batch_job, poller.requestor.cancelled_error())
         self._wakeups.wake_at(self._next_request_at())
 
     def _seconds_until_check(self, batch_job: BatchJob, job: Job | None, delay: float) -> float:
