@@ -60,7 +60,7 @@ def _forget_all() -> None:
 after_fork(_forget_all)
 
 
-def resolve(host: str, port: int, guard: CancelScope) -> list[SocketAddress]:
+def resolve(host: str, port: int, scope: CancelScope) -> list[SocketAddress]:
     """Return the addresses of a host name, within the limits of a call.
 
     At most one thread runs for each host and port, however many calls wait: a stuck resolver does not pile up threads.
@@ -73,8 +73,8 @@ def resolve(host: str, port: int, guard: CancelScope) -> list[SocketAddress]:
         return _addresses_of(host, port)
     lookup = shared_lookup(host, port)
     while not lookup.done():
-        seconds = guard.next_slice()
-        with guard.stopwatch.measure():
+        seconds = scope.next_slice()
+        with scope.stopwatch.measure():
             wait([lookup], timeout=seconds)
     return lookup.result()
 
