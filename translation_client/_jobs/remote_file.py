@@ -2,8 +2,10 @@
 
 The file may be replaced during the download, and a response may have fewer headers than the one before. A known length
 is never replaced by an unknown one. A length stated with a validator holds for this validator. A length stated without
-one holds until another validator proves that the file was replaced. A version is at least as long as what was received
-of it. Lengths and offsets here count encoded bytes.
+one holds until another validator proves that the file was replaced; a response may state a greater one, and none that is
+smaller. A version without a content coding is at least as long as what was received of it under its validator.
+
+Lengths and offsets count encoded bytes, as ranges do, unless they are called unpacked.
 """
 
 from __future__ import annotations
@@ -51,7 +53,7 @@ class Version(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is known of the latest version with some content codings. A response that says less takes nothing back.
+    """What is known of the latest version that has certain content codings.
 
     Attributes:
         total: The length in bytes; None if unknown.
@@ -69,7 +71,7 @@ class _Known(NamedTuple):
         return validator is not None and known is not None and known != validator
 
     def updated(self, version: Version) -> _Known:
-        """Return what is known after a response of a version."""
+        """Return what is known after a response of a version, whose `total` is already the known one if it states none."""
         known = _Known() if self.differs_from(version.validator) else self
         if version.validator is None:
             return known._replace(total=version.total)
@@ -78,15 +80,18 @@ class _Known(NamedTuple):
         return known._replace(total=version.total, date=version.validator)
 
 
+_State = tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int], Mapping[str | None, int]]
+
+
 class RemoteFile:
     """The remote file according to the responses of one download. Another version may replace it meanwhile."""
 
     def __init__(self) -> None:
-        self._version = Version(None, (), None)  # the version being received
+        self._version = Version(None, (), None)  # the one being received, or one that is known to have replaced it
         self._known: Mapping[Codings, _Known] = {}
-        self._totals: Mapping[tuple[str, Codings], int] = {}  # as stated, by validator and codings
-        self._least: Mapping[str | None, int] = {}  # the least length without a coding, by validator
-        self._state_before = self._state()
+        self._stated_totals: Mapping[tuple[str, Codings], int] = {}  # as stated, by validator and codings
+        self._least: Mapping[str | None, int] = {}  # lower bounds of the unpacked length, by validator
+        self._before_whole = self._state()
 
     @property
     def total(self) -> int | None:
@@ -97,8 +102,8 @@ class RemoteFile:
     def validator(self) -> str | None:
         """The value of `If-Range` to resume the current version, or None if it cannot be resumed.
 
-        A validator may stand for a packed and an unpacked form of the file. While it is not known which of them this
-        is, or if it is not the one on the label, the rest could be that of the other form. Only a stated length tells.
+        A validator may stand for a packed and an unpacked form of the file, and the rest could be that of the other form.
+        So it is None until the real codings are known, and if they differ from the labels and no length is known.
         """
         codings = self._version.codings
         is_uncertain = codings is None or (codings != self._version.labels and self._version.total is None)
@@ -116,11 +121,11 @@ class RemoteFile:
         Raises:
             Fault: `length` contradicts the known length of the same version.
         """
+        self._before_whole = self._state()
         labels, modified = codings_of(response), response.headers.get("Last-Modified")
         version = Version(strong_validator(response.headers), None, length, labels, modified)
         if not labels:
             version = self._checked(version._replace(codings=()), response)
-        self._state_before = self._state()
         self._version = version
         self._record(version, length)
 
@@ -143,10 +148,13 @@ class RemoteFile:
 
     def undo_begin_whole(self) -> None:
         """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
-        self._version, self._known, self._totals = self._state_before
+        self._version, self._known, self._stated_totals, self._least = self._before_whole
 
     def record_received(self, size: int) -> None:
-        """Record that `size` bytes of the current version were received, and are given up."""
+        """Record a lower bound of the unpacked length, as the `size` bytes received of the current version are given up.
+
+        While its codings are unknown, the stated length gives the bound. A packed file gives none.
+        """
         version = self._version
         if version.codings == () and version.validator is not None:
             self._record_least(version.validator, size)  # a packed file may be packed in another way the next time
@@ -215,20 +223,21 @@ class RemoteFile:
 
     def is_complete(self, response: Response, received: int) -> bool:
         """Return True if a 416 response says that `received` bytes are the whole file (RFC 9110, section 15.5.17)."""
-        features = content_range(response.headers)
+        part = content_range(response.headers)
         return (
-            features is not None
-            and features.first is None
-            and features.total == received
+            part is not None
+            and part.first is None
+            and part.total == received
             and self._version.total in (None, received)
             and self.validator is not None
             and (self._is_same_version(response) or self._has_same_date(response))
         )
 
     def require_unpacked(self, size: int, packed_size: int | None) -> None:
-        """Check the unpacked size of a file that has a content coding, as the length of one without a coding is checked.
+        """Check the unpacked size of a packed file against what is known of the same version without a coding.
 
-        The file may be stored packed, and its label may have been missing before: then its packed size is that length.
+        Does nothing for another file. The file may be stored packed, and its label may have been missing before: then its
+        packed size is that length.
 
         Args:
             size: The unpacked size in bytes.
@@ -238,27 +247,27 @@ class RemoteFile:
             Fault: `size` contradicts the known length of the same version without a coding.
         """
         plain = self._version._replace(codings=(), total=None)
-        if self._version.codings and (packed_size is None or packed_size != self._total_of(plain)):
-            self._total_of(plain._replace(total=size))
+        if self._version.codings and (packed_size is None or packed_size != self._checked_total(plain)):
+            self._checked_total(plain._replace(total=size))
             self._require_least(plain, max(size, packed_size or 0))
 
-    def _state(self) -> tuple[Version, Mapping[Codings, _Known], Mapping[tuple[str, Codings], int]]:
-        return self._version, self._known, self._totals
+    def _state(self) -> _State:
+        return self._version, self._known, self._stated_totals, self._least
 
     def _known_of(self, codings: Codings) -> _Known:
         return self._known.get(codings, _Known())
 
     def _checked(self, new: Version, response: Response | None = None) -> Version:
         """Return a version with its known length if it states none."""
-        total = self._total_of(new, response)
+        total = self._checked_total(new, response)
         if new.total is not None:
             self._require_least(new, new.total, response)
         return new._replace(total=total)
 
-    def _total_of(self, new: Version, response: Response | None = None) -> int | None:
+    def _checked_total(self, new: Version, response: Response | None = None) -> int | None:
         codings = new.codings or ()
         known, length = self._known_of(codings), new.total
-        stated = self._totals.get((new.validator, codings)) if new.validator is not None else None
+        stated = self._stated_totals.get((new.validator, codings)) if new.validator is not None else None
         if stated is not None:
             if length not in (None, stated):
                 raise Fault("unreadable", f"the file has {length} bytes, and the same version had {stated}", response)
@@ -274,13 +283,13 @@ class RemoteFile:
     def _is_of_another_coding(self, total: int | None) -> bool:
         """Return True if a total is that of the current version in another coding, and is unlike its own."""
         lengths = {
-            codings: total for (validator, codings), total in self._totals.items() if validator == self.validator
+            codings: total for (validator, codings), total in self._stated_totals.items() if validator == self.validator
         }
         own = lengths.pop(self._version.codings or (), None)
         return total is not None and total != own and total in lengths.values()
 
     def _record_least(self, validator: str | None, size: int) -> None:
-        if (validator, ()) not in self._totals:
+        if (validator, ()) not in self._stated_totals:
             self._least = {**self._least, validator: max(size, self._least.get(validator, 0))}
 
     def _require_least(self, version: Version, size: int, response: Response | None = None) -> None:
@@ -297,7 +306,7 @@ class RemoteFile:
             self._least = {validator: least for validator, least in self._least.items() if validator is not None}
         self._known = {**self._known, version.codings: known.updated(version)}
         if version.validator is not None and stated is not None:
-            self._totals = {**self._totals, (version.validator, version.codings): stated}
+            self._stated_totals = {**self._stated_totals, (version.validator, version.codings): stated}
 
     def _is_same_version(self, response: Response) -> bool:
         tag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
@@ -339,10 +348,10 @@ def media_type_as_sent(headers: Mapping[str, str]) -> str:
 
 def is_partial(response: Response, *, was_range_requested: bool) -> bool:
     """Return True if a response has a range of the file, which may be all of it. A proxy may have replaced its 206."""
-    features = content_range(response.headers)
+    part = content_range(response.headers)
     if response.status_code == 206 or media_type(response.headers) == "multipart/byteranges":
         return True
-    if features is not None and features.is_whole:
+    if part is not None and part.is_whole:
         return True  # it states the length, which the response may lack otherwise
     try:
         length = content_length(response.headers)
