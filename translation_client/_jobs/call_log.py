@@ -26,9 +26,8 @@ class CallLog(EventLog):
 
     def context(self) -> Mapping[str, Any]:
         """Return the keys of every line, with the id of the job redacted by the keys known so far."""
-        if self._state.job_id is not None:
-            self.name_job(self._state.shown_id)
-        return super().context()
+        context = super().context()
+        return context if self._state.job_id is None else {**context, "job_id": self._state.shown_id}
 
     def response_received(self, operation: str, response: Response) -> None:
         """Log a response other than a status."""

@@ -162,13 +162,11 @@ class RemoteFile:
             self._record_least(version.validator, _least_unpacked(version.total))
 
     def require_received(self, size: int) -> None:
-        """Check the size of a complete body.
+        """Check the size of a complete body whose length may be unknown.
 
         Raises:
-            Fault: It is not the known length, or more bytes of the same version were received or stated before.
+            Fault: More bytes of the same version were received or stated before.
         """
-        if self._version.total not in (None, size):
-            raise Fault("connection", f"the file has {size} of {self._version.total} bytes")
         self._require_least(self._version, size)
 
     def record_replacement(self, response: Response, total: int | None) -> None:
@@ -186,13 +184,14 @@ class RemoteFile:
             codings = self._version.labels
         if response.status_code != 416 and codings_of(response) not in ((), self._version.labels):
             codings = codings_of(response)  # those of a 416 are the codings of its error message
+        is_plain_part = response.status_code != 416 and not codings and not self._version.labels
         if codings != codings_of(response):
             total = None  # it may be that of another coding
         if self._known_of(codings).differs_from(validator):
             self._version = Version(validator, codings, total)
             self._record(self._version, total)
-        elif None not in (validator, total) and response.status_code != 416 and not (codings or self._version.labels):
-            self._record_least(validator, _least_unpacked(total or 0))  # without a label, it may be packed all the same
+        elif is_plain_part and validator is not None and total is not None:
+            self._record_least(validator, _least_unpacked(total))  # without a label, it may be packed all the same
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
         """Return True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import unquote
 
 from .._config import LATEST_MOMENT, quote_path_segment
@@ -31,8 +31,8 @@ JSONPath = str | Sequence[str] | ComputedField
 """Names and list indices, separated by dots. Of several paths, the first to a value other than null and "" counts."""
 
 
-def is_key(path: JSONPath) -> bool:
-    """Return True if a path is the key of a value in the JSON object itself."""
+def is_key(path: JSONPath) -> TypeGuard[str]:
+    """Return True if a path is the key of a value in the JSON object itself, as most paths are."""
     return isinstance(path, str) and "." not in path
 
 
@@ -40,7 +40,7 @@ def get_path(value: Mapping[str, Any], path: JSONPath | None) -> Any:
     """Return the value at a path, or None if it is missing or null."""
     if path is None:
         return None
-    if isinstance(path, str) and is_key(path):  # a shortcut, as most are
+    if is_key(path):
         return value.get(path)
     if isinstance(path, ComputedField):
         return path.read(value)

@@ -224,13 +224,13 @@ class _OptionalField(NamedTuple):
     Attributes:
         name: The name of the field in `Job`.
         path: Where it is in a response.
-        is_key: True if the path is the key of a value in the JSON object itself, as most are.
+        key: The path if it is a key of the JSON object itself, which is read faster; None for any other path.
         convert: Converts the value.
     """
 
     name: str
-    path: Any  # a `JSONPath`
-    is_key: bool
+    path: JSONPath
+    key: str | None
     convert: Callable[[Any], Any]
 
 
@@ -335,7 +335,11 @@ class Service:
             ("submitted_at", self.created_field, as_timestamp),
             ("finished_at", self.finished_field, as_timestamp),
         ]
-        return [_OptionalField(name, path, is_key(path), convert) for name, path, convert in paths if path is not None]
+        return [
+            _OptionalField(name, path, path if is_key(path) else None, convert)
+            for name, path, convert in paths
+            if path is not None
+        ]
 
     def status_request(self, job_id: str | None) -> Request:
         """Build the request for the status of a job.
@@ -400,8 +404,8 @@ class Service:
     def _details(self, payload: Mapping[str, Any]) -> dict[str, Any]:
         """Return the optional fields that a response has, by their names in `Job`."""
         details = {}
-        for name, path, in_object, convert in self._optional_fields:
-            value = payload.get(path) if in_object else get_path(payload, path)
+        for name, path, key, convert in self._optional_fields:
+            value = get_path(payload, path) if key is None else payload.get(key)
             if value is not None:
                 details[name] = convert(value)
         return details
