@@ -63,6 +63,7 @@ class Scripted:
     arrived: list[Arrived] = field(default_factory=list)
     relay_to: int = 0
     _connections: int = 0
+    _closed: int = 0
     _done: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
@@ -75,6 +76,16 @@ class Scripted:
     def connections(self) -> int:
         """How many there have been."""
         return self._connections
+
+    def wait_until_open(self, connections: int) -> None:
+        """Wait until so many connections are open."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._connections - self._closed == connections, IDLE_SECONDS)
+
+    def _ended(self) -> None:
+        with self._changed:
+            self._closed += 1
+            self._changed.notify_all()
 
     def _opened(self) -> int:
         with self._changed:
@@ -165,6 +176,7 @@ class _Talk:
         finally:
             if self._early is not None:
                 self._running._answered()  # as well as it could be
+            self._running._ended()
 
     def _next_request(self) -> Arrived | None:
         while b"\r\n\r\n" not in self._rest:

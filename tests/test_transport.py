@@ -1,9 +1,12 @@
 """One call: what it carries where, what it reads, and what it makes of broken answers. Real sockets, nobody sleeps."""
 
 import asyncio
+import gc
 import socket
+import sys
 import threading
 import tracemalloc
+import weakref
 import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -426,14 +429,31 @@ def test_pools_are_kept_for_a_few_hosts_only() -> None:
 
 
 def test_a_pool_that_comes_again_keeps_its_class_of_connections() -> None:
-    """After hosts in between, or behind a proxy: a class made of that of before, again and again, ends in RecursionError."""
+    """After hosts in between, or behind a proxy: what is made of that of before, again and again, ends in RecursionError."""
     adapter = GuardedAdapter()
     for proxies in ({}, {"http": "http://127.0.0.1:9"}):
         kinds = set()
-        for number in range(100):
+        for number in range(2 * sys.getrecursionlimit()):
             request = requests.Request("GET", f"http://127.0.0.{1 + number % (MAX_HOSTS + 1)}/").prepare()
-            kinds.add(adapter.get_connection_with_tls_context(request, True, proxies).ConnectionCls)
+            pool = adapter.get_connection_with_tls_context(request, True, proxies)
+            kinds.add(pool.ConnectionCls)
         assert kinds == {GuardedHTTPConnection}
+        assert isinstance(pool._get_conn(), GuardedHTTPConnection)
+
+
+def test_a_pool_ends_with_its_adapter() -> None:
+    """And its sockets, without waiting for the garbage collector."""
+    adapter = GuardedAdapter()
+    pool = weakref.ref(
+        adapter.get_connection_with_tls_context(requests.Request("GET", "http://x.test/").prepare(), True)
+    )
+    gc.disable()
+    try:
+        assert pool() is not None
+        adapter.close()
+        assert pool() is None
+    finally:
+        gc.enable()
 
 
 def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone() -> None:

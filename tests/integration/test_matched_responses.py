@@ -34,6 +34,7 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
+from translation_client._transports import async_sessions, sockets
 from translation_client._transports.sockets import MAX_INTERIM_RESPONSES, matched
 from translation_client.services.service import Service
 from translation_client.services.submission import SubmitSpec
@@ -52,6 +53,8 @@ NAMED = Service(
 UNNAMED = Service(
     name="unnamed", status_path="/status/{job_id}", status_field="result", delete_path="/jobs/{job_id}", id_field=None
 )
+
+both_services = pytest.mark.parametrize("service", [NAMED, UNNAMED], ids=["named", "unnamed"])
 
 
 @pytest.fixture(autouse=True)
@@ -95,20 +98,29 @@ def use(kind: type[Any], url: str, use_it: Callable[[Any], Coroutine[Any, Any, A
     return asyncio.run(main())
 
 
-def checked(kind: type[Any], server: Scripted, jobs: str = "AB", turns: int = 0) -> list[tuple[str, str]]:
-    """Check jobs one after the other, each when the server has said all it has to say.
+def in_turn(jobs: str, answer: Answer) -> Answer:
+    """Answer one request after the other as if it were about the next of some jobs.
+
+    Requests for one URL share a connection, and nothing but the order tells their responses apart.
+    """
+    turn = iter(jobs)
+    return lambda request: answer(request._replace(path=f"/status/{next(turn)}"))
+
+
+def checked(kind: type[Any], server: Scripted, checks: int = 2, turns: int = 0) -> list[tuple[str, str]]:
+    """Check a job again and again, each time when the server has said all it has to say.
 
     Args:
         kind: Of the client.
         server: What is asked.
-        jobs: A letter each.
+        checks: How often.
         turns: How often the event loop goes round in between, and so may read what has come.
     """
 
     async def check(client: Any) -> list[tuple[str, str]]:
         seen = []
-        for job in jobs:
-            found = await call(client, "check", job)
+        for _ in range(checks):
+            found = await call(client, "check", "J")
             seen.append((str(found.status), found.payload["about"]))
             server.settle()
             for _ in range(turns):
@@ -146,8 +158,8 @@ def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, l
         data = b"".join(part for part in parts if isinstance(part, bytes))
         return [data] if how == "in one packet" else bytewise(data)
 
-    with scripted(answer) as server:
-        assert checked(kind, server, "ABA") == [*RIGHT, RIGHT[0]]
+    with scripted(in_turn("ABA", answer)) as server:
+        assert checked(kind, server, 3) == [*RIGHT, RIGHT[0]]
         assert server.connections == 1
 
 
@@ -172,7 +184,7 @@ def test_an_interim_response_may_come_before_any_final_one(kind: type[Any], line
 
     with scripted(answer) as server:
         assert use(kind, server.url, use_it) == "C"
-        assert server.connections == 2  # a deletion opens a new one
+        assert [request.connection for request in server.arrived] == [1, 2, 3, 3]  # one for each call
 
 
 @both_clients
@@ -224,7 +236,7 @@ def test_switching_protocols_is_a_fault_and_its_connection_is_closed(kind: type[
             return [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", NEXT_REQUEST]
         return [about(request.job)]
 
-    with scripted(answer) as server:
+    with scripted(in_turn("AAB", answer)) as server:
         assert checked(kind, server) == RIGHT
         assert [request.connection for request in server.arrived] == [1, 2, 2]
 
@@ -275,8 +287,8 @@ def test_leftovers_of_a_response_are_not_the_next_one(kind: type[Any], turns: in
         once = about(request.job)
         return LEFTOVERS[leftover](once) if request.job == "A" else [once]
 
-    with scripted(answer) as server:
-        assert checked(kind, server, "ABB", turns) == [*RIGHT, RIGHT[1]]
+    with scripted(in_turn("ABB", answer)) as server:
+        assert checked(kind, server, 3, turns) == [*RIGHT, RIGHT[1]]
         is_clean = leftover == "closed in order"
         assert [request.connection for request in server.arrived] == ([1, 1, 1] if is_clean else [1, 2, 2])
     assert not lines.of("check_failed")
@@ -335,7 +347,7 @@ def test_an_unusable_response_without_a_body_is_matched_too(kind: type[Any], cod
             return [f"HTTP/1.1 {code}\r\n\r\n".encode() + about("B")]
         return [about(request.job)]
 
-    with scripted(answer) as server:
+    with scripted(in_turn("AAB", answer)) as server:
         assert checked(kind, server) == RIGHT
         assert [request.connection for request in server.arrived] == [1, 2, 2]
 
@@ -372,8 +384,10 @@ def test_leftovers_over_tls_are_not_the_next_response(
         once = about(request.job)
         return LEFTOVERS[leftover](once) if request.job == "A" else [once]
 
-    with scripted(answer, secured) as server:
-        assert checked(kind, server, "ABB", turns) == [*RIGHT, RIGHT[1]]
+    with scripted(in_turn("ABB", answer), secured) as server:
+        assert checked(kind, server, 3, turns) == [*RIGHT, RIGHT[1]]
+        is_clean = leftover == "closed in order"
+        assert [request.connection for request in server.arrived] == ([1, 1, 1] if is_clean else [1, 2, 2])
 
 
 @both_clients
@@ -387,8 +401,8 @@ def test_leftovers_in_the_record_of_a_response_are_not_the_next_one(
         once = padded(request.job, size)
         return [once + once] if request.job == "A" else [once]
 
-    with scripted(answer, secured) as server:
-        assert checked(kind, server, "ABB") == [*RIGHT, RIGHT[1]]
+    with scripted(in_turn("ABB", answer), secured) as server:
+        assert checked(kind, server, 3) == [*RIGHT, RIGHT[1]]
         assert [request.connection for request in server.arrived] == [1, 2, 2]
 
 
@@ -405,12 +419,12 @@ def test_responses_over_a_proxy_are_matched(
 
     async def use_it(client: Any) -> list[str]:
         seen = []
-        for job in "ABB":
-            seen.append((await call(client, "check", job)).payload["about"])
+        for _ in range(3):
+            seen.append((await call(client, "check", "J")).payload["about"])
             proxy.settle()
         return seen
 
-    with scripted(answer) as proxy:
+    with scripted(in_turn("ABB", answer)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         assert use(kind, "http://service.test", use_it) == ["A", "B", "B"]
         assert [request.connection for request in proxy.arrived] == [1, 2, 2]
@@ -430,10 +444,10 @@ def test_responses_through_a_tunnel_are_matched(
         once = about(request.job)
         return [interim(), 0.02, once + once if request.job == "A" else once]
 
-    with scripted(answer, secured) as server, scripted(lambda _: reply) as proxy:
+    with scripted(in_turn("ABB", answer), secured) as server, scripted(lambda _: reply) as proxy:
         proxy.relay_to = server.port
         monkeypatch.setenv("https_proxy", proxy.url)
-        assert checked(kind, server, "ABB") == [*RIGHT, RIGHT[1]]
+        assert checked(kind, server, 3) == [*RIGHT, RIGHT[1]]
         assert [request.connection for request in server.arrived] == [1, 2, 2]
         assert [request.method for request in proxy.arrived] == ["CONNECT"] * 2
 
@@ -448,10 +462,11 @@ def test_responses_over_tls_in_tls_are_matched(
         once = padded(request.job, size)
         return [interim(), once + once if request.job == "A" else once]
 
-    with scripted(answer, secured) as server, scripted(lambda _: [CONNECTED], secured) as proxy:
+    with scripted(in_turn("ABB", answer), secured) as server, scripted(lambda _: [CONNECTED], secured) as proxy:
         proxy.relay_to = server.port
         monkeypatch.setenv("https_proxy", proxy.url)
-        assert checked(VideoTranslationClient, server, "ABB") == [*RIGHT, RIGHT[1]]
+        assert checked(VideoTranslationClient, server, 3) == [*RIGHT, RIGHT[1]]
+        assert [request.connection for request in server.arrived] == [1, 2, 2]
 
 
 @pytest.mark.parametrize("size", [300, io.DEFAULT_BUFFER_SIZE, 20_000])
@@ -788,24 +803,125 @@ def shuffling(seed: int, kinds: tuple[str, ...], checks: int = 1) -> Answer:
 @both_clients
 @pytest.mark.parametrize("seed", range(3))
 def test_no_order_of_leftovers_mixes_jobs_up(kind: type[Any], seed: int, lines: Lines) -> None:
-    """Where they come before the next request, no id is needed for it, and no call fails."""
-    jobs = [random.Random(seed).choice("ABCDE") for _ in range(150)]
+    """Where they come before the next request for the same URL, and no call fails."""
+    jobs = "".join(random.Random(seed).choices("ABCDE", k=150))
 
-    async def use_it(client: Any) -> list[str]:
-        seen = []
-        for job in jobs:
-            seen.append((await call(client, "check", job)).payload["about"])
-            server.settle()
-        return seen
-
-    with scripted(shuffling(seed, SHUFFLED)) as server:
-        assert use(kind, server.url, use_it) == jobs
+    with scripted(in_turn(jobs, shuffling(seed, SHUFFLED))) as server:
+        assert [job for _, job in checked(kind, server, len(jobs))] == list(jobs)
     assert not lines.of("check_failed")
 
 
+@both_clients
+@both_services
+@pytest.mark.parametrize("again", [[NEXT_REQUEST], [NEXT_REQUEST, 0.05]])
+def test_a_copy_of_a_response_that_comes_after_the_next_request_is_not_taken_for_its_response(
+    kind: type[Any], service: Service, again: list[Part], lines: Lines
+) -> None:
+    """A connection is used again for the same URL alone."""
+
+    def answer(request: Arrived) -> list[Part]:
+        return [about(request.job), *again, about(request.job)]
+
+    async def check(client: Any) -> list[str]:
+        return [(await call(client, "check", job)).payload["about"] for job in "AABABBCA"]
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, check, service=service) == list("AABABBCA")
+    assert not lines.of("check_failed")
+
+
+@both_clients
+@both_services
+@pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found", "410 Gone", "429 Too Many Requests"])
+def test_a_refusal_that_comes_again_after_the_next_request_does_not_end_another_job(
+    kind: type[Any], service: Service, status: str, lines: Lines
+) -> None:
+    """It names no job, whatever the service."""
+
+    refused = response(b"{}", status, "Retry-After: 86400")
+
+    def answer(request: Arrived) -> list[Part]:
+        return [refused, NEXT_REQUEST, refused] if request.job == "A" else [about(request.job)]
+
+    async def use_it(client: Any) -> str:
+        with pytest.raises(TranslationClientError, match=status[:3]):
+            await call(client, "check", "A")
+        return str((await call(client, "check", "B")).payload["about"])
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, use_it, service=service, max_faults=1) == "B"
+        assert [request.job for request in server.arrived] == ["A", "B"]
+
+
+@both_clients
+@both_services
+def test_each_url_has_a_connection_of_its_own(kind: type[Any], service: Service, lines: Lines) -> None:
+    """Which is kept while another job is checked."""
+
+    async def check(client: Any) -> None:
+        for job in "AAABBBABC":
+            await call(client, "check", job)
+
+    with scripted(lambda request: [about(request.job)]) as server:
+        use(kind, server.url, check, service=service)
+        assert [request.connection for request in server.arrived] == [1, 1, 1, 2, 2, 2, 1, 2, 3]
+
+
+@both_clients
+def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any], lines: Lines) -> None:
+    """Wherever it leads on the same host, it is about the same job."""
+
+    def answer(request: Arrived) -> list[Part]:
+        if request.path.startswith("/status/"):
+            return [response(b"", "307 Temporary Redirect", f"Location: /moved/{request.job}")]
+        return [about(request.job)]
+
+    async def check(client: Any) -> list[str]:
+        return [(await call(client, "check", job)).payload["about"] for job in "ABAB"]
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, check) == list("ABAB")
+        assert [request.connection for request in server.arrived] == [1, 1, 2, 2] * 2
+
+
+@both_clients
+def test_jobs_that_are_waited_for_together_keep_their_connections(kind: type[Any], lines: Lines) -> None:
+    """From check to check."""
+    jobs = [f"job-{number}" for number in range(5)]
+
+    async def use_it(client: Any) -> None:
+        await call(client, "wait_all", jobs, max_in_flight=5)
+
+    with scripted(shuffling(1, ("plain",), checks=4)) as server:
+        use(kind, server.url, use_it, sleep=None, backoff_factor=0.01, max_delay=0.02)
+        assert len(server.arrived) == 20
+        assert len({(request.connection, request.job) for request in server.arrived}) == server.connections == 5
+
+
+@both_clients
+@pytest.mark.parametrize("is_secured", [False, True], ids=["plain", "tls"])
+def test_of_too_many_connections_the_one_that_is_idle_longest_is_closed(
+    kind: type[Any], is_secured: bool, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Both halves of it."""
+    monkeypatch.setattr(async_sessions, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(sockets, "MAX_IDLE_CONNECTIONS", 3)
+
+    async def check(client: Any) -> None:
+        for job in "ABCDCBDAD":
+            await call(client, "check", job)
+        server.wait_until_open(3)
+
+    with scripted(lambda request: [about(request.job)], secured if is_secured else None) as server:
+        use(kind, server.url, check)
+        server.wait_until_open(0)
+        assert [request.connection for request in server.arrived] == [1, 2, 3, 4, 3, 2, 4, 5, 4]
+
+
+@both_services
 @pytest.mark.parametrize("seed", range(3))
-def test_no_order_of_late_responses_mixes_up_jobs_that_are_named(seed: int, lines: Lines) -> None:
-    """In tasks: many at once, on the connections of one client."""
+def test_no_order_of_late_responses_mixes_jobs_up_in_tasks(service: Service, seed: int, lines: Lines) -> None:
+    """Many at once, on the connections of one client."""
 
     async def use_it(client: Any) -> None:
         async def check_some(chance: random.Random) -> None:
@@ -815,11 +931,12 @@ def test_no_order_of_late_responses_mixes_up_jobs_that_are_named(seed: int, line
         await asyncio.gather(*(check_some(random.Random(f"{seed}/{number}")) for number in range(5)))
 
     with scripted(shuffling(seed, (*SHUFFLED, "late", "late"))) as server:
-        use(AsyncVideoTranslationClient, server.url, use_it, service=NAMED, max_faults=100)
+        use(AsyncVideoTranslationClient, server.url, use_it, service=service, max_faults=100)
 
 
+@both_services
 @pytest.mark.parametrize("seed", range(3))
-def test_no_order_of_late_responses_mixes_up_named_jobs_in_threads(seed: int, lines: Lines) -> None:
+def test_no_order_of_late_responses_mixes_jobs_up_in_threads(service: Service, seed: int, lines: Lines) -> None:
     """As many at once."""
     wrong: list[object] = []
 
@@ -835,7 +952,7 @@ def test_no_order_of_late_responses_mixes_up_named_jobs_in_threads(seed: int, li
         scripted(shuffling(seed, (*SHUFFLED, "late", "late"))) as server,
         # Half a response that comes just after the next request can take the length out of that one's.
         VideoTranslationClient(
-            server.url, service=NAMED, max_faults=100, request_timeout=1, sleep=lambda _: None
+            server.url, service=service, max_faults=100, request_timeout=1, sleep=lambda _: None
         ) as client,
     ):
         threads = [
@@ -849,7 +966,10 @@ def test_no_order_of_late_responses_mixes_up_named_jobs_in_threads(seed: int, li
 
 
 @both_clients
-def test_jobs_that_are_waited_for_together_get_their_own_responses(kind: type[Any], lines: Lines) -> None:
+@both_services
+def test_jobs_that_are_waited_for_together_get_their_own_responses(
+    kind: type[Any], service: Service, lines: Lines
+) -> None:
     """Each is pending four times, amid responses of any kind."""
     jobs = [f"job-{number}" for number in range(40)]
 
@@ -859,7 +979,7 @@ def test_jobs_that_are_waited_for_together_get_their_own_responses(kind: type[An
 
     with scripted(shuffling(5, (*SHUFFLED, "late"), checks=4)) as server:
         found = use(
-            kind, server.url, use_it, service=NAMED, max_faults=100, sleep=None, backoff_factor=0.01, max_delay=0.02
+            kind, server.url, use_it, service=service, max_faults=100, sleep=None, backoff_factor=0.01, max_delay=0.02
         )
     assert [(job.id, job.payload["about"]) for job in found] == [(job, job) for job in jobs]
 
@@ -886,22 +1006,16 @@ def test_a_connection_that_named_another_job_is_not_used_again(kind: type[Any], 
     def answer(request: Arrived) -> list[Part]:
         once = about(request.job)
         if len(server.arrived) == 1:
-            return [once, NEXT_REQUEST, once]
+            return [once, NEXT_REQUEST, about("B")]
         return [NEXT_REQUEST, once] if request.connection == 1 else [once]
 
     async def use_it(client: Any) -> list[str]:
-        return [(await call(client, "check", job)).payload["about"] for job in "ABCD"]
+        return [(await call(client, "check", "A")).payload["about"] for _ in range(4)]
 
     with scripted(answer) as server:
-        assert use(kind, server.url, use_it, service=NAMED) == list("ABCD")
-    assert [(request.connection, request.job) for request in server.arrived] == [
-        (1, "A"),
-        (1, "B"),
-        (2, "B"),
-        (2, "C"),
-        (2, "D"),
-    ]
-    assert [line["error"] for line in lines.of("check_failed")] == ["the response is about job 'A', not 'B'"]
+        assert use(kind, server.url, use_it, service=NAMED) == ["A"] * 4
+    assert [request.connection for request in server.arrived] == [1, 1, 2, 2, 2]
+    assert [line["error"] for line in lines.of("check_failed")] == ["the response is about job 'B', not 'A'"]
 
 
 @both_clients

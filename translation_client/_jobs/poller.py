@@ -130,7 +130,7 @@ class Poller:
 
     async def check_once(self) -> Job:
         """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
-        return self._record(*await self.requestor.send(self._request, self._read_status, is_matched=True))
+        return self._record(*await self.requestor.send(self._request, self._read_status, new_connection=False))
 
     def pending_retrying(self) -> Retrying:
         """Return the `Retrying` for a pending job."""

@@ -84,7 +84,7 @@ class Requestor:
         *,
         safety: RequestSafety = SAFE_REQUEST,
         sink: Sink | None = None,
-        is_matched: bool = False,
+        new_connection: bool = True,
     ) -> tuple[Response, T]:
         """Send a request once, and return the response and the value of `read` for it.
 
@@ -93,8 +93,9 @@ class Requestor:
             read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
             safety: The side effects of the request.
             sink: Receives the body of the response block by block; None to keep it in the response.
-            is_matched: True if `read` detects a late response to an earlier request by the job id in it, so that a pooled
-                connection will do. False for a new connection.
+            new_connection: False to reuse a connection, if a late response to an earlier request for the same URL does no
+                harm: it is about the same job. It could not be told from that of this call, so that a second submission,
+                say, would get the job of the first one.
 
         Raises:
             Fault: The request failed and may be retried.
@@ -104,11 +105,9 @@ class Requestor:
         self.raise_if_cancelled()
         state = self.state
         state.record_request(request.url(self.context.transport.base_url), is_own_url=request.path.startswith("/"))
-        # A pooled connection may still hold the late response to an earlier request. Unless `read` detects that, it would
-        # be accepted: as the job, deletion, list or file of this call.
         try:
             response = await self.context.transport.send(
-                request, state.deadline, self.is_cancelled, sink, new_connection=not is_matched
+                request, state.deadline, self.is_cancelled, sink, new_connection=new_connection
             )
             state.record_response(response)
             value = read(response)

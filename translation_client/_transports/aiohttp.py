@@ -235,6 +235,7 @@ class AiohttpTransport:
         request = exchange.request
         url = request.url(self.base_url)
         is_same_origin = exchange.credentials is not None
+        exchange.scope.reuse_url = url  # wherever it leads, it is about the same
         for _ in range(1 + MAX_REDIRECTS):
             exchange.scope.raise_if_stopped()
             async with self._request(

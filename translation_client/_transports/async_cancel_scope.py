@@ -141,6 +141,7 @@ class AsyncCancelScope:
     Attributes:
         future: The future that the caller waits for: the task that makes the call, or the turn for a slot.
         is_receiving_file: True while the bytes received are those of a file.
+        reuse_url: The URL for which a pooled connection must have been used last. None for any.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class AsyncCancelScope:
         """
         self.future: asyncio.Future[Any] | None = None
         self.is_receiving_file = False
+        self.reuse_url: str | None = None
         self._scopes = scopes
         self._is_transfer = is_transfer
         self._deadline = deadline

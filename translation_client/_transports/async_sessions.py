@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -289,19 +290,53 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Protocol, loop=self._loop)
         self._made: WeakSet[Any] = WeakSet()
         self._protocols: WeakSet[_Protocol] = WeakSet()
+        self._opening: set[asyncio.Task[Any] | None] = set()  # the tasks that are about to open a connection
 
     async def connect(self, *call: Any, **more: Any) -> Any:
         """Return a connection, new or pooled."""
-        connection = await super().connect(*call, **more)
+        try:
+            connection = await super().connect(*call, **more)
+        finally:
+            self._opening.discard(asyncio.current_task())
+        scope = CURRENT_SCOPE.get()
         if isinstance(connection.protocol, _Protocol):
             self._protocols.add(connection.protocol)
+            connection.protocol.reuse_url = None if scope is None else scope.reuse_url
         transport = connection.transport
         if transport is not None:
             self._made.add(transport)
-            scope = CURRENT_SCOPE.get()
             if scope is not None:
                 scope.record_connection(connection)
         return connection
+
+    async def _get(self, key: Any, *call: Any, **more: Any) -> Any:
+        """Return an idle connection, or None. Only one that was used last for the URL that the scope names, if it does."""
+        scope = CURRENT_SCOPE.get()
+        url = None if scope is None else scope.reuse_url
+        if url is None:
+            return await super()._get(key, *call, **more)
+        idle = self._conns.get(key, deque())
+        own = next((item for item in idle if getattr(item[0], "reuse_url", None) == url), None)
+        if own is not None:
+            idle.remove(own)
+            idle.appendleft(own)
+            connection = await super()._get(key, *call, **more)
+            if connection is None or getattr(connection.protocol, "reuse_url", None) == url:
+                return connection
+            if connection.transport is not None:
+                abort(connection.transport)
+            connection.close()  # its own was unusable, and this is another one
+        elif idle and self._open_connections() >= MAX_CONNECTIONS:
+            transport = idle.popleft()[0].transport  # of the one that is idle longest
+            if transport is not None:
+                abort(transport)
+        self._opening.add(asyncio.current_task())
+        await yield_to_loop()  # one step, in which the socket of the other one is closed
+        return None
+
+    def _open_connections(self) -> int:
+        """Return the number of connections, with those that are about to be opened."""
+        return sum(map(len, self._conns.values())) + len(self._acquired) + len(self._opening)
 
     def distrust_all(self) -> None:
         """Mark the current connections as not reusable."""
@@ -334,9 +369,11 @@ class _Protocol(ResponseHandler):
     Attributes:
         is_tls_cut_off: True if the connection has ended, but the server has not sent `close_notify`. Then a body with
             neither a length nor chunks may be incomplete (RFC 9112, sections 8 and 9.8).
+        reuse_url: The `reuse_url` of the cancel scope of the call that used it last.
     """
 
     is_tls_cut_off = False
+    reuse_url: str | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)

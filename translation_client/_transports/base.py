@@ -57,8 +57,9 @@ class Transport(Protocol):
             deadline: When the call of the client must be over. One HTTP call is also limited by `request_timeout`.
             is_cancelled: Returns True to abort the request.
             sink: Receives the body of a download; None to return the body with the response.
-            new_connection: True to send it on a new connection. On a reused one, a late response to an earlier request
-                could be taken for its response.
+            new_connection: True to open a new connection. False to reuse one that was used last for the same URL, if there
+                is one. One that was used for another URL may bring a second response to that request. If it arrives after
+                this request was sent, nothing tells it from the response to this one (RFC 9112, section 9.2).
 
         Raises:
             Fault: There is no usable response.

@@ -46,6 +46,7 @@ class CancelScope:
         has_response: True if the head of a response has arrived.
         is_unguarded: True if bytes may be sent without `has_sent`, as a socket is not one of ours.
         is_tls_cut_off: True if a connection has ended without an end of TLS.
+        reuse_url: The URL for which a pooled connection must have been used last. None for any.
     """
 
     def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch | None = None) -> None:
@@ -62,6 +63,7 @@ class CancelScope:
         self.stopwatch = stopwatch or Stopwatch()
         self._ends_at = ends_at
         self._is_cancelled = is_cancelled
+        self.reuse_url: str | None = None
         self._outer: CancelScope | None = None
 
     def __enter__(self) -> None:

@@ -15,8 +15,10 @@ import queue
 import re
 import socket
 import ssl
+import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
+from functools import partial
 from http.client import HTTPResponse, IncompleteRead, parse_headers
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -252,7 +254,13 @@ def _arrived(sock: Any, *, is_decrypted: bool) -> bytes:
 
 
 class MatchedConnection(HTTPConnection):
-    """A connection with matched responses. urllib3 closes one that has unread bytes before it would be reused."""
+    """A connection with matched responses. urllib3 closes one that has unread bytes before it would be reused.
+
+    Attributes:
+        reuse_url: The `reuse_url` of the cancel scope of the call that used it last.
+    """
+
+    reuse_url: str | None = None
 
     def response_class(  # type: ignore[override]  # http.client only calls it
         self, sock: Any, debuglevel: int = 0, method: str | None = None
@@ -528,6 +536,7 @@ class GuardedAdapter(HTTPAdapter):
         if pool is None:
             pool = super().get_connection_with_tls_context(request, verify, proxies, cert)
             pool.ConnectionCls = connection_class(pool.ConnectionCls)
+            pool._get_conn = partial(_connection_for_url, weakref.ref(pool))  # weak, or the pool would hold itself
             self._pools = {**(self._pools if len(self._pools) < MAX_HOSTS else {}), key: pool}
         guarded: HTTPConnectionPool = pool
         return guarded
@@ -558,6 +567,37 @@ class GuardedAdapter(HTTPAdapter):
         response.url = req.url or ""
         response.request = req
         return response
+
+
+def _connection_for_url(reference: Callable[[], Any], timeout: float | None = None) -> Any:
+    """Return a connection of a pool, new unless it was used last for the URL that the cancel scope names."""
+    pool, scope = reference(), CURRENT.scope
+    url = None if scope is None else scope.reuse_url
+    if url is not None and pool.pool is not None:
+        _bring_forward(pool.pool, url)
+    connection = type(pool)._get_conn(pool, timeout)
+    if url is not None and connection.sock is not None and connection.reuse_url != url:
+        connection.close()
+        if not getattr(connection, "auto_open", True):  # as urllib3 1 marks one that went through a proxy
+            connection = pool._new_conn()
+    connection.reuse_url = url
+    return connection
+
+
+def _bring_forward(idle: queue.LifoQueue[HTTPConnection | None], url: str) -> None:
+    """Let the next connection be one that was used last for a URL, or else none, or else the one that is idle longest."""
+    with idle.mutex:
+        ranks = [_rank(connection, url) for connection in idle.queue]
+        if ranks:
+            number = ranks.index(max(ranks))
+            idle.queue.append(idle.queue[number])
+            del idle.queue[number]  # it is a list in urllib3 2 and a deque in urllib3 1
+
+
+def _rank(connection: HTTPConnection | None, url: str) -> int:
+    if connection is None or connection.sock is None:
+        return 1
+    return 2 if isinstance(connection, MatchedConnection) and connection.reuse_url == url else 0
 
 
 def _close_all(idle: queue.LifoQueue[HTTPConnection | None] | None) -> None:
