@@ -1564,6 +1564,36 @@ def test_connections_are_kept_and_orders_get_new_ones() -> None:
     assert len({peer for _, peer in peers}) == 2
 
 
+def test_connections_for_other_urls_are_opened_once_those_in_their_place_are_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also if all are opened in the same step of the event loop."""
+    seen: list[int] = []
+    everybody = threading.Barrier(20)
+
+    def handle(connection: socket.socket, server: HostileServer) -> None:
+        everybody.wait(LASTS_LONG)
+        connection.sendall(COMPLETED)
+
+    async def errand() -> None:
+        loop = asyncio.get_running_loop()
+        connect = loop.sock_connect
+
+        async def counting(sock: socket.socket, address: Any) -> None:
+            seen.append(open_to(server.port))
+            await connect(sock, address)
+
+        monkeypatch.setattr(loop, "sock_connect", counting)
+        async with client_of(server.url) as client:
+            for turn in range(4):
+                await asyncio.gather(*(client.check(f"job-{turn}-{number}") for number in range(20)))
+
+    with serving(handle) as server:
+        ran(errand())
+    assert len(seen) == 80
+    assert max(seen) < 20
+
+
 def test_a_session_of_the_callers_is_used_as_it_is_and_never_closed() -> None:
     """With its own headers, under ours."""
 

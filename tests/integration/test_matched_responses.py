@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import io
+import os
 import random
 import ssl
 import threading
@@ -34,7 +35,7 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client._transports import async_sessions, sockets
+from translation_client._transports import sockets
 from translation_client._transports.sockets import MAX_INTERIM_RESPONSES, matched
 from translation_client.services.service import Service
 from translation_client.services.submission import SubmitSpec
@@ -513,6 +514,24 @@ def test_bytes_after_the_reply_to_connect_are_no_response(
     assert [line["fault"] for line in lines.of("check_failed")] == ["connection"]
 
 
+def test_the_connections_share_what_was_read_of_a_ca_bundle(secured: ssl.SSLContext, lines: Lines) -> None:
+    """Which is read again if the file changes."""
+    with scripted(lambda request: [about(request.job)], secured) as server:
+        bundle = Path(os.environ["REQUESTS_CA_BUNDLE"])
+        before = sockets._tls_context.cache_info()
+        with VideoTranslationClient(server.url, service=UNNAMED, max_faults=1) as client:
+            for job in "ABC":
+                assert client.check(job).payload["about"] == job
+            after = sockets._tls_context.cache_info()
+            assert (after.misses - before.misses, after.hits - before.hits, server.connections) == (1, 2, 3)
+            trustme.CA().cert_pem.write_to_path(str(bundle))
+            with pytest.raises(RequestFailed, match="CERTIFICATE_VERIFY_FAILED"):
+                client.check("D")
+            bundle.write_text("no certificate")
+            with pytest.raises(RequestFailed, match="no certificate"):
+                client.check("E")
+
+
 @pytest.mark.parametrize("before", ["103", "after a pause", "several", "199"])
 def test_an_interim_response_through_a_session_of_the_callers_is_a_fault(before: str, lines: Lines) -> None:
     """requests takes it for the final one; its connection is closed, so that the next request does not get the rest."""
@@ -855,16 +874,17 @@ def test_a_refusal_that_comes_again_after_the_next_request_does_not_end_another_
 
 @both_clients
 @both_services
-def test_each_url_has_a_connection_of_its_own(kind: type[Any], service: Service, lines: Lines) -> None:
-    """Which is kept while another job is checked."""
+def test_a_connection_is_used_again_for_the_same_url_alone(kind: type[Any], service: Service, lines: Lines) -> None:
+    """One for another URL takes its place: a client that makes one call at a time has one connection."""
 
     async def check(client: Any) -> None:
         for job in "AAABBBABC":
             await call(client, "check", job)
+            server.wait_until_open(1)
 
     with scripted(lambda request: [about(request.job)]) as server:
         use(kind, server.url, check, service=service)
-        assert [request.connection for request in server.arrived] == [1, 1, 1, 2, 2, 2, 1, 2, 3]
+        assert [request.connection for request in server.arrived] == [1, 1, 1, 2, 2, 2, 3, 4, 5]
 
 
 @both_clients
@@ -877,45 +897,67 @@ def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any]
         return [about(request.job)]
 
     async def check(client: Any) -> list[str]:
-        return [(await call(client, "check", job)).payload["about"] for job in "ABAB"]
+        return [(await call(client, "check", job)).payload["about"] for job in "AABB"]
 
     with scripted(answer) as server:
-        assert use(kind, server.url, check) == list("ABAB")
-        assert [request.connection for request in server.arrived] == [1, 1, 2, 2] * 2
+        assert use(kind, server.url, check) == list("AABB")
+        assert [request.connection for request in server.arrived] == [1, 1, 1, 1, 2, 2, 2, 2]
 
 
-@both_clients
-def test_jobs_that_are_waited_for_together_keep_their_connections(kind: type[Any], lines: Lines) -> None:
-    """From check to check."""
-    jobs = [f"job-{number}" for number in range(5)]
+async def check_at_once(client: Any, jobs: str) -> None:
+    """Check jobs in threads or tasks."""
+    is_blocking = isinstance(client, VideoTranslationClient)
+    await asyncio.gather(*(asyncio.to_thread(client.check, job) if is_blocking else client.check(job) for job in jobs))
 
-    async def use_it(client: Any) -> None:
-        await call(client, "wait_all", jobs, max_in_flight=5)
 
-    with scripted(shuffling(1, ("plain",), checks=4)) as server:
-        use(kind, server.url, use_it, sleep=None, backoff_factor=0.01, max_delay=0.02)
-        assert len(server.arrived) == 20
-        assert len({(request.connection, request.job) for request in server.arrived}) == server.connections == 5
+def meeting(first: int) -> Answer:
+    """Answer about a job, but the first requests when so many of them have come."""
+    everybody = threading.Barrier(first)
+    left = iter(range(first))
+
+    def answer(request: Arrived) -> list[Part]:
+        if next(left, None) is not None:
+            everybody.wait(LASTS_LONG)
+        return [about(request.job)]
+
+    return answer
 
 
 @both_clients
 @pytest.mark.parametrize("is_secured", [False, True], ids=["plain", "tls"])
-def test_of_too_many_connections_the_one_that_is_idle_longest_is_closed(
-    kind: type[Any], is_secured: bool, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+def test_of_several_idle_connections_the_one_that_is_idle_longest_is_replaced(
+    kind: type[Any], is_secured: bool, secured: ssl.SSLContext, lines: Lines
 ) -> None:
-    """Both halves of it."""
-    monkeypatch.setattr(async_sessions, "MAX_CONNECTIONS", 3)
-    monkeypatch.setattr(sockets, "MAX_IDLE_CONNECTIONS", 3)
+    """There are as many as were needed at once. None is replaced if one can be used again."""
 
-    async def check(client: Any) -> None:
-        for job in "ABCDCBDAD":
+    async def use_it(client: Any) -> None:
+        await check_at_once(client, "ABC")
+        for job in "CBACBADBADCA":
             await call(client, "check", job)
         server.wait_until_open(3)
 
-    with scripted(lambda request: [about(request.job)], secured if is_secured else None) as server:
-        use(kind, server.url, check)
+    with scripted(meeting(3), secured if is_secured else None) as server:
+        use(kind, server.url, use_it)
         server.wait_until_open(0)
-        assert [request.connection for request in server.arrived] == [1, 2, 3, 4, 3, 2, 4, 5, 4]
+        again = server.arrived[3:]
+        assert "".join(request.job for request in again) == "CBACBADBADCA"
+        # D takes the place of C, which was used before B and A, and C that of B later.
+        assert [request.job for request in again if request.connection > 3] == ["D", "D", "C"]
+        assert [request.connection for request in again if request.connection > 3] == [4, 4, 5]
+
+
+@both_clients
+def test_a_redirect_to_another_host_keeps_both_connections(kind: type[Any], lines: Lines) -> None:
+    """From check to check."""
+
+    async def check(client: Any) -> list[str]:
+        return [(await call(client, "check", "A")).payload["about"] for _ in range(3)]
+
+    with scripted(lambda request: [about(request.job)]) as other:
+        moved = response(b"", "307 Temporary Redirect", f"Location: {other.url}/status/A")
+        with scripted(lambda _: [moved]) as server:
+            assert use(kind, server.url, check) == ["A"] * 3
+            assert [request.connection for request in (*server.arrived, *other.arrived)] == [1] * 6
 
 
 @both_services

@@ -6,7 +6,6 @@ import asyncio
 import os
 import socket
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -18,6 +17,7 @@ import aiohttp
 import certifi
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.helpers import basicauth_from_netrc, get_env_proxy_for_url, netrc_from_env
 from aiohttp.http_exceptions import HttpProcessingError
 from multidict import CIMultiDict
@@ -257,6 +257,7 @@ def _session(
     session = aiohttp.ClientSession(
         connector=connector,
         connector_owner=owns,
+        request_class=_Request,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trace_configs=trace_configs,
@@ -282,6 +283,22 @@ def _connector() -> _Connector:
     return _Connector(limit=MAX_CONNECTIONS, resolver=_Resolver(), use_dns_cache=False, enable_cleanup_closed=False)
 
 
+class _Request(aiohttp.ClientRequest):
+    """A request that reuses a connection for the same `reuse_url` of the cancel scope alone."""
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        """The key in the pool of connections."""
+        key, scope = super().connection_key, CURRENT_SCOPE.get()
+        url = None if scope is None else scope.reuse_url
+        marked: Any = (key.proxy_headers_hash, url)  # aiohttp only compares it
+        return key if url is None else key._replace(proxy_headers_hash=marked)
+
+
+def _host_of(key: ConnectionKey) -> ConnectionKey:
+    return key._replace(proxy_headers_hash=None)
+
+
 class _Connector(aiohttp.TCPConnector):
     """Reports to each call its connection, and aborts all connections at the end, whatever they still buffer."""
 
@@ -290,53 +307,39 @@ class _Connector(aiohttp.TCPConnector):
         self._factory: Any = partial(_Protocol, loop=self._loop)
         self._made: WeakSet[Any] = WeakSet()
         self._protocols: WeakSet[_Protocol] = WeakSet()
-        self._opening: set[asyncio.Task[Any] | None] = set()  # the tasks that are about to open a connection
 
     async def connect(self, *call: Any, **more: Any) -> Any:
         """Return a connection, new or pooled."""
-        try:
-            connection = await super().connect(*call, **more)
-        finally:
-            self._opening.discard(asyncio.current_task())
-        scope = CURRENT_SCOPE.get()
+        connection = await super().connect(*call, **more)
         if isinstance(connection.protocol, _Protocol):
             self._protocols.add(connection.protocol)
-            connection.protocol.reuse_url = None if scope is None else scope.reuse_url
         transport = connection.transport
         if transport is not None:
             self._made.add(transport)
+            scope = CURRENT_SCOPE.get()
             if scope is not None:
                 scope.record_connection(connection)
         return connection
 
-    async def _get(self, key: Any, *call: Any, **more: Any) -> Any:
-        """Return an idle connection, or None. Only one that was used last for the URL that the scope names, if it does."""
-        scope = CURRENT_SCOPE.get()
-        url = None if scope is None else scope.reuse_url
-        if url is None:
-            return await super()._get(key, *call, **more)
-        idle = self._conns.get(key, deque())
-        own = next((item for item in idle if getattr(item[0], "reuse_url", None) == url), None)
-        if own is not None:
-            idle.remove(own)
-            idle.appendleft(own)
-            connection = await super()._get(key, *call, **more)
-            if connection is None or getattr(connection.protocol, "reuse_url", None) == url:
-                return connection
-            if connection.transport is not None:
-                abort(connection.transport)
-            connection.close()  # its own was unusable, and this is another one
-        elif idle and self._open_connections() >= MAX_CONNECTIONS:
-            transport = idle.popleft()[0].transport  # of the one that is idle longest
-            if transport is not None:
-                abort(transport)
-        self._opening.add(asyncio.current_task())
-        await yield_to_loop()  # one step, in which the socket of the other one is closed
-        return None
+    async def _create_connection(self, req: aiohttp.ClientRequest, *call: Any, **more: Any) -> Any:
+        """Open a connection in the place of the one to the same host that is idle longest, if any is.
 
-    def _open_connections(self) -> int:
-        """Return the number of connections, with those that are about to be opened."""
-        return sum(map(len, self._conns.values())) + len(self._acquired) + len(self._opening)
+        So there are never more than calls at once.
+        """
+        self._abort_longest_idle(_host_of(req.connection_key))
+        await yield_to_loop()  # one step of the event loop, in which its socket is closed, or one that was unusable
+        return await super()._create_connection(req, *call, **more)
+
+    def _abort_longest_idle(self, host: ConnectionKey) -> None:
+        keys = [key for key in self._conns if _host_of(key) == host]
+        if not keys:
+            return
+        key = min(keys, key=lambda key: self._conns[key][0][1])
+        protocol, _ = self._conns[key].popleft()
+        if not self._conns[key]:
+            del self._conns[key]
+        if protocol.transport is not None:
+            abort(protocol.transport)
 
     def distrust_all(self) -> None:
         """Mark the current connections as not reusable."""
@@ -369,11 +372,9 @@ class _Protocol(ResponseHandler):
     Attributes:
         is_tls_cut_off: True if the connection has ended, but the server has not sent `close_notify`. Then a body with
             neither a length nor chunks may be incomplete (RFC 9112, sections 8 and 9.8).
-        reuse_url: The `reuse_url` of the cancel scope of the call that used it last.
     """
 
     is_tls_cut_off = False
-    reuse_url: str | None = None
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)

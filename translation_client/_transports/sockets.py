@@ -18,8 +18,9 @@ import ssl
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
-from functools import partial
+from functools import lru_cache, partial
 from http.client import HTTPResponse, IncompleteRead, parse_headers
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -29,7 +30,8 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import NewConnectionError, SSLError
+from urllib3.util.connection import is_connection_dropped
 from urllib3.util.ssl_ import create_urllib3_context, resolve_cert_reqs
 from urllib3.util.ssltransport import SSLTransport
 from urllib3.util.wait import wait_for_read, wait_for_write
@@ -258,9 +260,11 @@ class MatchedConnection(HTTPConnection):
 
     Attributes:
         reuse_url: The `reuse_url` of the cancel scope of the call that used it last.
+        taken_at: When that call took it from the pool, in seconds of `real_monotonic`.
     """
 
     reuse_url: str | None = None
+    taken_at: float = 0.0
 
     def response_class(  # type: ignore[override]  # http.client only calls it
         self, sock: Any, debuglevel: int = 0, method: str | None = None
@@ -463,12 +467,10 @@ class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
     """urllib3's TLS connection over a `GuardedTLSSocket`."""
 
     def connect(self) -> None:
-        """Connect with a TLS context for `GuardedTLSSocket`. urllib3 too creates a context for each connection."""
+        """Connect with a TLS context for `GuardedTLSSocket`."""
         if self.ssl_context is None:
-            self.ssl_context = create_urllib3_context(cert_reqs=resolve_cert_reqs(self.cert_reqs))
-        self.ssl_context.sslsocket_class = GuardedTLSSocket
-        self.ssl_context.sslobject_class = GuardedTLSObject
-        self.ssl_context.options &= ~IGNORE_UNEXPECTED_EOF
+            bundle = self.ca_certs
+            self.ssl_context = _tls_context(self.cert_reqs, bundle, self.ca_cert_dir, _version_of(bundle))
         super().connect()
         if isinstance(self.sock, ssl.SSLSocket) and not isinstance(self.sock, GuardedSocket):
             self.sock.__class__ = _guarded(type(self.sock))  # the context has sockets of its own, as that of truststore
@@ -483,6 +485,38 @@ class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
         if isinstance(secured, ssl.SSLSocket) and not isinstance(secured, GuardedSocket):
             secured.__class__ = _guarded(type(secured))
         return secured
+
+
+@lru_cache(maxsize=8)
+def _tls_context(cert_reqs: Any, bundle: str | None, directory: str | None, _: object) -> ssl.SSLContext:
+    """Return the TLS context that all connections with a CA bundle share.
+
+    urllib3 creates one for each connection. To read the bundle takes 15 ms, and to keep it 0.7 MB.
+    """
+    context = create_urllib3_context(cert_reqs=resolve_cert_reqs(cert_reqs))
+    context.sslsocket_class = GuardedTLSSocket
+    context.sslobject_class = GuardedTLSObject
+    context.options &= ~IGNORE_UNEXPECTED_EOF
+    if bundle or directory:
+        try:
+            context.load_verify_locations(bundle, directory)
+        except OSError as error:
+            raise SSLError(error) from error
+        vars(context)["load_verify_locations"] = _do_nothing  # urllib3 would read it again for each connection
+    return context
+
+
+def _do_nothing(*_: object) -> None:
+    pass
+
+
+def _version_of(path: str | None) -> object:
+    """Return what changes if a file is replaced."""
+    try:
+        found = None if path is None else Path(path).stat()
+    except OSError:  # reported when it is read
+        return None
+    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _guarded(kind: type[ssl.SSLSocket]) -> type[GuardedTLSSocket]:
@@ -570,34 +604,38 @@ class GuardedAdapter(HTTPAdapter):
 
 
 def _connection_for_url(reference: Callable[[], Any], timeout: float | None = None) -> Any:
-    """Return a connection of a pool, new unless it was used last for the URL that the cancel scope names."""
+    """Return a connection of a pool: one that was used last for the URL that the cancel scope names, or a new one.
+
+    A new one takes the place of the one that is idle longest, if any is: there are never more than calls at once.
+    """
     pool, scope = reference(), CURRENT.scope
-    url = None if scope is None else scope.reuse_url
-    if url is not None and pool.pool is not None:
-        _bring_forward(pool.pool, url)
-    connection = type(pool)._get_conn(pool, timeout)
-    if url is not None and connection.sock is not None and connection.reuse_url != url:
-        connection.close()
-        if not getattr(connection, "auto_open", True):  # as urllib3 1 marks one that went through a proxy
-            connection = pool._new_conn()
-    connection.reuse_url = url
+    idle, url = pool.pool, None if scope is None else scope.reuse_url
+    if url is None or idle is None:
+        return type(pool)._get_conn(pool, timeout)
+    connection = _take_idle(idle, url)
+    if connection is None or connection.reuse_url != url or is_connection_dropped(connection):
+        if connection is not None:
+            connection.close()
+        connection = pool._new_conn()
+    connection.reuse_url, connection.taken_at = url, real_monotonic()
     return connection
 
 
-def _bring_forward(idle: queue.LifoQueue[HTTPConnection | None], url: str) -> None:
-    """Let the next connection be one that was used last for a URL, or else none, or else the one that is idle longest."""
+def _take_idle(idle: queue.LifoQueue[MatchedConnection | None], url: str) -> MatchedConnection | None:
+    """Remove a connection that was used last for a URL, or else the one that is idle longest, or else a free place."""
     with idle.mutex:
-        ranks = [_rank(connection, url) for connection in idle.queue]
-        if ranks:
-            number = ranks.index(max(ranks))
-            idle.queue.append(idle.queue[number])
-            del idle.queue[number]  # it is a list in urllib3 2 and a deque in urllib3 1
+        connections = list(idle.queue)
+        if not connections:
+            return None
+        taken = connections.pop(max(range(len(connections)), key=lambda number: _rank(connections[number], url)))
+        idle.queue = connections  # at once: a signal handler may raise at any line
+    return taken
 
 
-def _rank(connection: HTTPConnection | None, url: str) -> int:
+def _rank(connection: MatchedConnection | None, url: str) -> tuple[int, float]:
     if connection is None or connection.sock is None:
-        return 1
-    return 2 if isinstance(connection, MatchedConnection) and connection.reuse_url == url else 0
+        return 0, 0.0
+    return (2, connection.taken_at) if connection.reuse_url == url else (1, -connection.taken_at)
 
 
 def _close_all(idle: queue.LifoQueue[HTTPConnection | None] | None) -> None:
