@@ -518,11 +518,11 @@ def test_the_connections_share_what_was_read_of_a_ca_bundle(secured: ssl.SSLCont
     """Which is read again if the file changes."""
     with scripted(lambda request: [about(request.job)], secured) as server:
         bundle = Path(os.environ["REQUESTS_CA_BUNDLE"])
-        before = sockets._tls_context.cache_info()
+        before = sockets._shared_tls_context.cache_info()
         with VideoTranslationClient(server.url, service=UNNAMED, max_faults=1) as client:
             for job in "ABC":
                 assert client.check(job).payload["about"] == job
-            after = sockets._tls_context.cache_info()
+            after = sockets._shared_tls_context.cache_info()
             assert (after.misses - before.misses, after.hits - before.hits, server.connections) == (1, 2, 3)
             trustme.CA().cert_pem.write_to_path(str(bundle))
             with pytest.raises(RequestFailed, match="CERTIFICATE_VERIFY_FAILED"):
@@ -530,6 +530,48 @@ def test_the_connections_share_what_was_read_of_a_ca_bundle(secured: ssl.SSLCont
             bundle.write_text("no certificate")
             with pytest.raises(RequestFailed, match="no certificate"):
                 client.check("E")
+
+
+def test_contexts_of_another_library_are_not_shared(
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+) -> None:
+    """Also if it takes over after the first call. That of truststore has a lock for the length of a handshake."""
+
+    made = []
+
+    class Own(ssl.SSLContext):
+        """Somebody's."""
+
+        def __init__(self, *_: Any) -> None:
+            made.append(self)
+
+    with (
+        scripted(lambda request: [about(request.job)], secured) as server,
+        VideoTranslationClient(server.url, service=UNNAMED, max_faults=1) as client,
+    ):
+        assert client.check("A").payload["about"] == "A"
+        shared = sockets._shared_tls_context.cache_info()
+        monkeypatch.setattr(urllib3.util.ssl_, "SSLContext", Own)
+        for job in "BC":
+            assert client.check(job).payload["about"] == job
+    assert len(made) == 2
+    assert sockets._shared_tls_context.cache_info() == shared
+
+
+def test_the_context_for_a_directory_of_certificates_is_not_shared(
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: Lines
+) -> None:
+    """What was read of it would be trusted for ever."""
+    (tmp_path / "directory").mkdir()
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "directory"))
+    shared = sockets._shared_tls_context.cache_info()
+    with (
+        scripted(lambda request: [about(request.job)], secured) as server,
+        VideoTranslationClient(server.url, service=UNNAMED, max_faults=1) as client,
+        pytest.raises(RequestFailed, match="CERTIFICATE_VERIFY_FAILED"),
+    ):
+        client.check("A")
+    assert sockets._shared_tls_context.cache_info() == shared
 
 
 @pytest.mark.parametrize("before", ["103", "after a pause", "several", "199"])

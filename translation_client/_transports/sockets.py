@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests import PreparedRequest
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
@@ -468,9 +469,10 @@ class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
 
     def connect(self) -> None:
         """Connect with a TLS context for `GuardedTLSSocket`."""
-        if self.ssl_context is None:
-            bundle = self.ca_certs
-            self.ssl_context = _tls_context(self.cert_reqs, bundle, self.ca_cert_dir, _version_of(bundle))
+        self.ssl_context = self.ssl_context or _tls_context(self)
+        self.ssl_context.sslsocket_class = GuardedTLSSocket
+        self.ssl_context.sslobject_class = GuardedTLSObject
+        self.ssl_context.options &= ~IGNORE_UNEXPECTED_EOF
         super().connect()
         if isinstance(self.sock, ssl.SSLSocket) and not isinstance(self.sock, GuardedSocket):
             self.sock.__class__ = _guarded(type(self.sock))  # the context has sockets of its own, as that of truststore
@@ -487,36 +489,34 @@ class GuardedHTTPSConnection(GuardedHTTPConnection, HTTPSConnection):
         return secured
 
 
-@lru_cache(maxsize=8)
-def _tls_context(cert_reqs: Any, bundle: str | None, directory: str | None, _: object) -> ssl.SSLContext:
-    """Return the TLS context that all connections with a CA bundle share.
+def _tls_context(connection: HTTPSConnection) -> ssl.SSLContext:
+    """Return the TLS context for a connection. Those with the same CA bundle share one, if that is safe.
 
-    urllib3 creates one for each connection. To read the bundle takes 15 ms, and to keep it 0.7 MB.
+    A context of another library may have a lock for the length of a handshake (truststore), or be used once (pyOpenSSL). The
+    certificates that were read from a directory stay in a context, even if they are removed from there.
     """
+    is_standard = urllib3.util.ssl_.SSLContext is ssl.SSLContext and ssl.SSLContext.__module__ == "ssl"
+    if connection.ca_certs is None or connection.ca_cert_dir is not None or not is_standard:
+        return create_urllib3_context(cert_reqs=resolve_cert_reqs(connection.cert_reqs))
+    try:
+        found = Path(connection.ca_certs).stat()
+        version = (found.st_mtime_ns, found.st_size, found.st_ino)
+        return _shared_tls_context(connection.cert_reqs, connection.ca_certs, version)
+    except OSError as error:
+        raise SSLError(error) from error
+
+
+@lru_cache(maxsize=8)
+def _shared_tls_context(cert_reqs: Any, bundle: str, _: object) -> ssl.SSLContext:
+    """Return a TLS context with a CA bundle. urllib3 reads it for each connection, which takes 15 ms and 0.7 MB."""
     context = create_urllib3_context(cert_reqs=resolve_cert_reqs(cert_reqs))
-    context.sslsocket_class = GuardedTLSSocket
-    context.sslobject_class = GuardedTLSObject
-    context.options &= ~IGNORE_UNEXPECTED_EOF
-    if bundle or directory:
-        try:
-            context.load_verify_locations(bundle, directory)
-        except OSError as error:
-            raise SSLError(error) from error
-        vars(context)["load_verify_locations"] = _do_nothing  # urllib3 would read it again for each connection
+    context.load_verify_locations(bundle)
+    vars(context)["load_verify_locations"] = _do_nothing  # as urllib3 would read it again
     return context
 
 
 def _do_nothing(*_: object) -> None:
     pass
-
-
-def _version_of(path: str | None) -> object:
-    """Return what changes if a file is replaced."""
-    try:
-        found = None if path is None else Path(path).stat()
-    except OSError:  # reported when it is read
-        return None
-    return found and (found.st_mtime_ns, found.st_size, found.st_ino)
 
 
 def _guarded(kind: type[ssl.SSLSocket]) -> type[GuardedTLSSocket]:
@@ -623,19 +623,20 @@ def _connection_for_url(reference: Callable[[], Any], timeout: float | None = No
 
 def _take_idle(idle: queue.LifoQueue[MatchedConnection | None], url: str) -> MatchedConnection | None:
     """Remove a connection that was used last for a URL, or else the one that is idle longest, or else a free place."""
+
+    def preference(connection: MatchedConnection) -> tuple[bool, float]:
+        is_own = connection.reuse_url == url
+        return is_own, connection.taken_at if is_own else -connection.taken_at
+
     with idle.mutex:
-        connections = list(idle.queue)
-        if not connections:
+        places = list(idle.queue)
+        if not places:
             return None
-        taken = connections.pop(max(range(len(connections)), key=lambda number: _rank(connections[number], url)))
-        idle.queue = connections  # at once: a signal handler may raise at any line
+        connected = [connection for connection in places if connection is not None and connection.sock is not None]
+        taken = max(connected, key=preference, default=None)
+        places.remove(taken if connected else places[-1])
+        idle.queue = places  # at once: a signal handler may raise at any line
     return taken
-
-
-def _rank(connection: MatchedConnection | None, url: str) -> tuple[int, float]:
-    if connection is None or connection.sock is None:
-        return 0, 0.0
-    return (2, connection.taken_at) if connection.reuse_url == url else (1, -connection.taken_at)
 
 
 def _close_all(idle: queue.LifoQueue[HTTPConnection | None] | None) -> None:
