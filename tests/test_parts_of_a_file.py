@@ -903,7 +903,7 @@ def test_bytes_that_the_system_holds_are_seen_without_waiting(behind: bytes) -> 
         theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
         connection: Any = SimpleNamespace(sock=None, close=lambda: None)
         response = MatchedResponse(connection, ours, 0, "GET")
-        response.is_file = True
+        response.is_download = True
         response.begin()
         theirs.sendall(body + behind)
         assert response.read(len(body)) == body

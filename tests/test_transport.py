@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import socket
 import sys
 import threading
@@ -11,11 +12,13 @@ import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
 import requests
 from hostile import Handler, Server, answering, gzipped, http, refusing_url, serving
+from urllib3 import HTTPConnectionPool
 
 from translation_client import AsyncVideoTranslationClient, VideoTranslationClient
 from translation_client._auth import same_origin
@@ -24,7 +27,7 @@ from translation_client._models import Fault, Request, Response
 from translation_client._transports.base import TransportConfig, run_sync
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
-from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter, GuardedHTTPConnection
+from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter, GuardedHTTPConnection, _take_idle
 
 STATUS = Request("GET", "/status")
 MIB = 1024 * 1024
@@ -439,6 +442,47 @@ def test_a_pool_that_comes_again_keeps_its_class_of_connections() -> None:
             kinds.add(pool.ConnectionCls)
         assert kinds == {GuardedHTTPConnection}
         assert isinstance(pool._get_conn(), GuardedHTTPConnection)
+
+
+def test_an_interrupt_leaves_no_connection_twice_in_a_pool() -> None:
+    """At whatever line a signal handler raises: two threads must never get the same one."""
+
+    class Interrupt(Exception):
+        """As a signal handler raises it."""
+
+    def interrupt_at(line: int) -> Callable[..., Any]:
+        def trace(frame: FrameType, event: str, _: object) -> Any:
+            if event == "line" and frame.f_code is _take_idle.__code__ and frame.f_lineno == line:
+                raise Interrupt
+            return trace
+
+        return trace
+
+    source, first = inspect.getsourcelines(_take_idle)
+    locked = next(number for number, text in enumerate(source) if text.strip().startswith("with "))
+    ended = 0
+    for line in range(
+        first + locked + 1, first + len(source)
+    ):  # Python itself calls no handler while it leaves a `with`
+        pool: Any = HTTPConnectionPool("127.0.0.1", maxsize=3)
+        connections = [pool._get_conn() for _ in range(3)]
+        with ExitStack() as sockets:
+            for connection in connections:
+                connection.sock = sockets.enter_context(socket.socket())
+                connection.reuse_url, connection.taken_at = "other", 0.0
+                pool._put_conn(connection)
+            before = sys.gettrace()
+            sys.settrace(interrupt_at(line))
+            try:
+                _take_idle(pool.pool, "url")
+                ended += 1
+            except Interrupt:
+                pass
+            finally:
+                sys.settrace(before)
+            assert len(set(map(id, pool.pool.queue))) == len(pool.pool.queue) in (2, 3)
+            assert not pool.pool.mutex.locked()
+    assert ended == 1  # the line for an empty pool
 
 
 def test_a_pool_ends_with_its_adapter() -> None:

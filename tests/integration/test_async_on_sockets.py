@@ -1400,8 +1400,8 @@ def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, sch
 @pytest.mark.parametrize(
     ("proxy", "why"),
     [
-        ("http://u:s3cr3t@127.0.0.1:99999", "the environment names a proxy that is none of HTTP"),
-        ("http://u:s3cr3t@", "the environment names a proxy that is none of HTTP"),
+        ("http://u:s3cr3t@127.0.0.1:99999", "the proxy of the environment is no HTTP proxy"),
+        ("http://u:s3cr3t@", "the proxy of the environment is no HTTP proxy"),
         ("http://u:s3cr3t@127.0.0.1:1", "Connection refused"),
     ],
 )

@@ -536,7 +536,6 @@ def test_contexts_of_another_library_are_not_shared(
     secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
     """Also if it takes over after the first call. That of truststore has a lock for the length of a handshake."""
-
     made = []
 
     class Own(ssl.SSLContext):
@@ -898,7 +897,6 @@ def test_a_refusal_that_comes_again_after_the_next_request_does_not_end_another_
     kind: type[Any], service: Service, status: str, lines: Lines
 ) -> None:
     """It names no job, whatever the service."""
-
     refused = response(b"{}", status, "Retry-After: 86400")
 
     def answer(request: Arrived) -> list[Part]:

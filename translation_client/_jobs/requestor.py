@@ -93,9 +93,8 @@ class Requestor:
             read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
             safety: The side effects of the request.
             sink: Receives the body of the response block by block; None to keep it in the response.
-            new_connection: False to reuse a connection, if a late response to an earlier request for the same URL does no
-                harm: it is about the same job. It could not be told from that of this call, so that a second submission,
-                say, would get the job of the first one.
+            new_connection: False if a late response to an earlier request for the same URL would do no harm, as it is about
+                the same job. Then a connection may be reused. Otherwise a second submission could get the job of the first.
 
         Raises:
             Fault: The request failed and may be retried.

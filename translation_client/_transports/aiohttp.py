@@ -235,7 +235,7 @@ class AiohttpTransport:
         request = exchange.request
         url = request.url(self.base_url)
         is_same_origin = exchange.credentials is not None
-        exchange.scope.reuse_url = url  # wherever it leads, it is about the same
+        exchange.scope.reuse_url = url  # also after a redirect, which is about the same job
         for _ in range(1 + MAX_REDIRECTS):
             exchange.scope.raise_if_stopped()
             async with self._request(

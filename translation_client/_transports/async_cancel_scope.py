@@ -141,7 +141,7 @@ class AsyncCancelScope:
     Attributes:
         future: The future that the caller waits for: the task that makes the call, or the turn for a slot.
         is_receiving_file: True while the bytes received are those of a file.
-        reuse_url: The URL for which a pooled connection must have been used last. None for any.
+        reuse_url: The URL of the request. Only a connection whose last request had the same may be reused. None for any.
     """
 
     def __init__(

@@ -82,23 +82,24 @@ class Sessions:
     ) -> Any:
         """Return an asynchronous context manager that sends a request and yields the response. No redirect is followed.
 
-        Any request but a GET is sent on a new connection of its own: a late response to it would otherwise be taken for
-        the response to the next request.
+        Without a session of the caller's, any request but a GET has a new connection of its own: a late response to it
+        would otherwise be taken for the response to the next request. A caller's session always uses its own pool.
 
         Args:
             method: The HTTP method in capitals.
             url: The absolute URL, encoded.
             headers: All headers.
             data: The body.
-            trace: `has_sent` is set once the request headers are sent, or immediately if the session is not traced.
-            is_cross_origin: True for another origin than that of `base_url`, which gets no default header, cookie or auth of the
+            trace: Its `has_sent` becomes True once the request headers are sent. For a GET on a pooled connection, or on a
+                caller's session, it is set before.
+            is_cross_origin: True if the origin is not that of `base_url`. It gets no default header, cookie or auth of the
                 caller's session.
-            new_connection: True to open a new connection for a GET too.
+            new_connection: True to open a new connection for a GET too. Ignored for a caller's session.
         """
         more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
         more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
         if self._callers is not None:
-            if self._callers.closed is True:  # and no attribute of a mock
+            if self._callers.closed is True:  # that of a mock is truthy, too
                 raise RequestNotSent(RuntimeError("Session is closed"))
             trace.has_sent = True  # the caller's session is not traced
             if is_cross_origin and _adds_to_requests(self._callers, url):
@@ -111,11 +112,11 @@ class Sessions:
             more["ssl"] = self._trust()
         if new_connection or method != "GET":
             return _request_on_new_connection(method, url, more, trace)
-        trace.has_sent = True  # a GET changes nothing, so nobody asks
+        trace.has_sent = True  # whether a GET was sent makes no difference
         return self._pooled().request(method, url, **more)
 
     def close_idle(self) -> None:
-        """Mark the current connections as not reusable."""
+        """Mark the current connections as not reusable. Each is closed after its response, or before it would be reused."""
         if self._connector is not None:
             self._connector.distrust_all()
 
@@ -188,7 +189,10 @@ def _adds_to_requests(session: aiohttp.ClientSession, url: URL) -> bool:
 async def _request_without_defaults(
     session: aiohttp.ClientSession, method: str, url: URL, more: dict[str, Any]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
-    """Send a request by a copy of the caller's session without what it adds. Class, connections and proxies are shared."""
+    """Send a request through a copy of the caller's session without default headers, cookies, auth and middlewares.
+
+    The copy has the class, the connections and the proxies of the session.
+    """
     bare = object.__new__(session.__class__)
     without_defaults: dict[str, Any] = {
         "_default_headers": CIMultiDict(),
@@ -234,7 +238,7 @@ def _usable(proxy: str | None) -> str | None:
         spelled = prepend_scheme_if_needed(proxy, "http")
     if not spelled.lower().startswith(("http://", "https://")):
         raise Fault(
-            "connection", "the environment names a proxy that is none of HTTP, which asyncio's client does not speak to"
+            "connection", "the proxy of the environment is no HTTP proxy, and asyncio clients support no other kind"
         )
     return spelled
 
@@ -284,7 +288,7 @@ def _connector() -> _Connector:
 
 
 class _Request(aiohttp.ClientRequest):
-    """A request that reuses a connection for the same `reuse_url` of the cancel scope alone."""
+    """A request that reuses a connection only of the same `reuse_url`, which is a part of the key in aiohttp's pool."""
 
     @property
     def connection_key(self) -> ConnectionKey:
@@ -295,12 +299,15 @@ class _Request(aiohttp.ClientRequest):
         return key if url is None else key._replace(proxy_headers_hash=marked)
 
 
-def _host_of(key: ConnectionKey) -> ConnectionKey:
+def _without_url(key: ConnectionKey) -> ConnectionKey:
     return key._replace(proxy_headers_hash=None)
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Reports to each call its connection, and aborts all connections at the end, whatever they still buffer."""
+    """Tells each cancel scope its connection, and replaces idle ones.
+
+    At the end it aborts all connections, whatever they still buffer.
+    """
 
     def __init__(self, **more: Any) -> None:
         super().__init__(**more)
@@ -322,16 +329,16 @@ class _Connector(aiohttp.TCPConnector):
         return connection
 
     async def _create_connection(self, req: aiohttp.ClientRequest, *call: Any, **more: Any) -> Any:
-        """Open a connection in the place of the one to the same host that is idle longest, if any is.
+        """Open a connection in place of the one to the same host that is idle longest, if any is idle.
 
-        So there are never more than calls at once.
+        So a host never has more connections than it had concurrent calls.
         """
-        self._abort_longest_idle(_host_of(req.connection_key))
+        self._abort_longest_idle(_without_url(req.connection_key))
         await yield_to_loop()  # one step of the event loop, in which its socket is closed, or one that was unusable
         return await super()._create_connection(req, *call, **more)
 
     def _abort_longest_idle(self, host: ConnectionKey) -> None:
-        keys = [key for key in self._conns if _host_of(key) == host]
+        keys = [key for key in self._conns if _without_url(key) == host]
         if not keys:
             return
         key = min(keys, key=lambda key: self._conns[key][0][1])
@@ -358,7 +365,7 @@ class _TLSObject(ssl.SSLObject):
     is_closed_by_server = False
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  # the name that `ssl` gives it
-        """Read decrypted bytes. None means that the alert has arrived: a connection that just ends is no end of TLS."""
+        """Read decrypted bytes: none once the alert has arrived, which a connection that merely ends does not bring."""
         read = super().read(len, buffer)
         self.is_closed_by_server = self.is_closed_by_server or not read
         return read
@@ -438,7 +445,10 @@ def _has_unread(protocol: ResponseHandler) -> bool:
 
 
 def _is_amid_message(parser: Any) -> bool:
-    """True if the parser holds the beginning of a response. `feed_eof` ends it, but each request creates a new one."""
+    """True if there is no parser, or it holds the beginning of a response.
+
+    `feed_eof` uses up the parser, but each request creates a new one.
+    """
     if parser is None or any(getattr(parser, name, None) for name in ("_tail", "_lines")):  # of the Python parser
         return True
     try:

@@ -145,7 +145,7 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
         scope.is_receiving_file, scope.is_tls_cut_off = True, False  # that of a redirect says nothing about the file
     original = getattr(response.raw, "_original_response", None)
     if isinstance(original, MatchedResponse):
-        original.is_file = True
+        original.is_download = True
     size = 0
     for block in _blocks(response, read_bytes):
         if scope is not None:  # needed behind a third-party adapter, whose sockets do not do it

@@ -46,7 +46,7 @@ class CancelScope:
         has_response: True if the head of a response has arrived.
         is_unguarded: True if bytes may be sent without `has_sent`, as a socket is not one of ours.
         is_tls_cut_off: True if a connection has ended without an end of TLS.
-        reuse_url: The URL for which a pooled connection must have been used last. None for any.
+        reuse_url: The URL of the request. Only a connection whose last request had the same may be reused. None for any.
     """
 
     def __init__(self, ends_at: float, is_cancelled: Callable[[], bool], stopwatch: Stopwatch | None = None) -> None:

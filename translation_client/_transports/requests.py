@@ -207,7 +207,7 @@ class RequestsTransport:
         read = None if exchange.sink is None else self._sink_hook(exchange.sink)
         url = request.url(self.base_url)
         is_same_origin = exchange.credentials is not None
-        scope.reuse_url = url  # wherever it leads, it is about the same
+        scope.reuse_url = url  # also after a redirect, which is about the same job
         for _ in range(1 + MAX_REDIRECTS):
             if is_same_origin and exchange.credentials is not None:
                 headers = (
