@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from translation_client import VideoTranslationClient, _config
-from translation_client._auth import parse_base_url
+from translation_client._auth.urls import parse_base_url
 
 URL = "http://127.0.0.1:9"
 

@@ -30,7 +30,7 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client._auth import MARK, Redactor
+from translation_client._auth.redactor import MARK, Redactor
 from translation_client._cli import main
 from translation_client._cli.terminal import BatchTable, StatusLine
 from translation_client._jobs.submit import require_listed_language

@@ -24,7 +24,7 @@ from worlds import World
 from fake_server import Scenario
 from translation_client import VideoTranslationClient, WaitTimeout, wait_learned
 from translation_client import _clock as clock_module
-from translation_client._auth import Redactor
+from translation_client._auth.redactor import Redactor
 from translation_client._clock import (
     ContinuousClock,
     Deadline,

@@ -25,7 +25,7 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client._auth import Redactor
+from translation_client._auth.redactor import Redactor
 from translation_client._models import Fault, Response, parse_retry_after
 from translation_client.services import SERVICES
 

@@ -12,7 +12,7 @@ from tenacity import RetryCallState
 from fake_server import Fault as Scripted
 from fake_server import Scenario
 from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout
-from translation_client._auth import Redactor
+from translation_client._auth.redactor import Redactor
 from translation_client._config import RANDOM, PollingPolicy
 from translation_client._models import Fault
 from translation_client._polling import CallState, fault_of, last_check_delay, retry_after_exceeds_deadline

@@ -42,7 +42,10 @@ from translation_client import (
     VideoTranslationClient,
     WaitCancelled,
 )
-from translation_client._auth import MARK, MAX_ROTATED_KEYS, KeyHeaders, Redactor, layers_of, merged_headers, redact_url
+from translation_client._auth.escapes import layers_of
+from translation_client._auth.headers import KeyHeaders, merged_headers
+from translation_client._auth.redactor import MARK, MAX_ROTATED_KEYS, Redactor
+from translation_client._auth.urls import redact_url
 from translation_client._clock import Deadline
 from translation_client._models import Fault, MissingField, Refusal, Request
 from translation_client.services import get_service

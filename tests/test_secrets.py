@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from test_async_client import CLIENTS, Side
 
 from translation_client import AsyncVideoTranslationClient, TranslationClientError, VideoTranslationClient
-from translation_client._auth import MARK, Redactor
+from translation_client._auth.redactor import MARK, Redactor
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
 

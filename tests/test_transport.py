@@ -21,7 +21,7 @@ from hostile import Handler, Server, answering, gzipped, http, refusing_url, ser
 from urllib3 import HTTPConnectionPool
 
 from translation_client import AsyncVideoTranslationClient, VideoTranslationClient
-from translation_client._auth import same_origin
+from translation_client._auth.urls import same_origin
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
 from translation_client._transports.base import TransportConfig, run_sync

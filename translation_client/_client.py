@@ -17,7 +17,8 @@ from tenacity.stop import StopBaseT
 from tenacity.wait import WaitBaseT
 
 from . import _config
-from ._auth import ApiKey, Auth, BaseURL, parse_base_url
+from ._auth.credentials import ApiKey, Auth
+from ._auth.urls import BaseURL, parse_base_url
 from ._clock import Stopwatch
 from ._config import NO_FEATURES, JobFeatures, PollingPolicy, check_features
 from ._exceptions import TranslationClientError

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from . import _exceptions
-from ._auth import FRAMING_HEADERS, Redactor
+from ._auth.headers import FRAMING_HEADERS
+from ._auth.redactor import Redactor
 from ._exceptions import MAX_DEPTH, JobFailed, is_nested_deeper, json_value
 
 _CODES = ("code", "errorCode", "error_code", "status", "type")

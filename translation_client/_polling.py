@@ -20,7 +20,8 @@ from tenacity import Future, RetryCallState, Retrying, retry, retry_if_exception
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base, stop_never
 from tenacity.wait import wait_base, wait_exponential
 
-from ._auth import Redactor, redact_url
+from ._auth.redactor import Redactor
+from ._auth.urls import redact_url
 from ._clock import TICK_SECONDS, Deadline, Stopwatch, now
 from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, RANDOM, PollingPolicy, jittered
 from ._models import Fault, Job, Response

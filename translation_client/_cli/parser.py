@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .._auth import parse_base_url
+from .._auth.urls import parse_base_url
 from ..services import SERVICES
 from ..services.reference import REFERENCE
 

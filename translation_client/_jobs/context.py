@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._auth import Redactor
+from .._auth.redactor import Redactor
 from .._config import PollingPolicy
 from .._polling import StopStrategy, WaitStrategy
 from .._transports.base import Transport

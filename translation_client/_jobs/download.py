@@ -8,7 +8,7 @@ from enum import Enum
 from http import HTTPStatus
 from pathlib import Path
 
-from .._auth import is_http_url
+from .._auth.urls import is_http_url
 from .._clock import TICK_SECONDS, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
 from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, job_id_of

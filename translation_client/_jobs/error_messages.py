@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .._auth import Redactor
+from .._auth.redactor import Redactor
 from .._exceptions import (
     RequestFailed,
     ResultNotReady,

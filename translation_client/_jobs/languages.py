@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._auth import Redactor
+from .._auth.redactor import Redactor
 from .._clock import Stopwatch
 from .._transports.base import CancelEvent
 from . import error_messages

@@ -9,7 +9,7 @@ from typing import NamedTuple, NoReturn, TypeVar
 from tenacity import RetryCallState, Retrying, stop_after_delay
 
 from .. import _polling
-from .._auth import Redactor
+from .._auth.redactor import Redactor
 from .._clock import Stopwatch
 from .._exceptions import WaitCancelled, WaitTimeout
 from .._models import Fault, MissingField, Refusal, Request, Response, SubmissionRejected, WrongJob, parse_retry_after

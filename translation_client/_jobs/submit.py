@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import _config
-from .._auth import Redactor, is_http_url
+from .._auth.redactor import Redactor
+from .._auth.urls import is_http_url
 from .._clock import Stopwatch
 from .._exceptions import TranslationClientError
 from .._models import ConcurrencyLimitReached, Job, Response, redacted, shown_text

@@ -13,7 +13,8 @@ import aiohttp
 from aiohttp.http_exceptions import BadStatusLine, HttpProcessingError, LineTooLong
 from yarl import URL
 
-from .._auth import KeyHeaders, merged_headers, same_origin, secrets_in
+from .._auth.headers import KeyHeaders, merged_headers, secrets_in
+from .._auth.urls import same_origin
 from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to

@@ -11,7 +11,8 @@ from urllib.parse import urldefrag
 import requests
 from requests import Session
 
-from .._auth import KeyHeaders, resolve_link, same_origin
+from .._auth.headers import KeyHeaders
+from .._auth.urls import resolve_link, same_origin
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response
 from .body import Sink, response_head

@@ -11,7 +11,8 @@ import requests
 from requests import Session
 from urllib3.exceptions import HTTPError
 
-from .._auth import KeyHeaders, merged_headers, same_origin, secrets_in
+from .._auth.headers import KeyHeaders, merged_headers, secrets_in
+from .._auth.urls import same_origin
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response, interim_as_final
 from .base import MAX_REDIRECTS, TransportConfig, redirect_target, redirected

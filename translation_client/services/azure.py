@@ -18,7 +18,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
-from .._auth import same_origin
+from .._auth.urls import same_origin
 from .._config import quote_path_segment
 from .._models import (
     Job,

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 from .. import _config
-from .._auth import BEARER, URL_ENDS, resolve_link
+from .._auth.headers import BEARER
+from .._auth.urls import URL_ENDS, resolve_link
 from .._config import check_path_template, quote_path_segment
 from .._models import (
     Fault,
