@@ -33,7 +33,7 @@ from translation_client import (
 )
 from translation_client._transports.async_body import blocks_of
 from translation_client._transports.async_cancel_scope import CURRENT_SCOPE, STOP_SECONDS
-from translation_client._transports.async_sessions import MAX_CONNECTIONS
+from translation_client._transports.async_connections import MAX_CONNECTIONS
 from translation_client._transports.cancel_scope import CallAborted
 from translation_client._transports.slots import Slots
 

@@ -29,8 +29,9 @@ from urllib3.exceptions import LocationParseError, MaxRetryError, NewConnectionE
 from translation_client import AsyncVideoTranslationClient, RequestFailed
 from translation_client._clock import Deadline, now
 from translation_client._models import Fault, Request
-from translation_client._transports import dns, sockets
+from translation_client._transports import connections, dns
 from translation_client._transports import requests as transport_module
+from translation_client._transports.adapter import MAX_HOSTS, GuardedAdapter
 from translation_client._transports.base import TransportConfig, run_sync
 from translation_client._transports.cancel_scope import (
     CURRENT,
@@ -39,19 +40,15 @@ from translation_client._transports.cancel_scope import (
     CallTimeout,
     CancelScope,
 )
+from translation_client._transports.connections import GuardedHTTPConnection, GuardedHTTPSConnection, unguarded
 from translation_client._transports.errors import failed_before_send, root_reason
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
 from translation_client._transports.sockets import (
     IGNORE_UNEXPECTED_EOF,
-    MAX_HOSTS,
-    GuardedAdapter,
-    GuardedHTTPConnection,
-    GuardedHTTPSConnection,
     GuardedSocket,
     GuardedTLSObject,
     GuardedTLSSocket,
-    unguarded,
 )
 
 
@@ -556,10 +553,10 @@ def test_each_address_has_its_share_of_the_time(clock: Clock, monkeypatch: pytes
         clock.tick(timeout)
         return False
 
-    monkeypatch.setattr(sockets, "wait_for_write", never)
+    monkeypatch.setattr(connections, "wait_for_write", never)
     with socket.create_server(("127.0.0.1", 0)) as listener, CancelScope(now() + 6, lambda: False):
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
-        monkeypatch.setattr(sockets, "resolve", lambda *_: [address] * 3)
+        monkeypatch.setattr(connections, "resolve", lambda *_: [address] * 3)
         with pytest.raises(CallTimeout):
             GuardedHTTPConnection("many.test", 80).connect()
 

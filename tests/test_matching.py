@@ -25,8 +25,8 @@ from translation_client import (
     VideoTranslationClient,
 )
 from translation_client._models import Response, WrongJob
-from translation_client._transports.async_sessions import _has_unread
-from translation_client._transports.sockets import has_decrypted
+from translation_client._transports.async_connections import _has_unread
+from translation_client._transports.matched_response import has_decrypted
 from translation_client.services import SERVICES
 from translation_client.services.service import Service
 

@@ -30,10 +30,10 @@ from translation_client import (
     VideoTranslationClient,
 )
 from translation_client._jobs.download import REAL_PROGRESS_BYTES
+from translation_client._jobs.file_headers import strong_validator
 from translation_client._jobs.part_file import PartFile
-from translation_client._jobs.remote_file import strong_validator
 from translation_client._models import Fault
-from translation_client._transports.sockets import MatchedResponse
+from translation_client._transports.matched_response import MatchedResponse
 
 OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
 NEW = b"\0\0\0\x18ftypmp42" + b"b" * 988

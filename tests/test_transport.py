@@ -24,10 +24,11 @@ from translation_client import AsyncVideoTranslationClient, VideoTranslationClie
 from translation_client._auth.urls import same_origin
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
+from translation_client._transports.adapter import MAX_HOSTS, GuardedAdapter, _take_idle
 from translation_client._transports.base import TransportConfig, run_sync
+from translation_client._transports.connections import GuardedHTTPConnection
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
-from translation_client._transports.sockets import MAX_HOSTS, GuardedAdapter, GuardedHTTPConnection, _take_idle
 
 STATUS = Request("GET", "/status")
 MIB = 1024 * 1024

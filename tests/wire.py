@@ -28,7 +28,7 @@ from translation_client import (
     TranslationStatus,
     VideoTranslationClient,
 )
-from translation_client._transports.sockets import MatchedResponse
+from translation_client._transports.matched_response import MatchedResponse
 
 HOST = "http://storage.test"
 JOB = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{HOST}/file")

@@ -35,8 +35,9 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client._transports import sockets
-from translation_client._transports.sockets import MAX_INTERIM_RESPONSES, matched
+from translation_client._transports import connections
+from translation_client._transports.framing import MAX_INTERIM_RESPONSES
+from translation_client._transports.matched_response import matched
 from translation_client.services.service import Service
 from translation_client.services.submission import SubmitSpec
 
@@ -518,11 +519,11 @@ def test_the_connections_share_what_was_read_of_a_ca_bundle(secured: ssl.SSLCont
     """Which is read again if the file changes."""
     with scripted(lambda request: [about(request.job)], secured) as server:
         bundle = Path(os.environ["REQUESTS_CA_BUNDLE"])
-        before = sockets._shared_tls_context.cache_info()
+        before = connections._shared_tls_context.cache_info()
         with VideoTranslationClient(server.url, service=UNNAMED, max_faults=1) as client:
             for job in "ABC":
                 assert client.check(job).payload["about"] == job
-            after = sockets._shared_tls_context.cache_info()
+            after = connections._shared_tls_context.cache_info()
             assert (after.misses - before.misses, after.hits - before.hits, server.connections) == (1, 2, 3)
             trustme.CA().cert_pem.write_to_path(str(bundle))
             with pytest.raises(RequestFailed, match="CERTIFICATE_VERIFY_FAILED"):
@@ -549,12 +550,12 @@ def test_contexts_of_another_library_are_not_shared(
         VideoTranslationClient(server.url, service=UNNAMED, max_faults=1) as client,
     ):
         assert client.check("A").payload["about"] == "A"
-        shared = sockets._shared_tls_context.cache_info()
+        shared = connections._shared_tls_context.cache_info()
         monkeypatch.setattr(urllib3.util.ssl_, "SSLContext", Own)
         for job in "BC":
             assert client.check(job).payload["about"] == job
     assert len(made) == 2
-    assert sockets._shared_tls_context.cache_info() == shared
+    assert connections._shared_tls_context.cache_info() == shared
 
 
 def test_the_context_for_a_directory_of_certificates_is_not_shared(
@@ -563,14 +564,14 @@ def test_the_context_for_a_directory_of_certificates_is_not_shared(
     """What was read of it would be trusted for ever."""
     (tmp_path / "directory").mkdir()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "directory"))
-    shared = sockets._shared_tls_context.cache_info()
+    shared = connections._shared_tls_context.cache_info()
     with (
         scripted(lambda request: [about(request.job)], secured) as server,
         VideoTranslationClient(server.url, service=UNNAMED, max_faults=1) as client,
         pytest.raises(RequestFailed, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         client.check("A")
-    assert sockets._shared_tls_context.cache_info() == shared
+    assert connections._shared_tls_context.cache_info() == shared
 
 
 @pytest.mark.parametrize("before", ["103", "after a pause", "several", "199"])

@@ -42,7 +42,7 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client._transports import sockets
+from translation_client._transports import connections
 
 KEY = "key-0123456789"
 VIDEO = "https://videos.example.com/talk.mp4"
@@ -694,7 +694,7 @@ def _contexts_with_sockets_of_their_own(request: pytest.FixtureRequest, monkeypa
     class Context(ssl.SSLContext):
         sslsocket_class = property(lambda _: request.param, lambda *_: None)
 
-    monkeypatch.setattr(sockets, "create_urllib3_context", lambda **_: Context(ssl.PROTOCOL_TLS_CLIENT))
+    monkeypatch.setattr(connections, "create_urllib3_context", lambda **_: Context(ssl.PROTOCOL_TLS_CLIENT))
 
 
 @pytest.mark.usefixtures("_contexts_with_sockets_of_their_own")

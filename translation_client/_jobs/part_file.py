@@ -14,9 +14,10 @@ from typing import NoReturn
 from .._models import Fault, Response
 from .._transports.content_range import ContentRange, content_range, stated_total
 from .._transports.file_decoding import FileDecoder
+from .._transports.framing import UnreadableBody, content_length
 from .._transports.sniffing import SUBTITLES, MarkupSniffer
-from .._transports.sockets import UnreadableBody, content_length
-from .remote_file import RemoteFile, codings_of, is_partial, media_type, media_type_as_sent, range_of_part
+from .file_headers import codings_of, is_partial, media_type, media_type_as_sent, range_of_part
+from .remote_file import RemoteFile
 
 _ERROR_TYPES = re.compile(r"text/(html|xml|json)|application/(json|xml|(.*\+)(json|xml))|image/.*", re.IGNORECASE)
 """Media types of what proxies and APIs send with a 2xx in place of a file. A file may have one of them by mistake."""
@@ -119,7 +120,7 @@ class PartFile:
             self._begin_part(response, part)
         else:
             self.start_over()
-            self._remote.record_replacement(response, None if part is None else part.total)
+            self._remote.record_other_part(response, None if part is None else part.total)
             raise Fault("unreadable", "a part that does not continue the file", response)
 
     def _begin_whole(self, response: Response, length: int | None, type_fault: Fault | None) -> None:
@@ -199,7 +200,7 @@ class PartFile:
             return self._finish(response)
         self.start_over()
         unsatisfied = content_range(response.headers)
-        self._remote.record_replacement(response, None if unsatisfied is None else unsatisfied.total)
+        self._remote.record_unsatisfied_range(response, None if unsatisfied is None else unsatisfied.total)
         return False
 
     def _finish(self, response: Response) -> bool:

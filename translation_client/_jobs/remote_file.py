@@ -10,18 +10,13 @@ Lengths and offsets count encoded bytes, as ranges do, unless they are called un
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from typing import NamedTuple
 
 from .._models import Fault, Response
-from .._transports.content_range import ContentRange, content_range, may_be_part
+from .._transports.content_range import ContentRange, content_range
 from .._transports.decoding import content_codings
-from .._transports.sockets import UnreadableBody, content_length
-
-_GZIP_TYPES = ("application/gzip", "application/x-gzip")
-"""Media types of gzip files. `Content-Encoding: gzip` only repeats the type there."""
+from .file_headers import Codings, codings_of, is_tag, strong_validator
 
 MAX_PACKED_GROWTH = 1.05
 MAX_PACKED_FRAME_BYTES = 64
@@ -29,8 +24,6 @@ MAX_PACKED_FRAME_BYTES = 64
 
 What cannot be packed is stored (RFC 1951, section 3.2.4): 0.03 % longer by default, and up to 4 % with flushes or little memory.
 """
-
-Codings = tuple[str, ...]
 
 
 class Version(NamedTuple):
@@ -67,7 +60,7 @@ class _Known(NamedTuple):
 
     def differs_from(self, validator: str | None) -> bool:
         """Return True if a validator proves another version. An `ETag` and a date prove nothing together."""
-        known = self.tag if _is_tag(validator) else self.date
+        known = self.tag if is_tag(validator) else self.date
         return validator is not None and known is not None and known != validator
 
     def updated(self, version: Version) -> _Known:
@@ -75,7 +68,7 @@ class _Known(NamedTuple):
         known = _Known() if self.differs_from(version.validator) else self
         if version.validator is None:
             return known._replace(total=version.total)
-        if _is_tag(version.validator):
+        if is_tag(version.validator):
             return known._replace(total=version.total, tag=version.validator)
         return known._replace(total=version.total, date=version.validator)
 
@@ -169,29 +162,33 @@ class RemoteFile:
         """
         self._require_least(self._version, size)
 
-    def record_replacement(self, response: Response, total: int | None) -> None:
-        """Record the version that a response without usable bytes is about, if its validator proves a replacement.
+    def record_other_part(self, response: Response, total: int | None) -> None:
+        """Record the version of a part that does not continue the current one, if its validator proves a replacement.
 
-        Any other part that does not continue the file, or 416, may be a mistake of the host or of a proxy. A known
-        length still holds, and the total of a part is about the least length of its version.
+        Otherwise it may be a mistake of the host or of a proxy: a known length still holds, and the total of the part is
+        about the least length of its version.
 
         Args:
-            response: A 206 or 416 response.
-            total: The length stated in it, in bytes; None if there is none.
+            response: A 206 response.
+            total: The length of the file stated in it, in bytes; None if there is none.
         """
-        validator, codings = strong_validator(response.headers), self._version.codings
-        if codings is None:
-            codings = self._version.labels
-        if response.status_code != 416 and codings_of(response) not in ((), self._version.labels):
-            codings = codings_of(response)  # those of a 416 are the codings of its error message
-        is_plain_part = response.status_code != 416 and not codings and not self._version.labels
-        if codings != codings_of(response):
-            total = None  # it may be that of another coding
-        if self._known_of(codings).differs_from(validator):
-            self._version = Version(validator, codings, total)
-            self._record(self._version, total)
-        elif is_plain_part and validator is not None and total is not None:
-            self._record_least(validator, _least_unpacked(total))  # without a label, it may be packed all the same
+        labels = codings_of(response)
+        codings = self._likely_codings if labels in ((), self._version.labels) else labels
+        is_replaced = self._replace(response, codings, total if codings == labels else None)
+        validator = strong_validator(response.headers)
+        is_unlabelled = codings == self._version.labels == ()
+        if not is_replaced and is_unlabelled and validator is not None and total is not None:
+            self._record_least(validator, _least_unpacked(total))  # it may be packed, although it has no label
+
+    def record_unsatisfied_range(self, response: Response, total: int | None) -> None:
+        """Record the version of a 416 response, if its validator proves a replacement.
+
+        Args:
+            response: A 416 response. Its content codings are those of the error message.
+            total: The length of the file stated in it, in bytes; None if there is none.
+        """
+        codings = self._likely_codings
+        self._replace(response, codings, total if codings == codings_of(response) else None)
 
     def accepts_part(self, response: Response, part: ContentRange, received: int) -> bool:
         """Return True if a 206 response continues the current version (RFC 9110, section 15.3.7.3).
@@ -249,6 +246,20 @@ class RemoteFile:
         if self._version.codings and (packed_size is None or packed_size != self._checked_total(plain)):
             self._checked_total(plain._replace(total=size))
             self._require_least(plain, max(size, packed_size or 0))
+
+    @property
+    def _likely_codings(self) -> Codings:
+        """The content codings of the current version, or its labels until the first bytes have shown them."""
+        return self._version.labels if self._version.codings is None else self._version.codings
+
+    def _replace(self, response: Response, codings: Codings, total: int | None) -> bool:
+        """Set the current version to that of a response, if its validator proves a replacement. Return True if so."""
+        validator = strong_validator(response.headers)
+        if not self._known_of(codings).differs_from(validator):
+            return False
+        self._version = Version(validator, codings, total)
+        self._record(self._version, total)
+        return True
 
     def _state(self) -> _State:
         return self._version, self._known, self._stated_totals, self._least
@@ -310,7 +321,7 @@ class RemoteFile:
     def _is_same_version(self, response: Response) -> bool:
         tag, modified = response.headers.get("ETag"), response.headers.get("Last-Modified")
         validator = self._version.validator
-        if _is_tag(validator):
+        if is_tag(validator):
             return tag == validator  # a 206 response has to send it (RFC 9110, section 15.3.7)
         return tag is None and modified in (None, validator)
 
@@ -323,79 +334,3 @@ class RemoteFile:
 def _least_unpacked(length: int) -> int:
     """Return the least length of a file of which a packed form may have this length."""
     return int(length / MAX_PACKED_GROWTH) - MAX_PACKED_FRAME_BYTES
-
-
-def codings_of(response: Response) -> Codings:
-    """Return the content codings to decode. The gzip of a gzip file is not one of them."""
-    codings = content_codings(response.headers)
-    is_gzip_file = media_type(response.headers) in _GZIP_TYPES and codings in (("gzip",), ("x-gzip",))
-    return () if is_gzip_file else codings
-
-
-def media_type(headers: Mapping[str, str]) -> str:
-    """Return the media type in lower case, without parameters, or an empty string if there is none.
-
-    Of several headers it is the first. Some HTTP libraries join them with commas.
-    """
-    return media_type_as_sent(headers).lower()
-
-
-def media_type_as_sent(headers: Mapping[str, str]) -> str:
-    """Return the media type without parameters, or an empty string if there is none."""
-    return re.split("[;,]", headers.get("Content-Type", ""))[0].strip()
-
-
-def is_partial(response: Response, *, was_range_requested: bool) -> bool:
-    """Return True if a response has a range of the file, which may be all of it. A proxy may have replaced its 206."""
-    part = content_range(response.headers)
-    if response.status_code == 206 or media_type(response.headers) == "multipart/byteranges":
-        return True
-    if part is not None and part.is_whole:
-        return True  # it states the length, which the response may lack otherwise
-    try:
-        length = content_length(response.headers)
-    except UnreadableBody:
-        length = None
-    return may_be_part(response.headers, length, was_range_requested=was_range_requested)
-
-
-def range_of_part(response: Response) -> ContentRange | None:
-    """Return the range of a partial response, or None.
-
-    None stands for no range, several ranges, or one that contradicts `Content-Length`.
-    """
-    part = content_range(response.headers)
-    if (
-        part is None
-        or part.first is None
-        or part.stop is None
-        or media_type(response.headers) == "multipart/byteranges"
-    ):
-        return None
-    try:
-        length = content_length(response.headers)
-    except UnreadableBody:
-        return None
-    return part if length in (None, part.stop - part.first) else None
-
-
-def strong_validator(headers: Mapping[str, str]) -> str | None:
-    """Return the validator for `If-Range`: a strong `ETag`, or else a `Last-Modified` older than `Date`.
-
-    Return None if there is no such validator, or a weak `ETag` (RFC 9110, sections 8.8.2.2, 8.8.3 and 13.1.5).
-    """
-    tag = headers.get("ETag")
-    if tag is not None:
-        return tag if tag.startswith('"') else None
-    modified, date = headers.get("Last-Modified"), headers.get("Date")
-    if modified is None or date is None:
-        return None
-    try:
-        is_older = parsedate_to_datetime(date) > parsedate_to_datetime(modified)
-    except (TypeError, ValueError, IndexError, OverflowError):  # one of them is invalid, or has no time zone
-        return None
-    return modified if is_older else None
-
-
-def _is_tag(validator: str | None) -> bool:
-    return validator is not None and validator.startswith('"')

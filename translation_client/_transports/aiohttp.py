@@ -19,7 +19,8 @@ from .._clock import Deadline, Stopwatch, now, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to
 from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
-from .async_sessions import MAX_CONNECTIONS, Sessions, auth_conflict, is_auth_conflict
+from .async_connections import MAX_CONNECTIONS
+from .async_sessions import Sessions, auth_conflict, is_auth_conflict
 from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, quoted_url, redirected, resolve_redirect
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted

@@ -10,17 +10,12 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from .._models import Fault, Response
 from .async_cancel_scope import AsyncCancelScope
-from .body import MAX_BODY_BYTES, READ_BYTES, Sink, begin_file
-from .content_range import ends_with_connection
+from .body import MAX_BODY_BYTES, READ_BYTES, Sink, begin_file, ends_with_connection
 from .decoding import content_codings, decode
 from .errors import root_reason
 from .event_loop import yield_to_loop
+from .framing import UnreadableBody, plain_content_length, too_long_error
 from .multipart import MultipartStream
-from .sockets import (
-    UnreadableBody,
-    plain_content_length,
-    too_long_error,
-)
 
 
 async def read_capped(response: aiohttp.ClientResponse) -> bytes:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn, Protocol
 
 import requests
 
 from .._models import Fault, Response
 from .cancel_scope import CURRENT, TransferScope
-from .content_range import ends_with_connection
+from .content_range import content_range
 from .decoding import content_codings, decode, require_at_most
-from .sockets import (
-    MatchedResponse,
+from .framing import (
+    NO_CODING,
     UnreadableBody,
     content_length,
+    header_values,
     plain_content_length,
     too_long_error,
+    transfer_codings,
 )
+from .matched_response import MatchedResponse
 
 MAX_BODY_BYTES = 1024 * 1024
 """1 MiB: the longest body held in memory."""
@@ -163,6 +166,14 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
         raise Fault("connection", "the file breaks off", head)
     if isinstance(original, MatchedResponse) and original.has_surplus:
         sink.reject_surplus()
+
+
+def ends_with_connection(headers: Mapping[str, str]) -> bool:
+    """Return True if the body has no length, no chunks and no range, so that it ends where the connection ends."""
+    if transfer_codings(headers) not in NO_CODING or header_values(headers, "Content-Length"):
+        return False
+    part = content_range(headers)
+    return part is None or part.first is None
 
 
 def _blocks(response: requests.Response, read_bytes: int) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""The range of a file that a response has, and whether the end of its body is known."""
+"""`Content-Range`: the range of a file that a response has, also where hosts write it incorrectly."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from .sockets import NO_CODING, header_values, transfer_codings
+from .framing import header_values
 
 _CONTENT_RANGE = re.compile(r"\s*bytes\s+(?:(\d{1,18})-(\d{1,18})|\*)\s*/\s*(\d{1,18}|\*)\s*", re.ASCII | re.IGNORECASE)
-
 
 _MALFORMED_RANGE = re.compile(
     r"\s*(?:bytes\b)?\s*[=:]?\s*(\d{0,18})\s*-\s*(\d{0,18})\s*(?:/\s*(\d{1,18}|\*))?\s*",
@@ -55,10 +54,9 @@ def content_range(headers: Mapping[str, str]) -> ContentRange | None:
 
 
 def may_be_part(headers: Mapping[str, str], length: int | None, *, was_range_requested: bool) -> bool:
-    """Return True unless the `Content-Range` of a response with another status than 206 allows that the body is the whole.
+    """Return True if the body of a response with another status than 206 may be only a part of the file.
 
-    RFC 9110, section 14.4, gives it no meaning there, and some hosts send one that is malformed or about the whole. It
-    is harmless if it has another unit, no range, or the range of all bytes.
+    RFC 9110, section 14.4, gives `Content-Range` no meaning there, but some hosts send it, malformed or not.
 
     Args:
         headers: The headers of the response.
@@ -69,6 +67,7 @@ def may_be_part(headers: Mapping[str, str], length: int | None, *, was_range_req
 
 
 def _is_part(value: str, length: int | None, was_range_requested: bool) -> bool:
+    """Return False if a `Content-Range` has another unit, has no range, or may be that of all bytes."""
     if _OTHER_UNIT.match(value):
         return False
     if "-" not in value:
@@ -76,19 +75,18 @@ def _is_part(value: str, length: int | None, was_range_requested: bool) -> bool:
     match = _MALFORMED_RANGE.fullmatch(value)
     if match is None:
         return True
-    first, last, total = match.groups()
-    stated = None if total in (None, "*") else int(total)
-    if stated is not None and length not in (None, stated):
+    first, last, total = (int(text) if text and text != "*" else None for text in match.groups())
+    if total is not None and length not in (None, total):
         return True
-    if not first:
-        return bool(last) or was_range_requested  # "-500" are the last bytes; "-" says nothing
-    if not last:
-        return int(first) > 0
-    if stated is None:  # without a total, it may be the first part of a host that leaves the total out
-        return int(first) > 0 or total is None or int(last) + 1 != length
-    if int(first) == 1 and length == stated == int(last) and not was_range_requested:
-        return False  # all bytes, counted from one
-    return int(first) > 0 or int(last) + 1 < stated  # a last position that is the total is a frequent mistake
+    if first is None:
+        return last is not None or was_range_requested  # "-500" are the last 500 bytes; "-" is no range
+    if last is None:
+        return first > 0
+    if total is not None:
+        counts_from_one = first == 1 and length == last == total and not was_range_requested
+        return not counts_from_one and (first > 0 or last + 1 < total)  # many hosts send the total as the last position
+    has_total = match[3] is not None  # "*"; a host that leaves the total out may do so for the first part of a file
+    return first > 0 or not has_total or last + 1 != length
 
 
 def stated_total(headers: Mapping[str, str]) -> int | None:
@@ -96,11 +94,3 @@ def stated_total(headers: Mapping[str, str]) -> int | None:
     values = [value for value in header_values(headers, "Content-Range") if not _OTHER_UNIT.match(value)]
     totals = {match[1] for value in values if (match := _WITH_TOTAL.fullmatch(value)) is not None}
     return int(totals.pop()) if len(totals) == 1 else None
-
-
-def ends_with_connection(headers: Mapping[str, str]) -> bool:
-    """True if nothing but the end of the connection is the end of the body: it has no length, no chunks and no range."""
-    if transfer_codings(headers) not in NO_CODING or header_values(headers, "Content-Length"):
-        return False
-    part = content_range(headers)
-    return part is None or part.first is None

@@ -13,7 +13,7 @@ import zlib
 from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 
-from .sockets import UnreadableBody, header_values, too_long_error
+from .framing import UnreadableBody, header_values, too_long_error
 
 ACCEPT_ENCODING = "gzip, deflate"
 """The request header for everything but files, which are requested as `identity`."""

@@ -16,8 +16,8 @@ from .decoding import (
     ZLIB_WINDOW_BITS,
     require_decodable,
 )
+from .framing import UnreadableBody
 from .sniffing import MEDIA_BYTES, begins_as_media
-from .sockets import UnreadableBody
 
 _SKIPPABLE_FRAMES = tuple(b"%c*M\x18" % number for number in range(0x50, 0x60))
 

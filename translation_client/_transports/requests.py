@@ -28,9 +28,9 @@ from .errors import (
     root_reason,
     tunnel_failed,
 )
+from .framing import UnreadableBody
 from .multipart import NO_BODY, RequestBody, encode_body
 from .sessions import BorrowedSession, Call, PooledSession, ReadHook
-from .sockets import UnreadableBody
 
 
 class _Exchange(NamedTuple):

@@ -10,10 +10,10 @@ import requests
 from requests import PreparedRequest, Session
 from requests.cookies import RequestsCookieJar
 
+from .adapter import GuardedAdapter
 from .dns import fork_count
 from .multipart import NO_BODY, RequestBody
 from .session_retries import never_retries
-from .sockets import GuardedAdapter
 
 MAX_PREPARED_CALLS = 128
 """128: the size of the cache of prepared calls, which is emptied when it is full. Preparing takes half of a check's time."""

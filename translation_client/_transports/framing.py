@@ -1,0 +1,96 @@
+"""Where a response and its body end according to its headers: interim responses, length and transfer codings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .._models import Fault, header_lines
+
+MAX_LENGTH_DIGITS = 18
+"""More digits than the length of any body has. Python refuses to convert thousands of digits."""
+
+NO_CODING: tuple[list[str], ...] = ([], ["identity"])
+"""The transfer codings of a body that is sent as it is."""
+
+CHUNKED_TWICE = ["chunked", "chunked"]
+"""The transfer codings if an application and its proxy both name chunked, applied once (RFC 9112, section 6.1)."""
+
+
+class UnreadableBody(Exception):
+    """The body of a response cannot be read: too long, too short, encoded unreadably, or of uncertain length."""
+
+
+def header_values(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return the members of a list header that may be sent several times (RFC 9110, section 5.6.1)."""
+    if name not in headers:
+        return []  # the most frequent case
+    lines = ",".join(header_lines(headers, name))
+    return [member for member in map(str.strip, lines.split(",")) if member]
+
+
+def transfer_codings(headers: Mapping[str, str]) -> list[str]:
+    """Return the codings of `Transfer-Encoding` in lower case."""
+    codings = header_values(headers, "Transfer-Encoding")
+    return [coding.lower() for coding in codings] if codings else codings
+
+
+def content_length(headers: Mapping[str, str]) -> int | None:
+    """Return the length of the encoded body, or None if none is sent, or if a `Transfer-Encoding` overrides it.
+
+    Raises:
+        UnreadableBody: `Content-Length` is not a number below 10¹⁸, or several differ (RFC 9112, section 6.3).
+    """
+    return _length_without_coding(headers) if transfer_codings(headers) in NO_CODING else None
+
+
+def _length_without_coding(headers: Mapping[str, str]) -> int | None:
+    lengths = header_values(headers, "Content-Length")
+    if not lengths:
+        return None
+    if len(lengths) > 1 and len({value.lstrip("0") for value in lengths}) > 1:
+        raise UnreadableBody("the response has several Content-Length headers that differ")
+    length = lengths[0].lstrip("0") or "0"
+    if not (length.isascii() and length.isdecimal()) or len(length) > MAX_LENGTH_DIGITS:
+        raise UnreadableBody("the Content-Length of the response is not a length")
+    return int(length)
+
+
+def plain_content_length(headers: Mapping[str, str], *, is_chunked: bool) -> int | None:
+    """Return the length as `content_length` does, for a body that is chunked or has no transfer coding.
+
+    Args:
+        headers: The headers of the response.
+        is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
+
+    Raises:
+        UnreadableBody: There is another transfer coding, which http.client does not decode. None was accepted by `TE`
+            (RFC 9112, sections 6.1 and 7.4). Or the length is invalid.
+    """
+    codings = transfer_codings(headers)
+    if codings in NO_CODING:
+        return _length_without_coding(headers)
+    if codings != ["chunked"] and not (is_chunked and codings == CHUNKED_TWICE):
+        raise UnreadableBody("the body has a transfer coding other than chunked")
+    return None
+
+
+def too_long_error(max_bytes: int) -> UnreadableBody:
+    """Return the error for a body of more than `max_bytes`."""
+    return UnreadableBody(f"the body is longer than {max_bytes} bytes")
+
+
+MAX_INTERIM_RESPONSES = 100
+"""The most 1xx responses before the final one. A server that sends more is taken to send no final one."""
+
+SWITCHING_PROTOCOLS = 101
+"""A final status: what follows it is not HTTP (RFC 9110, section 15.2.2)."""
+
+
+def is_interim(status_code: int) -> bool:
+    """True for a 1xx response that a final one follows (RFC 9110, section 15.2)."""
+    return 100 <= status_code < 200 and status_code != SWITCHING_PROTOCOLS
+
+
+def too_many_interim_responses() -> Fault:
+    """Return the fault for too many 1xx responses before the final one."""
+    return Fault("unreadable", f"more than {MAX_INTERIM_RESPONSES} interim (1xx) responses")
