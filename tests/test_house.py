@@ -16,6 +16,8 @@ import requests
 
 import fake_server
 import translation_client
+import translation_client.schedule
+import translation_client.services
 
 ROOT = Path(__file__).parent.parent
 
@@ -129,7 +131,16 @@ def test_requests_and_tenacity_stay_in_their_rooms() -> None:
     }
 
 
-@pytest.mark.parametrize("package", [translation_client, fake_server])
+PUBLIC_PACKAGES = [translation_client, translation_client.schedule, translation_client.services, fake_server]
+
+
+def public_classes() -> list[type]:
+    names = [(package, name) for package in PUBLIC_PACKAGES for name in package.__all__]
+    values = [getattr(package, name) for package, name in names]
+    return list(dict.fromkeys(value for value in values if isinstance(value, type)))
+
+
+@pytest.mark.parametrize("package", PUBLIC_PACKAGES)
 def test_public_names_are_sorted_true_and_documented(package: ModuleType) -> None:
     """What is importable is what is promised."""
     assert package.__all__ == sorted(package.__all__)
@@ -151,21 +162,49 @@ def test_the_type_hints_of_a_public_class_can_be_read(name: str) -> None:
         assert isinstance(get_type_hints(value), dict)
 
 
-@pytest.mark.parametrize("client", ["VideoTranslationClient", "AsyncVideoTranslationClient"])
-@pytest.mark.parametrize("method", ["as_completed", "wait_all"])
-def test_the_type_hints_of_a_batch_can_be_read(client: str, method: str) -> None:
-    """Without an import that takes long: what a batch takes and yields is defined beside its options."""
-    assert "jobs" in get_type_hints(getattr(getattr(translation_client, client), method))
+@pytest.mark.parametrize("public", public_classes())
+def test_the_type_hints_of_public_methods_can_be_read(public: type) -> None:
+    """Those of the constructor too, which a framework reads that builds the object."""
+    for name, method in inspect.getmembers(public, inspect.isfunction):
+        if method.__module__.split(".")[0] in ("translation_client", "fake_server") and name not in ("__new__",):
+            assert isinstance(get_type_hints(method), dict), name
+
+
+@pytest.mark.parametrize("public", public_classes())
+def test_pydantic_accepts_a_public_class_as_a_field(public: type) -> None:
+    """If it is told that the class is not one of its own."""
+    pydantic = pytest.importorskip("pydantic")
+    pydantic.create_model("Model", field=(public, ...), __config__=pydantic.ConfigDict(arbitrary_types_allowed=True))
+
+
+def test_fastapi_returns_a_job_as_its_dictionary() -> None:
+    """With nothing but its type as the response model."""
+    fastapi = pytest.importorskip("fastapi")
+    pydantic = pytest.importorskip("pydantic")
+    app = fastapi.FastAPI()
+
+    def job_of_request() -> translation_client.Job:
+        raise NotImplementedError
+
+    app.add_api_route("/", job_of_request)
+    job = translation_client.Job("job-1", translation_client.TranslationStatus.PENDING, "processing", progress=0.5)
+    schemas = app.openapi()["components"]["schemas"]
+
+    assert schemas["Job"]["properties"].keys() == pydantic.TypeAdapter(type(job)).dump_python(job).keys()
+    assert schemas["TranslationStatus"]["enum"] == ["pending", "completed", "error"]
+    assert pydantic.TypeAdapter(type(job)).validate_json(pydantic.TypeAdapter(type(job)).dump_json(job)) == job
 
 
 def test_a_pickle_names_no_private_module() -> None:
     """It can be read after a module was moved."""
     job = translation_client.Job("job-1", translation_client.TranslationStatus.ERROR, "failed")
     error = translation_client.RequestFailed("x", job=job, problem=translation_client.Problem({"code": "gone"}))
-    pickled = pickle.dumps(error)
+    features = translation_client.schedule.JobFeatures("dub", 60.0)
+    pickled = pickle.dumps((error, features))
 
     assert b"translation_client._" not in pickled
-    assert pickle.loads(pickled).job == job
+    assert pickle.loads(pickled)[0].job == job
+    assert pickle.loads(pickled)[1] == features
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

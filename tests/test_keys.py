@@ -515,7 +515,7 @@ def test_a_credential_is_known_without_its_scheme(kind: type[Any], service: str,
     """A server that quotes a key quotes what stands behind `Bearer`, or the password of a pair."""
     client = kind(**{"base_url": HOST, "service": service, **arguments})
     sent = dict(client._transport._credentials())  # a key that changes is known as soon as it is sent
-    secrets = client._context.secrets
+    secrets = client._context.redactor
 
     assert secrets.redact(f"no {TOKEN}!") == "no [redacted]!"
     if "Basic" in str(sent):
@@ -553,7 +553,7 @@ def test_the_proof_of_a_session_of_aiohttp_is_redacted() -> None:
                 session = aiohttp.ClientSession(headers=header, auth=pair and aiohttp.BasicAuth(*pair))
             async with session:
                 client = CLIENTS[1](HOST, service="heygen", session=session)
-                assert client._context.secrets.redact(f"no {TOKEN}!") == "no [redacted]!"
+                assert client._context.redactor.redact(f"no {TOKEN}!") == "no [redacted]!"
 
     asyncio.run(errand())
 
@@ -565,7 +565,7 @@ def test_short_values_beside_a_credential_are_no_secrets() -> None:
     )
     said = "pending, users, 1 en, pend, pw12"
 
-    assert client._context.secrets.redact(said) == "pending, users, 1 en, pend, [redacted]"
+    assert client._context.redactor.redact(said) == "pending, users, 1 en, pend, [redacted]"
 
 
 def broken_hook(*_: Any, **__: Any) -> NoReturn:
@@ -790,7 +790,7 @@ def test_a_token_travels_where_tokens_do(clock: Clock) -> None:
         world = World(clock, service, api_key=key)
         world.submit()
         assert {arrival.headers.get("Authorization") for arrival in world.lab.arrivals} == {"Bearer token-of-oauth"}
-        assert world.client._context.secrets.redact("say token-of-oauth") == "say [redacted]"
+        assert world.client._context.redactor.redact("say token-of-oauth") == "say [redacted]"
 
 
 def test_a_key_is_not_asked_for_where_it_is_not_sent(clock: Clock, tmp_path: Path) -> None:
@@ -932,7 +932,7 @@ def test_a_short_password_of_a_session_leaves_ids_as_they_are(password: str) -> 
     """It may be a part of any id by chance. As a whole word it is redacted in other texts."""
     session = requests.Session()
     session.auth = ("user", password)
-    secrets = VideoTranslationClient(HOST, session=session)._context.secrets
+    secrets = VideoTranslationClient(HOST, session=session)._context.redactor
 
     assert secrets.redact_id(f"{password}-1") == f"{password}-1"
     assert secrets.redact(f"wrong password: {password}.") == "wrong password: [redacted]."
@@ -941,7 +941,7 @@ def test_a_short_password_of_a_session_leaves_ids_as_they_are(password: str) -> 
 @pytest.mark.parametrize("password", ["test", "1", "p4ssw0r"])
 def test_a_short_password_in_the_base_url_is_redacted_anywhere(password: str) -> None:
     """The service gets it with each request, and may echo it in anything."""
-    secrets = VideoTranslationClient(f"http://user:{password}@host.test")._context.secrets
+    secrets = VideoTranslationClient(f"http://user:{password}@host.test")._context.redactor
 
     assert password not in secrets.redact(f"X{password}Y")
 
@@ -1077,7 +1077,7 @@ def test_a_secret_beyond_ascii_is_redacted_however_its_bytes_are_read(
     else:
         client = VideoTranslationClient(f"http://svc:{quote(secret)}@host.test")
 
-    shown = client._context.secrets.redact(f"bad {echo(secret.encode('latin-1' if is_header else 'utf-8'))}!")
+    shown = client._context.redactor.redact(f"bad {echo(secret.encode('latin-1' if is_header else 'utf-8'))}!")
     assert shown == "bad [redacted]!"
 
 
@@ -1097,7 +1097,7 @@ def test_a_password_that_is_a_number_is_redacted(make: Callable[[tuple[str, int]
     """requests sends it as text. The user name beside it is no token."""
     session = requests.Session()
     session.auth = make(("job", 4711000815))
-    secrets = VideoTranslationClient(HOST, session=session)._context.secrets
+    secrets = VideoTranslationClient(HOST, session=session)._context.redactor
 
     assert secrets.redact("wrong password 4711000815") == "wrong password [redacted]"
     assert secrets.redact_id("job-17") == "job-17"
@@ -1278,7 +1278,7 @@ def test_base64_of_a_key_is_redacted_however_it_is_escaped(
     names: tuple[str, ...], encoding: Callable[[bytes], bytes]
 ) -> None:
     """Its `+`, `/` and `=` are escaped in JSON, HTML and links."""
-    secrets = VideoTranslationClient(f"http://{quote(SENT_PAIR, safe=':')}@host.test")._context.secrets
+    secrets = VideoTranslationClient(f"http://{quote(SENT_PAIR, safe=':')}@host.test")._context.redactor
     sent = encoding(SENT_PAIR.encode()).decode()
     for text in (sent, sent.rstrip("="), sent.replace("+", " "), sent.replace("/", "\\/")):
         escaped = text

@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import requests
-from tenacity.stop import StopBaseT
-from tenacity.wait import WaitBaseT
+from tenacity import RetryCallState
 
 from . import _config
 from ._auth.credentials import ApiKey, Auth
@@ -48,9 +47,10 @@ if TYPE_CHECKING:  # imported when they are needed: aiohttp and `schedule` take 
     from ._transports.aiohttp import AiohttpTransport
     from .schedule.history import DurationHistory
     from .schedule.learner import ScheduleLearner
+else:
+    AiohttpTransport = DurationHistory = Any  # or `typing.get_type_hints` could not read those of the methods
 
 SessionT = TypeVar("SessionT")
-TransportT = TypeVar("TransportT", bound=Transport)
 E = TypeVar("E", bound=CancelEvent)
 
 DISTRIBUTION = "translation-client"
@@ -59,11 +59,12 @@ _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
 _PART_OF_A_HOST = re.compile(r"[A-Za-z0-9-]+")
 
 
-class BaseClient(Generic[SessionT, TransportT]):
+class BaseClient(Generic[SessionT]):
     """The base of both clients: checks the arguments, and builds the transport and what all calls share.
 
     Raises:
-        ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
+        ValueError: An argument is malformed or out of range, is missing, or excludes another one. The message names it
+            and, unless it may be secret, its value.
         TypeError: An argument is of the wrong type.
     """
 
@@ -78,8 +79,8 @@ class BaseClient(Generic[SessionT, TransportT]):
         jitter: float = 0.0,
         request_timeout: float | None = None,
         max_faults: float | None = None,
-        wait: WaitBaseT | None = None,
-        stop: StopBaseT | None = None,
+        wait: Callable[[RetryCallState], float] | None = None,
+        stop: Callable[[RetryCallState], bool] | None = None,
         sleep: Callable[[float], Any] | None = None,
         service: str | Service = "reference",
         api_key: ApiKey | None = None,
@@ -156,12 +157,12 @@ class BaseClient(Generic[SessionT, TransportT]):
             session=session,
             sleep=sleep,
         )
-        self._transport = self._build_transport(self._transport_config)
+        self._transport: Transport = self._build_transport(self._transport_config)
         self._context = ClientContext(
             service=chosen,
             transport=self._transport,
             policy=policy,
-            secrets=credentials.secrets,
+            redactor=credentials.redactor,
             logger=wrap_logger(logger),
             schedule=wait,
             stop=stop,
@@ -173,10 +174,10 @@ class BaseClient(Generic[SessionT, TransportT]):
         name = type(self).__name__
         if "_context" not in vars(self):  # the constructor raised, and a traceback may call `repr`
             return f"<{name}, not initialized>"
-        base_url = self._context.secrets.redact_id(self._transport.base_url)
+        base_url = self._context.redactor.redact_id(self._transport.base_url)
         return f"{name}({base_url!r}, service={self._context.service.name!r})"
 
-    def _build_transport(self, config: TransportConfig) -> TransportT:
+    def _build_transport(self, config: TransportConfig) -> Transport:
         raise NotImplementedError
 
     def _check_cancel(self, cancel: E | None) -> E | None:
@@ -276,15 +277,19 @@ class BaseClient(Generic[SessionT, TransportT]):
         await delete_job(self._context, job_id_of(job), self._context.policy.timeout)
 
 
-class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
+class VideoTranslationClient(BaseClient[requests.Session]):
     """Submits video translation jobs, waits for them and downloads the results. May be shared by threads.
 
     Times are in seconds; `math.inf` is no limit.
 
     Raises:
-        ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
+        ValueError: An argument is malformed or out of range, is missing, or excludes another one. The message names it
+            and, unless it may be secret, its value.
         TypeError: An argument is of the wrong type.
     """
+
+    if TYPE_CHECKING:  # or the type hints of the class would name a private one
+        _transport: RequestsTransport
 
     def _build_transport(self, config: TransportConfig) -> RequestsTransport:
         return RequestsTransport(config)
@@ -584,7 +589,7 @@ class VideoTranslationClient(BaseClient[requests.Session, RequestsTransport]):
         return batch_results(self._context, self._transport, self._transport_config, options, source)
 
 
-class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTransport"]):
+class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
     """The client for asyncio, for any number of tasks of one event loop. Needs the extra `async`.
 
     Arguments, defaults, log events and errors are those of `VideoTranslationClient`. What differs: `session` is an
@@ -596,9 +601,13 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession", "AiohttpTr
 
     Raises:
         ImportError: aiohttp is not installed; the message names the extra.
-        ValueError: An argument cannot be used; the message names it and, unless it may be secret, its value.
+        ValueError: An argument is malformed or out of range, is missing, or excludes another one. The message names it
+            and, unless it may be secret, its value.
         TypeError: An argument is of the wrong type.
     """
+
+    if TYPE_CHECKING:  # or the type hints of the class would name a private one
+        _transport: AiohttpTransport
 
     def _build_transport(self, config: TransportConfig) -> AiohttpTransport:
         with require_aiohttp(type(self).__name__):

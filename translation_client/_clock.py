@@ -16,20 +16,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
-MAX_AHEAD_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
+MAX_CLOCK_SKEW_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
 """A `submitted_at` further in the future or in the past is wrong: another time zone, an empty date."""
 
-TICK_SECONDS = 0.001
+DEADLINE_TOLERANCE_SECONDS = 0.001
 """1 ms: with less left, a deadline has passed. freezegun rounds to microseconds, which would leave a rest."""
 
-REAL_SLEEP_SECONDS = 0.05
+MIN_REAL_SLEEP_SECONDS = 0.05
 """50 ms: the caller's `sleep` really slept if it took this long.
 
 Less is the run time of a function that does not sleep, and would make the elapsed time of a test on frozen time depend
 on the speed of the machine.
 """
 
-SAME_CLOCK_SECONDS = 1.0
+FREEZE_TOLERANCE_SECONDS = 1.0
 """1 s: `time.monotonic` is not frozen if it is this close to `real_monotonic`, read right before or after it."""
 
 
@@ -78,7 +78,7 @@ class ContinuousClock:
     def __init__(self) -> None:
         self._shift = 0.0
         self._latest = now()
-        self._is_real = abs(real_monotonic() - self._latest) < SAME_CLOCK_SECONDS
+        self._is_real = abs(real_monotonic() - self._latest) < FREEZE_TOLERANCE_SECONDS
 
     @property
     def is_frozen(self) -> bool:
@@ -88,10 +88,10 @@ class ContinuousClock:
     def now(self) -> float:
         """Return the time of this clock in seconds. Not thread-safe."""
         reading = time.monotonic()
-        is_real = -SAME_CLOCK_SECONDS < real_monotonic() - reading < SAME_CLOCK_SECONDS
+        is_real = -FREEZE_TOLERANCE_SECONDS < real_monotonic() - reading < FREEZE_TOLERANCE_SECONDS
         if is_real is not self._is_real:  # read again: a process that was stopped between the readings looks frozen
             reading = time.monotonic()
-            is_real = -SAME_CLOCK_SECONDS < real_monotonic() - reading < SAME_CLOCK_SECONDS
+            is_real = -FREEZE_TOLERANCE_SECONDS < real_monotonic() - reading < FREEZE_TOLERANCE_SECONDS
         if is_real is not self._is_real:
             self._shift += self._latest - reading
             self._is_real = is_real
@@ -143,7 +143,7 @@ def real_clock_of(loop_time: Callable[[], float]) -> Callable[[], float]:
     Args:
         loop_time: Returns the time of the event loop.
     """
-    return real_monotonic if abs(loop_time() - real_monotonic()) < SAME_CLOCK_SECONDS else loop_time
+    return real_monotonic if abs(loop_time() - real_monotonic()) < FREEZE_TOLERANCE_SECONDS else loop_time
 
 
 class Stopwatch:
@@ -207,7 +207,7 @@ class Stopwatch:
         began_at, clock_began_at = real(), self._clock.now()
         yield
         slept = real() - began_at
-        if slept >= min(seconds, REAL_SLEEP_SECONDS):
+        if slept >= min(seconds, MIN_REAL_SLEEP_SECONDS):
             self.add(min(slept, seconds))
         elif self._clock.now() == clock_began_at and self._clock.is_frozen:
             self.add(seconds)
@@ -239,8 +239,8 @@ class Deadline:
 
     @property
     def expired(self) -> bool:
-        """True if at most `TICK_SECONDS` are left."""
-        return self.remaining <= TICK_SECONDS
+        """True if at most `DEADLINE_TOLERANCE_SECONDS` are left."""
+        return self.remaining <= DEADLINE_TOLERANCE_SECONDS
 
 
 class JobAge:
@@ -266,7 +266,7 @@ class JobAge:
     def set_submitted_at(self, submitted_at: float | None) -> None:
         """Set the time of submission, unless it is implausible or None. Up to 5 s in the future count as now."""
         age = -math.inf if submitted_at is None else time.time() - submitted_at
-        if -MAX_AHEAD_SECONDS <= age <= MAX_AGE_SECONDS:
+        if -MAX_CLOCK_SKEW_SECONDS <= age <= MAX_AGE_SECONDS:
             self.is_known = True
             self._submitted_at = submitted_at
             self._began = self._watch.now() - max(age, 0.0)

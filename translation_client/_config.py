@@ -310,6 +310,9 @@ class JobFeatures(NamedTuple):
     submitted_at: float | None = None
 
 
+JobFeatures.__module__ = "translation_client.schedule"  # where it is public, as pickles name it
+
+
 NO_FEATURES = JobFeatures()
 
 

@@ -60,22 +60,22 @@ class Problem(dict[str, Any]):
         return next((value for value in nested if isinstance(value, Mapping)), {})
 
 
-def redacted_problem(problem: Problem, secrets: Redactor) -> Problem:
+def redacted_problem(problem: Problem, redactor: Redactor) -> Problem:
     """Return a problem without secrets. The names of its fields stay, and its `code` if a short key is a part of it."""
-    return Problem(secrets.redact_fields(_with_joined_paths(problem, secrets), FIELD_NAMES, CODE_NAMES))
+    return Problem(redactor.redact_fields(_with_joined_paths(problem, redactor), FIELD_NAMES, CODE_NAMES))
 
 
-def _with_joined_paths(problem: Mapping[str, Any], secrets: Redactor) -> dict[str, Any]:
+def _with_joined_paths(problem: Mapping[str, Any], redactor: Redactor) -> dict[str, Any]:
     """Return a problem with one redacted text in place of each `loc` whose parts are a secret only when they are joined."""
     joined: dict[str, Any] = {}
     for name, value in problem.items():
         path = _joined_path(value) if name == "loc" else ""
-        if path and secrets.contains_secret(path):
-            joined[name] = [secrets.redact(path)]
+        if path and redactor.contains_secret(path):
+            joined[name] = [redactor.redact(path)]
         elif isinstance(value, Mapping):
-            joined[name] = _with_joined_paths(value, secrets)
+            joined[name] = _with_joined_paths(value, redactor)
         elif isinstance(value, list):
-            joined[name] = [_with_joined_paths(one, secrets) if isinstance(one, Mapping) else one for one in value]
+            joined[name] = [_with_joined_paths(one, redactor) if isinstance(one, Mapping) else one for one in value]
         else:
             joined[name] = value
     return joined
@@ -218,20 +218,20 @@ def shown_text(job: Job, name: str) -> Any:
     return vars(job).get(_SHOWN, {}).get(name, getattr(job, name))
 
 
-def redacted(job: Job, secrets: Redactor, *, is_known: bool) -> Job:
+def redacted(job: Job, redactor: Redactor, *, is_known: bool) -> Job:
     """Return a job whose texts are free of secrets, and whose data is what the service sent.
 
     The texts are its `error`, and its id and status word as they are shown. See `shown_text`.
 
     Args:
         job: The job as it was read from a response.
-        secrets: The redactor.
+        redactor: The redactor.
         is_known: True if the service has this status word, which is then not a secret.
     """
     if job.error is not None:
-        job = replace(job, error=secrets.printable(job.error))
-    word = job.raw_status if is_known else secrets.printable(job.raw_status)
-    job_id = secrets.redact_id(job.id)
+        job = replace(job, error=redactor.printable(job.error))
+    word = job.raw_status if is_known else redactor.printable(job.raw_status)
+    job_id = redactor.redact_id(job.id)
     return job if (job_id, word) == (job.id, job.raw_status) else with_shown_texts(job, id=job_id, raw_status=word)
 
 
@@ -420,12 +420,12 @@ class Fault(Exception):
     def __str__(self) -> str:
         return self.text
 
-    def redact(self, secrets: Redactor) -> None:
+    def redact(self, redactor: Redactor) -> None:
         """Make the text one that may be shown: without secrets, shortened, control characters escaped."""
         sent = self.media_type.strip()
-        searched = sent if secrets.contains_secret(sent) else sent.lower()  # a key may have capitals, or have got them
-        media_type = secrets.printable(searched).lower()
-        text = secrets.redact_message(self.text)
+        searched = sent if redactor.contains_secret(sent) else sent.lower()  # a key may have capitals, or have got them
+        media_type = redactor.printable(searched).lower()
+        text = redactor.redact_message(self.text)
         self.text, self.media_type = f"{media_type} {text}".strip(), ""
         self.args = self.kind, self.text
 
@@ -459,9 +459,9 @@ class WrongJob(Fault):
         self.requested_id = requested_id
         self.named_id = named_id
 
-    def redact(self, secrets: Redactor) -> None:
+    def redact(self, redactor: Redactor) -> None:
         """Add both ids to the text, each truncated and with control characters escaped. Only keys are redacted in them."""
-        named_id, requested_id = (secrets.redact_id(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
+        named_id, requested_id = (redactor.redact_id(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
         self.text = f"the response is about {self._kind} {named_id!r}, not {requested_id!r}"
 
 

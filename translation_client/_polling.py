@@ -22,7 +22,7 @@ from tenacity.wait import wait_base, wait_exponential
 
 from ._auth.redactor import Redactor
 from ._auth.urls import redact_url
-from ._clock import TICK_SECONDS, Deadline, Stopwatch, now
+from ._clock import DEADLINE_TOLERANCE_SECONDS, Deadline, Stopwatch, now
 from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, RANDOM, PollingPolicy, jittered
 from ._models import Fault, Job, Response
 
@@ -36,17 +36,17 @@ class CallState:
     """The counters, the deadline and the latest response of one call: a wait, a submission or a download."""
 
     def __init__(
-        self, job_id: str | None, timeout: float, secrets: Redactor, stopwatch: Stopwatch | None = None
+        self, job_id: str | None, timeout: float, redactor: Redactor, stopwatch: Stopwatch | None = None
     ) -> None:
         """Create the state, with a new stopwatch unless one is given.
 
         Args:
             job_id: The id of the job; None if there is none.
             timeout: Seconds for the whole call.
-            secrets: Redacts secrets from what errors show.
+            redactor: Redacts secrets from text that errors show.
             stopwatch: A running stopwatch; None to start one.
         """
-        self.secrets = secrets
+        self.redactor = redactor
         self.job_id = job_id
         self.request_url = ""
         self.is_own_url = False
@@ -62,9 +62,9 @@ class CallState:
         self.job: Job | None = None
         self.last_fault: Fault | None = None
         self.slowest_response_seconds = 0.0
-        self.latest_response_seconds = 0.0
+        self.previous_response_seconds = 0.0
         self.slowest_single_seconds = 0.0
-        self.latest_single_seconds = 0.0
+        self.previous_single_seconds = 0.0
         self.may_check_again = True
         self.seen: Counter[str] = Counter()
         self._unknown_words: set[str] = set()
@@ -72,7 +72,7 @@ class CallState:
     @property
     def shown_id(self) -> str | None:
         """The id of the job, redacted by the keys known so far, as a key may become known during the call."""
-        return None if self.job_id is None else self.secrets.redact_id(self.job_id)
+        return None if self.job_id is None else self.redactor.redact_id(self.job_id)
 
     @property
     def url(self) -> str:
@@ -80,8 +80,8 @@ class CallState:
         if not self.request_url:
             return ""
         if self.is_own_url:
-            return self.secrets.redact_id(redact_url(self.request_url))
-        return self.secrets.redact_link(self.request_url)
+            return self.redactor.redact_id(redact_url(self.request_url))
+        return self.redactor.redact_link(self.request_url)
 
     def record_request(self, url: str, *, is_own_url: bool) -> None:
         """Count a request, and record its URL.
@@ -107,15 +107,15 @@ class CallState:
         """
         if response.sent_keys:
             self.redact_keys(response)
-        self.latest_response_seconds = response.seconds
+        self.previous_response_seconds = response.seconds
         self.slowest_response_seconds = max(self.slowest_response_seconds, response.seconds)
         if not is_bulk:
-            self.latest_single_seconds = response.seconds
+            self.previous_single_seconds = response.seconds
             self.slowest_single_seconds = max(self.slowest_single_seconds, response.seconds)
 
     def redact_keys(self, response: Response) -> None:
         """Add the API keys of the request to the redacted secrets."""
-        self.secrets = self.secrets.with_keys(response.sent_keys)
+        self.redactor = self.redactor.with_keys(response.sent_keys)
 
     def record_job(self, job: Job, word: str) -> None:
         """Record a job that was parsed from a response, and count its status word, as it may be shown."""
@@ -124,7 +124,7 @@ class CallState:
 
     def record_fault(self, fault: Fault) -> None:
         """Record a failed request, and redact its text before a message or a log line shows it."""
-        fault.redact(self.secrets)
+        fault.redact(self.redactor)
         self.last_fault = fault
         self.count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
 
@@ -158,7 +158,7 @@ GRACE_SECONDS, GRACE_FRACTION = 0.25, 0.05
 
 
 def last_check_delay(
-    left: float, timeout: float, slowest_response_seconds: float, latest_response_seconds: float
+    left: float, timeout: float, slowest_response_seconds: float, previous_response_seconds: float
 ) -> float:
     """Return the seconds until the last check has to start to get its response by the deadline, or 0 for no check.
 
@@ -171,15 +171,17 @@ def last_check_delay(
         left: Seconds until the deadline.
         timeout: Seconds for the whole wait.
         slowest_response_seconds: Seconds of the slowest response of this wait.
-        latest_response_seconds: Seconds of the latest response, which has just arrived. At most those of the slowest.
+        previous_response_seconds: Seconds of the latest response, which has just arrived. At most those of the slowest.
     """
     grace = _grace(timeout)
     lead = grace + 2 * slowest_response_seconds
-    if left - lead > TICK_SECONDS:
+    if left - lead > DEADLINE_TOLERANCE_SECONDS:
         return left - lead
-    if left + latest_response_seconds > lead + TICK_SECONDS:  # the latest check began before the time of the last one
-        return left - grace - latest_response_seconds
-    delays = (left - grace - calls * latest_response_seconds for calls in (2, 1))
+    if (
+        left + previous_response_seconds > lead + DEADLINE_TOLERANCE_SECONDS
+    ):  # the latest check began before the time of the last one
+        return left - grace - previous_response_seconds
+    delays = (left - grace - calls * previous_response_seconds for calls in (2, 1))
     return next((delay for delay in delays if delay > grace), 0.0)
 
 
@@ -212,7 +214,7 @@ class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names 
 
     def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
         """Return True if it is too late for a check, by the limit that `wait_pending` has just stored."""
-        return self._state.sleep_limit <= TICK_SECONDS
+        return self._state.sleep_limit <= DEADLINE_TOLERANCE_SECONDS
 
 
 class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
@@ -311,22 +313,22 @@ def seconds_until_last_check(state: CallState) -> float:
     unless `max_retries` or the caller's `stop` was reached.
     """
     left, timeout = state.deadline.remaining, state.timeout
-    delay = last_check_delay(left, timeout, state.slowest_response_seconds, state.latest_response_seconds)
-    if delay > TICK_SECONDS or not state.may_check_again:
+    delay = last_check_delay(left, timeout, state.slowest_response_seconds, state.previous_response_seconds)
+    if delay > DEADLINE_TOLERANCE_SECONDS or not state.may_check_again:
         return delay
-    single_delay = last_check_delay(left, timeout, state.slowest_single_seconds, state.latest_single_seconds)
+    single_delay = last_check_delay(left, timeout, state.slowest_single_seconds, state.previous_single_seconds)
     return single_delay if single_delay > _grace(timeout) else delay
 
 
 def is_too_late_for_a_check(state: CallState) -> bool:
     """Return True if no further check could get its response by the deadline."""
-    return seconds_until_last_check(state) <= TICK_SECONDS
+    return seconds_until_last_check(state) <= DEADLINE_TOLERANCE_SECONDS
 
 
 def retry_after_exceeds_deadline(state: CallState, fault: Fault) -> bool:
     """Return True if `Retry-After` ends at the deadline or after it."""
     retry_after = fault.retry_after or 0.0
-    return retry_after > 0 and retry_after >= state.deadline.remaining - TICK_SECONDS
+    return retry_after > 0 and retry_after >= state.deadline.remaining - DEADLINE_TOLERANCE_SECONDS
 
 
 def fault_of(retry_state: RetryCallState) -> Fault:

@@ -58,7 +58,7 @@ class Auth:
 
     Attributes:
         fixed: The headers that do not change, including the caller's own.
-        secrets: The redactor for all secrets in the headers.
+        redactor: The redactor for all secrets in the headers.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class Auth:
             *_secrets_of_session(service, session),
             _secrets_of_pair(address.username, address.password),
         ]
-        self.secrets = Redactor(
+        self.redactor = Redactor(
             [value for part in parts for value in part.keys],
             [*own.values(), *(value for part in parts for value in part.headers)],
             users=[value for part in parts for value in part.users],
@@ -126,7 +126,7 @@ class Auth:
             raise ValueError("what api_key() returns must not be empty")
         parts = _secrets_of_key(key)
         forms = dict.fromkeys([*parts.keys, *parts.headers])
-        self.secrets.add_key(tuple(forms))
+        self.redactor.add_key(tuple(forms))
         headers = KeyHeaders(self._service.key_headers(key), forms)
         for name in [name for name in headers if name.lower() in self._replaced_names]:
             del headers[name]

@@ -51,7 +51,7 @@ class BulkCall:
         self._context = context
         self._bulk = bulk
         self._ids = list(dict.fromkeys(ids))
-        self._state = CallState(None, math.inf, context.secrets, stopwatch)
+        self._state = CallState(None, math.inf, context.redactor, stopwatch)
         self._state.attempts = 1
         self._log = CallLog(context.logger, None, self._state)
 
@@ -77,7 +77,7 @@ class BulkCall:
             raise BulkFailed(Fault("status", status_line(code), refusal.response), is_refusal=True) from None
         except MissingField as missing:
             fault = Fault("unreadable", str(missing), missing.response)
-            fault.redact(self._state.secrets)  # an id may be part of it
+            fault.redact(self._state.redactor)  # an id may be part of it
             raise BulkFailed(fault, is_refusal=False) from None
         except Fault as fault:
             if fault.response is not None:
@@ -109,7 +109,7 @@ class BulkCall:
             return parse_retry_after(fault.response.headers)
         except ValueError:
             self._log.write(
-                "retry_after_ignored", value=self._state.secrets.printable(fault.response.headers["Retry-After"])
+                "retry_after_ignored", value=self._state.redactor.printable(fault.response.headers["Retry-After"])
             )
             return None
 

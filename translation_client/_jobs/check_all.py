@@ -93,7 +93,7 @@ def _with_known_fields(context: ClientContext, job: Job, requestor: Requestor, g
         expected_seconds=None if known is None else known.expected_seconds,
         submitted_at=None if known is None else known.submitted_at,
     )
-    complete = redacted(complete, state.secrets, is_known=is_known)
+    complete = redacted(complete, state.redactor, is_known=is_known)
     word = shown_text(complete, "raw_status")
     if not is_known and state.add_unknown_status(word):
         requestor.log.write("unknown_status", raw_status=word)

@@ -22,7 +22,7 @@ class ClientContext:
     service: Service
     transport: Transport
     policy: PollingPolicy
-    secrets: Redactor
+    redactor: Redactor
     logger: object
     schedule: WaitStrategy | None
     stop: StopStrategy | None

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from .._auth.urls import is_http_url
-from .._clock import TICK_SECONDS, Stopwatch
+from .._clock import DEADLINE_TOLERANCE_SECONDS, Stopwatch
 from .._config import FAULT_DELAY_SECONDS
 from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, job_id_of
 from .._transports.base import CancelEvent
@@ -127,7 +127,9 @@ class Download:
         return link.removeprefix(base_url)  # it was built from the id, and is the path of one of our requests
 
     async def _check_final(self, job: Job | str) -> Job:
-        timeout = min(self._context.policy.timeout, max(self._requestor.state.deadline.remaining, TICK_SECONDS))
+        timeout = min(
+            self._context.policy.timeout, max(self._requestor.state.deadline.remaining, DEADLINE_TOLERANCE_SECONDS)
+        )
         poller = Poller(self._context, job, timeout, self._cancel, Stopwatch(self._requestor.state.stopwatch))
         checked = await poller.check()
         if checked.status is TranslationStatus.PENDING and isinstance(job, Job) and job.status.is_final:
@@ -141,7 +143,7 @@ class Download:
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:
         while True:
-            self._requestor.state.secrets = self._requestor.state.secrets.with_link(link)  # storage may echo it
+            self._requestor.state.redactor = self._requestor.state.redactor.with_link(link)  # storage may echo it
             outcome = await self._fetch_when_ready(link, part)
             if outcome is _Fetch.DONE:
                 return

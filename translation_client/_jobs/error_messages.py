@@ -214,7 +214,9 @@ def interrupt_message(error_text: ErrorText, state: CallState) -> str:
 def refused(error_text: ErrorText, state: CallState, refusal: Refusal) -> RequestFailed:
     """Return the error for a refused request, which a retry would not change."""
     code = refusal.response.status_code
-    message = f"the service refused to {error_text.action}: {refusal}{_problem_message(refusal.problem, state.secrets)}"
+    message = (
+        f"the service refused to {error_text.action}: {refusal}{_problem_message(refusal.problem, state.redactor)}"
+    )
     kind: type[RequestFailed] = RequestFailed
     advice = error_text.advice_by_status.get(code, ADVICE_NOT_TO_RETRY)
     if isinstance(refusal, ConcurrencyLimitReached):
@@ -227,7 +229,7 @@ def refused(error_text: ErrorText, state: CallState, refusal: Refusal) -> Reques
     return kind(
         f"{message} ({state.url}). {advice}",
         status_code=code,
-        problem=refusal.problem and redacted_problem(refusal.problem, state.secrets),
+        problem=refusal.problem and redacted_problem(refusal.problem, state.redactor),
         retry_after=state.retry_after,
         **state.error_fields(),
     )
@@ -235,8 +237,8 @@ def refused(error_text: ErrorText, state: CallState, refusal: Refusal) -> Reques
 
 def missing_field(error_text: ErrorText, state: CallState, missing: MissingField) -> UnexpectedAnswer:
     """Return the error for a success without a required field."""
-    excerpt = state.secrets.printable(missing.response.text)
-    field = state.secrets.redact_id(missing.field)  # an id may be part of it
+    excerpt = state.redactor.printable(missing.response.text)
+    field = state.redactor.redact_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
         f"{_where(state)} responded, but without {field!r}{_quoted(excerpt)}. {_still_true(error_text, state)} {_next_step(error_text, state)}",
         status_code=missing.response.status_code,
@@ -248,7 +250,7 @@ def missing_field(error_text: ErrorText, state: CallState, missing: MissingField
 def unusable_link(error_text: ErrorText, state: CallState, field: str) -> UnexpectedAnswer:
     """Return the error for a link to the result that is no http(s) URL. The link itself may be a signed one."""
     return UnexpectedAnswer(
-        f"the link in {state.secrets.redact_id(field)!r} cannot be used: it is no http(s) URL with a host, or has control "
+        f"the link in {state.redactor.redact_id(field)!r} cannot be used: it is no http(s) URL with a host, or has control "
         f"characters or a backslash. {_still_true(error_text, state)} {_next_step(error_text, state)}",
         **state.error_fields(),
     )
@@ -271,7 +273,7 @@ def faults_exhausted(
     times = "1 call" if faults == 1 else f"{faults} calls in a row"
     still = _still_true(error_text, state)
     if fault.kind == "unreadable":
-        excerpt = None if fault.response is None else state.secrets.printable(fault.response.text)
+        excerpt = None if fault.response is None else state.redactor.printable(fault.response.text)
         what_to_check = MIXED_UP if isinstance(fault, WrongJob) else error_text.unreadable
         next_step = _next_step(error_text, state) if state.may_have_been_accepted else what_to_check
         return UnexpectedAnswer(
@@ -287,10 +289,10 @@ def faults_exhausted(
     if fault.status_code is None and not state.may_have_been_accepted:
         next_step = error_text.unreachable
     return RequestFailed(
-        f"{_where(state)} {happened}, {times}; the last: {fault.text}{_problem_message(problem, state.secrets)}. {still} "
+        f"{_where(state)} {happened}, {times}; the last: {fault.text}{_problem_message(problem, state.redactor)}. {still} "
         f"{next_step}",
         status_code=fault.status_code,
-        problem=problem and redacted_problem(problem, state.secrets),
+        problem=problem and redacted_problem(problem, state.redactor),
         **state.error_fields(),
     )
 
@@ -310,7 +312,7 @@ def _next_step(error_text: ErrorText, state: CallState) -> str:
         return error_text.next_step
     if state.idempotency_key is None:
         return "Look at the list of jobs at the service before you submit again: a second submission is a second job."
-    key = state.secrets.redact_id(state.idempotency_key)
+    key = state.redactor.redact_id(state.idempotency_key)
     return f"Retry with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 
 
@@ -319,9 +321,9 @@ def _counts(state: CallState) -> str:
     return f"{state.attempts} {'call' if state.attempts == 1 else 'calls'}: {seen}"
 
 
-def _problem_message(problem: Problem | None, secrets: Redactor) -> str:
+def _problem_message(problem: Problem | None, redactor: Redactor) -> str:
     message = problem.message if problem is not None else None
-    return f": {secrets.printable(message)}" if message else ""
+    return f": {redactor.printable(message)}" if message else ""
 
 
 def _quoted(excerpt: str | None) -> str:

@@ -17,7 +17,7 @@ class LanguageList:
         """Create the list. Nothing is sent yet."""
         self._context = context
         self._languages: tuple[str, ...] | None = None
-        self._secrets = context.secrets
+        self._redactor = context.redactor
 
     async def fetch(
         self,
@@ -49,7 +49,7 @@ class LanguageList:
             requestor.state.idempotency_key = resumed_key
             requestor.state.may_have_been_accepted = resumed_key is not None
             listed = await requestor.send_with_retries("languages", published.request(), published.read)
-            self._languages, self._secrets = listed, requestor.state.secrets
+            self._languages, self._redactor = listed, requestor.state.redactor
         return self._languages
 
     async def fetch_for(
@@ -72,6 +72,6 @@ class LanguageList:
         return known
 
     @property
-    def secrets(self) -> Redactor:
+    def redactor(self) -> Redactor:
         """Redacts the secrets that were known when the list was fetched."""
-        return self._secrets
+        return self._redactor

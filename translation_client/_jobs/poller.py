@@ -208,7 +208,7 @@ class Poller:
             finished_at=finished_at,
         )
         is_known = self._context.service.is_known_status(job.raw_status)
-        job = redacted(job, state.secrets, is_known=is_known)
+        job = redacted(job, state.redactor, is_known=is_known)
         word = shown_text(job, "raw_status")
         state.record_job(job, word)
         if self._recorder is not None:

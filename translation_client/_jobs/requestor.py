@@ -26,7 +26,7 @@ from .error_messages import ErrorText
 T = TypeVar("T")
 
 
-class RequestSafety(NamedTuple):
+class SideEffects(NamedTuple):
     """The side effects of a request.
 
     Attributes:
@@ -38,7 +38,7 @@ class RequestSafety(NamedTuple):
     is_idempotent: bool
 
 
-SAFE_REQUEST = RequestSafety(creates_job=False, is_idempotent=True)
+IDEMPOTENT = SideEffects(creates_job=False, is_idempotent=True)
 
 
 class Requestor:
@@ -52,7 +52,7 @@ class Requestor:
         timeout: float,
         cancel: CancelEvent | None,
         job_id: str | None = None,
-        secrets: Redactor | None = None,
+        redactor: Redactor | None = None,
         stopwatch: Stopwatch | None = None,
     ) -> None:
         """Create the requestor. Nothing is sent yet.
@@ -63,11 +63,11 @@ class Requestor:
             timeout: Seconds for the whole call.
             cancel: Ends the call when it is set; None for no event.
             job_id: The id of the job; None if there is none.
-            secrets: Redacts secrets from texts; None for the redactor of the client.
+            redactor: Redacts secrets from texts; None for the redactor of the client.
             stopwatch: A running stopwatch; None to start one.
         """
         self.context = context
-        self.state = CallState(job_id, timeout, secrets or context.secrets, stopwatch)
+        self.state = CallState(job_id, timeout, redactor or context.redactor, stopwatch)
         self._error_text = error_text
         self.log = CallLog(context.logger, job_id, self.state)
         self._cancel = cancel
@@ -82,7 +82,7 @@ class Requestor:
         request: Request,
         read: Callable[[Response], T],
         *,
-        safety: RequestSafety = SAFE_REQUEST,
+        safety: SideEffects = IDEMPOTENT,
         sink: Sink | None = None,
         new_connection: bool = True,
     ) -> tuple[Response, T]:
@@ -196,7 +196,7 @@ class Requestor:
         try:
             return parse_retry_after(response.headers)
         except ValueError:
-            self.log.write("retry_after_ignored", value=self.state.secrets.printable(response.headers["Retry-After"]))
+            self.log.write("retry_after_ignored", value=self.state.redactor.printable(response.headers["Retry-After"]))
             return None
 
     def fault_retrying(self) -> Retrying:
@@ -232,9 +232,7 @@ class Requestor:
         error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
         raise self.log.gave_up("faults", error) from _cause_of(fault)
 
-    def _handle_failure(
-        self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety
-    ) -> Exception:
+    def _handle_failure(self, failure: CallAborted | Refusal | MissingField | Fault, safety: SideEffects) -> Exception:
         state = self.state
         if isinstance(failure, Fault):
             return self._handle_fault(failure, safety)
@@ -248,7 +246,7 @@ class Requestor:
         state.retry_after = self.read_retry_after(failure.response)
         return self.log.gave_up("refused", error_messages.refused(self.error_text, state, failure))
 
-    def _handle_abort(self, abort: CallAborted, safety: RequestSafety) -> Exception:
+    def _handle_abort(self, abort: CallAborted, safety: SideEffects) -> Exception:
         """Log an aborted request, and return its error: cancellation, the deadline, or what `_handle_fault` returns."""
         if isinstance(abort, CallCancelled):
             return self.cancelled_error()
@@ -258,7 +256,7 @@ class Requestor:
         fault.was_sent = abort.was_sent
         return self._handle_fault(fault, safety)
 
-    def _handle_fault(self, fault: Fault, safety: RequestSafety) -> Exception:
+    def _handle_fault(self, fault: Fault, safety: SideEffects) -> Exception:
         """Count a fault, and return it if a retry is safe, or the final error if a retry could create a second job."""
         if fault.response is not None:
             self.state.redact_keys(fault.response)

@@ -24,7 +24,7 @@ from ..services.submission import Step, SubmitFlow, SubmitRequest
 from . import error_messages
 from .context import ClientContext
 from .languages import LanguageList
-from .requestor import Requestor, RequestSafety
+from .requestor import Requestor, SideEffects
 
 _URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/+")
 
@@ -118,14 +118,14 @@ def _key(service: Service, flow: SubmitFlow, key: str | None) -> str:
     return key
 
 
-def require_listed_language(service: Service, language: str, known: tuple[str, ...], secrets: Redactor) -> None:
+def require_listed_language(service: Service, language: str, known: tuple[str, ...], redactor: Redactor) -> None:
     """Check that a language is in the list of the service.
 
     Args:
         service: The service.
         language: The language code.
         known: The list of the service.
-        secrets: The secrets that the message must not contain.
+        redactor: Knows the secrets that the message must not contain.
 
     Raises:
         ValueError: `language` is not in the list. The message suggests similar ones, if no secret is part of them.
@@ -134,7 +134,7 @@ def require_listed_language(service: Service, language: str, known: tuple[str, .
         return
     from difflib import get_close_matches  # imported only for this error
 
-    printable = [name for name in known if not secrets.contains_secret(name)]  # a redacted name would be of no use
+    printable = [name for name in known if not redactor.contains_secret(name)]  # a redacted name would be of no use
     close = get_close_matches(language, printable, n=5, cutoff=0.4)
     suggestion = f"did you mean {' or '.join(map(repr, close))}? " if close else ""
     example = f"for instance {printable[0]!r}. " if printable and not close else ""
@@ -184,13 +184,13 @@ class Submission:
         self._settings = settings
         self._languages = languages
         video = request.video
-        self._secrets = context.secrets if isinstance(video, Path) else context.secrets.with_link(video)
+        self._redactor = context.redactor if isinstance(video, Path) else context.redactor.with_link(video)
         self._requestor = Requestor(
             context,
             error_messages.submit_text(),
             timeout=settings.timeout,
             cancel=settings.cancel,
-            secrets=self._secrets,
+            redactor=self._redactor,
             stopwatch=settings.stopwatch,
         )
         self._requestor.state.idempotency_key = request.key or None
@@ -199,14 +199,14 @@ class Submission:
     async def job(self) -> Job:
         """Submit the job, and return it."""
         await self._require_listed_language()
-        key = self._secrets.redact_id(self._request.key)
+        key = self._redactor.redact_id(self._request.key)
         self._requestor.log.write("submit_started", idempotency_key=key or None)
         with self._keeping_facts():
             job = await self._run_steps()
-        secrets = self._requestor.state.secrets
+        redactor = self._requestor.state.redactor
         job = redacted(
             replace(job, submitted_at=time.time()),
-            secrets,
+            redactor,
             is_known=self._context.service.is_known_status(job.raw_status),
         )
         self._requestor.log.name_job(shown_text(job, "id"))
@@ -227,7 +227,7 @@ class Submission:
                 language, settings.timeout, settings.cancel, settings.stopwatch, resumed_key
             )
         if known is not None:
-            require_listed_language(self._context.service, language, known, self._languages.secrets)
+            require_listed_language(self._context.service, language, known, self._languages.redactor)
 
     @contextmanager
     def _keeping_facts(self) -> Iterator[None]:
@@ -265,7 +265,7 @@ class Submission:
         )
 
     async def _send_step(self, step: Step) -> Any:
-        safety = RequestSafety(step.creates_job, step.is_idempotent)
+        safety = SideEffects(step.creates_job, step.is_idempotent)
         response, value = await self._requestor.send(
             step.request, lambda response: self._read(step, response), safety=safety
         )

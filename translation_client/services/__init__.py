@@ -8,7 +8,10 @@ from .heygen import HEYGEN
 from .reference import REFERENCE
 from .service import Service
 
+__all__ = ["AZURE", "ELEVENLABS", "HEYGEN", "REFERENCE", "SERVICES", "Service", "get_service"]
+
 SERVICES = {service.name: service for service in (REFERENCE, HEYGEN, ELEVENLABS, AZURE)}
+"""The supported services by name."""
 
 
 def get_service(name: str) -> Service:

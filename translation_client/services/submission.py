@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .._config import check_path_template
 from .._models import (
@@ -74,6 +74,7 @@ Steps = Generator[Step, Any, Job]
 """A generator that yields steps, is sent the values of their `read`, and returns the job."""
 
 
+@runtime_checkable  # or pydantic could not check a field of type `Service`
 class SubmitFlow(Protocol):
     """The sequence of requests with which a service accepts a job."""
 

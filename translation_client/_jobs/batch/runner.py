@@ -373,7 +373,7 @@ class BatchRunner:
             key = wait_key(job, require_id(job, self._context.service))
             waiting = self._waiting.get(key)
         except (TypeError, ValueError) as error:  # a source may yield anything, and the other jobs are still waited for
-            message = self._context.secrets.redact_id(f"nothing was sent: {error}")
+            message = self._context.redactor.redact_id(f"nothing was sent: {error}")
             value = job_id_of(job)
             job_id_text = None if value is None else text_of(value)
             self._put_result(position, RequestFailed(message, job_id=job_id_text, may_have_been_accepted=False))
