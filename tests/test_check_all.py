@@ -70,6 +70,7 @@ class Service:
         clock: Clock,
         trouble: Callable[[int], requests.Response | None] = lambda _: None,
         service: service_module.Service = HEYGEN,
+        max_faults: int = 3,
     ) -> None:
         self.pages: list[list[str]] = []
         self.singles: list[str] = []
@@ -80,7 +81,7 @@ class Service:
         session = requests.Session()
         session.mount("http://", Answers(self._answer))
         self.client = VideoTranslationClient(
-            HOST, service=service, api_key=KEY, session=session, sleep=clock.tick, max_faults=3
+            HOST, service=service, api_key=KEY, session=session, sleep=clock.tick, max_faults=max_faults
         )
 
     def _answer(self, request: requests.PreparedRequest) -> requests.Response:
@@ -150,6 +151,25 @@ def test_a_bulk_route_that_always_fails_costs_two_requests(kind: str, clock: Clo
     assert lines.of("gave_up") == []
     assert len(lines.of("retry_after_ignored")) == (2 if kind == "503 with nonsense" else 0)
     assert (clock() - began).total_seconds() <= 6
+
+
+def test_the_lines_of_a_bulk_request_and_its_retry_belong_together(clock: Clock, lines: Lines) -> None:
+    """They have one `wait_id`, and their attempts are numbered."""
+    Service(clock, lambda number: response(500, b"{}") if number == 1 else None).client.check_all(ids(2))
+    failed, received = lines.of("check_failed")[0], lines.of("response_received")[0]
+
+    assert failed["wait_id"] == received["wait_id"]
+    assert (failed["attempt"], received["attempt"]) == (1, 2)
+    assert 0.375 <= failed["sleep_seconds"] <= 0.625
+
+
+def test_a_bulk_request_is_not_retried_where_no_fault_is_allowed(clock: Clock, lines: Lines) -> None:
+    """With `max_faults=1`, as any other request."""
+    service = Service(clock, lambda _: response(500, b"{}"), max_faults=1)
+
+    assert seen(service.client.check_all(ids(2))) == PENDING[:2]
+    assert len(service.pages) == 1
+    assert [line["sleep_seconds"] for line in lines.of("check_failed")] == [0.0]
 
 
 @pytest.mark.parametrize("way", ["lacks", "fails"])

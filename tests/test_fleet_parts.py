@@ -741,7 +741,7 @@ def test_what_a_call_in_a_thread_raises_comes_out(error: BaseException) -> None:
 
     async def send() -> BaseException:
         try:
-            await line.send(Request("GET", "/status"), Deadline.after(60), lambda: False)
+            await line.send(Request("GET", "/status"), Deadline.after(60), lambda: False, new_connection=False)
         except BaseException as raised:  # noqa: BLE001  # that is the question
             return raised
         raise AssertionError("nothing was raised")

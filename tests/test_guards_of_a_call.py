@@ -198,7 +198,9 @@ def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
         TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
     )
     for seconds in (3, 30, math.inf):
-        run_sync(transport.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False))
+        run_sync(
+            transport.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False, new_connection=False)
+        )
 
     assert [told["timeout"] for told in adapter.told] == pytest.approx([3, 5, 5])
 
@@ -247,7 +249,11 @@ def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: 
             TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
         )
         with pytest.raises(ended):
-            run_sync(transport.send(Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel)))
+            run_sync(
+                transport.send(
+                    Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel), new_connection=False
+                )
+            )
 
 
 def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
@@ -371,7 +377,9 @@ def test_a_call_after_closing_opens_a_new_connection() -> None:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(2):
             assert (
-                run_sync(transport.send(Request("GET", "/status"), Deadline.after(60), lambda: False)).status_code
+                run_sync(
+                    transport.send(Request("GET", "/status"), Deadline.after(60), lambda: False, new_connection=False)
+                ).status_code
                 == 200
             )
             transport.close()

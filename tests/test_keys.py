@@ -1540,7 +1540,7 @@ def test_credentials_of_one_request_follow_no_redirect_to_another_origin(kind: t
         client = kind(first.url)
         deadline = Deadline.after(60)
         try:
-            await client._transport.send(Request("GET", "/go", headers), deadline, lambda: False)
+            await client._transport.send(Request("GET", "/go", headers), deadline, lambda: False, new_connection=False)
         finally:
             await finished(client.close)
 

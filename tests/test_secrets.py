@@ -156,7 +156,9 @@ def test_no_fault_of_a_transport_holds_an_exception_of_a_library(kind: type[Any]
     async def fault_of_a_call(url: str) -> Fault:
         client = kind(url, api_key="s3cr3t-key")
         with pytest.raises(Fault) as caught:
-            await client._transport.send(Request("GET", "/status"), Deadline.after(60), lambda: False)
+            await client._transport.send(
+                Request("GET", "/status"), Deadline.after(60), lambda: False, new_connection=False
+            )
         closed = client.close()
         if closed is not None:
             await closed

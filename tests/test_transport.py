@@ -40,7 +40,7 @@ def send(url: str, **arguments: Any) -> Response:
     whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 60, **arguments}
     transport = RequestsTransport(TransportConfig(url, **whole), **more)
     try:
-        return run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
+        return run_sync(transport.send(STATUS, Deadline.after(60), lambda: False, new_connection=False))
     finally:
         transport.close()
 
@@ -95,7 +95,7 @@ def test_a_connection_is_used_again() -> None:
     with serving(handle) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(3):
-            run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
+            run_sync(transport.send(STATUS, Deadline.after(60), lambda: False, new_connection=False))
         transport.close()
 
     assert len(peers) == 1
@@ -261,7 +261,9 @@ def test_only_a_get_is_redirected() -> None:
     """Anything else might be done twice; who asked decides."""
     with serving(redirecting("/elsewhere")) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
-        answer = run_sync(transport.send(Request("POST", "/jobs"), Deadline.after(60), lambda: False))
+        answer = run_sync(
+            transport.send(Request("POST", "/jobs"), Deadline.after(60), lambda: False, new_connection=False)
+        )
         transport.close()
 
     assert (answer.status_code, len(server.requests)) == (302, 1)
@@ -397,8 +399,8 @@ def test_cookies_are_not_kept() -> None:
     with serving(answering(http("200 OK", b"{}", "Set-Cookie: a=b"), close=False)) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(2):
-            run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
-        run_sync(transport.send(Request("GET", "/other"), Deadline.after(60), lambda: False))
+            run_sync(transport.send(STATUS, Deadline.after(60), lambda: False, new_connection=False))
+        run_sync(transport.send(Request("GET", "/other"), Deadline.after(60), lambda: False, new_connection=False))
         transport.close()
 
     assert not any("cookie" in headers_of(request) for request in server.requests)
@@ -416,7 +418,7 @@ def test_closing_closes_the_idle_connections() -> None:
 
     with serving(handle) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
-        run_sync(transport.send(STATUS, Deadline.after(60), lambda: False))
+        run_sync(transport.send(STATUS, Deadline.after(60), lambda: False, new_connection=False))
         assert not closed.is_set()
         transport.close()
         assert closed.wait(60)

@@ -623,7 +623,7 @@ def test_a_call_of_a_task_has_what_is_left_of_the_wait(is_busy: bool) -> None:
             transport._slots = Slots(0 if is_busy else 1)
             deadline = Deadline.after(3600)
             deadline.stopwatch.add(3600 - CALL)
-            await transport.send(Request("GET", "/status"), deadline, lambda: False)
+            await transport.send(Request("GET", "/status"), deadline, lambda: False, new_connection=False)
 
     with serving(mute) as server, freeze_time(FROZEN_AT, real_asyncio=True):
         ended = ends_by_itself(lambda: asyncio.run(send(server.url)))

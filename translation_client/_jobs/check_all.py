@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NoReturn
 
+from tenacity import RetryCallState
+
+from .. import _polling
 from .._clock import Deadline
-from .._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS
 from .._models import Job, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import BulkSpec
 from . import error_messages
 from .batch.options import require_id
-from .bulk import BulkCall, BulkFailed
+from .bulk import BulkFailed, BulkRequest
 from .context import ClientContext
 from .poller import Poller
 from .requestor import Requestor
+
+MAX_BULK_ATTEMPTS = 2
+"""2: how often a bulk request is sent before its jobs are checked singly, unless `max_faults` is less."""
 
 
 async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: float) -> list[Job]:
@@ -24,7 +30,7 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
     Args:
         context: The context of the client.
         jobs: Jobs or ids.
-        timeout: Seconds for each check, and for each bulk request with its repeat. There is no total.
+        timeout: Seconds for each check, and for each bulk request with its retry; not for all of them together.
 
     Raises:
         TranslationClientError: The check of a single job failed.
@@ -33,7 +39,7 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
     if bulk is None or bulk.is_optional:
         return [await Poller(context, job, timeout, None).check() for job in jobs]
     ids = [require_id(job, context.service) for job in jobs]
-    listed = await _in_bulk(context, bulk, list(dict.fromkeys(filter(None, ids))), timeout)
+    listed = await _check_in_bulk(context, bulk, list(dict.fromkeys(filter(None, ids))), timeout)
     return [
         _with_known_fields(context, *listed[job_id], job)
         if job_id in listed
@@ -42,49 +48,60 @@ async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: 
     ]
 
 
-async def _in_bulk(
+async def _check_in_bulk(
     context: ClientContext, bulk: BulkSpec, ids: Sequence[str], timeout: float
 ) -> dict[str, tuple[Job, Requestor]]:
     """Return the jobs in bulk responses by id, with the requestor of each. The caller checks the other jobs singly."""
     listed: dict[str, tuple[Job, Requestor]] = {}
     for start in range(0, len(ids), bulk.max_ids):
-        page = ids[start : start + bulk.max_ids]
-        requestor = Requestor(context, error_messages.statuses_text(len(page)), timeout=timeout, cancel=None)
-        jobs = await _page(context, bulk, page, requestor)
-        if jobs is None:
+        some_ids = ids[start : start + bulk.max_ids]
+        requestor = Requestor(context, error_messages.statuses_text(len(some_ids)), timeout=timeout, cancel=None)
+        try:
+            jobs = await _send_with_retries(BulkRequest(requestor, bulk, some_ids), requestor)
+        except CallCancelled:
+            break  # the check of the next job raises
+        except BulkFailed as failed:
+            requestor.log.failed(failed.fault, 0.0)
             break
         elapsed = requestor.state.stopwatch.elapsed
         listed.update((job_id, (replace(job, checks=1, elapsed=elapsed), requestor)) for job_id, job in jobs.items())
     return listed
 
 
-async def _page(
-    context: ClientContext, bulk: BulkSpec, page: Sequence[str], requestor: Requestor
-) -> dict[str, Job] | None:
-    """Return the jobs in a bulk response, by id, or None without a usable one. A failed request is retried once."""
-    for delay in (FAULT_DELAY_SECONDS, 0.0):
-        half = requestor.state.deadline.remaining / 2  # the other half is for single requests
-        deadline = Deadline.after(half, requestor.state.stopwatch)
-        call = BulkCall(context, bulk, page, deadline.stopwatch)
+async def _send_with_retries(request: BulkRequest, requestor: Requestor) -> dict[str, Job]:
+    """Send a bulk request, and return the jobs in the response, by id. A fault is retried once, a refusal is not.
+
+    Raises:
+        BulkFailed: There is no usable response.
+        CallCancelled: The client was closed.
+    """
+    state, policy = requestor.state, requestor.context.policy
+
+    async def send() -> dict[str, Job]:
+        half = state.deadline.remaining / 2  # leaves time for the retry
         try:
-            response, listed = await call.send(deadline, requestor.is_cancelled)
-        except CallCancelled:
-            break
+            return (await request.send(Deadline.after(half, state.stopwatch)))[1]
         except BulkFailed as failed:
-            seconds = max(delay, failed.fault.retry_after or 0.0) if delay and not failed.is_refusal else 0.0
-            is_repeated = 0 < seconds < min(half, FAULT_DELAY_MAX_SECONDS)
-            call.log_failure(failed, seconds if is_repeated else 0.0)
-            if not is_repeated:
-                break
-        else:
-            requestor.state.record_response(response)
-            return listed
-        await requestor.sleep(seconds)  # outside the handler, or its error would have the failure as its `__context__`
-    return None
+            if failed.is_refusal:
+                raise
+            fault = failed.fault
+        raise fault
+
+    def give_up(retry_state: RetryCallState) -> NoReturn:
+        raise BulkFailed(_polling.fault_of(retry_state), is_refusal=False)
+
+    declared: Callable[[], object] = _polling.declare_fault_retries(
+        state=state,
+        policy=replace(policy, max_faults=min(MAX_BULK_ATTEMPTS, policy.max_faults)),
+        before_sleep=requestor.log.log_fault_sleep,
+        retry_error_callback=give_up,
+    )
+    retrying = _polling.retrying_of(declared)
+    return await _polling.step_through_faults(send, lambda: retrying, requestor.sleep)
 
 
 def _with_known_fields(context: ClientContext, job: Job, requestor: Requestor, given: Job | str) -> Job:
-    """Return a listed job with what the given one has besides."""
+    """Return a job from a bulk response, with the fields that only the given job has."""
     known = given if isinstance(given, Job) else None
     state, is_known = requestor.state, context.service.is_known_status(job.raw_status)
     complete = replace(

@@ -82,7 +82,7 @@ class Requestor:
         request: Request,
         read: Callable[[Response], T],
         *,
-        safety: SideEffects = IDEMPOTENT,
+        effects: SideEffects = IDEMPOTENT,
         sink: Sink | None = None,
         new_connection: bool = True,
     ) -> tuple[Response, T]:
@@ -91,10 +91,10 @@ class Requestor:
         Args:
             request: The request.
             read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
-            safety: The side effects of the request.
+            effects: The side effects of the request.
             sink: Receives the body of the response block by block; None to keep it in the response.
-            new_connection: False if a late response to an earlier request for the same URL would do no harm, as it is about
-                the same job. Then a connection may be reused. Otherwise a second submission could get the job of the first.
+            new_connection: False to reuse a connection on which the last request was for the same URL, so that a late
+                response to it would be about the same job. Not for a submission: it could get the job of an earlier one.
 
         Raises:
             Fault: The request failed and may be retried.
@@ -111,11 +111,11 @@ class Requestor:
             state.record_response(response)
             value = read(response)
         except (CallAborted, Refusal, MissingField, Fault) as failure:
-            ended = self._handle_failure(failure, safety)
+            ended = self._handle_failure(failure, effects)
         except RequestNotSent as not_sent:
             ended = not_sent.cause
         except BaseException:  # raised by the caller's adapter or hook, or an interrupt
-            state.may_have_been_accepted |= safety.creates_job
+            state.may_have_been_accepted |= effects.creates_job
             raise
         else:
             state.retry_after = self.read_retry_after(response)
@@ -232,21 +232,21 @@ class Requestor:
         error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
         raise self.log.gave_up("faults", error) from _cause_of(fault)
 
-    def _handle_failure(self, failure: CallAborted | Refusal | MissingField | Fault, safety: SideEffects) -> Exception:
+    def _handle_failure(self, failure: CallAborted | Refusal | MissingField | Fault, effects: SideEffects) -> Exception:
         state = self.state
         if isinstance(failure, Fault):
-            return self._handle_fault(failure, safety)
+            return self._handle_fault(failure, effects)
         if isinstance(failure, CallAborted):
-            state.may_have_been_accepted |= safety.creates_job and failure.was_sent
-            return self._handle_abort(failure, safety)
+            state.may_have_been_accepted |= effects.creates_job and failure.was_sent
+            return self._handle_abort(failure, effects)
         if isinstance(failure, MissingField):
-            state.may_have_been_accepted |= safety.creates_job
+            state.may_have_been_accepted |= effects.creates_job
             return self.log.gave_up("unexpected", error_messages.missing_field(self.error_text, state, failure))
         state.may_have_been_accepted &= not isinstance(failure, SubmissionRejected)
         state.retry_after = self.read_retry_after(failure.response)
         return self.log.gave_up("refused", error_messages.refused(self.error_text, state, failure))
 
-    def _handle_abort(self, abort: CallAborted, safety: SideEffects) -> Exception:
+    def _handle_abort(self, abort: CallAborted, effects: SideEffects) -> Exception:
         """Log an aborted request, and return its error: cancellation, the deadline, or what `_handle_fault` returns."""
         if isinstance(abort, CallCancelled):
             return self.cancelled_error()
@@ -254,19 +254,23 @@ class Requestor:
             return self.timeout_error()
         fault = Fault("timeout", f"no response within {self.context.policy.request_timeout:g} s")
         fault.was_sent = abort.was_sent
-        return self._handle_fault(fault, safety)
+        return self._handle_fault(fault, effects)
 
-    def _handle_fault(self, fault: Fault, safety: SideEffects) -> Exception:
-        """Count a fault, and return it if a retry is safe, or the final error if a retry could create a second job."""
+    def record_fault(self, fault: Fault) -> None:
+        """Count a fault, redact its text, and read its `Retry-After`."""
         if fault.response is not None:
             self.state.redact_keys(fault.response)
             fault.retry_after = self.read_retry_after(fault.response)
         if isinstance(fault, WrongJob):
             self.context.transport.close_idle()  # its connection may be out of step with its requests
         self.state.record_fault(fault)
-        may_be_done = safety.creates_job and fault.may_have_been_processed
-        self.state.may_have_been_accepted |= may_be_done
-        if not may_be_done or safety.is_idempotent:
+
+    def _handle_fault(self, fault: Fault, effects: SideEffects) -> Exception:
+        """Record a fault, and return it if a retry is safe, or the final error if a retry could create a second job."""
+        self.record_fault(fault)
+        may_have_been_processed = effects.creates_job and fault.may_have_been_processed
+        self.state.may_have_been_accepted |= may_have_been_processed
+        if not may_have_been_processed or effects.is_idempotent:
             return fault
         error = error_messages.faults_exhausted(self.error_text, self.state, fault, 1)
         error.__cause__ = _cause_of(fault)

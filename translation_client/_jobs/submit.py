@@ -265,9 +265,9 @@ class Submission:
         )
 
     async def _send_step(self, step: Step) -> Any:
-        safety = SideEffects(step.creates_job, step.is_idempotent)
+        effects = SideEffects(step.creates_job, step.is_idempotent)
         response, value = await self._requestor.send(
-            step.request, lambda response: self._read(step, response), safety=safety
+            step.request, lambda response: self._read(step, response), effects=effects
         )
         if value is _LIMIT_REACHED:
             state = self._requestor.state

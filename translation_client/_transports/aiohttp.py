@@ -112,7 +112,7 @@ class AiohttpTransport:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        new_connection: bool = False,
+        new_connection: bool,
     ) -> Response:
         """Send a request and read the response to its end, as `RequestsTransport.send` does."""
         stopwatch = Stopwatch(deadline.stopwatch)

@@ -49,7 +49,7 @@ class Transport(Protocol):
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        new_connection: bool = False,
+        new_connection: bool,
     ) -> Response:
         """Send one request, and return the response.
 

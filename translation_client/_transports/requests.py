@@ -96,7 +96,7 @@ class RequestsTransport:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        new_connection: bool = False,
+        new_connection: bool,
     ) -> Response:
         """Send a request and read the response to its end. Never suspends.
 

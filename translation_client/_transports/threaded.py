@@ -44,7 +44,7 @@ class ThreadedTransport:
         is_cancelled: Callable[[], bool],
         sink: Sink | None = None,
         *,
-        new_connection: bool = False,
+        new_connection: bool,
     ) -> Response:
         """Send one request in a thread, and return the response."""
         ends = Deadline.after(deadline.remaining)  # a stopwatch is for one thread, and the batch has its own

@@ -138,6 +138,10 @@ class BulkSpec:
         object.__setattr__(copied, "_table", table)
         return copied
 
+    def is_missing(self, job: Job) -> bool:
+        """Return True if a bulk response says that there is no such job."""
+        return normalize(job.raw_status) == normalize(self.missing_word)
+
     def request(self, job_ids: Sequence[str]) -> Request:
         """Build the request for these jobs."""
         return Request("GET", self.path.format(job_ids=",".join(quote(job_id, safe="") for job_id in job_ids)))
@@ -202,7 +206,7 @@ class BulkSpec:
         return by_id
 
     def _status_of(self, job: Job | None) -> object:
-        return None if job is None else (job.status, normalize(job.raw_status) == normalize(self.missing_word))
+        return None if job is None else (job.status, self.is_missing(job))
 
 
 def _id_keys(job_id: str) -> set[str]:

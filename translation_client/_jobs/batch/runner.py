@@ -16,9 +16,11 @@ from ..._polling import GRACE_FRACTION, GRACE_SECONDS
 from ..._transports.cancel_scope import CallCancelled
 from ..._transports.event_loop import sleep_on_loop, yield_to_loop
 from ...services.service import BulkSpec
-from ..bulk import BulkAvailability, BulkCall, BulkFailed
+from .. import error_messages
+from ..bulk import BulkAvailability, BulkFailed, BulkRequest
 from ..context import ClientContext
 from ..poller import Poller
+from ..requestor import Requestor
 from .batch_job import BatchJob, take_due_together
 from .due_queue import DueQueue
 from .options import BatchOptions, JobResult, Source, require_id, text_of, wait_key
@@ -250,20 +252,21 @@ class BatchRunner:
     async def _check_in_bulk(self, bulk: BulkSpec, request: NextRequest) -> None:
         """Check several jobs by one bulk request. A failure does not count towards `max_faults` of any job."""
         stopwatch = Stopwatch(clock=self._clock)
-        call = BulkCall(self._context, bulk, [batch_job.job_id for batch_job in request.batch_jobs], stopwatch)
+        text = error_messages.statuses_text(len(request.batch_jobs))
+        requestor = Requestor(self._context, text, timeout=math.inf, cancel=None, stopwatch=stopwatch)
+        bulk_request = BulkRequest(requestor, bulk, [batch_job.job_id for batch_job in request.batch_jobs])
         seconds = math.inf if request.is_trial else self._response_timeout(request.batch_jobs, stopwatch.began_at)
         try:
             response, jobs = await self._with_permit(
                 request.permit,
-                call.send(Deadline(stopwatch.began_at + seconds, stopwatch), lambda: self._context.transport.is_closed),
+                bulk_request.send(Deadline(stopwatch.began_at + seconds, stopwatch)),
             )
-        except CallCancelled:  # if they were put back, this loop would never yield to the event loop
+        except CallCancelled:  # if the jobs were put back, they would be checked again and again
             for batch_job in request.batch_jobs:
                 self._finish(batch_job, batch_job.poller.requestor.cancelled_error())
         except BulkFailed as failed:
-            call.log_failure(
-                failed, self._availability.record_failure(failed, self._clock.now(), is_trial=request.is_trial)
-            )
+            suspended = self._availability.record_failure(failed, self._clock.now(), is_trial=request.is_trial)
+            requestor.log.failed(failed.fault, suspended)
             self._throttle_after(failed.fault, is_trial=request.is_trial)
             if not request.is_trial:
                 self._put_back(request.batch_jobs)
