@@ -543,9 +543,20 @@ class RetryStepper:
 
 
 async def step_through_faults(
-    call: Callable[[], Awaitable[T]], retrying: Callable[[], Retrying], sleep: Callable[[float], Awaitable[None]]
+    call: Callable[[], Awaitable[T]],
+    get_retrying: Callable[[], Retrying],
+    sleep: Callable[[float], Awaitable[None]],
+    has_progressed: Callable[[], bool] | None = None,
 ) -> T:
-    """Await a call, and again after faults. `retrying` returns the policy, and is called only after faults."""
+    """Await `call()`, and retry it after faults.
+
+    Args:
+        call: Sends the request once.
+        get_retrying: Returns the declaration of the retries. It is called only after faults.
+        sleep: Sleeps for a number of seconds.
+        has_progressed: Returns True if the call got further before its fault than ever, so that the count of faults
+            begins again with this one. None to count all faults in a row.
+    """
     stepper: RetryStepper | None = None
     while True:
         try:
@@ -553,8 +564,9 @@ async def step_through_faults(
         except Fault as error:
             fault = error
         # Outside the handler, or a final error would have the fault as its `__context__`.
-        stepper = stepper or RetryStepper()
-        seconds = stepper.delay_after_fault(fault, retrying())
+        if stepper is None or (has_progressed is not None and has_progressed()):
+            stepper = RetryStepper()
+        seconds = stepper.delay_after_fault(fault, get_retrying())
         await sleep(seconds)
 
 

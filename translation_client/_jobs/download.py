@@ -25,10 +25,10 @@ EXPIRED_CODES = (403, 410)
 """Status codes with which storage rejects an expired signed link."""
 
 NO_RANGE_CODES = (400, 405, 412, 501)
-"""Status codes with which hosts without ranges or `If-Range` reject a request with both. The plain request works."""
+"""Status codes with which hosts reject `Range` and `If-Range`. The same request without them works."""
 
 REAL_PROGRESS_BYTES = 64 * 1024
-"""64 KiB: how far beyond all earlier requests a request has to get before a fault, for the count to start again."""
+"""64 KiB: so much more than ever before a request has to receive before a fault, for the count of faults to start again."""
 
 MAX_USELESS_REFRESHES = 50
 """50: how many fresh links in a row may bring the file no further, however many faults are allowed."""
@@ -64,8 +64,8 @@ class Download:
         self._job = job
         self._language = language
         self._on_progress = on_progress
-        self._furthest = 0
-        self._refreshed_at = -1  # the most bytes received before the link was refreshed
+        self._most_received = 0  # bytes of the file, by any request
+        self._received_at_refresh = -1  # the most bytes received before the link was refreshed
         self._transferred_at_refresh = -1
         self._useless_refreshes = 0  # fresh links in a row that brought the file no further
         job_id = job_id_of(job)
@@ -102,7 +102,7 @@ class Download:
         raise cause
 
     async def _link(self, job: Job | str, *, refresh: bool) -> str:
-        """Return the link to the result, or its path if it is ours. Checks the status if the job has none, or to refresh."""
+        """Return the link to the result, or its path if it is at `base_url`. Checks the status for a link, or for a fresh one."""
         finished = job if isinstance(job, Job) and job.status.is_final and not refresh else None
         link = None if finished is None else self._link_in(finished)
         if finished is None or link is None:
@@ -142,14 +142,16 @@ class Download:
         return checked
 
     async def _fetch_all(self, link: str, part: PartFile) -> None:
+        """Send requests until the file is complete: for the rest of it after a part, and for a fresh link if need be."""
         while True:
             self._requestor.state.redactor = self._requestor.state.redactor.with_link(link)  # storage may echo it
             outcome = await self._fetch_when_ready(link, part)
             if outcome is _Fetch.DONE:
                 return
             if outcome is _Fetch.LINK_EXPIRED:
-                self._useless_refreshes = 0 if part.received > self._refreshed_at else self._useless_refreshes + 1
-                self._refreshed_at = max(self._refreshed_at, part.received)
+                has_new_bytes = part.received > self._received_at_refresh
+                self._useless_refreshes = 0 if has_new_bytes else self._useless_refreshes + 1
+                self._received_at_refresh = max(self._received_at_refresh, part.received)
                 self._transferred_at_refresh = part.transferred
                 link = await self._link(self._job, refresh=True)
 
@@ -162,10 +164,19 @@ class Download:
         return has_delivered and self._useless_refreshes < min(self._context.policy.max_faults, MAX_USELESS_REFRESHES)
 
     async def _fetch_when_ready(self, link: str, part: PartFile) -> _Fetch:
-        """Send the request, again while the service says that the result is not ready."""
+        """Send the request, again while the service says that the result is not ready, and after faults."""
         return await self._requestor.until_final(
-            lambda: self._fetch(link, part), is_pending=lambda outcome: outcome is _Fetch.PENDING
+            lambda: self._fetch(link, part),
+            is_pending=lambda outcome: outcome is _Fetch.PENDING,
+            has_progressed=lambda: self._has_progressed(part),
         )
+
+    def _has_progressed(self, part: PartFile) -> bool:
+        """Return True if much more of the file was received than ever before."""
+        has_progressed = part.received - self._most_received >= REAL_PROGRESS_BYTES
+        if has_progressed:
+            self._most_received = part.received
+        return has_progressed
 
     async def _fetch(self, link: str, part: PartFile) -> _Fetch:
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
@@ -177,28 +188,24 @@ class Download:
             )
         except Fault as error:
             fault = error
-        if fault is None:
-            self._requestor.log.response_received("download", response)
-            if outcome is not _Fetch.PARTIAL:
-                return outcome
-            self._furthest = part.received
-            if part.received - received >= REAL_PROGRESS_BYTES:
-                return outcome
-        else:  # outside the handler, or an error of the disk would have the fault as its `__context__`
+        if fault is not None:  # outside the handler, or an error of the disk would have the fault as its `__context__`
             if "Range" in request.headers and fault.kind == "unreadable" and part.received <= received:
                 part.start_over()  # because the same request for a range could fail again
-            if part.received - self._furthest < REAL_PROGRESS_BYTES:
-                raise fault
-            self._furthest = part.received
-            self._requestor.log.failed(fault, FAULT_DELAY_SECONDS)
-        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0)))
-        return _Fetch.PARTIAL
+            raise fault
+        self._requestor.log.response_received("download", response)
+        if outcome is _Fetch.PARTIAL:
+            self._most_received = part.received
+            if part.received - received < REAL_PROGRESS_BYTES:  # or a host could make us send a request for each byte
+                await self._requestor.sleep(
+                    min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0))
+                )
+        return outcome
 
     def _may_have_other_link(self, status_code: int) -> bool:
         """Return True if a status check may get a link that works, after a response with this status to the file.
 
-        After a 404 it may if responses to single checks can have a link. A job from a bulk response has none, and
-        `result_path` then is the path at which this server may have no files.
+        After a 404 it may if responses to single checks have a field for the link: a job from a bulk response has no
+        link, so that `result_path` was requested, where this server may have no files.
         """
         has_link_field = self._context.service.result_field is not None
         return status_code in EXPIRED_CODES or (status_code == HTTPStatus.NOT_FOUND and has_link_field)
@@ -207,8 +214,8 @@ class Download:
         if response.status_code in FILE_CODES:
             if part.finish(response):
                 return _Fetch.DONE
-            if part.received <= self._furthest:  # an earlier response got as far, and the file had to start over
-                raise Fault("unreadable", "a part of the file that brings it no further", response)
+            if part.received <= self._most_received:  # an earlier response got as far, and the file had to start over
+                raise Fault("unreadable", "a part of the file without new bytes", response)
             return _Fetch.PARTIAL
         if self._context.service.is_result_pending(response):
             self._requestor.state.count("not yet")

@@ -134,24 +134,37 @@ class Requestor:
         self.log.response_received(operation, response)
         return value
 
-    async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Await `call`. After a fault, sleep and await it again, up to `max_faults` times in a row."""
-        return await _polling.step_through_faults(call, self.fault_retrying, self.sleep)
+    async def retry_faults(
+        self, call: Callable[[], Awaitable[T]], has_progressed: Callable[[], bool] | None = None
+    ) -> T:
+        """Await `call()`. After a fault, sleep and await it again, up to `max_faults` times in a row.
 
-    async def until_final(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
-        """Await `call` until its value is not pending, with retries after faults and the backoff of the policy in
-        between.
+        Args:
+            call: Sends the request once.
+            has_progressed: As for `step_through_faults`.
+        """
+        return await _polling.step_through_faults(call, self.fault_retrying, self.sleep, has_progressed)
 
-        An upload or a download may have no deadline. Its polling then ends after the `timeout` of the client.
+    async def until_final(
+        self,
+        call: Callable[[], Awaitable[T]],
+        is_pending: Callable[[T], bool],
+        has_progressed: Callable[[], bool] | None = None,
+    ) -> T:
+        """Await `call()` until its value is not pending, with retries after faults, and return the value.
+
+        Between two calls it sleeps by the backoff of the policy. An upload or a download may have no deadline: its
+        polling then ends after the `timeout` of the client.
 
         Args:
             call: Sends the request once, and returns its value.
             is_pending: Returns True if the call has to be repeated after a value.
+            has_progressed: As for `step_through_faults`.
 
         Raises:
             WaitTimeout: The value is still pending at the limit.
         """
-        # The caller's `wait`, `stop` and `max_retries` are for the checks of a job: they may read it, and here is none.
+        # Without the caller's `wait`, `stop` and `max_retries`: they may read a `Job` from the state, and here is none.
         is_endless = math.isinf(self.state.timeout)
         longest = self.context.policy.timeout if is_endless else math.inf
         poll = _polling.declare_poll(
@@ -167,7 +180,7 @@ class Requestor:
             since=self.state.stopwatch.elapsed,
         )
         retrying = _polling.retrying_of(poll)
-        return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)
+        return await _polling.step_until_final(lambda: self.retry_faults(call, has_progressed), retrying, self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep. Raise `WaitCancelled` if the call is cancelled meanwhile."""
