@@ -44,8 +44,8 @@ class Ends(NamedTuple):
     @property
     def words(self) -> str:
         """As the README says it."""
-        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
-        return f"finished, {calls}" if self.error is None else f"`{self.error.__name__}`, {calls}"
+        attempts = "1 attempt" if self.calls == 1 else f"{self.calls} attempts"
+        return f"finished, {attempts}" if self.error is None else f"`{self.error.__name__}`, {attempts}"
 
 
 class Expected(NamedTuple):

@@ -70,7 +70,7 @@ def test_a_request_that_failed_is_exit_code_3(run: Run) -> None:
     code, out, err = run("wait", "nope", "--base-url", BASE_URL)
 
     assert (code, out) == (3, "")
-    assert "Are the id and base_url right?" in err.splitlines()[-1]
+    assert "Check the id and base_url" in err.splitlines()[-1]
 
 
 def test_a_time_out_is_exit_code_4_with_the_last_job_and_the_command_to_go_on(run: Run) -> None:

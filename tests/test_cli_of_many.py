@@ -97,7 +97,7 @@ def test_a_job_whose_time_was_up_is_exit_code_4(server: Server, capsys: pytest.C
 
     assert code == 4
     assert sorted(out) == [f"{job_id}\tWaitTimeout" for job_id in ids]
-    assert "It has not failed" in err
+    assert "The job has not failed" in err
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_a_wait_that_is_cancelled_while_it_sleeps_makes_no_further_request(
             client.close() if how == "close" else cancel.set()
 
     client = make_client(Scenario(100), sleep=sleep)
-    with pytest.raises(WaitCancelled, match=r"cancelled after 6\.0 s .*The job is still running") as caught:
+    with pytest.raises(WaitCancelled, match=r"cancelled after 6\.0 s .*The job itself was not cancelled") as caught:
         client.wait(cancel=cancel)
 
     assert (caught.value.attempts, caught.value.checks) == (2, 2)
@@ -267,7 +267,7 @@ def test_no_exception_of_requests_gets_through(clock: Clock, name: str) -> None:
     session = requests.Session()
     session.mount(BASE_URL, Answers(answer))
     client = VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick, api_key="k", max_faults=2)
-    with pytest.raises(TranslationClientError, match="2 calls in a row") as caught:
+    with pytest.raises(TranslationClientError, match="2 attempts in a row") as caught:
         client.check()
 
     cause: Any = caught.value.__cause__

@@ -61,7 +61,7 @@ def test_when_faults_differ_the_last_one_chooses_the_error(make_client: MakeClie
     """A page in HTML after four 503 is an unexpected answer."""
     faults = (Fault(nth=5, action="html"), Fault(every=1, status_code=503))
 
-    with pytest.raises(UnexpectedAnswer, match="5 calls in a row"):
+    with pytest.raises(UnexpectedAnswer, match="5 attempts in a row"):
         make_client(Scenario(faults=faults)).wait()
 
 
@@ -79,7 +79,7 @@ def test_a_refusal_fails_at_once(make_client: MakeClient, lines: Lines, clock: C
 def test_a_job_that_is_not_there_is_named(make_client: MakeClient) -> None:
     """With what to do about it."""
     with pytest.raises(
-        RequestFailed, match=r"the status of job 'nope': HTTP 404 Not Found.*Are the id and base_url right"
+        RequestFailed, match=r"the status of job 'nope': HTTP 404 Not Found.*Check the id and base_url"
     ) as caught:
         make_client().check("nope")
 
@@ -173,7 +173,7 @@ def test_the_sentence_of_a_time_out_says_what_is_still_true(make_client: MakeCli
         make_client(Scenario(100), timeout=5).wait()
 
     assert str(caught.value) == (
-        "the job was still 'pending' after 4.8 s (3 calls: 3 × pending, timeout=5). It has not failed: it is still "
+        "the job was still 'pending' after 4.8 s (3 attempts: 3 × pending, timeout=5). The job has not failed and is still "
         "running. Resume waiting with client.wait(), or check once with client.check()."
     )
 
@@ -184,8 +184,9 @@ def test_the_sentence_of_a_server_that_is_not_there(make_client: MakeClient) -> 
         make_client(Scenario(faults=(Fault(every=1, action="drop"),))).wait()
 
     assert str(caught.value) == (
-        "http://fake.test/status could not be reached, 5 calls in a row; the last: the connection broke. This says "
-        "nothing about the job, which may still be running. Is the server running, and base_url right?"
+        "http://fake.test/status could not be reached, 5 attempts in a row; the last: the connection broke. This says "
+        "nothing about the job, which may still be running. Check that the server is running and that base_url is "
+        "right. Resume waiting with client.wait(), or check once with client.check()."
     )
 
 

@@ -166,7 +166,7 @@ UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
         (ProtocolError("s3cret"), "connection", "^the connection broke$"),
         (LocationParseError("s3cret"), "connection", "^the connection broke$"),
         (BadStatusLine("s3cret"), "connection", "^the connection broke$"),
-        (TypeError("s3cret"), "connection", "broken proxy variable"),
+        (TypeError("s3cret"), "connection", "proxy variable in the environment may be broken"),
         (ValueError("s3cret"), "unreadable", r"^the response breaks HTTP \(ValueError\)$"),
         (TimeoutError("s3cret"), "timeout", "^no response in time$"),
         (ReadTimeoutError(HTTPConnectionPool("host"), "/s3cret", "s3cret"), "timeout", "^no response in time$"),

@@ -103,7 +103,7 @@ def test_a_response_about_another_job_is_a_fault(kind: type[Any], method: str, c
 def test_an_error_names_both_jobs(kind: type[Any], method: str, clock: Clock, lines: Lines, tmp_path: Any) -> None:
     """Where it is never the right one."""
     both = Both(kind, saying(done(job={"id": "job-2"}, id="job-1")), clock)
-    with pytest.raises(UnexpectedAnswer, match=r"3 calls in a row.* is about job 'job-2', not 'job-1'") as caught:
+    with pytest.raises(UnexpectedAnswer, match=r"3 attempts in a row.* is about job 'job-2', not 'job-1'") as caught:
         both.call(method, "job-1", *([tmp_path / "x"] if method == "download" else []))
 
     assert (caught.value.job_id, caught.value.attempts, caught.value.job) == ("job-1", 3, None)
@@ -303,7 +303,7 @@ def test_a_response_to_a_submission_of_another_is_not_believed(
         both.call("submit", "https://videos.example.com/talk.mp4", "es", idempotency_key="mine")
 
     expected = shown.format(ours="'mine.iteration'" if step == "iterations" else "'mine.translation'")
-    assert f"3 calls in a row; the last: the response is about {expected}" in str(caught.value)
+    assert f"3 attempts in a row; the last: the response is about {expected}" in str(caught.value)
     assert "idempotency_key='mine'" in str(caught.value)
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "mine")
     assert len(both.answers.requests) == (3 if step == "translations" else 5)

@@ -292,7 +292,7 @@ def test_a_key_that_cannot_be_got_any_more_ends_an_order_with_the_way_on(clock: 
             raise LookupError("the vault is closed") from None
 
     world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 9)), api_key=key)
-    with pytest.raises(RequestFailed, match="the submission was interrupted by a LookupError") as caught:
+    with pytest.raises(RequestFailed, match="exception of the caller: LookupError") as caught:
         world.submit()
     assert isinstance(caught.value.__cause__, LookupError)
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key is None) == (True, False)
@@ -752,7 +752,7 @@ def test_what_the_callers_own_code_raises_loses_no_order(clock: Clock, service: 
     world = World(clock, service)
     _answered_in_time(world, error)
 
-    with pytest.raises(RequestFailed, match=f"interrupted by a {error.__name__}") as caught:
+    with pytest.raises(RequestFailed, match=f"exception of the caller: {error.__name__}") as caught:
         world.submit()
     assert isinstance(caught.value.__cause__, error)
     assert caught.value.may_have_been_accepted is True
@@ -766,7 +766,7 @@ def test_a_place_that_cannot_be_computed_loses_no_order(clock: Clock) -> None:
     session.mount("http://", Answers(lambda _: response(200, b'{"id": "j1"}')))
     service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", submit=order)
 
-    with pytest.raises(RequestFailed, match="interrupted by a KeyError") as caught:
+    with pytest.raises(RequestFailed, match="exception of the caller: KeyError") as caught:
         VideoTranslationClient(service=service, session=session).submit(VIDEO, "es")
     assert caught.value.may_have_been_accepted is True
 
@@ -778,7 +778,7 @@ def test_a_sleep_that_raises_loses_no_order(clock: Clock) -> None:
         raise RuntimeError("mine")
 
     world = struck("heygen", clock, "create/1:500", sleep=sleep)
-    with pytest.raises(RequestFailed, match="interrupted by a RuntimeError") as caught:
+    with pytest.raises(RequestFailed, match="exception of the caller: RuntimeError") as caught:
         world.submit()
     assert caught.value.idempotency_key is not None
 

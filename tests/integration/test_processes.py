@@ -94,7 +94,7 @@ def test_the_seeds_script_prints_a_clear_error_when_the_server_is_not_there() ->
         out, err = run_script(url)
 
     assert out.startswith("An error occurred: http://127.0.0.1:")
-    assert "could not be reached, 5 calls in a row; the last: Connection refused" in out
+    assert "could not be reached, 5 attempts in a row; the last: Connection refused" in out
     assert [json.loads(line)["event"] for line in err.splitlines()] == ["check_failed"] * 4 + ["gave_up"]
 
 

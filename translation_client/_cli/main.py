@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return commands[options.command]()
     except KeyboardInterrupt as interrupt:
-        note = "" if options.command in ("submit", "download", "delete") else "; the job is still running"
+        note = "; the job is still running" if options.command in ("status", "wait") else ""
         echo_error(f"interrupted. {interrupt}" if interrupt.args else f"interrupted{note}")
         return EXIT_INTERRUPTED
     except UsageError as error:

@@ -42,8 +42,8 @@ class ErrorText(NamedTuple):
 
     Attributes:
         action: Completes "the service refused to …".
-        still_true: What is true after any failure.
-        next_step: What the user can do next.
+        still_true: What is true after any failure, unless a job may have been accepted.
+        next_step: What to do next.
         advice_by_status: The likely reason of a refusal, by HTTP status code.
         is_wait: True for the wait for a job.
         unreachable: What to check if the service cannot be reached.
@@ -56,8 +56,8 @@ class ErrorText(NamedTuple):
     next_step: str
     advice_by_status: Mapping[int, str]
     is_wait: bool = False
-    unreachable: str = "Is the server running, and base_url right?"
-    unreadable: str = "Is base_url the address of the API?"
+    unreachable: str = "Check that the server is running and that base_url is right."
+    unreadable: str = "Check that base_url is the address of the API."
     of_job: Callable[[str | None], ErrorText] | None = None
 
 
@@ -71,7 +71,7 @@ def status_text(job_id: str | None) -> ErrorText:
         advice_by_status={
             401: _KEY,
             403: "The API key may not see this job.",
-            404: "Are the id and base_url right?",
+            404: "Check the id and base_url.",
             410: "The service no longer keeps this job.",
         },
         is_wait=True,
@@ -85,7 +85,7 @@ def statuses_text(count: int) -> ErrorText:
         action="return the status of 1 job" if count == 1 else f"return the status of {count} jobs",
         still_true="This says nothing about the jobs, which may still be running.",
         next_step="Try again with client.check_all(...).",
-        advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
+        advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "Check base_url."},
     )
 
 
@@ -99,7 +99,7 @@ def submit_text() -> ErrorText:
             401: _KEY,
             402: "The account has no credits left.",
             403: _NOT_ALLOWED,
-            404: "Is base_url right?",
+            404: "Check base_url.",
             413: "The file is too large for the service.",
         },
     )
@@ -113,12 +113,12 @@ def download_text(job_id: str | None) -> ErrorText:
         next_step=f"Try again with client.download({job_id!r}, path).",
         advice_by_status={
             401: _KEY,
-            403: "The link is not good, and a fresh one was not either.",
+            403: "The host of the result rejected the link, and a fresh one too.",
             404: "The result is not kept any more.",
             410: "The result is not kept any more.",
         },
-        unreachable="Is the host of the result reachable from here?",
-        unreadable="Is something between here and the host of the result?",
+        unreachable="Check that the host of the result can be reached from here.",
+        unreadable="It may come from a proxy or a login page in between.",
         of_job=download_text,
     )
 
@@ -140,14 +140,17 @@ def languages_text() -> ErrorText:
         action="list its languages",
         still_true="Nothing was submitted.",
         next_step="Try again.",
-        advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "Is base_url right?"},
+        advice_by_status={401: _KEY, 403: _NOT_ALLOWED, 404: "Check base_url."},
     )
 
 
 ADVICE_NOT_TO_RETRY = "Repeating the request would not change the response."
 
-MIXED_UP = "Does a proxy in between mix up the responses?"
-"""What to check if a response is about another job."""
+MIXED_UP = "A proxy in between may mix up the responses."
+"""The likely cause if a response is about another job."""
+
+_NOT_REACHED = {"connection", "timeout"}
+"""The kinds of faults after which it is unknown if there is a server."""
 
 
 def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | None = None) -> WaitTimeout:
@@ -155,17 +158,16 @@ def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | N
     seconds = f"{state.stopwatch.elapsed:.1f} s"
     if state.job is not None:
         happened = f"{describe_job(state.shown_id)} was still {shown_text(state.job, 'raw_status')!r} after {seconds}"
-        still = "It has not failed: it is still running."
+        still = "The job has not failed and is still running."
     elif state.attempts == 0 and error_text.is_wait:
         happened = f"{describe_job(state.shown_id)} was not checked within {seconds}"
         still = f"{error_text.still_true} A longer timeout, or more checks_per_second, leaves time for every job."
     else:
-        last = "" if state.last_fault is None else f", the last time because of: {state.last_fault.text}"
+        last = "" if state.last_fault is None else f"; the last error: {state.last_fault.text}"
         happened = f"{_where(state)} did not {error_text.action} within {seconds}{last}"
-        is_known = state.may_have_been_accepted or state.checks or state.seen
-        still = (
-            _still_true(error_text, state) if is_known else f"{_still_true(error_text, state)} {error_text.unreachable}"
-        )
+        still = _still_true(error_text, state)
+        if not state.may_have_been_accepted and state.seen.keys() <= _NOT_REACHED:
+            still = f"{still} {error_text.unreachable}"
     if retry_after is not None:
         happened += f", and Retry-After is {retry_after:g} s, longer than the time left"
     return WaitTimeout(
@@ -181,7 +183,7 @@ def retries_exhausted(error_text: ErrorText, state: CallState) -> RetriesExhaust
     word = "pending" if state.job is None else shown_text(state.job, "raw_status")
     return RetriesExhausted(
         f"{describe_job(state.shown_id)} was still {word!r} when the retries were used up, after "
-        f"{state.stopwatch.elapsed:.1f} s ({_counts(state)}). It has not failed: it is still running. "
+        f"{state.stopwatch.elapsed:.1f} s ({_counts(state)}). The job has not failed and is still running. "
         f"{_next_step(error_text, state)}",
         **state.error_fields(),
     )
@@ -191,7 +193,7 @@ def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
     """Return the error for a cancelled call."""
     spent = f"was cancelled after {state.stopwatch.elapsed:.1f} s ({_counts(state)})"
     if error_text.is_wait:
-        sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job is still running."
+        sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job itself was not cancelled. {_next_step(error_text, state)}"
     else:
         sentence = f"the wait for the service to {error_text.action} {spent}. {_still_true(error_text, state)} {_next_step(error_text, state)}"
     return WaitCancelled(sentence, **state.error_fields())
@@ -200,7 +202,7 @@ def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
 def interrupted_by_caller(error_text: ErrorText, state: CallState, error: Exception) -> RequestFailed:
     """Return the error for an exception of the caller's `api_key()` or file during a submission."""
     return RequestFailed(
-        f"the submission was interrupted by a {type(error).__name__}, which is shown as the cause. {_still_true(error_text, state)} "
+        f"the submission was ended by an exception of the caller: {type(error).__name__}, which is shown as the cause. {_still_true(error_text, state)} "
         f"{_next_step(error_text, state)}",
         **state.error_fields(),
     )
@@ -270,31 +272,40 @@ def faults_exhausted(
     error_text: ErrorText, state: CallState, fault: Fault, faults: int
 ) -> RequestFailed | UnexpectedAnswer:
     """Return the error for `faults` faults in a row. The last one, `fault`, selects the class."""
-    times = "1 call" if faults == 1 else f"{faults} calls in a row"
-    still = _still_true(error_text, state)
+    response, printable = fault.response, state.redactor.printable
+    excerpt = None if response is None or fault.kind != "unreadable" else printable(response.text)
+    problem = None if response is None or fault.kind == "unreadable" else response.problem
+    times = "" if faults == 1 else f", {faults} attempts in a row; the last"
+    message = (
+        f"{_where(state)} {_happened(fault, faults)}{times}: {fault.text}{_problem_message(problem, state.redactor)}"
+        f"{_quoted(excerpt)}. {_still_true(error_text, state)} {_check_after(error_text, state, fault)}"
+        f"{_next_step(error_text, state)}"
+    )
     if fault.kind == "unreadable":
-        excerpt = None if fault.response is None else state.redactor.printable(fault.response.text)
-        what_to_check = MIXED_UP if isinstance(fault, WrongJob) else error_text.unreadable
-        next_step = _next_step(error_text, state) if state.may_have_been_accepted else what_to_check
-        return UnexpectedAnswer(
-            f"{_where(state)} gave no usable response, {times}; the last: {fault.text}{_quoted(excerpt)}. {still} "
-            f"{next_step}",
-            status_code=fault.status_code,
-            excerpt=excerpt,
-            **state.error_fields(),
-        )
-    problem = None if fault.response is None else fault.response.problem
-    happened = "could not be reached" if fault.status_code is None else "kept failing"
-    next_step = _next_step(error_text, state)
-    if fault.status_code is None and not state.may_have_been_accepted:
-        next_step = error_text.unreachable
+        return UnexpectedAnswer(message, status_code=fault.status_code, excerpt=excerpt, **state.error_fields())
     return RequestFailed(
-        f"{_where(state)} {happened}, {times}; the last: {fault.text}{_problem_message(problem, state.redactor)}. {still} "
-        f"{next_step}",
+        message,
         status_code=fault.status_code,
         problem=problem and redacted_problem(problem, state.redactor),
         **state.error_fields(),
     )
+
+
+def _happened(fault: Fault, faults: int) -> str:
+    if fault.kind == "unreadable":
+        return "gave no usable response"
+    if fault.kind == "connection":
+        return "could not be reached"
+    return "failed" if faults == 1 else "kept failing"
+
+
+def _check_after(error_text: ErrorText, state: CallState, fault: Fault) -> str:
+    """Return what to check after a fault, with a blank behind it, or nothing if the advice of `_next_step` comes first."""
+    if state.may_have_been_accepted or (fault.kind != "unreadable" and fault.status_code is not None):
+        return ""
+    if isinstance(fault, WrongJob):
+        return f"{MIXED_UP} "
+    return f"{error_text.unreadable if fault.kind == 'unreadable' else error_text.unreachable} "
 
 
 def _where(state: CallState) -> str:
@@ -318,7 +329,7 @@ def _next_step(error_text: ErrorText, state: CallState) -> str:
 
 def _counts(state: CallState) -> str:
     seen = ", ".join(f"{count} × {what}" for what, count in state.seen.items()) or "no response"
-    return f"{state.attempts} {'call' if state.attempts == 1 else 'calls'}: {seen}"
+    return f"{state.attempts} {'attempt' if state.attempts == 1 else 'attempts'}: {seen}"
 
 
 def _problem_message(problem: Problem | None, redactor: Redactor) -> str:

@@ -96,7 +96,7 @@ def map_exception(error: Exception) -> Fault:
     if isinstance(error, (requests.ConnectionError, HTTPError, HTTPException)):
         return Fault("connection", root_reason(error))
     if isinstance(error, NEVER_A_CALL):
-        return Fault("connection", "the call could not be made: is there a broken proxy variable in the environment?")
+        return Fault("connection", "the request could not be made: a proxy variable in the environment may be broken")
     if isinstance(error, (requests.RequestException, ValueError)):
         return breaks_protocol(error)
     return Fault("connection", root_reason(error))
