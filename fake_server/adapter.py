@@ -25,12 +25,13 @@ class InProcessAdapter(BaseAdapter):
     """A transport adapter for a session: `session.mount("http://fake.test", InProcessAdapter(create_app(scenario)))`.
 
     Faults have the same effect as on a socket, and requests and urllib3 read the same bytes. They take a 1xx response
-    other than 100 for the final one. Two things differ. A timeout is for the whole exchange, while that of a socket is
+    other than 100 for the final one. Three things differ. A timeout is for the whole exchange, while that of a socket is
     for each read. Each request has a connection of its own, so that the second response of `doubled`, `repeated` and
-    `repeated-late` is not seen.
+    `repeated-late` is not seen. A refused connection raises what a closed one does. Mount it on `http://`, as results
+    have URLs of another host.
 
     Attributes:
-        never_retries: True, which tells `VideoTranslationClient` that a refused connection proves that nothing was sent.
+        never_retries: True: each `send` makes one attempt, so that a refused connection has sent nothing.
     """
 
     never_retries = True
@@ -40,21 +41,28 @@ class InProcessAdapter(BaseAdapter):
 
         Args:
             app: Called for each request.
-            sleep: Called with the seconds of each delay of the server, such as `tick` of a frozen clock. None for no
-                call: a server that never responds is then an immediate timeout.
+            sleep: Called with the seconds of each delay of the server, such as `tick` of a frozen clock. None to skip
+                the delays: a response that never comes is then an immediate timeout.
         """
         super().__init__()
         self._app = app
         self._sleep = sleep or (lambda _: None)
-        self._builder = HTTPAdapter()
+        self._http_adapter = HTTPAdapter()
 
-    def send(self, request: requests.PreparedRequest, *_: Any, timeout: Any = None, **__: Any) -> requests.Response:
+    def send(
+        self,
+        request: requests.PreparedRequest,
+        stream: bool = False,  # noqa: ARG002  # the position of the arguments is that of every adapter
+        timeout: Any = None,
+        *_: Any,
+        **__: Any,
+    ) -> requests.Response:
         """Call the app, and read its response as it arrives.
 
         Args:
             request: The request to send.
             timeout: Seconds for the whole exchange, or a pair as in requests, of which the second counts. None for no
-                limit.
+                limit, except that a response that never comes is a timeout at once.
 
         Raises:
             requests.ConnectionError: The connection is refused, reset, or closed without a response.
@@ -65,8 +73,8 @@ class InProcessAdapter(BaseAdapter):
         reply, fault = call_app(self._app, wsgi_request) if error_reply is None else (error_reply, None)
         seconds = timeout[-1] if isinstance(timeout, tuple) else timeout
         steps = wire_steps(reply, fault, keep_alive=error_reply is None, is_head=request.method == "HEAD")
-        stream = _ResponseStream(steps, self._sleep, seconds)
-        response: Any = HTTPResponse(_Socket(stream), method=request.method)  # type: ignore[arg-type]  # all it uses
+        arriving = _ResponseStream(steps, self._sleep, seconds)
+        response: Any = HTTPResponse(_Socket(arriving), method=request.method)  # type: ignore[arg-type]  # all it uses
         try:
             response.begin()
         except TimeoutError as error:
@@ -76,7 +84,7 @@ class InProcessAdapter(BaseAdapter):
             response.close()
             aborted = urllib3.exceptions.ProtocolError("Connection aborted.", error)
             raise requests.ConnectionError(aborted, request=request) from error
-        return self._builder.build_response(request, _to_urllib3(request, response))
+        return self._http_adapter.build_response(request, _to_urllib3(request, response))
 
     def close(self) -> None:
         """Do nothing, since nothing is open."""
@@ -125,7 +133,7 @@ class _Socket:
 
 
 class _SocketFile(io.BufferedReader):
-    """A reader that may be closed after its raw stream, as `http.client` flushes when it closes."""
+    """A reader that may be flushed after it was closed, as `http.client` does."""
 
     def flush(self) -> None:
         if not self.closed:
@@ -151,9 +159,9 @@ class _ResponseStream(io.RawIOBase):
             if isinstance(step, Send):
                 self._buffer = step.data
             elif isinstance(step, Pause):
-                self._delay(step.seconds)
+                self._delay_or_time_out(step.seconds)
             elif isinstance(step, AwaitRequest) or step in (End.HANG, End.KEEP):
-                self._delay(math.inf)  # the connection stays open, and nothing arrives
+                self._delay_or_time_out(math.inf)  # the connection stays open, and nothing arrives
             elif step in ERRNO_OF_END:
                 raise OSError(ERRNO_OF_END[step], os.strerror(ERRNO_OF_END[step]))
             else:
@@ -162,7 +170,7 @@ class _ResponseStream(io.RawIOBase):
         buffer[:size], self._buffer = self._buffer[:size], self._buffer[size:]
         return size
 
-    def _delay(self, seconds: float) -> None:
+    def _delay_or_time_out(self, seconds: float) -> None:
         if seconds > self._seconds_left or seconds == math.inf:
             if self._seconds_left < math.inf:
                 self._sleep(self._seconds_left)

@@ -11,7 +11,7 @@ from .dialects.dialect import Dialect
 from .jobs import NoSuchJob
 from .lab import Lab
 from .replies import LOOP_PATH, Reply, ResponseTuple, redirect
-from .responder import ErrorBodies, RequestRejected, Responder, send_reply
+from .responder import ErrorResponses, RequestRejected, Responder, send_reply
 from .scenario import Scenario
 from .storage import FILES_PREFIX, storage_blueprint
 from .wsgi import MAX_REQUEST_BYTES
@@ -19,7 +19,7 @@ from .wsgi import MAX_REQUEST_BYTES
 NO_RESPONSE = Reply(503, (), b"")
 """A placeholder for the response on a refused connection. It is never sent on a socket."""
 
-KEYLESS_PATHS = (f"{CONTROL_PREFIX}/", f"{FILES_PREFIX}/", LOOP_PATH)
+PATHS_WITHOUT_KEY = (f"{CONTROL_PREFIX}/", f"{FILES_PREFIX}/", LOOP_PATH)
 """The beginnings of paths that need no API key."""
 
 
@@ -56,16 +56,16 @@ def _add_request_checks(app: Flask, lab: Lab, dialect: Dialect) -> None:
     def check_request() -> ResponseTuple | None:
         if request.path.startswith(f"{CONTROL_PREFIX}/"):
             return None
-        fault = lab.active_refusal()
+        fault = lab.active_refuse_fault()
         if fault is not None:
             return send_reply(NO_RESPONSE, fault)
         lab.record_arrival(request.method, request.environ.get("REQUEST_URI", request.full_path), dict(request.headers))
-        if request.path.startswith(KEYLESS_PATHS) or dialect.has_valid_key(lab):
+        if request.path.startswith(PATHS_WITHOUT_KEY) or dialect.has_valid_key(lab):
             return None
         return dialect.errors.error(401, "the API key is missing or wrong").as_tuple()
 
 
-def _add_error_handlers(app: Flask, errors: ErrorBodies) -> None:
+def _add_error_handlers(app: Flask, errors: ErrorResponses) -> None:
     @app.errorhandler(HTTPException)
     def handle_http_error(error: HTTPException) -> ResponseTuple:
         return errors.error(error.code or 500, error.description or "").as_tuple()

@@ -10,15 +10,16 @@ from typing import Any
 
 from .dialects import SERVICES
 from .fault_syntax import SYNTAX, parse_fault
-from .faults import ACTIONS, ROUTES
+from .faults import MEANINGS, ROUTES
 from .scenario import OUTCOMES, Scenario, parse_duration
 
 DESCRIPTION = """A video translation service for development and tests, on 127.0.0.1.
 
 GET /status returns the status of the single job, which starts at the first request for it. POST /jobs
-creates a job, GET /status/<job_id> returns its status, and GET /jobs/<job_id>/result its result. With
---service, the paths are those of HeyGen, ElevenLabs or Azure. The URL is printed on a line of its own when
-the server listens."""
+creates a job, GET /status/<job_id> returns its status, and GET /status?ids=<job_id>,<job_id> those of
+several jobs. GET /jobs/<job_id>/result returns its result, and DELETE /jobs/<job_id> deletes it. With
+--service, the paths are those of HeyGen, ElevenLabs or Azure. The URL is printed on a line of its own
+when the server listens."""
 
 FAULT_HELP = f"{SYNTAX}, or a JSON object; can be repeated, see below"
 
@@ -29,20 +30,19 @@ EPILOG = f"""A fault is {SYNTAX}:
            counted for each job, and the time is that of the job. Other responses are counted for the server, and
            the time is that since its start
   WHAT     a status code, or one of
-{fill(", ".join(ACTIONS[1:]), initial_indent=" " * 11, subsequent_indent=" " * 11, break_on_hyphens=False)}
-  SECONDS  the delay of late, between two bytes of a drip, after the interim responses of early-hints and
-           processing, or before the second response of repeated (default: 1)
+{"".join(f"             {action:20}{meaning}" + chr(10) for action, meaning in MEANINGS.items() if action != "answer")}\
+  SECONDS  default: 1
 for example
   --fault 2:503 --fault every-3:drop --fault 5s-8s:429:Retry-After=3 --fault 1:drip-body@0.5
   --fault create/1:503 --fault result/1:truncate
-A fault of create or delete affects the response only: the job has been created or deleted. It has not if the
-fault is a status code from 400 to 429, or refuse.
+A fault affects only the response: a job is created or deleted all the same, unless the fault is a status code from
+400 to 429, or refuse.
 A JSON object can have more fields:
   --fault '{{"nth": 2, "action": "truncate", "status_code": 404, "headers": {{"X": "y"}}, "body": "no", "route": "result"}}'
 
-While the server runs, PUT /_control/faults sets the faults (a JSON list), GET /_control/requests lists the
-requests that arrived, GET /_control/submissions lists the jobs that were created, and POST /_control/reset
-restarts the server without jobs and with the faults of the command line."""
+While the server runs, PUT /_control/faults sets the faults (a JSON list), GET /_control/faults lists
+them, GET /_control/requests the last 10,000 requests, GET /_control/submissions the jobs that were created, and
+POST /_control/reset restarts the server without jobs and with the faults of the command line."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -63,15 +63,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _build_scenario(options: argparse.Namespace) -> Scenario:
     return Scenario(
-        options.duration,
-        options.outcome,
-        options.seed,
-        tuple(options.fault),
-        options.api_key,
-        options.max_jobs,
-        options.result_bytes,
-        options.link_seconds,
-        options.link_delay,
+        duration=options.duration,
+        outcome=options.outcome,
+        seed=options.seed,
+        faults=tuple(options.fault),
+        api_key=options.api_key,
+        max_jobs=options.max_jobs,
+        result_bytes=options.result_bytes,
+        link_seconds=options.link_seconds,
+        link_delay=options.link_delay,
     )
 
 
@@ -101,7 +101,7 @@ def _build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=_parse_port, default=5000, help="the port, 0 for a free one (default: 5000)")
     parser.add_argument(
         "--duration",
-        type=_argument_type(parse_duration),
+        type=_argparse_type(parse_duration),
         default=10.0,
         metavar="SECONDS",
         help="the duration of a job: 10, or a range, 5-15, for a random one (default: 10)",
@@ -113,7 +113,7 @@ def _build_parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=0, help="the seed of the random durations; the same seed repeats them (default: 0)"
     )
     parser.add_argument(
-        "--fault", type=_argument_type(parse_fault), action="append", default=[], metavar="FAULT", help=FAULT_HELP
+        "--fault", type=_argparse_type(parse_fault), action="append", default=[], metavar="FAULT", help=FAULT_HELP
     )
     _add_service_options(parser)
     return parser
@@ -122,8 +122,12 @@ def _build_parser() -> argparse.ArgumentParser:
 def _add_service_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("service").add_argument
     add("--service", choices=SERVICES, default="reference", help="the service to imitate (default: reference)")
-    add("--api-key", metavar="KEY", help="the only valid API key (default: any)")
-    add("--max-jobs", type=int, metavar="N", help="the maximum of pending jobs (default: no limit)")
+    add(
+        "--api-key",
+        metavar="KEY",
+        help="the only valid API key (default: any is valid; see the service for whether one is needed)",
+    )
+    add("--max-jobs", type=int, metavar="N", help="the maximum number of pending jobs (default: no limit)")
     add("--result-bytes", type=int, default=65536, metavar="N", help="the size of a result in bytes (default: 65536)")
     add(
         "--link-seconds",
@@ -146,7 +150,7 @@ def _parse_port(text: str) -> int:
     return int(text)
 
 
-def _argument_type(parse: Any) -> Any:
+def _argparse_type(parse: Any) -> Any:
     def parse_argument(text: str) -> Any:
         try:
             return parse(text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -57,10 +57,10 @@ def parse_fault(text: str) -> Fault:
 
 
 def to_fault(value: object) -> Fault:
-    """Convert a JSON value to a fault.
+    """Convert a JSON value to a fault, or return a fault as it is.
 
     Args:
-        value: An object with the fields of `Fault`, or a string for `parse_fault`. A `Fault` is returned as it is.
+        value: An object with the fields of `Fault`, a string for `parse_fault`, or a `Fault`.
 
     Raises:
         ValueError: The value is not a fault, or a field of the fault is invalid.
@@ -70,24 +70,24 @@ def to_fault(value: object) -> Fault:
     if isinstance(value, str):
         return parse_fault(value)
     if not isinstance(value, Mapping):
-        raise ValueError(f"a fault must be {SYNTAX}, or a JSON object; got {value!r}")  # noqa: TRY004  # bad data, not a bad call
+        raise ValueError(f"a fault must be {SYNTAX}, or a JSON object; got {value!r}")  # noqa: TRY004  # input data, and no programming error
     unknown = set(value) - set(_FIELD_NAMES)
     if unknown:
         raise ValueError(
-            f"the fields of a fault are {', '.join(_FIELD_NAMES)}; got {', '.join(sorted(map(str, unknown)))}"
+            f"the fields of a fault are {', '.join(_FIELD_NAMES)}; unknown: {', '.join(sorted(map(str, unknown)))}"
         )
     between = value.get("between")
     return Fault(**{**value, "between": tuple(between) if isinstance(between, list) else between})
 
 
 def to_faults(value: object) -> tuple[Fault, ...]:
-    """Convert a list of faults by `to_fault`.
+    """Convert a list, or another iterable of faults, by `to_fault`.
 
     Raises:
-        ValueError: The value is not a list, or an item of it is not a fault.
+        ValueError: The value is a string or cannot be iterated, or an item of it is not a fault.
     """
-    if not isinstance(value, (list, tuple)):
-        raise ValueError(f'faults must be a list, such as ["2:503"]; got {value!r}')  # noqa: TRY004  # bad data, not a bad call
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise ValueError(f'faults must be a list, such as ["2:503"]; got {value!r}')  # noqa: TRY004  # input data, and no programming error
     return tuple(to_fault(item) for item in value)
 
 

@@ -1,4 +1,4 @@
-"""Faults of a response, and when they apply. Pure data, so that a run repeats exactly."""
+"""Faults of a response, and when they apply: data without behaviour, so that every run is the same."""
 
 from __future__ import annotations
 
@@ -40,28 +40,59 @@ WireAction = Literal[
     "repeated",
     "repeated-late",
 ]
-"""Faults below HTTP, in how a response is sent. `wire.py` implements them."""
+"""Faults in how a response is sent. `wire.py` implements them."""
 
 Action = Literal[ContentAction, WireAction]
 
 WIRE_ACTIONS: tuple[str, ...] = get_args(WireAction)
 ACTIONS: tuple[str, ...] = (*get_args(ContentAction), *WIRE_ACTIONS)
 
+MEANINGS: dict[Action, str] = {
+    "answer": "an error of the service, by default 503; the same as its status code alone",
+    "html": "200 with an HTML page",
+    "invalid-json": "JSON that breaks off",
+    "wrong-shape": "JSON without the expected fields",
+    "unknown-word": "a status word that no service has",
+    "relapse": "pending, even after the job was finished",
+    "redirect-loop": "a redirect to itself",
+    "redirect-away": "a redirect to the same path at another origin",
+    "gzip-bomb": "a small body that unpacks to 64 MiB",
+    "invalid-gzip": "a body that is not gzip, although it says so",
+    "late": "the response, SECONDS later",
+    "mute": "no response; the connection stays open",
+    "drop": "no response; the connection is closed",
+    "refuse": "all connections are closed, and new ones refused (needs a time interval)",
+    "reset": "no response; the connection is reset",
+    "reset-in-headers": "reset after half of the headers",
+    "reset-after-headers": "reset after the headers and half of the body",
+    "drip-headers": "the headers byte by byte, SECONDS apart",
+    "drip-body": "the body byte by byte, SECONDS apart",
+    "truncate": "half of the body; the connection is closed",
+    "truncate-chunked": "the same of a chunked body",
+    "endless": "a body that never ends",
+    "early-hints": "a 103 response SECONDS before the response",
+    "processing": "three 102 responses, SECONDS apart, before the response",
+    "doubled": "the response twice at once",
+    "repeated": "the response again SECONDS later, or at the next request",
+    "repeated-late": "the response again in place of that to the next request",
+}
+"""What each action sends in place of the response."""
+
 Route = Literal["status", "create", "result", "delete", "languages", "upload", "operation", "bulk"]
-"""The operation of a response: the status of a job, its submission, its result, its deletion, the list of languages, an
+"""What a response is about: the status of a job, its submission, its result, its deletion, the list of languages, an
 upload, an operation (Azure), or the statuses of many jobs.
 """
 
 ROUTES: tuple[Route, ...] = get_args(Route)
 
 JOB_ROUTES: tuple[Route, ...] = ("status", "result")
-"""Routes whose responses are counted for each job, in its time. Others are counted for the server, in its time."""
+"""Routes whose responses are counted, and timed, for each job. Those of the others are for the server."""
 
-REJECTION_CODES = range(400, 430)
+REJECTION_STATUS_CODES = range(400, 430)
 """Status codes that mean that the request was rejected and nothing was done."""
 
 MAX_SECONDS = 1e6
-"""Longer than any test waits, and shorter than the longest possible socket timeout."""
+"""Longer than any test waits, and less than the longest possible socket timeout."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 """The name of a header (RFC 9110, section 5.6.2)."""
@@ -69,7 +100,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault of the responses of a route. Exactly one of the three triggers is set.
+    """A fault of the responses of a route. Exactly one of `nth`, `every` and `between` is set.
 
     A fault replaces the response only, which is the worst case: the job has been created, or deleted, and the client
     does not know. The request is not handled only if the fault means that it was rejected: a status code from 400 to
@@ -86,13 +117,14 @@ class Fault:
         nth: The number of the response, counted from 1: for each job on the routes `status` and `result`, for the
             server on the others.
         every: Every n-th of these responses.
-        between: Start and end in seconds of the job's time, or of the server's time on the other routes.
-        action: The fault. `answer` sends an error, by default a 503.
-        status_code: From 100 to 999.
-        headers: The headers by name.
-        body: The body as text, sent as UTF-8.
-        seconds: The delay of `late`, between two bytes of a drip, after each interim response of `early-hints` and
-            `processing`, or before the second response of `repeated`.
+        between: Start and exclusive end in seconds of the job's time, or of the server's time on the other routes. For
+            `refuse`, all connections are refused in that time of any job, or of the server.
+        action: What is sent instead: see `MEANINGS`. `answer` sends an error of the service.
+        status_code: From 100 to 999; None for that of the action, which is 503 for `answer`.
+        headers: Further headers by name, in place of those of the same name.
+        body: The body as text, sent as UTF-8; None for that of the action.
+        seconds: The delay before a response that is `late`, before each byte of a drip, after each interim response of
+            `early-hints` and `processing`, or before the second response of `repeated`.
         route: The route of the responses, one of `ROUTES`.
 
     Raises:
@@ -162,10 +194,10 @@ class Fault:
     @property
     def is_rejection(self) -> bool:
         """True if the response means that the request was rejected. The request is not handled then."""
-        return self.action == "refuse" or self.status_code in REJECTION_CODES
+        return self.action == "refuse" or self.status_code in REJECTION_STATUS_CODES
 
     def applies_to(self, number: int, elapsed: float) -> bool:
-        """True if the fault applies to the response `number`, sent `elapsed` seconds into the job (or server)."""
+        """Return True if the fault applies to the response `number`, sent `elapsed` seconds into the job (or server)."""
         if self.between is not None:
             return self.between[0] <= elapsed < self.between[1]
         return number == self.nth if self.every is None else number % self.every == 0

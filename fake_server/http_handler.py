@@ -43,7 +43,7 @@ class ConnectionHandler(BaseHTTPRequestHandler):
         client_address: Any,
         *,
         app: Any,
-        refuse_connections: Callable[[], None],
+        wake_server: Callable[[], None],
         control_lock: threading.Lock,
         is_quiet: bool,
     ) -> None:
@@ -53,12 +53,12 @@ class ConnectionHandler(BaseHTTPRequestHandler):
             connection: The socket. The caller closes it.
             client_address: The address of the client.
             app: The WSGI app.
-            refuse_connections: Called to close all connections and to refuse new ones.
+            wake_server: Called to close all connections and to refuse new ones.
             control_lock: Held while a control request is handled, as that may close all connections.
             is_quiet: False to log requests to stderr.
         """
         self._app = app
-        self._refuse_connections = refuse_connections
+        self._refuse_connections = wake_server
         self._control_lock = control_lock
         self._is_quiet = is_quiet
         super().__init__(connection, client_address, None)  # type: ignore[arg-type]  # the server is not used

@@ -19,8 +19,8 @@ T = TypeVar("T")
 SINGLE_JOB = None
 """The key of the single job, which has no id. It starts at its first status request."""
 
-MAX_ARRIVALS = 10_000
-"""How many requests, and submissions, are kept: memory stays bounded if a server runs for days."""
+MAX_RECORDED = 10_000
+"""The most requests, and the most submissions, that are kept: memory stays bounded if a server runs for days."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Lab:
         Args:
             scenario: The behaviour of the server. None for `Scenario()`.
             now: Returns monotonic seconds, such as the clock of a test. None for `time.monotonic`.
-            on_change: Called when the faults have changed.
+            on_change: Called when the faults have changed, and at each `play`.
         """
         self._on_change = on_change
         self._now = now or (lambda: time.monotonic())  # looked up at each call, since a test may freeze the time
         self.lock = threading.RLock()
-        """Held for operations that must be atomic."""
+        """Reentrant. Held to make several calls atomic."""
         self.play(scenario or Scenario())
 
     def play(self, scenario: Scenario) -> None:
@@ -83,18 +83,18 @@ class Lab:
             self._jobs: dict[str | None, _Job] = {}
             self._response_counts: Counter[Route] = Counter()
             self._service_states: dict[type, object] = {}
-            self._arrivals: deque[Arrival] = deque(maxlen=MAX_ARRIVALS)
-            self._submissions: deque[Submission] = deque(maxlen=MAX_ARRIVALS)
+            self._arrivals: deque[Arrival] = deque(maxlen=MAX_RECORDED)
+            self._submissions: deque[Submission] = deque(maxlen=MAX_RECORDED)
         self._on_change()
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        """The current faults. They may be set while jobs run. The jobs keep their time and their response counts."""
+        """The current faults. They may be set while jobs run, whose ages and counts of responses are kept."""
         return self._faults
 
     @faults.setter
     def faults(self, faults: Iterable[Fault | str]) -> None:
-        self._faults = to_faults(tuple(faults))
+        self._faults = to_faults(faults)
         self._on_change()
 
     @property
@@ -115,7 +115,7 @@ class Lab:
         return self._now() - self._started
 
     def service_state(self, state_class: type[T]) -> T:
-        """Return what a service stores beside its jobs. Created on first use, and again after `play`."""
+        """Return what a service stores beside its jobs. Created by `state_class()` on first use, and again after `play`."""
         with self.lock:
             return cast("T", self._service_states.setdefault(state_class, state_class()))
 
@@ -169,7 +169,7 @@ class Lab:
             return JobState(job_id, job.life, self._now() - job.started, job.started_at, job.fields)
 
     def count_job_response(self, job_id: str | None, route: Route = "status") -> tuple[JobState, Fault | None]:
-        """Count a response about a job on one of the `JOB_ROUTES`, and return the state of the job and the fault.
+        """Count a response about a job on one of the `JOB_ROUTES`, and return the state of the job and the fault, or None.
 
         Raises:
             NoSuchJob: There is no job with this id.
@@ -188,10 +188,10 @@ class Lab:
 
     @property
     def has_refusals(self) -> bool:
-        """True if any fault refuses connections at some time."""
+        """True if any fault is `refuse`."""
         return any(fault.action == "refuse" for fault in self._faults)
 
-    def active_refusal(self) -> Fault | None:
+    def active_refuse_fault(self) -> Fault | None:
         """Return the fault that refuses all connections now, if any."""
         refusals = [fault for fault in self._faults if fault.action == "refuse"]
         with self.lock:

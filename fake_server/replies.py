@@ -6,7 +6,7 @@ import json
 import re
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
 from functools import cache
@@ -77,18 +77,17 @@ def error_code_of(fault: Fault) -> int:
     return DEFAULT_STATUS_CODE if fault.status_code is None else fault.status_code
 
 
-def apply_content_fault(reply: Reply, fault: Fault, url: str, service_replies: Mapping[str, Reply]) -> Reply:
+def apply_content_fault(reply: Reply, fault: Fault, url: str, error: Reply) -> Reply:
     """Return the response with a fault of its content.
 
     Args:
         reply: The response without the fault.
         fault: The fault.
         url: The absolute URL of the request.
-        service_replies: The responses of the service by action, such as its error for `answer`. Without one,
-            `reply` is sent.
+        error: The response for `answer`: an error of the service.
     """
     build = _CONTENT_FAULTS.get(fault.action)
-    faulty = build(reply, url) if build is not None else service_replies.get(fault.action, reply)
+    faulty = error if fault.action == "answer" else reply if build is None else build(reply, url)
     if fault.body is not None:
         faulty = replace(faulty, body=fault.body.encode())
     if fault.status_code is not None:
@@ -113,7 +112,7 @@ def gzip_bomb() -> bytes:
 
 
 def other_origin(url: str) -> str:
-    """Return the URL of the same path at another origin: the other name of loopback, else a subdomain."""
+    """Return the URL of the same path at another origin: the other name of loopback, else the host below `elsewhere.`."""
     scheme, _, rest = url.partition("://")
     for host, other_host in (("127.0.0.1", "localhost"), ("localhost", "127.0.0.1")):
         if re.match(rf"{re.escape(host)}(?=[:/?]|$)", rest):

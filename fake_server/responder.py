@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import request
@@ -32,7 +32,7 @@ class StatusWords:
     """The status words of a service.
 
     Attributes:
-        pending: Each word of a pending job with the progress up to which it applies, 1 for the last.
+        pending: Pairs of a progress and a word, which applies below that progress. The last progress is 1.
         completed: The word of a completed job.
         error: The word of a failed job.
     """
@@ -53,7 +53,7 @@ class StatusWords:
         return self.pending[-1][1]
 
 
-class ErrorBodies(ABC):
+class ErrorResponses(ABC):
     """The error responses of a service."""
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Responder:
     """Builds the responses of the routes, counts them, and applies their faults."""
 
     lab: Lab
-    errors: ErrorBodies
+    errors: ErrorResponses
 
     def status(self, job_id: str | None, words: StatusWords, build: Callable[[JobState, str], Reply]) -> ResponseTuple:
         """Return the status of a job.
@@ -88,11 +88,10 @@ class Responder:
             NoSuchJob: There is no job with this id.
         """
         state, fault = self.lab.count_job_response(job_id)
-        reply = build(state, words.word_for(state))
-        if fault is None:
-            return send_reply(reply)
-        faulty_words = {"relapse": words.last_pending, "unknown-word": UNKNOWN_STATUS_WORD}
-        return self._send(reply, fault, {action: build(state, word) for action, word in faulty_words.items()})
+        word = words.word_for(state)
+        if fault is not None:
+            word = {"relapse": words.last_pending, "unknown-word": UNKNOWN_STATUS_WORD}.get(fault.action, word)
+        return self._send(build(state, word), fault)
 
     def result(self, job_id: str, build: Callable[[JobState], Reply]) -> ResponseTuple:
         """Return the result of a job.
@@ -104,7 +103,7 @@ class Responder:
         return self._send(self._handle(lambda: build(state)), fault)
 
     def respond(self, route: Route, handle: Callable[[], Reply]) -> ResponseTuple:
-        """Handle a request, unless a fault rejects it, and return the response."""
+        """Handle a request, unless `is_rejection` of its fault is True, and return the response."""
         fault = self.lab.count_response(route)
         if fault is not None and fault.is_rejection:
             return self._send(self.errors.error(error_code_of(fault), "scripted fault"), fault)
@@ -120,14 +119,12 @@ class Responder:
         except NoSuchJob as error:
             return self.errors.no_such_job(error)
 
-    def _send(
-        self, reply: Reply, fault: Fault | None, service_replies: Mapping[str, Reply] | None = None
-    ) -> ResponseTuple:
+    def _send(self, reply: Reply, fault: Fault | None) -> ResponseTuple:
         if fault is None:
             return send_reply(reply)
         code = error_code_of(fault)
-        service_replies = {"answer": self.errors.error(code, f"scripted fault {code}"), **(service_replies or {})}
-        return send_reply(apply_content_fault(reply, fault, request.url, service_replies), fault)
+        error = self.errors.error(code, f"scripted fault {code}")
+        return send_reply(apply_content_fault(reply, fault, request.url, error), fault)
 
 
 def send_reply(reply: Reply, fault: Fault | None = None) -> ResponseTuple:
@@ -141,5 +138,5 @@ def send_reply(reply: Reply, fault: Fault | None = None) -> ResponseTuple:
         callback(reply, fault)  # Flask would repair a faulty reply, or fail on it, and would copy a long one
         return b"", 204, []
     if fault is not None and fault.action in WIRE_ACTIONS:
-        raise RuntimeError(f"a WSGI app cannot {fault.action}: serve this one by `Server` or `InProcessAdapter`")
+        raise RuntimeError(f"the fault {fault.action} needs fake_server.Server or InProcessAdapter around the app")
     return reply.as_tuple()

@@ -21,22 +21,23 @@ from .scenario import Scenario
 HOST = "127.0.0.1"
 
 BACKLOG = 1024
+"""How many connections the system queues: a batch opens hundreds at once."""
 
 POLL_SECONDS = 0.01
-"""How often a server whose faults include `refuse` checks whether to refuse connections."""
+"""10 ms: how often a server whose faults include `refuse` checks whether to refuse connections."""
 
 
 class Server:
     """A fake translation service on a loopback port.
 
     `with Server(scenario) as server:` serves in a thread of its own for the duration of the block. `serve_forever`
-    serves in the calling thread. The server uses real time, even if a test has frozen the clock.
+    serves in the calling thread. Durations and faults use real time, even if a test has frozen the clock.
     """
 
     def __init__(
         self, scenario: Scenario | None = None, *, port: int = 0, is_quiet: bool = True, service: str = "reference"
     ) -> None:
-        """Listen on the port. Connections are accepted from now on, and are served by `serve_forever`.
+        """Listen on the port. Connections queue from now on, and are served by `serve_forever`.
 
         Args:
             scenario: The behaviour of the server. None for `Scenario()`.
@@ -45,7 +46,7 @@ class Server:
             service: The service to imitate: `reference`, `heygen`, `elevenlabs` or `azure`.
 
         Raises:
-            OSError: The port is in use.
+            OSError: The port cannot be bound; most likely it is in use.
             ValueError: There is no such service.
         """
         check_service(service)  # before a socket is open
@@ -61,7 +62,7 @@ class Server:
         self._lab = Lab(scenario, now=_real_monotonic_seconds, on_change=self._wake)
         self._app = create_app(self._lab, service)
         self._control_lock = threading.Lock()
-        self._lock = threading.Lock()
+        self._connections_lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         self._connection_threads: set[threading.Thread] = set()
         self._serving_thread: threading.Thread | None = None
@@ -76,12 +77,12 @@ class Server:
 
     @property
     def requests(self) -> list[Arrival]:
-        """The requests that arrived, oldest first."""
+        """The last 10 000 requests that arrived, oldest first."""
         return self._lab.arrivals
 
     @property
     def submissions(self) -> list[Submission]:
-        """The jobs that were created, oldest first, with the fields of their requests."""
+        """The last 10 000 jobs that were created, oldest first, with the fields of their requests."""
         return self._lab.submissions
 
     @property
@@ -140,9 +141,9 @@ class Server:
             self._wakeup_writer.send(b"!")
 
     def _listen_or_refuse(self) -> None:
-        is_refusing = self._lab.active_refusal() is not None
+        is_refusing = self._lab.active_refuse_fault() is not None
         if is_refusing and self._is_listening:
-            # Bound again without listening: connections are refused, and no other process can bind the port.
+            # Bound again without listening: connections are refused, and no outgoing connection gets the port.
             self._listener.close()
             self._listener = self._rebind()
             with self._control_lock:
@@ -176,7 +177,7 @@ class Server:
             time.sleep(POLL_SECONDS)
             return
         thread = threading.Thread(target=self._serve, args=(connection, client_address), daemon=True)
-        with self._lock:
+        with self._connections_lock:
             self._connections.add(connection)
         try:
             thread.start()
@@ -192,7 +193,7 @@ class Server:
                 connection,
                 client_address,
                 app=self._app,
-                refuse_connections=self._wake,
+                wake_server=self._wake,
                 control_lock=self._control_lock,
                 is_quiet=self._is_quiet,
             )
@@ -202,12 +203,12 @@ class Server:
             self._close_connection(connection)
 
     def _close_connection(self, connection: socket.socket) -> None:
-        with self._lock:
+        with self._connections_lock:
             self._connections.discard(connection)
         connection.close()
 
     def _shut_down_connections(self) -> None:
-        with self._lock:
+        with self._connections_lock:
             for connection in self._connections:
                 _shut_down(connection)
 

@@ -16,7 +16,7 @@ from .jobs import JobState, NoSuchJob
 from .lab import Lab
 from .media import MediaBytes
 from .replies import Body, Reply, ResponseTuple, other_origin
-from .responder import ErrorBodies, RequestRejected, Responder
+from .responder import ErrorResponses, RequestRejected, Responder
 
 FILES_PREFIX = "/_files"
 
@@ -40,7 +40,7 @@ ERROR_CODES = {400: "InvalidArgument", 403: "AccessDenied", 404: "NoSuchKey"}
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,18})\s*-\s*(\d{0,18})\s*", re.ASCII | re.IGNORECASE)
 
 
-class StorageErrors(ErrorBodies):
+class StorageErrors(ErrorResponses):
     """XML errors, as in S3 and Azure Blob Storage."""
 
     def error(self, status_code: int, message: str) -> Reply:
@@ -50,7 +50,7 @@ class StorageErrors(ErrorBodies):
         return Reply(status_code, (("Content-Type", "application/xml"),), body.encode())
 
 
-class SignedURLs:
+class SignedURLCounter:
     """The numbers of the signed URLs, so that no two are equal."""
 
     def __init__(self) -> None:
@@ -66,9 +66,9 @@ def signed_url(lab: Lab, job_id: str, suffix: str = ".mp4") -> str:
         suffix: One of `MEDIA_TYPES`.
     """
     name = f"{job_id}{suffix}"
-    number_and_time = f"{next(lab.service_state(SignedURLs).numbers)}-{lab.elapsed:.3f}"
+    nonce = f"{next(lab.service_state(SignedURLCounter).numbers)}-{lab.elapsed:.3f}"
     origin = "{0.scheme}://{0.netloc}".format(urlsplit(other_origin(request.host_url)))
-    return f"{origin}{FILES_PREFIX}/{quote(name)}?signature={number_and_time}-{_digest(name, number_and_time)}"
+    return f"{origin}{FILES_PREFIX}/{quote(name)}?signature={nonce}-{_digest(name, nonce)}"
 
 
 def storage_blueprint(lab: Lab) -> Blueprint:
@@ -91,7 +91,7 @@ def storage_blueprint(lab: Lab) -> Blueprint:
     return blueprint
 
 
-def _job_file_reply(lab: Lab, errors: ErrorBodies, state: JobState, name: str, suffix: str) -> Reply:
+def _job_file_reply(lab: Lab, errors: ErrorResponses, state: JobState, name: str, suffix: str) -> Reply:
     if any(header in request.headers for header in KEY_HEADERS):
         raise RequestRejected(errors.error(400, "Only one auth mechanism allowed: a signature in the link, and no key"))
     if not _is_valid_signature(lab, name, request.args.get("signature", "")):
@@ -112,9 +112,9 @@ def _is_valid_signature(lab: Lab, name: str, signature: str) -> bool:
     return link_seconds is None or lab.elapsed < float(signed_at) + link_seconds
 
 
-def _digest(name: str, number_and_time: str) -> str:
+def _digest(name: str, nonce: str) -> str:
     """Return the digest of a signature. It need not be secure: it only shows that a URL was used unchanged."""
-    return hashlib.sha256(f"fake/{name}/{number_and_time}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"fake/{name}/{nonce}".encode()).hexdigest()[:32]
 
 
 def result_body(job_id: str, size: int) -> MediaBytes:

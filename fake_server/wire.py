@@ -48,7 +48,7 @@ class AwaitRequest:
 
 
 class End(Enum):
-    """The last step."""
+    """The last step: what happens to the connection."""
 
     KEEP = "the connection stays open for the next request"
     CLOSE = "the connection is closed"
@@ -65,7 +65,7 @@ def wire_steps(reply: Reply, fault: Fault | None, *, keep_alive: bool, is_head: 
 
     Args:
         reply: The response.
-        fault: The fault. With None, or a fault of the content, the response is sent normally.
+        fault: The fault. With None, or a fault of the content, `reply` is sent as it is.
         keep_alive: True if the client wants to keep the connection.
         is_head: True if the request method was HEAD. No body is sent then, so that faults of the body do not apply.
     """
@@ -170,7 +170,7 @@ def _truncate_chunked(reply: Reply, body: Body, _: Fault) -> Iterator[Step]:
 
 
 def _endless(reply: Reply, body: Body, _: Fault) -> Iterator[Step]:
-    yield Send(_chunked_head(reply) + _chunk(body))
+    yield Send(_chunked_head(reply) + (_chunk(body) if body else b""))  # an empty chunk would be the end
     while True:
         yield Send(_chunk(ENDLESS_CHUNK))
 
@@ -200,7 +200,7 @@ _REPLACEMENTS: dict[str, Callable[[Reply, Body, Fault], Iterator[Step]]] = {
     "truncate-chunked": _truncate_chunked,
     "endless": _endless,
 }
-"""Functions that replace the normal steps. The connection is closed."""
+"""Functions that replace the normal steps, and do not keep the connection."""
 
 
 def _early_hints(normal_steps: Iterator[Step], fault: Fault) -> Iterator[Step]:
@@ -243,4 +243,4 @@ _ADDITIONS: dict[str, Callable[[Iterator[Step], Fault], Iterator[Step]]] = {
     "repeated": _repeated,
     "repeated-late": _repeated,
 }
-"""Functions that add something before or after the normal steps. The connection is kept."""
+"""Functions that add something before or after the normal steps. The connection is kept if the client wants it."""

@@ -18,7 +18,8 @@ from random_faults import FAULTS
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app, parse_fault
 from fake_server.fault_syntax import ACTIONS_WITH_SECONDS, fault_to_dict, to_fault, to_faults
 from fake_server.faults import ACTIONS, WIRE_ACTIONS
-from fake_server.replies import BOMB_BYTES
+from fake_server.replies import BOMB_BYTES, Reply
+from fake_server.wire import Send, wire_steps
 
 URL = "http://fake.test"
 PENDING = {"result": "pending"}
@@ -322,8 +323,38 @@ def test_a_wsgi_server_of_somebody_else_says_what_it_cannot_do(action: str) -> N
     app = create_app(Scenario(faults=[Fault(between=(0, 9), action=action)]))  # type: ignore[arg-type]  # one of them
     app.testing = True
 
-    with pytest.raises(RuntimeError, match=f"cannot {action}: serve this one by `Server` or `InProcessAdapter`"):
+    with pytest.raises(RuntimeError, match=f"the fault {action} needs fake_server.Server"):
         app.test_client().get("/status")
+
+
+def test_a_text_is_no_list_of_faults() -> None:
+    """Or each of its letters would be one."""
+    lab = Lab()
+    with pytest.raises(ValueError, match=r"faults must be a list, such as \[\"2:503\"\]; got '2:503'"):
+        lab.faults = "2:503"
+
+    lab.faults = (fault for fault in ["2:503"])
+    assert lab.faults == (Fault(nth=2, status_code=503),)
+
+
+@pytest.mark.parametrize("action", ["endless", "truncate-chunked"])
+def test_a_body_that_never_ends_does_not_begin_with_its_end(action: Any) -> None:
+    """An empty chunk is the end of a chunked body (RFC 9112, section 7.1)."""
+    steps = wire_steps(Reply(200, (), b""), Fault(nth=1, action=action), keep_alive=True)
+
+    first = next(steps)
+    assert isinstance(first, Send)
+    assert b"\r\n\r\n0\r\n\r\n" not in first.data
+
+
+def test_the_adapter_takes_the_arguments_of_every_adapter() -> None:
+    """By position too."""
+    adapter = InProcessAdapter(create_app(Scenario(faults=["1:mute"])))
+    request = requests.Request("GET", f"{URL}/status").prepare()
+
+    with pytest.raises(requests.ReadTimeout):
+        adapter.send(request, False, 0.1)
+    assert adapter.send(request, stream=True, timeout=1, verify=False, cert=None, proxies={}).status_code == 200
 
 
 def test_faults_are_set_while_the_server_runs(clock: Clock) -> None:

@@ -20,10 +20,10 @@ from flask import Blueprint, request
 from ..jobs import Fields, JobState, NoSuchJob
 from ..lab import Lab
 from ..replies import Reply, ResponseTuple, json_reply
-from ..responder import ErrorBodies, RequestRejected, Responder, StatusWords
+from ..responder import ErrorResponses, RequestRejected, Responder, StatusWords
 from ..scenario import PENDING
 from ..storage import signed_url
-from .dialect import BEARER, Dialect, json_fields
+from .dialect import AUTHORIZATION, Dialect, json_fields
 
 PREFIX = "/videotranslation"
 
@@ -54,7 +54,7 @@ NO_CONTENT = Reply(204, (), b"")
 FAILURE = "The video could not be translated."
 
 
-class AzureErrors(ErrorBodies):
+class AzureErrors(ErrorResponses):
     """`{"error": {"code", "message"}}`, and the code in a header."""
 
     def error(self, status_code: int, message: str) -> Reply:
@@ -100,7 +100,7 @@ class Translation:
 
 
 class AzureState:
-    """What Azure stores beside its jobs, which are the iterations: translations, and the subject of each operation."""
+    """The state of Azure beside its jobs, which are the iterations: translations, and the resource of each operation."""
 
     def __init__(self) -> None:
         self.translations: dict[str, Translation] = {}
@@ -373,4 +373,4 @@ def _page_reply(values: Iterable[dict[str, Any]]) -> Reply:
     return json_reply({"value": list(values)[start:stop]})
 
 
-DIALECT = Dialect(ERRORS, make_blueprint, key_headers=("Ocp-Apim-Subscription-Key", BEARER))
+DIALECT = Dialect(ERRORS, make_blueprint, key_headers=("Ocp-Apim-Subscription-Key", AUTHORIZATION))

@@ -11,9 +11,9 @@ from flask import Blueprint, request
 
 from ..fault_syntax import parse_json
 from ..lab import Lab
-from ..responder import ErrorBodies, RequestRejected, Responder
+from ..responder import ErrorResponses, RequestRejected, Responder
 
-BEARER = "Authorization"
+AUTHORIZATION = "Authorization"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Dialect:
         needs_key: True if a request needs a key even if the scenario names none.
     """
 
-    errors: ErrorBodies
+    errors: ErrorResponses
     make_blueprint: Callable[[Responder], Blueprint]
     key_headers: tuple[str, ...]
     needs_key: bool = True
@@ -41,13 +41,13 @@ class Dialect:
 
 def _key_in(header: str) -> str:
     value = request.headers.get(header, "")
-    if header != BEARER:
+    if header != AUTHORIZATION:
         return value
     scheme, _, token = value.partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def json_fields(errors: ErrorBodies) -> dict[str, Any]:
+def json_fields(errors: ErrorResponses) -> dict[str, Any]:
     """Return the JSON object in the body of the current request.
 
     Raises:

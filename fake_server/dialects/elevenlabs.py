@@ -16,7 +16,7 @@ from flask import Blueprint, request
 from ..jobs import JobState, NoSuchJob, TooManyJobs
 from ..lab import Lab
 from ..replies import Reply, ResponseTuple, json_reply
-from ..responder import ErrorBodies, RequestRejected, Responder, StatusWords
+from ..responder import ErrorResponses, RequestRejected, Responder, StatusWords
 from ..storage import file_reply, result_body
 from .dialect import Dialect, form_fields
 
@@ -33,13 +33,13 @@ ERROR_CODES = {
 
 MAX_PAGE_SIZE = 200
 
-TOO_EARLY_PROGRESS = 0.5
+PROGRESS_OF_FIRST_425 = 0.5
 """The audio of a pending job is a 404 until this fraction of the duration, and then a 425. Both are documented."""
 
 FAILURE = "The dub failed."
 
 
-class ElevenLabsErrors(ErrorBodies):
+class ElevenLabsErrors(ErrorResponses):
     """`{"detail": {"status", "message"}}`"""
 
     def error(self, status_code: int, message: str, code: str | None = None) -> Reply:
@@ -128,7 +128,7 @@ def _audio_reply(lab: Lab, state: JobState, language: str) -> Reply:
         # Unverified: the response for the audio of a failed dub.
         raise RequestRejected(ERRORS.error(404, FAILURE, "dubbing_failed"))
     if not state.has_result:
-        status_code = 404 if state.progress < TOO_EARLY_PROGRESS else 425
+        status_code = 404 if state.progress < PROGRESS_OF_FIRST_425 else 425
         raise RequestRejected(ERRORS.error(status_code, "Dubbing has not finished yet", "dubbing_not_dubbed"))
     job_id, is_audio = str(state.job_id), _source_media_type(state).startswith("audio/")
     body = result_body(job_id, lab.scenario.result_bytes)

@@ -18,9 +18,9 @@ from flask import Blueprint, request
 from ..jobs import Fields, JobState, NoSuchJob, TooManyJobs
 from ..lab import Lab
 from ..replies import Reply, ResponseTuple, json_reply
-from ..responder import ErrorBodies, RequestRejected, Responder, StatusWords
+from ..responder import ErrorResponses, RequestRejected, Responder, StatusWords
 from ..storage import signed_url
-from .dialect import BEARER, Dialect, form_fields, json_fields
+from .dialect import AUTHORIZATION, Dialect, form_fields, json_fields
 
 IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")
 
@@ -73,8 +73,8 @@ DOC_URL = "https://developers.heygen.com/docs/error-codes"
 FAILURE = "The video could not be translated."
 
 
-class HeyGenErrors(ErrorBodies):
-    """`{"error": {"code", "message", "param"?, "doc_url"}}`"""
+class HeyGenErrors(ErrorResponses):
+    """The errors of HeyGen: `{"error": {"code", "message", "param"?, "doc_url"}}`."""
 
     def error(self, status_code: int, message: str, param: str | None = None) -> Reply:
         """Return an error, with the name of the invalid parameter, if any."""
@@ -136,7 +136,7 @@ def _status_reply_v2(lab: Lab, state: JobState, word: str) -> Reply:
 
 
 class HeyGenState:
-    """What HeyGen stores beside its jobs: responses to replay, by path and idempotency key, and uploads."""
+    """The state of HeyGen beside its jobs: responses to replay, by path and idempotency key, and uploads."""
 
     def __init__(self) -> None:
         self.replies: dict[tuple[str, str], tuple[float, Reply]] = {}
@@ -280,4 +280,4 @@ def _create_v2(lab: Lab) -> Reply:
     return json_reply({"error": None, "data": {"video_translate_id": job_id}})
 
 
-DIALECT = Dialect(ERRORS, make_blueprint, key_headers=("X-Api-Key", BEARER))
+DIALECT = Dialect(ERRORS, make_blueprint, key_headers=("X-Api-Key", AUTHORIZATION))

@@ -7,9 +7,9 @@ from flask import Blueprint, request
 from ..jobs import Fields, JobState, NoSuchJob, TooManyJobs
 from ..lab import SINGLE_JOB, Lab
 from ..replies import Reply, ResponseTuple, json_reply
-from ..responder import ErrorBodies, RequestRejected, Responder, StatusWords
+from ..responder import ErrorResponses, RequestRejected, Responder, StatusWords
 from ..storage import file_reply, result_body
-from .dialect import BEARER, Dialect, form_fields, json_fields
+from .dialect import AUTHORIZATION, Dialect, form_fields, json_fields
 
 MAX_BULK_IDS = 100
 
@@ -27,7 +27,7 @@ class ReferenceWords(StatusWords):
 WORDS = ReferenceWords(((1.0, "pending"),), "completed", "error")
 
 
-class ReferenceErrors(ErrorBodies):
+class ReferenceErrors(ErrorResponses):
     """`{"error": …}`, with a `code` if the HTTP status alone is ambiguous."""
 
     def error(self, status_code: int, message: str) -> Reply:
@@ -118,4 +118,4 @@ def _result_reply(responder: Responder, state: JobState) -> Reply:
     return file_reply(job_id, result_body(job_id, responder.lab.scenario.result_bytes), "video/mp4", request.headers)
 
 
-DIALECT = Dialect(ERRORS, make_blueprint, key_headers=(BEARER,), needs_key=False)
+DIALECT = Dialect(ERRORS, make_blueprint, key_headers=(AUTHORIZATION,), needs_key=False)
