@@ -29,7 +29,7 @@ def test_a_language_that_is_not_listed_is_refused(clock: Clock) -> None:
         ValueError, match=r"target_language must be one of the \d+ .* got 'Spanish'; did you mean 'Spanish"
     ) as caught:
         world.client.submit(VIDEO, "Spanish")
-    assert "client.languages() has them all" in str(caught.value)
+    assert "client.languages() lists all" in str(caught.value)
     assert world.said("GET") == ["/v3/video-translations/languages"]
     with pytest.raises(ValueError, match="for instance"):
         world.client.submit(VIDEO, "Xyzzy")
@@ -107,7 +107,7 @@ def test_a_file_that_is_too_large_is_refused(clock: Clock, tmp_path: Path) -> No
         file.truncate(heygen.MAX_ASSET_BYTES + 1)
     world = World(clock, "heygen")
 
-    with pytest.raises(ValueError, match=r"from 1 to 33554432 bytes .* has 33554433; a longer one may go by its URL"):
+    with pytest.raises(ValueError, match=r"from 1 to 33554432 bytes .* has 33554433; pass a larger one by its URL"):
         world.client.submit(video, world.language)
     video.write_bytes(b"")
     with pytest.raises(ValueError, match="has 0"):
@@ -196,6 +196,7 @@ def test_a_service_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str,
         (lambda: SubmitSpec("http://elsewhere.test/jobs"), "path must begin with a slash"),
         (lambda: SubmitSpec("/jobs", file_field="file"), "file_field needs a form"),
         (lambda: SubmitSpec("/jobs", language_field="languages.1"), "a list index in a field of the body must be 0"),
+        (lambda: SubmitSpec("/jobs", video_field="inputs.0.url"), "a list index .* must be 0 and the last name"),
         (lambda: LanguagesSpec("languages", "data"), "path must begin with a slash"),
         (lambda: BulkSpec("/statuses", 10, "data", "id", "status", {}), "contain {job_ids}"),
         (lambda: BulkSpec("/statuses/{job_ids}", 0, "data", "id", "status", {}), "max_ids must be at least 1"),

@@ -1222,7 +1222,7 @@ def test_the_source_may_wait_for_a_task_that_somebody_cancels() -> None:
                     taken.append(str(outcome.id))
 
             error = await error_of(take())
-            assert str(error) == "the source of jobs raised CancelledError, although the batch was not cancelled"
+            assert str(error) == "CancelledError was raised while reading jobs, although the batch was not cancelled"
             assert isinstance(error.__cause__, asyncio.CancelledError)
             return taken
 

@@ -35,7 +35,7 @@ from peers import PEERS, SIMPLE
 
 from translation_client.schedule import optimize
 from translation_client.schedule.censoring import Observation
-from translation_client.schedule.history import POOL
+from translation_client.schedule.history import MAX_JOBS_IN_FORECAST
 
 FRONTIER = {1.0: Score(100, 1, 2), 4.0: Score(25, 4, 8), 16.0: Score(5, 20, 40)}
 
@@ -131,19 +131,22 @@ def test_the_law_that_is_known_is_that_of_the_jobs() -> None:
 
 def test_finer_optima_are_so_for_a_while_only() -> None:
     """The library's own are left as they were, whatever happens."""
-    before = optimize.CELLS, optimize.MOST_CELLS
+    before = optimize.MIN_CANDIDATES, optimize.MAX_CANDIDATES
     with pytest.raises(ZeroDivisionError), finer_optima():
-        optimize.CELLS //= optimize.CELLS - before[0] * FINER
+        optimize.MIN_CANDIDATES //= optimize.MIN_CANDIDATES - before[0] * FINER
 
-    assert before == (optimize.CELLS, optimize.MOST_CELLS)
+    assert before == (optimize.MIN_CANDIDATES, optimize.MAX_CANDIDATES)
 
 
 def test_what_is_remembered_is_the_latest_of_all_and_of_the_kind() -> None:
     """In their order, each once."""
     past = [Observation.exact(1.0, number)._replace(kind="rare" if number < 300 else "usual") for number in range(2000)]
 
-    assert [job.number for job in remembered(past, "rare")] == [*range(100, 300), *range(2000 - POOL, 2000)]
-    assert [job.number for job in remembered(past, "usual")] == list(range(2000 - POOL, 2000))
+    assert [job.number for job in remembered(past, "rare")] == [
+        *range(100, 300),
+        *range(2000 - MAX_JOBS_IN_FORECAST, 2000),
+    ]
+    assert [job.number for job in remembered(past, "usual")] == list(range(2000 - MAX_JOBS_IN_FORECAST, 2000))
 
 
 def test_a_client_that_knows_nothing_asks_by_the_square() -> None:

@@ -128,7 +128,7 @@ def test_help_is_everywhere(arguments: list[str], capsys: pytest.CaptureFixture[
         main.main(arguments)
 
     assert caught.value.code == 0
-    assert "Exit codes: 0 finished" in capsys.readouterr().out
+    assert "Exit codes: 0 success" in capsys.readouterr().out
 
 
 def test_json_is_the_whole_job(run: Run) -> None:

@@ -14,7 +14,7 @@ from test_cli import Run, run  # noqa: F401  # a fixture
 from fake_server import Scenario
 from translation_client import DurationHistory
 from translation_client._cli import main
-from translation_client._cli.schedule import ROWS
+from translation_client._cli.schedule import MAX_ROWS
 
 STEADY = [str(58 + number % 5) for number in range(50)]
 
@@ -87,7 +87,7 @@ def test_a_long_table_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
     """And says how many checks are left out."""
     out = said(capsys, "--check-cost", "0.1", "--until", "1000")[1]
 
-    assert f"... and {100 - ROWS} more until 1000.0 s" in out
+    assert f"... and {100 - MAX_ROWS} more until 1000.0 s" in out
 
 
 def test_a_history_is_read_for_a_kind_and_a_length(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from translation_client import (
 from translation_client._auth.redactor import MARK, Redactor
 from translation_client._cli import main
 from translation_client._cli.terminal import BatchTable, StatusLine
-from translation_client._jobs.submit import require_listed_language
+from translation_client._jobs.submit import check_listed_language
 from translation_client._models import redacted_problem
 from translation_client.services.heygen import HEYGEN
 
@@ -127,8 +127,8 @@ def test_a_language_that_is_not_listed_has_a_usable_message_whatever_the_key_is(
     known = ("German (Germany)", "Basque")
     for key, hint in (("any", "for instance 'Basque'. "), ("a", ""), ("zzz", "for instance 'German (Germany)'. ")):
         with pytest.raises(ValueError, match="target_language must be one of the 2 that") as caught:
-            require_listed_language(HEYGEN, "zzz", known, Redactor([key]))
-        assert str(caught.value).endswith(f"lists, got 'zzz'; {hint}client.languages() has them all")
+            check_listed_language(HEYGEN, "zzz", known, Redactor([key]))
+        assert str(caught.value).endswith(f"lists, got 'zzz'; {hint}client.languages() lists all")
 
 
 BODIES: dict[str, Callable[[str], Any]] = {
@@ -447,7 +447,7 @@ def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() ->
 def test_an_idempotency_key_is_shown_unless_the_key_is_in_it(lines: Lines, key: str, is_shown: bool) -> None:
     """As the error has it, it is what the service was told."""
     client = client_of(saying({}, 500), service="heygen", api_key=key, headers={"X-Mine": "order"})
-    client._language_list._languages = (LANGUAGE["heygen"],)
+    client._language_list._fetched = (LANGUAGE["heygen"],), client._context.redactor
     error = raised(lambda: client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key="order-7"))
 
     assert error.idempotency_key == error.args[1]["idempotency_key"] == "order-7"

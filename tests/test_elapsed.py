@@ -311,14 +311,14 @@ def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
     watch = Stopwatch(wait.stopwatch)
     guard = CancelScope(watch.began_at + 10, never, watch)
     guard.stopwatch.add(4)
-    part = guard.shortened(1)
+    part = guard.child(1)
     assert (guard.require_remaining(), part.require_remaining(), wait.remaining) == (6, 1, 56)
     part.stopwatch.add(0.75)
     assert (guard.require_remaining(), part.require_remaining(), wait.remaining) == (5.25, 0.25, 55.25)
     part.stopwatch.add(0.25)
     with pytest.raises(CallTimeout):
         part.require_remaining()
-    assert guard.shortened(30).require_remaining() == guard.require_remaining() == 5
+    assert guard.child(30).require_remaining() == guard.require_remaining() == 5
     guard.stopwatch.add(5)
     with pytest.raises(CallTimeout):
         guard.require_remaining()
@@ -481,7 +481,10 @@ def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock:
     """A wait for a slot that follows an upload of an hour has all its time."""
     progress, state = progress_of(math.inf), a_state()
     progress.stopwatch.add(3600)
-    pauses, stop = wait_pending(None, wait_fixed(1), progress, since=progress.stopwatch.elapsed), stop_after_delay(3)
+    pauses, stop = (
+        wait_pending(None, wait_fixed(1), progress, elapsed_before=progress.stopwatch.elapsed),
+        stop_after_delay(3),
+    )
     progress.stopwatch.add(2)
     pauses(state)
     assert not stop(state)

@@ -245,7 +245,7 @@ class Thing:
     """An entry of a queue, whose due times count how often they are compared."""
 
     def __init__(self, due: float, ends_at: float = math.inf) -> None:
-        self.due = self.planned = due
+        self.due_at = self.was_due_at = due
         self.ends_at = ends_at
         self.call_in_flight = False
 
@@ -286,7 +286,7 @@ def test_a_queue_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[t
             waiting.append(thing)
             added.append(thing)
         elif step == "pop":
-            due = [thing.due for thing in waiting]
+            due = [thing.due_at for thing in waiting]
             popped = queue.pop_due(float(one))
             assert (popped is None) == (not due or min(due) > one)
             if popped is not None:
@@ -294,7 +294,7 @@ def test_a_queue_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[t
                 assert popped in [thing for thing, at in zip(waiting, due, strict=True) if at == min(due)]
                 waiting.remove(popped)
                 asked.append(popped)
-                assert popped.due == math.inf
+                assert popped.due_at == math.inf
         elif step == "again" and asked:
             thing = asked.pop(one % len(asked))
             queue.reschedule(thing, float(other))
@@ -310,7 +310,7 @@ def test_a_queue_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[t
             }
             buried |= {id(thing) for thing in waiting + asked if thing.ends_at <= one}
         assert len(queue) == len(waiting) + len(asked)
-        assert queue.next_due == min((thing.due for thing in waiting), default=math.inf)
+        assert queue.next_due == min((thing.due_at for thing in waiting), default=math.inf)
         assert queue.next_deadline == min(
             (thing.ends_at for thing in waiting + asked if id(thing) not in buried), default=math.inf
         )
@@ -378,17 +378,17 @@ class Stub:
     """What `take_due_together` looks at."""
 
     name: str
-    due: float
+    due_at: float
     single_checks: float = 0.0
     ends_at: float = math.inf
-    planned: float = 0.0
+    was_due_at: float = 0.0
     call_in_flight: bool = False
 
     def __str__(self) -> str:
         return self.name
 
     def is_nearly_due(self, now: float) -> bool:
-        return self.due <= now + 1
+        return self.due_at <= now + 1
 
 
 def shared(first: str, most: int, stubs: list[Stub]) -> tuple[list[str], list[str]]:

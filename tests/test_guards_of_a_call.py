@@ -57,12 +57,12 @@ def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
     guard = CancelScope(now() + 10, lambda: False)
 
     assert (guard.require_remaining(), guard.next_slice()) == pytest.approx((10, 0.1))
-    assert guard.shortened(3).require_remaining() == pytest.approx(3)
-    assert guard.shortened(30).require_remaining() == pytest.approx(10)
+    assert guard.child(3).require_remaining() == pytest.approx(3)
+    assert guard.child(30).require_remaining() == pytest.approx(10)
     clock.tick(9.95)
     assert (guard.require_remaining(), guard.next_slice()) == pytest.approx((0.05, 0.05), abs=1e-5)
     clock.tick(0.05)
-    for ended in (guard.require_remaining, guard.next_slice, guard.shortened(3).require_remaining):
+    for ended in (guard.require_remaining, guard.next_slice, guard.child(3).require_remaining):
         with pytest.raises(CallTimeout):
             ended()
 
@@ -474,7 +474,7 @@ def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPa
 def test_guards_nest() -> None:
     """The part of a call gives back to the whole, also when it is cut."""
     whole = CancelScope(now() + 60, lambda: False)
-    part = whole.shortened(1)
+    part = whole.child(1)
     with whole:
         with part:
             assert CURRENT.scope is part
@@ -486,7 +486,7 @@ def test_a_cancelled_call_has_no_time_left() -> None:
     """Being cancelled is the first thing that is said, also of what was shortened."""
     cancelled: list[bool] = []
     guard = CancelScope(now() + 5, lambda: bool(cancelled))
-    part = guard.shortened(1)
+    part = guard.child(1)
     assert part.next_slice() == SLICE_SECONDS
     cancelled.append(True)
     for ended in (

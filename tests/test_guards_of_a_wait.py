@@ -134,7 +134,7 @@ def test_only_a_call_that_failed_has_a_fault() -> None:
 @pytest.mark.parametrize(
     ("left", "timeout", "slowest", "latest", "seconds"),
     [
-        (0.2, 0.2, 0, 0, 0.19),  # policy.py:17, GRACE_FRACTION: a twentieth of a short wait, and not all of it
+        (0.2, 0.2, 0, 0, 0.19),  # policy.py:17, MARGIN_FRACTION: a twentieth of a short wait, and not all of it
         (4, 30, 2, 1, 2.75),  # policy.py:88, `left + latest` -> `left - latest`: one call, as late as it can be
         (2.3, 30, 2, 2, 0.05),  # the same: also for a gain that is small
         (3, 30, 9, 2, 0.75),  # policy.py:90, `(2, 1)` -> `(2, 2)`: once fits where twice does not

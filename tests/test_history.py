@@ -128,7 +128,7 @@ def test_threads_may_share_one(history: DurationHistory) -> None:
 
 def test_of_a_kind_the_latest_are_kept(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     """And of another kind, or service, none is dropped for that."""
-    monkeypatch.setattr(module, "WINDOW", 5)
+    monkeypatch.setattr(module, "MAX_JOBS_PER_KIND", 5)
     history.record(1, kind="b", service="reference")
     history.record(2, service="heygen", kind="a")
     for number in range(20):
@@ -140,7 +140,7 @@ def test_of_a_kind_the_latest_are_kept(history: DurationHistory, monkeypatch: py
 
 def test_a_kind_without_a_name_is_one_too(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     """NULL equals nothing in SQL, and the file would grow."""
-    monkeypatch.setattr(module, "WINDOW", 5)
+    monkeypatch.setattr(module, "MAX_JOBS_PER_KIND", 5)
     for number in range(20):
         history.record(number, service="reference")
 
@@ -149,8 +149,8 @@ def test_a_kind_without_a_name_is_one_too(history: DurationHistory, monkeypatch:
 
 def test_in_all_there_are_no_more_than_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many kinds somebody makes up; in memory it is the kinds that are counted."""
-    monkeypatch.setattr(module, "MOST_JOBS", 10)
-    monkeypatch.setattr(module, "MOST_KINDS", 10)
+    monkeypatch.setattr(module, "MAX_JOBS", 10)
+    monkeypatch.setattr(module, "MAX_KINDS", 10)
     for history in (DurationHistory(tmp_path / "durations.sqlite"), DurationHistory()):
         for number in range(30):
             history.record(number, kind=f"kind-{number}", service="reference")
@@ -186,7 +186,7 @@ def test_a_job_that_was_given_up_on_is_known_once(history: DurationHistory) -> N
 
 def test_the_latest_of_all_kinds_and_those_of_one(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
     """A kind that is seldom met is not lost among the others, and no job is given twice."""
-    monkeypatch.setattr(module, "POOL", 3)
+    monkeypatch.setattr(module, "MAX_JOBS_IN_FORECAST", 3)
     history.record(1, kind="seldom", service="reference")
     for number in range(10):
         history.record(100 + number, kind="often", service="reference")
@@ -201,7 +201,7 @@ def test_the_limits_hold_a_file_under_a_few_megabytes(tmp_path: Path) -> None:
     history = DurationHistory(path)
     with sqlite3.connect(path) as connection:
         rows = [
-            ("heygen", f"es/precision/{number % 100}", 1.5, 2.5, 0, 3.5, 4.5, 1e9) for number in range(module.MOST_JOBS)
+            ("heygen", f"es/precision/{number % 100}", 1.5, 2.5, 0, 3.5, 4.5, 1e9) for number in range(module.MAX_JOBS)
         ]
         connection.executemany(store._INSERT, rows)
     connection.close()
@@ -486,15 +486,15 @@ def test_a_history_shows_its_path_alone() -> None:
 
 def test_the_marks_of_the_file_are_those_of_version_1() -> None:
     """Another version is another number: an older library must not write into it."""
-    assert (store.VERSION, store.APPLICATION_ID) == (1, 0x54434A44)
+    assert (store.SCHEMA_VERSION, store.APPLICATION_ID) == (1, 0x54434A44)
 
 
 @pytest.mark.parametrize("kinds", [1, 3])
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_history_in_memory_may_change_at_any_moment(kinds: int, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """By another thread, or by a finalizer in the same one: nothing fails, and no other job is lost."""
-    monkeypatch.setattr(module, "WINDOW", 3)
-    monkeypatch.setattr(module, "MOST_KINDS", 3)
+    monkeypatch.setattr(module, "MAX_JOBS_PER_KIND", 3)
+    monkeypatch.setattr(module, "MAX_KINDS", 3)
     history, came = DurationHistory(None), set[int]()
 
     def build() -> tuple[Callable[[], object], Callable[[], object]]:

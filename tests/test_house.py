@@ -6,6 +6,7 @@ import pickle
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
@@ -267,6 +268,23 @@ def test_a_module_says_what_is_in_it() -> None:
             first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
             assert first, name
             assert "?" not in first, name
+
+
+def test_the_first_line_of_a_docstring_is_one_plain_statement() -> None:
+    """With one thought, and no question, asked or hidden."""
+    hidden = ("Whether ", "How ", "What ", "When ", "Why ", "Who ", "Where ", "Let ")
+    lines = {f"{where}: {line}": line for where, line in first_lines()}
+    assert not [shown for shown, line in lines.items() if ";" in line or line.endswith("?") or line.startswith(hidden)]
+
+
+def first_lines() -> Iterator[tuple[str, str]]:
+    """Yield the place and the first line of each docstring in both packages."""
+    for package in (translation_client, fake_server):
+        for name, path in {**modules_of(package), "": Path(str(package.__file__))}.items():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                    line = (ast.get_docstring(node) or "").partition("\n")[0]
+                    yield f"{package.__name__}.{name}:{getattr(node, 'name', '')}", line
 
 
 def test_functions_are_small() -> None:

@@ -13,17 +13,17 @@ from hypothesis import strategies as st
 
 from translation_client._config import JobFeatures
 from translation_client.schedule.censoring import (
-    LONGEST_SECONDS,
-    SHORTEST_SECONDS,
+    MAX_DURATION_SECONDS,
+    MIN_DURATION_SECONDS,
     CensoringInterval,
     Observation,
     impute,
 )
 from translation_client.schedule.distribution import (
     CENSORED_FACTOR,
-    FEW,
-    USUAL_SCALE,
-    USUAL_SCALE_JOBS,
+    KERNEL_MIN_JOBS,
+    PRIOR_SCALE,
+    PRIOR_SCALE_WEIGHT,
     CensoredDuration,
     Distribution,
     PooledVariance,
@@ -31,12 +31,18 @@ from translation_client.schedule.distribution import (
     kaplan_meier,
     lognormal,
 )
-from translation_client.schedule.forecast import PRIOR_JOBS, PRIOR_NARROWNESS, Forecast, MixtureComponent, interpolated
+from translation_client.schedule.forecast import (
+    PRIOR_NARROWNESS,
+    PRIOR_WEIGHT,
+    Forecast,
+    MixtureComponent,
+    interpolated,
+)
 from translation_client.schedule.model import (
-    EXPECTED_SCALE,
-    EXPECTED_TRUST,
-    LEARNS_FROM,
-    MEMORY_JOBS,
+    ESTIMATE_SCALE,
+    ESTIMATE_WEIGHT,
+    MAX_DATA_WEIGHT,
+    MIN_FINISHED_JOBS,
     DurationModel,
 )
 
@@ -117,7 +123,7 @@ def known(forecast: Forecast | None) -> Forecast:
 # Observations
 
 
-@given(SECONDS | st.floats(1e5, LONGEST_SECONDS), st.integers(0, 10**6))
+@given(SECONDS | st.floats(1e5, MAX_DURATION_SECONDS), st.integers(0, 10**6))
 def test_a_job_known_exactly_left_exactly_then(seconds: float, number: int) -> None:
     """No draw is made where there is nothing to draw from."""
     assert Observation.exact(seconds, number).interval().impute_uniform() == math.log(seconds)
@@ -126,13 +132,13 @@ def test_a_job_known_exactly_left_exactly_then(seconds: float, number: int) -> N
 @pytest.mark.parametrize("seconds", [1e-9, 5e-4, 5e-324])
 def test_what_is_too_short_counts_as_the_shortest(seconds: float) -> None:
     """A logarithm of almost nothing would outweigh all others."""
-    assert Observation.exact(seconds).interval().impute_uniform() == math.log(SHORTEST_SECONDS)
+    assert Observation.exact(seconds).interval().impute_uniform() == math.log(MIN_DURATION_SECONDS)
 
 
 def test_a_job_that_took_no_time_counts_as_the_shortest() -> None:
     """It is known exactly too."""
     assert [Observation.exact(0.0, number).interval().impute_uniform() for number in range(3)] == [
-        math.log(SHORTEST_SECONDS)
+        math.log(MIN_DURATION_SECONDS)
     ] * 3
 
 
@@ -317,7 +323,7 @@ def test_jobs_given_up_make_no_moment_likelier_to_be_past(finished: list[float],
 def test_the_law_of_a_few_jobs_is_the_predictive_normal_of_their_logarithms() -> None:
     """By hand: three logarithms one apart, and half a job of the usual spread."""
     law = fit(ended(1, 2, 3))
-    deviation = math.sqrt((2 + USUAL_SCALE_JOBS * USUAL_SCALE**2) / (2 + USUAL_SCALE_JOBS) * 4 / 3)
+    deviation = math.sqrt((2 + PRIOR_SCALE_WEIGHT * PRIOR_SCALE**2) / (2 + PRIOR_SCALE_WEIGHT) * 4 / 3)
 
     expected = lognormal(2, deviation)
 
@@ -361,7 +367,7 @@ def test_a_law_that_is_moved_keeps_its_form() -> None:
     assert law.shifted(0.0) is law
 
 
-@pytest.mark.parametrize("count", [FEW, 100, 400])
+@pytest.mark.parametrize("count", [KERNEL_MIN_JOBS, 100, 400])
 def test_a_smoothed_law_has_the_mean_of_its_jobs_and_a_little_more_spread(count: int) -> None:
     """As much more as the bandwidth, which for normal logarithms is 0.9 · n^-0.2 deviations (Silverman)."""
     points = [NORMAL.inv_cdf((number + 0.5) / count) for number in range(count)]
@@ -396,7 +402,7 @@ def test_values_scatter_around_the_middle_of_their_kind() -> None:
 
     assert scatter.means == {"a": 2.0, "b": 12.0, "c": 99.0}
     assert scatter.scale() == pytest.approx(
-        math.sqrt((2 + 8 + USUAL_SCALE_JOBS * USUAL_SCALE**2) / (3 + USUAL_SCALE_JOBS))
+        math.sqrt((2 + 8 + PRIOR_SCALE_WEIGHT * PRIOR_SCALE**2) / (3 + PRIOR_SCALE_WEIGHT))
     )
 
 
@@ -408,7 +414,7 @@ def test_a_law_with_jobs_given_up_lies_later_than_without() -> None:
     assert moments_of(those_too)[0] == pytest.approx(1 / 5 + 2 / 5 + 3 * 3 / 5)
 
 
-@pytest.mark.parametrize("count", [FEW, 1000])
+@pytest.mark.parametrize("count", [KERNEL_MIN_JOBS, 1000])
 def test_jobs_that_were_all_the_same_promise_no_exact_moment(count: int) -> None:
     """A law is never narrower than a part in a hundred."""
     mean, variance = moments_of(fit(ended(*[4.0] * count)))
@@ -452,7 +458,7 @@ def test_a_forecast_weighs_past_jobs_against_the_prior(jobs: float) -> None:
     law = lognormal(math.log(60), 0.5)
     forecast = Forecast([MixtureComponent(1.0, law)], jobs, 60.0)
     scale = 60 * math.exp(-PRIOR_NARROWNESS * law.scale)
-    share = jobs / (jobs + PRIOR_JOBS)
+    share = jobs / (jobs + PRIOR_WEIGHT)
     body = [0.0, *law.cdf_at([math.log(time) for time in forecast.times[1:]])]
 
     assert forecast.body_cdf == pytest.approx(body, abs=1e-9)
@@ -473,12 +479,14 @@ def test_a_forecast_of_several_laws_weighs_them_by_their_shares() -> None:
 
 
 @settings(max_examples=60)
-@given(st.lists(observations(), min_size=LEARNS_FROM, max_size=40), LENGTH, LENGTH, st.sampled_from([None, "a", "z"]))
+@given(
+    st.lists(observations(), min_size=MIN_FINISHED_JOBS, max_size=40), LENGTH, LENGTH, st.sampled_from([None, "a", "z"])
+)
 def test_any_forecast_is_a_law_that_never_is_sure(
     past: list[Observation], length: float | None, expected: float | None, key: str | None
 ) -> None:
     """The chance grows from 0, and stays below 1; and there is always some that it finishes just now."""
-    assume(expected is not None or sum(one.finished_by is not None for one in past) >= LEARNS_FROM)
+    assume(expected is not None or sum(one.finished_by is not None for one in past) >= MIN_FINISHED_JOBS)
     forecast = known(forecast_of(past, JobFeatures(key, length, expected)))
     end = forecast.times[-1]
     looks = [0.0, *(end * share for share in (1e-9, 1e-3, 0.1, 0.3, 0.5, 0.9, 1.0, 1.1, 2.0, 10.0, 1e4))]
@@ -694,9 +702,9 @@ def test_how_much_a_kind_spreads_is_learned_from_the_other_kinds() -> None:
 def test_what_a_service_expects_counts_without_any_history() -> None:
     """Roughly: as so many past jobs whose logarithms spread by a half."""
     forecast = known(forecast_of([], JobFeatures(None, None, 300.0)))
-    law = lognormal(math.log(300), EXPECTED_SCALE)
+    law = lognormal(math.log(300), ESTIMATE_SCALE)
 
-    assert same(forecast, Forecast([MixtureComponent(1.0, law)], EXPECTED_TRUST, math.exp(math.log(300))))
+    assert same(forecast, Forecast([MixtureComponent(1.0, law)], ESTIMATE_WEIGHT, math.exp(math.log(300))))
     assert quantile(forecast, 0.5) == pytest.approx(300, rel=1e-3)
 
 
@@ -734,7 +742,7 @@ def test_a_service_that_was_right_a_thousand_times_is_not_believed_for_ever() ->
     """A memory's worth of past jobs, what a word is worth, and the prior."""
     past = [Observation.exact(60.0)._replace(expected_seconds=60.0)] * 1000
     forecast = known(forecast_of(past, JobFeatures(None, None, 60.0)))
-    prior = PRIOR_JOBS / (MEMORY_JOBS + EXPECTED_TRUST + PRIOR_JOBS)
+    prior = PRIOR_WEIGHT / (MAX_DATA_WEIGHT + ESTIMATE_WEIGHT + PRIOR_WEIGHT)
 
     assert 1 - forecast.cdf_at(1e7) == pytest.approx(prior * math.sqrt(60 / 1e7), rel=0.03)
 
@@ -754,6 +762,6 @@ def test_more_past_jobs_than_a_memory_make_nobody_surer(jobs: int) -> None:
     """Tomorrow may be different: something is always left for jobs unlike all past ones."""
     forecast = known(forecast_of([Observation.exact(60.0)] * jobs, JobFeatures()))
     scale = 60 * math.exp(-PRIOR_NARROWNESS * fit(ended(*[math.log(60)] * jobs)).scale)
-    prior = PRIOR_JOBS / (min(jobs, MEMORY_JOBS) + PRIOR_JOBS)
+    prior = PRIOR_WEIGHT / (min(jobs, MAX_DATA_WEIGHT) + PRIOR_WEIGHT)
 
     assert 1 - forecast.cdf_at(1e4) == pytest.approx(prior * (1 - lomax(scale, 1e4)))

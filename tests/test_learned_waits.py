@@ -30,7 +30,7 @@ from translation_client import (
     WaitTimeout,
     wait_learned,
 )
-from translation_client._jobs.poller import LOCK_TIMEOUT_SECONDS
+from translation_client._jobs.poller import RECORD_TIMEOUT_SECONDS
 from translation_client.schedule import planner
 from translation_client.schedule.censoring import Observation
 from translation_client.schedule.plan import CheckSchedule, Objective, make_schedule
@@ -490,8 +490,8 @@ def test_jittered_checks_are_hardly_more(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("ends", "patience"),
     [
-        ("finishes", LOCK_TIMEOUT_SECONDS),
-        ("times out", LOCK_TIMEOUT_SECONDS),
+        ("finishes", RECORD_TIMEOUT_SECONDS),
+        ("times out", RECORD_TIMEOUT_SECONDS),
         ("is cancelled", 0),
         ("is interrupted", 0),
         ("is dropped", 0),
@@ -705,9 +705,9 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"history": True, "check_cost": 1, "max_lag": math.nan}, ValueError, "max_lag"),
     ({"history": True, "check_cost": 1, "wait": tenacity.wait_fixed(1)}, ValueError, "wait and history"),
     ({"history": True, "check_cost": 1, "jitter": "yes"}, TypeError, "jitter"),
-    ({"check_cost": 1}, ValueError, "check_cost needs history"),
-    ({"target_lag": 1}, ValueError, "target_lag needs history"),
-    ({"max_lag": 1}, ValueError, "max_lag needs history"),
+    ({"check_cost": 1}, ValueError, "check_cost requires history"),
+    ({"target_lag": 1}, ValueError, "target_lag requires history"),
+    ({"max_lag": 1}, ValueError, "max_lag requires history"),
     *(
         ({"history": True, name: bad}, ValueError, name)
         for name in ("check_cost", "target_lag")

@@ -508,7 +508,7 @@ def test_what_a_proxy_has_changed_is_the_file(client: type[Any], tmp_path: Path)
     assert downloaded(client, Script(raw(203, *headers, body=OLD)), tmp_path).file == OLD
     assert downloaded(client, Script(raw(203, *headers, body=OLD[:500]), rest(A)), tmp_path).file == OLD
     page = downloaded(client, Script(raw(203, "Content-Length: 6", body=b"<html>")), tmp_path)
-    assert "a text in place of the file" in str(page.error)
+    assert "HTML, XML or JSON in place of the file" in str(page.error)
 
 
 @every_client

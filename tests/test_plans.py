@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 
 from translation_client._config import JobFeatures
 from translation_client.schedule import optimize, plan, plan_checks
-from translation_client.schedule.censoring import LONGEST_SECONDS, Observation
+from translation_client.schedule.censoring import MAX_DURATION_SECONDS, Observation
 from translation_client.schedule.distribution import Distribution, lognormal
 from translation_client.schedule.forecast import Forecast, MixtureComponent
 from translation_client.schedule.model import DurationModel
 from translation_client.schedule.optimize import (
-    CELLS,
+    MIN_CANDIDATES,
     ExpectedCost,
     OptimalChecks,
     expected_cost,
     mean_lag,
     optimize_checks,
 )
-from translation_client.schedule.plan import LEAST_GAP_SECONDS, CheckSchedule, Objective, make_schedule
+from translation_client.schedule.plan import MIN_GAP_SECONDS, CheckSchedule, Objective, make_schedule
 
 NORMAL = NormalDist()
 
@@ -91,7 +91,7 @@ def assert_checks_until(checks: list[float], horizon: float) -> None:
 # ZeroDivisionError in `_keller_numbers`.
 @settings(max_examples=60)
 @given(
-    st.lists(st.sampled_from([0, 1e-6, 60, 1e8]) | st.floats(0, LONGEST_SECONDS), max_size=40),
+    st.lists(st.sampled_from([0, 1e-6, 60, 1e8]) | st.floats(0, MAX_DURATION_SECONDS), max_size=40),
     COST,
     st.floats(1e-3, 1e3),
 )
@@ -112,7 +112,7 @@ def test_any_durations_lead_to_checks_until_the_horizon(durations: list[float], 
 @example([0.0] * 3, 1.0, 10.0)
 @example([0.0] * 1000, 1.0, 10.0)
 @example([1e-6] * 3, 1e-2, 10.0)
-@example([LONGEST_SECONDS] * 3, 1e-2, 10.0)
+@example([MAX_DURATION_SECONDS] * 3, 1e-2, 10.0)
 @example([1.0] * 999 + [1e8], 1.0, 10.0)
 @example([60.0] * 3, 1e9, 1e-12)
 def test_usual_durations_lead_to_checks_until_the_horizon(durations: list[float], cost: float, checks: float) -> None:
@@ -161,8 +161,8 @@ def test_durations_are_several(bad: Any) -> None:
 
 def test_more_checks_than_can_be_meant_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """A million are too many in any unit; what is too small is named."""
-    assert plan.MOST_CHECKS == 1_000_000
-    monkeypatch.setattr(plan, "MOST_CHECKS", 10)
+    assert plan.MAX_CHECKS == 1_000_000
+    monkeypatch.setattr(plan, "MAX_CHECKS", 10)
 
     assert len(plan_checks([], 1, horizon=100)) == 10
     with pytest.raises(ValueError, match="check_cost"):
@@ -251,7 +251,7 @@ def test_a_job_that_takes_longer_than_any_before_is_asked_about_for_ever(duratio
 
 def small_optimum(forecast: Forecast, cost: float, cells: int) -> OptimalChecks:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(optimize, "CELLS", cells)
+        patch.setattr(optimize, "MIN_CANDIDATES", cells)
         return optimize_checks(forecast, cost)
 
 
@@ -476,7 +476,7 @@ def test_the_next_check_is_later_and_the_first_is_not_earlier(name: str, age: fl
     plan = PLANS[name]
 
     assert plan.next_after(age) > age
-    assert plan.next_after(age) - age >= LEAST_GAP_SECONDS * 0.99
+    assert plan.next_after(age) - age >= MIN_GAP_SECONDS * 0.99
     assert plan.first_after(age) >= age
 
 
@@ -608,7 +608,7 @@ def test_a_lag_that_is_aimed_at_is_hit(spread: float, lag: float) -> None:
     forecast = forecast_from(log_normal_jobs(100, spread))
     plan = make_schedule(forecast, Objective(None, lag))
 
-    assert plan.candidate_count <= 2 * CELLS
+    assert plan.candidate_count <= 2 * MIN_CANDIDATES
     assert expected(plan, forecast).lag == pytest.approx(lag, rel=0.03)
 
 
@@ -618,7 +618,7 @@ def test_a_small_lag_that_is_aimed_at_is_about_hit(spread: float) -> None:
     forecast = forecast_from(log_normal_jobs(100, spread))
     plan = make_schedule(forecast, Objective(None, 0.05))
 
-    assert plan.candidate_count > 2 * CELLS
+    assert plan.candidate_count > 2 * MIN_CANDIDATES
     assert expected(plan, forecast).lag == pytest.approx(0.05, rel=0.1)
 
 

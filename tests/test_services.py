@@ -473,7 +473,7 @@ def test_a_list_says_why_a_job_failed(clock: Clock) -> None:
 
     with pytest.raises(JobFailed, match="no sound"):
         job.raise_for_status()
-    with pytest.raises(TypeError, match="jobs must be several"):
+    with pytest.raises(TypeError, match="jobs must be a list or another iterable"):
         client.check_all("job-1")
 
 

@@ -161,7 +161,7 @@ def test_a_text_in_place_of_the_file(client: type[Any], text: bytes, tmp_path: P
     for answer in answers:
         outcome = downloaded(client, Script(answer), tmp_path, max_faults=1)
         assert isinstance(outcome.error, UnexpectedAnswer)
-        assert "a text in place of the file" in str(outcome.error)
+        assert "HTML, XML or JSON in place of the file" in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
 
 
@@ -270,7 +270,7 @@ def test_a_page_that_is_packed_without_a_label_is_a_text(
     for page in (b"<html>" + b"x" * 300, b'{"error": 1}', b" " * 20_000 + b"<html>", b"\n\xef\xbb\xbf<html>"):
         packed = gzipped(page)
         outcome = downloaded(client, Script(typed(packed, "video/mp4", blocks)), tmp_path, max_faults=1)
-        assert "a text in place of the file" in str(outcome.error)
+        assert "HTML, XML or JSON in place of the file" in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
         assert downloaded(client, Script(typed(packed, "application/gzip", blocks)), tmp_path).file == packed
         (tmp_path / "out.mp4").unlink()
@@ -291,7 +291,7 @@ def test_a_page_that_is_packed_in_another_way_is_a_text(client: type[Any], packe
     """After many blanks, in several members, and twice."""
     for blocks in ((), (1,) * 60):
         outcome = downloaded(client, Script(typed(packed, "video/mp4", blocks)), tmp_path, max_faults=1)
-        assert "a text in place of the file" in str(outcome.error)
+        assert "HTML, XML or JSON in place of the file" in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
 
 
@@ -361,7 +361,7 @@ def test_a_page_that_is_declared_as_subtitles_is_a_text(
     """An error in place of them is still one."""
     for answer in (typed(text, kind), typed(text, kind, [1] * min(len(text), 300))):
         outcome = downloaded(client, Script(answer), tmp_path, max_faults=1)
-        assert "a text in place of the file" in str(outcome.error)
+        assert "HTML, XML or JSON in place of the file" in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
 
 
@@ -373,7 +373,7 @@ def test_a_text_in_two_responses(client: type[Any], tmp_path: Path) -> None:
     second = part(page[65_536:], f"bytes 65536-{len(page) - 1}/{len(page)}", 'ETag: "a"')
     outcome = downloaded(client, Script(first, second, whole(page)), tmp_path)
 
-    assert "a text in place of the file" in str(outcome.error)
+    assert "HTML, XML or JSON in place of the file" in str(outcome.error)
     assert (outcome.file, outcome.left) == (None, [])
 
 

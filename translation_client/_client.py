@@ -56,7 +56,7 @@ E = TypeVar("E", bound=CancelEvent)
 DISTRIBUTION = "translation-client"
 
 _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
-_PART_OF_A_HOST = re.compile(r"[A-Za-z0-9-]+")
+_DNS_LABEL = re.compile(r"[A-Za-z0-9-]+")
 
 
 class BaseClient(Generic[SessionT]):
@@ -97,10 +97,10 @@ class BaseClient(Generic[SessionT]):
         Args:
             base_url: The URL of the service; None for the service's default. Required for the reference service, which
                 has none.
-            max_retries: Status checks after the first one while the job is pending; None for the service's default
-                (reference: 10). Failed requests count under `max_faults`.
-            backoff_factor: Seconds to sleep after the first check of a pending job. Each further sleep is twice the one
-                before.
+            max_retries: Status checks after the first one, while the job is pending; not repeats of failed requests, for
+                which see `max_faults`. None for the service's default (reference: 10).
+            backoff_factor: Seconds to sleep between the first two checks of a pending job. Each further sleep is twice the
+                one before.
             timeout: Seconds for a whole wait, the request in flight included; None for the service's default
                 (reference: 30). For one request see `request_timeout`.
             max_delay: The longest sleep of the backoff, in seconds.
@@ -108,8 +108,8 @@ class BaseClient(Generic[SessionT]):
                 from 0 to 1. It keeps clients that start together from checking at the same moments.
             request_timeout: Seconds for one HTTP call, from DNS to the last byte; None for the service's default
                 (reference: 10).
-            max_faults: How many requests in a row may fail before a call of the client raises; None for the service's
-                default (reference: 5).
+            max_faults: Attempts for each request: after so many failures in a row the method raises. None for the
+                service's default (reference: 5).
             wait: A tenacity wait strategy in place of the backoff between the checks of a pending job; None for the
                 backoff.
             stop: A tenacity stop strategy, in addition to `timeout` and `max_retries`. When it stops, the wait raises
@@ -125,7 +125,8 @@ class BaseClient(Generic[SessionT]):
                 unread bytes of earlier responses. None for a session of ours.
             headers: Sent with every request to the origin of `base_url`, in place of ours of the same name. Their
                 values are never shown.
-            logger: A logger of structlog or of the standard library; None for the logger `translation_client`.
+            logger: A logger of structlog or of the standard library. None for the logger `translation_client` if it or a
+                parent has a handler, else for structlog if it is configured, else for JSON lines on stderr.
             history: Learn how long jobs take, and check at learned times in place of the backoff: the path of a file
                 that keeps the durations, True to keep them in memory, or a `DurationHistory`. It needs `check_cost` or
                 `target_lag`. None or False for the backoff.
@@ -146,13 +147,13 @@ class BaseClient(Generic[SessionT]):
         )
         for name, value in (("wait", wait), ("stop", stop), ("sleep", sleep)):
             _config.check_callable(name, value)
-        where = _address(chosen, base_url)
-        credentials = Auth(chosen, where, api_key, headers, session)
+        resolved_url = _resolve_base_url(chosen, base_url)
+        auth = Auth(chosen, resolved_url, api_key, headers, session)
         self._transport_config = TransportConfig(
-            base_url=where.url,
+            base_url=resolved_url.url,
             user_agent=user_agent(),
-            headers=credentials.fixed,
-            credentials=credentials.changing,
+            headers=auth.static_headers,
+            credentials=auth.dynamic_headers,
             request_timeout=policy.request_timeout,
             session=session,
             sleep=sleep,
@@ -162,9 +163,9 @@ class BaseClient(Generic[SessionT]):
             service=chosen,
             transport=self._transport,
             policy=policy,
-            redactor=credentials.redactor,
+            redactor=auth.redactor,
             logger=wrap_logger(logger),
-            schedule=wait,
+            wait=wait,
             stop=stop,
             learner=_learner(chosen, wait, history, check_cost, target_lag, max_lag, policy.jitter),
         )
@@ -251,7 +252,7 @@ class BaseClient(Generic[SessionT]):
         seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
         event = self._check_cancel(cancel)
         settings = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, event)
-        return await Submission(self._context, flow, request, settings, self._language_list).job()
+        return await Submission(self._context, flow, request, settings, self._language_list).submit()
 
     async def _download(
         self,
@@ -307,7 +308,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> TranslationStatus:
-        """Wait until the job is final, and return its status: `completed` or `error`.
+        """Wait until the job is final, and return its status: `completed` or `error`. For a single check see `check`.
 
         Takes the arguments of `wait`, and raises the same errors.
         """
@@ -330,8 +331,8 @@ class VideoTranslationClient(BaseClient[requests.Session]):
             job: The job or its id; None for the single job of the reference service.
             timeout: Seconds for the whole wait; None for the client's `timeout`.
             cancel: Set it, from any thread, to end the wait; None for no such event.
-            kind: What kind of job it is, such as a language and a mode, for a schedule that learns (`history`); None
-                for no kind.
+            kind: A label shared by jobs that take similarly long, such as a language and a mode, for a schedule that learns
+                (`history`); None for no label.
             video_seconds: The length of the video in seconds, for a schedule that learns; None if unknown.
             submitted_at: The Unix time of the submission, in seconds, for a schedule that learns; None for
                 `job.submitted_at`, or else what the service says. If neither is known, nothing is learned from this
@@ -342,9 +343,10 @@ class VideoTranslationClient(BaseClient[requests.Session]):
             RetriesExhausted: The job was still pending after `max_retries` retries, or the caller's `stop` strategy
                 stopped.
             WaitCancelled: `cancel` was set, or the client was closed.
-            RequestFailed: The service refused the request, or `max_faults` calls in a row failed.
-            UnexpectedAnswer: `max_faults` calls in a row failed, and the last response could not be read.
-            ValueError: An argument cannot be used.
+            RequestFailed: The service refused the request, or `max_faults` attempts in a row failed.
+            UnexpectedAnswer: `max_faults` attempts in a row failed, and the last response could not be parsed.
+            ValueError: An argument is malformed or out of range.
+            TypeError: An argument is of the wrong type.
         """
         return self._poller(
             job, timeout, cancel, check_features(kind, video_seconds, submitted_at)
@@ -360,7 +362,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> Iterator[Job]:
-        """Wait until the job is final, and yield the job after each check; the last one is final.
+        """Wait until the job is final, and yield the job after each check. The last one is final.
 
         Takes the arguments of `wait`, and raises the same errors. The time of `timeout` starts with the call, and
         includes what the caller does between two checks.
@@ -405,18 +407,18 @@ class VideoTranslationClient(BaseClient[requests.Session]):
             jobs: Jobs or ids, from a list or from an iterator that is slow or endless. An id that comes twice is waited
                 for once, and yielded twice. Jobs with one id are waited for separately if they differ in `language`,
                 `expected_seconds` or `submitted_at`. Unless it is a collection such as a list or a set, it is read in a
-                thread of ours. For what may only be used in the thread that made it, such as a cursor of `sqlite3`,
-                pass a list of its rows.
+                background thread. For what may only be used in the thread that made it, such as a cursor of
+                `sqlite3`, pass a list of its rows.
             checks_per_second: The most requests in any second, for all jobs together; None for 100. If the service
-                allows fewer, give its limit, as each refusal counts towards `max_faults` of the job that it hits. If
+                allows fewer, give its limit, as each 429 counts towards `max_faults` of its job. If
                 many jobs share a deadline, some have their last check earlier, to keep to this limit.
             max_in_flight: The most jobs at once, including final ones that were not taken yet; None for 10 000. Jobs
                 are read from `jobs` while there are fewer.
-            timeout: Seconds for each job, from when it was read from `jobs`; None for the client's `timeout`.
+            timeout: Seconds for each job, from the moment it is read from `jobs`; None for the client's `timeout`.
             cancel: Set it, from any thread, to end all waits; None for no such event. Jobs that were not read by then
                 are not yielded.
-            on_progress: Called with the `Job` after each check, in a thread of ours; None for no call.
-            kind: What kind of jobs they are, for a schedule that learns; None for no kind.
+            on_progress: Called with the `Job` after each check, in a background thread; None for no call.
+            kind: A label of the jobs, as for `wait`, for a schedule that learns; None for no label.
             video_seconds: The length of their videos in seconds, for a schedule that learns; None if unknown.
 
         Yields:
@@ -425,7 +427,8 @@ class VideoTranslationClient(BaseClient[requests.Session]):
 
         Raises:
             ImportError: aiohttp is not installed; the message names the extra.
-            ValueError: An argument or an id cannot be used.
+            ValueError: An argument or an id is malformed or out of range.
+            TypeError: An argument is of the wrong type.
             RuntimeError: `jobs`, `on_progress`, `api_key`, `wait` or `stop` raised a `CancelledError`, `GeneratorExit`,
                 `StopIteration` or `StopAsyncIteration`, which is the cause. Any other exception of theirs ends the
                 batch unchanged. What is final by then is yielded before.
@@ -456,7 +459,8 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         """Wait for many jobs at once, and return what `as_completed` yields, in the order of `jobs`.
 
         Takes the arguments of `as_completed`, and raises the same errors. The error of a single job is returned, not
-        raised. An iterator of jobs is read in a thread of ours: pass a list if it may only be read in yours.
+        raised. An iterator of jobs is read in a background thread: pass a list if it may only be read in the thread that
+        made it.
         """
         options = self._batch_options(
             checks_per_second=checks_per_second,
@@ -470,7 +474,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         return sort_by_position(self._results(jobs, options))
 
     def languages(self) -> list[str] | None:
-        """Return the target languages as the service spells them; None if it publishes no list.
+        """Return the target languages as the service spells them, or None if it publishes no list.
 
         The list is fetched once. Raises the errors of `check`.
         """
@@ -505,17 +509,18 @@ class VideoTranslationClient(BaseClient[requests.Session]):
             cancel: Set it, from any thread, to end the submission; None for no such event.
 
         Raises:
-            ValueError: An argument cannot be used. Nothing was submitted.
+            ValueError: An argument is malformed, or not accepted by the service. Nothing was submitted.
+            TypeError: An argument is of the wrong type. Nothing was submitted.
             TooManyJobs: There is no free slot, and `queue` is False.
             RequestFailed: The service refused the request, or it failed. Unless `may_have_been_accepted is False`, on
-                this and on any other error, a job may be running all the same.
+                this and on any other error, a job may be running: submit again with the error's `idempotency_key`.
             UnexpectedAnswer: The response has no job id.
             WaitTimeout: `timeout` seconds have passed.
             WaitCancelled: `cancel` was set, or the client was closed.
             OSError: The file cannot be read.
 
-        An exception of a function of yours is raised unchanged. If a job may be running, it is the cause of a
-        `RequestFailed`.
+        An exception of your own `api_key()`, `sleep` or file is raised unchanged; unless a job may be running, for then a
+        `RequestFailed` with it as the cause is raised.
         """
         return run_sync(
             self._submit(
@@ -542,22 +547,23 @@ class VideoTranslationClient(BaseClient[requests.Session]):
     ) -> Path:
         """Download the result of a completed job to a file, and return its path.
 
-        The file is there whole, or not at all.
+        The file is written atomically: it is there complete, or not at all.
 
         Args:
             job: The job or its id.
             path: The path of the file. A file that is there already is replaced.
-            language: Which result, if the job has several; None for the target language, or for the first one.
+            language: Which result, if the job has several; None for `job.language`, or else for the first one.
             timeout: Seconds for the whole download; None for no limit except `request_timeout` seconds without a byte.
             cancel: Set it, from any thread, to end the download; None for no such event.
-            on_progress: Called with the bytes that are there and the size of the file (None if unknown); None for no
+            on_progress: Called with the bytes received so far and the size of the file (None if unknown); None for no
                 call.
 
         Raises:
             ResultNotReady: The job is still pending.
             JobFailed: The job failed.
             OSError: The file cannot be written.
-            ValueError: An argument cannot be used.
+            ValueError: `path` or another argument is malformed.
+            TypeError: An argument is of the wrong type.
 
         Also raises the errors of `check`.
         """
@@ -624,7 +630,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> TranslationStatus:
-        """Wait until the job is final, and return its status; as `VideoTranslationClient.get_status`."""
+        """Wait until the job is final, and return its status, as `VideoTranslationClient.get_status`."""
         features = check_features(kind, video_seconds, submitted_at)
         return (await self._poller(job, timeout, cancel, features).until_final()).status
 
@@ -638,7 +644,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> Job:
-        """Wait until the job is final; as `VideoTranslationClient.wait`. Cancelling the task ends the wait."""
+        """Wait until the job is final, as `VideoTranslationClient.wait`. Cancelling the task ends the wait."""
         return await self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).until_final()
 
     def watch(
@@ -651,15 +657,15 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         video_seconds: float | None = None,
         submitted_at: float | None = None,
     ) -> AsyncIterator[Job]:
-        """Wait until the job is final, and yield the job after each check; as `VideoTranslationClient.watch`."""
+        """Wait until the job is final, and yield the job after each check, as `VideoTranslationClient.watch`."""
         return self._poller(job, timeout, cancel, check_features(kind, video_seconds, submitted_at)).updates()
 
     async def check(self, job: Job | str | None = None) -> Job:
-        """Check the status once; as `VideoTranslationClient.check`."""
+        """Check the status once, as `VideoTranslationClient.check`."""
         return await self._poller(job, None, None).check()
 
     async def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
-        """Check each of many jobs once; as `VideoTranslationClient.check_all`."""
+        """Check each of many jobs once, as `VideoTranslationClient.check_all`."""
         return await self._check_all(jobs)
 
     def as_completed(
@@ -674,10 +680,10 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         kind: str | None = None,
         video_seconds: float | None = None,
     ) -> AsyncIterator[JobResult]:
-        """Wait for many jobs at once, and yield each as soon as it is final; as `VideoTranslationClient.as_completed`.
+        """Wait for many jobs at once, and yield each as soon as it is final, as `VideoTranslationClient.as_completed`.
 
-        `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a thread
-        of ours: pass a list if it may only be read in yours.
+        `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a
+        background thread: pass a list if it may only be read in the thread that made it.
         """
         from ._jobs.batch.runner import BatchIterator, BatchRunner
 
@@ -704,10 +710,10 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         kind: str | None = None,
         video_seconds: float | None = None,
     ) -> list[JobResult]:
-        """Wait for many jobs at once, and return them in the order of `jobs`; as `VideoTranslationClient.wait_all`.
+        """Wait for many jobs at once, and return them in the order of `jobs`, as `VideoTranslationClient.wait_all`.
 
-        `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a thread
-        of ours: pass a list if it may only be read in yours.
+        `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a
+        background thread: pass a list if it may only be read in the thread that made it.
         """
         from ._jobs.batch.runner import BatchRunner
 
@@ -724,7 +730,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         return sort_by_position([result async for result in batch.results()])
 
     async def languages(self) -> list[str] | None:
-        """Return the target languages; as `VideoTranslationClient.languages`."""
+        """Return the target languages, as `VideoTranslationClient.languages`."""
         return await self._languages()
 
     async def submit(
@@ -739,7 +745,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         timeout: float | None = None,
         cancel: CancelEvent | None = None,
     ) -> Job:
-        """Submit a translation job exactly once; as `VideoTranslationClient.submit`.
+        """Submit a translation job exactly once, as `VideoTranslationClient.submit`.
 
         Cancelling the task during a submission may leave a job behind. Its key is in the log line `submit_started`.
         """
@@ -764,13 +770,13 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         cancel: CancelEvent | None = None,
         on_progress: Callable[[int, int | None], object] | None = None,
     ) -> Path:
-        """Download the result of a completed job to a file; as `VideoTranslationClient.download`."""
+        """Download the result of a completed job to a file, as `VideoTranslationClient.download`."""
         return await self._download(
             job, path, language=language, timeout=timeout, cancel=cancel, on_progress=on_progress
         )
 
     async def delete(self, job: Job | str) -> None:
-        """Delete a job and its result at the service; as `VideoTranslationClient.delete`."""
+        """Delete a job and its result at the service, as `VideoTranslationClient.delete`."""
         await self._delete(job)
 
     async def close(self) -> None:
@@ -786,7 +792,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
 
 @contextmanager
 def require_aiohttp(feature: str) -> Iterator[None]:
-    """Import what needs aiohttp in this block.
+    """Name the extra if an import in this block fails because aiohttp is not installed.
 
     Raises:
         ImportError: aiohttp is not installed; the message names the extra.
@@ -796,7 +802,7 @@ def require_aiohttp(feature: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != "aiohttp":
             raise
-        text = f"aiohttp is not installed, which this needs: {feature}. Install it by pip install 'translation-client[async]'"
+        text = f"{feature} needs aiohttp: pip install 'translation-client[async]'"
         raise ImportError(text, name="aiohttp") from error
 
 
@@ -842,7 +848,7 @@ def _learner(
     if history is None or history is False:
         for name, value in (("check_cost", check_cost), ("target_lag", target_lag), ("max_lag", max_lag)):
             if value is not None:
-                raise ValueError(f"{name} needs history=, such as True, got {value!r} without it")
+                raise ValueError(f"{name} requires history, such as history=True, got {value!r} without it")
         return None
     from .schedule.history import open_history  # imported only to learn: SQLite, and the arithmetic
     from .schedule.learner import ScheduleLearner
@@ -854,17 +860,17 @@ def _learner(
     return ScheduleLearner(SchedulePlanner(open_history(history), service.name, objective), jitter=jitter)
 
 
-def _address(service: Service, base_url: str | None) -> BaseURL:
+def _resolve_base_url(service: Service, base_url: str | None) -> BaseURL:
     if base_url is not None:
         return parse_base_url(base_url)
     if service.base_url is None:
-        raise ValueError(f"base_url must be given: the service {service.name!r} has no address of its own, got None")
-    return parse_base_url(_VARIABLE.sub(lambda match: _variable(match[1], service), service.base_url))
+        raise ValueError(f"base_url must be given: the service {service.name!r} has no default URL, got None")
+    return parse_base_url(_VARIABLE.sub(lambda match: _read_host_variable(match[1], service), service.base_url))
 
 
-def _variable(name: str, service: Service) -> str:
+def _read_host_variable(name: str, service: Service) -> str:
     value = os.environ.get(name, "")
-    if not _PART_OF_A_HOST.fullmatch(value):
+    if not _DNS_LABEL.fullmatch(value):
         state = f"which is {value!r}" if value else "which is not set"
         raise ValueError(
             f"base_url must be given, or be completed by the environment variable {name}, {state}: "

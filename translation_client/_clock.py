@@ -1,9 +1,9 @@
 """Elapsed time, deadlines and the age of a job, in monotonic seconds: a change of the wall clock moves no deadline.
 
-Elapsed time is the larger of two figures: the seconds of `time.monotonic`, and the real seconds of our own sleeps and
-socket operations. On a running clock the first figure is always the larger one. Under freezegun `time.monotonic` stands
-still and sockets do not: there the second figure keeps each deadline. It leaves out the caller's own code (session,
-`api_key()`, logger), so that a test on frozen time does not depend on the speed of the machine.
+Elapsed time is the larger of the seconds of `time.monotonic` and the measured seconds of our own sleeps and socket
+operations. The latter only count while a test freezes `time.monotonic`, for instance with freezegun, as sockets do not
+stand still then. They leave out the caller's own code (session, `api_key()`, logger), so that a test on frozen time does
+not depend on the speed of the machine.
 """
 
 from __future__ import annotations
@@ -17,16 +17,15 @@ from dataclasses import dataclass, field
 from functools import partial
 
 MAX_CLOCK_SKEW_SECONDS, MAX_AGE_SECONDS = 5.0, 30 * 86400.0
-"""A `submitted_at` further in the future or in the past is wrong: another time zone, an empty date."""
+"""5 s and 30 days: a `submitted_at` further in the future or in the past is wrong: another time zone, an empty date."""
 
 DEADLINE_TOLERANCE_SECONDS = 0.001
-"""1 ms: with less left, a deadline has passed. freezegun rounds to microseconds, which would leave a rest."""
+"""1 ms: a deadline with at most this left has passed. freezegun rounds to microseconds, which may leave a few."""
 
 MIN_REAL_SLEEP_SECONDS = 0.05
-"""50 ms: the caller's `sleep` really slept if it took this long.
+"""50 ms: a caller's `sleep` that took less did not really sleep.
 
-Less is the run time of a function that does not sleep, and would make the elapsed time of a test on frozen time depend
-on the speed of the machine.
+The run time of such a function would make the elapsed time of a test on frozen time depend on the speed of the machine.
 """
 
 FREEZE_TOLERANCE_SECONDS = 1.0
@@ -61,7 +60,7 @@ real_monotonic = _find_real_monotonic()
 
 freezegun replaces `time.monotonic` and `time.perf_counter` in each module that has them, and time-machine before 3.0
 replaces `time.monotonic` inside the interpreter. Neither changes `time.clock_gettime` of a monotonic clock. Windows has
-no such function: there it is `time.monotonic` of a copy of its module, which only freezegun does not stop.
+no such function: there it is `time.monotonic` of a copy of its module, which freezegun does not stop, but time-machine may.
 """
 
 
@@ -103,7 +102,7 @@ class SharedClock(ContinuousClock):
     """One clock for many waits that sleep concurrently in an event loop.
 
     From one reading to the next it advances by the seconds of `time.monotonic` or by the real seconds, whichever are
-    more. Real seconds count here without being measured: the event loop sleeps, or is in I/O, whenever nothing is
+    more. Real seconds count here without `Stopwatch.measure`: the event loop sleeps, or is in I/O, whenever nothing is
     computed. Over several readings the larger figures add up, so that 10 s of `tick` and then 5 s of sleep are 15 s.
     """
 
@@ -136,9 +135,9 @@ class SharedClock(ContinuousClock):
 
 
 def real_clock_of(loop_time: Callable[[], float]) -> Callable[[], float]:
-    """Return the clock of real seconds for an event loop: `real_monotonic`, or the loop's own time if it is frozen.
+    """Return the clock of real seconds for an event loop: `real_monotonic`, or the loop's own time if the loop is frozen.
 
-    A frozen event loop runs no timers, so that a sleep in it takes no time.
+    In a frozen event loop no timer fires, so that nothing in it sleeps for real seconds.
 
     Args:
         loop_time: Returns the time of the event loop.
@@ -159,7 +158,7 @@ class Stopwatch:
         """Start a stopwatch.
 
         Args:
-            parent: The stopwatch of the whole, which also counts all seconds added here; None if this is the whole.
+            parent: The enclosing stopwatch, which also counts all seconds added here; None for none.
             clock: The clock to read; None for that of the parent, or for a new one.
         """
         self._parent = parent
@@ -227,7 +226,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float, parent: Stopwatch | None = None) -> Deadline:
-        """Return a deadline in `seconds` from now. `parent` is the stopwatch of the whole, or None."""
+        """Return a deadline in `seconds` from now. `parent` is the enclosing stopwatch, or None."""
         stopwatch = Stopwatch(parent)
         return cls(stopwatch.began_at + seconds, stopwatch)
 
@@ -244,7 +243,7 @@ class Deadline:
 
 
 class JobAge:
-    """The age of a job: seconds since its submission, or since the start of its wait if that is unknown.
+    """The age of a job: seconds since its submission, or since the start of its wait if `submitted_at` is unknown.
 
     Attributes:
         is_known: True if a plausible `submitted_at` is known.
@@ -254,7 +253,8 @@ class JobAge:
         """Start to count.
 
         Args:
-            submitted_at: When the job was submitted, in seconds of the Unix epoch; None if unknown.
+            submitted_at: When the job was submitted, in seconds of the Unix epoch; None if unknown. An implausible time
+                is ignored.
             stopwatch: The stopwatch of its wait.
         """
         self.is_known = False
@@ -273,7 +273,7 @@ class JobAge:
 
     @property
     def submitted_at(self) -> float:
-        """When the job was submitted, in seconds of the Unix epoch. When its wait began, if that is unknown."""
+        """The Unix time of the submission, in seconds, or of the start of its wait if the submission is unknown."""
         return self._submitted_at if self._submitted_at is not None else time.time() - self.age()
 
     def age(self) -> float:

@@ -17,17 +17,18 @@ from urllib.parse import quote
 E = TypeVar("E")
 T = TypeVar("T")
 
-MAX_WORD_LENGTH = 200
-"""The longest label, in characters."""
+MAX_LABEL_LENGTH = 200
+"""The longest label, in characters. It is stored with each job of the history."""
 
-LEAST_WEIGHT, MOST_WEIGHT = 1e-6, 1e9
+MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e9
+"""The range of `check_cost`, `target_lag` and `max_lag` in seconds: from a microsecond to 30 years."""
 
-LATEST_MOMENT = 1e10
+MAX_TIMESTAMP = 1e10
 """The year 2286, in seconds of the Unix epoch. A later timestamp is most likely in milliseconds."""
 
 
 def check_positive(name: str, value: float, *, infinite: bool = False) -> float:
-    """Return a number above 0.
+    """Check that a number is above 0, and return it as a float.
 
     Args:
         name: The name of the argument.
@@ -36,7 +37,7 @@ def check_positive(name: str, value: float, *, infinite: bool = False) -> float:
 
     Raises:
         TypeError: `value` is not a number. A `bool` is not one.
-        ValueError: `value` is NaN, 0 or below, or infinite without `infinite`.
+        ValueError: `value` is NaN, 0 or below, too large for a float, or infinite without `infinite`.
     """
     number = _number(name, value)
     if not number > 0 or (math.isinf(number) and not infinite):
@@ -44,79 +45,89 @@ def check_positive(name: str, value: float, *, infinite: bool = False) -> float:
     return number
 
 
-def check_duration(name: str, value: float, most: float) -> float:
-    """Return a number of seconds from 0 to `most`.
+def check_duration(name: str, value: float, maximum: float) -> float:
+    """Check that a number of seconds is from 0 to `maximum`, and return it as a float.
 
     Raises:
         TypeError: `value` is not a number. A `bool` is not one.
-        ValueError: `value` is negative, NaN, infinite, or above `most`.
+        ValueError: `value` is negative, NaN, infinite, or above `maximum`.
     """
     number = _number(name, value)
-    if not 0 <= number <= most:
-        raise ValueError(f"{name} must be seconds from 0 to {most:g}, got {value!r}")
+    if not 0 <= number <= maximum:
+        raise ValueError(f"{name} must be seconds from 0 to {maximum:g}, got {value!r}")
     return number
 
 
-def resolve_timeout(timeout: float | None, usual: float) -> float:
-    """Return the time-out, or `usual` for None. Raises as `check_positive` does."""
-    return usual if timeout is None else check_positive("timeout", timeout, infinite=True)
+def resolve_timeout(timeout: float | None, default: float) -> float:
+    """Check the time-out and return it, or `default` for None. Raises as `check_positive` does."""
+    return default if timeout is None else check_positive("timeout", timeout, infinite=True)
 
 
 def check_jobs(name: str, values: Iterable[T]) -> list[T]:
     """Return the jobs as a list.
 
     Raises:
-        TypeError: `values` is a single string.
+        TypeError: `values` is a string, or cannot be iterated.
     """
     if isinstance(values, str):
-        raise TypeError(f"{name} must be several jobs or ids, got the one {values!r}")
-    return list(values)
+        raise TypeError(f"{name} must be a list or another iterable of jobs or ids, got the string {values!r}")
+    try:
+        return list(values)
+    except TypeError:
+        if isinstance(values, Iterable):  # the iterator raised it
+            raise
+        raise TypeError(f"{name} must be a list or another iterable of jobs or ids, got {values!r}") from None
 
 
 def check_weight(name: str, value: float) -> float:
-    """Return a number of seconds that serves as a weight: from a millionth to a billion.
+    """Check a cost or a lag in seconds, and return it as a float.
 
     Raises:
         TypeError: `value` is not a number. A `bool` is not one.
         ValueError: `value` is NaN, or out of range.
     """
     number = _number(name, value)
-    if not LEAST_WEIGHT <= number <= MOST_WEIGHT:
-        raise ValueError(f"{name} must be seconds from {LEAST_WEIGHT:g} to {MOST_WEIGHT:g}, got {value!r}")
+    if not MIN_WEIGHT <= number <= MAX_WEIGHT:
+        raise ValueError(f"{name} must be seconds from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, got {value!r}")
     return number
 
 
 def check_timestamp(name: str, value: float | None) -> float | None:
-    """Return None or a number of seconds of the Unix epoch.
+    """Check a Unix time in seconds, and return it as a float, or None for None.
 
     Raises:
         TypeError: `value` is not a number.
-        ValueError: `value` is NaN, before 1970, or after `LATEST_MOMENT`.
+        ValueError: `value` is NaN, before 1970, or after `MAX_TIMESTAMP`.
     """
-    return None if value is None else check_duration(name, value, LATEST_MOMENT)
+    if value is None:
+        return None
+    seconds = _number(name, value)
+    if not 0 <= seconds <= MAX_TIMESTAMP:
+        raise ValueError(f"{name} must be a Unix time in seconds, such as time.time(), got {value!r}")
+    return seconds
 
 
 def check_label(name: str, value: str) -> str:
-    """Return a short text.
+    """Check that a string is printable and short, and return it.
 
     Raises:
         TypeError: `value` is not a string.
-        ValueError: `value` is empty, longer than `MAX_WORD_LENGTH`, or not printable.
+        ValueError: `value` is empty, longer than `MAX_LABEL_LENGTH`, or not printable.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {value!r}")
-    if not value.isprintable() or not 0 < len(value) <= MAX_WORD_LENGTH:
-        raise ValueError(f"{name} must be printable, and of 1 to {MAX_WORD_LENGTH} characters, got {value[:50]!r}")
+    if not value.isprintable() or not 0 < len(value) <= MAX_LABEL_LENGTH:
+        raise ValueError(f"{name} must be printable, and of 1 to {MAX_LABEL_LENGTH} characters, got {value[:50]!r}")
     return value
 
 
 def check_kind(value: str | None) -> str | None:
-    """Return None or the kind of a job. Raises as `check_label` does."""
+    """Check the kind of a job, and return it, or None for None. Raises as `check_label` does."""
     return None if value is None else check_label("kind", value)
 
 
 def check_fraction(name: str, value: float) -> float:
-    """Return a number from 0 to 1.
+    """Check that a number is from 0 to 1, and return it as a float.
 
     Raises:
         TypeError: `value` is not a number. A `bool` is not one.
@@ -128,16 +139,16 @@ def check_fraction(name: str, value: float) -> float:
     return number
 
 
-def check_integer(name: str, value: float, *, least: int) -> float:
-    """Return a whole number of at least `least`, or `math.inf` for no limit.
+def check_integer(name: str, value: float, *, minimum: int) -> float:
+    """Check that a number is whole and at least `minimum`, or `math.inf` for no limit, and return it.
 
     Raises:
         TypeError: `value` is not a number. A `bool` is not one.
-        ValueError: `value` is NaN, below `least`, or has a fraction.
+        ValueError: `value` is NaN, below `minimum`, or has a fraction.
     """
     number = _number(name, value)
-    if not number >= least or (math.isfinite(number) and number != int(number)):
-        raise ValueError(f"{name} must be a whole number of at least {least}, or math.inf, got {value!r}")
+    if not number >= minimum or (math.isfinite(number) and number != int(number)):
+        raise ValueError(f"{name} must be a whole number of at least {minimum}, or math.inf, got {value!r}")
     return number if math.isinf(number) else int(number)
 
 
@@ -147,7 +158,7 @@ def _number(name: str, value: float) -> float:
     try:
         return float(value)
     except OverflowError as error:
-        raise ValueError(f"{name} is too large to count with: {str(value)[:20]}…") from error
+        raise ValueError(f"{name} is too large: {str(value)[:20]}…") from error
 
 
 def check_callable(name: str, value: object) -> None:
@@ -157,11 +168,11 @@ def check_callable(name: str, value: object) -> None:
         TypeError: `value` is a class, or not callable.
     """
     if value is not None and (not callable(value) or isinstance(value, type)):
-        raise TypeError(f"{name} must be something to call, and no class, got {value!r}")
+        raise TypeError(f"{name} must be callable, and not a class, got {value!r}")
 
 
 def check_event(name: str, value: E | None, kind: str = "an event of threading or of asyncio") -> E | None:
-    """Return None or an event.
+    """Check that a value is an event, and return it, or None for None.
 
     Args:
         name: The name of the argument.
@@ -178,18 +189,18 @@ def check_event(name: str, value: E | None, kind: str = "an event of threading o
 
 
 def check_blocking_event(name: str, value: E | None) -> E | None:
-    """Return None or an event of `threading`. Raises as `check_event` does, also for one of `asyncio`."""
+    """Check that a value is an event of `threading`, and return it, or None for None. Raises as `check_event` does, also for one of `asyncio`."""
     if inspect.iscoroutinefunction(getattr(value, "wait", None)):
         raise TypeError(f"{name} must be a threading.Event, got {value!r}")
     return check_event(name, value, "a threading.Event")
 
 
 def check_language(name: str, value: str) -> str:
-    """Return a language. Its spelling is up to the service.
+    """Check a language, whose spelling is up to the service, and return it.
 
     Raises:
         TypeError: `value` is not a string.
-        ValueError: `value` is blank, or a dot segment that disappears from a URL.
+        ValueError: `value` is blank, or a dot segment, which would disappear from a URL.
     """
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a string, got {value!r}")
@@ -208,15 +219,15 @@ def quote_path_segment(job_id: str) -> str:
     if not isinstance(job_id, str):
         raise TypeError(f"job must be a Job or its id, got {job_id!r}")
     if job_id in ("", ".", ".."):
-        raise ValueError(f"job must be the id of a job, got {job_id!r}")
+        raise ValueError(f"job must be the id of a job, got {job_id!r}; for the single job leave job out")
     try:
         return quote(job_id, safe="")
     except UnicodeEncodeError as error:
-        raise ValueError(f"job must be the id of a job, got {job_id!r}, which no URL can hold") from error
+        raise ValueError(f"job must be the id of a job, got {job_id!r}, with half of a surrogate pair") from error
 
 
 def check_target_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a file that can be created.
+    """Check that a path can name a file in a folder that exists, and return it.
 
     Raises:
         TypeError: `path` is not a path.
@@ -225,7 +236,9 @@ def check_target_path(path: str | os.PathLike[str]) -> Path:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
         raise TypeError(f"path must be the path of a file, got {path!r}")
     file = Path(path)
-    if not os.fspath(path) or file.is_dir():
+    if not os.fspath(path):
+        raise ValueError("path must be the path of a file, got an empty one")
+    if file.is_dir():
         raise ValueError(f"path must be the path of a file, and {str(path)!r} is a folder")
     if file.exists() and not file.is_file():
         raise ValueError(f"path must be the path of a file, and {str(path)!r} is a device or a pipe")
@@ -234,10 +247,8 @@ def check_target_path(path: str | os.PathLike[str]) -> Path:
     return file
 
 
-# Backoff between the attempts of one check: 0.5, 1, 2, 4 … 30 s, each ± 25 %.
-FAULT_DELAY_SECONDS = 0.5
-FAULT_DELAY_MAX_SECONDS = 30.0
-FAULT_JITTER = 0.25
+FAULT_DELAY_SECONDS, FAULT_DELAY_MAX_SECONDS, FAULT_JITTER = 0.5, 30.0, 0.25
+"""The backoff between the attempts of a failed request: 0.5, 1, 2, 4 … 30 s, each ± 25 %, so that clients spread."""
 
 RANDOM = random.SystemRandom()
 """Not the module's generator, which the caller may seed, and whose state forked workers share."""
@@ -245,13 +256,13 @@ RANDOM = random.SystemRandom()
 
 @dataclass(frozen=True)
 class PollingPolicy:
-    """The time-outs, the retries and the backoff, validated at creation. Durations in seconds; `math.inf` is no limit.
+    """The time-outs, the retries and the backoff, validated at creation. Durations are in seconds, and `math.inf` is no limit.
 
     Attributes:
-        timeout: The whole wait, including the call in flight.
+        timeout: The whole wait, including the request in flight.
         max_retries: The number of further checks while the job is pending.
-        request_timeout: One HTTP call: connecting, headers and body together.
-        max_faults: The number of consecutive failed calls that fails a check.
+        request_timeout: One request: DNS, connecting, headers, body and redirects together.
+        max_faults: How many attempts in a row may fail, the last one included.
         backoff_factor: The first backoff sleep. Each further one is twice the last.
         max_delay: The longest backoff sleep.
         jitter: The part by which a backoff sleep may be longer or shorter, from 0 to 1.
@@ -266,42 +277,42 @@ class PollingPolicy:
     jitter: float
 
     def __post_init__(self) -> None:
-        self._keep("timeout", check_positive("timeout", self.timeout, infinite=True))
-        self._keep("max_retries", check_integer("max_retries", self.max_retries, least=0))
-        self._keep("request_timeout", check_positive("request_timeout", self.request_timeout))
-        self._keep("max_faults", check_integer("max_faults", self.max_faults, least=1))
-        self._keep("backoff_factor", check_positive("backoff_factor", self.backoff_factor))
-        self._keep("max_delay", check_positive("max_delay", self.max_delay))
-        self._keep("jitter", check_fraction("jitter", self.jitter))
+        self._set("timeout", check_positive("timeout", self.timeout, infinite=True))
+        self._set("max_retries", check_integer("max_retries", self.max_retries, minimum=0))
+        self._set("request_timeout", check_positive("request_timeout", self.request_timeout))
+        self._set("max_faults", check_integer("max_faults", self.max_faults, minimum=1))
+        self._set("backoff_factor", check_positive("backoff_factor", self.backoff_factor))
+        self._set("max_delay", check_positive("max_delay", self.max_delay))
+        self._set("jitter", check_fraction("jitter", self.jitter))
 
-    def _keep(self, name: str, number: float) -> None:
-        """Store a number as the float that was checked. A `Fraction` is a number too, but cannot be formatted."""
+    def _set(self, name: str, number: float) -> None:
+        """Set an attribute to the float that was checked. A `Fraction` is a number too, but cannot be formatted by `:g`."""
         object.__setattr__(self, name, number)
 
 
-def jittered(delay: float, jitter: float, longest: float, chance: float) -> float:
-    """Return a delay changed by up to ± `jitter` of itself, and at most `longest`.
+def jittered(delay: float, jitter: float, max_delay: float, random_fraction: float) -> float:
+    """Return a delay changed by up to ± `jitter` of itself, and at most `max_delay`.
 
-    Near `longest` the range is narrowed, not the result: clients that all wait for the longest delay still spread out.
+    Near `max_delay` the range is narrowed instead of the result, so that delays still spread there.
 
     Args:
-        delay: Seconds, at most `longest`.
+        delay: Seconds, at most `max_delay`.
         jitter: A number from 0 to 1.
-        longest: Seconds.
-        chance: A random number from 0 to 1.
+        max_delay: Seconds.
+        random_fraction: A random number from 0 to 1.
     """
-    least, most = delay * (1 - jitter), min(longest, delay * (1 + jitter))
-    return least + (most - least) * chance
+    shortest, longest = delay * (1 - jitter), min(max_delay, delay * (1 + jitter))
+    return shortest + (longest - shortest) * random_fraction
 
 
 class JobFeatures(NamedTuple):
     """The facts about a job that a schedule learns from, as far as they are known before the job ends.
 
     Attributes:
-        kind: The kind of the job. None for no kind in particular.
-        video_seconds: The length of its video in seconds, or None.
-        expected_seconds: The duration of the job in seconds as the service estimates it, or None.
-        submitted_at: When it was submitted, in seconds of the Unix epoch, or None.
+        kind: A label shared by jobs that take similarly long. Jobs without one, None, are a kind of their own.
+        video_seconds: The length of its video in seconds; None if unknown.
+        expected_seconds: The duration of the job in seconds as the service estimates it; None if unknown.
+        submitted_at: When it was submitted, in seconds of the Unix epoch; None if unknown.
     """
 
     kind: str | None = None
@@ -327,23 +338,27 @@ def check_features(kind: str | None, video_seconds: float | None, submitted_at: 
     return JobFeatures(check_kind(kind), length, submitted_at=check_timestamp("submitted_at", submitted_at))
 
 
-def check_path_template(name: str, path: Any, *, needs: Sequence[str] = (), knows: Sequence[str] = ()) -> None:
+def check_path_template(name: str, path: Any, *, required: Sequence[str] = (), optional: Sequence[str] = ()) -> None:
     """Check that a path template starts with a slash and has the right placeholders.
 
     Args:
         name: The name of the argument.
         path: The template.
-        needs: Required placeholders, such as `job_id` for `{job_id}`.
-        knows: Optional placeholders.
+        required: Required placeholders, such as `job_id` for `{job_id}`.
+        optional: Optional placeholders.
 
     Raises:
-        ValueError: `path` does not start with a slash, lacks a required placeholder, or has an unknown one.
+        ValueError: `path` is not a string that starts with a slash, lacks a required placeholder, or has an unknown one.
     """
+    is_path = isinstance(path, str) and path.startswith("/")
+    if not is_path or not set(required) <= _placeholders_in(path) <= {*required, *optional}:
+        needed = "".join(f" and contain {{{field}}}" for field in required)
+        allowed = "".join(f", optionally {{{field}}}," for field in optional if field not in required)
+        raise ValueError(f"{name} must begin with a slash{needed}{allowed} and no other placeholder, got {path!r}")
+
+
+def _placeholders_in(template: str) -> set[str]:
     try:
-        placeholders = {field for _, field, _, _ in Formatter().parse(path) if field is not None}
-    except (TypeError, ValueError):
-        placeholders = {"?"}
-    is_complete = set(needs) <= placeholders <= {*needs, *knows}
-    if not isinstance(path, str) or not path.startswith("/") or not is_complete:
-        required = "".join(f" and contain {{{field}}}" for field in needs)
-        raise ValueError(f"{name} must begin with a slash{required} and no other placeholder, got {path!r}")
+        return {field for _, field, _, _ in Formatter().parse(template) if field is not None}
+    except ValueError:  # an unmatched brace
+        return {""}

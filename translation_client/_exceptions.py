@@ -1,14 +1,14 @@
-"""The errors that a call of this library can raise, and their facts as JSON.
+"""The errors that a call of this library can raise, and their attributes as JSON.
 
 ::
 
     TranslationClientError
-    ├── WaitTimeout       (TimeoutError)                the time is up; the job is still running
-    ├── RetriesExhausted                                `max_retries`, or the caller's `stop`, was used up
+    ├── WaitTimeout       (TimeoutError)                `timeout` has passed; the job is still running
+    ├── RetriesExhausted                                `max_retries` was reached, or the caller's `stop` stopped
     ├── WaitCancelled                                   `close()`, or the caller's event
-    ├── RequestFailed     (requests.RequestException)   refused at once, or `max_faults` failed calls in a row
+    ├── RequestFailed     (requests.RequestException)   the service refused it, or `max_faults` attempts in a row failed
     │   └── TooManyJobs                                 the service's limit of concurrent jobs
-    ├── UnexpectedAnswer  (requests.RequestException)   no response could be read
+    ├── UnexpectedAnswer  (requests.RequestException)   a response that cannot be parsed, or lacks a field
     ├── ResultNotReady                                  a download of a job that is still pending
     └── JobFailed                                       the service says that the job failed
 
@@ -29,13 +29,13 @@ if TYPE_CHECKING:
 
 
 FACT_TYPES: dict[str, Callable[[Mapping[str, Any]], Any]] = {}
-"""How facts that are objects are built from JSON. `_models` adds `job` and `problem`."""
+"""Builds attributes that are objects from JSON, by their names. `_models` adds `job` and `problem`."""
 
 K = TypeVar("K", bound="type[TranslationClientError]")
 
 
 def _declares_facts(kind: K) -> K:
-    """Make the annotated attributes of a class its facts, beside those of its base, with their values as defaults."""
+    """Collect the annotated attributes of a class, and those of its base, with their defaults, in `_facts`."""
     own = {name: getattr(kind, name) for name in inspect.get_annotations(kind) if not name.startswith("_")}
     kind._facts = {**getattr(kind, "_facts", {}), **own}
     return kind
@@ -46,7 +46,7 @@ class TranslationClientError(Exception):
     """The base class of all errors of this library.
 
     `str(error)` is the message. `error.args` is `(message, facts)`, where `facts` holds the attributes below as a JSON
-    object, so that `type(error)(*error.args)` makes an equal error, also after the arguments have travelled as JSON. A
+    object, so that `type(error)(*error.args)` has the same attributes, also after a JSON round trip of the arguments. A
     key `__type__` in it, from which Celery's JSON would build an object, is written `~__type__` there. An attribute
     that is changed later is kept by pickle and copies, and is not in `args`. A subclass with an `__init__` of its own
     should accept these two arguments as well.
@@ -55,10 +55,10 @@ class TranslationClientError(Exception):
         job_id: The id of the job; None for the single job of the reference service.
         job: The job as it was last seen, or None. Its payload is in `args`, and neither in the message nor in `repr`.
         attempts: The number of HTTP calls.
-        checks: The number of status responses that could be read.
+        checks: The number of status responses that were parsed.
         elapsed: Seconds from the start of the call to the error.
-        may_have_been_accepted: True if the service may have made a job that nobody waits for, False if it has not, None
-            if that is not known, as on an error that was built without facts. Test `is not False`.
+        may_have_been_accepted: False if this call has left no job behind at the service. True if it may have. None on an
+            error that was built without facts. Test `is not False`.
         idempotency_key: The key with which another `submit` makes no second job; None where the service has no keys.
     """
 
@@ -106,7 +106,7 @@ class TranslationClientError(Exception):
 
     @classmethod
     def _restored(cls, args: tuple[Any, ...]) -> "TranslationClientError":
-        """Build an error that is about to get its attributes back. A subclass may have an `__init__` with other arguments."""
+        """Create an error without `__init__`, which may take other arguments in a subclass. Pickle restores the attributes."""
         error = cls.__new__(cls, *args)
         error.args = args
         return error
@@ -124,12 +124,12 @@ def _from_json(name: str, value: Any) -> Any:
 
 @_declares_facts
 class WaitTimeout(TranslationClientError, TimeoutError):
-    """The time is up. A job that was waited for has not failed: it is still running.
+    """`timeout` seconds have passed. A job that was waited for has not failed, and is still running.
 
     `errno` and `strerror`, which every `OSError` has, are None.
 
     Attributes:
-        seen: How often each outcome came, by status word or by fault: `{"pending": 4, "HTTP 503": 1}`.
+        seen: The number of responses and faults by status word or kind: `{"pending": 4, "HTTP 503": 1}`.
         retry_after: The seconds in the server's `Retry-After`, if these ended the wait.
     """
 
@@ -138,18 +138,18 @@ class WaitTimeout(TranslationClientError, TimeoutError):
 
 
 class RetriesExhausted(TranslationClientError):
-    """The job was still pending when `max_retries`, or the caller's `stop` strategy, was used up."""
+    """The job was still pending when `max_retries` was reached, or the caller's `stop` strategy stopped."""
 
 
 class WaitCancelled(TranslationClientError):
-    """The call was ended by `close()` or by the caller's event. The job is still running."""
+    """The call was cancelled by `close()` or by the caller's event. A job that was waited for is not cancelled."""
 
 
 @_declares_facts
 class RequestFailed(TranslationClientError, RequestException):
-    """The service refused the request, or `max_faults` calls in a row failed.
+    """The service refused the request, or `max_faults` attempts in a row failed.
 
-    `request` and `response`, which requests gives its exceptions, are None: they would hold the key.
+    `request` and `response`, which requests gives its exceptions, are None: they would contain the API key.
 
     Attributes:
         status_code: The HTTP status of the last response, or None if none came.
@@ -165,14 +165,16 @@ class RequestFailed(TranslationClientError, RequestException):
 class TooManyJobs(RequestFailed):
     """The service runs as many jobs as it allows. `submit(..., queue=True)` waits for a slot.
 
-    No job was made if `may_have_been_accepted` is False; it is True if an earlier call of the same `submit` may have
-    made one.
+    No job was made if `may_have_been_accepted` is False; it is True if an earlier request of the same `submit`
+    may have made one.
     """
 
 
 @_declares_facts
 class UnexpectedAnswer(TranslationClientError, RequestException):
-    """Responses came, and none of them could be read. `request` and `response` are None, as in `RequestFailed`.
+    """A response could not be parsed or is about another job, `max_faults` times in a row, or it lacks a required field.
+
+    `request` and `response` are None, as in `RequestFailed`.
 
     Attributes:
         status_code: The HTTP status of the last response, or None.
@@ -184,14 +186,14 @@ class UnexpectedAnswer(TranslationClientError, RequestException):
 
 
 class ResultNotReady(TranslationClientError):
-    """The result was downloaded of a job that is still pending."""
+    """`download` was called for a job that is still pending."""
 
 
 class JobFailed(TranslationClientError):
-    """The service finished with the job and says that it failed (or was cancelled or rejected)."""
+    """The service reports that the job failed, was cancelled or was rejected."""
 
 
-MAX_DEPTH = 100
+MAX_NESTING = 100
 """Levels of nesting that are kept; RFC 8259, section 9 allows a limit. To copy or pickle a thousand would exhaust the stack."""
 
 NESTED_TOO_DEEPLY = "[nested too deeply]"
@@ -208,12 +210,12 @@ def json_value(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
-        return str.__str__(value)  # of an enum: its value
+        return str.__str__(value)  # a plain string, also of an enum
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if depth >= MAX_DEPTH:
+    if depth >= MAX_NESTING:
         return NESTED_TOO_DEEPLY
     if isinstance(value, Mapping):
         return {_key(key): json_value(item, depth + 1) for key, item in value.items()}
@@ -236,7 +238,7 @@ def unescaped(value: Any) -> Any:
     return _with_keys(value, lambda key: key[1:] if key.startswith("~") and _TYPE.fullmatch(key) else key)
 
 
-def is_nested_deeper(value: Any, levels: int = MAX_DEPTH) -> bool:
+def is_nested_deeper(value: Any, levels: int = MAX_NESTING) -> bool:
     """Return True if dicts and lists are nested in more than `levels` levels. Does not recurse."""
     containers = [value]
     for _ in range(levels):

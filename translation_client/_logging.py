@@ -1,4 +1,4 @@
-"""The log: one JSON object for each line. The table of events is a public interface.
+"""The log: one JSON object for each line. The events and keys in `EVENTS` are a public interface.
 
 Nothing is configured at import: the destination of a line is chosen when it is written.
 """
@@ -19,7 +19,7 @@ import structlog
 LOGGER_NAME = "translation_client"
 
 MAX_TEXT_LENGTH = 200
-"""A longer text of a server is truncated before it is logged."""
+"""Longer strings are truncated in the log."""
 
 
 class EventSpec(NamedTuple):
@@ -53,15 +53,15 @@ EVENTS: Mapping[str, EventSpec] = {
 
 
 class EventLog:
-    """The log lines of one wait."""
+    """The log lines of one call of the client, which share a `wait_id`."""
 
     def __init__(self, logger: Any, wait_id: str, job_id: str | None) -> None:
         """Create a log.
 
         Args:
             logger: A logger prepared by `wrap_logger`; None to choose one as in `_resolve_logger`.
-            wait_id: The id that all lines of one wait share.
-            job_id: The job of the wait, or None.
+            wait_id: The id that all lines of the call share.
+            job_id: The id of the job; None if there is none.
         """
         self._logger = logger
         self._context: dict[str, Any] = {"logger": LOGGER_NAME, "wait_id": wait_id, "job_id": job_id}
@@ -71,11 +71,17 @@ class EventLog:
         self._context["job_id"] = job_id
 
     def context(self) -> Mapping[str, Any]:
-        """Return the keys of every line. Called for those lines alone that are written."""
+        """Return the keys of every line. Called only for lines that are written."""
         return self._context
 
     def write(self, event: str, **facts: Any) -> None:
-        """Log one event. Seconds are rounded to milliseconds, and long texts truncated."""
+        """Log one event. Seconds are rounded to milliseconds, and strings truncated to `MAX_TEXT_LENGTH`.
+
+        A logger that raises does not end the call: the line goes to stderr instead.
+
+        Raises:
+            TypeError: The event has no such key.
+        """
         level, keys = EVENTS[event]
         if unknown := facts.keys() - keys:
             raise TypeError(f"{event} has no key {', '.join(unknown)}")
@@ -83,23 +89,23 @@ class EventLog:
             logger = _resolve_logger(self._logger)
             if (logger is not _TO_STANDARD_LIBRARY and logger is not _TO_STDERR) or _is_enabled(_OURS, level):
                 getattr(logger, level)(event, **self.context(), **_shown(keys, facts))
-        except Exception:  # noqa: BLE001  # a wait that is paid for continues although the host's logger fails
+        except Exception:  # noqa: BLE001  # a failing logger must not end the wait for a job
             if _is_enabled(_OURS, level):
                 getattr(_TO_STDERR, level)(event, **self.context(), **_shown(keys, facts))
 
 
-def wrap_logger(callers: Any) -> Any:
-    """Prepare the caller's logger once. One of the standard library gets the finished JSON lines.
+def wrap_logger(logger: Any) -> Any:
+    """Return the caller's logger as `EventLog` uses it, or None for None. One of the standard library gets JSON lines.
 
     Raises:
-        TypeError: `callers` is not a logger.
+        TypeError: `logger` is not a logger.
     """
-    if isinstance(callers, logging.LoggerAdapter):
-        sink = _AdapterSink(callers)
+    if isinstance(logger, logging.LoggerAdapter):
+        sink = _AdapterSink(logger)
         return _as_json(sink, sink.logger)
-    if callers is not None and not all(callable(getattr(callers, level, None)) for level in _LEVELS):
-        raise TypeError(f"logger must be a logger of structlog or of the standard library, got {callers!r}")
-    return _as_json(_StandardSink(callers), callers) if isinstance(callers, logging.Logger) else callers
+    if logger is not None and not all(callable(getattr(logger, level, None)) for level in _LEVELS):
+        raise TypeError(f"logger must be a logger of structlog or of the standard library, got {logger!r}")
+    return _as_json(_StandardSink(logger), logger) if isinstance(logger, logging.Logger) else logger
 
 
 def _shown(keys: tuple[str, ...], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +121,7 @@ def _shown(keys: tuple[str, ...], facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_enabled(logger: logging.Logger, level: str) -> bool:
-    """True if a logger writes events of a level: not below its own, or below INFO if it has none.
+    """Return True if a level is at least that of the logger itself, or INFO if it has none, and is not disabled.
 
     Its effective level does not count, as the root logger is at WARNING by default.
     """
@@ -123,25 +129,25 @@ def _is_enabled(logger: logging.Logger, level: str) -> bool:
     return number >= (logger.level or logging.INFO) and number > logger.manager.disable
 
 
-def _resolve_logger(callers: Any) -> Any:
-    """Return the caller's logger, or the standard library's if it has a handler, or the host's structlog, or stderr."""
-    if callers is not None:
-        return callers
+def _resolve_logger(logger: Any) -> Any:
+    """Return the caller's logger, else `translation_client` if it has a handler, else structlog's, else one of stderr."""
+    if logger is not None:
+        return logger
     if _OURS.hasHandlers():
         return _TO_STANDARD_LIBRARY
     return structlog.get_logger() if structlog.is_configured() else _TO_STDERR
 
 
-def _as_json(sink: Any, level_of: logging.Logger | None) -> Any:
+def _as_json(sink: Any, level_logger: logging.Logger | None) -> Any:
     """Return a logger of structlog that writes JSON lines.
 
     Args:
         sink: Writes the lines.
-        level_of: The logger whose level applies; None if `EventLog.write` checks it, before it builds a line.
+        level_logger: The logger whose level applies; None for no filter, as `EventLog.write` checks the level.
     """
     return structlog.wrap_logger(
         sink,
-        processors=[_render_json] if level_of is None else [_LevelFilter(level_of), _render_json],
+        processors=[_render_json] if level_logger is None else [_LevelFilter(level_logger), _render_json],
         wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET),
         context_class=dict,
         cache_logger_on_first_use=False,
@@ -227,7 +233,7 @@ class _StderrSink:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
         except Exception:  # noqa: BLE001, S110  # sys.stderr may be any object
-            pass  # there is none, or its reader is gone: a wait that is paid for does not end for a log line
+            pass  # there is none, or its pipe is closed
 
     warning = error = info
 

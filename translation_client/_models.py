@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 from . import _exceptions
 from ._auth.headers import FRAMING_HEADERS
 from ._auth.redactor import Redactor
-from ._exceptions import MAX_DEPTH, JobFailed, is_nested_deeper, json_value
+from ._exceptions import MAX_NESTING, JobFailed, is_nested_deeper, json_value
 
 _CODES = ("code", "errorCode", "error_code", "status", "type")
 CODE_NAMES = frozenset(_CODES)
@@ -30,7 +30,7 @@ CODE_NAMES = frozenset(_CODES)
 _MESSAGES = ("detail", "message", "msg", "title", "error_description", "error")
 
 FIELD_NAMES = frozenset({*_CODES, *_MESSAGES, "loc"})
-"""The names that are read from an error body. They are known words, and not a secret that a server echoes."""
+"""The names of fields that are read from an error body. They are never redacted."""
 
 
 class Problem(dict[str, Any]):
@@ -44,7 +44,7 @@ class Problem(dict[str, Any]):
     def code(self) -> str | None:
         """The machine-readable code, such as `rate_limit_exceeded`, or None. A number is returned as its digits.
 
-        A plain word is not redacted if an API key of fewer than 8 characters is a part of it.
+        A code that merely contains an API key of fewer than 8 characters is not redacted.
         """
         codes = (body.get(name) for body in (self._inner(), self) for name in _CODES)
         return next((str(code) for code in codes if _is_code(code)), None)
@@ -100,7 +100,7 @@ def _text(value: Any) -> str | None:
 
 
 _SHOWN = "_shown"
-"""The attribute with the shown texts of fields that are not shown unchanged. Not a field, as it is not service data."""
+"""The attribute with redacted texts that are shown in place of fields. Not a field, as `to_dict` returns only data."""
 
 
 class TranslationStatus(str, Enum):
@@ -123,7 +123,7 @@ class TranslationStatus(str, Enum):
 class Job:
     """One job as it was last seen.
 
-    Text is free of secrets, and data is what the service sent: `error` is text, everything else here is data.
+    `error` is redacted. All other fields are what the service sent, and may contain secrets; `repr` shows none of them.
 
     Attributes:
         id: The id at the service; empty for the single job of the reference service.
@@ -133,14 +133,14 @@ class Job:
         result_url: The URL of the result, or None. May be a signed link.
         error: The service's error text, or None.
         retry_after: Seconds from `Retry-After`, or None.
-        checks: How many status responses had been read in this wait, this one included.
+        checks: The number of status responses so far in this wait, this one included.
         elapsed: Seconds from the start of the wait to this response.
         payload: The response as the service sent it.
         language: The target language, in the service's spelling; None if unknown.
         expected_seconds: The service's estimate of the duration in seconds, or None.
         submitted_at: When the job was submitted, in seconds of the Unix epoch by the local clock; None if unknown.
-        finished_at: When the job finished, or will if it is pending, as the service reports it, in the same seconds;
-            None if unknown.
+        finished_at: When the job finished, or, while it is pending, will finish according to the service, in seconds of
+            the Unix epoch by the local clock; None if unknown.
     """
 
     id: str
@@ -175,7 +175,10 @@ class Job:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Job":
-        """Return the job for a dictionary from `to_dict`, also of another version: unknown names are ignored."""
+        """Return the job for a dictionary from `to_dict`, also of another version: unknown names are ignored.
+
+        A status that is unknown or missing becomes pending.
+        """
         known = {one.name: values[one.name] for one in fields(cls) if values.get(one.name) is not None}
         status = _status(known.pop("status", None))
         return cls(**{"id": "", "raw_status": str(status), **known}, status=status)
@@ -271,7 +274,7 @@ class Request:
     Attributes:
         method: The HTTP method in capitals.
         path: Begins with a slash, is percent-encoded and follows the base URL; or an absolute URL.
-        headers: Further headers, besides the key and those of all requests.
+        headers: Further headers, besides the API key and those of all requests.
         json: A JSON value, or None.
         form: The fields of a `multipart/form-data` body, of which several may have one name, or None.
         file: The file of the form, or None. It is sent as it is read, and never held in memory.
@@ -288,7 +291,7 @@ class Request:
         """Check the names of the headers.
 
         Raises:
-            ValueError: One says where the body ends, which the transport does. A wrong one would cut it.
+            ValueError: One of them frames the body (`Content-Length`, `Transfer-Encoding`), which is up to the transport.
         """
         framing = [name for name in self.headers if name.lower() in FRAMING_HEADERS]
         if framing:
@@ -296,7 +299,7 @@ class Request:
 
     @property
     def is_transfer(self) -> bool:
-        """True if the request carries a file, which may take any time as long as it moves."""
+        """True if the request carries a file, which may take any time as long as bytes are sent."""
         return self.file is not None
 
     def url(self, base_url: str) -> str:
@@ -312,9 +315,9 @@ class Response:
         status_code: The HTTP status code.
         headers: The headers. Names are case-insensitive.
         body: The body in bytes, with its content coding undone.
-        seconds: The duration of the call in seconds.
-        sent_keys: The key that the request carried, in the forms in which the response may echo it; empty if the key
-            never changes.
+        seconds: Seconds from the request to the end of the response.
+        sent_keys: The rotating API key of the request, in the forms in which the response may echo it. Empty for a
+            fixed key, which is redacted anyway.
     """
 
     status_code: int
@@ -329,7 +332,7 @@ class Response:
             value = json.loads(self.body)
         except (ValueError, RecursionError):  # bad JSON, bad UTF-8, a number of a million digits; a million brackets
             return None
-        has_many_levels = self.body.count(b"{") + self.body.count(b"[") > MAX_DEPTH  # impossible for most bodies
+        has_many_levels = self.body.count(b"{") + self.body.count(b"[") > MAX_NESTING  # impossible for most bodies
         if not isinstance(value, dict) or (has_many_levels and is_nested_deeper(value)):
             return None
         return value
@@ -365,7 +368,7 @@ class Response:
             raise Fault("status", status_line(code), self)
         if 400 <= code < 500:
             raise Refusal(self)
-        raise Fault("unreadable", f"{status_line(code)} does not answer this request", self)
+        raise Fault("unreadable", f"{status_line(code)} is neither a success nor an error", self)
 
     @property
     def text(self) -> str:
@@ -463,6 +466,7 @@ class WrongJob(Fault):
         """Add both ids to the text, each truncated and with control characters escaped. Only keys are redacted in them."""
         named_id, requested_id = (redactor.redact_id(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
         self.text = f"the response is about {self._kind} {named_id!r}, not {requested_id!r}"
+        self.args = self.kind, self.text
 
 
 class Refusal(Exception):

@@ -4,8 +4,8 @@
 Each has its own count of attempts. Both decorate a new closure for each call, as their strategies read the state of
 that call.
 
-Blocking code calls the declared function. asyncio and batches step through the same declarations with a `RetryStepper`:
-tenacity's loop keeps its progress by thread, but one thread may have thousands of waits, and a wait may continue in
+A blocking wait calls the declared function. asyncio, batches and all other calls step through the same declarations with
+a `RetryStepper`: tenacity's loop keeps its progress by thread, but one thread may have thousands of waits, and a wait may continue in
 another thread.
 """
 
@@ -33,7 +33,31 @@ OTHER = "other"
 
 
 class CallState:
-    """The counters, the deadline and the latest response of one call: a wait, a submission or a download."""
+    """The counters, the deadline and the latest response of one call of the client: a wait, a submission or a download.
+
+    Attributes:
+        redactor: Redacts secrets from text that errors and log lines show.
+        job_id: The id of the job; None if there is none.
+        request_url: The URL of the last request, with its secrets; empty before the first one.
+        is_own_url: True if it was built from `base_url`.
+        may_have_been_accepted: As in `TranslationClientError`.
+        idempotency_key: As in `TranslationClientError`.
+        retry_after: The seconds in the `Retry-After` of the last usable response or refusal; None if it had none.
+        sleep_reason: The reason for the length of the last sleep after a pending response, for the log.
+        sleep_limit: The longest that this sleep could have been: the seconds until the last check.
+        timeout: Seconds for the whole call; `math.inf` for no limit.
+        stopwatch: Measures the call.
+        deadline: When the call must end.
+        attempts: The number of requests.
+        job: The job as it was last read from a response; None before the first one.
+        last_fault: The last fault; None if there was none.
+        slowest_response_seconds: The duration of the slowest request with a response, and of the previous one.
+        previous_response_seconds: See `slowest_response_seconds`.
+        slowest_single_seconds: The same without bulk requests.
+        previous_single_seconds: See `slowest_single_seconds`.
+        may_check_again: False once `max_retries` or the caller's `stop` was reached.
+        seen: The number of responses and faults by status word or kind.
+    """
 
     def __init__(
         self, job_id: str | None, timeout: float, redactor: Redactor, stopwatch: Stopwatch | None = None
@@ -88,7 +112,7 @@ class CallState:
 
         Args:
             url: The absolute URL.
-            is_own_url: True if it was built from `base_url`, False if a server sent it, wherever it leads.
+            is_own_url: True if it was built from `base_url`, False if a server sent it.
         """
         self.attempts += 1
         self.request_url, self.is_own_url = url, is_own_url
@@ -114,7 +138,7 @@ class CallState:
             self.slowest_single_seconds = max(self.slowest_single_seconds, response.seconds)
 
     def redact_keys(self, response: Response) -> None:
-        """Add the API keys of the request to the redacted secrets."""
+        """Add the API keys of the request to the redactor."""
         self.redactor = self.redactor.with_keys(response.sent_keys)
 
     def record_job(self, job: Job, word: str) -> None:
@@ -128,10 +152,10 @@ class CallState:
         self.last_fault = fault
         self.count(fault.kind if fault.status_code is None else f"HTTP {fault.status_code}")
 
-    def count(self, what: str) -> None:
-        """Count an outcome by its kind, or as `OTHER` once there are `MAX_KINDS_SEEN` kinds."""
-        known = what in self.seen or len(self.seen) < MAX_KINDS_SEEN
-        self.seen[what if known else OTHER] += 1
+    def count(self, outcome: str) -> None:
+        """Count an outcome by its name, or as `OTHER` once there are `MAX_KINDS_SEEN` names."""
+        is_counted = outcome in self.seen or len(self.seen) < MAX_KINDS_SEEN
+        self.seen[outcome if is_counted else OTHER] += 1
 
     def add_unknown_status(self, raw_status: str) -> bool:
         """Record an unknown status word. Return True if it is new, but False after `MAX_KINDS_SEEN` words."""
@@ -153,8 +177,8 @@ class CallState:
         }
 
 
-GRACE_SECONDS, GRACE_FRACTION = 0.25, 0.05
-"""What should remain until the deadline after the response to the last check: 0.25 s, or a twentieth of a short wait."""
+MARGIN_SECONDS, MARGIN_FRACTION = 0.25, 0.05
+"""How long before the deadline the response to the last check should arrive: 0.25 s, or a twentieth of a short wait."""
 
 
 def last_check_delay(
@@ -162,31 +186,32 @@ def last_check_delay(
 ) -> float:
     """Return the seconds until the last check has to start to get its response by the deadline, or 0 for no check.
 
-    The last check starts early enough for a response that takes twice as long as the slowest so far, plus the grace. If
-    that time passed during the latest check, it starts early enough for a response as slow as the latest one. After
-    that, it starts if a response twice or once as slow as the latest one fits: one slow response (at a cold start, for
-    instance) would otherwise end every wait early.
+    It starts early enough for a response that takes twice as long as the slowest so far, plus the margin. If that time
+    passed during the previous check, it starts early enough for a response as slow as the previous one, plus the margin.
+    If it had passed before, twice or once the previous response time is reserved, whichever fits: otherwise one slow
+    response, for instance at a cold start, would end every wait early.
 
     Args:
         left: Seconds until the deadline.
         timeout: Seconds for the whole wait.
         slowest_response_seconds: Seconds of the slowest response of this wait.
-        previous_response_seconds: Seconds of the latest response, which has just arrived. At most those of the slowest.
+        previous_response_seconds: Seconds of the response that has just arrived. At most those of the slowest.
     """
-    grace = _grace(timeout)
-    lead = grace + 2 * slowest_response_seconds
+    margin = margin_before_deadline(timeout)
+    lead = margin + 2 * slowest_response_seconds
     if left - lead > DEADLINE_TOLERANCE_SECONDS:
         return left - lead
     if (
         left + previous_response_seconds > lead + DEADLINE_TOLERANCE_SECONDS
-    ):  # the latest check began before the time of the last one
-        return left - grace - previous_response_seconds
-    delays = (left - grace - calls * previous_response_seconds for calls in (2, 1))
-    return next((delay for delay in delays if delay > grace), 0.0)
+    ):  # the previous check began before that time
+        return left - margin - previous_response_seconds
+    delays = (left - margin - times * previous_response_seconds for times in (2, 1))
+    return next((delay for delay in delays if delay > margin), 0.0)  # or the sleep would be shorter than its margin
 
 
-def _grace(timeout: float) -> float:
-    return min(GRACE_SECONDS, GRACE_FRACTION * timeout)
+def margin_before_deadline(timeout: float) -> float:
+    """Return how many seconds before the deadline the response to the last check should arrive."""
+    return min(MARGIN_SECONDS, MARGIN_FRACTION * timeout)
 
 
 WaitStrategy = Callable[[RetryCallState], float]
@@ -194,16 +219,16 @@ StopStrategy = Callable[[RetryCallState], bool]
 
 
 class wait_jittered(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """The delay of another strategy with a jitter of up to ± `jitter` times itself, at most `longest` seconds."""
+    """The delay of another strategy with a jitter of up to ± `jitter` times itself, at most `max_sleep` seconds."""
 
-    def __init__(self, wait: WaitStrategy, jitter: float, longest: float) -> None:
+    def __init__(self, wait: WaitStrategy, jitter: float, max_sleep: float) -> None:
         self.wait = wait
         self.jitter = jitter
-        self.longest = longest
+        self.max_sleep = max_sleep
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the delay of the other strategy, with jitter."""
-        return jittered(self.wait(retry_state), self.jitter, self.longest, RANDOM.random())
+        return jittered(self.wait(retry_state), self.jitter, self.max_sleep, RANDOM.random())
 
 
 class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names its strategies
@@ -230,46 +255,46 @@ class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names
 
 
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """Sleep after a pending response by a schedule, at least `Retry-After`, at most until the last check.
+    """Sleep after a pending response by a schedule or by `Retry-After`, whichever is longer, but not past the last check.
 
-    The reason for its length is stored in `state.sleep_reason`.
+    The reason for the length is stored in `state.sleep_reason`.
     """
 
     def __init__(
         self,
-        schedule: WaitStrategy | None,
+        wait: WaitStrategy | None,
         backoff: WaitStrategy,
         state: CallState,
         *,
-        longest: float = math.inf,
-        since: float = 0.0,
+        max_sleep: float = math.inf,
+        elapsed_before: float = 0.0,
     ) -> None:
         """Create the strategy.
 
         Args:
-            schedule: The caller's wait strategy, or the learned schedule; None for `backoff`.
+            wait: The caller's wait strategy, or the learned schedule; None for `backoff`.
             backoff: The exponential backoff.
             state: The state of the call.
-            longest: The longest sleep in seconds, for a call without a deadline.
-            since: Elapsed seconds at the start of this loop, subtracted from `seconds_since_start`.
+            max_sleep: The longest sleep in seconds. A `Retry-After` is shortened to it too.
+            elapsed_before: Seconds of the stopwatch at the start of this loop, which `seconds_since_start` leaves out.
         """
-        self._schedule = backoff if schedule is None else schedule
-        self._reason = "backoff" if schedule is None else "schedule"
+        self._wait = backoff if wait is None else wait
+        self._reason = "backoff" if wait is None else "schedule"
         self._state = state
-        self._longest = longest
-        self._since = since
+        self._max_sleep = max_sleep
+        self._elapsed_before = elapsed_before
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to sleep."""
         # Set `seconds_since_start` by the stopwatch, as the clock that tenacity reads may be frozen. Once is enough,
         # because tenacity calls `wait` before `stop`.
-        retry_state.outcome_timestamp = retry_state.start_time + self._state.stopwatch.elapsed - self._since
-        seconds = max(0.0, float(self._schedule(retry_state)))
-        return limited_sleep(self._state, seconds, self._reason, self._longest)
+        retry_state.outcome_timestamp = retry_state.start_time + self._state.stopwatch.elapsed - self._elapsed_before
+        seconds = max(0.0, float(self._wait(retry_state)))
+        return limited_sleep(self._state, seconds, self._reason, self._max_sleep)
 
 
-def limited_sleep(state: CallState, seconds: float, reason: str, longest: float = math.inf) -> float:
-    """Return the seconds to sleep, within the limits of the call.
+def limited_sleep(state: CallState, seconds: float, reason: str, max_sleep: float = math.inf) -> float:
+    """Return the seconds to sleep: by a schedule or by `Retry-After`, whichever is longer, but not past the last check.
 
     The reason is stored in `state.sleep_reason`, and the seconds until the last check in `state.sleep_limit`.
 
@@ -277,20 +302,20 @@ def limited_sleep(state: CallState, seconds: float, reason: str, longest: float 
         state: The state of the call.
         seconds: Seconds to sleep by the schedule.
         reason: The reason to store if the schedule applies.
-        longest: The longest sleep in seconds.
+        max_sleep: The longest sleep in seconds. A `Retry-After` is shortened to it too.
     """
     state.sleep_reason = reason
     if state.retry_after is not None and state.retry_after > seconds:
         seconds, state.sleep_reason = state.retry_after, "retry_after"
     state.sleep_limit = seconds_until_last_check(state)
-    most = min(state.sleep_limit, longest)
-    if most < seconds:
-        seconds, state.sleep_reason = most, "deadline"
+    limit = min(state.sleep_limit, max_sleep)
+    if limit < seconds:
+        seconds, state.sleep_reason = limit, "deadline"
     return seconds
 
 
 class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """Sleep after a fault by the backoff, at most until the last check, but at least `Retry-After`."""
+    """Sleep after a fault by the backoff, but not past the last check. A longer `Retry-After` overrides both."""
 
     def __init__(self, state: CallState) -> None:
         self._state = state
@@ -302,22 +327,22 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to sleep."""
-        most = seconds_until_last_check(self._state)
-        return max(fault_of(retry_state).retry_after or 0.0, min(self._backoff(retry_state), most))
+        limit = seconds_until_last_check(self._state)
+        return max(fault_of(retry_state).retry_after or 0.0, min(self._backoff(retry_state), limit))
 
 
 def seconds_until_last_check(state: CallState) -> float:
     """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one.
 
-    Once it is too late for a response as slow as those to bulk requests, the last check is a request for this job alone,
-    unless `max_retries` or the caller's `stop` was reached.
+    Once no bulk request could get its response in time, the times of requests for this job alone count, unless
+    `max_retries` or the caller's `stop` was reached.
     """
     left, timeout = state.deadline.remaining, state.timeout
     delay = last_check_delay(left, timeout, state.slowest_response_seconds, state.previous_response_seconds)
     if delay > DEADLINE_TOLERANCE_SECONDS or not state.may_check_again:
         return delay
     single_delay = last_check_delay(left, timeout, state.slowest_single_seconds, state.previous_single_seconds)
-    return single_delay if single_delay > _grace(timeout) else delay
+    return single_delay if single_delay > margin_before_deadline(timeout) else delay
 
 
 def is_too_late_for_a_check(state: CallState) -> bool:
@@ -347,8 +372,8 @@ T = TypeVar("T")
 
 
 def placeholder(*_: Any) -> NoReturn:
-    """Raise `RuntimeError`. Stands for a function and a sleep that a `RetryStepper` never calls."""
-    raise RuntimeError("a declaration that is stepped through was called")
+    """Raise `RuntimeError`. Stands for the function and the sleep of a declaration that only a `RetryStepper` uses."""
+    raise RuntimeError("this declaration has no function and no sleep: step through it with a RetryStepper")
 
 
 def declare_poll(
@@ -358,13 +383,13 @@ def declare_poll(
     state: CallState,
     policy: PollingPolicy,
     max_retries: float,
-    schedule: WaitStrategy | None,
+    wait: WaitStrategy | None,
     stop: StopStrategy | None,
     before_sleep: Callable[[RetryCallState], None],
     retry_error_callback: Callable[[RetryCallState], None],
     sleep: Callable[[int | float], None] = placeholder,
-    longest: float = math.inf,
-    since: float = 0.0,
+    max_sleep: float = math.inf,
+    elapsed_before: float = 0.0,
 ) -> Callable[[], T]:
     """Declare how a check is repeated while its value is pending, within the retries and the deadline.
 
@@ -374,13 +399,13 @@ def declare_poll(
         state: The state of the call.
         policy: The policy with the backoff.
         max_retries: The maximum number of checks after the first one; `math.inf` for no limit.
-        schedule: The caller's wait strategy, or the learned schedule; None for the backoff.
+        wait: The caller's wait strategy, or the learned schedule; None for the backoff.
         stop: The caller's stop strategy, or None.
         before_sleep: Called before each sleep.
         retry_error_callback: Called when a limit is reached. Always raises.
         sleep: Sleeps for a number of seconds.
-        longest: As in `wait_pending`.
-        since: As in `wait_pending`.
+        max_sleep: As in `wait_pending`.
+        elapsed_before: As in `wait_pending`.
     """
     backoff: WaitStrategy = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
     if policy.jitter:
@@ -390,7 +415,7 @@ def declare_poll(
 
     @retry(
         retry=retry_if_result(is_pending),
-        wait=wait_pending(schedule, backoff, state, longest=longest, since=since),
+        wait=wait_pending(wait, backoff, state, max_sleep=max_sleep, elapsed_before=elapsed_before),
         stop=stop_any(
             stop_after_attempt(max_attempts),
             stop_after_delay(state.timeout),
@@ -449,7 +474,7 @@ def retrying_of(declared: Callable[..., Any]) -> Retrying:
 
 
 def with_fault_retries(call: Callable[[], T], declare: Callable[[Callable[[], T]], Callable[[], T]]) -> Callable[[], T]:
-    """Return a function that sends a request with retries after faults.
+    """Return a function that sends a request, with the declared retries after faults.
 
     Args:
         call: Sends the request once.
@@ -506,12 +531,12 @@ class _Attempt(Future):
 
 
 class RetryStepper:
-    """Steps through a declaration attempt by attempt, for callers that send the requests and sleep themselves."""
+    """Steps through a declaration, attempt by attempt. Its user sends the requests and sleeps."""
 
     __slots__ = ("_state",)
 
     def __init__(self, elapsed: float = 0.0) -> None:
-        """Start the time of the attempts, `elapsed` seconds ago."""
+        """Start with the first attempt. `elapsed` seconds were used up before."""
         self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read none of these
         self._state.start_time -= elapsed
 
@@ -521,13 +546,13 @@ class RetryStepper:
         Raises:
             TranslationClientError: A limit is reached.
         """
-        return self._sleep(_Attempt(self._state.attempt_number, result, None), retrying)
+        return self._next_delay(_Attempt(self._state.attempt_number, result, None), retrying)
 
     def delay_after_fault(self, fault: Fault, retrying: Retrying) -> float:
         """Return the seconds to sleep before the request is retried. Raises as `delay_after`."""
-        return self._sleep(_Attempt(self._state.attempt_number, None, fault), retrying) or 0.0
+        return self._next_delay(_Attempt(self._state.attempt_number, None, fault), retrying) or 0.0
 
-    def _sleep(self, attempt: _Attempt, retrying: Retrying) -> float | None:
+    def _next_delay(self, attempt: _Attempt, retrying: Retrying) -> float | None:
         state: Any = self._state  # typed for tenacity's own loop
         state.outcome, state.outcome_timestamp = attempt, now()
         if not retrying.retry(state):

@@ -12,10 +12,10 @@ Memory: a child process waits for 10 000 jobs that stay pending, and reads what 
 when it has made one check, and when it has 20 000 answers; after a garbage collection both times.
 
 Punctuality: another child waits for 10 000 jobs at 1 000 checks a second until all are finished. Of the check that
-finds a job finished, the delay counts from the planned time, when the job was due and the rate limiter allowed a request,
+finds a job finished, the delay counts from the was_due_at time, when the job was due and the rate limiter allowed a request,
 to the time when the response was read. For this the batch gets a queue and a rate limiter that watch: `pop_due` notes the `due`
 of the entry that it hands out, `acquire`, which a batch calls next, what `next_slot()` returned just before; the later of the
-two is the planned time. The response was read when `on_progress` is called. A slot that a limiter gave up (it makes up for
+two is the was_due_at time. The response was read when `on_progress` is called. A slot that a limiter gave up (it makes up for
 20 ms at the most) delays nothing by this count, but shows in the checks a second, which are reported beside it.
 
 Virtual time: nothing is sent, and no time passes but on the clock. First the queue and the rate limiter alone, then a
@@ -493,10 +493,10 @@ def cost_of(run: Callable[[int], int], jobs: int, least_checks: int) -> float:
 class Entry:
     """An entry of a queue, and nothing else."""
 
-    __slots__ = ("call_in_flight", "checks", "due", "ends_at", "planned")
+    __slots__ = ("call_in_flight", "checks", "due_at", "ends_at", "was_due_at")
 
     def __init__(self) -> None:
-        self.due = self.planned = 0.0
+        self.due_at = self.was_due_at = 0.0
         self.call_in_flight = False
         self.ends_at = 600.0
         self.checks = 0

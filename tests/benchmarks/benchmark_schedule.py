@@ -30,7 +30,7 @@ from translation_client.schedule import optimize as optima
 from translation_client.schedule.censoring import Observation
 from translation_client.schedule.distribution import Distribution
 from translation_client.schedule.forecast import Forecast, MixtureComponent
-from translation_client.schedule.history import POOL, WINDOW
+from translation_client.schedule.history import MAX_JOBS_IN_FORECAST, MAX_JOBS_PER_KIND
 from translation_client.schedule.model import DurationModel
 from translation_client.schedule.plan import CheckSchedule, Objective, make_schedule
 
@@ -180,12 +180,12 @@ def known_law(durations: Iterable[float]) -> Forecast:
 @contextmanager
 def finer_optima() -> Iterator[None]:
     """Let the optimum choose from ten times as many moments as the library does: it is what all is compared with."""
-    kept = optima.CELLS, optima.MOST_CELLS
-    optima.CELLS, optima.MOST_CELLS = kept[0] * FINER, kept[1] * FINER
+    kept = optima.MIN_CANDIDATES, optima.MAX_CANDIDATES
+    optima.MIN_CANDIDATES, optima.MAX_CANDIDATES = kept[0] * FINER, kept[1] * FINER
     try:
         yield
     finally:
-        optima.CELLS, optima.MOST_CELLS = kept
+        optima.MIN_CANDIDATES, optima.MAX_CANDIDATES = kept
 
 
 def plan_by(forecast: Forecast | None, check_cost: float) -> CheckSchedule:
@@ -281,8 +281,8 @@ def observation(number: int, job: PastJob) -> Observation:
 
 def remembered(past: Sequence[Observation], key: str | None) -> list[Observation]:
     """Those of the past jobs that a history gives for one of a kind."""
-    of_kind = [job for job in past if job.kind == key][-WINDOW:]
-    return sorted({*past[-POOL:], *of_kind}, key=lambda job: job.number)
+    of_kind = [job for job in past if job.kind == key][-MAX_JOBS_PER_KIND:]
+    return sorted({*past[-MAX_JOBS_IN_FORECAST:], *of_kind}, key=lambda job: job.number)
 
 
 def best_fixed(durations: Sequence[float], check_cost: float) -> float:
@@ -299,7 +299,7 @@ def _fixed(seconds: float, durations: Sequence[float]) -> Score:
 
 def online(jobs: Sequence[PastJob], *, is_exact: bool) -> list[float]:
     """The cost of each of successive jobs to a client that learns from those before: by its own answers, or exactly."""
-    past: deque[Observation] = deque(maxlen=WINDOW)
+    past: deque[Observation] = deque(maxlen=MAX_JOBS_PER_KIND)
     costs = []
     for number, job in enumerate(jobs):
         if number < FEW_PAST_JOBS or number % PLANNED_EACH == 0:

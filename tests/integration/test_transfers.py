@@ -546,7 +546,7 @@ def test_a_page_is_no_file_however_slowly_it_comes(
         error = fetched(client, server.url, tmp_path / "out.mp4", max_faults=1)
 
     assert isinstance(error, UnexpectedAnswer)
-    assert "a text in place of the file" in str(error)
+    assert "HTML, XML or JSON in place of the file" in str(error)
     assert list(tmp_path.iterdir()) == []
 
 

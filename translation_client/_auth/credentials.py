@@ -31,7 +31,7 @@ class _Secrets(NamedTuple):
 
 
 class KeyScheme(Protocol):
-    """How a service takes its API key: the attributes of `Service` of the same names."""
+    """The attributes of a `Service` that say how it takes its API key."""
 
     @property
     def name(self) -> str:
@@ -57,14 +57,14 @@ class Auth:
     """The headers that only the origin of `base_url` gets.
 
     Attributes:
-        fixed: The headers that do not change, including the caller's own.
+        static_headers: The headers that do not change, including the caller's own.
         redactor: The redactor for all secrets in the headers.
     """
 
     def __init__(
         self,
         service: KeyScheme,
-        address: BaseURL,
+        base_url: BaseURL,
         api_key: ApiKey | None,
         headers: Mapping[str, str] | None,
         session: Any,
@@ -73,7 +73,7 @@ class Auth:
 
         Args:
             service: How the service takes its key.
-            address: The base URL. Its user information is sent as basic authentication.
+            base_url: The base URL. Its user information is sent as basic authentication.
             api_key: The key, or a function that returns it; None for the environment variable.
             headers: The caller's own headers, or None.
             session: The caller's session, whose headers and auth may hold credentials; None for ours.
@@ -83,7 +83,7 @@ class Auth:
             TypeError: `api_key` or `headers` is of the wrong type.
         """
         own = check_headers(headers)
-        basic = _basic(address)
+        basic = _basic(base_url)
         key = check_api_key(api_key)
         proven = basic or _has_credentials(service, own) or _session_has_credentials(service, session)
         if key is None and not proven:
@@ -99,12 +99,12 @@ class Auth:
         key_names = key_headers if isinstance(key, str) else [service.key_header]
         if basic and key is not None and "authorization" in {name.lower() for name in key_names}:
             raise ValueError("api_key and the user information in base_url would share a header: give one of them")
-        self.fixed: Mapping[str, str] = merged_headers(key_headers, basic, own)
+        self.static_headers: Mapping[str, str] = merged_headers(key_headers, basic, own)
         parts = [
             _secrets_of_key(key) if isinstance(key, str) else _Secrets(),
             *(_secrets_of_header(service, name, value) for name, value in own.items()),
             *_secrets_of_session(service, session),
-            _secrets_of_pair(address.username, address.password),
+            _secrets_of_pair(base_url.username, base_url.password),
         ]
         self.redactor = Redactor(
             [value for part in parts for value in part.keys],
@@ -112,7 +112,7 @@ class Auth:
             users=[value for part in parts for value in part.users],
         )
 
-    def changing(self) -> KeyHeaders:
+    def dynamic_headers(self) -> KeyHeaders:
         """Return the headers with the current key from `api_key()`, or none if the key is fixed.
 
         Raises:
@@ -152,10 +152,10 @@ def _key_from_environment(service: KeyScheme) -> str | None:
     return check_header_value(f"the environment variable {variable}", key) if key else None
 
 
-def _basic(address: BaseURL) -> dict[str, str]:
-    if not address.username and not address.password:
+def _basic(base_url: BaseURL) -> dict[str, str]:
+    if not base_url.username and not base_url.password:
         return {}
-    pair = f"{address.username}:{address.password}".encode()
+    pair = f"{base_url.username}:{base_url.password}".encode()
     return {"Authorization": "Basic " + b64encode(pair).decode("ascii")}
 
 

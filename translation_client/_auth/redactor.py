@@ -135,7 +135,7 @@ class Redactor:
         return f"Redactor({MARK})"
 
     def add_key(self, forms: tuple[str, ...]) -> None:
-        """Add a rotated key in all its forms. The latest `MAX_ROTATED_KEYS` are kept; `with_keys` keeps those of one call."""
+        """Add a rotated key in all its forms. The latest `MAX_ROTATED_KEYS` are kept, and `with_keys` keeps those of one call."""
         self._rotated.add(forms)
 
     def with_link(self, url: str) -> Redactor:

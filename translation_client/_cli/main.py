@@ -213,13 +213,11 @@ def _report_error(options: argparse.Namespace, error: TranslationClientError) ->
     echo_error(str(error))
     if error.may_have_been_accepted is not False and error.idempotency_key is not None:
         echo_error(
-            f"To retry the submission: the same command with --idempotency-key={shlex.quote(error.idempotency_key)}"
+            f"To retry the submission, run the same command with --idempotency-key={shlex.quote(error.idempotency_key)}"
         )
-    if isinstance(error, (WaitTimeout, RetriesExhausted)):
-        if options.command in ("status", "wait"):
-            echo_error(f"To resume waiting: {resume_command(options)}")
-        return EXIT_TIMED_OUT
-    return EXIT_REQUEST_FAILED
+    if isinstance(error, (WaitTimeout, RetriesExhausted)) and options.command in ("status", "wait"):
+        echo_error(f"To resume waiting: {resume_command(options)}")
+    return _exit_code_of_error(error)
 
 
 WORST_FIRST = (EXIT_REQUEST_FAILED, EXIT_TIMED_OUT, EXIT_JOB_FAILED, EXIT_OK)
@@ -233,7 +231,7 @@ def wait_for_batch(client: VideoTranslationClient, options: argparse.Namespace, 
         ValueError: An argument is not valid.
     """
     if options.submitted_at is not None:
-        raise ValueError("submitted_at is the time of a single job: leave it out for several jobs")
+        raise ValueError("--submitted-at is the time of a single job: leave it out for several jobs")
     codes = {EXIT_OK}
     with batch_table(sys.stderr if has_progress else None) as table:
         results = client.as_completed(

@@ -12,19 +12,23 @@ from .._auth.urls import parse_base_url
 from ..services import SERVICES
 from ..services.reference import REFERENCE
 
-LIMITS = REFERENCE.defaults
+DEFAULTS = REFERENCE.defaults
 
 CLIENT_OPTIONS = {
-    "timeout": f"seconds for the whole wait (default: {LIMITS.timeout:g} for the reference service, 3600 for the others)",
-    "request_timeout": f"seconds for one HTTP call (default: {LIMITS.request_timeout:g})",
-    "max_faults": f"consecutive failed requests until it fails (default: {LIMITS.max_faults:g}, 10 for the others)",
-    "max_retries": f"checks after the first one while the job is pending (default: {LIMITS.max_retries:g}, no limit for the others)",
-    "backoff_factor": "seconds before the first retry, doubled for each further one (default: 2)",
-    "max_delay": "the longest sleep between two checks in seconds (default: 60)",
+    "timeout": f"seconds for the whole command (default: {DEFAULTS.timeout:g} for the reference service, 3600 for the others)",
+    "request_timeout": f"seconds for one HTTP call (default: {DEFAULTS.request_timeout:g})",
+    "max_faults": f"give up after so many failed attempts in a row (default: {DEFAULTS.max_faults:g}, 10 for the others)",
+    "max_retries": f"checks after the first one while the job is pending (default: {DEFAULTS.max_retries:g}, no limit for the others)",
+    "backoff_factor": "seconds between the first two checks, doubled for each further one (default: 2)",
+    "max_delay": "the longest sleep of the backoff in seconds (default: 60)",
     "jitter": "the fraction by which a sleep may be longer or shorter, from 0 to 1 (default: 0)",
     "check_cost": "learn when to check (with --history): how many seconds of delay one request is worth",
-    "target_lag": "the same: the mean delay to reach, in seconds, from the end of a job to the check that sees it",
-    "max_lag": "the same: the longest time between two checks in seconds",
+    "target_lag": "learn when to check, instead of --check-cost: the mean seconds from the end of a job to the check that sees it",
+    "max_lag": "with a learned schedule: the longest time between two checks in seconds",
+}
+_TIMEOUT_TEXTS = {
+    "download": {"timeout": "seconds for the whole download (default: no limit)"},
+    "submit": {"timeout": f"{CLIENT_OPTIONS['timeout']}; no limit while a file is uploaded"},
 }
 _SCHEDULE_OPTION_NAMES = ("check_cost", "target_lag", "max_lag")
 
@@ -36,8 +40,8 @@ _CALL_OPTION_NAMES = ("timeout", "request_timeout", "max_faults")
 
 _KEYS = ", ".join(f"{service.key_variable} ({name})" for name, service in SERVICES.items())
 
-EPILOG = f"""The result goes to stdout, everything else to stderr. Exit codes: 0 finished (and a status of pending),
-1 the job failed, 2 usage, 3 the request failed, 4 timed out, 130 interrupted, 143 terminated, 70 internal error, 74 stdout not writable.
+EPILOG = f"""The result goes to stdout, everything else to stderr. Exit codes: 0 success (status: also while pending),
+1 the job failed, 2 invalid arguments, 3 the request failed, 4 timed out or no retries left, 130 interrupted, 143 terminated, 70 internal error, 74 stdout not writable.
 The API key is read from an environment variable: {_KEYS}."""
 
 
@@ -55,17 +59,17 @@ def parser() -> argparse.ArgumentParser:
     _add_batch_options(wait)
     _add_history_options(wait)
     wait.add_argument(
-        "--submitted-at", type=float, metavar="NUMBER", help="the Unix time of the submission, in seconds"
+        "--submitted-at", type=float, metavar="SECONDS", help="the Unix time of the submission, in seconds"
     )
     _add_schedule(commands)
     download = _add_command(
         commands, "download", "download the result of a completed job to a file", _CALL_OPTION_NAMES
     )
-    download.add_argument("job_id", metavar="JOB_ID")
+    download.add_argument("job_id", metavar="JOB_ID", help="the id of the job")
     download.add_argument("path", metavar="PATH", help="the file; an existing one is replaced")
     download.add_argument("--language", help="which result, if a job has several (ElevenLabs)")
     delete = _add_command(commands, "delete", "delete a job and its result at the service", _CALL_OPTION_NAMES)
-    delete.add_argument("job_id", metavar="JOB_ID")
+    delete.add_argument("job_id", metavar="JOB_ID", help="the id of the job")
     commands.add_parser("demo", help="run the fake server, and wait for its job", epilog=EPILOG)
     return root
 
@@ -77,12 +81,14 @@ def _add_submit(commands: Any) -> None:
         "target_language", metavar="LANGUAGE", help="the language to translate into, as the service spells it"
     )
     submit.add_argument(
-        "--source-language", metavar="LANGUAGE", help="the language of the video; left out: the service detects it"
+        "--source-language", metavar="LANGUAGE", help="the language of the video (default: detected by the service)"
     )
     submit.add_argument(
-        "--queue", action="store_true", help="wait for a slot if the service runs as many jobs as it allows"
+        "--queue", action="store_true", help="if the service runs as many jobs as it allows, wait for a free slot"
     )
-    submit.add_argument("--idempotency-key", metavar="KEY", help="the key of a submission whose result is unknown")
+    submit.add_argument(
+        "--idempotency-key", metavar="KEY", help="repeat a submission whose result is unknown, under its key"
+    )
     submit.add_argument(
         "--option",
         type=_option,
@@ -90,7 +96,7 @@ def _add_submit(commands: Any) -> None:
         default=[],
         metavar="NAME=VALUE",
         dest="options",
-        help="a field of the service's own, its value in JSON or as plain text; may be given several times",
+        help="a field that only this service has, as JSON or plain text; repeatable",
     )
     submit.add_argument("--json", action="store_true", help="print the whole job as JSON")
 
@@ -106,13 +112,13 @@ def _add_batch_options(wait: argparse.ArgumentParser) -> None:
         "--checks-per-second",
         type=float,
         metavar="NUMBER",
-        help="with many jobs: the most requests in any second (default: 100)",
+        help="with many jobs: the maximum number of requests in any second (default: 100)",
     )
     wait.add_argument(
         "--max-in-flight",
         type=float,
         metavar="NUMBER",
-        help="with many jobs: the most jobs at once (default: 10000)",
+        help="with many jobs: the maximum number of jobs at once (default: 10000)",
     )
 
 
@@ -123,7 +129,10 @@ def _add_schedule(commands: Any) -> None:
     _add_numbers(schedule, _SCHEDULE_OPTION_NAMES, {})
     _add_history_options(schedule)
     schedule.add_argument(
-        "--until", type=float, metavar="NUMBER", help="seconds (default: until 19 of 20 such jobs are finished)"
+        "--until",
+        type=float,
+        metavar="SECONDS",
+        help="the last second shown (default: when 95 %% of such jobs are finished)",
     )
     schedule.add_argument("--json", action="store_true", help="print the table as JSON")
     schedule.add_argument(
@@ -133,16 +142,21 @@ def _add_schedule(commands: Any) -> None:
 
 def _add_history_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--history", metavar="FILE", help="the file with the durations of past jobs; `wait` creates it"
+        "--history", metavar="FILE", help="the file with the durations of past jobs, which `wait` creates and extends"
     )
-    command.add_argument("--kind", metavar="KIND", help="what kind of job it is, such as a language and a mode")
-    command.add_argument("--video-seconds", type=float, metavar="NUMBER", help="the length of the video in seconds")
+    command.add_argument(
+        "--kind", metavar="KIND", help="a label shared by jobs that take similarly long, such as a language and a mode"
+    )
+    command.add_argument("--video-seconds", type=float, metavar="SECONDS", help="the length of the video in seconds")
 
 
 def _add_job_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> argparse.ArgumentParser:
     command = _add_command(commands, name, help_text, numbers)
     command.add_argument(
-        "job_id", nargs="?", metavar="JOB_ID", help="left out: the single job of the reference service"
+        "job_id",
+        nargs="?",
+        metavar="JOB_ID",
+        help="the id of the job (default: the single job of the reference service)",
     )
     command.add_argument("--json", action="store_true", help="print the whole job as JSON")
     return command
@@ -151,13 +165,17 @@ def _add_job_command(commands: Any, name: str, help_text: str, numbers: Sequence
 def _add_command(commands: Any, name: str, help_text: str, numbers: Sequence[str]) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=help_text, epilog=EPILOG)
     command.add_argument("--service", choices=sorted(SERVICES), default=REFERENCE.name, help="default: %(default)s")
-    command.add_argument("--base-url", metavar="URL", help="the address of the service (default: its own)")
+    command.add_argument(
+        "--base-url",
+        metavar="URL",
+        help="the URL of the service (default: its own; required for reference, which has none)",
+    )
     _add_numbers(
         command,
         numbers,
-        {"timeout": "seconds for the whole download (default: no limit)"} if name == "download" else {},
+        _TIMEOUT_TEXTS.get(name, {}),
     )
-    command.add_argument("-v", "--verbose", action="store_true", help="log each attempt on a terminal, too")
+    command.add_argument("-v", "--verbose", action="store_true", help="log each attempt, even on a terminal")
     return command
 
 
@@ -208,7 +226,5 @@ def _set_options(options: argparse.Namespace, names: Sequence[str]) -> dict[str,
 
 def _as_option(name: str, value: Any) -> str:
     option = f"--{name.replace('_', '-')}"
-    if value is True:
-        return option
     is_round = isinstance(value, float) and value == float(f"{value:g}")
     return f"{option}={value:g}" if is_round else f"{option}={value}"

@@ -16,22 +16,23 @@ from ..schedule.optimize import ExpectedCost, expected_cost
 from ..schedule.plan import CheckSchedule, checks_until, make_schedule
 from ..schedule.planner import SchedulePlanner, objective_from
 
-ROWS = 25
+MAX_ROWS = 25
 """The most checks in the table. The others are counted."""
 
-RANGE = 100.0
+LOG_UNIFORM_RATIO = 100.0
 """Without data the duration is log-uniform from the horizon divided by this up to the horizon."""
 
-MOST_SECONDS = 1e6
+MAX_HORIZON_SECONDS = 1e6
 """The longest horizon, about eleven days."""
 
-DEFAULT_HORIZON = 3600.0
+DEFAULT_HORIZON_SECONDS = 3600.0
 """The default horizon without data, in seconds."""
 
-ENOUGH = 0.95
+HORIZON_QUANTILE = 0.95
 """The default horizon is the time by which this fraction of jobs is finished."""
 
-_CLOSE_ENOUGH = 0.01
+_INTERVAL_TOLERANCE = 0.01
+"""1 %: how exactly the fixed interval with the same lag is computed."""
 
 
 class Row(NamedTuple):
@@ -85,11 +86,15 @@ def preview_table(planner: SchedulePlanner, features: JobFeatures, horizon: floa
     past = planner.past_jobs(features.kind)
     forecast = DurationModel(past).forecast(features)
     schedule = make_schedule(forecast, planner.objective)
-    until = horizon or (DEFAULT_HORIZON if forecast is None else min(_quantile(forecast, ENOUGH), MOST_SECONDS))
+    until = horizon or (
+        DEFAULT_HORIZON_SECONDS if forecast is None else min(_quantile(forecast, HORIZON_QUANTILE), MAX_HORIZON_SECONDS)
+    )
     grid = _log_uniform(until) if forecast is None else _grid_until(forecast, until)
     rows = list(_rows(schedule, until, forecast))
     alternatives = list(_alternatives(schedule, grid, planner.objective.check_cost))
-    return SchedulePreview(rows, alternatives, len(past), until, until / RANGE if forecast is None else None)
+    return SchedulePreview(
+        rows, alternatives, len(past), until, until / LOG_UNIFORM_RATIO if forecast is None else None
+    )
 
 
 def preview(
@@ -108,20 +113,23 @@ def preview(
         durations: The durations of past jobs in seconds, in place of a history.
         history: The path of an existing history, or None.
         service: The name of the service.
-        horizon: The end of the table, in seconds. None for until most such jobs are finished.
-        kind: The kind of the job. None for no kind in particular.
+        horizon: The end of the table, in seconds; None for the time by which 95 % of such jobs are finished.
+        kind: The label of the kind of the job; None for jobs without a label.
         video_seconds: The length of its video in seconds, or None.
         weights: `check_cost`, `target_lag` and `max_lag`.
 
     Raises:
-        ValueError: A number is out of range, or the history does not exist or comes with durations.
+        ValueError: A number is out of range, or the history does not exist, cannot be read or comes with durations.
+        TypeError: A number is not one.
     """
     objective = objective_from(**weights)
     until = None if horizon is None else _config.check_positive("until", horizon)
-    _config.check_duration("until", until or 0.0, MOST_SECONDS)
+    _config.check_duration("until", until or 0.0, MAX_HORIZON_SECONDS)
     length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
-    if history is not None and (durations or not Path(history).exists()):
-        raise ValueError(f"history must be an existing file, and cannot be combined with durations, got {history!r}")
+    if history is not None and durations:
+        raise ValueError(f"history cannot be combined with durations, got {history!r} and {len(durations)} durations")
+    if history is not None and not Path(history).exists():
+        raise ValueError(f"history must be an existing file, got {history!r}")
     planner = SchedulePlanner(
         history_from_durations(durations, service) if history is None else DurationHistory(history, read_only=True),
         service,
@@ -145,7 +153,7 @@ def _grid_until(forecast: Forecast, horizon: float) -> _Grid:
 
 def _log_uniform(horizon: float) -> _Grid:
     shares = [number / 100 for number in range(101)]
-    return _Grid([0.0, *(horizon * RANGE ** (share - 1) for share in shares)], [0.0, *shares])
+    return _Grid([0.0, *(horizon * LOG_UNIFORM_RATIO ** (share - 1) for share in shares)], [0.0, *shares])
 
 
 def _quantile(forecast: Forecast, probability: float) -> float:
@@ -178,7 +186,7 @@ def _alternatives(schedule: CheckSchedule, grid: _Grid, check_cost: float | None
 def _interval_with_lag(grid: _Grid, lag: float) -> float:
     """Return the fixed interval with the same mean lag. It is about twice that lag."""
     least, most = lag, min(4 * lag, grid.times[-1])
-    while most - least > _CLOSE_ENOUGH * least:
+    while most - least > _INTERVAL_TOLERANCE * least:
         interval = (least + most) / 2
         if expected_cost(_every(interval, grid.times[-1]), *grid).lag < lag:
             least = interval
@@ -211,10 +219,10 @@ def as_text(table: SchedulePreview) -> str:
     lines += [
         f"{row.check:>5} {row.at_seconds:>8.1f} s {row.gap_seconds:>8.1f} s "
         f"{'not known' if row.finished is None else f'{row.finished:.0%}':>17}"
-        for row in table.rows[:ROWS]
+        for row in table.rows[:MAX_ROWS]
     ]
-    if len(table.rows) > ROWS:
-        lines.append(f"  ... and {len(table.rows) - ROWS} more until {table.rows[-1].at_seconds:.1f} s")
+    if len(table.rows) > MAX_ROWS:
+        lines.append(f"  ... and {len(table.rows) - MAX_ROWS} more until {table.rows[-1].at_seconds:.1f} s")
     lines += ["", _assumed(table), "", f"{'schedule':<38} {'requests':>9} {'mean lag':>11} {'cost':>11}"]
     lines += [
         f"{row.schedule:<38} {row.requests:>9.1f} {row.lag_seconds:>9.1f} s "

@@ -17,6 +17,8 @@ from .._exceptions import TranslationClientError
 from .._models import Job, shown_text
 
 REDRAW_SECONDS = 0.25
+"""250 ms: how often the status line is drawn again."""
+
 _CLEAR = "\r\x1b[K"
 
 

@@ -1,1 +1,1 @@
-"""What a client does with jobs: submit, wait, download, delete."""
+"""The operations of a client on jobs: submit, wait, download, delete."""

@@ -11,7 +11,7 @@ from .._models import Fault, Job, MissingField, Refusal, Response, status_line
 from .._transports.cancel_scope import CallAborted, CallCancelled
 from .._transports.errors import RequestNotSent
 from ..services.service import BulkSpec
-from .batch.rate_limiter import LONGEST_PAUSE_SECONDS
+from .batch.rate_limiter import MAX_PAUSE_SECONDS
 from .requestor import Requestor
 
 UNSUPPORTED_CODES = frozenset({501, 505})
@@ -21,7 +21,7 @@ SUSPENSION_SECONDS, SUSPENSION_AFTER_REFUSAL_SECONDS = FAULT_DELAY_SECONDS, 30.0
 """For how long a failed bulk request, or a refused one, suspends further ones. Each further failure doubles the time."""
 
 MAX_SUSPENSION_SECONDS = 300.0
-"""5 min: the longest suspension. A `Retry-After` counts up to `LONGEST_PAUSE_SECONDS`, as in a pause of all jobs."""
+"""5 min: the longest suspension. A `Retry-After` counts up to `MAX_PAUSE_SECONDS`, as in a pause of all jobs."""
 
 RESPONSE_TIMEOUT_SECONDS, RESPONSE_TIMEOUT_FACTOR = 2.0, 4.0
 """How long jobs wait for a bulk response: 2 s, or 4 times the recent time of such a response if that is more."""
@@ -171,7 +171,7 @@ class BulkAvailability:
 
         Failures of requests that were in flight at the same time count as one.
         """
-        retry_after = min(failed.fault.retry_after or 0.0, LONGEST_PAUSE_SECONDS)
+        retry_after = min(failed.fault.retry_after or 0.0, MAX_PAUSE_SECONDS)
         if is_trial or not self._is_suspended:
             first = SUSPENSION_AFTER_REFUSAL_SECONDS if failed.is_refusal else SUSPENSION_SECONDS
             self._trial_at = now + min(first * 2.0 ** min(self._failures, 16), MAX_SUSPENSION_SECONDS)

@@ -25,7 +25,7 @@ class CallLog(EventLog):
         self._state = state
 
     def context(self) -> Mapping[str, Any]:
-        """Return the keys of every line, with the id of the job redacted by the keys known so far."""
+        """Return the fields of every line, with the id of the job redacted by the API keys known so far."""
         context = super().context()
         return context if self._state.job_id is None else {**context, "job_id": self._state.shown_id}
 
@@ -40,7 +40,7 @@ class CallLog(EventLog):
             request_seconds=response.seconds,
         )
 
-    def failed(self, fault: Fault, sleep_seconds: float) -> None:
+    def log_failure(self, fault: Fault, sleep_seconds: float) -> None:
         """Log a failed request, and the sleep before the next one."""
         self.write(
             "check_failed",
@@ -54,10 +54,10 @@ class CallLog(EventLog):
 
     def log_fault_sleep(self, retry_state: RetryCallState) -> None:
         """Log a failed request, from the state of its retries."""
-        self.failed(fault_of(retry_state), retry_state.upcoming_sleep)
+        self.log_failure(fault_of(retry_state), retry_state.upcoming_sleep)
 
-    def sleeping(self, retry: int, seconds: float, reason: str) -> None:
-        """Log the sleep that begins now. `retry` is the number of the next retry, and 0 before the first check."""
+    def log_sleep(self, retry: int, seconds: float, reason: str) -> None:
+        """Log the sleep that begins now. `retry` is the number of the next retry, or 0 before the first check."""
         self.write(
             "sleeping",
             retry=retry,
@@ -68,7 +68,7 @@ class CallLog(EventLog):
 
     def log_pending_sleep(self, retry_state: RetryCallState) -> None:
         """Log the sleep that begins now, from the state of the retries."""
-        self.sleeping(retry_state.attempt_number, retry_state.upcoming_sleep, self._state.sleep_reason)
+        self.log_sleep(retry_state.attempt_number, retry_state.upcoming_sleep, self._state.sleep_reason)
 
     def gave_up(self, reason: str, error: E) -> E:
         """Log the end of the call by an error, and return the error."""

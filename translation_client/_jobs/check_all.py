@@ -61,7 +61,7 @@ async def _check_in_bulk(
         except CallCancelled:
             break  # the check of the next job raises
         except BulkFailed as failed:
-            requestor.log.failed(failed.fault, 0.0)
+            requestor.log.log_failure(failed.fault, 0.0)
             break
         elapsed = requestor.state.stopwatch.elapsed
         listed.update((job_id, (replace(job, checks=1, elapsed=elapsed), requestor)) for job_id, job in jobs.items())

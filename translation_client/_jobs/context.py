@@ -1,4 +1,4 @@
-"""The parts of a client that all its calls share."""
+"""The context that all calls of a client share."""
 
 from __future__ import annotations
 
@@ -17,13 +17,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClientContext:
-    """The parts of a client, which never change."""
+    """The context that all calls of a client share. It never changes.
+
+    Attributes:
+        service: How the service speaks.
+        transport: Sends the requests.
+        policy: The time-outs, the retries and the backoff.
+        redactor: Redacts the secrets of the client.
+        logger: The caller's logger, prepared by `wrap_logger`; None to choose one for each line.
+        wait: The caller's wait strategy in place of the backoff, or None.
+        stop: The caller's stop strategy, or None.
+        learner: Creates the learned schedule of each wait; None without a history.
+    """
 
     service: Service
     transport: Transport
     policy: PollingPolicy
     redactor: Redactor
     logger: object
-    schedule: WaitStrategy | None
+    wait: WaitStrategy | None
     stop: StopStrategy | None
     learner: ScheduleLearner | None

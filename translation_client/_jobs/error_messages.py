@@ -199,7 +199,7 @@ def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
     return WaitCancelled(sentence, **state.error_fields())
 
 
-def interrupted_by_caller(error_text: ErrorText, state: CallState, error: Exception) -> RequestFailed:
+def ended_by_caller(error_text: ErrorText, state: CallState, error: Exception) -> RequestFailed:
     """Return the error for an exception of the caller's `api_key()` or file during a submission."""
     return RequestFailed(
         f"the submission was ended by an exception of the caller: {type(error).__name__}, which is shown as the cause. {_still_true(error_text, state)} "

@@ -16,8 +16,7 @@ class LanguageList:
     def __init__(self, context: ClientContext) -> None:
         """Create the list. Nothing is sent yet."""
         self._context = context
-        self._languages: tuple[str, ...] | None = None
-        self._redactor = context.redactor
+        self._fetched: tuple[tuple[str, ...] | None, Redactor] = None, context.redactor  # at once, as threads share it
 
     async def fetch(
         self,
@@ -34,23 +33,27 @@ class LanguageList:
             timeout: Seconds for the request and its retries.
             cancel: Ends the call when it is set; None for no event.
             parent: The stopwatch of the call that needs the list; None if there is none.
-            resumed_key: The idempotency key of a submission that is resumed; None if there is none. An error then says
-                that an earlier one may have made a job.
+            resumed_key: The idempotency key of a submission that is resumed; None if there is none. With a key, errors
+                warn that the earlier submission may have made a job.
             refresh: True to fetch the list again.
+
+        Raises:
+            TranslationClientError: The list cannot be fetched.
         """
-        published = self._context.service.languages
-        if published is None:
+        spec = self._context.service.languages
+        if spec is None:
             return None
-        if self._languages is None or refresh:
+        languages = self._fetched[0]
+        if languages is None or refresh:
             error_text = error_messages.languages_text()
             requestor = Requestor(
                 self._context, error_text, timeout=timeout, cancel=cancel, stopwatch=Stopwatch(parent)
             )
             requestor.state.idempotency_key = resumed_key
             requestor.state.may_have_been_accepted = resumed_key is not None
-            listed = await requestor.send_with_retries("languages", published.request(), published.read)
-            self._languages, self._redactor = listed, requestor.state.redactor
-        return self._languages
+            languages = await requestor.send_with_retries("languages", spec.request(), spec.read)
+            self._fetched = languages, requestor.state.redactor
+        return languages
 
     async def fetch_for(
         self, language: str, timeout: float, cancel: CancelEvent | None, parent: Stopwatch, resumed_key: str | None
@@ -65,13 +68,13 @@ class LanguageList:
             resumed_key: As for `fetch`.
         """
         timeout = min(timeout, self._context.policy.timeout)
-        was_kept = self._languages is not None
+        was_fetched = self._fetched[0] is not None
         known = await self.fetch(timeout, cancel, parent=parent, resumed_key=resumed_key)
-        if known is not None and language not in known and was_kept:
+        if known is not None and language not in known and was_fetched:
             known = await self.fetch(timeout, cancel, parent=parent, resumed_key=resumed_key, refresh=True)
         return known
 
     @property
     def redactor(self) -> Redactor:
         """Redacts the secrets that were known when the list was fetched."""
-        return self._redactor
+        return self._fetched[1]

@@ -46,7 +46,7 @@ def _local_errors() -> Iterator[None]:
 
 
 class PartFile:
-    """A temporary file with the part of a file received so far. Its context removes it unless it was committed.
+    """A temporary file with the part of a file received so far. Leaving its `with` block removes it unless committed.
 
     Content codings are decoded on arrival. Both sizes are kept because ranges count encoded bytes.
 
@@ -69,15 +69,15 @@ class PartFile:
         self.received = 0
         self.transferred = 0
         self.size = 0
-        self._undecided = 0  # encoded bytes in `transferred` that may turn out to be markup or JSON
+        self._unclassified_bytes = 0  # encoded bytes in `transferred` that may turn out to be markup or JSON
         self._remote = RemoteFile()
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
         self._is_resuming = False  # True if the response being received continues the file
-        self._kind = ""  # the media type of the current version
+        self._media_type = ""  # the media type of the current version
         self._type_fault: Fault | None = None  # to raise unless the file begins as media do, despite its media type
-        self._stop: int | None = None  # the offset after the last byte of the response, as announced
-        self._least = 0  # the total in a `Content-Range` that has no meaning, and may be one too low
+        self._end: int | None = None  # the offset after the last byte of the response, as announced
+        self._least = 0  # the least size by the `Content-Range` of a 200 response, whose total may be the last offset
         self._on_progress = on_progress
         self._target = Path(os.path.realpath(target))  # so that a symbolic link stays
         self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
@@ -114,7 +114,7 @@ class PartFile:
         part = range_of_part(response)
         if part is not None and part.is_whole:  # some hosts send this without a request for a range
             self._begin_whole(response, part.total, type_fault)
-        elif type_fault is not None and media_type(response.headers) != self._kind:
+        elif type_fault is not None and media_type(response.headers) != self._media_type:
             raise type_fault
         elif part is not None and self._remote.accepts_part(response, part, self.received):
             self._begin_part(response, part)
@@ -129,16 +129,16 @@ class PartFile:
             self._remote.begin_whole(response, length)
         except Fault as fault:  # the length of an error message says nothing about the file
             raise (type_fault or fault) from None
-        self._kind, self._type_fault = media_type(response.headers), type_fault
+        self._media_type, self._type_fault = media_type(response.headers), type_fault
         self._decoder = FileDecoder(codings_of(response))
-        self._sniffer = MarkupSniffer(self._kind, is_error_type=type_fault is not None)
-        self._stop = self._remote.total
+        self._sniffer = MarkupSniffer(self._media_type, is_error_type=type_fault is not None)
+        self._end = self._remote.total
         self._least = 0
         self._is_resuming = False
 
     def _begin_part(self, response: Response, part: ContentRange) -> None:
         self._remote.begin_part(response, part)
-        self._stop = part.stop
+        self._end = part.stop
         self._least = 0 if part.total is not None else self._least
         self._is_resuming = True
 
@@ -153,7 +153,7 @@ class PartFile:
         self._write(self._decoder.feed(block))
         self.received += len(block)
         self.transferred += len(block)
-        self._undecided = 0 if self._sniffer.is_markup is False else self._undecided + len(block)
+        self._unclassified_bytes = 0 if self._sniffer.is_markup is False else self._unclassified_bytes + len(block)
         self._confirm_codings()
         if self._on_progress is not None:
             with _local_errors():
@@ -189,7 +189,7 @@ class PartFile:
         return self._finish(response)
 
     def finish_if_complete(self, response: Response) -> bool:
-        """Finish the file as `finish` does if a 416 response says that it is complete, or start over. Return True if so.
+        """Finish the file as `finish` does and return True if a 416 response says that it is complete, or else start over.
 
         Raises:
             Fault: The file is empty, markup or JSON, or cannot be decoded.
@@ -213,7 +213,9 @@ class PartFile:
             self._reject()
             raise Fault("unreadable", "the file is empty", response)
         self._require_no_markup()
-        may_be_mixed = self._is_resuming and self._decoder.has_ignored_bytes  # a part need not state its coding
+        may_be_mixed = (
+            self._is_resuming and self._decoder.has_ignored_bytes
+        )  # a 206 response may lack `Content-Encoding`
         try:
             self._remote.require_unpacked(self.size, None if may_be_mixed else self.received)
         except Fault:
@@ -222,7 +224,7 @@ class PartFile:
         return True
 
     def start_over(self) -> None:
-        """Start over with an empty file. What is known of the remote file holds.
+        """Empty the file. What is known of the remote file holds, unless the body may be an error message.
 
         Raises:
             LocalError: The disk fails.
@@ -235,7 +237,7 @@ class PartFile:
         self._clear()
 
     def _reject(self) -> None:
-        """Discard the body of the last `begin_whole`, which was not the file, and what its response said."""
+        """Empty the file, as the body of the last `begin_whole` was not the file. Forget what its response said."""
         self._remote.undo_begin_whole()
         self._clear()
 
@@ -244,18 +246,18 @@ class PartFile:
         with _local_errors():
             self._file.seek(0)
             self._file.truncate()
-        self.received = self.size = self._undecided = 0
+        self.received = self.size = self._unclassified_bytes = 0
         self._decoder = FileDecoder(())
         self._sniffer = MarkupSniffer()
         self._type_fault = None
 
     def _require_room_for(self, size: int) -> None:
-        if self._stop is not None and self.received + size > self._stop:
+        if self._end is not None and self.received + size > self._end:
             self.reject_surplus()
 
     def _require_all(self, response: Response) -> None:
-        if self.received < max(self._stop or 0, self._least):
-            total = self._remote.total or self._stop or self._least
+        if self.received < max(self._end or 0, self._least):
+            total = self._remote.total or self._end or self._least
             raise Fault("connection", f"the file has {self.received} of {total} bytes", response)
 
     def _confirm_codings(self) -> None:
@@ -270,7 +272,7 @@ class PartFile:
             self._clear()
             raise (type_fault or fault) from None
         if not self._is_resuming:
-            self._stop = self._remote.total
+            self._end = self._remote.total
             self._require_room_for(0)
 
     def _write(self, pieces: Iterator[bytes]) -> None:
@@ -288,8 +290,8 @@ class PartFile:
 
     def _require_no_markup(self) -> None:
         if self._sniffer.is_markup:
-            fault = self._type_fault or Fault("unreadable", "a text in place of the file")
-            self.transferred -= self._undecided
+            fault = self._type_fault or Fault("unreadable", "HTML, XML or JSON in place of the file")
+            self.transferred -= self._unclassified_bytes
             self._reject()
             raise fault
 

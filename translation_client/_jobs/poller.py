@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..schedule.learner import WaitRecorder
 
 
-LOCK_TIMEOUT_SECONDS = 0.1
-"""100 ms: how long a wait that ends waits for the lock of the history. Not at all if it was cancelled."""
+RECORD_TIMEOUT_SECONDS = 0.1
+"""100 ms: how long the end of a wait may take to get the lock of the history. A cancelled wait does not wait for it."""
 
 
 class Poller:
@@ -94,7 +94,7 @@ class Poller:
 
     async def updates(self) -> AsyncIterator[Job]:
         """Check until the job is final, and yield the job after each check."""
-        stepper = _polling.RetryStepper(self.requestor.state.stopwatch.elapsed)  # a generator may be iterated late
+        stepper = _polling.RetryStepper(self.requestor.state.stopwatch.elapsed)  # `next` may come long after the call
         retrying = self.pending_retrying()
         try:
             await self._sleep_first()
@@ -110,7 +110,7 @@ class Poller:
 
     def updates_blocking(self) -> Iterator[Job]:
         """Check until the job is final, and yield the job after each check: the blocking form of `updates`."""
-        stepper = _polling.RetryStepper(self.requestor.state.stopwatch.elapsed)  # a generator may be iterated late
+        stepper = _polling.RetryStepper(self.requestor.state.stopwatch.elapsed)  # `next` may come long after the call
         retrying, check = self.pending_retrying(), self._blocking_check()
         try:
             run_sync(self._sleep_first())
@@ -147,7 +147,7 @@ class Poller:
             state=self.requestor.state,
             policy=self._context.policy,
             max_retries=self._context.policy.max_retries,
-            schedule=self._context.schedule if self._recorder is None else self._recorder.strategy,
+            wait=self._context.wait if self._recorder is None else self._recorder.strategy,
             stop=self._context.stop,
             before_sleep=self.requestor.log.log_pending_sleep,
             retry_error_callback=self._on_pending_limit,
@@ -181,7 +181,7 @@ class Poller:
         state = self.requestor.state
         seconds = _polling.limited_sleep(state, self._recorder.initial_delay(), "schedule")
         if seconds > 0:
-            self.requestor.log.sleeping(0, seconds, state.sleep_reason)
+            self.requestor.log.log_sleep(0, seconds, state.sleep_reason)
         return seconds
 
     def _record(self, response: Response, parsed: Job) -> Job:
@@ -252,8 +252,8 @@ class Poller:
         known = features._replace(expected_seconds=self._expected_seconds, submitted_at=self._submitted_at)
         return self._context.learner.begin(known, self.requestor.log, self.requestor.state.stopwatch)
 
-    def record_duration(self, lock_timeout: float = LOCK_TIMEOUT_SECONDS) -> None:
-        """Record the observed duration of the job.
+    def record_duration(self, lock_timeout: float = RECORD_TIMEOUT_SECONDS) -> None:
+        """Record the duration of the job as far as it was observed, also if the job is still running.
 
         Args:
             lock_timeout: Seconds to wait for the lock of the history. Ignored after a cancellation or an interrupt:
@@ -272,7 +272,7 @@ class Poller:
     @property
     def may_end_before_deadline(self) -> bool:
         """True if `max_retries` or the caller's `stop` may end the wait."""
-        return self.may_end_after(math.inf)
+        return self._context.stop is not None or math.isfinite(self._context.policy.max_retries)
 
     def may_end_after(self, checks: float) -> bool:
         """Return True if `max_retries` or the caller's `stop` may end the wait after this number of pending checks."""
@@ -284,15 +284,15 @@ class Poller:
         Args:
             response: The response.
             job: The job according to the response.
-            max_retry_after: The longest delay in seconds by the `Retry-After` of the response, which is about all jobs.
-                It is not limited if `max_retries` or the caller's `stop` may end the wait: a check that the server did
-                not ask for would use up one of the retries.
+            max_retry_after: The longest `Retry-After` in seconds that counts, as that of the response is about all jobs.
+                It does not apply if `max_retries` or the caller's `stop` may end the wait: an early check would use up
+                one of the retries.
         """
         state = self.requestor.state
         state.attempts += 1
         state.record_response(response, is_bulk=True)
         state.retry_after = retry_after = self.requestor.read_retry_after(response)
-        recorded = self._record(response, job)  # with the seconds that the service sent
+        recorded = self._record(response, job)  # whose `retry_after` is what the service sent
         if retry_after is not None and not self.may_end_before_deadline:
             state.retry_after = min(retry_after, max_retry_after)
         return recorded

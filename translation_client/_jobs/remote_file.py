@@ -46,7 +46,7 @@ class Version(NamedTuple):
 
 
 class _Known(NamedTuple):
-    """What is known of the latest version that has certain content codings.
+    """The known length and validators of the latest version that has certain content codings.
 
     Attributes:
         total: The length in bytes; None if unknown.

@@ -166,18 +166,18 @@ class Requestor:
         """
         # Without the caller's `wait`, `stop` and `max_retries`: they may read a `Job` from the state, and here is none.
         is_endless = math.isinf(self.state.timeout)
-        longest = self.context.policy.timeout if is_endless else math.inf
+        max_sleep = self.context.policy.timeout if is_endless else math.inf
         poll = _polling.declare_poll(
             is_pending=is_pending,
             state=self.state,
             policy=self.context.policy,
             max_retries=math.inf,
-            schedule=None,
+            wait=None,
             stop=stop_after_delay(self.context.policy.timeout) if is_endless else None,
             before_sleep=self.log.log_pending_sleep,
             retry_error_callback=self._on_pending_limit,
-            longest=longest,
-            since=self.state.stopwatch.elapsed,
+            max_sleep=max_sleep,
+            elapsed_before=self.state.stopwatch.elapsed,
         )
         retrying = _polling.retrying_of(poll)
         return await _polling.step_until_final(lambda: self.retry_faults(call, has_progressed), retrying, self.sleep)
@@ -255,7 +255,8 @@ class Requestor:
         if isinstance(failure, MissingField):
             state.may_have_been_accepted |= effects.creates_job
             return self.log.gave_up("unexpected", error_messages.missing_field(self.error_text, state, failure))
-        state.may_have_been_accepted &= not isinstance(failure, SubmissionRejected)
+        if isinstance(failure, SubmissionRejected):  # no job is left of a submission that had been accepted
+            state.may_have_been_accepted = False
         state.retry_after = self.read_retry_after(failure.response)
         return self.log.gave_up("refused", error_messages.refused(self.error_text, state, failure))
 

@@ -26,7 +26,8 @@ from .context import ClientContext
 from .languages import LanguageList
 from .requestor import Requestor, SideEffects
 
-_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:/+")
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/+")
+"""A scheme has two letters at least here: with one it is a drive, as in `C:/video.mp4`."""
 
 
 def build_submit_request(
@@ -49,32 +50,32 @@ def build_submit_request(
     if flow is None:
         raise ValueError(f"the service {service.name!r} has no way to submit a job")
     request = SubmitRequest(
-        video=_video(service, flow, video),
+        video=_check_video(service, flow, video),
         target_language=_config.check_language("target_language", target_language),
         source_language=None if source_language is None else _config.check_language("source_language", source_language),
-        options=_options(options),
-        key=_key(service, flow, idempotency_key),
+        options=_check_options(options),
+        key=_check_key(service, flow, idempotency_key),
         base_url=base_url,
     )
     flow.check(request)
     return flow, request
 
 
-def _video(service: Service, flow: SubmitFlow, video: str | os.PathLike[str]) -> str | Path:
+def _check_video(service: Service, flow: SubmitFlow, video: str | os.PathLike[str]) -> str | Path:
     if isinstance(video, str) and _URL.match(video):
         if not is_http_url(video):
-            raise ValueError(f"video must be an http(s) URL with a host, or a file; got {_shown(video)!r}")
+            raise ValueError(f"video must be an http(s) URL with a host, or a file; got {_redacted_video(video)!r}")
         return video
     if not isinstance(video, (str, os.PathLike)) or not os.fspath(video):
         raise TypeError(f"video must be a URL or the path of a file, got {video!r}")
     path = Path(video)
     if not path.is_file():
-        raise ValueError(f"video must be a URL or the path of a file; there is no file {_shown(str(path))!r}")
+        raise ValueError(f"video must be a URL or the path of a file; there is no file {_redacted_video(str(path))!r}")
     _check_size(service, flow, path)
     return path
 
 
-def _shown(video: str) -> str:
+def _redacted_video(video: str) -> str:
     """Return `video` without query, fragment and user info, as a mistyped link may be a signed one."""
     beginning = re.split(r"[?#]", video)[0]
     if "@" in video[len(beginning) :]:  # a password may have the `?` or `#`
@@ -83,20 +84,20 @@ def _shown(video: str) -> str:
 
 
 def _check_size(service: Service, flow: SubmitFlow, path: Path) -> None:
-    size, most = path.stat().st_size, flow.max_file_bytes
-    if most is None:
+    size, max_size = path.stat().st_size, flow.max_file_bytes
+    if max_size is None:
         raise ValueError(
-            f"video must be a URL for the service {service.name!r}, which takes no files: put {str(path)!r} where it "
-            "can fetch it, and give that address"
+            f"video must be a URL for the service {service.name!r}, which takes no files: put {str(path)!r} on a "
+            "host that it can reach, and pass its URL"
         )
-    if not 0 < size <= most:
+    if not 0 < size <= max_size:
         raise ValueError(
-            f"video must have from 1 to {most} bytes for the service {service.name!r}, and {str(path)!r} has {size}; "
-            "a longer one may go by its URL"
+            f"video must have from 1 to {max_size} bytes for the service {service.name!r}, and {str(path)!r} has {size}; "
+            "pass a larger one by its URL"
         )
 
 
-def _options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def _check_options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
     if options is None:
         return {}
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
@@ -104,11 +105,12 @@ def _options(options: Mapping[str, Any] | None) -> Mapping[str, Any]:
     try:
         json.dumps(dict(options), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"options must be JSON: {error}") from error
+        raise ValueError(f"options must be JSON-serializable: {error}") from error
     return dict(options)
 
 
-def _key(service: Service, flow: SubmitFlow, key: str | None) -> str:
+def _check_key(service: Service, flow: SubmitFlow, key: str | None) -> str:
+    """Return the caller's idempotency key, or a new one for None. It is empty if the service has none."""
     if key is None:
         return flow.new_key()
     if flow.key_pattern is None:
@@ -118,8 +120,8 @@ def _key(service: Service, flow: SubmitFlow, key: str | None) -> str:
     return key
 
 
-def require_listed_language(service: Service, language: str, known: tuple[str, ...], redactor: Redactor) -> None:
-    """Check that a language is in the list of the service.
+def check_listed_language(service: Service, language: str, known: tuple[str, ...], redactor: Redactor) -> None:
+    """Check that a language is in the list that the service publishes.
 
     Args:
         service: The service.
@@ -140,12 +142,12 @@ def require_listed_language(service: Service, language: str, known: tuple[str, .
     example = f"for instance {printable[0]!r}. " if printable and not close else ""
     raise ValueError(
         f"target_language must be one of the {len(known)} that the service {service.name!r} lists, got {language!r}; "
-        f"{suggestion}{example}client.languages() has them all"
+        f"{suggestion}{example}client.languages() lists all"
     )
 
 
 _LIMIT_REACHED = object()
-"""Stands for the response that too many jobs are running, if the submission waits for a free slot."""
+"""What `_read` returns for the response that too many jobs are running, if the submission waits for a free slot."""
 
 
 class SubmitOptions(NamedTuple):
@@ -174,34 +176,34 @@ class Submission:
         context: ClientContext,
         flow: SubmitFlow,
         request: SubmitRequest,
-        settings: SubmitOptions,
+        submit_options: SubmitOptions,
         languages: LanguageList,
     ) -> None:
         """Create the submission. Nothing is sent yet."""
         self._context = context
         self._flow = flow
         self._request = request
-        self._settings = settings
+        self._submit_options = submit_options
         self._languages = languages
         video = request.video
         self._redactor = context.redactor if isinstance(video, Path) else context.redactor.with_link(video)
         self._requestor = Requestor(
             context,
             error_messages.submit_text(),
-            timeout=settings.timeout,
-            cancel=settings.cancel,
+            timeout=submit_options.timeout,
+            cancel=submit_options.cancel,
             redactor=self._redactor,
-            stopwatch=settings.stopwatch,
+            stopwatch=submit_options.stopwatch,
         )
         self._requestor.state.idempotency_key = request.key or None
-        self._requestor.state.may_have_been_accepted = settings.is_resumed
+        self._requestor.state.may_have_been_accepted = submit_options.is_resumed
 
-    async def job(self) -> Job:
+    async def submit(self) -> Job:
         """Submit the job, and return it."""
-        await self._require_listed_language()
+        await self._check_language()
         key = self._redactor.redact_id(self._request.key)
         self._requestor.log.write("submit_started", idempotency_key=key or None)
-        with self._keeping_facts():
+        with self._explaining_errors():
             job = await self._run_steps()
         redactor = self._requestor.state.redactor
         job = redacted(
@@ -219,19 +221,19 @@ class Submission:
         )
         return job
 
-    async def _require_listed_language(self) -> None:
-        settings, language = self._settings, self._request.target_language
-        resumed_key = self._request.key if settings.is_resumed else None
-        with self._keeping_facts():
+    async def _check_language(self) -> None:
+        submit_options, language = self._submit_options, self._request.target_language
+        resumed_key = self._request.key if submit_options.is_resumed else None
+        with self._explaining_errors():
             known = await self._languages.fetch_for(
-                language, settings.timeout, settings.cancel, settings.stopwatch, resumed_key
+                language, submit_options.timeout, submit_options.cancel, submit_options.stopwatch, resumed_key
             )
         if known is not None:
-            require_listed_language(self._context.service, language, known, self._languages.redactor)
+            check_listed_language(self._context.service, language, known, self._languages.redactor)
 
     @contextmanager
-    def _keeping_facts(self) -> Iterator[None]:
-        """Add what is known about the submission, and its idempotency key, to an exception of the caller's code."""
+    def _explaining_errors(self) -> Iterator[None]:
+        """Say in an exception of the caller's code, or in Ctrl-C, that a job may be running, and its idempotency key."""
         requestor, state = self._requestor, self._requestor.state
         try:
             yield
@@ -245,7 +247,7 @@ class Submission:
             if not state.may_have_been_accepted:
                 raise
             raise requestor.log.gave_up(
-                "unexpected", error_messages.interrupted_by_caller(requestor.error_text, state, error)
+                "unexpected", error_messages.ended_by_caller(requestor.error_text, state, error)
             ) from error
 
     async def _run_steps(self) -> Job:
@@ -284,7 +286,7 @@ class Submission:
         try:
             value = step.read(response)
         except ConcurrencyLimitReached:
-            if not self._settings.wait_for_slot:
+            if not self._submit_options.wait_for_slot:
                 raise
             self._requestor.state.count("no free slot")
             return _LIMIT_REACHED

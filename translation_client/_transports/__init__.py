@@ -1,1 +1,1 @@
-"""How one HTTP request is sent: with requests, with aiohttp, or with requests in threads."""
+"""The transports, which send one HTTP request: with requests, with aiohttp, or with requests in threads."""

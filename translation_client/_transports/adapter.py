@@ -31,7 +31,7 @@ MAX_IDLE_CONNECTIONS = 100
 
 
 class GuardedAdapter(HTTPAdapter):
-    """A transport adapter whose connections obey the cancel scope. It never retries; the policy above it does."""
+    """A transport adapter whose connections obey the cancel scope. It never retries, as the policy above it does."""
 
     def __init__(self) -> None:
         super().__init__(pool_connections=MAX_HOSTS, pool_maxsize=MAX_IDLE_CONNECTIONS, max_retries=0)

@@ -65,7 +65,7 @@ class _Trace:
     has_sent = False
 
 
-CANCEL_SLICE_SECONDS = 0.02
+EVENT_CHECK_SECONDS = 0.02
 """20 ms: how soon a sleep notices the caller's event."""
 
 
@@ -162,7 +162,7 @@ class AiohttpTransport:
         end = Deadline.after(seconds, stopwatch)
         while not self.is_closed and not cancel.is_set() and end.remaining > 0:
             with end.stopwatch.measure(real):
-                await self._sleep_until_closed(min(end.remaining, CANCEL_SLICE_SECONDS))
+                await self._sleep_until_closed(min(end.remaining, EVENT_CHECK_SECONDS))
 
     async def _sleep_until_closed(self, seconds: float) -> None:
         if self.is_closed:
@@ -226,7 +226,7 @@ class AiohttpTransport:
         except BROKEN as error:
             if is_auth_conflict(error):
                 raise auth_conflict() from None
-            fault = _fault_of(error)
+            fault = _map_exception(error)
             cause = redacted_cause(error, fault.text)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
         raise fault from cause
@@ -310,7 +310,7 @@ async def _body_of_error(response: aiohttp.ClientResponse) -> bytes:
         failing.cancel()
 
 
-def _fault_of(error: Exception) -> Fault:
+def _map_exception(error: Exception) -> Fault:
     """Map an exception of aiohttp to a fault. A bad status line may be no HTTP at all, so it is a connection error."""
     if isinstance(error, (asyncio.TimeoutError, aiohttp.ServerTimeoutError)):
         return Fault("timeout", "no response in time")

@@ -19,7 +19,7 @@ from aiohttp.connector import Connection
 from .._clock import now
 from .cancel_scope import CallAborted, CallCancelled, CallTimeout
 
-SLICE_SECONDS = 0.05
+CANCEL_CHECK_SECONDS = 0.05
 """50 ms: how soon a call in progress notices that its client was closed, or its event set."""
 
 STOP_SECONDS = 0.1
@@ -42,7 +42,7 @@ class TimeoutAt:
         self._handle: asyncio.TimerHandle | None = None
 
     def set(self, at: float) -> None:
-        """Set or move the time, unless the timer has fired or is off.
+        """Set or move the time, unless the timer has fired or was cancelled.
 
         Args:
             at: Seconds by the clock of the event loop; `math.inf` for never.
@@ -53,20 +53,20 @@ class TimeoutAt:
             self._handle.cancel()
             self._handle = None
         if at <= self._loop.time():
-            self._fire()  # a task that never suspends would move the timer again and again before it fires
+            self._expire()  # a task that never suspends would move the timer again and again before it fires
         elif at < math.inf:
-            self._handle = self._loop.call_at(at, self._fire)
+            self._handle = self._loop.call_at(at, self._expire)
 
-    def off(self) -> None:
+    def cancel(self) -> None:
         """Cancel the timer for good."""
         self._call = None  # the function refers to the owner of the timer
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
 
-    def _fire(self) -> None:
+    def _expire(self) -> None:
         call = self._call
-        self.off()
+        self.cancel()
         if call is not None:
             call()
 
@@ -84,7 +84,7 @@ class ScopeRegistry:
         """Add a call, and start the timer with the first one."""
         self._running.add(scope)
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._fire)
+            self._timer = asyncio.get_running_loop().call_later(CANCEL_CHECK_SECONDS, self._check)
 
     def discard(self, scope: AsyncCancelScope) -> None:
         """Remove a call, and stop the timer with the last one."""
@@ -92,7 +92,7 @@ class ScopeRegistry:
         self._stop_timer_if_idle()
 
     def leave(self, future: asyncio.Future[Any]) -> None:
-        """Cancel a future whose caller has stopped waiting, now and every `SLICE_SECONDS` until it ends.
+        """Cancel a future whose caller has stopped waiting, now and every `CANCEL_CHECK_SECONDS` until it ends.
 
         A reference is kept: the event loop holds none to a task, and a garbage-collected task is destroyed.
         """
@@ -130,8 +130,8 @@ class ScopeRegistry:
             self._timer.cancel()
             self._timer = None
 
-    def _fire(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(SLICE_SECONDS, self._fire)
+    def _check(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(CANCEL_CHECK_SECONDS, self._check)
         self.stop_cancelled()
 
 
@@ -159,7 +159,7 @@ class AsyncCancelScope:
             scopes: The registry of the client.
             deadline: When the call must be over, in the seconds of `_clock.now`; `math.inf` for never.
             idle_timeout: How many seconds a call may take; for a transfer, how many may pass without a byte.
-            is_cancelled: Checked every `SLICE_SECONDS`; returns True to cancel.
+            is_cancelled: Checked every `CANCEL_CHECK_SECONDS`; returns True to cancel.
             is_transfer: True if the call may take any time as long as bytes move.
         """
         self.future: asyncio.Future[Any] | None = None
@@ -205,7 +205,7 @@ class AsyncCancelScope:
             await self._until_ended(future)
             return self._result_of(future)
         finally:
-            self._timeout.off()
+            self._timeout.cancel()
             if not future.done():
                 self._scopes.leave(future)
             self._scopes.discard(self)
@@ -305,7 +305,7 @@ class AsyncCancelScope:
         if future is None or future.done() or self._stopped_by is not None:
             return
         self._stopped_by = CallCancelled if self._is_cancelled() else CallTimeout
-        self._timeout.off()
+        self._timeout.cancel()
         self._timeout = TimeoutAt(self._give_up)
         self._timeout.set(self._loop.time() + STOP_SECONDS)
         if not self._is_complete:

@@ -100,6 +100,7 @@ class TransportConfig(NamedTuple):
 
 
 MAX_REDIRECTS = 3
+"""The most redirects of a request: one to HTTPS, one to another host, and one to spare."""
 
 CREDENTIAL_HEADERS = ("authorization", "cookie", "proxy-authorization")
 """Headers that no redirect takes to another origin (RFC 9110, section 15.4)."""

@@ -72,7 +72,7 @@ class CancelScope:
     def __exit__(self, *_: object) -> None:
         CURRENT.scope = self._outer
 
-    def shortened(self, seconds: float) -> CancelScope:
+    def child(self, seconds: float) -> CancelScope:
         """Return a scope of at most `seconds` for a part of the call. Does not raise, even if no time is left."""
         remaining = self._ends_at - self.stopwatch.began_at - self.stopwatch.elapsed
         stopwatch = Stopwatch(self.stopwatch)

@@ -98,7 +98,7 @@ def require_at_most(body: bytes, max_bytes: int) -> bytes:
 def require_decodable(coding: str, undone: int) -> None:
     if coding not in DECODABLE_CODINGS:
         raise UnreadableBody(
-            f"the body has a content coding that was not asked for and cannot be decoded (Content-Encoding: {coding})"
+            f"the body has a content coding that was not accepted and cannot be decoded (Content-Encoding: {coding})"
         )
     if undone >= MAX_CODINGS:
         raise UnreadableBody(f"the body has more than {MAX_CODINGS} content codings on top of each other")

@@ -1,4 +1,4 @@
-"""Map exceptions of requests, urllib3 and the system to faults. They hold keys and URLs; the faults do not."""
+"""Map exceptions of requests, urllib3 and the system to faults. They hold keys and URLs, and the faults do not."""
 
 from __future__ import annotations
 

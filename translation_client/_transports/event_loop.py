@@ -12,7 +12,7 @@ from types import coroutine
 
 @coroutine
 def yield_to_loop() -> Generator[None, None, None]:
-    """Let the event loop run one step, as `asyncio.sleep(0)` does."""
+    """Yield to the event loop for one step, as `asyncio.sleep(0)` does."""
     yield
 
 

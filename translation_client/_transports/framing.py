@@ -1,4 +1,4 @@
-"""Where a response and its body end according to its headers: interim responses, length and transfer codings."""
+"""The framing of a response by its status and headers: interim responses, length and transfer codings of the body."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from urllib3.filepost import encode_multipart_formdata
 
 from .._models import Request
 
-READ_BYTES = 64 * 1024
+BLOCK_BYTES = 64 * 1024
+"""64 KiB: how much of a file is read and sent at a time."""
 
 
 class RequestBody:
@@ -56,7 +57,7 @@ class MultipartStream:
         return self._size
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.read(READ_BYTES), b"")
+        return iter(lambda: self.read(BLOCK_BYTES), b"")
 
     def read(self, size: int = -1) -> bytes:
         """Read the next bytes: at most `size`, or all that are left if `size` is negative."""
@@ -76,7 +77,7 @@ class MultipartStream:
 
     def _all_pieces(self) -> Iterator[bytes]:
         yield self._head
-        while self._left > 0 and (block := self._file.read(min(READ_BYTES, self._left))):
+        while self._left > 0 and (block := self._file.read(min(BLOCK_BYTES, self._left))):
             self._left -= len(block)  # no more than the Content-Length, though the file may grow meanwhile
             yield block
         self.is_read = True

@@ -44,7 +44,7 @@ class _Exchange(NamedTuple):
     scope: CancelScope
 
 
-CANCEL_SLICE_SECONDS = 0.02
+EVENT_CHECK_SECONDS = 0.02
 """20 ms: how soon a sleep that waits on the caller's event notices `close()`. The event itself ends it at once."""
 
 
@@ -145,7 +145,7 @@ class RequestsTransport:
     def _sleep_on_two_events(self, end: Deadline, cancel: threading.Event) -> None:
         while not self.is_closed and end.remaining > 0:
             with end.stopwatch.measure():
-                if cancel.wait(min(end.remaining, CANCEL_SLICE_SECONDS)):
+                if cancel.wait(min(end.remaining, EVENT_CHECK_SECONDS)):
                     return
 
     def close(self) -> None:
@@ -270,7 +270,7 @@ class RequestsTransport:
         if response.status_code < 300 or scope is None:
             return read_capped(response, self._max_body_bytes)
         try:
-            with scope.shortened(STATUS_BODY_SECONDS):
+            with scope.child(STATUS_BODY_SECONDS):
                 return read_capped(response, self._max_body_bytes)
         except CallTimeout:
             _close(response)

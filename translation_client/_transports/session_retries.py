@@ -1,4 +1,4 @@
-"""Whether a caller's session may retry a request on its own. If it may, its last error says nothing about earlier attempts."""
+"""Detection of callers' sessions that may retry a request on their own. Then the last error says nothing about earlier attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a file begins as media do, or as markup or JSON does, which is an error page in place of the file."""
+"""Detection of files that begin as media do, or as markup or JSON does, which is an error page in place of the file."""
 
 from __future__ import annotations
 

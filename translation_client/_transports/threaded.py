@@ -89,7 +89,7 @@ async def _run_in_thread(call: Callable[[], T]) -> T:
 
 
 class _CallResult(Generic[T]):
-    """What a call returned or raised.
+    """The value that a call returned, or the error that it raised.
 
     It is stored in a future as a value. Before Python 3.12 a future refuses StopIteration, so that the caller would
     wait for ever, and a GeneratorExit raised by a future closes the coroutine that awaits it.

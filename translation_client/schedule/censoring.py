@@ -11,18 +11,18 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from .. import _config
-from .distribution import LEAST_SCALE, CensoredDuration, PooledVariance
+from .distribution import MIN_SCALE, CensoredDuration, PooledVariance
 
-ROUNDS = 2
-"""How often times are imputed again from the distribution of the last ones. They hardly change after a few rounds."""
+REFITS = 2
+"""The number of refits. Further ones change the imputed times little."""
 
-NARROW = 0.02
+POINT_WIDTH = 0.02
 """The width, in logarithms, up to which an interval counts as a point."""
 
-LOWEST_SHARE = 0.5
+FIRST_LOWER_FRACTION = 0.5
 """The lower end of the first imputation, as a fraction of the upper end, for a job that was never seen pending."""
 
-_CERTAIN = 1e-9
+_MIN_PROBABILITY = 1e-9  # of an interval under the fit; with less, the fit says nothing about it
 
 
 class CensoringInterval(NamedTuple):
@@ -45,13 +45,13 @@ class CensoringInterval(NamedTuple):
     @property
     def is_wide(self) -> bool:
         """True if the interval is too wide to count as a point."""
-        return self.upper is not None and self.upper - self.lower > NARROW
+        return self.upper is not None and self.upper - self.lower > POINT_WIDTH
 
     def impute_uniform(self) -> float:
         """Return the time at the quantile `level` of a uniform distribution, or the last pending time if unfinished."""
         if self.upper is None:
             return self.lower
-        lower = max(self.lower, self.upper + math.log(LOWEST_SHARE)) if self.lower == -math.inf else self.lower
+        lower = max(self.lower, self.upper + math.log(FIRST_LOWER_FRACTION)) if self.lower == -math.inf else self.lower
         return lower + self.level * (self.upper - lower)
 
     def impute_from(self, distribution: NormalDist) -> float:
@@ -63,9 +63,9 @@ class CensoringInterval(NamedTuple):
             return self.lower
         below = 0.0 if self.lower == -math.inf else distribution.cdf(self.lower)
         mass = distribution.cdf(self.upper) - below
-        if mass < _CERTAIN:
+        if mass < _MIN_PROBABILITY:
             return self.impute_uniform()
-        probability = min(max(below + self.level * mass, _CERTAIN), 1 - _CERTAIN)
+        probability = min(max(below + self.level * mass, _MIN_PROBABILITY), 1 - _MIN_PROBABILITY)
         return max(min(distribution.inv_cdf(probability), self.upper), self.lower)
 
 
@@ -73,7 +73,7 @@ def impute(intervals: Sequence[CensoringInterval]) -> list[CensoredDuration]:
     """Impute a time for each job so that the times follow a log-normal fit to them, one for each kind."""
     times = [interval.impute_uniform() for interval in intervals]
     if any(interval.is_wide for interval in intervals):
-        for _ in range(ROUNDS):
+        for _ in range(REFITS):
             fits = _fits(intervals, times)
             times = [
                 interval.impute_from(fits[interval.kind]) if interval.is_wide else time
@@ -88,16 +88,16 @@ def impute(intervals: Sequence[CensoringInterval]) -> list[CensoredDuration]:
 def _fits(intervals: Sequence[CensoringInterval], times: Sequence[float]) -> dict[Hashable, NormalDist]:
     """Return a normal distribution for each kind: its own mean, and the scale pooled over kinds."""
     variance = PooledVariance((interval.kind, time) for interval, time in zip(intervals, times, strict=True))
-    scale = max(variance.scale(), LEAST_SCALE)
+    scale = max(variance.scale(), MIN_SCALE)
     return {kind: NormalDist(mean, scale) for kind, mean in variance.means.items()}
 
 
 GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
-SHORTEST_SECONDS = 1e-3
+MIN_DURATION_SECONDS = 1e-3
 """The shortest duration, as distributions are of logarithms. Shorter ones count as this."""
 
-LONGEST_SECONDS = 1e9
+MAX_DURATION_SECONDS = 1e9
 """Thirty years. A longer duration is taken for a mistake of units."""
 
 
@@ -131,9 +131,9 @@ class Observation(NamedTuple):
 
         Raises:
             TypeError: `seconds` is not a number.
-            ValueError: `seconds` is negative, NaN, infinite, or more than `LONGEST_SECONDS`.
+            ValueError: `seconds` is negative, NaN, infinite, or more than `MAX_DURATION_SECONDS`.
         """
-        duration = _config.check_duration("durations", seconds, LONGEST_SECONDS)
+        duration = _config.check_duration("durations", seconds, MAX_DURATION_SECONDS)
         return cls(duration, duration, number=number)
 
     def interval(self, offset: float = 0.0) -> CensoringInterval:
@@ -148,4 +148,4 @@ class Observation(NamedTuple):
 
 
 def _log_of(seconds: float) -> float:
-    return math.log(max(seconds, SHORTEST_SECONDS))
+    return math.log(max(seconds, MIN_DURATION_SECONDS))

@@ -8,22 +8,24 @@ from collections.abc import Hashable, Iterable, Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-FEW = 30
-"""With fewer jobs a log-normal fit is better than a kernel estimate."""
+KERNEL_MIN_JOBS = 30
+"""The fewest finished jobs for a kernel estimate. With fewer, a log-normal fit is better."""
 
-LEAST_SCALE = 0.01
-"""The least scale of a distribution, about 1 %: equal past jobs do not make the next one certain."""
+MIN_SCALE = 0.01
+"""The least standard deviation of log durations, about 1 %: equal past jobs do not make the next one certain."""
 
-USUAL_SCALE = 0.5
-"""The standard deviation of log durations without data. `USUAL_SCALE_JOBS` is the weight of this prior, in jobs."""
-USUAL_SCALE_JOBS = 0.5
+PRIOR_SCALE = 0.5
+"""The prior of the standard deviation of log durations."""
+
+PRIOR_SCALE_WEIGHT = 0.5
+"""The weight of this prior, in pseudo-observations."""
 
 CENSORED_FACTOR = 2.0
-"""A censored job that outlasts all finished ones is assumed to take this many times its last pending age."""
+"""A job censored at or after the last finish is assumed to have finished at this many times its last pending age."""
 
 _REACH = 4.0  # standard deviations to either side
 _STEPS = 4  # grid cells in a bandwidth
-_MOST_CELLS = 400
+_MAX_CELLS = 400  # of the grid of a kernel estimate, to bound its time
 
 
 class CensoredDuration(NamedTuple):
@@ -92,9 +94,9 @@ class PooledVariance:
         self._freedom = sum(len(own) - 1 for own in kinds.values())
 
     def scale(self) -> float:
-        """Return the pooled standard deviation within kinds, shrunk a little towards `USUAL_SCALE`."""
-        squares = self._squares + USUAL_SCALE_JOBS * USUAL_SCALE**2
-        return math.sqrt(squares / (self._freedom + USUAL_SCALE_JOBS))
+        """Return the pooled standard deviation within kinds, shrunk a little towards `PRIOR_SCALE`."""
+        squares = self._squares + PRIOR_SCALE_WEIGHT * PRIOR_SCALE**2
+        return math.sqrt(squares / (self._freedom + PRIOR_SCALE_WEIGHT))
 
 
 def lognormal(mean: float, scale: float) -> Distribution:
@@ -103,7 +105,7 @@ def lognormal(mean: float, scale: float) -> Distribution:
 
 
 def fit(
-    durations: Sequence[CensoredDuration], scale: float = USUAL_SCALE, scale_jobs: float = USUAL_SCALE_JOBS
+    durations: Sequence[CensoredDuration], scale: float = PRIOR_SCALE, scale_jobs: float = PRIOR_SCALE_WEIGHT
 ) -> Distribution:
     """Estimate a distribution: log-normal for few jobs, else a kernel estimate.
 
@@ -116,11 +118,11 @@ def fit(
     count = len(points)
     mean = sum(point * weight for point, weight in points)
     variance = sum(weight * (point - mean) ** 2 for point, weight in points)
-    if count < FEW:
+    if count < KERNEL_MIN_JOBS:
         # The predictive distribution of one more job. The heavier tails of Student's t are left to the prior.
         squares = count * variance + scale_jobs * scale * scale
         deviation = math.sqrt(squares / (count - 1 + scale_jobs) * (1 + 1 / count))
-        return lognormal(mean, max(deviation, LEAST_SCALE))
+        return lognormal(mean, max(deviation, MIN_SCALE))
     return _smoothed(points, _bandwidth(points, math.sqrt(variance)))
 
 
@@ -161,7 +163,7 @@ def _bandwidth(points: Sequence[tuple[float, float]], deviation: float) -> float
     """Return the bandwidth by Silverman's rule of thumb (1986, section 3.4.2)."""
     quartile, three_quarters = _quantile(points, 0.25), _quantile(points, 0.75)
     scale = min(deviation, (three_quarters - quartile) / 1.34 or deviation)
-    return max(0.9 * scale * math.pow(len(points), -0.2), LEAST_SCALE)
+    return max(0.9 * scale * math.pow(len(points), -0.2), MIN_SCALE)
 
 
 def _quantile(points: Sequence[tuple[float, float]], share: float) -> float:
@@ -176,7 +178,7 @@ def _quantile(points: Sequence[tuple[float, float]], share: float) -> float:
 def _smoothed(points: Sequence[tuple[float, float]], bandwidth: float) -> Distribution:
     """Return a kernel estimate on a grid: the weight of each point is spread over the cells around it."""
     start, stop = points[0][0], points[-1][0]
-    step = max(bandwidth / _STEPS, (stop - start + 2 * _REACH * bandwidth) / _MOST_CELLS)
+    step = max(bandwidth / _STEPS, (stop - start + 2 * _REACH * bandwidth) / _MAX_CELLS)
     reach = math.ceil(_REACH * bandwidth / step)
     kernel = _kernel(step / bandwidth, reach)
     density = [0.0] * (int((stop - start) / step) + 2 + 2 * reach)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from .distribution import Distribution
 
-PRIOR_JOBS = 4.0
-"""The weight of the prior, in jobs. It limits the cost of the first few jobs, and of a change of the service."""
+PRIOR_WEIGHT = 4.0
+"""The weight of the prior, in past jobs. It limits the cost of the first few jobs, and of a change of the service."""
 
 PRIOR_NARROWNESS = 2.0
 """The scale of the prior is the usual duration times exp(-2 · scale): the more alike past jobs are, the less likely is
@@ -19,7 +19,7 @@ a much shorter one. A smaller scale would check narrow distributions too early, 
 late.
 """
 
-LEAST_PRIOR_SCALE = 1e-9
+MIN_PRIOR_SCALE = 1e-9
 """The least scale of the prior, as a fraction of the longest duration on the grid."""
 
 _FILL = 0.2  # the widest step of the grid, in logarithms
@@ -59,11 +59,11 @@ class Forecast:
         self.usual_seconds = usual_seconds
         scale = math.fsum(part.share * part.distribution.scale for part in parts)
         logs = _grid([part.distribution for part in parts], usual_seconds)
-        least = math.exp(logs[-1]) * LEAST_PRIOR_SCALE  # or its survival would vanish before the end of the grid
+        least = math.exp(logs[-1]) * MIN_PRIOR_SCALE  # or its survival would vanish before the end of the grid
         self._scale = max(usual_seconds * math.exp(-PRIOR_NARROWNESS * scale), least)
         shares = [(part.share, part.distribution.cdf_at(logs)) for part in parts]
         body_cdf = [math.fsum(share * cdf[cell] for share, cdf in shares) for cell in range(len(logs))]
-        weight = jobs / (jobs + PRIOR_JOBS)
+        weight = jobs / (jobs + PRIOR_WEIGHT)
         self.times = [0.0, *map(math.exp, logs)]
         self.body_cdf = [0.0, *body_cdf]
         self.cdf = [

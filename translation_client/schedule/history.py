@@ -15,16 +15,16 @@ from .. import _config
 from .censoring import Observation
 from .store import MAGIC, ForeignFile, SQLiteStore
 
-WINDOW = 200
+MAX_JOBS_PER_KIND = 200
 """The most jobs of each kind, the latest ones: durations of a year ago say little about today's."""
 
-POOL = 600
+MAX_JOBS_IN_FORECAST = 600
 """The most jobs of all kinds together in a forecast, the latest ones."""
 
-MOST_JOBS = 20_000
+MAX_JOBS = 20_000
 """The most jobs in the file, about 3 MB with their kinds."""
 
-MOST_KINDS = 1000
+MAX_KINDS = 1000
 """The most kinds in memory."""
 
 LOCK_TIMEOUT_SECONDS = 10.0
@@ -106,7 +106,7 @@ class DurationHistory:
             self._memory.add(service, job)
             return
         with self._raising_history_failed():
-            self._file.add(service, job, lock_timeout, window=WINDOW, most=MOST_JOBS)
+            self._file.add(service, job, lock_timeout, window=MAX_JOBS_PER_KIND, most=MAX_JOBS)
 
     def jobs(
         self, service: str, kind: str | None = None, lock_timeout: float = LOCK_TIMEOUT_SECONDS
@@ -119,7 +119,7 @@ class DurationHistory:
         if self._file is None:
             return self._memory.jobs(service, kind)
         with self._raising_history_failed():
-            return self._file.jobs(service, kind, lock_timeout, pool=POOL, window=WINDOW)
+            return self._file.jobs(service, kind, lock_timeout, pool=MAX_JOBS_IN_FORECAST, window=MAX_JOBS_PER_KIND)
 
     def version(self) -> object:
         """Return a value that changes when any process adds a job. Cheap.
@@ -167,13 +167,13 @@ class _Memory:
                 kept.pop(number, None)
         number = next(self._numbers)
         kept[number] = job._replace(number=number, entered=entered)
-        drop_oldest(kept, WINDOW)
-        drop_oldest(self._kinds, MOST_KINDS)
+        drop_oldest(kept, MAX_JOBS_PER_KIND)
+        drop_oldest(self._kinds, MAX_KINDS)
         self.version = number
 
     def jobs(self, service: str, kind: str | None) -> list[Observation]:
         kinds = {key[1]: [*kept.copy().values()] for key, kept in self._kinds.copy().items() if key[0] == service}
-        latest = sorted((job for jobs in kinds.values() for job in jobs), key=_number)[-POOL:]
+        latest = sorted((job for jobs in kinds.values() for job in jobs), key=_number)[-MAX_JOBS_IN_FORECAST:]
         return sorted({*latest, *kinds.get(kind, ())}, key=_number)
 
 
@@ -184,7 +184,8 @@ def _number(job: Observation) -> int:
 def drop_oldest(entries: dict[Any, Any], most: int) -> None:
     """Drop the oldest entries of a dictionary beyond `most`. Other threads may change it at the same time.
 
-    `dict.copy` and `dict.pop` of keys without Python code are atomic. An iteration is not.
+    `dict.copy`, and `dict.pop` if `__hash__` and `__eq__` of the keys are not written in Python, are atomic. An
+    iteration is not.
     """
     if len(entries) > most:
         for key in [*entries.copy()][:-most]:
@@ -193,7 +194,7 @@ def drop_oldest(entries: dict[Any, Any], most: int) -> None:
 
 def _check_path(path: str | os.PathLike[str]) -> str:
     if not isinstance(path, (str, os.PathLike)) or isinstance(os.fspath(path), bytes):
-        raise TypeError(f"history must be the path of a file, True for memory, or a DurationHistory, got {path!r}")
+        raise TypeError(f"path must be a str or an os.PathLike of str, or None for memory, got {path!r}")
     if not os.fspath(path) or "\0" in os.fspath(path):
         raise ValueError(f"history must be the path of a file, got {os.fspath(path)!r}")
     absolute = Path(path).absolute()  # an absolute path is never a special name of SQLite, such as `:memory:`
@@ -225,7 +226,9 @@ def open_history(history: object) -> DurationHistory:
     """
     if isinstance(history, DurationHistory):
         return history
-    return DurationHistory() if history is True else DurationHistory(history)  # type: ignore[arg-type]  # checked in there
+    if not isinstance(history, (str, os.PathLike)) and history is not True:
+        raise TypeError(f"history must be the path of a file, True for memory, or a DurationHistory, got {history!r}")
+    return DurationHistory() if history is True else DurationHistory(history)
 
 
 def history_from_durations(durations: Iterable[float], service: str) -> DurationHistory:

@@ -6,7 +6,7 @@ from .._clock import JobAge, Stopwatch
 from .._config import JobFeatures
 from .._logging import EventLog
 from .._models import Job
-from .censoring import LONGEST_SECONDS, Observation
+from .censoring import MAX_DURATION_SECONDS, Observation
 from .planner import SchedulePlanner
 from .wait import wait_planned
 
@@ -106,7 +106,7 @@ class DurationRecorder:
             self._first_checked = requested_at
         if job.status.is_final:
             self._finished_by = responded_at
-            is_plausible = reported_seconds is not None and 0 < reported_seconds <= LONGEST_SECONDS
+            is_plausible = reported_seconds is not None and 0 < reported_seconds <= MAX_DURATION_SECONDS
             self._reported_seconds = reported_seconds if is_plausible else None
         else:
             self._pending_until = requested_at
@@ -135,4 +135,4 @@ class DurationRecorder:
         observed = known._replace(
             pending_until=self._pending_until or 0.0, finished_by=self._finished_by, entered=entered
         )
-        return observed if (observed.finished_by or observed.pending_until) <= LONGEST_SECONDS else None
+        return observed if (observed.finished_by or observed.pending_until) <= MAX_DURATION_SECONDS else None

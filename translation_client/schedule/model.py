@@ -9,33 +9,33 @@ from functools import cached_property
 from typing import NamedTuple
 
 from .._config import JobFeatures
-from .censoring import LONGEST_SECONDS, SHORTEST_SECONDS, Observation, impute
+from .censoring import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS, Observation, impute
 from .distribution import CensoredDuration, Distribution, PooledVariance, fit, kaplan_meier, lognormal
 from .forecast import Forecast, MixtureComponent
 
-LEARNS_FROM = 3
-"""The fewest past jobs for a forecast. Only jobs that were seen to finish count."""
+MIN_FINISHED_JOBS = 3
+"""The fewest finished jobs for a forecast."""
 
-KIND_JOBS = 2.0
-"""The weight, in jobs, of the distribution of all kinds when that of one kind is shrunk towards it."""
+POOLED_WEIGHT = 2.0
+"""The weight of the distribution of all kinds when that of one kind is shrunk towards it, in pseudo-observations."""
 
-KIND_SCALE_JOBS = 4.0
-"""The weight, in jobs, of the pooled scale within kinds when that of one kind is shrunk towards it."""
+POOLED_SCALE_WEIGHT = 4.0
+"""The weight of the pooled scale within kinds when that of one kind is shrunk towards it, in pseudo-observations."""
 
-USUAL_SLOPE, SLOPE_WEIGHT = 1.0, 1.0
-"""The prior of the regression: twice the video takes twice as long. The weight is in squared logarithms of lengths."""
+PRIOR_SLOPE, SLOPE_WEIGHT = 1.0, 1.0
+"""The ridge prior of the regression: twice the video takes twice as long, with this weight in squared log lengths."""
 
-EXPECTED_SCALE = 0.5
+ESTIMATE_SCALE = 0.5
 """The standard deviation of the logarithm of a duration around the service's estimate, without data."""
 
-EXPECTED_JOBS = 4.0
-"""The weight of this assumption, in jobs, beside the past jobs that had an estimate."""
+ESTIMATE_PRIOR_WEIGHT = 4.0
+"""The weight of this prior beside the past jobs that had an estimate, in pseudo-observations."""
 
-EXPECTED_TRUST = 16.0
-"""The jobs that an estimate adds to the weight against the prior."""
+ESTIMATE_WEIGHT = 16.0
+"""The weight of a service's estimate against the prior of the forecast, in past jobs."""
 
-MEMORY_JOBS = 200.0
-"""The most past jobs that count against the prior: more of them do not make the next duration more certain."""
+MAX_DATA_WEIGHT = 200.0
+"""The most weight of the past jobs against the prior: more of them do not make the next duration more certain."""
 
 
 class DurationModel:
@@ -51,17 +51,18 @@ class DurationModel:
     def forecast(self, features: JobFeatures) -> Forecast | None:
         """Forecast the duration of a job from similar jobs. None if there is too little data.
 
-        An estimate of the service comes first. Past jobs then show the usual ratio of durations to estimates.
+        With an estimate of the service, past jobs only show the ratio of durations to estimates, and the video length
+        does not count. Then there is a forecast even without past jobs.
         """
         if features.expected_seconds is not None and features.expected_seconds > 0:
             return self._by_expectation(features.kind, _log_of(features.expected_seconds))
         finished = sum(job.finished_by is not None for job in self._observations)
-        return None if finished < LEARNS_FROM else self._by_length.forecast(features)
+        return None if finished < MIN_FINISHED_JOBS else self._by_length.forecast(features)
 
     def _by_expectation(self, kind: str | None, expected: float) -> Forecast:
         model = self._expected
         jobs = 0 if model is None else model.count
-        share = jobs / (jobs + EXPECTED_JOBS)
+        share = jobs / (jobs + ESTIMATE_PRIOR_WEIGHT)
         components = (
             []
             if model is None
@@ -70,9 +71,9 @@ class DurationModel:
                 for component in model.components(kind)
             ]
         )
-        components.append(MixtureComponent(1 - share, lognormal(expected, EXPECTED_SCALE)))
+        components.append(MixtureComponent(1 - share, lognormal(expected, ESTIMATE_SCALE)))
         usual = expected + (0.0 if model is None else share * model.mean)
-        return Forecast(components, min(jobs, MEMORY_JOBS) + EXPECTED_TRUST, math.exp(_clipped(usual)))
+        return Forecast(components, min(jobs, MAX_DATA_WEIGHT) + ESTIMATE_WEIGHT, math.exp(_clipped(usual)))
 
     @cached_property
     def _by_length(self) -> _PooledModel:
@@ -115,7 +116,7 @@ def _regress_on_length(observations: Sequence[Observation]) -> _LengthRegression
         mean_length, mean_duration = (math.fsum(side) / len(pairs) for side in zip(*pairs, strict=True))
         squares += sum((length - mean_length) ** 2 for length, _ in pairs)
         products += sum((length - mean_length) * (duration - mean_duration) for length, duration in pairs)
-    slope = (products + SLOPE_WEIGHT * USUAL_SLOPE) / (squares + SLOPE_WEIGHT)
+    slope = (products + SLOPE_WEIGHT * PRIOR_SLOPE) / (squares + SLOPE_WEIGHT)
     usual_length = math.fsum(known) / len(known)
     offsets = [0.0 if length is None else slope * (length - usual_length) for length in lengths]
     return _LengthRegression(offsets, slope, usual_length)
@@ -148,16 +149,16 @@ class _PooledModel:
             MixtureComponent(component.share, component.distribution.shifted(offset))
             for component in self.components(features.kind)
         ]
-        return Forecast(components, min(self.count, MEMORY_JOBS), math.exp(self.mean + offset))
+        return Forecast(components, min(self.count, MAX_DATA_WEIGHT), math.exp(self.mean + offset))
 
     def components(self, kind: str | None) -> list[MixtureComponent]:
         """Return the distribution of a kind, shrunk towards that of all kinds. For an unknown kind, that of all."""
         own = self._by_kind.get(kind, [])
         if not own or len(own) == self.count:
             return [MixtureComponent(1.0, self._of_all)]
-        share = len(own) / (len(own) + KIND_JOBS)
+        share = len(own) / (len(own) + POOLED_WEIGHT)
         return [
-            MixtureComponent(share, fit(own, self._scale, KIND_SCALE_JOBS)),
+            MixtureComponent(share, fit(own, self._scale, POOLED_SCALE_WEIGHT)),
             MixtureComponent(1 - share, self._of_all),
         ]
 
@@ -171,5 +172,5 @@ def _log_of(seconds: float) -> float:
 
 
 def _clipped(log_seconds: float) -> float:
-    """Clip the logarithm of a predicted duration to the range of `SHORTEST_SECONDS` and `LONGEST_SECONDS`."""
-    return min(max(log_seconds, math.log(SHORTEST_SECONDS)), math.log(LONGEST_SECONDS))
+    """Clip the logarithm of a predicted duration to the range of `MIN_DURATION_SECONDS` and `MAX_DURATION_SECONDS`."""
+    return min(max(log_seconds, math.log(MIN_DURATION_SECONDS)), math.log(MAX_DURATION_SECONDS))

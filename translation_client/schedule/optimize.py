@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from .forecast import Forecast
 
-CELLS = 400
-"""About how many candidate times a sparse schedule is chosen from."""
+MIN_CANDIDATES = 400
+"""About how many candidate times a sparse schedule is chosen from, at the least."""
 
-MOST_CELLS = 2000
-"""About the most candidate times. A denser schedule continues after the last one at the rate of Keller (1974)."""
+MAX_CANDIDATES = 2000
+"""About how many candidate times there are at the most. A denser schedule continues after the last one at the rate of Keller (1974)."""
 
 
 class OptimalChecks(NamedTuple):
@@ -104,8 +104,8 @@ def _candidates(forecast: Forecast, check_cost: float) -> tuple[list[float], lis
     """
     grid, cdf = forecast.times, forecast.cdf
     numbers = _keller_numbers(grid, cdf, check_cost)
-    checks = min(numbers[-1], MOST_CELLS)
-    count = int(checks * max(1, int(CELLS / checks))) + 1
+    checks = min(numbers[-1], MAX_CANDIDATES)
+    count = int(checks * max(1, int(MIN_CANDIDATES / checks))) + 1
     step = checks / count
     times, probabilities = [0.0], [0.0]
     right, end = 1, len(grid) - 1

@@ -9,17 +9,19 @@ from itertools import islice
 from typing import NamedTuple
 
 from .forecast import Forecast
-from .optimize import CELLS, OptimalChecks, mean_lag, optimize_checks
+from .optimize import MIN_CANDIDATES, OptimalChecks, mean_lag, optimize_checks
 
-LEAST_GAP_SECONDS = 1e-3
-"""The least gap: for a check cost near 0, and for ages at which floats are coarse."""
+MIN_GAP_SECONDS = 1e-3
+"""1 ms: the least gap, for a check cost near 0."""
 
-MOST_CHECKS = 1_000_000
+MAX_CHECKS = 1_000_000
 """The most checks in a listed schedule. More are taken for a mistake."""
 
-_CLOSE_ENOUGH = 0.03
-_MOST_TRIES = 10
-_MOST_COST, _LEAST_COST = 1e9, 1e-6
+_COST_TOLERANCE = 0.03
+"""The search for the check cost of a target lag ends within 3 %, or after `_MAX_ITERATIONS`."""
+
+_MAX_ITERATIONS = 10
+_MIN_COST, _MAX_COST = 1e-6, 1e9
 
 
 class Objective(NamedTuple):
@@ -117,18 +119,18 @@ class CheckSchedule:
             yield check
 
     def _within_max_lag(self, age: float, planned: float) -> float:
-        return max(min(planned, age + self._max_lag), age + LEAST_GAP_SECONDS, math.nextafter(age, math.inf))
+        return max(min(planned, age + self._max_lag), age + MIN_GAP_SECONDS, math.nextafter(age, math.inf))
 
 
 _NO_CANDIDATES = OptimalChecks([0.0], [], [0.0])
 
 
 def make_schedule(forecast: Forecast | None, objective: Objective) -> CheckSchedule:
-    """Return the best schedule for a forecast. None if there is no data.
+    """Return the best schedule for a forecast, or without data if it is None.
 
-    Without data, checks are at `x_k = check_cost · k²`. For any duration this costs at most twice the minimax schedule
-    for a known longest duration, and about 1.25 times the optimal one for a known distribution. For a mean lag without
-    data, the gaps are even: no other schedule reaches it.
+    Without data, the k-th check is at `check_cost · k²`. For any duration this costs at most twice what the minimax
+    schedule for a known longest duration costs, and about 1.25 times what the optimal one for a known distribution does.
+    With a target lag and without data, all gaps are twice that lag.
     """
     if objective.target_lag is not None:
         return _schedule_to_lag(forecast, objective.target_lag, objective.max_lag)
@@ -144,49 +146,57 @@ def checks_until(schedule: CheckSchedule, horizon: float) -> list[float]:
     Raises:
         ValueError: There are over a million.
     """
-    checks = list(islice(schedule.checks(horizon), MOST_CHECKS + 1))
-    if len(checks) > MOST_CHECKS:
+    checks = list(islice(schedule.checks(horizon), MAX_CHECKS + 1))
+    if len(checks) > MAX_CHECKS:
         raise ValueError(
-            f"check_cost, or target_lag, is too small for {MOST_CHECKS} checks to last until {horizon:g} s"
+            f"there are more than {MAX_CHECKS} checks until {horizon:g} s: raise check_cost, target_lag or max_lag"
         )
     return checks
 
 
 def _schedule_to_lag(forecast: Forecast | None, target_lag: float, max_lag: float) -> CheckSchedule:
-    """Find the check cost whose schedule has this mean lag over past jobs: the highest that does not exceed it.
+    """Find the highest check cost whose schedule has at most this mean lag over past jobs, and return the schedule.
 
-    Lag grows with cost, as its square root in Keller's approximation. A few root-finding steps follow from there, as
-    the lag is discontinuous for schedules of one or two checks. For dense schedules the approximation is good enough.
+    Lag grows with cost, as its square root in the approximation of Keller (1974), which is good enough for dense
+    schedules. For sparse ones it is a first guess: the lag of schedules of one or two checks is discontinuous.
     """
     if forecast is None:
         return CheckSchedule(_NO_CANDIDATES, lambda age: age + 2 * target_lag, max_lag)
-    cost = _clip(2 * (target_lag / _keller_integral(forecast)) ** 2, _LEAST_COST, _MOST_COST)
-    lower, upper, best = _LEAST_COST, math.inf, None
-    for _ in range(_MOST_TRIES):
+    cost = _clip(2 * (target_lag / _keller_integral(forecast)) ** 2, _MIN_COST, _MAX_COST)
+    lower, upper, best = _MIN_COST, math.inf, None
+    for _ in range(_MAX_ITERATIONS):
         schedule = _best_schedule(forecast, cost)
-        is_dense = schedule.candidate_count > 2 * CELLS
-        ratio = (
-            1.0
-            if is_dense
-            else target_lag / mean_lag(schedule.checks(forecast.times[-1]), forecast.times, forecast.body_cdf)
-        )
+        ratio = _ratio_to_lag(schedule, forecast, target_lag)
         if ratio < 1:
             upper = cost
         elif cost > lower or best is None:
             lower, best = cost, schedule
-        if 1 <= ratio < 1 + _CLOSE_ENOUGH or upper < lower * (1 + _CLOSE_ENOUGH):
+        if 1 <= ratio < 1 + _COST_TOLERANCE or upper < lower * (1 + _COST_TOLERANCE):
             break
         cost = _next_cost(cost * ratio**2, lower, upper)
     return (best or _best_schedule(forecast, lower)).with_max_lag(max_lag)
 
 
-def _next_cost(cost: float, lower: float, upper: float) -> float:
-    """Return the next cost to try: `cost` if it is inside the known interval, else a point between its ends."""
-    if lower < cost < upper:
-        return _clip(cost * (1 - _CLOSE_ENOUGH), _LEAST_COST, _MOST_COST)
+def _ratio_to_lag(schedule: CheckSchedule, forecast: Forecast, target_lag: float) -> float:
+    """Return the target lag divided by the mean lag of a schedule, or 1 for a dense one."""
+    if schedule.candidate_count > 2 * MIN_CANDIDATES:
+        return 1.0
+    return target_lag / mean_lag(schedule.checks(forecast.times[-1]), forecast.times, forecast.body_cdf)
+
+
+def _next_cost(guess: float, lower: float, upper: float) -> float:
+    """Return the next cost to try.
+
+    Args:
+        guess: The cost that the approximation suggests. It is used if it is between the two others.
+        lower: The highest cost known to have at most the target lag, or the minimum.
+        upper: The lowest cost known to have more; `math.inf` if none is known.
+    """
+    if lower < guess < upper:
+        return _clip(guess * (1 - _COST_TOLERANCE), _MIN_COST, _MAX_COST)  # a little less, to stay below the target
     if upper == math.inf:
-        return _clip(4 * lower, _LEAST_COST, _MOST_COST)
-    return math.sqrt(lower * upper) if lower > _LEAST_COST else upper / 10
+        return _clip(4 * lower, _MIN_COST, _MAX_COST)
+    return math.sqrt(lower * upper) if lower > _MIN_COST else upper / 10
 
 
 def _best_schedule(forecast: Forecast, check_cost: float) -> CheckSchedule:

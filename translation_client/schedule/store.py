@@ -15,7 +15,8 @@ from .censoring import Observation
 T = TypeVar("T")
 
 APPLICATION_ID = 0x54434A44  # "TCJD", by which SQLite and `file` recognise the format
-VERSION = 1
+SCHEMA_VERSION = 1
+"""Another layout of the tables needs another number, so that an older version does not write into it."""
 
 MAGIC = b"SQLite format 3\0"
 
@@ -36,7 +37,7 @@ _STATEMENTS = (
     )""",
     "CREATE INDEX jobs_of_a_kind ON jobs (service, kind, number)",
     f"PRAGMA application_id = {APPLICATION_ID}",
-    f"PRAGMA user_version = {VERSION}",
+    f"PRAGMA user_version = {SCHEMA_VERSION}",
 )
 
 _INSERT = """
@@ -182,8 +183,10 @@ def _require_history(connection: sqlite3.Connection) -> None:
             connection.execute(statement)
     elif application_id != APPLICATION_ID:
         raise ForeignFile("it is the database of another program")
-    elif version != VERSION:
-        raise ForeignFile(f"it has version {version}, and this library reads version {VERSION}: use another path")
+    elif version != SCHEMA_VERSION:
+        raise ForeignFile(
+            f"it has version {version}, and this library reads version {SCHEMA_VERSION}: use another path"
+        )
 
 
 def _object_count(connection: sqlite3.Connection) -> object:

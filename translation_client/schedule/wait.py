@@ -14,7 +14,7 @@ from .. import _config
 from .._clock import JobAge
 from .._config import RANDOM, JobFeatures, jittered
 from .._models import Job
-from .censoring import LONGEST_SECONDS, SHORTEST_SECONDS
+from .censoring import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS
 from .distribution import lognormal
 from .forecast import Forecast, MixtureComponent
 from .history import DurationHistory, history_from_durations, open_history
@@ -27,14 +27,14 @@ FIRST_FACTOR = 5.0
 REMAINING_SCALE = 0.5
 """The standard deviation of the logarithm of a remaining time that is computed from the progress."""
 
-DUE_SCALE = 0.25
-"""The standard deviation of the logarithm of a remaining time that follows from the finish time of a service."""
+FINISH_TIME_SCALE = 0.25
+"""The same of a remaining time that follows from the finish time that the service announces."""
 
-DOUBT = 0.1
-"""The fraction of the check cost by which the least gap grows with each estimate of the service that was used."""
+GAP_GROWTH = 0.1
+"""The fraction of the check cost, or of the target lag, by which the least gap grows with each remaining time used."""
 
-FACT_JOBS = 40.0
-"""The weight of such an estimate, in past jobs."""
+REMAINING_TIME_WEIGHT = 40.0
+"""The weight of a remaining time against the prior, in past jobs."""
 
 
 class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its strategies
@@ -106,12 +106,14 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
     def _gap(self) -> float:
         remaining, scale = self._remaining()
         if remaining is not None:
-            left = min(max(remaining, SHORTEST_SECONDS), LONGEST_SECONDS)
+            left = min(max(remaining, MIN_DURATION_SECONDS), MAX_DURATION_SECONDS)
             component = MixtureComponent(1.0, lognormal(math.log(left), scale))
             self._estimates_used += 1
-            gap = make_schedule(Forecast([component], FACT_JOBS, left), self._planner.objective).next_after(0.0)
+            gap = make_schedule(Forecast([component], REMAINING_TIME_WEIGHT, left), self._planner.objective).next_after(
+                0.0
+            )
             # The least gap grows with each estimate, or a job that stays "nearly done" would be polled without end.
-            return max(gap, DOUBT * self._estimates_used * self._planner.objective.unit)
+            return max(gap, GAP_GROWTH * self._estimates_used * self._planner.objective.unit)
         age = self._job_age.age()
         return self._planner.schedule_for(self._features, self._warn).next_after(age) - age
 
@@ -122,7 +124,7 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
             return None, 0.0
         due = None if job.finished_at is None else job.finished_at - time.time()
         if due is not None and due > 0:
-            return due, DUE_SCALE
+            return due, FINISH_TIME_SCALE
         return self._by_progress(job.progress), REMAINING_SCALE
 
     def _by_progress(self, progress: float | None) -> float | None:
@@ -142,7 +144,7 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
     """A tenacity wait strategy with the least expected cost of requests and delay, learned from past jobs.
 
     For a function of your own under `tenacity.retry`, which makes its first check as soon as it is called. Threads may
-    share it.
+    share it. It does not add to the history: see `DurationHistory.record`.
     """
 
     def __init__(
@@ -158,23 +160,26 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         age: float = 0.0,
         jitter: float = 0.0,
     ) -> None:
-        """Check the arguments.
+        """Check the arguments, and open the history.
 
         Args:
-            history: The durations of past jobs in seconds, a `DurationHistory`, or the path of one.
+            history: The durations of past jobs in seconds, a `DurationHistory`, or the path of one, which is created if
+                it does not exist.
             check_cost: How many seconds of delay one request is worth. Exactly one of this and `target_lag` must be
                 set.
-            target_lag: The mean delay, in seconds, between the end of a job and the check that sees it.
+            target_lag: The mean delay, in seconds, between the end of a job and the check that sees it; None if
+                `check_cost` is set.
             max_lag: The longest sleep in seconds. None for no limit.
-            service: The service whose jobs in the history count.
-            kind: The kind of the job. None for no kind in particular.
+            service: The service whose jobs in the history count. Durations count in any case.
+            kind: A label shared by jobs that take similarly long; None for jobs without a label.
             video_seconds: The length of its video in seconds. None if it is unknown.
             age: The age of the job, in seconds, when the function is called.
             jitter: The fraction by which a sleep may be longer or shorter, from 0 to 1, so that clients started
                 together do not check in step.
 
         Raises:
-            ValueError: Both or neither of `check_cost` and `target_lag` are set, or a number is out of range.
+            ValueError: Both or neither of `check_cost` and `target_lag` are set, a number is out of range, or the file of
+                the history cannot be used.
             TypeError: An argument has the wrong type.
         """
         objective = objective_from(check_cost, target_lag, max_lag)

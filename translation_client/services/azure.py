@@ -35,7 +35,7 @@ from .service import Service
 from .statuses import normalize, parse_statuses, with_common_statuses
 from .submission import SUBMITTED, Step, Steps, SubmitRequest, reject_reserved_options
 
-VERSION = "api-version=2025-05-20"
+API_VERSION = "api-version=2025-05-20"
 
 STATUSES = {
     "notstarted": "pending",
@@ -89,7 +89,7 @@ class TwoPuts:
         defaults = {"voiceKind": "PlatformVoice"}
         required = {"videoFileUrl": str(request.video), "targetLocale": request.target_language, **source}
         return _put(
-            f"/translations/{quote_path_segment(request.key)}?{VERSION}",
+            f"/translations/{quote_path_segment(request.key)}?{API_VERSION}",
             f"{request.key}.translation",
             {"displayName": request.key, "input": {**defaults, **request.options, **required}},
             request.key,
@@ -97,12 +97,12 @@ class TwoPuts:
 
     def _iteration_step(self, request: SubmitRequest) -> Step:
         name = quote_path_segment(request.key)
-        path = f"/translations/{name}/iterations/{name}?{VERSION}"
+        path = f"/translations/{name}/iterations/{name}?{API_VERSION}"
         return _put(path, f"{request.key}.iteration", {"input": {}}, request.key)
 
     def _operation_step(self, operation_url: str | None, request: SubmitRequest) -> Step:
         operation_id = _id_chosen_by_service(operation_url) or f"{request.key}.translation"
-        default_path = f"/operations/{quote_path_segment(operation_id)}?{VERSION}"
+        default_path = f"/operations/{quote_path_segment(operation_id)}?{API_VERSION}"
         # Behind a gateway the header has Azure's own origin, where the key must not go. The path follows from the id.
         path = (
             operation_url
@@ -186,7 +186,7 @@ AZURE = Service(
     key_prefix="",
     key_variable="SPEECH_KEY",
     needs_key=True,
-    status_path=f"/translations/{{job_id}}/iterations/{{job_id}}?{VERSION}",
+    status_path=f"/translations/{{job_id}}/iterations/{{job_id}}?{API_VERSION}",
     id_field="id",  # of the iteration, as in the sample response of the how-to
     status_field="status",
     statuses=STATUSES,
@@ -198,6 +198,6 @@ AZURE = Service(
     finished_field=ComputedField("lastActionDateTime", _finished_at),
     expected_field=None,
     missing_codes=frozenset({204}),  # "the request was successful, but the resource doesn't exist"
-    delete_path=f"/translations/{{job_id}}?{VERSION}",
+    delete_path=f"/translations/{{job_id}}?{API_VERSION}",
     submit=TwoPuts(),
 )

@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, TypeGuard
 from urllib.parse import unquote
 
-from .._config import LATEST_MOMENT, quote_path_segment
+from .._config import MAX_TIMESTAMP, quote_path_segment
 from .._models import MissingField, Problem, Response
 
 
@@ -28,7 +28,7 @@ class ComputedField:
 
 
 JSONPath = str | Sequence[str] | ComputedField
-"""Names and list indices, separated by dots. Of several paths, the first to a value other than null and "" counts."""
+"""Names and list indices, separated by dots. Of a sequence of paths, the first whose value is not null and not "" counts."""
 
 
 def is_key(path: JSONPath) -> TypeGuard[str]:
@@ -37,7 +37,7 @@ def is_key(path: JSONPath) -> TypeGuard[str]:
 
 
 def get_path(value: Mapping[str, Any], path: JSONPath | None) -> Any:
-    """Return the value at a path, or None if it is missing or null."""
+    """Return the value at a path, or None if it is missing or null. Of a path with dots or of several, also if it is ""."""
     if path is None:
         return None
     if is_key(path):
@@ -67,7 +67,9 @@ def describe_path(path: JSONPath | None) -> str:
 
 
 def set_path(value: Mapping[str, Any], path: str, content: Any) -> dict[str, Any]:
-    """Return a copy of an object with a value set at a path. A list index may only be that of the next item."""
+    """Return a copy of an object with a value set at a path. A list index, which must be the last name, appends
+    the value.
+    """
     name, _, rest = path.partition(".")
     if not rest:
         return {**value, name: content}
@@ -98,9 +100,9 @@ def as_timestamp(value: Any) -> float | None:
     if isinstance(value, str):
         return _parse_iso8601(value)
     seconds = as_number(value)
-    if seconds is not None and seconds >= LATEST_MOMENT:
+    if seconds is not None and seconds >= MAX_TIMESTAMP:
         seconds /= 1000
-    return seconds if seconds is not None and seconds < LATEST_MOMENT else None
+    return seconds if seconds is not None and seconds < MAX_TIMESTAMP else None
 
 
 def _parse_iso8601(text: str) -> float | None:

@@ -99,7 +99,7 @@ class BulkSpec:
         id_field: The path in an entry to the id.
         status_field: The path in an entry to the status word.
         statuses: Meanings of words on this route. A word that only one of `statuses` and `Service.statuses` has means
-            the same on both routes.
+            the same on both routes, except a common word, which keeps its common meaning on the other route.
         error_field: The path in an entry to the reason of a failure: a string, or an object with a `message`.
         missing_word: The status word of a job that does not exist.
         is_optional: True if a server of this service may lack the route. It is then used by a batch only.
@@ -120,14 +120,14 @@ class BulkSpec:
     _table: Mapping[str, TranslationStatus] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        check_path_template("path", self.path, needs=("job_ids",))
+        check_path_template("path", self.path, required=("job_ids",))
         if self.max_ids < 1:
             raise ValueError(f"max_ids must be at least 1, got {self.max_ids!r}")
         object.__setattr__(self, "statuses", parse_statuses(self.statuses))
-        object.__setattr__(self, "_table", with_common_statuses(self.words))
+        object.__setattr__(self, "_table", with_common_statuses(self.own_statuses))
 
     @property
-    def words(self) -> dict[str, TranslationStatus]:
+    def own_statuses(self) -> dict[str, TranslationStatus]:
         """The meanings of the words in `statuses`, without `missing_word`, which is not a status of a job."""
         missing = normalize(self.missing_word)
         return {word: TranslationStatus(meaning) for word, meaning in self.statuses.items() if word != missing}
@@ -254,7 +254,7 @@ class Service:
         key_header: The header of the API key.
         key_prefix: The text before the key in that header.
         key_variable: The environment variable that holds the key if the caller passes none.
-        needs_key: True if every request needs a key.
+        needs_key: True if every request required a key.
         status_field: The field of the status word.
         statuses: The meanings of status words: `pending`, `completed` or `error`. The common words are known without
             it, and those of `bulk` too. A meaning in this table wins.
@@ -316,18 +316,18 @@ class Service:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name or not self.name.isprintable():
             raise ValueError(f"name must be a non-empty printable text, got {self.name!r}")
-        check_path_template("status_path", self.status_path, needs=("job_id",))
-        for name, knows in (("delete_path", ("job_id",)), ("result_path", ("job_id", "language"))):
+        check_path_template("status_path", self.status_path, required=("job_id",))
+        for name, optional in (("delete_path", ("job_id",)), ("result_path", ("job_id", "language"))):
             if getattr(self, name) is not None:
-                check_path_template(name, getattr(self, name), needs=("job_id",), knows=knows)
+                check_path_template(name, getattr(self, name), required=("job_id",), optional=optional)
         if self.single_job_path is not None:
             check_path_template("single_job_path", self.single_job_path)
         words = parse_statuses(self.statuses)
         object.__setattr__(self, "_table", with_common_statuses(words))
         object.__setattr__(self, "_optional_fields", self._paths_of_optional_fields())
         if self.bulk is not None:
-            own, bulk_words = self._table, self.bulk.words
-            # A word that only one of the two tables has means the same on both routes.
+            own, bulk_words = self._table, self.bulk.own_statuses
+            # A word that only one of the two tables has means the same on both routes, unless it is a common one.
             object.__setattr__(self, "_table", {**bulk_words, **own})
             object.__setattr__(self, "bulk", self.bulk.with_table({**own, **bulk_words}))
 
@@ -440,7 +440,7 @@ class Service:
     def has_details_in_single_responses(self) -> bool:
         """True if the status of a single job has fields that a bulk response lacks: the URL of the result among others.
 
-        A final job then needs a request of its own. A failed job does too, since its language or dates may be there
+        A final job then required a request of its own. A failed job does too, since its language or dates may be there
         alone.
         """
         return self.has_late_result or (self.result_field is not None and self.result_path is None)

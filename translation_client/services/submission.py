@@ -1,4 +1,4 @@
-"""How jobs are submitted, as data: the sequence of requests of a submission, without I/O."""
+"""Submissions as data: the sequence of requests that submits a job, without I/O."""
 
 import json
 import re
@@ -6,6 +6,7 @@ import sys
 import uuid
 from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -111,8 +112,6 @@ def reject_reserved_options(options: Mapping[str, Any], reserved: Collection[str
             raise ValueError(f"options must not have {name!r}, which another argument of submit sets")
 
 
-TOO_MANY_REQUESTS = 429
-
 _ANY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -183,8 +182,10 @@ class SubmitSpec:
         if self.file_field is not None and not self.is_form:
             raise ValueError(f"file_field needs a form: is_form=True, got {self.file_field!r}")
         for path in (self.video_field, self.language_field, self.source_language_field):
-            if path is not None and any(name.isdecimal() and name != "0" for name in path.split(".")):
-                raise ValueError(f"a list index in a field of the body must be 0, got {path!r}")
+            names = [] if path is None else path.split(".")
+            indices = [name for name in names if name.isdecimal()]
+            if indices and (indices != ["0"] or names[-1] != "0"):
+                raise ValueError(f"a list index in a field of the body must be 0 and the last name, got {path!r}")
 
     @property
     def key_pattern(self) -> re.Pattern[str] | None:
@@ -273,7 +274,7 @@ class SubmitSpec:
     def _require_accepted(self, response: Response) -> None:
         problem = response.problem if response.status_code >= 400 else None
         code = problem.code if problem is not None else None
-        if response.status_code == TOO_MANY_REQUESTS and code in self.too_many_jobs:
+        if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and code in self.too_many_jobs:
             raise ConcurrencyLimitReached(response)
         if response.status_code == 409 and code is not None and code == self.in_progress:
             raise Fault("status", "an earlier request with this idempotency key is still in progress", response)

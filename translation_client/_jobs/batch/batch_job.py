@@ -11,28 +11,28 @@ from ..poller import Poller
 from .due_queue import DueQueue
 
 EARLY_SHARE = 0.25
-"""25 % of its sleep: a job may be checked so much earlier if it then shares a bulk request."""
+"""25 % of its sleep: how much earlier a job may be checked to share a bulk request."""
 
 EARLY_SHARE_OF_LAST = 0.02
-"""2 %: the same for a check that `max_retries` or `stop` may make the last one, which should come late."""
+"""2 %: the same for a check that `max_retries` or `stop` may make the last one, and that should not be early."""
 
 
 class BatchJob:
-    """One job of a batch, and the state of its wait. It has slots because there are thousands.
+    """One job of a batch, and the state of its wait. `__slots__` save memory, as there may be thousands.
 
     Attributes:
         poller: The wait for the job.
         job_id: The id of the job, empty for the single job of the service.
         key: Its `wait_key`. Jobs with one id may have several.
-        due: When the next check is due; `math.inf` during a check.
+        due_at: When the next check is due; `math.inf` during a check.
         ends_at: The deadline.
-        planned: When the check in progress was due.
+        was_due_at: When the check in progress was due.
         call_in_flight: True while a request of its own is in flight, which ends at the deadline by itself.
-        single_checks: How many of its next checks need a request of its own.
+        single_checks: How many of its next checks need a request of its own; `math.inf` for all.
         delay: Seconds of the latest sleep.
-        early: How many seconds before `due` the job may be checked.
-        is_early: True if the next check is an extra one, because too many last checks are due together.
-        was_early: True if there is or was such an extra check.
+        early: How many seconds before `due_at` the job may be checked, to share a bulk request.
+        is_extra: True if the next check is an extra one before the last, as too many last checks are due together.
+        had_extra: True if there is or was such an extra check.
         positions: Its positions in the source, several if it came again.
     """
 
@@ -41,17 +41,17 @@ class BatchJob:
         "_stepper",
         "call_in_flight",
         "delay",
-        "due",
+        "due_at",
         "early",
         "ends_at",
-        "is_early",
+        "had_extra",
+        "is_extra",
         "job_id",
         "key",
-        "planned",
         "poller",
         "positions",
         "single_checks",
-        "was_early",
+        "was_due_at",
     )
 
     def __init__(self, poller: Poller, key: Hashable, position: int, now: float) -> None:
@@ -59,11 +59,11 @@ class BatchJob:
         self.key = key
         self.job_id = poller.requestor.state.job_id or ""
         self.positions = [position]
-        self.call_in_flight = self.is_early = self.was_early = False
+        self.call_in_flight = self.is_extra = self.had_extra = False
         self.single_checks = 0.0 if self.job_id else math.inf
         self.delay = poller.initial_delay()
         self.early = self._max_early(0)
-        self.due = self.planned = now + self.delay
+        self.due_at = self.was_due_at = now + self.delay
         self.ends_at = poller.requestor.state.deadline.at
         self._stepper = RetryStepper()
         self._fault_stepper: RetryStepper | None = None
@@ -75,13 +75,13 @@ class BatchJob:
             TranslationClientError: A limit is reached.
         """
         self._fault_stepper = None
-        self.is_early = False
+        self.is_extra = False
         delay = self._stepper.delay_after(job, self.poller.pending_retrying())
         if delay is None:
             return None
         self.delay = delay
-        if self.poller.may_end_before_deadline and self.planned > now:  # an early check must not shorten the wait
-            self.delay = max(delay, min(delay + self.planned - now, self.poller.seconds_until_last_check))
+        if self.poller.may_end_before_deadline and self.was_due_at > now:  # an early check must not shorten the wait
+            self.delay = max(delay, min(delay + self.was_due_at - now, self.poller.seconds_until_last_check))
         self.early = self._early_seconds(job.checks, job.retry_after or 0.0)
         return self.delay
 
@@ -89,7 +89,7 @@ class BatchJob:
         """Return True if the check after the sleep that begins now is the last one before the deadline."""
         return self.delay >= self.poller.seconds_until_last_check
 
-    def check_early(self, job: Job | None, seconds: float) -> float:
+    def insert_extra_check(self, job: Job | None, seconds: float) -> float:
         """Shorten the sleep before the last check to make an extra one first, and return the seconds to sleep.
 
         A `Retry-After` is not shortened. Nor is a sleep if `max_retries` or `stop` may end the wait within two checks.
@@ -101,7 +101,7 @@ class BatchJob:
         checks, retry_after = (0, 0.0) if job is None else (job.checks, job.retry_after or 0.0)
         seconds = max(seconds, retry_after)
         if seconds < self.delay and not self.poller.may_end_after(checks + 2):
-            self.is_early = self.was_early = True
+            self.is_extra = self.had_extra = True
             self.delay = seconds
             self.early = self._early_seconds(checks, retry_after)
         return self.delay
@@ -114,11 +114,11 @@ class BatchJob:
         """
         self.early = 0.0
         until_last_check = self.poller.seconds_until_last_check
-        if self.is_early and until_last_check > 0:
+        if self.is_extra and until_last_check > 0:
             # The extra check was made because of the other jobs, so its fault does not count.
-            self.is_early = False
+            self.is_extra = False
             self.delay = max(fault.retry_after or 0.0, until_last_check)
-            self.poller.requestor.log.failed(fault, self.delay)
+            self.poller.requestor.log.log_failure(fault, self.delay)
             return self.delay
         self._fault_stepper = self._fault_stepper or RetryStepper()
         self.delay = self._fault_stepper.delay_after_fault(fault, self.poller.requestor.fault_retrying())
@@ -134,7 +134,7 @@ class BatchJob:
 
     def is_nearly_due(self, now: float) -> bool:
         """Return True if the job may be checked now, in a shared request."""
-        return self.due - now <= self.early
+        return self.due_at - now <= self.early
 
     def _early_seconds(self, checks: int, retry_after: float) -> float:
         """Return how many seconds early the next check may be in a shared request. It is never within `Retry-After`."""
@@ -170,5 +170,5 @@ def take_due_together(
         else:
             together.append(entry)
     for entry in skipped:
-        queue.reschedule(entry, entry.planned)
+        queue.reschedule(entry, entry.was_due_at)
     return together

@@ -65,7 +65,7 @@ def batch_options(
     in_flight = DEFAULT_IN_FLIGHT if max_in_flight is None else max_in_flight
     return BatchOptions(
         _config.check_positive("checks_per_second", rate, infinite=True),
-        _config.check_integer("max_in_flight", in_flight, least=1),
+        _config.check_integer("max_in_flight", in_flight, minimum=1),
         timeout,
         cancel,
         on_progress,

@@ -13,7 +13,7 @@ DEFAULT_CHECKS_PER_SECOND = 100.0
 """The default maximum of requests per second."""
 
 MAX_PER_SECOND = 1e9
-"""A higher maximum is no limit. The permits of a second could not be counted."""
+"""A higher maximum is no limit: the permits of a second would not fit into memory."""
 
 WINDOW_SECONDS = 1.02
 """Length of the rate window in seconds: one second plus 2 %, as network delay bunches requests."""
@@ -24,14 +24,14 @@ IN_TRANSIT_SECONDS = 0.25
 CATCH_UP_SECONDS = 0.02
 """20 ms: how much of the delay of a late timer is made up for. Making up for more would send a burst."""
 
-MAX_SLOWDOWN, RECOVERY = 16.0, 0.5
-"""16: refusals halve the rate, down to 1/16. 0.5: a second without one lowers the slowdown by `RECOVERY / 2`, 25 %."""
+MAX_SLOWDOWN, RECOVERY = 16.0, 0.25
+"""Each 429 halves the rate, down to 1/16. A second without one lowers the slowdown by 25 %."""
 
-LONGEST_PAUSE_SECONDS = 60.0
-"""60 s: the longest pause of all jobs after a refused request. A `Retry-After` of a day may concern one job alone."""
+MAX_PAUSE_SECONDS = 60.0
+"""60 s: the longest pause of all jobs after a 429 or 503. A `Retry-After` of a day may concern one job alone."""
 
 MAX_RESERVED = 1024
-"""1024 reserved slots are kept before past ones are dropped. Later the limit is twice the number left, if more."""
+"""1024 reserved slots are kept before past ones are dropped. From then on it is twice the number left, if that is more."""
 
 
 def never() -> float:
@@ -40,7 +40,7 @@ def never() -> float:
 
 
 class Permit:
-    """The rate-limit permit of one request.
+    """The record of one request in the rate window.
 
     Attributes:
         arrived_by: The time by which the request has reached the server, as far as is known.
@@ -55,8 +55,8 @@ class Permit:
 class RateLimiter:
     """Computes when the next request may be sent. Times are seconds of the clock of the batch.
 
-    `checks_per_second` always holds. Pauses and the slower rate after a 429 or 503 are a courtesy: they are ignored
-    where jobs would otherwise miss their last check.
+    `checks_per_second` always holds. Pauses and the slower rate after a 429 or 503 are best effort: they are
+    ignored where jobs would otherwise miss their last check.
     """
 
     def __init__(self, per_second: float) -> None:
@@ -84,8 +84,8 @@ class RateLimiter:
         earliest = self._next_slot
         if len(self._permits) == self._max_in_window:
             earliest = max(earliest, self._permits[0].arrived_by + self._window)
-        courteous = max(self._paused_until, self._next_slow_slot)
-        return earliest if courteous <= earliest else max(earliest, min(courteous, urgent_at()))
+        throttled = max(self._paused_until, self._next_slow_slot)
+        return earliest if throttled <= earliest else max(earliest, min(throttled, urgent_at()))
 
     def seconds_for(self, requests: float) -> float:
         """Return how many seconds this number of requests takes at the full rate."""
@@ -119,23 +119,23 @@ class RateLimiter:
         """
         if status_code == TOO_MANY_REQUESTS or (status_code == UNAVAILABLE and retry_after is not None):
             self.throttle(now)
-            self.pause(now + min(delay if retry_after is None else retry_after, LONGEST_PAUSE_SECONDS))
+            self.pause(now + min(delay if retry_after is None else retry_after, MAX_PAUSE_SECONDS))
 
     def pause(self, until: float) -> None:
         """Send no request before `until`, unless it is urgent."""
         self._paused_until = max(self._paused_until, until)
 
     def throttle(self, now: float) -> None:
-        """Halve the rate, as the server gets too many requests. Refusals within a second halve it once."""
+        """Halve the rate, as the server gets too many requests. Calls within a second halve it once."""
         if now - self._slowdown_changed_at < 1 and self._slowdown > 1:
             return
         self._slowdown = min(self._slowdown * 2, MAX_SLOWDOWN)
         self._slowdown_changed_at = now
 
     def recover(self, now: float) -> None:
-        """Record a usable response. A second without refusals raises a lowered rate."""
+        """Record a usable response. A second without a 429 raises a lowered rate."""
         if self._slowdown > 1 and now - self._slowdown_changed_at >= 1:
-            self._slowdown = max(1.0, self._slowdown * (1 - RECOVERY / 2))
+            self._slowdown = max(1.0, self._slowdown * (1 - RECOVERY))
             self._slowdown_changed_at = now
 
 

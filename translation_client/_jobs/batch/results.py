@@ -43,12 +43,12 @@ class Results:
         self._taken += 1
         return self.done.popleft()
 
-    def remember(self, key: Hashable, result: JobResult) -> None:
+    def store(self, key: Hashable, result: JobResult) -> None:
         """Store the result of a job by its `wait_key`."""
         self._by_key[key] = result
         while len(self._by_key) > self._max_known:
             self._by_key.popitem(last=False)
 
-    def known(self, key: Hashable) -> JobResult | None:
+    def get(self, key: Hashable) -> JobResult | None:
         """Return the result of a job, or None if none is stored."""
         return self._by_key.get(key)

@@ -12,7 +12,7 @@ from ..._clock import Deadline, SharedClock, Stopwatch
 from ..._config import FAULT_DELAY_SECONDS
 from ..._exceptions import RequestFailed, TranslationClientError
 from ..._models import Fault, Job, Response, job_id_of
-from ..._polling import GRACE_FRACTION, GRACE_SECONDS
+from ..._polling import margin_before_deadline
 from ..._transports.cancel_scope import CallCancelled
 from ..._transports.event_loop import sleep_on_loop, yield_to_loop
 from ...services.service import BulkSpec
@@ -24,7 +24,7 @@ from ..requestor import Requestor
 from .batch_job import BatchJob, take_due_together
 from .due_queue import DueQueue
 from .options import BatchOptions, JobResult, Source, require_id, text_of, wait_key
-from .rate_limiter import LONGEST_PAUSE_SECONDS, TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
+from .rate_limiter import MAX_PAUSE_SECONDS, TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
 from .results import Results
 from .source import iterate
 from .wakeups import Wakeups
@@ -44,16 +44,16 @@ LIMIT_CHECK_SECONDS = 0.05
 """50 ms: how soon a batch notices that a deadline has passed, its client was closed, or `cancel` was set."""
 
 SOURCE_WAIT_SECONDS, MAX_SOURCE_WAITS = 0.1, 5
-"""0.1 s, 5 times: a batch cancelled before it began waits so long for its source, so that each job read gets a result."""
+"""0.1 s, at most 5 times: how long a batch that is cancelled at its start waits for the jobs that its source yields."""
 
 TRIAL_SECONDS = 0.5
-"""0.5 s: how many seconds of single requests a trial may displace, as it holds a permit until it arrives."""
+"""0.5 s: no trial if the time left is so close to what single requests need, as it takes the place of one."""
 
 CONTROL_FLOW = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
 """Exceptions that Python interprets as the end of a task or of an iteration."""
 
 
-class NextRequest(NamedTuple):
+class PlannedRequest(NamedTuple):
     """The next request of a worker.
 
     Attributes:
@@ -89,7 +89,7 @@ class BatchRunner:
         self._clock = SharedClock(lambda: asyncio.get_running_loop().time())
         self._wakeups = Wakeups(self._clock)
         self._is_cancelled = False
-        self._is_source_read = False
+        self._stop_reading = False
         self._is_closing = False
         self._failure: BaseException | None = None
 
@@ -101,8 +101,8 @@ class BatchRunner:
                 RuntimeError.
         """
         workers = int(min(self._context.transport.max_connections, self._options.max_in_flight))
-        parts = [("the source of jobs", self._read_source), ("the end of a job", self._enforce_limits)]
-        parts += [("a check", self._run_worker)] * workers
+        parts = [("reading jobs", self._read_source), ("ending jobs", self._enforce_limits)]
+        parts += [("checking jobs", self._run_worker)] * workers
         tasks = [asyncio.ensure_future(self._run_part(name, part)) for name, part in parts]
         try:
             while True:
@@ -112,7 +112,7 @@ class BatchRunner:
                     yield result
                 if self._failure is not None:
                     raise self._failure
-                if self._is_source_read and not self._waiting and not self._results.done:
+                if self._stop_reading and not self._waiting and not self._results.done:
                     return
                 await self._wakeups.changed.wait()
                 self._wakeups.changed.clear()
@@ -134,7 +134,7 @@ class BatchRunner:
             if self._is_closing or loop.is_closed():
                 raise
             if self._failure is None:
-                self._failure = _to_raise(name, error)
+                self._failure = _as_runtime_error(name, error)
             self._wakeups.changed.set()
 
     async def _read_source(self) -> None:
@@ -147,17 +147,17 @@ class BatchRunner:
                 while not self._has_room:
                     self._wakeups.room_freed.clear()
                     await self._wakeups.room_freed.wait()
-                if self._is_source_read:  # the batch was cancelled
+                if self._stop_reading:
                     break
         finally:
             await jobs.aclose()
-        self._is_source_read = True
+        self._stop_reading = True
         self._wakeups.changed.set()
 
     @property
     def _has_room(self) -> bool:
         """True if another job may be read. A cancelled batch reads a list to its end, regardless of `max_in_flight`."""
-        is_ending = self._is_cancelled and (self._is_source_read or isinstance(self._source, Collection))
+        is_ending = self._is_cancelled and (self._stop_reading or isinstance(self._source, Collection))
         return is_ending or self._results.in_flight < self._options.max_in_flight
 
     async def _enforce_limits(self) -> None:
@@ -174,7 +174,7 @@ class BatchRunner:
         if not isinstance(self._source, Collection):
             if not has_begun:
                 await self._until_source_blocks()
-            self._is_source_read = True
+            self._stop_reading = True
         self._wakeups.room_freed.set()
         self._wakeups.changed.set()
 
@@ -185,7 +185,7 @@ class BatchRunner:
         """
         accepted = -1
         for _ in range(MAX_SOURCE_WAITS):
-            if self._is_source_read or self._results.accepted == accepted:
+            if self._stop_reading or self._results.accepted == accepted:
                 return
             accepted = self._results.accepted
             await sleep_on_loop(SOURCE_WAIT_SECONDS)
@@ -198,7 +198,7 @@ class BatchRunner:
             else:
                 await self._check_in_bulk(self._bulk, request)
 
-    async def _next_request(self) -> NextRequest:
+    async def _next_request(self) -> PlannedRequest:
         """Wait until a job is due and the rate limit allows a request."""
         while True:
             send_at, now = self._next_request_at(), self._clock.now()
@@ -210,11 +210,11 @@ class BatchRunner:
                     return request
             await self._wakeups.wait_idle(send_at)
 
-    def _plan_request(self, first: BatchJob, now: float) -> NextRequest:
+    def _plan_request(self, first: BatchJob, now: float) -> PlannedRequest:
         permit = self._limiter.acquire(now)
         is_trial = self._availability.may_try(now) and not self._needs_each_request()
         if self._bulk is None or (self._availability.is_suspended and not is_trial):
-            return NextRequest([first], permit, is_trial=False)
+            return PlannedRequest([first], permit, is_trial=False)
         batch_jobs = take_due_together(
             self._queue,
             first,
@@ -226,10 +226,10 @@ class BatchRunner:
         if is_trial:
             self._availability.start_trial()
             self._put_back(batch_jobs)
-        return NextRequest(batch_jobs, permit, is_trial)
+        return PlannedRequest(batch_jobs, permit, is_trial)
 
     def _needs_each_request(self) -> bool:
-        """Return True if the time left just suffices for one request per job. A trial would take one of these requests."""
+        """Return True if the time left is about what one request per job takes. With less, jobs are late anyway."""
         return abs(self._spare_seconds(len(self._waiting))) < TRIAL_SECONDS
 
     async def _check(self, batch_job: BatchJob, permit: Permit | None) -> None:
@@ -249,7 +249,7 @@ class BatchRunner:
             self._record_fault(batch_job, fault)
             self._limiter.record_failure(fault.status_code, fault.retry_after, batch_job.delay, self._clock.now())
 
-    async def _check_in_bulk(self, bulk: BulkSpec, request: NextRequest) -> None:
+    async def _check_in_bulk(self, bulk: BulkSpec, request: PlannedRequest) -> None:
         """Check several jobs by one bulk request. A failure does not count towards `max_faults` of any job."""
         stopwatch = Stopwatch(clock=self._clock)
         text = error_messages.statuses_text(len(request.batch_jobs))
@@ -266,7 +266,7 @@ class BatchRunner:
                 self._finish(batch_job, batch_job.poller.requestor.cancelled_error())
         except BulkFailed as failed:
             suspended = self._availability.record_failure(failed, self._clock.now(), is_trial=request.is_trial)
-            requestor.log.failed(failed.fault, suspended)
+            requestor.log.log_failure(failed.fault, suspended)
             self._throttle_after(failed.fault, is_trial=request.is_trial)
             if not request.is_trial:
                 self._put_back(request.batch_jobs)
@@ -276,10 +276,9 @@ class BatchRunner:
                 self._apply_bulk_response(request.batch_jobs, response, jobs)
 
     def _throttle_after(self, fault: Fault, *, is_trial: bool) -> None:
-        """Pause all jobs after a 429 to a bulk request; after a 429 to a trial, only lower the rate.
+        """Pause all jobs after a 429 to a bulk request, or only lower the rate if the request was a trial.
 
-        Single requests succeed during a trial, and a server that limits only bulk requests would stop these again and
-        again. Any other failure, including a 503 with `Retry-After`, concerns only the bulk route, and the jobs are
+        Single requests succeed during a trial, and a server that limits only bulk requests would stall them repeatedly. Any other failure, including a 503 with `Retry-After`, concerns only the bulk route, and the jobs are
         checked singly at once.
         """
         if fault.status_code != TOO_MANY_REQUESTS:
@@ -308,7 +307,7 @@ class BatchRunner:
                 batch_job.require_single_checks(math.inf if lacks_details else 1)
                 self._put_back([batch_job])
             else:
-                checked = batch_job.poller.record_bulk_status(response, job, LONGEST_PAUSE_SECONDS)
+                checked = batch_job.poller.record_bulk_status(response, job, MAX_PAUSE_SECONDS)
                 self._record_check(batch_job, checked)
 
     async def _with_permit(self, permit: Permit | None, call: Awaitable[T]) -> T:
@@ -383,7 +382,7 @@ class BatchRunner:
             return
         if waiting is not None:
             waiting.positions.append(position)
-        elif (result := self._results.known(key)) is not None:
+        elif (result := self._results.get(key)) is not None:
             self._put_result(position, result)
         else:
             self._start_job(job, key, position)
@@ -398,7 +397,7 @@ class BatchRunner:
             return
         self._waiting[key] = batch_job
         seconds = self._seconds_until_check(batch_job, None, batch_job.delay)
-        batch_job.due = batch_job.planned = self._clock.now() + seconds
+        batch_job.due_at = batch_job.was_due_at = self._clock.now() + seconds
         self._queue.add(batch_job)
         if self._is_cancelled:
             self._finish(batch_job, poller.requestor.cancelled_error())
@@ -417,12 +416,12 @@ class BatchRunner:
         """
         if not batch_job.is_before_last_check():
             return delay
-        grace = min(GRACE_SECONDS, GRACE_FRACTION * self._options.timeout) / 2  # the other half is for late requests
-        if batch_job.was_early:
-            return delay if self._has_bulk_responses else delay + grace
+        margin = margin_before_deadline(self._options.timeout) / 2  # the other half is for late requests
+        if batch_job.had_extra:
+            return delay if self._has_bulk_responses else delay + margin
         now = self._clock.now()
-        reserved_at = self._last_checks.reserve(now, now + delay + grace)
-        return delay if reserved_at is None else batch_job.check_early(job, reserved_at - now)
+        reserved_at = self._last_checks.reserve(now, now + delay + margin)
+        return delay if reserved_at is None else batch_job.insert_extra_check(job, reserved_at - now)
 
     def _is_waiting(self, batch_job: BatchJob) -> bool:
         """Return True if the job has not ended meanwhile."""
@@ -432,7 +431,7 @@ class BatchRunner:
         """Put jobs back into the queue, due when they were due before."""
         for batch_job in batch_jobs:
             if self._is_waiting(batch_job):
-                self._queue.reschedule(batch_job, batch_job.planned)
+                self._queue.reschedule(batch_job, batch_job.was_due_at)
         self._wakeups.wake_at(self._next_request_at())
 
     def _reschedule(self, batch_job: BatchJob, delay: float) -> None:
@@ -448,7 +447,7 @@ class BatchRunner:
         batch_job.poller.record_duration(
             lock_timeout=0.0
         )  # waiting for another process to write would delay the other jobs
-        self._results.remember(batch_job.key, result)
+        self._results.store(batch_job.key, result)
         for position in batch_job.positions:
             self._put_result(position, result)
 
@@ -463,10 +462,10 @@ async def _cancel(tasks: Sequence[asyncio.Future[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _to_raise(name: str, error: BaseException) -> BaseException:
+def _as_runtime_error(name: str, error: BaseException) -> BaseException:
     if not isinstance(error, CONTROL_FLOW):
         return error
-    raised = RuntimeError(f"{name} raised {type(error).__name__}, although the batch was not cancelled")
+    raised = RuntimeError(f"{type(error).__name__} was raised while {name}, although the batch was not cancelled")
     raised.__cause__ = error
     return raised
 
