@@ -42,7 +42,7 @@ class BulkFailed(Exception):
 
 
 class BulkRequest:
-    """One request for the status of many jobs. For one use."""
+    """One request for the status of many jobs, which may be sent again."""
 
     def __init__(self, requestor: Requestor, bulk: BulkSpec, ids: Sequence[str]) -> None:
         """Create the request. Nothing is sent yet.
