@@ -1,4 +1,4 @@
-"""`python -m fake_server`"""
+"""The entry point of `python -m fake_server`."""
 
 import sys
 

@@ -19,7 +19,9 @@ ContentAction = Literal[
     "gzip-bomb",
     "invalid-gzip",
 ]
-"""Faults of the content of a response. `replies.py` builds them, and any WSGI server can serve them."""
+"""Faults of the content of a response, which any WSGI server can serve. `replies.py` builds them, and `responder.py` those
+that only change the status word.
+"""
 
 WireAction = Literal[
     "late",

@@ -39,6 +39,7 @@ TROUBLE: dict[str, Trouble] = {
     "503": lambda: response(503, b"{}"),
     "503 with Retry-After": lambda: response(503, b"{}", retry_after="5"),
     "503 of a day": lambda: response(503, b"{}", retry_after="86400"),
+    "503 of a minute": lambda: response(503, b"{}", retry_after="60"),
     "503 with nonsense": lambda: response(503, b"{}", retry_after="soon"),
     "429": lambda: response(429, b"{}"),
     "html": lambda: response(200, b"<html>maintenance</html>"),
@@ -50,7 +51,7 @@ TROUBLE: dict[str, Trouble] = {
     "404": lambda: response(404, b"{}"),
     "501": lambda: response(501, b"{}"),
 }
-LASTING = ("503 of a day", "400", "401", "404", "501")
+LASTING = ("503 of a day", "503 of a minute", "400", "401", "404", "501")
 """These are not repeated."""
 
 

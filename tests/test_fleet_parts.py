@@ -22,11 +22,12 @@ from translation_client import Job, TranslationStatus
 from translation_client._clock import Deadline
 from translation_client._config import NO_FEATURES
 from translation_client._jobs.batch.batch_job import take_due_together
+from translation_client._jobs.batch.bulk_availability import BulkAvailability
 from translation_client._jobs.batch.due_queue import DueQueue
 from translation_client._jobs.batch.options import BatchOptions, batch_options, require_source, sort_by_position
 from translation_client._jobs.batch.rate_limiter import MAX_RESERVED, MAX_SLOWDOWN, RateLimiter, Reservations
 from translation_client._jobs.batch.source import iterate
-from translation_client._jobs.bulk import BulkAvailability, BulkFailed
+from translation_client._jobs.bulk import BulkFailed
 from translation_client._models import Fault, MissingField, Request, Response
 from translation_client._transports.threaded import ThreadedTransport
 from translation_client.services.reference import REFERENCE

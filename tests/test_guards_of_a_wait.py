@@ -15,7 +15,7 @@ from translation_client import RequestFailed, RetriesExhausted, TranslationStatu
 from translation_client._auth.redactor import Redactor
 from translation_client._config import RANDOM, PollingPolicy
 from translation_client._models import Fault
-from translation_client._polling import CallState, fault_of, last_check_delay, retry_after_exceeds_deadline
+from translation_client._polling import CallState, fault_of, last_check_delay, retry_after_reaches_deadline
 
 
 @pytest.mark.parametrize("wait", [lambda state: -5, lambda state: -0.1, lambda state: math.nan])
@@ -114,7 +114,7 @@ def test_which_hint_outlasts_the_deadline(clock: Clock, hint: float | None, left
     progress = CallState(None, 10, Redactor([]))
     clock.tick(10 - left)
 
-    assert retry_after_exceeds_deadline(progress, Fault("status", "busy", retry_after=hint)) is outlasts
+    assert retry_after_reaches_deadline(progress, Fault("status", "busy", retry_after=hint)) is outlasts
 
 
 def test_only_a_call_that_failed_has_a_fault() -> None:

@@ -1,4 +1,4 @@
-"""`python -m translation_client`"""
+"""The entry point of `python -m translation_client`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The blocking client, the client for asyncio, and their common base."""
+"""The blocking client, the client for asyncio, and their common base.
+
+The operations behind their methods are coroutines, written once for both: see `run_sync`. They are in `_jobs`.
+"""
 
 from __future__ import annotations
 
@@ -251,8 +254,14 @@ class BaseClient(Generic[SessionT]):
         is_upload = isinstance(request.video, Path)
         seconds = _config.resolve_timeout(timeout, math.inf if is_upload else self._context.policy.timeout)
         event = self._check_cancel(cancel)
-        settings = SubmitOptions(seconds, Stopwatch(), idempotency_key is not None, queue, event)
-        return await Submission(self._context, flow, request, settings, self._language_list).submit()
+        submit_options = SubmitOptions(
+            timeout=seconds,
+            stopwatch=Stopwatch(),
+            is_resumed=idempotency_key is not None,
+            wait_for_slot=queue,
+            cancel=event,
+        )
+        return await Submission(self._context, flow, request, submit_options, self._language_list).submit()
 
     async def _download(
         self,
@@ -442,7 +451,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
             kind=kind,
             video_seconds=video_seconds,
         )
-        return (result for _, result in self._results(jobs, options))
+        return (result for _, result in self._run_batch(jobs, options))
 
     def wait_all(
         self,
@@ -471,7 +480,13 @@ class VideoTranslationClient(BaseClient[requests.Session]):
             kind=kind,
             video_seconds=video_seconds,
         )
-        return sort_by_position(self._results(jobs, options))
+        return sort_by_position(self._run_batch(jobs, options))
+
+    def _run_batch(self, jobs: Iterable[Job | str], options: BatchOptions) -> Iterator[tuple[int, JobResult]]:
+        source = require_source(jobs, self._context.service)
+        with require_aiohttp("as_completed and wait_all"):
+            from ._jobs.batch.thread import batch_results
+        return batch_results(self._context, self._transport, self._transport_config, options, source)
 
     def languages(self) -> list[str] | None:
         """Return the target languages as the service spells them, or None if it publishes no list.
@@ -587,12 +602,6 @@ class VideoTranslationClient(BaseClient[requests.Session]):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _results(self, jobs: Iterable[Job | str], options: BatchOptions) -> Iterator[tuple[int, JobResult]]:
-        source = require_source(jobs, self._context.service)
-        with require_aiohttp("as_completed and wait_all"):
-            from ._jobs.batch.thread import batch_results
-        return batch_results(self._context, self._transport, self._transport_config, options, source)
 
 
 class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
@@ -802,7 +811,7 @@ def require_aiohttp(feature: str) -> Iterator[None]:
     except ModuleNotFoundError as error:
         if error.name != "aiohttp":
             raise
-        text = f"{feature} needs aiohttp: pip install 'translation-client[async]'"
+        text = f"aiohttp is needed for {feature}: pip install 'translation-client[async]'"
         raise ImportError(text, name="aiohttp") from error
 
 

@@ -219,7 +219,7 @@ def quote_path_segment(job_id: str) -> str:
     if not isinstance(job_id, str):
         raise TypeError(f"job must be a Job or its id, got {job_id!r}")
     if job_id in ("", ".", ".."):
-        raise ValueError(f"job must be the id of a job, got {job_id!r}; for the single job leave job out")
+        raise ValueError(f"job must be the id of a job, got {job_id!r}; for the single job of a service leave job out")
     try:
         return quote(job_id, safe="")
     except UnicodeEncodeError as error:

@@ -70,8 +70,8 @@ class EventLog:
         """Set the job id of all later lines."""
         self._context["job_id"] = job_id
 
-    def context(self) -> Mapping[str, Any]:
-        """Return the keys of every line. Called only for lines that are written."""
+    def common_fields(self) -> Mapping[str, Any]:
+        """Return the fields of every line. Called only for lines that are written."""
         return self._context
 
     def write(self, event: str, **facts: Any) -> None:
@@ -88,10 +88,10 @@ class EventLog:
         try:
             logger = _resolve_logger(self._logger)
             if (logger is not _TO_STANDARD_LIBRARY and logger is not _TO_STDERR) or _is_enabled(_OURS, level):
-                getattr(logger, level)(event, **self.context(), **_shown(keys, facts))
+                getattr(logger, level)(event, **self.common_fields(), **_shown(keys, facts))
         except Exception:  # noqa: BLE001  # a failing logger must not end the wait for a job
             if _is_enabled(_OURS, level):
-                getattr(_TO_STDERR, level)(event, **self.context(), **_shown(keys, facts))
+                getattr(_TO_STDERR, level)(event, **self.common_fields(), **_shown(keys, facts))
 
 
 def wrap_logger(logger: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Jobs, requests and responses as values, and what is wrong with a response.
+"""Jobs, requests and responses as values, what is wrong with a response, and its `Retry-After` and `Date`.
 
 A *fault* says nothing about the job and is retried; a *refusal* will be the same next time and is not. Neither leaves
 the package: `_jobs/error_messages.py` turns them into public errors.
@@ -316,8 +316,8 @@ class Response:
         headers: The headers. Names are case-insensitive.
         body: The body in bytes, with its content coding undone.
         seconds: Seconds from the request to the end of the response.
-        sent_keys: The rotating API key of the request, in the forms in which the response may echo it. Empty for a
-            fixed key, which is redacted anyway.
+        sent_keys: The secrets in the rotating API key of the request, which the response may echo. Empty for a fixed
+            key, which is redacted anyway.
     """
 
     status_code: int

@@ -1,12 +1,12 @@
 """Polling and retries: the state of a call, wait and stop strategies for tenacity, and the two `@retry` declarations.
 
-`declare_poll` repeats a status check while the job is pending. `declare_fault_retries` repeats a request that failed.
-Each has its own count of attempts. Both decorate a new closure for each call, as their strategies read the state of
-that call.
+`declare_poll` repeats a status check while the job is pending. `declare_fault_retries` repeats a request that failed. The
+second runs within the first: one attempt of a poll is a request with its fault retries. Each has its own count of attempts.
+Both decorate a new closure for each call, as their strategies read the state of that call.
 
-A blocking wait calls the declared function. asyncio, batches and all other calls step through the same declarations with
-a `RetryStepper`: tenacity's loop keeps its progress by thread, but one thread may have thousands of waits, and a wait may continue in
-another thread.
+Only a blocking `wait` runs in tenacity's own loop. asyncio, batches, `watch` and all other operations step through the same
+declarations with a `RetryStepper`: tenacity's loop keeps its progress by thread, but one thread may have thousands of waits,
+and a wait may continue in another thread.
 """
 
 from __future__ import annotations
@@ -43,18 +43,19 @@ class CallState:
         may_have_been_accepted: As in `TranslationClientError`.
         idempotency_key: As in `TranslationClientError`.
         retry_after: The seconds in the `Retry-After` of the last usable response or refusal; None if it had none.
-        sleep_reason: The reason for the length of the last sleep after a pending response, for the log.
-        sleep_limit: The longest that this sleep could have been: the seconds until the last check.
+        sleep_reason: Why the last sleep before a check has its length, for the log.
+        sleep_limit: The longest that this sleep could have been: the seconds until the last check has to start.
+            `limited_sleep` sets it, and `stop_before_deadline` reads it.
         timeout: Seconds for the whole call; `math.inf` for no limit.
         stopwatch: Measures the call.
         deadline: When the call must end.
         attempts: The number of requests.
         job: The job as it was last read from a response; None before the first one.
         last_fault: The last fault; None if there was none.
-        slowest_response_seconds: The duration of the slowest request with a response, and of the previous one.
-        previous_response_seconds: See `slowest_response_seconds`.
-        slowest_single_seconds: The same without bulk requests.
-        previous_single_seconds: See `slowest_single_seconds`.
+        slowest_response_seconds: The duration of the slowest request so far that had a response.
+        previous_response_seconds: The duration of the previous request that had a response.
+        slowest_single_seconds: As `slowest_response_seconds`, without bulk requests.
+        previous_single_seconds: As `previous_response_seconds`, without bulk requests.
         may_check_again: False once `max_retries` or the caller's `stop` was reached.
         seen: The number of responses and faults by status word or kind.
     """
@@ -127,7 +128,7 @@ class CallState:
 
         Args:
             response: The response.
-            is_bulk: True if it has the status of other jobs too.
+            is_bulk: True for the response to a bulk request.
         """
         if response.sent_keys:
             self.redact_keys(response)
@@ -186,10 +187,10 @@ def last_check_delay(
 ) -> float:
     """Return the seconds until the last check has to start to get its response by the deadline, or 0 for no check.
 
-    It starts early enough for a response that takes twice as long as the slowest so far, plus the margin. If that time
-    passed during the previous check, it starts early enough for a response as slow as the previous one, plus the margin.
-    If it had passed before, twice or once the previous response time is reserved, whichever fits: otherwise one slow
-    response, for instance at a cold start, would end every wait early.
+    1. It starts early enough for a response that takes twice as long as the slowest so far, plus the margin.
+    2. If that time passed during the previous check: for a response as slow as the previous one, plus the margin.
+    3. If it had passed before that: for twice or once the previous response time, whichever fits. Otherwise one slow
+       response, for instance at a cold start, would end the wait early.
 
     Args:
         left: Seconds until the deadline.
@@ -206,7 +207,7 @@ def last_check_delay(
     ):  # the previous check began before that time
         return left - margin - previous_response_seconds
     delays = (left - margin - times * previous_response_seconds for times in (2, 1))
-    return next((delay for delay in delays if delay > margin), 0.0)  # or the sleep would be shorter than its margin
+    return next((delay for delay in delays if delay > margin), 0.0)  # a shorter sleep would not be worth it
 
 
 def margin_before_deadline(timeout: float) -> float:
@@ -251,7 +252,7 @@ class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names
     def __call__(self, retry_state: RetryCallState) -> bool:
         """Return True if `Retry-After` or the deadline leaves no time for an attempt."""
         fault = fault_of(retry_state)
-        return retry_after_exceeds_deadline(self._state, fault) or is_too_late_for_a_check(self._state)
+        return retry_after_reaches_deadline(self._state, fault) or is_too_late_for_a_check(self._state)
 
 
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
@@ -275,8 +276,8 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
             wait: The caller's wait strategy, or the learned schedule; None for `backoff`.
             backoff: The exponential backoff.
             state: The state of the call.
-            max_sleep: The longest sleep in seconds. A `Retry-After` is shortened to it too.
-            elapsed_before: Seconds of the stopwatch at the start of this loop, which `seconds_since_start` leaves out.
+            max_sleep: The longest sleep in seconds, for a call without a deadline. A `Retry-After` is shortened to it too.
+            elapsed_before: Seconds of the stopwatch before the first attempt, which `seconds_since_start` leaves out.
         """
         self._wait = backoff if wait is None else wait
         self._reason = "backoff" if wait is None else "schedule"
@@ -286,8 +287,8 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to sleep."""
-        # Set `seconds_since_start` by the stopwatch, as the clock that tenacity reads may be frozen. Once is enough,
-        # because tenacity calls `wait` before `stop`.
+        # `seconds_since_start` is set by the stopwatch, as the clock that tenacity reads may be frozen. Here is enough, as
+        # `wait` is called before `stop`, by tenacity and by `RetryStepper`.
         retry_state.outcome_timestamp = retry_state.start_time + self._state.stopwatch.elapsed - self._elapsed_before
         seconds = max(0.0, float(self._wait(retry_state)))
         return limited_sleep(self._state, seconds, self._reason, self._max_sleep)
@@ -334,8 +335,8 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
 def seconds_until_last_check(state: CallState) -> float:
     """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one.
 
-    Once no bulk request could get its response in time, the times of requests for this job alone count, unless
-    `max_retries` or the caller's `stop` was reached.
+    If the durations of bulk requests leave no time for a check, those of single requests decide, unless `max_retries` or
+    the caller's `stop` was reached.
     """
     left, timeout = state.deadline.remaining, state.timeout
     delay = last_check_delay(left, timeout, state.slowest_response_seconds, state.previous_response_seconds)
@@ -350,8 +351,8 @@ def is_too_late_for_a_check(state: CallState) -> bool:
     return seconds_until_last_check(state) <= DEADLINE_TOLERANCE_SECONDS
 
 
-def retry_after_exceeds_deadline(state: CallState, fault: Fault) -> bool:
-    """Return True if `Retry-After` ends at the deadline or after it."""
+def retry_after_reaches_deadline(state: CallState, fault: Fault) -> bool:
+    """Return True if `Retry-After` reaches the deadline."""
     retry_after = fault.retry_after or 0.0
     return retry_after > 0 and retry_after >= state.deadline.remaining - DEADLINE_TOLERANCE_SECONDS
 
@@ -490,7 +491,7 @@ def with_fault_retries(call: Callable[[], T], declare: Callable[[Callable[[], T]
 
         def again() -> T:
             if faults:
-                raise faults.pop()
+                raise faults.pop()  # the one that has already happened is the first attempt
             return call()
 
         return declare(again)()
@@ -536,7 +537,7 @@ class RetryStepper:
     __slots__ = ("_state",)
 
     def __init__(self, elapsed: float = 0.0) -> None:
-        """Start with the first attempt. `elapsed` seconds were used up before."""
+        """Start with the first attempt. Its `start_time`, which the caller's strategies may read, is `elapsed` seconds ago."""
         self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read none of these
         self._state.start_time -= elapsed
 
@@ -568,10 +569,7 @@ class RetryStepper:
 
 
 async def step_through_faults(
-    call: Callable[[], Awaitable[T]],
-    get_retrying: Callable[[], Retrying],
-    sleep: Callable[[float], Awaitable[None]],
-    has_progressed: Callable[[], bool] | None = None,
+    call: Callable[[], Awaitable[T]], get_retrying: Callable[[], Retrying], sleep: Callable[[float], Awaitable[None]]
 ) -> T:
     """Await `call()`, and retry it after faults.
 
@@ -579,8 +577,6 @@ async def step_through_faults(
         call: Sends the request once.
         get_retrying: Returns the declaration of the retries. It is called only after faults.
         sleep: Sleeps for a number of seconds.
-        has_progressed: Returns True if the call got further before its fault than ever, so that the count of faults
-            begins again with this one. None to count all faults in a row.
     """
     stepper: RetryStepper | None = None
     while True:
@@ -589,8 +585,7 @@ async def step_through_faults(
         except Fault as error:
             fault = error
         # Outside the handler, or a final error would have the fault as its `__context__`.
-        if stepper is None or (has_progressed is not None and has_progressed()):
-            stepper = RetryStepper()
+        stepper = stepper or RetryStepper()
         seconds = stepper.delay_after_fault(fault, get_retrying())
         await sleep(seconds)
 
@@ -598,7 +593,7 @@ async def step_through_faults(
 async def step_until_final(
     call: Callable[[], Awaitable[T]], retrying: Retrying, sleep: Callable[[float], Awaitable[None]]
 ) -> T:
-    """Await a call, and again while its value is pending. Return the final value."""
+    """Await `call()`, repeat it while its value is pending, and return the final value."""
     stepper = RetryStepper()
     while True:
         value = await call()

@@ -40,7 +40,7 @@ FAILURE = "The dub failed."
 
 
 class ElevenLabsErrors(ErrorResponses):
-    """`{"detail": {"status", "message"}}`"""
+    """The errors of ElevenLabs: `{"detail": {"status", "message"}}`."""
 
     def error(self, status_code: int, message: str, code: str | None = None) -> Reply:
         """Return an error with a code and a message."""

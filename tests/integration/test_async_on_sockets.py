@@ -1265,7 +1265,7 @@ def test_a_server_that_takes_no_connection_is_told_in_the_words_of_the_system() 
     with serving(answering(b"")) as server:
         url = server.url
 
-    assert "the last: Connection refused." in ran(outcome(url))
+    assert "could not be reached: Connection refused." in ran(outcome(url))
 
 
 def test_a_broken_ca_bundle_is_no_matter_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,9 +125,9 @@ class Auth:
         if not key:
             raise ValueError("what api_key() returns must not be empty")
         parts = _secrets_of_key(key)
-        forms = dict.fromkeys([*parts.keys, *parts.headers])
-        self.redactor.add_key(tuple(forms))
-        headers = KeyHeaders(self._service.key_headers(key), forms)
+        secrets = dict.fromkeys([*parts.keys, *parts.headers])
+        self.redactor.add_key(tuple(secrets))
+        headers = KeyHeaders(self._service.key_headers(key), secrets)
         for name in [name for name in headers if name.lower() in self._replaced_names]:
             del headers[name]
         return headers

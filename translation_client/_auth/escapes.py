@@ -16,7 +16,7 @@ _ESCAPE = (  # each part has a bounded length, so that no text makes the search 
     r"|%[Ee][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){2}"
     r"|%[Ff][0-7](?:%[89ABab][0-9A-Fa-f]){3}"
     r"|%[0-9A-Fa-f]{2}"
-    rf"|\\(?:u[0-9A-Fa-f]{{4}}|x[0-9A-Fa-f]{{2}}|(?!{_ENTITY}).)"  # JSON in HTML has the entity of what it escapes there
+    rf"|\\(?:u[0-9A-Fa-f]{{4}}|x[0-9A-Fa-f]{{2}}|(?!{_ENTITY}).)"  # JSON in HTML writes an escaped quote as `\&quot;`
     rf"|{_ENTITY}"
 )
 
@@ -25,7 +25,7 @@ _CONTROL_ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}  # RF
 
 @cache
 def _escape() -> re.Pattern[str]:
-    return re.compile(_ESCAPE, re.DOTALL)  # not for an import
+    return re.compile(_ESCAPE, re.DOTALL)  # not at import
 
 
 @cache
@@ -41,7 +41,7 @@ def may_hold_escapes(text: str) -> bool:
 
 
 def unescaped_once(text: str) -> str:
-    """Replace each escape by its meaning. An escape that only appears then is left."""
+    """Replace each escape by its meaning. Escapes that this produces are left."""
     return _escape().sub(_meaning, text) if may_hold_escapes(text) else text
 
 

@@ -18,7 +18,7 @@ class KeyHeaders(dict[str, str]):
     """Headers that may hold a key, and do not show it in a traceback with locals.
 
     Attributes:
-        secrets: A rotating key, in the forms in which a server may echo it; empty if the key is fixed.
+        secrets: The secrets in a rotating key, not yet encoded; empty if the key is fixed.
     """
 
     def __init__(self, headers: Mapping[str, str] = MappingProxyType({}), secrets: Iterable[str] = ()) -> None:
@@ -45,7 +45,7 @@ NO_KEY = KeyHeaders()
 
 
 def secrets_in(headers: KeyHeaders | None) -> tuple[str, ...]:
-    """Return the rotating key in some headers, in all its forms, or nothing if it is fixed or there are no headers."""
+    """Return the secrets in the rotating key of some headers, or nothing if it is fixed or there are no headers."""
     return () if headers is None else headers.secrets
 
 

@@ -46,21 +46,21 @@ MAX_STATUS_CODE = 1000
 """An integer below it in the field of a code is an HTTP status (RFC 9110, section 15), also if a key is the same number."""
 
 MAX_ROTATED_KEYS = 8
-"""How many rotated keys are still redacted: the latest of a client, and the latest forms of those of each of its calls."""
+"""How many rotated keys of a client are still redacted, and how many secrets of those that one call sent: the latest."""
 
 MAX_DEPTH = 50
 """Deeper levels of an error body are replaced as a whole. Only an attack on the reader nests so deeply."""
 
 
 class _RotatedKeys:
-    """The rotated keys of a client. Threads that add and read them at once take no lock: the child of a fork may add, too."""
+    """The rotated keys of a client. Threads add and read them without a lock, which the child of a fork could find held."""
 
     def __init__(self) -> None:
         self._uses: dict[object, tuple[str, ...]] = {}
 
-    def add(self, forms: tuple[str, ...]) -> None:
-        """Add a key in all its forms, or note that it is in use again."""
-        self._uses[object()] = forms  # a use of its own, as no thread may replace what another one noted later
+    def add(self, secrets: tuple[str, ...]) -> None:
+        """Add the secrets in a key, or note that it is in use again."""
+        self._uses[object()] = secrets  # a use of its own, as no thread may replace what another one noted later
         if len(self._uses) > 4 * MAX_ROTATED_KEYS:
             self._forget_early_uses()
 
@@ -103,7 +103,7 @@ class Redactor:
 
     A server can echo them, unchanged or encoded. Any text from a server passes one of the methods here before it
     becomes part of a log line, a message or a `repr`. Keys are redacted anywhere, however short they are. Ids of jobs
-    and idempotency keys, which a person must be able to copy, are only redacted for keys.
+    and idempotency keys, which people have to copy, are redacted only if they hold a key.
     """
 
     def __init__(
@@ -129,14 +129,14 @@ class Redactor:
         self._sent: tuple[str, ...] = ()
         self._root: Redactor | None = None
         self._latest: Redactor | None = None
-        self._kept: _AllForms | None = None
+        self._cached: _AllForms | None = None
 
     def __repr__(self) -> str:
         return f"Redactor({MARK})"
 
-    def add_key(self, forms: tuple[str, ...]) -> None:
-        """Add a rotated key in all its forms. The latest `MAX_ROTATED_KEYS` are kept, and `with_keys` keeps those of one call."""
-        self._rotated.add(forms)
+    def add_key(self, secrets: tuple[str, ...]) -> None:
+        """Add the secrets in a rotated key. The latest `MAX_ROTATED_KEYS` are kept, and `with_keys` keeps those of one call."""
+        self._rotated.add(secrets)
 
     def with_link(self, url: str) -> Redactor:
         """Return a redactor that also hides the parts of a signed link. Rotated keys are shared with this one."""
@@ -165,17 +165,17 @@ class Redactor:
     @property
     def _forms(self) -> _AllForms:
         rotated = (*self._rotated.latest_forms(), *self._sent)
-        kept = self._kept
+        kept = self._cached
         if kept is None or kept.rotated != rotated:
-            kept = self._kept = self._forms_with(rotated)
+            kept = self._cached = self._forms_with(rotated)
         return kept
 
     def _forms_with(self, rotated: tuple[str, ...]) -> _AllForms:
         words = [*self._users, *(value for value in self._headers if len(value) < WHOLE_WORD_LENGTH)]
         anywhere = [*self._links, *(value for value in self._headers if len(value) >= WHOLE_WORD_LENGTH)]
-        keys = _escaped((*self._keys, *rotated))
-        whole_words = {form: _whole_word(form) for form in _escaped(words)}
-        everything = _shortest_first({**whole_words, **_escaped(anywhere), **keys})
+        keys = _patterns_of((*self._keys, *rotated))
+        whole_words = {form: _whole_word(form) for form in _patterns_of(words)}
+        everything = _shortest_first({**whole_words, **_patterns_of(anywhere), **keys})
         escapable_keys = escapable_forms((*self._keys, *rotated))
         escapable = (*escapable_forms(anywhere), *escapable_keys)
         return _AllForms(
@@ -207,16 +207,16 @@ class Redactor:
         return _printable(self.redact(text)[:length])
 
     def redact_message(self, text: str) -> str:
-        """Return a text of ours that may quote a server as `printable` does, but with our own words as they are.
+        """Return a text of ours that may quote a server as `printable` does, but keep our own words.
 
-        If they were redacted because a secret is such a word, or a short part of one, they would tell the secret. A plain
-        word is redacted only if it is long and quoted, as a host in a text of the system is.
+        A mark in place of one would tell that the secret is this word, or a short part of it. A plain word is redacted only
+        if it is long and quoted, as a host in a text of the system is.
         """
         forms = self._forms
         quoted = [match.span() for match in _QUOTED.finditer(text)]
-        in_quotes = [*_spans_of(forms.long, text), *_spans_of(forms.lower_keys, text.translate(_LOWER_CASE))]
+        candidates = [*_spans_of(forms.long, text), *_spans_of(forms.lower_keys, text.translate(_LOWER_CASE))]
         spans = [
-            (start, end) for start, end in in_quotes if any(first < start and end < stop for first, stop in quoted)
+            (start, end) for start, end in candidates if any(first < start and end < stop for first, stop in quoted)
         ]
         return _printable(_marked(text, [*spans, *_all_spans_of(forms.unlike_words, text)])[:MAX_SHOWN_LENGTH])
 
@@ -276,7 +276,7 @@ def _in_lower_case(forms: Iterable[str]) -> dict[str, str]:
     return {form: re.escape(form) for form in lower}
 
 
-def _escaped(values: Iterable[str]) -> dict[str, str]:
+def _patterns_of(values: Iterable[str]) -> dict[str, str]:
     """Map each form of some values to its regular expression."""
     return {form: re.escape(form) for value in values if value for form in forms_of(value)}
 

@@ -79,4 +79,4 @@ def _base64_of(value: bytes) -> set[str]:
         for encoding in (b64encode, urlsafe_b64encode):
             parts.add(encoding(bytes(before) + value).decode()[first:behind])
     found = encoded | {form.rstrip("=") for form in encoded} | parts
-    return found | {form.replace("+", " ") for form in found}  # as a form is decoded
+    return found | {form.replace("+", " ") for form in found}  # as `parse_qsl` does

@@ -21,11 +21,11 @@ NEVER_IN_A_URL = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")
 
 def is_http_url(url: str) -> bool:
     """True for an absolute http(s) URL that requests can send to."""
-    parts = _split(url)
+    parts = _parsed_or_none(url)
     return parts is not None and parts.scheme in _DEFAULT_PORTS and bool(parts.host) and parts.port != 0
 
 
-URL_ENDS = " \t\n\r\f\v"
+OUTER_BLANKS = " \t\n\r\f\v"
 """The white space around a link that is left out, as browsers do."""
 
 _AUTHORITY = re.compile(r"([^/?#]*:)?//[^/?#]*")  # with the scheme before it (RFC 3986, section 3.2)
@@ -47,7 +47,7 @@ def resolve_link(base: str, link: str) -> str | None:
         base: The URL that a relative reference is resolved against (RFC 3986, section 5).
         link: The link.
     """
-    link = link.strip(URL_ENDS)
+    link = link.strip(OUTER_BLANKS)
     authority = authority_of(link)
     if " " in authority or authority.endswith("//"):
         return None  # no host, or one that no name server knows
@@ -63,7 +63,7 @@ def resolve_link(base: str, link: str) -> str | None:
 
 def same_origin(url: str, other: str) -> bool:
     """True if scheme, host and port are the same (RFC 6454, section 5). False if one is not an http(s) URL."""
-    first, second = _split(url), _split(other)
+    first, second = _parsed_or_none(url), _parsed_or_none(other)
     if first is None or second is None or not is_http_url(url):
         return False
     return _origin(first) == _origin(second)
@@ -71,14 +71,14 @@ def same_origin(url: str, other: str) -> bool:
 
 def redact_url(url: str) -> str:
     """Return a URL without user information, query and fragment, which may be secret."""
-    parts = _split(url)
+    parts = _parsed_or_none(url)
     if parts is None or parts.host is None:
         return "a URL that cannot be read"
     port = "" if parts.port is None else f":{parts.port}"
     return f"{parts.scheme}://{parts.host}{port}{parts.path or ''}"
 
 
-def _split(url: str) -> Url | None:
+def _parsed_or_none(url: str) -> Url | None:
     if NEVER_IN_A_URL.search(url):
         return None
     try:
@@ -127,7 +127,7 @@ def parse_base_url(base_url: str) -> BaseURL:
     """
     if not isinstance(base_url, str):
         raise TypeError(f"base_url must be a string, got a value of type {type(base_url).__name__}")
-    parts = _split_url(base_url)
+    parts = _checked_parts(base_url)
     host = parts.netloc.rpartition("@")[2]
     url = f"{parts.scheme}://{host}{parts.path}".rstrip("/")
     prepared = None
@@ -156,7 +156,7 @@ def _unquoted(text: str) -> str | None:
         return None
 
 
-def _split_url(base_url: str) -> SplitResult:
+def _checked_parts(base_url: str) -> SplitResult:
     parts = None
     if not NEVER_IN_A_URL.search(base_url):  # checked first: urlsplit would silently drop some of them
         with suppress(ValueError):  # the text of the error can hold the password

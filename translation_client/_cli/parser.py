@@ -14,8 +14,8 @@ from ..services.reference import REFERENCE
 
 DEFAULTS = REFERENCE.defaults
 
-CLIENT_OPTIONS = {
-    "timeout": f"seconds for the whole command (default: {DEFAULTS.timeout:g} for the reference service, 3600 for the others)",
+NUMBER_OPTIONS = {
+    "timeout": f"seconds for the whole call, or for each of many jobs (default: {DEFAULTS.timeout:g} for the reference service, 3600 for the others)",
     "request_timeout": f"seconds for one HTTP call (default: {DEFAULTS.request_timeout:g})",
     "max_faults": f"give up after so many failed attempts in a row (default: {DEFAULTS.max_faults:g}, 10 for the others)",
     "max_retries": f"checks after the first one while the job is pending (default: {DEFAULTS.max_retries:g}, no limit for the others)",
@@ -28,15 +28,17 @@ CLIENT_OPTIONS = {
 }
 _TIMEOUT_TEXTS = {
     "download": {"timeout": "seconds for the whole download (default: no limit)"},
-    "submit": {"timeout": f"{CLIENT_OPTIONS['timeout']}; no limit while a file is uploaded"},
+    "submit": {
+        "timeout": f"seconds for the whole submission (default: {DEFAULTS.timeout:g} for the reference service, 3600 for the others; no limit for a file)"
+    },
 }
 _SCHEDULE_OPTION_NAMES = ("check_cost", "target_lag", "max_lag")
 
 FROM_STDIN = "-"
-CLIENT_OPTION_NAMES = ("history",)
+OTHER_CLIENT_OPTION_NAMES = ("history",)
 JOB_OPTION_NAMES = ("kind", "video_seconds", "submitted_at")
 
-_CALL_OPTION_NAMES = ("timeout", "request_timeout", "max_faults")
+_SINGLE_REQUEST_OPTION_NAMES = ("timeout", "request_timeout", "max_faults")
 
 _KEYS = ", ".join(f"{service.key_variable} ({name})" for name, service in SERVICES.items())
 
@@ -54,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_submit(commands)
-    _add_job_command(commands, "status", "check the status of a job once", _CALL_OPTION_NAMES)
-    wait = _add_job_command(commands, "wait", "wait until a job, or many jobs, are finished", tuple(CLIENT_OPTIONS))
+    _add_job_command(commands, "status", "check the status of a job once", _SINGLE_REQUEST_OPTION_NAMES)
+    wait = _add_job_command(commands, "wait", "wait until a job, or many jobs, are finished", tuple(NUMBER_OPTIONS))
     _add_batch_options(wait)
     _add_history_options(wait)
     wait.add_argument(
@@ -63,19 +65,23 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_schedule(commands)
     download = _add_command(
-        commands, "download", "download the result of a completed job to a file", _CALL_OPTION_NAMES
+        commands, "download", "download the result of a completed job to a file", _SINGLE_REQUEST_OPTION_NAMES
     )
     download.add_argument("job_id", metavar="JOB_ID", help="the id of the job")
     download.add_argument("path", metavar="PATH", help="the file; an existing one is replaced")
     download.add_argument("--language", help="which result, if a job has several (ElevenLabs)")
-    delete = _add_command(commands, "delete", "delete a job and its result at the service", _CALL_OPTION_NAMES)
+    delete = _add_command(
+        commands, "delete", "delete a job and its result at the service", _SINGLE_REQUEST_OPTION_NAMES
+    )
     delete.add_argument("job_id", metavar="JOB_ID", help="the id of the job")
     commands.add_parser("demo", help="run the fake server, and wait for its job", epilog=EPILOG)
     return root
 
 
 def _add_submit(commands: Any) -> None:
-    submit = _add_command(commands, "submit", "submit a video, and print the id of the job", _CALL_OPTION_NAMES)
+    submit = _add_command(
+        commands, "submit", "submit a video, and print the id of the job", _SINGLE_REQUEST_OPTION_NAMES
+    )
     submit.add_argument("video", metavar="VIDEO", help="an http(s) URL, or a file where the service takes files")
     submit.add_argument(
         "target_language", metavar="LANGUAGE", help="the language to translate into, as the service spells it"
@@ -181,7 +187,7 @@ def _add_command(commands: Any, name: str, help_text: str, numbers: Sequence[str
 
 def _add_numbers(command: argparse.ArgumentParser, numbers: Sequence[str], texts: Mapping[str, str]) -> None:
     for option in numbers:
-        text = {**CLIENT_OPTIONS, **texts}[option]
+        text = {**NUMBER_OPTIONS, **texts}[option]
         command.add_argument(f"--{option.replace('_', '-')}", type=float, metavar="NUMBER", help=text)
 
 
@@ -202,7 +208,7 @@ def is_batch(options: argparse.Namespace) -> bool:
 
 def client_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of the client that are on the command line."""
-    return _set_options(options, (*CLIENT_OPTIONS, *CLIENT_OPTION_NAMES))
+    return _set_options(options, (*NUMBER_OPTIONS, *OTHER_CLIENT_OPTION_NAMES))
 
 
 def job_arguments(options: argparse.Namespace) -> dict[str, Any]:

@@ -24,10 +24,10 @@ class CallLog(EventLog):
         super().__init__(logger, os.urandom(6).hex(), job_id)
         self._state = state
 
-    def context(self) -> Mapping[str, Any]:
+    def common_fields(self) -> Mapping[str, Any]:
         """Return the fields of every line, with the id of the job redacted by the API keys known so far."""
-        context = super().context()
-        return context if self._state.job_id is None else {**context, "job_id": self._state.shown_id}
+        fields = super().common_fields()
+        return fields if self._state.job_id is None else {**fields, "job_id": self._state.shown_id}
 
     def response_received(self, operation: str, response: Response) -> None:
         """Log a response other than a status."""

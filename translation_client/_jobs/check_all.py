@@ -10,6 +10,7 @@ from tenacity import RetryCallState
 
 from .. import _polling
 from .._clock import Deadline
+from .._config import FAULT_DELAY_MAX_SECONDS
 from .._models import Job, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import BulkSpec
@@ -69,7 +70,10 @@ async def _check_in_bulk(
 
 
 async def _send_with_retries(request: BulkRequest, requestor: Requestor) -> dict[str, Job]:
-    """Send a bulk request, and return the jobs in the response, by id. A fault is retried once, a refusal is not.
+    """Send a bulk request, and return the jobs in the response, by id.
+
+    A fault is retried once, unless its `Retry-After` is longer than `FAULT_DELAY_MAX_SECONDS` or half of the time left. A
+    refusal is not retried.
 
     Raises:
         BulkFailed: There is no usable response.
@@ -82,8 +86,9 @@ async def _send_with_retries(request: BulkRequest, requestor: Requestor) -> dict
         try:
             return (await request.send(Deadline.after(half, state.stopwatch)))[1]
         except BulkFailed as failed:
-            if failed.is_refusal:
-                raise
+            longest = min(half, FAULT_DELAY_MAX_SECONDS)
+            if failed.is_refusal or (failed.fault.retry_after or 0.0) >= longest:
+                raise  # the jobs are checked singly at once
             fault = failed.fault
         raise fault
 

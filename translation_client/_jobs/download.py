@@ -28,7 +28,7 @@ NO_RANGE_CODES = (400, 405, 412, 501)
 """Status codes with which hosts reject `Range` and `If-Range`. The same request without them works."""
 
 REAL_PROGRESS_BYTES = 64 * 1024
-"""64 KiB: so much more than ever before a request has to receive before a fault, for the count of faults to start again."""
+"""64 KiB: how far past the most received so far a request has to get for the count of faults to start again."""
 
 MAX_USELESS_REFRESHES = 50
 """50: how many fresh links in a row may bring the file no further, however many faults are allowed."""
@@ -165,20 +165,16 @@ class Download:
 
     async def _fetch_when_ready(self, link: str, part: PartFile) -> _Fetch:
         """Send the request, again while the service says that the result is not ready, and after faults."""
-        return await self._requestor.until_final(
-            lambda: self._fetch(link, part),
-            is_pending=lambda outcome: outcome is _Fetch.PENDING,
-            has_progressed=lambda: self._has_progressed(part),
+        return await self._requestor.repeat_while_pending(
+            lambda: self._fetch(link, part), is_pending=lambda outcome: outcome is _Fetch.PENDING
         )
 
-    def _has_progressed(self, part: PartFile) -> bool:
-        """Return True if much more of the file was received than ever before."""
-        has_progressed = part.received - self._most_received >= REAL_PROGRESS_BYTES
-        if has_progressed:
-            self._most_received = part.received
-        return has_progressed
-
     async def _fetch(self, link: str, part: PartFile) -> _Fetch:
+        """Send one request for the file, or for the rest of it.
+
+        If the connection breaks after `REAL_PROGRESS_BYTES` of new bytes, a part was received: no fault is counted, and
+        the count of faults starts again with the next request.
+        """
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         received = part.received
         fault = None
@@ -188,18 +184,23 @@ class Download:
             )
         except Fault as error:
             fault = error
-        if fault is not None:  # outside the handler, or an error of the disk would have the fault as its `__context__`
+        if fault is None:
+            self._requestor.log.response_received("download", response)
+            if outcome is not _Fetch.PARTIAL:
+                return outcome
+            self._most_received = part.received
+            if part.received - received >= REAL_PROGRESS_BYTES:
+                return outcome
+        else:  # outside the handler, or an error of the disk would have the fault as its `__context__`
             if "Range" in request.headers and fault.kind == "unreadable" and part.received <= received:
                 part.start_over()  # because the same request for a range could fail again
-            raise fault
-        self._requestor.log.response_received("download", response)
-        if outcome is _Fetch.PARTIAL:
+            if part.received - self._most_received < REAL_PROGRESS_BYTES:
+                raise fault
             self._most_received = part.received
-            if part.received - received < REAL_PROGRESS_BYTES:  # or a host could make us send a request for each byte
-                await self._requestor.sleep(
-                    min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0))
-                )
-        return outcome
+            self._requestor.log.log_failure(fault, FAULT_DELAY_SECONDS)
+        # Or a host could make us send a request for each byte.
+        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0)))
+        return _Fetch.PARTIAL
 
     def _may_have_other_link(self, status_code: int) -> bool:
         """Return True if a status check may get a link that works, after a response with this status to the file.

@@ -118,7 +118,7 @@ def download_text(job_id: str | None) -> ErrorText:
             410: "The result is not kept any more.",
         },
         unreachable="Check that the host of the result can be reached from here.",
-        unreadable="It may come from a proxy or a login page in between.",
+        unreadable="The response may come from a proxy or a login page in between.",
         of_job=download_text,
     )
 
@@ -294,7 +294,7 @@ def faults_exhausted(
 def _happened(fault: Fault, faults: int) -> str:
     if fault.kind == "unreadable":
         return "gave no usable response"
-    if fault.kind == "connection":
+    if fault.kind == "connection" and fault.status_code is None:
         return "could not be reached"
     return "failed" if faults == 1 else "kept failing"
 

@@ -186,7 +186,8 @@ class PartFile:
         self._require_all(response)
         if self._is_resuming and self.received != self._remote.total:
             return False
-        return self._finish(response)
+        self._finish(response)
+        return True
 
     def finish_if_complete(self, response: Response) -> bool:
         """Finish the file as `finish` does and return True if a 416 response says that it is complete, or else start over.
@@ -197,13 +198,14 @@ class PartFile:
         """
         if self._remote.is_complete(response, self.received):
             self._least = 0
-            return self._finish(response)
+            self._finish(response)
+            return True
         self.start_over()
         unsatisfied = content_range(response.headers)
         self._remote.record_unsatisfied_range(response, None if unsatisfied is None else unsatisfied.total)
         return False
 
-    def _finish(self, response: Response) -> bool:
+    def _finish(self, response: Response) -> None:
         self._write(self._decoder.finish())
         self._confirm_codings()  # a short file may have ended before they were known
         self._require_all(response)
@@ -221,7 +223,6 @@ class PartFile:
         except Fault:
             self._reject()
             raise
-        return True
 
     def start_over(self) -> None:
         """Empty the file. What is known of the remote file holds, unless the body may be an error message.
@@ -233,7 +234,7 @@ class PartFile:
         if is_from_error_type or self._sniffer.may_be_markup:
             self._remote.undo_begin_whole()  # an error message may have broken off before it was known as one
         else:
-            self._remote.record_received(self.received)
+            self._remote.record_given_up(self.received)
         self._clear()
 
     def _reject(self) -> None:

@@ -126,9 +126,9 @@ class Poller:
 
     async def check(self) -> Job:
         """Check the status, with retries after faults."""
-        return await self.requestor.retry_faults(self.check_once)
+        return await self.requestor.retry_faults(self.send_status_request)
 
-    async def check_once(self) -> Job:
+    async def send_status_request(self) -> Job:
         """Send one status request without retries, and return the job. Raises what `Requestor.send` raises."""
         return self._record(*await self.requestor.send(self._request, self._read_status, new_connection=False))
 
@@ -157,7 +157,7 @@ class Poller:
     def _blocking_check(self) -> Callable[[], Job]:
         """Return a function that checks the status, with retries after faults."""
         return _polling.with_fault_retries(
-            lambda: run_sync(self.check_once()),
+            lambda: run_sync(self.send_status_request()),
             lambda call: self.requestor.declare_fault_retries(call, self._blocking_sleep),
         )
 

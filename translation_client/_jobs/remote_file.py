@@ -59,12 +59,12 @@ class _Known(NamedTuple):
     date: str | None = None
 
     def differs_from(self, validator: str | None) -> bool:
-        """Return True if a validator proves another version. An `ETag` and a date prove nothing together."""
+        """Return True if a validator proves another version. An `ETag` is not compared with a date."""
         known = self.tag if is_tag(validator) else self.date
         return validator is not None and known is not None and known != validator
 
     def updated(self, version: Version) -> _Known:
-        """Return what is known after a response of a version, whose `total` is already the known one if it states none."""
+        """Return what is known after a response. If it states no length, `version.total` is already the known one."""
         known = _Known() if self.differs_from(version.validator) else self
         if version.validator is None:
             return known._replace(total=version.total)
@@ -96,7 +96,7 @@ class RemoteFile:
         """The value of `If-Range` to resume the current version, or None if it cannot be resumed.
 
         A validator may stand for a packed and an unpacked form of the file, and the rest could be that of the other form.
-        So it is None until the real codings are known, and if they differ from the labels and no length is known.
+        So it is None until the real codings are known, or if they differ from the labels without a known length.
         """
         codings = self._version.codings
         is_uncertain = codings is None or (codings != self._version.labels and self._version.total is None)
@@ -143,7 +143,7 @@ class RemoteFile:
         """Restore the state before the last `begin_whole`, as the body of that response was not the file."""
         self._version, self._known, self._stated_totals, self._least = self._before_whole
 
-    def record_received(self, size: int) -> None:
+    def record_given_up(self, size: int) -> None:
         """Record a lower bound of the unpacked length, as the `size` bytes received of the current version are given up.
 
         While its codings are unknown, the stated length gives the bound. A packed file gives none.
@@ -232,8 +232,8 @@ class RemoteFile:
     def require_unpacked(self, size: int, packed_size: int | None) -> None:
         """Check the unpacked size of a packed file against what is known of the same version without a coding.
 
-        Does nothing for another file. The file may be stored packed, and its label may have been missing before: then its
-        packed size is that length.
+        Does nothing without a coding. The file may be stored packed, and have lacked its label before: then the known
+        length is its packed size.
 
         Args:
             size: The unpacked size in bytes.
@@ -332,5 +332,5 @@ class RemoteFile:
 
 
 def _least_unpacked(length: int) -> int:
-    """Return the least length of a file of which a packed form may have this length."""
+    """Return the least length of a file whose packed form may have this length."""
     return int(length / MAX_PACKED_GROWTH) - MAX_PACKED_FRAME_BYTES

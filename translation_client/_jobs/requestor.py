@@ -93,8 +93,8 @@ class Requestor:
             read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
             effects: The side effects of the request.
             sink: Receives the body of the response block by block; None to keep it in the response.
-            new_connection: False to reuse a connection on which the last request was for the same URL, so that a late
-                response to it would be about the same job. Not for a submission: it could get the job of an earlier one.
+            new_connection: False to reuse a connection whose last request was for the same URL. Only for a request to which
+                a late response to that one does no harm, so not for a submission.
 
         Raises:
             Fault: The request failed and may be retried.
@@ -134,23 +134,11 @@ class Requestor:
         self.log.response_received(operation, response)
         return value
 
-    async def retry_faults(
-        self, call: Callable[[], Awaitable[T]], has_progressed: Callable[[], bool] | None = None
-    ) -> T:
-        """Await `call()`. After a fault, sleep and await it again, up to `max_faults` times in a row.
+    async def retry_faults(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Await `call()`. After a fault, sleep and await it again, up to `max_faults` times in a row."""
+        return await _polling.step_through_faults(call, self.fault_retrying, self.sleep)
 
-        Args:
-            call: Sends the request once.
-            has_progressed: As for `step_through_faults`.
-        """
-        return await _polling.step_through_faults(call, self.fault_retrying, self.sleep, has_progressed)
-
-    async def until_final(
-        self,
-        call: Callable[[], Awaitable[T]],
-        is_pending: Callable[[T], bool],
-        has_progressed: Callable[[], bool] | None = None,
-    ) -> T:
+    async def repeat_while_pending(self, call: Callable[[], Awaitable[T]], is_pending: Callable[[T], bool]) -> T:
         """Await `call()` until its value is not pending, with retries after faults, and return the value.
 
         Between two calls it sleeps by the backoff of the policy. An upload or a download may have no deadline: its
@@ -159,7 +147,6 @@ class Requestor:
         Args:
             call: Sends the request once, and returns its value.
             is_pending: Returns True if the call has to be repeated after a value.
-            has_progressed: As for `step_through_faults`.
 
         Raises:
             WaitTimeout: The value is still pending at the limit.
@@ -180,7 +167,7 @@ class Requestor:
             elapsed_before=self.state.stopwatch.elapsed,
         )
         retrying = _polling.retrying_of(poll)
-        return await _polling.step_until_final(lambda: self.retry_faults(call, has_progressed), retrying, self.sleep)
+        return await _polling.step_until_final(lambda: self.retry_faults(call), retrying, self.sleep)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep. Raise `WaitCancelled` if the call is cancelled meanwhile."""
@@ -237,7 +224,7 @@ class Requestor:
         self.raise_if_cancelled()
         state = self.state
         fault = _polling.fault_of(retry_state)
-        if _polling.retry_after_exceeds_deadline(state, fault):
+        if _polling.retry_after_reaches_deadline(state, fault):
             raise self.timeout_error(fault.retry_after) from _cause_of(fault)
         has_retries_left = retry_state.attempt_number < self.context.policy.max_faults
         if state.deadline.expired or has_retries_left:

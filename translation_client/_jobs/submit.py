@@ -262,7 +262,7 @@ class Submission:
                 return job
 
     async def _run_step(self, step: Step) -> Any:
-        return await self._requestor.until_final(
+        return await self._requestor.repeat_while_pending(
             lambda: self._send_step(step), is_pending=lambda value: value is _LIMIT_REACHED or step.is_pending(value)
         )
 

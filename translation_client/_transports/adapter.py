@@ -31,7 +31,7 @@ MAX_IDLE_CONNECTIONS = 100
 
 
 class GuardedAdapter(HTTPAdapter):
-    """A transport adapter whose connections obey the cancel scope. It never retries, as the policy above it does."""
+    """A transport adapter whose connections obey the cancel scope. It never retries: the policy above it does."""
 
     def __init__(self) -> None:
         super().__init__(pool_connections=MAX_HOSTS, pool_maxsize=MAX_IDLE_CONNECTIONS, max_retries=0)
@@ -108,19 +108,20 @@ def _take_idle(idle: queue.LifoQueue[MatchedConnection | None], url: str) -> Mat
     Returns None if no connection is idle.
     """
 
-    def preference(connection: MatchedConnection) -> tuple[bool, float]:
-        is_own = connection.reuse_url == url
-        return is_own, connection.taken_at if is_own else -connection.taken_at
-
     with idle.mutex:
         places = list(idle.queue)
         if not places:
             return None
         connected = [connection for connection in places if connection is not None and connection.sock is not None]
-        taken = max(connected, key=preference, default=None)
-        places.remove(taken if connected else places[-1])
+        own = [connection for connection in connected if connection.reuse_url == url]
+        taken = max(own, key=_taken_at) if own else min(connected, key=_taken_at, default=None)
+        places.remove(taken if connected else places[-1])  # None, or a connection that is closed
         idle.queue = places  # at once: a signal handler may raise at any line
     return taken
+
+
+def _taken_at(connection: MatchedConnection) -> float:
+    return connection.taken_at
 
 
 def _close_all(idle: queue.LifoQueue[HTTPConnection | None] | None) -> None:

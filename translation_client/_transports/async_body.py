@@ -14,7 +14,7 @@ from .body import MAX_BODY_BYTES, READ_BYTES, Sink, begin_file, ends_with_connec
 from .decoding import content_codings, decode
 from .errors import root_reason
 from .event_loop import yield_to_loop
-from .framing import UnreadableBody, plain_content_length, too_long_error
+from .framing import UnreadableBody, checked_content_length, too_long_error
 from .multipart import MultipartStream
 
 
@@ -27,7 +27,7 @@ async def read_capped(response: aiohttp.ClientResponse) -> bytes:
     try:
         length = None
         if response.status != 204:  # which has no body, whatever its headers say (RFC 9110, section 15.3.5)
-            length = plain_content_length(response.headers, is_chunked=True)
+            length = checked_content_length(response.headers, allow_chunked_twice=True)
         body = await _capped_body(response, length)
         return decode(body, content_codings(response.headers), MAX_BODY_BYTES)
     except UnreadableBody as error:
@@ -70,13 +70,13 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, scope: AsyncCa
         Fault: The body breaks off, or its end is uncertain.
         Exception: What the sink raises.
     """
-    read_bytes = begin_file(_response_head(response), sink, is_chunked=True)
+    read_bytes = begin_file(_response_head(response), sink, allow_chunked_twice=True)
     scope.is_receiving_file = True
     try:
         while block := await _read(response.content, read_bytes):
             scope.record_received()
             sink.write(block)
-            scope.record_received()  # again, as the time that the caller's `on_progress` takes is none without data
+            scope.record_received()  # again, as time in the caller's `on_progress` does not count as idle
             await yield_to_loop()  # or a body that has always arrived already would keep the timer from firing
     except aiohttp.ClientPayloadError:
         is_cut_short = True
@@ -84,18 +84,18 @@ async def stream_to(response: aiohttp.ClientResponse, sink: Sink, scope: AsyncCa
         is_cut_short = _was_cut_off(response)
     if is_cut_short:
         raise Fault("connection", "the file breaks off", _response_head(response))
-    if isinstance(_error_behind(response), HttpProcessingError):  # the surplus bytes are not a response
+    if isinstance(_error_after_body(response), HttpProcessingError):  # the surplus bytes are not a response
         sink.reject_surplus()
 
 
 def _was_cut_off(response: aiohttp.ClientResponse) -> bool:
-    """True if the connection was reset, or TLS not closed, where its end is the end of the body. aiohttp accepts both."""
-    is_reset = isinstance(_error_behind(response), aiohttp.ClientOSError)
+    """True if a body that ends with its connection was cut off, by a reset or by TLS not closed. aiohttp accepts both."""
+    is_reset = isinstance(_error_after_body(response), aiohttp.ClientOSError)
     is_cut_off = is_reset or getattr(_protocol_of(response), "is_tls_cut_off", False)
     return is_cut_off and ends_with_connection(response.headers)
 
 
-def _error_behind(response: aiohttp.ClientResponse) -> BaseException | None:
+def _error_after_body(response: aiohttp.ClientResponse) -> BaseException | None:
     """Return the error that ended the connection after the body."""
     protocol = _protocol_of(response)
     error: BaseException | None = None if protocol is None else protocol.exception()

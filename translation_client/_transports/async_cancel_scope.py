@@ -91,7 +91,7 @@ class ScopeRegistry:
         self._running.discard(scope)
         self._stop_timer_if_idle()
 
-    def leave(self, future: asyncio.Future[Any]) -> None:
+    def abandon(self, future: asyncio.Future[Any]) -> None:
         """Cancel a future whose caller has stopped waiting, now and every `CANCEL_CHECK_SECONDS` until it ends.
 
         A reference is kept: the event loop holds none to a task, and a garbage-collected task is destroyed.
@@ -207,7 +207,7 @@ class AsyncCancelScope:
         finally:
             self._timeout.cancel()
             if not future.done():
-                self._scopes.leave(future)
+                self._scopes.abandon(future)
             self._scopes.discard(self)
             self.future = None
             del future  # its exception refers to this frame

@@ -30,16 +30,16 @@ def new_connector() -> Connector:
     return Connector(limit=MAX_CONNECTIONS, resolver=Resolver(), use_dns_cache=False, enable_cleanup_closed=False)
 
 
-class MatchedRequest(aiohttp.ClientRequest):
-    """A request that reuses a connection only of the same `reuse_url`, which is a part of the key in aiohttp's pool."""
+class RequestPooledByURL(aiohttp.ClientRequest):
+    """A request that reuses a connection only for the same `reuse_url`: that is put into the key of aiohttp's pool."""
 
     @property
     def connection_key(self) -> ConnectionKey:
         """The key in the pool of connections."""
         key, scope = super().connection_key, CURRENT_SCOPE.get()
         url = None if scope is None else scope.reuse_url
-        marked: Any = (key.proxy_headers_hash, url)  # aiohttp only compares it
-        return key if url is None else key._replace(proxy_headers_hash=marked)
+        hash_and_url: Any = (key.proxy_headers_hash, url)  # aiohttp only compares it
+        return key if url is None else key._replace(proxy_headers_hash=hash_and_url)
 
 
 def _without_url(key: ConnectionKey) -> ConnectionKey:
@@ -77,7 +77,7 @@ class Connector(aiohttp.TCPConnector):
         So a host never has more connections than it had concurrent calls.
         """
         self._abort_longest_idle(_without_url(req.connection_key))
-        await yield_to_loop()  # one step of the event loop, in which its socket is closed, or one that was unusable
+        await yield_to_loop()  # one step of the event loop, which closes the socket of the idle or unusable one
         return await super()._create_connection(req, *call, **more)
 
     def _abort_longest_idle(self, host: ConnectionKey) -> None:
@@ -108,7 +108,7 @@ class TLSObject(ssl.SSLObject):
     is_closed_by_server = False
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002  # the name that `ssl` gives it
-        """Read decrypted bytes: none once the alert has arrived, which a connection that merely ends does not bring."""
+        """Read decrypted bytes. An empty read means that the alert came: a connection that merely ends brings none."""
         read = super().read(len, buffer)
         self.is_closed_by_server = self.is_closed_by_server or not read
         return read

@@ -17,7 +17,7 @@ from requests.utils import get_environ_proxies, prepend_scheme_if_needed, select
 from yarl import URL
 
 from .._models import Fault
-from .async_connections import Connector, MatchedRequest, TLSObject, new_connector
+from .async_connections import Connector, RequestPooledByURL, TLSObject, new_connector
 from .errors import NO_CA_BUNDLE, RequestNotSent
 from .event_loop import yield_to_loop
 
@@ -45,7 +45,7 @@ class Sessions:
         Args:
             callers: The caller's session, used as it is and never closed; None for our own.
         """
-        self._callers = callers
+        self._borrowed = callers
         self._connector: Connector | None = None
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[str, str | None] = {}
@@ -78,24 +78,24 @@ class Sessions:
                 caller's session.
             new_connection: True to open a new connection for a GET too. Ignored for a caller's session.
         """
-        more = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
-        more["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
-        if self._callers is not None:
-            if self._callers.closed is True:  # that of a mock is truthy, too
+        options = {"headers": headers, "data": data, "allow_redirects": False, "timeout": NO_LIMIT}
+        options["auto_decompress"] = False  # bodies are decoded by us, under a cap, and ranges count encoded bytes
+        if self._borrowed is not None:
+            if self._borrowed.closed is True:  # that of a mock is truthy, too
                 raise RequestNotSent(RuntimeError("Session is closed"))
             trace.has_sent = True  # the caller's session is not traced
-            if is_cross_origin and _adds_to_requests(self._callers, url):
-                return _request_without_defaults(self._callers, method, url, more)
-            if not is_cross_origin and "authorization" in map(str.lower, headers) and _reads_netrc(self._callers, url):
+            if is_cross_origin and _needs_bare_copy(self._borrowed, url):
+                return _request_without_defaults(self._borrowed, method, url, options)
+            if not is_cross_origin and "authorization" in map(str.lower, headers) and _reads_netrc(self._borrowed, url):
                 raise auth_conflict()
-            return self._callers.request(method, url, **more)
-        more["proxy"] = self._proxy_of(url)
-        if url.scheme == "https" or (more["proxy"] or "").startswith("https"):
-            more["ssl"] = self._tls_context()
+            return self._borrowed.request(method, url, **options)
+        options["proxy"] = self._proxy_of(url)
+        if url.scheme == "https" or (options["proxy"] or "").startswith("https"):
+            options["ssl"] = self._tls_context()
         if new_connection or method != "GET":
-            return _request_on_new_connection(method, url, more, trace)
+            return _request_on_new_connection(method, url, options, trace)
         trace.has_sent = True  # whether a GET was sent makes no difference
-        return self._pooled_session().request(method, url, **more)
+        return self._pooled_session().request(method, url, **options)
 
     def close_idle(self) -> None:
         """Mark the current connections as not reusable. Each is closed after its response, or before it would be reused."""
@@ -156,11 +156,11 @@ def is_auth_conflict(error: BaseException) -> bool:
     return isinstance(error, ValueError) and str(error).startswith("Cannot combine AUTHORIZATION header with AUTH")
 
 
-def _adds_to_requests(session: aiohttp.ClientSession, url: URL) -> bool:
-    """True if a session may add headers, cookies or credentials to a request, be it by a middleware."""
+def _needs_bare_copy(session: aiohttp.ClientSession, url: URL) -> bool:
+    """True if a session may add headers, cookies or credentials, and a bare copy can replace it."""
     if not isinstance(session.connector, aiohttp.BaseConnector):
         return False  # it is closed, or a mock
-    if any(map(_is_method, vars(session))):
+    if any(map(_is_session_method, vars(session))):
         return False  # a method was replaced on it, by a mock or a decorator, which must be called
     has_auth = session.auth is not None or session.trust_env  # which reads .netrc
     has_middlewares = bool(getattr(session, "_middlewares", ()))  # exists since aiohttp 3.12
@@ -169,7 +169,7 @@ def _adds_to_requests(session: aiohttp.ClientSession, url: URL) -> bool:
 
 @asynccontextmanager
 async def _request_without_defaults(
-    session: aiohttp.ClientSession, method: str, url: URL, more: dict[str, Any]
+    session: aiohttp.ClientSession, method: str, url: URL, options: dict[str, Any]
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request through a copy of the caller's session without default headers, cookies, auth and middlewares.
 
@@ -188,13 +188,13 @@ async def _request_without_defaults(
     if proxy is not None:
         vars(bare).update(_default_proxy=proxy, _default_proxy_auth=None)
     try:
-        async with bare.request(method, url, **more) as response:
+        async with bare.request(method, url, **options) as response:
             yield response
     finally:
         bare.detach()  # or aiohttp would complain that the copy was not closed
 
 
-def _is_method(name: str) -> bool:
+def _is_session_method(name: str) -> bool:
     return callable(getattr(aiohttp.ClientSession, name, None))
 
 
@@ -227,12 +227,12 @@ def _usable(proxy: str | None) -> str | None:
 
 @asynccontextmanager
 async def _request_on_new_connection(
-    method: str, url: URL, more: dict[str, Any], trace: Any
+    method: str, url: URL, options: dict[str, Any], trace: Any
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """Send a request on a new connection, and close the connection afterwards."""
     async with (
         _new_session(new_connector(), owns=True, trace_configs=[_trace_of_sent_headers()]) as session,
-        session.request(method, url, trace_request_ctx=trace, **more) as response,
+        session.request(method, url, trace_request_ctx=trace, **options) as response,
     ):
         yield response
 
@@ -243,7 +243,7 @@ def _new_session(
     session = aiohttp.ClientSession(
         connector=connector,
         connector_owner=owns,
-        request_class=MatchedRequest,
+        request_class=RequestPooledByURL,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         trace_configs=trace_configs,

@@ -58,9 +58,9 @@ class Transport(Protocol):
             deadline: When the call of the client must be over. One HTTP call is also limited by `request_timeout`.
             is_cancelled: Returns True to abort the request.
             sink: Receives the body of a download; None to return the body with the response.
-            new_connection: True to open a new connection. False to reuse one that was used last for the same URL, if there
-                is one. One that was used for another URL may bring a second response to that request. If it arrives after
-                this request was sent, nothing tells it from the response to this one (RFC 9112, section 9.2).
+            new_connection: True to open a new connection. False to reuse one that was used last for the same URL, if
+                there is one. After another URL, a second response to the earlier request may arrive when this one is
+                sent, and nothing tells it from the response to this one (RFC 9112, section 9.2).
 
         Raises:
             Fault: There is no usable response.
@@ -126,7 +126,7 @@ def redirect_target(session: Session, response: requests.Response) -> str | None
     return resolve_redirect(response.url, location, response_head(response))
 
 
-_SENT_UNCHANGED = re.compile(r"(?!.*/\.)[A-Za-z0-9!#$&'()*+,./:;=?@_~-]*")  # dot segments are removed
+_SENT_UNCHANGED = re.compile(r"(?!.*/\.)[A-Za-z0-9!#$&'()*+,./:;=?@_~-]*")  # requests resolves `/..`
 
 
 def quoted_url(url: str) -> str:

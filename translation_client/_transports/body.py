@@ -14,9 +14,9 @@ from .decoding import content_codings, decode, require_at_most
 from .framing import (
     NO_CODING,
     UnreadableBody,
+    checked_content_length,
     content_length,
     header_values,
-    plain_content_length,
     too_long_error,
     transfer_codings,
 )
@@ -55,7 +55,7 @@ def read_capped(response: requests.Response, max_bytes: int) -> bytes:
         return require_at_most(raw.read(max_bytes + 1), max_bytes)
     length = None
     if response.status_code != 204:
-        length = plain_content_length(response.headers, is_chunked=is_read_as_chunked(response))
+        length = checked_content_length(response.headers, allow_chunked_twice=is_read_as_chunked(response))
     elif is_read_as_chunked(response):  # a 204 has no body, whatever its headers say (RFC 9110, section 15.3.5)
         response.close()
         return b""
@@ -114,20 +114,20 @@ class Sink(Protocol):
         """Raise the fault for bytes that followed the body, and discard the response."""
 
 
-def begin_file(head: Response, sink: Sink, *, is_chunked: bool) -> int:
+def begin_file(head: Response, sink: Sink, *, allow_chunked_twice: bool) -> int:
     """Check the framing of a file, and start the sink with its head. Returns how many bytes to read at a time.
 
     Args:
         head: The head of the response.
         sink: Receives the file.
-        is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
+        allow_chunked_twice: True if the HTTP library decodes chunks although the headers name chunked twice.
 
     Raises:
         Fault: The end of the body would be uncertain.
         Exception: What the sink raises.
     """
     try:
-        plain_content_length(head.headers, is_chunked=is_chunked)
+        checked_content_length(head.headers, allow_chunked_twice=allow_chunked_twice)
     except UnreadableBody as error:
         raise Fault("unreadable", str(error), head) from None
     sink.begin(head)
@@ -142,10 +142,10 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
         Exception: What the sink raises, and what urllib3 raises if the connection breaks.
     """
     head = response_head(response)
-    read_bytes = begin_file(head, sink, is_chunked=is_read_as_chunked(response))
+    read_bytes = begin_file(head, sink, allow_chunked_twice=is_read_as_chunked(response))
     scope = CURRENT.scope
     if isinstance(scope, TransferScope):
-        scope.is_receiving_file, scope.is_tls_cut_off = True, False  # that of a redirect says nothing about the file
+        scope.is_receiving_file, scope.is_tls_cut_off = True, False  # a cut-off redirect says nothing about the file
     original = getattr(response.raw, "_original_response", None)
     if isinstance(original, MatchedResponse):
         original.is_download = True
@@ -156,7 +156,7 @@ def stream_to(response: requests.Response, sink: Sink) -> None:
             scope.record_received()
         sink.write(block)
         if scope is not None:
-            scope.record_received()  # again, as the time that the caller's `on_progress` takes is none without data
+            scope.record_received()  # again, as time in the caller's `on_progress` does not count as idle
         size += len(block)
     length = content_length(response.headers)
     is_short = length is not None and size < length  # urllib3 checks it only since 2.0

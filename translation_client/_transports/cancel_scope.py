@@ -1,6 +1,6 @@
 """The limits of one blocking HTTP call: its deadline and its cancellation.
 
-A requests time-out is per read, so a server that sends one byte a second outlives it. Here every blocking operation
+A time-out of requests is per read: a server sending one byte a second outlives it. Here every blocking operation
 blocks for one slice of time at most, and checks the deadline and the cancellation before each slice.
 """
 
@@ -39,13 +39,13 @@ class CallCancelled(CallAborted):
 class CancelScope:
     """The limits of one HTTP call, redirects included. Within its `with` block, the sockets of this thread obey it.
 
-    Unlike the one of trio, it raises at its limits.
+    Unlike trio's, its exception leaves the block.
 
     Attributes:
         has_sent: True if any bytes were sent, be it to a proxy.
         has_response: True if the head of a response has arrived.
-        is_unguarded: True if bytes may be sent without `has_sent`, as a socket is not one of ours.
-        is_tls_cut_off: True if a connection has ended without an end of TLS.
+        is_unguarded: True if a socket is not one of ours, so that `has_sent` may stay False.
+        is_tls_cut_off: True if a connection ended without `close_notify`.
         reuse_url: The URL of the request. Only a connection whose last request had the same may be reused. None for any.
     """
 

@@ -67,7 +67,7 @@ def may_be_part(headers: Mapping[str, str], length: int | None, *, was_range_req
 
 
 def _is_part(value: str, length: int | None, was_range_requested: bool) -> bool:
-    """Return False if a `Content-Range` has another unit, has no range, or may be that of all bytes."""
+    """Return True unless a `Content-Range` has another unit, no range, or may be that of all bytes."""
     if _OTHER_UNIT.match(value):
         return False
     if "-" not in value:

@@ -141,10 +141,10 @@ async def lookup_async(host: str, port: int) -> list[SocketAddress]:
     import asyncio  # imported here, as only tasks need it
 
     lookup = asyncio.wrap_future(shared_lookup(host, port))
-    lookup.add_done_callback(_set_addresses)  # retrieves the exception even if no task waits any more
+    lookup.add_done_callback(_mark_retrieved)  # retrieves the exception even if no task waits any more
     return await asyncio.shield(lookup)
 
 
-def _set_addresses(lookup: Any) -> None:
+def _mark_retrieved(lookup: Any) -> None:
     if not lookup.cancelled():
         lookup.exception()

@@ -29,7 +29,7 @@ BUNDLE_NOT_FOUND = "Could not find a suitable TLS CA certificate bundle"
 
 
 class RequestNotSent(Exception):
-    """A request was not sent: the function that returns the key raised, or the file to send cannot be read.
+    """A request was not sent: for instance, the key function raised, or the file to send cannot be read.
 
     Attributes:
         cause: The exception raised.
@@ -60,7 +60,7 @@ def _is_of_tunnel(error: BaseException) -> bool:
 
 
 def _message(error: BaseException) -> str:
-    """Return the text that an error was created with. Its `str` may not end, as for one that holds itself."""
+    """Return the text that an error was created with. `str` recurses without end if it holds itself."""
     message = next(iter(error.args), "")
     return message if isinstance(message, str) else ""
 

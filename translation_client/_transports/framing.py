@@ -13,7 +13,7 @@ NO_CODING: tuple[list[str], ...] = ([], ["identity"])
 """The transfer codings of a body that is sent as it is."""
 
 CHUNKED_TWICE = ["chunked", "chunked"]
-"""The transfer codings if an application and its proxy both name chunked, applied once (RFC 9112, section 6.1)."""
+"""The transfer codings if application and proxy name chunked, but it is applied once (RFC 9112, section 6.1)."""
 
 
 class UnreadableBody(Exception):
@@ -55,21 +55,21 @@ def _length_without_coding(headers: Mapping[str, str]) -> int | None:
     return int(length)
 
 
-def plain_content_length(headers: Mapping[str, str], *, is_chunked: bool) -> int | None:
+def checked_content_length(headers: Mapping[str, str], *, allow_chunked_twice: bool) -> int | None:
     """Return the length as `content_length` does, for a body that is chunked or has no transfer coding.
 
     Args:
         headers: The headers of the response.
-        is_chunked: True if the HTTP library decodes chunks although the headers name chunked twice.
+        allow_chunked_twice: True if the HTTP library decodes chunks although the headers name chunked twice.
 
     Raises:
-        UnreadableBody: There is another transfer coding, which http.client does not decode. None was accepted by `TE`
-            (RFC 9112, sections 6.1 and 7.4). Or the length is invalid.
+        UnreadableBody: The length is invalid, or there is another transfer coding, which no `TE` asked for and
+            http.client does not decode (RFC 9112, sections 6.1 and 7.4).
     """
     codings = transfer_codings(headers)
     if codings in NO_CODING:
         return _length_without_coding(headers)
-    if codings != ["chunked"] and not (is_chunked and codings == CHUNKED_TWICE):
+    if codings != ["chunked"] and not (allow_chunked_twice and codings == CHUNKED_TWICE):
         raise UnreadableBody("the body has a transfer coding other than chunked")
     return None
 

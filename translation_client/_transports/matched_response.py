@@ -1,4 +1,4 @@
-"""Responses of http.client that are never those to another request, and the connections that read them.
+"""Responses of http.client that never belong to another request, and the connections that read them.
 
 http.client skips no interim response but `100 Continue`, and drops the bytes that it has read beyond the end of a
 response. In both cases the next request on the connection would get a response to the one before.

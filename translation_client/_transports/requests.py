@@ -225,7 +225,7 @@ class RequestsTransport:
             request = redirected(request, url, target)
             url, is_same_origin = target, is_same_origin and same_origin(self.base_url, target)
             if exchange.session is not self._session:
-                exchange.session.close_idle()  # of a new connection for this request, also for the rest of its way
+                exchange.session.close_idle()  # `new_connection` holds after each redirect too
             if not is_same_origin:
                 payload = NO_BODY  # it was for our origin
         raise Fault("unreadable", f"more than {MAX_REDIRECTS} redirects", response_head(response))

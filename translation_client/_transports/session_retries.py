@@ -28,7 +28,7 @@ def never_retries(session: Session) -> bool:
     settings need that, and methods replaced on the classes of requests count as theirs, as tracing tools do that.
     Hooks and auth that send again are detected elsewhere, by the first response.
     """
-    if _replaces(session, Session, "send", "get_adapter", "__getattribute__"):
+    if _overrides(session, Session, "send", "get_adapter", "__getattribute__"):
         return False
     return all(map(_sends_once, session.adapters.values()))  # which one a URL gets is not predicted here
 
@@ -36,7 +36,7 @@ def never_retries(session: Session) -> bool:
 def _sends_once(adapter: object) -> bool:
     if not issubclass(type(adapter), HTTPAdapter):
         return getattr_static(adapter, "never_retries", False) is True
-    return _has_no_retries(getattr_static(adapter, "max_retries", None)) and not _replaces(
+    return _has_no_retries(getattr_static(adapter, "max_retries", None)) and not _overrides(
         adapter, HTTPAdapter, *_METHODS_THAT_MAY_RETRY
     )
 
@@ -50,8 +50,8 @@ def _has_no_retries(max_retries: object) -> bool:
     return isinstance(total, int) and total == 0
 
 
-def _replaces(instance: Any, base: type, *names: str) -> bool:
-    """True if an object or its class has another method of one of these names than the base class.
+def _overrides(instance: Any, base: type, *names: str) -> bool:
+    """True if an object or its class overrides one of these methods of the base class.
 
     Compared by `getattr_static`, as the descriptor of an instrumented method returns a new object at each access.
     """

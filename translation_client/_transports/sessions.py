@@ -28,7 +28,7 @@ class Call(NamedTuple):
     Attributes:
         method: The HTTP method in capitals.
         url: The absolute URL.
-        headers: Headers of this call alone. They replace those of all calls of the same name.
+        headers: Headers of this call alone. They replace the session's of the same name.
         payload: The body of the request.
         read: The response hook that reads the body; None for the default one.
     """

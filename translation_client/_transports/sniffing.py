@@ -74,7 +74,7 @@ _MAX_UNPACKED = 1024 * 1024
 _MAX_PACKED_LEVELS = 2
 """How many times a file may be packed, one gzip in the other, for its content to be examined."""
 
-_TEXT = re.compile(
+_MARKUP_START = re.compile(
     rb"<[!?/A-Za-z_]|[<{\[]\Z|\{[\"}]|\[[\[{\"\]]|\[(true|false|null)[,\]]|\[-?\d[\d.eE+-]{0,12}[,\]]"
     rb"|\)\]\}|for\(;;\);|while\(1\);|/\*\*/[\w$.]+\("
 )
@@ -153,8 +153,8 @@ class MarkupSniffer:
         """
         start = (self._start if self._head is None else self._head).translate(None, _WHITE_SPACE + b"\0")
         invisible = _INVISIBLE.match(start)
-        is_text = _TEXT.match(start, invisible.end() if invisible is not None else 0) is not None
-        return self.is_markup is None and self._subtitles is None and is_text
+        begins_as_markup = _MARKUP_START.match(start, invisible.end() if invisible is not None else 0) is not None
+        return self.is_markup is None and self._subtitles is None and begins_as_markup
 
     def feed(self, block: bytes) -> None:
         """Examine the next block of the file."""
@@ -172,7 +172,7 @@ class MarkupSniffer:
         if self._head is not None:
             self._examine(self._after_head(self._head))
         if self.is_markup is None:
-            self.is_markup = self._is_text(is_all=True) if self._packed is None else self._packed.finish()
+            self.is_markup = self._is_markup_so_far(is_all=True) if self._packed is None else self._packed.finish()
 
     def _after_head(self, head: bytes) -> bytes:
         """Decide by the first bytes of media and gzip. Returns `head`."""
@@ -192,10 +192,10 @@ class MarkupSniffer:
             return
         ignored = _WHITE_SPACE + b"\0" if self._is_wide else _WHITE_SPACE
         self._start += block.translate(None, ignored)[:_MAX_START]
-        self.is_markup = self._is_text(is_all=False)
+        self.is_markup = self._is_markup_so_far(is_all=False)
 
-    def _is_text(self, *, is_all: bool) -> bool | None:
-        """True if the file begins as a text does, or None if too little of it has arrived to decide."""
+    def _is_markup_so_far(self, *, is_all: bool) -> bool | None:
+        """True if the file is markup or blank, or None if too little of it has arrived to decide."""
         start = self._start[:_MAX_START]
         is_full = len(start) == _MAX_START
         invisible = _INVISIBLE.match(start)
@@ -212,11 +212,11 @@ class MarkupSniffer:
             narrow = visible[: _DECISIVE_BYTES * _WIDE_CHARACTER_BYTES].replace(b"\0", b"")[:_DECISIVE_BYTES]
             if not _PRINTABLE.fullmatch(narrow):
                 return False
-        return self._is_no_subtitle(visible.replace(b"\0", b""), is_all=is_enough)
+        return self._is_markup_not_subtitles(visible.replace(b"\0", b""), is_all=is_enough)
 
-    def _is_no_subtitle(self, visible: bytes, *, is_all: bool) -> bool | None:
-        """True if a text begins as markup or JSON and is not subtitles, or None if more bytes may show that it is."""
-        if not _TEXT.match(visible[:_DECISIVE_BYTES]):
+    def _is_markup_not_subtitles(self, visible: bytes, *, is_all: bool) -> bool | None:
+        """True if a text begins as markup or JSON and is not subtitles, or None if more bytes may show subtitles."""
+        if not _MARKUP_START.match(visible[:_DECISIVE_BYTES]):
             return False
         times = _TIMES.match(visible)
         if times is not None and times.end() < len(visible):

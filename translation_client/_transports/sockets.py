@@ -1,6 +1,6 @@
 """Sockets that obey the cancel scope of the call that uses them.
 
-They block for one slice of time at most. They replace urllib3's below everything that reads or writes: status line,
+They block for one slice of time at most. They replace those of urllib3 for all it reads or writes: status line,
 headers, chunk sizes, body, TLS handshake, a proxy's reply to CONNECT. No thread is needed. Outside a call of ours they
 behave as any socket does.
 """
@@ -61,7 +61,7 @@ class GuardedSocket(socket.socket):
 
 
 IGNORE_UNEXPECTED_EOF = getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
-"""The option of OpenSSL 3 that takes the end of a connection for an end of TLS.
+"""The option of OpenSSL 3 that takes a connection's end for `close_notify`.
 
 Python sets it, and we clear it to detect bodies that are cut off.
 """

@@ -30,7 +30,7 @@ class ThreadedTransport:
         self.base_url = transport.base_url
         self.max_connections = MAX_THREADS
         self._transport = transport
-        self._left = threading.Event()
+        self._closed = threading.Event()
 
     @property
     def is_closed(self) -> bool:
@@ -52,7 +52,7 @@ class ThreadedTransport:
         def call() -> Response:
             return run_sync(
                 self._transport.send(
-                    request, ends, lambda: self._left.is_set() or is_cancelled(), sink, new_connection=new_connection
+                    request, ends, lambda: self._closed.is_set() or is_cancelled(), sink, new_connection=new_connection
                 )
             )
 
@@ -68,7 +68,7 @@ class ThreadedTransport:
 
     async def close(self) -> None:
         """Cancel the calls in progress, which ends their threads."""
-        self._left.set()
+        self._closed.set()
 
 
 async def _run_in_thread(call: Callable[[], T]) -> T:

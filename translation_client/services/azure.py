@@ -30,7 +30,8 @@ from .._models import (
     TranslationStatus,
     WrongJob,
 )
-from .json_path import ComputedField, as_text, get_path, is_same_id, written_id
+from .job_ids import is_same_id, written_id
+from .json_path import ComputedField, as_text, get_path
 from .service import Service
 from .statuses import normalize, parse_statuses, with_common_statuses
 from .submission import SUBMITTED, Step, Steps, SubmitRequest, reject_reserved_options

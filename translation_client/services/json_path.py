@@ -1,16 +1,13 @@
 """Paths to values in JSON, such as `data.video_translation_ids.0`, and conversions of those values."""
 
-import json
 import re
 import sys
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, TypeGuard
-from urllib.parse import unquote
 
-from .._config import MAX_TIMESTAMP, quote_path_segment
+from .._config import MAX_TIMESTAMP
 from .._models import MissingField, Problem, Response
 
 
@@ -67,8 +64,9 @@ def describe_path(path: JSONPath | None) -> str:
 
 
 def set_path(value: Mapping[str, Any], path: str, content: Any) -> dict[str, Any]:
-    """Return a copy of an object with a value set at a path. A list index, which must be the last name, appends
-    the value.
+    """Return a copy of an object with a value set at a path.
+
+    A list index, which must be the last name, appends the value.
     """
     name, _, rest = path.partition(".")
     if not rest:
@@ -120,28 +118,6 @@ def as_token(value: Any) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else as_text(value)
 
 
-def written_id(value: Any) -> str | None:
-    """Return the id in a response as text, even if it is neither a string nor a number. None if there is none."""
-    if value is None or isinstance(value, str):
-        return value or None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)  # JSON does not tell 7.0 from 7 (RFC 8259, section 6)
-    return json.dumps(value)
-
-
-def id_key(job_id: str) -> str:
-    """Return a text that is equal for ids which differ only in case or in Unicode normalization."""
-    lowered = job_id.lower()
-    return lowered if lowered.isascii() else unicodedata.normalize("NFC", lowered)
-
-
-def is_same_id(named_id: str, requested_id: str) -> bool:
-    """Return True if the id in a response, which may be percent-encoded, is the requested id."""
-    if named_id == requested_id:
-        return True
-    return id_key(requested_id) in (id_key(named_id), id_key(unquote(named_id)))
-
-
 def as_message(value: Any) -> str | None:
     """Return a non-empty string, or the message of an error object, and None for any other value."""
     return Problem(error=value).message if isinstance(value, Mapping) else as_text(value)
@@ -161,15 +137,3 @@ def require_text(response: Response, path: JSONPath) -> str:
     if value is None:
         raise MissingField(describe_path(path), response)
     return value
-
-
-def require_job_id(response: Response, path: JSONPath) -> str:
-    """Return the job id that a successful response must have. Raises the same errors as `require_text`."""
-    job_id = require_text(response, path)
-    try:
-        quote_path_segment(job_id)
-    except ValueError as error:
-        raise MissingField(describe_path(path), response) from error
-    if not job_id.isprintable():  # the id is logged and printed to terminals
-        raise MissingField(describe_path(path), response)
-    return job_id

@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from .. import _config
 from .._auth.headers import BEARER
-from .._auth.urls import URL_ENDS, resolve_link
+from .._auth.urls import OUTER_BLANKS, resolve_link
 from .._config import check_path_template, quote_path_segment
 from .._models import (
     Fault,
@@ -24,6 +24,7 @@ from .._models import (
     TranslationStatus,
     WrongJob,
 )
+from .job_ids import id_key, is_same_id, written_id
 from .json_path import (
     JSONPath,
     as_fraction,
@@ -33,10 +34,7 @@ from .json_path import (
     as_timestamp,
     describe_path,
     get_path,
-    id_key,
     is_key,
-    is_same_id,
-    written_id,
 )
 from .statuses import normalize, parse_statuses, status_word, with_common_statuses
 from .submission import SubmitFlow
@@ -254,7 +252,7 @@ class Service:
         key_header: The header of the API key.
         key_prefix: The text before the key in that header.
         key_variable: The environment variable that holds the key if the caller passes none.
-        needs_key: True if every request required a key.
+        needs_key: True if every request needs a key.
         status_field: The field of the status word.
         statuses: The meanings of status words: `pending`, `completed` or `error`. The common words are known without
             it, and those of `bulk` too. A meaning in this table wins.
@@ -440,7 +438,7 @@ class Service:
     def has_details_in_single_responses(self) -> bool:
         """True if the status of a single job has fields that a bulk response lacks: the URL of the result among others.
 
-        A final job then required a request of its own. A failed job does too, since its language or dates may be there
+        A final job then needs a request of its own. A failed job does too, since its language or dates may be there
         alone.
         """
         return self.has_late_result or (self.result_field is not None and self.result_path is None)
@@ -468,7 +466,7 @@ class Service:
         """
         link = job.result_url
         if link is not None:
-            is_reference = link.lstrip(URL_ENDS).startswith("/")  # a path, or `//host/path`; a mere word is neither
+            is_reference = link.lstrip(OUTER_BLANKS).startswith("/")  # a path, or `//host/path`; a mere word is neither
             return (resolve_link(base_url + "/", link) if is_reference else resolve_link("", link)) or link
         if self.result_path is None or (self.has_result_per_language and job.language is None):
             return None

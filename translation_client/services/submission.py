@@ -20,7 +20,8 @@ from .._models import (
     Response,
     TranslationStatus,
 )
-from .json_path import JSONPath, as_number, get_path, require_job_id, require_text, set_path
+from .job_ids import require_job_id
+from .json_path import JSONPath, as_number, get_path, require_text, set_path
 
 SUBMITTED = "submitted"
 """The status word of a job for which the service has returned only an id."""

@@ -17,11 +17,12 @@ from ..._transports.cancel_scope import CallCancelled
 from ..._transports.event_loop import sleep_on_loop, yield_to_loop
 from ...services.service import BulkSpec
 from .. import error_messages
-from ..bulk import BulkAvailability, BulkFailed, BulkRequest
+from ..bulk import BulkFailed, BulkRequest
 from ..context import ClientContext
 from ..poller import Poller
 from ..requestor import Requestor
 from .batch_job import BatchJob, take_due_together
+from .bulk_availability import BulkAvailability
 from .due_queue import DueQueue
 from .options import BatchOptions, JobResult, Source, require_id, text_of, wait_key
 from .rate_limiter import MAX_PAUSE_SECONDS, TOO_MANY_REQUESTS, Permit, RateLimiter, Reservations
@@ -237,7 +238,7 @@ class BatchRunner:
         batch_job.call_in_flight = True
         fault = None
         try:
-            job = await self._with_permit(permit, batch_job.poller.check_once())
+            job = await self._with_permit(permit, batch_job.poller.send_status_request())
         except Fault as error:
             fault = error
         except TranslationClientError as error:
@@ -278,8 +279,9 @@ class BatchRunner:
     def _throttle_after(self, fault: Fault, *, is_trial: bool) -> None:
         """Pause all jobs after a 429 to a bulk request, or only lower the rate if the request was a trial.
 
-        Single requests succeed during a trial, and a server that limits only bulk requests would stall them repeatedly. Any other failure, including a 503 with `Retry-After`, concerns only the bulk route, and the jobs are
-        checked singly at once.
+        Single requests succeed during a trial, and a server that limits only bulk requests would stall them repeatedly. Any
+        other failure, including a 503 with `Retry-After`, concerns only the bulk route, and the jobs are checked singly at
+        once.
         """
         if fault.status_code != TOO_MANY_REQUESTS:
             return
