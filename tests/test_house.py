@@ -208,6 +208,28 @@ def test_a_pickle_names_no_private_module() -> None:
     assert pickle.loads(pickled)[1] == features
 
 
+@pytest.mark.parametrize("home", ["_exceptions", "_models", "services", "schedule.wait", "schedule.history"])
+def test_a_class_has_its_module_before_the_package_is_used(home: str) -> None:
+    """A pickle that is made by a part of the package names the package, too."""
+    code = (
+        f"import importlib, translation_client; part = importlib.import_module('translation_client.{home}');"
+        "names = set(translation_client.__all__) & set(vars(part)); assert names;"
+        "assert {vars(part)[name].__module__ for name in names} == {'translation_client'}"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_all_public_names_are_listed() -> None:
+    """Although they are imported only when they are needed."""
+    code = (
+        "import sys, translation_client; names = dir(translation_client); assert 'requests' not in sys.modules;"
+        "assert set(translation_client.__all__) < set(names) and '__version__' in names; from translation_client import *"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
     """Also with a lazy `__getattr__`."""
     for package in (translation_client, fake_server):

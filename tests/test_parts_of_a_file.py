@@ -249,6 +249,21 @@ def test_small_parts_are_not_asked_for_without_a_pause(
 
 
 @every_client
+@pytest.mark.parametrize("faults_before", [0, 1])
+@pytest.mark.parametrize("max_faults", [1, 2])
+def test_a_break_after_new_bytes_counts_towards_no_limit(
+    client: type[Any], max_faults: int, faults_before: int, tmp_path: Path
+) -> None:
+    """Whatever came before it, as far as that was allowed."""
+    faults_before = min(faults_before, max_faults - 1)
+    answers = [cut(A, body=LONG, at=0)] * faults_before + [cut(A, body=LONG, at=2 * REAL_PROGRESS_BYTES)]
+    answers += [raw(503)] * (max_faults - 1)
+    script = Script(*answers, rest(A, body=LONG, total=len(LONG)))
+
+    assert downloaded(client, script, tmp_path, max_faults=max_faults).file == LONG
+
+
+@every_client
 def test_parts_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) -> None:
     """A host that starts over behind each part would be asked for ever."""
 

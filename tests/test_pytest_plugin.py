@@ -56,3 +56,10 @@ def test_the_fixture_is_a_running_server(tmp_path: Path) -> None:
 
     code, out = run_pytest(tmp_path)
     assert (code, "1 passed" in out) == (0, True), out
+
+
+def test_the_plug_in_imports_no_http_library() -> None:
+    """gevent has to replace `ssl` before urllib3 is imported, which the conftest of a project may do."""
+    code = "import sys, translation_client._pytest_plugin; assert not {'fake_server', 'requests', 'urllib3'} & set(sys.modules)"
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -4,23 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._client import AsyncVideoTranslationClient, VideoTranslationClient
-from ._exceptions import (
-    JobFailed,
-    RequestFailed,
-    ResultNotReady,
-    RetriesExhausted,
-    TooManyJobs,
-    TranslationClientError,
-    UnexpectedAnswer,
-    WaitCancelled,
-    WaitTimeout,
-)
-from ._models import Job, Problem, TranslationStatus
-from .services.json_path import ComputedField
-from .services.service import BulkSpec, LanguagesSpec, Service, ServiceDefaults
-from .services.submission import SubmitSpec, UploadSpec
-
 __all__ = [
     "AsyncVideoTranslationClient",
     "BulkSpec",
@@ -47,33 +30,73 @@ __all__ = [
     "wait_learned",
 ]
 
-
-for _name in set(__all__) & globals().keys():
-    globals()[_name].__module__ = __name__  # in tracebacks and pickles: where a class is defined may change
-del _name
-
-
-if TYPE_CHECKING:  # a module with a `__getattr__` would have every name that somebody misspells
+if TYPE_CHECKING:
+    from ._client import AsyncVideoTranslationClient, VideoTranslationClient
+    from ._exceptions import (
+        JobFailed,
+        RequestFailed,
+        ResultNotReady,
+        RetriesExhausted,
+        TooManyJobs,
+        TranslationClientError,
+        UnexpectedAnswer,
+        WaitCancelled,
+        WaitTimeout,
+    )
+    from ._models import Job, Problem, TranslationStatus
     from .schedule.history import DurationHistory
     from .schedule.wait import wait_learned
+    from .services.json_path import ComputedField
+    from .services.service import BulkSpec, LanguagesSpec, Service, ServiceDefaults
+    from .services.submission import SubmitSpec, UploadSpec
 
     __version__: str
 else:
-    _LAZY = {
-        "DurationHistory": "schedule.history",
-        "wait_learned": "schedule.wait",
+    # Nothing is imported before it is needed: pytest imports this package in every test suite, for `_pytest_plugin`,
+    # and gevent has to replace the module `ssl` before urllib3 is imported. Each public class has this package as its
+    # `__module__`, so that pickles and tracebacks name no private module.
+    _CORE = {
+        "_client": ("AsyncVideoTranslationClient", "VideoTranslationClient"),
+        "_exceptions": (
+            "JobFailed",
+            "RequestFailed",
+            "ResultNotReady",
+            "RetriesExhausted",
+            "TooManyJobs",
+            "TranslationClientError",
+            "UnexpectedAnswer",
+            "WaitCancelled",
+            "WaitTimeout",
+        ),
+        "_models": ("Job", "Problem", "TranslationStatus"),
+        "services.json_path": ("ComputedField",),
+        "services.service": ("BulkSpec", "LanguagesSpec", "Service", "ServiceDefaults"),
+        "services.submission": ("SubmitSpec", "UploadSpec"),
     }
+    _SCHEDULE = {
+        "schedule.history": ("DurationHistory",),
+        "schedule.wait": ("wait_learned",),
+    }  # take as long as the rest
 
     def __getattr__(name: str) -> object:
-        """Import what takes longer than all the rest when it is needed: `schedule`, and the version in the metadata."""
-        if name in _LAZY:
-            from importlib import import_module
-
-            value = getattr(import_module(f".{_LAZY[name]}", __name__), name)
-            value.__module__ = __name__
-            return value
+        """Import a public name when it is needed, together with those whose type hints may name each other."""
         if name == "__version__":
             from importlib import metadata
 
             return metadata.version("translation-client")
+        for homes in (_CORE, _SCHEDULE):
+            if any(name in names for names in homes.values()):
+                _import_from(homes)
+                return globals()[name]
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def _import_from(homes: dict[str, tuple[str, ...]]) -> None:
+        from importlib import import_module
+
+        for home, names in homes.items():
+            module = import_module(f".{home}", __name__)
+            globals().update({name: getattr(module, name) for name in names})
+
+    def __dir__() -> list[str]:
+        """Return the public names, imported or not."""
+        return sorted({*globals(), *__all__, "__version__"})

@@ -298,6 +298,8 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         TypeError: An argument is of the wrong type.
     """
 
+    __module__ = "translation_client"
+
     if TYPE_CHECKING:  # or the type hints of the class would name a private one
         _transport: RequestsTransport
 
@@ -620,6 +622,8 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
             and, unless it may be secret, its value.
         TypeError: An argument is of the wrong type.
     """
+
+    __module__ = "translation_client"
 
     if TYPE_CHECKING:  # or the type hints of the class would name a private one
         _transport: AiohttpTransport

@@ -62,6 +62,8 @@ class TranslationClientError(Exception):
         idempotency_key: The key with which another `submit` makes no second job; None where the service has no keys.
     """
 
+    __module__ = "translation_client"
+
     job_id: str | None = None
     job: "Job | None" = None
     attempts: int = 0
@@ -133,6 +135,8 @@ class WaitTimeout(TranslationClientError, TimeoutError):
         retry_after: The seconds in the server's `Retry-After`, if these ended the wait.
     """
 
+    __module__ = "translation_client"
+
     seen: Mapping[str, int] = MappingProxyType({})
     retry_after: float | None = None
 
@@ -140,9 +144,13 @@ class WaitTimeout(TranslationClientError, TimeoutError):
 class RetriesExhausted(TranslationClientError):
     """The job was still pending when `max_retries` was reached, or the caller's `stop` strategy stopped."""
 
+    __module__ = "translation_client"
+
 
 class WaitCancelled(TranslationClientError):
     """The call was cancelled by `close()` or by the caller's event. A job that was waited for is not cancelled."""
+
+    __module__ = "translation_client"
 
 
 @_declares_facts
@@ -157,6 +165,8 @@ class RequestFailed(TranslationClientError, RequestException):
         retry_after: The seconds in the server's `Retry-After`, or None.
     """
 
+    __module__ = "translation_client"
+
     status_code: int | None = None
     problem: "Problem | None" = None
     retry_after: float | None = None
@@ -168,6 +178,8 @@ class TooManyJobs(RequestFailed):
     No job was made if `may_have_been_accepted` is False; it is True if an earlier request of the same `submit`
     may have made one.
     """
+
+    __module__ = "translation_client"
 
 
 @_declares_facts
@@ -181,6 +193,8 @@ class UnexpectedAnswer(TranslationClientError, RequestException):
         excerpt: The beginning of its body as text, or None.
     """
 
+    __module__ = "translation_client"
+
     status_code: int | None = None
     excerpt: str | None = None
 
@@ -188,9 +202,13 @@ class UnexpectedAnswer(TranslationClientError, RequestException):
 class ResultNotReady(TranslationClientError):
     """`download` was called for a job that is still pending."""
 
+    __module__ = "translation_client"
+
 
 class JobFailed(TranslationClientError):
     """The service reports that the job failed, was cancelled or was rejected."""
+
+    __module__ = "translation_client"
 
 
 MAX_NESTING = 100

@@ -40,6 +40,8 @@ class Problem(dict[str, Any]):
     guidelines) or `detail` (ElevenLabs); a list called `detail` (FastAPI); plain fields at the top.
     """
 
+    __module__ = "translation_client"
+
     @property
     def code(self) -> str | None:
         """The machine-readable code, such as `rate_limit_exceeded`, or None. A number is returned as its digits.
@@ -106,6 +108,8 @@ _SHOWN = "_shown"
 class TranslationStatus(str, Enum):
     """The status of a job. Prints and compares as its word: `TranslationStatus.PENDING == "pending"`."""
 
+    __module__ = "translation_client"
+
     PENDING = "pending"
     COMPLETED = "completed"
     ERROR = "error"
@@ -142,6 +146,8 @@ class Job:
         finished_at: When the job finished, or, while it is pending, will finish according to the service, in seconds of
             the Unix epoch by the local clock; None if unknown.
     """
+
+    __module__ = "translation_client"
 
     id: str
     status: TranslationStatus

@@ -41,6 +41,8 @@ class DurationHistory:
     Clients and threads may share it, and processes may share its file.
     """
 
+    __module__ = "translation_client"
+
     def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
         """Open or create the file.
 

@@ -147,6 +147,8 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
     share it. It does not add to the history: see `DurationHistory.record`.
     """
 
+    __module__ = "translation_client"
+
     def __init__(
         self,
         history: object = (),

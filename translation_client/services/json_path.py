@@ -20,6 +20,8 @@ class ComputedField:
         read: Returns the value for the whole JSON object.
     """
 
+    __module__ = "translation_client"
+
     name: str
     read: Callable[[Mapping[str, Any]], Any]
 

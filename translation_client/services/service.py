@@ -49,6 +49,9 @@ class ServiceDefaults(NamedTuple):
     max_faults: float = 10
 
 
+ServiceDefaults.__module__ = "translation_client"  # not in its body, as it is a named tuple
+
+
 @dataclass(frozen=True)
 class LanguagesSpec:
     """The route of the list of target languages.
@@ -60,6 +63,8 @@ class LanguagesSpec:
     Raises:
         ValueError: `path` is not a valid path template.
     """
+
+    __module__ = "translation_client"
 
     path: str
     list_field: JSONPath
@@ -105,6 +110,8 @@ class BulkSpec:
     Raises:
         ValueError: A path is not a valid template, `max_ids` is below 1, or a word has an unknown meaning.
     """
+
+    __module__ = "translation_client"
 
     path: str
     max_ids: int
@@ -280,6 +287,8 @@ class Service:
     Raises:
         ValueError: `name` is empty or not printable, a path is not a valid template, or a word has an unknown meaning.
     """
+
+    __module__ = "translation_client"
 
     name: str
     status_path: str

@@ -136,6 +136,9 @@ class UploadSpec(NamedTuple):
     max_file_bytes: int
 
 
+UploadSpec.__module__ = "translation_client"  # not in its body, as it is a named tuple
+
+
 @dataclass(frozen=True)
 class SubmitSpec:
     """A submission by one POST request, whose response has the id of the job.
@@ -161,6 +164,8 @@ class SubmitSpec:
         ValueError: `path` is not a valid path, `file_field` is set without `is_form`, or a field of the body has a list
             index other than 0.
     """
+
+    __module__ = "translation_client"
 
     path: str
     id_field: JSONPath = "id"
