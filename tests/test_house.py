@@ -224,10 +224,34 @@ def test_all_public_names_are_listed() -> None:
     """Although they are imported only when they are needed."""
     code = (
         "import sys, translation_client; names = dir(translation_client); assert 'requests' not in sys.modules;"
-        "assert set(translation_client.__all__) < set(names) and '__version__' in names; from translation_client import *"
+        "assert {*translation_client.__all__, 'schedule', 'services'} < set(names); from translation_client import *"
     )
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("name", ["schedule.plan_checks", "services.get_service", "Job.from_dict"])
+def test_a_public_name_needs_no_other_import(name: str) -> None:
+    """Nor that another name was used before."""
+    subprocess.run(
+        [sys.executable, "-c", f"import translation_client; translation_client.{name}"], check=True, cwd=ROOT
+    )
+
+
+def test_a_replaced_name_stays_replaced() -> None:
+    """When the others are imported."""
+    code = "import translation_client as t; t.Job = None; t.Service; assert t.Job is None"
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_part_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
+    """Also if it raises an AttributeError, which would mean that the name does not exist."""
+    (tmp_path / "structlog.py").write_text("raise AttributeError('the cause')\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from translation_client import Job"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert "Job of translation_client cannot be imported: AttributeError('the cause')" in done.stderr
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error() -> None:

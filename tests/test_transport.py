@@ -12,13 +12,14 @@ import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 from hostile import Handler, Server, answering, gzipped, http, refusing_url, serving
 from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
 
 from translation_client import AsyncVideoTranslationClient, VideoTranslationClient
 from translation_client._auth.urls import same_origin
@@ -445,6 +446,21 @@ def test_a_pool_that_comes_again_keeps_its_class_of_connections() -> None:
             kinds.add(pool.ConnectionCls)
         assert kinds == {GuardedHTTPConnection}
         assert isinstance(pool._get_conn(), GuardedHTTPConnection)
+
+
+def test_a_pool_whose_queue_has_no_lock_is_used_too() -> None:
+    """That of gevent has none, once it has patched the standard library."""
+    connections = [HTTPConnection("127.0.0.1", 1) for _ in range(2)]
+    for connection, taken_at in zip(connections, (1.0, 2.0), strict=True):
+        connection.sock, connection.reuse_url, connection.taken_at = object(), "other", taken_at  # type: ignore[attr-defined]  # as one of ours
+    pool: Any = SimpleNamespace(queue=[None, *connections])
+
+    assert _take_idle(pool, "url") is connections[0]
+    assert pool.queue == [None, connections[1]]
+    connections[1].reuse_url = "url"  # type: ignore[attr-defined]  # as one of ours
+    assert _take_idle(pool, "url") is connections[1]
+    assert _take_idle(pool, "url") is None
+    assert pool.queue == []
 
 
 def test_an_interrupt_leaves_no_connection_twice_in_a_pool() -> None:

@@ -31,6 +31,8 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from . import schedule as schedule
+    from . import services as services
     from ._client import AsyncVideoTranslationClient, VideoTranslationClient
     from ._exceptions import (
         JobFailed,
@@ -77,6 +79,7 @@ else:
         "schedule.history": ("DurationHistory",),
         "schedule.wait": ("wait_learned",),
     }  # take as long as the rest
+    _PACKAGES = ("schedule", "services")
 
     def __getattr__(name: str) -> object:
         """Import a public name when it is needed, together with those whose type hints may name each other."""
@@ -84,19 +87,23 @@ else:
             from importlib import metadata
 
             return metadata.version("translation-client")
-        for homes in (_CORE, _SCHEDULE):
-            if any(name in names for names in homes.values()):
-                _import_from(homes)
-                return globals()[name]
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        homes = next((homes for homes in (_CORE, _SCHEDULE) if any(name in names for names in homes.values())), None)
+        if homes is None and name not in _PACKAGES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            _import_from(homes or {name: ()})
+        except AttributeError as error:  # or `hasattr` would be False, and `from` would hide the cause
+            raise ImportError(f"{name} of {__name__} cannot be imported: {error!r}") from error
+        return globals()[name]
 
     def _import_from(homes: dict[str, tuple[str, ...]]) -> None:
         from importlib import import_module
 
         for home, names in homes.items():
             module = import_module(f".{home}", __name__)
-            globals().update({name: getattr(module, name) for name in names})
+            for name in names:
+                globals().setdefault(name, getattr(module, name))  # a test may have replaced it
 
     def __dir__() -> list[str]:
         """Return the public names, imported or not."""
-        return sorted({*globals(), *__all__, "__version__"})
+        return sorted({*globals(), *__all__, *_PACKAGES})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import weakref
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -107,16 +107,13 @@ def _take_idle(idle: queue.LifoQueue[MatchedConnection | None], url: str) -> Mat
 
     Returns None if no connection is idle.
     """
-
-    with idle.mutex:
-        places = list(idle.queue)
-        if not places:
+    with getattr(idle, "mutex", nullcontext()):  # the queue of gevent has none, as greenlets do not switch in here
+        if not idle.queue:
             return None
-        connected = [connection for connection in places if connection is not None and connection.sock is not None]
+        connected = [connection for connection in idle.queue if connection is not None and connection.sock is not None]
         own = [connection for connection in connected if connection.reuse_url == url]
         taken = max(own, key=_taken_at) if own else min(connected, key=_taken_at, default=None)
-        places.remove(taken if connected else places[-1])  # None, or a connection that is closed
-        idle.queue = places  # at once: a signal handler may raise at any line
+        idle.queue.remove(taken if connected else idle.queue[-1])  # in one step: a signal handler may raise at any line
     return taken
 
 
