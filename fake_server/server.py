@@ -21,7 +21,7 @@ from .scenario import Scenario
 HOST = "127.0.0.1"
 
 BACKLOG = 1024
-"""How many connections the system queues: a batch opens hundreds at once."""
+"""How many connections the system queues: clients in a test may open a hundred each at once."""
 
 POLL_SECONDS = 0.01
 """10 ms: how often a server whose faults include `refuse` checks whether to refuse connections."""

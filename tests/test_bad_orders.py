@@ -100,6 +100,13 @@ def test_a_file_where_none_are_taken_is_refused(clock: Clock, tmp_path: Path, se
         World(clock, service).client.submit(video, "es")
 
 
+@pytest.mark.parametrize("video", ["C:/videos/talk.mp4", "c:\\talk.mp4"])
+def test_a_path_with_a_drive_is_no_url(clock: Clock, video: str) -> None:
+    """The scheme of a URL has more than one letter here."""
+    with pytest.raises(ValueError, match=r"there is no file '[Cc]:"):
+        World(clock, "heygen").client.submit(video, LANGUAGE["heygen"])
+
+
 def test_a_file_that_is_too_large_is_refused(clock: Clock, tmp_path: Path) -> None:
     """By its size on the disk, which costs nothing to look at."""
     video = tmp_path / "talk.mp4"

@@ -165,6 +165,20 @@ def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch
     assert (code, out, err) == (130, "", "interrupted; the job is still running\n")
 
 
+def test_an_interrupt_of_a_command_without_a_job_does_not_speak_of_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none that could go on."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for command in (["schedule", "--check-cost", "3"], ["demo"]):
+        monkeypatch.setattr(main, f"_{command[0]}", interrupt)
+        assert main.main(command) == 130
+        assert capsys.readouterr().err == "interrupted\n"
+
+
 def test_the_key_comes_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a command line everybody could read it."""
     monkeypatch.setenv(KEY_VARIABLE, "bad\nkey")

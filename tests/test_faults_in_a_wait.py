@@ -190,6 +190,25 @@ def test_the_sentence_of_a_server_that_is_not_there(make_client: MakeClient) -> 
     )
 
 
+def test_the_sentence_of_a_time_out_before_any_answer(make_client: MakeClient) -> None:
+    """Nobody knows if there is a server, or a job."""
+    with pytest.raises(WaitTimeout) as caught:
+        make_client(Scenario(faults=(Fault(every=1, action="drop"),)), timeout=2).wait()
+
+    assert "did not return the status of the job within" in str(caught.value)
+    assert "; the last error: the connection broke (" in str(caught.value)
+    assert "Check that the server is running and that base_url is right. Resume waiting" in str(caught.value)
+
+
+def test_the_sentence_of_a_time_out_after_an_error_of_the_server(make_client: MakeClient) -> None:
+    """It is there."""
+    with pytest.raises(WaitTimeout) as caught:
+        make_client(Scenario(faults=(Fault(every=1, status_code=503),)), timeout=2).wait()
+
+    assert "; the last error: HTTP 503" in str(caught.value)
+    assert "Check that the server is running" not in str(caught.value)
+
+
 def test_the_sentence_of_a_page_in_place_of_an_answer(make_client: MakeClient) -> None:
     """It shows how the page begins."""
     with pytest.raises(UnexpectedAnswer, match=r"not a JSON object \(it begins '<!doctype html>") as caught:

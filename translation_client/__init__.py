@@ -75,10 +75,8 @@ else:
         "services.service": ("BulkSpec", "LanguagesSpec", "Service", "ServiceDefaults"),
         "services.submission": ("SubmitSpec", "UploadSpec"),
     }
-    _SCHEDULE = {
-        "schedule.history": ("DurationHistory",),
-        "schedule.wait": ("wait_learned",),
-    }  # take as long as the rest
+    # Apart, as SQLite and the arithmetic take as long to import as all the rest.
+    _SCHEDULE = {"schedule.history": ("DurationHistory",), "schedule.wait": ("wait_learned",)}
     _PACKAGES = ("schedule", "services")
 
     def __getattr__(name: str) -> object:

@@ -4,9 +4,9 @@
 second runs within the first: one attempt of a poll is a request with its fault retries. Each has its own count of attempts.
 Both decorate a new closure for each call, as their strategies read the state of that call.
 
-Only a blocking `wait` runs in tenacity's own loop. asyncio, batches, `watch` and all other operations step through the same
-declarations with a `RetryStepper`: tenacity's loop keeps its progress by thread, but one thread may have thousands of waits,
-and a wait may continue in another thread.
+Only a blocking `wait` runs in tenacity's own loop, and so do the fault retries of a blocking `watch`. All other operations
+and asyncio step through the same declarations with a `RetryStepper`: tenacity's loop keeps its progress by thread, but one
+thread may have thousands of waits, and a wait may continue in another thread.
 """
 
 from __future__ import annotations
@@ -202,12 +202,11 @@ def last_check_delay(
     lead = margin + 2 * slowest_response_seconds
     if left - lead > DEADLINE_TOLERANCE_SECONDS:
         return left - lead
-    if (
-        left + previous_response_seconds > lead + DEADLINE_TOLERANCE_SECONDS
-    ):  # the previous check began before that time
+    began_before_that = left + previous_response_seconds > lead + DEADLINE_TOLERANCE_SECONDS
+    if began_before_that:
         return left - margin - previous_response_seconds
     delays = (left - margin - times * previous_response_seconds for times in (2, 1))
-    return next((delay for delay in delays if delay > margin), 0.0)  # a shorter sleep would not be worth it
+    return next((delay for delay in delays if delay > margin), 0.0)
 
 
 def margin_before_deadline(timeout: float) -> float:
@@ -287,8 +286,8 @@ class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its stra
 
     def __call__(self, retry_state: RetryCallState) -> float:
         """Return the seconds to sleep."""
-        # `seconds_since_start` is set by the stopwatch, as the clock that tenacity reads may be frozen. Here is enough, as
-        # `wait` is called before `stop`, by tenacity and by `RetryStepper`.
+        # `seconds_since_start` is set by the stopwatch, as the clock that tenacity reads may be frozen. It is enough to
+        # do it here, as `wait` is called before `stop`, by tenacity and by `RetryStepper`.
         retry_state.outcome_timestamp = retry_state.start_time + self._state.stopwatch.elapsed - self._elapsed_before
         seconds = max(0.0, float(self._wait(retry_state)))
         return limited_sleep(self._state, seconds, self._reason, self._max_sleep)

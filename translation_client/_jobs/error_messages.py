@@ -300,7 +300,7 @@ def _happened(fault: Fault, faults: int) -> str:
 
 
 def _check_after(error_text: ErrorText, state: CallState, fault: Fault) -> str:
-    """Return what to check after a fault, with a blank behind it, or nothing if the advice of `_next_step` comes first."""
+    """Return a sentence on what to check after a fault, followed by a blank, or nothing if only `_next_step` helps."""
     if state.may_have_been_accepted or (fault.kind != "unreadable" and fault.status_code is not None):
         return ""
     if isinstance(fault, WrongJob):

@@ -29,6 +29,9 @@ MAX_HOSTS = 4
 MAX_IDLE_CONNECTIONS = 100
 """The most pooled connections for each host."""
 
+_NO_LOCK = nullcontext()
+"""Stands for the lock of a queue of gevent, which has none: greenlets do not switch between two steps of ours."""
+
 
 class GuardedAdapter(HTTPAdapter):
     """A transport adapter whose connections obey the cancel scope. It never retries: the policy above it does."""
@@ -107,7 +110,7 @@ def _take_idle(idle: queue.LifoQueue[MatchedConnection | None], url: str) -> Mat
 
     Returns None if no connection is idle.
     """
-    with getattr(idle, "mutex", nullcontext()):  # the queue of gevent has none, as greenlets do not switch in here
+    with getattr(idle, "mutex", _NO_LOCK):
         if not idle.queue:
             return None
         connected = [connection for connection in idle.queue if connection is not None and connection.sock is not None]

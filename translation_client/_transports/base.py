@@ -59,7 +59,7 @@ class Transport(Protocol):
             is_cancelled: Returns True to abort the request.
             sink: Receives the body of a download; None to return the body with the response.
             new_connection: True to open a new connection. False to reuse one that was used last for the same URL, if
-                there is one. After another URL, a second response to the earlier request may arrive when this one is
+                there is one. After another URL, a second response to the earlier request may arrive after this one is
                 sent, and nothing tells it from the response to this one (RFC 9112, section 9.2).
 
         Raises:
@@ -100,7 +100,7 @@ class TransportConfig(NamedTuple):
 
 
 MAX_REDIRECTS = 3
-"""The most redirects of a request: one to HTTPS, one to another host, and one to spare."""
+"""The most redirects of a request, so that a loop of redirects ends."""
 
 CREDENTIAL_HEADERS = ("authorization", "cookie", "proxy-authorization")
 """Headers that no redirect takes to another origin (RFC 9110, section 15.4)."""

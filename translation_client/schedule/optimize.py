@@ -10,10 +10,10 @@ from typing import NamedTuple
 from .forecast import Forecast
 
 MIN_CANDIDATES = 400
-"""About how many candidate times a sparse schedule is chosen from, at the least."""
+"""The approximate minimum of candidate times, from which a sparse schedule is chosen."""
 
 MAX_CANDIDATES = 2000
-"""About how many candidate times there are at the most. A denser schedule continues after the last one at the rate of Keller (1974)."""
+"""The approximate maximum of candidate times. A denser schedule continues after the last one at the rate of Keller (1974)."""
 
 
 class OptimalChecks(NamedTuple):

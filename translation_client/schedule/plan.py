@@ -12,7 +12,7 @@ from .forecast import Forecast
 from .optimize import MIN_CANDIDATES, OptimalChecks, mean_lag, optimize_checks
 
 MIN_GAP_SECONDS = 1e-3
-"""1 ms: the least gap, for a check cost near 0."""
+"""1 ms: the least gap, for a check cost near 0, and for ages at which floats are coarse."""
 
 MAX_CHECKS = 1_000_000
 """The most checks in a listed schedule. More are taken for a mistake."""

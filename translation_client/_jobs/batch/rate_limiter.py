@@ -25,7 +25,7 @@ CATCH_UP_SECONDS = 0.02
 """20 ms: how much of the delay of a late timer is made up for. Making up for more would send a burst."""
 
 MAX_SLOWDOWN, RECOVERY = 16.0, 0.25
-"""Each 429 halves the rate, down to 1/16. A second without one lowers the slowdown by 25 %."""
+"""A 429, or a 503 with `Retry-After`, halves the rate, down to 1/16. A second without one lowers the slowdown by 25 %."""
 
 MAX_PAUSE_SECONDS = 60.0
 """60 s: the longest pause of all jobs after a 429 or 503. A `Retry-After` of a day may concern one job alone."""
@@ -133,7 +133,7 @@ class RateLimiter:
         self._slowdown_changed_at = now
 
     def recover(self, now: float) -> None:
-        """Record a usable response. A second without a 429 raises a lowered rate."""
+        """Record a usable response. A second without a call of `throttle` raises a lowered rate."""
         if self._slowdown > 1 and now - self._slowdown_changed_at >= 1:
             self._slowdown = max(1.0, self._slowdown * (1 - RECOVERY))
             self._slowdown_changed_at = now

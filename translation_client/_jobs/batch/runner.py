@@ -230,7 +230,7 @@ class BatchRunner:
         return PlannedRequest(batch_jobs, permit, is_trial)
 
     def _needs_each_request(self) -> bool:
-        """Return True if the time left is about what one request per job takes. With less, jobs are late anyway."""
+        """Return True if the time left just suffices for one request per job. A trial would take the place of one."""
         return abs(self._spare_seconds(len(self._waiting))) < TRIAL_SECONDS
 
     async def _check(self, batch_job: BatchJob, permit: Permit | None) -> None:
