@@ -1,8 +1,10 @@
 """The layers of the packages, what they import, and the names that they promise."""
 
 import ast
+import enum
 import inspect
 import pickle
+import pydoc
 import statistics
 import subprocess
 import sys
@@ -23,6 +25,7 @@ import translation_client.services
 ROOT = Path(__file__).parent.parent
 
 LAYERS = (
+    {"_exports"},
     {"_clock", "_config", "_auth", "_exceptions", "_logging"},
     {"_models"},
     {"_polling", "_transports", "services", "schedule"},
@@ -153,6 +156,20 @@ def test_public_names_are_sorted_true_and_documented(package: ModuleType) -> Non
 def test_a_public_name_has_its_package_as_module(name: str) -> None:
     """As its traceback and its pickle show it: where it is defined may change."""
     assert getattr(translation_client, name).__module__ == "translation_client"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in translation_client.__all__ if not name.endswith(("Spec", "Service"))]
+)
+def test_help_names_no_private_module(name: str) -> None:
+    """Those of services show `Request` and `Response`, which only a service of one's own builds and reads."""
+    assert "translation_client._" not in pydoc.plain(pydoc.render_doc(getattr(translation_client, name)))
+
+
+def test_methods_of_other_classes_keep_their_module() -> None:
+    """An enum has several of its base."""
+    assert {getattr(enum.Enum, name).__module__ for name in ("__new__", "__reduce_ex__")} == {"enum"}
+    assert translation_client.TranslationStatus.__str__.__module__ == "translation_client"
 
 
 @pytest.mark.parametrize("name", translation_client.__all__)

@@ -24,6 +24,7 @@ from ._auth.urls import BaseURL, parse_base_url
 from ._clock import Stopwatch
 from ._config import NO_FEATURES, JobFeatures, PollingPolicy, check_features
 from ._exceptions import TranslationClientError
+from ._exports import exported_from
 from ._jobs.batch.options import (
     BatchOptions,
     JobResult,
@@ -62,6 +63,7 @@ _VARIABLE = re.compile(r"\{([A-Z_]+)\}")
 _DNS_LABEL = re.compile(r"[A-Za-z0-9-]+")
 
 
+@exported_from("translation_client")
 class BaseClient(Generic[SessionT]):
     """The base of both clients: checks the arguments, and builds the transport and what all calls share.
 
@@ -287,6 +289,7 @@ class BaseClient(Generic[SessionT]):
         await delete_job(self._context, job_id_of(job), self._context.policy.timeout)
 
 
+@exported_from("translation_client")
 class VideoTranslationClient(BaseClient[requests.Session]):
     """Submits video translation jobs, waits for them and downloads the results. May be shared by threads.
 
@@ -297,8 +300,6 @@ class VideoTranslationClient(BaseClient[requests.Session]):
             and, unless it may be secret, its value.
         TypeError: An argument is of the wrong type.
     """
-
-    __module__ = "translation_client"
 
     if TYPE_CHECKING:  # or the type hints of the class would name a private one
         _transport: RequestsTransport
@@ -606,6 +607,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         self.close()
 
 
+@exported_from("translation_client")
 class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
     """The client for asyncio, for any number of tasks of one event loop. Needs the extra `async`.
 
@@ -622,8 +624,6 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
             and, unless it may be secret, its value.
         TypeError: An argument is of the wrong type.
     """
-
-    __module__ = "translation_client"
 
     if TYPE_CHECKING:  # or the type hints of the class would name a private one
         _transport: AiohttpTransport

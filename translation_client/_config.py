@@ -14,6 +14,8 @@ from string import Formatter
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from ._exports import exported_from
+
 E = TypeVar("E")
 T = TypeVar("T")
 
@@ -254,7 +256,7 @@ RANDOM = random.SystemRandom()
 """Not the module's generator, which the caller may seed, and whose state forked workers share."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PollingPolicy:
     """The time-outs, the retries and the backoff, validated at creation. Durations are in seconds, and `math.inf` is no limit.
 
@@ -305,6 +307,7 @@ def jittered(delay: float, jitter: float, max_delay: float, random_fraction: flo
     return shortest + (longest - shortest) * random_fraction
 
 
+@exported_from("translation_client.schedule")
 class JobFeatures(NamedTuple):
     """The facts about a job that a schedule learns from, as far as they are known before the job ends.
 
@@ -319,9 +322,6 @@ class JobFeatures(NamedTuple):
     video_seconds: float | None = None
     expected_seconds: float | None = None
     submitted_at: float | None = None
-
-
-JobFeatures.__module__ = "translation_client.schedule"  # where it is public, as pickles name it
 
 
 NO_FEATURES = JobFeatures()

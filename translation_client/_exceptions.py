@@ -24,6 +24,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from requests import RequestException
 
+from ._exports import exported_from
+
 if TYPE_CHECKING:
     from ._models import Job, Problem
 
@@ -41,6 +43,7 @@ def _declares_facts(kind: K) -> K:
     return kind
 
 
+@exported_from("translation_client")
 @_declares_facts
 class TranslationClientError(Exception):
     """The base class of all errors of this library.
@@ -61,8 +64,6 @@ class TranslationClientError(Exception):
             error that was built without facts. Test `is not False`.
         idempotency_key: The key with which another `submit` makes no second job; None where the service has no keys.
     """
-
-    __module__ = "translation_client"
 
     job_id: str | None = None
     job: "Job | None" = None
@@ -124,6 +125,7 @@ def _from_json(name: str, value: Any) -> Any:
     return FACT_TYPES.get(name, dict)(value)
 
 
+@exported_from("translation_client")
 @_declares_facts
 class WaitTimeout(TranslationClientError, TimeoutError):
     """`timeout` seconds have passed. A job that was waited for has not failed, and is still running.
@@ -135,24 +137,21 @@ class WaitTimeout(TranslationClientError, TimeoutError):
         retry_after: The seconds in the server's `Retry-After`, if these ended the wait.
     """
 
-    __module__ = "translation_client"
-
     seen: Mapping[str, int] = MappingProxyType({})
     retry_after: float | None = None
 
 
+@exported_from("translation_client")
 class RetriesExhausted(TranslationClientError):
     """The job was still pending when `max_retries` was reached, or the caller's `stop` strategy stopped."""
 
-    __module__ = "translation_client"
 
-
+@exported_from("translation_client")
 class WaitCancelled(TranslationClientError):
     """The call was cancelled by `close()` or by the caller's event. A job that was waited for is not cancelled."""
 
-    __module__ = "translation_client"
 
-
+@exported_from("translation_client")
 @_declares_facts
 class RequestFailed(TranslationClientError, RequestException):
     """The service refused the request, or `max_faults` attempts in a row failed.
@@ -165,13 +164,12 @@ class RequestFailed(TranslationClientError, RequestException):
         retry_after: The seconds in the server's `Retry-After`, or None.
     """
 
-    __module__ = "translation_client"
-
     status_code: int | None = None
     problem: "Problem | None" = None
     retry_after: float | None = None
 
 
+@exported_from("translation_client")
 class TooManyJobs(RequestFailed):
     """The service runs as many jobs as it allows. `submit(..., queue=True)` waits for a slot.
 
@@ -179,9 +177,8 @@ class TooManyJobs(RequestFailed):
     may have made one.
     """
 
-    __module__ = "translation_client"
 
-
+@exported_from("translation_client")
 @_declares_facts
 class UnexpectedAnswer(TranslationClientError, RequestException):
     """A response could not be parsed or is about another job, `max_faults` times in a row, or it lacks a required field.
@@ -193,22 +190,18 @@ class UnexpectedAnswer(TranslationClientError, RequestException):
         excerpt: The beginning of its body as text, or None.
     """
 
-    __module__ = "translation_client"
-
     status_code: int | None = None
     excerpt: str | None = None
 
 
+@exported_from("translation_client")
 class ResultNotReady(TranslationClientError):
     """`download` was called for a job that is still pending."""
 
-    __module__ = "translation_client"
 
-
+@exported_from("translation_client")
 class JobFailed(TranslationClientError):
     """The service reports that the job failed, was cancelled or was rejected."""
-
-    __module__ = "translation_client"
 
 
 MAX_NESTING = 100

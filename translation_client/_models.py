@@ -22,6 +22,7 @@ from . import _exceptions
 from ._auth.headers import FRAMING_HEADERS
 from ._auth.redactor import Redactor
 from ._exceptions import MAX_NESTING, JobFailed, is_nested_deeper, json_value
+from ._exports import exported_from
 
 _CODES = ("code", "errorCode", "error_code", "status", "type")
 CODE_NAMES = frozenset(_CODES)
@@ -33,14 +34,13 @@ FIELD_NAMES = frozenset({*_CODES, *_MESSAGES, "loc"})
 """The names of fields that are read from an error body. They are never redacted."""
 
 
+@exported_from("translation_client")
 class Problem(dict[str, Any]):
     """The body of an error as it was sent, without secrets. What all shapes have in common is in attributes.
 
     The shapes: `application/problem+json` (RFC 9457); an object called `error` (HeyGen, Azure: Microsoft's REST API
     guidelines) or `detail` (ElevenLabs); a list called `detail` (FastAPI); plain fields at the top.
     """
-
-    __module__ = "translation_client"
 
     @property
     def code(self) -> str | None:
@@ -105,10 +105,9 @@ _SHOWN = "_shown"
 """The attribute with redacted texts that are shown in place of fields. Not a field, as `to_dict` returns only data."""
 
 
+@exported_from("translation_client")
 class TranslationStatus(str, Enum):
     """The status of a job. Prints and compares as its word: `TranslationStatus.PENDING == "pending"`."""
-
-    __module__ = "translation_client"
 
     PENDING = "pending"
     COMPLETED = "completed"
@@ -123,6 +122,7 @@ class TranslationStatus(str, Enum):
         return self is not TranslationStatus.PENDING
 
 
+@exported_from("translation_client")
 @dataclass(frozen=True, repr=False)
 class Job:
     """One job as it was last seen.
@@ -146,8 +146,6 @@ class Job:
         finished_at: When the job finished, or, while it is pending, will finish according to the service, in seconds of
             the Unix epoch by the local clock; None if unknown.
     """
-
-    __module__ = "translation_client"
 
     id: str
     status: TranslationStatus

@@ -15,8 +15,6 @@ from .plan import CheckSchedule, Objective, checks_until, make_schedule
 
 __all__ = ["CheckSchedule", "JobFeatures", "Objective", "plan_checks"]
 
-CheckSchedule.__module__ = Objective.__module__ = __name__  # in pickles: where a class is defined may change
-
 
 def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float) -> list[float]:
     """Return the check times of a job that minimise the mean of `check_cost · requests + lag`.

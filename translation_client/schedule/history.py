@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import _config
+from .._exports import exported_from
 from .censoring import Observation
 from .store import MAGIC, ForeignFile, SQLiteStore
 
@@ -35,13 +36,12 @@ class HistoryFailed(Exception):
     """The history cannot be read or written at the moment. The message has the reason."""
 
 
+@exported_from("translation_client")
 class DurationHistory:
     """The durations of past jobs by service and kind, and nothing else about them.
 
     Clients and threads may share it, and processes may share its file.
     """
-
-    __module__ = "translation_client"
 
     def __init__(self, path: str | os.PathLike[str] | None = None, *, read_only: bool = False) -> None:
         """Open or create the file.

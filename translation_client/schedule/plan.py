@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import NamedTuple
 
+from .._exports import exported_from
 from .forecast import Forecast
 from .optimize import MIN_CANDIDATES, OptimalChecks, mean_lag, optimize_checks
 
@@ -24,6 +25,7 @@ _MAX_ITERATIONS = 10
 _MIN_COST, _MAX_COST = 1e-6, 1e9
 
 
+@exported_from("translation_client.schedule")
 class Objective(NamedTuple):
     """The objective of a schedule. Exactly one of `check_cost` and `target_lag` is set.
 
@@ -43,6 +45,7 @@ class Objective(NamedTuple):
         return self.check_cost or self.target_lag or 0.0
 
 
+@exported_from("translation_client.schedule")
 class CheckSchedule:
     """A schedule for one job, in seconds from its start. It is immutable, so threads may share it.
 

@@ -13,6 +13,7 @@ from tenacity.wait import wait_base
 from .. import _config
 from .._clock import JobAge
 from .._config import RANDOM, JobFeatures, jittered
+from .._exports import exported_from
 from .._models import Job
 from .censoring import MAX_DURATION_SECONDS, MIN_DURATION_SECONDS
 from .distribution import lognormal
@@ -140,14 +141,13 @@ class wait_planned(wait_base):  # noqa: N801  # named as tenacity names its stra
         return (age - since) * (1 - progress) / (progress - before)
 
 
+@exported_from("translation_client")
 class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """A tenacity wait strategy with the least expected cost of requests and delay, learned from past jobs.
 
     For a function of your own under `tenacity.retry`, which makes its first check as soon as it is called. Threads may
     share it. It does not add to the history: see `DurationHistory.record`.
     """
-
-    __module__ = "translation_client"
 
     def __init__(
         self,

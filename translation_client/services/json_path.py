@@ -8,9 +8,11 @@ from datetime import datetime, timezone
 from typing import Any, TypeGuard
 
 from .._config import MAX_TIMESTAMP
+from .._exports import exported_from
 from .._models import MissingField, Problem, Response
 
 
+@exported_from("translation_client")
 @dataclass(frozen=True)
 class ComputedField:
     """A value that a function computes and no path leads to.
@@ -19,8 +21,6 @@ class ComputedField:
         name: The name in error messages.
         read: Returns the value for the whole JSON object.
     """
-
-    __module__ = "translation_client"
 
     name: str
     read: Callable[[Mapping[str, Any]], Any]

@@ -13,6 +13,7 @@ from .. import _config
 from .._auth.headers import BEARER
 from .._auth.urls import OUTER_BLANKS, resolve_link
 from .._config import check_path_template, quote_path_segment
+from .._exports import exported_from
 from .._models import (
     Fault,
     Job,
@@ -40,6 +41,7 @@ from .statuses import normalize, parse_statuses, status_word, with_common_status
 from .submission import SubmitFlow
 
 
+@exported_from("translation_client")
 class ServiceDefaults(NamedTuple):
     """The defaults of `timeout`, `max_retries`, `request_timeout` and `max_faults`: see `PollingPolicy`."""
 
@@ -49,9 +51,7 @@ class ServiceDefaults(NamedTuple):
     max_faults: float = 10
 
 
-ServiceDefaults.__module__ = "translation_client"  # not in its body, as it is a named tuple
-
-
+@exported_from("translation_client")
 @dataclass(frozen=True)
 class LanguagesSpec:
     """The route of the list of target languages.
@@ -63,8 +63,6 @@ class LanguagesSpec:
     Raises:
         ValueError: `path` is not a valid path template.
     """
-
-    __module__ = "translation_client"
 
     path: str
     list_field: JSONPath
@@ -91,6 +89,7 @@ class LanguagesSpec:
         return tuple(texts)
 
 
+@exported_from("translation_client")
 @dataclass(frozen=True)
 class BulkSpec:
     """The route that returns the statuses of many jobs in one response.
@@ -110,8 +109,6 @@ class BulkSpec:
     Raises:
         ValueError: A path is not a valid template, `max_ids` is below 1, or a word has an unknown meaning.
     """
-
-    __module__ = "translation_client"
 
     path: str
     max_ids: int
@@ -244,6 +241,7 @@ class _OptionalField(NamedTuple):
     convert: Callable[[Any], Any]
 
 
+@exported_from("translation_client")
 @dataclass(frozen=True)
 class Service:
     """A translation service.
@@ -287,8 +285,6 @@ class Service:
     Raises:
         ValueError: `name` is empty or not printable, a path is not a valid template, or a word has an unknown meaning.
     """
-
-    __module__ = "translation_client"
 
     name: str
     status_path: str

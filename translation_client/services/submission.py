@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from .._config import check_path_template
+from .._exports import exported_from
 from .._models import (
     ConcurrencyLimitReached,
     Fault,
@@ -116,6 +117,7 @@ def reject_reserved_options(options: Mapping[str, Any], reserved: Collection[str
 _ANY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
+@exported_from("translation_client")
 class UploadSpec(NamedTuple):
     """The upload of a local file by a request of its own, whose response names the file.
 
@@ -136,9 +138,7 @@ class UploadSpec(NamedTuple):
     max_file_bytes: int
 
 
-UploadSpec.__module__ = "translation_client"  # not in its body, as it is a named tuple
-
-
+@exported_from("translation_client")
 @dataclass(frozen=True)
 class SubmitSpec:
     """A submission by one POST request, whose response has the id of the job.
@@ -164,8 +164,6 @@ class SubmitSpec:
         ValueError: `path` is not a valid path, `file_field` is set without `is_form`, or a field of the body has a list
             index other than 0.
     """
-
-    __module__ = "translation_client"
 
     path: str
     id_field: JSONPath = "id"
