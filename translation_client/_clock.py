@@ -212,7 +212,7 @@ class Stopwatch:
             self.add(seconds)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Deadline:
     """The time at which a call or a wait must end.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..schedule.learner import ScheduleLearner
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ClientContext:
     """The context that all calls of a client share. It never changes.
 
