@@ -7,10 +7,9 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from conftest import Lines
-from ends_soon import ends_soon
-from fault_table import LIMITS, ROWS, Ends, faults_of
-from test_fault_table_on_sockets import (
+from support.ends_soon import ends_soon
+from support.fault_table import LIMITS, ROWS, Ends, faults_of
+from support.fault_table_on_sockets import (
     FOR_EVER,
     HURRY,
     LONG_WITHOUT_A_DEADLINE,
@@ -22,6 +21,7 @@ from test_fault_table_on_sockets import (
     limits_of,
     strike,
 )
+from support.fixtures import Lines
 
 from fake_server import Server
 from fake_server.replies import gzip_bomb

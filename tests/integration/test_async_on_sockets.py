@@ -26,14 +26,14 @@ from typing import Any, TypeVar
 import aiohttp
 import pytest
 import trustme
-from children import running
-from conftest import Lines, ServerTime, Silent
-from ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
-from hostile import Handler, answering, dripping, http, mute, refusing_url, relay, serving
-from hostile import Server as HostileServer
-from test_hard_deadline import drip_tls, over_tls, serving_raw
-from test_secrets import ECHOES, HEADER, RAW_ECHOES, everything_said
-from test_transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
+from support.child_processes import running
+from support.ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
+from support.fixtures import Lines, ServerTime, Silent
+from support.hostile_server import Handler, answering, dripping, http, mute, refusing_url, relay, serving
+from support.hostile_server import Server as HostileServer
+from support.raw_servers import drip_tls, over_tls, serving_raw
+from support.secrets import ECHOES, HEADER, RAW_ECHOES, everything_said
+from support.transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body
@@ -1415,11 +1415,6 @@ def test_a_proxy_with_a_password_is_not_repeated(
     assert f"RequestFailed: http://service.test/status could not be reached: {why}" in said
     assert [line["reason"] for line in lines.of("gave_up")] == ["faults"]
     assert "s3cr3t" not in said + repr(list(lines))
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture

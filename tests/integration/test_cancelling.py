@@ -14,9 +14,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from children import running
-from ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, ends_soon
-from hostile import HOSTILE_ENDLESS, Handler, answering, dead_addresses, http, mute, serving
+from support.child_processes import running
+from support.ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, ends_soon
+from support.hostile_server import HOSTILE_ENDLESS, Handler, answering, dead_addresses, http, mute, serving
 
 from translation_client import VideoTranslationClient, WaitCancelled
 from translation_client._transports import dns

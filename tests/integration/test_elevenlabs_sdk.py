@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from conftest import ServerTime
+from support.fixtures import ServerTime
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body

@@ -24,11 +24,11 @@ from typing import Any
 
 import pytest
 import requests
-from children import running
-from conftest import Lines, ServerTime, Silent
-from ends_soon import ENDS_SOON, LASTS_LONG, ends_soon
-from hostile import mute, refusing_url, serving
-from job_scripts import BulkScript, Script, ScriptedServer, drawn_bulk, drawn_script, outcome_of
+from support.child_processes import running
+from support.ends_soon import ENDS_SOON, LASTS_LONG, ends_soon
+from support.fixtures import Lines, ServerTime, Silent
+from support.hostile_server import mute, refusing_url, serving
+from support.job_scripts import BulkScript, Script, ScriptedServer, drawn_bulk, drawn_script, outcome_of
 
 from fake_server import InProcessAdapter, Lab, Scenario, Server, create_app
 from translation_client import (

@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 import freezegun
 import pytest
 import requests
-from conftest import Silent
-from ends_soon import LASTS_LONG
 from freezegun import freeze_time
-from hostile import Handler, Server, answering, dead_addresses, dripping, http, mute, serving
+from support.ends_soon import LASTS_LONG
+from support.fixtures import Silent
+from support.hostile_server import Handler, Server, answering, dead_addresses, dripping, http, mute, serving
+from support.raw_servers import drip_tls, serving_raw
+from support.transfers import link
 from tenacity.stop import stop_after_delay
 from tenacity.wait import wait_fixed
-from test_hard_deadline import drip_tls, serving_raw
-from test_transfers import link
 
 from translation_client import (
     AsyncVideoTranslationClient,

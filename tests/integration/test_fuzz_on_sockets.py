@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
-from conftest import Silent
-from hostile import Server, serving
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.fixtures import Silent
+from support.hostile_server import Server, serving
 
 from translation_client import Job, TranslationClientError, VideoTranslationClient
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import gc
 import math
 import socket
-import ssl
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trustme
-from ends_soon import LASTS_LONG, PATIENT, ends_soon
-from hostile import Handler, Server, answering, dead_addresses, dripping, http, mute, relay, serving
+from support.ends_soon import LASTS_LONG, PATIENT, ends_soon
+from support.hostile_server import Handler, Server, answering, dead_addresses, dripping, http, mute, relay, serving
+from support.raw_servers import drip_tls, over_tls, serving_raw
 
 from translation_client import RequestFailed, UnexpectedAnswer, VideoTranslationClient, WaitTimeout
 
@@ -268,11 +267,6 @@ def test_memory_stays_small_over_an_endless_body() -> None:
     assert peak < 8 * 1024 * 1024
 
 
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
 @pytest.fixture
 def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
     """An authority that the environment vouches for, where nothing goes past a proxy."""
@@ -282,44 +276,6 @@ def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return authority
-
-
-def over_tls(authority: trustme.CA, handle: Handler) -> Handler:
-    """Shake hands, read the request, and go on as `handle`."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-
-    def handle_tls(connection: socket.socket, server: Server) -> None:
-        with context.wrap_socket(connection, server_side=True) as secured:
-            server.requests.append(secured.recv(65536))
-            handle(secured, server)
-
-    return handle_tls
-
-
-@contextmanager
-def serving_raw(handle: Handler) -> Iterator[Server]:
-    """Hand over each connection at once, one after the other, without reading a request in the clear first."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Server(f"https://127.0.0.1:{listener.getsockname()[1]}", listener.getsockname()[1])
-
-        def accept() -> None:
-            with suppress(OSError):
-                while not server.over.is_set():
-                    connection, _ = listener.accept()
-                    connection.settimeout(LASTS_LONG)
-                    with connection, suppress(OSError):
-                        handle(connection, server)
-
-        thread = threading.Thread(target=accept, daemon=True)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.over.set()
-            with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            thread.join(LASTS_LONG)
 
 
 def test_tls_works(trusted: trustme.CA) -> None:
@@ -339,13 +295,6 @@ def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authori
         pytest.raises(RequestFailed, match="CERTIFICATE_VERIFY_FAILED"),
     ):
         client.wait()
-
-
-def drip_tls(connection: socket.socket, server: Server) -> None:
-    """A record that never ends."""
-    connection.sendall(b"\x16\x03\x03\x40\x00")
-    while not server.pause(0.15):
-        connection.sendall(b"\x02")
 
 
 @pytest.mark.parametrize("handle", [mute, drip_tls], ids=["mute", "dripping"])

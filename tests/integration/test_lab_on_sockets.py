@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 import requests
-from conftest import ServerTime
-from ends_soon import LASTS_LONG, ends_soon
-from fault_table import ROWS
 from freezegun import freeze_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.ends_soon import LASTS_LONG, ends_soon
+from support.fault_table import ROWS
+from support.fixtures import ServerTime
 
 from fake_server import InProcessAdapter, Scenario, Server, create_app
 from fake_server.storage import result_body

@@ -20,9 +20,9 @@ import pytest
 import requests
 import trustme
 import urllib3
-from conftest import Lines
-from ends_soon import LASTS_LONG, ends_soon
-from scripted import NEXT_REQUEST, Answer, Arrived, Part, Scripted, bytewise, interim, response, scripted
+from support.ends_soon import LASTS_LONG, ends_soon
+from support.fixtures import Lines
+from support.scripted_server import NEXT_REQUEST, Answer, Arrived, Part, Scripted, bytewise, interim, response, scripted
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body
@@ -352,11 +352,6 @@ def test_an_unusable_response_without_a_body_is_matched_too(kind: type[Any], cod
     with scripted(in_turn("AAB", answer)) as server:
         assert checked(kind, server) == RIGHT
         assert [request.connection for request in server.arrived] == [1, 2, 2]
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
 
 
 @pytest.fixture

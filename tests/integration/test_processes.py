@@ -21,13 +21,13 @@ from pathlib import Path
 
 import pytest
 import requests
-from children import running
-from conftest import Lines
-from ends_soon import ENDS_SOON, LASTS_LONG
-from hostile import answering, http, refusing_url, serving
 from integration_test import running_server
-from test_errors import KINDS, error_of
-from test_logs import validate
+from support.child_processes import running
+from support.ends_soon import ENDS_SOON, LASTS_LONG
+from support.errors import KINDS, error_of
+from support.fixtures import Lines
+from support.hostile_server import answering, http, refusing_url, serving
+from support.log_schema import validate
 
 from translation_client import VideoTranslationClient
 

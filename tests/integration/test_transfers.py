@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 import os
 import random
 import re
@@ -14,21 +13,21 @@ import struct
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import hostile
 import pytest
 import trustme
-from ends_soon import LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
-from hostile import Handler, refusing_url
-from lying_storage import LyingStorage, any_lies, any_version
 from requests.structures import CaseInsensitiveDict
-from test_hard_deadline import over_tls, serving_raw
-from wire import CLIENTS, Answer, Headers, Raw, Script, part, raw
+from support import hostile_server
+from support.ends_soon import LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
+from support.hostile_server import Handler, refusing_url
+from support.lying_storage import LyingStorage, any_lies, any_version
+from support.raw_responses import CLIENTS, Answer, Headers, Raw, Script, part, raw
+from support.raw_servers import over_tls, serving_raw
+from support.transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body
@@ -44,10 +43,7 @@ from translation_client import (
 )
 from translation_client._transports import connections
 
-KEY = "key-0123456789"
 VIDEO = "https://videos.example.com/talk.mp4"
-MIB = 1024 * 1024
-Play = Callable[[BaseHTTPRequestHandler], None]
 
 
 class Quiet:
@@ -58,51 +54,9 @@ class Quiet:
     warning = error = info
 
 
-@contextmanager
-def playing(play: Play) -> Iterator[tuple[str, list[str]]]:
-    """A server that does with each request whatever a test says; its URL, and what was asked."""
-    asked: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do(self) -> None:
-            asked.append(f"{self.command} {self.path}")
-            self.close_connection = True
-            with suppress(OSError):  # the client has gone, which is what some tests are about
-                play(self)
-
-        do_GET = do_POST = do_PUT = do_DELETE = do  # noqa: N815  # as http.server calls them
-
-        def log_message(self, *_: Any) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def say(handler: BaseHTTPRequestHandler, body: bytes, **head: str) -> None:
-    handler.send_response(200)
-    for name, value in {"Content-Length": str(len(body)), "Connection": "close", **head}.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
 def client_of(url: str, service: str = "elevenlabs", **arguments: Any) -> VideoTranslationClient:
     usual = {**PATIENT, "service": service, "api_key": KEY, "logger": Quiet()}
     return VideoTranslationClient(url, **{**usual, **arguments})
-
-
-def length_of(handler: BaseHTTPRequestHandler) -> int:
-    return int(handler.headers["Content-Length"])
 
 
 @pytest.fixture
@@ -323,50 +277,13 @@ def test_a_large_result_is_received_without_being_held(tmp_path: Path) -> None:
         assert peak < 4 * MIB
 
 
-def link(url: str) -> bytes:
-    return json.dumps({"result": "completed", "result_url": f"{url}/file"}).encode()
-
-
-def begin_file(handler: BaseHTTPRequestHandler) -> bool:
-    """Send where the file is, or the head of its response. Returns True if the file comes next."""
-    if "status" in handler.path:
-        say(handler, link(f"http://{handler.headers['Host']}"))
-        return False
-    handler.send_response(200)
-    handler.send_header("Content-Length", "6")
-    handler.end_headers()
-    return True
-
-
-def dripping_file(every: float) -> Play:
-    """A file of six bytes, with so many seconds before each."""
-
-    def play(handler: BaseHTTPRequestHandler) -> None:
-        for byte in b"abcdef" if begin_file(handler) else b"":
-            time.sleep(every)
-            handler.wfile.write(bytes([byte]))
-
-    return play
-
-
-def standing_file(over: threading.Event) -> Play:
-    """A file whose second half does not come while the test lasts."""
-
-    def play(handler: BaseHTTPRequestHandler) -> None:
-        if begin_file(handler):
-            handler.wfile.write(b"abc")
-            over.wait(LASTS_LONG)
-
-    return play
-
-
 @pytest.mark.parametrize("client", CLIENTS)
 def test_the_time_of_on_progress_is_no_time_without_data(client: type[Any], tmp_path: Path) -> None:
     """The data was there; it is the caller who takes his time."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(300_000)
     arrived: list[bytes] = []
 
-    def play(connection: socket.socket, server: hostile.Server) -> None:
+    def play(connection: socket.socket, server: hostile_server.Server) -> None:
         arrived.append(b"")
         connection.sendall(f"HTTP/1.1 200 OK\r\nContent-Length: {len(video)}\r\n\r\n".encode())
         for begin in range(0, len(video), 30_000):
@@ -377,7 +294,7 @@ def test_the_time_of_on_progress_is_no_time_without_data(client: type[Any], tmp_
         arrived.clear()
         slow = iter([1.3 * limit, 1.3 * limit])
         on_progress = lambda *_: time.sleep(next(slow, 0))  # noqa: E731  # it belongs to the call
-        with hostile.serving(play) as server:
+        with hostile_server.serving(play) as server:
             error = fetched(
                 client,
                 server.url,
@@ -453,7 +370,7 @@ def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
 def playing_raw(answer: Answer) -> Handler:
     """Answer each request with raw bytes, block after block, and close or reset the connection behind them."""
 
-    def handle(connection: socket.socket, server: hostile.Server) -> None:
+    def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         lines = (line.partition(": ") for line in server.requests[-1].decode("latin-1").split("\r\n")[1:-2])
         response = answer(CaseInsensitiveDict({name: value for name, _, value in lines}))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -507,7 +424,7 @@ def test_a_storage_that_lies_gives_a_whole_version_or_an_error(client: type[Any]
         lies = [lie._replace(is_reset=False) for lie in any_lies(chance)]
         storage = LyingStorage(any_version(chance, next(numbers)), numbers, lies)
         before = target.read_bytes() if target.exists() else None
-        with hostile.serving(playing_raw(storage)) as server:
+        with hostile_server.serving(playing_raw(storage)) as server:
             error = fetched(client, server.url, target)
         after = target.read_bytes() if target.exists() else None
         assert after in storage.files if error is None else after == before
@@ -518,7 +435,7 @@ def test_a_storage_that_lies_gives_a_whole_version_or_an_error(client: type[Any]
 def test_a_reset_is_not_the_end_of_a_file(client: type[Any], tmp_path: Path) -> None:
     """Where the end of the connection is the end of the body."""
     broken = raw(200, "Content-Type: video/mp4", body=bytes(1_000_000), is_reset=True)
-    with hostile.serving(playing_raw(Script(broken))) as server:
+    with hostile_server.serving(playing_raw(Script(broken))) as server:
         assert isinstance(fetched(client, server.url, tmp_path / "out.mp4"), RequestFailed)
 
     assert list(tmp_path.iterdir()) == []
@@ -534,7 +451,7 @@ def test_a_page_is_no_file_however_slowly_it_comes(
     rest = {b"{": b'"error":"expired"}', b"\xff\xfe<": "\0html>".encode("utf-16-le")[1:]}.get(first, b"<html>no</html>")
     rest = b"html>no</html>" if first == b"<" else b"\xbf<html>" if first == b"\xef\xbb" else rest
 
-    def handle(connection: socket.socket, server: hostile.Server) -> None:
+    def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         framing = b"Transfer-Encoding: chunked" if is_chunked else b"Content-Length: %d" % len(first + rest)
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\n" + framing + b"\r\n\r\n")
         for block in (first, rest):
@@ -542,7 +459,7 @@ def test_a_page_is_no_file_however_slowly_it_comes(
             connection.sendall(b"%x\r\n%b\r\n" % (len(block), block) if is_chunked else block)
         connection.sendall(b"0\r\n\r\n" if is_chunked else b"")
 
-    with hostile.serving(handle) as server:
+    with hostile_server.serving(handle) as server:
         error = fetched(client, server.url, tmp_path / "out.mp4", max_faults=1)
 
     assert isinstance(error, UnexpectedAnswer)
@@ -555,7 +472,7 @@ def test_a_page_is_no_file_however_slowly_it_comes(
 def test_a_stored_file_is_got_whatever_its_label(client: type[Any], label: str, tmp_path: Path) -> None:
     """Unpacked where it is packed, over a connection that breaks."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(200_000)
-    stored = hostile.gzipped(video) if "gzip" in label else video
+    stored = hostile_server.gzipped(video) if "gzip" in label else video
     about = (f"Content-Encoding: {label}", 'ETag: "a"')
 
     def rest(asked: Headers) -> Raw:
@@ -564,7 +481,7 @@ def test_a_stored_file_is_got_whatever_its_label(client: type[Any], label: str, 
 
     first = raw(200, f"Content-Length: {len(stored)}", "Content-Type: video/mp4", *about, body=stored[:150_000])
     script = Script(first, rest)
-    with hostile.serving(playing_raw(script)) as server:
+    with hostile_server.serving(playing_raw(script)) as server:
         assert fetched(client, server.url, tmp_path / "out.mp4") is None
 
     assert (tmp_path / "out.mp4").read_bytes() == video
@@ -616,7 +533,7 @@ def test_a_file_over_tls_ends_where_tls_does(
     lines = ["HTTP/1.1 200 OK", "Content-Type: video/mp4", "Connection: close", *fields, "", ""]
     head = "\r\n".join(lines).encode()
 
-    def handle(connection: socket.socket, server: hostile.Server) -> None:
+    def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         connection.sendall(head + video)
         if is_ended:
             connection.unwrap()  # type: ignore[attr-defined]  # over TLS it has one
@@ -639,15 +556,15 @@ def test_a_file_over_tls_in_tls_ends_where_the_inner_one_does(
     """The proxy never ends its own."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(60_000)
 
-    def handle(connection: socket.socket, server: hostile.Server) -> None:
+    def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nConnection: close\r\n\r\n" + video)
         if is_ended:
             connection.unwrap()  # type: ignore[attr-defined]  # over TLS it has one
 
-    def relay(connection: socket.socket, server: hostile.Server) -> None:
+    def relay(connection: socket.socket, server: hostile_server.Server) -> None:
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         with socket.create_connection(("127.0.0.1", origin.port)) as beyond:
-            hostile.relay(connection, beyond, server)
+            hostile_server.relay(connection, beyond, server)
 
     with serving_raw(over_tls(trusted, handle)) as origin, serving_raw(over_tls(trusted, relay)) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
@@ -666,7 +583,7 @@ def test_a_file_over_tls_is_continued_where_it_was_cut_off(
     video = b"\0\0\0\x18ftypmp42" + os.urandom(200_000)
     starts: list[int] = []
 
-    def handle(connection: socket.socket, server: hostile.Server) -> None:
+    def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         asked = re.search(rb"(?i)range: bytes=(\d+)-", server.requests[-1])
         start = int(asked[1]) if asked else 0
         starts.append(start)
@@ -700,7 +617,7 @@ def _contexts_with_sockets_of_their_own(request: pytest.FixtureRequest, monkeypa
 @pytest.mark.usefixtures("_contexts_with_sockets_of_their_own")
 def test_a_deadline_holds_over_a_socket_that_was_not_ours(trusted: trustme.CA) -> None:
     """Though each read of it may last for the time-out of a call."""
-    drip = hostile.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x")
+    drip = hostile_server.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x")
     with (
         serving_raw(over_tls(trusted, drip)) as server,
         VideoTranslationClient(server.url, logger=Quiet(), timeout=0.6, request_timeout=LASTS_LONG) as client,
@@ -727,7 +644,7 @@ def test_a_submission_over_a_socket_that_was_not_ours_is_sent_once(trusted: trus
 def test_a_status_over_tls_that_is_cut_off_behind_it_is_whole(client: type[Any], trusted: trustme.CA) -> None:
     """Servers exist that never end TLS, and JSON shows by itself whether it is complete."""
 
-    def handle(connection: socket.socket, server: hostile.Server) -> None:
+    def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         connection.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"result": "completed"}')
 
     async def check(url: str) -> str:
@@ -745,14 +662,14 @@ def test_a_status_over_tls_that_is_cut_off_behind_it_is_whole(client: type[Any],
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: Path) -> None:
     """Each block of it becomes a thousand times as much, and now and then comes one that is worth its size."""
-    packed = hostile.gzipped(os.urandom(MIB)) + hostile.gzipped(bytes(16 * MIB)) * 4
+    packed = hostile_server.gzipped(os.urandom(MIB)) + hostile_server.gzipped(bytes(16 * MIB)) * 4
 
-    def handle(connection: socket.socket, server: hostile.Server) -> None:
+    def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n")
         while not server.over.is_set():
             connection.sendall(packed)
 
-    with hostile.serving(handle) as server:
+    with hostile_server.serving(handle) as server:
         pause = lambda *_: time.sleep(0.02)  # noqa: E731  # or it would fill the disk
         with ends_soon(0.7):
             error = fetched(client, server.url, tmp_path / "out.mp4", timeout=0.7, on_progress=pause)
@@ -769,7 +686,7 @@ def test_a_connection_that_ends_in_the_size_of_a_chunk_cuts_the_file(
     """The blocking client took the zeros that a size is padded with for the last chunk."""
     head = b"HTTP/1.1 200 OK\r\nContent-Type: video/mp4\r\nTransfer-Encoding: chunked\r\n\r\n"
     body = b"00001000\r\n\0\0\0\x18ftypmp42" + bytes(4084) + b"\r\n"
-    with hostile.serving(hostile.answering(head + body + left)) as server:
+    with hostile_server.serving(hostile_server.answering(head + body + left)) as server:
         assert isinstance(fetched(client, server.url, tmp_path / "out.mp4", max_faults=1), RequestFailed)
 
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,371 @@
+"""A key, the caller's headers and the user information of a URL are in no text of ours, whatever a server sends back."""
+
+import asyncio
+import base64
+import io
+import json
+import logging
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
+from time import process_time
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from support.adapters import BASE_URL, Answers, response
+from support.both_clients import CLIENTS, Side
+from support.fixtures import Clock, Lines
+from support.hostile_server import answering, serving
+from support.secrets import ECHOES, HEADER, RAW_ECHOES, causes_and_contexts, everything_said, said_by_one
+
+from translation_client import AsyncVideoTranslationClient, TranslationClientError, VideoTranslationClient
+from translation_client._auth.redactor import MARK, Redactor
+from translation_client._clock import Deadline
+from translation_client._models import Fault, Request
+
+KEY = 'k/"s3cr3t"<é>'
+USER, PASSWORD = "u-s3cr3t", "p@s3cr3t"
+
+
+@pytest.mark.parametrize("echo", ECHOES)
+@pytest.mark.parametrize("status_code", [200, 401, 404, 503])
+@pytest.mark.parametrize("secret", [KEY, HEADER])
+def test_a_server_that_echoes_a_secret_gets_it_nowhere(
+    clock: Clock, lines: Lines, capsys: pytest.CaptureFixture[str], echo: str, status_code: int, secret: str
+) -> None:
+    """Not into a log line, an error, its repr or attributes, nor into the repr of a job."""
+    answers = Answers(lambda _: response(status_code, ECHOES[echo](secret), retry_after=quote(secret)))
+    session = requests.Session()
+    session.mount(BASE_URL, answers)
+    client = VideoTranslationClient(
+        BASE_URL, api_key=KEY, headers={"X-Mine": HEADER}, session=session, sleep=clock.tick, timeout=5
+    )
+    said = repr(client)
+    try:
+        said += repr(client.wait())
+    except TranslationClientError as error:
+        said += everything_said(error)
+
+    said += repr(list(lines)) + "".join(capsys.readouterr())
+    assert "s3cr3t" not in said
+    assert base64.b64encode(secret.encode()).decode() not in said
+
+
+@pytest.mark.parametrize("with_session", [False, True])
+@pytest.mark.parametrize("echo", RAW_ECHOES)
+def test_no_exception_of_the_libraries_below_carries_a_secret_along(
+    lines: Lines, echo: bytes, with_session: bool
+) -> None:
+    """They quote lines of the server, URLs with queries, and hold the request with its headers."""
+    session = requests.Session() if with_session else None
+    with (
+        serving(answering(echo)) as server,
+        VideoTranslationClient(
+            server.url, api_key="s3cr3t-key", session=session, max_faults=1, max_retries=0
+        ) as client,
+        pytest.raises(TranslationClientError) as caught,
+    ):
+        client.wait()
+    if session is not None:
+        session.close()
+
+    assert "s3cr3t" not in everything_said(caught.value) + repr(list(lines))
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize(
+    "echo", [b"", *(echo for echo in RAW_ECHOES if echo.endswith((b"s3cr3t-key\r\n", b"OK\r\n\r\n")))]
+)
+def test_no_fault_of_a_transport_holds_an_exception_of_a_library(kind: type[Any], echo: bytes) -> None:
+    """Neither as its cause nor as the context of it: that has the request with its headers."""
+
+    async def fault_of_a_call(url: str) -> Fault:
+        client = kind(url, api_key="s3cr3t-key")
+        with pytest.raises(Fault) as caught:
+            await client._transport.send(
+                Request("GET", "/status"), Deadline.after(60), lambda: False, new_connection=False
+            )
+        closed = client.close()
+        if closed is not None:
+            await closed
+        return caught.value
+
+    with serving(answering(echo)) as server:
+        fault = asyncio.run(fault_of_a_call(server.url))
+
+    assert "s3cr3t" not in "".join(map(said_by_one, causes_and_contexts(fault)[1:]))
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+@pytest.mark.parametrize("line", [b"you sent {}", b" folded {}", b": {}", b"{}", b"Bad Name: {}"])
+def test_no_library_below_logs_a_header_line_that_breaks_http(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Any], line: bytes
+) -> None:
+    """urllib3 would log it with the whole URL, as a warning."""
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
+    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
+    monkeypatch.setattr(logging.root, "handlers", [handler])
+    monkeypatch.setattr(logging.root, "level", logging.INFO)
+    body = b'{"result": "pending"}'
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\nX-First: 0\r\n" + line.replace(b"{}", b"s3cr3t-key")
+    is_refused = kind is AsyncVideoTranslationClient and not line.startswith(b" ")
+
+    async def errand(url: str) -> None:
+        client = kind(url, api_key="s3cr3t-key", max_faults=1)
+        with pytest.raises(TranslationClientError) if is_refused else nullcontext():
+            job = await Side(client, None, "reference", None).call("check")  # type: ignore[arg-type]  # not needed
+            assert job.raw_status == "pending"
+        closed = client.close()
+        if closed is not None:
+            await closed
+
+    with serving(answering(head + b"\r\nX: 1\r\n\r\n" + body)) as server:
+        asyncio.run(errand(server.url))
+        assert "s3cr3t" not in logged.getvalue()
+        assert "urllib3" not in logged.getvalue()
+        with requests.Session() as others, suppress(requests.RequestException):
+            others.get(server.url)
+    if line.startswith(b"you"):
+        assert "Failed to parse headers" in logged.getvalue()  # their logging is their own
+
+
+def test_a_proxy_with_a_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
+    """Nor does a malformed one end in a TypeError."""
+    for proxy in ("http://u:s3cr3t@127.0.0.1:99999", "http://u:s3cr3t@", "http://u:s3cr3t@127.0.0.1:1"):
+        monkeypatch.setenv("http_proxy", proxy)
+        with (
+            VideoTranslationClient("http://service.test", max_faults=1) as client,
+            pytest.raises(TranslationClientError) as caught,
+        ):
+            client.wait()
+        assert "s3cr3t" not in everything_said(caught.value)
+
+
+@pytest.mark.parametrize("base_url", [f"http://{USER}:{quote(PASSWORD)}@127.0.0.1:9", f"http://{USER}@127.0.0.1:9/x"])
+def test_user_information_travels_as_a_header_and_shows_nowhere(clock: Clock, lines: Lines, base_url: str) -> None:
+    """Not in the URL of an error either."""
+    client = VideoTranslationClient(base_url, sleep=clock.tick, max_faults=2)
+
+    with pytest.raises(TranslationClientError) as caught:
+        client.wait()
+
+    assert "s3cr3t" not in everything_said(caught.value) + repr(client) + repr(list(lines))
+
+
+def test_user_information_arrives() -> None:
+    """Decoded, as Basic authentication."""
+    answers = Answers(lambda _: response())
+    session = requests.Session()
+    session.mount("http://host", answers)
+    VideoTranslationClient(f"http://{USER}:{quote(PASSWORD)}@host", session=session).check()
+
+    expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+    assert answers.requests[0].headers["Authorization"] == f"Basic {expected}"
+    assert answers.requests[0].url == "http://host/status"
+
+
+def test_the_key_travels_as_a_bearer_token() -> None:
+    """As the reference service wants it; a header of the caller's of the same name comes first."""
+    answers = Answers(lambda _: response())
+    session = requests.Session()
+    session.mount(BASE_URL, answers)
+    VideoTranslationClient(BASE_URL, session=session, api_key="k").check()
+    VideoTranslationClient(BASE_URL, session=session, api_key="k", headers={"authorization": "Mine"}).check()
+
+    assert [request.headers["Authorization"] for request in answers.requests] == ["Bearer k", "Mine"]
+
+
+@given(st.text(min_size=1), st.text(), st.text())
+def test_redacting_leaves_no_trace(secret: str, before: str, after: str) -> None:
+    """Wherever it stands."""
+    redacted = Redactor([secret]).redact([{before: [before + secret + after]}])
+
+    assert all(secret not in part for entry in redacted for text in (*entry, *entry.values()) for part in parts(text))
+
+
+def parts(text: Any) -> list[str]:
+    """What stands between the marks."""
+    whole: str = text if isinstance(text, str) else text[0]
+    return whole.split(MARK)
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "redacted"),
+    [
+        ("en", "pending", "pending"),
+        ("en", "en, de", f"{MARK}, de"),
+        ("abc", '{"key": "abc"}', f'{{"key": "{MARK}"}}'),
+        ("abcdefg", "xabcdefgx, abcdefg", f"xabcdefgx, {MARK}"),
+        ("abcdefgh", "xabcdefghx", f"x{MARK}x"),
+    ],
+)
+def test_a_header_of_less_than_eight_characters_is_redacted_only_as_a_whole_word(
+    value: str, text: str, redacted: str
+) -> None:
+    """Or the "en" of an Accept-Language would be cut out of "pending"."""
+    assert Redactor(headers=[value]).redact(text) == redacted
+
+
+def test_a_key_is_cut_out_wherever_it_stands() -> None:
+    """However short, and also where it looks like a number."""
+    secrets = Redactor(["pw12", "12345678901"])
+
+    assert secrets.redact({"detail": "pass pw12_", "key": 12345678901, "n": 7}) == {
+        "detail": f"pass {MARK}_",
+        "key": MARK,
+        "n": 7,
+    }
+
+
+@pytest.mark.parametrize("key", ["7", "404", "54321", "5432109"])
+def test_a_key_is_redacted_that_is_a_whole_number(key: str) -> None:
+    """However short it is. Other numbers stay, and the HTTP status in an error body."""
+    number = int(key)
+    secrets = Redactor([key], headers=["12"])
+    body = {"key": number, "keys": [number], "count": 12, "is": True, "more": number * 10 + 1, "status": number}
+    shown = secrets.redact_fields(body, frozenset({"status"}), frozenset({"status"}))
+
+    assert (shown["key"], shown["keys"], shown["count"], shown["is"]) == (MARK, [MARK], 12, True)
+    assert shown["status"] == (number if number < 1000 else MARK)
+    assert secrets.redact({"more": 543}) == {"more": 543}
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["se%2fcr%2bet", "se%2Fcr%2Bet", "se\\/cr+et", *("se/cr+et".encode(f"utf-{n}-le").decode() for n in (16, 32))],
+)
+def test_a_key_is_found_in_the_forms_that_servers_give_it(form: str) -> None:
+    """Percent-encoded in both cases, with the slashes of some JSON, and with the NULs of UTF-16 and UTF-32."""
+    assert Redactor(["se/cr+et"]).redact(f"x{form}x").replace("\0", "") == f"x{MARK}x"
+
+
+ODD_KEY = "sk-Q7+ab&d/e'gh\u00e9 12345=="
+ESCAPES: dict[str, Callable[[str], str]] = {
+    "some percent-encoded": lambda key: quote(key, safe="/='"),
+    "some, lower case": lambda key: quote(key, safe="+").lower().replace("sk-q7", "sk-Q7"),
+    "all percent-encoded": lambda key: "".join(f"%{code:02X}" for code in key.encode()),
+    "percent-encoded Latin-1": lambda key: quote(key.encode("latin-1")),
+    "percent-encoded twice": lambda key: quote(quote(key, safe="'")),
+    "in JSON": lambda key: key.replace("+", "\\u002B").replace("&", "\\u0026").replace("/", "\\/"),
+    "in JSON, lower case": lambda key: key.replace("+", "\\u002b").replace("'", "\\u0027"),
+    "in JSON in JSON": lambda key: json.dumps(json.dumps(key)[1:-1].replace("/", "\\/"))[1:-1],
+    "in Python": lambda key: key.replace("'", "\\'").replace("\u00e9", "\\xe9"),
+    "in HTML": lambda key: key.replace("'", "&#39;").replace("&", "&", 1).replace("+", "&plus;"),
+    "in HTML, in hexadecimal": lambda key: (
+        key.replace("=", "&#x3D;").replace("'", "&#X27;").replace("\u00e9", "&#x00e9;")
+    ),
+    "in HTML, by name": lambda key: key.replace("&", "&amp;").replace("=", "&equals;").replace("\u00e9", "&eacute;"),
+    "percent-encoded in JSON in HTML": lambda key: quote(key).replace("/", "\\/").replace("%", "&#37;"),
+}
+
+
+@pytest.mark.parametrize("way", ESCAPES)
+def test_a_key_is_found_whichever_of_its_characters_are_escaped(way: str) -> None:
+    """What is around it stays as it was written."""
+    text = f'%41 {{"a\\u0041": "{ESCAPES[way](ODD_KEY)}", "b": "\\u0042&lt;"}} %zz \\'
+    expected = f'%41 {{"a\\u0041": "{MARK}", "b": "\\u0042&lt;"}} %zz \\'
+    secrets = Redactor([ODD_KEY])
+
+    assert secrets.redact(text) == expected
+    assert secrets.redact_id(text) == expected
+    assert secrets.contains_secret(text)
+
+
+KEY_CHARACTERS = st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="%\\&")
+"""Without those that begin an escape: mixtures of them may mean two things. `ODD_KEY` has them."""
+
+
+@given(st.data(), st.text(KEY_CHARACTERS, min_size=8))
+def test_a_key_is_found_with_any_mixture_of_escapes(data: st.DataObject, key: str) -> None:
+    """Each character in its own way."""
+    ways: list[Callable[[str], str]] = [
+        str,
+        quote,
+        lambda letter: f"\\u{ord(letter):04x}",
+        lambda letter: f"&#{ord(letter)};",
+    ]
+    written = "".join(data.draw(st.sampled_from(ways))(letter) for letter in key)
+
+    assert Redactor([key]).redact(f"({written})") == f"({MARK})"
+
+
+@pytest.mark.parametrize("before", ["", "u", "u:", "user", "user:"])
+@pytest.mark.parametrize("behind", ["", "x", "xy", "xyz"])
+@pytest.mark.parametrize("encoding", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_key_is_found_within_base64(before: str, behind: str, encoding: Callable[[bytes], bytes]) -> None:
+    """With padding, without it, and as a part of a longer text, of which no more than the digits at its ends is left."""
+    key = "12345>?\u00e9abc~67890fghij"
+    encoded = encoding(f"{before}{key}{behind}".encode()).decode()
+
+    for text in (encoded, encoded.rstrip("=")):
+        left = Redactor([key]).redact(text).split(MARK)
+        assert len(left) == 2
+        assert len("".join(left)) <= 2 + 8 * len(before + behind)
+
+
+@pytest.mark.parametrize("key", ["any", "man", "pending", "sk_1234"])
+def test_a_short_key_is_no_more_than_it_was(key: str) -> None:
+    """In base64 without padding, or as a part of it, a short word stands in other words."""
+    encoded = base64.b64encode(key.encode()).decode().rstrip("=")
+    escaped = "".join(f"\\u{ord(letter):04x}" for letter in key)
+    hidden = base64.b64encode(f"x{key}x".encode()).decode()
+    for text in (f"{encoded[:-1]}_", escaped, hidden):
+        assert Redactor([key]).redact(text) == text
+
+
+@pytest.mark.parametrize(
+    "part", ["\\", "%", "%25", "&", "&#", "&#x0", "&amp;", "&amp", "\\u", "\\u005c", "%E0%80", "%F0", "a", "sk-Q7%2Bab"]
+)
+def test_no_text_makes_the_search_for_keys_slow(part: str) -> None:
+    """Its steps are as many as the characters: ten times the text takes no more than some ten times the time."""
+    secrets = Redactor([ODD_KEY])
+    secrets.redact(part)
+    seconds = []
+    for length in (10_000, 100_000):
+        text = part * (length // len(part))
+        began_at = process_time()
+        assert secrets.redact(text) == text
+        seconds.append(process_time() - began_at)
+
+    assert seconds[1] < 60 * seconds[0] + 0.5
+
+
+def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:
+    """It is the service's vocabulary, and nobody's secret."""
+    answers = Answers(lambda _: response())
+    session = requests.Session()
+    session.mount(BASE_URL, answers)
+
+    assert VideoTranslationClient(BASE_URL, session=session, headers={"X": "pending"}).check().raw_status == "pending"
+
+
+def test_what_a_terminal_would_obey_is_written_out() -> None:
+    """A server has no say over the title of anybody's window, nor over the lines of a log."""
+    assert Redactor().printable("a\x1b]0;b\x07\nc\ud800") == r"a\x1b]0;b\x07\nc\ud800"
+    assert len(Redactor().printable("x" * 10_000)) == 200
+
+
+def test_redacting_without_secrets_changes_nothing() -> None:
+    """And an unset one is none."""
+    value: Any = {"a": ["b", 1, None]}
+
+    assert Redactor([""]).redact(value) == value
+
+
+@pytest.mark.parametrize("secrets", [[], ["k"]])
+def test_what_is_nested_without_end_is_replaced(secrets: list[str]) -> None:
+    """Looking through it would end in a RecursionError, and so would showing it."""
+    deep: Any = []
+    for _ in range(900):
+        deep = [deep]
+
+    assert repr(Redactor(secrets).redact(deep)) == "[" * 50 + repr(MARK) + "]" * 50
+
+
+def test_secrets_hide_themselves() -> None:
+    """In a traceback with locals, for instance."""
+    assert "k3y" not in repr(Redactor(["k3y"]))

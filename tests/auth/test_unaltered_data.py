@@ -1,0 +1,524 @@
+"""Data is what the service sent, whatever the keys and headers of the client are; text is redacted when it is built."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import traceback
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from support.adapters import Answers, response
+from support.both_clients import CLIENTS, side_of
+from support.fixtures import Clock, Lines
+from support.hostile_server import answering, http, serving
+from support.in_process_service import HOST, LANGUAGE, PATH, SERVICES, VIDEO
+
+from fake_server import Scenario, Server
+from translation_client import (
+    Job,
+    JobFailed,
+    RequestFailed,
+    RetriesExhausted,
+    TranslationClientError,
+    TranslationStatus,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+    WaitTimeout,
+)
+from translation_client._auth.redactor import MARK, Redactor
+from translation_client._cli import main
+from translation_client._cli.terminal import BatchTable, StatusLine
+from translation_client._jobs.submit import check_listed_language
+from translation_client._models import redacted_problem
+from translation_client.services.heygen import HEYGEN
+
+SHORT_KEYS = ["any", "man", "e", "G", "1", "job", "pending", "completed", "http", "/", "-"]
+KEY = "k3y-0123456789"
+EACH_CLIENT = pytest.mark.parametrize("kind", CLIENTS)
+
+
+def client_of(answer: Callable[[requests.PreparedRequest], requests.Response], **arguments: Any) -> Any:
+    """A client whose service is a function of the request."""
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    usual = {"api_key": KEY, "session": session, "sleep": lambda _: None, "max_faults": 1, "max_retries": 1}
+    service = arguments.get("service", "reference")
+    return VideoTranslationClient(HOST + PATH.get(service, ""), **{**usual, **arguments})
+
+
+def saying(body: Any, code: int = 200, **headers: str) -> Callable[[requests.PreparedRequest], requests.Response]:
+    return lambda _: response(code, json.dumps(body).encode(), **headers)
+
+
+def raised(errand: Callable[[], object]) -> Any:
+    with pytest.raises(TranslationClientError) as caught:
+        errand()
+    return caught.value
+
+
+def texts_of(error: TranslationClientError) -> str:
+    """What a person or a log sees of an error."""
+    return f"{error} {error!r} {''.join(traceback.format_exception(error))} {error.job!r}"
+
+
+@EACH_CLIENT
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("key", SHORT_KEYS)
+def test_a_short_key_is_in_the_way_of_nothing(
+    clock: Clock, lines: Lines, tmp_path: Path, kind: type[Any], service: str, key: str
+) -> None:
+    """From the list of languages to the file: ids, links and languages go back to the service as it sent them."""
+    side = side_of(kind, Scenario(3, result_bytes=70_000), service, clock, api_key=key)
+
+    async def errand() -> list[Job]:
+        submitted = await side.submit()
+        watched = await side.call("watch", submitted)
+        job = watched[-1]
+        assert (await side.call("check", job)).status == "completed"
+        [again] = await side.call("check_all", [job])
+        for number, one in enumerate((job, again, job.id)):
+            path = await side.call("download", one, tmp_path / f"{number}.mp4")
+            assert path.stat().st_size == 70_000
+        await side.call("delete", job)
+        return [submitted, *watched, again]
+
+    jobs = asyncio.run(errand())
+    assert {str(job.id) for job in jobs} == {side.lab.submissions[0].job_id.partition("/")[0]}
+    assert MARK not in json.dumps([job.to_dict() for job in jobs])
+    assert {arrival.path for arrival in side.lab.arrivals if "redacted" in arrival.path} == set()
+    assert lines.of("job_finished")[0]["raw_status"] == jobs[-2].raw_status
+
+
+@EACH_CLIENT
+@pytest.mark.parametrize("key", ["any", "man", "e", "G", "("])
+def test_a_language_with_the_key_in_its_name_can_be_ordered(clock: Clock, kind: type[Any], key: str) -> None:
+    """The list is the service's, and what is ordered is in it, letter by letter."""
+    side = side_of(kind, Scenario(0), "heygen", clock, api_key=key)
+
+    async def errand() -> tuple[list[str], Job]:
+        listed = await side.call("languages")
+        return listed, await side.call("submit", VIDEO, "German (Germany)")
+
+    listed, job = asyncio.run(errand())
+    assert "German (Germany)" in listed
+    assert MARK not in str(listed)
+    assert job.language == "German (Germany)"
+    assert side.lab.submissions[0].fields["output_languages"] == ["German (Germany)"]
+
+
+@EACH_CLIENT
+def test_a_language_that_is_not_listed_gets_suggestions_without_the_key(clock: Clock, kind: type[Any]) -> None:
+    """A name with a part cut out would be of no use: one that has the key in it is left out."""
+    for key, suggested in (("any", "French (France)"), ("ench", "German (Germany)")):
+        side = side_of(kind, Scenario(0), "heygen", clock, api_key=key)
+        with pytest.raises(ValueError, match="target_language must be one of the 13") as caught:
+            asyncio.run(side.call("submit", VIDEO, "Frman (Grance)"))
+        assert f"did you mean '{suggested}'" in str(caught.value)
+        assert key not in str(caught.value)
+        assert MARK not in str(caught.value)
+
+
+def test_a_language_that_is_not_listed_has_a_usable_message_whatever_the_key_is() -> None:
+    known = ("German (Germany)", "Basque")
+    for key, hint in (("any", "for instance 'Basque'. "), ("a", ""), ("zzz", "for instance 'German (Germany)'. ")):
+        with pytest.raises(ValueError, match="target_language must be one of the 2 that") as caught:
+            check_listed_language(HEYGEN, "zzz", known, Redactor([key]))
+        assert str(caught.value).endswith(f"lists, got 'zzz'; {hint}client.languages() lists all")
+
+
+BODIES: dict[str, Callable[[str], Any]] = {
+    "reference": lambda said: {"result": "completed", "echo": [said, {said: said}], "country": "Germany"},
+    "heygen": lambda said: {
+        "data": {
+            "status": "completed",
+            "video_url": f"http://files.test/{said}?a={said}",
+            "output_language": said,
+            "echo": said,
+        }
+    },
+    "elevenlabs": lambda said: {"status": "dubbed", "target_languages": [said], "echo": [said]},
+    "azure": lambda said: {
+        "status": "Succeeded",
+        "result": {"translatedVideoFileUrl": f"http://files.test/{said}"},
+        "echo": {said: 1},
+    },
+}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
+def test_a_job_is_what_the_service_sent(lines: Lines, service: str, secret: str) -> None:
+    """Also where it echoes a secret, which then is in no text."""
+    said = f"x-{secret}-y"
+    body = BODIES[service](said)
+    client = client_of(saying(body), service=service, headers={"X-Mine": "header-of-the-caller"})
+
+    for job in (client.check("j"), client.wait("j"), *client.watch("j"), *client.wait_all(["j"])):
+        assert job.payload == body
+        assert secret not in repr(job)
+        if service == "heygen":
+            assert (job.result_url, job.language) == (f"http://files.test/{said}?a={said}", said)
+        if service == "azure":
+            assert job.result_url == f"http://files.test/{said}"
+        if service == "elevenlabs":
+            assert job.language == said
+    assert secret not in json.dumps(lines)
+
+
+@pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
+def test_jobs_of_a_bulk_request_are_what_the_service_sent(lines: Lines, secret: str) -> None:
+    """One by one, and in a batch; only the error of a job is text."""
+    said = f"x {secret} y"
+    entry = {"id": "j", "video_id": "j", "status": said, "result": said, "echo": said, "error": said}
+    failed = {**entry, "status": "failed", "result": "error", "id": "k", "video_id": "k"}
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        if "statuses" in str(request.url) or "ids=" in str(request.url):
+            return response(200, json.dumps({"data": [entry, failed], "results": [entry, failed]}).encode())
+        alone = failed if str(request.url).endswith("k") else entry
+        return response(200, json.dumps({**alone, "data": alone}).encode())
+
+    headers = {"X-Mine": "header-of-the-caller"}
+    without_links = replace(HEYGEN, submit=None, has_late_result=False, result_field=None)
+    pending, ended = client_of(answer, service=without_links, headers=headers).check_all(["j", "k"])
+    assert (pending.raw_status, pending.payload) == (said, entry)
+    assert (ended.status, ended.payload, ended.error) == (TranslationStatus.ERROR, failed, f"x {MARK} y")
+
+    outcomes = client_of(answer, headers=headers, backoff_factor=0.01).wait_all(["j", "k"])
+    exhausted, ended = outcomes
+    assert (type(exhausted), exhausted.job.raw_status) == (RetriesExhausted, said)
+    assert (exhausted.job.payload["echo"], ended.payload["echo"]) == (said, said)
+    for shown in (*map(repr, (pending, ended, *outcomes)), str(exhausted), json.dumps(lines)):
+        assert secret not in shown
+    assert f"'x {MARK} y'" in str(exhausted)
+
+
+def test_a_word_that_the_service_does_not_know_is_data_and_is_redacted_in_texts(clock: Clock, lines: Lines) -> None:
+    """In messages, in the counts of a time-out, in log lines and on terminals."""
+    word = f"busy \x1b[2J {KEY}"
+    client = client_of(saying({"result": word}), timeout=5, sleep=clock.tick, max_retries=50)
+    error = raised(lambda: client.wait("j"))
+    shown = rf"busy \x1b[2J {MARK}"
+
+    assert type(error) is WaitTimeout
+    assert error.job is not None
+    assert error.job.raw_status == error.args[1]["job"]["raw_status"] == word
+    assert repr(shown) in str(error)
+    assert error.seen == {shown: error.checks}
+    assert KEY not in texts_of(error)
+    assert {line["raw_status"] for line in (*lines.of("status_checked"), *lines.of("unknown_status"))} == {shown}
+    stream = io.StringIO()
+    StatusLine(stream, 10).show(error.job)
+    table = BatchTable()
+    table.record_job(error.job)
+    columns = [list(column.cells) for column in table.__rich__().columns]
+    assert shown in stream.getvalue()
+    assert columns[1] == [shown]
+
+
+@pytest.mark.parametrize("key", ["e", "pending", "n"])
+def test_a_word_that_the_service_knows_is_shown_as_it_is(clock: Clock, lines: Lines, key: str) -> None:
+    """It is part of the vocabulary, and no secret that came back."""
+    client = client_of(saying({"result": "pending"}), api_key=key, timeout=5, sleep=clock.tick, max_retries=9)
+    error = raised(lambda: client.wait("x"))
+
+    assert "was still 'pending'" in str(error)
+    assert error.seen == {"pending": error.checks}
+    assert lines.of("status_checked")[0]["raw_status"] == "pending"
+
+
+@pytest.mark.parametrize("secret", [KEY, "header-of-the-caller", "any"])
+def test_what_a_service_says_of_a_failure_is_text(lines: Lines, secret: str) -> None:
+    """The error of a job, an error body, an excerpt: redacted as they are built, and so everywhere after that."""
+    said = f"no{secret}body speaks: {secret}"
+    arguments = {"headers": {"X-Mine": "header-of-the-caller"}, "api_key": secret if secret == "any" else KEY}
+    redacted = f"no{MARK}body speaks: {MARK}"
+
+    job = client_of(saying({"result": "error", "error": said}), **arguments).check("j")
+    assert job.error == redacted
+    assert job.payload["error"] == said
+    assert redacted in str(raised(job.raise_for_status))
+
+    refused = raised(lambda: client_of(saying({"code": secret, "detail": said}, 400), **arguments).check("j"))
+    assert (refused.problem.code, refused.problem.message) == (MARK, redacted)
+    assert redacted in str(refused)
+
+    unread = raised(lambda: client_of(lambda _: response(200, said.encode()), **arguments).check("j"))
+    assert (type(unread), unread.excerpt) == (UnexpectedAnswer, redacted)
+    for shown in (*map(texts_of, (raised(job.raise_for_status), refused, unread)), json.dumps(lines)):
+        assert f"no{secret}" not in shown
+        assert f"speaks: {secret}" not in shown
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *(f"key {KEY} bad".encode(coding) for coding in ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be")),
+        f"key {KEY} bad".encode("utf-8-sig"),
+        b"key " + f"{KEY} bad".encode("utf-16-le"),
+        b"\xff\xfe" + f"key {KEY} bad".encode(),
+        b"\0" + f"key {KEY} bad".encode(),
+    ],
+)
+def test_an_excerpt_has_no_key_whatever_its_coding_is(lines: Lines, body: bytes) -> None:
+    """Nor letter by letter, with a NUL after each."""
+    error = raised(lambda: client_of(lambda _: response(200, body)).check("j"))
+
+    assert type(error) is UnexpectedAnswer
+    said = "".join(letter for letter in texts_of(error) + str(error.excerpt) + json.dumps(lines) if letter.isalnum())
+    assert "k3y" not in said.replace("x00", "").replace("u0000", "")
+
+
+def test_an_excerpt_of_utf_16_can_be_read() -> None:
+    """By the same rule as JSON."""
+    for coding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"):
+        error = raised(lambda: client_of(lambda _: response(200, "sorry, né".encode(coding))).check("j"))  # noqa: B023  # called at once
+        assert error.excerpt == "sorry, né"
+
+
+@pytest.mark.parametrize("key", ["é3y-é", "k3y-\xe9\xff0123"])
+def test_an_echo_of_the_bytes_of_a_header_has_no_key(key: str) -> None:
+    """Headers are Latin-1, and the excerpt is read as UTF-8."""
+    error = raised(lambda: client_of(lambda _: response(200, f"<{key}>".encode("latin-1")), api_key=key).check("j"))
+
+    assert error.excerpt == f"<{MARK}>"
+
+
+@pytest.mark.parametrize("key", ["e", "error", "detail", "message", "code"])
+def test_an_error_body_is_found_under_its_names_whatever_the_key_is(key: str) -> None:
+    """The names are those that services use: a key does not cut them up."""
+    body = {"error": {"code": "no_luck", "message": "sorry"}, "detail": "d"}
+    error = raised(lambda: client_of(saying(body, 400), api_key=key).check("j"))
+
+    assert (error.problem.code, error.problem.message) == ("no_luck", "sorry")
+    assert set(error.problem) == {"error", "detail"}
+
+
+@pytest.mark.parametrize("name", ["code", "status", "type", "error_code", "errorCode"])
+@pytest.mark.parametrize(
+    ("key", "word", "kept"),
+    [
+        ("any", "too_many_jobs", True),
+        ("a", "Rate-Limit.exceeded", True),
+        ("1", 100123, True),
+        ("jobs", "jobs", False),
+        ("any", "too many jobs", False),
+        ("any", "https://errors.test/too_many_jobs", False),
+        ("too_many", "too_many_jobs", False),
+        ("100123", 100123, False),
+        ("10012300", 1001230099, False),
+    ],
+)
+def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word: Any, kept: bool) -> None:
+    """Where a short key is a part of it by chance. In texts it is redacted all the same."""
+    body = {"error": {name: word, "message": f"{word}!"}, "list": [{name: word}]}
+    error = raised(lambda: client_of(saying(body, 400), api_key=key).check("j"))
+    code = str(word) if kept else str(Redactor([key]).redact(word))
+
+    assert (error.problem.code, str(error.problem["list"][0][name])) == (code, code)
+    assert error.problem.message == Redactor([key]).redact(f"{word}!")
+    assert f"{word}!" not in str(error)
+
+
+def test_a_key_with_dots_is_redacted_in_the_path_of_an_invalid_field() -> None:
+    """Which is joined by dots in the message."""
+    body = {"detail": [{"loc": ["body", *KEY.split("-"), 7], "msg": "no such field"}], "error": [[{"loc": [KEY]}]]}
+    key = KEY.replace("-", ".")
+    error = raised(lambda: client_of(saying(body, 422), api_key=key).check("j"))
+
+    assert error.problem.message == f"body.{MARK}.7: no such field"
+    assert error.problem["detail"][0]["loc"] == [f"body.{MARK}.7"]
+    assert key not in texts_of(error)
+
+
+def test_the_names_of_other_fields_are_redacted() -> None:
+    assert redacted_problem({KEY: 1, "error": {KEY: KEY}}, Redactor([KEY])) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
+
+
+@pytest.mark.parametrize("url", [f"http://files.test/any-{KEY}/f.mp4?any={KEY}", "http://fake.test/any.mp4"])
+def test_a_link_with_the_key_in_it_is_asked_as_it_is(lines: Lines, tmp_path: Path, url: str) -> None:
+    """And is in no text with it."""
+    asked: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        asked.append(str(request.url))
+        if "/status/" in asked[-1] or "video-translations" in asked[-1]:
+            return response(200, json.dumps({"data": {"status": "completed", "video_url": url}}).encode())
+        return response(200, b"\0\0\0\x18ftyp", content_type="video/mp4", content_length="8")
+
+    for key in (KEY, "any"):
+        client = client_of(answer, service="heygen", api_key=key)
+        assert client.download(client.wait("j"), tmp_path / f"{key}.mp4").read_bytes() == b"\0\0\0\x18ftyp"
+        assert asked[-1] == url
+    gone = client_of(lambda _: response(404, b""), service="heygen")
+    error = raised(
+        lambda: gone.download(Job("j", TranslationStatus.COMPLETED, "x", result_url=url), tmp_path / "out.mp4")
+    )
+    assert KEY not in texts_of(error) + json.dumps(lines)
+
+
+def test_a_header_is_redacted_in_a_link_and_not_in_the_address_of_the_service(tmp_path: Path) -> None:
+    """The address comes from the caller; a link comes from the server, which may echo what it was sent."""
+    arguments = {"service": "heygen", "headers": {"X-Mine": "fake.test"}}
+    refused = client_of(lambda _: response(418, b""), **arguments)  # after a 404 it would ask for a fresh link
+    link = Job("j", TranslationStatus.COMPLETED, "x", result_url="http://files.test/fake.test/f")
+
+    assert f"({HOST}/v3/video-translations/j)" in str(raised(lambda: refused.check("j")))
+    assert f"(http://files.test/{MARK}/f)" in str(raised(lambda: refused.download(link, tmp_path / "out.mp4")))
+
+
+@pytest.mark.parametrize("header", ["job", "translations-7", "7", "translat"])
+def test_an_id_is_shown_whatever_the_headers_are(lines: Lines, header: str) -> None:
+    """A person has to be able to copy it; only a key is redacted in it."""
+    client = client_of(saying({"result": "pending"}), headers={"X-Mine": header})
+    error = raised(lambda: client.wait("translations-7"))
+
+    assert "client.wait('translations-7')" in str(error)
+    assert {line["job_id"] for line in lines} == {"translations-7"}
+    assert repr(error.job).startswith("Job(id='translations-7'")
+
+
+def test_an_id_with_the_key_in_it_is_data_and_is_redacted_in_texts(lines: Lines, tmp_path: Path) -> None:
+    """In each call that takes an id, and in a batch."""
+    job_id = f"job-{KEY}"
+    client = client_of(saying({"result": "pending"}), backoff_factor=0.01)
+    finished = Job(job_id, TranslationStatus.COMPLETED, "completed")
+    errands: list[Callable[[], object]] = [
+        lambda: client.wait(job_id),
+        lambda: client.download(job_id, tmp_path / "f"),
+        lambda: client_of(saying({}, 400)).download(finished, tmp_path / "f"),
+        lambda: client_of(saying({}, 400)).check(job_id),
+        lambda: client_of(saying({}, 400)).delete(job_id),
+        lambda: client_of(saying({"data": []}), service="heygen").check_all([job_id]),
+    ]
+    for errand in errands:
+        error = raised(errand)
+        assert error.job_id == error.args[1]["job_id"] == job_id
+        assert "job-[redacted]" in str(error)
+        assert KEY not in texts_of(error)
+    for error in (*client.wait_all([job_id]), *client_of(saying({}, 400)).wait_all([job_id])):
+        assert error.job_id == job_id
+        assert KEY not in texts_of(error)
+    assert {line["job_id"] for line in lines} == {"job-[redacted]", None}
+    job = client.check(job_id)
+    assert (job.id, job.to_dict()["id"]) == (job_id, job_id)
+    assert KEY not in repr(job)
+
+
+@EACH_CLIENT
+def test_an_id_with_a_key_that_is_asked_for_later_is_redacted_in_texts(
+    clock: Clock, lines: Lines, tmp_path: Path, kind: type[Any]
+) -> None:
+    """`api_key()` is first called after the wait has begun, by which time the id has been taken in."""
+    job_id = f"job-{KEY}"
+    for name, given, faults in (
+        ("wait", (), []),
+        ("wait", (), ["every-1:503"]),
+        ("wait", (), ["every-1:400"]),
+        ("check", (), ["every-1:400"]),
+        ("download", (tmp_path / "f",), []),
+        ("download", (tmp_path / "f",), ["every-1:400"]),
+        ("delete", (), ["delete/every-1:400"]),
+    ):
+        scenario = Scenario(3600, faults=faults)
+        side = side_of(kind, scenario, "reference", clock, api_key=lambda: KEY, max_retries=1, max_faults=2)
+        side.lab.create(job_id=job_id)
+        error = raised(lambda: asyncio.run(side.call(name, job_id, *given)))  # noqa: B023  # called at once
+        assert error.job_id == job_id
+        assert "job-[redacted]" in str(error)
+        assert KEY not in texts_of(error)
+    assert {line["job_id"] for line in lines} == {"job-[redacted]"}
+
+
+def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() -> None:
+    """With the id as it was given, and without the key in the message; no job can have been made."""
+    [bad] = client_of(saying({"result": "completed"})).wait_all(iter([f"{KEY}\ud800"]))
+
+    assert (type(bad), bad.job_id, bad.may_have_been_accepted) == (RequestFailed, f"{KEY}\ud800", False)
+    assert KEY not in texts_of(bad)
+
+
+@pytest.mark.parametrize(("key", "is_shown"), [(KEY, True), ("7", False)])
+def test_an_idempotency_key_is_shown_unless_the_key_is_in_it(lines: Lines, key: str, is_shown: bool) -> None:
+    """As the error has it, it is what the service was told."""
+    client = client_of(saying({}, 500), service="heygen", api_key=key, headers={"X-Mine": "order"})
+    client._language_list._fetched = (LANGUAGE["heygen"],), client._context.redactor
+    error = raised(lambda: client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key="order-7"))
+
+    assert error.idempotency_key == error.args[1]["idempotency_key"] == "order-7"
+    assert ("idempotency_key='order-7'" in str(error)) is is_shown
+    assert (lines.of("submit_started")[0]["idempotency_key"] == "order-7") is is_shown
+
+
+@pytest.mark.parametrize("key", [KEY, "any"])
+def test_the_command_line_prints_data_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    """A program that reads `--json` reads what the service sent; the lines for people have no key."""
+    monkeypatch.setenv("TRANSLATION_CLIENT_API_KEY", key)
+    body = {"result": "completed", "echo": key, "country": "Germany"}
+    with serving(answering(http("200 OK", json.dumps(body).encode()))) as server:
+        for command in (["status", "j"], ["wait", "j"], ["wait", "j", "k"]):
+            assert main.main([*command, "--base-url", server.url, "--json"]) == 0
+            captured = capsys.readouterr()
+            payloads = [json.loads(line)["payload"] for line in captured.out.splitlines()]
+            assert payloads == [body] * (len(command) - 1)
+            assert key not in captured.err
+
+
+@pytest.mark.parametrize(("levels", "is_readable"), [(100, True), (101, False), (900, False)])
+def test_a_body_that_is_nested_too_deeply_is_unreadable(levels: int, is_readable: bool) -> None:
+    """A job with it could be neither copied nor pickled."""
+    body = b'{"result": "completed", "x": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+    client = client_of(lambda _: response(200, body))
+    if is_readable:
+        job = client.check("j")
+        assert Job.from_dict(json.loads(json.dumps(job.to_dict()))) == job
+    else:
+        assert type(raised(lambda: client.check("j"))) is UnexpectedAnswer
+
+
+def test_an_infinite_number_is_not_known() -> None:
+    """Python reads it in JSON, and nobody can write it there again."""
+    job = client_of(
+        lambda _: response(200, b'{"result": "pending", "expected_seconds": Infinity, "progress": NaN}')
+    ).check()
+
+    assert (job.expected_seconds, job.progress) == (None, None)
+
+
+def test_many_short_brackets_are_not_nested() -> None:
+    body = {"result": "completed", "x": [[[]]] * 500}
+
+    assert client_of(saying(body)).check("j").payload == body
+
+
+def test_a_batch_with_a_short_key_gives_what_the_service_sent(lines: Lines) -> None:
+    """On real sockets, with the bulk request and without it."""
+    with Server(Scenario(duration=0.1)) as server:
+        ids = [requests.post(f"{server.url}/jobs", timeout=60).json()["id"] for _ in range(5)]
+        for key in ("e", "job", "1"):
+            with VideoTranslationClient(server.url, api_key=key, backoff_factor=0.05) as client:
+                jobs: list[Any] = client.wait_all(ids)
+            assert [(job.id, str(job.status), job.raw_status) for job in jobs] == [
+                (job_id, "completed", "completed") for job_id in ids
+            ]
+            assert MARK not in json.dumps([job.to_dict() for job in jobs])
+    assert lines
+
+
+def test_a_failed_job_keeps_its_payload_outside_of_all_texts() -> None:
+    """`error.job` and the facts have it."""
+    body = {"result": "error", "error": "no speech", "secret": KEY}
+    error = raised(client_of(saying(body)).check("j").raise_for_status)
+
+    assert type(error) is JobFailed
+    assert error.job is not None
+    assert error.job.payload == error.args[1]["job"]["payload"] == body
+    assert KEY not in texts_of(error)

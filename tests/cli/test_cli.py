@@ -1,0 +1,274 @@
+"""The command line: the answer on stdout, everything else on stderr, and exit codes that can be relied on."""
+
+import io
+import json
+import sys
+from typing import Any
+
+import pytest
+from support.adapters import BASE_URL
+from support.command_line import Run, command_runner
+from support.fixtures import Clock
+
+from fake_server import Fault, Scenario
+from translation_client._cli import main, terminal
+from translation_client._cli.demo import ServerDidNotStartError
+from translation_client._cli.parser import parser, resume_command
+from translation_client._exceptions import json_value
+from translation_client._models import Job, TranslationStatus
+
+KEY_VARIABLE = "TRANSLATION_CLIENT_API_KEY"
+
+
+@pytest.fixture
+def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command against a fake server in process: exit code, stdout, stderr."""
+    return command_runner(clock, monkeypatch, capsys)
+
+
+def test_wait_prints_the_status_and_logs_json(run: Run) -> None:
+    """Nothing but the answer on stdout."""
+    code, out, err = run("wait", "--base-url", BASE_URL)
+
+    assert (code, out) == (0, "completed\n")
+    assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "job_finished"
+
+
+def test_status_asks_once_and_pending_is_no_failure(run: Run) -> None:
+    """Exit code 0."""
+    code, out, err = run("status", "--base-url", BASE_URL)
+
+    assert (code, out, err.count("\n")) == (0, "pending\n", 1)
+
+
+@pytest.mark.parametrize("command", ["status", "wait"])
+def test_a_job_that_failed_is_exit_code_1(run: Run, command: str) -> None:
+    """A fact about the job."""
+    assert run(command, "--base-url", BASE_URL, scenario=Scenario(0, "error"))[:2] == (1, "error\n")
+
+
+def test_a_request_that_failed_is_exit_code_3(run: Run) -> None:
+    """With the sentence on stderr."""
+    code, out, err = run("wait", "nope", "--base-url", BASE_URL)
+
+    assert (code, out) == (3, "")
+    assert "Check the id and base_url" in err.splitlines()[-1]
+
+
+def test_a_time_out_is_exit_code_4_with_the_last_job_and_the_command_to_go_on(run: Run) -> None:
+    """Not failed, just not done yet."""
+    code, out, err = run("wait", "--base-url", BASE_URL, "--timeout", "3")
+
+    assert (code, out) == (4, "pending\n")
+    assert err.splitlines()[-1] == (f"To resume waiting: translation-client wait --base-url {BASE_URL} --timeout=3")
+
+
+def test_spent_retries_are_exit_code_4_too(run: Run) -> None:
+    """The job goes on."""
+    assert run("wait", "--base-url", BASE_URL, "--max-retries", "0")[0] == 4
+
+
+def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
+    """It may be pasted, and may be logged."""
+    options = parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
+
+    assert resume_command(options) == "translation-client wait --base-url https://host/x -- 'a b'"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["wait"],  # the reference service has no address of its own
+        ["wait", "--base-url", "nonsense"],
+        ["wait", "--base-url", BASE_URL, "--timeout", "nan"],
+        ["wait", "--base-url", BASE_URL, "--max-retries", "1.5"],
+        ["status", "..", "--base-url", BASE_URL],
+    ],
+)
+def test_a_bad_argument_is_exit_code_2(run: Run, arguments: list[str]) -> None:
+    """And one line."""
+    code, out, err = run(*arguments)
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["wait", "--service", "nobody"], ["wait", "--base-url", BASE_URL, "--timeout", "x"], ["fetch"]]
+)
+def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
+    """As argparse has it."""
+    with pytest.raises(SystemExit) as caught:
+        main.main(arguments)
+
+    assert caught.value.code == 2
+
+
+@pytest.mark.parametrize("arguments", [["-h"], ["status", "-h"], ["wait", "-h"], ["demo", "-h"]])
+def test_help_is_everywhere(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With the exit codes."""
+    with pytest.raises(SystemExit) as caught:
+        main.main(arguments)
+
+    assert caught.value.code == 0
+    assert "Exit codes: 0 success" in capsys.readouterr().out
+
+
+def test_json_is_the_whole_job(run: Run) -> None:
+    """For whoever reads it with jq."""
+    out = run("wait", "--base-url", BASE_URL, "--json")[1]
+
+    assert json.loads(out) == {
+        "id": "",
+        "status": "completed",
+        "raw_status": "completed",
+        "progress": None,
+        "result_url": None,
+        "error": None,
+        "retry_after": None,
+        "checks": 3,
+        "elapsed": 6.0,
+        "payload": {"result": "completed"},
+        "language": None,
+        "expected_seconds": None,
+        "submitted_at": None,
+        "finished_at": None,
+    }
+
+
+def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And says that the job goes on."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "_wait", lambda options, **_: interrupt(options))
+    code, out, err = run("wait", "--base-url", BASE_URL)
+
+    assert (code, out, err) == (130, "", "interrupted; the job is still running\n")
+
+
+def test_an_interrupt_of_a_command_without_a_job_does_not_speak_of_one(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is none that could go on."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    for command in (["schedule", "--check-cost", "3"], ["demo"]):
+        monkeypatch.setattr(main, f"_{command[0]}", interrupt)
+        assert main.main(command) == 130
+        assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_the_key_comes_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a command line everybody could read it."""
+    monkeypatch.setenv(KEY_VARIABLE, "bad\nkey")
+    code, _, err = run("status", "--base-url", BASE_URL)
+
+    assert (code, f"{KEY_VARIABLE} cannot be sent" in err, "bad" in err) == (2, True, False)
+
+
+def test_an_empty_key_in_the_environment_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many shells export what is not set as empty."""
+    monkeypatch.setenv(KEY_VARIABLE, "")
+
+    assert run("status", "--base-url", BASE_URL)[0] == 0
+
+
+def test_json_has_no_infinities() -> None:
+    """Python reads and writes them, and nobody else does."""
+    assert json_value({"a": [float("nan"), 1.5, "x"], "b": float("inf")}) == {"a": [None, 1.5, "x"], "b": None}
+
+
+def test_without_a_stderr_the_answer_still_comes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And with the right exit code; 1 would say that the job failed."""
+    monkeypatch.setattr(sys, "stderr", None)
+
+    assert run("status", "--base-url", BASE_URL)[:2] == (0, "pending\n")
+    assert run("status", "nope", "--base-url", BASE_URL)[:2] == (3, "")
+
+
+def test_a_mistake_of_ours_is_not_a_job_that_failed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own exit code for it is 1."""
+
+    def fail(*_: Any) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(main, "_wait", lambda options, **_: fail(options))
+    code, _, err = run("wait", "--base-url", BASE_URL)
+
+    assert (code, "ValueError: a bug" in err) == (70, True)
+
+
+def test_without_a_stdout_the_answer_is_lost_and_that_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`print` would do nothing, and call it a success."""
+    monkeypatch.setattr(sys, "stdout", None)
+
+    assert run("status", "--base-url", BASE_URL)[0] == 74
+
+
+class Terminal(io.StringIO):
+    """A standard error that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_a_line_moves_in_place_of_the_attempts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is taken away at the end; warnings still come through."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    fault = Fault(nth=2, status_code=503)
+    code, out, _ = run("wait", "--base-url", BASE_URL, scenario=Scenario(5, faults=(fault,)))
+
+    shown = screen.getvalue()
+    assert (code, out) == (0, "completed\n")
+    assert "pending · 1 check · 0 of 30 s · next in 2 s" in shown
+    assert '"event": "check_failed"' in shown
+    assert '"event": "status_checked"' not in shown
+    assert shown.endswith("\r\x1b[K")
+
+
+def test_verbose_brings_the_attempts_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the moving line."""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    run("wait", "--base-url", BASE_URL, "-v")
+
+    assert '"event": "status_checked"' in screen.getvalue()
+    assert "\x1b" not in screen.getvalue()
+
+
+def test_the_moving_line_shows_progress_and_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """Whatever the width."""
+    monkeypatch.setenv("COLUMNS", "30")
+    screen = Terminal()
+    line = terminal.StatusLine(screen, 3600)
+    line.show(Job("j", TranslationStatus.PENDING, "rendering", progress=0.4, checks=12))
+
+    assert screen.getvalue() == "\r\x1b[Krendering 40% · 12 checks · 0\r"
+
+
+def test_a_terminal_that_goes_away_ends_no_wait() -> None:
+    """The line was a courtesy."""
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError("gone")
+
+    terminal.StatusLine(Gone(), 30).clear()
+
+
+def test_a_demo_whose_server_does_not_start_says_why(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most likely the extra is missing."""
+
+    def fail() -> None:
+        raise ServerDidNotStartError("the fake server did not start: No module named 'flask'")
+
+    monkeypatch.setattr(main, "running_fake_server", fail)
+
+    assert main.main(["demo"]) == 3
+    assert "the fake server did not start: No module named 'flask'" in capsys.readouterr().err

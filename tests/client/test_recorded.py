@@ -1,0 +1,64 @@
+"""What programs of users depend on is as an earlier version wrote it, or can still be read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pickle
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import recorded
+from support.recorded import FACTS, JOB, OBSERVATIONS
+
+import translation_client
+from translation_client import DurationHistory
+
+RECORDED: dict[str, Any] = json.loads(recorded.FILE.read_text())
+
+
+@pytest.mark.parametrize("name", RECORDED["pickles"])
+def test_an_earlier_pickle_can_be_read(name: str) -> None:
+    value = pickle.loads(base64.b64decode(RECORDED["pickles"][name]))
+
+    if name == "Job":
+        assert value == JOB
+    else:
+        assert type(value) is getattr(translation_client, name)
+        assert str(value) == "what happened"
+        for fact in type(value)._facts:
+            assert getattr(value, fact) == FACTS[fact]
+
+
+@pytest.mark.parametrize("name", RECORDED["arguments"])
+def test_an_earlier_error_can_be_built_from_json(name: str) -> None:
+    error = getattr(translation_client, name)(*RECORDED["arguments"][name])
+
+    for fact in type(error)._facts:
+        assert getattr(error, fact) == FACTS[fact]
+    assert list(error.args) == RECORDED["arguments"][name]
+
+
+def test_all_errors_are_recorded() -> None:
+    """Record a new one with `PYTHONPATH=tests python -m support.recorded`."""
+    assert RECORDED["pickles"].keys() == recorded.pickles().keys()
+    assert RECORDED["arguments"].keys() == recorded.arguments().keys()
+
+
+def test_an_earlier_history_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "history.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript("\n".join(RECORDED["history"]))
+
+    jobs = DurationHistory(path).jobs("heygen")
+    assert [job._replace(number=0) for job in jobs] == [job._replace(number=0) for job in OBSERVATIONS]
+    assert recorded.history_dump() == RECORDED["history"]
+
+
+@pytest.mark.parametrize("what", ["exit_codes", "log_lines", "options"])
+def test_what_programs_depend_on_is_as_it_was(what: str) -> None:
+    """A change is one of the interface: record it again with `PYTHONPATH=tests python -m support.recorded`, and add it to the changelog."""
+    assert json.loads(json.dumps(recorded.today()[what])) == RECORDED[what]

@@ -1,0 +1,390 @@
+"""The fake server as Azure: against the REST shapes that Microsoft publishes, and from order to link on frozen time.
+
+The tables are those of the OpenAPI of 2025-05-20 in github.com/Azure/azure-rest-api-specs, and of the how-to rest.md in
+github.com/MicrosoftDocs/azure-ai-docs, read in copies of both.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from support.fake_services import World
+from support.fixtures import Clock
+
+from fake_server import Scenario
+
+BASE = "/videotranslation"
+VERSION = "2025-05-20"
+VIDEO = {
+    "displayName": "hello.mp4",
+    "description": "Translate video from en-US to zh-CN.",
+    "input": {
+        "sourceLocale": "en-US",
+        "targetLocale": "zh-CN",
+        "voiceKind": "PlatformVoice",
+        "videoFileUrl": "https://mystorage.blob.core.windows.net/container1/video.mp4",
+    },
+}
+EDIT = {"input": {"speakerCount": 1, "subtitleMaxCharCountPerSegment": 50}}
+
+# The fields of the OpenAPI's definitions; of a translation the how-to shows two more.
+FIELDS = {
+    "Translation": {
+        *("id", "input", "displayName", "description", "createdDateTime"),
+        *("latestIteration", "latestSucceededIteration", "failureReason"),
+        *("status", "lastActionDateTime"),
+    },
+    "TranslationInput": {
+        *("sourceLocale", "targetLocale", "voiceKind", "videoFileUrl", "audioFileUrl", "speakerCount", "enableLipSync"),
+        *("subtitleMaxCharCountPerSegment", "exportSubtitleInVideo"),
+    },
+    "Iteration": {
+        *("id", "input", "description", "status", "failureReason", "createdDateTime", "lastActionDateTime", "result"),
+    },
+    "IterationResult": {
+        *("translatedVideoFileUrl", "translatedAudioFileUrl", "sourceLocaleSubtitleWebvttFileUrl"),
+        *("targetLocaleSubtitleWebvttFileUrl", "targetLocaleAdvancedSubtitleFileUrl", "metadataJsonWebvttFileUrl"),
+        "reportFileUrl",
+    },
+    "Operation": {"id", "status"},
+    "Paged": {"value", "nextLink"},
+    "ErrorResponse": {"error"},
+    "Error": {"code", "message", "target", "details", "innererror"},
+}
+STATUSES = ["NotStarted", "Running", "Succeeded", "Failed", "Canceled"]
+
+# Method and path, the definition that is answered, the status codes that are published, and a header that comes with them.
+PUBLISHED = [
+    ("PUT", "/translations/one", "Translation", (200, 201), "Operation-Location"),
+    ("GET", "/operations/op-1", "Operation", (200,), None),
+    ("GET", "/operations/op-1", "Operation", (200,), None),
+    ("GET", "/operations/op-1", "Operation", (200,), None),
+    ("GET", "/translations/one", "Translation", (200,), None),
+    ("PUT", "/translations/one/iterations/first", "Iteration", (200, 201), "Operation-Location"),
+    ("GET", "/translations/one/iterations/first", "Iteration", (200,), None),
+    ("GET", "/translations/one/iterations", "Paged", (200,), None),
+    ("GET", "/translations", "Paged", (200,), None),
+    ("GET", "/translations/one", "Translation", (200,), None),
+    ("DELETE", "/translations/one", None, (204,), None),
+]
+
+
+class Azure(World):
+    """A server in process, and a client of it that says its version and its operation."""
+
+    def __init__(self, scenario: Scenario | None = None, **arguments: Any) -> None:
+        super().__init__(scenario or Scenario(10), "azure", **arguments)
+
+    def call(self, method: str, path: str, operation: str = "op-1", **arguments: Any) -> requests.Response:
+        if method == "PUT":
+            arguments = {"json": EDIT if "iterations" in path else VIDEO, **arguments}
+            arguments["headers"] = {"Operation-Id": operation, **arguments.get("headers", {})}
+        return self.ask(method, BASE + path, **{"params": {"api-version": VERSION}, **arguments})
+
+    def translation(self, translation_id: str = "one", operation: str = "op-1") -> None:
+        """One that has succeeded."""
+        self.call("PUT", f"/translations/{translation_id}", operation)
+        for _ in range(3):
+            self.call("GET", f"/operations/{operation}")
+
+    def iteration(self, translation_id: str = "one", iteration_id: str = "first", operation: str = "op-2") -> Any:
+        return self.call("PUT", f"/translations/{translation_id}/iterations/{iteration_id}", operation)
+
+    def first(self) -> Any:
+        return self.call("GET", "/translations/one/iterations/first").json()
+
+
+def test_every_route_answers_in_the_published_shape() -> None:
+    """No field, no status code and no word that is not published, and all headers that are."""
+    world = Azure(Scenario(0))
+    for method, path, definition, codes, header in PUBLISHED:
+        answer = world.call(method, path, "op-2" if "iterations" in path else "op-1")
+        assert answer.status_code in codes, (method, path)
+        assert header is None or header in answer.headers
+        if definition:
+            hold(answer.json(), definition)
+        else:
+            assert answer.content == b""
+
+
+def hold(value: dict[str, Any], definition: str) -> None:
+    """Hold a value against what is published of it."""
+    assert set(value) <= FIELDS[definition]
+    if definition in ("Translation", "Iteration"):
+        assert {"id", "input"} <= set(value)
+        assert value["createdDateTime"].endswith("Z")
+    if definition == "Translation":
+        assert set(value["input"]) <= FIELDS["TranslationInput"]
+        for name in {"latestIteration", "latestSucceededIteration"} & set(value):
+            hold(value[name], "Iteration")
+    if definition in ("Iteration", "Operation"):
+        assert value["status"] in STATUSES
+    assert set(value.get("result", {})) <= FIELDS["IterationResult"]
+    for one in value.get("value", ()):
+        hold(one, "Translation" if "displayName" in one else "Iteration")
+
+
+def test_making_a_translation_takes_looks_and_no_work(clock: Clock) -> None:
+    """As often as somebody looks it goes on, and then it has succeeded."""
+    world = Azure()
+    made = world.call("PUT", "/translations/one")
+    clock.tick(3600)
+    looks = [world.call("GET", "/operations/op-1").json() for _ in range(4)]
+
+    assert (made.status_code, made.json()["status"]) == (201, "NotStarted")
+    assert [one["status"] for one in looks] == ["NotStarted", "Running", "Succeeded", "Succeeded"]
+    assert looks[0]["id"] == "op-1"
+    assert world.lab.submissions == []
+    assert {**VIDEO, "id": "one"}.items() <= made.json().items()
+
+
+def test_nothing_that_is_not_published_comes_back() -> None:
+    """Whatever was sent."""
+    world = Azure()
+    world.call("PUT", "/translations/one", json={**VIDEO, "id": "two", "status": "Failed", "more": 1})
+    said = world.call("GET", "/translations/one").json()
+
+    assert (said["id"], said["status"], "more" in said) == ("one", "NotStarted", False)
+
+
+def test_the_translation_itself_can_be_looked_at_too() -> None:
+    """To the same end."""
+    world = Azure()
+    world.call("PUT", "/translations/one")
+
+    said = [world.call("GET", "/translations/one").json()["status"] for _ in range(3)]
+    assert said == ["NotStarted", "Running", "Succeeded"]
+    assert world.iteration().status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("seconds", "word", "entered"),
+    [(0, "NotStarted", 0), (0.9, "NotStarted", 0), (1.1, "Running", 1), (9.9, "Running", 1), (10, "Succeeded", 10)],
+)
+def test_an_iteration_is_the_job(seconds: float, word: str, entered: int, clock: Clock) -> None:
+    """To whoever asks for it, and to whoever asks for its operation."""
+    world = Azure()
+    world.translation()
+    assert world.iteration().status_code == 201
+    clock.tick(seconds)
+
+    assert world.first()["status"] == world.call("GET", "/operations/op-2").json()["status"] == word
+    assert world.first()["createdDateTime"] == "2026-11-23T09:00:00.000Z"
+    assert world.first()["lastActionDateTime"] == f"2026-11-23T09:00:{entered:02}.000Z"
+    assert world.call("GET", "/translations/one").json()["latestIteration"]["status"] == word
+    assert ("latestSucceededIteration" in world.call("GET", "/translations/one").json()) == (word == "Succeeded")
+
+
+def test_a_result_is_four_files_at_another_origin(clock: Clock) -> None:
+    """After the delay of the links, and not before."""
+    world = Azure(Scenario(10, link_delay=5))
+    world.translation()
+    world.iteration()
+    clock.tick(14)
+    assert (world.first()["status"], "result" in world.first()) == ("Succeeded", False)
+    clock.tick(1)
+    result = world.first()["result"]
+
+    kinds = [world.session.get(link).headers["Content-Type"] for link in result.values()]
+    assert kinds == ["video/mp4", "text/vtt", "text/vtt", "text/vtt"]
+    assert result["translatedVideoFileUrl"].startswith("http://localhost:5000/_files/one/first.mp4?signature=")
+    assert world.session.get(result["sourceLocaleSubtitleWebvttFileUrl"]).text.startswith("WEBVTT")
+
+
+def test_an_iteration_that_failed_says_why() -> None:
+    """And has no result."""
+    world = Azure(Scenario(0, "error"))
+    world.translation()
+    world.iteration()
+
+    assert (world.first()["status"], bool(world.first()["failureReason"]), "result" in world.first()) == (
+        "Failed",
+        True,
+        False,
+    )
+
+
+def test_an_order_holds_what_its_translation_says() -> None:
+    """And what the iteration says instead."""
+    world = Azure()
+    world.translation()
+    world.iteration()
+
+    (order,) = world.lab.submissions
+    assert (order.job_id, order.fields["displayName"]) == ("one/first", "hello.mp4")
+    assert order.fields["input"] == {**VIDEO["input"], **EDIT["input"]}  # type: ignore[dict-item]  # both are objects
+
+
+def test_a_put_can_be_repeated() -> None:
+    """As it was: then it is nothing new, and its operation is the same one."""
+    world = Azure()
+    made = [world.call("PUT", "/translations/one") for _ in range(2)]
+    world.translation()
+    begun = [world.iteration() for _ in range(2)]
+
+    for first, second in (made, begun):
+        assert (first.status_code, second.status_code) == (201, 200)
+        assert first.headers["Operation-Location"] == second.headers["Operation-Location"]
+        assert first.json()["id"] == second.json()["id"]
+    assert made[0].headers["Operation-Location"] == (
+        f"http://127.0.0.1:5000{BASE}/operations/op-1?api-version={VERSION}"
+    )
+    assert len(world.lab.submissions) == 1
+
+
+def test_a_put_of_the_same_id_with_other_settings_is_an_error() -> None:
+    """And changes nothing."""
+    world = Azure()
+    world.translation()
+    world.iteration()
+    other = {**VIDEO, "displayName": "other.mp4"}
+
+    refused = [
+        world.call("PUT", "/translations/one", json=other),
+        world.call("PUT", "/translations/one/iterations/first", "op-2", json={"input": {}}),
+        world.call("PUT", "/translations/two", "op-1"),
+        world.call("PUT", "/translations/two", "op-2"),
+    ]
+    assert [one.status_code for one in refused] == [400] * 4
+    assert world.call("GET", "/translations/one").json()["displayName"] == "hello.mp4"
+    assert world.call("GET", "/translations/two").status_code == 204
+
+
+def test_an_iteration_waits_for_its_translation() -> None:
+    """Which has to be there, and to have succeeded; an operation that was refused is none."""
+    world = Azure()
+    assert world.iteration().status_code == 404
+    world.call("PUT", "/translations/one")
+    for _ in range(2):
+        world.call("GET", "/operations/op-1")
+    assert world.iteration().status_code == 400
+    assert world.call("GET", "/operations/op-2").status_code == 404
+    world.call("GET", "/operations/op-1")
+    assert world.iteration().status_code == 201
+
+
+def test_from_the_second_on_an_iteration_has_subtitles() -> None:
+    """Edited ones, as the how-to says."""
+    world = Azure()
+    world.translation()
+    world.iteration()
+    path = "/translations/one/iterations/second"
+    subtitles = {"input": {"webvttFile": {"url": "https://x/y.vtt", "kind": "MetadataJson"}}}
+
+    assert world.call("PUT", path, "op-3").status_code == 400
+    assert world.call("PUT", path, "op-3", json=subtitles).status_code == 201
+    latest = world.call("GET", "/translations/one").json()["latestIteration"]
+    assert (latest["id"], latest["input"]) == ("second", subtitles["input"])
+
+
+@pytest.mark.parametrize(
+    ("path", "arguments"),
+    [
+        ("/translations/one", {"params": {}}),
+        ("/translations/one", {"params": {"api-version": "latest"}}),
+        ("/translations/one", {"headers": {"Operation-Id": ""}}),
+        ("/translations/one", {"headers": {"Operation-Id": "-x"}}),
+        ("/translations/one", {"headers": {"Operation-Id": "x" * 65}}),
+        ("/translations/ab", {}),
+        ("/translations/a%20b%20c", {}),
+        ("/translations/one-", {}),
+        ("/translations/one", {"json": None, "data": b"nonsense"}),
+        ("/translations/one", {"json": {"displayName": "x"}}),
+        ("/translations/one", {"json": {"input": {**VIDEO["input"], "targetLocale": ""}}}),  # type: ignore[dict-item]  # an object
+        ("/translations/one", {"json": {"input": {**VIDEO["input"], "voiceKind": "Mine"}}}),  # type: ignore[dict-item]  # an object
+        ("/translations/one", {"json": {"input": {**VIDEO["input"], "videoFileUrl": ""}}}),  # type: ignore[dict-item]  # an object
+        ("/translations/one", {"json": {"input": {**VIDEO["input"], "audioFileUrl": "https://x/y"}}}),  # type: ignore[dict-item]  # an object
+    ],
+)
+def test_a_put_that_makes_no_sense_is_refused(path: str, arguments: dict[str, Any]) -> None:
+    """In the published shape of an error, with its code in a header too."""
+    world = Azure()
+    answer = world.call("PUT", path, **arguments)
+
+    assert answer.status_code == 400
+    hold(answer.json(), "ErrorResponse")
+    assert set(answer.json()["error"]) <= FIELDS["Error"]
+    assert answer.headers["x-ms-error-code"] == answer.json()["error"]["code"]
+    assert world.call("GET", "/translations").json() == {"value": []}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/translations/nope"),
+        ("GET", "/translations/nope/iterations/first"),
+        ("GET", "/translations/one/iterations/nope"),
+        ("DELETE", "/translations/nope"),
+    ],
+)
+def test_what_does_not_exist_is_no_content(method: str, path: str) -> None:
+    """And no error, as the how-to says."""
+    world = Azure()
+    world.translation()
+    answer = world.call(method, path)
+
+    assert (answer.status_code, answer.content) == (204, b"")
+
+
+def test_a_deleted_translation_takes_all_with_it() -> None:
+    """Its iterations, their operations, and their files; others stay."""
+    world = Azure(Scenario(0))
+    world.translation()
+    world.translation("two", "op-9")
+    world.iteration()
+    link = world.first()["result"]["translatedVideoFileUrl"]
+    assert world.call("DELETE", "/translations/one").status_code == 204
+
+    assert world.call("GET", "/translations/one/iterations/first").status_code == 204
+    assert [world.call("GET", f"/operations/{one}").status_code for one in ("op-1", "op-2", "op-9")] == [404, 404, 200]
+    assert world.session.get(link).status_code == 404
+    assert [one["id"] for one in world.call("GET", "/translations").json()["value"]] == ["two"]
+
+
+def test_lists_can_be_read_in_parts() -> None:
+    """From one on, and so many."""
+    world = Azure()
+    for number in range(3):
+        world.call("PUT", f"/translations/tr-{number}", f"op-{number}")
+
+    def listed(**params: Any) -> list[str]:
+        answer = world.call("GET", "/translations", params={"api-version": VERSION, **params})
+        return [one["id"] for one in answer.json()["value"]]
+
+    assert listed() == ["tr-0", "tr-1", "tr-2"]
+    assert listed(skip=1, top=1) == ["tr-1"]
+    assert listed(skip=2) == ["tr-2"]
+    assert world.call("GET", "/translations", params={"api-version": VERSION, "top": "x"}).status_code == 400
+    assert world.call("GET", "/translations/tr-0/iterations").json() == {"value": []}
+
+
+def test_there_are_only_so_many_places() -> None:
+    """Of iterations: translations take none. One that is refused has left nothing behind."""
+    world = Azure(Scenario(10, max_jobs=1))
+    world.translation()
+    world.translation("two", "op-3")
+    world.iteration()
+    refused = world.iteration("two", "first", "op-4")
+
+    assert (refused.status_code, refused.headers["x-ms-error-code"]) == (429, "TooManyRequests")
+    assert world.call("GET", "/operations/op-4").status_code == 404
+    world.call("DELETE", "/translations/one")
+    assert world.iteration("two", "first", "op-4").status_code == 201
+
+
+def test_faults_count_creates_of_both_kinds_and_operations_by_themselves() -> None:
+    """And speak Azure's words."""
+    world = Azure(Scenario(0, faults=["create/2:503", "operation/2:500", "bulk/1:500", "1:relapse", "2:unknown-word"]))
+    assert world.call("PUT", "/translations/one").status_code == 201
+    assert [world.call("GET", "/operations/op-1").status_code for _ in range(3)] == [200, 500, 200]
+    lost = world.iteration()
+
+    assert [world.call("GET", "/translations").status_code for _ in range(2)] == [500, 200]
+    assert (lost.status_code, lost.headers["x-ms-error-code"]) == (503, "InternalServerError")
+    assert world.iteration().status_code == 200
+    assert len(world.lab.submissions) == 1
+    said = [world.first() for _ in range(3)]
+    assert [one["status"] for one in said] == ["Running", "polishing", "Succeeded"]
+    assert ["result" in one for one in said] == [False, False, True]

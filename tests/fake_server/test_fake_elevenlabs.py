@@ -1,0 +1,201 @@
+"""The fake server as ElevenLabs: dubbing, from order to audio."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from support.fake_services import World
+from support.fixtures import Clock
+
+from fake_server import Scenario
+from fake_server.storage import result_body
+
+DUBBING = "/v1/dubbing"
+
+
+def world_of(duration: float = 10, **arguments: Any) -> World:
+    return World(Scenario(duration, **arguments), "elevenlabs")
+
+
+def form(**fields: str) -> dict[str, Any]:
+    """A form in parts, as the service wants it, also without a file."""
+    return {"files": {name: (None, value) for name, value in fields.items()}}
+
+
+def made(world: World, **fields: str) -> str:
+    fields = {"source_url": "https://x/y.mp4", "target_lang": "es", **fields}
+    return str(world.ask("POST", DUBBING, **form(**fields)).json()["dubbing_id"])
+
+
+def status(world: World, job_id: str = "job-1") -> dict[str, Any]:
+    return dict(world.ask("GET", f"{DUBBING}/{job_id}").json())
+
+
+def test_an_order_says_how_long_it_may_take() -> None:
+    """In seconds."""
+    world = world_of(12.5)
+    answer = world.ask("POST", DUBBING, **form(source_url="https://x/y.mp4", target_lang="es"))
+
+    assert (answer.status_code, answer.json()) == (200, {"dubbing_id": "job-1", "expected_duration_sec": 12.5})
+    assert world.lab.submissions[0].fields == {"source_url": "https://x/y.mp4", "target_lang": "es"}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "word"),
+    [
+        (0, "queued"),
+        (0.9, "queued"),
+        (1.1, "preparing"),
+        (2.9, "preparing"),
+        (3.1, "dubbing"),
+        (9.9, "dubbing"),
+        (10, "dubbed"),
+    ],
+)
+def test_the_words_of_a_dub(seconds: float, word: str, clock: Clock) -> None:
+    """As the filters of the list have them."""
+    world = world_of()
+    made(world)
+    clock.tick(seconds)
+
+    assert status(world)["status"] == word
+
+
+def test_a_status_says_what_was_ordered(clock: Clock) -> None:
+    """In the fields of the SDK."""
+    world = world_of()
+    made(world, name="Talk", source_lang="de")
+
+    assert status(world) == {
+        "dubbing_id": "job-1",
+        "name": "Talk",
+        "status": "queued",
+        "source_language": "de",
+        "target_languages": ["es"],
+        "editable": False,
+        "created_at": clock().isoformat() + "+00:00",
+        "media_metadata": {"content_type": "video/mp4", "duration": 60.0},
+        "error": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [({"source_url": "https://x/y.mp4"}, 422), ({"target_lang": ""}, 422), ({"target_lang": "es"}, 400)],
+)
+def test_an_order_that_lacks_something_is_refused(fields: dict[str, str], code: int) -> None:
+    """A field as FastAPI says it, the source in a sentence."""
+    world = world_of()
+    answer = world.ask("POST", DUBBING, **form(**fields))
+
+    assert answer.status_code == code
+    if code == 422:
+        assert answer.json() == {
+            "detail": [{"loc": ["body", "target_lang"], "msg": "Field required", "type": "missing"}]
+        }
+    else:
+        assert set(answer.json()["detail"]) == {"status", "message"}
+    assert world.lab.submissions == []
+
+
+@pytest.mark.parametrize(
+    ("seconds", "code", "word"),
+    [
+        (0, 404, "dubbing_not_dubbed"),
+        (4.9, 404, "dubbing_not_dubbed"),
+        (5.1, 425, "dubbing_not_dubbed"),
+        (12.9, 425, None),
+    ],
+)
+def test_the_audio_comes_when_it_is_dubbed(seconds: float, code: int, word: str | None, clock: Clock) -> None:
+    """Until then it is not found, later too early, and for a while so when the status says that it is dubbed."""
+    world = world_of(10, link_delay=3)
+    made(world)
+    clock.tick(seconds)
+    answer = world.ask("GET", f"{DUBBING}/job-1/audio/es")
+
+    assert answer.status_code == code
+    assert answer.json()["detail"]["status"] == (word or "dubbing_not_dubbed")
+    clock.tick(13.1 - seconds)
+    dubbed = world.ask("GET", f"{DUBBING}/job-1/audio/es")
+    assert (dubbed.status_code, dubbed.headers["Content-Type"]) == (200, "video/mp4")
+    assert dubbed.content == bytes(result_body("job-1", 65536))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("talk.mp3", "audio/mpeg"), ("talk.mp4", "video/mp4"), ("talk", "video/mp4")]
+)
+def test_an_upload_comes_back_as_its_kind(name: str, kind: str) -> None:
+    """Audio as audio."""
+    world = world_of(0)
+    world.ask("POST", DUBBING, data={"target_lang": "es"}, files={"file": (name, b"12345")})
+
+    assert world.lab.submissions[0].fields == {"target_lang": "es", "file": name, "file_bytes": 5}
+    assert status(world)["name"] == name
+    assert world.ask("GET", f"{DUBBING}/job-1/audio/es").headers["Content-Type"] == kind
+
+
+def test_there_is_audio_of_what_was_ordered_alone() -> None:
+    """Not of another language, of a dub that failed, or of none."""
+    world = world_of(0)
+    made(world)
+    assert world.ask("GET", f"{DUBBING}/job-1/audio/fr").json()["detail"]["status"] == "language_not_found"
+    assert world.ask("GET", f"{DUBBING}/nope/audio/es").json()["detail"]["status"] == "dubbing_not_found"
+    world.lab.play(Scenario(0, "error"))
+    made(world)
+    failed = world.ask("GET", f"{DUBBING}/job-1/audio/es")
+    assert (failed.status_code, failed.json()["detail"]["status"]) == (404, "dubbing_failed")
+    assert (status(world)["status"], bool(status(world)["error"])) == ("failed", True)
+
+
+def test_a_429_says_which_it_is() -> None:
+    """Too many at once, or too busy."""
+    world = world_of(max_jobs=1, faults=["create/3:429"])
+    made(world)
+    said = [world.ask("POST", DUBBING, **form(source_url="x", target_lang="es")) for _ in range(2)]
+
+    assert [one.status_code for one in said] == [429, 429]
+    assert [one.json()["detail"]["status"] for one in said] == ["too_many_concurrent_requests", "system_busy"]
+
+
+def test_dubs_are_listed_in_pages(clock: Clock) -> None:
+    """The newest first, those of a status alone, without those that are deleted."""
+    world = world_of()
+    for _ in range(3):
+        made(world)
+    clock.tick(10)
+    made(world)
+    world.ask("DELETE", f"{DUBBING}/job-2")
+
+    def listed(**params: Any) -> tuple[list[str], str | None, bool]:
+        page = world.ask("GET", DUBBING, params=params).json()
+        return [dub["dubbing_id"] for dub in page["dubs"]], page["next_cursor"], page["has_more"]
+
+    assert listed() == (["job-4", "job-3", "job-1"], None, False)
+    assert listed(page_size=2) == (["job-4", "job-3"], "2", True)
+    assert listed(page_size=2, cursor="2") == (["job-1"], None, False)
+    assert listed(dubbing_status="dubbed") == (["job-3", "job-1"], None, False)
+    assert listed(dubbing_statuses=["queued", "failed"]) == (["job-4"], None, False)
+    assert world.ask("GET", DUBBING, params={"page_size": "many"}).status_code == 422
+
+
+def test_a_deleted_dub_is_gone() -> None:
+    """And says that all is well."""
+    world = world_of()
+    made(world)
+
+    assert world.ask("DELETE", f"{DUBBING}/job-1").json() == {"status": "ok"}
+    for method in ("GET", "DELETE"):
+        gone = world.ask(method, f"{DUBBING}/job-1")
+        assert (gone.status_code, gone.json()["detail"]["status"]) == (404, "dubbing_not_found")
+
+
+def test_words_of_a_fault_are_elevenlabs() -> None:
+    """In the shape of a status, and of an error."""
+    world = world_of(0, faults=["1:relapse", "2:unknown-word", "4:503", "result/1:503"])
+    made(world)
+
+    assert [status(world)["status"] for _ in range(3)] == ["dubbing", "polishing", "dubbed"]
+    assert status(world)["detail"]["status"] == "internal_server_error"
+    assert world.ask("GET", f"{DUBBING}/job-1/audio/es").json()["detail"]["message"] == "scripted fault 503"

@@ -1,0 +1,304 @@
+"""The fake server as HeyGen: both versions and their vocabularies, from order to link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from support.fake_services import HEYGEN_ORDER as ORDER
+from support.fake_services import URL, World
+from support.fixtures import Clock
+
+from fake_server import Scenario
+from fake_server.dialects.heygen import LANGUAGES
+
+V3 = "/v3/video-translations"
+V2 = "/v2/video_translate"
+
+
+def world_of(duration: float = 10, **arguments: Any) -> World:
+    return World(Scenario(duration, **arguments), "heygen")
+
+
+def made(world: World, **arguments: Any) -> str:
+    return str(world.ask("POST", V3, json=ORDER, **arguments).json()["data"]["video_translation_ids"][0])
+
+
+def status(world: World, job_id: str = "job-1") -> dict[str, Any]:
+    return dict(world.ask("GET", f"{V3}/{job_id}").json()["data"])
+
+
+@pytest.mark.parametrize(
+    ("seconds", "v3", "v3_bulk", "v2"),
+    [
+        (0, "pending", "queued", "pending"),
+        (0.9, "pending", "queued", "pending"),
+        (1.1, "running", "processing", "running"),
+        (9.9, "running", "processing", "running"),
+        (10, "completed", "completed", "success"),
+    ],
+)
+def test_three_vocabularies_for_one_job(seconds: float, v3: str, v3_bulk: str, v2: str, clock: Clock) -> None:
+    """Of the route for one, of that for many, and of the older version."""
+    world = world_of()
+    job_id = made(world)
+    clock.tick(seconds)
+    many = world.ask("GET", f"{V3}/statuses", params={"video_translation_ids": f"{job_id},nope"}).json()
+    older = world.ask("GET", f"{V2}/{job_id}").json()
+
+    assert status(world)["status"] == v3
+    assert [(one["video_id"], one["status"]) for one in many["data"]] == [(job_id, v3_bulk), ("nope", "not_found")]
+    assert (older["error"], older["data"]["video_translate_id"], older["data"]["status"]) == (None, job_id, v2)
+
+
+def test_a_status_says_what_was_ordered(clock: Clock) -> None:
+    """And has a link only when it is completed."""
+    world = world_of()
+    world.ask("POST", V3, json={**ORDER, "title": "Talk", "callback_id": "c1", "input_language": None})
+    began = int(clock().timestamp())
+
+    assert status(world) == {
+        "id": "job-1",
+        "status": "pending",
+        "title": "Talk",
+        "output_language": "Spanish (Spain)",
+        "input_language": None,
+        "created_at": began,
+        "callback_id": "c1",
+        "translate_audio_only": False,
+    }
+    clock.tick(10)
+    assert status(world)["video_url"].startswith("http://localhost:5000/_files/job-1.mp4?signature=")
+
+
+def test_completed_can_come_before_the_link(clock: Clock) -> None:
+    """A race that is documented."""
+    world = world_of(10, link_delay=30)
+    job_id = made(world)
+    clock.tick(39)
+
+    assert (status(world)["status"], status(world)["video_url"]) == ("completed", None)
+    assert world.ask("GET", f"{V2}/{job_id}").json()["data"]["url"] is None
+    clock.tick(1)
+    assert world.session.get(status(world)["video_url"]).status_code == 200
+    assert world.session.get(world.ask("GET", f"{V2}/{job_id}").json()["data"]["url"]).status_code == 200
+
+
+def test_a_job_that_failed_says_so() -> None:
+    """In the fields of each version."""
+    world = world_of(0, outcome="error")
+    job_id = made(world)
+
+    assert (status(world)["status"], bool(status(world)["failure_message"])) == ("failed", True)
+    assert "video_url" not in status(world)
+    older = world.ask("GET", f"{V2}/{job_id}").json()["data"]
+    assert (older["status"], older["url"], bool(older["message"])) == ("failed", None, True)
+    many = world.ask("GET", f"{V3}/statuses", params={"video_translation_ids": job_id}).json()["data"]
+    assert (many[0]["status"], bool(many[0]["error"])) == ("failed", True)
+
+
+def test_each_language_is_a_job() -> None:
+    """All of them, or none where there is no place for all."""
+    world = world_of(max_jobs=3)
+    order = {**ORDER, "output_languages": ["Spanish (Spain)", "French (France)"]}
+
+    assert world.ask("POST", V3, json=order).json() == {"data": {"video_translation_ids": ["job-1", "job-2"]}}
+    assert [one.fields["output_language"] for one in world.lab.submissions] == order["output_languages"]
+    assert world.ask("POST", V3, json=order).status_code == 429
+    assert len(world.lab.submissions) == 2
+
+
+def test_too_many_jobs_say_how_long_it_takes(clock: Clock) -> None:
+    """Until the first of them is finished."""
+    world = world_of(10, max_jobs=2)
+    made(world)
+    clock.tick(2.5)
+    made(world)
+    refused = world.ask("POST", V3, json=ORDER)
+
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "8")
+    assert refused.json()["error"]["code"] == "rate_limit_exceeded"
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"video": None}, "video"),
+        ({"video": {"type": "url"}}, "video"),
+        ({"video": {"type": "file", "file": "x"}}, "video"),
+        ({"video": {"type": "asset_id", "asset_id": "nope"}}, "video"),
+        ({"video": "https://x/y.mp4"}, "video"),
+        ({"output_languages": []}, "output_languages"),
+        ({"output_languages": "Spanish (Spain)"}, "output_languages"),
+        ({"output_languages": ["es"]}, "output_languages"),
+        ({"output_languages": [["Spanish (Spain)"]]}, "output_languages"),
+    ],
+)
+def test_an_order_that_makes_no_sense_is_refused(change: dict[str, Any], param: str) -> None:
+    """With the parameter that is wrong."""
+    world = world_of()
+    answer = world.ask("POST", V3, json={**ORDER, **change})
+
+    assert answer.status_code == 400
+    assert set(answer.json()["error"]) == {"code", "message", "param", "doc_url"}
+    assert (answer.json()["error"]["code"], answer.json()["error"]["param"]) == ("invalid_parameter", param)
+    assert world.lab.submissions == []
+
+
+def test_a_repeated_order_is_answered_as_the_first_time(clock: Clock) -> None:
+    """Also where it says something else; for a day, and each key by itself."""
+    world = world_of()
+    first = world.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": "k-1"})
+    clock.tick(24 * 3600 - 1)
+    other = {**ORDER, "output_languages": ["French (France)"]}
+    again = world.ask("POST", V3, json=other, headers={"Idempotency-Key": "k-1"})
+
+    assert again.content == first.content
+    assert len(world.lab.submissions) == 1
+    assert made(world, headers={"Idempotency-Key": "k-2"}) == "job-2"
+    clock.tick(1)
+    assert made(world, headers={"Idempotency-Key": "k-1"}) == "job-3"
+    world.lab.play(Scenario())
+    made(world, headers={"Idempotency-Key": "k-1"})
+    assert len(world.lab.submissions) == 1
+
+
+@pytest.mark.parametrize("key", ['"quoted"', "", "a b", "k" * 256])
+def test_a_key_for_repeating_has_a_pattern(key: str) -> None:
+    """Quotes, as the draft of the IETF wants them, do not match it."""
+    world = world_of()
+    answer = world.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": key})
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "Idempotency-Key")
+    assert world.lab.submissions == []
+
+
+def test_an_order_whose_answer_was_lost_can_be_repeated() -> None:
+    """With the same key it is one job; while it is in progress, none."""
+    world = world_of(faults=["create/1:409", "create/2:drop"])
+    key = {"Idempotency-Key": "k-1"}
+    in_progress = world.ask("POST", V3, json=ORDER, headers=key)
+    with pytest.raises(requests.ConnectionError):
+        world.ask("POST", V3, json=ORDER, headers=key)
+
+    assert (in_progress.status_code, in_progress.json()["error"]["code"]) == (409, "request_in_progress")
+    assert made(world, headers=key) == "job-1"
+    assert len(world.lab.submissions) == 1
+
+
+def test_an_order_that_was_refused_is_not_repeated() -> None:
+    """Its key is as good as new."""
+    world = world_of(max_jobs=1)
+    made(world)
+    key = {"Idempotency-Key": "k-1"}
+
+    assert world.ask("POST", V3, json=ORDER, headers=key).status_code == 429
+    world.ask("DELETE", f"{V3}/job-1")
+    assert made(world, headers=key) == "job-2"
+
+
+def test_an_upload_is_translated_by_its_id() -> None:
+    """And the order knows what was uploaded."""
+    world = world_of()
+    asset_id = world.ask("POST", "/v3/assets", files={"file": ("talk.mp4", b"12345")}).json()["data"]["asset_id"]
+    video = {"type": "asset_id", "asset_id": asset_id}
+    world.ask("POST", V3, json={**ORDER, "video": video})
+
+    order = world.lab.submissions[0].fields
+    assert (order["video"], order["file"], order["file_bytes"]) == (video, "talk.mp4", 5)
+    assert world.ask("POST", "/v3/assets", data={"file": "talk.mp4"}).status_code == 400
+
+
+def test_an_upload_may_have_32_megabytes() -> None:
+    """One more is refused."""
+    world = world_of()
+    codes = [
+        world.ask("POST", "/v3/assets", files={"file": ("talk.mp4", bytes(32 * 1024 * 1024 + more))}).status_code
+        for more in (0, 1)
+    ]
+    assert codes == [200, 400]
+
+
+def test_languages_are_names() -> None:
+    """Not codes."""
+    world = world_of(faults=["languages/1:503", "upload/1:503"])
+
+    assert world.ask("GET", f"{V3}/languages").json()["error"]["code"] == "internal_error"
+    assert world.ask("GET", f"{V3}/languages").json() == {"data": {"languages": list(LANGUAGES)}}
+    assert world.ask("GET", f"{V2}/target_languages").json()["data"]["languages"] == list(LANGUAGES)
+    assert world.ask("POST", "/v3/assets", files={"file": ("x", b"")}).status_code == 503
+
+
+@pytest.mark.parametrize("ids", [None, "", ",", ",".join(["job-1"] * 101)])
+def test_many_are_from_one_to_a_hundred(ids: str | None) -> None:
+    """At once."""
+    world = world_of()
+
+    assert world.ask("GET", f"{V3}/statuses", params={"video_translation_ids": ids}).status_code == 400
+
+
+def test_an_answer_about_many_is_struck_by_faults_of_its_own() -> None:
+    """They are not counted for any job."""
+    world = world_of(faults=["bulk/2:503", "2:504"])
+    job_id = made(world)
+    params = {"video_translation_ids": job_id}
+
+    assert [world.ask("GET", f"{V3}/statuses", params=params).status_code for _ in range(3)] == [200, 503, 200]
+    assert [world.ask("GET", f"{V3}/{job_id}").status_code for _ in range(3)] == [200, 504, 200]
+
+
+def test_a_deleted_job_is_gone() -> None:
+    """And its id said."""
+    world = world_of()
+    job_id = made(world)
+
+    assert world.ask("DELETE", f"{V3}/{job_id}").json() == {"data": {"id": job_id}}
+    for method in ("GET", "DELETE"):
+        gone = world.ask(method, f"{V3}/{job_id}")
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "not_found")
+
+
+def test_words_of_a_fault_are_heygens() -> None:
+    """A relapse is running, and has no link."""
+    world = world_of(0, faults=["1:relapse", "2:unknown-word", "4:relapse", "5:503"])
+    job_id = made(world)
+    said = [status(world) for _ in range(3)]
+    older = world.ask("GET", f"{V2}/{job_id}").json()["data"]
+
+    assert [one["status"] for one in said] == ["running", "polishing", "completed"]
+    assert ["video_url" in one for one in said] == [False, False, True]
+    assert (older["status"], older["url"]) == ("running", None)
+    assert world.ask("GET", f"{V3}/{job_id}").json()["error"]["code"] == "internal_error"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"video_url": "https://x/y", "output_language": "Spanish (Spain)"}, 200),
+        ({"video_url": "https://x/y", "output_languages": ["Spanish (Spain)"]}, 200),
+        ({"video_url": "https://x/y", "output_languages": 5}, 400),
+        ({"video_url": "https://x/y", "output_language": "es"}, 400),
+        ({"output_language": "Spanish (Spain)"}, 400),
+    ],
+)
+def test_an_order_to_the_older_version(body: dict[str, Any], code: int) -> None:
+    """With the video as a URL."""
+    world = world_of()
+    answer = world.ask("POST", V2, json=body)
+
+    assert answer.status_code == code
+    if code == 200:
+        assert answer.json() == {"error": None, "data": {"video_translate_id": "job-1"}}
+        assert world.lab.submissions[0].fields == {**body, "output_language": "Spanish (Spain)"}
+
+
+def test_errors_that_flask_words_are_heygens_too() -> None:
+    """In the same shape."""
+    world = world_of()
+
+    for method, path, code in (("GET", "/v3/nope", 404), ("PATCH", V3, 405), ("POST", V3, 400)):
+        answer = world.ask(method, path)
+        assert answer.status_code == code
+        assert set(answer.json()["error"]) == {"code", "message", "doc_url"}
+    assert world.session.get(f"{URL}/status").status_code == 401

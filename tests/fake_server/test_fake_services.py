@@ -1,0 +1,534 @@
+"""What all services of the fake server have in common: keys, places, results and their links, faults of routes, orders."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.fake_services import HEYGEN_ORDER, KEY, URL, World
+from support.fixtures import Clock
+from support.random_faults import FAULTS
+from urllib3.exceptions import HTTPError
+
+from fake_server import Fault, Lab, Scenario, create_app, parse_fault
+from fake_server.dialects import SERVICES, load_dialect
+from fake_server.faults import ROUTES
+from fake_server.media import BLOCK_BYTES, MediaBytes
+from fake_server.storage import result_body
+
+FIRST = {
+    "reference": "/status/job-1",
+    "heygen": "/v3/video-translations/job-1",
+    "elevenlabs": "/v1/dubbing/job-1",
+    "azure": "/videotranslation/translations/one?api-version=2025-05-20",
+}
+
+
+def linked(**arguments: Any) -> tuple[World, str]:
+    world = World(Scenario(duration=0, **arguments), "heygen")
+    return world, world.link()
+
+
+def test_every_service_has_a_dialect() -> None:
+    """And an unknown one is told which there are."""
+    assert all(load_dialect(service).key_headers for service in SERVICES)
+    with pytest.raises(ValueError, match="service must be one of reference, heygen, elevenlabs, azure; got 'dubbo'"):
+        create_app(service="dubbo")
+
+
+@pytest.mark.parametrize("service", KEY)
+def test_a_service_asks_for_a_key(service: str) -> None:
+    """In its own header, and says so in its own shape; any key will do."""
+    world = World(service=service)
+    without = world.session.get(URL + FIRST[service])
+
+    assert without.status_code == 401
+    assert set(without.json()) <= {"error", "detail"}
+    assert world.ask("GET", FIRST[service]).status_code in (204, 404)
+    assert len(world.lab.arrivals) == 2
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_scenario_can_name_the_key(service: str) -> None:
+    """Then no other is accepted, and the reference service asks for it too."""
+    world = World(Scenario(api_key="right"), service)
+    header = KEY.get(service, "Authorization")
+    before = "" if service in KEY else "Bearer "
+
+    assert world.ask("GET", FIRST[service]).status_code == 401
+    assert world.ask("GET", FIRST[service], headers={header: before + "wrong"}).status_code == 401
+    assert world.ask("GET", FIRST[service], headers={header: before + "right"}).status_code in (204, 404)
+    assert world.session.get(f"{URL}/_control/requests").status_code == 200
+
+
+@pytest.mark.parametrize(("service", "is_taken"), [("heygen", True), ("azure", True), ("elevenlabs", False)])
+def test_a_bearers_token_is_a_key_where_the_service_says_so(service: str, is_taken: bool) -> None:
+    """And `Basic` never is."""
+    world = World(service=service)
+    world.headers = {}
+
+    assert (world.ask("GET", FIRST[service], headers={"Authorization": "Bearer t"}).status_code != 401) == is_taken
+    assert world.ask("GET", FIRST[service], headers={"Authorization": "Basic dDp0"}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"api_key": ""},
+        {"api_key": "a\nb"},
+        {"api_key": 5},
+        {"max_jobs": 0},
+        {"max_jobs": True},
+        {"max_jobs": 1.5},
+        {"result_bytes": -1},
+        {"result_bytes": "9"},
+        {"link_seconds": -1},
+        {"link_seconds": float("nan")},
+        {"link_seconds": True},
+        {"link_delay": float("inf")},
+        {"link_delay": None},
+    ],
+)
+def test_a_scenario_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
+    """When it is made, with the name of what is wrong; a key is not repeated."""
+    with pytest.raises(ValueError, match=next(iter(arguments))) as caught:
+        Scenario(**arguments)
+    assert "a\nb" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "start", "stop"),
+    [("job-1", 0, 3), ("job-1", 0, BLOCK_BYTES), ("job-1", BLOCK_BYTES - 1, 3 * BLOCK_BYTES + 5)],
+)
+def test_media_bytes_are_a_function_of_name_and_offset(name: str, start: int, stop: int) -> None:
+    """A slice has the bytes of the whole file there. Another name has other bytes. No block is larger than the limit."""
+    whole = bytes(MediaBytes(name, 0, 4 * BLOCK_BYTES))
+    stretch = MediaBytes(name, 0, 4 * BLOCK_BYTES)[start:stop]
+
+    assert bytes(stretch) == whole[start:stop]
+    assert bytes(stretch[1:3]) == whole[start + 1 : start + 3]
+    assert len(stretch) == stop - start
+    assert max(map(len, stretch.blocks())) <= BLOCK_BYTES
+    assert whole[:99] != whole[BLOCK_BYTES : BLOCK_BYTES + 99] != bytes(MediaBytes("job-2", 0, 99))
+    assert bytes(MediaBytes("job-2", 0, 99)) != whole[:99]
+    assert whole[4:8] == b"ftyp"
+
+
+def test_a_result_of_any_size_is_made_as_it_is_sent() -> None:
+    """Its end is there at once."""
+    assert len(bytes(result_body("job-1", 10**12)[-5:])) == 5
+
+
+@pytest.mark.parametrize(
+    ("asked", "code", "part", "place"),
+    [
+        ({}, 200, slice(None), None),
+        ({"Range": "bytes=0-9"}, 206, slice(0, 10), "bytes 0-9/1000"),
+        ({"Range": "bytes=990-"}, 206, slice(990, None), "bytes 990-999/1000"),
+        ({"Range": "bytes=990-5000"}, 206, slice(990, None), "bytes 990-999/1000"),
+        ({"Range": "bytes=-10"}, 206, slice(990, None), "bytes 990-999/1000"),
+        ({"Range": "bytes=-5000"}, 206, slice(None), "bytes 0-999/1000"),
+        ({"Range": "bytes=1000-"}, 416, None, "bytes */1000"),
+        ({"Range": "bytes=-0"}, 416, None, "bytes */1000"),
+        ({"Range": "bytes=9-2"}, 200, slice(None), None),
+        ({"Range": "bytes=0-1,5-6"}, 200, slice(None), None),
+        ({"Range": "bytes=-"}, 200, slice(None), None),
+        ({"Range": "lines=0-1"}, 200, slice(None), None),
+        ({"Range": "bytes=" + "9" * 5000 + "-"}, 200, slice(None), None),
+        ({"Range": "bytes=5-", "If-Range": '"another"'}, 200, slice(None), None),
+    ],
+)
+def test_a_part_of_a_file_can_be_asked_for(
+    asked: dict[str, str], code: int, part: slice | None, place: str | None
+) -> None:
+    """As RFC 9110 has it."""
+    world, link = linked(result_bytes=1000)
+    answer = world.session.get(link, headers=asked)
+
+    assert (answer.status_code, answer.headers.get("Content-Range")) == (code, place)
+    if part is not None:
+        assert answer.content == bytes(result_body("job-1", 1000))[part]
+        assert answer.headers["Content-Length"] == str(len(answer.content))
+        assert (answer.headers["Content-Type"], answer.headers["Accept-Ranges"]) == ("video/mp4", "bytes")
+
+
+def test_a_part_of_the_same_file_is_asked_for_by_its_tag() -> None:
+    """`If-Range` with the `ETag` of the answer before."""
+    world, link = linked()
+    tag = world.session.get(link).headers["ETag"]
+
+    assert re.fullmatch(r'"[0-9a-f]+"', tag)
+    assert world.session.get(link, headers={"Range": "bytes=5-", "If-Range": tag}).status_code == 206
+    assert world.session.head(link).headers["Content-Length"] == "65536"
+
+
+@pytest.mark.parametrize(
+    ("service", "path"), [("reference", "/jobs/{}/result"), ("elevenlabs", "/v1/dubbing/{}/audio/es")]
+)
+def test_results_of_services_without_links_have_parts_too(service: str, path: str) -> None:
+    """The same bytes as everywhere."""
+    world = World(Scenario(duration=0, result_bytes=200_000), service)
+    job_id = world.lab.create({"target_lang": "es"})
+    whole = world.ask("GET", path.format(job_id))
+    rest = world.ask("GET", path.format(job_id), headers={"Range": "bytes=70000-", "If-Range": whole.headers["ETag"]})
+
+    assert whole.content == bytes(result_body(job_id, 200_000))
+    assert (rest.status_code, rest.content) == (206, whole.content[70_000:])
+
+
+def test_results_lie_at_another_origin(clock: Clock) -> None:
+    """Of loopback the other name, with a signature, and without a key; each answer has a link of its own."""
+    world, link = linked()
+    status = world.ask("GET", "/v3/video-translations/job-1").json()
+
+    assert re.fullmatch(r"http://localhost:5000/_files/job-1\.mp4\?signature=\S+", link)
+    assert world.session.get(link).status_code == 200
+    assert status["data"]["video_url"] != link
+
+
+@pytest.mark.parametrize("header", ["Authorization", "X-Api-Key", "xi-api-key", "Ocp-Apim-Subscription-Key"])
+def test_a_key_has_no_business_at_the_storage_host(header: str) -> None:
+    """It is refused, as S3 refuses two kinds of authentication."""
+    world, link = linked()
+    answer = world.session.get(link, headers={header: "Bearer x"})
+
+    assert answer.status_code == 400
+    assert "<Code>InvalidArgument</Code>" in answer.text
+
+
+def test_a_link_expires_and_another_is_made(clock: Clock) -> None:
+    """So many seconds after it was made, with XML as storage hosts have it."""
+    world, link = linked(link_seconds=60)
+    clock.tick(59.9)
+    assert world.session.get(link).status_code == 200
+    clock.tick(0.1)
+    expired = world.session.get(link)
+
+    assert (expired.status_code, expired.headers["Content-Type"]) == (403, "application/xml")
+    assert "<Code>AccessDenied</Code>" in expired.text
+    status = world.ask("GET", "/v3/video-translations/job-1").json()
+    assert world.session.get(status["data"]["video_url"]).status_code == 200
+
+
+@pytest.mark.parametrize(("change", "code"), [(("signature=1", "signature=2"), 403), (("?signature", "?s"), 403)])
+def test_a_link_is_taken_as_it_was_given(change: tuple[str, str], code: int) -> None:
+    """Or it is no link."""
+    world, link = linked()
+
+    assert link.replace(*change) != link
+    assert world.session.get(link.replace(*change)).status_code == code
+
+
+def test_a_link_is_for_its_own_file() -> None:
+    """And goes with its job."""
+    world, link = linked()
+    world.link()
+
+    assert world.session.get(link.replace("job-1", "job-2")).status_code == 403
+    assert world.session.get(link.replace("job-1", "job-9")).status_code == 404
+    world.ask("DELETE", "/v3/video-translations/job-1")
+    gone = world.session.get(link)
+    assert (gone.status_code, gone.headers["Content-Type"]) == (404, "application/xml")
+    world.lab.play(Scenario(10))
+    world.lab.create()
+    assert world.session.get(link).status_code == 404
+
+
+def test_every_route_of_a_fault_can_be_written_down() -> None:
+    """In short and in full; without one it is the status."""
+    for route in ROUTES:
+        assert parse_fault(f"{route}/every-2:drop") == Fault(every=2, action="drop", route=route)
+    assert parse_fault('{"nth": 1, "route": "create"}') == Fault(nth=1, route="create")
+    assert parse_fault("1:503").route == "status"
+    with pytest.raises(ValueError, match="route must be one of"):
+        Fault(nth=1, route="door")  # type: ignore[arg-type]  # none of them
+    with pytest.raises(ValueError, match="a fault must be"):
+        parse_fault("door/1:503")
+
+
+@pytest.mark.parametrize("fault", ["503", "drop", "html", "200", "reset-after-headers", "430", "399"])
+def test_the_answer_of_a_create_is_struck_and_the_job_made(fault: str) -> None:
+    """The worst case: it is paid for, and nobody knows."""
+    world = World(Scenario(faults=[f"create/1:{fault}"]))
+    if fault in ("drop", "reset-after-headers"):
+        with pytest.raises(requests.RequestException):
+            world.ask("POST", "/jobs")
+    else:
+        assert world.ask("POST", "/jobs").status_code != 201
+
+    assert len(world.lab.submissions) == 1
+    assert world.ask("POST", "/jobs").json()["id"] == "job-2"
+
+
+@pytest.mark.parametrize("code", [400, 409, 425, 428, 429])
+def test_an_answer_that_says_not_accepted_is_true(code: int) -> None:
+    """No job is made."""
+    world = World(Scenario(faults=[f"create/1:{code}"]))
+
+    assert world.ask("POST", "/jobs").status_code == code
+    assert world.lab.submissions == []
+    assert world.ask("POST", "/jobs").status_code == 201
+
+
+def test_creates_are_counted_over_the_server_and_lie_in_its_time(clock: Clock) -> None:
+    """Not in that of a job."""
+    world = World(Scenario(faults=["create/2:503", "create/5s-6s:504"]))
+
+    assert [world.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 503, 201]
+    clock.tick(5)
+    assert world.ask("POST", "/jobs").status_code == 504
+    clock.tick(1)
+    assert world.ask("POST", "/jobs").status_code == 201
+
+
+def test_refused_connections_of_a_create_begin_with_the_server(clock: Clock) -> None:
+    """Nothing arrives, whatever is asked, and nothing is made."""
+    world = World(Scenario(faults=["create/0s-2s:refuse"]))
+
+    for method, path in (("POST", "/jobs"), ("GET", "/status")):
+        with pytest.raises(requests.ConnectionError, match="refused"):
+            world.ask(method, path)
+    assert world.lab.arrivals == []
+    clock.tick(2)
+    assert world.ask("POST", "/jobs").status_code == 201
+    assert len(world.lab.submissions) == 1
+
+
+def test_results_are_counted_for_each_job_and_lie_in_its_time(clock: Clock) -> None:
+    """And not with the answers about it."""
+    world = World(Scenario(0, faults=["result/2:503", "result/5s-6s:403", "1:504"]))
+    ids = [world.lab.create(), world.lab.create()]
+
+    codes = [[world.ask("GET", f"/jobs/{job_id}/result").status_code for _ in range(3)] for job_id in ids]
+    assert codes == [[200, 503, 200]] * 2
+    assert world.ask("GET", "/status/job-1").status_code == 504
+    clock.tick(5)
+    assert world.ask("GET", "/jobs/job-1/result").status_code == 403
+
+
+def test_a_fault_of_the_storage_host_speaks_its_language() -> None:
+    """XML, be the service what it may."""
+    world, link = linked(faults=["result/1:503"])
+    answer = world.session.get(link)
+
+    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/xml")
+    assert "<Code>InternalError</Code>" in answer.text
+
+
+def test_a_big_result_is_truncated_and_goes_on_where_it_broke() -> None:
+    """What came is right, and shorter than was said."""
+    world, link = linked(result_bytes=1_000_000, faults=["result/1:truncate"])
+    broken = world.session.get(link, stream=True)
+    came = b""
+    with suppress(requests.RequestException):  # urllib3 says so from 2.0 on
+        for part in broken.iter_content(10_000):
+            came += part
+    rest = world.session.get(link, headers={"Range": f"bytes={len(came)}-", "If-Range": broken.headers["ETag"]})
+
+    assert broken.headers["Content-Length"] == "1000000"
+    assert 0 < len(came) < 1_000_000
+    assert came + rest.content == bytes(result_body("job-1", 1_000_000))
+
+
+@pytest.mark.parametrize(
+    "action", ["drip-body@0", "drip-headers@0", "late@1", "reset-after-headers", "truncate-chunked"]
+)
+def test_deliveries_play_on_a_result(action: str) -> None:
+    """Byte by byte, if it has to be."""
+    world, link = linked(result_bytes=70_000, faults=[f"result/1:{action}"])
+    whole = bytes(result_body("job-1", 70_000))
+    if action in ("reset-after-headers", "truncate-chunked"):
+        with pytest.raises(requests.RequestException):
+            world.session.get(link)
+    else:
+        assert world.session.get(link).content == whole
+    assert world.session.get(link).content == whole
+
+
+@pytest.mark.parametrize("action", ["relapse", "unknown-word"])
+@pytest.mark.parametrize("route", ["create", "delete"])
+def test_words_change_nothing_where_there_are_none(action: str, route: str) -> None:
+    """They are about how a job stands."""
+    world = World(Scenario(faults=[f"{route}/1:{action}"]))
+
+    assert world.ask("POST", "/jobs").status_code == 201
+    assert world.ask("DELETE", "/jobs/job-1").status_code == 204
+
+
+def test_the_answer_of_a_delete_is_struck_and_the_job_gone() -> None:
+    """Whoever asks again is told that there is none."""
+    world = World(Scenario(faults=["delete/1:503", "delete/3:409"]))
+    for _ in range(2):
+        world.ask("POST", "/jobs")
+
+    assert [world.ask("DELETE", "/jobs/job-1").status_code for _ in range(2)] == [503, 404]
+    assert [world.ask("DELETE", "/jobs/job-2").status_code for _ in range(2)] == [409, 204]
+
+
+@pytest.mark.parametrize(
+    ("sent", "fields"),
+    [
+        ({}, {}),
+        (
+            {"json": {"video": "https://x/y", "target_language": "es"}},
+            {"video": "https://x/y", "target_language": "es"},
+        ),
+        (
+            {"data": {"target_language": "es"}, "files": {"file": ("talk.mp4", b"12345", "video/mp4")}},
+            {"target_language": "es", "file": "talk.mp4", "file_bytes": 5},
+        ),
+    ],
+)
+def test_orders_are_kept(sent: dict[str, Any], fields: dict[str, Any], clock: Clock) -> None:
+    """With their time, in and beyond the life of the job; over the wire too."""
+    world = World()
+    clock.tick(2)
+    world.ask("POST", "/jobs", **sent)
+    world.ask("DELETE", "/jobs/job-1")
+
+    assert [(order.job_id, order.at, order.fields) for order in world.lab.submissions] == [("job-1", 2.0, fields)]
+    listed = world.session.get(f"{URL}/_control/submissions").json()
+    assert listed == [{"job_id": "job-1", "at": 2.0, "fields": fields}]
+    assert world.session.post(f"{URL}/_control/reset").status_code == 204
+    assert world.lab.submissions == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b"nonsense", b'"x"', b"\xff", b"[" * 100_000])
+def test_an_order_that_is_none_is_refused(body: bytes) -> None:
+    """With a sentence."""
+    world = World()
+    answer = world.ask("POST", "/jobs", data=body)
+
+    assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
+    assert world.lab.submissions == []
+
+
+def test_the_reference_service_gives_its_result_when_it_is_finished(clock: Clock) -> None:
+    """And not before, nor for a job that failed or was never there."""
+    world = World(Scenario(10, link_delay=5))
+    world.ask("POST", "/jobs")
+    early = world.ask("GET", "/jobs/job-1/result")
+    clock.tick(14.9)
+    late = world.ask("GET", "/jobs/job-1/result")
+
+    assert [(one.status_code, one.json()) for one in (early, late)] == [(425, {"error": "not finished"})] * 2
+    assert world.ask("GET", "/status/job-1").json() == {"result": "completed"}
+    clock.tick(0.2)
+    assert world.ask("GET", "/jobs/job-1/result").headers["Content-Type"] == "video/mp4"
+    assert world.ask("GET", "/jobs/nope/result").status_code == 404
+    world.lab.play(Scenario(0, "error"))
+    world.ask("POST", "/jobs")
+    assert world.ask("GET", "/jobs/job-1/result").status_code == 404
+
+
+def test_there_are_only_so_many_places(clock: Clock) -> None:
+    """Until one of them is free; a deleted job leaves one too, and the single job takes none."""
+    world = World(Scenario(10, max_jobs=2))
+    world.ask("GET", "/status")
+
+    assert [world.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 201, 429]
+    assert len(world.lab.submissions) == 2
+    world.ask("DELETE", "/jobs/job-1")
+    assert [world.ask("POST", "/jobs").status_code for _ in range(2)] == [201, 429]
+    clock.tick(10)
+    assert world.ask("POST", "/jobs").status_code == 201
+
+
+def test_the_result_is_served_by_any_wsgi_server() -> None:
+    """Without what only ours can do."""
+    lab = Lab(Scenario(0, result_bytes=100_000))
+    lab.create()
+    answer = create_app(lab).test_client().get("/jobs/job-1/result")
+
+    assert (answer.headers["Content-Length"], answer.data) == ("100000", bytes(result_body("job-1", 100_000)))
+
+
+def test_a_body_that_is_read_as_it_is_sent_arrives() -> None:
+    """Where it says how long it is; in chunks it is refused."""
+
+    class Sized:
+        def __len__(self) -> int:
+            return 8
+
+        def __iter__(self) -> Any:
+            return iter([b'{"a"', b": 1}"])
+
+    world = World()
+
+    assert world.ask("POST", "/jobs", data=Sized()).status_code == 201
+    assert world.lab.submissions[0].fields == {"a": 1}
+    assert world.ask("POST", "/jobs", data=iter([b"{", b"}"])).status_code == 411
+
+
+AZURE = "/videotranslation/translations/one"
+CALLS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
+    "reference": [
+        ("POST", "/jobs", {}),
+        ("GET", "/status/job-1", {}),
+        ("GET", "/jobs/job-1/result", {}),
+        ("DELETE", "/jobs/job-1", {}),
+    ],
+    "heygen": [
+        ("GET", "/v3/video-translations/languages", {}),
+        ("POST", "/v3/assets", {"files": {"file": ("x", b"1")}}),
+        ("POST", "/v3/video-translations", {"json": HEYGEN_ORDER}),
+        ("GET", "/v3/video-translations/statuses", {"params": {"video_translation_ids": "job-1"}}),
+        ("GET", "/v3/video-translations/job-1", {}),
+        ("GET", "/v2/video_translate/job-1", {}),
+        ("DELETE", "/v3/video-translations/job-1", {}),
+    ],
+    "elevenlabs": [
+        ("POST", "/v1/dubbing", {"files": {"target_lang": (None, "es"), "source_url": (None, "x")}}),
+        ("GET", "/v1/dubbing/job-1", {}),
+        ("GET", "/v1/dubbing/job-1/audio/es", {}),
+        ("GET", "/v1/dubbing", {}),
+        ("DELETE", "/v1/dubbing/job-1", {}),
+    ],
+    "azure": [
+        (
+            "PUT",
+            AZURE,
+            {"json": {"input": {"targetLocale": "es-ES", "voiceKind": "PlatformVoice", "videoFileUrl": "x"}}},
+        ),
+        *[("GET", "/videotranslation/operations/op-1", {})] * 3,
+        ("PUT", f"{AZURE}/iterations/two", {"json": {"input": {}}, "headers": {"Operation-Id": "op-2"}}),
+        ("GET", f"{AZURE}/iterations/two", {}),
+        ("GET", "/videotranslation/operations/op-2", {}),
+        ("DELETE", AZURE, {}),
+    ],
+}
+
+
+@settings(max_examples=100)
+@given(st.sampled_from(SERVICES), st.lists(st.builds(replace, FAULTS, route=st.sampled_from(ROUTES)), max_size=4))
+def test_whatever_goes_wrong_the_server_does_not(service: str, faults: list[Fault]) -> None:
+    """Each call is answered, or fails as a call does; no answer is an accident of the server."""
+    world = World(Scenario(0, faults=faults), service)
+    world.headers["Operation-Id"] = "op-1"
+    for method, path, arguments in CALLS[service]:
+        query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
+        try:
+            answer = world.ask(method, path, **{**query, **arguments}, allow_redirects=False, stream=True)
+            came = answer.raw.read(100_000)
+        except (requests.RequestException, HTTPError):
+            continue
+        scripted = [fault.status_code or 503 for fault in faults]
+        assert answer.status_code < 500 or answer.status_code in scripted, came
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_the_calls_above_are_good_ones(service: str) -> None:
+    """Where nothing goes wrong, each of them succeeds."""
+    world = World(Scenario(0), service)
+    world.headers["Operation-Id"] = "op-1"
+    query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
+
+    assert {world.ask(method, path, **{**query, **arguments}).ok for method, path, arguments in CALLS[service]} == {
+        True
+    }

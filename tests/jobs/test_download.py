@@ -1,0 +1,682 @@
+"""A result gets onto the disk whole or not at all, whatever happens on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import io
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from support.adapters import Answers, response
+from support.fixtures import Clock, Lines, Silent
+from support.in_process_service import HOST, SERVICES, World, left_in
+from support.scripted_server import Arrived, Scripted, scripted
+from support.scripted_server import response as http_response
+
+from fake_server import Scenario
+from translation_client import (
+    AsyncVideoTranslationClient,
+    Job,
+    RequestFailed,
+    ResultNotReady,
+    TranslationClientError,
+    TranslationStatus,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+    WaitCancelled,
+    WaitTimeout,
+)
+
+SIZE = 300_000
+DONE = Job("j", TranslationStatus.COMPLETED, "completed", result_url="http://files.test/j.mp4?sig=s3cr3t")
+
+
+def finished(clock: Clock, *faults: str, service: str = "heygen", **scenario: Any) -> tuple[World, Job]:
+    world = World(clock, service, Scenario(0, result_bytes=SIZE, faults=faults, **scenario))
+    return world, world.finished()
+
+
+def asked_ranges(world: World) -> list[str | None]:
+    """What was asked for of the file, call by call."""
+    return [
+        arrival.headers.get("Range")
+        for arrival in world.lab.arrivals
+        if "/_files/" in arrival.path or "/audio/" in arrival.path or arrival.path.endswith("/result")
+    ]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("fault", ["truncate", "reset-after-headers"])
+def test_a_dropped_connection_is_resumed_where_it_broke(
+    clock: Clock, lines: Lines, tmp_path: Path, service: str, fault: str
+) -> None:
+    """By a range, on condition that the file is still the same."""
+    world, job = finished(clock, f"result/1:{fault}", f"result/2:{fault}", service=service)
+    path = world.client.download(job, tmp_path / "out.mp4")
+
+    assert path.read_bytes() == world.file_of(job)
+    nothing, half, more = asked_ranges(world)
+    assert nothing is None
+    if fault == "truncate":  # a reset takes along what the reader had not looked at yet
+        assert (half, more) == (f"bytes={SIZE // 2}-", f"bytes={SIZE // 2 + SIZE // 4}-")
+    assert 65_536 <= int(str(half)[6:-1]) < int(str(more)[6:-1])
+    assert [line["fault"] for line in lines.of("check_failed")] == ["connection"] * 2
+    assert left_in(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("fault", ["truncate-chunked", "html", "invalid-gzip", "503", "mute", "drop", "204", "302"])
+def test_what_is_not_the_file_is_asked_for_again(clock: Clock, tmp_path: Path, service: str, fault: str) -> None:
+    """From the beginning, or where it broke."""
+    world, job = finished(clock, f"result/1:{fault}", service=service)
+    path = world.client.download(job, tmp_path / "out.mp4")
+
+    assert path.read_bytes() == world.file_of(job)
+    assert left_in(tmp_path) == ["out.mp4"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("fault", ["html", "503", "drop", "mute", "400", "404", "418", "204", "invalid-gzip"])
+def test_a_file_that_never_comes_leaves_nothing_behind(clock: Clock, tmp_path: Path, service: str, fault: str) -> None:
+    """And what lay under the name lies there still."""
+    (tmp_path / "out.mp4").write_text("of yesterday")
+    world, job = finished(clock, f"result/every-1:{fault}", service=service)
+
+    with pytest.raises(TranslationClientError) as caught:
+        world.client.download(job, tmp_path / "out.mp4")
+    assert isinstance(caught.value, (RequestFailed, UnexpectedAnswer))
+    assert (tmp_path / "out.mp4").read_text() == "of yesterday"
+    assert left_in(tmp_path) == ["out.mp4"]
+
+
+def test_a_link_that_is_too_old_is_minted_again_by_one_status_call(clock: Clock, tmp_path: Path) -> None:
+    """At both services whose results are links."""
+    for service in ("heygen", "azure"):
+        world, job = finished(clock, service=service, link_seconds=60)
+        clock.tick(61)
+        before = len(world.lab.arrivals)
+        path = world.client.download(job, tmp_path / f"{service}.mp4")
+
+        assert path.read_bytes() == world.file_of(job)
+        assert ["/_files/" in arrival.path for arrival in world.lab.arrivals[before:]] == [True, False, True]
+
+
+def test_a_link_that_expires_on_the_way_is_minted_and_the_rest_is_fetched(clock: Clock, tmp_path: Path) -> None:
+    """What is there is not fetched again."""
+    world, job = finished(clock, "result/1:truncate", "result/2:410")
+    path = world.client.download(job, tmp_path / "out.mp4")
+
+    assert path.read_bytes() == world.file_of(job)
+    assert asked_ranges(world) == [None, f"bytes={SIZE // 2}-", f"bytes={SIZE // 2}-"]
+
+
+def test_a_link_that_is_always_too_old_is_an_error(clock: Clock, tmp_path: Path) -> None:
+    """After one minting, and not after a thousand."""
+    world, job = finished(clock, "result/every-1:403")
+
+    with pytest.raises(RequestFailed, match="refused to return the result") as caught:
+        world.client.download(job, tmp_path / "out.mp4")
+    assert (caught.value.status_code, len(asked_ranges(world))) == (403, 2)
+    assert "signature" not in str(caught.value)
+
+
+def test_not_dubbed_yet_is_waited_for(clock: Clock, lines: Lines, tmp_path: Path) -> None:
+    """ElevenLabs says 425, or 404 `dubbing_not_dubbed`, though its status says `dubbed`."""
+    world, job = finished(clock, service="elevenlabs", link_delay=30)
+    path = world.client.download(job, tmp_path / "out.mp4")
+
+    assert path.stat().st_size == SIZE
+    assert lines.of("check_failed") == []
+    assert len(lines.of("sleeping")) >= 3
+
+    body = '{"detail": {"status": "dubbing_not_dubbed", "message": "Dubbing has not finished yet"}}'
+    fault = json.dumps({"nth": 1, "route": "result", "action": "answer", "status_code": 404, "body": body})
+    world, job = finished(clock, fault, service="elevenlabs")
+    assert world.client.download(job, tmp_path / "other.mp4").stat().st_size == SIZE
+
+
+def test_not_dubbed_yet_has_an_end(clock: Clock, tmp_path: Path) -> None:
+    """The time that was given; or that of a wait, and a pause."""
+    for given, most in ((20.0, 20.25), (None, 660.25)):
+        world, job = finished(clock, service="elevenlabs", link_delay=10_000)
+
+        with pytest.raises(WaitTimeout, match=r"did not return the result .* × not yet") as caught:
+            world.client.download(job, tmp_path / "out.mp4", timeout=given)
+        assert caught.value.elapsed <= most
+        assert left_in(tmp_path) == []
+
+
+def test_a_result_per_language(clock: Clock, tmp_path: Path) -> None:
+    """That which was ordered, or which is asked for; elsewhere a job has one."""
+    world, job = finished(clock, service="elevenlabs")
+    world.client.download(job, tmp_path / "es.mp4")
+    world.client.download(str(job.id), tmp_path / "again.mp4")
+    with pytest.raises(RequestFailed):
+        world.client.download(job, tmp_path / "fr.mp4", language="fr/x")
+
+    assert [path.rpartition("/")[2] for path in world.said("GET") if "/audio/" in path] == ["es", "es", "fr%2Fx"]
+    for bad, kind in (("", ValueError), ("..", ValueError), (5, TypeError)):
+        with pytest.raises(kind, match="language must be"):
+            world.client.download(job, tmp_path / "x.mp4", language=bad)  # type: ignore[arg-type]  # what is tested
+    with pytest.raises(ValueError, match="a job of 'heygen' has one result"):
+        World(clock, "heygen").client.download("job-1", tmp_path / "out.mp4", language="French")
+
+
+def test_another_404_is_no_not_yet(clock: Clock, tmp_path: Path) -> None:
+    """The body tells them apart."""
+    world, job = finished(clock, "result/1:404", service="elevenlabs")
+
+    with pytest.raises(RequestFailed):
+        world.client.download(job, tmp_path / "out.mp4")
+
+
+def test_a_link_that_only_a_single_answer_has_is_asked_for_after_a_batch(clock: Clock, tmp_path: Path) -> None:
+    """The server keeps its files elsewhere, and its bulk answers have no links."""
+    asked: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        path = str(request.url).removeprefix(HOST)
+        asked.append(path)
+        if path == "/storage/1":
+            return response(200, bytes(SIZE), content_type="video/mp4", content_length=str(SIZE))
+        if "ids=" in path:
+            return response(200, json.dumps({"results": [{"id": one, "result": "completed"} for one in "ab"]}).encode())
+        link = f'{{"result": "completed", "result_url": "{HOST}/storage/1"}}'
+        return response(200, link.encode()) if path.startswith("/status/") else response(404, b"{}")
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(HOST, session=session, sleep=clock.tick)
+    [job, _] = client.wait_all(["a", "b"])
+    assert isinstance(job, Job)
+    assert len(asked) == 1
+    client.download(job, tmp_path / "out.mp4")
+
+    assert asked[1:] == ["/jobs/a/result", "/status/a", "/storage/1"]
+    assert (tmp_path / "out.mp4").read_bytes() == bytes(SIZE)
+
+
+def test_a_file_that_is_not_kept_costs_one_more_status_request(clock: Clock, tmp_path: Path) -> None:
+    """Where it might have had another link."""
+    for service, calls in (("reference", 3), ("heygen", 3), ("elevenlabs", 1)):
+        world, job = finished(clock, "result/every-1:404", service=service)
+        before = len(world.lab.arrivals)
+        with pytest.raises(RequestFailed, match="The result is not kept any more"):
+            world.client.download(job, tmp_path / "out.mp4")
+        assert len(world.lab.arrivals) - before == calls
+
+
+def header(request: requests.PreparedRequest, name: str) -> str | None:
+    value = request.headers.get(name)
+    return value.decode() if isinstance(value, bytes) else value
+
+
+Answer = Callable[[requests.PreparedRequest], requests.Response]
+
+
+def served_by(clock: Clock, answer: Answer, **arguments: Any) -> VideoTranslationClient:
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    return VideoTranslationClient(HOST, session=session, sleep=clock.tick, **arguments)
+
+
+def test_a_file_that_has_changed_is_fetched_anew(clock: Clock, tmp_path: Path) -> None:
+    """Two halves of two files are no file."""
+    ranges: list[str | None] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        ranges.append(header(request, "Range"))
+        if len(ranges) == 1:
+            return response(200, b"a" * 70_000, content_length="100000", etag='"one"', content_type="video/mp4")
+        assert request.headers.get("If-Range") in (None, '"one"')
+        return response(200, b"b" * 90_000, content_length="90000", etag='"two"', content_type="video/mp4")
+
+    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+
+    assert ranges == [None, "bytes=70000-"]
+    assert path.read_bytes() == b"b" * 90_000
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"content_range": "bytes 0-49999/100000"},
+        {"content_range": "bytes 50001-99999/100000"},
+        {"content_range": "bytes 50000-99999/100001"},  # another length
+        {"content_range": "bytes 50000-99998/100000"},  # not to its end
+        {"content_range": "bytes 50000-99999/100000", "etag": '"three"'},
+        {"content_range": "bytes 50000-99999/100000", "content_type": "multipart/byteranges; boundary=x"},
+        {"content_range": "nonsense"},
+        {"no_etag": "", "content_range": "bytes 50000-99999/100000"},
+        {},
+    ],
+)
+def test_another_part_than_was_asked_for_is_not_put_in(clock: Clock, tmp_path: Path, head: dict[str, str]) -> None:
+    """It is fetched anew, and whole."""
+    calls: list[str | None] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        calls.append(header(request, "Range"))
+        if len(calls) == 1:
+            return response(200, b"a" * 50_000, content_length="100000", etag='"one"')
+        if len(calls) == 2:
+            return response(206, b"x" * 50_000, **({"etag": '"one"', **head} if "no_etag" not in head else {}))
+        return response(200, b"c" * 10, content_length="10", etag='"two"')
+
+    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    assert calls == [None, "bytes=50000-", None]
+    assert path.read_bytes() == b"c" * 10
+
+
+def test_the_length_may_stand_in_the_range_alone(clock: Clock, tmp_path: Path) -> None:
+    """The first answer did not say it, and the second breaks off too."""
+    calls: list[str | None] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        calls.append(header(request, "Range"))
+        if len(calls) == 1:
+            made = response(200, b"a" * 70_000, etag='"one"', transfer_encoding="chunked")
+            made.raw = Breaking(made.content)
+            return made
+        if len(calls) == 2:
+            return response(206, b"b" * 10, etag='"one"', content_range="bytes 65536-99999/100000")
+        return response(206, b"c" * 34_454, etag='"one"', content_range="bytes 65546-99999/100000")
+
+    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    assert calls == [None, "bytes=65536-", "bytes=65546-"]
+    assert path.stat().st_size == 100_000
+
+
+class Breaking(io.BytesIO):
+    """A body that comes in blocks, and breaks."""
+
+    def read(self, size: int | None = -1, **_: object) -> bytes:
+        if self.tell():
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return super().read(size)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"last_modified": "Mon, 01 Jun 2026 00:00:08 GMT"},
+        {"etag": '"new"'},
+    ],
+)
+def test_a_part_of_a_file_that_was_modified_is_not_put_in(clock: Clock, tmp_path: Path, head: dict[str, str]) -> None:
+    """Though the server did not heed the condition."""
+    dates = {"last_modified": "Mon, 01 Jun 2026 00:00:00 GMT", "date": "Mon, 01 Jun 2026 00:00:09 GMT"}
+    calls: list[str | None] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        calls.append(header(request, "Range"))
+        if len(calls) == 1:
+            return response(200, b"a" * 70_000, content_length="100000", **dates)
+        if len(calls) == 2:
+            return response(206, b"b" * 30_000, content_range="bytes 70000-99999/100000", **head)
+        return response(200, b"c" * 100_000, content_length="100000")
+
+    assert set(served_by(clock, answer).download(DONE, tmp_path / "out.mp4").read_bytes()) == {ord("c")}
+
+
+@pytest.mark.parametrize(
+    ("validators", "is_resumed"),
+    [
+        ({"etag": '"strong"'}, True),
+        ({"etag": 'W/"weak"'}, False),
+        ({"etag": 'W/"weak"', "last_modified": "Mon, 01 Jun 2026 00:00:00 GMT"}, False),
+        ({"last_modified": "Mon, 01 Jun 2026 00:00:00 GMT", "date": "Mon, 01 Jun 2026 00:00:09 GMT"}, True),
+        ({"last_modified": "Mon, 01 Jun 2026 00:00:09 GMT", "date": "Mon, 01 Jun 2026 00:00:09 GMT"}, False),
+        ({"last_modified": "yesterday", "date": "Mon, 01 Jun 2026 00:00:09 GMT"}, False),
+        ({}, False),
+    ],
+)
+def test_only_what_is_surely_the_same_file_is_resumed(
+    clock: Clock, tmp_path: Path, validators: dict[str, str], is_resumed: bool
+) -> None:
+    """By a strong validator, as RFC 9110 has it."""
+    ranges: list[str | None] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        ranges.append(header(request, "Range"))
+        if len(ranges) == 1:
+            return response(200, b"a" * 70_000, content_length="100000", **validators)
+        if is_resumed:
+            same = {name: value for name, value in validators.items() if name == "etag"}
+            return response(206, b"b" * 30_000, content_range="bytes 70000-99999/100000", **same)
+        return response(200, b"c" * 100_000, content_length="100000")
+
+    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    assert path.stat().st_size == 100_000
+    assert ranges == [None, "bytes=70000-" if is_resumed else None]
+
+
+def test_a_file_that_has_become_shorter_is_fetched_anew(clock: Clock, tmp_path: Path) -> None:
+    """416, of which a proxy in between may be the author."""
+    calls: list[str | None] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        calls.append(header(request, "Range"))
+        if len(calls) == 1:
+            return response(200, b"a" * 70_000, content_length="100000", etag='"one"')
+        return response(416, b"") if len(calls) == 2 else response(200, b"new", content_length="3", etag='"two"')
+
+    assert served_by(clock, answer).download(DONE, tmp_path / "out.mp4").read_bytes() == b"new"
+    assert calls == [None, "bytes=70000-", None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("text/html; charset=utf-8", b"please log in"),
+        ("application/json", b"1"),
+        ("image/jpeg", b"\xff\xd8\xff\xe0" + bytes(50)),
+        ("Application/Problem+JSON", b"x"),
+        ("application/xhtml+xml", b"x"),
+        ("application/vnd.api+json", b"x"),
+        ("text/json", b"x"),
+        ("application/xml", b"x"),
+        ("text/plain", b"<html>please log in"),
+        ("video/mp4", b'<?xml version="1.0"?><Error><Code>ExpiredToken</Code></Error>'),
+        ("video/mp4", b" <!doctype html>"),
+        ("", b'{"error": "no"}'),
+        ("", b"{}"),
+        ("binary/octet-stream", b'[{"error": 1}]'),
+        ("application/octet-stream", b"\xef\xbb\xbf<html>"),
+    ],
+)
+def test_a_page_with_status_200_is_no_video(clock: Clock, tmp_path: Path, kind: str, body: bytes) -> None:
+    """A portal's, or an error that is in the body alone: by its type, or by how it begins."""
+    client = served_by(clock, lambda _: response(200, body, content_type=kind))
+
+    with pytest.raises(UnexpectedAnswer, match="in place of the file"):
+        client.download(DONE, tmp_path / "out.mp4")
+    assert left_in(tmp_path) == []
+
+
+def test_an_empty_file_is_none(clock: Clock, tmp_path: Path) -> None:
+    """Nobody orders one."""
+    with pytest.raises(UnexpectedAnswer, match="the file is empty"):
+        served_by(clock, lambda _: response(200, b"")).download(DONE, tmp_path / "out.mp4")
+    assert left_in(tmp_path) == []
+
+
+def test_faults_in_a_row_are_counted_anew_after_real_progress(clock: Clock, tmp_path: Path) -> None:
+    """A long file over a bad line is not given up, and one over a dead line is."""
+    whole = b"\0\0\0\x18ftyp" + os.urandom(999_992)
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        start = int(str(header(request, "Range") or "bytes=0-")[6:-1])
+        part = whole[start : start + 100_000]
+        if not start:
+            return response(200, part, content_length="1000000", etag='"w"')
+        head = {"content_range": f"bytes {start}-999999/1000000", "content_length": str(1_000_000 - start)}
+        return response(206, part, etag='"w"', **head)
+
+    path = served_by(clock, answer, max_faults=2).download(DONE, tmp_path / "out.mp4")
+    assert path.read_bytes() == whole
+
+
+def test_a_file_that_never_gets_further_is_given_up(clock: Clock, tmp_path: Path) -> None:
+    """Though each second call brings more than the one before."""
+    sizes = iter([70_000, 200_000] * 1000)
+
+    def answer(_: requests.PreparedRequest) -> requests.Response:
+        return response(200, b"x" * next(sizes), content_length="1000000")
+
+    with pytest.raises(RequestFailed, match="breaks off"):
+        served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+
+
+def test_progress_is_told(clock: Clock, tmp_path: Path) -> None:
+    """The bytes that are there, and those that there will be."""
+    world, job = finished(clock, "result/1:truncate")
+    told: list[tuple[int, int | None]] = []
+    world.client.download(job, tmp_path / "out.mp4", on_progress=lambda *seen: told.append(seen))
+
+    assert [received for received, _ in told] == sorted(received for received, _ in told)
+    assert {total for _, total in told} == {SIZE}
+    assert told[-1][0] == SIZE
+
+
+def test_what_raises_in_the_middle_leaves_nothing_behind(clock: Clock, tmp_path: Path) -> None:
+    """Ctrl-C, say; or a mistake in what is told the progress."""
+    world, job = finished(clock)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        world.client.download(job, tmp_path / "out.mp4", on_progress=interrupt)
+    assert left_in(tmp_path) == []
+
+
+def test_a_cancelled_download_leaves_nothing_behind(clock: Clock, tmp_path: Path) -> None:
+    """In the middle of a body, too."""
+    world, job = finished(clock)
+    cancel = threading.Event()
+
+    with pytest.raises(WaitCancelled):
+        world.client.download(job, tmp_path / "o.mp4", cancel=cancel, on_progress=lambda *_: cancel.set())
+    assert left_in(tmp_path) == []
+
+
+class Full(io.FileIO):
+    """A file on a full disk."""
+
+    def write(self, _: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_disk_is_no_fault_of_the_server(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is said at once, as the system says it."""
+    world, job = finished(clock)
+    before = len(world.lab.arrivals)
+    monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, mode))
+    with pytest.raises(OSError, match="No space left on device"):
+        world.client.download(job, tmp_path / "out.mp4")
+    assert len(world.lab.arrivals) - before == 1
+
+
+def test_a_link_on_the_disk_is_followed_and_not_replaced(clock: Clock, tmp_path: Path) -> None:
+    """The file is where the link points."""
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link.mp4").symlink_to(tmp_path / "real" / "out.mp4")
+    world, job = finished(clock)
+    world.client.download(job, tmp_path / "link.mp4")
+
+    assert (tmp_path / "link.mp4").is_symlink()
+    assert (tmp_path / "real" / "out.mp4").stat().st_size == SIZE
+
+
+def test_a_file_has_the_usual_permissions(clock: Clock, tmp_path: Path) -> None:
+    """And not those of a temporary one."""
+    world, job = finished(clock)
+    (tmp_path / "other").touch()
+    path = world.client.download(job, tmp_path / "out.mp4")
+
+    assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
+@pytest.mark.parametrize("link", ["ftp://files.test/x", "javascript:alert(1)", "http://", "//", "j.mp4"])
+def test_a_result_that_is_no_link_is_named(clock: Clock, tmp_path: Path, link: str) -> None:
+    """By the field that should have held one. It is there, and cannot be used."""
+    body = json.dumps({"data": {"id": "j", "status": "completed", "video_url": link}})
+    client = served_by(clock, lambda _: response(200, body.encode()), service="heygen", api_key="k-123456")
+
+    with pytest.raises(UnexpectedAnswer, match=r"the link in .data\.video_url. cannot be used"):
+        client.download("j", tmp_path / "out.mp4")
+
+
+FILE = b"\0\0\0\x18ftypmp42" + bytes(100)
+
+
+def fetched(client: type[Any], job: Job | str, server: Scripted, folder: Path) -> bytes | str:
+    """Download from a real server with a client of one kind. Returns the file, or the text of the error."""
+    arguments: dict[str, Any] = {"logger": Silent(), "max_faults": 1}
+
+    async def download() -> Path:
+        async with AsyncVideoTranslationClient(server.url, **arguments) as asynchronous:
+            return await asynchronous.download(job, folder / "out.mp4")
+
+    try:
+        if client is AsyncVideoTranslationClient:
+            return asyncio.run(download()).read_bytes()
+        with VideoTranslationClient(server.url, **arguments) as blocking:
+            return blocking.download(job, folder / "out.mp4").read_bytes()
+    except TranslationClientError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
+@pytest.mark.parametrize("holder", ["the job", "a status response", "a redirect"])
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("{url}/my video.mp4?a=b c", "/my%20video.mp4?a=b%20c"),
+        ("{url}/my%20video.mp4", "/my%20video.mp4"),
+        (" \t{url}/f \t", "/f"),
+        ("/my video.mp4", "/my%20video.mp4"),
+        ("//{host}/f", "/f"),
+        ("{url}/a\tb", None),
+        ("{url}/a\\b", None),
+        ("{url}\\@other.test/", None),
+        ("http://my host/f", None),
+        ("http://[::1/f", None),
+        ("//[::1/f", None),
+        ("//", None),
+        ("ftp://{host}/f", None),
+    ],
+)
+def test_a_link_is_the_same_whoever_holds_it(
+    client: type[Any], holder: str, link: str, path: str | None, tmp_path: Path
+) -> None:
+    """White space is left out at its ends and quoted within, as in browsers. Control characters and backslashes are refused."""
+
+    def answer(request: Arrived) -> list[bytes]:
+        sent = link.format(url=server.url, host=server.url.removeprefix("http://"))
+        if request.path == "/first":
+            return [http_response(b"", "302 Found", f"Location: {sent}")]
+        if request.path == "/status/j":
+            return [http_response({"result": "completed", "result_url": sent})]
+        return [http_response(FILE)]
+
+    with scripted(answer) as server:
+        own = f"{server.url}/first" if holder == "a redirect" else link
+        own = own.format(url=server.url, host=server.url.removeprefix("http://"))
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=own)
+        outcome = fetched(client, "j" if holder == "a status response" else job, server, tmp_path)
+        if path is None:
+            assert "no http(s) URL" in str(outcome) or "breaks HTTP" in str(outcome)  # requests reads redirects too
+            assert {request.path for request in server.arrived} <= {"/first", "/status/j"}
+        else:
+            assert outcome == FILE
+            assert server.arrived[-1].path == path
+
+
+@pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
+def test_a_link_may_end_with_a_line_break(client: type[Any], tmp_path: Path) -> None:
+    """As one that was read from a file does."""
+    with scripted(lambda _: [http_response(FILE)]) as server:
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n")
+        assert fetched(client, job, server, tmp_path) == FILE
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n/g")
+        assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url="\xa0//other.test/f")  # no path of ours
+        assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
+        assert [request.path for request in server.arrived] == ["/f"]
+
+
+def test_a_relative_link_is_of_the_service(clock: Clock, tmp_path: Path) -> None:
+    """And gets the key, as it is the same origin."""
+    asked: list[tuple[str | None, str | None]] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        asked.append((request.url, header(request, "Authorization")))
+        if "/status" in str(request.url):
+            return response(200, b'{"result": "completed", "result_url": "/files/j.mp4"}')
+        return response(200, b"file", content_type="video/mp4")
+
+    served_by(clock, answer, api_key="k-123456").download("j", tmp_path / "out.mp4")
+    assert asked == [(f"{HOST}/status/j", "Bearer k-123456"), (f"{HOST}/files/j.mp4", "Bearer k-123456")]
+
+
+def test_an_audio_translation_is_its_audio(clock: Clock, tmp_path: Path) -> None:
+    """HeyGen's `translate_audio_only`; the audio of a video is not taken for the video."""
+    data = {"id": "j", "status": "completed", "audio_url": "http://files.test/a.mp3", "video_url": None}
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        if "files.test" in str(request.url):
+            return response(200, b"sound", content_type="audio/mpeg")
+        return response(200, json.dumps({"data": data}).encode())
+
+    client = served_by(clock, answer, service="heygen", api_key="k-123456")
+    with pytest.raises(ResultNotReady, match="'completed'"):
+        client.download("j", tmp_path / "out")
+    data["translate_audio_only"] = True  # type: ignore[assignment]  # JSON has more than strings
+    assert client.download("j", tmp_path / "out").read_bytes() == b"sound"
+
+
+@pytest.mark.parametrize("error", [ValueError, TypeError, BrokenPipeError, KeyError, requests.ConnectionError])
+def test_what_the_callers_own_function_raises_is_no_fault(clock: Clock, tmp_path: Path, error: type[Exception]) -> None:
+    """It comes out as it is, at once, whatever the network raises too."""
+    world, job = finished(clock)
+    before = len(world.lab.arrivals)
+
+    def broken(*_: object) -> None:
+        raise error("mine")
+
+    with pytest.raises(error, match="mine"):
+        world.client.download(job, tmp_path / "out.mp4", on_progress=broken)
+    assert len(world.lab.arrivals) - before == 1
+    assert left_in(tmp_path) == []
+
+
+def test_the_pause_after_a_break_does_not_outlast_the_time(clock: Clock, tmp_path: Path) -> None:
+    """The deadline may come in the middle of it."""
+
+    def answer(_: requests.PreparedRequest) -> requests.Response:
+        clock.tick(1.9)
+        return response(200, b"x" * 100_000, content_length="1000000")
+
+    with pytest.raises(WaitTimeout) as caught:
+        served_by(clock, answer).download(DONE, tmp_path / "out.mp4", timeout=2)
+    assert caught.value.elapsed <= 2.25
+
+
+@pytest.mark.parametrize("codes", [[416], [206], [200, 416], [200, 206]])
+def test_storage_that_never_gives_all_is_given_up(clock: Clock, tmp_path: Path, codes: list[int]) -> None:
+    """Whatever it says in turn."""
+    turns = iter(codes * 1000)
+
+    def answer(_: requests.PreparedRequest) -> requests.Response:
+        code = next(turns)
+        head = {"content_length": "1000000", "etag": '"one"'} if code == 200 else {}
+        return response(code, b"x" * 70_000, **head)
+
+    with pytest.raises(TranslationClientError):
+        served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    assert left_in(tmp_path) == []
+
+
+def test_a_device_is_not_replaced(clock: Clock, tmp_path: Path) -> None:
+    """Nor a pipe."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in ("/dev/null", tmp_path / "pipe"):
+        with pytest.raises(ValueError, match="is a device or a pipe"):
+            World(clock, "heygen").client.download("job-1", path)
+
+
+def test_what_is_replaced_leaves_its_permissions(clock: Clock, tmp_path: Path) -> None:
+    """A private file stays private."""
+    (tmp_path / "out.mp4").touch(mode=0o600)
+    world, job = finished(clock)
+
+    assert world.client.download(job, tmp_path / "out.mp4").stat().st_mode & 0o777 == 0o600

@@ -1,0 +1,1372 @@
+"""Lengths, ranges and validators of a download: nothing weaker replaces what is known, and two versions are never mixed."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import io
+import math
+import os
+import random
+import socket
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import requests
+from support.errors import chain_of
+from support.fixtures import Silent
+from support.hostile_server import answering, serving
+from support.raw_responses import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
+
+from translation_client import (
+    AsyncVideoTranslationClient,
+    Job,
+    RequestFailed,
+    TranslationStatus,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+)
+from translation_client._jobs.download import REAL_PROGRESS_BYTES
+from translation_client._jobs.file_headers import strong_validator
+from translation_client._jobs.part_file import PartFile
+from translation_client._models import Fault
+from translation_client._transports.matched_response import MatchedResponse
+
+OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
+NEW = b"\0\0\0\x18ftypmp42" + b"b" * 988
+BLOCK = 65536
+"""What the blocking client reads at once. Of a read that breaks off, nothing is left."""
+
+LONG = b"\0\0\0\x18ftypmp42" + random.Random(3).randbytes(4 * REAL_PROGRESS_BYTES - 12)
+PAGE = b"<html>" + b"please log in" * 1000
+A, B = 'ETag: "a"', 'ETag: "b"'
+MODIFIED = ("Last-Modified: Mon, 01 Jun 2026 00:00:00 GMT", "Date: Mon, 01 Jun 2026 00:00:09 GMT")
+LATER = ("Last-Modified: Mon, 01 Jun 2026 00:00:05 GMT", "Date: Mon, 01 Jun 2026 00:00:09 GMT")
+UNKNOWN_LENGTH = "bytes 500-599/*"
+
+every_client = pytest.mark.parametrize("client", CLIENTS)
+
+
+def cut(*headers: str, body: bytes = OLD, at: int = 500) -> Raw:
+    """A 200 that breaks off."""
+    return raw(200, f"Content-Length: {len(body)}", "Content-Type: video/mp4", *headers, body=body[:at])
+
+
+def closed(body: bytes, *headers: str, version: str = "HTTP/1.0") -> Raw:
+    """A 200 that ends with its connection, without a length."""
+    return raw(200, "Content-Type: video/mp4", "Connection: close", *headers, body=body, version=version)
+
+
+def rest(*headers: str, body: bytes = OLD, total: int | str = 1000, most: int = 10**9) -> Any:
+    """A 206 with what is asked for, or with the beginning of it."""
+
+    def answer(asked: Headers) -> Raw:
+        start = int(asked["Range"][len("bytes=") : -1])
+        end = min(len(body), start + most)
+        return part(body[start:end], f"bytes {start}-{end - 1}/{total}", *headers)
+
+    return answer
+
+
+@every_client
+def test_a_part_that_says_no_length_takes_none_back(client: type[Any], tmp_path: Path) -> None:
+    """A server may send less than was asked for, and need not say how long the whole is (RFC 9110, section 15.3.7)."""
+    script = Script(cut(A), part(OLD[500:600], UNKNOWN_LENGTH, A), rest(A))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert outcome.file == OLD
+    assert script.ranges == [None, "bytes=500-", "bytes=600-"]
+    assert {total for _, total in outcome.progress} == {1000}
+
+
+@every_client
+def test_a_part_that_says_no_length_is_not_the_rest(client: type[Any], tmp_path: Path) -> None:
+    """Though nothing is known of the length: it is asked for more, until a 416 says that there is no more."""
+    more = rest(A, body=LONG, total="*", most=100_000)
+    end = raw(416, f"Content-Range: bytes */{len(LONG)}", A)
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), more, more, end)
+
+    assert downloaded(client, script, tmp_path).file == LONG
+    assert script.ranges == [None, *(f"bytes={at}-" for at in (BLOCK, BLOCK + 100_000, len(LONG)))]
+
+
+@every_client
+@pytest.mark.parametrize("said", ["bytes */65537", "bytes */65535", "bytes */*", "bytes 0-9/65536", "", "nonsense"])
+def test_a_416_that_proves_nothing_starts_over(client: type[Any], said: str, tmp_path: Path) -> None:
+    """It may be about another version."""
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, f"Content-Range: {said}"), whole(NEW, B))
+
+    assert downloaded(client, script, tmp_path).file == NEW
+    assert script.ranges == [None, "bytes=65536-", None]
+
+
+@every_client
+def test_a_416_of_another_version_starts_over(client: type[Any], tmp_path: Path) -> None:
+    """Though it is as long as what there is."""
+    end = "Content-Range: bytes */65536"
+    new = NEW + bytes(BLOCK - len(NEW))
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, B), whole(new, B))
+
+    assert downloaded(client, script, tmp_path).file == new
+    for tag in ((A,), ()):
+        script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, *tag))
+        assert downloaded(client, script, tmp_path).file == LONG[:BLOCK]
+
+
+@every_client
+@pytest.mark.parametrize("headers", [MODIFIED, (A, *MODIFIED)])
+def test_a_416_of_another_date_starts_over(client: type[Any], headers: tuple[str, ...], tmp_path: Path) -> None:
+    """As a part of another date does. Without the date of its response it is no validator, but another one still."""
+    end = "Content-Range: bytes */65536"
+    begun = chunked(LONG[:BLOCK], *headers, is_cut=True)
+    new = NEW + bytes(BLOCK - len(NEW))
+    for later in (LATER, LATER[:1]):
+        script = Script(begun, raw(416, end, *later), whole(new, *LATER))
+        assert downloaded(client, script, tmp_path).file == new
+    for same in (headers, MODIFIED, ()):
+        assert downloaded(client, Script(begun, raw(416, end, *same)), tmp_path).file == LONG[:BLOCK]
+
+
+@every_client
+@pytest.mark.parametrize("said", ["bytes */500", "bytes */1000", ""])
+def test_a_416_in_the_middle_of_a_known_length_starts_over(client: type[Any], said: str, tmp_path: Path) -> None:
+    """There is more, as was said."""
+    script = Script(cut(A), raw(416, f"Content-Range: {said}", A), whole(NEW, B))
+
+    assert downloaded(client, script, tmp_path).file == NEW
+    assert script.ranges == [None, "bytes=500-", None]
+
+
+FORBIDDEN = raw(403, "Content-Length: 0")
+COMPLETED = b'{"result": "completed", "result_url": "http://storage.test/fresh"}'
+STATUS = raw(200, f"Content-Length: {len(COMPLETED)}", body=COMPLETED)
+
+
+@every_client
+@pytest.mark.parametrize("at", [200_000, 150_000, 100_000, 10])
+def test_a_fresh_link_may_expire_wherever_it_got(client: type[Any], at: int, tmp_path: Path) -> None:
+    """Where nothing is resumed, it starts over, and may break off before the point that the first one reached."""
+    for headers in ((), (A,)):
+        again = rest(*headers, body=LONG, total=len(LONG), most=at) if headers else cut(body=LONG, at=at)
+        last = rest(*headers, body=LONG, total=len(LONG)) if headers else whole(LONG)
+        links = (cut(*headers, body=LONG, at=150_000), FORBIDDEN, STATUS, again, FORBIDDEN, STATUS, last)
+        assert downloaded(client, Script(*links), tmp_path, max_faults=2).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("text", [PAGE, b'{"error": "' + b"x" * 200, b" " * 200_000])
+@pytest.mark.parametrize("size", [1, 5, 100])
+def test_a_text_in_place_of_the_file_delivers_nothing(
+    client: type[Any], text: bytes, size: int, tmp_path: Path
+) -> None:
+    """In small blocks, too: its link is not renewed again. What it delivered before counts."""
+    head = len(whole(text).data) - len(text)
+    page = whole(text, blocks=(head, *[size] * 100))
+
+    for begun in (page, cut(body=LONG, at=100_000), cut(A, body=LONG, at=100_000)):
+        script = Script(begun, FORBIDDEN, STATUS, page, FORBIDDEN)
+        assert "a fresh one too" in str(downloaded(client, script, tmp_path, max_faults=9).error)
+        assert len(script.requests) == 5
+    more = rest(A, body=LONG, total=len(LONG), most=50_000)
+    links = (cut(A, body=LONG, at=100_000), FORBIDDEN, STATUS, more, page, FORBIDDEN, STATUS, whole(LONG))
+    assert downloaded(client, Script(*links), tmp_path).file == LONG
+
+
+@every_client
+def test_links_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) -> None:
+    """Each is refused where the one before it was. A fresh one that is refused at once is the last."""
+
+    def answer(_: Headers) -> Raw:
+        return (cut(body=LONG, at=100_000), FORBIDDEN, STATUS)[(len(script.requests) - 1) % 3]
+
+    script = Script(answer)
+    assert "403" in str(downloaded(client, script, tmp_path, max_faults=4).error)
+    assert len(script.requests) < 25
+    script = Script(answer)
+    assert "403" in str(downloaded(client, script, tmp_path, max_faults=math.inf).error)
+    assert len(script.requests) < 200
+    script = Script(cut(body=LONG, at=100_000), FORBIDDEN, STATUS, FORBIDDEN)
+    assert "a fresh one too" in str(downloaded(client, script, tmp_path).error)
+    assert len(script.requests) == 4
+
+
+@every_client
+def test_links_that_each_lead_further_have_no_end(client: type[Any], tmp_path: Path) -> None:
+    """However few faults are allowed."""
+    further = rest(A, body=LONG, total=len(LONG), most=20_000)
+    script = Script(
+        cut(A, body=LONG, at=20_000), *[FORBIDDEN, STATUS, further] * 5, rest(A, body=LONG, total=len(LONG))
+    )
+
+    assert downloaded(client, script, tmp_path, max_faults=2).file == LONG
+    assert len(script.requests) == 17
+
+
+@every_client
+def test_a_file_is_on_the_disk_before_it_gets_its_name(
+    client: type[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Or it could be empty after a power failure."""
+    synced: list[tuple[int, bool]] = []
+    sync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        sync(descriptor)
+        synced.append((os.fstat(descriptor).st_size, (tmp_path / "out.mp4").exists()))
+
+    monkeypatch.setattr(os, "fsync", watched)
+    assert downloaded(client, Script(whole(OLD)), tmp_path).file == OLD
+    assert synced == [(len(OLD), False)]
+
+
+@every_client
+def test_storage_that_sends_little_at_a_time_is_asked_again_and_again(client: type[Any], tmp_path: Path) -> None:
+    """Each part is an answer and no fault, so that no number of them is too many."""
+    script = Script(cut(A), rest(A, most=50))
+
+    assert downloaded(client, script, tmp_path, max_faults=2).file == OLD
+    assert len(script.requests) == 11
+
+
+@every_client
+@pytest.mark.parametrize(
+    ("most", "pauses"),
+    [(REAL_PROGRESS_BYTES, 0), (REAL_PROGRESS_BYTES - 1, 3)],
+)
+def test_small_parts_are_not_asked_for_without_a_pause(
+    client: type[Any], most: int, pauses: int, tmp_path: Path
+) -> None:
+    """Large ones are."""
+    slept: list[float] = []
+    first = cut(A, body=LONG, at=REAL_PROGRESS_BYTES)
+    script = Script(first, rest(A, body=LONG, total=len(LONG), most=most))
+    downloaded(client, script, tmp_path, sleep=slept.append)
+
+    assert len(slept) == 1 + pauses  # the first after the fault
+
+
+@every_client
+@pytest.mark.parametrize("faults_before", [0, 1])
+@pytest.mark.parametrize("max_faults", [1, 2])
+def test_a_break_after_new_bytes_counts_towards_no_limit(
+    client: type[Any], max_faults: int, faults_before: int, tmp_path: Path
+) -> None:
+    """Whatever came before it, as far as that was allowed."""
+    faults_before = min(faults_before, max_faults - 1)
+    answers = [cut(A, body=LONG, at=0)] * faults_before + [cut(A, body=LONG, at=2 * REAL_PROGRESS_BYTES)]
+    answers += [raw(503)] * (max_faults - 1)
+    script = Script(*answers, rest(A, body=LONG, total=len(LONG)))
+
+    assert downloaded(client, script, tmp_path, max_faults=max_faults).file == LONG
+
+
+@every_client
+def test_parts_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) -> None:
+    """A host that starts over behind each part would be asked for ever."""
+
+    def answer(asked: Headers) -> Raw:
+        turn = len(script.requests) % 4
+        if "Range" not in asked:
+            return cut(A, at=100)
+        return raw(416) if turn == 0 else rest(A, most=10)(asked)
+
+    script = Script(answer)
+    outcome = downloaded(client, script, tmp_path)
+
+    assert outcome.error is not None
+    assert 5 < len(script.requests) < 50
+
+
+OTHERS = {
+    "another start": part(OLD[400:], "bytes 400-999/1000", A),
+    "another start, later": part(OLD[600:], "bytes 600-999/1000", A),
+    "another length": part(OLD[500:], "bytes 500-999/1001", A),
+    "a shorter file": part(OLD[500:600], "bytes 500-599/600", A),
+    "behind the end": part(OLD[500:] + b"x", "bytes 500-1000/*", A),
+    "behind its own end": part(OLD[500:] + b"x", "bytes 500-1000/1000", A),
+    "an end before the start": part(b"", "bytes 500-499/1000", A),
+    "another version": part(NEW[500:], "bytes 500-999/1000", B),
+    "a version that is not said": part(NEW[500:], "bytes 500-999/1000"),
+    "a weak tag": part(NEW[500:], "bytes 500-999/1000", 'ETag: W/"a"'),
+    "no range": raw(206, "Content-Length: 500", "Content-Type: video/mp4", A, body=OLD[500:]),
+    "no range that is one": part(OLD[500:], "bytes */1000", A),
+    "another unit": part(OLD[500:], "items 500-999/1000", A),
+    "several parts": raw(
+        206,
+        "Content-Type: multipart/byteranges; boundary=x",
+        "Content-Range: bytes 500-999/1000",
+        A,
+        body=b"--x\r\n\r\n" + OLD[500:],
+    ),
+    "a length below its range": raw(206, "Content-Range: bytes 500-999/1000", "Content-Length: 300", A, body=OLD[500:800]),
+    "a length above its range": raw(206, "Content-Range: bytes 500-599/1000", "Content-Length: 500", A, body=OLD[500:]),
+    "more than its range, in chunks": chunked(
+        OLD[500:], "Content-Range: bytes 500-599/1000", A, status=206
+    ),
+    "more than its range, until the end": raw(206, "Content-Range: bytes 500-599/*", A, body=OLD[500:]),
+}  # fmt: skip
+
+
+@every_client
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_a_part_that_does_not_fit_starts_over(client: type[Any], other: Raw, tmp_path: Path) -> None:
+    """It is never put in; what comes next is taken from its beginning."""
+    script = Script(cut(A), other, whole(NEW, B))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert (outcome.file, outcome.left) == (NEW, [])
+    assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+@pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
+def test_a_host_that_sends_nothing_else_is_given_up(client: type[Any], other: Raw, tmp_path: Path) -> None:
+    """Nothing is left behind, and what lay under the name lies there still."""
+    (tmp_path / "out.mp4").write_bytes(b"of yesterday")
+    outcome = downloaded(client, Script(cut(A), other), tmp_path, keeps_target=True)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (b"of yesterday", [])
+
+
+@every_client
+def test_a_part_that_breaks_off_is_resumed_behind_it(client: type[Any], tmp_path: Path) -> None:
+    """With or without a length."""
+    for short in (
+        raw(206, "Content-Range: bytes 500-999/1000", "Content-Length: 500", A, body=OLD[500:600]),
+        raw(206, "Content-Range: bytes 500-999/1000", A, body=OLD[500:600]),
+        chunked(OLD[500:600], "Content-Range: bytes 500-999/1000", A, status=206),
+    ):
+        script = Script(cut(A), short, rest(A))
+
+        assert downloaded(client, script, tmp_path).file == OLD
+        assert script.ranges == [None, "bytes=500-", "bytes=600-"]
+
+
+@every_client
+@pytest.mark.parametrize("unit", ["bytes", "Bytes", "  bytes "])
+def test_a_range_is_read_however_it_is_spelled(client: type[Any], unit: str, tmp_path: Path) -> None:
+    """Units are case-insensitive (RFC 9110, section 14.1)."""
+    script = Script(cut(A), part(OLD[500:], f"{unit} 500-999/1000", A))
+
+    assert downloaded(client, script, tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("headers", [(), (A,)])
+def test_a_whole_file_as_a_part_is_taken(client: type[Any], headers: tuple[str, ...], tmp_path: Path) -> None:
+    """Some hosts answer so, whether a range is asked for or not. Its range proves that nothing is missing."""
+    everything = part(NEW, "bytes 0-999/1000", *headers)
+
+    assert downloaded(client, Script(everything), tmp_path).file == NEW
+    assert downloaded(client, Script(cut(A), everything), tmp_path).file == NEW
+    assert downloaded(client, Script(part(NEW[:999], "bytes 0-998/1000", A)), tmp_path).error is not None
+
+
+@every_client
+@pytest.mark.parametrize("validator", [(), ('ETag: W/"a"',), MODIFIED[:1]])
+def test_a_part_that_was_not_asked_for_is_not_put_in(
+    client: type[Any], validator: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Without a strong validator nothing is resumed: nothing proves that the file is the same."""
+    script = Script(cut(*validator), part(NEW[500:], "bytes 500-999/1000", *validator), whole(NEW))
+
+    assert downloaded(client, script, tmp_path).file == NEW
+    assert script.ranges == [None, None, None]
+
+
+@every_client
+def test_a_date_is_a_validator_too(client: type[Any], tmp_path: Path) -> None:
+    """If the file is older than the response (RFC 9110, section 8.8.2.2), and neither date nor tag has changed since."""
+    assert downloaded(client, Script(cut(*MODIFIED), rest(*MODIFIED)), tmp_path).file == OLD
+    for other in (LATER, (A,), (A, *MODIFIED)):
+        script = Script(cut(*MODIFIED), rest(*other, body=NEW), whole(NEW))
+        assert downloaded(client, script, tmp_path).file == NEW
+        assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+def test_a_whole_file_in_place_of_the_rest_starts_over(client: type[Any], tmp_path: Path) -> None:
+    """`If-Range` did not match, or the host knows no ranges."""
+    for headers in ((A,), (B,), ()):
+        assert downloaded(client, Script(cut(A), whole(NEW, *headers)), tmp_path).file == NEW
+
+
+WITHOUT_A_LENGTH = {"chunked": chunked, "until the end": closed}
+
+
+@every_client
+@pytest.mark.parametrize("framed", WITHOUT_A_LENGTH.values(), ids=WITHOUT_A_LENGTH)
+@pytest.mark.parametrize("headers", [(A,), (), ('ETag: W/"a"',), MODIFIED])
+def test_a_response_without_a_length_takes_none_back(
+    client: type[Any], framed: Any, headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Not if nothing proves that it is another version. Proxies end a body in order that broke off behind them."""
+    script = Script(cut(A), framed(OLD[:600], *headers))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert isinstance(outcome.error, RequestFailed)
+    assert "the file has 600 of 1000 bytes" in str(outcome.error)
+    assert (outcome.file, outcome.left) == (None, [])
+    assert downloaded(client, Script(cut(A), framed(OLD, *headers)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("framed", WITHOUT_A_LENGTH.values(), ids=WITHOUT_A_LENGTH)
+def test_a_response_without_a_length_is_whole_if_nothing_is_known(
+    client: type[Any], framed: Any, tmp_path: Path
+) -> None:
+    """From the beginning, or since another version is there."""
+    assert downloaded(client, Script(framed(OLD)), tmp_path).file == OLD
+    assert downloaded(client, Script(cut(A), framed(NEW[:700], B)), tmp_path).file == NEW[:700]
+    assert downloaded(client, Script(cut(*MODIFIED), framed(NEW[:700], *LATER)), tmp_path).file == NEW[:700]
+
+
+@every_client
+@pytest.mark.parametrize("blocks", [(), (200,), (200, 300)])
+def test_a_connection_that_is_reset_is_not_the_end_of_a_file(
+    client: type[Any], blocks: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Though one that is closed is, where no length is known."""
+    for headers in ((), (A,)):
+        broken = raw(200, "Content-Type: video/mp4", *headers, body=OLD[:600], blocks=blocks, is_reset=True)
+        outcome = downloaded(client, Script(broken), tmp_path)
+
+        assert isinstance(outcome.error, RequestFailed)
+        assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("length", [600, 1200])
+@pytest.mark.parametrize("headers", [(A,), MODIFIED])
+def test_one_version_has_one_length(client: type[Any], length: int, headers: tuple[str, ...], tmp_path: Path) -> None:
+    """Another one under the same validator is a contradiction, and the first holds."""
+    other = whole((OLD + OLD)[:length], *headers)
+    outcome = downloaded(client, Script(cut(*headers), other), tmp_path)
+
+    assert isinstance(outcome.error, UnexpectedAnswer)
+    assert f"the file has {length} bytes, and the same version had 1000" in str(outcome.error)
+    assert downloaded(client, Script(cut(*headers), other, whole(OLD, *headers)), tmp_path).file == OLD
+
+
+BAD_ANSWERS_TO_A_RANGE = {
+    "a page": raw(200, "Content-Type: text/html", "Content-Length: 6", body=b"<html>"),
+    "a page as a file": whole(PAGE),
+    "the rest as the whole": whole(OLD[500:], A),
+    "400": raw(400, "Content-Length: 0"),
+    "405": raw(405, "Content-Length: 0"),
+    "412": raw(412, "Content-Length: 0"),
+    "501": raw(501, "Content-Length: 0"),
+}
+
+
+@every_client
+@pytest.mark.parametrize("bad", BAD_ANSWERS_TO_A_RANGE.values(), ids=BAD_ANSWERS_TO_A_RANGE)
+def test_a_host_that_answers_ranges_badly_is_asked_for_the_whole(client: type[Any], bad: Raw, tmp_path: Path) -> None:
+    """The same request would be answered as badly. Once it was not, ranges are requested again, and lengths still hold."""
+    script = Script(cut(A), bad, cut(A, at=700), rest(A))
+    outcome = downloaded(client, script, tmp_path, max_faults=4)
+
+    assert outcome.file == OLD
+    assert script.ranges == [None, "bytes=500-", None, "bytes=700-"]
+    short = downloaded(client, Script(cut(A), bad, whole(OLD[:700], A)), tmp_path)
+    assert "the same version had 1000" in str(short.error)
+
+
+@every_client
+@pytest.mark.parametrize("status", [503, 429])
+def test_a_host_that_is_busy_is_asked_for_the_rest_again(client: type[Any], status: int, tmp_path: Path) -> None:
+    """It says nothing about ranges."""
+    script = Script(cut(A), raw(status, "Content-Length: 0"), rest(A))
+
+    assert downloaded(client, script, tmp_path).file == OLD
+    assert script.ranges == [None, "bytes=500-", "bytes=500-"]
+
+
+@every_client
+def test_a_disk_that_fails_after_a_fault_does_not_hold_it(
+    client: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault has the response, which may hold secrets."""
+    script = Script(cut(A), raw(412, body=b"echo: s3cr3t"))
+    original = PartFile.start_over
+
+    def start_over(part: PartFile) -> None:
+        if len(script.requests) > 1:
+            part._file.close()
+        original(part)
+
+    monkeypatch.setattr(PartFile, "start_over", start_over)
+    with pytest.raises(ValueError, match="closed file") as caught:
+        downloaded(client, script, tmp_path)
+    assert len(script.requests) == 2
+    assert not any(isinstance(error, Fault) for error in chain_of(caught.value))
+
+
+@every_client
+def test_a_refusal_is_one_if_no_range_was_asked_for(client: type[Any], tmp_path: Path) -> None:
+    """As a link that has expired is refused by some."""
+    script = Script(cut(A), raw(400, "Content-Length: 0"))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert "400" in str(outcome.error)
+    assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+def test_what_a_proxy_has_changed_is_the_file(client: type[Any], tmp_path: Path) -> None:
+    """203 (RFC 9110, section 15.3.4), packed or not, and resumed."""
+    headers = ("Content-Length: 1000", "Content-Type: video/mp4", A)
+    assert downloaded(client, Script(raw(203, *headers, body=OLD)), tmp_path).file == OLD
+    assert downloaded(client, Script(raw(203, *headers, body=OLD[:500]), rest(A)), tmp_path).file == OLD
+    page = downloaded(client, Script(raw(203, "Content-Length: 6", body=b"<html>")), tmp_path)
+    assert "HTML, XML or JSON in place of the file" in str(page.error)
+
+
+@every_client
+@pytest.mark.parametrize("labels", [((), ("gzip",)), (("gzip",), ()), (("zstd",), ("deflate",)), (("gzip",), ("br",))])
+@pytest.mark.parametrize("headers", [(A,), ()])
+def test_a_false_label_does_not_take_back_a_length(
+    client: type[Any], labels: tuple[tuple[str, ...], ...], headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The length is that of the bytes, which are the same under each label."""
+    first, second = ([*headers, *(f"Content-Encoding: {one}" for one in some)] for some in labels)
+    begun = cut(*first, body=LONG, at=100_000)
+    for size in (200_000, 500, 8):  # also less than what shows that the label is false
+        outcome = downloaded(client, Script(begun, chunked(LONG[:size], *second)), tmp_path)
+        assert f"the file has {size} of {len(LONG)} bytes" in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+    outcome = downloaded(client, Script(begun, whole(LONG[:500], *second)), tmp_path)
+    assert f"the file has 500 bytes, and {'the same version' if headers else ''}" in str(outcome.error)
+    outcome = downloaded(client, Script(begun, chunked(LONG + b"x", *second)), tmp_path)
+    assert "more bytes than the response announced" in str(outcome.error)
+    assert downloaded(client, Script(begun, chunked(LONG, *second)), tmp_path).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("repeated", ["gzip", ""])
+def test_a_file_under_a_false_label_is_resumed(client: type[Any], repeated: str, tmp_path: Path) -> None:
+    """Whether the parts repeat the label or not."""
+    label = [f"Content-Encoding: {repeated}"] if repeated else []
+    script = Script(
+        cut(A, "Content-Encoding: gzip", body=LONG, at=100_000), rest(A, *label, body=LONG, total=len(LONG))
+    )
+
+    assert downloaded(client, script, tmp_path).file == LONG
+    assert len(script.requests) == 2
+
+
+@every_client
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+@pytest.mark.parametrize("framed", [whole, chunked])
+@pytest.mark.parametrize("headers", [(A,), (), MODIFIED])
+def test_a_known_length_binds_a_packed_answer(
+    client: type[Any], coding: str, framed: Any, headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Unpacked, it has as many bytes, or it is another version."""
+
+    def packed(body: bytes, *headers: str) -> Raw:
+        packed_body = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
+        answer: Raw = framed(packed_body, f"Content-Encoding: {coding}", *headers)
+        return answer
+
+    for said in {headers, ()}:
+        outcome = downloaded(client, Script(cut(*headers), packed(OLD[:600], *said)), tmp_path)
+        assert "the file has 600 bytes, and " in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+        assert downloaded(client, Script(cut(*headers), packed(OLD, *said)), tmp_path).file == OLD
+        (tmp_path / "out.mp4").unlink()
+    if headers:
+        other = (B,) if headers == (A,) else LATER
+        assert downloaded(client, Script(cut(*headers), packed(NEW[:600], *other)), tmp_path).file == NEW[:600]
+
+
+@every_client
+def test_the_rest_of_another_coding_does_not_hide_that_a_packed_file_is_short(
+    client: type[Any], tmp_path: Path
+) -> None:
+    """A part need not repeat its coding, and bytes behind a gzip are ignored."""
+    packed = closed(gzip.compress(LONG[:90_000]), A, "Content-Encoding: gzip")
+    broken = dataclasses.replace(packed, blocks=(1000,) * 100, is_reset=True)
+    script = Script(cut(A, body=LONG, at=10), broken, rest(A, body=LONG, total=len(LONG)), whole(LONG, A))
+
+    assert downloaded(client, script, tmp_path).file == LONG
+
+
+@every_client
+def test_a_packed_file_may_have_had_no_label_before(client: type[Any], tmp_path: Path) -> None:
+    """The length was that of the packed bytes then."""
+    stored = gzip.compress(LONG)
+    for headers in ((A,), ()):
+        labelled = whole(stored, *headers, "Content-Encoding: gzip")
+        assert downloaded(client, Script(cut(*headers, body=stored), labelled), tmp_path).file == LONG
+    no_label = chunked(stored, A, is_cut=True, blocks=(1000,) * (len(stored) // 1000))
+    for odd in (no_label, part(stored[:50], f"bytes 0-49/{len(stored)}", A)):
+        labelled = whole(stored, A, "Content-Encoding: gzip")
+        assert downloaded(client, Script(odd, labelled), tmp_path).file == LONG
+    begun = cut(A, "Content-Encoding: gzip", body=stored, at=100_000)
+    for label in ((), ("Content-Encoding: gzip",)):
+        script = Script(cut(A, body=stored), begun, rest(A, *label, body=stored, total=len(stored)))
+        assert downloaded(client, script, tmp_path).file == LONG
+        assert len(script.requests) == 3
+
+
+@every_client
+def test_a_page_that_breaks_off_does_not_bind_a_packed_file(client: type[Any], tmp_path: Path) -> None:
+    """Its length says nothing: what arrived of it was too short to be known as a page."""
+    page = cut(body=PAGE, at=2)
+    packed = gzip.compress(LONG)
+    for headers in ((), (A,)):
+        for answer in (whole, chunked):
+            script = Script(page, answer(packed, "Content-Encoding: gzip", *headers))
+            assert downloaded(client, script, tmp_path).file == LONG
+        resumed = (cut("Content-Encoding: gzip", A, body=packed, at=100_000), rest(A, body=packed, total=len(packed)))
+        assert downloaded(client, Script(page, *resumed), tmp_path).file == LONG
+
+
+@every_client
+def test_one_version_has_one_length_whatever_came_between(client: type[Any], tmp_path: Path) -> None:
+    """Another version, or a part that did not fit."""
+    for between in (cut(B, body=NEW[:700]), part(OLD[400:], "bytes 400-999/1000", A), raw(416), chunked(NEW[:300], B, is_cut=True)):  # fmt: skip
+        outcome = downloaded(client, Script(cut(A), between, whole(OLD[:600], A)), tmp_path, max_faults=4)
+        assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("headers", [(A,), MODIFIED])
+def test_a_file_is_not_shorter_than_what_arrived_of_it(
+    client: type[Any], headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Though no response states its length."""
+    begun = chunked(LONG[:200_000], *headers, is_cut=True, blocks=(1000,) * 180)
+    short = LONG[:100_000]
+    other = (B,) if headers == (A,) else LATER
+    between = chunked(NEW, *other, is_cut=True)
+    for script in ((chunked(short, *headers),), (whole(short, *headers),), (between, whole(short, *headers))):
+        outcome = downloaded(client, Script(begun, *script), tmp_path, max_faults=4)
+        assert "and the same version had " in str(outcome.error)
+        assert (outcome.file, outcome.left) == (None, [])
+    for replaced in ((chunked(short, *other),), (whole(short),), (between, whole(short))):
+        assert downloaded(client, Script(begun, *replaced), tmp_path).file == short
+    assert downloaded(client, Script(begun, chunked(LONG, *headers)), tmp_path).file == LONG
+
+
+@every_client
+def test_a_rejected_part_states_a_length(client: type[Any], tmp_path: Path) -> None:
+    """Of its own version, if no other response did."""
+    for status in (200, 206):
+        odd = part_as(status, OLD[:600], "bytes 0-599/1000", A)
+        assert "the same version had 888 or more" in str(
+            downloaded(client, Script(odd, whole(OLD[:600], A)), tmp_path).error
+        )
+        assert "had 888 or more" in str(downloaded(client, Script(odd, chunked(OLD[:600], A)), tmp_path).error)
+        assert downloaded(client, Script(odd, whole(OLD, A)), tmp_path).file == OLD
+        of_a_slice = part_as(status, OLD[100:500], "bytes 100-499/500", A)
+        assert downloaded(client, Script(of_a_slice, whole(OLD, A)), tmp_path).file == OLD
+        assert downloaded(client, Script(odd, whole(OLD[:600], B)), tmp_path).file == OLD[:600]
+
+
+@every_client
+@pytest.mark.parametrize("said", ["0-1000/1000", "0-/1000", "=0-999/1000", " -/1000", " */1000", ": 0-999 / 1000"])
+@pytest.mark.parametrize("framed", [chunked, closed])
+def test_an_odd_range_states_a_length(client: type[Any], said: str, framed: Any, tmp_path: Path) -> None:
+    """If nothing else does."""
+    about = f"Content-Range: bytes{said if said[0] in '=: ' else ' ' + said}"
+    for low in (" */0", " 0-0/0", " 0-999/999", " */1"):
+        assert downloaded(client, Script(framed(OLD, f"Content-Range: bytes{low}")), tmp_path).file == OLD
+    assert downloaded(client, Script(whole(OLD, "Content-Range: bytes */1001")), tmp_path).file == OLD
+    for end in (raw(416, "Content-Range: bytes */1000", A), rest(A)):
+        script = Script(framed(OLD[:900], "Content-Range: bytes */1001", A), rest(A, most=100), end)
+        assert downloaded(client, script, tmp_path).file == OLD
+    packed = framed(gzip.compress(OLD), about, "Content-Encoding: gzip")
+    assert downloaded(client, Script(packed), tmp_path).file == OLD
+    assert "600 of 1000 bytes" in str(downloaded(client, Script(framed(OLD[:600], about)), tmp_path).error)
+    assert downloaded(client, Script(framed(OLD, about)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("at", [0, 2, 15, 3000])
+def test_a_page_that_breaks_off_does_not_bind_a_file(client: type[Any], at: int, tmp_path: Path) -> None:
+    """It is declared as one, and too little of it arrived to know better."""
+    about = ("Content-Type: text/html", f"Content-Length: {len(PAGE)}", A)
+    page = raw(200, *about, body=PAGE[:at], is_reset=True)
+    for file in (whole(OLD), chunked(OLD), whole(OLD, A), chunked(gzip.compress(OLD), "Content-Encoding: gzip")):
+        assert downloaded(client, Script(page, file), tmp_path).file == OLD
+    assert (
+        downloaded(client, Script(page, chunked(LONG[:BLOCK], A, is_cut=True), whole(LONG, A)), tmp_path).file == LONG
+    )
+    begun = raw(200, *about[:2], body=OLD[:at], is_reset=True)
+    if at < 16:  # a file under a wrong type is taken for a page as long as it is as short
+        assert downloaded(client, Script(begun, whole(OLD)), tmp_path).file == OLD
+
+
+@every_client
+def test_a_length_holds_for_the_version_that_it_was_stated_for(client: type[Any], tmp_path: Path) -> None:
+    """A later response without a length may be of a longer one, and a label may be wrong."""
+    other = chunked(LONG[:BLOCK], B, is_cut=True)
+    assert downloaded(client, Script(cut(), other, whole(LONG, B)), tmp_path, max_faults=4).file == LONG
+    packed = gzip.compress(LONG)
+    begun = cut("Content-Encoding: gzip", body=packed, at=BLOCK)
+    for unpacked in (chunked(LONG, "Content-Encoding: gzip"), whole(LONG, "Content-Encoding: gzip")):
+        assert downloaded(client, Script(begun, unpacked), tmp_path).file == LONG
+    shorter = whole(LONG[:-BLOCK], "Content-Encoding: gzip")
+    assert downloaded(client, Script(cut(body=LONG), shorter), tmp_path).file is None
+
+
+@every_client
+@pytest.mark.parametrize("headers", [(), (A,)])
+@pytest.mark.parametrize("at", [0, 2, 7])
+def test_a_length_of_an_unknown_coding_takes_no_length_back(
+    client: type[Any], headers: tuple[str, ...], at: int, tmp_path: Path
+) -> None:
+    """Too little of it arrived to tell whether its label is right."""
+    labelled = (*headers, "Content-Encoding: gzip")
+    begun = cut(*labelled, body=OLD[:600], at=at)
+    for short in (chunked(OLD[:600], *labelled), whole(OLD[:600], *labelled), whole(OLD[:600], *headers)):
+        assert downloaded(client, Script(cut(*headers), begun, short), tmp_path, max_faults=4).file is None
+    assert downloaded(client, Script(begun, whole(OLD)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("hiccup", [raw(412), raw(501), raw(416), part(OLD, "bytes 9-1008/2000")])
+def test_short_parts_go_on_after_a_hiccup(client: type[Any], hiccup: Raw, tmp_path: Path) -> None:
+    """What was received before it is received again, part by part."""
+    more = rest(A, body=LONG, total=len(LONG), most=50_000)
+    script = Script(*(cut(A, body=LONG, at=70_000), more, more, more, hiccup, cut(A, body=LONG, at=70_000)), more)
+
+    assert downloaded(client, script, tmp_path, max_faults=8).file == LONG
+    assert len(script.requests) < 12
+
+
+NO_PROOF = {
+    "a part of a version that is not said": part(OLD[500:], "bytes 500-999/1000"),
+    "a part of another length": part(OLD[500:600], "bytes 500-599/600"),
+    "a part that bytes follow": raw(
+        206, "Content-Range: bytes 500-599/1000", "Content-Length: 100", A, body=OLD[500:700], blocks=(1,) * 160
+    ),
+    "another part": part(OLD[400:], "bytes 400-999/1000", A),
+    "a part of a date": part(OLD[500:], "bytes 500-999/1000", *MODIFIED),
+    "no range": raw(206, "Content-Length: 500", "Content-Type: video/mp4", A, body=OLD[500:]),
+    "a 416 of the length": raw(416, "Content-Range: bytes */1000", A),
+    "a 416 of another length": raw(416, "Content-Range: bytes */600"),
+    "a 416 that says nothing": raw(416),
+}
+
+
+@every_client
+@pytest.mark.parametrize("bad", NO_PROOF.values(), ids=NO_PROOF)
+@pytest.mark.parametrize("headers", [(A,), MODIFIED])
+def test_a_bad_answer_to_a_range_takes_no_length_back(
+    client: type[Any], bad: Raw, headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """It proves no replacement, so that a shorter file without a validator is still one that was cut off."""
+    # A part needs no validator after a date, so that it is the rest then.
+    is_rest = headers is MODIFIED and bad in (
+        NO_PROOF["a part of a version that is not said"],
+        NO_PROOF["a part of a date"],
+    )
+    if headers is MODIFIED and b"ETag" in bad.data:
+        bad = dataclasses.replace(bad, data=bad.data.replace(A.encode(), "\r\n".join(MODIFIED).encode()))
+    for short in (whole(OLD[:600]), chunked(OLD[:600])):
+        outcome = downloaded(client, Script(cut(*headers), bad, short), tmp_path, max_faults=4)
+        assert (outcome.file, outcome.left) == (OLD if is_rest else None, [])
+    assert downloaded(client, Script(cut(*headers), bad, whole(OLD)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize(
+    ("headers", "proof"),
+    [
+        ((A,), part(NEW[500:700], "bytes 500-699/700", B)),
+        ((A,), part(NEW[500:700], "bytes 500-699/*", B)),
+        ((A,), raw(416, "Content-Range: bytes */700", B)),
+        ((A,), raw(416, B)),
+        (MODIFIED, part(NEW[500:700], "bytes 500-699/700", *LATER)),
+        (MODIFIED, raw(416, "Content-Range: bytes */700", *LATER)),
+    ],
+)
+def test_a_part_of_another_version_proves_a_replacement(
+    client: type[Any], headers: tuple[str, ...], proof: Raw, tmp_path: Path
+) -> None:
+    """The new version may be shorter and need not name itself again. Its length holds as soon as it was stated."""
+    if b"/700" in proof.data:
+        outcome = downloaded(client, Script(cut(*headers), proof, whole(NEW[:650])), tmp_path, max_faults=4)
+        assert (outcome.file, outcome.left) == (None, [])
+    assert downloaded(client, Script(cut(*headers), proof, whole(NEW[:700])), tmp_path).file == NEW[:700]
+
+
+@every_client
+@pytest.mark.parametrize("weaker", [(), ('ETag: W/"a"',), MODIFIED])
+def test_a_weaker_answer_takes_no_validator_back(client: type[Any], weaker: tuple[str, ...], tmp_path: Path) -> None:
+    """The next one still proves that the file was replaced, or that it was not."""
+    for between in (cut(*weaker), chunked(OLD[:500], *weaker, is_cut=True), cut(*weaker, body=OLD + OLD)):
+        outcome = downloaded(client, Script(cut(A), between, whole(OLD[:600], A)), tmp_path, max_faults=4)
+        assert (outcome.file, outcome.left) == (None, [])
+        for new in (whole(NEW[:600], B), chunked(NEW[:600], B)):
+            assert downloaded(client, Script(cut(A), between, new), tmp_path).file == NEW[:600]
+        (tmp_path / "out.mp4").unlink()
+
+
+@every_client
+@pytest.mark.parametrize("between", [raw(416), part(OLD[400:], "bytes 400-999/1000")])
+def test_a_file_that_was_replaced_is_taken_whatever_came_between(
+    client: type[Any], between: Raw, tmp_path: Path
+) -> None:
+    """Its own validator proves it."""
+    for headers, other in (((A,), (B,)), (MODIFIED, LATER)):
+        for new in (whole(NEW[:600], *other), chunked(NEW[:600], *other)):
+            assert downloaded(client, Script(cut(*headers), between, new), tmp_path).file == NEW[:600]
+
+
+@every_client
+def test_a_file_that_shrinks_without_a_word_is_not_taken(client: type[Any], tmp_path: Path) -> None:
+    """A cache may have kept what broke off, with the length that it had got. A longer file cannot be that."""
+    outcome = downloaded(client, Script(cut(), whole(OLD[:600])), tmp_path)
+
+    assert "the file has 600 bytes, and had 1000 before" in str(outcome.error)
+    assert downloaded(client, Script(cut(body=OLD[:700]), whole(OLD)), tmp_path).file == OLD
+
+
+@every_client
+def test_a_page_is_no_statement_about_the_file(client: type[Any], tmp_path: Path) -> None:
+    """What it says of its length and its tag does not bind the file."""
+    for headers in ((), (A,)):
+        assert downloaded(client, Script(whole(PAGE, *headers), whole(OLD, *headers)), tmp_path).file == OLD
+        assert downloaded(client, Script(whole(b"", *headers), whole(OLD, *headers)), tmp_path).file == OLD
+    broken = whole(b"\x1f\x8b\x08 no gzip" + bytes(2000), A, "Content-Encoding: gzip")
+    assert downloaded(client, Script(broken, whole(OLD, A)), tmp_path).file == OLD
+
+
+@every_client
+def test_a_page_does_not_take_back_what_is_known(client: type[Any], tmp_path: Path) -> None:
+    """The length that was said before it holds behind it."""
+    pages = (whole(PAGE), chunked(PAGE, is_cut=True), chunked(PAGE[:3], "Content-Encoding: gzip", is_cut=True))
+    for page in pages:
+        assert "600 of 1000" in str(downloaded(client, Script(cut(A), page, chunked(OLD[:600])), tmp_path).error)
+
+
+@every_client
+@pytest.mark.parametrize(
+    "broken",
+    [
+        raw(200, "Transfer-Encoding: gzip, chunked", body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n"),
+        raw(200, "Transfer-Encoding: gzip", body=OLD),
+        raw(200, "Content-Length: 1000", "Content-Length: 600", body=OLD),
+        raw(200, "Content-Length: 1000, 600", body=OLD),
+        raw(200, "Content-Length: many", body=OLD),
+        raw(200, "Content-Length: -1", body=OLD),
+    ],
+)
+def test_a_body_whose_end_is_uncertain_is_not_taken(client: type[Any], broken: Raw, tmp_path: Path) -> None:
+    """http.client reads an unknown transfer coding as it is, chunk sizes and all."""
+    outcome = downloaded(client, Script(broken), tmp_path)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+SHORT = (
+    raw(200, "Content-Length: 1000", A, body=OLD + b"b" * 3000),
+    raw(200, "Content-Length: 1000", A, "Connection: close", body=OLD + b"b" * 3000),
+    raw(200, "Content-Length: 1000", A, body=OLD + b"\r\nHTML/1.1 200 OK\r\n\r\n"),
+    raw(200, "Transfer-Encoding: chunked", A, body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n5\r\nmore"),
+)
+
+
+@every_client
+@pytest.mark.parametrize("short", SHORT)
+@pytest.mark.parametrize("first", [1000, 0])
+def test_a_file_that_bytes_follow_is_not_taken(client: type[Any], short: Raw, first: int, tmp_path: Path) -> None:
+    """Its length is a lie, so nothing that the response says is kept. Of what comes with the head, aiohttp drops all."""
+    script = Script(dataclasses.replace(short, blocks=(first,) if first else ()), whole(LONG, A))
+    outcome = downloaded(client, script, tmp_path)
+
+    assert (outcome.file, outcome.left) == (LONG, [])
+    assert script.ranges == [None, None]
+    outcome = downloaded(client, Script(dataclasses.replace(short, blocks=(first,))), tmp_path)
+    assert outcome.error is not None
+    assert first == 0 or "more bytes than the response announced" in str(outcome.error)
+
+
+@every_client
+def test_a_part_that_bytes_follow_is_not_put_in(client: type[Any], tmp_path: Path) -> None:
+    """The file starts over."""
+    head = ("Content-Range: bytes 500-599/1000", "Content-Length: 100", A)
+    late = (1,) * 160  # the head first, as aiohttp drops all that comes with it
+    script = Script(cut(A), raw(206, *head, body=OLD[500:700], blocks=late), whole(OLD, A))
+
+    assert downloaded(client, script, tmp_path).file == OLD
+    assert script.ranges == [None, "bytes=500-", None]
+
+
+@every_client
+@pytest.mark.parametrize("behind", [b"\r\n", whole(OLD).data, b"\r\n" + raw(408, "Content-Length: 0").data])
+def test_what_follows_a_file_and_is_no_part_of_it_is_ignored(client: type[Any], behind: bytes, tmp_path: Path) -> None:
+    """Some old servers send a line break behind each body, some proxies a response twice."""
+    assert downloaded(client, Script(raw(200, "Content-Length: 1000", body=OLD + behind)), tmp_path).file == OLD
+
+
+@pytest.mark.parametrize("behind", [b"more", b"", b"\r\n", b"HTTP/1.1 408 Request Timeout"])
+def test_bytes_that_the_system_holds_are_seen_without_waiting(behind: bytes) -> None:
+    """http.client reads no more than the body where its end is the end of a buffer."""
+    body = bytes(io.DEFAULT_BUFFER_SIZE)
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        connection: Any = SimpleNamespace(sock=None, close=lambda: None)
+        response = MatchedResponse(connection, ours, 0, "GET")
+        response.is_download = True
+        response.begin()
+        theirs.sendall(body + behind)
+        assert response.read(len(body)) == body
+
+    assert response.has_surplus is (behind == b"more")
+
+
+@pytest.mark.parametrize("make_session", [lambda: None, requests.Session])
+def test_a_length_that_is_said_twice_in_one_header_ends_the_file(make_session: Any, tmp_path: Path) -> None:
+    """RFC 9112, section 6.3. The server keeps the connection open, and nobody waits until it is closed."""
+    said = raw(200, "Content-Length: 1000, 1000", body=OLD)
+    with serving(answering(said.data, close=False)) as server:
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
+        with VideoTranslationClient(server.url, logger=Silent(), max_faults=1, session=make_session()) as client:
+            assert client.download(job, tmp_path / "out.mp4").read_bytes() == OLD
+
+
+@pytest.mark.parametrize("headers", [("Content-Length: 1000, 1000",), ("Transfer-Encoding: identity", "Content-Length: 1000")])  # fmt: skip
+def test_odd_framing_that_is_certain_is_taken(headers: tuple[str, ...], tmp_path: Path) -> None:
+    """By the blocking client. aiohttp is stricter."""
+    assert downloaded(CLIENTS[0], Script(raw(200, *headers, body=OLD)), tmp_path).file == OLD
+    short = Script(raw(200, *headers, body=OLD[:600]))
+    assert downloaded(CLIENTS[0], short, tmp_path, max_faults=1).error is not None
+
+
+@every_client
+@pytest.mark.parametrize("at", range(0, 1100, 7))
+def test_chunks_that_are_cut_anywhere_are_not_a_file(client: type[Any], at: int, tmp_path: Path) -> None:
+    """In the data, or in what is between them."""
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (OLD[:300], OLD[300:], b""))
+    outcome = downloaded(client, Script(raw(200, "Transfer-Encoding: chunked", A, body=framed[:at])), tmp_path)
+
+    assert outcome.file == (None if at < len(framed) else OLD)
+    assert outcome.left == []
+
+
+@every_client
+@pytest.mark.parametrize("junk", [b"XXXX", b"\r\nzz\r\n", b"\r\n-1\r\n", b"\r\n;\r\n"])
+@pytest.mark.parametrize("first", [1, 100, 500, 5000])
+def test_chunks_that_make_no_sense_are_a_fault(client: type[Any], junk: bytes, first: int, tmp_path: Path) -> None:
+    """Also where they begin in a later block: aiohttp raises a RuntimeError then."""
+    broken = raw(200, "Transfer-Encoding: chunked", body=b"3e8\r\n" + OLD + junk, blocks=(first,))
+    outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
+
+    assert isinstance(outcome.error, (RequestFailed, UnexpectedAnswer))
+    assert (outcome.file, outcome.left) == (None, [])
+    assert isinstance(checked(client, Script(broken), request_timeout=0.2), (RequestFailed, UnexpectedAnswer))
+
+
+@every_client
+@pytest.mark.parametrize("left", [b"", b"0", b"000", b"0000", b"0;", b"0;ext=", b"0 ", b"\r", b"0\r"])
+def test_a_file_that_ends_in_the_size_of_a_chunk_breaks_off(client: type[Any], left: bytes, tmp_path: Path) -> None:
+    """Sizes may be padded with zeros, so that the start of one looks like the last chunk. http.client takes it for that."""
+    begun = b"00000200\r\n" + OLD[:512] + b"\r\n"
+    for headers in ((), ("Content-Encoding: gzip",)):
+        broken = raw(200, "Transfer-Encoding: chunked", *headers, body=begun + left)
+        outcome = downloaded(client, Script(broken), tmp_path)
+
+        assert isinstance(outcome.error, (RequestFailed, UnexpectedAnswer))
+        assert (outcome.file, outcome.left) == (None, [])
+    assert not isinstance(checked(client, Script(chunk_of_a_job(b"00000016", left))), Job)
+
+
+def chunk_of_a_job(size: bytes, behind: bytes) -> Raw:
+    """A status response in one chunk of 22 bytes."""
+    body = size + b'\r\n{"result":"completed"}\r\n' + behind
+    return raw(200, "Transfer-Encoding: chunked", body=body)
+
+
+@every_client
+@pytest.mark.parametrize("size", [b"3_e8", b"+3e8", b"0x3e8", b" 3e8", b"-3e8", b"", b"3e8" + b"0" * 20])
+def test_a_size_of_a_chunk_has_hexadecimal_digits_alone(client: type[Any], size: bytes, tmp_path: Path) -> None:
+    """`int` accepts more than RFC 9112, section 7.1."""
+    broken = raw(200, "Transfer-Encoding: chunked", body=size + b"\r\n" + OLD + b"\r\n0\r\n\r\n")
+    outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("behind", [b"xx", b"\n\n", b"\0\0", b"3e"])
+def test_a_chunk_ends_with_a_line_break(client: type[Any], behind: bytes, tmp_path: Path) -> None:
+    """http.client skips two bytes, whatever they are."""
+    broken = raw(200, "Transfer-Encoding: chunked", body=b"3e8\r\n" + OLD + behind + b"0\r\n\r\n")
+    outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("size", [b"3e8", b"3E8", b"00000000000000000000003e8", b"3e8;a=b", b'3e8;a="b c";d'])
+@pytest.mark.parametrize("last", [b"0\r\n\r\n", b"000;x\r\n\r\n", b"0\r\nX-Checksum: 1\r\nX-More: 2\r\n\r\n"])
+def test_chunks_are_read_in_each_form_of_the_rfc(client: type[Any], size: bytes, last: bytes, tmp_path: Path) -> None:
+    """With zeros, extensions and trailers, in one block and byte after byte."""
+    body = size + b"\r\n" + OLD + b"\r\n" + last
+    for blocks in ((), (1,) * 1200):
+        script = Script(raw(200, "Transfer-Encoding: chunked", body=body, blocks=blocks))
+        assert downloaded(client, script, tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("names", [("chunked", "chunked"), ("chunked", "Chunked"), ("chunked, chunked",)])
+def test_chunked_that_is_named_twice_is_applied_once(client: type[Any], names: tuple[str, ...], tmp_path: Path) -> None:
+    """As by an application and its proxy."""
+    headers = [f"Transfer-Encoding: {name}" for name in names]
+    framed = b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n"
+
+    assert downloaded(client, Script(raw(200, *headers, body=framed)), tmp_path).file == OLD
+    assert downloaded(client, Script(raw(200, *headers, body=framed[:-7])), tmp_path).error is not None
+    status = chunk_of_a_job(b"16", b"0\r\n\r\n")
+    named = status.data.replace(b"Transfer-Encoding: chunked", "\r\n".join(headers).encode())
+    assert isinstance(checked(client, Script(Raw(named))), Job)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_chunks_that_were_not_decoded_are_no_file(count: int, tmp_path: Path) -> None:
+    """http.client itself, as below a session of the caller's, reads one header with several codings as it is."""
+    said = raw(200, "Transfer-Encoding: " + ", ".join(["chunked"] * count), body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n")
+    with serving(answering(said.data)) as server, requests.Session() as session:
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
+        client = VideoTranslationClient(server.url, logger=Silent(), max_faults=1, session=session)
+        with client, pytest.raises(UnexpectedAnswer, match="transfer coding"):
+            client.download(job, tmp_path / "out.mp4")
+
+
+def part_as(status: int, body: bytes, content_range: str, *headers: str) -> Raw:
+    """A partial response that a proxy has given another status."""
+    about = (f"Content-Range: {content_range}", f"Content-Length: {len(body)}", "Content-Type: video/mp4")
+    return raw(status, *about, *headers, body=body)
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (OLD[:600], "bytes 0-599/1000"),
+        (OLD[600:], "bytes 600-999/1000"),
+        (OLD[:600], "bytes 0-999/1000"),
+        (OLD[500:], "bytes 500-999/500"),
+        (OLD[1:], "bytes 1-999/1000"),
+        (OLD[1:], "bytes 1-1000/1000"),
+        (OLD[:600], "bytes -/1000"),
+    ],
+)
+def test_a_part_is_no_file_whatever_its_status(
+    client: type[Any], status: int, body: bytes, said: str, tmp_path: Path
+) -> None:
+    """`Content-Range` says what a proxy hides that makes a 200 of a 206."""
+    outcome = downloaded(client, Script(part_as(status, body, said, A)), tmp_path)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+def test_a_success_with_the_range_of_all_its_bytes_is_whole(client: type[Any], status: int, tmp_path: Path) -> None:
+    """Its length says so, where the total in `Content-Range` is unknown."""
+    outcome = downloaded(client, Script(part_as(status, OLD, f"bytes 0-{len(OLD) - 1}/*", A)), tmp_path)
+
+    assert outcome.file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize("begun", [cut(A), chunked(OLD[:500], A, blocks=(200,), is_cut=True)])
+def test_the_rest_is_put_in_whatever_its_status(client: type[Any], status: int, begun: Raw, tmp_path: Path) -> None:
+    """It was kept as the whole file."""
+
+    def answer(asked: Headers) -> Raw:
+        start = int(asked["Range"][len("bytes=") : -1]) if "Range" in asked else 0
+        return part_as(status, OLD[start:], f"bytes {start}-999/1000", A)
+
+    assert downloaded(client, Script(begun, answer), tmp_path).file == OLD
+    other = part_as(status, NEW[500:], "bytes 500-999/1000", B)
+    assert downloaded(client, Script(cut(A), other, whole(NEW, B)), tmp_path).file == NEW
+    assert downloaded(client, Script(cut(A), other), tmp_path).error is not None
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203])
+@pytest.mark.parametrize(
+    "said",
+    [
+        *(
+            "bytes 0-999/1000",
+            "bytes 0-1000/1000",
+            "bytes 1-1000/1000",
+            "bytes -/1000",
+            "bytes -",
+            "bytes */1000",
+            "items 0-5/1000",
+            "items 1-5/9",
+            "all",
+            "no-range",
+            "",
+        ),
+        *("bytes=0-999/1000", "bytes: 0-999/1000", "0-999/1000", "bytes 0-/1000", "bytes 0-/*", "bytes 0-"),
+        *("bytes 0-999/1000, bytes 0-999/1000", "bytes 0-999/1000, bytes 0-999/*"),
+    ],
+)
+def test_a_whole_file_with_a_range_is_taken(client: type[Any], status: int, said: str, tmp_path: Path) -> None:
+    """One that covers it, or makes no sense."""
+    assert downloaded(client, Script(part_as(status, OLD, said)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize(
+    "said", ["bytes -/{total}", "bytes -", "bytes -/*", "bytes */{total}", "bytes 1-{rest}/{rest}"]
+)
+@pytest.mark.parametrize("begun", [cut(A, body=LONG, at=150_000), chunked(LONG[:150_000], A, is_cut=True)])
+@pytest.mark.parametrize("framed", [whole, chunked])
+def test_a_range_without_a_meaning_is_not_the_whole_if_a_range_was_requested(
+    client: type[Any], said: str, begun: Raw, framed: Any, tmp_path: Path
+) -> None:
+    """It may be the rest."""
+
+    def odd(asked: Headers) -> Raw:
+        rest_of_it = LONG[int(asked["Range"][len("bytes=") : -1]) :]
+        about = said.format(total=len(LONG), rest=len(rest_of_it))
+        answer: Raw = framed(rest_of_it, f"Content-Range: {about}", A)
+        return answer
+
+    assert downloaded(client, Script(begun, odd, whole(LONG, A)), tmp_path).file == LONG
+
+
+MALFORMED = (
+    "bytes=500-999/1000",
+    "bytes 500-999",
+    "bytes 500-/1000",
+    "500-999/1000",
+    "bytes: 500-999/1000",
+    "bytes -500/1000",
+    "bytes 500-999/unknown",
+    "bytes 500-999/1000\r\nContent-Range: bytes 500-999/*",
+    "bytes 500-999/1000, bytes 500-999/1001",
+    "bytes 500-799,800-999/1000",
+)
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 203, 206])
+@pytest.mark.parametrize("said", MALFORMED)
+def test_a_malformed_range_is_not_the_whole(client: type[Any], status: int, said: str, tmp_path: Path) -> None:
+    """Nor the rest: what a host means by it is not certain."""
+    tail = part_as(status, OLD[500:], said, A)
+    begun = chunked(OLD[:500], A, blocks=(200,), is_cut=True)
+    assert downloaded(client, Script(begun, tail), tmp_path).file is None
+    assert downloaded(client, Script(tail), tmp_path).file is None
+    head = part_as(status, OLD[:500], said.replace("500-", "0-").replace("999", "499"), A)
+    if "0-/" not in said:  # without a last position, it says that it is all
+        assert downloaded(client, Script(head), tmp_path).file is None
+    assert downloaded(client, Script(begun, tail, whole(OLD, A)), tmp_path).file == OLD
+
+
+@every_client
+@pytest.mark.parametrize("status", [200, 206])
+def test_several_parts_are_no_file(client: type[Any], status: int, tmp_path: Path) -> None:
+    """Nobody asked for several."""
+    body = b"--x\r\nContent-Type: video/mp4\r\nContent-Range: bytes 0-999/1000\r\n\r\n" + OLD + b"\r\n--x--"
+    about = ("Content-Type: Multipart/byteranges; boundary=x", f"Content-Length: {len(body)}")
+    outcome = downloaded(client, Script(raw(status, *about, body=body)), tmp_path)
+
+    assert outcome.error is not None
+    assert (outcome.file, outcome.left) == (None, [])
+
+
+@pytest.mark.parametrize(
+    "modified", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +9999999999999"]
+)
+def test_a_date_beyond_all_calendars_is_no_validator(modified: str) -> None:
+    """And no error."""
+    headers = {"Last-Modified": modified, "Date": "Mon, 01 Jun 2026 00:00:09 GMT"}
+    assert strong_validator(headers) is None
+    assert strong_validator({**headers, "Last-Modified": headers["Date"], "Date": modified}) is None
+
+
+TWO_FORMS = {
+    "deflate": ("deflate", zlib.compress(LONG), 1000),
+    "gzip, after two bytes": ("gzip", gzip.compress(LONG), 2),
+    "gzip, after seven bytes": ("gzip", gzip.compress(LONG), 7),
+    "gzip in gzip": ("gzip, gzip", gzip.compress(gzip.compress(LONG)), 2),
+    "brotli": ("br", b"\x8b\x03\x80" + LONG, 4),
+    "zstd": ("zstd", b"\x28\xb5\x2f\xfd" + LONG, 3),
+}
+
+
+@every_client
+@pytest.mark.parametrize(("label", "packed", "at"), TWO_FORMS.values(), ids=TWO_FORMS)
+@pytest.mark.parametrize("before", [(), (cut(A, body=LONG, at=17), raw(412))])
+def test_a_file_is_not_resumed_before_its_coding_is_known(
+    client: type[Any], label: str, packed: bytes, at: int, before: Sequence[Raw], tmp_path: Path
+) -> None:
+    """A host may give the packed and the unpacked form one validator, and the rest may be that of the other form."""
+    begun = chunked(packed[:at], A, f"Content-Encoding: {label}", is_cut=True, blocks=(1,) * at)
+    unpacked = rest(A, body=LONG, total=len(LONG))
+    script = Script(*before, begun, lambda asked: unpacked(asked) if "Range" in asked else whole(LONG, A))
+
+    assert downloaded(client, script, tmp_path, max_faults=5).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("label", [("Content-Encoding: gzip",), ()])
+@pytest.mark.parametrize("before", [(), (cut(A, "Content-Encoding: gzip", body=gzip.compress(LONG)), raw(412))])
+def test_an_unpacked_file_is_not_resumed_by_the_rest_of_a_packed_one(
+    client: type[Any], label: tuple[str, ...], before: Sequence[Raw], tmp_path: Path
+) -> None:
+    """A proxy that unpacks whole responses, and leaves their label, may pass on parts as they are stored."""
+    packed = gzip.compress(LONG)
+    unpacked = chunked(LONG[:100_000], A, "Content-Encoding: gzip", is_cut=True, blocks=(1000,) * 100)
+    stored = rest(A, *label, body=packed, total=len(packed))
+    again = whole(packed, A, "Content-Encoding: gzip")
+    script = Script(*before, unpacked, lambda asked: stored(asked) if "Range" in asked else again)
+
+    assert downloaded(client, script, tmp_path, max_faults=5).file == LONG
+
+
+@every_client
+@pytest.mark.parametrize("headers", [(), (A,)])
+@pytest.mark.parametrize(("label", "at"), [("gzip", 0), ("gzip", 7), ("deflate", 1000), ("br", 15), ("zstd", 7)])
+def test_a_length_holds_though_it_broke_off_before_its_coding_was_known(
+    client: type[Any], headers: tuple[str, ...], label: str, at: int, tmp_path: Path
+) -> None:
+    """Packed, it would be hardly longer than the file."""
+    labelled = (*headers, f"Content-Encoding: {label}")
+    begun = cut(*labelled, body=LONG, at=at)
+    for short in (whole(LONG[:90_000], *labelled), chunked(LONG[:90_000], *labelled), chunked(LONG[:90_000], *headers)):
+        assert downloaded(client, Script(begun, short), tmp_path).file is None
+    for file in (chunked(LONG, *labelled), whole(LONG, *headers), whole(LONG[:-100], *labelled)):
+        assert downloaded(client, Script(begun, file), tmp_path).file is not None
+
+
+@every_client
+def test_a_416_does_not_complete_a_file_whose_length_is_known(client: type[Any], tmp_path: Path) -> None:
+    """Its coding was not known until then."""
+    begun = chunked(OLD[:500], A, "Content-Encoding: deflate", is_cut=True, blocks=(1,) * 500)
+    short = part(OLD[500:600], "bytes 500-599/*", A)
+    script = Script(cut(A), raw(412), begun, short, raw(416, "Content-Range: bytes */600", A))
+
+    assert downloaded(client, script, tmp_path, max_faults=6).file is None
+
+
+@every_client
+@pytest.mark.parametrize("framed", [whole, chunked])
+@pytest.mark.parametrize("length", [0, 1])
+def test_the_total_of_an_unpacked_part_is_not_that_of_the_packed_file(
+    client: type[Any], framed: Any, length: int, tmp_path: Path
+) -> None:
+    """A proxy packs whole responses and passes on parts as they are, all with one validator."""
+    text = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n\n" * 4000
+    packed = gzip.compress(text)
+    label = "Content-Encoding: gzip"
+    begun = chunked(packed[:-100], A, label, is_cut=True, blocks=(10,) * 60)
+
+    def broken(asked: Headers) -> Raw:
+        start = int(asked["Range"][len("bytes=") : -1])
+        about = (f"Content-Range: bytes {start}-{len(text) - 1}/{len(text)}", f"Content-Length: {len(text) - start}")
+        return raw(206, *about, A, "Content-Type: video/mp4", body=text[start:][:length])
+
+    script = Script(begun, broken if client is AsyncVideoTranslationClient else raw(503), framed(packed, A, label))
+    assert downloaded(client, script, tmp_path).file == text
+
+
+@every_client
+def test_a_rejected_part_of_another_version_states_no_length_of_a_packed_one(client: type[Any], tmp_path: Path) -> None:
+    """A cache ignores `If-Range`, and its parts are not packed."""
+    text = b"1\n00:00:01,000 --> 00:00:02,000\n" + LONG.hex().encode()
+    packed, label = gzip.compress(text), "Content-Encoding: gzip"
+    other = rest(B, body=text, total=len(text))
+    for framed in (whole, chunked):
+        script = Script(cut(A, label, body=packed, at=100_000), other, framed(packed, B, label))
+        assert downloaded(client, script, tmp_path).file == text
+        assert script.ranges[1] is not None
+        assert len(script.ranges) == 3
+
+
+@every_client
+def test_a_rejected_part_does_not_override_a_stated_length(client: type[Any], tmp_path: Path) -> None:
+    """It may have another coding, without a label."""
+    packed = gzip.compress(LONG)
+    script = Script(cut(A, body=LONG, at=100_000), rest(A, body=packed, total=len(packed)), whole(LONG, A))
+
+    assert downloaded(client, script, tmp_path).file == LONG
+
+
+@pytest.mark.parametrize("kind", ["application/octet-stream", "audio/mpeg", "video/mp4"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        b"<html>please log in" * 900,
+        b'{\n  "detail": "later"}' * 900,
+        b" \n<!DOCTYPE html>" * 900,
+        b"\xef\xbb\xbf<html>" * 900,
+        "<html>".encode("utf-16") * 900,
+    ],
+)
+def test_a_page_of_any_type_that_breaks_off_does_not_bind_a_file(kind: str, page: bytes, tmp_path: Path) -> None:
+    """It begins as a page does. The blocking client gets nothing of a body that ends so early."""
+    begun = raw(200, f"Content-Length: {len(page)}", f"Content-Type: {kind}", body=page[:9], is_reset=True)
+    for file in (whole(OLD), chunked(LONG), whole(OLD, A)):
+        assert downloaded(AsyncVideoTranslationClient, Script(begun, file), tmp_path).error is None
+
+
+@every_client
+@pytest.mark.parametrize("headers", [(), ('ETag: W/"a"',)])
+@pytest.mark.parametrize("comment", [b"", b"<!-- " + b"by hand " * 100 + b"-->"])
+@pytest.mark.parametrize("framed", [whole, chunked])
+def test_subtitles_that_begin_as_markup_keep_their_length(
+    client: type[Any], headers: tuple[str, ...], comment: bytes, framed: Any, tmp_path: Path
+) -> None:
+    """Though they break off before they are known as subtitles."""
+    file = (
+        b'<?xml version="1.0"?>\n'
+        + comment
+        + b'<tt xmlns="http://www.w3.org/ns/ttml">'
+        + b"<p>Hello</p>" * 400
+        + b"</tt>"
+    )
+    ttml = ("Content-Type: application/ttml+xml", *headers)
+    begun = raw(200, f"Content-Length: {len(file)}", *ttml, body=file[:30])
+    short = (
+        raw(200, "Content-Length: 3000", *ttml, body=file[:3000]) if framed is whole else chunked(file[:3000], *ttml)
+    )
+
+    assert downloaded(client, Script(begun, short), tmp_path).file is None
+
+
+@every_client
+def test_the_total_of_a_packed_part_does_not_bind_the_file(client: type[Any], tmp_path: Path) -> None:
+    """It has no label, and is hardly longer than the file; what it says of no version is forgotten with a replacement."""
+    packed = gzip.compress(LONG)
+    elsewhere = part(packed[9:], f"bytes 9-{len(packed) - 1}/{len(packed)}", A)
+    script = Script(chunked(LONG[:100_000], A, is_cut=True, blocks=(1000,) * 100), elsewhere, whole(LONG, A))
+    assert downloaded(client, script, tmp_path).file == LONG
+    unnamed = part(LONG[9:], f"bytes 9-{len(LONG) - 1}/{len(LONG)}")
+    script = Script(chunked(LONG[:100_000], A, is_cut=True, blocks=(1000,) * 100), unnamed, whole(OLD))
+    assert downloaded(client, script, tmp_path).file == OLD
+
+
+@every_client
+def test_a_length_without_a_validator_is_forgotten_when_the_file_is_replaced(client: type[Any], tmp_path: Path) -> None:
+    """Also one that was stated under a label."""
+    labelled = cut("Content-Encoding: gzip", body=LONG, at=3)
+    replaced = cut(B, body=LONG[:-BLOCK], at=17)
+    script = Script(cut(A, body=LONG, at=17), raw(412), labelled, replaced, raw(412), whole(LONG[:-BLOCK]))
+
+    assert downloaded(client, script, tmp_path, max_faults=9).file == LONG[:-BLOCK]

@@ -1,0 +1,808 @@
+"""An order is made once: whatever goes wrong with a create, no second job comes of it, and nobody is left in the dark."""
+
+from __future__ import annotations
+
+import functools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import requests_mock
+import urllib3
+from support.adapters import Answers, response
+from support.fixtures import Clock, Lines
+from support.hostile_server import dead_addresses
+from support.in_process_service import KEYED, LANGUAGE, SERVICES, VIDEO, World
+from werkzeug.local import LocalProxy
+
+from fake_server import Scenario
+from translation_client import (
+    ComputedField,
+    RequestFailed,
+    Service,
+    SubmitSpec,
+    TooManyJobs,
+    TranslationClientError,
+    UnexpectedAnswer,
+    VideoTranslationClient,
+    WaitCancelled,
+    WaitTimeout,
+)
+
+LOST: tuple[str, ...] = (
+    "drop",
+    "reset",
+    "reset-in-headers",
+    "reset-after-headers",
+    "truncate",
+    "truncate-chunked",
+    "mute",
+    "html",
+)
+LOST += ("invalid-json", "wrong-shape", "late@30", "drip-headers@9", "endless", "gzip-bomb", "302", "199", "204")
+LOST += ("500", "502", "503", "504", "503:Retry-After=3", "408")
+"""Faults that strike the answer of a create: the job has been made, but for 408, where nobody can know."""
+
+REFUSED = ("400", "401", "402", "403", "404", "409", "413", "422")
+NOT_ACCEPTED = ("429", "429:Retry-After=3", "425")
+
+keyed = pytest.mark.parametrize("service", KEYED)
+unkeyed = pytest.mark.parametrize("service", [service for service in SERVICES if service not in KEYED])
+
+
+def struck(service: str, clock: Clock, *faults: str, **arguments: Any) -> World:
+    return World(clock, service, Scenario(30, faults=faults), **arguments)
+
+
+@keyed
+@pytest.mark.parametrize("fault", LOST)
+def test_a_lost_answer_is_asked_for_again_where_that_makes_no_second_job(
+    clock: Clock, service: str, fault: str
+) -> None:
+    """By the same key; the job is the one that was made at first."""
+    world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
+    job = world.submit()
+
+    assert len(world.lab.submissions) == 1
+    assert str(job.id) in world.lab.submissions[0].job_id
+    assert world.client.wait(job).status == "completed"
+
+
+@unkeyed
+@pytest.mark.parametrize("fault", LOST)
+def test_a_lost_answer_is_an_error_where_asking_again_would_make_a_second_job(
+    clock: Clock, service: str, fault: str
+) -> None:
+    """It says that a job may be running, and what to look at."""
+    world = struck(service, clock, f"create/1:{fault}")
+
+    with pytest.raises(TranslationClientError, match="may have been accepted all the same") as caught:
+        world.submit()
+    assert isinstance(caught.value, (RequestFailed, UnexpectedAnswer))
+    assert caught.value.may_have_been_accepted is True
+    assert caught.value.idempotency_key is None
+    assert "before you submit again" in str(caught.value)
+    assert len([arrival for arrival in world.lab.arrivals if arrival.method == "POST"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "fault"),
+    [(service, fault) for service in SERVICES for fault in REFUSED if (service, fault) != ("heygen", "409")],
+)
+def test_a_refusal_is_one_call_and_no_job(clock: Clock, service: str, fault: str) -> None:
+    """And the error knows it."""
+    world = struck(service, clock, f"create/1:{fault}")
+
+    with pytest.raises(RequestFailed, match="refused to accept the job") as caught:
+        world.submit()
+    assert (caught.value.may_have_been_accepted, len(world.lab.submissions)) == (False, 0)
+    assert caught.value.status_code == int(fault)
+
+
+@pytest.mark.parametrize(
+    ("service", "fault"),
+    # HeyGen's 429 is about jobs at once: see test_too_many_jobs_at_once_is_the_callers_to_decide.
+    [(service, fault) for service in SERVICES for fault in NOT_ACCEPTED if service != "heygen" or fault == "425"],
+)
+def test_an_answer_that_says_not_accepted_is_repeated(clock: Clock, service: str, fault: str) -> None:
+    """Everywhere."""
+    world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
+    world.submit()
+
+    assert len(world.lab.submissions) == 1
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_refused_connection_is_repeated(clock: Clock, service: str) -> None:
+    """Nothing has left."""
+    calls: list[str] = []
+    world = World(clock, service)
+    adapter = world.session.get_adapter(world.url)
+
+    def refuse_at_first(request: requests.PreparedRequest) -> requests.Response:
+        calls.append(str(request.method))
+        if request.method != "GET" and len([method for method in calls if method != "GET"]) < 3:
+            raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"), request=request)
+        return adapter.send(request)
+
+    world.session.mount("http://", Answers(refuse_at_first))
+    world.submit()
+
+    assert len(world.lab.submissions) == 1
+
+
+@pytest.mark.parametrize("session", [None, requests.Session()])
+def test_a_connection_that_is_never_made_is_tried_again(session: requests.Session | None) -> None:
+    """The time-out of the request comes before anything has left, also with a session of the caller's."""
+    limits: dict[str, Any] = {"request_timeout": 0.1, "max_faults": 2, "sleep": lambda _: None, "session": session}
+    with (
+        dead_addresses("127.0.0.1") as port,
+        VideoTranslationClient(f"http://127.0.0.1:{port}", **limits) as client,
+        pytest.raises(RequestFailed, match=r"no response within 0\.1 s.*No job was made") as caught,
+    ):
+        client.submit(VIDEO, "es")
+
+    assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 2)
+
+
+@keyed
+def test_an_error_carries_the_key_to_go_on_with(clock: Clock, service: str) -> None:
+    """And going on with it makes no second job, here or in another process."""
+    world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 4)), max_faults=3)
+
+    with pytest.raises(RequestFailed, match=r"client\.submit\(\.\.\., idempotency_key=") as caught:
+        world.submit()
+    error = caught.value
+    assert error.may_have_been_accepted is True
+    assert error.idempotency_key is not None
+    job = world.submit(idempotency_key=error.idempotency_key)
+    assert len(world.lab.submissions) == 1
+    assert world.client.wait(job).status == "completed"
+
+
+@keyed
+def test_time_that_is_up_in_the_middle_of_an_order_says_what_may_have_come_of_it(clock: Clock, service: str) -> None:
+    """Also where the key is the caller's own."""
+    world = struck(service, clock, "create/every-1:mute")
+
+    with pytest.raises(WaitTimeout, match="may have been accepted") as caught:
+        world.submit(timeout=25, idempotency_key="order-of-mine")
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "order-of-mine")
+    assert caught.value.elapsed <= 25.25
+
+
+def test_a_key_that_was_refused_later_may_still_have_been_accepted_first(clock: Clock) -> None:
+    """The first answer was lost; that the second is a 403 takes nothing back."""
+    world = struck("heygen", clock, "create/1:drop", "create/2:403")
+
+    with pytest.raises(RequestFailed, match="may have been accepted") as caught:
+        world.submit()
+    assert (caught.value.status_code, caught.value.may_have_been_accepted) == (403, True)
+    assert len(world.lab.submissions) == 1
+
+
+def test_an_order_that_is_still_being_taken_is_asked_for_again(clock: Clock) -> None:
+    """HeyGen's 409 `request_in_progress`."""
+    body = '{"error": {"code": "request_in_progress", "message": "wait"}}'
+    fault = json.dumps({"nth": 1, "route": "create", "action": "answer", "status_code": 409, "body": body})
+    world = struck("heygen", clock, fault)
+    world.submit()
+
+    keys = {arrival.headers["Idempotency-Key"] for arrival in world.lab.arrivals if arrival.method == "POST"}
+    assert (len(keys), len(world.lab.submissions)) == (1, 1)
+
+
+def test_each_order_has_a_key_of_its_own(clock: Clock) -> None:
+    """Two equal orders are two jobs."""
+    world = World(clock, "heygen")
+    jobs = {world.submit().id, world.submit().id}
+
+    assert (len(jobs), len(world.lab.submissions)) == (2, 2)
+
+
+def test_azure_goes_on_where_it_was(clock: Clock) -> None:
+    """The iteration alone is missing."""
+    world = struck("azure", clock, "create/2:403")
+
+    with pytest.raises(RequestFailed) as caught:
+        world.submit()
+    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (True, [])
+    job = world.submit(idempotency_key=caught.value.idempotency_key)
+    assert (job.id, len(world.lab.submissions)) == (caught.value.idempotency_key, 1)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_cancelled_order_says_so(clock: Clock, service: str) -> None:
+    """Before anything was sent, no job was made."""
+    cancel = threading.Event()
+    cancel.set()
+    world = World(clock, service)
+
+    with pytest.raises(WaitCancelled, match=r"No job was made|Nothing was submitted") as caught:
+        world.client.submit(VIDEO, LANGUAGE[service], cancel=cancel)
+    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("fault", [*LOST, *REFUSED, *NOT_ACCEPTED])
+@pytest.mark.parametrize("when", ["2", "every-1"])
+def test_never_two_jobs_and_never_a_job_that_nobody_knows_of(clock: Clock, service: str, fault: str, when: str) -> None:
+    """The law of all of the above, for each fault at each place."""
+    world = struck(service, clock, f"create/{when}:{fault}")
+    try:
+        job = world.submit()
+    except TranslationClientError as error:
+        assert len(world.lab.submissions) <= 1
+        assert error.may_have_been_accepted or not world.lab.submissions
+        if error.may_have_been_accepted and service in KEYED:
+            assert error.idempotency_key is not None
+    else:
+        [order] = world.lab.submissions
+        assert str(job.id) in order.job_id
+
+
+@pytest.mark.parametrize("fault", ["upload/1:drop", "upload/1:503", "upload/1:html", "upload/1:429"])
+def test_an_upload_before_the_order_may_be_repeated(clock: Clock, tmp_path: Path, fault: str) -> None:
+    """It is a file at the service, and no job."""
+    video = tmp_path / "talk.mp4"
+    video.write_bytes(b"video" * 1000)
+    world = struck("heygen", clock, fault)
+    world.client.submit(video, world.language)
+
+    [order] = world.lab.submissions
+    assert (order.fields["file"], order.fields["file_bytes"]) == ("talk.mp4", 5000)
+
+
+@pytest.mark.parametrize("service", ["heygen", "elevenlabs"])
+def test_a_file_is_sent_whole_and_by_its_name(clock: Clock, tmp_path: Path, service: str) -> None:
+    """Where the service takes files."""
+    video = tmp_path / 'my "talk" é.mp4'
+    video.write_bytes(bytes(range(256)) * 1000)
+    world = World(clock, service)
+    job = world.client.submit(video, world.language)
+
+    [order] = world.lab.submissions
+    assert order.fields["file_bytes"] == 256_000
+    assert world.client.wait(job).status == "completed"
+
+
+def test_a_redirected_order_is_not_followed(clock: Clock) -> None:
+    """As a GET it would order nothing, and as a POST perhaps a second time."""
+    for code in (301, 302, 303, 307, 308):
+        world = struck("reference", clock, f"create/1:{code}:Location=http://elsewhere.fake.test/jobs")
+
+        with pytest.raises(UnexpectedAnswer) as caught:
+            world.submit()
+        assert [arrival.method for arrival in world.lab.arrivals] == ["POST"]
+        assert caught.value.may_have_been_accepted is True
+
+
+@keyed
+def test_a_key_that_cannot_be_got_any_more_ends_an_order_with_the_way_on(clock: Clock, service: str) -> None:
+    """What gives it raises after the first call, whose answer was lost: a job may be running."""
+    tokens = iter(["token-1", "token-2", "token-3"] if service == "heygen" else ["token-1"])
+
+    def key() -> str:
+        try:
+            return next(tokens)
+        except StopIteration:
+            raise LookupError("the vault is closed") from None
+
+    world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 9)), api_key=key)
+    with pytest.raises(RequestFailed, match="exception of the caller: LookupError") as caught:
+        world.submit()
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key is None) == (True, False)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_interrupt_in_the_middle_of_an_order_says_how_to_go_on(clock: Clock, service: str) -> None:
+    """Nobody else would know the key."""
+    world = World(clock, service)
+    adapter = world.session.get_adapter(world.url)
+
+    def interrupted(request: requests.PreparedRequest) -> requests.Response:
+        if request.method == "GET":
+            return adapter.send(request)
+        raise KeyboardInterrupt
+
+    world.session.mount("http://", Answers(interrupted))
+    with pytest.raises(KeyboardInterrupt, match="may have been accepted") as caught:
+        world.submit()
+    assert ("idempotency_key=" in str(caught.value)) == (service in KEYED)
+
+
+@keyed
+def test_a_key_of_the_callers_may_have_been_used_before(clock: Clock, service: str) -> None:
+    """A refusal now takes nothing back that an order with it did then."""
+    world = struck(service, clock, "create/1:401")
+
+    with pytest.raises(RequestFailed) as caught:
+        world.submit(idempotency_key="order-of-mine")
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "order-of-mine")
+
+
+def test_a_translation_that_failed_at_azure_leaves_nothing_to_go_on_with(clock: Clock) -> None:
+    """The same key would fail again, and no job was made."""
+    fault = json.dumps({"nth": 1, "route": "operation", "status_code": 200, "body": '{"status": "Failed"}'})
+    world = struck("azure", clock, fault)
+
+    with pytest.raises(RequestFailed, match="the translation could not be made") as caught:
+        world.submit()
+    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
+
+
+@pytest.mark.parametrize("fault", ["503", "429", "401", "403", "404", "mute", "html", "drop"])
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_resumed_submission_that_fails_before_it_is_sent_keeps_its_key(
+    clock: Clock, fault: str, is_resumed: bool
+) -> None:
+    """An earlier one with the key may have made a job, be it that this one fails over the list of languages."""
+    world = struck("heygen", clock, f"languages/every-1:{fault}")
+    key = "order-of-mine" if is_resumed else None
+
+    with pytest.raises(TranslationClientError) as caught:
+        world.submit(idempotency_key=key)
+
+    assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (is_resumed, key)
+    assert ("a job may be running" in str(caught.value)) is is_resumed
+    assert world.lab.submissions == []
+
+
+@pytest.mark.parametrize("service", ["heygen", "azure"])
+@pytest.mark.parametrize("is_resumed", [True, False])
+def test_a_resumed_submission_keeps_its_key_whatever_the_callers_code_raises(
+    clock: Clock, service: str, is_resumed: bool
+) -> None:
+    """Be it while the list of languages is fetched."""
+    raised = OSError("no token")
+
+    def api_key() -> str:
+        raise raised
+
+    world = World(clock, service, api_key=api_key)
+    with pytest.raises(RequestFailed if is_resumed else OSError) as caught:
+        world.submit(idempotency_key="order-of-mine" if is_resumed else None)
+
+    if is_resumed:
+        error: Any = caught.value
+        assert (error.may_have_been_accepted, error.idempotency_key) == (True, "order-of-mine")
+        assert error.__cause__ is raised
+    else:
+        assert caught.value is raised
+
+
+@pytest.mark.parametrize("service", ["heygen", "azure"])
+def test_an_interrupt_of_a_resumed_submission_says_how_to_go_on(clock: Clock, service: str) -> None:
+    def api_key() -> str:
+        raise KeyboardInterrupt
+
+    world = World(clock, service, api_key=api_key)
+    with pytest.raises(KeyboardInterrupt, match="order-of-mine"):
+        world.submit(idempotency_key="order-of-mine")
+
+
+def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Lines) -> None:
+    """A process that is killed can go on."""
+    world = World(clock, "heygen")
+    world.submit(idempotency_key="order-of-mine")
+
+    started = lines.of("submit_started")
+    assert [line["idempotency_key"] for line in started] == ["order-of-mine"]
+    assert lines.index(started[0]) < min(lines.index(line) for line in lines if line.get("operation") == "submit")
+
+
+class SessionThatRetries(requests.Session):
+    """A caller's own session that sends a request again after an error."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        try:
+            return super().send(request, **kwargs)
+        except requests.ConnectionError:
+            return super().send(request, **kwargs)
+
+
+class AdapterThatRetries(requests.adapters.HTTPAdapter):
+    """A caller's own adapter, which may send a request more than once."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        return _refuse(request)
+
+
+class RefusingPools:
+    """What an adapter of requests' own kind gets its connections from. Nobody listens."""
+
+    def clear(self) -> None:
+        """There is nothing to close."""
+
+    def connection_from_host(self, *_: Any, **__: Any) -> Any:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+
+class AdapterOfItsOwnPools(requests.adapters.HTTPAdapter):
+    """An adapter whose pools may retry."""
+
+    def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+
+class AdapterOfItsOwnResponses(requests.adapters.HTTPAdapter):
+    """An adapter that may send again while it builds a response."""
+
+    def build_response(self, *given: Any) -> requests.Response:
+        return super().build_response(*given)
+
+
+class AdapterWithoutInit(requests.adapters.HTTPAdapter):
+    """An adapter that has never heard of retries."""
+
+    def __init__(self) -> None:
+        """Leave out all of the base class."""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        return _refuse(request)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+class RetryOfItsOwn(urllib3.Retry):
+    """Retries that have another count than the total."""
+
+    def is_exhausted(self) -> bool:
+        return False
+
+
+class Unannounced(requests.adapters.BaseAdapter):
+    """An adapter of another kind, which says nothing about itself; or it raises whatever it is asked for."""
+
+    def __init__(self, error: type[Exception] = AttributeError) -> None:
+        super().__init__()
+        self._error = error
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        return _refuse(request)
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise self._error(name)
+
+
+class Forwarding:
+    """A callable that hands on the attributes of a method, as wrapt's does."""
+
+    def __init__(self, wrapped: Any) -> None:
+        self._wrapped = wrapped
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._wrapped, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._wrapped(*args, **kwargs)
+
+
+def with_send(send_of: Callable[[requests.Session], Any]) -> requests.Session:
+    """A session whose `send` was replaced on the instance."""
+    session = refusing()
+    vars(session)["send"] = send_of(session)
+    return session
+
+
+def adapter_with_send_of(other: requests.adapters.HTTPAdapter) -> requests.adapters.HTTPAdapter:
+    adapter = requests.adapters.HTTPAdapter()
+    vars(adapter)["send"] = other.send
+    return adapter
+
+
+def that_sends_again_after_a_response() -> requests.Session:
+    """A session with a hook, as for a digest: the first response is one, and the second connection is refused."""
+    answers: Iterator[Callable[[], requests.Response]] = iter([lambda: response(503)])
+    session = requests.Session()
+    session.mount("http://", Answers(lambda request: next(answers, lambda: _refuse(request))()))
+    session.hooks["response"].append(lambda first, **_: session.send(first.request))
+    return session
+
+
+def refusing() -> requests.Session:
+    """A session with an adapter of another kind than requests', which says that it sends once."""
+    return with_adapter(Answers(_refuse))
+
+
+def of_its_own_class() -> requests.Session:
+    session = SessionThatRetries()
+    session.mount("http://", Answers(_refuse))
+    return session
+
+
+def of_a_mock_that_has_ended() -> requests.Session:
+    """requests-mock leaves the methods of the class on the instance."""
+    session = refusing()
+    with requests_mock.Mocker(session=session):
+        pass
+    assert "send" in vars(session)
+    return session
+
+
+def proxied(session: requests.Session) -> Any:
+    return LocalProxy(lambda: session)
+
+
+def with_adapter(adapter: requests.adapters.BaseAdapter) -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", adapter)
+    return session
+
+
+def mounted(session: requests.Session, prefix: str, max_retries: int) -> requests.Session:
+    session.mount(prefix, requests.adapters.HTTPAdapter(max_retries=max_retries))
+    return session
+
+
+def of_requests_kind(**arguments: Any) -> requests.Session:
+    """A session with an adapter of requests' own, of which nobody gets a connection."""
+    return refusing_pools(requests.adapters.HTTPAdapter(**arguments))
+
+
+def refusing_pools(adapter: requests.adapters.HTTPAdapter) -> requests.Session:
+    vars(adapter)["poolmanager"] = RefusingPools()
+    return with_adapter(adapter)
+
+
+RETRYING: dict[str, Callable[[], Any]] = {
+    "total": lambda: of_requests_kind(max_retries=urllib3.Retry(2)),
+    "total and connect": lambda: of_requests_kind(max_retries=urllib3.Retry(1, connect=0)),
+    "connect and read": lambda: of_requests_kind(max_retries=urllib3.Retry(total=None, connect=1, read=1)),
+    "read": lambda: of_requests_kind(max_retries=urllib3.Retry(total=None, connect=0, read=1)),
+    "without limit": lambda: of_requests_kind(max_retries=urllib3.Retry(total=None)),
+    "a number": lambda: of_requests_kind(max_retries=2),
+    "a session of its own class": of_its_own_class,
+    "a session with its own send": lambda: with_send(lambda session: functools.partial(session.send)),
+    "a session with the send of another": lambda: with_send(lambda _: refusing().send),
+    "a session with a wrapped send": lambda: with_send(lambda session: Forwarding(session.send)),
+    "a proxy of a session": lambda: proxied(refusing()),
+    "a hook that sends again": that_sends_again_after_a_response,
+    "an adapter with its own send": lambda: with_adapter(AdapterThatRetries()),
+    "an adapter with the send of another": lambda: with_adapter(adapter_with_send_of(AdapterThatRetries())),
+    "an adapter with its own pools": lambda: with_adapter(AdapterOfItsOwnPools()),
+    "an adapter with its own responses": lambda: refusing_pools(AdapterOfItsOwnResponses()),
+    "an adapter without __init__": lambda: with_adapter(AdapterWithoutInit()),
+    "an adapter of another kind": lambda: with_adapter(Unannounced()),
+    "an adapter that raises anything": lambda: with_adapter(Unannounced(KeyError)),
+    "retries for another prefix": lambda: mounted(of_requests_kind(), "http://other.test", 3),
+    "retries of their own kind": lambda: of_requests_kind(max_retries=RetryOfItsOwn(0)),
+}
+SENDING_ONCE: dict[str, Callable[[], Any]] = {
+    "Retry(0)": lambda: of_requests_kind(max_retries=urllib3.Retry(0)),
+    "Retry(0, read=False)": lambda: of_requests_kind(max_retries=urllib3.Retry(0, read=False)),
+    "Retry(False)": lambda: of_requests_kind(max_retries=urllib3.Retry(False)),
+    "0": lambda: of_requests_kind(max_retries=0),
+    "an adapter of requests' kind": of_requests_kind,
+    "an adapter of another kind that says so": lambda: refusing(),
+    "a mock that has ended": of_a_mock_that_has_ended,
+}
+
+
+def submission_error(session: Any, clock: Clock) -> RequestFailed:
+    """The error of a submission by this session."""
+    client = VideoTranslationClient("http://fake.test", session=session, sleep=clock.tick)
+    with pytest.raises(RequestFailed) as caught:
+        client.submit(VIDEO, "es")
+    return caught.value
+
+
+@pytest.mark.parametrize("make", RETRYING.values(), ids=RETRYING)
+def test_a_session_that_retries_on_its_own_proves_nothing(clock: Clock, make: Callable[[], Any]) -> None:
+    """The last of its calls was refused, and nothing is known of the others."""
+    error = submission_error(make(), clock)
+    assert (error.may_have_been_accepted, error.attempts) == (True, 1)
+
+
+@pytest.mark.parametrize("make", SENDING_ONCE.values(), ids=SENDING_ONCE)
+def test_a_session_that_sends_once_proves_that_nothing_was_sent(clock: Clock, make: Callable[[], Any]) -> None:
+    """So the submission is retried."""
+    error = submission_error(make(), clock)
+    assert (error.may_have_been_accepted, error.attempts) == (False, 5)
+
+
+def test_an_instrumented_session_is_judged_like_any_other(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracing tools wrap `Session.send` in a descriptor that returns a new object at each access."""
+
+    class Wrapped:
+        def __init__(self, function: Callable[..., Any]) -> None:
+            self._function = function
+
+        def __get__(self, instance: Any, _: type | None = None) -> Callable[..., Any]:
+            return lambda *args, **kwargs: self._function(instance, *args, **kwargs)
+
+    monkeypatch.setattr(requests.Session, "send", Wrapped(requests.Session.send))
+    error = submission_error(refusing(), clock)
+    assert (error.may_have_been_accepted, error.attempts) == (False, 5)
+
+
+@pytest.mark.parametrize("limit", ["time", "cancel"])
+@pytest.mark.parametrize(("code", "kind"), [(422, RequestFailed), (401, RequestFailed), (429, TooManyJobs)])
+def test_a_refusal_at_the_last_moment_is_read(clock: Clock, limit: str, code: int, kind: type[RequestFailed]) -> None:
+    """Its body is there, and says why: the time-out or the event that came with it changes nothing."""
+    body = json.dumps({"detail": {"status": "too_many_concurrent_requests", "message": "too much"}}).encode()
+    cancel = threading.Event()
+
+    def refuse_late(_: requests.PreparedRequest) -> requests.Response:
+        clock.tick(2) if limit == "time" else cancel.set()
+        return response(code, body)
+
+    session = requests.Session()
+    session.mount("http://", Answers(refuse_late))
+    client = VideoTranslationClient(
+        "http://fake.test", service="elevenlabs", api_key="k", session=session, sleep=clock.tick, request_timeout=1
+    )
+
+    with pytest.raises(kind) as caught:
+        client.submit(VIDEO, "es", queue=False, cancel=cancel)
+    assert (caught.value.status_code, caught.value.attempts, caught.value.may_have_been_accepted) == (code, 1, False)
+    assert caught.value.problem is not None
+    assert caught.value.problem.message == "too much"
+
+
+@pytest.mark.parametrize("then", [200, 201])
+def test_a_submission_in_progress_is_awaited_whenever_the_service_says_so(clock: Clock, then: int) -> None:
+    """HeyGen's 409 has its code in the body, which is read although the time of the call is used up."""
+    answers = iter(
+        [
+            response(409, b'{"error": {"code": "request_in_progress", "message": "wait"}}'),
+            response(then, b'{"data": {"video_translation_ids": ["job-1"]}}'),
+        ]
+    )
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        if request.method == "GET":
+            return response(200, json.dumps({"data": {"languages": ["Spanish (Spain)"]}}).encode())
+        clock.tick(2)
+        return next(answers)
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient(
+        "http://fake.test", service="heygen", api_key="k", session=session, sleep=clock.tick, request_timeout=1
+    )
+
+    assert client.submit(VIDEO, "Spanish (Spain)").id == "job-1"
+
+
+def _refuse(request: requests.PreparedRequest) -> requests.Response:
+    raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"), request=request)
+
+
+@pytest.mark.parametrize("loc", [None, 5, "body", {}])
+def test_an_odd_error_body_breaks_no_error(clock: Clock, loc: Any) -> None:
+    """What is known of the order is not lost in it."""
+    body = json.dumps({"detail": [{"loc": loc, "msg": "bad"}]})
+    fault = json.dumps({"nth": 1, "route": "create", "status_code": 500, "body": body})
+    world = struck("elevenlabs", clock, fault)
+
+    with pytest.raises(RequestFailed, match="bad") as caught:
+        world.submit()
+    assert caught.value.may_have_been_accepted is True
+
+
+def test_a_guess_that_nobody_can_count_with_is_none(clock: Clock) -> None:
+    """And the id is not lost in it."""
+    body = '{"dubbing_id": "d-1", "expected_duration_sec": 1' + "0" * 400 + "}"
+    fault = json.dumps({"nth": 1, "route": "create", "status_code": 200, "body": body})
+    job = struck("elevenlabs", clock, fault).submit()
+
+    assert (job.id, job.expected_seconds) == ("d-1", None)
+
+
+@pytest.mark.parametrize("located", ["http://[bad", "http://h:99999/x", "http://h:abc/x", "", "\x00"])
+def test_a_place_of_an_operation_that_is_no_url_is_not_used(clock: Clock, located: str) -> None:
+    """The id of the operation is ours."""
+    asked: list[str] = []
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        asked.append(str(request.url))
+        return response(200, b'{"status": "Succeeded"}', operation_location=located)
+
+    session = requests.Session()
+    session.mount("http://", Answers(answer))
+    client = VideoTranslationClient("http://fake.test", service="azure", api_key="k-123456", session=session)
+    client.submit(VIDEO, "es-ES", idempotency_key="order-1")
+    assert asked[1].startswith("http://fake.test/operations/order-1.translation?")
+
+
+def test_lists_and_objects_in_a_form_are_fields_and_json(clock: Clock) -> None:
+    """And no spelling of Python's."""
+    world = World(clock, "elevenlabs")
+    bodies: list[bytes] = []
+    adapter = world.session.get_adapter(world.url)
+
+    def keep(request: requests.PreparedRequest) -> requests.Response:
+        bodies.append(bytes(request.body or b""))  # type: ignore[arg-type]  # not a file here
+        return adapter.send(request)
+
+    world.session.mount("http://", Answers(keep))
+    world.submit(options={"keyterms": ["one", "two"], "x": {"a": True}, "y": None, "z": False})
+    assert bodies[0].count(b'name="keyterms"') == 2
+    assert b'{"a": true}' in bodies[0]
+    assert b'name="y"' not in bodies[0]
+    assert b"false" in bodies[0]
+
+
+def _answered_in_time(world: World, error: type[BaseException]) -> None:
+    """Have whatever posts raise after the service has answered."""
+    adapter = world.session.get_adapter(world.url)
+
+    def raise_after(request: requests.PreparedRequest) -> requests.Response:
+        answered = adapter.send(request)
+        if request.method == "GET":
+            return answered
+        raise error("mine")
+
+    world.session.mount("http://", Answers(raise_after))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("error", [RuntimeError, KeyError, AssertionError])
+def test_what_the_callers_own_code_raises_loses_no_order(clock: Clock, service: str, error: type[Exception]) -> None:
+    """An adapter, a hook, an alarm: after the order has left, it comes with the way on."""
+    world = World(clock, service)
+    _answered_in_time(world, error)
+
+    with pytest.raises(RequestFailed, match=f"exception of the caller: {error.__name__}") as caught:
+        world.submit()
+    assert isinstance(caught.value.__cause__, error)
+    assert caught.value.may_have_been_accepted is True
+    assert (caught.value.idempotency_key is not None) == (service in KEYED)
+
+
+def test_a_place_that_cannot_be_computed_loses_no_order(clock: Clock) -> None:
+    """A mistake in the data of a service of one's own."""
+    order = SubmitSpec("/jobs", id_field=ComputedField("id", lambda payload: payload["data"]["id"]))
+    session = requests.Session()
+    session.mount("http://", Answers(lambda _: response(200, b'{"id": "j1"}')))
+    service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", submit=order)
+
+    with pytest.raises(RequestFailed, match="exception of the caller: KeyError") as caught:
+        VideoTranslationClient(service=service, session=session).submit(VIDEO, "es")
+    assert caught.value.may_have_been_accepted is True
+
+
+def test_a_sleep_that_raises_loses_no_order(clock: Clock) -> None:
+    """Between two calls."""
+
+    def sleep(_: float) -> None:
+        raise RuntimeError("mine")
+
+    world = struck("heygen", clock, "create/1:500", sleep=sleep)
+    with pytest.raises(RequestFailed, match="exception of the caller: RuntimeError") as caught:
+        world.submit()
+    assert caught.value.idempotency_key is not None
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_schedule_for_jobs_is_not_asked_about_orders(clock: Clock, tmp_path: Path, service: str) -> None:
+    """It may look at the job that was seen last, and an order has none."""
+    world = World(
+        clock,
+        service,
+        Scenario(10, link_delay=20),
+        wait=lambda state: 1 if state.outcome.result().progress is None else 2,
+    )
+    job = world.finished()
+    assert world.client.download(job, tmp_path / "out.mp4").stat().st_size == 65536
+
+
+def test_too_many_jobs_may_be_ones_own_that_was_lost(clock: Clock) -> None:
+    """The first answer was lost, and its job takes the last slot."""
+    body = '{"error": {"code": "rate_limit_exceeded", "message": "full"}}'
+    full = json.dumps({"nth": 2, "route": "create", "status_code": 429, "body": body})
+    world = struck("heygen", clock, "create/1:drop", full)
+
+    with pytest.raises(TooManyJobs, match="may have been accepted") as caught:
+        world.submit()
+    assert (caught.value.may_have_been_accepted, len(world.lab.submissions)) == (True, 1)

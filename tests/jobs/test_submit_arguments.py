@@ -1,0 +1,270 @@
+"""What cannot be ordered is refused before anything is sent, with what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.fixtures import Clock
+from support.in_process_service import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World
+
+from translation_client import BulkSpec, LanguagesSpec, Service, SubmitSpec, VideoTranslationClient
+from translation_client._jobs.submit import build_submit_request
+from translation_client.services import heygen
+
+
+def test_an_unknown_service_is_refused_by_the_list_of_known_ones() -> None:
+    """All of them."""
+    with pytest.raises(ValueError, match="service must be one of azure, elevenlabs, heygen, reference, got 'heygne'"):
+        VideoTranslationClient(service="heygne")
+
+
+def test_a_language_that_is_not_listed_is_refused(clock: Clock) -> None:
+    """With those that look like it; the list is fetched, and fetched once more where it had been kept."""
+    world = World(clock, "heygen")
+
+    with pytest.raises(
+        ValueError, match=r"target_language must be one of the \d+ .* got 'Spanish'; did you mean 'Spanish"
+    ) as caught:
+        world.client.submit(VIDEO, "Spanish")
+    assert "client.languages() lists all" in str(caught.value)
+    assert world.said("GET") == ["/v3/video-translations/languages"]
+    with pytest.raises(ValueError, match="for instance"):
+        world.client.submit(VIDEO, "Xyzzy")
+    assert len(world.said("GET")) == 2
+    assert world.said("POST") == []
+
+
+@pytest.mark.parametrize("service", ["azure", "elevenlabs", "reference"])
+def test_without_a_list_nothing_is_checked(clock: Clock, service: str) -> None:
+    """The service knows better."""
+    World(clock, service).client.submit(VIDEO, "tlh")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"video": "ftp://host/talk.mp4"},
+        {"video": "http://"},
+        {"video": "https://host/a b?sig=s3cr3t"},
+        {"video": "no-such-file.mp4"},
+        {"video": "."},
+        {"target_language": " "},
+        {"source_language": ""},
+        {"options": {"x": float("nan")}},
+        {"options": {"x": object()}},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+    ],
+)
+def test_a_bad_argument_is_named(clock: Clock, service: str, bad: dict[str, Any]) -> None:
+    """Before anything is sent."""
+    world = World(clock, service)
+    with pytest.raises(ValueError, match=next(iter(bad))) as caught:
+        world.client.submit(**{"video": VIDEO, "target_language": LANGUAGE[service], **bad})
+    assert world.lab.arrivals == []
+    assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"video": 7},
+        {"video": ""},
+        {"video": None},
+        {"target_language": None},
+        {"source_language": 3},
+        {"options": ["x"]},
+        {"options": {1: 2}},
+        {"cancel": True},
+        {"timeout": "10"},
+    ],
+)
+def test_a_wrong_type_is_named(clock: Clock, bad: dict[str, Any]) -> None:
+    """Before anything is sent."""
+    world = World(clock, "reference")
+    with pytest.raises(TypeError, match=next(iter(bad))):
+        world.client.submit(**{"video": VIDEO, "target_language": "es", **bad})
+    assert world.lab.arrivals == []
+
+
+@pytest.mark.parametrize("service", ["azure", "reference"])
+def test_a_file_where_none_are_taken_is_refused(clock: Clock, tmp_path: Path, service: str) -> None:
+    """It has to lie where the service can fetch it."""
+    video = tmp_path / "talk.mp4"
+    video.write_bytes(b"x")
+    with pytest.raises(ValueError, match=r"video must be a URL for the service .*, which takes no files: put .*talk"):
+        World(clock, service).client.submit(video, "es")
+
+
+@pytest.mark.parametrize("video", ["C:/videos/talk.mp4", "c:\\talk.mp4"])
+def test_a_path_with_a_drive_is_no_url(clock: Clock, video: str) -> None:
+    """The scheme of a URL has more than one letter here."""
+    with pytest.raises(ValueError, match=r"there is no file '[Cc]:"):
+        World(clock, "heygen").client.submit(video, LANGUAGE["heygen"])
+
+
+def test_a_file_that_is_too_large_is_refused(clock: Clock, tmp_path: Path) -> None:
+    """By its size on the disk, which costs nothing to look at."""
+    video = tmp_path / "talk.mp4"
+    with video.open("wb") as file:
+        file.truncate(heygen.MAX_ASSET_BYTES + 1)
+    world = World(clock, "heygen")
+
+    with pytest.raises(ValueError, match=r"from 1 to 33554432 bytes .* has 33554433; pass a larger one by its URL"):
+        world.client.submit(video, world.language)
+    video.write_bytes(b"")
+    with pytest.raises(ValueError, match="has 0"):
+        world.client.submit(str(video), world.language)
+    assert world.lab.arrivals == []
+
+
+@pytest.mark.parametrize("key", ["", "with blank", 'quo"ted', "x" * 256, "é"])
+def test_a_key_that_the_service_would_refuse_is_refused(clock: Clock, key: str) -> None:
+    """By its own pattern."""
+    with pytest.raises(ValueError, match="idempotency_key must match"):
+        World(clock, "heygen").submit(idempotency_key=key)
+
+
+@pytest.mark.parametrize("key", ["ab", "-abc", "abc-", "a/b", "x" * 65])
+def test_azures_ids_have_a_form(clock: Clock, key: str) -> None:
+    """And leave room for the names of operations."""
+    with pytest.raises(ValueError, match="idempotency_key must match"):
+        World(clock, "azure").submit(idempotency_key=key)
+    World(clock, "azure").submit(idempotency_key="x" * 52)
+
+
+@pytest.mark.parametrize("service", ["elevenlabs", "reference"])
+def test_a_key_where_none_is_known_is_refused(clock: Clock, service: str) -> None:
+    """It would protect from nothing."""
+    with pytest.raises(ValueError, match="has no idempotency keys"):
+        World(clock, service).submit(idempotency_key="order-1")
+
+
+@pytest.mark.parametrize(
+    ("service", "options"),
+    [
+        ("heygen", {"output_languages": ["French"]}),
+        ("heygen", {"video": {}}),
+        ("elevenlabs", {"target_lang": "fr"}),
+        ("elevenlabs", {"file": "x"}),
+        ("azure", {"targetLocale": "fr-FR"}),
+        ("azure", {"autoCreateFirstIteration": True}),
+        ("reference", {"video": "x"}),
+    ],
+)
+def test_options_cannot_say_what_the_arguments_say(clock: Clock, service: str, options: dict[str, Any]) -> None:
+    """Two answers to one question."""
+    world = World(clock, service)
+    with pytest.raises(ValueError, match="options must not have"):
+        world.submit(options=options)
+    assert world.lab.arrivals == []
+
+
+def test_a_service_that_takes_no_orders_says_so() -> None:
+    """Nor deletes."""
+    client = VideoTranslationClient(HOST, service=Service("mine", "/jobs/{job_id}"))
+    with pytest.raises(ValueError, match="the service 'mine' has no way to submit a job"):
+        client.submit(VIDEO, "es")
+    with pytest.raises(ValueError, match="the service 'mine' has no way to delete a job"):
+        client.delete("j")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"name": ""},
+        {"status_path": "/jobs"},
+        {"status_path": "jobs/{job_id}"},
+        {"delete_path": "/jobs"},
+        {"result_path": "result/{job_id}"},
+        {"result_path": "/result/{job_id}/{lang}"},
+        {"status_path": None},
+        {"status_path": 5},
+        {"status_path": "/jobs/{job_id}/{x}"},
+        {"status_path": "/jobs/{job_id"},
+        {"single_job_path": "status"},
+        {"statuses": {"done": "finished"}},
+    ],
+)
+def test_a_service_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str, Any]) -> None:
+    """By the name of the field."""
+    with pytest.raises(ValueError, match=next(iter(bad))):
+        Service(**{"name": "mine", "status_path": "/jobs/{job_id}", **bad})
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: SubmitSpec("jobs"), "path must begin with a slash"),
+        (lambda: SubmitSpec("http://elsewhere.test/jobs"), "path must begin with a slash"),
+        (lambda: SubmitSpec("/jobs", file_field="file"), "file_field needs a form"),
+        (lambda: SubmitSpec("/jobs", language_field="languages.1"), "a list index in a field of the body must be 0"),
+        (lambda: SubmitSpec("/jobs", video_field="inputs.0.url"), "a list index .* must be 0 and the last name"),
+        (lambda: LanguagesSpec("languages", "data"), "path must begin with a slash"),
+        (lambda: BulkSpec("/statuses", 10, "data", "id", "status", {}), "contain {job_ids}"),
+        (lambda: BulkSpec("/statuses/{job_ids}", 0, "data", "id", "status", {}), "max_ids must be at least 1"),
+        (lambda: BulkSpec("/statuses/{job_ids}", 1, "data", "id", "status", {"x": "y"}), "statuses must map"),
+    ],
+)
+def test_parts_of_a_service_that_make_no_sense_are_refused_when_they_are_made(
+    make: Callable[[], object], said: str
+) -> None:
+    """And not at the first call."""
+    with pytest.raises(ValueError, match=said):
+        make()
+
+
+@pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure"])
+def test_every_job_of_a_real_service_has_an_id(clock: Clock, tmp_path: Path, service: str) -> None:
+    """Forgotten, it is asked for by name."""
+    client = World(clock, service).client
+    missing: Any = None
+    for ask in (client.wait, client.check, client.delete, lambda job: client.download(job, tmp_path / "x")):
+        with pytest.raises(ValueError, match="job must be given: every job of the service"):
+            ask(missing)
+
+
+@pytest.mark.parametrize("path", ["", ".", "no-such-folder/out.mp4"])
+def test_a_path_that_cannot_be_written_is_refused(clock: Clock, path: str) -> None:
+    """Before anything is asked."""
+    world = World(clock, "heygen")
+    with pytest.raises(ValueError, match="path must"):
+        world.client.download("job-1", path)
+    with pytest.raises(TypeError, match="path must"):
+        world.client.download("job-1", 7)  # type: ignore[arg-type]  # what is tested
+    assert world.lab.arrivals == []
+
+
+def test_the_region_of_azure_is_a_part_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the environment, as its key."""
+    monkeypatch.setenv("SPEECH_KEY", KEY)
+    for value, said in (("", "which is not set"), ("evil.test/", "which is 'evil.test/'")):
+        monkeypatch.setenv("SPEECH_REGION", value)
+        with pytest.raises(ValueError, match=rf"base_url must be given, .* SPEECH_REGION, {said}"):
+            VideoTranslationClient(service="azure")
+    monkeypatch.setenv("SPEECH_REGION", "westeurope")
+    assert "https://westeurope.api.cognitive.microsoft.com/videotranslation" in repr(
+        VideoTranslationClient(service="azure")
+    )
+
+
+def test_a_language_of_the_video_that_cannot_be_said_is_refused(clock: Clock) -> None:
+    """And not left out without a word."""
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST, submit=SubmitSpec("/jobs"))
+    with pytest.raises(ValueError, match="source_language is not supported"):
+        VideoTranslationClient(service=service).submit(VIDEO, "es", source_language="en")
+
+
+def test_any_key_of_printable_letters_will_do_where_no_form_is_said() -> None:
+    """An error of ours hands one out, which has to be good for going on."""
+    service = Service("mine", "/jobs/{job_id}", base_url=HOST, submit=SubmitSpec("/jobs", key_header="Idempotency-Key"))
+    wanted: dict[str, Any] = {"video": VIDEO, "target_language": "es", "source_language": None, "options": None}
+
+    order, made = build_submit_request(service, HOST, **wanted, idempotency_key=None)
+    assert build_submit_request(service, HOST, **wanted, idempotency_key=made.key) == (order, made)
+    with pytest.raises(ValueError, match="idempotency_key must match"):
+        build_submit_request(service, HOST, **wanted, idempotency_key="two words")

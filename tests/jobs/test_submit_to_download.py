@@ -1,0 +1,357 @@
+"""From order to file, at each service: the same four lines, and what they send."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from support.fixtures import Clock, Lines
+from support.in_process_service import HOST, KEY, LANGUAGE, SERVICES, SIGNATURE, STORAGE, VIDEO, World, left_in
+
+from fake_server import Scenario
+from translation_client import (
+    JobFailed,
+    RequestFailed,
+    ResultNotReady,
+    TooManyJobs,
+    TranslationStatus,
+    UnexpectedAnswer,
+    WaitTimeout,
+)
+
+every_service = pytest.mark.parametrize("service", SERVICES)
+
+
+@every_service
+def test_four_lines_lead_from_a_video_to_its_translation(
+    clock: Clock, lines: Lines, tmp_path: Path, service: str
+) -> None:
+    """One order, one file, and nothing else is left behind."""
+    world = World(clock, service)
+    job = world.client.submit(VIDEO, world.language)
+    assert (job.status, job.language) == (TranslationStatus.PENDING, world.language)
+    job = world.client.wait(job)
+    job.raise_for_status()
+    path = world.client.download(job, tmp_path / "talk.es.mp4")
+
+    assert path == tmp_path / "talk.es.mp4"
+    assert path.read_bytes() == world.file_of(job)
+    assert left_in(tmp_path) == ["talk.es.mp4"]
+    assert len(world.lab.submissions) == 1
+    assert [line["job_id"] for line in lines.of("job_submitted")] == [job.id]
+    assert [line["bytes"] for line in lines.of("file_downloaded")] == [65536]
+
+
+@every_service
+def test_the_id_is_enough_in_another_process(clock: Clock, tmp_path: Path, service: str) -> None:
+    """What was known beside it can be asked for."""
+    world = World(clock, service)
+    job_id = str(world.submit().id)
+    other = World(clock, service)
+    other.session.adapters = world.session.adapters
+
+    assert other.client.wait(job_id).status == "completed"
+    assert other.client.download(job_id, tmp_path / "out.mp4").stat().st_size == 65536
+
+
+@every_service
+def test_a_failed_job_says_so_and_has_no_file(clock: Clock, tmp_path: Path, service: str) -> None:
+    """By its status, when asked to raise, and when its file is asked for."""
+    world = World(clock, service, Scenario(5, outcome="error"))
+    job = world.finished()
+
+    assert job.status == "error"
+    with pytest.raises(JobFailed, match="failed at the service"):
+        job.raise_for_status()
+    with pytest.raises(JobFailed):
+        world.client.download(job, tmp_path / "out.mp4")
+    assert left_in(tmp_path) == []
+
+
+@every_service
+def test_the_file_of_a_pending_job_is_not_ready(clock: Clock, tmp_path: Path, service: str) -> None:
+    """The error says what to do first."""
+    world = World(clock, service)
+    job = world.submit()
+
+    with pytest.raises(ResultNotReady, match=r"is not ready yet.*client\.wait\(") as caught:
+        world.client.download(job, tmp_path / "out.mp4")
+    assert caught.value.job_id == job.id
+    assert (caught.value.attempts, caught.value.checks) == (1, 1)
+    assert caught.value.job is not None
+    assert left_in(tmp_path) == []
+
+
+@every_service
+def test_a_deleted_job_is_gone(clock: Clock, service: str) -> None:
+    """And the service is asked once."""
+    world = World(clock, service)
+    job = world.finished()
+    world.client.delete(job)
+
+    assert len(world.said("DELETE")) == 1
+    with pytest.raises(RequestFailed):
+        world.client.check(job)
+
+
+@every_service
+@pytest.mark.parametrize("fault", ["delete/1:503", "delete/1:drop", "delete/1:html"])
+def test_a_deletion_whose_answer_is_lost_is_done(clock: Clock, service: str, fault: str) -> None:
+    """The second call finds nothing to delete, and that is what was wanted."""
+    world = World(clock, service, Scenario(0, faults=[fault]))
+    job = world.finished()
+    world.client.delete(job)
+
+    assert len(world.said("DELETE")) == (1 if fault.endswith("html") else 2)
+
+
+def test_deleting_what_never_was_is_an_error(clock: Clock) -> None:
+    """Most likely the id is wrong; that it was asked twice proves nothing where the first was not heeded."""
+    world = World(clock, "heygen", Scenario(faults=["delete/1:429"]))
+    with pytest.raises(RequestFailed, match="no such job"):
+        world.client.delete("nope")
+    with pytest.raises(RequestFailed, match=r"refused to delete job 'nope': HTTP 404 .* no such job"):
+        World(clock, "heygen").client.delete("nope")
+
+
+def test_the_key_goes_to_the_api_and_never_to_the_storage(clock: Clock, tmp_path: Path) -> None:
+    """The fake's storage refuses a request that carries one."""
+    for service, header in (("heygen", "X-Api-Key"), ("azure", "Ocp-Apim-Subscription-Key")):
+        world = World(clock, service)
+        world.client.download(world.finished(), tmp_path / "out.mp4")
+        arrivals = world.lab.arrivals
+
+        assert arrivals[-1].headers["Host"] == STORAGE.removeprefix("http://")
+        assert KEY not in str(arrivals[-1])
+        assert {arrival.headers.get(header) for arrival in arrivals[:-1]} == {KEY}
+        assert {arrival.headers["Host"] for arrival in arrivals[:-1]} == {HOST.removeprefix("http://")}
+
+
+def test_what_heygen_is_sent(clock: Clock) -> None:
+    """The list of languages first; the key of the order without quotes."""
+    world = World(clock, "heygen")
+    world.submit(source_language="English", options={"mode": "precision", "title": "Talk"})
+    [order] = world.lab.submissions
+    post = world.lab.arrivals[1]
+
+    assert world.said("GET") == ["/v3/video-translations/languages"]
+    assert (post.method, post.path) == ("POST", "/v3/video-translations")
+    assert '"' not in post.headers["Idempotency-Key"]
+    assert {name: order.fields[name] for name in ("video", "output_languages", "mode", "title", "input_language")} == {
+        "video": {"type": "url", "url": VIDEO},
+        "output_languages": ["Spanish (Spain)"],
+        "mode": "precision",
+        "title": "Talk",
+        "input_language": "English",
+    }
+
+
+def test_what_elevenlabs_is_sent(clock: Clock) -> None:
+    """A form, also without a file; booleans as it spells them; its guess is kept."""
+    world = World(clock, "elevenlabs")
+    job = world.submit(source_language="en", options={"watermark": True, "num_speakers": 2})
+    [order] = world.lab.submissions
+
+    assert world.lab.arrivals[0].headers["Content-Type"].startswith("multipart/form-data; boundary=")
+    assert order.fields == {
+        "source_url": VIDEO,
+        "target_lang": "es",
+        "source_lang": "en",
+        "watermark": "true",
+        "num_speakers": "2",
+    }
+    assert job.expected_seconds == 30
+    assert world.client.wait(job).expected_seconds == 30
+
+
+def test_what_azure_is_sent(clock: Clock) -> None:
+    """A translation, its operation until it has succeeded, then the iteration; the id is ours from the beginning."""
+    world = World(clock, "azure")
+    job = world.submit(source_language="en-US", options={"speakerCount": 2})
+    first, *looks, last = [(arrival.method, arrival.path.partition("?")[0]) for arrival in world.lab.arrivals]
+    base = f"/videotranslation/translations/{job.id}"
+
+    assert first == ("PUT", base)
+    assert looks == [("GET", f"/videotranslation/operations/{job.id}.translation")] * 3
+    assert last == ("PUT", f"{base}/iterations/{job.id}")
+    [order] = world.lab.submissions
+    assert order.fields["input"] == {
+        "videoFileUrl": VIDEO,
+        "targetLocale": "es-ES",
+        "sourceLocale": "en-US",
+        "voiceKind": "PlatformVoice",
+        "speakerCount": 2,
+    }
+
+
+def test_a_translation_that_azure_cannot_make_is_a_refusal(clock: Clock) -> None:
+    """With the key to go on with: it may only be a part that failed."""
+    body = '{"status": "Failed", "error": {"code": "Unreadable", "message": "no video there"}}'
+    faults = [{"nth": 2, "route": "operation", "action": "answer", "status_code": 200, "body": body}]
+    world = World(clock, "azure", Scenario(faults=[_fault(one) for one in faults]))
+
+    with pytest.raises(RequestFailed, match=r"the translation could not be made .*no video there") as caught:
+        world.submit()
+    assert caught.value.problem is not None
+    assert (caught.value.problem.code, world.lab.submissions) == ("Unreadable", [])
+
+
+def _fault(data: dict[str, object]) -> str:
+    import json
+
+    return json.dumps(data)
+
+
+@pytest.mark.parametrize("service", ["heygen", "azure"])
+def test_completed_before_the_link_is_there_waits_on(clock: Clock, lines: Lines, service: str) -> None:
+    """The race is documented by HeyGen: the job is pending until then, whatever its word."""
+    job = World(clock, service, Scenario(duration=5, link_delay=40)).finished()
+    waited = [line for line in lines.of("status_checked") if line["raw_status"].lower() in ("completed", "succeeded")]
+
+    assert job.status == "completed"
+    assert job.result_url is not None
+    assert [line["status"] for line in waited] == ["pending"] * (len(waited) - 1) + ["completed"]
+    assert len(waited) >= 2
+
+
+def test_many_jobs_are_asked_for_at_once(clock: Clock) -> None:
+    """By one request for each hundred."""
+    world = World(clock, "heygen", Scenario(duration=(0, 60)))
+    jobs = [world.submit(idempotency_key=f"order-{number}") for number in range(150)]
+    before = len(world.lab.arrivals)
+    clock.tick(30)
+    seen = world.client.check_all([*jobs[:-1], str(jobs[-1].id)])
+
+    assert len(world.lab.arrivals) - before == 2
+    assert [job.id for job in seen] == [job.id for job in jobs]
+    assert {job.raw_status for job in seen} == {"processing", "completed"}
+    assert seen[0].language == "Spanish (Spain)"
+    with pytest.raises(RequestFailed, match="HTTP 404"):
+        world.client.check_all([str(jobs[0].id), "nope"])
+
+
+def test_where_no_such_route_is_they_are_asked_for_one_by_one(clock: Clock) -> None:
+    """With the same result."""
+    world = World(clock, "reference", Scenario(duration=0))
+    jobs = [world.submit() for _ in range(3)]
+
+    assert [str(job.status) for job in world.client.check_all(jobs)] == ["completed"] * 3
+
+
+def test_languages_are_listed_once_and_kept(clock: Clock) -> None:
+    """None where the service publishes none."""
+    world = World(clock, "heygen")
+    languages = world.client.languages()
+
+    assert languages is not None
+    assert "Spanish (Spain)" in languages
+    assert world.client.languages() == languages
+    assert len(world.lab.arrivals) == 1
+    assert World(clock, "azure").client.languages() is None
+
+
+@pytest.mark.parametrize("service", ["heygen", "elevenlabs", "reference"])
+def test_too_many_jobs_at_once_is_the_callers_to_decide(clock: Clock, service: str) -> None:
+    """An error at once, by its own name; nothing was submitted."""
+    world = World(clock, service, Scenario(30, max_jobs=1))
+    world.submit()
+
+    with pytest.raises(TooManyJobs, match="queue=True") as caught:
+        world.submit()
+    error = caught.value
+    assert (error.status_code, error.may_have_been_accepted, len(world.lab.submissions)) == (429, False, 1)
+    assert error.problem is not None
+    assert error.problem.code in ("rate_limit_exceeded", "too_many_concurrent_requests", "too_many_jobs")
+
+
+@pytest.mark.parametrize("service", ["heygen", "elevenlabs", "reference"])
+def test_a_queued_order_waits_for_a_slot(clock: Clock, lines: Lines, service: str) -> None:
+    """On the schedule of a wait; it spends no faults."""
+    world = World(clock, service, Scenario(100, max_jobs=1), max_faults=1)
+    first = world.submit()
+    second = world.submit(queue=True)
+
+    assert second.id != first.id
+    assert len(world.lab.submissions) == 2
+    assert world.client.check(first).status == "completed"
+    assert len(lines.of("waiting_for_slot")) == len(lines.of("sleeping")) >= 1
+
+
+def test_a_queued_order_waits_until_the_deadline(clock: Clock) -> None:
+    """And says that no job was made."""
+    world = World(clock, "heygen", Scenario(10_000, max_jobs=1))
+    world.submit()
+
+    with pytest.raises(
+        WaitTimeout, match=r"did not accept the job within .* × no free slot.*No job was made"
+    ) as caught:
+        world.submit(queue=True, timeout=60)
+    assert caught.value.elapsed <= 60.25
+    assert caught.value.may_have_been_accepted is False
+
+
+@pytest.mark.parametrize("trigger", [{"nth": 1}, {"every": 1}])
+def test_a_queued_order_without_a_deadline_waits_for_the_time_of_a_wait(
+    clock: Clock, lines: Lines, trigger: dict[str, int]
+) -> None:
+    """As that of a file has none; a `Retry-After` of a day does not make it a day."""
+    full = {"status_code": 429, "headers": {"Retry-After": "86400"}, "body": '{"code": "too_many_jobs"}'}
+    world = World(clock, "reference", Scenario(faults=[_fault({"route": "create", **trigger, **full})]))
+    began = clock()
+    if "nth" in trigger:
+        world.submit(queue=True, timeout=math.inf)
+    else:
+        with pytest.raises(WaitTimeout, match="no free slot"):
+            world.submit(queue=True, timeout=math.inf)
+
+    assert [(line["sleep_seconds"], line["reason"]) for line in lines.of("sleeping")] == [(600, "deadline")]
+    assert (clock() - began).total_seconds() == pytest.approx(600, abs=1)
+
+
+@every_service
+def test_too_many_requests_is_a_fault_like_others(clock: Clock, lines: Lines, service: str) -> None:
+    """Told by the body: here it is not about jobs, so the order is repeated when the server allows it."""
+    body = '{"error": {"code": "busy", "message": "slow down"}, "detail": {"status": "system_busy", "message": "x"}}'
+    data = {"nth": 1, "route": "create", "status_code": 429, "headers": {"Retry-After": "7"}, "body": body}
+    world = World(clock, service, Scenario(faults=[_fault(data)]))
+    world.submit()
+
+    assert [line["sleep_seconds"] for line in lines.of("check_failed")] == [7]
+    assert len(world.lab.submissions) == 1
+
+
+def test_an_answer_without_the_promised_id_names_the_field(clock: Clock) -> None:
+    """And says whether a job may be running."""
+    for service, field in (
+        ("heygen", "data.video_translation_ids.0"),
+        ("elevenlabs", "dubbing_id"),
+        ("reference", "id"),
+    ):
+        data = {"nth": 1, "route": "create", "action": "answer", "status_code": 200, "body": '{"data": {}}'}
+        world = World(clock, service, Scenario(faults=[_fault(data)]))
+
+        with pytest.raises(UnexpectedAnswer, match=field) as caught:
+            world.submit()
+        assert caught.value.may_have_been_accepted is True
+        assert (caught.value.idempotency_key is None) == (service != "heygen")
+
+
+def test_an_answer_without_the_list_of_languages_names_the_field(clock: Clock) -> None:
+    """Before anything is ordered."""
+    data = {"every": 1, "route": "languages", "action": "answer", "status_code": 200, "body": '{"data": {}}'}
+    world = World(clock, "heygen", Scenario(faults=[_fault(data)]))
+
+    with pytest.raises(UnexpectedAnswer, match=r"data\.languages.*Nothing was submitted"):
+        world.submit()
+    assert world.said("POST") == []
+
+
+def test_the_words_of_every_service_are_known(clock: Clock, lines: Lines) -> None:
+    """No fake says one that the table does not have."""
+    for service in LANGUAGE:
+        World(clock, service, Scenario(50)).finished()
+
+    assert lines.of("unknown_status") == []
+    assert SIGNATURE not in str(lines)
+    assert KEY not in str(lines)

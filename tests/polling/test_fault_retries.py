@@ -1,0 +1,218 @@
+"""A fault is not an answer: one in the middle of a wait, or for ever, of every kind that the server can play."""
+
+from typing import Any
+
+import pytest
+from support.fixtures import Clock, Lines, MakeClient
+
+from fake_server import Fault, Scenario
+from translation_client import RequestFailed, TranslationStatus, UnexpectedAnswer, WaitTimeout
+
+ONE_FAULT = {
+    "503": Fault(nth=2, status_code=503),
+    "500": Fault(nth=2, status_code=500),
+    "408": Fault(nth=2, status_code=408),
+    "425": Fault(nth=2, status_code=425),
+    "429": Fault(nth=2, status_code=429),
+    "204": Fault(nth=2, status_code=204),
+    "304": Fault(nth=2, status_code=304),
+    "html": Fault(nth=2, action="html"),
+    "drop": Fault(nth=2, action="drop"),
+    "truncate": Fault(nth=2, action="truncate"),
+}
+
+
+@pytest.mark.parametrize("name", ONE_FAULT)
+def test_a_wait_survives_one(make_client: MakeClient, lines: Lines, name: str) -> None:
+    """And the job is not reported as failed."""
+    job = make_client(Scenario(9, faults=(ONE_FAULT[name],))).wait()
+
+    assert job.status is TranslationStatus.COMPLETED
+    assert len(lines.of("check_failed")) == 1
+    assert lines.of("gave_up") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "error", "status_code"),
+    [
+        (Fault(every=1, status_code=503), RequestFailed, 503),
+        (Fault(every=1, status_code=429), RequestFailed, 429),
+        (Fault(every=1, action="drop"), RequestFailed, None),
+        (Fault(every=1, action="html"), UnexpectedAnswer, 200),
+        (Fault(every=1, action="truncate"), UnexpectedAnswer, 200),
+        (Fault(every=1, status_code=204), UnexpectedAnswer, 204),
+        (Fault(every=1, status_code=304), UnexpectedAnswer, 304),
+    ],
+)
+def test_the_same_for_ever_fails_the_check(
+    make_client: MakeClient, fault: Fault, error: type[RequestFailed | UnexpectedAnswer], status_code: int | None
+) -> None:
+    """After `max_faults` calls, with the evidence on the error, and with its cause."""
+    with pytest.raises(error) as caught:
+        make_client(Scenario(9, faults=(fault,))).wait()
+
+    failure: Any = caught.value
+    assert failure.status_code == status_code
+    assert (failure.attempts, failure.checks, failure.job) == (5, 0, None)
+    assert failure.__cause__ is not None
+
+
+def test_when_faults_differ_the_last_one_chooses_the_error(make_client: MakeClient) -> None:
+    """A page in HTML after four 503 is an unexpected answer."""
+    faults = (Fault(nth=5, action="html"), Fault(every=1, status_code=503))
+
+    with pytest.raises(UnexpectedAnswer, match="5 attempts in a row"):
+        make_client(Scenario(faults=faults)).wait()
+
+
+@pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 405, 409, 410, 422, 451])
+def test_a_refusal_fails_at_once(make_client: MakeClient, lines: Lines, clock: Clock, code: int) -> None:
+    """401 is not better a second later."""
+    with pytest.raises(RequestFailed) as caught:
+        make_client(Scenario(faults=(Fault(every=1, status_code=code),))).wait()
+
+    assert (caught.value.status_code, caught.value.attempts, caught.value.elapsed) == (code, 1, 0)
+    assert caught.value.problem == {"error": f"scripted fault {code}"}
+    assert [line["reason"] for line in lines.of("gave_up")] == ["refused"]
+
+
+def test_a_job_that_is_not_there_is_named(make_client: MakeClient) -> None:
+    """With what to do about it."""
+    with pytest.raises(
+        RequestFailed, match=r"the status of job 'nope': HTTP 404 Not Found.*Check the id and base_url"
+    ) as caught:
+        make_client().check("nope")
+
+    assert caught.value.job_id == "nope"
+
+
+def test_a_429_with_retry_after_3_is_left_alone_for_3_seconds(make_client: MakeClient, lines: Lines) -> None:
+    """None of fifteen public clients for this task does."""
+    fault = Fault(nth=2, status_code=429, headers={"Retry-After": "3"})
+
+    job = make_client(Scenario(4, faults=(fault,))).wait()
+
+    assert lines.of("check_failed")[0]["sleep_seconds"] == 3
+    assert job.elapsed == 5
+
+
+def test_a_hint_shorter_than_our_own_pause_changes_nothing(make_client: MakeClient, lines: Lines) -> None:
+    """The sleep is the longer of the two."""
+    make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": "0"}),))).wait()
+
+    assert 0.375 <= lines.of("check_failed")[0]["sleep_seconds"] <= 0.625
+
+
+def test_a_hint_as_a_date_is_taken_relative_to_the_servers_own_clock(make_client: MakeClient, lines: Lines) -> None:
+    """Which may be wrong, as long as it is wrong twice."""
+    headers = {"Date": "Mon, 02 Jan 2006 15:04:05 GMT", "Retry-After": "Mon, 02 Jan 2006 15:04:12 GMT"}
+
+    make_client(Scenario(4, faults=(Fault(nth=2, status_code=503, headers=headers),))).wait()
+
+    assert lines.of("check_failed")[0]["sleep_seconds"] == 7
+
+
+@pytest.mark.parametrize("hint", ["soon", "-1", "1e3", "inf", "99999999999", "3 s", "Wed, 99 Foo 2026 00:00:00 GMT"])
+def test_a_hint_that_makes_no_sense_is_ignored_with_a_line(make_client: MakeClient, lines: Lines, hint: str) -> None:
+    """Other SDKs end the wait for it, or sleep for 86 400 seconds."""
+    job = make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": hint}),))).wait()
+
+    assert job.status is TranslationStatus.COMPLETED
+    assert [line["value"] for line in lines.of("retry_after_ignored")] == [hint]
+
+
+def test_a_hint_past_the_deadline_ends_the_wait_at_once(make_client: MakeClient) -> None:
+    """Sleeping for nothing helps nobody; the error says what was asked for."""
+    fault = Fault(nth=2, status_code=429, headers={"Retry-After": "60"})
+
+    with pytest.raises(WaitTimeout, match="Retry-After is 60 s, longer than the time left") as caught:
+        make_client(Scenario(9, faults=(fault,))).wait()
+
+    assert (caught.value.elapsed, caught.value.retry_after, caught.value.checks) == (2, 60, 1)
+
+
+def test_a_hint_on_a_pending_answer_lengthens_the_pause(make_client: MakeClient, lines: Lines) -> None:
+    """And is said to be what decided."""
+    client = make_client(Scenario(9, faults=()))
+    _answer_with(client, "5")
+
+    assert client.wait().elapsed == 10
+    assert [line["reason"] for line in lines.of("sleeping")] == ["retry_after", "retry_after"]
+
+
+def test_a_hint_counts_for_the_pause_after_it_and_no_further(make_client: MakeClient, lines: Lines) -> None:
+    """It is read from each answer anew."""
+    client = make_client(Scenario(20))
+    hints = iter(["5"])
+    session = client._transport._session._session  # type: ignore[union-attr]  # a test double of the answers
+    session.hooks["response"].append(
+        lambda response, **_: response.headers.update({"Retry-After": hint} if (hint := next(hints, None)) else {})
+    )
+    client.wait()
+
+    assert [line["sleep_seconds"] for line in lines.of("sleeping")] == [5, 4, 8, 12.75]
+
+
+def test_a_hint_on_a_pending_answer_is_clipped_to_the_last_check(make_client: MakeClient, lines: Lines) -> None:
+    """A job may be finished earlier than the server thinks."""
+    client = make_client(Scenario(9))
+    _answer_with(client, "600")
+
+    assert client.wait().elapsed == 29.75
+    assert [line["reason"] for line in lines.of("sleeping")] == ["deadline"]
+
+
+def _answer_with(client: object, retry_after: str) -> None:
+    session = client._transport._session._session  # type: ignore[attr-defined]  # a test double of the answers
+    session.hooks["response"].append(lambda response, **_: response.headers.update({"Retry-After": retry_after}))
+
+
+def test_the_sentence_of_a_time_out_says_what_is_still_true(make_client: MakeClient) -> None:
+    """Not failed, still running, and how to go on."""
+    with pytest.raises(WaitTimeout) as caught:
+        make_client(Scenario(100), timeout=5).wait()
+
+    assert str(caught.value) == (
+        "the job was still 'pending' after 4.8 s (3 attempts: 3 × pending, timeout=5). The job has not failed and is still "
+        "running. Resume waiting with client.wait(), or check once with client.check()."
+    )
+
+
+def test_the_sentence_of_a_server_that_is_not_there(make_client: MakeClient) -> None:
+    """What happened, what is still true, what to do."""
+    with pytest.raises(RequestFailed) as caught:
+        make_client(Scenario(faults=(Fault(every=1, action="drop"),))).wait()
+
+    assert str(caught.value) == (
+        "http://fake.test/status could not be reached, 5 attempts in a row; the last: the connection broke. This says "
+        "nothing about the job, which may still be running. Check that the server is running and that base_url is "
+        "right. Resume waiting with client.wait(), or check once with client.check()."
+    )
+
+
+def test_the_sentence_of_a_time_out_before_any_answer(make_client: MakeClient) -> None:
+    """Nobody knows if there is a server, or a job."""
+    with pytest.raises(WaitTimeout) as caught:
+        make_client(Scenario(faults=(Fault(every=1, action="drop"),)), timeout=2).wait()
+
+    assert "did not return the status of the job within" in str(caught.value)
+    assert "; the last error: the connection broke (" in str(caught.value)
+    assert "Check that the server is running and that base_url is right. Resume waiting" in str(caught.value)
+
+
+def test_the_sentence_of_a_time_out_after_an_error_of_the_server(make_client: MakeClient) -> None:
+    """It is there."""
+    with pytest.raises(WaitTimeout) as caught:
+        make_client(Scenario(faults=(Fault(every=1, status_code=503),)), timeout=2).wait()
+
+    assert "; the last error: HTTP 503" in str(caught.value)
+    assert "Check that the server is running" not in str(caught.value)
+
+
+def test_the_sentence_of_a_page_in_place_of_an_answer(make_client: MakeClient) -> None:
+    """It shows how the page begins."""
+    with pytest.raises(UnexpectedAnswer, match=r"not a JSON object \(it begins '<!doctype html>") as caught:
+        make_client(Scenario(faults=(Fault(every=1, action="html"),))).wait()
+
+    assert caught.value.excerpt is not None
+    assert caught.value.excerpt.startswith("<!doctype html>")

@@ -1,0 +1,270 @@
+"""Any policy, any faults: what holds for every wait through the lab, on frozen time; and a client against a model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import requests
+from freezegun import freeze_time
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
+from support.adapters import BASE_URL
+from support.random_faults import FAULTS, POLICIES
+
+from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app
+from translation_client import (
+    Job,
+    RetriesExhausted,
+    TranslationClientError,
+    VideoTranslationClient,
+    WaitCancelled,
+    WaitTimeout,
+)
+
+LATE = 0.25
+TICK = 0.001
+
+LONGEST_FAULT_PAUSE = 30.0
+
+
+class Events(list[tuple[str, dict[str, Any]]]):
+    """A logger that keeps what it is told."""
+
+    def info(self, event: str, **keys: Any) -> None:
+        self.append((event, keys))
+
+    warning = error = info
+
+    def of(self, *events: str) -> list[dict[str, Any]]:
+        return [keys for event, keys in self if event in events]
+
+
+class World:
+    """A client, a server in process, and a clock that only they move."""
+
+    def __init__(self, policy: dict[str, Any], scenario: Scenario) -> None:
+        self.freezer = freeze_time("2026-11-23T09:00:00")
+        self.clock = self.freezer.start()
+        self.sleeps: list[float] = []
+        self.final_words: list[str] = []
+        self.hints: list[float] = []
+        self.events = Events()
+        self.lab = Lab(scenario)
+        self.policy = policy
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, InProcessAdapter(create_app(self.lab), sleep=self.clock.tick))
+        session.hooks["response"].append(self._see)
+        self.session = session
+        self.client = self.new_client()
+
+    def new_client(self) -> VideoTranslationClient:
+        return VideoTranslationClient(
+            BASE_URL, session=self.session, sleep=self.sleep, logger=self.events, **self.policy
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.clock.tick(seconds)
+
+    def _see(self, response: requests.Response, **_: Any) -> None:
+        """What the client has read by now, as it comes after the hook that reads the body."""
+        with suppress(ValueError):
+            body = response.json()
+            word = body.get("result") if isinstance(body, dict) else None
+            if 200 <= response.status_code < 300 and word in ("completed", "error"):
+                self.final_words.append(word)
+
+    @property
+    def now(self) -> float:
+        return self.clock().timestamp()
+
+
+def run_wait(world: World, how: str, job_id: str) -> tuple[Any, float]:
+    began = world.now
+    try:
+        result: Any = (list(world.client.watch(job_id))[-1]) if how == "watch" else getattr(world.client, how)(job_id)
+    except TranslationClientError as error:
+        result = error
+    return result, world.now - began
+
+
+@settings(max_examples=150)
+@given(
+    POLICIES,
+    st.floats(0, 60),
+    st.sampled_from(["completed", "error"]),
+    st.lists(FAULTS, max_size=4),
+    st.sampled_from(["wait", "watch", "check"]),
+)
+def test_every_wait_through_the_lab(
+    policy: dict[str, Any], duration: float, outcome: Any, faults: list[Fault], how: str
+) -> None:
+    """Ends once, in time, in a final job or in an error of the tree; no final answer is lost, no pause is out of bounds."""
+    world = World(policy, Scenario(duration, outcome, faults=faults))
+    try:
+        job_id = world.lab.create()
+        result, took = run_wait(world, how, job_id)
+    finally:
+        world.freezer.stop()
+
+    assert took <= policy["timeout"] + LATE
+    assert sum(world.sleeps) <= policy["timeout"] + TICK
+    assert_pauses_within_bounds(world, hinted=any("Retry-After" in fault.headers for fault in faults))
+    assert len(world.final_words) <= 1  # nobody asks again after a final answer
+    if world.final_words:
+        assert isinstance(result, Job)
+        assert str(result.status) == world.final_words[0]
+    assert_one_end(world, result, how, job_id)
+
+
+def assert_pauses_within_bounds(world: World, *, hinted: bool) -> None:
+    """Each sort of pause has its own cap, above which only a hint of the server can take it."""
+    assert all(seconds >= 0 for seconds in world.sleeps)
+    backoffs = [keys["sleep_seconds"] for keys in world.events.of("sleeping") if keys["reason"] == "backoff"]
+    after_faults = [keys["sleep_seconds"] for keys in world.events.of("check_failed")]
+    assert all(seconds <= world.policy["max_delay"] + TICK for seconds in backoffs)
+    assert all(seconds <= LONGEST_FAULT_PAUSE + TICK or hinted for seconds in after_faults)
+    assert len(world.sleeps) == len(world.events.of("sleeping", "check_failed"))
+
+
+def assert_one_end(world: World, result: Any, how: str, job_id: str) -> None:
+    ends = len(world.events.of("job_finished", "gave_up"))
+    if isinstance(result, Job):
+        assert result.id == job_id
+        assert result.status.is_final or how == "check"
+        assert ends == result.status.is_final
+    else:
+        assert isinstance(result, TranslationClientError)
+        assert (result.job_id, ends) == (job_id, 1)
+
+
+def assert_cancelled(call: Callable[[], object], job_id: str) -> None:
+    try:
+        call()
+    except WaitCancelled as error:
+        assert error.job_id == job_id
+    else:
+        raise AssertionError("it was cancelled")
+
+
+class ClientAgainstModel(RuleBasedStateMachine):
+    """The model: a job is pending for its time, and then completed; without faults the client says just that."""
+
+    jobs = Bundle("jobs")
+    watches = Bundle("watches")
+
+    def __init__(self) -> None:
+        super().__init__()
+        policy = {"timeout": 20, "max_retries": 40, "backoff_factor": 0.5, "max_delay": 2, "request_timeout": 5}
+        self.world = World(policy, Scenario((0, 40)))
+        self.ends_at: dict[str, float] = {}
+        self.sick = False
+        self.ended = 0
+
+    def teardown(self) -> None:
+        self.world.freezer.stop()
+
+    def finished(self, job_id: str) -> bool:
+        return self.world.now >= self.ends_at[job_id]
+
+    @rule(target=jobs)
+    def create(self) -> str:
+        job_id = self.world.lab.create()
+        life = self.world.lab.scenario.life(len(self.ends_at) + 1)
+        self.ends_at[job_id] = self.world.now + life.duration
+        return job_id
+
+    @rule(faults=st.lists(FAULTS, min_size=1, max_size=3))
+    def fall_ill(self, faults: list[Fault]) -> None:
+        self.world.lab.faults = tuple(faults)
+        self.sick = True
+
+    @rule()
+    def recover(self) -> None:
+        self.world.lab.faults = ()
+        self.sick = False
+
+    @rule(seconds=st.floats(0, 30))
+    def time_passes(self, seconds: float) -> None:
+        self.world.clock.tick(seconds)
+
+    @rule(job_id=jobs)
+    def check(self, job_id: str) -> None:
+        try:
+            job = self.world.client.check(job_id)
+        except TranslationClientError as error:
+            self.ended += 1
+            assert self.sick
+            assert error.job_id == job_id
+        else:
+            self.ended += job.status.is_final
+            assert self.sick or job.status.is_final == self.finished(job_id)
+
+    @rule(job_id=jobs, timeout=st.floats(0.5, 30))
+    def wait(self, job_id: str, timeout: float) -> None:
+        began = self.world.now
+        try:
+            job = self.world.client.wait(job_id, timeout=timeout)
+        except TranslationClientError as error:
+            self.ended += 1
+            assert error.job_id == job_id
+            assert self.sick or isinstance(error, (WaitTimeout, RetriesExhausted))
+            # The last check is at most 0.25 s before the deadline, so nothing that was finished by then is missed.
+            assert self.sick or self.ends_at[job_id] > began + timeout - 0.26 or isinstance(error, RetriesExhausted)
+        else:
+            self.ended += 1
+            assert job.status.is_final
+            assert self.sick or self.finished(job_id)
+        assert self.world.now - began <= timeout + LATE
+
+    @rule(target=watches, job_id=jobs)
+    def watch(self, job_id: str) -> Iterator[Job]:
+        return self.world.client.watch(job_id)
+
+    @rule(watch=watches)
+    def look(self, watch: Iterator[Job]) -> None:
+        try:
+            job = next(watch, None)
+        except TranslationClientError:
+            self.ended += 1
+        else:
+            self.ended += job is not None and job.status.is_final
+            assert job is None or self.sick or job.status.is_final == self.finished(job.id or "")
+
+    @rule(job_id=jobs)
+    def cancel(self, job_id: str) -> None:
+        cancel = threading.Event()
+        cancel.set()
+        arrived = len(self.world.lab.arrivals)
+        assert_cancelled(lambda: self.world.client.wait(job_id, cancel=cancel), job_id)
+        self.ended += 1
+        assert len(self.world.lab.arrivals) == arrived
+
+    @rule(job_id=jobs, watch=consumes(watches))
+    def close(self, job_id: str, watch: Iterator[Job]) -> None:
+        self.world.client.close()
+        assert_cancelled(lambda: self.world.client.wait(job_id), job_id)
+        assert_cancelled(lambda: self.world.client.check(job_id), job_id)
+        try:
+            assert next(watch, None) is None
+        except WaitCancelled:
+            self.ended += 1
+        self.ended += 2
+        self.world.client = self.world.new_client()
+
+    @invariant()
+    def every_pause_is_one(self) -> None:
+        assert all(0 <= seconds <= LONGEST_FAULT_PAUSE or self.sick for seconds in self.world.sleeps)
+
+    @invariant()
+    def every_end_is_told_once(self) -> None:
+        assert len(self.world.events.of("gave_up", "job_finished")) == self.ended
+
+
+ClientAgainstModel.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
+TestClientAgainstModel = ClientAgainstModel.TestCase

@@ -1,0 +1,371 @@
+"""The layers of the packages, what they import, and the names that they promise."""
+
+import ast
+import enum
+import inspect
+import pickle
+import pydoc
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import get_type_hints
+
+import pytest
+import requests
+
+import fake_server
+import translation_client
+import translation_client.schedule
+import translation_client.services
+
+ROOT = Path(__file__).parents[2]
+
+LAYERS = (
+    {"_exports"},
+    {"_clock", "_config", "_auth", "_exceptions", "_logging"},
+    {"_models"},
+    {"_polling", "_transports", "services", "schedule"},
+    {"_jobs"},
+    {"_client"},
+    {"_cli", "__init__"},
+    {"__main__", "_pytest_plugin"},
+)
+"""The modules and packages of `translation_client`, the lowest layer first."""
+
+
+def modules_of(package: ModuleType) -> dict[str, Path]:
+    folder = Path(str(package.__file__)).parent
+    return {
+        ".".join(path.relative_to(folder).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in folder.rglob("*.py")
+        if path != folder / "__init__.py"
+    }
+
+
+def siblings_imported_by(path: Path, package: ModuleType) -> set[str]:
+    """The modules of a package that a file imports at run time, wherever in it the import stands."""
+    folder = Path(str(package.__file__)).parent
+    tree = ast.parse(path.read_text())
+    for_typing = imports_for_typing(tree)
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ImportFrom) or not node.level or node in for_typing:
+            continue
+        base = path.parents[node.level - 1].relative_to(folder).parts
+        target = [*base, *(node.module or "").split(".")] if node.module else list(base)
+        found |= {".".join(target)} if node.module else {".".join([*target, alias.name]) for alias in node.names}
+    return found
+
+
+def imports_for_typing(tree: ast.Module) -> list[ast.stmt]:
+    blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
+    return [statement for block in blocks for statement in block.body]
+
+
+def room_of(module: str) -> str:
+    return module.split(".")[0] or "__init__"
+
+
+def test_every_module_has_a_layer() -> None:
+    """One that is new has to be given one."""
+    assert {room_of(name) for name in modules_of(translation_client)} | {"__init__"} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("number", range(len(LAYERS)))
+def test_a_module_imports_only_lower_layers(number: int) -> None:
+    """And those beside it in its own package. Rooms of the same layer never import each other."""
+    lower = set().union(*LAYERS[:number])
+    modules = {**modules_of(translation_client), "": Path(str(translation_client.__file__))}
+
+    for name, path in modules.items():
+        room = room_of(name)
+        if room in LAYERS[number]:
+            assert {room_of(one) for one in siblings_imported_by(path, translation_client)} <= lower | {room}, name
+
+
+@pytest.mark.parametrize("package", [translation_client, fake_server])
+def test_no_modules_import_each_other_in_a_circle(package: ModuleType) -> None:
+    """Wherever in a module the import stands."""
+    modules = modules_of(package)
+    imports = {name: siblings_imported_by(path, package) & set(modules) for name, path in modules.items()}
+    while free := [name for name, needed in imports.items() if not needed]:
+        for name in free:
+            del imports[name]
+        imports = {name: needed - set(free) for name, needed in imports.items()}
+
+    assert not imports
+
+
+@pytest.mark.parametrize(
+    ("package", "other"), [("translation_client", "fake_server"), ("fake_server", "translation_client")]
+)
+def test_the_two_packages_share_only_the_wire(package: str, other: str) -> None:
+    """Neither imports the other, wherever, except the pytest plug-in, for its fixture."""
+    paths = [path for path in (ROOT / package).rglob("*.py") if path.name != "_pytest_plugin.py"]
+    assert ROOT / package / "__init__.py" in paths
+    for path in paths:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert other not in [name.split(".")[0] for name in names], path
+
+
+def test_requests_and_tenacity_stay_in_their_rooms() -> None:
+    """Who repeats knows no HTTP, who calls knows no repeating, and services know neither."""
+    libraries = ("requests", "tenacity", "structlog", "rich", "sqlite3", "aiohttp")
+    users: dict[str, set[str]] = {library: set() for library in libraries}
+    for name, path in modules_of(translation_client).items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            imported = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            imported += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            for library in {one.split(".")[0] for one in imported} & set(users):
+                users[library].add(name.split(".")[0])
+
+    assert users == {
+        "requests": {"_auth", "_client", "_exceptions", "_transports"},
+        "tenacity": {"_client", "_jobs", "_polling", "schedule"},
+        "structlog": {"_logging"},
+        "rich": {"_cli"},
+        "sqlite3": {"schedule"},
+        "aiohttp": {"_client", "_transports"},
+    }
+
+
+PUBLIC_PACKAGES = [translation_client, translation_client.schedule, translation_client.services, fake_server]
+
+
+def public_classes() -> list[type]:
+    names = [(package, name) for package in PUBLIC_PACKAGES for name in package.__all__]
+    values = [getattr(package, name) for package, name in names]
+    return list(dict.fromkeys(value for value in values if isinstance(value, type)))
+
+
+@pytest.mark.parametrize("package", PUBLIC_PACKAGES)
+def test_public_names_are_sorted_true_and_documented(package: ModuleType) -> None:
+    """What is importable is what is promised."""
+    assert package.__all__ == sorted(package.__all__)
+    for name in package.__all__:
+        assert inspect.getdoc(getattr(package, name)), name
+
+
+@pytest.mark.parametrize("name", translation_client.__all__)
+def test_a_public_name_has_its_package_as_module(name: str) -> None:
+    """As its traceback and its pickle show it: where it is defined may change."""
+    assert getattr(translation_client, name).__module__ == "translation_client"
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in translation_client.__all__ if not name.endswith(("Spec", "Service"))]
+)
+def test_help_names_no_private_module(name: str) -> None:
+    """Those of services show `Request` and `Response`, which only a service of one's own builds and reads."""
+    assert "translation_client._" not in pydoc.plain(pydoc.render_doc(getattr(translation_client, name)))
+
+
+def test_methods_of_other_classes_keep_their_module() -> None:
+    """An enum has several of its base."""
+    assert {getattr(enum.Enum, name).__module__ for name in ("__new__", "__reduce_ex__")} == {"enum"}
+    assert translation_client.TranslationStatus.__str__.__module__ == "translation_client"
+
+
+@pytest.mark.parametrize("name", translation_client.__all__)
+def test_the_type_hints_of_a_public_class_can_be_read(name: str) -> None:
+    """By pydantic and FastAPI, say."""
+    value = getattr(translation_client, name)
+    if isinstance(value, type) and not issubclass(value, requests.RequestException):  # those of requests cannot
+        assert isinstance(get_type_hints(value), dict)
+
+
+@pytest.mark.parametrize("public", public_classes())
+def test_the_type_hints_of_public_methods_can_be_read(public: type) -> None:
+    """Those of the constructor too, which a framework reads that builds the object."""
+    for name, method in inspect.getmembers(public, inspect.isfunction):
+        if method.__module__.split(".")[0] in ("translation_client", "fake_server") and name not in ("__new__",):
+            assert isinstance(get_type_hints(method), dict), name
+
+
+@pytest.mark.parametrize("public", public_classes())
+def test_pydantic_accepts_a_public_class_as_a_field(public: type) -> None:
+    """If it is told that the class is not one of its own."""
+    pydantic = pytest.importorskip("pydantic")
+    pydantic.create_model("Model", field=(public, ...), __config__=pydantic.ConfigDict(arbitrary_types_allowed=True))
+
+
+def test_fastapi_returns_a_job_as_its_dictionary() -> None:
+    """With nothing but its type as the response model."""
+    fastapi = pytest.importorskip("fastapi")
+    pydantic = pytest.importorskip("pydantic")
+    app = fastapi.FastAPI()
+
+    def job_of_request() -> translation_client.Job:
+        raise NotImplementedError
+
+    app.add_api_route("/", job_of_request)
+    job = translation_client.Job("job-1", translation_client.TranslationStatus.PENDING, "processing", progress=0.5)
+    schemas = app.openapi()["components"]["schemas"]
+
+    assert schemas["Job"]["properties"].keys() == pydantic.TypeAdapter(type(job)).dump_python(job).keys()
+    assert schemas["TranslationStatus"]["enum"] == ["pending", "completed", "error"]
+    assert pydantic.TypeAdapter(type(job)).validate_json(pydantic.TypeAdapter(type(job)).dump_json(job)) == job
+
+
+def test_a_pickle_names_no_private_module() -> None:
+    """It can be read after a module was moved."""
+    job = translation_client.Job("job-1", translation_client.TranslationStatus.ERROR, "failed")
+    error = translation_client.RequestFailed("x", job=job, problem=translation_client.Problem({"code": "gone"}))
+    features = translation_client.schedule.JobFeatures("dub", 60.0)
+    pickled = pickle.dumps((error, features))
+
+    assert b"translation_client._" not in pickled
+    assert pickle.loads(pickled)[0].job == job
+    assert pickle.loads(pickled)[1] == features
+
+
+@pytest.mark.parametrize("home", ["_exceptions", "_models", "services", "schedule.wait", "schedule.history"])
+def test_a_class_has_its_module_before_the_package_is_used(home: str) -> None:
+    """A pickle that is made by a part of the package names the package, too."""
+    code = (
+        f"import importlib, translation_client; part = importlib.import_module('translation_client.{home}');"
+        "names = set(translation_client.__all__) & set(vars(part)); assert names;"
+        "assert {vars(part)[name].__module__ for name in names} == {'translation_client'}"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_all_public_names_are_listed() -> None:
+    """Although they are imported only when they are needed."""
+    code = (
+        "import sys, translation_client; names = dir(translation_client); assert 'requests' not in sys.modules;"
+        "assert {*translation_client.__all__, 'schedule', 'services'} < set(names); from translation_client import *"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("name", ["schedule.plan_checks", "services.get_service", "Job.from_dict"])
+def test_a_public_name_needs_no_other_import(name: str) -> None:
+    """Nor that another name was used before."""
+    subprocess.run(
+        [sys.executable, "-c", f"import translation_client; translation_client.{name}"], check=True, cwd=ROOT
+    )
+
+
+def test_a_replaced_name_stays_replaced() -> None:
+    """When the others are imported."""
+    code = "import translation_client as t; t.Job = None; t.Service; assert t.Job is None"
+
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_part_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
+    """Also if it raises an AttributeError, which would mean that the name does not exist."""
+    (tmp_path / "structlog.py").write_text("raise AttributeError('the cause')\n")
+    code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from translation_client import Job"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert "Job of translation_client cannot be imported: AttributeError('the cause')" in done.stderr
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    """Also with a lazy `__getattr__`."""
+    for package in (translation_client, fake_server):
+        with pytest.raises(AttributeError, match="nothing_like_that"):
+            _ = package.nothing_like_that
+
+
+def test_the_version_has_one_home() -> None:
+    """The metadata; the changelog's newest entry is of it."""
+    version = metadata.version("translation-client")
+
+    assert translation_client.__version__ == version
+    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_types_are_shipped() -> None:
+    """For the users' own mypy."""
+    for package in (translation_client, fake_server):
+        assert Path(str(package.__file__)).with_name("py.typed").exists()
+
+
+def test_the_core_has_three_dependencies() -> None:
+    """Everything else is an extra."""
+    needed = [line for line in metadata.requires("translation-client") or [] if "extra ==" not in line]
+
+    assert sorted(line.split(">=")[0] for line in needed) == ["requests", "structlog", "tenacity"]
+
+
+def test_importing_configures_nothing() -> None:
+    """No handler, no structlog configuration, no Flask."""
+    code = (
+        "import logging, sys, structlog, translation_client, fake_server;"
+        "assert not structlog.is_configured();"
+        "assert not logging.getLogger().handlers and not logging.getLogger('translation_client').handlers;"
+        "assert 'flask' not in sys.modules and 'argparse' not in sys.modules"
+    )
+
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
+
+
+def test_a_misspelled_name_is_found_by_mypy(tmp_path: Path) -> None:
+    """A module with a `__getattr__` would let it pass."""
+    mypy = pytest.importorskip("mypy.api", reason="mypy is not here")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from fake_server import create_app\nfrom translation_client import VideoTranslatonClient\ncreate_app(1, 2, 3)\n"
+    )
+
+    out = mypy.run(["--strict", str(script)])[0]
+    assert 'has no attribute "VideoTranslatonClient"' in out
+    assert 'Too many arguments for "create_app"' in out
+
+
+def test_a_module_says_what_is_in_it() -> None:
+    """In a statement: nobody looks for an answer whose question is unknown."""
+    for package in (translation_client, fake_server):
+        for name, path in modules_of(package).items():
+            first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+            assert first, name
+            assert "?" not in first, name
+
+
+def test_the_first_line_of_a_docstring_is_one_plain_statement() -> None:
+    """With one thought, and no question, asked or hidden."""
+    hidden = ("Whether ", "How ", "What ", "When ", "Why ", "Who ", "Where ", "Let ")
+    for where, docstring in docstrings():
+        line, _, rest = docstring.partition("\n")
+        assert line.endswith((".", ":")), f"{where}: {line}"
+        assert not rest or rest.startswith("\n"), f"{where}: {line}"
+        assert ";" not in line, f"{where}: {line}"
+        assert not line.startswith(hidden), f"{where}: {line}"
+
+
+def docstrings() -> Iterator[tuple[str, str]]:
+    """Yield the place and the text of each docstring in both packages."""
+    for package in (translation_client, fake_server):
+        for name, path in {**modules_of(package), "": Path(str(package.__file__))}.items():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+                    docstring = ast.get_docstring(node)
+                    if docstring is not None:
+                        yield f"{package.__name__}.{name}:{getattr(node, 'name', '')}", docstring
+
+
+def test_functions_are_small() -> None:
+    """The bodies have at most 40 lines without the docstring, and half of them fewer than 10."""
+    sizes: dict[str, int] = {}
+    for package in (translation_client, fake_server):
+        for name, path in modules_of(package).items():
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                    doc = ast.get_docstring(node, clean=False)
+                    body = node.body[1:] if doc is not None and len(node.body) > 1 else node.body
+                    size = (node.end_lineno or 0) - body[0].lineno + 1
+                    sizes[f"{package.__name__}.{name}:{node.lineno}:{node.name}"] = size
+
+    assert not {name: size for name, size in sizes.items() if size > 40}
+    assert statistics.median(sizes.values()) < 10

@@ -1,0 +1,142 @@
+"""The front door is true: its examples run and print what it says, its tables are those of the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+from support.readme import README, ROOT
+
+from fake_server import Scenario, Server
+from fake_server.faults import ACTIONS
+from translation_client._cli import output
+from translation_client._logging import EVENTS
+from translation_client.services import SERVICES
+
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+BLOCKS = BLOCK.findall(README)
+USERS_TESTS = [code for language, code in BLOCKS if language == "python" and "def test_" in code]
+OF_PYTHON = [
+    (code, BLOCKS[number + 1][1] if BLOCKS[number + 1][0] == "text" else "")
+    for number, (language, code) in enumerate(BLOCKS)
+    if language == "python" and code not in USERS_TESTS
+]
+OF_LOOPS = [(code, output) for code, output in OF_PYTHON if "as_completed(" in code or "asyncio.run(" in code]
+EXAMPLES = [example for example in OF_PYTHON if example not in OF_LOOPS]
+
+
+@pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
+def test_an_example_prints_what_stands_below_it(code: str, output: str, tmp_path: Path) -> None:
+    """Against servers in process, on a clock that every sleep moves: nobody waits for the README."""
+    frame = f"""
+import os, sys, threading, requests
+from freezegun import freeze_time
+from fake_server import InProcessAdapter, Scenario, create_app
+sys.path.insert(0, {str(ROOT / "tests")!r})
+from support.custom_service import create_did_app
+
+os.environ.update(HEYGEN_API_KEY="key-of-heygen", DID_API_KEY="key-of-did")
+with freeze_time() as frozen:
+    did = InProcessAdapter(create_did_app())
+    heygen = InProcessAdapter(create_app(Scenario(3), service="heygen"))
+    reference = InProcessAdapter(create_app(Scenario(3)))
+    at = {{"api.heygen.com": heygen, "api.d-id.com": did, "results.did.test": did, "": reference}}
+    served = lambda url: next(adapter for host, adapter in at.items() if host in url)
+    requests.Session.get_adapter = lambda session, url: session.adapters.get("http://fake.test", served(url))
+    threading.Event.wait = lambda event, timeout=None: frozen.tick(timeout) and False
+    exec(compile({code!r}, "README.md", "exec"), {{}})
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", frame], capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60
+    )
+
+    assert (done.returncode, done.stdout) == (0, output), done.stderr
+
+
+@pytest.mark.parametrize(("code", "output"), OF_LOOPS, ids=range(len(OF_LOOPS)))
+def test_an_example_with_an_event_loop_prints_what_stands_below_it(code: str, output: str, tmp_path: Path) -> None:
+    """Against a server on a real socket, whose jobs are finished at once; which one ends first is nobody's promise."""
+    with Server(Scenario(duration=0)) as server:
+        for _ in range(3):
+            requests.post(f"{server.url}/jobs", timeout=60)
+        there = code.replace("http://127.0.0.1:5000", server.url)
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-c", there],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            check=False,
+            timeout=60,
+        )
+
+    assert (done.returncode, sorted(done.stdout.splitlines())) == (0, output.splitlines()), done.stderr
+
+
+def test_there_are_examples() -> None:
+    """An empty list would pass."""
+    assert len(EXAMPLES) >= 5
+    assert len(OF_LOOPS) == 2
+    assert len(USERS_TESTS) == 1
+
+
+@pytest.mark.parametrize("code", USERS_TESTS)
+def test_an_example_of_a_test_passes(code: str, tmp_path: Path) -> None:
+    """In a suite that knows nothing of this one."""
+    (tmp_path / "test_theirs.py").write_text(code)
+    command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_every_fault_is_in_the_table(action: str) -> None:
+    """Once."""
+    rows = README[README.index("| what | what happens |") : README.index("As JSON a fault says more")]
+    named = re.findall(r"`([a-z-]+)[`@]", rows)
+
+    assert named.count(action) == (0 if action == "answer" else 1)
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_every_event_is_in_the_table_with_its_keys(name: str) -> None:
+    """In the order in which they are logged."""
+    row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` "))
+    _, _, level, _, keys, _ = row.split("|")
+
+    assert level.strip() == EVENTS[name].level
+    assert tuple(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)", "", keys))) == EVENTS[name].keys
+
+
+def test_the_first_example_is_short() -> None:
+    """A front door is no corridor."""
+    assert len([line for line in EXAMPLES[0][0].splitlines() if line]) <= 10
+
+
+def test_exit_codes_and_the_variables_are_those_of_the_code() -> None:
+    """They are relied on in scripts."""
+    codes = (
+        output.EXIT_OK,
+        output.EXIT_JOB_FAILED,
+        output.EXIT_USAGE,
+        output.EXIT_REQUEST_FAILED,
+        output.EXIT_TIMED_OUT,
+        output.EXIT_INTERRUPTED,
+    )
+
+    assert codes == (0, 1, 2, 3, 4, 130)
+    for service in SERVICES.values():
+        assert str(service.key_variable) in README
+
+
+def test_ci_runs_the_readmes_test_command() -> None:
+    """Green here and green there mean the same."""
+    command = "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox"
+
+    assert f"```sh\n{command}\n```" in README
+    assert command in (ROOT / ".ci" / "run").read_text()

@@ -1,0 +1,218 @@
+"""Each guard of the reading of a body was broken on purpose once; these tests were missing."""
+
+from __future__ import annotations
+
+import io
+import random
+import zlib
+from http.client import IncompleteRead
+from typing import Any
+
+import pytest
+import requests
+import urllib3
+from support.adapters import Answers
+from support.hostile_server import answering, gzipped, http, serving
+from support.transport import send
+from urllib3.exceptions import ProtocolError
+
+from translation_client._models import Fault
+from translation_client._transports.cancel_scope import CallCancelled, CallTimeout
+
+LONG = bytes(range(256)) * 800
+
+
+def chunked(body: bytes, size: int) -> bytes:
+    parts = [body[at : at + size] for at in range(0, len(body), size)]
+    framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in [*parts, b""])
+    return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + framed
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [http("200 OK", LONG), chunked(LONG, 1000), chunked(LONG, 100_000), b"HTTP/1.1 200 OK\r\n\r\n" + LONG],
+    ids=["with its length", "in small chunks", "in long chunks", "until the connection is closed"],
+)
+def test_a_body_that_is_longer_than_one_read_is_read_whole(answer: bytes) -> None:
+    """However it is framed."""
+    with serving(answering(answer)) as server:
+        assert send(server.url).body == LONG
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate"])
+def test_what_is_repeated_far_back_is_unpacked_too(coding: str) -> None:
+    """The window is that of the format, and not half of it."""
+    far = random.Random(1).randbytes(32_000) * 2
+    packed = zlib.compress(far, 9) if coding == "deflate" else gzipped(far)
+    assert len(packed) < 33_000
+    with serving(answering(http("200 OK", packed, f"Content-Encoding: {coding}"))) as server:
+        assert send(server.url).body == far
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip"])
+def test_gzip_is_not_what_zlib_writes(coding: str) -> None:
+    """Nobody guesses."""
+    with (
+        serving(answering(http("200 OK", zlib.compress(b"{}"), f"Content-Encoding: {coding}"))) as server,
+        pytest.raises(Fault, match="does not unpack"),
+    ):
+        send(server.url)
+
+
+@pytest.mark.parametrize("size", [65_536, 65_537, 131_073])
+def test_no_byte_is_lost_where_one_read_ends(size: int) -> None:
+    """Nor one after it."""
+    with serving(answering(http("200 OK", b"x" * size))) as server:
+        assert len(send(server.url).body) == size
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http("200 OK", b"x" * 1000),
+        chunked(b"x" * 1000, 1000),
+        http("200 OK", gzipped(b"x" * 1000), "Content-Encoding: gzip"),
+        http("200 OK", gzipped(b"x" * 600) + gzipped(b"x" * 400), "Content-Encoding: gzip"),
+    ],
+    ids=["plain", "chunked", "packed", "packed in two members"],
+)
+def test_a_body_as_long_as_the_cap_is_read(answer: bytes) -> None:
+    """The cap is what is allowed, not what is not."""
+    with serving(answering(answer)) as server:
+        assert send(server.url, max_body_bytes=1000).body == b"x" * 1000
+
+
+def test_an_answer_without_a_body_may_say_how_long_it_would_be() -> None:
+    """Its status alone counts."""
+    with serving(answering(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n")) as server:
+        answer = send(server.url)
+
+    assert (answer.status_code, answer.body) == (204, b"")
+
+
+@pytest.mark.parametrize("make_session", [lambda: None, requests.Session])
+@pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
+def test_a_length_that_is_said_twice_in_one_header_ends_the_body(make_session: Any, status: str) -> None:
+    """RFC 9112, section 6.3. The server keeps the connection open, and nobody waits until it is closed."""
+    said = f"HTTP/1.1 {status}\r\nContent-Length: 2, 2\r\n\r\n{{}}".encode()
+    with serving(answering(said, close=False)) as server:
+        assert send(server.url, session=make_session(), request_timeout=60).body == b"{}"
+
+
+def test_chunks_count_more_than_a_length() -> None:
+    """RFC 9112, section 6.3."""
+    both = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    with serving(answering(both)) as server:
+        assert send(server.url).body == b"{}"
+
+
+def from_an_adapter(raw: Any, **headers: str) -> Any:
+    """Make one call by an adapter of the caller's, which answers with such a raw body, and with a cap of 1000."""
+    made = requests.Response()
+    made.status_code, made.raw, made.url = 200, raw, "http://service.test/status"
+    made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    session = requests.Session()
+    session.mount("http://service.test", Answers(lambda _: made))
+    return send("http://service.test", session=session, max_body_bytes=1000)
+
+
+def test_a_plain_file_is_capped_too() -> None:
+    """A byte less would cut a body and call it whole."""
+    assert from_an_adapter(io.BytesIO(b"x" * 1000)).body == b"x" * 1000
+    with pytest.raises(Fault, match="longer than 1000 bytes"):
+        from_an_adapter(io.BytesIO(b"x" * 1001))
+
+
+class Short(io.BytesIO):
+    """As urllib3 1.26 reads: what ends too early just ends."""
+
+    length_remaining = None
+    stream = None
+
+    def read(self, size: int | None = -1, decode_content: bool = False) -> bytes:
+        return super().read(size)
+
+
+def test_a_body_that_ends_too_early_is_noticed_by_us() -> None:
+    """Also where urllib3 does not look, as before 2.0."""
+    assert from_an_adapter(Short(b"xyz"), content_length="3").body == b"xyz"
+    with pytest.raises(Fault, match="shorter than its Content-Length"):
+        from_an_adapter(Short(b"xy"), content_length="3")
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "gzip, gzip"])
+def test_an_empty_body_has_nothing_to_decode(coding: str) -> None:
+    """Proxies label the body that a 204 cannot have, and one of no bytes."""
+    label = f"Content-Encoding: {coding}"
+    no_content = f"HTTP/1.1 204 No Content\r\n{label}\r\n\r\n".encode()
+    for answer in (no_content, http("200 OK", b"", label)):
+        with serving(answering(answer)) as server:
+            assert send(server.url).body == b""
+
+
+def test_an_adapter_whose_answers_unpack_themselves_is_read_as_packed() -> None:
+    """Or the cap would not hold while it unpacks."""
+    headers = {"Content-Encoding": "gzip"}
+    raw = urllib3.HTTPResponse(io.BytesIO(gzipped(b"{}")), headers, preload_content=False)
+
+    assert from_an_adapter(raw, content_encoding="gzip").body == b"{}"
+
+
+def test_a_body_of_a_mebibyte_is_read_and_no_longer_one() -> None:
+    """To the byte."""
+    with serving(answering(http("200 OK", b"x" * 1024 * 1024))) as server:
+        assert len(send(server.url).body) == 1024 * 1024
+    with (
+        serving(answering(http("200 OK", b"x" * (1024 * 1024 + 1)))) as server,
+        pytest.raises(Fault, match="longer than 1048576 bytes"),
+    ):
+        send(server.url)
+
+
+class Breaking(io.BytesIO):
+    """A body that breaks off in some way."""
+
+    stream = None
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def read(self, *_: Any, **__: Any) -> bytes:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError("s3cret"), ValueError("s3cret"), IncompleteRead(b"s3cret"), ProtocolError("s3cret")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_body_that_breaks_off_is_a_fault_with_its_status_and_is_closed(error: Exception) -> None:
+    """A connection with half an answer on it must not be used again."""
+    raw = Breaking(error)
+    with pytest.raises(Fault, match=r"^the body breaks off \(the connection broke\)$") as caught:
+        from_an_adapter(raw)
+
+    assert (caught.value.kind, caught.value.status_code, raw.closed) == ("unreadable", 200, True)
+
+
+@pytest.mark.parametrize("error", [CallCancelled(), KeyboardInterrupt()], ids=lambda error: type(error).__name__)
+def test_a_body_whose_reading_is_ended_is_closed(error: BaseException) -> None:
+    """The same, and the exception goes on."""
+    raw = Breaking(error)
+    with pytest.raises(type(error)):
+        from_an_adapter(raw)
+
+    assert raw.closed
+
+
+def test_a_status_whose_body_takes_too_long_is_closed() -> None:
+    """What is left of the body must not be the beginning of the next answer."""
+    raw = Breaking(CallTimeout())
+    made = requests.Response()
+    made.status_code, made.raw, made.url = 503, raw, "http://service.test/status"
+    session = requests.Session()
+    session.mount("http://service.test", Answers(lambda _: made))
+    answer = send("http://service.test", session=session)
+
+    assert (answer.status_code, answer.body, raw.closed) == (503, b"", True)
