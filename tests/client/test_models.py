@@ -8,9 +8,20 @@ from dataclasses import FrozenInstanceError, asdict, fields
 from typing import Any
 
 import pytest
+from freezegun import freeze_time
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from translation_client import Job, JobFailed, TranslationStatus
-from translation_client._models import with_shown_texts
+from translation_client._models import (
+    Fault,
+    Refusal,
+    Response,
+    parse_retry_after,
+    status_line,
+    with_shown_texts,
+)
 
 
 def test_a_status_prints_compares_and_serialises_as_its_word() -> None:
@@ -155,3 +166,91 @@ def test_a_failed_job_raises_when_asked_to() -> None:
 def test_other_jobs_raise_nothing(status: TranslationStatus) -> None:
     """As with `requests.Response.raise_for_status`."""
     Job("j1", status, str(status)).raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("3", 3),
+        (" 3 ", 3),
+        ("0", 0),
+        ("1.5", 1.5),
+        ("Mon, 23 Nov 2026 09:00:07 GMT", 7),
+        ("Monday, 23-Nov-26 09:00:07 GMT", 7),
+        ("Mon Nov 23 09:00:07 2026", 7),
+        ("Mon, 23 Nov 2026 08:59:00 GMT", 0),
+        ("3, 3", 3),
+        ("1,8", 8),
+        ("nonsense, 3", 3),
+        ("3, Mon, 23 Nov 2026 09:00:07 GMT,Mon, 23 Nov 2026 09:00:05 GMT", 7),
+    ],
+)
+def test_hints_in_all_forms_of_the_rfc(value: str, seconds: float) -> None:
+    """Seconds and the three forms of a date; one in the past is 0."""
+    with freeze_time("2026-11-23T09:00:00"):
+        assert parse_retry_after({"Retry-After": value}) == seconds
+        kept_apart = CIMultiDict([("Retry-After", "0"), ("retry-after", value), ("RETRY-AFTER", "nonsense")])
+        assert parse_retry_after(kept_apart) == seconds
+
+
+def test_no_hint_is_none() -> None:
+    """Which is not 0."""
+    assert parse_retry_after({}) is None
+
+
+def test_a_date_of_the_server_that_makes_no_sense_is_not_used() -> None:
+    """Our own clock serves then."""
+    with freeze_time("2026-11-23T09:00:00"):
+        assert parse_retry_after({"Date": "now", "Retry-After": "Mon, 23 Nov 2026 09:00:07 GMT"}) == 7
+
+
+@given(st.text())
+def test_any_hint_is_seconds_or_a_value_error(value: str) -> None:
+    """Nothing else leaves the parser, and nothing infinite."""
+    try:
+        seconds = parse_retry_after({"Retry-After": value})
+    except ValueError:
+        return
+    assert seconds is not None
+    assert 0 <= seconds < math.inf
+
+
+@pytest.mark.parametrize("code", [200, 201, 202, 204, 299])
+def test_a_success_is_usable(code: int) -> None:
+    """Also one that the registry does not know."""
+    Response(code, {}, b"").raise_for_status()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(408, "status"), (429, "status"), (500, "status"), (599, "status"), (304, "unreadable"), (100, "unreadable")],
+)
+def test_faults_by_status(code: int, kind: str) -> None:
+    """What may be repeated."""
+    with pytest.raises(Fault) as caught:
+        Response(code, {}, b"").raise_for_status()
+
+    assert (caught.value.kind, caught.value.status_code) == (kind, code)
+
+
+@pytest.mark.parametrize("code", [400, 404, 418, 499])
+def test_refusals_by_status(code: int) -> None:
+    """What will be the same next time."""
+    with pytest.raises(Refusal):
+        Response(code, {}, b"").raise_for_status()
+
+
+def test_a_status_is_named_in_the_registrys_words() -> None:
+    """A server's own reason phrase could be anything."""
+    assert [status_line(code) for code in (404, 299)] == ["HTTP 404 Not Found", "HTTP 299"]
+
+
+def test_answers_hide_what_they_hold() -> None:
+    """A traceback with locals shows them."""
+    assert "s3cret" not in repr(Response(200, {"a": "s3cret"}, b"s3cret"))
+
+
+@pytest.mark.parametrize("body", [b"", b"[1]", b"nope", b"\xff\xfe", b"[" * 100_000, b"9" * 10_000, b'{"a": 1', b'"x"'])
+def test_what_is_no_json_object_is_none(body: bytes) -> None:
+    """Also what makes a parser stumble in its own ways."""
+    assert Response(200, {}, body).json_object() is None

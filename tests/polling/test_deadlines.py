@@ -9,7 +9,9 @@ import tenacity
 from support.fixtures import Clock, Lines, MakeClient
 
 from fake_server import Fault, Scenario
-from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout
+from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout, _models
+from translation_client._auth.redactor import Redactor
+from translation_client._polling import CallState, retry_after_reaches_deadline
 
 SEED: dict[str, Any] = {"max_retries": 10, "backoff_factor": 2, "timeout": 30}
 
@@ -287,3 +289,70 @@ def test_the_wall_clock_has_no_say(make_client: MakeClient, monkeypatch: pytest.
     monkeypatch.setattr(time, "time", lambda: 0.0)
 
     assert client.wait().elapsed == 14
+
+
+@pytest.mark.parametrize("wait", [lambda state: -5, lambda state: -0.1, lambda state: math.nan])
+def test_a_schedule_that_makes_no_sense_sleeps_for_exactly_nothing(
+    make_client: MakeClient, lines: Lines, wait: Any
+) -> None:
+    """Not for less, either."""
+    with pytest.raises(RetriesExhausted):
+        make_client(Scenario(8), wait=wait).wait()
+
+    assert {line["sleep_seconds"] for line in lines.of("sleeping")} == {0}
+
+
+def _hinting(client: Any, retry_after: str) -> Any:
+    session = client._transport._session._session
+    session.hooks["response"].append(lambda response, **_: response.headers.update({"Retry-After": retry_after}))
+    return client
+
+
+def test_a_hint_on_a_pending_answer_shortens_no_pause(make_client: MakeClient, lines: Lines) -> None:
+    """The longer of the two counts."""
+    job = _hinting(make_client(Scenario(9)), "2").wait()
+
+    assert job.elapsed == 14
+    assert [(line["sleep_seconds"], line["reason"]) for line in lines.of("sleeping")] == [
+        (2, "backoff"),
+        (4, "backoff"),
+        (8, "backoff"),
+    ]
+
+
+def test_a_hint_of_a_second_can_be_past_the_deadline_too(make_client: MakeClient) -> None:
+    """The wait would sleep past its deadline."""
+    fault = Fault(nth=2, status_code=429, headers={"Retry-After": "1"})
+    with pytest.raises(WaitTimeout) as caught:
+        make_client(Scenario(9, faults=(fault,)), timeout=2.9).wait()
+
+    assert (caught.value.elapsed, caught.value.retry_after) == (2, 1)
+
+
+@pytest.mark.parametrize("call", ["wait", "watch"])
+def test_a_callers_stop_may_look_at_all_that_tenacity_tells(make_client: MakeClient, lines: Lines, call: str) -> None:
+    """In the iteration that is not tenacity's own, too."""
+    client = make_client(Scenario(100), stop=lambda state: state.idle_for >= 6)
+    with pytest.raises(RetriesExhausted):
+        list(client.watch()) if call == "watch" else client.wait()
+
+    assert [line["elapsed_seconds"] for line in lines.of("status_checked")] == [0, 2, 6]
+
+
+@pytest.mark.parametrize(
+    ("hint", "left", "outlasts"),
+    [
+        (3, 3, True),  # to the moment: nothing could be answered any more
+        (3, 3.1, False),
+        (0.5, 0.4, True),
+        (None, 0.5, False),
+        (None, 0, False),
+        (0, 0, False),  # no hint at all, and no time left: a time-out that is not the hint's doing
+    ],
+)
+def test_which_hint_outlasts_the_deadline(clock: Clock, hint: float | None, left: float, outlasts: bool) -> None:
+    """To the moment."""
+    progress = CallState(None, 10, Redactor([]))
+    clock.tick(10 - left)
+
+    assert retry_after_reaches_deadline(progress, _models.Fault("status", "busy", retry_after=hint)) is outlasts

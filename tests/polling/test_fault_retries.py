@@ -4,9 +4,12 @@ from typing import Any
 
 import pytest
 from support.fixtures import Clock, Lines, MakeClient
+from tenacity import RetryCallState
 
 from fake_server import Fault, Scenario
-from translation_client import RequestFailed, TranslationStatus, UnexpectedAnswer, WaitTimeout
+from translation_client import RequestFailed, TranslationStatus, UnexpectedAnswer, WaitTimeout, _models
+from translation_client._config import RANDOM
+from translation_client._polling import fault_of
 
 ONE_FAULT = {
     "503": Fault(nth=2, status_code=503),
@@ -216,3 +219,49 @@ def test_the_sentence_of_a_page_in_place_of_an_answer(make_client: MakeClient) -
 
     assert caught.value.excerpt is not None
     assert caught.value.excerpt.startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("chance", "part"),
+    [(0.0, 0.75), (1.0, 1.25)],
+)
+def test_the_sleeps_after_faults_at_the_ends_of_their_range(
+    make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch, chance: float, part: float
+) -> None:
+    """A quarter less, a quarter more, and never above the cap."""
+    monkeypatch.setattr(RANDOM, "random", lambda: chance)
+    with pytest.raises(RequestFailed):
+        make_client(Scenario(faults=(Fault(every=1),)), max_faults=9, timeout=1000).wait()
+
+    sleeps = [line["sleep_seconds"] for line in lines.of("check_failed")]
+    assert sleeps == pytest.approx([min(30, part * min(30, 0.5 * 2**number)) for number in range(8)])
+
+
+def test_a_fault_of_the_last_second_still_gets_a_further_call(make_client: MakeClient) -> None:
+    """No hint is not a hint of a second."""
+    scenario = Scenario(2.2, faults=(Fault(nth=2, status_code=503),))
+
+    assert make_client(scenario, timeout=2.9).wait().status is TranslationStatus.COMPLETED
+
+
+def test_a_refusal_after_a_fault_fails_at_once_too(make_client: MakeClient) -> None:
+    """Tenacity's default would repeat everything."""
+    faults = (Fault(nth=1, status_code=503), Fault(nth=2, status_code=401))
+    with pytest.raises(RequestFailed) as caught:
+        make_client(Scenario(9, faults=faults)).wait()
+
+    assert (caught.value.status_code, caught.value.attempts) == (401, 2)
+
+
+def test_only_a_call_that_failed_has_a_fault() -> None:
+    """A state without one is a mistake of ours."""
+    retrying: Any = None
+    states = [RetryCallState(retrying, None, (), {}) for _ in range(3)]
+    states[1].set_result(7)
+    fault = _models.Fault("connection", "broke")
+    states[2].set_exception((_models.Fault, fault, None))
+
+    for state in states[:2]:
+        with pytest.raises(TypeError, match="not the state of a failed call"):
+            fault_of(state)
+    assert fault_of(states[2]) is fault

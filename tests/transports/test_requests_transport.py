@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 import requests
-from support.hostile_server import Server, answering, gzipped, http, refusing_url, serving
+from support.adapters import Answers, response
+from support.fixtures import Clock
+from support.hostile_server import Server, answering, dripping, gzipped, http, refusing_url, serving
 from support.transport import STATUS, headers_of, redirecting, send
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
@@ -26,8 +28,13 @@ from translation_client import AsyncVideoTranslationClient, VideoTranslationClie
 from translation_client._auth.urls import same_origin
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request
+from translation_client._transports import requests as transport_module
 from translation_client._transports.adapter import MAX_HOSTS, GuardedAdapter, _take_idle
 from translation_client._transports.base import TransportConfig, run_sync
+from translation_client._transports.cancel_scope import (
+    CallCancelled,
+    CallTimeout,
+)
 from translation_client._transports.connections import GuardedHTTPConnection
 from translation_client._transports.requests import RequestsTransport
 from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
@@ -516,3 +523,165 @@ def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone
     first, second, third, fourth = connections
     assert first is fourth
     assert len({id(one) for one in (first, second, third)}) == 3
+
+
+def test_a_redirect_out_of_http_reaches_no_adapter() -> None:
+    """Not even one that is mounted for it."""
+    session = requests.Session()
+    files = Answers(lambda _: pytest.fail("it was followed"))
+    session.mount("file://", files)
+    with serving(redirecting("file:///etc/passwd")) as server, pytest.raises(Fault, match=r"no http\(s\)") as caught:
+        send(server.url, session=session)
+    session.close()
+
+    assert (caught.value.status_code, files.requests) == (302, [])
+
+
+def test_from_300_on_a_status_says_enough() -> None:
+    """A body that breaks off takes it back before, and not from there on."""
+    with serving(answering(http("300 Multiple Choices", b"x" * 2000))) as server:
+        assert (send(server.url, max_body_bytes=1000).status_code) == 300
+    with serving(answering(http("299 Fine", b"x" * 2000))) as server, pytest.raises(Fault, match="longer than 1000"):
+        send(server.url, max_body_bytes=1000)
+
+
+@pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "401 Unauthorized", "503 Busy"])
+def test_the_body_behind_a_status_is_read_for_a_moment_only(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
+    """Without waiting for the whole second here."""
+    monkeypatch.setattr(transport_module, "STATUS_BODY_SECONDS", 0.05)
+    head = f"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n".encode()
+    with serving(dripping(head, b"x", every=0.01)) as server:
+        answer = send(server.url)
+
+    assert (answer.status_code, answer.body) == (int(status[:3]), b"")
+    assert answer.seconds < 1
+
+
+def test_the_body_of_a_success_has_all_the_time_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an answer would pass for an empty one."""
+    monkeypatch.setattr(transport_module, "STATUS_BODY_SECONDS", 0.0)
+    with serving(dripping(b"HTTP/1.1 299 Fine\r\nContent-Length: 10\r\n\r\n", b"x", every=0.01)) as server:
+        assert send(server.url).body == b"x" * 10
+
+
+def test_a_hook_of_the_callers_may_read_the_body_again() -> None:
+    """From what was read; the connection has nothing left."""
+    seen: list[Any] = []
+    session = requests.Session()
+    session.hooks["response"].append(lambda response, **_: seen.extend([*response.iter_lines(), response.text]))
+    with serving(answering(http("200 OK", b"one\ntwo"))) as server:
+        send(server.url, session=session)
+        session.close()
+
+    assert seen == [b"one", b"two", "one\ntwo"]
+
+
+def test_who_was_sent_away_once_gets_no_key_when_he_comes_back() -> None:
+    """The other origin chose that URL."""
+    with ExitStack() as servers:
+        targets: list[str] = []
+        other = servers.enter_context(serving(lambda connection, server: redirecting(targets[0])(connection, server)))
+        answers = answering(http("302 Found", b"", f"Location: {other.url}/a"), http(), close=False)
+        first = servers.enter_context(serving(answers))
+        targets.append(f"{first.url}/back")
+        assert send(first.url, headers={"X-Api-Key": "k"}).status_code == 200
+
+    assert [headers_of(request).get("x-api-key") for request in first.requests] == ["k", None]
+
+
+def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: Clock) -> None:
+    """It reports the end in its own way, and so do we."""
+
+    def slow(_: object) -> requests.Response:
+        clock.tick(6)
+        raise requests.ReadTimeout
+
+    def cancelled(_: object) -> requests.Response:
+        cancel.append(True)
+        raise requests.ConnectionError
+
+    cancel: list[bool] = []
+    for answer, ended in ((slow, CallTimeout), (cancelled, CallCancelled)):
+        session = requests.Session()
+        session.mount("http://service.test", Answers(answer))
+        transport = RequestsTransport(
+            TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
+        )
+        with pytest.raises(ended):
+            run_sync(
+                transport.send(
+                    Request("GET", "/status"), Deadline.after(60), lambda: bool(cancel), new_connection=False
+                )
+            )
+
+
+def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
+    """It would read it whole, without any limit."""
+    called: list[str] = []
+    session = requests.Session()
+    session.hooks["response"].extend([lambda *_, **__: called.append("one"), lambda *_, **__: called.append("two")])
+    with serving(answering(http("200 OK", b"x" * 1001))) as server, pytest.raises(Fault, match="longer than 1000"):
+        send(server.url, session=session, max_body_bytes=1000)
+    session.close()
+
+    assert called == []
+
+
+def test_an_adapter_is_told_to_stream() -> None:
+    """Or it may read the body itself."""
+    adapter = Answers(lambda _: response())
+    session = requests.Session()
+    session.mount("http://service.test", adapter)
+    send("http://service.test", session=session)
+
+    assert [told["stream"] for told in adapter.told] == [True]
+
+
+def test_user_information_in_a_redirect_is_not_sent_on() -> None:
+    """The other origin gets nothing but the four plain headers."""
+    with ExitStack() as servers:
+        other = servers.enter_context(serving(answering(http())))
+        target = other.url.replace("http://", "http://u:p@")
+        first = servers.enter_context(serving(redirecting(f"{target}/a")))
+        send(first.url, headers={"Authorization": "Bearer k"})
+
+    assert "authorization" not in headers_of(other.requests[0])
+
+
+def test_the_adapter_repeats_nothing() -> None:
+    """Nobody would count these calls."""
+    with serving(answering(b"")) as server:
+        with pytest.raises(Fault):
+            send(server.url)
+
+        assert len(server.requests) == 1
+
+
+def test_another_origin_is_not_shown_the_certificate_of_the_session() -> None:
+    """It says who we are as the key does."""
+
+    def answer(request: requests.PreparedRequest) -> requests.Response:
+        is_ours = str(request.url).startswith("http://service.test")
+        made = response(302, b"", location="http://other.test/a") if is_ours else response()
+        made.url, made.request = request.url or "", request
+        return made
+
+    adapter = Answers(answer)
+    session = requests.Session()
+    session.cert = "mine.pem"
+    session.mount("http://", adapter)
+    send("http://service.test", session=session)
+
+    assert [told["cert"] for told in adapter.told] == ["mine.pem", None]
+
+
+def test_the_body_of_an_error_that_takes_a_moment_is_read() -> None:
+    """What went wrong stands in it."""
+
+    def handle(connection: socket.socket, server: Server) -> None:
+        connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nno")
+        server.pause(0.1)
+        connection.sendall(b"pe")
+
+    with serving(handle) as server:
+        assert send(server.url).body == b"nope"

@@ -1,4 +1,4 @@
-"""Each guard of the reading of a body was broken on purpose once; these tests were missing."""
+"""How the body of a response is read: its length, its coding, its cap, and when it breaks off."""
 
 from __future__ import annotations
 

@@ -1,0 +1,109 @@
+"""Look-ups of host names, which cannot be interrupted."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+from support.fixtures import Clock
+
+from translation_client._clock import now
+from translation_client._transports import connections, dns
+from translation_client._transports.cancel_scope import (
+    SLICE_SECONDS,
+    CallTimeout,
+    CancelScope,
+)
+from translation_client._transports.connections import GuardedHTTPConnection
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::1%lo"])
+def test_a_number_needs_no_helper(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """That would be a thread for each connection."""
+    monkeypatch.setattr(dns, "shared_lookup", lambda *_: pytest.fail("a helper was asked"))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **_: [asked])
+
+    found: list[Any] = dns.resolve(host, 80, CancelScope(now() + 60, lambda: False))
+
+    assert found == [(host, 80)]
+
+
+def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And it has a name that says what it does."""
+    release = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(60)])
+    with pytest.raises(CallTimeout):
+        dns.resolve("stuck.test", 80, CancelScope(now() + 0.05, lambda: False))
+    helpers = [(thread.name, thread.daemon) for thread in threading.enumerate() if "stuck.test" in thread.name]
+    release.set()
+
+    assert helpers == [("resolve stuck.test", True)]
+
+
+def test_a_child_forgets_the_lookups_of_its_parent() -> None:
+    """The helpers do not live on in a fork, so nobody would ever answer."""
+    dns._Lookup.lookups[("stuck.test", 80)] = Future()
+    dns._forget_all()
+
+    assert dns._Lookup.lookups == {}
+
+
+def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As what it is, and the name is looked up anew next time."""
+    start = threading.Thread.start
+
+    def interrupt(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        dns.resolve("localhost", 80, CancelScope(now() + 1, lambda: False))
+    monkeypatch.setattr(threading.Thread, "start", start)
+
+    assert dns.resolve("localhost", 80, CancelScope(now() + 60, lambda: False))
+
+
+def test_a_name_is_looked_up_anew_for_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a service that moves is never found again by a client that is open."""
+    failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+    answers: Any = iter([failure, [1], [2]])
+
+    def look_up(*_: Any, **__: Any) -> Any:
+        if isinstance(answer := next(answers), OSError):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    guard = CancelScope(now() + 60, lambda: False)
+    with pytest.raises(socket.gaierror):
+        dns.resolve("moves.test", 80, guard)
+    found: list[Any] = [dns.resolve("moves.test", 80, guard) for _ in range(2)]
+
+    assert found == [[1], [2]]
+    assert dns._Lookup.lookups == {}
+
+
+def test_each_address_has_its_share_of_the_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole of its share, and no more; seen by the guard in slices all the while."""
+    started, tried, begun, slices = now(), [], [], []
+
+    def never(sock: socket.socket, timeout: float) -> bool:
+        if sock not in tried:
+            tried.append(sock)
+            begun.append(now() - started)
+        slices.append(timeout)
+        clock.tick(timeout)
+        return False
+
+    monkeypatch.setattr(connections, "wait_for_write", never)
+    with socket.create_server(("127.0.0.1", 0)) as listener, CancelScope(now() + 6, lambda: False):
+        address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
+        monkeypatch.setattr(connections, "resolve", lambda *_: [address] * 3)
+        with pytest.raises(CallTimeout):
+            GuardedHTTPConnection("many.test", 80).connect()
+
+    assert begun == pytest.approx([0, 2, 4], abs=0.15)
+    assert max(slices) <= SLICE_SECONDS
