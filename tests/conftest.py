@@ -33,6 +33,13 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("here")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all tests of the folder `integration`."""
+    for item in items:
+        if "integration" in item.path.parts:
+            item.add_marker("integration")
+
+
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
     """No thread outlives its test, and nobody leaves a logging configuration to the next one."""

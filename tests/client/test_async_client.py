@@ -26,7 +26,6 @@ import tenacity
 from support.adapters import BASE_URL
 from support.both_clients import CLIENTS, Side, side_of
 from support.ends_soon import ENDS_SOON, LASTS_LONG, PATIENT
-from support.fault_table import LIMITS, ROWS_IN_PROCESS, Ends, faults_of
 from support.fixtures import Clock, Lines
 from support.hostile_server import mute, serving
 from support.in_process_service import KEY, KEYED, LANGUAGE, SERVICES, VIDEO, left_in
@@ -40,7 +39,6 @@ from translation_client import (
     RequestFailed,
     TranslationClientError,
     TranslationStatus,
-    UnexpectedAnswer,
     VideoTranslationClient,
     WaitCancelled,
     WaitTimeout,
@@ -152,35 +150,6 @@ def recorded(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Cal
         return Record(outcome, told, arrivals, time.monotonic() - began)
 
     return record
-
-
-@pytest.mark.parametrize(
-    ("fault", "times", "ends"), ROWS_IN_PROCESS, ids=[f"{fault} {times}" for fault, times, _ in ROWS_IN_PROCESS]
-)
-def test_a_row_of_the_table_of_faults(fault: str, times: str, ends: Ends, clock: Clock, lines: Lines) -> None:
-    """As of the blocking client: what is raised or returned carries the evidence, and the job's id always."""
-    scenario = Scenario(duration=0, faults=faults_of(fault, times))
-    side = side_of(AsyncVideoTranslationClient, scenario, "reference", clock, **LIMITS)
-    job_id = side.lab.create()
-    began = clock()
-    result: Any
-    try:
-        result = asyncio.run(side.call("wait", job_id))
-    except TranslationClientError as error:
-        result = error
-    took = (clock() - began).total_seconds()
-
-    assert ends.at_least - ROUNDING <= took <= ends.by + ROUNDING
-    assert result.elapsed == pytest.approx(took)
-    assert len(side.lab.arrivals) == (ends.calls if ends.requests is None else ends.requests)
-    is_last_call_the_end = ends.error in (RequestFailed, UnexpectedAnswer, WaitTimeout)
-    assert len([*lines.of("status_checked"), *lines.of("check_failed")]) == ends.calls - is_last_call_the_end
-    if ends.error is None:
-        assert (result.id, str(result.status)) == (job_id, "completed")
-        return
-    assert type(result) is ends.error
-    assert (result.job_id, result.attempts) == (job_id, ends.calls)
-    assert lines[-1]["event"] == "gave_up"
 
 
 class Errands:

@@ -1,18 +1,38 @@
-"""The client through the whole fault lab, on frozen time: how each wait ends, by when, and with how many requests."""
+"""How a wait over each fault of the fake server ends, for both clients: in process on frozen time, and on sockets."""
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import requests
-from support.adapters import BASE_URL
+from support.both_clients import CLIENTS, Side, side_of
+from support.ends_soon import ends_soon
 from support.fault_table import GIVES_UP, LIMITS, ROWS, ROWS_IN_PROCESS, Ends, faults_of, readme_table
+from support.fault_table_on_sockets import (
+    FOR_EVER,
+    HURRY,
+    LONG_WITHOUT_A_DEADLINE,
+    MEMORY,
+    assert_ended,
+    assert_held,
+    lasting,
+    leaving_nothing,
+    limits_of,
+    strike,
+)
 from support.fixtures import Clock, Lines
+from support.in_process_service import KEY
 from support.readme import README
 
-from fake_server import InProcessAdapter, Lab, Scenario, create_app
+from fake_server import Scenario, Server
 from fake_server.faults import ACTIONS
+from fake_server.replies import gzip_bomb
 from translation_client import (
     RequestFailed,
     TranslationClientError,
@@ -22,33 +42,38 @@ from translation_client import (
 )
 
 ROUNDING = 1.001
-"""A date has whole seconds, and a clock its ticks."""
+"""Seconds that a `Retry-After` with a date, which has whole seconds, may differ."""
+
+BOTH = pytest.mark.parametrize("client", CLIENTS)
 
 
-def client_of(lab: Lab, clock: Clock) -> VideoTranslationClient:
-    session = requests.Session()
-    session.mount("http://", InProcessAdapter(create_app(lab), sleep=clock.tick))
-    return VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick, api_key="k-1234567", **LIMITS)
+def names_of(rows: list[tuple[str, str, Ends]]) -> list[str]:
+    return [f"{fault} {times}" for fault, times, _ in rows]
 
 
-@pytest.mark.parametrize(
-    ("fault", "times", "ends"), ROWS_IN_PROCESS, ids=[f"{fault} {times}" for fault, times, _ in ROWS_IN_PROCESS]
-)
-def test_a_row_of_the_table(fault: str, times: str, ends: Ends, clock: Clock, lines: Lines) -> None:
-    """What is raised or returned carries the evidence, and the job's id always."""
-    lab = Lab(Scenario(duration=0, faults=faults_of(fault, times)))
-    job_id = lab.create()
-    began = clock()
-    result: Any
+def waited(side: Side, job_id: str | None = None) -> Any:
+    """Return the job, or the error of the library."""
     try:
-        result = client_of(lab, clock).wait(job_id)
+        return asyncio.run(side.call("wait", job_id))
     except TranslationClientError as error:
-        result = error
+        return error
+
+
+@BOTH
+@pytest.mark.parametrize(("fault", "times", "ends"), ROWS_IN_PROCESS, ids=names_of(ROWS_IN_PROCESS))
+def test_a_wait_in_process_ends_as_the_table_says(
+    client: type[Any], fault: str, times: str, ends: Ends, clock: Clock, lines: Lines
+) -> None:
+    """The outcome, the seconds, the requests, the log lines, and the facts of the error."""
+    side = side_of(client, Scenario(duration=0, faults=faults_of(fault, times)), "reference", clock, **LIMITS)
+    job_id = side.lab.create()
+    began = clock()
+    result = waited(side, job_id)
     took = (clock() - began).total_seconds()
 
     assert ends.at_least - ROUNDING <= took <= ends.by + ROUNDING
     assert result.elapsed == pytest.approx(took)
-    assert len(lab.arrivals) == (ends.calls if ends.requests is None else ends.requests)
+    assert len(side.lab.arrivals) == (ends.calls if ends.requests is None else ends.requests)
     is_last_call_the_end = ends.error in (RequestFailed, UnexpectedAnswer, WaitTimeout)
     assert len([*lines.of("status_checked"), *lines.of("check_failed")]) == ends.calls - is_last_call_the_end
     if ends.error is None:
@@ -59,37 +84,40 @@ def test_a_row_of_the_table(fault: str, times: str, ends: Ends, clock: Clock, li
     assert lines[-1]["event"] == "gave_up"
 
 
+def blocking(clock: Clock, fault: str) -> Side:
+    """A blocking client whose requests all have a fault."""
+    scenario = Scenario(duration=0, faults=faults_of(fault, "forever"))
+    return side_of(VideoTranslationClient, scenario, "reference", clock, **LIMITS)
+
+
 CODED = [fault for fault, times, ends in ROWS if times == "forever" and fault[:3].isdecimal() and ends != GIVES_UP]
 
 
 @pytest.mark.parametrize("fault", CODED)
-def test_the_status_is_on_the_error(fault: str, clock: Clock, lines: Lines) -> None:
-    """As a number, also where the answer could not be read."""
-    client = client_of(Lab(Scenario(duration=0, faults=faults_of(fault, "forever"))), clock)
-    with pytest.raises((RequestFailed, UnexpectedAnswer)) as caught:
-        client.wait()
+def test_the_error_has_the_status_code(fault: str, clock: Clock, lines: Lines) -> None:
+    """Also if the response could not be read."""
+    error = waited(blocking(clock, fault))
 
-    assert vars(caught.value)["status_code"] == int(fault[:3])
+    assert isinstance(error, RequestFailed | UnexpectedAnswer)
+    assert error.status_code == int(fault[:3])
 
 
 @pytest.mark.parametrize("fault", ["html", "invalid-json", "wrong-shape"])
-def test_an_excerpt_of_what_could_not_be_read_is_on_the_error(fault: str, clock: Clock, lines: Lines) -> None:
-    """As text."""
-    client = client_of(Lab(Scenario(duration=0, faults=faults_of(fault, "forever"))), clock)
-    with pytest.raises(UnexpectedAnswer) as caught:
-        client.wait()
+def test_the_error_has_an_excerpt_of_an_unreadable_body(fault: str, clock: Clock, lines: Lines) -> None:
+    error = waited(blocking(clock, fault))
 
-    assert caught.value.excerpt
-    assert caught.value.excerpt[:8] in str(caught.value)
+    assert isinstance(error, UnexpectedAnswer)
+    assert error.excerpt
+    assert error.excerpt[:8] in str(error)
 
 
 @pytest.mark.parametrize("fault", [fault for fault, times, _ in ROWS if times == "forever" and fault != "refuse"])
-def test_the_last_job_that_was_seen_is_on_the_error(fault: str, clock: Clock, lines: Lines) -> None:
-    """Whatever comes after it."""
-    lab = Lab(Scenario(duration=1000))
-    watching = client_of(lab, clock).watch(lab.create())
+def test_the_error_has_the_job_of_the_last_check(fault: str, clock: Clock, lines: Lines) -> None:
+    """Whichever fault the later requests have."""
+    side = side_of(VideoTranslationClient, Scenario(duration=1000), "reference", clock, **LIMITS)
+    watching = side.client.watch(side.lab.create())
     seen = [next(watching)]
-    lab.faults = tuple(faults_of(fault, "forever"))
+    side.lab.faults = tuple(faults_of(fault, "forever"))
     with pytest.raises(TranslationClientError) as caught:
         seen.extend(watching)
 
@@ -98,27 +126,143 @@ def test_the_last_job_that_was_seen_is_on_the_error(fault: str, clock: Clock, li
     assert caught.value.checks == len(seen) >= 1
 
 
-def test_a_foreign_origin_is_not_shown_the_key(clock: Clock, lines: Lines) -> None:
-    """And ours is."""
-    lab = Lab(Scenario(duration=0, faults=["1:redirect-away"]))
-    client_of(lab, clock).wait()
+def test_a_redirect_to_another_origin_carries_no_api_key(clock: Clock, lines: Lines) -> None:
+    """The request to our own origin does."""
+    side = side_of(
+        VideoTranslationClient, Scenario(duration=0, faults=["1:redirect-away"]), "reference", clock, **LIMITS
+    )
+    waited(side)
 
-    ours, foreign = lab.arrivals
-    assert ours.headers["Authorization"] == "Bearer k-1234567"
+    ours, foreign = side.lab.arrivals
+    assert ours.headers["Authorization"] == f"Bearer {KEY}"
     assert foreign.headers["Host"] == "elsewhere.fake.test"
     assert "Authorization" not in foreign.headers
 
 
-def test_every_fault_of_the_lab_has_a_row() -> None:
-    """A new one is given one, or the suite fails."""
+def test_every_fault_of_the_fake_server_has_a_row() -> None:
+    """So a new fault needs one."""
     named = {fault.partition(":")[0].partition("@")[0] for fault, _, _ in ROWS}
 
     assert set(ACTIONS) - {"answer"} <= named
 
 
 def test_the_readme_shows_the_table() -> None:
-    """Word for word, and nothing else."""
+    """Word for word."""
     table = README[README.index("| fault | once |") :]
     rows = table[: table.index("\n\n")].splitlines()[2:]
 
     assert rows == readme_table()
+
+
+def outcome_on_sockets(client: type[Any], server: Server, job_id: str | None, **arguments: Any) -> Any:
+    """Return the job, or the error of the library. The client is closed."""
+
+    async def wait() -> Any:
+        async with client(server.url, **arguments) as made:
+            return await made.wait(job_id)
+
+    try:
+        if client is not VideoTranslationClient:
+            return asyncio.run(wait())
+        with VideoTranslationClient(server.url, **arguments) as blocking_client:
+            return blocking_client.wait(job_id)
+    except TranslationClientError as error:
+        return error
+
+
+def short_sleep(client: type[Any], before_sleep: Callable[[], None] = lambda: None) -> Callable[[float], Any]:
+    """Return the `sleep` of a client: a `HURRY`-th of the seconds."""
+
+    def sleep(seconds: float) -> None:
+        before_sleep()
+        time.sleep(seconds / HURRY)
+
+    async def async_sleep(seconds: float) -> None:
+        before_sleep()
+        await asyncio.sleep(seconds / HURRY)
+
+    return sleep if client is VideoTranslationClient else async_sleep
+
+
+@pytest.mark.integration
+@BOTH
+@pytest.mark.parametrize(("fault", "times", "ends"), ROWS, ids=names_of(ROWS))
+def test_a_wait_on_sockets_ends_as_the_table_says(
+    client: type[Any], fault: str, times: str, ends: Ends, fake_translation_server: Server, lines: Lines
+) -> None:
+    """The outcome, the attempts and the requests. No thread and no socket is left once the client is closed."""
+    server = fake_translation_server
+    with leaving_nothing(server) as job_id:
+        sleep = short_sleep(client, strike(server, fault, times))
+        result = outcome_on_sockets(client, server, job_id, **limits_of(fault, times), sleep=sleep)
+
+    assert_ended(server, lines, fault, ends, result, job_id)
+
+
+@pytest.mark.integration
+@BOTH
+@pytest.mark.parametrize("fault", FOR_EVER)
+def test_no_fault_holds_a_wait_past_its_deadline(
+    client: type[Any], fault: str, fake_translation_server: Server, lines: Lines
+) -> None:
+    """A wait of 0.4 s ends by that. Its attempts and sleeps alone would take half a minute or more."""
+    server = fake_translation_server
+    with leaving_nothing(server) as job_id:
+        server.faults = tuple(lasting(fault))
+        with ends_soon(0.4):
+            result = outcome_on_sockets(client, server, job_id, timeout=0.4, **LONG_WITHOUT_A_DEADLINE)
+
+    assert_held(fault, result, job_id)
+
+
+@pytest.mark.integration
+@BOTH
+@pytest.mark.parametrize("fault", ["gzip-bomb", "endless"])
+def test_no_body_fills_the_memory(client: type[Any], fault: str, fake_translation_server: Server, lines: Lines) -> None:
+    """Client and server together, at the peak of five such bodies."""
+    gzip_bomb()  # packed once, and kept
+    fake_translation_server.faults = tuple(faults_of(fault, "forever"))
+    tracemalloc.start()
+    try:
+        result = outcome_on_sockets(client, fake_translation_server, None, **LIMITS, sleep=short_sleep(client))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert type(result) is UnexpectedAnswer
+    assert peak <= MEMORY
+
+
+MEASURED = """
+import resource, sys
+from translation_client import UnexpectedAnswer, VideoTranslationClient
+
+attempts = 0
+with VideoTranslationClient(sys.argv[1], max_faults=5, sleep=lambda seconds: None) as client:
+    client.check()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(3):
+        try:
+            client.check()
+        except UnexpectedAnswer as error:
+            attempts += error.attempts
+    print(attempts, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("fault", ["gzip-bomb", "endless"])
+def test_the_process_of_the_client_does_not_grow(fault: str, fake_translation_server: Server) -> None:
+    """As the system counts it, over fifteen such bodies."""
+    fake_translation_server.faults = ["1:relapse", *faults_of(fault, "forever")]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURED, fake_translation_server.url],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    attempts, grown = map(int, done.stdout.split())
+    assert attempts == 15
+    assert grown * 1024 <= MEMORY
