@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -819,8 +820,9 @@ def require_aiohttp(feature: str) -> Iterator[None]:
         raise ImportError(text, name="aiohttp") from error
 
 
+@cache
 def user_agent() -> str:
-    """Return the value of the header `User-Agent`."""
+    """Return the value of the header `User-Agent`. Reading the version parses the metadata of the package, README included."""
     from importlib import metadata  # takes longer to import than all our modules
 
     return f"{DISTRIBUTION}/{metadata.version(DISTRIBUTION)}"
