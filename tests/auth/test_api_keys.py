@@ -1,4 +1,4 @@
-"""A key goes to the origin of base_url and nowhere else, and is in no text: looked for over every way to fail."""
+"""API keys and other credentials are sent to the origin of `base_url` only, and are redacted in every text."""
 
 from __future__ import annotations
 
@@ -62,10 +62,10 @@ def _no_keys_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_key_comes_from_the_variable_of_the_service(
+def test_an_api_key_is_read_from_the_environment_variable_of_the_service(
     clock: Clock, service: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where none is given; the argument goes before it."""
+    """It is read if no `api_key` is given. The argument takes precedence over the variable."""
     monkeypatch.setenv(VARIABLES[service], "key-of-the-environment")
     world = World(clock, service, Scenario(0, api_key="key-of-the-environment"), api_key=None)
     other = World(clock, service, Scenario(0, api_key=KEY))
@@ -75,8 +75,8 @@ def test_a_key_comes_from_the_variable_of_the_service(
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure"])
-def test_a_missing_key_is_refused_before_anything_is_sent(service: str) -> None:
-    """With what to do next."""
+def test_a_missing_api_key_is_refused_when_the_client_is_created(service: str) -> None:
+    """The message names the argument and the environment variable that may hold the key."""
     with pytest.raises(
         ValueError, match=f"api_key must be given, or the environment variable {VARIABLES[service]} set"
     ):
@@ -91,13 +91,13 @@ def test_a_missing_key_is_refused_before_anything_is_sent(service: str) -> None:
         {"base_url": "http://user:secret@fake.test"},
     ],
 )
-def test_another_proof_will_do(arguments: dict[str, Any]) -> None:
-    """HeyGen takes OAuth tokens, and a gateway its own."""
+def test_other_credentials_are_accepted_in_place_of_an_api_key(arguments: dict[str, Any]) -> None:
+    """HeyGen accepts OAuth tokens, and a gateway may have credentials of its own."""
     VideoTranslationClient(**{"base_url": HOST, "service": "heygen", **arguments})
 
 
-def test_a_session_may_have_the_proof() -> None:
-    """In its auth, or in its headers."""
+def test_credentials_of_a_session_are_accepted_in_place_of_an_api_key() -> None:
+    """They are in the headers of the session, or in its `auth`."""
     for session in (requests.Session(), requests.Session()):
         with pytest.raises(ValueError, match="api_key must be given"):
             VideoTranslationClient(HOST, service="heygen", session=session)
@@ -109,18 +109,18 @@ def test_a_session_may_have_the_proof() -> None:
 
 
 @pytest.mark.parametrize("bad", ["line\nbreak", " spaced", "ключ"])
-def test_a_key_of_the_environment_that_cannot_be_sent_is_named_by_its_variable(
+def test_the_error_for_an_unsendable_key_names_its_environment_variable(
     bad: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And not by its value."""
+    """It does not show the value of the variable."""
     monkeypatch.setenv("HEYGEN_API_KEY", bad)
     with pytest.raises(ValueError, match="the environment variable HEYGEN_API_KEY cannot be sent") as caught:
         VideoTranslationClient(HOST, service="heygen")
     assert bad not in str(caught.value)
 
 
-def test_a_key_that_changes_is_asked_for_before_each_call(clock: Clock) -> None:
-    """A token that expires in the middle of a wait."""
+def test_an_api_key_function_is_called_before_each_request(clock: Clock) -> None:
+    """A token may expire in the middle of a wait."""
     tokens = iter(f"token-number-{number}" for number in range(100))
     world = World(clock, "heygen", Scenario(30), api_key=lambda: next(tokens))
     world.client.wait(world.submit())
@@ -130,8 +130,8 @@ def test_a_key_that_changes_is_asked_for_before_each_call(clock: Clock) -> None:
     assert len(sent) > 3
 
 
-def test_what_gives_the_key_may_raise(clock: Clock) -> None:
-    """That is the caller's own error, and nothing is sent."""
+def test_an_exception_of_an_api_key_function_reaches_the_caller(clock: Clock) -> None:
+    """No request is sent."""
 
     def broken() -> str:
         raise LookupError("the vault is closed")
@@ -143,13 +143,16 @@ def test_what_gives_the_key_may_raise(clock: Clock) -> None:
 
 
 BREAKS_OFF = b"\0"
-"""The responses of `echoing_the_key` end here, before their Content-Length."""
+"""A response of `echoing_the_key` is truncated here, before the end of its `Content-Length`."""
 
 
 def echoing_the_key(
     status: str, ask: Callable[[], object], body: Callable[[str], Any], *, echoes_languages: bool
 ) -> Handler:
-    """Send the key of a request back after many other requests have asked for theirs; a list of languages only if told."""
+    """Return a handler that echoes the key of a request, after `ask` has fetched many other keys.
+
+    A list of languages has the key only if `echoes_languages` is True.
+    """
 
     def handle(connection: socket.socket, server: Server) -> None:
         if b"/languages " in server.requests[-1] and not echoes_languages:
@@ -186,10 +189,10 @@ KEY_ECHOES: dict[str, tuple[str, Callable[[str], Any]]] = {
 
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("echo", KEY_ECHOES)
-def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
+def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
     lines: Lines, kind: type[Any], echo: str
 ) -> None:
-    """Each request has a key of its own, and its response may come after dozens of others."""
+    """Each request has a key of its own, and its response comes after dozens of other keys have been fetched."""
     numbers = itertools.count()
     status, body = KEY_ECHOES[echo]
 
@@ -206,7 +209,7 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
         outcomes = [await errand("check", "j0"), await errand("wait", "j0")]
         for several in (
             await errand("check_all", ["j0"]),
-            await errand("wait_all", ["j0", "j1", "j2"], max_in_flight=1),  # the server knows the last request alone
+            await errand("wait_all", ["j0", "j1", "j2"], max_in_flight=1),  # the server echoes its latest key
         ):
             outcomes += several if isinstance(several, list) else [several]
         outcomes.append(await errand("submit", VIDEO, LANGUAGE["heygen"]))
@@ -229,7 +232,7 @@ def test_a_key_that_changes_is_redacted_however_many_requests_are_under_way(
     said += "".join(repr(one.job) for one in outcomes if isinstance(one, TranslationClientError))
     assert len(outcomes) == 7
     has_submitted = any(request.startswith(b"POST ") for request in server.requests)
-    assert has_submitted == (echo != "languages")  # which are none that the job could have
+    assert has_submitted == (echo != "languages")  # the target language is not in an echoed list
     assert "token-number" not in said + json.dumps(lines)
     assert "[redacted]" in said + json.dumps(lines)
 
@@ -266,7 +269,10 @@ SECRETS = {"key": ODD_KEY, "number": NUMBER, "header": HEADER, "control": "\x9b2
 
 
 DATA = {("number", "a delay"), ("header", "an operation"), ("header", "an id")}
-"""A number of seconds, and ids, which a person must be able to copy; only keys are redacted in ids."""
+"""Pairs that are not redacted: a number of seconds in `Retry-After`, and the value of a header in an id.
+
+People must be able to copy ids, so only keys are redacted in them.
+"""
 
 
 def raw_echo(place: str, secret: str) -> bytes:
@@ -291,11 +297,11 @@ CALLS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
 
 
 async def outcomes_of_calls(kind: type[Any], url: str, folder: Path, **arguments: Any) -> list[Any]:
-    """What comes of each call of a client with a server, the results of several jobs one by one."""
+    """Return what each method in `CALLS` returns or raises; a list of jobs adds one outcome for each job."""
     outcomes: list[Any] = []
     for service, name, given in CALLS:
         more = (folder / "file",) if name == "download" else ()
-        faults = 1 if name == "wait_all" else 2  # whose sleep is real
+        faults = 1 if name == "wait_all" else 2  # the sleeps of wait_all are real
         limits: dict[str, Any] = {"timeout": 2, "request_timeout": 0.5, "max_retries": 0, "max_faults": faults}
         client = kind(url, service=service, sleep=lambda _: None, **limits, **arguments)
         try:
@@ -309,10 +315,10 @@ async def outcomes_of_calls(kind: type[Any], url: str, folder: Path, **arguments
 
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("secret", SECRETS)
-def test_nothing_that_a_server_puts_anywhere_is_shown_as_it_is(
+def test_text_of_a_response_is_redacted_shortened_and_escaped_wherever_it_is(
     lines: Lines, tmp_path: Path, kind: type[Any], secret: str
 ) -> None:
-    """In a message, a cause, a traceback or a line of the log: secrets are cut out, long texts cut, control characters escaped."""
+    """In messages, causes, tracebacks and log lines. Escaped are control characters."""
     key = NUMBER if secret == "number" else ODD_KEY
     for place in PLACES:
         if (secret, place) in DATA:
@@ -334,10 +340,8 @@ def test_nothing_that_a_server_puts_anywhere_is_shown_as_it_is(
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("is_rotating", [False, True])
 @pytest.mark.parametrize("place", [*PLACES, "no response"])
-def test_no_error_holds_the_response_to_which_it_is_due(
-    tmp_path: Path, kind: type[Any], is_rotating: bool, place: str
-) -> None:
-    """Nor the request with its key, in any of its causes and contexts."""
+def test_no_error_holds_a_request_or_a_response(tmp_path: Path, kind: type[Any], is_rotating: bool, place: str) -> None:
+    """Neither do its causes and contexts: the request has the key, and a response may echo it."""
     echo = b"" if place == "no response" else raw_echo(place, ODD_KEY)
     with serving(answering(echo)) as server:
         key: Any = (lambda: ODD_KEY) if is_rotating else ODD_KEY
@@ -352,11 +356,11 @@ def test_no_error_holds_the_response_to_which_it_is_due(
 
 
 HOLDERS = ("response", "request", "request_info", "headers", "history", "doc", "object")
-"""The attributes of exceptions of ours, of requests, aiohttp and Python that hold a request or a response."""
+"""Attributes of exceptions of this package, requests, aiohttp and Python that hold a request or a response."""
 
 
-def test_a_cancelled_call_holds_no_response() -> None:
-    """Where the sleep after a fault ends it."""
+def test_wait_cancelled_after_a_fault_has_no_cause_and_no_context() -> None:
+    """The client is closed in the sleep after the fault, whose response echoes the key."""
     for name, given in (("check", "j"), ("check_all", ["j", "k"])):
         with serving(answering(http("503 Busy", ODD_KEY.encode()))) as server:
             client = VideoTranslationClient(server.url, service="heygen", api_key=lambda: ODD_KEY, logger=Silent())
@@ -366,8 +370,8 @@ def test_a_cancelled_call_holds_no_response() -> None:
         assert [*chain_of(caught.value)] == [caught.value]
 
 
-def test_the_url_in_an_error_is_redacted_unless_it_is_ours(tmp_path: Path) -> None:
-    """A link of the server may begin as `base_url` does. In one that is ours, only keys are redacted."""
+def test_header_values_are_redacted_in_links_but_not_in_urls_of_the_client(tmp_path: Path) -> None:
+    """In a URL that the client built, only keys are redacted. A link of the server may begin as `base_url` does."""
     for host in ("http://elsewhere.test", HOST, f"{HOST}.cdn.test"):
         link = f"{host}/files/{HEADER}/{LONG}.mp4"
         error = refused_download(tmp_path, "heygen", {"data": {"status": "completed", "video_url": link}})
@@ -387,8 +391,8 @@ WORDS = ("file", "connection", "download", "the file", "HTTP", "404", "1")
     "text", ["the connection broke", "the file has 1 of 404 bytes", "HTTP 404 Not Found", "a download of the file"]
 )
 @pytest.mark.parametrize("word", WORDS)
-def test_an_error_keeps_our_own_words(text: str, word: str) -> None:
-    """Although the query or the fragment of a link, or a header, is one: "the [redacted] broke" would tell it."""
+def test_the_fixed_words_of_an_error_message_are_not_redacted(text: str, word: str) -> None:
+    """A link or a header may have the same word. "the [redacted] broke" would reveal it."""
     for secrets in (Redactor().with_link(f"http://a.test/f?{word}#{word}"), Redactor(headers=[word])):
         fault = Fault("unreadable", text)
         fault.redact(secrets)
@@ -406,8 +410,8 @@ def test_an_error_keeps_our_own_words(text: str, word: str) -> None:
         ("the response has no 'data.at-sea'", "the response has no 'data.[redacted]'"),
     ],
 )
-def test_a_text_that_an_error_quotes_is_searched_for_keys(text: str, shown: str) -> None:
-    """The system quotes hosts, whose letters are lower case. Our fields are quoted, too, and keep short words."""
+def test_keys_are_redacted_in_text_that_an_error_quotes(text: str, shown: str) -> None:
+    """The system quotes hosts in lower case. Names of fields are quoted too, and keep short words."""
     fault = Fault("connection", text)
     fault.redact(Redactor(["Topsecret", "o'neil-s3cret", "at", "at-sea"], ["status"]))
 
@@ -418,8 +422,8 @@ SHORT = ("1", "127", "test", "storage", "http")
 
 
 @pytest.mark.parametrize("host", ["http://127.0.0.1:1", "http://storage.test"])
-def test_a_short_value_in_the_host_of_a_link_hides_nothing(host: str) -> None:
-    """`DNT: 1` is in 127.0.0.1, and a fragment `#1` is, too. A key is no short value, however short it is."""
+def test_a_short_value_that_is_no_key_is_not_redacted_in_the_host_of_a_link(host: str) -> None:
+    """`DNT: 1` is in 127.0.0.1, and so is a fragment `#1`. In the path the value is redacted."""
     for value in SHORT:
         for secrets in (Redactor(headers=[value]), Redactor(users=[value]), Redactor(links=[value])):
             assert secrets.redact_link(f"{host}/a/{value}?x=1") == f"{host}/a/[redacted]"
@@ -437,14 +441,14 @@ def test_a_short_value_in_the_host_of_a_link_hides_nothing(host: str) -> None:
         ("s3cr3t-k", "http://u:p@a-s3cr3t-k.test:80/a"),
     ],
 )
-def test_a_key_in_the_host_of_a_link_hides_it(key: str, link: str) -> None:
-    """In any case of its letters, and escaped, as the host is shown in lower case and unescaped."""
+def test_a_link_with_a_key_in_its_host_is_not_shown(key: str, link: str) -> None:
+    """However short the key is, in upper or lower case, and escaped: hosts are shown in lower case and unescaped."""
     assert Redactor([key]).redact_link(link) == "a URL with a secret in its host"
     assert Redactor(headers=[f"{key}-in-full"]).redact_link(link) == redact_url(link)
 
 
-def test_a_long_header_or_user_in_a_link_is_redacted() -> None:
-    """In its host, in its path, and across both, as in the link to a web hook. Headers keep their case."""
+def test_a_long_header_value_or_user_name_in_a_link_is_redacted() -> None:
+    """In its host, in its path, and across both, as in the link to a web hook. Header values are case-sensitive."""
     secrets = Redactor(["p"], headers=["http://hooks.test/services/XyZ", "AcmeCorp"], users=["acme-translations"])
 
     assert secrets.redact_link("http://acme-translations.test/a") == "a URL with a secret in its host"
@@ -468,8 +472,8 @@ def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) 
 
 
 @pytest.mark.parametrize("key", ["k3y-in-lower-case", "K3y-In-Mixed-Case"])
-def test_a_key_in_a_media_type_is_redacted_in_either_case(key: str) -> None:
-    """Media types are shown in lower case, which may restore a key."""
+def test_a_key_in_a_media_type_is_redacted(key: str) -> None:
+    """Media types are shown in lower case, which may restore a key that was echoed in upper case."""
     for echo in {key, key.upper()} if key.islower() else {key}:
         fault = Fault("unreadable", "in place of the file", media_type=f" Image/X.{echo} ")
         assert str(fault) == "in place of the file"
@@ -477,8 +481,8 @@ def test_a_key_in_a_media_type_is_redacted_in_either_case(key: str) -> None:
         assert str(fault) == "image/x.[redacted] in place of the file"
 
 
-def test_a_short_key_cuts_no_words_of_ours() -> None:
-    """It would tell the key. As a whole word or number it is redacted."""
+def test_a_short_key_is_not_redacted_within_a_word_of_an_error_message() -> None:
+    """A mark there would reveal the key. As a whole word or number it is redacted."""
     fault = Fault("connection", "the file has 54321 of 99999 bytes")
     fault.redact(Redactor(["54321", "e", "file-"]))
 
@@ -487,7 +491,7 @@ def test_a_short_key_cuts_no_words_of_ours() -> None:
 
 TOKEN = "t0ken-of-a-caller"
 PAIR = base64.b64encode(f"user:{TOKEN}".encode()).decode()
-"""Of a length that needs padding."""
+"""Its length is such that its base64 ends with padding."""
 
 CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
     ("heygen", {"headers": {"Authorization": f"Bearer {TOKEN}"}}),
@@ -506,17 +510,17 @@ CREDENTIALS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-def test_the_pair_can_lack_its_padding() -> None:
-    """Or two of the credentials would be the same."""
+def test_the_base64_of_the_basic_credentials_has_padding() -> None:
+    """Without padding, two of the `CREDENTIALS` would be the same."""
     assert PAIR.endswith("=")
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize(("service", "arguments"), CREDENTIALS)
-def test_a_credential_is_known_without_its_scheme(kind: type[Any], service: str, arguments: dict[str, Any]) -> None:
-    """A server that quotes a key quotes what stands behind `Bearer`, or the password of a pair."""
+def test_a_credential_is_redacted_without_its_scheme(kind: type[Any], service: str, arguments: dict[str, Any]) -> None:
+    """A server may echo only the token after `Bearer`, or only the password of `Basic` credentials."""
     client = kind(**{"base_url": HOST, "service": service, **arguments})
-    sent = dict(client._transport._credentials())  # a key that changes is known as soon as it is sent
+    sent = dict(client._transport._credentials())  # adds a rotating key to the redactor
     secrets = client._context.redactor
 
     assert secrets.redact(f"no {TOKEN}!") == "no [redacted]!"
@@ -527,8 +531,8 @@ def test_a_credential_is_known_without_its_scheme(kind: type[Any], service: str,
 
 
 @pytest.mark.parametrize("with_proof", ["headers", "bytes", "auth", "another auth"])
-def test_the_proof_of_a_session_is_redacted(clock: Clock, with_proof: str) -> None:
-    """As it is when the client is made."""
+def test_credentials_of_a_requests_session_are_redacted(clock: Clock, with_proof: str) -> None:
+    """They are in its headers or its `auth` when the client is created."""
     session = requests.Session()
     body = json.dumps({"error": {"code": "bad", "message": f"Invalid API key: {TOKEN}"}}).encode()
     session.mount("http://", Answers(lambda _: response(401, body)))
@@ -545,12 +549,12 @@ def test_the_proof_of_a_session_is_redacted(clock: Clock, with_proof: str) -> No
     assert TOKEN not in everything_said(caught.value)
 
 
-def test_the_proof_of_a_session_of_aiohttp_is_redacted() -> None:
-    """Its headers, and its auth."""
+def test_credentials_of_an_aiohttp_session_are_redacted() -> None:
+    """They are in its default headers, or in its `auth`."""
 
     async def errand() -> None:
         for header, pair in ({"Authorization": f"Bearer {TOKEN}"}, None), (None, ("user", TOKEN)):
-            with warnings.catch_warnings():  # aiohttp 3.14 deprecates it
+            with warnings.catch_warnings():  # aiohttp 3.14 deprecates `auth`
                 warnings.simplefilter("ignore")
                 session = aiohttp.ClientSession(headers=header, auth=pair and aiohttp.BasicAuth(*pair))
             async with session:
@@ -560,8 +564,8 @@ def test_the_proof_of_a_session_of_aiohttp_is_redacted() -> None:
     asyncio.run(errand())
 
 
-def test_short_values_beside_a_credential_are_no_secrets() -> None:
-    """A setting in a cookie, the name of a user, a value that is no header of credentials."""
+def test_short_values_beside_credentials_are_not_redacted() -> None:
+    """A setting in a cookie, the name of a user, the value of a header that is not for credentials."""
     client = VideoTranslationClient(
         HOST, headers={"Cookie": "lang=en; x=1", "Authorization": "Basic dXNlcjpwdzEy", "X-Other": "Bearer pend"}
     )
@@ -580,8 +584,8 @@ async def broken_trace(*_: Any) -> None:
 
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("key", [KEY, lambda: KEY])
-def test_a_traceback_with_locals_has_no_key_in_our_functions(kind: type[Any], key: Any) -> None:
-    """An error tracker shows them where a hook of the caller's own session raises."""
+def test_local_variables_of_the_package_in_a_traceback_show_no_key(kind: type[Any], key: Any) -> None:
+    """An error tracker shows them if a hook of the caller's own session raises."""
 
     async def errand(url: str) -> None:
         if kind is VideoTranslationClient:
@@ -599,8 +603,8 @@ def test_a_traceback_with_locals_has_no_key_in_our_functions(kind: type[Any], ke
 
 
 @pytest.mark.parametrize("key", [KEY, lambda: KEY])
-def test_a_traceback_with_locals_has_no_key_where_the_auth_of_a_session_raises(key: Any) -> None:
-    """It is called while the headers are put together."""
+def test_local_variables_show_no_key_if_the_auth_of_a_session_raises(key: Any) -> None:
+    """`auth` is called while the headers of the request are put together."""
     session = requests.Session()
     session.auth = broken_hook
     with pytest.raises(LookupError, match="of the caller's") as caught:
@@ -616,8 +620,8 @@ def assert_no_key_in_our_locals(error: BaseException) -> None:
     assert KEY not in str([one.locals for one in ours])
 
 
-def test_keys_without_end_fill_no_memory() -> None:
-    """A wait that never ends may ask for a new one each time; the latest are kept."""
+def test_only_the_latest_rotated_keys_are_kept() -> None:
+    """A wait without end may fetch a new key each time, which must not fill the memory."""
     client = Redactor(["user"])
     call = client
     for number in range(1000):
@@ -635,16 +639,16 @@ def test_keys_without_end_fill_no_memory() -> None:
 
 
 @pytest.mark.parametrize(("given", "kind"), [("", ValueError), ("a\nb", ValueError), (None, TypeError), (7, TypeError)])
-def test_a_bad_key_from_a_function_is_refused(clock: Clock, given: Any, kind: type[Exception]) -> None:
-    """By the same rules as one that is given."""
+def test_an_invalid_key_from_an_api_key_function_is_refused(clock: Clock, given: Any, kind: type[Exception]) -> None:
+    """The rules are those for a fixed key. No request is sent."""
     world = World(clock, "heygen", api_key=lambda: given)
     with pytest.raises(kind, match=r"what api_key\(\) returns"):
         world.submit()
     assert world.lab.arrivals == []
 
 
-def test_a_class_is_no_key() -> None:
-    """It can be called, but was meant otherwise."""
+def test_a_class_as_api_key_is_refused() -> None:
+    """It can be called, but is not meant as a function that returns a key."""
     with pytest.raises(TypeError, match="api_key"):
         VideoTranslationClient(HOST, api_key=str)
 
@@ -653,7 +657,7 @@ Echo = Callable[[requests.PreparedRequest], requests.Response]
 
 
 def echoing(code: int, shape: Callable[[str], Any], **headers: str) -> Echo:
-    """A server that says back all that it was told: the request line, the headers and the body."""
+    """Return a function that echoes the request line, the headers, the body and the base64 of the key."""
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
         body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
@@ -686,8 +690,10 @@ CODES = (200, 204, 302, 400, 401, 403, 404, 409, 425, 429, 500, 503)
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("code", CODES)
-def test_no_way_to_fail_shows_a_key(clock: Clock, lines: Lines, tmp_path: Path, service: str, code: int) -> None:
-    """In a message, a traceback, a repr, a pickle or a line of the log; nor the signature of the video."""
+def test_no_text_shows_a_key_that_a_server_echoes(
+    clock: Clock, lines: Lines, tmp_path: Path, service: str, code: int
+) -> None:
+    """Not a message, traceback, repr, pickle or log line. No log line has the signature of the video link either."""
     for shape in SHAPES:
         session = requests.Session()
         session.mount("http://", Answers(echoing(code, shape, retry_after=f"soon {KEY}")))
@@ -722,14 +728,16 @@ def assert_says_nothing(errand: Callable[[], object]) -> None:
         shown = repr(errand())
     except TranslationClientError as error:
         shown = f"{error} {everything_said(error)}"
-    except ValueError as error:  # a language that is not in the list
+    except ValueError as error:  # the target language is not in the echoed list
         shown = str(error)
     for secret in (KEY, "header-of-the-caller", base64.b64encode(KEY.encode()).decode()):
         assert secret not in shown
 
 
-def test_a_signed_link_is_not_in_an_error_nor_in_a_line(clock: Clock, lines: Lines, tmp_path: Path) -> None:
-    """Whoever has it has the file."""
+def test_the_signature_of_a_result_link_is_in_no_error_log_line_or_repr(
+    clock: Clock, lines: Lines, tmp_path: Path
+) -> None:
+    """Anyone who has the signed link can download the file."""
     world = World(clock, "heygen", Scenario(0, faults=["result/every-1:503"]))
     job = world.finished()
 
@@ -758,8 +766,10 @@ ODD_TARGETS = [
 
 
 @pytest.mark.parametrize("target", ODD_TARGETS)
-def test_no_spelling_of_a_url_lures_a_key_to_another_origin(clock: Clock, tmp_path: Path, target: str) -> None:
-    """As a redirect, as a link to a result, as the place of an operation."""
+def test_no_spelling_of_a_url_makes_the_client_send_a_key_to_another_origin(
+    clock: Clock, tmp_path: Path, target: str
+) -> None:
+    """The URL is in a redirect, in a result link, and in `Operation-Location`."""
     asked: list[tuple[str, bool]] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -776,7 +786,7 @@ def test_no_spelling_of_a_url_lures_a_key_to_another_origin(clock: Clock, tmp_pa
     client = VideoTranslationClient(
         HOST, service="azure", api_key=KEY, session=session, sleep=clock.tick, max_faults=1, headers={"X-Mine": KEY}
     )
-    with suppress(TranslationClientError):  # what is no URL is no answer
+    with suppress(TranslationClientError):  # a response whose link is no URL is not usable
         client.submit(VIDEO, "es-ES")
     with suppress(TranslationClientError):
         client.check("lured")
@@ -786,8 +796,8 @@ def test_no_spelling_of_a_url_lures_a_key_to_another_origin(clock: Clock, tmp_pa
     assert any(has_key for _, has_key in asked)
 
 
-def test_a_token_travels_where_tokens_do(clock: Clock) -> None:
-    """OAuth's at HeyGen, Entra's at Azure: by its first word, also from a function."""
+def test_a_bearer_token_is_sent_in_the_authorization_header(clock: Clock) -> None:
+    """A token of OAuth for HeyGen or of Entra for Azure is known by its first word, also if a function returns it."""
     for service, key in (("heygen", "Bearer token-of-oauth"), ("azure", lambda: "Bearer token-of-oauth")):
         world = World(clock, service, api_key=key)
         world.submit()
@@ -795,8 +805,8 @@ def test_a_token_travels_where_tokens_do(clock: Clock) -> None:
         assert world.client._context.redactor.redact("say token-of-oauth") == "say [redacted]"
 
 
-def test_a_key_is_not_asked_for_where_it_is_not_sent(clock: Clock, tmp_path: Path) -> None:
-    """Storage gets none."""
+def test_an_api_key_function_is_not_called_for_a_request_without_a_key(clock: Clock, tmp_path: Path) -> None:
+    """A download from storage at another origin has no key."""
     asked: list[str] = []
 
     def key() -> str:
@@ -811,8 +821,8 @@ def test_a_key_is_not_asked_for_where_it_is_not_sent(clock: Clock, tmp_path: Pat
     assert len(asked) == before
 
 
-def test_parts_of_a_signed_link_of_a_video_are_secret_too(clock: Clock) -> None:
-    """However a server that echoes it may spell it."""
+def test_parts_of_the_signed_link_of_a_video_are_redacted(clock: Clock) -> None:
+    """A server may echo the signature alone, or a part of the query."""
     for said in (SIGNATURE, f"signature={SIGNATURE}&x", f"...{SIGNATURE}"):
         body = json.dumps({"error": {"code": "bad", "message": f"cannot fetch {said}"}}).encode()
         session = requests.Session()
@@ -840,15 +850,17 @@ def test_parts_of_a_signed_link_of_a_video_are_secret_too(clock: Clock) -> None:
         "https:/s3cr3t@host/x",
     ],
 )
-def test_a_link_that_was_mistyped_is_shown_without_its_secrets(clock: Clock, video: str) -> None:
-    """It may be signed all the same."""
+def test_a_mistyped_video_link_is_shown_without_its_secrets(clock: Clock, video: str) -> None:
+    """It may be a signed link, or have a password."""
     with pytest.raises(ValueError, match="video must be") as caught:
         World(clock, "heygen").client.submit(video, "French")
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_an_id_with_a_key_in_it_costs_no_job_and_is_in_no_text(clock: Clock, lines: Lines, tmp_path: Path) -> None:
-    """The job has been paid for, and can be waited for, downloaded and deleted by its id."""
+def test_a_job_whose_id_contains_the_key_is_usable_and_redacted_in_texts(
+    clock: Clock, lines: Lines, tmp_path: Path
+) -> None:
+    """The job has been paid for: requests for its status and for its deletion have the id as the service sent it."""
     job_id = f"job-{KEY}"
     arrived: list[str] = []
 
@@ -876,8 +888,8 @@ def test_an_id_with_a_key_in_it_costs_no_job_and_is_in_no_text(clock: Clock, lin
     assert "job-[redacted]" in json.dumps(lines)
 
 
-def test_user_information_in_a_link_is_not_shown(clock: Clock, tmp_path: Path) -> None:
-    """Nor what stands behind a hash."""
+def test_user_information_query_and_fragment_of_a_link_are_not_shown(clock: Clock, tmp_path: Path) -> None:
+    """The error of a failed download has the rest of the link."""
     body = json.dumps(
         {"data": {"status": "completed", "video_url": "http://user:passw0rd@files.test/f?a=s3cr3t#s3cr3t"}}
     )
@@ -894,8 +906,8 @@ def test_user_information_in_a_link_is_not_shown(clock: Clock, tmp_path: Path) -
     assert "s3cr3t" not in str(caught.value)
 
 
-def test_storage_that_echoes_a_signed_link_gets_it_nowhere(clock: Clock, tmp_path: Path) -> None:
-    """Whole, or in parts."""
+def test_a_signed_link_that_storage_echoes_is_redacted(clock: Clock, tmp_path: Path) -> None:
+    """The body has the whole link, and its signature alone."""
     data = json.dumps({"data": {"status": "completed", "video_url": f"http://files.test/f?sig={SIGNATURE}&x=1"}})
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -911,8 +923,8 @@ def test_storage_that_echoes_a_signed_link_gets_it_nowhere(clock: Clock, tmp_pat
     assert SIGNATURE not in f"{caught.value} {everything_said(caught.value)}"
 
 
-def test_an_order_that_was_taken_shows_no_key_either(clock: Clock, lines: Lines) -> None:
-    """The payload is what the service sent back with the id; no text has it."""
+def test_a_submission_whose_response_echoes_the_key_shows_it_in_no_text(clock: Clock, lines: Lines) -> None:
+    """The payload is what the service sent. The repr and the log lines have no signature of the video link either."""
     session = requests.Session()
     echo = json.dumps({"id": "job-1", "echo": KEY, "video": VIDEO}).encode()
     session.mount("http://", Answers(lambda _: response(200, echo)))
@@ -924,13 +936,13 @@ def test_an_order_that_was_taken_shows_no_key_either(clock: Clock, lines: Lines)
 
 
 @pytest.mark.parametrize("key", ["job", "b", "1", "es"])
-def test_a_short_key_costs_no_job(clock: Clock, key: str) -> None:
-    """It may stand in an id by chance, which has been paid for."""
+def test_a_short_key_does_not_prevent_a_submission(clock: Clock, key: str) -> None:
+    """It may be a part of the id, or be the language, by chance. The job has been paid for."""
     assert World(clock, "heygen", api_key=key).submit(idempotency_key="order-1").id == "job-1"
 
 
 @pytest.mark.parametrize("password", ["test", "1", "p4ssw0r"])
-def test_a_short_password_of_a_session_leaves_ids_as_they_are(password: str) -> None:
+def test_a_short_password_of_a_session_is_not_redacted_in_ids(password: str) -> None:
     """It may be a part of any id by chance. As a whole word it is redacted in other texts."""
     session = requests.Session()
     session.auth = ("user", password)
@@ -941,16 +953,16 @@ def test_a_short_password_of_a_session_leaves_ids_as_they_are(password: str) -> 
 
 
 @pytest.mark.parametrize("password", ["test", "1", "p4ssw0r"])
-def test_a_short_password_in_the_base_url_is_redacted_anywhere(password: str) -> None:
-    """The service gets it with each request, and may echo it in anything."""
+def test_a_short_password_in_base_url_is_redacted_even_within_a_word(password: str) -> None:
+    """The service gets it with each request, and may echo it in any text."""
     secrets = VideoTranslationClient(f"http://user:{password}@host.test")._context.redactor
 
     assert password not in secrets.redact(f"X{password}Y")
 
 
 @pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
-def test_a_header_of_the_callers_replaces_ours_of_the_same_name_in_any_case(client: type[Any]) -> None:
-    """It is sent once (RFC 9110, section 5.1)."""
+def test_a_header_of_the_caller_replaces_the_default_header_of_the_same_name(client: type[Any]) -> None:
+    """Names are compared without regard to case, and the header is sent once (RFC 9110, section 5.1)."""
     headers = {"x-api-key": "mine-of-headers", "user-agent": "mine/1"}
     arguments: Any = {"service": "heygen", "api_key": KEY, "headers": headers, "logger": Silent(), "max_faults": 1}
     answer = b'HTTP/1.1 200 OK\r\nContent-Length: 31\r\n\r\n{"data": {"status": "running"}}'
@@ -971,8 +983,8 @@ def test_a_header_of_the_callers_replaces_ours_of_the_same_name_in_any_case(clie
     assert "user-agent: mine/1" in head
 
 
-def test_the_latest_rotated_keys_are_redacted_however_many_forms_they_have() -> None:
-    """One that is in use again counts as a late one."""
+def test_the_latest_rotated_keys_are_redacted_however_many_secrets_each_has() -> None:
+    """A key that is used again counts as one of the latest."""
     secrets = Redactor()
     for number in range(MAX_ROTATED_KEYS):
         secrets.add_key((f"Basic of-key-{number}", f"of-key-{number}", f"user:of-key-{number}"))
@@ -983,7 +995,7 @@ def test_the_latest_rotated_keys_are_redacted_however_many_forms_they_have() -> 
     assert secrets.redact(text).split() == ["[redacted]", "of-key-1", *["[redacted]"] * (MAX_ROTATED_KEYS - 2)]
 
 
-def test_a_link_does_not_bring_back_the_key_of_an_earlier_request() -> None:
+def test_a_redactor_with_a_link_still_redacts_keys_of_earlier_requests() -> None:
     """A download checks the status first, with a key that may have been rotated out since."""
     secrets = Redactor().with_keys(("rotated-key-123",)).with_link("https://host.test/file?sig=abcdefghij")
 
@@ -994,15 +1006,15 @@ def test_a_link_does_not_bring_back_the_key_of_an_earlier_request() -> None:
     ("base_url", "says"),
     [("http://a%3Ab:pass@host.test", "colon in its user name"), ("http://user:%E9@host.test", "is not UTF-8")],
 )
-def test_user_information_that_would_be_sent_wrong_is_rejected_without_showing_it(base_url: str, says: str) -> None:
+def test_user_information_that_basic_authentication_cannot_send_is_refused(base_url: str, says: str) -> None:
     """A server would read another user, or another password (RFC 7617, section 2)."""
     with pytest.raises(ValueError, match=says) as caught:
         VideoTranslationClient(base_url)
     assert "pass@" not in str(caught.value)
 
 
-def test_a_key_that_no_variable_can_hold_is_asked_for_without_one() -> None:
-    """Not as "the environment variable None"."""
+def test_the_missing_key_error_names_no_variable_if_the_service_has_none() -> None:
+    """It does not say "the environment variable None"."""
     service = Service(name="mine", status_path="/jobs/{job_id}", needs_key=True)
     with pytest.raises(ValueError, match=r"^api_key must be given: the service 'mine' requires one$"):
         VideoTranslationClient("http://host.test", service=service)
@@ -1010,8 +1022,8 @@ def test_a_key_that_no_variable_can_hold_is_asked_for_without_one() -> None:
 
 @pytest.mark.parametrize("in_url", [False, True])
 @pytest.mark.parametrize("is_rotating", [False, True])
-def test_a_token_never_replaces_what_the_caller_gave_for_its_header(in_url: bool, is_rotating: bool) -> None:
-    """A key that begins with Bearer goes to `Authorization`, whatever the header of the service is."""
+def test_a_bearer_token_never_replaces_an_authorization_header_of_the_caller(in_url: bool, is_rotating: bool) -> None:
+    """A key that begins with Bearer goes to `Authorization`, whatever the key header of the service is."""
     token = "Bearer token-of-oauth"
     base_url = "http://user:pass@host.test" if in_url else "http://host.test"
     arguments: Any = {
@@ -1029,8 +1041,8 @@ def test_a_token_never_replaces_what_the_caller_gave_for_its_header(in_url: bool
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
-def test_a_header_that_frames_a_body_is_no_header_of_every_request(name: str) -> None:
-    """It would cut the body of a submission."""
+def test_a_client_refuses_headers_that_frame_a_body(name: str) -> None:
+    """They would truncate the body of a submission."""
     with pytest.raises(ValueError, match=f"headers must not have '{name}'"):
         VideoTranslationClient(HOST, headers={name: "3"})
 
@@ -1047,13 +1059,13 @@ def test_a_header_that_frames_a_body_is_no_header_of_every_request(name: str) ->
     ],
     ids=["base64", "base64 of a pair", "percent", "UTF-8", "Latin-1"],
 )
-def test_a_key_beyond_ascii_is_redacted_as_it_was_sent(key: str, echo: Callable[[bytes], str]) -> None:
-    """In Latin-1, as requests and aiohttp send headers."""
+def test_a_non_ascii_key_is_redacted_in_echoes_of_its_latin_1_bytes(key: str, echo: Callable[[bytes], str]) -> None:
+    """requests and aiohttp send headers in Latin-1."""
     echoed = echo(key.encode("latin-1"))
     shown = Redactor([key]).redact(f"bad key {echoed}!")
 
     assert "[redacted]" in shown
-    assert echoed[4:-4] not in shown  # in base64 the digits at both ends may belong to other bytes too
+    assert echoed[4:-4] not in shown  # in base64 the digits at both ends may encode bits of other bytes too
 
 
 @pytest.mark.parametrize(
@@ -1069,7 +1081,7 @@ def test_a_key_beyond_ascii_is_redacted_as_it_was_sent(key: str, echo: Callable[
     ids=["Latin-1", "Windows-1252", "bytes of Python", "JSON", "HTML", "percent"],
 )
 @pytest.mark.parametrize("is_header", [False, True])
-def test_a_secret_beyond_ascii_is_redacted_however_its_bytes_are_read(
+def test_a_non_ascii_secret_is_redacted_however_its_bytes_are_decoded(
     echo: Callable[[bytes], str], is_header: bool
 ) -> None:
     """User information is sent in UTF-8, and a header in Latin-1."""
@@ -1084,8 +1096,8 @@ def test_a_secret_beyond_ascii_is_redacted_however_its_bytes_are_read(
 
 
 @pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\u2026"])
-def test_a_traceback_with_locals_has_no_key_that_cannot_be_sent(key: str) -> None:
-    """As `api_key()` returned it."""
+def test_local_variables_in_a_traceback_show_no_key_that_cannot_be_sent(key: str) -> None:
+    """`api_key()` returns a key with white space at one end, or with a character beyond Latin-1."""
     with pytest.raises(ValueError, match="cannot be sent in a header") as caught:
         VideoTranslationClient(HOST, api_key=lambda: key).check("j")
     stack = traceback.TracebackException.from_exception(caught.value, capture_locals=True).stack
@@ -1095,8 +1107,8 @@ def test_a_traceback_with_locals_has_no_key_that_cannot_be_sent(key: str) -> Non
 
 
 @pytest.mark.parametrize("make", [tuple, lambda pair: requests.auth.HTTPBasicAuth(*pair)])
-def test_a_password_that_is_a_number_is_redacted(make: Callable[[tuple[str, int]], Any]) -> None:
-    """requests sends it as text. The user name beside it is no token."""
+def test_a_password_of_a_session_that_is_a_number_is_redacted(make: Callable[[tuple[str, int]], Any]) -> None:
+    """requests sends it as text. The user name beside it is not redacted in ids."""
     session = requests.Session()
     session.auth = make(("job", 4711000815))
     secrets = VideoTranslationClient(HOST, session=session)._context.redactor
@@ -1106,19 +1118,19 @@ def test_a_password_that_is_a_number_is_redacted(make: Callable[[tuple[str, int]
 
 
 def test_the_repr_of_a_client_has_no_key_that_is_in_its_base_url() -> None:
-    """Some gateways take it in the path as well."""
+    """Some gateways take the key in the path as well."""
     assert KEY not in repr(VideoTranslationClient(f"{HOST}/{KEY}/v1", api_key=KEY))
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "content-length", "Transfer-Encoding"])
-def test_a_header_that_frames_a_body_is_no_header_of_one_request(name: str) -> None:
-    """aiohttp would send it, and cut the body."""
+def test_a_request_refuses_headers_that_frame_a_body(name: str) -> None:
+    """aiohttp would send them, and truncate the body."""
     with pytest.raises(ValueError, match=f"must not have '{name}'"):
         Request("POST", "/jobs", {name: "3"}, json={"a": 1})
 
 
-def test_keys_that_are_in_use_by_turns_are_one_each() -> None:
-    """However often, the latest eight are eight keys."""
+def test_keys_that_are_used_alternately_count_once_each() -> None:
+    """The latest eight keys are eight different ones, however often each was used."""
     secrets = Redactor()
     for number in range(MAX_ROTATED_KEYS - 2):
         secrets.add_key((f"older-key-{number}",))
@@ -1132,8 +1144,8 @@ def test_keys_that_are_in_use_by_turns_are_one_each() -> None:
     assert secrets._forms is secrets._forms, "the forms of all keys are made again at each use"
 
 
-def test_keys_that_threads_learn_at_once_stay_secret() -> None:
-    """While others are forgotten."""
+def test_a_key_that_several_threads_add_at_once_stays_redacted() -> None:
+    """The threads also add other keys, and early ones are dropped meanwhile."""
     secrets = Redactor()
 
     def use(thread: int) -> None:
@@ -1152,8 +1164,8 @@ def test_keys_that_threads_learn_at_once_stay_secret() -> None:
 
 
 @pytest.mark.parametrize("earlier", [0, MAX_ROTATED_KEYS, 4 * MAX_ROTATED_KEYS - 1, 4 * MAX_ROTATED_KEYS])
-def test_a_key_stays_secret_that_another_thread_uses_while_one_learns_it(earlier: int) -> None:
-    """Wherever the other one comes in between: of two uses at once the later one counts."""
+def test_a_key_that_two_threads_add_at_the_same_time_stays_redacted(earlier: int) -> None:
+    """The other thread runs before each opcode in turn: of two uses at once the later one counts."""
     secrets = Redactor()
 
     def build() -> tuple[Callable[[], object], Callable[[], object]]:
@@ -1194,8 +1206,8 @@ def test_a_key_that_looks_escaped_is_redacted_however_it_is_escaped(key: str, na
 @pytest.mark.parametrize(
     "echo", [str, lambda key: base64.b64encode(f"me:{key}".encode()).decode()], ids=["plain", "base64"]
 )
-def test_a_key_is_redacted_in_a_text_that_breaks_its_lines(echo: Callable[[str], str], line_break: str) -> None:
-    """As base64 in MIME (RFC 2045, section 6.8)."""
+def test_a_key_that_is_split_by_line_breaks_is_redacted(echo: Callable[[str], str], line_break: str) -> None:
+    """MIME splits base64 into lines (RFC 2045, section 6.8)."""
     key = "".join(f"key{number:03}" for number in range(40))
     for width in (1, 7, 64, 76):
         lines = line_break.join(re.findall(f".{{1,{width}}}", echo(key)))
@@ -1207,14 +1219,14 @@ def test_a_key_is_redacted_in_a_text_that_breaks_its_lines(echo: Callable[[str],
         assert len(shown) < 50, shown
 
 
-def test_lines_that_hold_no_secret_together_stay() -> None:
+def test_a_short_secret_that_is_split_by_a_line_break_is_not_redacted() -> None:
     text = "the job\r\nis pending\n"
 
     assert Redactor(["bis", "jobis-pending"], headers=["jobis"]).redact(text) == text
 
 
 def test_merged_headers_show_no_key_in_a_traceback() -> None:
-    """Not even where a service of the caller's passes what is no mapping."""
+    """A custom service may pass a list in place of a mapping, which raises."""
     wrong: Any = [("a", "b")]
     try:
         merged_headers(KeyHeaders({"X-Api-Key": KEY}), wrong)
@@ -1234,8 +1246,8 @@ def test_merged_headers_show_no_key_in_a_traceback() -> None:
         ("abcdefghijklmnopqrstuv-", "[redacted]-"),
     ],
 )
-def test_of_secrets_that_overlap_no_part_is_shown(text: str, redacted: str) -> None:
-    """One ends where the next has begun."""
+def test_secrets_that_overlap_are_redacted_completely(text: str, redacted: str) -> None:
+    """One ends after the next has begun."""
     assert Redactor(["abcdefghij", "hijklmnopq", "opqrstuv"]).redact(text) == redacted
 
 
@@ -1254,8 +1266,8 @@ NAMES = [*ESCAPED, *(f"{one} in {other}" for one in ESCAPED for other in ESCAPED
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_secret_that_is_plain_within_one_that_is_escaped_changes_nothing(name: str) -> None:
-    """A user name in a password, a key that begins another one, two that overlap; escaped once or twice."""
+def test_an_escaped_secret_that_contains_another_secret_is_redacted_as_a_whole(name: str) -> None:
+    """A user name in a password, a header that begins a key, two keys that overlap; escaped once or twice."""
     inner, _, outer = name.partition(" in ")
     password, key, other = 'admin/2024#x"yz', "live/eu-9f8e7d6c", "9f8e7d6c+<tail&more>"
 
@@ -1276,7 +1288,7 @@ SENT_PAIR = "svc:~~?>pw>?~~longer-p\xe9nguin"
     "names", [*itertools.product(ESCAPED, repeat=2), *((one,) for one in ESCAPED)], ids=" in ".join
 )
 @pytest.mark.parametrize("encoding", [base64.b64encode, base64.urlsafe_b64encode])
-def test_base64_of_a_key_is_redacted_however_it_is_escaped(
+def test_base64_of_user_information_is_redacted_however_it_is_escaped(
     names: tuple[str, ...], encoding: Callable[[bytes], bytes]
 ) -> None:
     """Its `+`, `/` and `=` are escaped in JSON, HTML and links."""
@@ -1292,14 +1304,14 @@ def test_base64_of_a_key_is_redacted_however_it_is_escaped(
 
 
 def session_of(kind: type[Any]) -> Any:
-    """A caller's session with a header, a cookie and auth of its own."""
+    """Return a caller's session with a header, a cookie and auth of its own."""
     if kind is VideoTranslationClient:
         session = requests.Session()
         session.headers["X-Api-Key"] = "key-of-the-session"
         session.auth = ("user", "password-of-the-session")
         session.cookies.set("sid", "cookie-of-the-session")
         return session
-    with warnings.catch_warnings():  # aiohttp 3.14 deprecates it
+    with warnings.catch_warnings():  # aiohttp 3.14 deprecates `auth`
         warnings.simplefilter("ignore")
         auth = aiohttp.BasicAuth("user", "password-of-the-session")
         cookies = {"sid": "cookie-of-the-session"}
@@ -1317,7 +1329,7 @@ async def used(kind: type[Any], url: str, session: Any, use: Callable[[Any], Any
 
 @contextmanager
 def redirecting_away() -> Iterator[tuple[Server, Server]]:
-    """A server that redirects to another origin, and the server there."""
+    """Yield a server that redirects to another origin, and the server at that origin."""
     with serving(answering(http())) as other:
         target = other.url.replace("127.0.0.1", "localhost")
         with serving(answering(http("302 Found", b"", f"Location: {target}/a"))) as first:
@@ -1325,7 +1337,7 @@ def redirecting_away() -> Iterator[tuple[Server, Server]]:
 
 
 async def finished(call: Callable[[], Any]) -> None:
-    """Call what may have to be awaited."""
+    """Call a function, and await its result if that is possible."""
     result = call()
     if inspect.isawaitable(result):
         await result
@@ -1333,7 +1345,7 @@ async def finished(call: Callable[[], Any]) -> None:
 
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("way", ["redirect", "result link"])
-def test_the_proof_of_a_session_goes_to_no_other_origin(kind: type[Any], way: str, tmp_path: Path) -> None:
+def test_credentials_of_a_session_are_not_sent_to_another_origin(kind: type[Any], way: str, tmp_path: Path) -> None:
     """Neither on a redirect, nor to the storage that a result link names."""
     video = http("200 OK", b"\0\0\0\x18ftypmp42" + bytes(1000))
     with serving(answering(http() if way == "redirect" else video)) as other:
@@ -1358,8 +1370,8 @@ def test_the_proof_of_a_session_goes_to_no_other_origin(kind: type[Any], way: st
     assert [proof for proof in proofs if proof in request.lower()] == []
 
 
-def test_a_key_goes_before_the_auth_of_a_session() -> None:
-    """Requests sends the header."""
+def test_an_api_key_takes_precedence_over_the_auth_of_a_requests_session() -> None:
+    """The `Authorization` header that requests sends has the key."""
     with serving(answering(http())) as server, session_of(VideoTranslationClient) as session:
         VideoTranslationClient(server.url, session=session, api_key=KEY, logger=Silent()).check("j")
     assert f"authorization: bearer {KEY}".lower().encode() in server.requests[0].lower()
@@ -1367,10 +1379,10 @@ def test_a_key_goes_before_the_auth_of_a_session() -> None:
 
 @pytest.mark.parametrize("source", ["auth", "netrc"])
 @pytest.mark.parametrize("is_rotating", [False, True])
-def test_a_key_and_the_auth_of_a_session_of_aiohttp_are_one_too_many(
+def test_an_api_key_beside_credentials_of_an_aiohttp_session_is_refused(
     source: str, is_rotating: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It sends no more than one, so the caller decides which."""
+    """aiohttp sends only one of the two, so the caller has to decide which. No request is sent."""
     (tmp_path / "netrc").write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
     key: Any = (lambda: KEY) if is_rotating else KEY
@@ -1386,11 +1398,11 @@ def test_a_key_and_the_auth_of_a_session_of_aiohttp_are_one_too_many(
     assert server.requests == []
 
 
-def test_a_session_of_a_class_of_the_callers_is_used_as_it_is() -> None:
-    """What it keeps on itself is kept there, be it that a key is sent."""
+def test_an_aiohttp_session_of_a_subclass_is_used_without_a_copy() -> None:
+    """Attributes that it sets on itself are kept there, although a key is sent."""
 
     async def main() -> int:
-        with warnings.catch_warnings():  # aiohttp advises against it
+        with warnings.catch_warnings():  # aiohttp warns about subclasses of ClientSession
             warnings.simplefilter("ignore")
 
             class Counting(aiohttp.ClientSession):
@@ -1411,8 +1423,8 @@ def test_a_session_of_a_class_of_the_callers_is_used_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("way", ["default", "environment"])
-def test_a_request_to_another_origin_takes_the_proxy_of_the_session(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though it takes none of its headers."""
+def test_a_request_to_another_origin_uses_the_proxy_of_the_session(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not send the default headers of the session."""
     answers = [http("302 Found", b"", "Location: http://elsewhere.test/a"), http()]
 
     async def main() -> None:
@@ -1434,12 +1446,12 @@ def test_a_request_to_another_origin_takes_the_proxy_of_the_session(way: str, mo
     assert [b"of-the-session" in request for request in server.requests] == [True, False]
 
 
-def test_a_class_of_sessions_is_used_for_another_origin_too() -> None:
-    """Without the headers of the session, unless a method was replaced on it: a mock must not lead to the network."""
+def test_a_request_to_another_origin_uses_the_subclass_of_the_session() -> None:
+    """It has no headers of the session, unless a method was replaced on it: a mock must not lead to the network."""
     seen: list[str] = []
 
     async def main(*, is_replaced: bool) -> None:
-        with warnings.catch_warnings():  # aiohttp advises against both
+        with warnings.catch_warnings():  # aiohttp warns about subclasses and about attributes that are set
             warnings.simplefilter("ignore")
 
             class Session(aiohttp.ClientSession):
@@ -1460,8 +1472,8 @@ def test_a_class_of_sessions_is_used_for_another_origin_too() -> None:
     assert seen == ["127.0.0.1", "localhost"] * 2
 
 
-def test_a_netrc_goes_to_no_other_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is for whoever asks the host by himself, and not for a redirect."""
+def test_credentials_of_a_netrc_are_not_sent_to_another_origin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are for requests that the caller makes to the host, and not for a redirect to it."""
     (tmp_path / "netrc").write_text("machine localhost login someone password else\n")
     monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
 
@@ -1474,8 +1486,8 @@ def test_a_netrc_goes_to_no_other_origin(tmp_path: Path, monkeypatch: pytest.Mon
     assert b"authorization" not in other.requests[0].lower()
 
 
-def test_a_session_that_is_closed_is_an_error_and_opens_nothing(tmp_path: Path) -> None:
-    """Be it that its request would need a substitute."""
+def test_a_closed_aiohttp_session_raises_and_sends_no_request(tmp_path: Path) -> None:
+    """Also for a link to another origin, where a copy of the session would send the request."""
 
     async def main() -> None:
         session = session_of(AsyncVideoTranslationClient)
@@ -1491,7 +1503,7 @@ def test_a_session_that_is_closed_is_an_error_and_opens_nothing(tmp_path: Path) 
 
 
 @pytest.mark.skipif(not hasattr(aiohttp, "ClientHandlerType"), reason="aiohttp has no middlewares before 3.12")
-def test_a_middleware_of_a_session_adds_nothing_at_another_origin() -> None:
+def test_a_middleware_of_a_session_is_not_used_for_another_origin() -> None:
     """It may be what adds the credentials."""
 
     async def add(request: Any, handler: Any) -> Any:
@@ -1511,7 +1523,7 @@ def test_a_middleware_of_a_session_adds_nothing_at_another_origin() -> None:
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("is_cross_origin", [False, True])
 def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_cross_origin: bool) -> None:
-    """At the same origin the key is sent, and at another one nothing."""
+    """At the same origin the key is sent, and at another one no `Authorization` header."""
     answers = [http(), http()]
 
     def handle(connection: socket.socket, server: Server) -> None:
@@ -1534,8 +1546,8 @@ def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_cross_ori
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
-def test_credentials_of_one_request_follow_no_redirect_to_another_origin(kind: type[Any]) -> None:
-    """A service of the caller's may give its requests headers; the others go along."""
+def test_credentials_of_a_request_are_not_sent_on_a_redirect_to_another_origin(kind: type[Any]) -> None:
+    """A custom service may give its requests headers. Those without credentials are sent on."""
     headers = {"Authorization": "Bearer per-request", "Cookie": "c=per-request", "X-Trace": "kept"}
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""A key, the caller's headers and the user information of a URL are in no text of ours, whatever a server sends back."""
+"""API keys, the caller's headers and user information are redacted in every text, whatever a server sends back."""
 
 import asyncio
 import base64
@@ -33,10 +33,10 @@ USER, PASSWORD = "u-s3cr3t", "p@s3cr3t"
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("status_code", [200, 401, 404, 503])
 @pytest.mark.parametrize("secret", [KEY, HEADER])
-def test_a_server_that_echoes_a_secret_gets_it_nowhere(
+def test_a_secret_that_a_server_echoes_is_in_no_text(
     clock: Clock, lines: Lines, capsys: pytest.CaptureFixture[str], echo: str, status_code: int, secret: str
 ) -> None:
-    """Not into a log line, an error, its repr or attributes, nor into the repr of a job."""
+    """Not in a log line, an error, its repr or attributes, nor in the repr of a job."""
     answers = Answers(lambda _: response(status_code, ECHOES[echo](secret), retry_after=quote(secret)))
     session = requests.Session()
     session.mount(BASE_URL, answers)
@@ -56,10 +56,8 @@ def test_a_server_that_echoes_a_secret_gets_it_nowhere(
 
 @pytest.mark.parametrize("with_session", [False, True])
 @pytest.mark.parametrize("echo", RAW_ECHOES)
-def test_no_exception_of_the_libraries_below_carries_a_secret_along(
-    lines: Lines, echo: bytes, with_session: bool
-) -> None:
-    """They quote lines of the server, URLs with queries, and hold the request with its headers."""
+def test_exceptions_of_libraries_in_an_error_hold_no_secret(lines: Lines, echo: bytes, with_session: bool) -> None:
+    """They quote lines of the response and URLs with queries, and hold the request with its headers."""
     session = requests.Session() if with_session else None
     with (
         serving(answering(echo)) as server,
@@ -79,8 +77,8 @@ def test_no_exception_of_the_libraries_below_carries_a_secret_along(
 @pytest.mark.parametrize(
     "echo", [b"", *(echo for echo in RAW_ECHOES if echo.endswith((b"s3cr3t-key\r\n", b"OK\r\n\r\n")))]
 )
-def test_no_fault_of_a_transport_holds_an_exception_of_a_library(kind: type[Any], echo: bytes) -> None:
-    """Neither as its cause nor as the context of it: that has the request with its headers."""
+def test_the_causes_and_contexts_of_a_fault_of_a_transport_hold_no_secret(kind: type[Any], echo: bytes) -> None:
+    """An exception of a library among them would hold the request with its headers."""
 
     async def fault_of_a_call(url: str) -> Fault:
         client = kind(url, api_key="s3cr3t-key")
@@ -101,10 +99,8 @@ def test_no_fault_of_a_transport_holds_an_exception_of_a_library(kind: type[Any]
 
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("line", [b"you sent {}", b" folded {}", b": {}", b"{}", b"Bad Name: {}"])
-def test_no_library_below_logs_a_header_line_that_breaks_http(
-    monkeypatch: pytest.MonkeyPatch, kind: type[Any], line: bytes
-) -> None:
-    """urllib3 would log it with the whole URL, as a warning."""
+def test_no_library_logs_a_malformed_header_line(monkeypatch: pytest.MonkeyPatch, kind: type[Any], line: bytes) -> None:
+    """urllib3 would log it with the whole URL, as a warning. For other sessions it still does."""
     logged = io.StringIO()
     handler = logging.StreamHandler(logged)
     handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
@@ -130,11 +126,11 @@ def test_no_library_below_logs_a_header_line_that_breaks_http(
         with requests.Session() as others, suppress(requests.RequestException):
             others.get(server.url)
     if line.startswith(b"you"):
-        assert "Failed to parse headers" in logged.getvalue()  # their logging is their own
+        assert "Failed to parse headers" in logged.getvalue()  # other sessions are logged as before
 
 
-def test_a_proxy_with_a_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
-    """Nor does a malformed one end in a TypeError."""
+def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
+    """A malformed proxy URL does not end in a `TypeError` either."""
     for proxy in ("http://u:s3cr3t@127.0.0.1:99999", "http://u:s3cr3t@", "http://u:s3cr3t@127.0.0.1:1"):
         monkeypatch.setenv("http_proxy", proxy)
         with (
@@ -146,7 +142,7 @@ def test_a_proxy_with_a_password_is_not_repeated(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("base_url", [f"http://{USER}:{quote(PASSWORD)}@127.0.0.1:9", f"http://{USER}@127.0.0.1:9/x"])
-def test_user_information_travels_as_a_header_and_shows_nowhere(clock: Clock, lines: Lines, base_url: str) -> None:
+def test_user_information_in_base_url_is_in_no_text(clock: Clock, lines: Lines, base_url: str) -> None:
     """Not in the URL of an error either."""
     client = VideoTranslationClient(base_url, sleep=clock.tick, max_faults=2)
 
@@ -156,8 +152,8 @@ def test_user_information_travels_as_a_header_and_shows_nowhere(clock: Clock, li
     assert "s3cr3t" not in everything_said(caught.value) + repr(client) + repr(list(lines))
 
 
-def test_user_information_arrives() -> None:
-    """Decoded, as Basic authentication."""
+def test_user_information_in_base_url_is_sent_as_basic_authentication() -> None:
+    """It is percent-decoded, and is not in the URL of the request."""
     answers = Answers(lambda _: response())
     session = requests.Session()
     session.mount("http://host", answers)
@@ -168,8 +164,8 @@ def test_user_information_arrives() -> None:
     assert answers.requests[0].url == "http://host/status"
 
 
-def test_the_key_travels_as_a_bearer_token() -> None:
-    """As the reference service wants it; a header of the caller's of the same name comes first."""
+def test_the_key_of_the_reference_service_is_sent_as_a_bearer_token() -> None:
+    """An `Authorization` header of the caller takes precedence."""
     answers = Answers(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
@@ -180,15 +176,15 @@ def test_the_key_travels_as_a_bearer_token() -> None:
 
 
 @given(st.text(min_size=1), st.text(), st.text())
-def test_redacting_leaves_no_trace(secret: str, before: str, after: str) -> None:
-    """Wherever it stands."""
+def test_redact_leaves_no_secret_in_the_names_and_values_of_json(secret: str, before: str, after: str) -> None:
+    """Whatever text is before and after the secret."""
     redacted = Redactor([secret]).redact([{before: [before + secret + after]}])
 
     assert all(secret not in part for entry in redacted for text in (*entry, *entry.values()) for part in parts(text))
 
 
 def parts(text: Any) -> list[str]:
-    """What stands between the marks."""
+    """Return the parts of a text between the marks."""
     whole: str = text if isinstance(text, str) else text[0]
     return whole.split(MARK)
 
@@ -206,12 +202,12 @@ def parts(text: Any) -> list[str]:
 def test_a_header_of_less_than_eight_characters_is_redacted_only_as_a_whole_word(
     value: str, text: str, redacted: str
 ) -> None:
-    """Or the "en" of an Accept-Language would be cut out of "pending"."""
+    """Otherwise the "en" of an `Accept-Language` would be redacted in "pending"."""
     assert Redactor(headers=[value]).redact(text) == redacted
 
 
-def test_a_key_is_cut_out_wherever_it_stands() -> None:
-    """However short, and also where it looks like a number."""
+def test_a_key_is_redacted_within_a_word_and_as_a_json_number() -> None:
+    """Within a word even if it is short. Other JSON numbers stay."""
     secrets = Redactor(["pw12", "12345678901"])
 
     assert secrets.redact({"detail": "pass pw12_", "key": 12345678901, "n": 7}) == {
@@ -222,8 +218,8 @@ def test_a_key_is_cut_out_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize("key", ["7", "404", "54321", "5432109"])
-def test_a_key_is_redacted_that_is_a_whole_number(key: str) -> None:
-    """However short it is. Other numbers stay, and the HTTP status in an error body."""
+def test_a_numeric_key_is_redacted_as_a_whole_json_number(key: str) -> None:
+    """However short it is. Other numbers stay, and so does an HTTP status in an error body."""
     number = int(key)
     secrets = Redactor([key], headers=["12"])
     body = {"key": number, "keys": [number], "count": 12, "is": True, "more": number * 10 + 1, "status": number}
@@ -238,7 +234,7 @@ def test_a_key_is_redacted_that_is_a_whole_number(key: str) -> None:
     "form",
     ["se%2fcr%2bet", "se%2Fcr%2Bet", "se\\/cr+et", *("se/cr+et".encode(f"utf-{n}-le").decode() for n in (16, 32))],
 )
-def test_a_key_is_found_in_the_forms_that_servers_give_it(form: str) -> None:
+def test_a_key_is_redacted_in_the_encodings_of_servers(form: str) -> None:
     """Percent-encoded in both cases, with the slashes of some JSON, and with the NULs of UTF-16 and UTF-32."""
     assert Redactor(["se/cr+et"]).redact(f"x{form}x").replace("\0", "") == f"x{MARK}x"
 
@@ -264,8 +260,8 @@ ESCAPES: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("way", ESCAPES)
-def test_a_key_is_found_whichever_of_its_characters_are_escaped(way: str) -> None:
-    """What is around it stays as it was written."""
+def test_a_key_is_redacted_whichever_of_its_characters_are_escaped(way: str) -> None:
+    """The text around it stays as it was written, with its own escapes."""
     text = f'%41 {{"a\\u0041": "{ESCAPES[way](ODD_KEY)}", "b": "\\u0042&lt;"}} %zz \\'
     expected = f'%41 {{"a\\u0041": "{MARK}", "b": "\\u0042&lt;"}} %zz \\'
     secrets = Redactor([ODD_KEY])
@@ -276,12 +272,12 @@ def test_a_key_is_found_whichever_of_its_characters_are_escaped(way: str) -> Non
 
 
 KEY_CHARACTERS = st.characters(min_codepoint=33, max_codepoint=255, exclude_characters="%\\&")
-"""Without those that begin an escape: mixtures of them may mean two things. `ODD_KEY` has them."""
+"""Without the characters that begin an escape, as mixtures of them are ambiguous. `ODD_KEY` has one of them."""
 
 
 @given(st.data(), st.text(KEY_CHARACTERS, min_size=8))
-def test_a_key_is_found_with_any_mixture_of_escapes(data: st.DataObject, key: str) -> None:
-    """Each character in its own way."""
+def test_a_key_is_redacted_with_any_mixture_of_escapes(data: st.DataObject, key: str) -> None:
+    """Each character is plain, or escaped as in a URL, in JSON or in HTML."""
     ways: list[Callable[[str], str]] = [
         str,
         quote,
@@ -296,8 +292,8 @@ def test_a_key_is_found_with_any_mixture_of_escapes(data: st.DataObject, key: st
 @pytest.mark.parametrize("before", ["", "u", "u:", "user", "user:"])
 @pytest.mark.parametrize("behind", ["", "x", "xy", "xyz"])
 @pytest.mark.parametrize("encoding", [base64.b64encode, base64.urlsafe_b64encode])
-def test_a_key_is_found_within_base64(before: str, behind: str, encoding: Callable[[bytes], bytes]) -> None:
-    """With padding, without it, and as a part of a longer text, of which no more than the digits at its ends is left."""
+def test_a_key_is_redacted_within_base64(before: str, behind: str, encoding: Callable[[bytes], bytes]) -> None:
+    """With padding, without it, and as a part of a longer text, of which only some digits at its ends are left."""
     key = "12345>?\u00e9abc~67890fghij"
     encoded = encoding(f"{before}{key}{behind}".encode()).decode()
 
@@ -308,8 +304,8 @@ def test_a_key_is_found_within_base64(before: str, behind: str, encoding: Callab
 
 
 @pytest.mark.parametrize("key", ["any", "man", "pending", "sk_1234"])
-def test_a_short_key_is_no_more_than_it_was(key: str) -> None:
-    """In base64 without padding, or as a part of it, a short word stands in other words."""
+def test_a_short_key_is_not_redacted_in_escaped_text_or_in_parts_of_base64(key: str) -> None:
+    """A short word in base64 without padding, or as a part of base64, is in other words by chance."""
     encoded = base64.b64encode(key.encode()).decode().rstrip("=")
     escaped = "".join(f"\\u{ord(letter):04x}" for letter in key)
     hidden = base64.b64encode(f"x{key}x".encode()).decode()
@@ -320,8 +316,8 @@ def test_a_short_key_is_no_more_than_it_was(key: str) -> None:
 @pytest.mark.parametrize(
     "part", ["\\", "%", "%25", "&", "&#", "&#x0", "&amp;", "&amp", "\\u", "\\u005c", "%E0%80", "%F0", "a", "sk-Q7%2Bab"]
 )
-def test_no_text_makes_the_search_for_keys_slow(part: str) -> None:
-    """Its steps are as many as the characters: ten times the text takes no more than some ten times the time."""
+def test_the_search_for_keys_is_not_quadratic_in_the_length_of_the_text(part: str) -> None:
+    """The steps are as many as the characters. Ten times the text may take 60 times the time and 0.5 s more."""
     secrets = Redactor([ODD_KEY])
     secrets.redact(part)
     seconds = []
@@ -334,8 +330,8 @@ def test_no_text_makes_the_search_for_keys_slow(part: str) -> None:
     assert seconds[1] < 60 * seconds[0] + 0.5
 
 
-def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:
-    """It is the service's vocabulary, and nobody's secret."""
+def test_raw_status_is_not_redacted_if_a_header_has_the_same_value() -> None:
+    """A status word belongs to the vocabulary of the service, and is no secret."""
     answers = Answers(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
@@ -343,22 +339,22 @@ def test_a_word_of_the_service_is_kept_whatever_the_headers_are() -> None:
     assert VideoTranslationClient(BASE_URL, session=session, headers={"X": "pending"}).check().raw_status == "pending"
 
 
-def test_what_a_terminal_would_obey_is_written_out() -> None:
-    """A server has no say over the title of anybody's window, nor over the lines of a log."""
+def test_printable_escapes_control_characters_and_shortens_text() -> None:
+    """Otherwise a server could set the title of a terminal window, or add lines to a log."""
     assert Redactor().printable("a\x1b]0;b\x07\nc\ud800") == r"a\x1b]0;b\x07\nc\ud800"
     assert len(Redactor().printable("x" * 10_000)) == 200
 
 
 def test_redacting_without_secrets_changes_nothing() -> None:
-    """And an unset one is none."""
+    """An empty secret counts as none."""
     value: Any = {"a": ["b", 1, None]}
 
     assert Redactor([""]).redact(value) == value
 
 
 @pytest.mark.parametrize("secrets", [[], ["k"]])
-def test_what_is_nested_without_end_is_replaced(secrets: list[str]) -> None:
-    """Looking through it would end in a RecursionError, and so would showing it."""
+def test_redact_replaces_json_below_the_fiftieth_level(secrets: list[str]) -> None:
+    """Redacting or showing all levels would end in a `RecursionError`."""
     deep: Any = []
     for _ in range(900):
         deep = [deep]
@@ -366,6 +362,6 @@ def test_what_is_nested_without_end_is_replaced(secrets: list[str]) -> None:
     assert repr(Redactor(secrets).redact(deep)) == "[" * 50 + repr(MARK) + "]" * 50
 
 
-def test_secrets_hide_themselves() -> None:
-    """In a traceback with locals, for instance."""
+def test_the_repr_of_a_redactor_shows_no_secret() -> None:
+    """A traceback with local variables shows it, for instance."""
     assert "k3y" not in repr(Redactor(["k3y"]))

@@ -1,4 +1,4 @@
-"""Data is what the service sent, whatever the keys and headers of the client are; text is redacted when it is built."""
+"""Data is what the service sent, whatever the API key and the headers are; text is redacted when it is built."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ EACH_CLIENT = pytest.mark.parametrize("kind", CLIENTS)
 
 
 def client_of(answer: Callable[[requests.PreparedRequest], requests.Response], **arguments: Any) -> Any:
-    """A client whose service is a function of the request."""
+    """Return a client whose service is a function from a request to a response."""
     session = requests.Session()
     session.mount("http://", Answers(answer))
     usual = {"api_key": KEY, "session": session, "sleep": lambda _: None, "max_faults": 1, "max_retries": 1}
@@ -63,17 +63,17 @@ def raised(errand: Callable[[], object]) -> Any:
 
 
 def texts_of(error: TranslationClientError) -> str:
-    """What a person or a log sees of an error."""
+    """Return what a person or a log sees of an error: message, repr, traceback, and the repr of its job."""
     return f"{error} {error!r} {''.join(traceback.format_exception(error))} {error.job!r}"
 
 
 @EACH_CLIENT
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("key", SHORT_KEYS)
-def test_a_short_key_is_in_the_way_of_nothing(
+def test_a_short_key_alters_no_data_from_submission_to_deletion(
     clock: Clock, lines: Lines, tmp_path: Path, kind: type[Any], service: str, key: str
 ) -> None:
-    """From the list of languages to the file: ids, links and languages go back to the service as it sent them."""
+    """Ids, links and languages that contain the key go back to the service as it sent them."""
     side = side_of(kind, Scenario(3, result_bytes=70_000), service, clock, api_key=key)
 
     async def errand() -> list[Job]:
@@ -97,8 +97,8 @@ def test_a_short_key_is_in_the_way_of_nothing(
 
 @EACH_CLIENT
 @pytest.mark.parametrize("key", ["any", "man", "e", "G", "("])
-def test_a_language_with_the_key_in_its_name_can_be_ordered(clock: Clock, kind: type[Any], key: str) -> None:
-    """The list is the service's, and what is ordered is in it, letter by letter."""
+def test_a_language_whose_name_contains_the_key_can_be_submitted(clock: Clock, kind: type[Any], key: str) -> None:
+    """`languages()` and the submission have the name exactly as the service lists it."""
     side = side_of(kind, Scenario(0), "heygen", clock, api_key=key)
 
     async def errand() -> tuple[list[str], Job]:
@@ -113,8 +113,8 @@ def test_a_language_with_the_key_in_its_name_can_be_ordered(clock: Clock, kind: 
 
 
 @EACH_CLIENT
-def test_a_language_that_is_not_listed_gets_suggestions_without_the_key(clock: Clock, kind: type[Any]) -> None:
-    """A name with a part cut out would be of no use: one that has the key in it is left out."""
+def test_suggestions_for_an_unlisted_language_do_not_contain_the_key(clock: Clock, kind: type[Any]) -> None:
+    """A redacted name would be of no use, so a name that contains the key is left out."""
     for key, suggested in (("any", "French (France)"), ("ench", "German (Germany)")):
         side = side_of(kind, Scenario(0), "heygen", clock, api_key=key)
         with pytest.raises(ValueError, match="target_language must be one of the 13") as caught:
@@ -124,7 +124,7 @@ def test_a_language_that_is_not_listed_gets_suggestions_without_the_key(clock: C
         assert MARK not in str(caught.value)
 
 
-def test_a_language_that_is_not_listed_has_a_usable_message_whatever_the_key_is() -> None:
+def test_the_error_for_an_unlisted_language_gives_an_example_without_the_key() -> None:
     known = ("German (Germany)", "Basque")
     for key, hint in (("any", "for instance 'Basque'. "), ("a", ""), ("zzz", "for instance 'German (Germany)'. ")):
         with pytest.raises(ValueError, match="target_language must be one of the 2 that") as caught:
@@ -153,8 +153,8 @@ BODIES: dict[str, Callable[[str], Any]] = {
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
-def test_a_job_is_what_the_service_sent(lines: Lines, service: str, secret: str) -> None:
-    """Also where it echoes a secret, which then is in no text."""
+def test_the_data_of_a_job_is_what_the_service_sent(lines: Lines, service: str, secret: str) -> None:
+    """Also if it echoes a secret, which is in no text then."""
     said = f"x-{secret}-y"
     body = BODIES[service](said)
     client = client_of(saying(body), service=service, headers={"X-Mine": "header-of-the-caller"})
@@ -172,8 +172,8 @@ def test_a_job_is_what_the_service_sent(lines: Lines, service: str, secret: str)
 
 
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
-def test_jobs_of_a_bulk_request_are_what_the_service_sent(lines: Lines, secret: str) -> None:
-    """One by one, and in a batch; only the error of a job is text."""
+def test_the_data_of_jobs_of_a_bulk_request_is_what_the_service_sent(lines: Lines, secret: str) -> None:
+    """In `check_all` and in `wait_all`. Only the error of a job is text, and is redacted."""
     said = f"x {secret} y"
     entry = {"id": "j", "video_id": "j", "status": said, "result": said, "echo": said, "error": said}
     failed = {**entry, "status": "failed", "result": "error", "id": "k", "video_id": "k"}
@@ -199,7 +199,7 @@ def test_jobs_of_a_bulk_request_are_what_the_service_sent(lines: Lines, secret: 
     assert f"'x {MARK} y'" in str(exhausted)
 
 
-def test_a_word_that_the_service_does_not_know_is_data_and_is_redacted_in_texts(clock: Clock, lines: Lines) -> None:
+def test_an_unknown_status_word_is_data_and_is_redacted_in_texts(clock: Clock, lines: Lines) -> None:
     """In messages, in the counts of a time-out, in log lines and on terminals."""
     word = f"busy \x1b[2J {KEY}"
     client = client_of(saying({"result": word}), timeout=5, sleep=clock.tick, max_retries=50)
@@ -223,8 +223,8 @@ def test_a_word_that_the_service_does_not_know_is_data_and_is_redacted_in_texts(
 
 
 @pytest.mark.parametrize("key", ["e", "pending", "n"])
-def test_a_word_that_the_service_knows_is_shown_as_it_is(clock: Clock, lines: Lines, key: str) -> None:
-    """It is part of the vocabulary, and no secret that came back."""
+def test_a_known_status_word_is_not_redacted_if_it_contains_the_key(clock: Clock, lines: Lines, key: str) -> None:
+    """It belongs to the vocabulary of the service, and is no echo of the key."""
     client = client_of(saying({"result": "pending"}), api_key=key, timeout=5, sleep=clock.tick, max_retries=9)
     error = raised(lambda: client.wait("x"))
 
@@ -234,8 +234,8 @@ def test_a_word_that_the_service_knows_is_shown_as_it_is(clock: Clock, lines: Li
 
 
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller", "any"])
-def test_what_a_service_says_of_a_failure_is_text(lines: Lines, secret: str) -> None:
-    """The error of a job, an error body, an excerpt: redacted as they are built, and so everywhere after that."""
+def test_failure_messages_of_a_service_are_redacted_as_text(lines: Lines, secret: str) -> None:
+    """The error of a job, an error body and an excerpt are redacted when they are built. The payload is not."""
     said = f"no{secret}body speaks: {secret}"
     arguments = {"headers": {"X-Mine": "header-of-the-caller"}, "api_key": secret if secret == "any" else KEY}
     redacted = f"no{MARK}body speaks: {MARK}"
@@ -266,8 +266,8 @@ def test_what_a_service_says_of_a_failure_is_text(lines: Lines, secret: str) -> 
         b"\0" + f"key {KEY} bad".encode(),
     ],
 )
-def test_an_excerpt_has_no_key_whatever_its_coding_is(lines: Lines, body: bytes) -> None:
-    """Nor letter by letter, with a NUL after each."""
+def test_an_excerpt_has_no_key_whatever_its_charset_is(lines: Lines, body: bytes) -> None:
+    """Not with a NUL after each letter either."""
     error = raised(lambda: client_of(lambda _: response(200, body)).check("j"))
 
     assert type(error) is UnexpectedAnswer
@@ -275,24 +275,24 @@ def test_an_excerpt_has_no_key_whatever_its_coding_is(lines: Lines, body: bytes)
     assert "k3y" not in said.replace("x00", "").replace("u0000", "")
 
 
-def test_an_excerpt_of_utf_16_can_be_read() -> None:
-    """By the same rule as JSON."""
+def test_an_excerpt_is_decoded_from_utf_8_utf_16_or_utf_32() -> None:
+    """The charset is found by the same rule as that of JSON."""
     for coding in ("utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"):
         error = raised(lambda: client_of(lambda _: response(200, "sorry, né".encode(coding))).check("j"))  # noqa: B023  # called at once
         assert error.excerpt == "sorry, né"
 
 
 @pytest.mark.parametrize("key", ["é3y-é", "k3y-\xe9\xff0123"])
-def test_an_echo_of_the_bytes_of_a_header_has_no_key(key: str) -> None:
-    """Headers are Latin-1, and the excerpt is read as UTF-8."""
+def test_a_non_ascii_key_is_redacted_in_an_excerpt_with_its_latin_1_bytes(key: str) -> None:
+    """Headers are sent in Latin-1, and the excerpt is read as UTF-8."""
     error = raised(lambda: client_of(lambda _: response(200, f"<{key}>".encode("latin-1")), api_key=key).check("j"))
 
     assert error.excerpt == f"<{MARK}>"
 
 
 @pytest.mark.parametrize("key", ["e", "error", "detail", "message", "code"])
-def test_an_error_body_is_found_under_its_names_whatever_the_key_is(key: str) -> None:
-    """The names are those that services use: a key does not cut them up."""
+def test_known_names_in_an_error_body_are_not_redacted(key: str) -> None:
+    """Services use these names, and a key may be a part of one by chance."""
     body = {"error": {"code": "no_luck", "message": "sorry"}, "detail": "d"}
     error = raised(lambda: client_of(saying(body, 400), api_key=key).check("j"))
 
@@ -315,8 +315,10 @@ def test_an_error_body_is_found_under_its_names_whatever_the_key_is(key: str) ->
         ("10012300", 1001230099, False),
     ],
 )
-def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word: Any, kept: bool) -> None:
-    """Where a short key is a part of it by chance. In texts it is redacted all the same."""
+def test_an_error_code_is_not_redacted_if_a_short_key_is_a_part_of_it(
+    name: str, key: str, word: Any, kept: bool
+) -> None:
+    """A key that is long or the whole code is redacted, and so is any key in text that is no code."""
     body = {"error": {name: word, "message": f"{word}!"}, "list": [{name: word}]}
     error = raised(lambda: client_of(saying(body, 400), api_key=key).check("j"))
     code = str(word) if kept else str(Redactor([key]).redact(word))
@@ -327,7 +329,7 @@ def test_a_word_for_programs_is_what_the_service_sent(name: str, key: str, word:
 
 
 def test_a_key_with_dots_is_redacted_in_the_path_of_an_invalid_field() -> None:
-    """Which is joined by dots in the message."""
+    """The names in the path are joined by dots in the message."""
     body = {"detail": [{"loc": ["body", *KEY.split("-"), 7], "msg": "no such field"}], "error": [[{"loc": [KEY]}]]}
     key = KEY.replace("-", ".")
     error = raised(lambda: client_of(saying(body, 422), api_key=key).check("j"))
@@ -337,13 +339,13 @@ def test_a_key_with_dots_is_redacted_in_the_path_of_an_invalid_field() -> None:
     assert key not in texts_of(error)
 
 
-def test_the_names_of_other_fields_are_redacted() -> None:
+def test_unknown_names_in_an_error_body_are_redacted() -> None:
     assert redacted_problem({KEY: 1, "error": {KEY: KEY}}, Redactor([KEY])) == {MARK: 1, "error": {MARK: MARK}}  # type: ignore[arg-type]  # a dict will do
 
 
 @pytest.mark.parametrize("url", [f"http://files.test/any-{KEY}/f.mp4?any={KEY}", "http://fake.test/any.mp4"])
-def test_a_link_with_the_key_in_it_is_asked_as_it_is(lines: Lines, tmp_path: Path, url: str) -> None:
-    """And is in no text with it."""
+def test_a_link_that_contains_the_key_is_requested_unchanged(lines: Lines, tmp_path: Path, url: str) -> None:
+    """The key in it is redacted in errors and log lines."""
     asked: list[str] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -363,10 +365,10 @@ def test_a_link_with_the_key_in_it_is_asked_as_it_is(lines: Lines, tmp_path: Pat
     assert KEY not in texts_of(error) + json.dumps(lines)
 
 
-def test_a_header_is_redacted_in_a_link_and_not_in_the_address_of_the_service(tmp_path: Path) -> None:
-    """The address comes from the caller; a link comes from the server, which may echo what it was sent."""
+def test_a_header_value_is_redacted_in_a_link_but_not_in_the_base_url(tmp_path: Path) -> None:
+    """`base_url` comes from the caller. A link comes from the server, which may echo what it was sent."""
     arguments = {"service": "heygen", "headers": {"X-Mine": "fake.test"}}
-    refused = client_of(lambda _: response(418, b""), **arguments)  # after a 404 it would ask for a fresh link
+    refused = client_of(lambda _: response(418, b""), **arguments)  # after a 404 it would request a new link
     link = Job("j", TranslationStatus.COMPLETED, "x", result_url="http://files.test/fake.test/f")
 
     assert f"({HOST}/v3/video-translations/j)" in str(raised(lambda: refused.check("j")))
@@ -374,8 +376,8 @@ def test_a_header_is_redacted_in_a_link_and_not_in_the_address_of_the_service(tm
 
 
 @pytest.mark.parametrize("header", ["job", "translations-7", "7", "translat"])
-def test_an_id_is_shown_whatever_the_headers_are(lines: Lines, header: str) -> None:
-    """A person has to be able to copy it; only a key is redacted in it."""
+def test_header_values_are_not_redacted_in_a_job_id(lines: Lines, header: str) -> None:
+    """A person has to be able to copy it. Only a key is redacted in it."""
     client = client_of(saying({"result": "pending"}), headers={"X-Mine": header})
     error = raised(lambda: client.wait("translations-7"))
 
@@ -384,8 +386,8 @@ def test_an_id_is_shown_whatever_the_headers_are(lines: Lines, header: str) -> N
     assert repr(error.job).startswith("Job(id='translations-7'")
 
 
-def test_an_id_with_the_key_in_it_is_data_and_is_redacted_in_texts(lines: Lines, tmp_path: Path) -> None:
-    """In each call that takes an id, and in a batch."""
+def test_a_job_id_that_contains_the_key_is_data_and_is_redacted_in_texts(lines: Lines, tmp_path: Path) -> None:
+    """For the methods that take an id, and in a batch."""
     job_id = f"job-{KEY}"
     client = client_of(saying({"result": "pending"}), backoff_factor=0.01)
     finished = Job(job_id, TranslationStatus.COMPLETED, "completed")
@@ -412,10 +414,10 @@ def test_an_id_with_the_key_in_it_is_data_and_is_redacted_in_texts(lines: Lines,
 
 
 @EACH_CLIENT
-def test_an_id_with_a_key_that_is_asked_for_later_is_redacted_in_texts(
+def test_a_job_id_that_contains_a_rotating_key_is_redacted_in_texts(
     clock: Clock, lines: Lines, tmp_path: Path, kind: type[Any]
 ) -> None:
-    """`api_key()` is first called after the wait has begun, by which time the id has been taken in."""
+    """`api_key()` is first called after the wait has begun, when the id has already been read."""
     job_id = f"job-{KEY}"
     for name, given, faults in (
         ("wait", (), []),
@@ -436,8 +438,8 @@ def test_an_id_with_a_key_that_is_asked_for_later_is_redacted_in_texts(
     assert {line["job_id"] for line in lines} == {"job-[redacted]"}
 
 
-def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() -> None:
-    """With the id as it was given, and without the key in the message; no job can have been made."""
+def test_an_invalid_id_from_an_iterator_is_an_error_of_that_job() -> None:
+    """It has the id as it was given, and no key in its message. `may_have_been_accepted` is False."""
     [bad] = client_of(saying({"result": "completed"})).wait_all(iter([f"{KEY}\ud800"]))
 
     assert (type(bad), bad.job_id, bad.may_have_been_accepted) == (RequestFailed, f"{KEY}\ud800", False)
@@ -445,8 +447,8 @@ def test_an_id_that_a_source_gives_and_that_is_none_is_an_error_of_that_job() ->
 
 
 @pytest.mark.parametrize(("key", "is_shown"), [(KEY, True), ("7", False)])
-def test_an_idempotency_key_is_shown_unless_the_key_is_in_it(lines: Lines, key: str, is_shown: bool) -> None:
-    """As the error has it, it is what the service was told."""
+def test_an_idempotency_key_is_shown_unless_it_contains_the_api_key(lines: Lines, key: str, is_shown: bool) -> None:
+    """`error.idempotency_key` is always what the service was sent."""
     client = client_of(saying({}, 500), service="heygen", api_key=key, headers={"X-Mine": "order"})
     client._language_list._fetched = (LANGUAGE["heygen"],), client._context.redactor
     error = raised(lambda: client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key="order-7"))
@@ -457,10 +459,10 @@ def test_an_idempotency_key_is_shown_unless_the_key_is_in_it(lines: Lines, key: 
 
 
 @pytest.mark.parametrize("key", [KEY, "any"])
-def test_the_command_line_prints_data_as_it_is(
+def test_the_json_of_the_command_line_is_not_redacted(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], key: str
 ) -> None:
-    """A program that reads `--json` reads what the service sent; the lines for people have no key."""
+    """With `--json`, the standard output has what the service sent. The standard error has no key."""
     monkeypatch.setenv("TRANSLATION_CLIENT_API_KEY", key)
     body = {"result": "completed", "echo": key, "country": "Germany"}
     with serving(answering(http("200 OK", json.dumps(body).encode()))) as server:
@@ -473,7 +475,7 @@ def test_the_command_line_prints_data_as_it_is(
 
 
 @pytest.mark.parametrize(("levels", "is_readable"), [(100, True), (101, False), (900, False)])
-def test_a_body_that_is_nested_too_deeply_is_unreadable(levels: int, is_readable: bool) -> None:
+def test_a_body_of_more_than_100_levels_raises_unexpected_answer(levels: int, is_readable: bool) -> None:
     """A job with it could be neither copied nor pickled."""
     body = b'{"result": "completed", "x": ' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
     client = client_of(lambda _: response(200, body))
@@ -484,8 +486,8 @@ def test_a_body_that_is_nested_too_deeply_is_unreadable(levels: int, is_readable
         assert type(raised(lambda: client.check("j"))) is UnexpectedAnswer
 
 
-def test_an_infinite_number_is_not_known() -> None:
-    """Python reads it in JSON, and nobody can write it there again."""
+def test_infinity_and_nan_in_a_response_are_read_as_none() -> None:
+    """Python reads them in JSON, although JSON has no such numbers."""
     job = client_of(
         lambda _: response(200, b'{"result": "pending", "expected_seconds": Infinity, "progress": NaN}')
     ).check()
@@ -493,14 +495,14 @@ def test_an_infinite_number_is_not_known() -> None:
     assert (job.expected_seconds, job.progress) == (None, None)
 
 
-def test_many_short_brackets_are_not_nested() -> None:
+def test_many_shallow_lists_are_not_nested_too_deeply() -> None:
     body = {"result": "completed", "x": [[[]]] * 500}
 
     assert client_of(saying(body)).check("j").payload == body
 
 
-def test_a_batch_with_a_short_key_gives_what_the_service_sent(lines: Lines) -> None:
-    """On real sockets, with the bulk request and without it."""
+def test_a_short_key_alters_no_data_of_a_batch(lines: Lines) -> None:
+    """On real sockets, with keys that are a part of the ids or of the status word."""
     with Server(Scenario(duration=0.1)) as server:
         ids = [requests.post(f"{server.url}/jobs", timeout=60).json()["id"] for _ in range(5)]
         for key in ("e", "job", "1"):
@@ -513,8 +515,8 @@ def test_a_batch_with_a_short_key_gives_what_the_service_sent(lines: Lines) -> N
     assert lines
 
 
-def test_a_failed_job_keeps_its_payload_outside_of_all_texts() -> None:
-    """`error.job` and the facts have it."""
+def test_the_payload_of_a_failed_job_is_in_no_text() -> None:
+    """`error.job` and the facts in `error.args` have it."""
     body = {"result": "error", "error": "no speech", "secret": KEY}
     error = raised(client_of(saying(body)).check("j").raise_for_status)
 

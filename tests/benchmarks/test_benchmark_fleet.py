@@ -1,4 +1,4 @@
-"""Does the benchmark of fleets count right? Its arithmetic by hand, and its server by whole and broken requests."""
+"""The benchmark of batches: its arithmetic against figures by hand, and its server with whole and partial requests."""
 
 import asyncio
 import json
@@ -54,7 +54,7 @@ FIGURES = Figures(
 
 
 class Pipe(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that keeps what is written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,8 +68,8 @@ def bodies(written: bytes) -> list[object]:
     return [json.loads(part.partition(b"\r\n\r\n")[2]) for part in written.split(b"HTTP/1.1 200 OK\r\n")[1:]]
 
 
-def test_goals_follow_from_the_figures() -> None:
-    """At the limit is reached, on either side of it is not."""
+def test_goals_are_computed_from_the_figures() -> None:
+    """A figure at the limit reaches its goal, one past it does not."""
     goals = goals_of(FIGURES)
 
     assert [goal.measured for goal in goals] == pytest.approx([6, 0.75, 61, 3, 99, 2, 2.1, 50])
@@ -78,8 +78,8 @@ def test_goals_follow_from_the_figures() -> None:
 
 
 @pytest.mark.parametrize(("measured", "is_least", "is_reached"), [(4, True, False), (5, True, True), (4, False, True)])
-def test_a_goal_has_a_direction(measured: float, is_least: bool, is_reached: bool) -> None:
-    """At least, or at most."""
+def test_a_goal_is_a_lower_or_an_upper_limit(measured: float, is_least: bool, is_reached: bool) -> None:
+    """Its row says at least, or at most."""
     goal = Goal("it", 5, measured, is_least)
 
     assert goal.is_reached is is_reached
@@ -91,8 +91,8 @@ def test_a_goal_has_a_direction(measured: float, is_least: bool, is_reached: boo
     )
 
 
-def test_the_report_has_everything() -> None:
-    """Who is not there is named."""
+def test_the_report_has_the_figures_of_every_client() -> None:
+    """A client that is not installed is named. Rows are sorted by speed."""
     text = report(FIGURES)
 
     assert "| bare aiohttp | 4000 | 100 | 0.75 |" in text
@@ -101,34 +101,34 @@ def test_the_report_has_everything() -> None:
     assert [row[0] for row in speed_rows({**SPEEDS, HTTPX: Speed(400, 1)})] == [HTTPX, THREADS, OURS, BARE]
 
 
-def test_a_table_is_markdown() -> None:
-    """Figures to the right."""
+def test_a_table_is_formatted_as_markdown() -> None:
+    """The columns of figures are right-aligned."""
     assert table(("a", "b"), [("x", "1")]) == "| a | b |\n| --- | ---: |\n| x | 1 |"
 
 
-def test_rounds_have_medians() -> None:
-    """Of each figure."""
+def test_the_median_is_taken_of_each_figure() -> None:
+    """Of the speed and of the processor time separately."""
     assert median_of([Speed(1, 30), Speed(2, 10), Speed(9, 20)]) == Speed(2, 20)
 
 
-def test_a_speed_is_by_the_check() -> None:
-    """Nothing takes no time at all."""
+def test_a_speed_is_measured_per_check() -> None:
+    """In checks a second, and in microseconds of the processor for each check."""
     with timed(1000) as speeds:
         sum(range(100_000))
 
     assert speeds[0].per_second > 0
-    assert 0 < speeds[0].cpu < 1.1e6 / speeds[0].per_second  # a busy machine takes longer than its processor
+    assert 0 < speeds[0].cpu < 1.1e6 / speeds[0].per_second  # on a busy machine, more time passes
 
 
-def test_delays_are_summed_up_in_milliseconds() -> None:
-    """101 of them: every hundredth."""
+def test_delays_are_summarised_in_milliseconds() -> None:
+    """101 delays, a millisecond apart: each percentile is one of them."""
     late = punctuality_of([number / 1000 for number in range(101)], 990, 2)
 
     assert late == pytest.approx((50, 99, 100, 990, 2))
 
 
-def test_a_check_is_planned_for_when_it_is_due_and_allowed() -> None:
-    """The later of both."""
+def test_a_check_is_planned_for_the_later_of_its_due_time_and_its_permit() -> None:
+    """Its delay counts from then."""
     watch = Watch()
     watch.popped("a", 10.0)
     watch.allowed(9.0)
@@ -140,7 +140,7 @@ def test_a_check_is_planned_for_when_it_is_due_and_allowed() -> None:
     assert watch.delays == [2.0, 1.0]
 
 
-def test_a_watched_limiter_notes_its_slots() -> None:
+def test_a_watched_limiter_records_the_slot_of_each_permit() -> None:
     """As it was before the permit was acquired."""
     watch = Watch()
     limiter = WatchedLimiter(watch, 10)
@@ -152,8 +152,8 @@ def test_a_watched_limiter_notes_its_slots() -> None:
     assert watch.delays == pytest.approx([1.0, 1 - 0.08])
 
 
-def test_virtual_time_passes_without_waiting() -> None:
-    """An hour, and the library sees it; afterwards it sees the usual one."""
+def test_virtual_time_passes_without_sleeping() -> None:
+    """The library sees an hour pass, and afterwards the usual clock again."""
     loop = JumpingLoop()
     usual = _clock.now()
     with virtual(loop):
@@ -164,13 +164,13 @@ def test_virtual_time_passes_without_waiting() -> None:
 
 
 def test_all_jobs_finish_in_virtual_time() -> None:
-    """After as many checks as there have to be."""
+    """Each after `VIRTUAL_CHECKS` checks."""
     assert in_queue(50) == 50 * VIRTUAL_CHECKS
     assert in_virtual_fleet(50) == 50 * VIRTUAL_CHECKS
 
 
-def test_requests_are_answered_in_parts_and_several_at_once() -> None:
-    """In their order, and each is counted; the question how many is not."""
+def test_the_server_responds_to_partial_and_to_pipelined_requests() -> None:
+    """In order. Each request is counted, except the one for the count."""
     desk, pipe = Desk(always_pending), Pipe()
     connection = Connection(desk)
     connection.connection_made(pipe)
@@ -185,8 +185,8 @@ def test_requests_are_answered_in_parts_and_several_at_once() -> None:
     assert desk.count == 2
 
 
-def test_a_timed_job_is_finished_after_its_time() -> None:
-    """Since it was first asked for."""
+def test_a_timed_job_finishes_its_duration_after_the_first_request() -> None:
+    """Its duration depends on its id."""
     present = 100.0
     jobs = TimedJobs(5, 10, lambda: present)
     length = jobs.length_of("a")
@@ -202,14 +202,14 @@ def test_a_timed_job_is_finished_after_its_time() -> None:
 
 
 @pytest.mark.parametrize("arguments", [[], ["timed"], ["timed", "1"], ["else"]])
-def test_a_mode_has_to_be_one(arguments: list[str]) -> None:
-    """Or it says what there is."""
+def test_an_invalid_command_line_of_the_server_exits(arguments: list[str]) -> None:
+    """A mode has to be known, and to have its arguments."""
     with pytest.raises(SystemExit):
         words_of(arguments)
 
 
-def test_a_server_is_a_child() -> None:
-    """It counts, over connections too."""
+def test_the_server_runs_in_a_child_process() -> None:
+    """It counts the requests of all connections."""
     with served("timed", "0", "0") as url:
         for word in ("pending", "completed"):
             with urllib.request.urlopen(f"{url}/status/a", timeout=60) as answer:

@@ -1,4 +1,4 @@
-"""What the benchmark of schedules builds on: when the peers ask, and which jobs are waited for."""
+"""The data of the benchmark of schedules: the check times of other SDKs, and the jobs of the traces."""
 
 import json
 import random
@@ -32,7 +32,7 @@ def drawn() -> dict[str, Trace]:
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_rule_is_endless_and_increasing(name: str) -> None:
+def test_the_check_times_of_a_rule_increase(name: str) -> None:
     """The first check is at the start of the job, or later."""
     times = checks(RULES[name], 50)
 
@@ -42,8 +42,8 @@ def test_a_rule_is_endless_and_increasing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_a_rule_is_a_matter_of_the_seed_alone(name: str) -> None:
-    """One wait leaves nothing to the next."""
+def test_the_check_times_of_a_rule_depend_only_on_the_seed(name: str) -> None:
+    """One wait leaves no state for the next."""
     assert checks(RULES[name], 50, seed=7) == checks(RULES[name], 50, seed=7)
 
 
@@ -63,13 +63,13 @@ def test_a_rule_is_a_matter_of_the_seed_alone(name: str) -> None:
     ],
 )
 def test_a_rule_without_jitter_has_its_exact_times(name: str, times: list[float]) -> None:
-    """As read from the peer."""
+    """The times of SDKs are as read from the SDK."""
     assert checks(RULES[name], len(times)) == times
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_who_asks_at_once(name: str) -> None:
-    """Where no job is done, so that it is a request for nothing."""
+def test_rules_check_at_once_except_those_that_sleep_first(name: str) -> None:
+    """A check at once is wasted, as no job is done then."""
     waits_first = {"google gax", "replicate", "runwayml", *SIMPLE} - {"2, 4, 8 ... cap 60"}
 
     assert (checks(RULES[name], 1)[0] == 0) is (name not in waits_first)
@@ -85,10 +85,10 @@ def test_who_asks_at_once(name: str) -> None:
         ("Smithy spec", 2, 120, (2, 2)),
     ],
 )
-def test_jitter_stays_in_its_range_and_fills_it(
+def test_jitter_fills_its_range_and_stays_in_it(
     name: str, least: float, most: float, first: tuple[float, float]
 ) -> None:
-    """Of the first gap, and of all of them, in two hundred waits."""
+    """That of the first gap and of all gaps, in two hundred waits."""
     of_waits = [gaps(RULES[name], seed) for seed in range(200)]
     everything = [gap for of_wait in of_waits for gap in of_wait]
 
@@ -97,8 +97,8 @@ def test_jitter_stays_in_its_range_and_fills_it(
     assert 0.99 * most <= max(everything) <= most + 1e-9
 
 
-def test_the_table_of_quantiles_is_straight_between_them() -> None:
-    """Ends included."""
+def test_a_table_of_quantiles_interpolates_linearly() -> None:
+    """Both ends are included."""
     table = QuantileTable([0, 0.5, 1], [10, 20, 100])
 
     assert [table.at(probability) for probability in (0, 0.25, 0.5, 0.75, 1)] == [10, 15, 20, 60, 100]
@@ -113,8 +113,8 @@ def test_drawn_traces_are_the_same_each_time(drawn: dict[str, Trace]) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_drawn_jobs_have_the_law_of_their_trace(drawn: dict[str, Trace], name: str) -> None:
-    """Also where length and key came first, and the duration from them."""
+def test_drawn_jobs_have_the_distribution_of_their_trace(drawn: dict[str, Trace], name: str) -> None:
+    """Also if the length and the key are drawn first, and the duration follows from them."""
     figures = json.loads(FIGURES_FILE.read_text(encoding="utf-8"))
     [of_trace] = [trace for trace in figures["traces"] if trace["name"] == name]
     table = QuantileTable(figures["probabilities"], of_trace["quantiles_of_duration"])
@@ -125,8 +125,8 @@ def test_drawn_jobs_have_the_law_of_their_trace(drawn: dict[str, Trace], name: s
     assert statistics.quantiles(durations, n=20)[-1] == pytest.approx(table.at(0.95), rel=0.15)
 
 
-def test_a_job_knows_what_its_trace_knows(drawn: dict[str, Trace]) -> None:
-    """Size and configuration, class, nothing."""
+def test_jobs_have_the_length_and_the_key_if_their_trace_has(drawn: dict[str, Trace]) -> None:
+    """Size and configuration, a class, or neither."""
     known = {name: [job.length is not None, job.key is not None] for name in NAMES for job in drawn[name].train}
     keys = {name: {job.key for job in (*drawn[name].train, *drawn[name].test)} for name in NAMES}
 
@@ -134,8 +134,8 @@ def test_a_job_knows_what_its_trace_knows(drawn: dict[str, Trace]) -> None:
     assert [len(keys[name]) for name in NAMES] == [201, 102, 1]
 
 
-def test_traces_are_read_in_order_and_spread_over_their_second(tmp_path: Path) -> None:
-    """Only those that have whole seconds."""
+def test_traces_are_read_in_order_and_whole_seconds_are_spread(tmp_path: Path) -> None:
+    """Other durations are read as they are."""
     (tmp_path / "x264_ugc.csv").write_text(
         "video,resolution,width,height,frames,config_id,duration_s\nA,360P,4,3,10,115,2.5\nB,360P,4,3,20,7,0.08\n"
     )

@@ -1,4 +1,4 @@
-"""Does the benchmark of schedules count right? On a handful of jobs by hand, and on a few that are drawn."""
+"""The benchmark of schedules: its arithmetic on a few jobs by hand, and on drawn ones."""
 
 import math
 import random
@@ -45,8 +45,8 @@ def drawn(number: int, seed: int = 0) -> list[PastJob]:
     return [PastJob(math.exp(chance.gauss(4, 1))) for _ in range(number)]
 
 
-def test_requests_and_lags_are_as_counted_one_by_one() -> None:
-    """Each job by a sequence of its own."""
+def test_a_score_equals_requests_and_lags_counted_job_by_job() -> None:
+    """The count uses a new sequence of checks for each job."""
     durations = [0.5, 1.0, 2.5, 6.0, 61.0]
     requests, lags = [], []
     for duration in durations:
@@ -63,7 +63,7 @@ def test_requests_and_lags_are_as_counted_one_by_one() -> None:
 
 
 def test_jitter_is_averaged_over_sequences() -> None:
-    """With full jitter up to one second, half a second on average."""
+    """With full jitter up to one second, the mean lag is about half a second."""
     score = score_of_rule(PEERS["google-api-core"], [1e-9])
 
     assert score.requests == 2
@@ -71,7 +71,7 @@ def test_jitter_is_averaged_over_sequences() -> None:
 
 
 def test_the_95th_percentile_is_that_of_all_waits() -> None:
-    """Of several tallies in one."""
+    """Of those that were added to one tally in several calls."""
     tally = Tally()
     for _ in range(2):
         tally.add(iter([100.0]), [float(number) for number in range(1, 101)])
@@ -79,8 +79,8 @@ def test_the_95th_percentile_is_that_of_all_waits() -> None:
     assert tally.score() == (1, 49.5, 94)
 
 
-def test_equal_lag_is_looked_up_in_the_logarithms() -> None:
-    """On the points, between them, and not past the ends."""
+def test_requests_at_a_lag_are_interpolated_in_the_logarithms() -> None:
+    """At the points and between them. Past the ends there are none."""
     wanted = [1, 2, 4, 20]
 
     assert [requests_at(FRONTIER, lag, lambda one: one.lag) for lag in wanted] == pytest.approx([100, 50, 25, 5])
@@ -89,8 +89,8 @@ def test_equal_lag_is_looked_up_in_the_logarithms() -> None:
     assert requests_at(FRONTIER, 21, lambda one: one.lag) is None
 
 
-def test_times_fewer_compares_requests() -> None:
-    """NaN where nothing can be said."""
+def test_times_fewer_compares_requests_at_equal_lag() -> None:
+    """It is NaN if no requests are known at that lag."""
     assert times_fewer(FRONTIER, Score(150, 2, 0)) == pytest.approx(3)
     assert times_fewer(FRONTIER, Score(150, 2, 4), lambda one: one.p95) == pytest.approx(3)
     assert math.isnan(times_fewer(FRONTIER, Score(150, 0.5, 0)))
@@ -99,7 +99,7 @@ def test_times_fewer_compares_requests() -> None:
 
 @pytest.mark.parametrize("check_cost", [1.0, 10.0, 100.0])
 def test_no_fixed_interval_beats_the_optimum(check_cost: float) -> None:
-    """By more than two parts in a hundred, on jobs of the same law."""
+    """By more than two per cent, on jobs of the same distribution."""
     train, test = ([job.duration for job in drawn(2000, seed)] for seed in (1, 2))
     with finer_optima():
         best = score_of([plan_by(known_law(train), check_cost)], sorted(test)).cost(check_cost)
@@ -107,8 +107,8 @@ def test_no_fixed_interval_beats_the_optimum(check_cost: float) -> None:
     assert best <= 1.02 * best_fixed(sorted(test), check_cost)
 
 
-def test_the_best_fixed_interval_is_the_least_of_many() -> None:
-    """Of some that are tried by hand."""
+def test_the_best_fixed_interval_costs_about_as_little_as_the_best_by_hand() -> None:
+    """Five intervals are tried by hand."""
     durations = sorted(job.duration for job in drawn(300))
     tried = []
     for seconds in (2, 5, 10, 20, 40):
@@ -119,8 +119,8 @@ def test_the_best_fixed_interval_is_the_least_of_many() -> None:
     assert 0.9 * min(tried) < best_fixed(durations, 1.0) <= 1.01 * min(tried)
 
 
-def test_the_law_that_is_known_is_that_of_the_jobs() -> None:
-    """Median and ends; and many that took just as long."""
+def test_the_known_distribution_is_that_of_the_jobs() -> None:
+    """At its median and its ends. A hundred of the jobs have the same duration."""
     durations = [float(number) for number in range(1, 1001)] + [1.0] * 100
     law = known_law(durations)
 
@@ -129,8 +129,8 @@ def test_the_law_that_is_known_is_that_of_the_jobs() -> None:
     assert law.cdf_at(0.5) < 0.01
 
 
-def test_finer_optima_are_so_for_a_while_only() -> None:
-    """The library's own are left as they were, whatever happens."""
+def test_finer_optima_restores_the_settings_of_the_library() -> None:
+    """Even after an exception."""
     before = optimize.MIN_CANDIDATES, optimize.MAX_CANDIDATES
     with pytest.raises(ZeroDivisionError), finer_optima():
         optimize.MIN_CANDIDATES //= optimize.MIN_CANDIDATES - before[0] * FINER
@@ -138,8 +138,8 @@ def test_finer_optima_are_so_for_a_while_only() -> None:
     assert before == (optimize.MIN_CANDIDATES, optimize.MAX_CANDIDATES)
 
 
-def test_what_is_remembered_is_the_latest_of_all_and_of_the_kind() -> None:
-    """In their order, each once."""
+def test_the_remembered_jobs_are_the_latest_of_all_kinds_and_of_one() -> None:
+    """In order, each once."""
     past = [Observation.exact(1.0, number)._replace(kind="rare" if number < 300 else "usual") for number in range(2000)]
 
     assert [job.number for job in remembered(past, "rare")] == [
@@ -149,12 +149,12 @@ def test_what_is_remembered_is_the_latest_of_all_and_of_the_kind() -> None:
     assert [job.number for job in remembered(past, "usual")] == list(range(2000 - MAX_JOBS_IN_FORECAST, 2000))
 
 
-def test_a_client_that_knows_nothing_asks_by_the_square() -> None:
-    """At 3 and 12 s; a job of 10 s then costs two requests and 2 s."""
+def test_a_client_without_past_jobs_follows_the_quadratic_schedule() -> None:
+    """It checks at 3 and 12 s, so that a job of 10 s costs two requests and a lag of 2 s."""
     assert online([PastJob(10.0)], is_exact=False) == [3 * 2 + 2]
 
 
-def test_learning_from_its_own_answers_comes_near_the_optimum() -> None:
+def test_learning_from_own_checks_comes_near_the_optimum() -> None:
     """Within a quarter, for jobs that are much alike."""
     chance = random.Random(0)
     jobs = [PastJob(100 * math.exp(chance.gauss(0, 0.1))) for _ in range(120)]
@@ -166,8 +166,8 @@ def test_learning_from_its_own_answers_comes_near_the_optimum() -> None:
     assert statistics.fmean(costs[60:]) < statistics.fmean(costs[:3])
 
 
-def test_jobs_without_traits_have_no_covariates() -> None:
-    """Those with a kind are tried in full, as there are few kinds."""
+def test_jobs_without_length_and_key_have_no_covariates() -> None:
+    """Jobs of few kinds are all in the sample."""
     plain = Contest(Trace("plain", drawn(50), drawn(50, 1), True))
     kinds = [PastJob(job.duration, key="a") for job in drawn(50)]
     of_kinds = Contest(Trace("kinds", kinds[:25], kinds[25:], True))
@@ -177,8 +177,8 @@ def test_jobs_without_traits_have_no_covariates() -> None:
     assert of_kinds.with_covariates[3.0].requests >= 1
 
 
-def test_figures_and_verdicts() -> None:
-    """Three digits; and a table that sets numbers flush right."""
+def test_figures_have_three_digits_and_goals_have_verdicts() -> None:
+    """Columns of numbers are right-aligned."""
     assert [digits(value) for value in (0.2468, 12.34, 3929.4, math.nan)] == ["0.247", "12.3", "3930", "-"]
     assert Goal("", 1.05, 1.0501).verdict == "1.05, missed"
     assert Goal("", 2.0, 2.0, is_least=True).verdict == "2.00, reached"

@@ -1,4 +1,4 @@
-"""The command line: the answer on stdout, everything else on stderr, and exit codes that can be relied on."""
+"""The command line: the result on stdout, everything else on stderr, and the exit codes."""
 
 import io
 import json
@@ -27,48 +27,48 @@ def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 def test_wait_prints_the_status_and_logs_json(run: Run) -> None:
-    """Nothing but the answer on stdout."""
+    """The status is all that stdout has."""
     code, out, err = run("wait", "--base-url", BASE_URL)
 
     assert (code, out) == (0, "completed\n")
     assert [json.loads(line)["event"] for line in err.splitlines()][-1] == "job_finished"
 
 
-def test_status_asks_once_and_pending_is_no_failure(run: Run) -> None:
-    """Exit code 0."""
+def test_status_checks_once_and_a_pending_job_is_exit_code_0(run: Run) -> None:
+    """stderr has one line, that of the check."""
     code, out, err = run("status", "--base-url", BASE_URL)
 
     assert (code, out, err.count("\n")) == (0, "pending\n", 1)
 
 
 @pytest.mark.parametrize("command", ["status", "wait"])
-def test_a_job_that_failed_is_exit_code_1(run: Run, command: str) -> None:
-    """A fact about the job."""
+def test_a_failed_job_is_exit_code_1(run: Run, command: str) -> None:
+    """Its status is on stdout."""
     assert run(command, "--base-url", BASE_URL, scenario=Scenario(0, "error"))[:2] == (1, "error\n")
 
 
-def test_a_request_that_failed_is_exit_code_3(run: Run) -> None:
-    """With the sentence on stderr."""
+def test_a_failed_request_is_exit_code_3(run: Run) -> None:
+    """The message is on stderr."""
     code, out, err = run("wait", "nope", "--base-url", BASE_URL)
 
     assert (code, out) == (3, "")
     assert "Check the id and base_url" in err.splitlines()[-1]
 
 
-def test_a_time_out_is_exit_code_4_with_the_last_job_and_the_command_to_go_on(run: Run) -> None:
-    """Not failed, just not done yet."""
+def test_a_time_out_is_exit_code_4_and_prints_the_command_to_resume(run: Run) -> None:
+    """The last status is on stdout: the job has not failed, and is not done yet."""
     code, out, err = run("wait", "--base-url", BASE_URL, "--timeout", "3")
 
     assert (code, out) == (4, "pending\n")
     assert err.splitlines()[-1] == (f"To resume waiting: translation-client wait --base-url {BASE_URL} --timeout=3")
 
 
-def test_spent_retries_are_exit_code_4_too(run: Run) -> None:
-    """The job goes on."""
+def test_exhausted_retries_are_exit_code_4(run: Run) -> None:
+    """The job is still running."""
     assert run("wait", "--base-url", BASE_URL, "--max-retries", "0")[0] == 4
 
 
-def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
+def test_the_command_to_resume_quotes_the_job_id_and_has_no_password() -> None:
     """It may be pasted, and may be logged."""
     options = parser().parse_args(["wait", "a b", "--base-url", "https://u:s3cret@host/x"])
 
@@ -78,15 +78,15 @@ def test_the_command_to_go_on_holds_the_id_quoted_and_no_password() -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["wait"],  # the reference service has no address of its own
+        ["wait"],  # the reference service has no URL of its own
         ["wait", "--base-url", "nonsense"],
         ["wait", "--base-url", BASE_URL, "--timeout", "nan"],
         ["wait", "--base-url", BASE_URL, "--max-retries", "1.5"],
         ["status", "..", "--base-url", BASE_URL],
     ],
 )
-def test_a_bad_argument_is_exit_code_2(run: Run, arguments: list[str]) -> None:
-    """And one line."""
+def test_an_invalid_argument_is_exit_code_2(run: Run, arguments: list[str]) -> None:
+    """The message is a single line."""
     code, out, err = run(*arguments)
 
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -95,8 +95,8 @@ def test_a_bad_argument_is_exit_code_2(run: Run, arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     "arguments", [[], ["wait", "--service", "nobody"], ["wait", "--base-url", BASE_URL, "--timeout", "x"], ["fetch"]]
 )
-def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
-    """As argparse has it."""
+def test_a_usage_error_is_exit_code_2(arguments: list[str]) -> None:
+    """It is the exit code of argparse."""
     with pytest.raises(SystemExit) as caught:
         main.main(arguments)
 
@@ -104,8 +104,8 @@ def test_bad_usage_is_exit_code_2(arguments: list[str]) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["-h"], ["status", "-h"], ["wait", "-h"], ["demo", "-h"]])
-def test_help_is_everywhere(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With the exit codes."""
+def test_help_lists_the_exit_codes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With and without a command."""
     with pytest.raises(SystemExit) as caught:
         main.main(arguments)
 
@@ -113,8 +113,8 @@ def test_help_is_everywhere(arguments: list[str], capsys: pytest.CaptureFixture[
     assert "Exit codes: 0 success" in capsys.readouterr().out
 
 
-def test_json_is_the_whole_job(run: Run) -> None:
-    """For whoever reads it with jq."""
+def test_json_prints_all_fields_of_the_job(run: Run) -> None:
+    """For programs such as jq."""
     out = run("wait", "--base-url", BASE_URL, "--json")[1]
 
     assert json.loads(out) == {
@@ -136,7 +136,7 @@ def test_json_is_the_whole_job(run: Run) -> None:
 
 
 def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And says that the job goes on."""
+    """The message says that the job is still running."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -147,10 +147,10 @@ def test_an_interrupt_is_exit_code_130(run: Run, monkeypatch: pytest.MonkeyPatch
     assert (code, out, err) == (130, "", "interrupted; the job is still running\n")
 
 
-def test_an_interrupt_of_a_command_without_a_job_does_not_speak_of_one(
+def test_an_interrupt_of_a_command_without_a_job_mentions_no_job(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There is none that could go on."""
+    """There is none that could still be running."""
 
     def interrupt(*_: Any) -> None:
         raise KeyboardInterrupt
@@ -161,36 +161,36 @@ def test_an_interrupt_of_a_command_without_a_job_does_not_speak_of_one(
         assert capsys.readouterr().err == "interrupted\n"
 
 
-def test_the_key_comes_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a command line everybody could read it."""
+def test_the_api_key_is_read_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command line could be read by everybody. The message about an invalid key does not show it."""
     monkeypatch.setenv(KEY_VARIABLE, "bad\nkey")
     code, _, err = run("status", "--base-url", BASE_URL)
 
     assert (code, f"{KEY_VARIABLE} cannot be sent" in err, "bad" in err) == (2, True, False)
 
 
-def test_an_empty_key_in_the_environment_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many shells export what is not set as empty."""
+def test_an_empty_api_key_in_the_environment_counts_as_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many shells export a variable that is not set as empty."""
     monkeypatch.setenv(KEY_VARIABLE, "")
 
     assert run("status", "--base-url", BASE_URL)[0] == 0
 
 
-def test_json_has_no_infinities() -> None:
-    """Python reads and writes them, and nobody else does."""
+def test_json_value_replaces_infinity_and_nan_by_none() -> None:
+    """Python's `json` reads and writes them, but other parsers do not."""
     assert json_value({"a": [float("nan"), 1.5, "x"], "b": float("inf")}) == {"a": [None, 1.5, "x"], "b": None}
 
 
-def test_without_a_stderr_the_answer_still_comes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And with the right exit code; 1 would say that the job failed."""
+def test_without_stderr_the_status_is_still_printed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code is right, too: 1 would mean that the job failed."""
     monkeypatch.setattr(sys, "stderr", None)
 
     assert run("status", "--base-url", BASE_URL)[:2] == (0, "pending\n")
     assert run("status", "nope", "--base-url", BASE_URL)[:2] == (3, "")
 
 
-def test_a_mistake_of_ours_is_not_a_job_that_failed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's own exit code for it is 1."""
+def test_an_unexpected_exception_is_exit_code_70(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own exit code for it is 1, which means a failed job here."""
 
     def fail(*_: Any) -> None:
         raise ValueError("a bug")
@@ -201,8 +201,8 @@ def test_a_mistake_of_ours_is_not_a_job_that_failed(run: Run, monkeypatch: pytes
     assert (code, "ValueError: a bug" in err) == (70, True)
 
 
-def test_without_a_stdout_the_answer_is_lost_and_that_is_said(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`print` would do nothing, and call it a success."""
+def test_without_stdout_the_exit_code_is_74(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The status is lost. `print` would do nothing, and the command would seem to succeed."""
     monkeypatch.setattr(sys, "stdout", None)
 
     assert run("status", "--base-url", BASE_URL)[0] == 74
@@ -215,8 +215,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_a_line_moves_in_place_of_the_attempts(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And is taken away at the end; warnings still come through."""
+def test_on_a_terminal_a_status_line_replaces_the_log_lines_of_the_checks(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is cleared at the end. Warnings are still logged."""
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     fault = Fault(nth=2, status_code=503)
@@ -230,8 +232,8 @@ def test_on_a_terminal_a_line_moves_in_place_of_the_attempts(run: Run, monkeypat
     assert shown.endswith("\r\x1b[K")
 
 
-def test_verbose_brings_the_attempts_back(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of the moving line."""
+def test_verbose_logs_each_check_on_a_terminal(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no status line."""
     screen = Terminal()
     monkeypatch.setattr(sys, "stderr", screen)
     run("wait", "--base-url", BASE_URL, "-v")
@@ -240,8 +242,8 @@ def test_verbose_brings_the_attempts_back(run: Run, monkeypatch: pytest.MonkeyPa
     assert "\x1b" not in screen.getvalue()
 
 
-def test_the_moving_line_shows_progress_and_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
-    """Whatever the width."""
+def test_the_status_line_shows_progress_and_fits_the_terminal(monkeypatch: pytest.MonkeyPatch, clock: Clock) -> None:
+    """It is truncated to the width of the terminal."""
     monkeypatch.setenv("COLUMNS", "30")
     screen = Terminal()
     line = terminal.StatusLine(screen, 3600)
@@ -250,8 +252,8 @@ def test_the_moving_line_shows_progress_and_fits_the_terminal(monkeypatch: pytes
     assert screen.getvalue() == "\r\x1b[Krendering 40% · 12 checks · 0\r"
 
 
-def test_a_terminal_that_goes_away_ends_no_wait() -> None:
-    """The line was a courtesy."""
+def test_the_status_line_ignores_an_os_error_of_the_terminal() -> None:
+    """A terminal that goes away must not end a wait."""
 
     class Gone(io.StringIO):
         def write(self, text: str) -> int:
@@ -260,10 +262,10 @@ def test_a_terminal_that_goes_away_ends_no_wait() -> None:
     terminal.StatusLine(Gone(), 30).clear()
 
 
-def test_a_demo_whose_server_does_not_start_says_why(
+def test_demo_says_why_its_server_did_not_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Most likely the extra is missing."""
+    """Most likely an extra is missing. The exit code is 3."""
 
     def fail() -> None:
         raise ServerDidNotStartError("the fake server did not start: No module named 'flask'")

@@ -1,4 +1,4 @@
-"""The command line of many jobs: a line for each as it ends, ids on stdin, a table on a terminal, and one exit code for all."""
+"""The command line with many jobs: a line for each job, ids on stdin, a table on a terminal, and one exit code."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def waited(capsys: pytest.CaptureFixture[str], server: Server, *arguments: str) 
     return code, captured.out.splitlines(), captured.err
 
 
-def test_each_job_has_a_line_when_it_ends(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its id and its status, separated by a tab."""
+def test_wait_prints_one_line_per_job(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """The id and the status, separated by a tab."""
     ids = ordered(server, 5)
     code, out, _ = waited(capsys, server, *ids)
 
@@ -43,10 +43,10 @@ def test_each_job_has_a_line_when_it_ends(server: Server, capsys: pytest.Capture
     assert sorted(out) == [f"{job_id}\tcompleted" for job_id in ids]
 
 
-def test_ids_are_read_from_stdin(
+def test_a_dash_reads_job_ids_from_stdin(
     server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One a line, where a dash stands; blank lines are nothing."""
+    """One id per line. Blank lines are skipped."""
     ids = ordered(server, 4)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([ids[1], "", f"  {ids[2]} ", ids[3]]) + "\n"))
     code, out, _ = waited(capsys, server, ids[0], "-")
@@ -55,17 +55,17 @@ def test_ids_are_read_from_stdin(
     assert sorted(out) == [f"{job_id}\tcompleted" for job_id in ids]
 
 
-def test_a_dash_alone_is_stdin_too(
+def test_a_dash_alone_with_an_empty_stdin_prints_nothing(
     server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where it has nothing to say."""
+    """The exit code is 0."""
     monkeypatch.setattr(sys, "stdin", io.StringIO(""))
 
     assert waited(capsys, server, "-")[:2] == (0, [])
 
 
-def test_as_json_each_line_is_a_whole_job(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """Or an error, with the id and a message."""
+def test_json_prints_each_job_or_error_on_one_line(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """An error has the id and the message."""
     [job_id] = ordered(server, 1)
     code, out, err = waited(capsys, server, "--json", job_id, "job-x")
     by_id = {line["id"]: line for line in map(json.loads, out)}
@@ -80,17 +80,17 @@ def test_as_json_each_line_is_a_whole_job(server: Server, capsys: pytest.Capture
     ("outcome", "extra", "code"),
     [("completed", [], 0), ("error", [], 1), ("error", ["job-x"], 3), ("completed", ["job-x"], 3)],
 )
-def test_the_exit_code_is_that_of_the_worst(
+def test_the_exit_code_is_that_of_the_worst_result(
     outcome: Any, extra: list[str], code: int, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A request that failed, a time-out, a job that failed, in this order."""
+    """From the worst: a failed request, a time-out, a failed job."""
     server.play(Scenario(duration=0, outcome=outcome))
 
     assert waited(capsys, server, *ordered(server, 2), *extra)[0] == code
 
 
-def test_a_job_whose_time_was_up_is_exit_code_4(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """And has a line that says so."""
+def test_a_time_out_of_a_job_is_exit_code_4(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """The line of the job has `WaitTimeout` as its status."""
     server.play(Scenario(duration=100))
     ids = ordered(server, 2)
     code, out, err = waited(capsys, server, *ids, "--timeout", "0.3")
@@ -104,10 +104,10 @@ def test_a_job_whose_time_was_up_is_exit_code_4(server: Server, capsys: pytest.C
     ("typed", "says"),
     [(["--checks-per-second", "0"], "checks_per_second"), (["--max-in-flight", "0.5"], "max_in_flight")],
 )
-def test_a_bad_number_is_exit_code_2(
+def test_an_invalid_number_is_exit_code_2(
     typed: list[str], says: str, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Before anything is asked."""
+    """stdout is empty, and the message names the argument."""
     code, out, err = waited(capsys, server, "a", "b", *typed)
 
     assert (code, out) == (2, [])
@@ -119,10 +119,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_on_a_terminal_there_is_a_table(
+def test_on_a_terminal_stderr_shows_a_table(
     server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In place of the INFO lines; the answers are on stdout all the same."""
+    """It replaces the INFO lines. The results are still on stdout."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     ids = ordered(server, 3)
@@ -134,8 +134,8 @@ def test_on_a_terminal_there_is_a_table(
     assert sorted(capsys.readouterr().out.splitlines()) == [f"{job_id}\tcompleted" for job_id in ids]
 
 
-def test_the_table_counts_what_ended_and_shows_what_is_pending() -> None:
-    """The latest that was heard of comes last, and no more than some of them."""
+def test_the_table_counts_ended_jobs_and_shows_the_latest_pending_ones() -> None:
+    """At most 15 of them."""
     from rich.console import Console
 
     table = BatchTable()
@@ -156,7 +156,7 @@ def test_the_table_counts_what_ended_and_shows_what_is_pending() -> None:
 
 
 def test_without_a_terminal_or_rich_there_is_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing fails for it."""
+    """No error is raised."""
     with batch_table(None) as table:
         assert table is None
     monkeypatch.setitem(sys.modules, "rich.live", None)

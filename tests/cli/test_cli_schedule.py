@@ -1,4 +1,4 @@
-"""The command line of schedules: a table before anything is sent, and waits that learn."""
+"""The command `schedule`, and the command `wait` with a learned schedule."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     return code, captured.out, captured.err
 
 
-def test_the_table_says_when_it_would_ask(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of jobs of which nothing is known: the quadratic schedule."""
+def test_without_past_jobs_the_table_has_the_quadratic_schedule(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a check cost of 3 s, the first checks are at 3, 12 and 27 s."""
     code, out, err = said(capsys, "--check-cost", "3", "--until", "100")
     lines = out.splitlines()
 
@@ -44,8 +44,8 @@ def test_the_table_says_when_it_would_ask(capsys: pytest.CaptureFixture[str]) ->
     assert "Nothing is learned yet (0 past jobs)" in out
 
 
-def test_the_table_has_the_chances_and_what_is_to_be_expected(capsys: pytest.CaptureFixture[str]) -> None:
-    """Beside what a person might choose."""
+def test_the_table_compares_the_learned_schedule_with_usual_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    """The others are those that a person might choose."""
     code, out, _ = said(capsys, "--check-cost", "3", *STEADY)
 
     assert code == 0
@@ -62,7 +62,7 @@ def test_the_table_has_the_chances_and_what_is_to_be_expected(capsys: pytest.Cap
         assert schedule in out
 
 
-def test_as_json_it_is_all_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_prints_the_checks_and_the_costs_of_all_schedules(capsys: pytest.CaptureFixture[str]) -> None:
     """The learned schedule costs less than every other one."""
     table = json.loads(said(capsys, "--check-cost", "3", "--until", "80", "--json", *STEADY)[1])
 
@@ -82,23 +82,25 @@ def test_as_json_it_is_all_numbers(capsys: pytest.CaptureFixture[str]) -> None:
     assert checks[-1]["at_seconds"] >= 80
 
 
-def test_to_a_mean_lag_there_is_no_cost(capsys: pytest.CaptureFixture[str]) -> None:
-    """As none was given."""
+def test_with_target_lag_the_schedules_have_no_cost(capsys: pytest.CaptureFixture[str]) -> None:
+    """No check cost was given."""
     table = json.loads(said(capsys, "--target-lag", "2", "--json", *STEADY)[1])
 
     assert {one["cost_seconds"] for one in table["schedules"]} == {None}
     assert said(capsys, "--target-lag", "2", *STEADY)[0] == 0
 
 
-def test_a_long_table_is_cut(capsys: pytest.CaptureFixture[str]) -> None:
-    """And says how many checks are left out."""
+def test_a_long_table_is_shortened_to_max_rows(capsys: pytest.CaptureFixture[str]) -> None:
+    """It has the number of checks that are left out."""
     out = said(capsys, "--check-cost", "0.1", "--until", "1000")[1]
 
     assert f"... and {100 - MAX_ROWS} more until 1000.0 s" in out
 
 
-def test_a_history_is_read_for_a_kind_and_a_length(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """Of one service."""
+def test_a_history_is_read_for_a_service_a_kind_and_a_video_length(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The first check of a video of twice the length is about twice as late."""
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     for number in range(40):
@@ -129,10 +131,10 @@ def test_a_history_is_read_for_a_kind_and_a_length(capsys: pytest.CaptureFixture
         (["--check-cost", "0.0000001", "--until", "1000000"], "check_cost"),
     ],
 )
-def test_what_cannot_be_used_is_exit_code_2(
+def test_an_invalid_argument_is_exit_code_2(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And makes no file."""
+    """No file is created."""
     monkeypatch.chdir(tmp_path)
     code, out, err = said(capsys, *arguments)
 
@@ -141,8 +143,10 @@ def test_what_cannot_be_used_is_exit_code_2(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_wait_learns_from_one_command_to_the_next(run: Run, tmp_path: Path, clock: Clock) -> None:  # the fixture
-    """By a file, and by the moment of the order."""
+def test_wait_uses_a_learned_schedule_and_records_the_job_in_the_history(
+    run: Run, tmp_path: Path, clock: Clock
+) -> None:  # the fixture
+    """The history file and the time of the submission are options."""
     path = tmp_path / "durations.sqlite"
     arguments = ["wait", "--base-url", BASE_URL, "--history", str(path), "--check-cost", "3", "--max-retries", "99"]
     more = ["--kind", "es", "--video-seconds", "95", "--timeout", "100"]
@@ -154,8 +158,8 @@ def test_a_wait_learns_from_one_command_to_the_next(run: Run, tmp_path: Path, cl
     assert (learned.kind, learned.video_seconds) == ("es", 95)
 
 
-def test_the_command_to_go_on_with_learns_on(run: Run, tmp_path: Path) -> None:  # the fixture
-    """It has all that was typed, and can be typed again."""
+def test_the_command_to_resume_has_all_options_of_a_learned_wait(run: Run, tmp_path: Path) -> None:  # the fixture
+    """A value with a space is quoted, so that the command can be run again."""
     path = tmp_path / "durations.sqlite"
     typed = ["--check-cost=3", "--timeout=10", f"--history={path}", "--jitter=0.1", "--kind=es precision"]
     typed += ["--submitted-at=1795598826.174853"]
@@ -183,14 +187,14 @@ def test_the_command_to_go_on_with_learns_on(run: Run, tmp_path: Path) -> None: 
         (["--history", "h.sqlite", "--check-cost", "3", "--submitted-at", "-1"], "submitted_at"),
     ],
 )
-def test_a_wait_that_cannot_learn_like_this_is_exit_code_2(
+def test_wait_with_invalid_options_for_learning_is_exit_code_2(
     typed: list[str],
     says: str,
     run: Run,  # the fixture
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Before anything is asked."""
+    """stdout is empty."""
     monkeypatch.chdir(tmp_path)
     code, out, err = run("wait", "--base-url", BASE_URL, *typed)
 
@@ -198,10 +202,10 @@ def test_a_wait_that_cannot_learn_like_this_is_exit_code_2(
     assert says in err
 
 
-def test_nothing_is_sent_and_no_key_is_needed(
+def test_schedule_creates_no_client_and_needs_no_api_key(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For a table."""
+    """The command only prints a table."""
 
     def refuse(*_: Any, **__: Any) -> None:
         raise AssertionError("a client was made")

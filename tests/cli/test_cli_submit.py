@@ -1,4 +1,4 @@
-"""The command line from order to file."""
+"""The commands `submit`, `download` and `delete`, from the submission to the file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command against a world, its key in the environment: exit code, stdout, stderr."""
+    """Run a command against a service in process, with the API key in the environment: exit code, stdout, stderr."""
 
     def run_command(world: World, command: str, *arguments: str) -> tuple[int, str, str]:
         def make(*positional: Any, **more: Any) -> VideoTranslationClient:
@@ -47,10 +47,10 @@ def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_four_commands_lead_from_a_video_to_its_translation(
+def test_submit_status_wait_download_and_delete_work_for_each_service(
     clock: Clock, run: Run, tmp_path: Path, service: str
 ) -> None:
-    """Each prints what the next one needs, and nothing else, on stdout."""
+    """Each prints on stdout what the next one needs, and nothing else."""
     world = World(clock, service, Scenario(10, api_key=KEY))
     code, out, _ = run(world, "submit", VIDEO, LANGUAGE[service], "--option", "title=Talk")
     job_id = out.strip()
@@ -64,8 +64,8 @@ def test_four_commands_lead_from_a_video_to_its_translation(
     assert run(world, "delete", job_id)[:2] == (0, "deleted\n")
 
 
-def test_a_result_of_several_is_chosen(clock: Clock, run: Run, tmp_path: Path) -> None:
-    """By its language; a mistake where there is one alone."""
+def test_download_chooses_one_of_several_results_by_its_language(clock: Clock, run: Run, tmp_path: Path) -> None:
+    """For a service with a single result, `--language` is exit code 2."""
     world = World(clock, "elevenlabs", Scenario(0))
     job_id = str(world.submit().id)
     assert run(world, "download", job_id, str(tmp_path / "es.mp4"), "--language", "es")[0] == 0
@@ -74,7 +74,7 @@ def test_a_result_of_several_is_chosen(clock: Clock, run: Run, tmp_path: Path) -
     assert run(other, "download", str(other.submit().id), str(tmp_path / "x.mp4"), "--language", "French")[0] == 2
 
 
-def test_options_are_json_or_text(clock: Clock, run: Run) -> None:
+def test_the_value_of_an_option_is_json_or_text(clock: Clock, run: Run) -> None:
     """A number, a word, a list."""
     world = World(clock, "heygen")
     given = ("--option", "speaker_num=2", "--option", "mode=precision", "--option", 'x=["a"]')
@@ -91,14 +91,14 @@ def test_options_are_json_or_text(clock: Clock, run: Run) -> None:
 
 
 @pytest.mark.parametrize("option", ["title", "=x"])
-def test_an_option_has_a_name_and_a_value(clock: Clock, run: Run, option: str) -> None:
-    """As argparse has it."""
+def test_an_option_without_name_or_value_exits(clock: Clock, run: Run, option: str) -> None:
+    """argparse raises `SystemExit`."""
     with pytest.raises(SystemExit):
         run(World(clock, "heygen"), "submit", VIDEO, "French", "--option", option)
 
 
-def test_a_missing_key_is_exit_code_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the name of the variable."""
+def test_a_missing_api_key_is_exit_code_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names the environment variable."""
     monkeypatch.delenv("HEYGEN_API_KEY", raising=False)
     monkeypatch.setattr(sys, "stderr", said := io.StringIO())
 
@@ -106,8 +106,8 @@ def test_a_missing_key_is_exit_code_2(run: Run, monkeypatch: pytest.MonkeyPatch)
     assert "the environment variable HEYGEN_API_KEY" in said.getvalue()
 
 
-def test_a_bad_order_is_exit_code_2(clock: Clock, run: Run) -> None:
-    """Nothing was submitted."""
+def test_an_invalid_submission_is_exit_code_2(clock: Clock, run: Run) -> None:
+    """No job is submitted. A download into a folder that does not exist is exit code 2, too."""
     world = World(clock, "heygen")
     for arguments in (("no-such-file.mp4", world.language), (VIDEO, "Klingon")):
         code, out, err = run(world, "submit", *arguments)
@@ -117,8 +117,8 @@ def test_a_bad_order_is_exit_code_2(clock: Clock, run: Run) -> None:
     assert world.lab.submissions == []
 
 
-def test_an_order_whose_fate_is_unknown_is_exit_code_3_with_the_key_to_go_on_with(clock: Clock, run: Run) -> None:
-    """It can be pasted."""
+def test_a_submission_without_response_is_exit_code_3_and_shows_its_idempotency_key(clock: Clock, run: Run) -> None:
+    """The same command with this key submits one job."""
     world = World(clock, "heygen", Scenario(faults=["create/every-1:drop"]))
     code, out, err = run(world, "submit", VIDEO, world.language, "--max-faults", "2")
     key = err.rpartition("idempotency_key='")[2].partition("'")[0]
@@ -129,8 +129,8 @@ def test_an_order_whose_fate_is_unknown_is_exit_code_3_with_the_key_to_go_on_wit
     assert len(world.lab.submissions) == 1
 
 
-def test_too_many_jobs_and_a_queue(clock: Clock, run: Run) -> None:
-    """Exit code 3, or a wait for a slot."""
+def test_queue_waits_for_a_slot_when_there_are_too_many_jobs(clock: Clock, run: Run) -> None:
+    """Without `--queue` it is exit code 3."""
     world = World(clock, "heygen", Scenario(10, max_jobs=1))
     run(world, "submit", VIDEO, world.language)
 
@@ -138,8 +138,8 @@ def test_too_many_jobs_and_a_queue(clock: Clock, run: Run) -> None:
     assert run(world, "submit", VIDEO, world.language, "--queue")[:2] == (0, "job-2\n")
 
 
-def test_a_time_out_of_an_order_is_exit_code_4(clock: Clock, run: Run) -> None:
-    """Without a command to go on waiting: there may be no job."""
+def test_a_time_out_of_submit_is_exit_code_4(clock: Clock, run: Run) -> None:
+    """There is no command to resume waiting, as there may be no job."""
     world = World(clock, "heygen", Scenario(1000, max_jobs=1))
     run(world, "submit", VIDEO, world.language)
     code, out, err = run(world, "submit", VIDEO, world.language, "--queue", "--timeout", "20")
@@ -148,8 +148,8 @@ def test_a_time_out_of_an_order_is_exit_code_4(clock: Clock, run: Run) -> None:
     assert "To resume waiting" not in err
 
 
-def test_a_download_of_what_is_not_there(clock: Clock, run: Run, tmp_path: Path) -> None:
-    """A pending job is exit code 3, one that failed is 1, a disk that takes nothing is 3."""
+def test_download_of_a_pending_or_failed_job_creates_no_file(clock: Clock, run: Run, tmp_path: Path) -> None:
+    """A pending job is exit code 3, a failed one is 1."""
     path = tmp_path / "out.mp4"
     pending = World(clock, "heygen")
     assert run(pending, "download", str(pending.submit().id), str(path))[0] == 3
@@ -158,8 +158,8 @@ def test_a_download_of_what_is_not_there(clock: Clock, run: Run, tmp_path: Path)
     assert left_in(tmp_path) == []
 
 
-def test_the_command_to_go_on_names_the_service(clock: Clock, run: Run) -> None:
-    """And keeps what was given."""
+def test_the_command_to_resume_names_the_service(clock: Clock, run: Run) -> None:
+    """It has the options that were given."""
     world = World(clock, "elevenlabs", Scenario(1000))
     job_id = str(world.submit().id)
     code, out, err = run(world, "wait", job_id, "--timeout", "9")
@@ -175,8 +175,10 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_a_terminal_shows_a_bar(clock: Clock, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And no log; it is taken away at the end."""
+def test_download_on_a_terminal_shows_a_progress_bar(
+    clock: Clock, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no log lines."""
     world = World(clock, "heygen", Scenario(0, result_bytes=300_000))
     job_id = str(world.submit().id)
     monkeypatch.setattr(sys, "stderr", shown := Terminal())
@@ -186,8 +188,8 @@ def test_a_terminal_shows_a_bar(clock: Clock, run: Run, tmp_path: Path, monkeypa
     assert "{" not in shown.getvalue()
 
 
-def test_no_terminal_and_no_rich_mean_no_bar(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The extra is for looks alone."""
+def test_without_a_terminal_or_rich_there_is_no_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
+    """rich is an optional dependency."""
     with terminal.download_bar(None) as told:
         assert told is None
     monkeypatch.setitem(sys.modules, "rich.console", None)
@@ -196,10 +198,10 @@ def test_no_terminal_and_no_rich_mean_no_bar(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.parametrize(("known", "is_told"), [(True, True), (None, True), (False, False)])
-def test_how_to_go_on_is_told_unless_no_job_was_made(
+def test_the_idempotency_key_is_shown_unless_no_job_was_created(
     clock: Clock, run: Run, monkeypatch: pytest.MonkeyPatch, known: bool | None, is_told: bool
 ) -> None:
-    """Also where nobody knows."""
+    """Also if it is unknown whether a job was created."""
 
     def fail(*_: object) -> Job:
         raise RequestFailed("lost", may_have_been_accepted=known, idempotency_key="order-7")

@@ -1,4 +1,4 @@
-"""What the caller gives is checked before anything is sent, and the message names the argument and the value."""
+"""Arguments are checked before any request is sent, and the error names the argument and its value."""
 
 import asyncio
 import math
@@ -20,29 +20,29 @@ URL = "http://127.0.0.1:9"
 
 
 def made(name: str, value: Any) -> VideoTranslationClient:
-    """A client with one argument that is out of the ordinary."""
+    """Return a client with one argument that is not the default."""
     arguments: dict[str, Any] = {name: value}
     return VideoTranslationClient(URL, **arguments)
 
 
 @pytest.mark.parametrize("name", ["timeout", "request_timeout", "max_delay", "backoff_factor"])
 @pytest.mark.parametrize("value", [0, -1, -0.5, math.nan])
-def test_durations_are_above_zero(name: str, value: float) -> None:
-    """0 does not mean "for ever", and NaN compares with nothing."""
+def test_durations_must_be_above_zero(name: str, value: float) -> None:
+    """0 does not mean "no limit", and NaN is refused too."""
     with pytest.raises(ValueError, match=rf"{name} must be .*got {value!r}"):
         made(name, value)
 
 
 @pytest.mark.parametrize("name", ["request_timeout", "max_delay", "backoff_factor", "jitter"])
-def test_most_numbers_are_finite(name: str) -> None:
-    """Only a limit can be none."""
+def test_numbers_that_are_no_limits_must_be_finite(name: str) -> None:
+    """Only `timeout`, `max_retries` and `max_faults` can be infinite."""
     with pytest.raises(ValueError, match=f"{name} must be .*got inf"):
         made(name, math.inf)
 
 
 @pytest.mark.parametrize("name", ["timeout", "max_retries", "max_faults"])
-def test_limits_can_be_lifted(name: str) -> None:
-    """By writing it."""
+def test_limits_can_be_infinite(name: str) -> None:
+    """`math.inf` means no limit."""
     made(name, math.inf)
 
 
@@ -50,15 +50,15 @@ def test_limits_can_be_lifted(name: str) -> None:
     ("name", "value"),
     [("max_retries", -1), ("max_retries", 1.5), ("max_retries", math.nan), ("max_faults", 0), ("max_faults", 2.5)],
 )
-def test_counts_are_whole(name: str, value: float) -> None:
-    """Half a retry is a mistake, not a retry."""
+def test_counts_must_be_whole_numbers(name: str, value: float) -> None:
+    """`max_retries` must be at least 0, and `max_faults` at least 1."""
     with pytest.raises(ValueError, match=f"{name} must be a whole number"):
         made(name, value)
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.1, math.nan])
-def test_jitter_is_a_part(value: float) -> None:
-    """From nothing to the whole sleep."""
+def test_jitter_must_be_from_0_to_1(value: float) -> None:
+    """It is a fraction, from nothing to the whole sleep."""
     with pytest.raises(ValueError, match="jitter must be from 0 to 1"):
         VideoTranslationClient(URL, jitter=value)
 
@@ -68,14 +68,14 @@ def test_jitter_is_a_part(value: float) -> None:
     ["timeout", "max_retries", "request_timeout", "max_faults", "backoff_factor", "max_delay", "jitter"],
 )
 @pytest.mark.parametrize("value", [True, "3", [1]])
-def test_what_is_no_number_is_refused(name: str, value: Any) -> None:
-    """`bool` is an `int` to Python, and a mistake to us."""
+def test_an_argument_that_is_no_number_is_refused(name: str, value: Any) -> None:
+    """A `bool` is refused too, although it is an `int` to Python."""
     with pytest.raises(TypeError, match=f"{name} must be a number"):
         made(name, value)
 
 
 def test_a_number_too_large_for_a_float_is_refused() -> None:
-    """`10 ** 400` is a number above 0, and cannot be waited for."""
+    """`10 ** 400` is above 0, and cannot be waited for."""
     with pytest.raises(ValueError, match="timeout is too large"):
         VideoTranslationClient(URL, timeout=10**400)
 
@@ -101,8 +101,8 @@ def test_a_number_too_large_for_a_float_is_refused() -> None:
         "http://h\ud800st",
     ],
 )
-def test_a_base_url_is_an_http_url_with_a_host(url: str) -> None:
-    """Anything else fails here and not at the first request."""
+def test_base_url_must_be_an_http_url_with_a_host(url: str) -> None:
+    """Anything else fails when the client is created, and not at the first request."""
     with pytest.raises(ValueError, match="base_url must be an http"):
         VideoTranslationClient(url)
 
@@ -135,8 +135,8 @@ def test_a_base_url_is_an_http_url_with_a_host(url: str) -> None:
         "http://482913:67890#x@h",
     ],
 )
-def test_a_refused_url_keeps_its_secrets(url: str) -> None:
-    """User information and queries are not repeated, in the message or below it."""
+def test_the_error_for_an_invalid_base_url_shows_no_secret(url: str) -> None:
+    """User information and queries are neither in the message nor in its causes."""
     with pytest.raises(ValueError, match="base_url") as caught:
         VideoTranslationClient(url)
 
@@ -146,20 +146,20 @@ def test_a_refused_url_keeps_its_secrets(url: str) -> None:
         error = error.__cause__ or error.__context__
 
 
-def test_the_reference_service_needs_a_url() -> None:
-    """It has none of its own."""
+def test_the_reference_service_needs_a_base_url() -> None:
+    """The service has no default base URL."""
     with pytest.raises(ValueError, match="base_url must be given"):
         VideoTranslationClient()
 
 
-def test_a_url_of_another_type_is_refused() -> None:
-    """Bytes are not a text."""
+def test_a_base_url_that_is_no_string_is_refused() -> None:
+    """The message names the type `bytes`, and not the value."""
     with pytest.raises(TypeError, match="base_url must be a string, got a value of type bytes"):
         VideoTranslationClient(b"http://u:s3cret@host")  # type: ignore[arg-type]  # the point of the test
 
 
-def test_a_url_is_split_into_what_may_be_shown_and_what_may_not() -> None:
-    """User information is decoded, and the path kept without its last slash."""
+def test_parse_base_url_separates_the_user_information_from_the_url() -> None:
+    """User information is percent-decoded and not in the repr. The path has no slash at its end."""
     split = parse_base_url("https://me:p%40ss@host:8443/api/v1/")
 
     assert (split.url, split.username, split.password) == ("https://host:8443/api/v1", "me", "p@ss")
@@ -167,7 +167,7 @@ def test_a_url_is_split_into_what_may_be_shown_and_what_may_not() -> None:
 
 
 @pytest.mark.parametrize("key", ["s3cr3t\n", "\x00cr3t", " s3cr3t", "s3cr3t\r\nX: y", "cr3t€"])
-def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> None:
+def test_an_api_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> None:
     """A newline from a key file is the common case."""
     with pytest.raises(ValueError, match="api_key cannot be sent") as caught:
         VideoTranslationClient(URL, api_key=key)
@@ -176,22 +176,22 @@ def test_a_key_that_cannot_be_sent_is_refused_without_being_shown(key: str) -> N
 
 
 def test_control_characters_in_user_information_are_refused() -> None:
-    """Also where they come percent-encoded."""
+    """They are percent-encoded here. The message does not show the password."""
     with pytest.raises(ValueError, match="base_url has a control character") as caught:
         VideoTranslationClient("http://u%0d%0aX:s3cret@host")
 
     assert "s3cret" not in str(caught.value)
 
 
-def test_an_empty_key_is_refused() -> None:
-    """An unset variable of a shell, most likely."""
+def test_an_empty_api_key_is_refused() -> None:
+    """Most likely it comes from an unset variable of a shell."""
     with pytest.raises(ValueError, match="api_key must not be empty"):
         VideoTranslationClient(URL, api_key="")
 
 
 @pytest.mark.parametrize("headers", [{"X y": "1"}, {"": "1"}, {"X": "a\nb"}, {"X:": "1"}])
 def test_headers_that_cannot_be_sent_are_refused(headers: dict[str, str]) -> None:
-    """Before they split a request in two."""
+    """A line break in one could split a request in two."""
     with pytest.raises(ValueError, match="headers"):
         VideoTranslationClient(URL, headers=headers)
 
@@ -211,41 +211,41 @@ def test_headers_that_cannot_be_sent_are_refused(headers: dict[str, str]) -> Non
         ("api_key", b"k"),
     ],
 )
-def test_things_of_another_type_are_refused(name: str, value: Any) -> None:
-    """By name."""
+def test_arguments_of_a_wrong_type_are_refused(name: str, value: Any) -> None:
+    """The message names the argument."""
     with pytest.raises(TypeError, match=name):
         made(name, value)
 
 
 @pytest.mark.parametrize("service", ["heygen2", "", None, 3])
 def test_an_unknown_service_is_refused(service: Any) -> None:
-    """And the known ones are named."""
+    """The message lists the known services."""
     with pytest.raises(ValueError, match="service must be one of azure, elevenlabs, heygen, reference"):
         VideoTranslationClient(URL, service=service)
 
 
-def test_a_key_and_user_information_cannot_share_a_header() -> None:
+def test_an_api_key_and_user_information_cannot_share_a_header() -> None:
     """One would silently replace the other."""
     with pytest.raises(ValueError, match="give one of them"):
         VideoTranslationClient("http://u:p@host", api_key="k")
 
 
 @pytest.mark.parametrize("job", ["", ".", "..", "\ud800"])
-def test_a_job_id_is_one_segment_of_a_path(job: str) -> None:
-    """`..` would ask for something else."""
+def test_a_job_id_must_be_one_segment_of_a_path(job: str) -> None:
+    """`..` would request another path."""
     with pytest.raises(ValueError, match="job must be the id of a job"):
         VideoTranslationClient(URL).check(job)
 
 
-def test_a_job_of_another_type_is_refused() -> None:
-    """An id is a text."""
+def test_a_job_that_is_neither_a_job_nor_a_string_is_refused() -> None:
+    """An id is a string, and not a number."""
     with pytest.raises(TypeError, match="job must be a Job or its id"):
         VideoTranslationClient(URL).check(7)  # type: ignore[arg-type]  # the point of the test
 
 
 @pytest.mark.parametrize("method", ["wait", "watch", "get_status"])
 def test_the_arguments_of_a_wait_are_checked_at_the_call(method: str) -> None:
-    """Also those of `watch`, which does nothing else until it is read."""
+    """Also those of `watch`, which does nothing else until it is iterated."""
     client = VideoTranslationClient(URL)
 
     with pytest.raises(ValueError, match="timeout must be"):
@@ -256,16 +256,16 @@ def test_the_arguments_of_a_wait_are_checked_at_the_call(method: str) -> None:
         getattr(client, method)(cancel=asyncio.Event())
 
 
-def test_numbers_of_any_kind_are_counted_with_as_floats() -> None:
-    """A `Fraction` is a number, and cannot be put into a sentence as one."""
+def test_a_fraction_is_accepted_as_a_number_and_converted() -> None:
+    """As a `Fraction`, it could not be formatted as a number in a message."""
     client = VideoTranslationClient(URL, timeout=Fraction(1, 2), max_faults=Fraction(3))  # type: ignore[arg-type]  # it is a Real
 
     assert (client._context.policy.timeout, client._context.policy.max_faults) == (0.5, 3)
     assert isinstance(client._context.policy.timeout, float)
 
 
-def test_good_arguments_pass() -> None:
-    """Each in its full width."""
+def test_valid_arguments_are_accepted() -> None:
+    """Among them are the lowest `max_retries` and `max_faults`, the highest `jitter`, and an empty header."""
     VideoTranslationClient(
         "https://host/api/",
         max_retries=0,
@@ -286,8 +286,8 @@ def test_good_arguments_pass() -> None:
 
 
 @given(st.text(min_size=1))
-def test_any_id_becomes_one_segment_or_a_clear_error(job_id: str) -> None:
-    """Nothing in an id can reach another path, a query or a header."""
+def test_any_job_id_becomes_one_path_segment_or_raises_value_error(job_id: str) -> None:
+    """Nothing in an id can reach another path, a query or a fragment."""
     try:
         segment = _config.quote_path_segment(job_id)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The asyncio client beside the blocking one, on frozen time: the same arguments, calls, log lines, answers and errors."""
+"""Both clients, asyncio and blocking, on frozen time: the same arguments, requests, log lines, results and errors."""
 
 from __future__ import annotations
 
@@ -46,18 +46,16 @@ from translation_client import (
 from translation_client._config import RANDOM
 
 START = "2026-11-23T09:00:00"
-ROUNDING = 1.001
-"""A date has whole seconds, and a clock its ticks."""
 
 FLEET = {"as_completed", "wait_all"}
-"""What waits for many jobs at once is shown elsewhere."""
+"""Methods that wait for many jobs, which other files test."""
 
 DIFFERENT = {"cancel", "session", "sleep"}
-"""What is annotated otherwise: the event, the session and what is awaited in place of a sleep."""
+"""Parameters with other annotations: the event, the session, and the function whose result may be awaited."""
 
 
 def methods_of(client: type[Any]) -> dict[str, Any]:
-    """The public ones, inherited or not."""
+    """Return the public methods by name, inherited or not."""
     found = inspect.getmembers(client, inspect.isfunction)
     return {name: method for name, method in found if not name.startswith("_") and name not in FLEET}
 
@@ -65,15 +63,15 @@ def methods_of(client: type[Any]) -> dict[str, Any]:
 METHODS = sorted(methods_of(VideoTranslationClient))
 
 
-def test_the_two_clients_have_the_same_methods() -> None:
-    """Neither has more, but for the names by which a context is entered and left."""
+def test_both_clients_have_the_same_public_methods() -> None:
+    """Only the methods by which a context is entered and left have other names."""
     assert set(methods_of(AsyncVideoTranslationClient)) == set(METHODS)
     assert len(METHODS) >= 10
 
 
 @pytest.mark.parametrize("name", ["__init__", *METHODS])
-def test_a_method_takes_what_its_twin_takes(name: str) -> None:
-    """The same names in the same order, of the same kinds, with the same defaults and annotations."""
+def test_a_method_has_the_same_parameters_in_both_clients(name: str) -> None:
+    """The same names, order, kinds and defaults, and the same annotations except for those in `DIFFERENT`."""
     ours, theirs = (inspect.signature(getattr(client, name)).parameters for client in CLIENTS)
     assert list(ours) == list(theirs)
     for one, other in zip(ours.values(), theirs.values(), strict=True):
@@ -83,16 +81,16 @@ def test_a_method_takes_what_its_twin_takes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_gives_what_its_twin_gives(name: str) -> None:
-    """An iterator becomes one that is awaited, and nothing else changes."""
+def test_a_method_has_the_same_return_annotation_in_both_clients(name: str) -> None:
+    """Except that an `Iterator` is an `AsyncIterator`."""
     theirs, ours = (inspect.signature(getattr(client, name)).return_annotation for client in CLIENTS)
 
     assert ours == theirs.replace("Iterator[", "AsyncIterator[")
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_names_its_twin(name: str) -> None:
-    """Its docstring says where the arguments and errors are described; `close` is the same sentence twice."""
+def test_the_docstring_of_a_method_names_the_blocking_method(name: str) -> None:
+    """That one describes the arguments and errors. The docstring of `close` is the same in both clients."""
     ours = inspect.getdoc(getattr(AsyncVideoTranslationClient, name)) or ""
     theirs = inspect.getdoc(getattr(VideoTranslationClient, name))
 
@@ -100,8 +98,8 @@ def test_a_method_names_its_twin(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_is_awaited(name: str) -> None:
-    """All but `watch`, which is iterated over."""
+def test_each_method_except_watch_is_a_coroutine_function(name: str) -> None:
+    """`watch` is iterated over."""
     assert inspect.iscoroutinefunction(getattr(AsyncVideoTranslationClient, name)) is (name != "watch")
 
 
@@ -109,7 +107,7 @@ Errand = Callable[[Side], Coroutine[Any, Any, Any]]
 
 
 class Record(NamedTuple):
-    """What came of an errand, what was logged, what arrived, and how long it took."""
+    """The outcome of an errand, the log lines, the requests received, and the duration in seconds."""
 
     outcome: Any
     lines: list[dict[str, Any]]
@@ -118,7 +116,7 @@ class Record(NamedTuple):
 
 
 def facts_of(error: BaseException) -> dict[str, Any]:
-    """All that an error says, and what it says of its cause."""
+    """Return the text and the attributes of an error, and the class and the text of its cause."""
     cause = error.__cause__
     shown = cause and (type(cause), str(cause))
     return {"type": type(error), "text": str(error), "cause": shown, **vars(error), "__notes__": None}
@@ -126,7 +124,7 @@ def facts_of(error: BaseException) -> dict[str, Any]:
 
 @pytest.fixture
 def recorded(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record]:
-    """Run an errand by a client of one kind, from the same moment and by the same chance each time."""
+    """Run an errand with one kind of client, each time from the same date and with the same random numbers."""
 
     def record(kind: type[Any], errand: Errand, scenario: Scenario, service: str = "reference", **more: Any) -> Record:
         clock.move_to(START)
@@ -153,7 +151,7 @@ def recorded(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Cal
 
 
 class Errands:
-    """What is done with either client."""
+    """Calls that are made with both clients."""
 
     @staticmethod
     async def wait(side: Side) -> Any:
@@ -245,8 +243,10 @@ SCENARIOS: dict[str, tuple[Errand, Scenario, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_both_clients_do_the_same(name: str, recorded: Callable[..., Record]) -> None:
-    """Each request at the same moment, each line of the log the same, and the same answer or error at the end."""
+def test_both_clients_send_the_same_requests_and_have_the_same_outcome(
+    name: str, recorded: Callable[..., Record]
+) -> None:
+    """Each request is at the same time, each log line is the same, and so is the result or error at the end."""
     errand, scenario, arguments = SCENARIOS[name]
     theirs, ours = (recorded(kind, errand, scenario, **arguments) for kind in CLIENTS)
 
@@ -256,8 +256,8 @@ def test_both_clients_do_the_same(name: str, recorded: Callable[..., Record]) ->
     assert ours.took == theirs.took
 
 
-def test_the_scenarios_tell_clients_apart(recorded: Callable[..., Record]) -> None:
-    """They end in every way, with every line that a wait can log."""
+def test_the_scenarios_cover_each_kind_of_error_and_log_line(recorded: Callable[..., Record]) -> None:
+    """They end with each error that these calls can raise, and have each line that a wait can log."""
     records = [recorded(AsyncVideoTranslationClient, *SCENARIOS[name][:2], **SCENARIOS[name][2]) for name in SCENARIOS]
     ends = {record.outcome["type"].__name__ for record in records if isinstance(record.outcome, dict)}
     events = {line["event"] for record in records for line in record.lines}
@@ -269,10 +269,10 @@ def test_the_scenarios_tell_clients_apart(recorded: Callable[..., Record]) -> No
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_both_clients_lead_from_the_order_to_the_file_and_away(
+def test_both_clients_submit_wait_download_and_delete_with_the_same_requests(
     service: str, recorded: Callable[..., Record], tmp_path: Path
 ) -> None:
-    """By the same requests with the same headers at the same moments, over the same faults."""
+    """With the same headers at the same times, and with the same faults on the way."""
     files: list[bytes] = []
 
     async def errand(side: Side) -> Any:
@@ -306,10 +306,8 @@ REFUSED = ("400", "401", "413", "429", "429:Retry-After=3", "425")
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_both_clients_know_the_same_of_an_order_whose_answer_is_lost(
-    service: str, recorded: Callable[..., Record]
-) -> None:
-    """Whether a job may be running, and the key to go on with; and neither orders twice."""
+def test_both_clients_report_the_same_after_a_failed_submission(service: str, recorded: Callable[..., Record]) -> None:
+    """Whether a job may be running, and the idempotency key to retry with. Neither client submits twice."""
     submissions = []
 
     async def errand(side: Side) -> Any:
@@ -333,8 +331,10 @@ def test_both_clients_know_the_same_of_an_order_whose_answer_is_lost(
 
 
 @pytest.mark.parametrize(("service", "file"), [("heygen", "film.mp4"), ("elevenlabs", "film.mp4")])
-def test_both_clients_send_a_file(service: str, file: str, recorded: Callable[..., Record], tmp_path: Path) -> None:
-    """As the service wants it, over a fault."""
+def test_both_clients_upload_a_file_with_the_same_requests(
+    service: str, file: str, recorded: Callable[..., Record], tmp_path: Path
+) -> None:
+    """As the service requires, with a retry after a fault."""
     (tmp_path / file).write_bytes(random.Random(3).randbytes(200_000))
 
     async def errand(side: Side) -> Any:
@@ -349,10 +349,10 @@ def test_both_clients_send_a_file(service: str, file: str, recorded: Callable[..
 
 @pytest.mark.parametrize("service", KEYED)
 @pytest.mark.parametrize("fault", ["403", "drop", "429"])
-def test_both_clients_know_that_a_key_of_the_callers_may_have_been_used_before(
+def test_a_failed_submission_with_a_key_of_the_caller_may_have_been_accepted(
     service: str, fault: str, recorded: Callable[..., Record]
 ) -> None:
-    """What came of an order before is not known here, also where this one is refused."""
+    """Also if it is refused, as the outcome of an earlier submission with the same idempotency key is unknown."""
     key = "0f0e0d0c-1234-4abc-8def-0123456789ab"
 
     async def errand(side: Side) -> Any:
@@ -365,8 +365,8 @@ def test_both_clients_know_that_a_key_of_the_callers_may_have_been_used_before(
     assert (ours.outcome["may_have_been_accepted"], ours.outcome["idempotency_key"]) == (True, key)
 
 
-def test_both_clients_wait_for_a_slot(recorded: Callable[..., Record]) -> None:
-    """With `queue`, and else raise."""
+def test_both_clients_wait_for_a_free_slot_with_queue_true(recorded: Callable[..., Record]) -> None:
+    """Without it, they raise an error."""
 
     async def errand(side: Side) -> Any:
         await side.submit()
@@ -380,8 +380,8 @@ def test_both_clients_wait_for_a_slot(recorded: Callable[..., Record]) -> None:
     assert [line["event"] for line in ours.lines].count("waiting_for_slot") >= 1
 
 
-def test_both_clients_refuse_a_language_that_is_not_listed(recorded: Callable[..., Record]) -> None:
-    """Before anything is ordered, in the same words, the list fetched anew where it had been kept."""
+def test_both_clients_reject_a_language_that_is_not_listed(recorded: Callable[..., Record]) -> None:
+    """Before a submission, and with the same message. The list is requested again, as it was cached."""
 
     async def errand(side: Side) -> Any:
         await side.call("languages")
@@ -395,10 +395,10 @@ def test_both_clients_refuse_a_language_that_is_not_listed(recorded: Callable[..
 
 
 @pytest.mark.parametrize("status", ["pending", "error"])
-def test_both_clients_download_nothing_that_is_not_there(
+def test_both_clients_raise_the_same_error_for_a_download_without_a_result(
     status: str, recorded: Callable[..., Record], tmp_path: Path
 ) -> None:
-    """The same error, and no file."""
+    """No file is created."""
 
     async def errand(side: Side) -> Any:
         job = await side.submit()
@@ -414,8 +414,8 @@ def test_both_clients_download_nothing_that_is_not_there(
     assert left_in(tmp_path) == []
 
 
-def test_both_clients_learn_the_same(recorded: Callable[..., Record]) -> None:
-    """Each check at the same moment, and the same history afterwards."""
+def test_both_clients_record_the_same_history(recorded: Callable[..., Record]) -> None:
+    """Each check is at the same time."""
     histories: list[DurationHistory] = []
 
     async def errand(side: Side) -> Any:
@@ -440,8 +440,10 @@ def test_both_clients_learn_the_same(recorded: Callable[..., Record]) -> None:
 
 
 @pytest.mark.parametrize("is_watched", [False, True])
-def test_a_wait_that_is_given_up_teaches_that_it_was_longer(is_watched: bool, recorded: Callable[..., Record]) -> None:
-    """Also where nobody reads an answer after the first one."""
+def test_a_wait_that_ends_early_records_that_the_job_takes_longer(
+    is_watched: bool, recorded: Callable[..., Record]
+) -> None:
+    """After a time-out, or if `watch` is closed after two statuses."""
     histories: list[DurationHistory] = []
 
     async def errand(side: Side) -> Any:
@@ -469,8 +471,11 @@ def test_a_wait_that_is_given_up_teaches_that_it_was_longer(is_watched: bool, re
     assert [learned] == histories[0].jobs("reference")
 
 
-def test_history_in_memory_is_one_that_each_client_keeps(recorded: Callable[..., Record]) -> None:
-    """`history=True`, with a `check_cost` of 3 seconds: 3, 12, 27 and 48 seconds after the order, and then what was learned."""
+def test_history_true_keeps_a_history_in_memory(recorded: Callable[..., Record]) -> None:
+    """With a `check_cost` of 3 s, the first checks are 3, 12, 27 and 48 s after the submission.
+
+    The later jobs have fewer checks, by the history.
+    """
 
     async def errand(side: Side) -> Any:
         return [await side.call("wait", await side.submit()) for _ in range(8)]
@@ -484,8 +489,8 @@ def test_history_in_memory_is_one_that_each_client_keeps(recorded: Callable[...,
     assert len(asked) < 8 * 4
 
 
-def test_the_clock_of_watch_starts_with_the_call(clock: Clock, lines: Lines) -> None:
-    """And goes on while the caller does something with an answer."""
+def test_the_time_out_of_watch_starts_with_the_call(clock: Clock, lines: Lines) -> None:
+    """The time that the caller takes between two statuses counts."""
 
     async def errand(side: Side) -> None:
         watching = side.client.watch(timeout=10)
@@ -499,8 +504,8 @@ def test_the_clock_of_watch_starts_with_the_call(clock: Clock, lines: Lines) -> 
 
 
 @pytest.mark.parametrize("is_awaited", [False, True])
-def test_what_sleep_returns_is_awaited_if_it_can_be(is_awaited: bool, clock: Clock, lines: Lines) -> None:
-    """A function or a coroutine function, with the seconds of the pause."""
+def test_sleep_may_be_a_function_or_a_coroutine_function(is_awaited: bool, clock: Clock, lines: Lines) -> None:
+    """Its argument is the number of seconds."""
     slept: list[float] = []
 
     def sleep(seconds: float) -> None:
@@ -518,15 +523,15 @@ def test_what_sleep_returns_is_awaited_if_it_can_be(is_awaited: bool, clock: Clo
     assert slept == [2, 4, 8]
 
 
-def test_waits_of_one_client_have_a_state_each(clock: Clock, lines: Lines) -> None:
-    """Forty in tasks of one loop, each sleeping by its own backoff and with its own count of checks."""
+def test_concurrent_waits_of_one_client_do_not_share_their_state(clock: Clock, lines: Lines) -> None:
+    """Forty waits in tasks of one event loop, each with its own backoff and its own count of checks."""
 
     async def errand(side: Side) -> list[Job]:
         ids = [side.lab.create() for _ in range(40)]
         return list(await asyncio.gather(*(side.client.wait(job_id) for job_id in ids)))
 
     async def sleep(seconds: float) -> None:
-        """Whoever slept before this one has seconds that are over: time is the same for all."""
+        """Sleep on the shared clock, which the task with the earliest end moves on."""
         due = time.monotonic() + seconds
         sleepers.append(due)
         while True:
@@ -597,8 +602,8 @@ def refusal(call: Callable[[], object]) -> tuple[type[BaseException], str]:
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)
-def test_a_wrong_argument_of_the_constructor_is_refused_in_the_same_words(name: str, value: Any) -> None:
-    """By the same kind of error, before a loop is needed."""
+def test_both_constructors_reject_an_invalid_argument_with_the_same_message(name: str, value: Any) -> None:
+    """With an error of the same class, before an event loop is needed."""
     given = {"base_url": BASE_URL, name: value}
     theirs, ours = (refusal(lambda made=made: made(**given)) for made in CLIENTS)  # type: ignore[misc]  # mypy knows no such lambda
 
@@ -607,14 +612,14 @@ def test_a_wrong_argument_of_the_constructor_is_refused_in_the_same_words(name: 
 
 
 @pytest.mark.parametrize("session", [requests.Session(), object(), "s"])
-def test_a_session_that_is_none_of_aiohttp_is_refused(session: Any) -> None:
-    """One of requests would block the loop."""
+def test_a_session_that_is_no_aiohttp_session_is_rejected(session: Any) -> None:
+    """A `requests.Session` would block the event loop."""
     with pytest.raises(TypeError, match=r"session must be an aiohttp\.ClientSession, got a value of type"):
         AsyncVideoTranslationClient(BASE_URL, session=session)
 
 
-def test_a_session_of_aiohttp_is_none_for_the_blocking_client() -> None:
-    """The other way round, too."""
+def test_the_blocking_client_rejects_an_aiohttp_session() -> None:
+    """The asyncio client accepts it."""
 
     async def made() -> None:
         async with aiohttp.ClientSession() as session:
@@ -652,8 +657,8 @@ BAD_CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("name", BAD_CALLS)
-def test_a_wrong_argument_of_a_call_is_refused_in_the_same_words(name: str, recorded: Callable[..., Record]) -> None:
-    """By the same kind of error, and nothing is sent or logged."""
+def test_both_clients_reject_an_invalid_argument_of_a_method_alike(name: str, recorded: Callable[..., Record]) -> None:
+    """With the same error and message. No request is sent, and nothing is logged."""
     method, given, more = BAD_CALLS[name]
 
     async def errand(side: Side) -> Any:
@@ -667,7 +672,7 @@ def test_a_wrong_argument_of_a_call_is_refused_in_the_same_words(name: str, reco
 
 
 def test_the_arguments_of_watch_are_checked_at_the_call() -> None:
-    """And not when it is first iterated over."""
+    """And not only when it is first iterated over."""
     client = AsyncVideoTranslationClient(BASE_URL)
 
     with pytest.raises(ValueError, match="timeout must be"):
@@ -677,7 +682,7 @@ def test_the_arguments_of_watch_are_checked_at_the_call() -> None:
 
 
 class NotAnEvent:
-    """Something like one."""
+    """An object with only one method of an event."""
 
     def is_set(self) -> bool:
         return False
@@ -685,8 +690,8 @@ class NotAnEvent:
 
 @pytest.mark.parametrize("cancel", [True, threading.Lock(), NotAnEvent()])
 @pytest.mark.parametrize("method", ["wait", "get_status", "watch", "submit", "download"])
-def test_a_cancel_that_is_no_event_is_refused(method: str, cancel: Any, clock: Clock, tmp_path: Path) -> None:
-    """Before anything is sent."""
+def test_a_cancel_argument_that_is_no_event_is_rejected(method: str, cancel: Any, clock: Clock, tmp_path: Path) -> None:
+    """Before a request is sent."""
     given = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
     side = side_of(AsyncVideoTranslationClient, Scenario(0), "reference", clock)
 
@@ -695,18 +700,18 @@ def test_a_cancel_that_is_no_event_is_refused(method: str, cancel: Any, clock: C
     assert side.lab.arrivals == []
 
 
-def test_the_class_of_an_event_is_no_event() -> None:
-    """It has the methods, and nothing that they could be asked of."""
+def test_an_event_class_as_cancel_argument_is_rejected() -> None:
+    """It has the methods of an event, but no instance to call them on."""
     with pytest.raises(TypeError, match="cancel must be"):
         AsyncVideoTranslationClient(BASE_URL).watch(cancel=threading.Event)  # type: ignore[arg-type]  # the point of the test
 
 
 @pytest.mark.parametrize("event", [asyncio.Event, threading.Event])
 @pytest.mark.parametrize("method", ["wait", "get_status", "watch", "submit", "download"])
-def test_an_event_of_either_kind_ends_a_call(
+def test_an_asyncio_or_threading_event_cancels_a_call(
     method: str, event: Callable[[], Any], clock: Clock, lines: Lines, tmp_path: Path
 ) -> None:
-    """One that was set before lets nothing be sent."""
+    """If it was set before the call, no request is sent."""
     given = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
     side = side_of(AsyncVideoTranslationClient, Scenario(0), "reference", clock)
 
@@ -722,8 +727,10 @@ def test_an_event_of_either_kind_ends_a_call(
 
 
 @pytest.mark.parametrize("event", [asyncio.Event, threading.Event])
-def test_an_event_that_is_set_in_a_sleep_ends_the_wait(event: Callable[[], Any], clock: Clock, lines: Lines) -> None:
-    """Without a further request, also where `sleep` is the caller's."""
+def test_an_event_that_is_set_during_a_sleep_cancels_the_wait(
+    event: Callable[[], Any], clock: Clock, lines: Lines
+) -> None:
+    """Without a further request, also if `sleep` is a function of the caller."""
 
     async def errand() -> None:
         cancel = event()
@@ -755,10 +762,10 @@ CALLS_AFTER_CLOSE: dict[str, tuple[Any, ...]] = {
 
 
 @pytest.mark.parametrize("method", CALLS_AFTER_CLOSE)
-def test_after_close_each_call_ends_as_that_of_the_blocking_client(
+def test_after_close_each_method_raises_wait_cancelled_in_both_clients(
     method: str, recorded: Callable[..., Record]
 ) -> None:
-    """Cancelled, in the same words, and nothing is sent; closing twice is closing once."""
+    """With the same message, and no request is sent. A second `close` has no effect."""
     given: tuple[Any, ...] = CALLS_AFTER_CLOSE[method]
 
     async def errand(side: Side) -> Any:
@@ -774,13 +781,13 @@ def test_after_close_each_call_ends_as_that_of_the_blocking_client(
     assert ours.arrivals == []
 
 
-def test_every_method_was_called_after_close() -> None:
-    """A new one is given a row, or the suite fails."""
+def test_each_method_has_a_row_in_the_calls_after_close() -> None:
+    """A new method needs a row, or this test fails."""
     assert {*CALLS_AFTER_CLOSE, "close"} == set(METHODS)
 
 
-def test_a_client_is_closed_with_its_context() -> None:
-    """Entering it gives the client itself, which is made outside of any loop."""
+def test_leaving_the_context_closes_the_client() -> None:
+    """Entering it returns the client itself, which is created outside of any event loop."""
     client = AsyncVideoTranslationClient(BASE_URL)
 
     async def used() -> None:
@@ -792,8 +799,8 @@ def test_a_client_is_closed_with_its_context() -> None:
     asyncio.run(used())
 
 
-def test_the_repr_names_the_service_and_shows_no_secret() -> None:
-    """As that of the blocking client."""
+def test_the_repr_is_that_of_the_blocking_client_and_shows_no_secret() -> None:
+    """With `Async` before it. The password in the URL and the header are not shown."""
     ours, theirs = (
         repr(made("http://u:s3cret@host/x", service="reference", headers={"X": "s3cret"})) for made in reversed(CLIENTS)
     )
@@ -802,16 +809,16 @@ def test_the_repr_names_the_service_and_shows_no_secret() -> None:
     assert "s3cret" not in ours
 
 
-def test_a_client_whose_arguments_are_refused_has_a_repr() -> None:
-    """As the blocking one."""
+def test_a_client_that_is_not_initialized_has_a_repr() -> None:
+    """So has one whose arguments are rejected, as in the blocking client."""
     assert repr(AsyncVideoTranslationClient.__new__(AsyncVideoTranslationClient)) == (
         "<AsyncVideoTranslationClient, not initialized>"
     )
 
 
 @pytest.mark.parametrize("by", ["close", "event", "time"])
-def test_a_call_that_hangs_is_ended_by_others(by: str, lines: Lines) -> None:
-    """By another task or by a callback of the loop: the call is what ends, and not who ends it, on each Python."""
+def test_close_or_an_event_or_the_time_out_ends_a_hanging_request(by: str, lines: Lines) -> None:
+    """The waiting call raises the error, and not the task that ends it, on each version of Python."""
 
     async def errand() -> None:
         cancel = threading.Event()
@@ -832,8 +839,8 @@ def test_a_call_that_hangs_is_ended_by_others(by: str, lines: Lines) -> None:
         asyncio.run(errand())
 
 
-def test_an_upload_that_stands_still_is_ended(tmp_path: Path) -> None:
-    """Though another task is what writes it: the call is what ends, on each Python."""
+def test_an_upload_without_progress_ends_after_request_timeout(tmp_path: Path) -> None:
+    """aiohttp writes the file in another task, and `submit` raises the error, on each version of Python."""
     film = tmp_path / "film.mp4"
     with film.open("wb") as file:
         file.truncate(24 * 1024 * 1024)
@@ -845,7 +852,7 @@ def test_an_upload_that_stands_still_is_ended(tmp_path: Path) -> None:
             with pytest.raises(RequestFailed, match=r"no response within 0\.2 s"):
                 await asyncio.wait_for(client.submit(film, "es"), ENDS_SOON)
 
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # what it holds for nobody is less than the file
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # its socket buffers hold less than the file
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -860,8 +867,8 @@ def ran(code: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_aiohttp_is_imported_by_the_first_client_for_asyncio() -> None:
-    """Blocking code does not pay for it, nor does an import of the class."""
+def test_aiohttp_is_imported_by_the_first_asyncio_client() -> None:
+    """Neither the blocking client nor an import of the class imports it."""
     done = ran(
         "import sys, translation_client\n"
         "from translation_client import AsyncVideoTranslationClient\n"
@@ -875,8 +882,8 @@ def test_aiohttp_is_imported_by_the_first_client_for_asyncio() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_without_aiohttp_the_error_names_the_extra() -> None:
-    """And the rest of the package goes on, `from translation_client import *` included."""
+def test_the_import_error_without_aiohttp_names_the_extra() -> None:
+    """The rest of the package works, including `from translation_client import *`."""
     done = ran(
         "import sys\n"
         "sys.modules['aiohttp'] = None\n"

@@ -1,4 +1,4 @@
-"""The client as its user meets it: the calls, what they return, and how a wait is ended from outside."""
+"""The methods of the blocking client: what they return and raise, and how a wait is cancelled."""
 
 import math
 import threading
@@ -30,16 +30,16 @@ from translation_client._polling import MAX_KINDS_SEEN
 
 
 @pytest.mark.parametrize(("outcome", "status"), [("completed", "completed"), ("error", "error")])
-def test_get_status_returns_how_it_ended(make_client: MakeClient, outcome: Any, status: str) -> None:
-    """A job that failed is an answer and not an exception."""
+def test_get_status_returns_the_final_status(make_client: MakeClient, outcome: Any, status: str) -> None:
+    """A failed job is a status, and not an exception."""
     result = make_client(Scenario(3, outcome)).get_status()
 
     assert result == status
     assert isinstance(result, TranslationStatus)
 
 
-def test_the_single_job_has_an_empty_id_and_can_be_passed_on(make_client: MakeClient) -> None:
-    """To whatever takes a job, and errors do not name it."""
+def test_the_single_job_has_an_empty_id_and_can_be_passed_to_methods(make_client: MakeClient) -> None:
+    """`check`, `wait` and `watch` accept it, and errors have no job id."""
     client = make_client(Scenario(3, "error"))
     job = client.check()
 
@@ -54,8 +54,8 @@ def test_the_single_job_has_an_empty_id_and_can_be_passed_on(make_client: MakeCl
     assert caught.value.job_id is None
 
 
-def test_wait_returns_the_job_with_what_it_took(make_client: MakeClient) -> None:
-    """Checks, seconds, and the answer itself."""
+def test_wait_returns_the_job_with_its_checks_elapsed_seconds_and_payload(make_client: MakeClient) -> None:
+    """The payload is the last response."""
     job = make_client(Scenario(3)).wait()
 
     assert job == Job(
@@ -63,21 +63,21 @@ def test_wait_returns_the_job_with_what_it_took(make_client: MakeClient) -> None
     )
 
 
-def test_check_asks_once(make_client: MakeClient, lines: Lines) -> None:
-    """And returns a job that is pending."""
+def test_check_makes_one_status_check(make_client: MakeClient, lines: Lines) -> None:
+    """It returns the job although it is pending."""
     job = make_client(Scenario(3)).check()
 
     assert (job.status, job.checks) == (TranslationStatus.PENDING, 1)
     assert [line["event"] for line in lines] == ["status_checked"]
 
 
-def test_watch_yields_each_answer(make_client: MakeClient) -> None:
-    """The last one is final."""
+def test_watch_yields_the_job_after_each_check(make_client: MakeClient) -> None:
+    """The last status is final."""
     assert [str(job.status) for job in make_client(Scenario(3)).watch()] == ["pending", "pending", "completed"]
 
 
-def test_a_job_has_an_id_of_its_own(make_client: MakeClient, clock: Clock) -> None:
-    """Made with `POST /jobs`, asked for by id or by the job itself."""
+def test_each_job_is_checked_by_its_own_id(make_client: MakeClient, clock: Clock) -> None:
+    """Two jobs are created with `POST /jobs`, and checked by their ids or by the `Job` itself."""
     session = requests.Session()
     session.mount(BASE_URL, InProcessAdapter(create_app(Scenario(3))))
     client = make_client(session=session)
@@ -93,8 +93,10 @@ def test_a_job_has_an_id_of_its_own(make_client: MakeClient, clock: Clock) -> No
     assert [job.id for job in client.watch(second)] == [second]
 
 
-def test_the_time_of_watch_starts_with_the_call(make_client: MakeClient, clock: Clock) -> None:
-    """However late it is iterated: for the deadline, and for a strategy of the caller's that reads the start."""
+def test_the_time_of_watch_starts_with_the_call_and_not_with_the_iteration(
+    make_client: MakeClient, clock: Clock
+) -> None:
+    """So do `elapsed` of the jobs and the times that a stop strategy of the caller reads."""
     ages: list[tuple[float, float]] = []
 
     def stop(state: Any) -> bool:
@@ -108,8 +110,8 @@ def test_the_time_of_watch_starts_with_the_call(make_client: MakeClient, clock: 
     assert ages == [pytest.approx((5, 5)), pytest.approx((7, 7)), pytest.approx((11, 11))]
 
 
-def test_the_request_for_an_id_is_one_encoded_segment() -> None:
-    """On the wire."""
+def test_a_job_id_is_one_percent_encoded_segment_of_the_request_url() -> None:
+    """It follows the path of `base_url`."""
     answers = Answers(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
@@ -118,8 +120,8 @@ def test_the_request_for_an_id_is_one_encoded_segment() -> None:
     assert answers.requests[0].url == f"{BASE_URL}/api/status/a%2Fb%3Fc%23d%252F%20%C3%A9"
 
 
-def test_after_close_every_call_is_cancelled(make_client: MakeClient, lines: Lines) -> None:
-    """Without a request."""
+def test_checks_and_waits_raise_wait_cancelled_after_close(make_client: MakeClient, lines: Lines) -> None:
+    """No request is sent."""
     with make_client() as client:
         pass
 
@@ -131,14 +133,14 @@ def test_after_close_every_call_is_cancelled(make_client: MakeClient, lines: Lin
 
 
 def test_close_can_be_called_twice(make_client: MakeClient) -> None:
-    """As that of a file."""
+    """A file can be closed twice, too."""
     client = make_client()
     client.close()
     client.close()
 
 
-def test_an_event_that_is_set_before_the_wait_sends_nothing(make_client: MakeClient) -> None:
-    """It was cancelled already."""
+def test_a_wait_with_an_event_that_is_already_set_sends_no_request(make_client: MakeClient) -> None:
+    """It raises `WaitCancelled`, as it was cancelled already."""
     cancel = threading.Event()
     cancel.set()
 
@@ -149,10 +151,10 @@ def test_an_event_that_is_set_before_the_wait_sends_nothing(make_client: MakeCli
 
 
 @pytest.mark.parametrize("how", ["close", "event"])
-def test_a_wait_that_is_cancelled_while_it_sleeps_makes_no_further_request(
+def test_a_wait_that_is_cancelled_in_a_sleep_sends_no_further_request(
     make_client: MakeClient, clock: Clock, lines: Lines, how: str
 ) -> None:
-    """tenacity's own way makes one more."""
+    """With tenacity's own way to cancel, one more would be sent."""
     cancel = threading.Event()
 
     def sleep(seconds: float) -> None:
@@ -169,8 +171,8 @@ def test_a_wait_that_is_cancelled_while_it_sleeps_makes_no_further_request(
     assert lines[-1]["reason"] == "cancelled"
 
 
-def test_a_cancelled_event_does_not_harm_other_waits(make_client: MakeClient) -> None:
-    """It belongs to one."""
+def test_a_set_event_does_not_cancel_other_waits_of_the_client(make_client: MakeClient) -> None:
+    """An event belongs to the wait that it is passed to."""
     cancel = threading.Event()
     cancel.set()
     client = make_client(Scenario(3))
@@ -180,8 +182,8 @@ def test_a_cancelled_event_does_not_harm_other_waits(make_client: MakeClient) ->
     assert client.get_status() == "completed"
 
 
-def test_an_interrupt_ends_a_wait_at_once(make_client: MakeClient) -> None:
-    """Ctrl-C is nobody's fault, and is not repeated."""
+def test_a_keyboard_interrupt_in_a_sleep_ends_the_wait(make_client: MakeClient) -> None:
+    """It is no fault, and is not retried."""
 
     def interrupt(seconds: float) -> None:
         raise KeyboardInterrupt
@@ -190,8 +192,8 @@ def test_an_interrupt_ends_a_wait_at_once(make_client: MakeClient) -> None:
         make_client(Scenario(9), sleep=interrupt).wait()
 
 
-def test_an_interrupt_in_a_call_is_not_repeated() -> None:
-    """tenacity catches everything; only a fault is called again."""
+def test_a_keyboard_interrupt_in_a_request_is_not_retried() -> None:
+    """tenacity catches everything, but only a fault is retried."""
 
     def answer(_: object) -> requests.Response:
         raise KeyboardInterrupt
@@ -205,8 +207,8 @@ def test_an_interrupt_in_a_call_is_not_repeated() -> None:
     assert len(answers.requests) == 1
 
 
-def test_a_final_answer_that_comes_after_the_deadline_is_not_thrown_away(clock: Clock) -> None:
-    """A slow adapter of the caller's may overrun; what it brings is still the answer."""
+def test_a_final_response_after_the_deadline_is_returned(clock: Clock) -> None:
+    """A slow adapter of the caller may exceed the deadline."""
 
     def answer(_: object) -> requests.Response:
         clock.tick(40)
@@ -218,8 +220,8 @@ def test_a_final_answer_that_comes_after_the_deadline_is_not_thrown_away(clock: 
     assert VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status() == "completed"
 
 
-def test_an_adapter_that_runs_out_of_time_is_a_time_out(clock: Clock) -> None:
-    """In whatever way it says so."""
+def test_a_read_timeout_of_an_adapter_after_the_deadline_is_a_wait_timeout(clock: Clock) -> None:
+    """The adapter raises it 40 s after the start of the wait."""
 
     def answer(_: object) -> requests.Response:
         clock.tick(40)
@@ -232,8 +234,8 @@ def test_an_adapter_that_runs_out_of_time_is_a_time_out(clock: Clock) -> None:
         VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status()
 
 
-def test_an_adapter_that_is_slow_within_the_time_is_a_fault(clock: Clock, lines: Lines) -> None:
-    """And is asked again."""
+def test_time_outs_of_an_adapter_before_the_deadline_are_faults(clock: Clock, lines: Lines) -> None:
+    """The request is retried, also after a TLS error."""
     answers = [requests.ReadTimeout("slow"), requests.ConnectTimeout("slow"), requests.exceptions.SSLError("bad")]
 
     def answer(_: object) -> requests.Response:
@@ -256,8 +258,8 @@ def test_an_adapter_that_is_slow_within_the_time_is_a_fault(clock: Clock, lines:
         if isinstance(value, type) and issubclass(value, requests.RequestException)
     ),
 )
-def test_no_exception_of_requests_gets_through(clock: Clock, name: str) -> None:
-    """Each is one of ours, raised from it, and without the request in it, which holds the key."""
+def test_every_exception_of_requests_becomes_a_translation_client_error(clock: Clock, name: str) -> None:
+    """Its cause has the same class, except for `JSONDecodeError`, and does not hold the request, which has the key."""
     kind = getattr(requests.exceptions, name)
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -278,8 +280,8 @@ def test_no_exception_of_requests_gets_through(clock: Clock, name: str) -> None:
     assert "bad" not in str(cause)
 
 
-def test_an_exception_of_an_adapters_own_is_one_of_ours_too(clock: Clock) -> None:
-    """However it wants to be made."""
+def test_an_exception_class_of_an_adapter_becomes_a_translation_client_error(clock: Clock) -> None:
+    """Its constructor takes other arguments than those of `requests.RequestException`."""
 
     class Mine(requests.RequestException):
         def __init__(self, response: requests.Response) -> None:
@@ -294,8 +296,8 @@ def test_an_exception_of_an_adapters_own_is_one_of_ours_too(clock: Clock) -> Non
         VideoTranslationClient(BASE_URL, session=session, max_faults=1).check()
 
 
-def test_a_callers_session_is_never_closed(make_client: MakeClient) -> None:
-    """Who makes it closes it."""
+def test_the_client_does_not_close_a_session_of_the_caller(make_client: MakeClient) -> None:
+    """The caller created it, and has to close it."""
     closed: list[bool] = []
 
     class Mine(requests.Session):
@@ -308,8 +310,8 @@ def test_a_callers_session_is_never_closed(make_client: MakeClient) -> None:
     assert closed == []
 
 
-def test_a_request_says_which_version_it_comes_from() -> None:
-    """So that a service can tell."""
+def test_the_user_agent_of_a_request_has_the_version_of_the_package() -> None:
+    """A service can tell the versions apart by it."""
     answers = Answers(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
@@ -319,8 +321,8 @@ def test_a_request_says_which_version_it_comes_from() -> None:
     assert answers.requests[0].headers["User-Agent"] == f"translation-client/{version}"
 
 
-def test_the_libraries_that_play_a_server_work() -> None:
-    """They hook in at the adapter and at the session, with a session of ours and with one of the caller's."""
+def test_responses_and_requests_mock_intercept_the_requests_of_a_client() -> None:
+    """They hook in at the adapter and at the session. One client has a session of its own, the other one a caller's."""
     with responses.RequestsMock() as played:
         played.get(f"{BASE_URL}/status", json={"result": "completed"})
         assert VideoTranslationClient(BASE_URL).get_status() == "completed"
@@ -329,8 +331,8 @@ def test_the_libraries_that_play_a_server_work() -> None:
         assert VideoTranslationClient(BASE_URL, session=requests.Session()).get_status() == "error"
 
 
-def test_kinds_of_answers_are_told_apart_up_to_a_limit(make_client: MakeClient, lines: Lines) -> None:
-    """A server that never says the same twice fills no memory, and warns no end."""
+def test_status_words_are_counted_separately_up_to_a_limit(make_client: MakeClient, lines: Lines) -> None:
+    """A server that never sends the same word twice does not fill the memory or cause warnings without end."""
     numbers = iter(range(1000))
     answers = Answers(lambda _: response(body=b'{"result": "word %d"}' % next(numbers)))
     session = requests.Session()
@@ -341,8 +343,8 @@ def test_kinds_of_answers_are_told_apart_up_to_a_limit(make_client: MakeClient, 
     assert len(lines.of("unknown_status")) == MAX_KINDS_SEEN
 
 
-def test_a_client_says_what_it_is() -> None:
-    """Without what may be secret."""
+def test_the_repr_of_a_client_has_its_url_and_its_service() -> None:
+    """It has neither user information nor headers, which may be secret."""
     client = VideoTranslationClient("https://u:s3cret@host/x", headers={"A": "s3cret"})
 
     assert repr(client) == "VideoTranslationClient('https://host/x', service='reference')"
@@ -357,16 +359,16 @@ def test_a_client_whose_arguments_are_refused_has_a_repr() -> None:
     assert repr(client) == "<VideoTranslationClient, not initialized>"
 
 
-def test_the_job_id_is_on_every_error(make_client: MakeClient) -> None:
-    """So that the job is not lost with the wait."""
+def test_the_error_of_a_failed_wait_has_the_job_id(make_client: MakeClient) -> None:
+    """The job is not lost with the wait."""
     with pytest.raises(RequestFailed) as caught:
         make_client().wait("j-9")
 
     assert caught.value.job_id == "j-9"
 
 
-def test_a_service_can_be_given_as_a_value(make_client: MakeClient) -> None:
-    """It is data."""
+def test_a_service_object_can_be_given_in_place_of_a_name(make_client: MakeClient) -> None:
+    """If it has no path of a single job, a check needs an id."""
     from dataclasses import replace
 
     from translation_client.services.reference import REFERENCE
@@ -379,8 +381,10 @@ def test_a_service_can_be_given_as_a_value(make_client: MakeClient) -> None:
         client.check()
 
 
-def test_a_watch_that_is_closed_after_its_deadline_was_cancelled(make_client: MakeClient, clock: Clock) -> None:
-    """Who closes a client is told so by every wait of it, also by one that would have ended anyway."""
+def test_watch_raises_wait_cancelled_if_the_client_is_closed_past_its_deadline(
+    make_client: MakeClient, clock: Clock
+) -> None:
+    """Closing a client cancels each of its waits, also one that would have timed out anyway."""
     client = make_client(Scenario(100), timeout=30)
     watching = client.watch()
     next(watching)

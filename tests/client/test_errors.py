@@ -1,4 +1,4 @@
-"""The error tree: what each class is, which facts it has, and that they survive pickle, copies and JSON."""
+"""The error classes: their bases and attributes, which survive pickle, copies, JSON and Celery."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ from translation_client._models import Fault
 
 
 class Journey(typing.NamedTuple):
-    """A way in which an error gets somewhere else."""
+    """A way in which an error is copied or sent to another process."""
 
     name: str
     take: Callable[[Any], Any]
     keeps_all: bool
-    """Whether what a caller has added to the error goes along."""
+    """True if attributes that a caller has added to the error are kept."""
 
 
 def through_celery(serializer: str) -> Callable[[Any], Any]:
@@ -61,7 +61,7 @@ def through_celery(serializer: str) -> Callable[[Any], Any]:
         app = celery.Celery(broker="memory://", backend="cache+memory://")
         app.conf.result_serializer = serializer
         app.conf.accept_content = [serializer]
-        task = str(uuid.uuid4())  # the memory is shared by all apps
+        task = str(uuid.uuid4())  # the backend in memory is shared by all apps
         app.backend.store_result(task, error, "FAILURE")
         return app.AsyncResult(task).result
 
@@ -89,15 +89,17 @@ EACH_JOURNEY = pytest.mark.parametrize("journey", JOURNEYS, ids=lambda journey: 
 EACH_KIND = pytest.mark.parametrize("kind", KINDS)
 
 
-def test_there_are_as_many_kinds_as_promised() -> None:
+def test_the_package_has_at_least_nine_error_classes() -> None:
     assert len(KINDS) >= 9
     assert set(OF_ONE) <= set(KINDS)
 
 
 @EACH_KIND
 @EACH_JOURNEY
-def test_an_error_arrives_whole(kind: type[TranslationClientError], journey: Journey) -> None:
-    """In the process that asked for the result, or in the parent of a worker."""
+def test_an_error_is_complete_after_pickle_copies_json_and_celery(
+    kind: type[TranslationClientError], journey: Journey
+) -> None:
+    """As in the process that requests a result, or in the parent of a worker."""
     error: Any = error_of(kind)
 
     arrived = journey.take(error)
@@ -116,16 +118,18 @@ def test_an_error_arrives_whole(kind: type[TranslationClientError], journey: Jou
 @EACH_KIND
 @EACH_JOURNEY
 @pytest.mark.parametrize("known", [True, False, None])
-def test_whether_a_job_may_be_running_is_not_forgotten(
+def test_may_have_been_accepted_is_kept_by_pickle_copies_json_and_celery(
     kind: type[TranslationClientError], journey: Journey, known: bool | None
 ) -> None:
-    """Whoever reads False submits, and pays, again."""
+    """A caller that reads False submits, and pays, again."""
     assert journey.take(kind("m", may_have_been_accepted=known)).may_have_been_accepted is known
 
 
 @EACH_KIND
 @EACH_JOURNEY
-def test_an_error_without_facts_arrives_too(kind: type[TranslationClientError], journey: Journey) -> None:
+def test_an_error_with_only_a_message_is_kept_by_pickle_copies_json_and_celery(
+    kind: type[TranslationClientError], journey: Journey
+) -> None:
     arrived = journey.take(kind("nothing"))
 
     assert (str(arrived), type(arrived)) == ("nothing", kind)
@@ -134,7 +138,9 @@ def test_an_error_without_facts_arrives_too(kind: type[TranslationClientError], 
 
 @EACH_KIND
 @pytest.mark.parametrize("journey", [one for one in JOURNEYS if one.keeps_all], ids=lambda journey: journey.name)
-def test_what_a_caller_adds_goes_along(kind: type[TranslationClientError], journey: Journey) -> None:
+def test_attributes_and_notes_that_a_caller_adds_are_kept_by_pickle_and_copies(
+    kind: type[TranslationClientError], journey: Journey
+) -> None:
     error: Any = error_of(kind)
     error.tenant = "acme"
     if sys.version_info >= (3, 11):
@@ -147,8 +153,8 @@ def test_what_a_caller_adds_goes_along(kind: type[TranslationClientError], journ
 
 
 @EACH_KIND
-def test_the_arguments_are_the_message_and_all_facts_as_json(kind: type[TranslationClientError]) -> None:
-    """Which are the public attributes, and no others."""
+def test_args_are_the_message_and_the_public_attributes_as_json(kind: type[TranslationClientError]) -> None:
+    """All public attributes except `request` and `response`."""
     error = error_of(kind)
     message, facts = error.args
 
@@ -163,8 +169,8 @@ def test_the_arguments_are_the_message_and_all_facts_as_json(kind: type[Translat
 
 
 @EACH_KIND
-def test_facts_that_are_missing_are_not_known(kind: type[TranslationClientError]) -> None:
-    """Counts are 0, whether a job may be running is None, as is all else."""
+def test_missing_attributes_have_their_defaults(kind: type[TranslationClientError]) -> None:
+    """Counts and `elapsed` are 0, `seen` is empty, and all others are None."""
     for error in (kind("m"), kind("m", {}), kind("m", dict.fromkeys(facts_of(kind))), kind("m", "of an older version")):  # type: ignore[arg-type]  # no mapping is the point
         assert (error.job_id, error.job, error.attempts, error.checks, error.elapsed) == (None, None, 0, 0, 0.0)
         assert (error.may_have_been_accepted, error.idempotency_key) == (None, None)
@@ -174,15 +180,15 @@ def test_facts_that_are_missing_are_not_known(kind: type[TranslationClientError]
             assert (error.status_code, error.problem, error.retry_after) == (None, None, None)
 
 
-def test_two_errors_share_no_default() -> None:
+def test_two_errors_do_not_share_a_mutable_default() -> None:
     first, second = WaitTimeout("m"), WaitTimeout("m")
 
     assert first.seen is not second.seen
     assert type(first.seen) is dict
 
 
-def test_facts_of_a_newer_version_are_ignored() -> None:
-    """At the top and in the job."""
+def test_unknown_attributes_of_a_newer_version_are_ignored() -> None:
+    """At the top level and in the job."""
     facts = {"attempts": 2, "region": "eu", "job": {**JOB.to_dict(), "cost": 3}}
     error = RequestFailed("m", facts)
 
@@ -190,24 +196,24 @@ def test_facts_of_a_newer_version_are_ignored() -> None:
     assert "region" not in error.args[1]
 
 
-def test_a_status_of_a_newer_version_is_pending() -> None:
+def test_an_unknown_status_of_a_newer_version_is_pending() -> None:
     error = RequestFailed("m", {"job": {"id": "j", "status": "paused"}})
 
     assert error.job == Job("j", TranslationStatus.PENDING, "pending")
 
 
-def test_a_keyword_that_is_no_fact_is_a_mistake() -> None:
+def test_an_unknown_keyword_raises_a_type_error() -> None:
     with pytest.raises(TypeError, match="RetriesExhausted has no attribute seen, status"):
         RetriesExhausted("m", seen={}, status=3)
 
 
-def test_a_keyword_goes_before_the_facts() -> None:
+def test_a_keyword_overrides_the_mapping_of_attributes() -> None:
     assert WaitTimeout("m", {"attempts": 1, "checks": 2}, attempts=3).args[1]["attempts"] == 3
 
 
 @EACH_KIND
-def test_a_number_that_json_has_not_is_not_known(kind: type[TranslationClientError]) -> None:
-    """In the attribute too, so that an error stays equal to what is made of its arguments."""
+def test_infinity_and_nan_are_replaced_as_json_has_neither(kind: type[TranslationClientError]) -> None:
+    """By 0 in `elapsed`, so that an error equals the one made of its `args`, and by None in the `args` of a payload."""
     for number in (math.inf, -math.inf, math.nan):
         job = Job("j", TranslationStatus.PENDING, "p", elapsed=number, payload={"a": [number, 1]})
         error = kind("m", elapsed=number, job=job)
@@ -219,8 +225,8 @@ def test_a_number_that_json_has_not_is_not_known(kind: type[TranslationClientErr
         assert again.job.payload == {"a": [None, 1]}
 
 
-def test_what_json_has_not_costs_no_error() -> None:
-    """A job that was made by hand can hold anything."""
+def test_values_that_json_has_not_are_converted_in_args() -> None:
+    """A job that the caller creates can have any payload, even one that contains itself."""
     endless: dict[Any, Any] = {"date": date(2026, 11, 23), 1: ("a", Path("b")), "status": TranslationStatus.ERROR}
     endless["self"] = endless
     error = JobFailed("m", job=Job("j", TranslationStatus.ERROR, "e", payload=endless))
@@ -237,7 +243,9 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(KINDS), st.text(), st.dictionaries(st.text(max_size=5), JSON, max_size=4), st.floats())
-def test_any_payload_arrives(kind: type[TranslationClientError], message: str, payload: Any, elapsed: float) -> None:
+def test_an_error_with_any_json_payload_is_kept_by_json(
+    kind: type[TranslationClientError], message: str, payload: Any, elapsed: float
+) -> None:
     job = Job("j", TranslationStatus.COMPLETED, "done", result_url="u", payload=payload)
     error = kind(message, job=job, elapsed=elapsed, idempotency_key=message)
     again = kind(*json.loads(json.dumps(error.args, allow_nan=False)))
@@ -259,10 +267,10 @@ MARKED: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", [WaitTimeout, RequestFailed])
 @EACH_JOURNEY
-def test_a_server_does_not_decide_whether_an_error_can_be_read(
+def test_a_payload_with_the_type_markers_of_celery_is_kept_unchanged(
     kind: type[TranslationClientError], journey: Journey
 ) -> None:
-    """Celery's JSON makes objects of dicts that say so, and fails where it cannot. The data comes back as it was."""
+    """Celery's JSON builds objects from dicts with `__type__` and `__value__`, and fails if it cannot."""
     job = Job("j", TranslationStatus.PENDING, "p", payload=MARKED)
     marked = {"job": job, "problem": Problem(MARKED), "seen": {"__type__": 1, "__value__": 2}}
     facts = {**facts_of(kind), **{name: value for name, value in marked.items() if name in facts_of(kind)}}
@@ -286,8 +294,8 @@ MARKED_JSON = st.recursive(
 
 
 @given(MARKED_JSON)
-def test_any_marked_payload_arrives_by_json_and_by_celery(payload: Any) -> None:
-    """Letter by letter."""
+def test_any_payload_with_type_markers_is_kept_by_json_and_celery(payload: Any) -> None:
+    """It is equal to the payload from before."""
     kombu = pytest.importorskip("kombu.utils.json", reason="celery is not here")
     error = JobFailed("m", job=Job("j", TranslationStatus.ERROR, "e", payload={"a": payload}))
     for dumps, loads in ((json.dumps, json.loads), (kombu.dumps, kombu.loads)):
@@ -297,7 +305,7 @@ def test_any_marked_payload_arrives_by_json_and_by_celery(payload: Any) -> None:
 
 @EACH_KIND
 def test_neither_repr_nor_a_traceback_shows_a_payload(kind: type[TranslationClientError]) -> None:
-    """Nor a link to a result: both end up in logs."""
+    """Nor a link to a result: both are written to logs."""
     error = error_of(kind)
     try:
         raise error
@@ -310,8 +318,8 @@ def test_neither_repr_nor_a_traceback_shows_a_payload(kind: type[TranslationClie
 
 
 @EACH_KIND
-def test_an_error_is_an_exception_like_others(kind: type[TranslationClientError]) -> None:
-    """Causes, tracebacks, and arguments that a caller adds to."""
+def test_an_error_supports_causes_tracebacks_and_changed_args(kind: type[TranslationClientError]) -> None:
+    """A caller may extend the message in `args`, or empty `args`."""
     cause = ValueError("below")
     error = error_of(kind)
     with pytest.raises(TranslationClientError) as caught:
@@ -326,8 +334,8 @@ def test_an_error_is_an_exception_like_others(kind: type[TranslationClientError]
     assert str(error) == str(copy.copy(error)) == ""
 
 
-def test_a_time_out_is_a_timeout_error_without_a_number() -> None:
-    """The seed's script catches the built-in name. An OSError takes two arguments for a number and its text."""
+def test_wait_timeout_is_a_timeout_error_without_errno() -> None:
+    """The seed's script catches `TimeoutError`. An OSError takes two arguments for `errno` and `strerror`."""
     assert issubclass(WaitTimeout, TimeoutError)
     made = WaitTimeout(MESSAGE, **facts_of(WaitTimeout))
     for error in (made, through_pickle(2, made)):
@@ -336,7 +344,7 @@ def test_a_time_out_is_a_timeout_error_without_a_number() -> None:
 
 
 @pytest.mark.parametrize("kind", [RequestFailed, UnexpectedAnswer, TooManyJobs])
-def test_failed_requests_are_what_requests_raises(kind: type[TranslationClientError]) -> None:
+def test_errors_of_failed_requests_are_requests_exceptions(kind: type[TranslationClientError]) -> None:
     """The seed says that a server that does not respond is a `requests.RequestException`."""
     assert issubclass(kind, requests.RequestException)
     for error in (error_of(kind), copy.copy(error_of(kind))):
@@ -344,7 +352,7 @@ def test_failed_requests_are_what_requests_raises(kind: type[TranslationClientEr
         assert (error.request, error.response, error.errno, error.strerror) == (None, None, None, None)
 
 
-def test_annotations_can_be_read() -> None:
+def test_the_annotations_of_the_errors_can_be_resolved() -> None:
     hints = typing.get_type_hints(TranslationClientError)
 
     assert hints["job"] == Job | None
@@ -352,7 +360,7 @@ def test_annotations_can_be_read() -> None:
 
 
 class Tagged(WaitTimeout):
-    """A subclass as the docstring wants it."""
+    """A subclass whose `__init__` accepts a message and facts, as the docstring of the base class requires."""
 
     def __init__(self, message: str = "", facts: Any = None, *, tenant: str = "nobody", **known: Any) -> None:
         super().__init__(message, facts, **known)
@@ -368,13 +376,13 @@ class OfAVideo(RequestFailed):
 
 
 class Plain(JobFailed):
-    """A subclass with nothing of its own."""
+    """A subclass without an `__init__` of its own."""
 
     exit_code = 7
 
 
 class OfTheApplication(Exception):
-    """A base class of a caller's, with an `__init__` of the usual kind."""
+    """A base class of the caller, with an `__init__` that accepts only a message."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -382,11 +390,11 @@ class OfTheApplication(Exception):
 
 
 class Mixed(JobFailed, OfTheApplication):
-    """A subclass that is of two families."""
+    """A subclass of an error of the package and of an exception of the caller."""
 
 
 @EACH_JOURNEY
-def test_a_subclass_of_a_callers_works(journey: Journey) -> None:
+def test_a_subclass_of_the_caller_is_kept_by_pickle_copies_json_and_celery(journey: Journey) -> None:
     for error in (Tagged("m", tenant="acme", **facts_of(WaitTimeout)), Plain("m", **facts_of(JobFailed))):
         arrived = journey.take(error)
         assert (type(arrived), str(arrived), arrived.args) == (type(error), "m", error.args)
@@ -395,21 +403,21 @@ def test_a_subclass_of_a_callers_works(journey: Journey) -> None:
 
 
 @pytest.mark.parametrize("journey", [one for one in JOURNEYS if one.keeps_all], ids=lambda journey: journey.name)
-def test_a_subclass_with_other_arguments_can_be_pickled(journey: Journey) -> None:
+def test_a_subclass_with_other_arguments_can_be_pickled_and_copied(journey: Journey) -> None:
     arrived = journey.take(OfAVideo("talk.mp4", RequestFailed("no", status_code=503)))
 
     assert (str(arrived), arrived.video, arrived.status_code) == ("talk.mp4: no", "talk.mp4", 503)
     assert arrived.may_have_been_accepted is True
 
 
-def test_a_subclass_of_two_families_works() -> None:
+def test_a_subclass_of_two_base_classes_can_be_pickled() -> None:
     error = pickle.loads(pickle.dumps(Mixed("m", attempts=2)))
 
     assert (str(error), error.attempts, error.is_ours, error.args[1]["attempts"]) == ("m", 2, True, 2)
 
 
-def test_a_lost_order_is_told_from_one_that_failed_in_a_worker(clock: Clock) -> None:
-    """The whole way: a submission whose fate is unknown, by Celery's JSON results, to whoever asks for them."""
+def test_the_error_of_a_failed_submission_is_kept_by_celery(clock: Clock) -> None:
+    """After a 500 it is unknown whether a job was accepted. The worker stores the error as a JSON result of Celery."""
     session = requests.Session()
     session.mount(BASE_URL, Answers(lambda _: response(500, b'{"detail": "sorry"}')))
     client = VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick, max_faults=2)
@@ -422,7 +430,7 @@ def test_a_lost_order_is_told_from_one_that_failed_in_a_worker(clock: Clock) -> 
     assert (str(arrived), arrived.args) == (str(caught.value), caught.value.args)
 
 
-def test_the_key_of_a_lost_order_arrives(clock: Clock) -> None:
+def test_the_idempotency_key_of_a_failed_submission_is_kept_by_celery(clock: Clock) -> None:
     world = World(clock, "heygen", Scenario(30, faults=["create/every-1:503"]), max_faults=2)
     with pytest.raises(RequestFailed) as caught:
         world.submit(idempotency_key="order-7")
@@ -432,8 +440,8 @@ def test_the_key_of_a_lost_order_arrives(clock: Clock) -> None:
     assert KEY not in repr(arrived.args)
 
 
-def test_a_call_that_makes_no_job_says_that_it_made_none(make_client: MakeClient, tmp_path: Path) -> None:
-    """None would have a caller look for a job that nobody ordered."""
+def test_errors_of_calls_that_submit_no_job_say_that_none_was_accepted(make_client: MakeClient, tmp_path: Path) -> None:
+    """After None, a caller would look for a job that was never submitted."""
     pending = make_client(Scenario(duration=1000), timeout=5)
     failed = make_client(Scenario(duration=0, outcome="error"))
     closed = make_client()
@@ -459,8 +467,8 @@ def test_a_call_that_makes_no_job_says_that_it_made_none(make_client: MakeClient
 @pytest.mark.parametrize(
     "error", [Fault("status", "HTTP 503 Service Unavailable"), FakeTooManyJobs(2, 1.5), NoSuchJob("job-1")]
 )
-def test_other_errors_with_facts_can_be_pickled_too(error: Exception) -> None:
-    """Those that are shown as a cause, and those of the fake server in process."""
+def test_internal_errors_with_attributes_can_be_pickled(error: Exception) -> None:
+    """A `Fault`, which is shown as a cause, and the errors of the fake server in process."""
     arrived = through_pickle(2, error)
 
     assert (type(arrived), str(arrived), vars(arrived)) == (type(error), str(error), vars(error))

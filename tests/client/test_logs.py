@@ -1,4 +1,4 @@
-"""The log: what each line holds, and where it goes."""
+"""The log: the keys of each line, and its destination."""
 
 import io
 import json
@@ -17,7 +17,7 @@ from translation_client import RequestFailed, RetriesExhausted, WaitTimeout
 from translation_client._logging import EVENTS, MAX_TEXT_LENGTH, EventLog, wrap_logger
 
 
-def test_every_event_of_the_table_in_one_wait_and_every_line_is_as_it_says(
+def test_two_waits_log_every_event_of_the_table_with_its_level_and_keys(
     make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The names are a public interface."""
@@ -47,16 +47,16 @@ OF_OTHER_ERRANDS = {
 }
 
 
-def test_the_table_in_the_code_is_the_table_in_the_contract() -> None:
-    """Changed only with a changelog line."""
+def test_the_events_in_the_code_are_those_of_the_public_table() -> None:
+    """A change needs a line in the changelog."""
     assert {name: (event.level, " ".join(event.keys)) for name, event in EVENTS.items()} == {
         **TABLE,
         **OF_OTHER_ERRANDS,
     }
 
 
-def test_a_wait_reads_as_a_story(make_client: MakeClient, lines: Lines) -> None:
-    """Each attempt, each pause, and the end, with times that add up."""
+def test_a_wait_logs_each_attempt_each_sleep_and_the_end(make_client: MakeClient, lines: Lines) -> None:
+    """With times that add up, and one `wait_id`."""
     make_client(Scenario(5)).wait()
 
     assert [(line["event"], line["elapsed_seconds"]) for line in lines] == [
@@ -72,8 +72,8 @@ def test_a_wait_reads_as_a_story(make_client: MakeClient, lines: Lines) -> None:
     assert len({line["wait_id"] for line in lines}) == 1
 
 
-def test_two_waits_have_two_ids(make_client: MakeClient, lines: Lines) -> None:
-    """So that their lines can be told apart."""
+def test_two_calls_of_a_client_have_two_wait_ids(make_client: MakeClient, lines: Lines) -> None:
+    """So their lines can be distinguished."""
     client = make_client(Scenario(0))
     client.wait()
     client.check()
@@ -81,8 +81,8 @@ def test_two_waits_have_two_ids(make_client: MakeClient, lines: Lines) -> None:
     assert len({line["wait_id"] for line in lines}) == 2
 
 
-def test_the_job_is_on_every_line(make_client: MakeClient, lines: Lines) -> None:
-    """Also on that of an error."""
+def test_every_line_has_the_job_id(make_client: MakeClient, lines: Lines) -> None:
+    """Also that of an error."""
     with pytest.raises(RequestFailed):
         make_client().wait("job-7")
 
@@ -98,7 +98,7 @@ def test_the_job_is_on_every_line(make_client: MakeClient, lines: Lines) -> None
         ({}, Scenario(9, faults=(Fault(every=1, status_code=403),)), RequestFailed, "refused"),
     ],
 )
-def test_giving_up_says_why_once(
+def test_gave_up_is_logged_once_with_its_reason(
     make_client: MakeClient,
     lines: Lines,
     arguments: dict[str, Any],
@@ -106,7 +106,7 @@ def test_giving_up_says_why_once(
     error: type[Exception],
     reason: str,
 ) -> None:
-    """And it is the last line."""
+    """It is the last line."""
     with pytest.raises(error):
         make_client(scenario, **arguments).wait()
 
@@ -114,10 +114,10 @@ def test_giving_up_says_why_once(
     assert lines[-1]["event"] == "gave_up"
 
 
-def test_a_word_that_nobody_knows_is_pending_with_one_warning(
+def test_an_unknown_status_word_is_pending_with_one_warning(
     make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once a wait for each new word; never an error, never the end."""
+    """Once a wait for each new word. It is neither an error nor the end."""
     words = iter(["polishing", "polishing", "Lip-Sync", "polishing", "completed"])
     monkeypatch.setattr(scenario_module.Life, "status_at", lambda self, elapsed: next(words))
 
@@ -129,7 +129,7 @@ def test_a_word_that_nobody_knows_is_pending_with_one_warning(
 
 
 class Stderr:
-    """What was written to standard error so far."""
+    """The text written to standard error so far."""
 
     def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
         self._capture = capture
@@ -142,7 +142,7 @@ class Stderr:
 
 @pytest.fixture
 def stderr(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Stderr:
-    """Standard error, with no handler on the root logger."""
+    """Capture standard error, with no handler on the root logger."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     return Stderr(capsys)
 
@@ -152,14 +152,14 @@ def write_one(logger: Any = None) -> None:
 
 
 def test_without_any_configuration_a_line_goes_to_stderr(stderr: Stderr) -> None:
-    """Nothing on stdout, which is somebody's answer."""
+    """Standard output is left to the program."""
     write_one()
 
     assert json.loads(stderr.getvalue())["event"] == "unknown_status"
 
 
-def test_a_handler_on_our_logger_gets_the_line_as_its_message(stderr: Stderr) -> None:
-    """In place of stderr."""
+def test_a_handler_on_the_package_logger_gets_the_line_as_its_message(stderr: Stderr) -> None:
+    """Nothing goes to standard error then."""
     stream = io.StringIO()
     logging.getLogger("translation_client").addHandler(logging.StreamHandler(stream))
     write_one()
@@ -168,8 +168,8 @@ def test_a_handler_on_our_logger_gets_the_line_as_its_message(stderr: Stderr) ->
     assert stderr.getvalue() == ""
 
 
-def test_a_handler_on_the_root_logger_gets_info_although_that_stands_on_warning(stderr: Stderr) -> None:
-    """Nobody set that WARNING; INFO is our level until somebody sets one."""
+def test_a_handler_on_the_root_logger_gets_info_lines(stderr: Stderr) -> None:
+    """Its default level WARNING does not count: the package logs from INFO on until its own logger has a level."""
     stream = io.StringIO()
     logging.getLogger().addHandler(logging.StreamHandler(stream))
     EventLog(None, "w", "j").write("job_finished")
@@ -178,8 +178,8 @@ def test_a_handler_on_the_root_logger_gets_info_although_that_stands_on_warning(
 
 
 @pytest.mark.parametrize("with_handler", [False, True])
-def test_the_level_of_our_logger_counts_wherever_the_line_goes(stderr: Stderr, with_handler: bool) -> None:
-    """WARNING silences the attempts and keeps what matters."""
+def test_the_level_of_the_package_logger_applies_to_every_destination(stderr: Stderr, with_handler: bool) -> None:
+    """At WARNING, the info line is dropped and the error line is written."""
     ours = logging.getLogger("translation_client")
     stream = io.StringIO()
     if with_handler:
@@ -191,8 +191,8 @@ def test_the_level_of_our_logger_counts_wherever_the_line_goes(stderr: Stderr, w
     assert (stream.getvalue() + stderr.getvalue()).count("\n") == 1
 
 
-def test_logging_can_be_disabled_altogether(stderr: Stderr) -> None:
-    """By the standard library's own switch."""
+def test_logging_disable_silences_the_package(stderr: Stderr) -> None:
+    """By `logging.disable` of the standard library."""
     logging.disable(logging.CRITICAL)
     try:
         write_one()
@@ -203,7 +203,7 @@ def test_logging_can_be_disabled_altogether(stderr: Stderr) -> None:
 
 
 def test_a_configured_structlog_gets_the_event_and_its_keys(stderr: Stderr) -> None:
-    """The host's processors decide how it looks."""
+    """The processors of the program format the line."""
     with structlog.testing.capture_logs() as captured:
         write_one()
 
@@ -219,8 +219,8 @@ def test_a_configured_structlog_gets_the_event_and_its_keys(stderr: Stderr) -> N
     ]
 
 
-def test_a_callers_structlog_logger_comes_first(stderr: Stderr) -> None:
-    """Before every handler."""
+def test_the_callers_structlog_logger_gets_the_event(stderr: Stderr) -> None:
+    """Nothing goes to standard error then."""
     capture = structlog.testing.LogCapture()
     write_one(structlog.wrap_logger(None, processors=[capture]))
 
@@ -229,25 +229,25 @@ def test_a_callers_structlog_logger_comes_first(stderr: Stderr) -> None:
 
 
 @pytest.mark.parametrize("adapted", [False, True])
-def test_a_callers_standard_logger_gets_the_line(stderr: Stderr, adapted: bool) -> None:
-    """Bare or in an adapter."""
+def test_the_callers_standard_library_logger_gets_the_line(stderr: Stderr, adapted: bool) -> None:
+    """Bare or in a `LoggerAdapter`."""
     stream = io.StringIO()
-    logger = logging.Logger("somebodys")  # noqa: LOG001  # one that nobody else can reach
+    logger = logging.Logger("somebodys")  # noqa: LOG001  # one that no other code can reach
     logger.addHandler(logging.StreamHandler(stream))
     write_one(logging.LoggerAdapter(logger, {}) if adapted else logger)
 
     assert json.loads(stream.getvalue())["event"] == "unknown_status"
 
 
-def test_what_an_adapter_adds_is_kept(stderr: Stderr) -> None:
-    """It is what the host uses it for."""
+def test_the_extra_of_a_logger_adapter_is_kept(stderr: Stderr) -> None:
+    """Of two nested adapters, that of the inner one."""
     records: list[logging.LogRecord] = []
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             records.append(record)
 
-    logger = logging.Logger("somebodys")  # noqa: LOG001  # one that nobody else can reach
+    logger = logging.Logger("somebodys")  # noqa: LOG001  # one that no other code can reach
     logger.addHandler(Collector())
     write_one(logging.LoggerAdapter(logger, {"tenant": "acme"}))
     write_one(logging.LoggerAdapter(logging.LoggerAdapter(logger, {"tenant": "inner"}), {"tenant": "outer"}))
@@ -256,8 +256,8 @@ def test_what_an_adapter_adds_is_kept(stderr: Stderr) -> None:
     assert stderr.getvalue() == ""
 
 
-def test_a_logger_that_raises_ends_no_wait_and_loses_no_line(stderr: Stderr) -> None:
-    """The line goes to standard error instead."""
+def test_the_line_of_a_handler_that_raises_goes_to_stderr(stderr: Stderr) -> None:
+    """The exception does not end the wait."""
 
     class Broken(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -269,10 +269,8 @@ def test_a_logger_that_raises_ends_no_wait_and_loses_no_line(stderr: Stderr) -> 
     assert json.loads(stderr.getvalue())["event"] == "unknown_status"
 
 
-def test_a_logger_that_cannot_say_whether_it_has_handlers_ends_no_wait(
-    stderr: Stderr, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A class of the host's, say. The line goes to standard error."""
+def test_the_line_goes_to_stderr_if_has_handlers_raises(stderr: Stderr, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A logger class of the program may raise so. The exception does not end the wait."""
 
     def broken(_: logging.Logger) -> bool:
         raise RuntimeError("no handlers here")
@@ -283,8 +281,8 @@ def test_a_logger_that_cannot_say_whether_it_has_handlers_ends_no_wait(
     assert json.loads(stderr.getvalue())["event"] == "unknown_status"
 
 
-def test_where_a_line_goes_is_decided_at_each_event(stderr: Stderr) -> None:
-    """A handler may come later than the client."""
+def test_the_destination_is_chosen_for_each_line(stderr: Stderr) -> None:
+    """A handler may be added after the client was created."""
     log = EventLog(None, "w", "j")
     log.write("gave_up")
     stream = io.StringIO()
@@ -295,8 +293,10 @@ def test_where_a_line_goes_is_decided_at_each_event(stderr: Stderr) -> None:
 
 
 @pytest.mark.parametrize("stream", [None, "closed"])
-def test_a_stderr_that_is_gone_ends_no_wait(stderr: Stderr, monkeypatch: pytest.MonkeyPatch, stream: Any) -> None:
-    """A job that is paid for is not lost for a line of log."""
+def test_a_missing_or_closed_stderr_raises_nothing(
+    stderr: Stderr, monkeypatch: pytest.MonkeyPatch, stream: Any
+) -> None:
+    """A job that was paid for is not lost to a log line."""
     closed = io.StringIO()
     closed.close()
     monkeypatch.setattr(sys, "stderr", None if stream is None else closed)
@@ -304,8 +304,8 @@ def test_a_stderr_that_is_gone_ends_no_wait(stderr: Stderr, monkeypatch: pytest.
     write_one()
 
 
-def test_a_line_is_short_and_is_json(lines: Lines) -> None:
-    """Seconds to the millisecond, texts of a server cut, no `Infinity`."""
+def test_log_lines_truncate_texts_and_round_seconds(lines: Lines) -> None:
+    """Seconds are rounded to milliseconds, and infinity is null, as JSON has none."""
     log = EventLog(None, "w", None)
     log.write("unknown_status", raw_status="x" * 10_000)
     log.write("sleeping", sleep_seconds=float("inf"), elapsed_seconds=1.23456)
@@ -314,7 +314,7 @@ def test_a_line_is_short_and_is_json(lines: Lines) -> None:
     assert (lines[1]["sleep_seconds"], lines[1]["elapsed_seconds"], lines[1]["retry"]) == (None, 1.235, None)
 
 
-def test_a_key_that_the_table_lacks_is_a_mistake_of_ours() -> None:
-    """And is found by the first test that logs it."""
+def test_a_key_that_the_table_lacks_is_a_type_error() -> None:
+    """The first test that logs it finds the mistake."""
     with pytest.raises(TypeError, match="gave_up has no key colour"):
         EventLog(None, "w", None).write("gave_up", colour="red")

@@ -1,4 +1,4 @@
-"""What programs of users depend on is as an earlier version wrote it, or can still be read."""
+"""Errors, jobs, log lines, options, exit codes and histories: as an earlier version wrote them, or still readable."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECORDED: dict[str, Any] = json.loads(recorded.FILE.read_text())
 
 
 @pytest.mark.parametrize("name", RECORDED["pickles"])
-def test_an_earlier_pickle_can_be_read(name: str) -> None:
+def test_a_pickle_of_an_earlier_version_can_be_read(name: str) -> None:
     value = pickle.loads(base64.b64decode(RECORDED["pickles"][name]))
 
     if name == "Job":
@@ -34,7 +34,7 @@ def test_an_earlier_pickle_can_be_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RECORDED["arguments"])
-def test_an_earlier_error_can_be_built_from_json(name: str) -> None:
+def test_an_error_of_an_earlier_version_can_be_built_from_json(name: str) -> None:
     error = getattr(translation_client, name)(*RECORDED["arguments"][name])
 
     for fact in type(error)._facts:
@@ -48,7 +48,7 @@ def test_all_errors_are_recorded() -> None:
     assert RECORDED["arguments"].keys() == recorded.arguments().keys()
 
 
-def test_an_earlier_history_can_be_read(tmp_path: Path) -> None:
+def test_a_history_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "history.sqlite"
     with closing(sqlite3.connect(path)) as database:
         database.executescript("\n".join(RECORDED["history"]))
@@ -59,6 +59,9 @@ def test_an_earlier_history_can_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["exit_codes", "log_lines", "options"])
-def test_what_programs_depend_on_is_as_it_was(what: str) -> None:
-    """A change is one of the interface: record it again with `PYTHONPATH=tests python -m support.recorded`, and add it to the changelog."""
+def test_exit_codes_log_lines_and_options_are_as_recorded(what: str) -> None:
+    """A change of them is a change of the interface, and needs an entry in the changelog.
+
+    Record it with `PYTHONPATH=tests python -m support.recorded`.
+    """
     assert json.loads(json.dumps(recorded.today()[what])) == RECORDED[what]

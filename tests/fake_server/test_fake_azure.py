@@ -1,4 +1,4 @@
-"""The fake server as Azure: against the REST shapes that Microsoft publishes, and from order to link on frozen time.
+"""The fake server as Azure: the REST shapes that Microsoft publishes, from submission to link, on frozen time.
 
 The tables are those of the OpenAPI of 2025-05-20 in github.com/Azure/azure-rest-api-specs, and of the how-to rest.md in
 github.com/MicrosoftDocs/azure-ai-docs, read in copies of both.
@@ -29,7 +29,7 @@ VIDEO = {
 }
 EDIT = {"input": {"speakerCount": 1, "subtitleMaxCharCountPerSegment": 50}}
 
-# The fields of the OpenAPI's definitions; of a translation the how-to shows two more.
+# The fields of the OpenAPI definitions. The how-to shows two more of a translation.
 FIELDS = {
     "Translation": {
         *("id", "input", "displayName", "description", "createdDateTime"),
@@ -55,7 +55,7 @@ FIELDS = {
 }
 STATUSES = ["NotStarted", "Running", "Succeeded", "Failed", "Canceled"]
 
-# Method and path, the definition that is answered, the status codes that are published, and a header that comes with them.
+# Method, path, the definition of the response, the published status codes, and a header that comes with them.
 PUBLISHED = [
     ("PUT", "/translations/one", "Translation", (200, 201), "Operation-Location"),
     ("GET", "/operations/op-1", "Operation", (200,), None),
@@ -72,7 +72,7 @@ PUBLISHED = [
 
 
 class Azure(World):
-    """A server in process, and a client of it that says its version and its operation."""
+    """A server in process, and a client of it that sends the API version and an operation id."""
 
     def __init__(self, scenario: Scenario | None = None, **arguments: Any) -> None:
         super().__init__(scenario or Scenario(10), "azure", **arguments)
@@ -84,7 +84,7 @@ class Azure(World):
         return self.ask(method, BASE + path, **{"params": {"api-version": VERSION}, **arguments})
 
     def translation(self, translation_id: str = "one", operation: str = "op-1") -> None:
-        """One that has succeeded."""
+        """Create a translation, and check it until it has succeeded."""
         self.call("PUT", f"/translations/{translation_id}", operation)
         for _ in range(3):
             self.call("GET", f"/operations/{operation}")
@@ -96,8 +96,8 @@ class Azure(World):
         return self.call("GET", "/translations/one/iterations/first").json()
 
 
-def test_every_route_answers_in_the_published_shape() -> None:
-    """No field, no status code and no word that is not published, and all headers that are."""
+def test_every_route_responds_in_the_published_shape() -> None:
+    """No field, status code or status word that is not published, and all headers that are."""
     world = Azure(Scenario(0))
     for method, path, definition, codes, header in PUBLISHED:
         answer = world.call(method, path, "op-2" if "iterations" in path else "op-1")
@@ -110,7 +110,7 @@ def test_every_route_answers_in_the_published_shape() -> None:
 
 
 def hold(value: dict[str, Any], definition: str) -> None:
-    """Hold a value against what is published of it."""
+    """Assert that a value has the published shape."""
     assert set(value) <= FIELDS[definition]
     if definition in ("Translation", "Iteration"):
         assert {"id", "input"} <= set(value)
@@ -126,8 +126,8 @@ def hold(value: dict[str, Any], definition: str) -> None:
         hold(one, "Translation" if "displayName" in one else "Iteration")
 
 
-def test_making_a_translation_takes_looks_and_no_work(clock: Clock) -> None:
-    """As often as somebody looks it goes on, and then it has succeeded."""
+def test_a_new_translation_advances_with_checks_and_not_with_time(clock: Clock) -> None:
+    """Each check of its operation returns the next status, up to `Succeeded`. No job is created."""
     world = Azure()
     made = world.call("PUT", "/translations/one")
     clock.tick(3600)
@@ -140,8 +140,8 @@ def test_making_a_translation_takes_looks_and_no_work(clock: Clock) -> None:
     assert {**VIDEO, "id": "one"}.items() <= made.json().items()
 
 
-def test_nothing_that_is_not_published_comes_back() -> None:
-    """Whatever was sent."""
+def test_unpublished_fields_of_a_request_are_not_in_the_response() -> None:
+    """An `id` or `status` in the body of the request is ignored."""
     world = Azure()
     world.call("PUT", "/translations/one", json={**VIDEO, "id": "two", "status": "Failed", "more": 1})
     said = world.call("GET", "/translations/one").json()
@@ -149,8 +149,8 @@ def test_nothing_that_is_not_published_comes_back() -> None:
     assert (said["id"], said["status"], "more" in said) == ("one", "NotStarted", False)
 
 
-def test_the_translation_itself_can_be_looked_at_too() -> None:
-    """To the same end."""
+def test_a_translation_can_be_checked_without_its_operation() -> None:
+    """It has the same sequence of statuses."""
     world = Azure()
     world.call("PUT", "/translations/one")
 
@@ -163,8 +163,10 @@ def test_the_translation_itself_can_be_looked_at_too() -> None:
     ("seconds", "word", "entered"),
     [(0, "NotStarted", 0), (0.9, "NotStarted", 0), (1.1, "Running", 1), (9.9, "Running", 1), (10, "Succeeded", 10)],
 )
-def test_an_iteration_is_the_job(seconds: float, word: str, entered: int, clock: Clock) -> None:
-    """To whoever asks for it, and to whoever asks for its operation."""
+def test_an_iteration_and_its_operation_have_the_status_of_the_job(
+    seconds: float, word: str, entered: int, clock: Clock
+) -> None:
+    """So has the `latestIteration` of the translation."""
     world = Azure()
     world.translation()
     assert world.iteration().status_code == 201
@@ -177,8 +179,8 @@ def test_an_iteration_is_the_job(seconds: float, word: str, entered: int, clock:
     assert ("latestSucceededIteration" in world.call("GET", "/translations/one").json()) == (word == "Succeeded")
 
 
-def test_a_result_is_four_files_at_another_origin(clock: Clock) -> None:
-    """After the delay of the links, and not before."""
+def test_a_result_has_links_to_four_files_at_another_origin(clock: Clock) -> None:
+    """They are in the status after the delay of the links, and not before."""
     world = Azure(Scenario(10, link_delay=5))
     world.translation()
     world.iteration()
@@ -193,8 +195,8 @@ def test_a_result_is_four_files_at_another_origin(clock: Clock) -> None:
     assert world.session.get(result["sourceLocaleSubtitleWebvttFileUrl"]).text.startswith("WEBVTT")
 
 
-def test_an_iteration_that_failed_says_why() -> None:
-    """And has no result."""
+def test_a_failed_iteration_has_a_failure_reason() -> None:
+    """It has no result."""
     world = Azure(Scenario(0, "error"))
     world.translation()
     world.iteration()
@@ -206,8 +208,8 @@ def test_an_iteration_that_failed_says_why() -> None:
     )
 
 
-def test_an_order_holds_what_its_translation_says() -> None:
-    """And what the iteration says instead."""
+def test_a_submission_has_the_fields_of_its_translation_and_its_iteration() -> None:
+    """The `input` of the iteration is added to that of the translation."""
     world = Azure()
     world.translation()
     world.iteration()
@@ -218,7 +220,7 @@ def test_an_order_holds_what_its_translation_says() -> None:
 
 
 def test_a_put_can_be_repeated() -> None:
-    """As it was: then it is nothing new, and its operation is the same one."""
+    """The repetition is a 200, creates nothing, and has the same operation."""
     world = Azure()
     made = [world.call("PUT", "/translations/one") for _ in range(2)]
     world.translation()
@@ -235,7 +237,7 @@ def test_a_put_can_be_repeated() -> None:
 
 
 def test_a_put_of_the_same_id_with_other_settings_is_an_error() -> None:
-    """And changes nothing."""
+    """It changes nothing. The `Operation-Id` of another resource is an error too."""
     world = Azure()
     world.translation()
     world.iteration()
@@ -252,8 +254,8 @@ def test_a_put_of_the_same_id_with_other_settings_is_an_error() -> None:
     assert world.call("GET", "/translations/two").status_code == 204
 
 
-def test_an_iteration_waits_for_its_translation() -> None:
-    """Which has to be there, and to have succeeded; an operation that was refused is none."""
+def test_an_iteration_is_rejected_until_its_translation_has_succeeded() -> None:
+    """The translation has to exist, too. A rejected iteration has no operation."""
     world = Azure()
     assert world.iteration().status_code == 404
     world.call("PUT", "/translations/one")
@@ -265,8 +267,8 @@ def test_an_iteration_waits_for_its_translation() -> None:
     assert world.iteration().status_code == 201
 
 
-def test_from_the_second_on_an_iteration_has_subtitles() -> None:
-    """Edited ones, as the how-to says."""
+def test_every_iteration_after_the_first_requires_subtitles() -> None:
+    """Edited ones, by the how-to."""
     world = Azure()
     world.translation()
     world.iteration()
@@ -298,7 +300,7 @@ def test_from_the_second_on_an_iteration_has_subtitles() -> None:
         ("/translations/one", {"json": {"input": {**VIDEO["input"], "audioFileUrl": "https://x/y"}}}),  # type: ignore[dict-item]  # an object
     ],
 )
-def test_a_put_that_makes_no_sense_is_refused(path: str, arguments: dict[str, Any]) -> None:
+def test_an_invalid_put_is_rejected(path: str, arguments: dict[str, Any]) -> None:
     """In the published shape of an error, with its code in a header too."""
     world = Azure()
     answer = world.call("PUT", path, **arguments)
@@ -319,8 +321,8 @@ def test_a_put_that_makes_no_sense_is_refused(path: str, arguments: dict[str, An
         ("DELETE", "/translations/nope"),
     ],
 )
-def test_what_does_not_exist_is_no_content(method: str, path: str) -> None:
-    """And no error, as the how-to says."""
+def test_a_resource_that_does_not_exist_is_a_204(method: str, path: str) -> None:
+    """It is no error, by the how-to."""
     world = Azure()
     world.translation()
     answer = world.call(method, path)
@@ -328,8 +330,8 @@ def test_what_does_not_exist_is_no_content(method: str, path: str) -> None:
     assert (answer.status_code, answer.content) == (204, b"")
 
 
-def test_a_deleted_translation_takes_all_with_it() -> None:
-    """Its iterations, their operations, and their files; others stay."""
+def test_deleting_a_translation_deletes_its_iterations_operations_and_files() -> None:
+    """Other translations stay."""
     world = Azure(Scenario(0))
     world.translation()
     world.translation("two", "op-9")
@@ -343,8 +345,8 @@ def test_a_deleted_translation_takes_all_with_it() -> None:
     assert [one["id"] for one in world.call("GET", "/translations").json()["value"]] == ["two"]
 
 
-def test_lists_can_be_read_in_parts() -> None:
-    """From one on, and so many."""
+def test_lists_are_paged_by_skip_and_top() -> None:
+    """A value that is no integer is a 400."""
     world = Azure()
     for number in range(3):
         world.call("PUT", f"/translations/tr-{number}", f"op-{number}")
@@ -360,8 +362,8 @@ def test_lists_can_be_read_in_parts() -> None:
     assert world.call("GET", "/translations/tr-0/iterations").json() == {"value": []}
 
 
-def test_there_are_only_so_many_places() -> None:
-    """Of iterations: translations take none. One that is refused has left nothing behind."""
+def test_the_number_of_pending_iterations_is_limited() -> None:
+    """Translations do not count. A rejected iteration has no operation."""
     world = Azure(Scenario(10, max_jobs=1))
     world.translation()
     world.translation("two", "op-3")
@@ -374,8 +376,8 @@ def test_there_are_only_so_many_places() -> None:
     assert world.iteration("two", "first", "op-4").status_code == 201
 
 
-def test_faults_count_creates_of_both_kinds_and_operations_by_themselves() -> None:
-    """And speak Azure's words."""
+def test_faults_count_both_kinds_of_put_together_and_operations_separately() -> None:
+    """Their errors have the codes of Azure, and `relapse` sends its word for a running job."""
     world = Azure(Scenario(0, faults=["create/2:503", "operation/2:500", "bulk/1:500", "1:relapse", "2:unknown-word"]))
     assert world.call("PUT", "/translations/one").status_code == 201
     assert [world.call("GET", "/operations/op-1").status_code for _ in range(3)] == [200, 500, 200]

@@ -1,4 +1,4 @@
-"""The fake server as ElevenLabs: dubbing, from order to audio."""
+"""The fake server as ElevenLabs: dubbing, from submission to audio."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def world_of(duration: float = 10, **arguments: Any) -> World:
 
 
 def form(**fields: str) -> dict[str, Any]:
-    """A form in parts, as the service wants it, also without a file."""
+    """Return a multipart form, as the service requires it, also without a file."""
     return {"files": {name: (None, value) for name, value in fields.items()}}
 
 
@@ -32,7 +32,7 @@ def status(world: World, job_id: str = "job-1") -> dict[str, Any]:
     return dict(world.ask("GET", f"{DUBBING}/{job_id}").json())
 
 
-def test_an_order_says_how_long_it_may_take() -> None:
+def test_the_response_to_a_submission_has_the_expected_duration() -> None:
     """In seconds."""
     world = world_of(12.5)
     answer = world.ask("POST", DUBBING, **form(source_url="https://x/y.mp4", target_lang="es"))
@@ -53,8 +53,8 @@ def test_an_order_says_how_long_it_may_take() -> None:
         (10, "dubbed"),
     ],
 )
-def test_the_words_of_a_dub(seconds: float, word: str, clock: Clock) -> None:
-    """As the filters of the list have them."""
+def test_the_status_words_of_a_dub_follow_its_progress(seconds: float, word: str, clock: Clock) -> None:
+    """The words are those of the filters of the list."""
     world = world_of()
     made(world)
     clock.tick(seconds)
@@ -62,8 +62,8 @@ def test_the_words_of_a_dub(seconds: float, word: str, clock: Clock) -> None:
     assert status(world)["status"] == word
 
 
-def test_a_status_says_what_was_ordered(clock: Clock) -> None:
-    """In the fields of the SDK."""
+def test_a_status_has_the_fields_of_the_submission(clock: Clock) -> None:
+    """By the field names of the SDK."""
     world = world_of()
     made(world, name="Talk", source_lang="de")
 
@@ -84,8 +84,8 @@ def test_a_status_says_what_was_ordered(clock: Clock) -> None:
     ("fields", "code"),
     [({"source_url": "https://x/y.mp4"}, 422), ({"target_lang": ""}, 422), ({"target_lang": "es"}, 400)],
 )
-def test_an_order_that_lacks_something_is_refused(fields: dict[str, str], code: int) -> None:
-    """A field as FastAPI says it, the source in a sentence."""
+def test_a_submission_without_a_language_or_a_source_is_rejected(fields: dict[str, str], code: int) -> None:
+    """A missing language as FastAPI reports it, a missing source with a message."""
     world = world_of()
     answer = world.ask("POST", DUBBING, **form(**fields))
 
@@ -108,8 +108,8 @@ def test_an_order_that_lacks_something_is_refused(fields: dict[str, str], code: 
         (12.9, 425, None),
     ],
 )
-def test_the_audio_comes_when_it_is_dubbed(seconds: float, code: int, word: str | None, clock: Clock) -> None:
-    """Until then it is not found, later too early, and for a while so when the status says that it is dubbed."""
+def test_the_audio_is_available_after_the_link_delay(seconds: float, code: int, word: str | None, clock: Clock) -> None:
+    """Before, it is a 404, and from half of the duration on a 425, for a while also if the status is `dubbed`."""
     world = world_of(10, link_delay=3)
     made(world)
     clock.tick(seconds)
@@ -126,8 +126,8 @@ def test_the_audio_comes_when_it_is_dubbed(seconds: float, code: int, word: str 
 @pytest.mark.parametrize(
     ("name", "kind"), [("talk.mp3", "audio/mpeg"), ("talk.mp4", "video/mp4"), ("talk", "video/mp4")]
 )
-def test_an_upload_comes_back_as_its_kind(name: str, kind: str) -> None:
-    """Audio as audio."""
+def test_the_result_of_an_upload_has_its_media_type(name: str, kind: str) -> None:
+    """An audio file results in audio, and a file of unknown type in a video."""
     world = world_of(0)
     world.ask("POST", DUBBING, data={"target_lang": "es"}, files={"file": (name, b"12345")})
 
@@ -136,8 +136,8 @@ def test_an_upload_comes_back_as_its_kind(name: str, kind: str) -> None:
     assert world.ask("GET", f"{DUBBING}/job-1/audio/es").headers["Content-Type"] == kind
 
 
-def test_there_is_audio_of_what_was_ordered_alone() -> None:
-    """Not of another language, of a dub that failed, or of none."""
+def test_there_is_no_audio_of_another_language_or_of_a_failed_or_unknown_dub() -> None:
+    """Each case has a code of its own."""
     world = world_of(0)
     made(world)
     assert world.ask("GET", f"{DUBBING}/job-1/audio/fr").json()["detail"]["status"] == "language_not_found"
@@ -149,8 +149,8 @@ def test_there_is_audio_of_what_was_ordered_alone() -> None:
     assert (status(world)["status"], bool(status(world)["error"])) == ("failed", True)
 
 
-def test_a_429_says_which_it_is() -> None:
-    """Too many at once, or too busy."""
+def test_a_429_for_too_many_jobs_differs_from_that_of_a_busy_service() -> None:
+    """By its code: `too_many_concurrent_requests` or `system_busy`."""
     world = world_of(max_jobs=1, faults=["create/3:429"])
     made(world)
     said = [world.ask("POST", DUBBING, **form(source_url="x", target_lang="es")) for _ in range(2)]
@@ -160,7 +160,7 @@ def test_a_429_says_which_it_is() -> None:
 
 
 def test_dubs_are_listed_in_pages(clock: Clock) -> None:
-    """The newest first, those of a status alone, without those that are deleted."""
+    """The newest first, on request only those of some statuses, and without deleted ones."""
     world = world_of()
     for _ in range(3):
         made(world)
@@ -180,8 +180,8 @@ def test_dubs_are_listed_in_pages(clock: Clock) -> None:
     assert world.ask("GET", DUBBING, params={"page_size": "many"}).status_code == 422
 
 
-def test_a_deleted_dub_is_gone() -> None:
-    """And says that all is well."""
+def test_a_deleted_dub_is_a_404() -> None:
+    """The response to the deletion has the status `ok`."""
     world = world_of()
     made(world)
 
@@ -191,8 +191,8 @@ def test_a_deleted_dub_is_gone() -> None:
         assert (gone.status_code, gone.json()["detail"]["status"]) == (404, "dubbing_not_found")
 
 
-def test_words_of_a_fault_are_elevenlabs() -> None:
-    """In the shape of a status, and of an error."""
+def test_faults_have_the_status_words_and_errors_of_elevenlabs() -> None:
+    """Also on the route of the result."""
     world = world_of(0, faults=["1:relapse", "2:unknown-word", "4:503", "result/1:503"])
     made(world)
 

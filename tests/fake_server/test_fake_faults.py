@@ -1,4 +1,4 @@
-"""The faults of the fake server: as data, in what they say, in how they arrive, and as a test in any language sets them."""
+"""The faults of the fake server: their syntax, their responses, their delivery, and the control API that sets them."""
 
 from __future__ import annotations
 
@@ -69,15 +69,15 @@ def ask(session: requests.Session, **arguments: Any) -> requests.Response:
         {"nth": 1, "action": "refuse"},
     ],
 )
-def test_a_fault_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
-    """When it is made, with what it got."""
+def test_an_invalid_fault_is_rejected(arguments: dict[str, Any]) -> None:
+    """When it is created. The message has the value."""
     with pytest.raises(ValueError, match="got"):
         Fault(**arguments)
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_action_can_be_written_in_short(action: str) -> None:
-    """As a status code, or by its name."""
+def test_every_action_has_a_short_syntax(action: str) -> None:
+    """A status code for `answer`, the name for the others. Only some of them take `@SECONDS`."""
     text = "503" if action == "answer" else action
     takes_seconds = action in ACTIONS_WITH_SECONDS
 
@@ -94,7 +94,7 @@ def test_every_action_can_be_written_in_short(action: str) -> None:
 
 
 @given(FAULTS)
-def test_a_fault_survives_json(fault: Fault) -> None:
+def test_a_fault_round_trips_through_json(fault: Fault) -> None:
     """As an object, in a list, and as an option of the command line."""
     written = json.dumps(fault_to_dict(fault))
 
@@ -109,8 +109,8 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_any_other_json_is_a_value_error(value: object) -> None:
-    """With a sentence."""
+def test_any_json_is_a_list_of_faults_or_a_value_error(value: object) -> None:
+    """The error has a message."""
     try:
         to_faults(value)
     except ValueError as error:
@@ -136,8 +136,10 @@ def test_any_other_json_is_a_value_error(value: object) -> None:
         ("1:redirect-away", 302, {"Location": "http://elsewhere.fake.test/status"}, b""),
     ],
 )
-def test_what_a_fault_says(fault: str, status_code: int, headers: dict[str, str], body: bytes | None) -> None:
-    """The status, the headers that matter, the body; and the next answer is right again."""
+def test_each_fault_sends_its_status_code_headers_and_body(
+    fault: str, status_code: int, headers: dict[str, str], body: bytes | None
+) -> None:
+    """The next response is without fault."""
     session = session_of(fault)
     answer = ask(session, allow_redirects=False)
 
@@ -147,8 +149,8 @@ def test_what_a_fault_says(fault: str, status_code: int, headers: dict[str, str]
     assert ask(session).json() == PENDING
 
 
-def test_what_is_scripted_is_sent_as_it_is() -> None:
-    """Nobody mends it on its way: neither what HTTP forbids nor what makes no sense."""
+def test_headers_of_a_fault_are_sent_unchanged() -> None:
+    """Even headers that HTTP forbids there, and malformed ones."""
     headers = {
         "Content-Type": "a/b",
         "Content-Encoding": "gzip",
@@ -162,8 +164,8 @@ def test_what_is_scripted_is_sent_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_the_answer_to_a_head_has_no_body(action: str) -> None:
-    """Whatever is wrong with it."""
+def test_a_response_to_a_head_request_has_no_body(action: str) -> None:
+    """With any fault. Those without a response raise an exception."""
     fault = Fault(between=(0, 9), action=action, seconds=0)  # type: ignore[arg-type]  # one of them
     session = session_of(fault)
     if action in ("refuse", "drop", "mute", "reset", "reset-in-headers"):
@@ -174,13 +176,13 @@ def test_the_answer_to_a_head_has_no_body(action: str) -> None:
 
 
 def test_a_status_can_go_back_from_completed_to_pending() -> None:
-    """The job is finished, says so, and then it is not."""
+    """By the fault `relapse`, for one response."""
     session = session_of("2:relapse", duration=0)
 
     assert [ask(session).json()["result"] for _ in range(3)] == ["completed", "pending", "completed"]
 
 
-def test_dates_in_headers_are_reckoned_from_the_answer(clock: Clock) -> None:
+def test_dates_in_headers_are_relative_to_the_response(clock: Clock) -> None:
     """In the future, and in the past."""
     session = session_of("1:503:Retry-After={date+3}", "2:503:Retry-After={date-60}")
     at = clock().timestamp()
@@ -189,8 +191,8 @@ def test_dates_in_headers_are_reckoned_from_the_answer(clock: Clock) -> None:
     assert ask(session).headers["Retry-After"] == formatdate(at - 60, usegmt=True)
 
 
-def test_the_redirect_loop_has_no_end() -> None:
-    """As requests finds out; and it is over with the next question."""
+def test_a_redirect_loop_raises_too_many_redirects() -> None:
+    """The next request gets a response without fault."""
     session = session_of("1:redirect-loop")
 
     with pytest.raises(requests.TooManyRedirects):
@@ -206,15 +208,15 @@ def test_the_redirect_loop_has_no_end() -> None:
         ("http://localhost.example", "http://elsewhere.localhost.example/status"),
     ],
 )
-def test_the_other_origin_is_the_other_name_of_loopback(base: str, target: str) -> None:
-    """So that the same server answers there."""
+def test_redirect_away_goes_to_the_other_name_of_loopback(base: str, target: str) -> None:
+    """There, the same server responds. For any other host, it is the host below `elsewhere.`."""
     answer = session_of("1:redirect-away").get(f"{base}/status", allow_redirects=False)
 
     assert answer.headers["Location"] == target
 
 
-def test_the_bomb_is_small_until_it_is_unpacked() -> None:
-    """A thousandth."""
+def test_a_gzip_bomb_is_small_until_it_is_decompressed() -> None:
+    """A thousandth of its size."""
     packed = ask(session_of("1:gzip-bomb"), stream=True).raw.read(decode_content=False)
 
     assert len(packed) < BOMB_BYTES / 900
@@ -237,8 +239,8 @@ BROKEN: dict[str, type[Exception]] = {
 
 
 @pytest.mark.parametrize("action", BROKEN)
-def test_in_process_a_delivery_breaks_as_on_a_socket(action: str, clock: Clock) -> None:
-    """Requests and urllib3 read the same bytes; it takes the time-out where nothing comes, and no longer."""
+def test_in_process_each_delivery_fault_raises_the_exception_of_requests(action: str, clock: Clock) -> None:
+    """As on a socket: requests and urllib3 read the same bytes. If nothing comes, it takes the time-out, no longer."""
     session = session_of(f"1:{action}", sleep=clock.tick)
     began = clock()
 
@@ -249,8 +251,8 @@ def test_in_process_a_delivery_breaks_as_on_a_socket(action: str, clock: Clock) 
     assert ask(session).json() == PENDING
 
 
-def test_in_process_a_truncated_body_is_shorter_than_it_says() -> None:
-    """Whether that is an error is for the reader to say: urllib3 says so from 2.0 on."""
+def test_in_process_a_truncated_body_is_shorter_than_its_content_length() -> None:
+    """The reader decides whether this is an error: to urllib3 it is one from 2.0 on."""
     answer = ask(session_of("1:truncate"), stream=True)
 
     try:
@@ -260,8 +262,8 @@ def test_in_process_a_truncated_body_is_shorter_than_it_says() -> None:
     assert 0 < read < int(answer.headers["Content-Length"])
 
 
-def test_in_process_an_endless_body_has_no_end() -> None:
-    """Read as far as you like."""
+def test_in_process_an_endless_body_is_the_response_followed_by_spaces() -> None:
+    """Up to nine million bytes of it are read."""
     answer = ask(session_of("1:endless"), stream=True)
 
     assert answer.raw.read(9_000_000).strip() == b'{"result": "pending"}'
@@ -278,8 +280,10 @@ def test_in_process_an_endless_body_has_no_end() -> None:
         ("repeated-late", 0),
     ],
 )
-def test_in_process_a_slow_answer_takes_its_time(action: str, seconds: float, clock: Clock) -> None:
-    """And then is right."""
+def test_in_process_a_delayed_response_takes_its_delay_and_is_correct(
+    action: str, seconds: float, clock: Clock
+) -> None:
+    """`doubled` and the `repeated` faults delay nothing."""
     session = session_of(f"1:{action}", sleep=clock.tick)
     began = clock()
 
@@ -288,21 +292,21 @@ def test_in_process_a_slow_answer_takes_its_time(action: str, seconds: float, cl
 
 
 @pytest.mark.parametrize(("action", "status_code"), [("early-hints@2", 103), ("processing@2", 102)])
-def test_in_process_an_interim_response_is_what_requests_returns(action: str, status_code: int, clock: Clock) -> None:
-    """As on a socket, where http.client skips 100 alone."""
+def test_in_process_requests_returns_an_interim_response(action: str, status_code: int, clock: Clock) -> None:
+    """As on a socket, where http.client skips only 100."""
     answer = ask(session_of(f"1:{action}", sleep=clock.tick))
 
     assert (answer.status_code, answer.content) == (status_code, b"")
 
 
-def test_in_process_a_server_that_never_answers_is_a_time_out_also_without_a_limit() -> None:
-    """A test that hangs helps nobody."""
+def test_in_process_a_missing_response_is_a_time_out_even_without_a_limit() -> None:
+    """So that no test hangs."""
     with pytest.raises(requests.ReadTimeout):
         ask(session_of("1:mute"))
 
 
-def test_connections_are_refused_for_a_span_of_the_jobs_time(clock: Clock) -> None:
-    """From the first question on here; then all is well. Refused requests never arrived, and are no answers."""
+def test_connections_are_refused_during_an_interval_of_the_jobs_time(clock: Clock) -> None:
+    """Here it starts at the first status request. Refused requests do not arrive, and do not count as responses."""
     lab = Lab(Scenario(3, faults=["0s-2s:refuse", "2:503"]))
     session = requests.Session()
     session.mount(URL, InProcessAdapter(create_app(lab)))
@@ -318,7 +322,7 @@ def test_connections_are_refused_for_a_span_of_the_jobs_time(clock: Clock) -> No
 
 
 @pytest.mark.parametrize("action", WIRE_ACTIONS)
-def test_a_wsgi_server_of_somebody_else_says_what_it_cannot_do(action: str) -> None:
+def test_a_wire_fault_on_another_wsgi_server_raises(action: str) -> None:
     """Breaking a connection takes more than WSGI."""
     app = create_app(Scenario(faults=[Fault(between=(0, 9), action=action)]))  # type: ignore[arg-type]  # one of them
     app.testing = True
@@ -327,8 +331,8 @@ def test_a_wsgi_server_of_somebody_else_says_what_it_cannot_do(action: str) -> N
         app.test_client().get("/status")
 
 
-def test_a_text_is_no_list_of_faults() -> None:
-    """Or each of its letters would be one."""
+def test_text_is_rejected_as_a_list_of_faults() -> None:
+    """Each of its characters would be one. Any other iterable is accepted."""
     lab = Lab()
     with pytest.raises(ValueError, match=r"faults must be a list, such as \[\"2:503\"\]; got '2:503'"):
         lab.faults = "2:503"
@@ -338,7 +342,7 @@ def test_a_text_is_no_list_of_faults() -> None:
 
 
 @pytest.mark.parametrize("action", ["endless", "truncate-chunked"])
-def test_a_body_that_never_ends_does_not_begin_with_its_end(action: Any) -> None:
+def test_an_endless_body_does_not_begin_with_an_empty_chunk(action: Any) -> None:
     """An empty chunk is the end of a chunked body (RFC 9112, section 7.1)."""
     steps = wire_steps(Reply(200, (), b""), Fault(nth=1, action=action), keep_alive=True)
 
@@ -347,7 +351,7 @@ def test_a_body_that_never_ends_does_not_begin_with_its_end(action: Any) -> None
     assert b"\r\n\r\n0\r\n\r\n" not in first.data
 
 
-def test_the_adapter_takes_the_arguments_of_every_adapter() -> None:
+def test_the_adapter_accepts_the_arguments_of_any_requests_adapter() -> None:
     """By position too."""
     adapter = InProcessAdapter(create_app(Scenario(faults=["1:mute"])))
     request = requests.Request("GET", f"{URL}/status").prepare()
@@ -357,8 +361,8 @@ def test_the_adapter_takes_the_arguments_of_every_adapter() -> None:
     assert adapter.send(request, stream=True, timeout=1, verify=False, cert=None, proxies={}).status_code == 200
 
 
-def test_faults_are_set_while_the_server_runs(clock: Clock) -> None:
-    """In short or in full; jobs keep their time and their count."""
+def test_faults_can_be_set_while_the_server_runs(clock: Clock) -> None:
+    """In the short syntax, or as JSON objects. Jobs keep their age and their number of responses."""
     session = session_of("2:503")
     assert [fault_to_dict(parse_fault("2:503"))] == session.get(f"{URL}/_control/faults").json()
     ask(session)
@@ -372,8 +376,8 @@ def test_faults_are_set_while_the_server_runs(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"{}", b'["nonsense"]', b'[{"nth": 0}]', b"[1]", b"[" * 100_000])
-def test_faults_that_are_none_are_a_400_and_change_nothing(body: bytes) -> None:
-    """With a sentence."""
+def test_invalid_faults_are_a_400_and_change_nothing(body: bytes) -> None:
+    """The response has an error message."""
     session = session_of("1:503")
     answer = session.put(f"{URL}/_control/faults", data=body)
 
@@ -382,8 +386,8 @@ def test_faults_that_are_none_are_a_400_and_change_nothing(body: bytes) -> None:
     assert ask(session).status_code == 503
 
 
-def test_what_arrived_is_listed_with_its_time(clock: Clock) -> None:
-    """In order, as it was sent; the control routes themselves are not in it."""
+def test_requests_that_arrived_are_listed_with_their_times(clock: Clock) -> None:
+    """In order, as they were sent, without those to the control API."""
     session = session_of("1:503")
     clock.tick(1.5)
     ask(session, headers={"Authorization": "Bearer k"}, params={"a b": "ä"})
@@ -401,8 +405,8 @@ def test_what_arrived_is_listed_with_its_time(clock: Clock) -> None:
     assert listed[0]["headers"]["Host"] == "fake.test"
 
 
-def test_a_reset_starts_anew(clock: Clock) -> None:
-    """No jobs, no requests, the faults of the beginning: for a server that a whole suite shares."""
+def test_a_reset_drops_jobs_and_requests_and_restores_the_faults(clock: Clock) -> None:
+    """For a server that a whole test suite shares."""
     session = session_of("1:503", duration=2)
     session.put(f"{URL}/_control/faults", json=[])
     session.post(f"{URL}/jobs")
@@ -415,8 +419,8 @@ def test_a_reset_starts_anew(clock: Clock) -> None:
     assert session.post(f"{URL}/jobs").json()["id"] == "job-1"
 
 
-def test_what_is_remembered_has_a_limit() -> None:
-    """A server that runs for days fills no memory."""
+def test_only_the_last_10000_requests_are_kept() -> None:
+    """So that the memory of a server that runs for days is bounded."""
     lab = Lab()
     for number in range(10_001):
         lab.record_arrival("GET", f"/{number}", {})
@@ -424,8 +428,8 @@ def test_what_is_remembered_has_a_limit() -> None:
     assert (len(lab.arrivals), lab.arrivals[0].path) == (10_000, "/1")
 
 
-def test_errors_of_the_server_are_json_too() -> None:
-    """Also those that Flask words."""
+def test_errors_of_flask_are_json() -> None:
+    """A 404 for an unknown path, and a 405 for a wrong method."""
     session = session_of()
 
     for method, path, code in (("GET", "/nope", 404), ("DELETE", "/status", 405)):
@@ -435,8 +439,8 @@ def test_errors_of_the_server_are_json_too() -> None:
 
 
 @given(FAULTS)
-def test_any_fault_of_any_kind_is_played_in_process(fault: Fault) -> None:
-    """As an answer, or as an exception of requests; never as anything else.
+def test_any_fault_in_process_is_a_response_or_an_exception_of_requests(fault: Fault) -> None:
+    """Or an exception of urllib3, when the body is read.
 
     Without a session: it raises `ValueError` for a malformed `Location`, even if it follows no redirect.
     """

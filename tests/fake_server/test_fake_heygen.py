@@ -1,4 +1,4 @@
-"""The fake server as HeyGen: both versions and their vocabularies, from order to link."""
+"""The fake server as HeyGen: both API versions and their status words, from submission to link."""
 
 from __future__ import annotations
 
@@ -39,8 +39,10 @@ def status(world: World, job_id: str = "job-1") -> dict[str, Any]:
         (10, "completed", "completed", "success"),
     ],
 )
-def test_three_vocabularies_for_one_job(seconds: float, v3: str, v3_bulk: str, v2: str, clock: Clock) -> None:
-    """Of the route for one, of that for many, and of the older version."""
+def test_v3_its_bulk_route_and_v2_have_different_status_words(
+    seconds: float, v3: str, v3_bulk: str, v2: str, clock: Clock
+) -> None:
+    """All three are checked for the same job."""
     world = world_of()
     job_id = made(world)
     clock.tick(seconds)
@@ -52,8 +54,8 @@ def test_three_vocabularies_for_one_job(seconds: float, v3: str, v3_bulk: str, v
     assert (older["error"], older["data"]["video_translate_id"], older["data"]["status"]) == (None, job_id, v2)
 
 
-def test_a_status_says_what_was_ordered(clock: Clock) -> None:
-    """And has a link only when it is completed."""
+def test_a_status_has_the_fields_of_the_submission(clock: Clock) -> None:
+    """It has a link only if the job is completed."""
     world = world_of()
     world.ask("POST", V3, json={**ORDER, "title": "Talk", "callback_id": "c1", "input_language": None})
     began = int(clock().timestamp())
@@ -72,8 +74,8 @@ def test_a_status_says_what_was_ordered(clock: Clock) -> None:
     assert status(world)["video_url"].startswith("http://localhost:5000/_files/job-1.mp4?signature=")
 
 
-def test_completed_can_come_before_the_link(clock: Clock) -> None:
-    """A race that is documented."""
+def test_a_job_can_be_completed_before_its_link_is_available(clock: Clock) -> None:
+    """A documented race."""
     world = world_of(10, link_delay=30)
     job_id = made(world)
     clock.tick(39)
@@ -85,8 +87,8 @@ def test_completed_can_come_before_the_link(clock: Clock) -> None:
     assert world.session.get(world.ask("GET", f"{V2}/{job_id}").json()["data"]["url"]).status_code == 200
 
 
-def test_a_job_that_failed_says_so() -> None:
-    """In the fields of each version."""
+def test_a_failed_job_has_a_failure_message() -> None:
+    """In the fields of each version, and of the bulk route."""
     world = world_of(0, outcome="error")
     job_id = made(world)
 
@@ -98,8 +100,8 @@ def test_a_job_that_failed_says_so() -> None:
     assert (many[0]["status"], bool(many[0]["error"])) == ("failed", True)
 
 
-def test_each_language_is_a_job() -> None:
-    """All of them, or none where there is no place for all."""
+def test_each_output_language_is_a_job() -> None:
+    """All of them are created, or none if the limit of jobs is too low for all."""
     world = world_of(max_jobs=3)
     order = {**ORDER, "output_languages": ["Spanish (Spain)", "French (France)"]}
 
@@ -109,8 +111,8 @@ def test_each_language_is_a_job() -> None:
     assert len(world.lab.submissions) == 2
 
 
-def test_too_many_jobs_say_how_long_it_takes(clock: Clock) -> None:
-    """Until the first of them is finished."""
+def test_a_429_for_too_many_jobs_has_a_retry_after(clock: Clock) -> None:
+    """Of the seconds until the first of the jobs is finished."""
     world = world_of(10, max_jobs=2)
     made(world)
     clock.tick(2.5)
@@ -135,8 +137,8 @@ def test_too_many_jobs_say_how_long_it_takes(clock: Clock) -> None:
         ({"output_languages": [["Spanish (Spain)"]]}, "output_languages"),
     ],
 )
-def test_an_order_that_makes_no_sense_is_refused(change: dict[str, Any], param: str) -> None:
-    """With the parameter that is wrong."""
+def test_an_invalid_submission_is_rejected(change: dict[str, Any], param: str) -> None:
+    """The error names the parameter."""
     world = world_of()
     answer = world.ask("POST", V3, json={**ORDER, **change})
 
@@ -146,8 +148,8 @@ def test_an_order_that_makes_no_sense_is_refused(change: dict[str, Any], param: 
     assert world.lab.submissions == []
 
 
-def test_a_repeated_order_is_answered_as_the_first_time(clock: Clock) -> None:
-    """Also where it says something else; for a day, and each key by itself."""
+def test_a_repeated_idempotency_key_replays_the_first_response(clock: Clock) -> None:
+    """Even if the body is another one. For a day, and for each key separately."""
     world = world_of()
     first = world.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": "k-1"})
     clock.tick(24 * 3600 - 1)
@@ -165,8 +167,8 @@ def test_a_repeated_order_is_answered_as_the_first_time(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("key", ['"quoted"', "", "a b", "k" * 256])
-def test_a_key_for_repeating_has_a_pattern(key: str) -> None:
-    """Quotes, as the draft of the IETF wants them, do not match it."""
+def test_an_idempotency_key_must_match_a_pattern(key: str) -> None:
+    """Quotes, which the draft of the IETF requires, do not match it."""
     world = world_of()
     answer = world.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": key})
 
@@ -174,8 +176,8 @@ def test_a_key_for_repeating_has_a_pattern(key: str) -> None:
     assert world.lab.submissions == []
 
 
-def test_an_order_whose_answer_was_lost_can_be_repeated() -> None:
-    """With the same key it is one job; while it is in progress, none."""
+def test_a_submission_whose_response_was_lost_can_be_retried() -> None:
+    """With the same idempotency key it creates one job. A 409, while the first request is in progress, creates none."""
     world = world_of(faults=["create/1:409", "create/2:drop"])
     key = {"Idempotency-Key": "k-1"}
     in_progress = world.ask("POST", V3, json=ORDER, headers=key)
@@ -187,8 +189,8 @@ def test_an_order_whose_answer_was_lost_can_be_repeated() -> None:
     assert len(world.lab.submissions) == 1
 
 
-def test_an_order_that_was_refused_is_not_repeated() -> None:
-    """Its key is as good as new."""
+def test_the_response_to_a_rejected_submission_is_not_replayed() -> None:
+    """Its idempotency key can be used again."""
     world = world_of(max_jobs=1)
     made(world)
     key = {"Idempotency-Key": "k-1"}
@@ -198,8 +200,8 @@ def test_an_order_that_was_refused_is_not_repeated() -> None:
     assert made(world, headers=key) == "job-2"
 
 
-def test_an_upload_is_translated_by_its_id() -> None:
-    """And the order knows what was uploaded."""
+def test_an_upload_is_submitted_by_its_asset_id() -> None:
+    """The recorded submission has the name and the size of the file."""
     world = world_of()
     asset_id = world.ask("POST", "/v3/assets", files={"file": ("talk.mp4", b"12345")}).json()["data"]["asset_id"]
     video = {"type": "asset_id", "asset_id": asset_id}
@@ -210,8 +212,8 @@ def test_an_upload_is_translated_by_its_id() -> None:
     assert world.ask("POST", "/v3/assets", data={"file": "talk.mp4"}).status_code == 400
 
 
-def test_an_upload_may_have_32_megabytes() -> None:
-    """One more is refused."""
+def test_an_upload_is_limited_to_32_mebibytes() -> None:
+    """One byte more is rejected."""
     world = world_of()
     codes = [
         world.ask("POST", "/v3/assets", files={"file": ("talk.mp4", bytes(32 * 1024 * 1024 + more))}).status_code
@@ -220,8 +222,8 @@ def test_an_upload_may_have_32_megabytes() -> None:
     assert codes == [200, 400]
 
 
-def test_languages_are_names() -> None:
-    """Not codes."""
+def test_languages_are_names_and_not_codes() -> None:
+    """Faults apply to the routes of languages and uploads."""
     world = world_of(faults=["languages/1:503", "upload/1:503"])
 
     assert world.ask("GET", f"{V3}/languages").json()["error"]["code"] == "internal_error"
@@ -231,15 +233,15 @@ def test_languages_are_names() -> None:
 
 
 @pytest.mark.parametrize("ids", [None, "", ",", ",".join(["job-1"] * 101)])
-def test_many_are_from_one_to_a_hundred(ids: str | None) -> None:
-    """At once."""
+def test_a_bulk_request_has_from_1_to_100_ids(ids: str | None) -> None:
+    """Any other number is a 400."""
     world = world_of()
 
     assert world.ask("GET", f"{V3}/statuses", params={"video_translation_ids": ids}).status_code == 400
 
 
-def test_an_answer_about_many_is_struck_by_faults_of_its_own() -> None:
-    """They are not counted for any job."""
+def test_bulk_responses_have_faults_of_their_own() -> None:
+    """They do not count as responses about a job."""
     world = world_of(faults=["bulk/2:503", "2:504"])
     job_id = made(world)
     params = {"video_translation_ids": job_id}
@@ -248,8 +250,8 @@ def test_an_answer_about_many_is_struck_by_faults_of_its_own() -> None:
     assert [world.ask("GET", f"{V3}/{job_id}").status_code for _ in range(3)] == [200, 504, 200]
 
 
-def test_a_deleted_job_is_gone() -> None:
-    """And its id said."""
+def test_a_deleted_job_is_a_404() -> None:
+    """The response to the deletion has its id."""
     world = world_of()
     job_id = made(world)
 
@@ -259,8 +261,8 @@ def test_a_deleted_job_is_gone() -> None:
         assert (gone.status_code, gone.json()["error"]["code"]) == (404, "not_found")
 
 
-def test_words_of_a_fault_are_heygens() -> None:
-    """A relapse is running, and has no link."""
+def test_faults_have_the_status_words_and_errors_of_heygen() -> None:
+    """After `relapse`, a completed job is running, and has no link."""
     world = world_of(0, faults=["1:relapse", "2:unknown-word", "4:relapse", "5:503"])
     job_id = made(world)
     said = [status(world) for _ in range(3)]
@@ -282,8 +284,8 @@ def test_words_of_a_fault_are_heygens() -> None:
         ({"output_language": "Spanish (Spain)"}, 400),
     ],
 )
-def test_an_order_to_the_older_version(body: dict[str, Any], code: int) -> None:
-    """With the video as a URL."""
+def test_a_submission_to_v2_has_the_video_as_a_url(body: dict[str, Any], code: int) -> None:
+    """The language is in `output_language` or `output_languages`. An unknown one is a 400."""
     world = world_of()
     answer = world.ask("POST", V2, json=body)
 
@@ -293,8 +295,8 @@ def test_an_order_to_the_older_version(body: dict[str, Any], code: int) -> None:
         assert world.lab.submissions[0].fields == {**body, "output_language": "Spanish (Spain)"}
 
 
-def test_errors_that_flask_words_are_heygens_too() -> None:
-    """In the same shape."""
+def test_errors_of_flask_have_the_shape_of_heygen() -> None:
+    """A path of another service without a key is a 401."""
     world = world_of()
 
     for method, path, code in (("GET", "/v3/nope", 404), ("PATCH", V3, 405), ("POST", V3, 400)):

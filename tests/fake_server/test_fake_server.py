@@ -1,4 +1,4 @@
-"""The fake server: its scenarios as pure data, its routes on frozen time, its command line."""
+"""The fake server: its scenarios, the routes of the reference service on frozen time, and the command line."""
 
 from typing import Any
 
@@ -21,21 +21,21 @@ def session_of(scenario: Scenario) -> requests.Session:
     return session
 
 
-def test_a_life_is_a_function_of_time() -> None:
-    """Pending, and then the outcome for ever."""
+def test_a_job_is_pending_for_its_duration_and_then_final() -> None:
+    """The final status does not change any more."""
     life = Life(10, "error")
 
     assert [life.status_at(seconds) for seconds in (0, 9.999, 10, 1e9)] == ["pending", "pending", "error", "error"]
 
 
-def test_a_result_comes_with_its_delay_and_only_where_there_is_one() -> None:
-    """Not of a job that fails."""
+def test_a_result_is_available_after_the_link_delay() -> None:
+    """A failed job has none."""
     assert [Life(10, link_delay=5).has_result_at(seconds) for seconds in (10, 14.9, 15)] == [False, False, True]
     assert not Life(10, "error").has_result_at(1e9)
 
 
-def test_durations_are_drawn_from_the_range_and_repeat() -> None:
-    """The same seed, the same run."""
+def test_durations_are_drawn_from_their_range_and_repeat_with_the_seed() -> None:
+    """Another seed gives other durations."""
     drawn = [Scenario((5, 15), seed=1).life(number).duration for number in range(50)]
 
     assert all(5 <= seconds <= 15 for seconds in drawn)
@@ -47,8 +47,8 @@ def test_durations_are_drawn_from_the_range_and_repeat() -> None:
 @pytest.mark.parametrize(
     "arguments", [{"duration": -1}, {"duration": (20, 10)}, {"duration": float("inf")}, {"outcome": "x"}]
 )
-def test_a_scenario_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
-    """When it is made."""
+def test_an_invalid_scenario_is_rejected(arguments: dict[str, Any]) -> None:
+    """When it is created."""
     with pytest.raises(ValueError, match=r"duration|outcome"):
         Scenario(**arguments)
 
@@ -61,14 +61,14 @@ def test_a_scenario_that_makes_no_sense_is_refused(arguments: dict[str, Any]) ->
         (Fault(between=(2, 5)), [3, 4, 5]),
     ],
 )
-def test_faults_strike_when_they_say(fault: Fault, struck: list[int]) -> None:
-    """The n-th answer comes at second n − 1 here."""
+def test_a_fault_applies_to_the_responses_of_its_trigger(fault: Fault, struck: list[int]) -> None:
+    """The n-th response comes at second n − 1 here."""
     assert [number for number in range(1, 8) if fault.applies_to(number, number - 1.0)] == struck
 
 
 @pytest.mark.parametrize("arguments", [{}, {"nth": 1, "every": 2}, {"nth": 0}, {"every": 0}])
 def test_a_fault_has_exactly_one_trigger(arguments: dict[str, Any]) -> None:
-    """Counted from 1."""
+    """`nth` and `every` count from 1."""
     with pytest.raises(ValueError, match="got Fault"):
         Fault(**arguments)
 
@@ -83,14 +83,14 @@ def test_a_fault_has_exactly_one_trigger(arguments: dict[str, Any]) -> None:
         ("1:truncate", Fault(nth=1, action="truncate")),
     ],
 )
-def test_faults_are_read_from_the_command_line(text: str, fault: Fault) -> None:
-    """As the help says."""
+def test_faults_are_parsed_from_the_syntax_of_the_command_line(text: str, fault: Fault) -> None:
+    """With each trigger, and a header."""
     assert parse_fault(text) == fault
 
 
 @given(st.text())
-def test_any_other_text_is_no_fault(text: str) -> None:
-    """And fails as a value, with an example."""
+def test_any_text_is_a_fault_or_a_value_error(text: str) -> None:
+    """The error has a message."""
     try:
         parse_fault(text)
     except ValueError as error:
@@ -98,12 +98,12 @@ def test_any_other_text_is_no_fault(text: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "span"), [("10", 10), ("0.5", 0.5), ("5-15", (5, 15))])
-def test_durations_are_read_from_the_command_line(text: str, span: tuple[float, float]) -> None:
+def test_durations_are_parsed_from_the_syntax_of_the_command_line(text: str, span: tuple[float, float]) -> None:
     """One number or a range."""
     assert parse_duration(text) == span
 
 
-def test_the_clock_of_the_single_job_starts_when_it_is_first_asked_for(clock: Clock) -> None:
+def test_the_single_job_starts_at_its_first_status_request(clock: Clock) -> None:
     """And not with the server."""
     session = session_of(Scenario(10))
     clock.tick(100)
@@ -115,8 +115,8 @@ def test_the_clock_of_the_single_job_starts_when_it_is_first_asked_for(clock: Cl
     assert session.get(f"{URL}/status").json() == {"result": "completed"}
 
 
-def test_jobs_are_made_and_asked_for(clock: Clock) -> None:
-    """Each with a life of its own, which begins when it is made."""
+def test_jobs_are_created_and_checked_by_their_ids(clock: Clock) -> None:
+    """Each job starts when it is created."""
     session = session_of(Scenario(10, "error"))
     made = session.post(f"{URL}/jobs", json={"video": "https://x/y.mp4"})
     clock.tick(11)
@@ -131,7 +131,7 @@ def test_jobs_are_made_and_asked_for(clock: Clock) -> None:
     assert session.get(f"{URL}/status/{later.json()['id']}").json() == {"result": "pending"}
 
 
-def test_a_job_that_is_not_there_is_a_404() -> None:
+def test_an_unknown_job_is_a_404() -> None:
     """With a JSON body."""
     answer = session_of(Scenario()).get(f"{URL}/status/nope")
 
@@ -165,8 +165,8 @@ def test_a_job_that_is_not_there_is_a_404() -> None:
         ["--fault", "door/1:503"],
     ],
 )
-def test_bad_options_are_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    """With exit code 2 and a sentence."""
+def test_invalid_options_are_usage_errors(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """With exit code 2 and a message."""
     with pytest.raises(SystemExit) as caught:
         server_cli.main(arguments)
 
@@ -174,8 +174,8 @@ def test_bad_options_are_usage_errors(arguments: list[str], capsys: pytest.Captu
     assert "error:" in capsys.readouterr().err
 
 
-def test_the_port_is_5000_and_the_seed_counts() -> None:
-    """As the help says."""
+def test_the_default_port_is_5000_and_the_seed_sets_the_durations() -> None:
+    """The same seed gives the same duration."""
     assert server_cli._build_parser().parse_args([]).port == 5000
 
     lives = [
@@ -187,8 +187,8 @@ def test_the_port_is_5000_and_the_seed_counts() -> None:
     assert lives[0] == lives[1] != lives[2]
 
 
-def test_options_of_the_service_make_its_scenario() -> None:
-    """Each of them, and nothing else where there is none."""
+def test_the_options_set_the_scenario() -> None:
+    """Without options it is the default scenario."""
     options = "--api-key k --max-jobs 2 --result-bytes 9 --link-seconds 60 --link-delay 1.5 --fault create/1:503"
     parse = server_cli._build_parser().parse_args
 
@@ -204,8 +204,10 @@ def test_options_of_the_service_make_its_scenario() -> None:
     assert parse(["--service", "azure"]).service == "azure"
 
 
-def test_without_flask_the_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """And nothing else happens."""
+def test_without_flask_the_error_names_the_extra(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exit code is 1."""
     import sys
 
     monkeypatch.setitem(sys.modules, "fake_server.server", None)

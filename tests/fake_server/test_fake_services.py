@@ -1,4 +1,4 @@
-"""What all services of the fake server have in common: keys, places, results and their links, faults of routes, orders."""
+"""What all services of the fake server share: API keys, the limit of jobs, results, links, faults and submissions."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def linked(**arguments: Any) -> tuple[World, str]:
 
 
 def test_every_service_has_a_dialect() -> None:
-    """And an unknown one is told which there are."""
+    """An unknown service is an error that names the known ones."""
     assert all(load_dialect(service).key_headers for service in SERVICES)
     with pytest.raises(ValueError, match="service must be one of reference, heygen, elevenlabs, azure; got 'dubbo'"):
         create_app(service="dubbo")
 
 
 @pytest.mark.parametrize("service", KEY)
-def test_a_service_asks_for_a_key(service: str) -> None:
-    """In its own header, and says so in its own shape; any key will do."""
+def test_a_service_requires_an_api_key(service: str) -> None:
+    """In its own header, with an error in its own shape. Any key is accepted."""
     world = World(service=service)
     without = world.session.get(URL + FIRST[service])
 
@@ -55,8 +55,8 @@ def test_a_service_asks_for_a_key(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_scenario_can_name_the_key(service: str) -> None:
-    """Then no other is accepted, and the reference service asks for it too."""
+def test_a_scenario_can_set_the_api_key(service: str) -> None:
+    """Then no other is accepted, and the reference service requires it too. The control API requires none."""
     world = World(Scenario(api_key="right"), service)
     header = KEY.get(service, "Authorization")
     before = "" if service in KEY else "Bearer "
@@ -68,8 +68,8 @@ def test_a_scenario_can_name_the_key(service: str) -> None:
 
 
 @pytest.mark.parametrize(("service", "is_taken"), [("heygen", True), ("azure", True), ("elevenlabs", False)])
-def test_a_bearers_token_is_a_key_where_the_service_says_so(service: str, is_taken: bool) -> None:
-    """And `Basic` never is."""
+def test_a_bearer_token_is_accepted_by_heygen_and_azure_only(service: str, is_taken: bool) -> None:
+    """`Basic` credentials never are."""
     world = World(service=service)
     world.headers = {}
 
@@ -95,8 +95,8 @@ def test_a_bearers_token_is_a_key_where_the_service_says_so(service: str, is_tak
         {"link_delay": None},
     ],
 )
-def test_a_scenario_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
-    """When it is made, with the name of what is wrong; a key is not repeated."""
+def test_an_invalid_scenario_is_rejected(arguments: dict[str, Any]) -> None:
+    """When it is created. The message names the argument, and does not contain the API key."""
     with pytest.raises(ValueError, match=next(iter(arguments))) as caught:
         Scenario(**arguments)
     assert "a\nb" not in str(caught.value)
@@ -107,7 +107,7 @@ def test_a_scenario_that_makes_no_sense_is_refused(arguments: dict[str, Any]) ->
     [("job-1", 0, 3), ("job-1", 0, BLOCK_BYTES), ("job-1", BLOCK_BYTES - 1, 3 * BLOCK_BYTES + 5)],
 )
 def test_media_bytes_are_a_function_of_name_and_offset(name: str, start: int, stop: int) -> None:
-    """A slice has the bytes of the whole file there. Another name has other bytes. No block is larger than the limit."""
+    """A slice has the bytes of the file there. Another name has other bytes. No block is larger than the limit."""
     whole = bytes(MediaBytes(name, 0, 4 * BLOCK_BYTES))
     stretch = MediaBytes(name, 0, 4 * BLOCK_BYTES)[start:stop]
 
@@ -120,8 +120,8 @@ def test_media_bytes_are_a_function_of_name_and_offset(name: str, start: int, st
     assert whole[4:8] == b"ftyp"
 
 
-def test_a_result_of_any_size_is_made_as_it_is_sent() -> None:
-    """Its end is there at once."""
+def test_the_end_of_a_huge_result_is_available_at_once() -> None:
+    """The bytes are computed when they are needed."""
     assert len(bytes(result_body("job-1", 10**12)[-5:])) == 5
 
 
@@ -144,10 +144,10 @@ def test_a_result_of_any_size_is_made_as_it_is_sent() -> None:
         ({"Range": "bytes=5-", "If-Range": '"another"'}, 200, slice(None), None),
     ],
 )
-def test_a_part_of_a_file_can_be_asked_for(
+def test_a_range_request_returns_part_of_a_file(
     asked: dict[str, str], code: int, part: slice | None, place: str | None
 ) -> None:
-    """As RFC 9110 has it."""
+    """By RFC 9110. Without a single valid range, or if the file is another one, the response is the complete file."""
     world, link = linked(result_bytes=1000)
     answer = world.session.get(link, headers=asked)
 
@@ -158,8 +158,8 @@ def test_a_part_of_a_file_can_be_asked_for(
         assert (answer.headers["Content-Type"], answer.headers["Accept-Ranges"]) == ("video/mp4", "bytes")
 
 
-def test_a_part_of_the_same_file_is_asked_for_by_its_tag() -> None:
-    """`If-Range` with the `ETag` of the answer before."""
+def test_if_range_with_the_etag_of_the_file_returns_the_range() -> None:
+    """The `ETag` is that of the response before."""
     world, link = linked()
     tag = world.session.get(link).headers["ETag"]
 
@@ -171,8 +171,8 @@ def test_a_part_of_the_same_file_is_asked_for_by_its_tag() -> None:
 @pytest.mark.parametrize(
     ("service", "path"), [("reference", "/jobs/{}/result"), ("elevenlabs", "/v1/dubbing/{}/audio/es")]
 )
-def test_results_of_services_without_links_have_parts_too(service: str, path: str) -> None:
-    """The same bytes as everywhere."""
+def test_results_of_services_without_links_support_range_requests(service: str, path: str) -> None:
+    """The bytes are those of the files behind links."""
     world = World(Scenario(duration=0, result_bytes=200_000), service)
     job_id = world.lab.create({"target_lang": "es"})
     whole = world.ask("GET", path.format(job_id))
@@ -182,8 +182,8 @@ def test_results_of_services_without_links_have_parts_too(service: str, path: st
     assert (rest.status_code, rest.content) == (206, whole.content[70_000:])
 
 
-def test_results_lie_at_another_origin(clock: Clock) -> None:
-    """Of loopback the other name, with a signature, and without a key; each answer has a link of its own."""
+def test_links_point_to_another_origin(clock: Clock) -> None:
+    """It is the other name of loopback. Links have a signature and need no key. Each response has a new one."""
     world, link = linked()
     status = world.ask("GET", "/v3/video-translations/job-1").json()
 
@@ -193,8 +193,8 @@ def test_results_lie_at_another_origin(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-Api-Key", "xi-api-key", "Ocp-Apim-Subscription-Key"])
-def test_a_key_has_no_business_at_the_storage_host(header: str) -> None:
-    """It is refused, as S3 refuses two kinds of authentication."""
+def test_the_storage_host_rejects_an_api_key(header: str) -> None:
+    """As S3 rejects two kinds of authentication."""
     world, link = linked()
     answer = world.session.get(link, headers={header: "Bearer x"})
 
@@ -202,8 +202,8 @@ def test_a_key_has_no_business_at_the_storage_host(header: str) -> None:
     assert "<Code>InvalidArgument</Code>" in answer.text
 
 
-def test_a_link_expires_and_another_is_made(clock: Clock) -> None:
-    """So many seconds after it was made, with XML as storage hosts have it."""
+def test_a_link_expires_after_link_seconds_and_the_next_one_is_valid(clock: Clock) -> None:
+    """The error is XML, as from a storage host."""
     world, link = linked(link_seconds=60)
     clock.tick(59.9)
     assert world.session.get(link).status_code == 200
@@ -217,16 +217,16 @@ def test_a_link_expires_and_another_is_made(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("change", "code"), [(("signature=1", "signature=2"), 403), (("?signature", "?s"), 403)])
-def test_a_link_is_taken_as_it_was_given(change: tuple[str, str], code: int) -> None:
-    """Or it is no link."""
+def test_a_link_with_a_changed_signature_is_rejected(change: tuple[str, str], code: int) -> None:
+    """With a 403, also if the signature is missing."""
     world, link = linked()
 
     assert link.replace(*change) != link
     assert world.session.get(link.replace(*change)).status_code == code
 
 
-def test_a_link_is_for_its_own_file() -> None:
-    """And goes with its job."""
+def test_a_link_is_valid_only_for_its_own_file() -> None:
+    """And only until its job is deleted."""
     world, link = linked()
     world.link()
 
@@ -240,8 +240,8 @@ def test_a_link_is_for_its_own_file() -> None:
     assert world.session.get(link).status_code == 404
 
 
-def test_every_route_of_a_fault_can_be_written_down() -> None:
-    """In short and in full; without one it is the status."""
+def test_a_fault_can_name_any_route() -> None:
+    """In the short syntax and as JSON. Without one it is `status`."""
     for route in ROUTES:
         assert parse_fault(f"{route}/every-2:drop") == Fault(every=2, action="drop", route=route)
     assert parse_fault('{"nth": 1, "route": "create"}') == Fault(nth=1, route="create")
@@ -253,8 +253,8 @@ def test_every_route_of_a_fault_can_be_written_down() -> None:
 
 
 @pytest.mark.parametrize("fault", ["503", "drop", "html", "200", "reset-after-headers", "430", "399"])
-def test_the_answer_of_a_create_is_struck_and_the_job_made(fault: str) -> None:
-    """The worst case: it is paid for, and nobody knows."""
+def test_a_fault_of_a_submission_replaces_its_response_but_the_job_is_created(fault: str) -> None:
+    """The worst case: the job is paid for, and the client does not know."""
     world = World(Scenario(faults=[f"create/1:{fault}"]))
     if fault in ("drop", "reset-after-headers"):
         with pytest.raises(requests.RequestException):
@@ -267,8 +267,8 @@ def test_the_answer_of_a_create_is_struck_and_the_job_made(fault: str) -> None:
 
 
 @pytest.mark.parametrize("code", [400, 409, 425, 428, 429])
-def test_an_answer_that_says_not_accepted_is_true(code: int) -> None:
-    """No job is made."""
+def test_a_fault_that_rejects_a_submission_creates_no_job(code: int) -> None:
+    """These status codes say that the request was not accepted."""
     world = World(Scenario(faults=[f"create/1:{code}"]))
 
     assert world.ask("POST", "/jobs").status_code == code
@@ -276,8 +276,8 @@ def test_an_answer_that_says_not_accepted_is_true(code: int) -> None:
     assert world.ask("POST", "/jobs").status_code == 201
 
 
-def test_creates_are_counted_over_the_server_and_lie_in_its_time(clock: Clock) -> None:
-    """Not in that of a job."""
+def test_faults_of_submissions_are_counted_and_timed_for_the_server(clock: Clock) -> None:
+    """Not for each job."""
     world = World(Scenario(faults=["create/2:503", "create/5s-6s:504"]))
 
     assert [world.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 503, 201]
@@ -287,8 +287,8 @@ def test_creates_are_counted_over_the_server_and_lie_in_its_time(clock: Clock) -
     assert world.ask("POST", "/jobs").status_code == 201
 
 
-def test_refused_connections_of_a_create_begin_with_the_server(clock: Clock) -> None:
-    """Nothing arrives, whatever is asked, and nothing is made."""
+def test_refused_connections_of_the_create_route_begin_with_the_server(clock: Clock) -> None:
+    """No request arrives, to whatever route, and no job is created."""
     world = World(Scenario(faults=["create/0s-2s:refuse"]))
 
     for method, path in (("POST", "/jobs"), ("GET", "/status")):
@@ -300,8 +300,8 @@ def test_refused_connections_of_a_create_begin_with_the_server(clock: Clock) -> 
     assert len(world.lab.submissions) == 1
 
 
-def test_results_are_counted_for_each_job_and_lie_in_its_time(clock: Clock) -> None:
-    """And not with the answers about it."""
+def test_faults_of_results_are_counted_and_timed_for_each_job(clock: Clock) -> None:
+    """Separately from the responses about its status."""
     world = World(Scenario(0, faults=["result/2:503", "result/5s-6s:403", "1:504"]))
     ids = [world.lab.create(), world.lab.create()]
 
@@ -312,8 +312,8 @@ def test_results_are_counted_for_each_job_and_lie_in_its_time(clock: Clock) -> N
     assert world.ask("GET", "/jobs/job-1/result").status_code == 403
 
 
-def test_a_fault_of_the_storage_host_speaks_its_language() -> None:
-    """XML, be the service what it may."""
+def test_a_fault_of_the_storage_host_is_xml() -> None:
+    """The service itself sends JSON."""
     world, link = linked(faults=["result/1:503"])
     answer = world.session.get(link)
 
@@ -321,12 +321,12 @@ def test_a_fault_of_the_storage_host_speaks_its_language() -> None:
     assert "<Code>InternalError</Code>" in answer.text
 
 
-def test_a_big_result_is_truncated_and_goes_on_where_it_broke() -> None:
-    """What came is right, and shorter than was said."""
+def test_a_truncated_result_can_be_continued_with_a_range_request() -> None:
+    """The bytes that came are correct, and fewer than the `Content-Length`."""
     world, link = linked(result_bytes=1_000_000, faults=["result/1:truncate"])
     broken = world.session.get(link, stream=True)
     came = b""
-    with suppress(requests.RequestException):  # urllib3 says so from 2.0 on
+    with suppress(requests.RequestException):  # urllib3 raises from 2.0 on
         for part in broken.iter_content(10_000):
             came += part
     rest = world.session.get(link, headers={"Range": f"bytes={len(came)}-", "If-Range": broken.headers["ETag"]})
@@ -339,8 +339,8 @@ def test_a_big_result_is_truncated_and_goes_on_where_it_broke() -> None:
 @pytest.mark.parametrize(
     "action", ["drip-body@0", "drip-headers@0", "late@1", "reset-after-headers", "truncate-chunked"]
 )
-def test_deliveries_play_on_a_result(action: str) -> None:
-    """Byte by byte, if it has to be."""
+def test_delivery_faults_apply_to_a_result(action: str) -> None:
+    """Also byte by byte."""
     world, link = linked(result_bytes=70_000, faults=[f"result/1:{action}"])
     whole = bytes(result_body("job-1", 70_000))
     if action in ("reset-after-headers", "truncate-chunked"):
@@ -353,16 +353,16 @@ def test_deliveries_play_on_a_result(action: str) -> None:
 
 @pytest.mark.parametrize("action", ["relapse", "unknown-word"])
 @pytest.mark.parametrize("route", ["create", "delete"])
-def test_words_change_nothing_where_there_are_none(action: str, route: str) -> None:
-    """They are about how a job stands."""
+def test_faults_of_the_status_word_do_not_change_other_responses(action: str, route: str) -> None:
+    """On the routes of creation and deletion."""
     world = World(Scenario(faults=[f"{route}/1:{action}"]))
 
     assert world.ask("POST", "/jobs").status_code == 201
     assert world.ask("DELETE", "/jobs/job-1").status_code == 204
 
 
-def test_the_answer_of_a_delete_is_struck_and_the_job_gone() -> None:
-    """Whoever asks again is told that there is none."""
+def test_a_fault_of_a_deletion_replaces_its_response_but_the_job_is_deleted() -> None:
+    """The next deletion is a 404. A fault with the code 409 rejects the request, and the job stays."""
     world = World(Scenario(faults=["delete/1:503", "delete/3:409"]))
     for _ in range(2):
         world.ask("POST", "/jobs")
@@ -385,8 +385,8 @@ def test_the_answer_of_a_delete_is_struck_and_the_job_gone() -> None:
         ),
     ],
 )
-def test_orders_are_kept(sent: dict[str, Any], fields: dict[str, Any], clock: Clock) -> None:
-    """With their time, in and beyond the life of the job; over the wire too."""
+def test_submissions_are_recorded(sent: dict[str, Any], fields: dict[str, Any], clock: Clock) -> None:
+    """With their time, also after the job is deleted. The control API lists them too."""
     world = World()
     clock.tick(2)
     world.ask("POST", "/jobs", **sent)
@@ -400,8 +400,8 @@ def test_orders_are_kept(sent: dict[str, Any], fields: dict[str, Any], clock: Cl
 
 
 @pytest.mark.parametrize("body", [b"[]", b"nonsense", b'"x"', b"\xff", b"[" * 100_000])
-def test_an_order_that_is_none_is_refused(body: bytes) -> None:
-    """With a sentence."""
+def test_a_submission_whose_body_is_no_json_object_is_rejected(body: bytes) -> None:
+    """With an error message."""
     world = World()
     answer = world.ask("POST", "/jobs", data=body)
 
@@ -409,8 +409,8 @@ def test_an_order_that_is_none_is_refused(body: bytes) -> None:
     assert world.lab.submissions == []
 
 
-def test_the_reference_service_gives_its_result_when_it_is_finished(clock: Clock) -> None:
-    """And not before, nor for a job that failed or was never there."""
+def test_the_reference_service_returns_a_result_after_the_link_delay(clock: Clock) -> None:
+    """Before, it is a 425. For a failed or unknown job it is a 404."""
     world = World(Scenario(10, link_delay=5))
     world.ask("POST", "/jobs")
     early = world.ask("GET", "/jobs/job-1/result")
@@ -427,8 +427,8 @@ def test_the_reference_service_gives_its_result_when_it_is_finished(clock: Clock
     assert world.ask("GET", "/jobs/job-1/result").status_code == 404
 
 
-def test_there_are_only_so_many_places(clock: Clock) -> None:
-    """Until one of them is free; a deleted job leaves one too, and the single job takes none."""
+def test_the_number_of_pending_jobs_is_limited(clock: Clock) -> None:
+    """Finished and deleted jobs do not count, nor does the single job."""
     world = World(Scenario(10, max_jobs=2))
     world.ask("GET", "/status")
 
@@ -440,8 +440,8 @@ def test_there_are_only_so_many_places(clock: Clock) -> None:
     assert world.ask("POST", "/jobs").status_code == 201
 
 
-def test_the_result_is_served_by_any_wsgi_server() -> None:
-    """Without what only ours can do."""
+def test_any_wsgi_server_can_serve_a_result() -> None:
+    """Without what only `fake_server.Server` can do."""
     lab = Lab(Scenario(0, result_bytes=100_000))
     lab.create()
     answer = create_app(lab).test_client().get("/jobs/job-1/result")
@@ -449,8 +449,8 @@ def test_the_result_is_served_by_any_wsgi_server() -> None:
     assert (answer.headers["Content-Length"], answer.data) == ("100000", bytes(result_body("job-1", 100_000)))
 
 
-def test_a_body_that_is_read_as_it_is_sent_arrives() -> None:
-    """Where it says how long it is; in chunks it is refused."""
+def test_a_request_body_from_an_iterable_of_known_length_is_accepted() -> None:
+    """One of unknown length, which is sent in chunks, is a 411."""
 
     class Sized:
         def __len__(self) -> int:
@@ -507,8 +507,8 @@ CALLS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
 
 @settings(max_examples=100)
 @given(st.sampled_from(SERVICES), st.lists(st.builds(replace, FAULTS, route=st.sampled_from(ROUTES)), max_size=4))
-def test_whatever_goes_wrong_the_server_does_not(service: str, faults: list[Fault]) -> None:
-    """Each call is answered, or fails as a call does; no answer is an accident of the server."""
+def test_no_fault_causes_an_internal_error_of_the_server(service: str, faults: list[Fault]) -> None:
+    """Each request gets a response or raises. A status code from 500 on is always that of a fault."""
     world = World(Scenario(0, faults=faults), service)
     world.headers["Operation-Id"] = "op-1"
     for method, path, arguments in CALLS[service]:
@@ -523,8 +523,8 @@ def test_whatever_goes_wrong_the_server_does_not(service: str, faults: list[Faul
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_the_calls_above_are_good_ones(service: str) -> None:
-    """Where nothing goes wrong, each of them succeeds."""
+def test_every_request_of_calls_succeeds_without_faults(service: str) -> None:
+    """So the test above does not only send invalid requests."""
     world = World(Scenario(0), service)
     world.headers["Operation-Id"] = "op-1"
     query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}

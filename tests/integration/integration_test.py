@@ -1,4 +1,4 @@
-"""The whole setup at work: a real server process, a client that polls it, and the seed's two lines.
+"""An integration test: the client polls a real server process, and the script prints the two lines of the seed.
 
 Run it, `python tests/integration/integration_test.py`, or have pytest collect it.
 """
@@ -19,7 +19,7 @@ def running_server(*options: str) -> Iterator[str]:
     command = [sys.executable, "-m", "fake_server", "--port", "0", *options]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True
-    ) as server:  # what it logs is for whoever runs this
+    ) as server:  # stderr is not captured: its log lines are shown
         try:
             url = server.stdout.readline().strip() if server.stdout else ""
             if not url:
@@ -30,7 +30,7 @@ def running_server(*options: str) -> Iterator[str]:
 
 
 def final_status() -> TranslationStatus:
-    """Start the server, poll it to the end, and stop it."""
+    """Start the server, poll it until the job is final, and stop it."""
     with (
         running_server("--duration", "1") as url,
         VideoTranslationClient(base_url=url, max_retries=10, backoff_factor=0.4, timeout=30) as client,
@@ -38,8 +38,8 @@ def final_status() -> TranslationStatus:
         return client.get_status()
 
 
-def test_the_client_sees_the_job_of_a_real_server_finish() -> None:
-    """What the script prints, as a test."""
+def test_the_client_polls_a_real_server_process_until_the_job_is_completed() -> None:
+    """The same run as that of the script, without its output."""
     assert final_status() == "completed"
 
 

@@ -1,4 +1,4 @@
-"""The asyncio client on real sockets: orders and files, limits, every way to end it, and nothing that is left behind."""
+"""The asyncio client on real sockets: submissions, transfers, limits, cancellation, proxies, TLS and connections."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ COMPLETED = http("200 OK", b'{"result": "completed"}')
 def open_to(port: int) -> int:
     """Count the sockets of this process that are connected to a port of loopback.
 
-    Not the rows of the system's table: a connection stays in it for a while after its socket was closed.
+    The table of the system is not used: a connection stays in it for a while after its socket was closed.
     """
     return sum(_port_of_peer(int(file.name)) == port for file in Path("/proc/self/fd").iterdir())
 
@@ -90,12 +90,12 @@ def client_of(url: str, service: str = "reference", **arguments: Any) -> AsyncVi
 
 
 def timers_of(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
-    """Those that have not rung yet, cancelled or not."""
+    """Return the timers that are still scheduled, cancelled or not."""
     return list(vars(loop)["_scheduled"])
 
 
 def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
-    """Run something to its end in the debug mode of asyncio; no task, timer, complaint or warning is left behind."""
+    """Run a coroutine in the debug mode of asyncio. Fails if a task, timer, unhandled error or warning is left."""
     complaints: list[dict[str, Any]] = []
 
     async def watched() -> T:
@@ -120,7 +120,7 @@ def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None =
 
 
 async def until(happened: Callable[[], object]) -> None:
-    """Wait for something that a server does, for half a minute at the most."""
+    """Wait until a condition is true, for half a minute at the most."""
     end = time.monotonic() + LASTS_LONG / 2
     while not happened():
         assert time.monotonic() < end, "it never happened"
@@ -128,7 +128,7 @@ async def until(happened: Callable[[], object]) -> None:
 
 
 async def ended(task: asyncio.Task[Any]) -> BaseException | None:
-    """How a task ends, soon from now."""
+    """Wait for a task, which has to end soon. Returns its exception, or None."""
     with ends_soon():
         [result] = await asyncio.wait_for(asyncio.gather(task, return_exceptions=True), LASTS_LONG)
     return result if isinstance(result, BaseException) else None
@@ -136,7 +136,7 @@ async def ended(task: asyncio.Task[Any]) -> BaseException | None:
 
 @contextmanager
 def peak_of_memory() -> Iterator[list[int]]:
-    """The most that is held at a time."""
+    """Measure the peak of memory in a block."""
     peak: list[int] = []
     tracemalloc.start()
     try:
@@ -147,8 +147,8 @@ def peak_of_memory() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_twenty_orders_at_once_become_twenty_files(service: str, tmp_path: Path) -> None:
-    """Over one client, each whole and its own, and the key goes to the service alone."""
+def test_twenty_concurrent_jobs_of_one_client_give_twenty_files(service: str, tmp_path: Path) -> None:
+    """Each file is whole and that of its job, over two faults. The API key is sent to the service alone."""
 
     async def translated(client: AsyncVideoTranslationClient, number: int) -> tuple[Job, Path]:
         job = await client.wait(await client.submit(f"{VIDEO}?{number}", LANGUAGE[service]))
@@ -177,7 +177,7 @@ def test_twenty_orders_at_once_become_twenty_files(service: str, tmp_path: Path)
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    """24 MiB that are not all the same."""
+    """A file of 24 MiB: a random MiB, repeated."""
     path = tmp_path / "film.mp4"
     path.write_bytes(os.urandom(MIB) * 24)
     return path
@@ -195,8 +195,8 @@ def body_of(handler: BaseHTTPRequestHandler) -> bytes:
     return handler.rfile.read(length_of(handler))
 
 
-def test_running_downloads_leave_connections_to_checks(tmp_path: Path) -> None:
-    """A hundred that move no byte, as if they took hours."""
+def test_a_check_gets_a_connection_beside_a_hundred_running_downloads(tmp_path: Path) -> None:
+    """No byte of them moves, as if they took hours. At most `MAX_TRANSFERS` of them have a connection."""
     arrived, over = threading.Semaphore(0), threading.Event()
 
     def play(handler: BaseHTTPRequestHandler) -> None:
@@ -226,7 +226,7 @@ def test_running_downloads_leave_connections_to_checks(tmp_path: Path) -> None:
 
 
 def test_an_upload_arrives_whole(tmp_path: Path) -> None:
-    """Byte for byte, in a form whose length was announced."""
+    """Byte for byte, in a form with a `Content-Length` and without `Transfer-Encoding`."""
     film = tmp_path / "film.mp4"
     film.write_bytes(os.urandom(3 * MIB + 17))
     bodies: list[bytes] = []
@@ -244,8 +244,8 @@ def test_an_upload_arrives_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("service", "fault"), [("heygen", "upload/1:reset"), ("elevenlabs", "create/1:425")])
-def test_an_upload_is_ordered_once(service: str, fault: str, film: Path) -> None:
-    """With all its bytes, over a fault that repeats it."""
+def test_an_upload_that_a_fault_repeats_makes_one_submission(service: str, fault: str, film: Path) -> None:
+    """All bytes arrive; the first request is reset, or gets a 425."""
     with Server(Scenario(0, faults=[fault]), service=service) as server:
         assert ran(submitted(server.url, film, service)).status == "pending"
         [order] = server.submissions
@@ -256,8 +256,8 @@ def test_an_upload_is_ordered_once(service: str, fault: str, film: Path) -> None
     assert len(arrivals) == {"heygen": 3, "elevenlabs": 2}[service]
 
 
-def test_an_upload_that_is_cut_off_is_sent_again(film: Path) -> None:
-    """Nobody can have made a job of half a file, though the service has no keys."""
+def test_an_upload_aborted_by_the_server_is_sent_again(film: Path) -> None:
+    """Half a file cannot have made a job, so the retry is safe although the service has no idempotency keys."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         if len(asked) == 1:
@@ -272,8 +272,8 @@ def test_an_upload_that_is_cut_off_is_sent_again(film: Path) -> None:
         assert len(asked) == 2
 
 
-def test_an_upload_whose_answer_is_lost_is_not_sent_again(film: Path) -> None:
-    """The service may have it whole."""
+def test_an_upload_whose_response_is_lost_is_not_sent_again(film: Path) -> None:
+    """The service may have the whole file."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         body_of(handler)
@@ -286,8 +286,8 @@ def test_an_upload_whose_answer_is_lost_is_not_sent_again(film: Path) -> None:
     assert caught.value.may_have_been_accepted is True
 
 
-def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
-    """Nobody listens there."""
+def test_a_submission_to_a_port_that_refuses_connections_makes_no_job() -> None:
+    """`may_have_been_accepted` is False after both attempts."""
 
     async def submitted(url: str) -> None:
         async with client_of(url, "elevenlabs", max_faults=2) as client:
@@ -298,8 +298,8 @@ def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
     assert (caught.value.may_have_been_accepted, caught.value.attempts) == (False, 2)
 
 
-def test_an_upload_that_is_refused_before_its_end_is_refused(tmp_path: Path) -> None:
-    """The answer counts, and what is left of the file is not sent."""
+def test_a_403_before_the_end_of_an_upload_ends_it(tmp_path: Path) -> None:
+    """The response counts without a retry, and the rest of the file is not sent."""
     film = tmp_path / "film.mp4"
     film.write_bytes(os.urandom(MIB) * 24)
     over = threading.Event()
@@ -316,7 +316,7 @@ def test_an_upload_that_is_refused_before_its_end_is_refused(tmp_path: Path) -> 
             with pytest.raises(RequestFailed, match="HTTP 403") as caught:
                 await submitted(url, film)
             assert (caught.value.attempts, caught.value.may_have_been_accepted) == (1, False)
-            # To close it would wait until what it holds of the file has gone out, which is never here.
+            # A transport that is closed, and not aborted, waits until its buffer is sent, which never happens here.
             assert open_to(port_of(url)) == 0
         finally:
             over.set()
@@ -326,8 +326,8 @@ def test_an_upload_that_is_refused_before_its_end_is_refused(tmp_path: Path) -> 
         ran(errand())
 
 
-def test_an_upload_may_take_longer_than_a_call_as_long_as_it_moves(film: Path) -> None:
-    """`request_timeout` without a byte ends it, and nothing else."""
+def test_an_upload_that_makes_progress_may_exceed_request_timeout(film: Path) -> None:
+    """Only `request_timeout` seconds without a byte end it."""
 
     def submitted_within(limit: float) -> float:
         def play(handler: BaseHTTPRequestHandler) -> None:
@@ -346,7 +346,7 @@ def test_an_upload_may_take_longer_than_a_call_as_long_as_it_moves(film: Path) -
 
 
 def held(over: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
-    """A server that takes nothing of a request but its head."""
+    """A server that reads nothing of a request but its headers."""
 
     def play(_: BaseHTTPRequestHandler) -> None:
         over.wait(LASTS_LONG)
@@ -354,8 +354,8 @@ def held(over: threading.Event) -> Callable[[BaseHTTPRequestHandler], None]:
     return play
 
 
-def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
-    """And as the service cannot have it whole, no job was made."""
+def test_an_upload_without_progress_ends_after_request_timeout(film: Path) -> None:
+    """The service cannot have the whole file, so no job was made."""
     over = threading.Event()
 
     async def errand() -> None:
@@ -367,15 +367,15 @@ def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
             assert time.monotonic() - began >= 0.3
         finally:
             over.set()
-            await asyncio.sleep(0.1)  # see below
+            await asyncio.sleep(0.1)  # see the end of this test
 
     with playing(held(over)) as (url, asked):
         ran(errand())
-        assert asked in (["POST /v1/dubbing"], [])  # where the machine is too busy to send anything in that time
+        assert asked in (["POST /v1/dubbing"], [])  # empty where a busy machine sent nothing in 0.3 s
 
 
-def test_an_upload_that_is_ended_leaves_no_socket(film: Path) -> None:
-    """Also where the server takes nothing any more, so that what was to be sent never will be."""
+def test_a_cancelled_upload_leaves_no_socket(film: Path) -> None:
+    """Also if the server reads nothing any more, so that buffered data is never sent."""
     over = threading.Event()
 
     async def errand() -> None:
@@ -385,7 +385,7 @@ def test_an_upload_that_is_ended_leaves_no_socket(film: Path) -> None:
             await asyncio.sleep(0.1)
             sending.cancel()
             assert type(await ended(sending)) is asyncio.CancelledError
-        await until(lambda: open_to(port_of(url)) == 0)  # which the server holds for a minute, if we do not close it
+        await until(lambda: open_to(port_of(url)) == 0)  # the server does not close it for a minute
         over.set()
         await asyncio.sleep(0.1)
 
@@ -393,8 +393,8 @@ def test_an_upload_that_is_ended_leaves_no_socket(film: Path) -> None:
         ran(errand())
 
 
-def test_a_large_upload_is_sent_without_being_held(film: Path) -> None:
-    """24 MiB in the memory of a few blocks."""
+def test_a_large_upload_is_not_held_in_memory(film: Path) -> None:
+    """24 MiB are sent with a peak below 8 MiB."""
     received = [0]
 
     def play(handler: BaseHTTPRequestHandler) -> None:
@@ -412,8 +412,8 @@ def test_a_large_upload_is_sent_without_being_held(film: Path) -> None:
     assert peak[0] < 8 * MIB
 
 
-def test_a_large_result_is_received_without_being_held(tmp_path: Path) -> None:
-    """48 MiB in the memory of a few blocks."""
+def test_a_large_download_is_not_held_in_memory(tmp_path: Path) -> None:
+    """48 MiB are received with a peak below 8 MiB."""
 
     async def errand() -> Path:
         async with client_of(server.url, "heygen") as client:
@@ -437,14 +437,14 @@ async def downloaded(url: str, target: Path, *, client: dict[str, Any] | None = 
 
 
 @pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
-def test_the_time_of_a_download_is_kept(fault: Any, tmp_path: Path) -> None:
-    """Where one is given, whatever the storage does; and no file is left."""
+def test_the_deadline_ends_a_download(fault: Any, tmp_path: Path) -> None:
+    """`timeout=` holds against a storage that is mute, drips or sends without end; no file is left."""
 
     async def errand() -> None:
         async with client_of(server.url, "heygen") as client:
             job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
             began = time.monotonic()
-            with ends_soon(0.6), pytest.raises(WaitTimeout):  # and does not fill the disk meanwhile
+            with ends_soon(0.6), pytest.raises(WaitTimeout):  # `on_progress` sleeps, or it would fill the disk
                 await client.download(job, tmp_path / "o", timeout=0.6, on_progress=lambda *_: time.sleep(0.005))
             assert time.monotonic() - began >= 0.55
 
@@ -455,8 +455,8 @@ def test_the_time_of_a_download_is_kept(fault: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
-def test_the_time_of_an_order_is_kept(service: str, fault: Any) -> None:
-    """Whatever the service does with it; and if it has arrived, the service may have made the job."""
+def test_the_deadline_ends_a_submission(service: str, fault: Any) -> None:
+    """Whatever the service does. If the request has arrived, the error says that a job may have been made."""
 
     async def errand() -> None:
         async with client_of(server.url, service) as client:
@@ -469,8 +469,8 @@ def test_the_time_of_an_order_is_kept(service: str, fault: Any) -> None:
         ran(errand())
 
 
-def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Path) -> None:
-    """It is bounded by `request_timeout` without a byte alone."""
+def test_a_download_that_makes_progress_may_exceed_request_timeout(tmp_path: Path) -> None:
+    """Only `request_timeout` seconds without a byte end it."""
 
     def downloaded_within(limit: float) -> Path:
         with playing(dripping_file(limit / 3)) as (url, _):
@@ -479,8 +479,8 @@ def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Pa
     assert at_some_pace(downloaded_within).read_bytes() == b"abcdef"
 
 
-def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
-    """After `request_timeout` without a byte, as a fault; and no file is left."""
+def test_a_download_without_progress_ends_after_request_timeout(tmp_path: Path) -> None:
+    """It is a fault, and no file is left."""
     over = threading.Event()
     with playing(standing_file(over)) as (url, _):
         with ends_soon(0.3), pytest.raises(RequestFailed, match=r"no response within 0\.3 s"):
@@ -489,8 +489,8 @@ def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_headers_that_drip_keep_no_transfer_alive(tmp_path: Path) -> None:
-    """Only the file itself does."""
+def test_dripping_headers_are_no_progress_of_a_download(tmp_path: Path) -> None:
+    """Only bytes of the file are."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         if "status" in handler.path:
@@ -520,8 +520,8 @@ where = pytest.mark.parametrize("place", PLACES)
 
 
 @where
-def test_a_task_that_is_cancelled_ends_at_once(place: str) -> None:
-    """By `CancelledError`, without a further request, and its socket is closed though the client is not."""
+def test_a_cancelled_task_ends_soon_with_cancelled_error(place: str) -> None:
+    """No further request is sent, and its socket is closed although the client is not."""
 
     async def errand() -> None:
         async with client_of(server.url, **DROWSY) as client:
@@ -542,8 +542,8 @@ def test_a_task_that_is_cancelled_ends_at_once(place: str) -> None:
 
 
 @where
-def test_a_time_limit_of_asyncio_ends_a_wait(place: str) -> None:
-    """As it ends anything that is awaited: its own error comes out, and not one of ours."""
+def test_wait_for_ends_a_wait_with_its_own_time_out_error(place: str) -> None:
+    """`asyncio.TimeoutError` is raised, and not `WaitTimeout`."""
 
     async def errand() -> None:
         async with client_of(server.url, **DROWSY) as client:
@@ -559,8 +559,8 @@ def test_a_time_limit_of_asyncio_ends_a_wait(place: str) -> None:
 
 @where
 @pytest.mark.parametrize("kind", [asyncio.Event, threading.Event])
-def test_an_event_ends_a_wait(place: str, kind: type[Any]) -> None:
-    """Of asyncio, or of threading and set by another thread; and the client goes on."""
+def test_an_event_cancels_a_wait(place: str, kind: type[Any]) -> None:
+    """Of asyncio, or of threading and set by another thread. Another wait of the client goes on."""
 
     async def errand() -> None:
         cancel = kind()
@@ -584,8 +584,8 @@ def test_an_event_ends_a_wait(place: str, kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "event"])
-def test_a_call_that_is_ended_is_no_fault_of_the_server(how: str, lines: Lines) -> None:
-    """Its log says that it was cancelled, and nothing else."""
+def test_a_cancelled_request_is_logged_as_cancelled_and_not_as_a_fault(how: str, lines: Lines) -> None:
+    """Cancelled by `close` or an event, it has one log line, with the reason `cancelled`."""
 
     async def errand() -> None:
         cancel = asyncio.Event()
@@ -604,8 +604,8 @@ def test_a_call_that_is_ended_is_no_fault_of_the_server(how: str, lines: Lines) 
 
 @where
 @pytest.mark.parametrize("is_left", [False, True])
-def test_closing_ends_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
-    """By `close()` from another task, or by leaving the `async with` in the middle of them."""
+def test_close_cancels_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
+    """By `close()` in another task, or at the end of the `async with` block."""
 
     async def errand() -> None:
         client = client_of(server.url, **DROWSY)
@@ -634,8 +634,8 @@ def test_closing_ends_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
 
 
 @pytest.mark.parametrize("is_cancelled_first", [False, True])
-def test_a_task_that_is_cancelled_in_the_moment_of_close_is_cancelled(is_cancelled_first: bool) -> None:
-    """A cancellation from outside is never taken for one of ours, whichever of the two comes first."""
+def test_a_task_cancelled_in_the_step_of_close_ends_with_cancelled_error(is_cancelled_first: bool) -> None:
+    """A cancellation from outside is never taken for that by `close`, whichever comes first."""
 
     async def errand() -> None:
         client = client_of(server.url)
@@ -647,7 +647,7 @@ def test_a_task_that_is_cancelled_in_the_moment_of_close_is_cancelled(is_cancell
         closing = asyncio.create_task(client.close())
         if not is_cancelled_first:
             loop.call_soon(waiting.cancel)
-        await asyncio.sleep(0)  # in which both happen, and the task has not seen any of it
+        await asyncio.sleep(0)  # one step of the loop: both happen, and the task has not run since
         assert not waiting.done()
         error = await ended(waiting)
         await closing
@@ -657,8 +657,8 @@ def test_a_task_that_is_cancelled_in_the_moment_of_close_is_cancelled(is_cancell
         ran(errand())
 
 
-def test_a_context_that_is_left_by_a_cancelled_task_is_closed() -> None:
-    """Though that task may not wait any more."""
+def test_async_with_closes_the_client_in_a_cancelled_task() -> None:
+    """Although that task may not await anything more."""
 
     async def used(client: AsyncVideoTranslationClient) -> None:
         async with client:
@@ -676,8 +676,8 @@ def test_a_context_that_is_left_by_a_cancelled_task_is_closed() -> None:
         ran(errand())
 
 
-def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
-    """And leaves no file."""
+def test_close_cancels_a_download(tmp_path: Path) -> None:
+    """No file is left."""
 
     async def errand() -> None:
         client = client_of(server.url, "heygen")
@@ -692,8 +692,8 @@ def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_download_whose_task_is_cancelled_leaves_no_file(tmp_path: Path) -> None:
-    """Nor what had come of it."""
+def test_a_cancelled_download_leaves_no_file(tmp_path: Path) -> None:
+    """The part that had arrived is removed, too."""
 
     async def errand() -> None:
         async with client_of(server.url, "heygen") as client:
@@ -708,8 +708,8 @@ def test_a_download_whose_task_is_cancelled_leaves_no_file(tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> None:
-    """By the key in the log, and no second job comes of it."""
+def test_a_cancelled_submission_can_be_repeated_with_its_idempotency_key(lines: Lines) -> None:
+    """The key is in the log line `submit_started`; no second job is made."""
 
     async def errand() -> Job:
         async with client_of(server.url, "heygen", logger=None) as client:
@@ -726,10 +726,10 @@ def test_an_order_whose_task_is_cancelled_can_be_gone_on_with(lines: Lines) -> N
         assert [order.job_id for order in server.submissions] == [job.id]
 
 
-def test_a_history_that_others_write_holds_up_no_other_task(
+def test_a_locked_history_delays_the_event_loop_by_less_than_0_2_seconds(
     tmp_path: Path, server_time: ServerTime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of a wait waits for them a tenth of a second, and everybody else goes on."""
+    """Another connection has locked the database at the end of the wait, whose duration is not recorded."""
     history = DurationHistory(tmp_path / "history")
     slept: list[float] = []
     usual, thread_of_loop = time.sleep, threading.current_thread()
@@ -758,7 +758,7 @@ def test_a_history_that_others_write_holds_up_no_other_task(
 
 
 class SteppingLoop(asyncio.SelectorEventLoop):
-    """An event loop that does something at its n-th step."""
+    """An event loop that calls a function at its n-th step."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -784,11 +784,11 @@ class SteppingLoop(asyncio.SelectorEventLoop):
 def mute_wait(
     client: AsyncVideoTranslationClient, act_at: float, act: Callable[[asyncio.Task[Any]], object]
 ) -> asyncio.Task[Job]:
-    """Wait for a server that is mute, and do something so many seconds after our own timer would ring."""
+    """Wait for a mute server, and call `act` so many seconds after the timer of the client expires."""
     loop = asyncio.get_running_loop()
 
     def plan() -> None:
-        """As soon as there is a timer."""
+        """Schedule `act` as soon as there is a timer."""
         for cut in client._transport._scopes._running:
             loop.call_at(vars(cut._timeout)["_handle"].when() + act_at, act, waiting)
             return
@@ -801,8 +801,8 @@ def mute_wait(
 
 @pytest.mark.parametrize("limit", ["timeout", "request_timeout"])
 @pytest.mark.parametrize("after", [-1e-6, -1e-7, 0.0, 1e-7, 1e-6, 1e-5])
-def test_a_task_that_is_cancelled_in_the_moment_of_a_time_out_is_cancelled(limit: str, after: float) -> None:
-    """Just before or just after our own timer, or in the same step of the loop."""
+def test_a_task_cancelled_at_the_time_out_ends_with_cancelled_error(limit: str, after: float) -> None:
+    """Just before or just after the timer of the client, or in the same step of the event loop."""
 
     async def errand() -> None:
         limits: dict[str, Any] = {limit: 0.2}
@@ -814,8 +814,8 @@ def test_a_task_that_is_cancelled_in_the_moment_of_a_time_out_is_cancelled(limit
         ran(errand())
 
 
-def test_wait_for_with_the_seconds_of_request_timeout_ends_in_time() -> None:
-    """Each time, though both timers ring together: the cancellation is not taken for our own."""
+def test_wait_for_with_the_seconds_of_request_timeout_raises_its_own_error() -> None:
+    """Each of ten times, though both timers expire together: its cancellation is not taken for one by the client."""
 
     async def errand() -> None:
         async with client_of(server.url, request_timeout=0.1) as client:
@@ -829,7 +829,7 @@ def test_wait_for_with_the_seconds_of_request_timeout_ends_in_time() -> None:
 
 
 class DeafConnector(aiohttp.TCPConnector):
-    """A connector whose connections wait for an event, whoever cancels that."""
+    """A connector whose connections wait for an event, and ignore cancellation."""
 
     def __init__(self, let_go: asyncio.Event) -> None:
         super().__init__()
@@ -843,8 +843,8 @@ class DeafConnector(aiohttp.TCPConnector):
 
 
 @pytest.mark.parametrize("how", ["timeout", "request_timeout", "event", "cancel", "close"])
-def test_a_session_of_the_callers_that_is_deaf_holds_nobody_up(how: str) -> None:
-    """The call is over in time, and its task ends when the session lets it: it may even send the request."""
+def test_a_session_that_ignores_cancellation_delays_no_caller(how: str) -> None:
+    """The submission ends in time. Its task ends when the session lets it, and may even send the request."""
 
     async def errand() -> None:
         cancel, let_go = asyncio.Event(), asyncio.Event()
@@ -875,15 +875,15 @@ def test_a_session_of_the_callers_that_is_deaf_holds_nobody_up(how: str) -> None
 
 ANSWERS = {"200": http(), "503": http("503 Busy", b'{"code": 1}'), "302": http("302 Found", b"", "Location: /x")}
 ENDS = {"200": RetriesExhausted, "503": RequestFailed, "302": UnexpectedAnswer}
-"""What comes of a call that is not ended."""
+"""The error of a wait that is not cancelled, by the status code of the response."""
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 @pytest.mark.parametrize(
     "how", ["cancel", "close", "event", "cancel, close", "close, cancel", "cancel, event", "event, cancel"]
 )
-def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
-    """Whatever the loop is doing: what was asked for is what happens, and nothing is left."""
+def test_a_wait_can_be_cancelled_at_every_step_of_the_event_loop(how: str, answer: str) -> None:
+    """The task ends with the error of what cancelled it, and no connection is left."""
 
     async def errand(at: int) -> tuple[bool, bool, BaseException | None]:
         client = client_of(server.url, max_faults=1, max_retries=0)
@@ -913,7 +913,7 @@ def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
         assert isinstance(loop, SteppingLoop)
         loop.begin(at, act)
         error = await ended(calling)
-        loop.end()  # what comes now is not waited for by anything here
+        loop.end()  # the steps from here on are not those of the call
         await asyncio.gather(*closing)
         await client.close()
         assert open_to(server.port) == 0
@@ -925,19 +925,19 @@ def test_a_call_can_be_ended_at_every_step(how: str, answer: str) -> None:
             happened, was_over, error = ran(errand(at), SteppingLoop())
             if not happened or was_over:
                 break
-            # Without a cancellation of its task, it may just have ended, but not before the server had its request.
+            # If its task was not cancelled, it may have ended by itself, but not before the server had its request.
             wanted = asyncio.CancelledError if "cancel" in how else WaitCancelled
             may_have_ended = "cancel" not in how and not was_unasked[-1]
             assert type(error) is wanted or (may_have_ended and type(error) is ENDS[answer]), (at, error)
     assert 5 < at < 199
     assert was_unasked[0]
-    assert type(error) is ENDS[answer]  # of the last one, which was over before
+    assert type(error) is ENDS[answer]  # of the last wait, which had ended before that step
 
 
 @pytest.mark.parametrize("how", ["cancel", "close", "close, cancel"])
 @pytest.mark.parametrize("call", ["submit", "upload", "download"])
-def test_a_transfer_can_be_ended_at_every_step(call: str, how: str, tmp_path: Path) -> None:
-    """No task, no socket, no file and no complaint is left; and where a job may have been made, the error says so."""
+def test_a_transfer_can_be_cancelled_at_every_step_of_the_event_loop(call: str, how: str, tmp_path: Path) -> None:
+    """No task, socket, file or warning is left. If a job may have been made, the error says so."""
     film = tmp_path / "film.mp4"
     film.write_bytes(os.urandom(300_000))
     arrived: list[int] = []
@@ -954,7 +954,7 @@ def test_a_transfer_can_be_ended_at_every_step(call: str, how: str, tmp_path: Pa
             say(handler, bytes(300_000))
 
     def all_that_came() -> int:
-        """The requests after which a call may be over."""
+        """Count the requests after which a transfer may have succeeded."""
         return len([one for one in asked if "/file" in one]) if call == "download" else len(arrived)
 
     async def errand(at: int) -> tuple[bool, BaseException | None]:
@@ -984,7 +984,7 @@ def test_a_transfer_can_be_ended_at_every_step(call: str, how: str, tmp_path: Pa
         assert isinstance(loop, SteppingLoop)
         loop.begin(at, act)
         error = await ended(calling)
-        loop.end()  # what comes now is not waited for by anything here
+        loop.end()  # the steps from here on are not those of the call
         await asyncio.gather(*closing)
         await client.close()
         assert open_to(port_of(url)) == 0
@@ -1004,15 +1004,15 @@ def test_a_transfer_can_be_ended_at_every_step(call: str, how: str, tmp_path: Pa
             ends.append(error)
         time.sleep(0.1)
     assert 5 < at < 399
-    assert error is None  # of the last one, which was over before
+    assert error is None  # of the last transfer, which had ended before that step
     wanted = asyncio.CancelledError if "cancel" in how else WaitCancelled
-    # A call that is closed may have its answer already, but not before the service had all of it.
+    # At `close`, a transfer may have its response already, but not before the service had all of the request.
     for end, unasked in zip(ends, was_unasked, strict=False):
         may_be_over = how == "close" and not unasked
         assert type(end) is wanted or (may_be_over and end is None)
     assert was_unasked[0]
     maybe = [error for error in ends if getattr(error, "may_have_been_accepted", True) is not False]
-    assert len(arrived) <= len(maybe) + 1  # one more was not ended
+    assert len(arrived) <= len(maybe) + 1  # the last one was not cancelled
 
 
 INTERRUPTED = """
@@ -1041,14 +1041,14 @@ COMPLAINTS = ("destroyed", "nclosed", "ResourceWarning", "never retrieved", "nev
 
 
 def in_a_child(code: str, *arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
-    """Python in the development mode, where each warning is an error and asyncio looks after itself."""
+    """Run code in the development mode of Python: each warning is an error, and asyncio is in debug mode."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code, *arguments]
     return running(command, {"PYTHONASYNCIODEBUG": "1"})
 
 
 @pytest.mark.parametrize("place", ["sleeping", "mute", "dripping body"])
 def test_ctrl_c_ends_all_waits_at_once(place: str) -> None:
-    """With the usual exception, and no word about anything that was left."""
+    """With `KeyboardInterrupt`, and no warning about anything that was left."""
     with serving(PLACES[place]) as server, in_a_child(INTERRUPTED, server.url) as script:
         asyncio.run(until(lambda: len(server.requests) == 4))
         time.sleep(0.2)
@@ -1094,8 +1094,8 @@ print("done")
 """
 
 
-def test_a_watch_that_is_not_read_to_its_end_is_no_matter() -> None:
-    """Left in the middle, never begun, or kept until the loop is closed: no word about it."""
+def test_a_watch_that_is_not_read_to_its_end_causes_no_warning() -> None:
+    """Left in the middle, never begun, or kept until the event loop is closed."""
     with serving(PENDING) as server, in_a_child(ABANDONED, server.url) as script:
         out, err = script.communicate(timeout=LASTS_LONG)
 
@@ -1103,8 +1103,8 @@ def test_a_watch_that_is_not_read_to_its_end_is_no_matter() -> None:
 
 
 @pytest.mark.parametrize("new_connection", [False, True])
-def test_a_watch_that_is_left_holds_no_connection(new_connection: bool) -> None:
-    """Its last answer was read to its end; the connection is kept for the next call, and closed with the client."""
+def test_a_watch_that_is_left_gives_its_connection_back(new_connection: bool) -> None:
+    """Its last response was read to the end. The connection is kept for the next check, and closed with the client."""
 
     async def errand() -> None:
         async with client_of(server.url) as client:
@@ -1124,8 +1124,8 @@ def test_a_watch_that_is_left_holds_no_connection(new_connection: bool) -> None:
         ran(errand())
 
 
-def test_the_blocking_client_works_under_a_running_loop() -> None:
-    """As in a cell of Jupyter: it blocks the loop, and asks it for nothing."""
+def test_the_blocking_client_works_inside_a_running_event_loop() -> None:
+    """As in a cell of Jupyter. It blocks the event loop, and does not use it."""
 
     async def cell() -> tuple[Any, Any]:
         with VideoTranslationClient(server.url, backoff_factor=0.05, logger=Silent()) as client:
@@ -1139,7 +1139,7 @@ def test_the_blocking_client_works_under_a_running_loop() -> None:
     assert {job.status for job in (*blocking, other)} == {"completed"}
 
 
-def test_a_client_made_outside_of_a_loop_is_used_in_one() -> None:
+def test_a_client_made_outside_an_event_loop_works_in_one() -> None:
     """A module may make it when it is imported."""
 
     async def errand() -> Job:
@@ -1151,8 +1151,8 @@ def test_a_client_made_outside_of_a_loop_is_used_in_one() -> None:
         assert ran(errand()).status == "completed"
 
 
-def test_a_submission_in_a_second_loop_makes_no_job_and_says_so() -> None:
-    """The client is of the loop that it was first used in."""
+def test_a_submission_in_a_second_event_loop_raises_runtime_error() -> None:
+    """The client belongs to the event loop that it was first used in."""
     with refusing_url() as url, closing(asyncio.new_event_loop()) as first:
         client = client_of(url, "elevenlabs", max_faults=1)
         with pytest.raises(RequestFailed):
@@ -1162,7 +1162,7 @@ def test_a_submission_in_a_second_loop_makes_no_job_and_says_so() -> None:
         first.run_until_complete(client.close())
 
 
-def test_a_submission_with_a_closed_session_makes_no_job_and_says_so() -> None:
+def test_a_submission_with_a_closed_session_raises_runtime_error() -> None:
     async def submitted(url: str) -> None:
         session = aiohttp.ClientSession()
         await session.close()
@@ -1173,8 +1173,8 @@ def test_a_submission_with_a_closed_session_makes_no_job_and_says_so() -> None:
         ran(submitted(url))
 
 
-def test_a_redirect_to_another_origin_carries_no_key() -> None:
-    """Nor the caller's headers; one to the same origin carries them."""
+def test_a_redirect_to_another_origin_carries_no_api_key() -> None:
+    """Nor the caller's headers. A redirect to the same origin carries both."""
     mine = {"X-Mine": "m-0123456789"}
 
     async def errand() -> Job:
@@ -1199,7 +1199,7 @@ def test_a_redirect_to_another_origin_carries_no_key() -> None:
 
 
 async def outcome(url: str, **arguments: Any) -> str:
-    """All that is said of a wait, whatever comes of it."""
+    """Return the repr of a client, and that of the job or all texts of the error that a wait ends with."""
     async with client_of(url, **{"max_faults": 1, "max_retries": 1, "logger": None, **arguments}) as client:
         said = repr(client)
         try:
@@ -1209,7 +1209,7 @@ async def outcome(url: str, **arguments: Any) -> str:
 
 
 async def assert_times_out(url: str, seconds: float = 0.5) -> None:
-    """Assert that a wait ends by its time."""
+    """Assert that a wait ends with `WaitTimeout` by its limit."""
     with ends_soon(seconds):
         assert "WaitTimeout" in await outcome(url, timeout=seconds)
 
@@ -1245,31 +1245,31 @@ def end_of(url: str) -> str:
 
 
 @pytest.mark.parametrize("raw", NO_GOOD.values(), ids=NO_GOOD)
-def test_what_is_no_good_answer_is_the_same_to_both_clients(raw: bytes) -> None:
-    """What came and cannot be read is told from what did not come, or was never HTTP."""
+def test_a_malformed_response_gives_the_same_error_type_in_both_clients(raw: bytes) -> None:
+    """Responses that cannot be read, that are incomplete, and that are no HTTP."""
     with serving(answering(raw)) as server:
         assert end_of(server.url) == blocking_end_of(server.url)
 
 
 @pytest.mark.parametrize("proxy", ["http://u:p@", "foo bar", "http://[::1", "http://x:abc", "://", "ftp://x"])
-def test_a_proxy_that_is_none_is_no_answer_to_either_client(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment is broken, and not the service."""
+def test_an_invalid_proxy_url_is_a_failed_request_in_both_clients(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is wrong, and not a response of the service."""
     monkeypatch.setenv("http_proxy", proxy)
     url = "http://service.test"
 
     assert (end_of(url), blocking_end_of(url)) == ("RequestFailed", "RequestFailed")
 
 
-def test_a_server_that_takes_no_connection_is_told_in_the_words_of_the_system() -> None:
-    """And not in those of asyncio, which repeat the address."""
+def test_a_refused_connection_is_reported_with_the_text_of_the_system() -> None:
+    """And not with that of asyncio, which repeats the address."""
     with serving(answering(b"")) as server:
         url = server.url
 
     assert "could not be reached: Connection refused." in ran(outcome(url))
 
 
-def test_a_broken_ca_bundle_is_no_matter_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With it, it is named; both as in the blocking client."""
+def test_a_missing_ca_bundle_is_an_error_over_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names `REQUESTS_CA_BUNDLE`."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/there/is/none")
     with serving(answering(COMPLETED)) as server:
         assert "completed" in ran(outcome(server.url))
@@ -1277,8 +1277,8 @@ def test_a_broken_ca_bundle_is_no_matter_without_tls(monkeypatch: pytest.MonkeyP
     assert "no CA bundle where REQUESTS_CA_BUNDLE" in ran(outcome(f"https://localhost:{server.port}"))
 
 
-def test_a_ca_bundle_is_read_once(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many new connections there are, an order's among them: it takes the loop longer than many an answer."""
+def test_a_ca_bundle_is_read_once_for_all_connections(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of submissions included: to read it takes the event loop longer than many a response."""
     made = []
     usual = ssl.create_default_context
 
@@ -1303,10 +1303,10 @@ def test_a_ca_bundle_is_read_once(trusted: trustme.CA, monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "503 Busy"])
-def test_a_server_that_echoes_a_secret_gets_it_nowhere(
+def test_a_secret_that_the_server_echoes_is_redacted(
     echo: str, status: str, lines: Lines, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Not into a log line, an error, its repr or its causes, nor into the repr of a job."""
+    """In log lines, in an error, its repr and its causes, and in the repr of a job."""
     key = 'k/"s3cr3t"<>'
     for secret in (key, HEADER):
         body = ECHOES[echo](secret)
@@ -1319,10 +1319,10 @@ def test_a_server_that_echoes_a_secret_gets_it_nowhere(
 
 
 @pytest.mark.parametrize("number", range(len(RAW_ECHOES)))
-def test_a_secret_in_an_answer_that_breaks_http_gets_nowhere(
+def test_a_secret_in_a_malformed_response_is_redacted(
     number: int, lines: Lines, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exceptions of aiohttp hold what came and what was sent."""
+    """The exceptions of aiohttp hold what was received and what was sent."""
     with serving(answering(RAW_ECHOES[number])) as server:
         said = ran(outcome(server.url, api_key="s3cr3t-key"))
 
@@ -1330,8 +1330,8 @@ def test_a_secret_in_an_answer_that_breaks_http_gets_nowhere(
     assert "s3cr3t" not in said + repr(list(lines)) + "".join(capsys.readouterr())
 
 
-def test_no_cookie_is_kept() -> None:
-    """What a server wants to be told again is not told."""
+def test_cookies_are_not_kept() -> None:
+    """No request has a `Cookie`, though each response has a `Set-Cookie`."""
 
     async def errand() -> None:
         async with client_of(server.url) as client:
@@ -1347,7 +1347,7 @@ def test_no_cookie_is_kept() -> None:
 
 @pytest.fixture
 def no_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the environment of the machine says nothing of proxies."""
+    """Without the proxies of the environment of the machine."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -1359,7 +1359,7 @@ direct = pytest.mark.usefixtures("no_proxies")
 @direct
 @pytest.mark.parametrize("form", ["http://{}", "http://me:p%40ss@{}", "{}"])
 def test_a_proxy_of_the_environment_is_used(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the name and password in its URL, or without a scheme, as curl and requests take it."""
+    """With the name and password in its URL, or without a scheme, as curl and requests accept it."""
     with serving(answering(COMPLETED)) as proxy:
         monkeypatch.setenv("http_proxy", form.format(f"127.0.0.1:{proxy.port}"))
         said = ran(outcome("http://service.test"))
@@ -1371,8 +1371,8 @@ def test_a_proxy_of_the_environment_is_used(form: str, monkeypatch: pytest.Monke
 
 
 @direct
-def test_a_host_of_no_proxy_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its name, its address, or the network it is in."""
+def test_a_host_in_no_proxy_is_requested_without_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By its address, by its network, or by `*`."""
     with serving(answering(COMPLETED)) as server, serving(answering(http("502 Bad Gateway"))) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         for spared in ("127.0.0.1", "127.0.0.0/8", "*"):
@@ -1384,11 +1384,11 @@ def test_a_host_of_no_proxy_is_asked_directly(monkeypatch: pytest.MonkeyPatch) -
 
 @direct
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    """Its reply to CONNECT is within the time of the call."""
+def test_the_deadline_ends_a_dripping_response_of_a_proxy(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """To a request in the clear, or to CONNECT."""
     with serving(dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as proxy:
         monkeypatch.setenv(f"{scheme}_proxy", proxy.url)
-        for seconds in (0.5, 4, 16):  # until the machine is not too busy to send anything in that time
+        for seconds in (0.5, 4, 16):  # longer ones where a busy machine sent nothing in 0.5 s
             ran(assert_times_out(f"{scheme}://service.test", seconds))
             if proxy.requests:
                 break
@@ -1405,10 +1405,10 @@ def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, sch
         ("http://u:s3cr3t@127.0.0.1:1", "Connection refused"),
     ],
 )
-def test_a_proxy_with_a_password_is_not_repeated(
+def test_the_password_of_a_proxy_is_in_no_error_and_no_log_line(
     proxy: str, why: str, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    """By any error about it."""
+    """If its URL is invalid, and if it refuses connections."""
     monkeypatch.setenv("http_proxy", proxy)
     said = ran(outcome("http://service.test"))
 
@@ -1419,15 +1419,15 @@ def test_a_proxy_with_a_password_is_not_repeated(
 
 @pytest.fixture
 def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, no_proxies: None) -> trustme.CA:
-    """An authority that the environment vouches for."""
+    """A certificate authority that `REQUESTS_CA_BUNDLE` trusts."""
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
     return authority
 
 
-def test_tls_works(trusted: trustme.CA) -> None:
-    """With the CA bundle of the environment; and its connection is closed with the client."""
+def test_a_request_over_tls_succeeds(trusted: trustme.CA) -> None:
+    """With the CA bundle that `REQUESTS_CA_BUNDLE` names. Its connection is closed with the client."""
     with serving_raw(over_tls(trusted, answering(COMPLETED, close=False))) as server:
         said = ran(outcome(server.url, api_key="k-0123456789"))
         assert open_to(server.port) == 0
@@ -1437,8 +1437,8 @@ def test_tls_works(trusted: trustme.CA) -> None:
 
 
 @direct
-def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authority: trustme.CA) -> None:
-    """And nothing was sent."""
+def test_an_untrusted_certificate_is_a_fault_that_names_the_reason(authority: trustme.CA) -> None:
+    """The error contains `CERTIFICATE_VERIFY_FAILED`, and no request was sent."""
     with serving_raw(over_tls(authority, mute)) as server:
         said = ran(outcome(server.url))
 
@@ -1449,19 +1449,19 @@ def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authori
 
 @direct
 @pytest.mark.parametrize("handle", [mute, drip_tls], ids=["mute", "dripping"])
-def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
-    """It is part of the call."""
+def test_the_deadline_ends_a_tls_handshake(handle: Handler) -> None:
+    """The handshake is part of the request."""
     with serving_raw(handle) as server:
         ran(assert_times_out(server.url))
         assert open_to(server.port) == 0
 
 
-def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
+def test_the_deadline_ends_a_dripping_body_over_tls(trusted: trustme.CA) -> None:
     """And its connection is closed with the client."""
 
     async def errand() -> None:
         await assert_times_out(server.url)
-        # A TLS transport that is closed, and not aborted, waits up to 30 s for the other side to say goodbye.
+        # A TLS transport that is closed, and not aborted, waits up to 30 s for the `close_notify` of the other side.
         assert open_to(server.port) == 0
 
     body = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x")
@@ -1469,8 +1469,8 @@ def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
         ran(errand())
 
 
-def test_an_idle_connection_over_tls_is_closed_with_its_client(trusted: trustme.CA) -> None:
-    """Though the other side says no goodbye."""
+def test_an_idle_connection_over_tls_is_closed_with_the_client(trusted: trustme.CA) -> None:
+    """Though the server does not send `close_notify`."""
 
     async def errand() -> None:
         client = client_of(server.url)
@@ -1488,8 +1488,8 @@ def test_an_idle_connection_over_tls_is_closed_with_its_client(trusted: trustme.
         ran(errand())
 
 
-def test_tls_through_a_proxy_works(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By CONNECT, which is told nothing of the key."""
+def test_a_request_over_tls_through_a_proxy_succeeds(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By CONNECT, which does not carry the API key."""
 
     def tunnel(connection: socket.socket, proxy: HostileServer) -> None:
         connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -1506,12 +1506,12 @@ def test_tls_through_a_proxy_works(trusted: trustme.CA, monkeypatch: pytest.Monk
     assert KEY.encode() in target.requests[0]
 
 
-def test_a_kept_connection_that_was_closed_is_not_silently_asked_twice() -> None:
-    """Whoever counts calls counts this one; aiohttp would make it again of its own accord."""
+def test_a_request_on_a_kept_connection_that_the_server_closes_is_not_repeated() -> None:
+    """It counts as one attempt; aiohttp would repeat it of its own accord."""
     answered: set[Any] = set()
 
     def handle(connection: socket.socket, server: HostileServer) -> None:
-        """Each connection is answered once; the second request on it is the end of it."""
+        """Respond to the first request of each connection, and close it at the second."""
         peer = connection.getpeername()
         if peer in answered:
             connection.shutdown(socket.SHUT_RDWR)
@@ -1533,8 +1533,8 @@ def test_a_kept_connection_that_was_closed_is_not_silently_asked_twice() -> None
         ran(errand())
 
 
-def test_connections_are_kept_and_orders_get_new_ones() -> None:
-    """One that lay idle may be closed just then, and nobody would know whether the order was taken."""
+def test_checks_reuse_a_connection_and_a_submission_gets_a_new_one() -> None:
+    """An idle connection may be closed just then: it would be unknown whether the submission was accepted."""
     peers: list[tuple[str, Any]] = []
 
     def play(handler: BaseHTTPRequestHandler) -> None:
@@ -1559,7 +1559,7 @@ def test_connections_are_kept_and_orders_get_new_ones() -> None:
     assert len({peer for _, peer in peers}) == 2
 
 
-def test_connections_for_other_urls_are_opened_once_those_in_their_place_are_closed(
+def test_a_connection_for_another_url_is_opened_once_an_idle_one_is_closed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Also if all are opened in the same step of the event loop."""
@@ -1589,8 +1589,8 @@ def test_connections_for_other_urls_are_opened_once_those_in_their_place_are_clo
     assert max(seen) < 20
 
 
-def test_a_session_of_the_callers_is_used_as_it_is_and_never_closed() -> None:
-    """With its own headers, under ours."""
+def test_a_session_of_the_callers_is_used_and_never_closed() -> None:
+    """Its own headers are sent beside those of the client."""
 
     async def errand() -> None:
         async with aiohttp.ClientSession(headers={"X-Session": "theirs"}) as session:
@@ -1606,10 +1606,10 @@ def test_a_session_of_the_callers_is_used_as_it_is_and_never_closed() -> None:
     assert f"Bearer {KEY}".encode() in server.requests[0]
 
 
-def test_a_name_that_is_not_looked_up_in_time_is_a_time_out(
+def test_a_lookup_that_hangs_ends_with_wait_timeout(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """One helper for a name; when it is answered at last, nobody is told what nobody waits for."""
+    """One thread looks a name up; its late error, for which no task waits any more, is not reported."""
     release = threading.Event()
     lookup = socket.getaddrinfo
 
@@ -1644,7 +1644,7 @@ def test_two_hundred_waits_share_a_hundred_connections() -> None:
         return sum("_handle" not in thread.name for thread in threading.enumerate())
 
     def handle(connection: socket.socket, server: HostileServer) -> None:
-        """Answer once a hundred have asked, and more would have."""
+        """Respond once a hundred requests have arrived, and after a time for more to arrive."""
         while len(server.requests) < 100 and not server.pause(0.01):
             pass
         if not at_first:

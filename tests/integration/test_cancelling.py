@@ -1,4 +1,4 @@
-"""A wait is ended from another thread: in the middle of a sleep and in a hanging call, without a further request."""
+"""Cancelling a wait from another thread or by Ctrl-C, in a sleep or a hanging request; and clients across a fork."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def end_by(how: str, client: VideoTranslationClient, cancel: threading.Event) ->
     ids=["sleeping", "mute", "dripping headers", "dripping body"],
 )
 def test_a_wait_ends_soon_after_it_is_cancelled(handle: Handler, how: str) -> None:
-    """Whatever it is doing."""
+    """During a sleep, without a response, or while headers or a body drip; no further request is sent."""
     cancel = threading.Event()
     with (
         serving(handle) as server,
@@ -60,31 +60,31 @@ def test_a_wait_ends_soon_after_it_is_cancelled(handle: Handler, how: str) -> No
 
 
 SYN_SENT = "02"
-"""The state of a connection whose SYN has no answer yet, in `/proc/net/tcp`."""
+"""The state, in `/proc/net/tcp`, of a connection whose SYN is not acknowledged yet."""
 
 TLS_HANDSHAKE = b"\x16"
 """The content type of the first record of a client (RFC 8446, section 5.1)."""
 
 
 def connecting_to(port: int) -> int:
-    """Count the sockets of this machine that are connecting to a port of loopback, as the kernel lists them (proc(5))."""
+    """Count the sockets of this machine that connect to a port of loopback, as the kernel lists them (proc(5))."""
     entries = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(entry[2].endswith(f":{port:04X}") and entry[3] == SYN_SENT for entry in entries)
 
 
 @pytest.fixture
 def silent() -> Iterator[socket.socket]:
-    """A listener on loopback that nobody serves."""
+    """A listener on loopback that accepts no connection by itself."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(LASTS_LONG)
         yield listener
 
 
 @pytest.mark.parametrize("where", ["resolving", "connecting", "shaking hands"])
-def test_a_call_is_cancelled_wherever_it_hangs(
+def test_a_request_is_cancelled_during_a_lookup_a_connect_or_a_tls_handshake(
     where: str, monkeypatch: pytest.MonkeyPatch, dead_port: int, silent: socket.socket
 ) -> None:
-    """Before there is anything to read. It is cancelled once it is there."""
+    """Before there is any response to read. `close` is called once the request is known to hang there."""
     asked, release = threading.Event(), threading.Event()
     others = connecting_to(dead_port)
 
@@ -120,8 +120,8 @@ def test_a_call_is_cancelled_wherever_it_hangs(
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_fork_in_the_middle_of_a_lookup_takes_no_lock_along() -> None:
-    """The child would wait for a thread that does not live on there."""
+def test_a_child_forked_during_a_dns_lookup_can_make_requests() -> None:
+    """The lock of the lookups is held at the fork. The child does not wait for a thread that it does not have."""
     with serving(PENDING) as server, dns._Lookup.lock:
         child = os.fork()
         if child == 0:
@@ -134,8 +134,8 @@ def test_a_fork_in_the_middle_of_a_lookup_takes_no_lock_along() -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def test_close_ends_every_wait() -> None:
-    """Of all threads that share the client."""
+def test_close_cancels_the_waits_of_all_threads() -> None:
+    """Eight threads share the client."""
     with serving(PENDING) as server, ThreadPoolExecutor(8) as pool:
         client = VideoTranslationClient(server.url, **DROWSY)
         waits = [pool.submit(client.wait) for _ in range(8)]
@@ -146,7 +146,7 @@ def test_close_ends_every_wait() -> None:
 
 
 def test_ctrl_c_ends_a_wait_at_once() -> None:
-    """In the middle of a sleep, with the usual exception."""
+    """In the middle of a sleep, with `KeyboardInterrupt`."""
     code = (
         "import sys\n"
         "from translation_client import VideoTranslationClient\n"
@@ -167,8 +167,8 @@ def test_ctrl_c_ends_a_wait_at_once() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
-def test_a_client_can_be_used_on_both_sides_of_a_fork() -> None:
-    """Each has connections of its own; a shared one would mix up the answers."""
+def test_a_client_can_be_used_in_parent_and_child_after_a_fork() -> None:
+    """Each has connections of its own: on a shared one, the responses would be mixed up."""
     peers: list[object] = []
 
     def handle(connection: object, server: object) -> None:
@@ -193,7 +193,7 @@ def test_a_client_can_be_used_on_both_sides_of_a_fork() -> None:
 
 
 def until(happened: Callable[[], bool]) -> None:
-    """Wait for something that another thread does, for a minute at the most."""
+    """Wait until a condition is true, for a minute at the most."""
     end = time.monotonic() + LASTS_LONG
     while not happened():
         assert time.monotonic() < end, "it never happened"

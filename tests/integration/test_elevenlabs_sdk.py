@@ -1,4 +1,4 @@
-"""A client that we did not write: the official SDK of ElevenLabs drives the fake server from order to audio."""
+"""The official SDK of ElevenLabs, a client that we did not write, against the fake server: from submission to audio."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ KEY = "secret"
 
 @pytest.fixture
 def server(server_time: ServerTime) -> Iterator[Server]:
-    """Its jobs take a while, and it knows its key."""
+    """A fake ElevenLabs whose jobs take 400 seconds, and which checks the API key."""
     with Server(Scenario(SECONDS, api_key=KEY, result_bytes=200_000), service="elevenlabs") as running:
         yield running
 
 
 @pytest.fixture
 def sdk(server: Server) -> Iterator[MakeSdk]:
-    """Clients that know no address but that of the fake; their sockets are closed for them, as the SDK leaves that to others."""
+    """SDK clients for the fake server. Their sockets are closed here, as the SDK does not close them."""
     with httpx.Client(timeout=60) as http:
         yield lambda key=KEY: elevenlabs.ElevenLabs(api_key=key, base_url=server.url, httpx_client=http)
 
 
 def dubbed(client: Any, dubbing_id: str, server_time: ServerTime) -> list[str]:
-    """Ask for the status as the SDK's users do, twenty times in the time of the job; each status that was seen, once."""
+    """Check the status twenty times over the duration of the job, and return each status that was seen, once."""
     seen: list[str] = []
     for _ in range(20):
         seen.append(client.dubbing.get(dubbing_id).status)
@@ -45,8 +45,8 @@ def dubbed(client: Any, dubbing_id: str, server_time: ServerTime) -> list[str]:
     return list(dict.fromkeys(seen))
 
 
-def test_a_url_from_order_to_audio(server_time: ServerTime, sdk: MakeSdk) -> None:
-    """Every word on the way, the audio of the right bytes, and then it is deleted."""
+def test_the_sdk_submits_a_url_and_downloads_the_audio(server_time: ServerTime, sdk: MakeSdk) -> None:
+    """Each status on the way is seen. Audio before the end is a 404, and so is the job after its deletion."""
     client = sdk()
     ordered = client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es", name="Talk")
     assert ordered.expected_duration_sec == SECONDS
@@ -67,8 +67,8 @@ def test_a_url_from_order_to_audio(server_time: ServerTime, sdk: MakeSdk) -> Non
     assert gone.value.status_code == 404
 
 
-def test_a_file_from_order_to_audio(server: Server, server_time: ServerTime, sdk: MakeSdk) -> None:
-    """With its name and all of its bytes."""
+def test_the_sdk_uploads_a_file_and_downloads_the_audio(server: Server, server_time: ServerTime, sdk: MakeSdk) -> None:
+    """The name of the file and all of its bytes arrive."""
     client = sdk()
     ordered = client.dubbing.create(file=("talk.mp3", b"12345" * 1000, "audio/mpeg"), target_lang="fr")
     server_time.advance(SECONDS)
@@ -80,8 +80,8 @@ def test_a_file_from_order_to_audio(server: Server, server_time: ServerTime, sdk
     assert client.dubbing.get(ordered.dubbing_id).media_metadata.content_type == "audio/mpeg"
 
 
-def test_dubs_are_listed(sdk: MakeSdk) -> None:
-    """In pages, and by their status."""
+def test_the_sdk_lists_jobs_by_page_and_by_status(sdk: MakeSdk) -> None:
+    """The newest job comes first."""
     client = sdk()
     for _ in range(3):
         client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es")
@@ -93,8 +93,8 @@ def test_dubs_are_listed(sdk: MakeSdk) -> None:
     assert client.dubbing.list(dubbing_statuses=["failed"]).dubs == []
 
 
-def test_errors_are_those_that_the_sdk_knows(server: Server, sdk: MakeSdk) -> None:
-    """A wrong key, a missing field, too many jobs, too early: it reads the code and the body of each."""
+def test_the_sdk_reads_the_status_codes_and_bodies_of_errors(server: Server, sdk: MakeSdk) -> None:
+    """A wrong API key, a missing field, too many jobs, and audio that is not there yet (425)."""
     with pytest.raises(elevenlabs.core.ApiError) as unauthorized:
         sdk("wrong").dubbing.get("job-1")
     assert (unauthorized.value.status_code, set(unauthorized.value.body["detail"])) == (401, {"status", "message"})

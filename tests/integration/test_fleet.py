@@ -1,4 +1,4 @@
-"""Many jobs at once, on real sockets: what comes of each, one budget for all, one question for many, and every early end."""
+"""Batches on real sockets: outcomes, the rate limiter, bulk requests, cancellation, and single waits for comparison."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ Outcome = Job | TranslationClientError
 WAYS = ("blocking", "asyncio")
 BOTH = pytest.mark.parametrize("way", WAYS)
 SINGLE = replace(REFERENCE, bulk=None)
-"""The reference service, without its question about many jobs."""
+"""The reference service, without its bulk requests."""
 SINGLE_HEYGEN = replace(HEYGEN, bulk=None)
 
 ENDLESS = 3600.0
@@ -66,7 +66,7 @@ def settings_of(client: dict[str, Any]) -> dict[str, Any]:
 
 
 def wait_all(way: str, url: str, jobs: Any, *, client: dict[str, Any] | None = None, **said: Any) -> list[Outcome]:
-    """`wait_all` of either client."""
+    """Call `wait_all` of either client."""
     if way == "blocking":
         with VideoTranslationClient(url, **settings_of(client or {})) as blocking:
             return blocking.wait_all(jobs, **said)
@@ -87,7 +87,7 @@ def completed(
     take: Callable[[Outcome], object] = lambda _: None,
     **said: Any,
 ) -> list[Outcome]:
-    """All that `as_completed` of either client gives; `take` is called with each outcome before the next is asked for."""
+    """Return all that `as_completed` of either client yields. `take` gets each outcome before the next is requested."""
     outcomes: list[Outcome] = []
 
     def taken(outcome: Outcome) -> None:
@@ -110,7 +110,7 @@ def completed(
 
 
 def made(server: Server, number: int) -> list[str]:
-    """So many jobs, begun now."""
+    """Create so many jobs, which begin now."""
     return [server._lab.create() for _ in range(number)]
 
 
@@ -119,17 +119,17 @@ def ids_of(outcomes: Iterable[Outcome]) -> list[str | None]:
 
 
 def jobs_of(outcomes: Iterable[Outcome]) -> list[Job]:
-    """All of them, which are jobs."""
+    """Return the outcomes, all of which have to be jobs."""
     jobs = list(outcomes)
     assert [outcome for outcome in jobs if not isinstance(outcome, Job)] == []
     return [outcome for outcome in jobs if isinstance(outcome, Job)]
 
 
 def are_within(rate: float, moments: list[float]) -> bool:
-    """True if no request came before its turn. One that comes late, as the machine is busy, says nothing about when it was sent.
+    """Return True if no request arrived before its turn. One that arrives late may have been sent in time.
 
-    That no second has more than its share, and that the budget is used, is tested on virtual time: in `test_fleet_parts`, and
-    in `test_batch`.
+    That no second has more than its share, and that the whole rate is used, is tested in virtual time: in
+    `jobs/batch/test_batch_parts.py` and `jobs/batch/test_batch.py`.
     """
     return all(number <= rate * moment + 1 + max(1, 0.05 * rate) for number, moment in enumerate(sorted(moments), 1))
 
@@ -155,12 +155,12 @@ def threads_of_ours() -> list[threading.Thread]:
     return [one for one in threading.enumerate() if one.name.startswith(("batch", "source of jobs"))]
 
 
-# What comes of each
+# Outcomes
 
 
 @BOTH
-def test_two_hundred_jobs_are_given_once_each_as_they_end(way: str, server_time: ServerTime) -> None:
-    """The one that ends first comes first: each tenth of a second ends some, and the next begins when they are given."""
+def test_as_completed_yields_each_of_two_hundred_jobs_once_as_it_ends(way: str, server_time: ServerTime) -> None:
+    """No job is yielded before it has ended. Time moves on by 0.1 s once all that have ended are yielded."""
     given: set[str] = set()
 
     def ended_by_now() -> set[str]:
@@ -182,16 +182,16 @@ def test_two_hundred_jobs_are_given_once_each_as_they_end(way: str, server_time:
 
 
 @BOTH
-def test_all_of_them_come_in_the_order_that_they_were_asked_for(way: str) -> None:
-    """However they end."""
+def test_wait_all_returns_the_outcomes_in_the_order_of_the_ids(way: str) -> None:
+    """In whatever order the jobs end."""
     with Server(Scenario(duration=(0, 0.4))) as server:
         ids = made(server, 60)[::-1]
         assert ids_of(wait_all(way, server.url, ids)) == ids
 
 
 @BOTH
-def test_an_id_that_comes_again_is_answered_once_and_given_each_time(way: str) -> None:
-    """While its job is waited for, and after it has ended."""
+def test_a_repeated_id_is_one_job_whose_outcome_is_returned_each_time(way: str) -> None:
+    """Repeated while the job is waited for, and after it has ended, when no further request is made."""
     both_ended = threading.Event()
     ended: set[Any] = set()
     requested: list[int] = []
@@ -221,8 +221,8 @@ def test_an_id_that_comes_again_is_answered_once_and_given_each_time(way: str) -
 
 @BOTH
 @pytest.mark.parametrize("source", [list, iter])
-def test_no_jobs_are_no_outcomes(way: str, source: Callable[[list[str]], Any]) -> None:
-    """Nothing is sent, and it ends."""
+def test_an_empty_batch_has_no_outcomes_and_sends_no_request(way: str, source: Callable[[list[str]], Any]) -> None:
+    """From a list, and from an iterator."""
     with Server() as server:
         assert wait_all(way, server.url, source([])) == []
         assert completed(way, server.url, source([])) == []
@@ -231,8 +231,8 @@ def test_no_jobs_are_no_outcomes(way: str, source: Callable[[list[str]], Any]) -
 
 @BOTH
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_an_id_that_does_not_exist_is_its_own_error(way: str, service: Any) -> None:
-    """And the others go on."""
+def test_an_unknown_id_is_an_error_of_that_job_alone(way: str, service: Any) -> None:
+    """A 404 with its id. The waits for the other jobs go on."""
     with Server(Scenario(duration=0.2)) as server:
         ids = made(server, 20)
         outcomes = wait_all(way, server.url, [*ids[:10], "nobody", *ids[10:]], client={"service": service})
@@ -244,8 +244,8 @@ def test_an_id_that_does_not_exist_is_its_own_error(way: str, service: Any) -> N
 
 
 @BOTH
-def test_jobs_that_fail_are_jobs(way: str) -> None:
-    """As where one is waited for."""
+def test_failed_jobs_are_returned_as_jobs(way: str) -> None:
+    """With the status `error`, as by a single wait."""
     with Server(Scenario(duration=0.1, outcome="error")) as server:
         outcomes = jobs_of(wait_all(way, server.url, made(server, 5)))
 
@@ -254,7 +254,7 @@ def test_jobs_that_fail_are_jobs(way: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("source", [["a", ""], ["a", 5], ["a", []], ["a", None]], ids=["empty", "int", "list", "None"])
-def test_what_is_no_id_ends_the_fleet_with_a_sentence_about_it(way: str, source: list[Any]) -> None:
+def test_an_invalid_job_id_ends_the_batch_with_value_error_or_type_error(way: str, source: list[Any]) -> None:
     """It is a mistake of the program, and not the end of a wait."""
     with Server() as server, pytest.raises((ValueError, TypeError), match="job") as caught:
         wait_all(way, server.url, source)
@@ -264,8 +264,8 @@ def test_what_is_no_id_ends_the_fleet_with_a_sentence_about_it(way: str, source:
 
 @BOTH
 @pytest.mark.parametrize("rate", [None, 0.5])
-def test_each_job_has_its_own_time(way: str, rate: float | None) -> None:
-    """Also where the budget never comes to ask about it."""
+def test_each_job_of_a_batch_has_its_own_timeout(way: str, rate: float | None) -> None:
+    """Also if the rate limiter allows no check of it before."""
     with Server(Scenario(duration=ENDLESS)) as server:
         ids = made(server, 30)  # at half a request a second these take a minute
         began = time.monotonic()
@@ -282,8 +282,8 @@ def test_each_job_has_its_own_time(way: str, rate: float | None) -> None:
 @BOTH
 @pytest.mark.parametrize("fault", ["503", "drop", "html", "reset", "truncate"])
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_faults_are_survived(way: str, service: Any, fault: str) -> None:
-    """As where one is waited for."""
+def test_a_batch_survives_a_fault_of_a_check_and_of_a_bulk_request(way: str, service: Any, fault: str) -> None:
+    """As a single wait does."""
     with Server(Scenario(duration=0.2, faults=[f"1:{fault}", f"bulk/1:{fault}"])) as server:
         ids = made(server, 20)
         assert ids_of(jobs_of(wait_all(way, server.url, ids, client={"service": service}))) == ids
@@ -291,8 +291,8 @@ def test_faults_are_survived(way: str, service: Any, fault: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_a_service_that_dies_half_way_is_an_error_of_each_job(way: str, service: Any) -> None:
-    """With its id; what had ended before stays what it is."""
+def test_a_service_that_goes_down_is_an_error_of_each_pending_job(way: str, service: Any) -> None:
+    """Each job has an error of its own, with its id."""
     with Server(Scenario(duration=ENDLESS)) as server:
         ids = made(server, 30)
         killer = threading.Timer(0.4, server.close)
@@ -305,11 +305,11 @@ def test_a_service_that_dies_half_way_is_an_error_of_each_job(way: str, service:
     assert len({id(outcome) for outcome in outcomes}) == 30
 
 
-# One budget
+# The rate limiter
 
 
 def moments_of_checks(way: str, jobs: int, timeout: float, *, client: dict[str, Any], **said: Any) -> list[float]:
-    """When the requests of a batch arrived that ran out of time; of more time, if the machine is too busy to send one in it."""
+    """Return when the requests of a batch arrived until its time-out, which is longer if a busy machine sends none."""
     for seconds in (timeout, ENDS_SOON):
         with Server(Scenario(duration=ENDLESS)) as server:
             outcomes = wait_all(way, server.url, made(server, jobs), client={**client, "timeout": seconds}, **said)
@@ -323,19 +323,19 @@ def moments_of_checks(way: str, jobs: int, timeout: float, *, client: dict[str, 
 
 @BOTH
 @pytest.mark.parametrize("rate", [3, 15])
-def test_checks_are_spread_over_the_budget(way: str, rate: int) -> None:
-    """None is made before its turn."""
+def test_checks_of_a_batch_keep_to_checks_per_second(way: str, rate: int) -> None:
+    """None is sent before its turn."""
     client = {"service": SINGLE, "backoff_factor": 0.01, "max_delay": 0.02}
     assert are_within(rate, moments_of_checks(way, 50, 2.2, client=client, checks_per_second=rate))
 
 
-def test_a_thousand_jobs_at_once_are_asked_about_within_the_usual_budget() -> None:
-    """A hundred a second, of which none go out together."""
+def test_a_thousand_jobs_are_checked_within_the_default_rate() -> None:
+    """The default is a hundred requests a second."""
     assert are_within(100, moments_of_checks("asyncio", 1000, 1.5, client={"service": SINGLE}))
 
 
-def test_one_refusal_of_a_question_about_many_slows_as_much_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is one answer, however many jobs it is about."""
+def test_a_429_to_a_bulk_request_throttles_the_rate_limiter_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is one response, however many jobs it is about."""
     from translation_client._jobs.batch.rate_limiter import RateLimiter
 
     heard: list[float] = []
@@ -352,12 +352,12 @@ def test_one_refusal_of_a_question_about_many_slows_as_much_as_one(monkeypatch: 
     assert len(heard) == 1
 
 
-# One question for many
+# Bulk requests
 
 
 @BOTH
-def test_one_question_for_many_is_used(way: str) -> None:
-    """By itself, where the service has one. That it needs a twentieth of the requests is tested in `test_batch`."""
+def test_bulk_requests_are_used_where_the_service_has_them(way: str) -> None:
+    """By default. That they are a twentieth of the single requests is tested in `jobs/batch/test_batch.py`."""
     with Server(Scenario(duration=0.5)) as server:
         ids = made(server, 300)
         assert ids_of(jobs_of(wait_all(way, server.url, ids, checks_per_second=2000))) == ids
@@ -365,8 +365,8 @@ def test_one_question_for_many_is_used(way: str) -> None:
 
 
 @BOTH
-def test_the_question_of_heygen_is_used_too(way: str) -> None:
-    """With its key; and each job that is completed is asked about alone, as only that answer has its link."""
+def test_the_bulk_request_of_heygen_is_used(way: str) -> None:
+    """With the API key. Each completed job is checked by itself, too, as only that response has its link."""
     key = {"X-Api-Key": "key-0123456789"}
     with Server(Scenario(duration=0.5, api_key=key["X-Api-Key"]), service="heygen") as server:
         body: Any = {"video": {"type": "url", "url": "https://v"}, "output_languages": ["Spanish (Spain)"]}
@@ -386,8 +386,8 @@ def test_the_question_of_heygen_is_used_too(way: str) -> None:
 
 
 @pytest.mark.parametrize("service", [HEYGEN, SINGLE_HEYGEN], ids=["bulk", "single"])
-def test_a_finished_job_of_a_fleet_has_what_one_that_is_waited_for_alone_has(service: Any) -> None:
-    """The link to its result, its language, and not before its late link is there."""
+def test_a_job_of_a_batch_has_the_link_and_language_of_a_single_wait(service: Any) -> None:
+    """Also if its link is there only later than its status `completed`."""
     with Server(Scenario(duration=0.2, link_delay=0.3), service="heygen") as server:
         client = {"service": "heygen", "api_key": "k", "base_url": server.url}
         with VideoTranslationClient(**settings_of({**client, "service": service})) as blocking:
@@ -409,8 +409,8 @@ def test_a_finished_job_of_a_fleet_has_what_one_that_is_waited_for_alone_has(ser
     ],
     ids=["404", "400", "single job"],
 )
-def test_a_server_that_does_not_know_the_question_is_asked_about_each(way: str, fault: str) -> None:
-    """It is asked that question as good as once."""
+def test_jobs_are_checked_singly_if_the_server_rejects_bulk_requests(way: str, fault: str) -> None:
+    """By a 404, a 400, or the response to a single check. At most three bulk requests are sent."""
     with Server(Scenario(duration=0.2, faults=[fault])) as server:
         ids = made(server, 30)
         assert ids_of(jobs_of(wait_all(way, server.url, ids, checks_per_second=500))) == ids
@@ -418,8 +418,8 @@ def test_a_server_that_does_not_know_the_question_is_asked_about_each(way: str, 
 
 
 @BOTH
-def test_a_question_about_many_that_failed_is_asked_again(way: str, server_time: ServerTime) -> None:
-    """If it is no refusal; meanwhile each job has requests of its own. It works again after that, and then the jobs end."""
+def test_a_bulk_request_that_failed_with_503_is_sent_again(way: str, server_time: ServerTime) -> None:
+    """Meanwhile each job is checked by itself. The jobs end once bulk requests work again."""
     failed: list[int] = []
 
     def told(_: Job) -> None:
@@ -437,8 +437,8 @@ def test_a_question_about_many_that_failed_is_asked_again(way: str, server_time:
     assert failed[0] >= 1
 
 
-def test_a_job_that_the_answer_lacks_is_asked_about_alone() -> None:
-    """And the others are taken from it."""
+def test_a_job_missing_from_a_bulk_response_is_checked_singly() -> None:
+    """The others are taken from the response."""
     with Server(Scenario(duration=0)) as server:
         ids = made(server, 3)
         body = (
@@ -452,8 +452,8 @@ def test_a_job_that_the_answer_lacks_is_asked_about_alone() -> None:
 
 @pytest.mark.parametrize("way", [*WAYS, "caller's session"])
 @pytest.mark.parametrize("fault", ["mute", "504", "html", "truncate", "drop"])
-def test_a_bulk_route_that_always_fails_ends_no_job(way: str, fault: str) -> None:
-    """Single requests are made meanwhile, also through eight threads; and one fault would be the end of a job."""
+def test_bulk_requests_that_always_fail_end_no_job(way: str, fault: str) -> None:
+    """Single checks are made meanwhile, with a caller's session by eight threads. One fault of a job would end it."""
     with Server(Scenario(duration=1.0, faults=[f"bulk/every-1:{fault}"])) as server, requests.Session() as session:
         ids = made(server, 30)
         more = {"request_timeout": LASTS_LONG, **({"session": session} if way not in WAYS else {})}
@@ -461,14 +461,14 @@ def test_a_bulk_route_that_always_fails_ends_no_job(way: str, fault: str) -> Non
         bulk = [one for one in server.requests if "ids=" in one.path]
 
     assert ids_of(jobs) == ids
-    longest = max(job.elapsed for job in jobs)  # on a quick machine 3 s: two for the first bulk answer
+    longest = max(job.elapsed for job in jobs)  # on a quick machine 3 s: two for the first bulk response
     assert longest <= ENDS_SOON
-    assert 1 <= len(bulk) <= 4 + math.log2(1 + longest)  # as each pause is twice the one before
+    assert 1 <= len(bulk) <= 4 + math.log2(1 + longest)  # as each sleep is twice the one before
 
 
 @BOTH
-def test_a_job_that_asks_for_a_day_silences_no_other(way: str) -> None:
-    """It ends at once, and the others in their time. It is the only one that is checked twice."""
+def test_a_retry_after_of_a_day_ends_one_job_and_delays_no_other(way: str) -> None:
+    """That job ends at its second check. It is the only one that is checked twice."""
     with Server(Scenario(duration=ENDLESS)) as server:
         [asking] = made(server, 1)
         server._lab.scenario = Scenario(duration=0)
@@ -496,11 +496,11 @@ CAUSES: list[Callable[[], BaseException]] = [
     StopAsyncIteration,
 ]
 CHANGED = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIteration)
-"""What Python would take for the end of a task or of an iteration: it comes as a `RuntimeError`."""
+"""Python would take these for the end of a task or of an iteration: they are raised as a `RuntimeError`."""
 
 
 class DeadSource(Iterator[str]):
-    """A source that gives some jobs, and raises."""
+    """A source that yields some jobs, and then raises."""
 
     def __init__(self, ids: list[str], error: BaseException) -> None:
         self._ids = iter(ids)
@@ -513,7 +513,7 @@ class DeadSource(Iterator[str]):
 
 
 def error_of(call: Callable[[], object]) -> BaseException:
-    """What a call raises, whatever it is."""
+    """Return the exception that a call raises, of any class."""
     try:
         call()
     except BaseException as error:  # noqa: BLE001  # the tests are about all of them
@@ -531,8 +531,10 @@ def error_of(call: Callable[[], object]) -> BaseException:
         if (where, cause) != ("source", StopIteration)  # that is the end of a source
     ],
 )
-def test_what_kills_a_part_of_the_batch_comes_out(way: str, where: str, cause: Callable[[], BaseException]) -> None:
-    """Whatever it is, at once, and with no thread left."""
+def test_an_exception_of_any_class_in_source_or_on_progress_is_raised(
+    way: str, where: str, cause: Callable[[], BaseException]
+) -> None:
+    """Soon, and no thread is left. Those in `CHANGED` become a `RuntimeError`."""
     raised = cause()
 
     def dead(_: Job) -> None:
@@ -542,7 +544,7 @@ def test_what_kills_a_part_of_the_batch_comes_out(way: str, where: str, cause: C
         ids = made(server, 5)
         jobs: Any = DeadSource(ids, raised) if where == "source" else ids
         options: dict[str, Any] = {"on_progress": dead} if where == "on_progress" else {}
-        with ends_soon():  # a job has a minute
+        with ends_soon():  # the time-out of a job is a minute
             error = error_of(lambda: wait_all(way, server.url, jobs, **options))
         until(lambda: not threads_of_ours())
 
@@ -554,8 +556,8 @@ def test_what_kills_a_part_of_the_batch_comes_out(way: str, where: str, cause: C
 
 
 @pytest.mark.parametrize("cause", CAUSES, ids=lambda cause: repr(cause()))
-def test_what_a_hook_of_the_callers_session_raises_comes_out(cause: Callable[[], BaseException]) -> None:
-    """As where one job is waited for alone, but for `CHANGED`."""
+def test_an_exception_in_a_hook_of_the_callers_session_is_raised(cause: Callable[[], BaseException]) -> None:
+    """As by a single wait, except for those in `CHANGED`."""
     raised = cause()
 
     def dead(*_: Any, **__: Any) -> None:
@@ -576,8 +578,8 @@ def test_what_a_hook_of_the_callers_session_raises_comes_out(cause: Callable[[],
 
 
 @BOTH
-def test_what_had_ended_is_given_before_the_error(way: str) -> None:
-    """Nobody loses a job that is known to be finished."""
+def test_finished_jobs_are_yielded_before_the_error_of_the_source(way: str) -> None:
+    """Also to a slow consumer."""
     taken: list[Outcome] = []
     finished = threading.Semaphore(0)
 
@@ -613,8 +615,8 @@ def test_what_had_ended_is_given_before_the_error(way: str) -> None:
     assert len(jobs_of(taken)) == 5
 
 
-def test_a_loop_that_is_stopped_ends_the_batch() -> None:
-    """By whatever runs in it."""
+def test_stopping_the_event_loop_of_a_batch_raises_runtime_error() -> None:
+    """`on_progress` stops it. No thread is left."""
     with Server(Scenario(duration=ENDLESS)) as server:
         error = error_of(
             lambda: wait_all(
@@ -625,16 +627,16 @@ def test_a_loop_that_is_stopped_ends_the_batch() -> None:
         until(lambda: not threads_of_ours())
 
 
-def test_a_thread_that_ends_ends_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Though it can tell nobody."""
+def test_a_batch_thread_that_ends_unexpectedly_raises_runtime_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although the thread passes on neither a result nor an error."""
     monkeypatch.setattr(thread._BatchThread, "_run", lambda _: None)
     with Server(Scenario(duration=ENDLESS)) as server, pytest.raises(RuntimeError, match="ended unexpectedly"):
         wait_all("blocking", server.url, made(server, 3))
 
 
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_a_client_that_is_closed_while_progress_is_told_ends_all_waits(service: Any) -> None:
-    """In the thread of the batch, which it does not wait for."""
+def test_closing_the_client_in_on_progress_cancels_all_waits(service: Any) -> None:
+    """`close` is called in the thread of the batch, and does not wait for it."""
     with Server(Scenario(duration=ENDLESS)) as server:
         client = VideoTranslationClient(server.url, **settings_of({"service": service}))
         outcomes = client.wait_all(made(server, 20), on_progress=lambda _: client.close())
@@ -644,8 +646,8 @@ def test_a_client_that_is_closed_while_progress_is_told_ends_all_waits(service: 
 
 
 @BOTH
-def test_progress_is_told_with_every_answer(way: str) -> None:
-    """The last one included."""
+def test_on_progress_is_called_with_every_response(way: str) -> None:
+    """The last one of each job included."""
     told: list[Job] = []
     with Server(Scenario(duration=0.3)) as server:
         ids = made(server, 3)
@@ -659,8 +661,8 @@ def test_progress_is_told_with_every_answer(way: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_what_a_progress_function_raises_ends_the_fleet(way: str, service: Any) -> None:
-    """And comes out of it; nothing is asked any more."""
+def test_an_exception_in_on_progress_ends_as_completed(way: str, service: Any) -> None:
+    """It is raised, and no thread is left."""
 
     def broken(job: Job) -> None:
         raise LookupError("mine")
@@ -672,8 +674,8 @@ def test_what_a_progress_function_raises_ends_the_fleet(way: str, service: Any) 
 
 
 @BOTH
-def test_what_a_source_raises_ends_the_fleet(way: str) -> None:
-    """And comes out of it."""
+def test_an_exception_in_a_source_ends_wait_all(way: str) -> None:
+    """It is raised."""
 
     def broken(ids: list[str]) -> Iterator[str]:
         yield from ids
@@ -684,8 +686,8 @@ def test_what_a_source_raises_ends_the_fleet(way: str) -> None:
 
 
 @BOTH
-def test_an_endless_source_is_read_only_as_there_is_room(way: str) -> None:
-    """Of what is waited for, and of what nobody took yet."""
+def test_an_endless_source_is_read_only_as_max_in_flight_allows(way: str) -> None:
+    """Jobs that are waited for count, and outcomes that the caller has not taken yet."""
     read: list[str] = []
     most: list[int] = []
     with Server(Scenario(duration=0.05)) as server:
@@ -723,8 +725,8 @@ def test_an_endless_source_is_read_only_as_there_is_room(way: str) -> None:
 
 
 @BOTH
-def test_an_endless_source_of_the_same_id_is_held_up_too(way: str) -> None:
-    """What is owed to the caller takes memory, be it of one job or of many."""
+def test_a_source_that_repeats_an_id_is_read_only_as_max_in_flight_allows(way: str) -> None:
+    """Outcomes that are not taken yet use memory, be they of one job or of many."""
     read: list[str] = []
     told: list[int] = []
     with Server(Scenario(duration=0.5)) as server:
@@ -741,8 +743,8 @@ def test_an_endless_source_of_the_same_id_is_held_up_too(way: str) -> None:
 
 
 @BOTH
-def test_so_many_are_waited_for_at_once_and_no_more(way: str, server_time: ServerTime) -> None:
-    """The others are not asked about before there is room. Each second of the server ends one job."""
+def test_max_in_flight_limits_the_jobs_that_are_waited_for(way: str, server_time: ServerTime) -> None:
+    """Others are not checked before a job has ended. Each second of the server ends one job."""
     counts: Counter[str] = Counter()
     most: list[int] = []
 
@@ -750,7 +752,7 @@ def test_so_many_are_waited_for_at_once_and_no_more(way: str, server_time: Serve
         counts[str(job.id)] += 1
         ended = int(server_time.seconds)
         most.append(len({one.path for one in server.requests}) - ended)
-        if all(counts[one] >= 2 for one in ids[ended : ended + 4]):  # and others have had the time to be asked about
+        if all(counts[one] >= 2 for one in ids[ended : ended + 4]):  # and others have had the time to be checked
             server_time.advance(1)
 
     with Server() as server:
@@ -764,13 +766,13 @@ def test_so_many_are_waited_for_at_once_and_no_more(way: str, server_time: Serve
     assert max(most) == 4
 
 
-# Every early end
+# Cancellation, and batches that are left early
 
 
 @BOTH
 @pytest.mark.parametrize("max_in_flight", [None, 5])
-def test_an_event_ends_every_wait(way: str, max_in_flight: int | None) -> None:
-    """Each of the jobs that were asked for is a value, be it that it was not taken in yet."""
+def test_an_event_cancels_every_wait_of_a_batch(way: str, max_in_flight: int | None) -> None:
+    """Each job of the list has an outcome, also if `max_in_flight` has kept it waiting."""
     cancel = threading.Event()
     with Server(Scenario(duration=ENDLESS)) as server:
         ids = made(server, 20)
@@ -782,8 +784,8 @@ def test_an_event_ends_every_wait(way: str, max_in_flight: int | None) -> None:
     assert ids_of(outcomes) == ids
 
 
-def test_an_event_of_asyncio_ends_every_wait() -> None:
-    """For tasks."""
+def test_an_asyncio_event_cancels_every_wait_of_a_batch() -> None:
+    """In the asyncio client."""
 
     async def waited(url: str, ids: list[str]) -> list[Outcome]:
         cancel = asyncio.Event()
@@ -799,7 +801,7 @@ def test_an_event_of_asyncio_ends_every_wait() -> None:
 
 
 def ended_before(way: str, end: str, jobs: Any) -> list[Outcome]:
-    """The outcomes of a batch whose client was closed, or whose event was set, before it began."""
+    """Return the outcomes of a batch whose client was closed, or whose event was set, before it began."""
     cancel = threading.Event()
     if end == "event":
         cancel.set()
@@ -819,7 +821,7 @@ def ended_before(way: str, end: str, jobs: Any) -> list[Outcome]:
 
 
 async def stepping(ids: list[str]) -> AsyncIterator[str]:
-    """A source that lets others go on before each of its jobs."""
+    """A source that lets other tasks run before each of its jobs."""
     for one in ids:
         await asyncio.sleep(0)
         yield one
@@ -831,10 +833,10 @@ async def stepping(ids: list[str]) -> AsyncIterator[str]:
     ("way", "source"),
     [("blocking", list), ("blocking", iter), ("asyncio", list), ("asyncio", iter), ("asyncio", stepping)],
 )
-def test_each_job_of_a_batch_that_is_over_before_it_begins_is_cancelled(
+def test_each_job_of_a_batch_cancelled_before_it_begins_has_an_outcome(
     way: str, source: Callable[[list[str]], Any], max_in_flight: int, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it is read from, if it can be read without waiting; and there is no such thing as a slow machine."""
+    """From any source that can be read without waiting; the time for that is 10 s here, for slow machines."""
     monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 10.0)
     monkeypatch.setattr("translation_client._jobs.batch.options.DEFAULT_IN_FLIGHT", max_in_flight)
     ids = [f"j{number}" for number in range(250)]
@@ -845,7 +847,7 @@ def test_each_job_of_a_batch_that_is_over_before_it_begins_is_cancelled(
 
 
 def source_is_waited_for(monkeypatch: pytest.MonkeyPatch, is_read: Callable[[], bool]) -> None:
-    """Let a batch that is over wait for its source until something is read: shortly, but on a slow machine for longer."""
+    """Let a cancelled batch wait for its source for 0.01 s, or until something is read on a slow machine."""
     monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 0.01)
 
     async def sleep(seconds: float) -> None:
@@ -859,10 +861,10 @@ def source_is_waited_for(monkeypatch: pytest.MonkeyPatch, is_read: Callable[[], 
 
 @BOTH
 @pytest.mark.parametrize("end", ["close", "event"])
-def test_a_batch_that_is_over_before_it_begins_waits_for_no_job_of_its_source(
+def test_a_batch_cancelled_before_it_begins_does_not_wait_for_its_source(
     way: str, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the source gives late may be for somebody else."""
+    """A job that the source yields later may be meant for another consumer."""
     asked, release = threading.Event(), threading.Event()
     was_released: list[bool] = []
 
@@ -884,10 +886,10 @@ def test_a_batch_that_is_over_before_it_begins_waits_for_no_job_of_its_source(
 
 
 @BOTH
-def test_a_batch_that_is_over_before_it_begins_does_not_read_an_endless_source_for_ever(
+def test_a_batch_cancelled_before_it_begins_stops_reading_an_endless_source(
     way: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After half a second it has read enough."""
+    """By default, after half a second (`MAX_SOURCE_WAITS` times `SOURCE_WAIT_SECONDS`)."""
     read: list[str] = []
 
     def endless() -> Iterator[str]:
@@ -903,8 +905,8 @@ def test_a_batch_that_is_over_before_it_begins_does_not_read_an_endless_source_f
     until(lambda: not threads_of_ours())
 
 
-def test_a_job_that_a_slow_source_gives_after_the_end_is_not_waited_for() -> None:
-    """Cancelled is cancelled, also where nobody has taken the outcomes yet."""
+def test_a_job_that_a_source_yields_after_the_cancellation_is_cancelled() -> None:
+    """Also if the caller has not taken the outcomes yet."""
 
     async def waited(url: str, ids: list[str]) -> None:
         cancel = asyncio.Event()
@@ -927,8 +929,8 @@ def test_a_job_that_a_slow_source_gives_after_the_end_is_not_waited_for() -> Non
         asyncio.run(waited(server.url, made(server, 2)))
 
 
-def test_closing_the_client_from_another_thread_ends_every_wait() -> None:
-    """As it ends a single one."""
+def test_close_in_another_thread_cancels_every_wait_of_a_batch() -> None:
+    """As it cancels a single one."""
     with Server(Scenario(duration=ENDLESS)) as server:
         ids = made(server, 20)
         client = VideoTranslationClient(server.url, **settings_of({}))
@@ -940,8 +942,8 @@ def test_closing_the_client_from_another_thread_ends_every_wait() -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"history": True, "check_cost": 1}], ids=["plain", "history"])
-def test_closing_the_client_from_another_task_ends_every_wait(more: dict[str, Any]) -> None:
-    """As it ends a single one; and what is asked of a closed client is as cancelled."""
+def test_close_in_another_task_cancels_every_wait_of_a_batch(more: dict[str, Any]) -> None:
+    """A batch that is begun with the closed client is cancelled, too."""
 
     async def waited(url: str, ids: list[str]) -> list[Outcome]:
         client = AsyncVideoTranslationClient(url, **settings_of(more))
@@ -958,8 +960,8 @@ def test_closing_the_client_from_another_task_ends_every_wait(more: dict[str, An
 
 
 @pytest.mark.parametrize("how", ["break", "close", "collected"])
-def test_leaving_the_loop_early_leaves_nothing_behind(how: str) -> None:
-    """No thread, and no socket."""
+def test_leaving_as_completed_early_leaves_no_thread_and_no_socket(how: str) -> None:
+    """By `break`, by `close`, or by garbage collection."""
     with (
         Server(Scenario(duration=ENDLESS)) as server,
         VideoTranslationClient(server.url, **settings_of({})) as client,
@@ -987,8 +989,8 @@ def test_leaving_the_loop_early_leaves_nothing_behind(how: str) -> None:
         until(lambda: sockets_open() <= before)
 
 
-def test_a_fleet_that_is_collected_in_its_own_thread_ends_without_a_word() -> None:
-    """The collector runs wherever something is allocated, and that is there."""
+def test_a_batch_collected_in_its_own_thread_raises_no_unraisable_exception() -> None:
+    """The garbage collector runs in whatever thread allocates, also in that of the batch."""
     said: list[str] = []
     holder: dict[str, Any] = {}
 
@@ -1023,8 +1025,8 @@ def test_a_fleet_that_is_collected_in_its_own_thread_ends_without_a_word() -> No
 
 
 @pytest.mark.parametrize("kind", ["list", "generator", "async generator"])
-def test_a_fleet_of_tasks_that_is_left_early_leaves_no_task(kind: str) -> None:
-    """Once it is closed, there is nothing that goes on; also not of its source."""
+def test_an_asyncio_batch_that_is_left_early_leaves_no_task(kind: str) -> None:
+    """Once it is closed. An async generator as its source is closed, too."""
     closed: list[str] = []
 
     async def waited(url: str, ids: list[str]) -> None:
@@ -1116,8 +1118,8 @@ def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str
     "way",
     ["break", "break a generator", "cancel", "leave", "end", "blocking close", "blocking", "blocking generator close"],
 )
-def test_a_program_that_leaves_early_says_nothing(way: str) -> None:
-    """No "Task was destroyed", no exception that nobody retrieved, and no `ResourceWarning`."""
+def test_a_program_that_leaves_a_batch_early_prints_no_warning(way: str) -> None:
+    """No "Task was destroyed", no exception that was never retrieved, and no `ResourceWarning`."""
     with Server(Scenario(duration=ENDLESS)) as server:
         slow = made(server, 5)
         server._lab.scenario = Scenario(duration=0)
@@ -1149,8 +1151,8 @@ else:
 
 
 @pytest.mark.parametrize("way", ["blocking", "asyncio", "session"])
-def test_ctrl_c_ends_a_program_at_once(way: str) -> None:
-    """And says that, and nothing else."""
+def test_ctrl_c_ends_a_program_that_waits_for_a_batch(way: str) -> None:
+    """With `KeyboardInterrupt`, and no warning."""
     with (
         Server(Scenario(duration=ENDLESS)) as server,
         child(INTERRUPTED, server.url, ",".join(made(server, 20)), way) as process,
@@ -1164,12 +1166,12 @@ def test_ctrl_c_ends_a_program_at_once(way: str) -> None:
     assert not any(word in said for word in ("destroyed", "retrieved", "ResourceWarning", "Exception ignored"))
 
 
-def test_ctrl_c_ends_a_program_whose_own_session_hangs() -> None:
-    """As where our own does: a call that nobody waits for holds up no exit."""
+def test_ctrl_c_ends_a_program_whose_session_hangs_in_a_request() -> None:
+    """The request, whose response is of no use any more, does not delay the exit."""
     with serving(mute) as server, child(INTERRUPTED, server.url, "a,b", "session") as process:
         until(lambda: len(server.requests) >= 1)
         process.send_signal(signal.SIGINT)
-        code, _ = ended(process, 2 * ENDS_SOON)  # the call takes a minute
+        code, _ = ended(process, 2 * ENDS_SOON)  # the request takes a minute
 
     assert code in (-signal.SIGINT, 130)
 
@@ -1191,8 +1193,8 @@ VideoTranslationClient(sys.argv[1], timeout=60).wait_all(["a"])
 """
 
 
-def test_ctrl_c_ends_a_program_whose_fleet_has_hardly_begun() -> None:
-    """There is no moment at which it would hang."""
+def test_ctrl_c_ends_a_program_whose_batch_thread_has_just_started() -> None:
+    """The interrupt comes before the thread runs its event loop."""
     with Server(Scenario(duration=ENDLESS)) as server, child(HASTY, server.url) as process:
         code, said = ended(process)  # without the interrupt the wait takes a minute
 
@@ -1201,8 +1203,8 @@ def test_ctrl_c_ends_a_program_whose_fleet_has_hardly_begun() -> None:
 
 
 @pytest.mark.parametrize("request_timeout", [1.0, LASTS_LONG])
-def test_a_call_through_a_session_of_the_callers_ends_with_its_own_time(request_timeout: float) -> None:
-    """Nobody can cut it, as in a single wait; the fleet does not wait for it, and its thread ends with it."""
+def test_a_request_of_the_callers_session_ends_by_its_own_time_out(request_timeout: float) -> None:
+    """It cannot be cancelled, as in a single wait. The batch does not wait for it, and its thread ends with it."""
     cancel = threading.Event()
     with serving(mute) as server, requests.Session() as session:
         settings = settings_of({"session": session, "request_timeout": request_timeout, "max_faults": math.inf})
@@ -1216,10 +1218,10 @@ def test_a_call_through_a_session_of_the_callers_ends_with_its_own_time(request_
                     until(lambda: not threads_of_ours())
 
 
-# Where it runs
+# Event loops, sessions and extras
 
 
-def test_plain_blocking_code_works_inside_a_running_loop() -> None:
+def test_a_blocking_batch_works_inside_a_running_event_loop() -> None:
     """As in Jupyter."""
 
     async def cell(url: str, ids: list[str]) -> list[Outcome]:
@@ -1231,8 +1233,8 @@ def test_plain_blocking_code_works_inside_a_running_loop() -> None:
         assert sorted(str(job.id) for job in jobs_of(asyncio.run(cell(server.url, ids)))) == sorted(ids)
 
 
-def test_a_session_of_the_callers_is_used() -> None:
-    """With its headers, and left open."""
+def test_a_batch_uses_the_callers_session() -> None:
+    """Each request has its headers."""
     with Server(Scenario(duration=0.2)) as server, requests.Session() as session:
         session.headers["X-Mine"] = "yes"
         ids = made(server, 30)
@@ -1242,8 +1244,8 @@ def test_a_session_of_the_callers_is_used() -> None:
     until(lambda: not threads_of_ours())
 
 
-def test_a_session_without_sockets_is_used() -> None:
-    """An adapter in process, say."""
+def test_a_batch_uses_a_session_with_an_in_process_adapter() -> None:
+    """Which has no sockets."""
     lab = Lab(Scenario(duration=0.2))
     ids = [lab.create() for _ in range(30)]
     with requests.Session() as session:
@@ -1253,8 +1255,8 @@ def test_a_session_without_sockets_is_used() -> None:
     until(lambda: not threads_of_ours())
 
 
-def test_without_aiohttp_the_error_names_the_extra() -> None:
-    """At once, and not when the first outcome is asked for."""
+def test_a_batch_without_aiohttp_raises_import_error_that_names_the_extra() -> None:
+    """When the method is called, and not at the first outcome."""
     program = """
 import sys
 sys.modules["aiohttp"] = None
@@ -1272,11 +1274,11 @@ for call in (client.as_completed, client.wait_all):
         assert ended(process) == (0, "")
 
 
-# The same as a single wait
+# Compared with a single wait
 
 
 class Scripted(ThreadingHTTPServer):
-    """A server of scripted jobs, whose scripts begin now."""
+    """A server of scripted jobs, whose scripts begin when it is made."""
 
     daemon_threads = True
     request_queue_size = 200
@@ -1297,7 +1299,7 @@ class Scripted(ThreadingHTTPServer):
 
 
 class ScriptedHandler(BaseHTTPRequestHandler):
-    """Answers by a script."""
+    """Responds by a script."""
 
     protocol_version = "HTTP/1.1"
     server: Scripted
@@ -1319,9 +1321,9 @@ class ScriptedHandler(BaseHTTPRequestHandler):
 
 
 @BOTH
-def test_a_job_of_a_batch_comes_to_what_it_comes_to_alone(way: str) -> None:
-    """With a bulk route that fails in every way, and without one. As in `test_batch_outcomes.py`, in real time."""
-    for slowness in (1, 4, 10):  # where a machine is too busy for the first, a call may have taken too long by mistake
+def test_a_job_of_a_batch_has_the_same_outcome_as_a_single_wait(way: str) -> None:
+    """With bulk requests that fail in every way, and without them. As in `test_batch_outcomes.py`, in real time."""
+    for slowness in (1, 4, 10):  # slower ones for a busy machine, where a request may take too long
         alone, single, faulty = outcomes_of_scripts(way, slowness)
         if alone == single == faulty:
             break
@@ -1330,7 +1332,7 @@ def test_a_job_of_a_batch_comes_to_what_it_comes_to_alone(way: str) -> None:
 
 
 def outcomes_of_scripts(way: str, slowness: float) -> list[dict[str, tuple[str, object]]]:
-    """What jobs come to: alone, together, and together over a bulk route that fails; by the same scripts, side by side."""
+    """Return the outcomes of the same scripts in single waits, in a batch, and in one whose bulk requests fail."""
     chance = random.Random(1)
     ids = [f"job-{number}" for number in range(30)]
     scripts = {job_id: drawn_script(chance, 1.5 * slowness, 0.4 * slowness) for job_id in ids}
@@ -1356,15 +1358,15 @@ def outcomes_of_scripts(way: str, slowness: float) -> list[dict[str, tuple[str, 
 
 
 def submitted(url: str, number: int) -> list[Job]:
-    """So many jobs, whose age is known."""
+    """Submit so many jobs, so that their age is known."""
     with VideoTranslationClient(url, **settings_of({})) as client:
         return [client.submit(f"https://videos.example.com/{one}.mp4", "es") for one in range(number)]
 
 
 @BOTH
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_a_history_learns_from_a_fleet(way: str, service: Any) -> None:
-    """What a job took is known of the next. One that is final at its first check says nothing."""
+def test_a_history_records_the_durations_of_a_batch(way: str, service: Any) -> None:
+    """A job that is final at its first check is not recorded."""
     for duration in (1.5, 6, 24):  # on a busy machine, short jobs are completed at their first check
         history = DurationHistory()
         with Server(Scenario(duration=duration)) as server:
@@ -1377,8 +1379,8 @@ def test_a_history_learns_from_a_fleet(way: str, service: Any) -> None:
     pytest.fail("no job was pending at its first check")
 
 
-def test_a_history_learns_from_a_fleet_that_is_left_early() -> None:
-    """That a job was still pending at some age is worth something, as where one is watched and left."""
+def test_a_history_records_a_pending_job_of_a_batch_that_is_left_early() -> None:
+    """That it was still pending at some age is recorded, as for a watch that is left."""
     history = DurationHistory()
     with Server(Scenario(duration=ENDLESS)) as server:
         [slow] = submitted(server.url, 1)
@@ -1394,7 +1396,7 @@ def test_a_history_learns_from_a_fleet_that_is_left_early() -> None:
     assert len(history.jobs("reference")) == 1 + (first.checks > 1)
 
 
-def test_a_job_of_a_fleet_is_logged_like_one_that_is_waited_for_alone(lines: Lines) -> None:
+def test_a_job_of_a_batch_is_logged_like_one_of_a_single_wait(lines: Lines) -> None:
     """The same events, in the same order, under its id."""
     logged: list[list[str]] = []
     for is_alone in (True, False):
@@ -1413,8 +1415,8 @@ def test_a_job_of_a_fleet_is_logged_like_one_that_is_waited_for_alone(lines: Lin
     assert "job_finished" in logged[0]
 
 
-def test_a_pending_job_takes_little_memory() -> None:
-    """Under six thousand bytes each, while it is waited for."""
+def test_a_pending_job_of_a_batch_takes_less_than_6000_bytes() -> None:
+    """While it is waited for, in a batch of 3000."""
     with Server(Scenario(duration=ENDLESS)) as server:
         ids = made(server, 3000)
 
@@ -1443,8 +1445,8 @@ def test_a_pending_job_takes_little_memory() -> None:
         assert asyncio.run(waited()) < 6000
 
 
-def test_a_port_where_nobody_listens_is_an_error_of_each_job() -> None:
-    """Of each its own."""
+def test_a_refused_connection_is_an_error_of_each_job() -> None:
+    """Each error has the id of its job."""
     with refusing_url() as url:
         outcomes = wait_all("asyncio", url, ["a", "b"], client={"max_faults": 1})
     assert ids_of(outcomes) == ["a", "b"]

@@ -1,7 +1,7 @@
-"""On a clock that freezegun stopped, each call and each wait ends by its limits all the same, on real sockets.
+"""Under freezegun, each request and each wait still ends by its limits, on real sockets.
 
-The calls of a table run side by side, each in a thread of its own, while the clock is frozen. A call that does not end fails
-its test and holds up nothing else.
+The calls of a table run in parallel, each in a thread of its own, while the clock is frozen. A call that does not end
+fails its own test and blocks no other.
 """
 
 from __future__ import annotations
@@ -49,16 +49,16 @@ from translation_client._transports.slots import Slots
 FROZEN_AT = "2026-11-23T09:00:00"
 
 CALL, WHOLE = 0.2, 0.4
-"""Seconds for one call, and for all of it."""
+"""Seconds of `request_timeout` for one request, and of `timeout` for all of a wait."""
 
 DRIPS = 4.0
-"""The same for a call that lives as long as something comes, every 0.05 s: a thread that gets no processor may not make up a pause."""
+"""Seconds of `request_timeout` for a download that drips every 0.05 s: a busy machine may not cause such a gap."""
 
 WATCHDOG_SECONDS = 0.75 * LASTS_LONG
-"""When a call counts as one that never ends; each is over within seconds on a machine that is not busy."""
+"""After so many seconds a call counts as one that never ends; on a machine that is not busy, each takes seconds."""
 
 USUAL_INSPECTION_LIMIT = 5
-"""Frames within which freezegun looks for modules that get the real time, as everywhere but in this suite."""
+"""Frames in which freezegun looks for modules that get the real time: its default, which `conftest.py` changes."""
 
 KEY = "key-0123456789"
 LANGUAGES = http("200 OK", b'{"data": {"languages": ["Spanish (Spain)"]}}')
@@ -77,14 +77,14 @@ class Ended(NamedTuple):
 
 
 class Limit(NamedTuple):
-    """What a call has to end with, and the seconds that it may not end before."""
+    """The error that a call has to end with, and the seconds before which it may not end."""
 
     error: type[BaseException]
     least: float
 
 
 class Places:
-    """Servers that never finish, by what they do."""
+    """The URLs of servers that never finish a job or a response, by what they do."""
 
     def __init__(self, opened: ExitStack) -> None:
         handlers: dict[str, Handler] = {
@@ -112,14 +112,14 @@ class Places:
 
 @contextmanager
 def unread() -> Iterator[socket.socket]:
-    """A listener that accepts nothing: the system takes connections, and what fits into its buffers."""
+    """A listener that accepts nothing: the system takes connections, and the bytes that fit into its buffers."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield listener
 
 
 @contextmanager
 def places_opened() -> Iterator[Places]:
-    """The servers; a name that is never resolved, and a proxy that never answers."""
+    """Run the servers, with a name that is never resolved, and a proxy that never responds."""
     release = threading.Event()
     lookup = socket.getaddrinfo
 
@@ -140,7 +140,7 @@ def places_opened() -> Iterator[Places]:
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """More than the buffers of a connection hold; a hole, so that it takes no time to make."""
+    """A file larger than the buffers of a connection; it is sparse, so that it takes no time to make."""
     path = tmp_path_factory.mktemp("films") / "film.mp4"
     with path.open("wb") as file:
         file.truncate(64 * 1024 * 1024)
@@ -154,7 +154,7 @@ def real_seconds() -> float:
 
 
 def ran_side_by_side(calls: dict[str, Callable[[], Any]]) -> dict[str, Ended]:
-    """Run each call in a thread; those that never end are missing."""
+    """Run each call in a thread. Those that never end are missing in the result."""
     ended: dict[str, Ended] = {}
 
     def run(name: str) -> None:
@@ -190,20 +190,20 @@ def client_of(url: str, service: str = "reference", **arguments: Any) -> VideoTr
 
 
 OPENED: list[VideoTranslationClient] = []
-"""The clients of the table. Closing one ends what hangs in it."""
+"""The clients of the table. `close` cancels what hangs in one."""
 
 
 def job_of(service: str, url: str) -> Job:
-    """A job that is finished, with its file at some address."""
+    """A completed job, with its file at some URL."""
     result_url = f"{url}/file" if service == "heygen" else None
     return Job("j", TranslationStatus.COMPLETED, "done", result_url=result_url, language="es")
 
 
-# Calls that are cut by the time of a wait, and those that are cut by that of a call, whose one fault is the end.
+# Calls that end by `timeout`, and those that end by `request_timeout` and may have no second fault.
 BY_TIMEOUT = Limit(WaitTimeout, WHOLE)
 BY_CALL = Limit(RequestFailed, CALL)
 LAST_CHECK = Limit(WaitTimeout, WHOLE / 4)
-"""A wait for a pending job ends after its last check, which is the earlier the slower the machine answers."""
+"""A wait for a pending job ends after its last check, which is the earlier the slower the machine responds."""
 ONE_CALL: dict[str, Any] = {"timeout": 60, "request_timeout": CALL, "max_faults": 1}
 
 LIMITS: dict[str, Limit] = {}
@@ -213,7 +213,7 @@ Doing = Callable[[Places, Path, Path], Any]
 
 
 def case(name: str, limit: Limit) -> Callable[[Doing], Doing]:
-    """Put a call into the table: it is told the servers, a film, and a folder."""
+    """Add a call to the table. It gets the servers, a file to upload, and a folder."""
 
     def keep(do: Doing) -> Doing:
         LIMITS[name], CALLS[name] = limit, do
@@ -277,7 +277,7 @@ case("download: its status", BY_TIMEOUT)(
     lambda places, _, folder: client_of(places["mute"]).download("j", folder / "e", timeout=WHOLE)
 )
 
-# Waits for a job that stays pending: no call hangs, and all time is slept.
+# Waits for a job that stays pending: no request hangs, and all of the time is spent in sleeps.
 PENDING: dict[str, Any] = {"max_retries": math.inf}
 case("pending", LAST_CHECK)(lambda places, *_: client_of(places["running"], "heygen").wait("j"))
 case("pending: watch", LAST_CHECK)(lambda places, *_: list(client_of(places["pending"], **PENDING).watch("j")))
@@ -330,7 +330,7 @@ case("wait_all: a session of the caller's", LAST_CHECK)(_all_of("pending", sessi
 
 @pytest.fixture(scope="module")
 def ended(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
-    """What came of all calls of the table, made side by side."""
+    """The results of all calls of the table, made in parallel."""
     folder = tmp_path_factory.mktemp("results")
 
     def bound(do: Doing) -> Callable[[], Any]:
@@ -344,8 +344,8 @@ def ended(film: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, End
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_call_ends_by_its_limits(name: str, ended: dict[str, Ended]) -> None:
-    """With the error that it has on a running clock, and the seconds that really passed as evidence."""
+def test_a_call_ends_by_its_limits_on_a_frozen_clock(name: str, ended: dict[str, Ended]) -> None:
+    """With the error that it has on a running clock. `elapsed` has the real seconds."""
     assert name in ended, "it did not end"
     outcome, took = ended[name]
     error, least = LIMITS[name]
@@ -391,8 +391,8 @@ async def _first_of(outcomes: Awaitable[Any]) -> Any:
     return (await outcomes)[0]
 
 
-def test_the_asyncio_client_ends_by_its_limits_where_the_loop_sees_real_time(tmp_path: Path) -> None:
-    """Which is what `real_asyncio=True` is for."""
+def test_the_asyncio_client_ends_by_its_limits_with_real_asyncio(tmp_path: Path) -> None:
+    """`real_asyncio=True` of freezegun leaves real time to the event loop."""
 
     async def timed(awaited: Callable[[], Awaitable[Any]]) -> Ended:
         loop = asyncio.get_running_loop()
@@ -431,7 +431,7 @@ def test_the_asyncio_client_ends_by_its_limits_where_the_loop_sees_real_time(tmp
 
 
 class Waited(NamedTuple):
-    """How a wait ended: the evidence, the real seconds, and the error."""
+    """How a wait ended: its `elapsed`, the real seconds, and the error."""
 
     elapsed: float
     took: float
@@ -439,7 +439,7 @@ class Waited(NamedTuple):
 
 
 def timed_out(ended: Ended) -> Waited:
-    """Pass what came of a wait that had to time out."""
+    """Return the result of a wait, which has to be a `WaitTimeout`."""
     error = ended.outcome
     assert isinstance(error, WaitTimeout), repr(error)
     assert error.elapsed is not None
@@ -458,7 +458,7 @@ MIDDLE = pytest.mark.parametrize("hangs", HANGS)
 
 
 def waited(hangs: str, in_the_middle: Callable[[], Any] = lambda: None, **arguments: Any) -> Waited:
-    """Wait in a thread, and have something happen in the middle of it."""
+    """Wait in a thread, and call a function during the wait."""
     handle = HANGS[hangs][0]
 
     def happen() -> None:
@@ -474,8 +474,8 @@ def waited(hangs: str, in_the_middle: Callable[[], Any] = lambda: None, **argume
 
 @MIDDLE
 @pytest.mark.parametrize("how", [{"tick": True}, {"auto_tick_seconds": 1e-4}])
-def test_a_clock_that_moves_too_is_not_counted_on_top(how: dict[str, Any], hangs: str) -> None:
-    """The larger figure counts, and not the sum."""
+def test_a_frozen_clock_that_ticks_is_not_added_to_real_time(how: dict[str, Any], hangs: str) -> None:
+    """The larger of the two counts, and not the sum."""
     with freeze_time(FROZEN_AT, **how):
         wait = waited(hangs)
 
@@ -484,8 +484,8 @@ def test_a_clock_that_moves_too_is_not_counted_on_top(how: dict[str, Any], hangs
 
 
 @MIDDLE
-def test_a_freeze_that_begins_in_the_middle_moves_no_deadline(hangs: str) -> None:
-    """The frozen clock shows another time; nothing of it has passed."""
+def test_a_freeze_that_begins_during_a_wait_does_not_move_its_deadline(hangs: str) -> None:
+    """The frozen clock shows another time, none of which counts as elapsed."""
     with ExitStack() as frozen:
         wait = waited(hangs, lambda: frozen.enter_context(freeze_time(FROZEN_AT)))
 
@@ -493,7 +493,7 @@ def test_a_freeze_that_begins_in_the_middle_moves_no_deadline(hangs: str) -> Non
 
 
 @MIDDLE
-def test_a_freeze_that_ends_in_the_middle_moves_no_deadline(hangs: str) -> None:
+def test_a_freeze_that_ends_during_a_wait_does_not_move_its_deadline(hangs: str) -> None:
     """The clock jumps back by decades, and goes on."""
     with ExitStack() as frozen:
         frozen.enter_context(freeze_time(FROZEN_AT))
@@ -503,7 +503,7 @@ def test_a_freeze_that_ends_in_the_middle_moves_no_deadline(hangs: str) -> None:
 
 
 @MIDDLE
-def test_a_clock_that_is_moved_back_holds_up_nothing(hangs: str) -> None:
+def test_a_frozen_clock_that_is_moved_back_does_not_lengthen_a_wait(hangs: str) -> None:
     """Real seconds go on."""
     with freeze_time(FROZEN_AT) as frozen:
         wait = waited(hangs, lambda: frozen.move_to("2026-11-23T08:00:00"))
@@ -512,8 +512,8 @@ def test_a_clock_that_is_moved_back_holds_up_nothing(hangs: str) -> None:
 
 
 @MIDDLE
-def test_a_clock_that_is_moved_on_counts(hangs: str) -> None:
-    """An hour by the clock is an hour."""
+def test_a_frozen_clock_that_is_moved_forward_counts_as_elapsed(hangs: str) -> None:
+    """An hour by the clock ends a wait whose limits are half an hour."""
     with freeze_time(FROZEN_AT) as frozen:
         wait = waited(hangs, lambda: frozen.tick(3600), timeout=1800, request_timeout=1800)
 
@@ -521,8 +521,8 @@ def test_a_clock_that_is_moved_on_counts(hangs: str) -> None:
 
 
 @MIDDLE
-def test_a_fleet_sees_that_the_clock_was_moved_on(hangs: str) -> None:
-    """Its loop runs on real time, and its deadlines go by the larger figure too."""
+def test_a_frozen_clock_that_is_moved_forward_ends_the_waits_of_a_batch(hangs: str) -> None:
+    """The event loop of a batch runs on real time; its deadlines go by the larger of the two, too."""
 
     def happen() -> None:
         threading.Event().wait(WHOLE / 5)
@@ -542,8 +542,8 @@ def test_a_fleet_sees_that_the_clock_was_moved_on(hangs: str) -> None:
         assert 3600 <= timed_out(Ended(outcome, 0.0)).elapsed < 3600 + WATCHDOG_SECONDS
 
 
-def test_waits_side_by_side_count_each_their_own_seconds() -> None:
-    """Sixty that sleep at the same time do not add up."""
+def test_sixty_waits_in_parallel_count_only_their_own_seconds() -> None:
+    """Their sleeps, which are at the same time, do not add up."""
     with (
         serving(PENDS) as server,
         client_of(server.url, backoff_factor=0.2, **PENDING) as client,
@@ -556,8 +556,8 @@ def test_waits_side_by_side_count_each_their_own_seconds() -> None:
         assert LAST_CHECK.least - 0.05 <= wait.elapsed <= wait.took
 
 
-def test_an_answer_that_comes_late_is_still_an_answer() -> None:
-    """And `elapsed` has the seconds that it took."""
+def test_a_late_response_is_accepted_on_a_frozen_clock() -> None:
+    """`elapsed` has the seconds that it took."""
 
     def late(connection: socket.socket, server: Server) -> None:
         server.pause(0.2)
@@ -571,8 +571,8 @@ def test_an_answer_that_comes_late_is_still_an_answer() -> None:
 
 
 @pytest.mark.parametrize("handle", [mute, drip_tls], ids=["mute", "dripping"])
-def test_a_proxy_over_tls_is_waited_for_no_longer(handle: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The seconds of its handshake count, though the socket is not ours yet."""
+def test_request_timeout_ends_a_tls_handshake_with_a_proxy(handle: Handler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its seconds count, though its socket is not one of the client's own yet."""
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     with serving_raw(handle) as proxy, client_of("https://service.test", **ONE_CALL) as client, freeze_time(FROZEN_AT):
@@ -585,8 +585,8 @@ def test_a_proxy_over_tls_is_waited_for_no_longer(handle: Handler, monkeypatch: 
 
 
 @pytest.mark.parametrize("cancel", [None, threading.Event()], ids=["alone", "with cancel"])
-def test_a_sleep_counts_what_it_took(cancel: threading.Event | None) -> None:
-    """Which is next to nothing once the client is closed."""
+def test_a_sleep_counts_the_real_seconds_that_it_took(cancel: threading.Event | None) -> None:
+    """Next to none once the client is closed."""
     line = RequestsTransport(TransportConfig("http://fake.test", user_agent="t", headers={}, request_timeout=5))
 
     def slept(seconds: float) -> float:
@@ -602,8 +602,8 @@ def test_a_sleep_counts_what_it_took(cancel: threading.Event | None) -> None:
         assert elapsed <= took
 
 
-def test_the_line_of_a_terminal_counts_down() -> None:
-    """And shows the seconds that passed."""
+def test_the_status_line_of_a_terminal_shows_the_elapsed_seconds() -> None:
+    """During a sleep of 1.05 s, which ends."""
     with freeze_time(FROZEN_AT):
         screen = io.StringIO()
         ended = ends_by_itself(lambda: StatusLine(screen, 60).sleep(1.05))
@@ -614,8 +614,8 @@ def test_the_line_of_a_terminal_counts_down() -> None:
 
 
 @pytest.mark.parametrize("is_busy", [False, True], ids=["in a call", "without a free connection"])
-def test_a_call_of_a_task_has_what_is_left_of_the_wait(is_busy: bool) -> None:
-    """Of an hour, nearly all of which was spent before."""
+def test_a_request_of_the_asyncio_client_has_what_is_left_of_the_deadline(is_busy: bool) -> None:
+    """Of an hour, all but 0.2 s of which was spent before."""
 
     async def send(url: str) -> None:
         async with AsyncVideoTranslationClient(url, request_timeout=3600) as client:
@@ -632,8 +632,8 @@ def test_a_call_of_a_task_has_what_is_left_of_the_wait(is_busy: bool) -> None:
     assert ended.took >= CALL - 0.05
 
 
-def test_a_fleet_keeps_to_its_schedule() -> None:
-    """A hundred short pauses are no longer than a hundred short pauses."""
+def test_a_hundred_short_sleeps_of_a_batch_keep_their_length() -> None:
+    """Sleeps of 0.03 s between 101 checks."""
     answers = [http()] * 100 + [http("200 OK", b'{"result": "completed"}')]
     with (
         serving(answering(*answers, close=False)) as server,

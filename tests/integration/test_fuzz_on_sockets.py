@@ -1,4 +1,4 @@
-"""Bytes of any kind in place of an HTTP answer, on a real socket."""
+"""Responses of arbitrary bytes, on a real socket."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"result": "completed"}'
 
 
 class Said:
-    """What the server sends next."""
+    """The bytes that the server sends next."""
 
     answer = b""
 
@@ -110,8 +110,8 @@ def server(said: Said) -> Iterator[Server]:
 @example(GOOD)
 @example(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n")
 @example(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
-def test_any_bytes_are_a_job_or_an_error_of_the_tree(server: Server, said: Said, answer: bytes) -> None:
-    """And one call is one call."""
+def test_any_response_bytes_give_a_job_or_a_translation_client_error(server: Server, said: Said, answer: bytes) -> None:
+    """An error has one attempt. A job needs a response with status 200 and the completed status in its body."""
     said.answer = answer
     with VideoTranslationClient(server.url, max_faults=1, timeout=5, request_timeout=2, logger=Silent()) as client:
         try:

@@ -1,4 +1,4 @@
-"""The deadline holds against any server: no call lasts longer, on a real socket."""
+"""Deadlines and time-outs on real sockets: no request lasts longer, whatever the server does."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ CALLS: dict[str, Callable[[VideoTranslationClient], Any]] = {
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("name", HOSTILE)
-def test_no_server_holds_a_call_longer(name: str, call: str) -> None:
-    """What the deadline cut is a time-out."""
+def test_the_deadline_ends_a_request_to_a_hostile_server(name: str, call: str) -> None:
+    """`wait`, `check` and `watch` raise `WaitTimeout`, whatever the server sends meanwhile."""
     with (
         serving(HOSTILE[name]) as server,
         VideoTranslationClient(server.url, **SHORT) as client,
@@ -61,10 +61,10 @@ def test_no_server_holds_a_call_longer(name: str, call: str) -> None:
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_call_that_request_timeout_cuts_is_a_fault(name: str) -> None:
-    """The last one allowed fails the check; the limit is for the whole call, not for each read."""
+def test_an_attempt_that_exceeds_request_timeout_is_a_fault(name: str) -> None:
+    """The limit is for the whole attempt, not for each read. With `max_faults=1` the wait fails after it."""
     has_status = name == "the body of an error at a time"
-    for limit in (0.3, 3, 12) if has_status else (0.3,):  # until the machine is not too busy to send it in that time
+    for limit in (0.3, 3, 12) if has_status else (0.3,):  # longer ones for a machine too busy to send it in 0.3 s
         with (
             serving(HOSTILE[name]) as server,
             VideoTranslationClient(server.url, timeout=LASTS_LONG, request_timeout=limit, max_faults=1) as client,
@@ -77,8 +77,8 @@ def test_a_call_that_request_timeout_cuts_is_a_fault(name: str) -> None:
     assert ("failed: HTTP 503" if has_status else "failed: no response within 0.3 s") in str(caught.value)
 
 
-def test_a_slow_server_that_does_answer_is_waited_for() -> None:
-    """Slices of time are not the limit."""
+def test_a_slow_response_within_its_limits_is_read_to_its_end() -> None:
+    """The socket is read in slices of time, which are no limit of the request."""
 
     def slow(connection: socket.socket, server: Server) -> None:
         for byte in http("200 OK", b'{"result": "completed"}'):
@@ -89,8 +89,8 @@ def test_a_slow_server_that_does_answer_is_waited_for() -> None:
         assert client.get_status() == "completed"
 
 
-def test_a_server_that_hangs_once_in_the_middle_of_a_wait_is_survived() -> None:
-    """The next call finds the job finished."""
+def test_a_wait_survives_a_request_that_hangs() -> None:
+    """The request after it finds the job completed."""
     calls: list[int] = []
 
     def handle(connection: socket.socket, server: Server) -> None:
@@ -118,7 +118,7 @@ def dead_port() -> Iterator[int]:
 
 
 def named(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
-    """Let the name `many.test` have these addresses."""
+    """Let the name `many.test` resolve to these addresses."""
 
     def lookup(host: str, port: int, *_: Any, **__: Any) -> list[Any]:
         assert host == "many.test"
@@ -127,8 +127,8 @@ def named(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
 
 
-def test_a_name_with_several_dead_addresses_takes_no_longer(dead_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All of them together have the time of one call."""
+def test_the_deadline_covers_all_addresses_of_a_name(dead_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three addresses where connecting hangs share the time of one request."""
     named(monkeypatch, *((f"127.0.0.{last}", dead_port) for last in (1, 2, 3)))
 
     with (
@@ -139,8 +139,8 @@ def test_a_name_with_several_dead_addresses_takes_no_longer(dead_port: int, monk
         client.wait()
 
 
-def test_behind_dead_addresses_a_living_one_is_found(dead_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each has its share of the time."""
+def test_a_reachable_address_after_unreachable_ones_is_used(dead_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each address has its share of the time of the request."""
     with serving(answering(http("200 OK", b'{"result": "completed"}'))) as server:
         named(monkeypatch, ("127.0.0.1", dead_port), ("127.0.0.2", dead_port), ("127.0.0.1", server.port))
         with VideoTranslationClient(
@@ -149,8 +149,8 @@ def test_behind_dead_addresses_a_living_one_is_found(dead_port: int, monkeypatch
             assert client.get_status() == "completed"
 
 
-def test_a_name_without_any_address_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that is not known."""
+def test_a_name_that_resolves_to_no_address_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Like a name that is not known."""
     named(monkeypatch)
 
     with (
@@ -160,8 +160,8 @@ def test_a_name_without_any_address_is_a_fault(monkeypatch: pytest.MonkeyPatch) 
         client.wait()
 
 
-def test_a_resolver_that_hangs_takes_no_longer_and_piles_up_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One helper a name, however many calls ask."""
+def test_the_deadline_ends_a_hanging_lookup_and_one_thread_serves_all_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is one thread for a name, however many requests look it up."""
     release = threading.Event()
 
     def hang(*_: Any, **__: Any) -> list[Any]:
@@ -183,8 +183,8 @@ def test_a_resolver_that_hangs_takes_no_longer_and_piles_up_no_threads(monkeypat
         client.wait()
 
 
-def test_a_lookup_that_could_not_begin_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A moment without threads to spare is a fault, and does not take the name away for good."""
+def test_a_lookup_whose_thread_cannot_start_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The failed start is a fault of one attempt; later attempts look the name up again."""
     start = threading.Thread.start
 
     def refuse_once(thread: threading.Thread) -> None:
@@ -198,12 +198,12 @@ def test_a_lookup_that_could_not_begin_is_begun_anew(monkeypatch: pytest.MonkeyP
 
 
 def in_use() -> tuple[int, int]:
-    """Threads, and open files of any kind."""
+    """Count the threads and the open files of this process."""
     return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
 
 
 def sent_and_closed(listener: socket.socket) -> list[bytes]:
-    """What each client in the queue of the listener sent until it closed its connection; fails if one does not close it."""
+    """Return what each client in the queue of the listener sent before it closed; fails if one does not close."""
     sent: list[bytes] = []
     while True:
         try:
@@ -215,13 +215,13 @@ def sent_and_closed(listener: socket.socket) -> list[bytes]:
             sent.append(stream.read())
 
 
-def test_calls_that_were_cut_leave_nothing_behind() -> None:
-    """No thread, no socket. The listener accepts nothing meanwhile, so that all that is counted is the client's."""
+def test_requests_ended_by_the_deadline_leave_no_thread_and_no_socket() -> None:
+    """The listener accepts nothing meanwhile, so that all that is counted is the client's."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         silent.setblocking(False)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with VideoTranslationClient(url, timeout=0.05) as client:
-            gc.collect()  # what earlier tests left to the collector does not go meanwhile
+            gc.collect()  # or garbage of earlier tests could be collected meanwhile
             before = in_use()
             for _ in range(20):
                 with pytest.raises(WaitTimeout):
@@ -229,13 +229,13 @@ def test_calls_that_were_cut_leave_nothing_behind() -> None:
             assert in_use() == before
             sent = sent_and_closed(silent)
 
-    assert any(sent)  # a call that got no processor for 0.05 s has sent nothing
+    assert any(sent)  # on a busy machine, a request may have sent nothing in 0.05 s
     assert all(request == b"" or request.startswith(b"GET /status HTTP/1.1\r\n") for request in sent)
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found"])
-def test_a_refusal_whose_body_drips_fails_soon(status: str) -> None:
-    """Its status is there; the body is read for a second at the most."""
+def test_a_401_or_404_whose_body_drips_fails_at_the_first_attempt(status: str) -> None:
+    """Its status is known; its body is read for a second at the most."""
     with (
         serving(dripping(f"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n".encode(), b"x")) as server,
         VideoTranslationClient(server.url, **PATIENT) as client,
@@ -247,8 +247,8 @@ def test_a_refusal_whose_body_drips_fails_soon(status: str) -> None:
     assert caught.value.attempts == 1
 
 
-def test_memory_stays_small_over_an_endless_body() -> None:
-    """The cap is enforced while reading."""
+def test_an_endless_body_is_read_with_little_memory() -> None:
+    """The limit of 1 MiB is enforced while reading; the peak of memory stays below 8 MiB."""
 
     def endless(connection: socket.socket, server: Server) -> None:
         connection.sendall(STATUS_LINE + b"\r\n")
@@ -269,7 +269,7 @@ def test_memory_stays_small_over_an_endless_body() -> None:
 
 @pytest.fixture
 def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> trustme.CA:
-    """An authority that the environment vouches for, where nothing goes past a proxy."""
+    """A certificate authority that `REQUESTS_CA_BUNDLE` trusts, without `no_proxy`."""
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
@@ -278,8 +278,8 @@ def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     return authority
 
 
-def test_tls_works(trusted: trustme.CA) -> None:
-    """With the CA bundle of the environment."""
+def test_a_request_over_tls_succeeds(trusted: trustme.CA) -> None:
+    """With the CA bundle that `REQUESTS_CA_BUNDLE` names."""
     handle = over_tls(trusted, answering(http("200 OK", b'{"result": "completed"}'), close=False))
 
     with serving_raw(handle) as server, VideoTranslationClient(server.url, api_key="k") as client:
@@ -287,8 +287,8 @@ def test_tls_works(trusted: trustme.CA) -> None:
     assert b"Authorization: Bearer k" in server.requests[0]
 
 
-def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authority: trustme.CA) -> None:
-    """And nothing was sent."""
+def test_an_untrusted_certificate_is_a_fault_that_names_the_reason(authority: trustme.CA) -> None:
+    """The error contains `CERTIFICATE_VERIFY_FAILED`."""
     with (
         serving_raw(over_tls(authority, mute)) as server,
         VideoTranslationClient(server.url, max_faults=1) as client,
@@ -298,8 +298,8 @@ def test_a_certificate_that_nobody_vouches_for_is_a_fault_in_clear_words(authori
 
 
 @pytest.mark.parametrize("handle", [mute, drip_tls], ids=["mute", "dripping"])
-def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
-    """It is part of the call."""
+def test_the_deadline_ends_a_tls_handshake(handle: Handler) -> None:
+    """The handshake is part of the request."""
     with (
         serving_raw(handle) as server,
         VideoTranslationClient(server.url, **SHORT) as client,
@@ -309,8 +309,8 @@ def test_a_tls_handshake_takes_no_longer(handle: Handler) -> None:
         client.wait()
 
 
-def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
-    """Reading in slices leaves TLS whole."""
+def test_the_deadline_ends_a_dripping_body_over_tls(trusted: trustme.CA) -> None:
+    """The body is read in slices of time over TLS, too."""
     with (
         serving_raw(over_tls(trusted, dripping(STATUS_LINE + b"Content-Length: 1000\r\n\r\n", b"x"))) as server,
         VideoTranslationClient(server.url, **SHORT) as client,
@@ -321,8 +321,8 @@ def test_a_body_over_tls_takes_no_longer(trusted: trustme.CA) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
-    """Its reply to CONNECT is read as everything else."""
+def test_the_deadline_ends_a_dripping_response_of_a_proxy(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+    """To a request in the clear, or to CONNECT."""
     with serving(dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x")) as proxy:
         for name in ("http_proxy", "https_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -337,7 +337,7 @@ def test_a_proxy_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, sch
 
 
 def relaying(authority: trustme.CA, target_port: int) -> Handler:
-    """A proxy that is spoken to over TLS, takes its time to answer CONNECT, and then passes bytes on."""
+    """A proxy over TLS that responds to CONNECT after 0.3 s, and then relays bytes."""
 
     def handle(connection: socket.socket, server: Server) -> None:
         server.pause(0.3)
@@ -348,8 +348,10 @@ def relaying(authority: trustme.CA, target_port: int) -> Handler:
     return over_tls(authority, handle)
 
 
-def test_tls_through_a_proxy_over_tls_works(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also when an answer takes longer than one slice of time."""
+def test_a_request_over_tls_through_a_proxy_over_tls_succeeds(
+    trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when a response takes longer than one slice of time, in which the socket is read."""
 
     def handle(connection: socket.socket, server: Server) -> None:
         server.pause(0.3)
@@ -361,8 +363,10 @@ def test_tls_through_a_proxy_over_tls_works(trusted: trustme.CA, monkeypatch: py
             assert client.get_status() == "completed"
 
 
-def test_a_proxy_over_tls_that_drips_takes_no_longer(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connection to it is guarded, too."""
+def test_the_deadline_ends_a_dripping_response_of_a_proxy_over_tls(
+    trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is the response to CONNECT."""
     with serving_raw(over_tls(trusted, dripping(b"HTTP/1.1 200 OK\r\nX: ", b"x"))) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
         with (
@@ -373,8 +377,8 @@ def test_a_proxy_over_tls_that_drips_takes_no_longer(trusted: trustme.CA, monkey
             client.wait()
 
 
-def test_a_wait_without_end_still_has_calls_with_one() -> None:
-    """`timeout=math.inf` lifts one clock and not the others."""
+def test_an_infinite_timeout_leaves_request_timeout_in_force() -> None:
+    """`timeout=math.inf` removes the limit of the wait alone."""
     with (
         serving(mute) as server,
         VideoTranslationClient(server.url, timeout=math.inf, request_timeout=0.2, max_faults=1) as client,

@@ -1,4 +1,4 @@
-"""The fake server on a real socket: what goes wrong there, that it ends, and the fixture that users get."""
+"""The fake server on a real socket: faults, connections, `close`, its command, and its pytest fixture for users."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def connected(server: Server) -> socket.socket:
 
 
 def received(connection: socket.socket, size: int = 1_000_000, end: bytes | None = None) -> bytes:
-    """Read until the connection is closed, so many bytes are there, or these come: one `recv` is no answer, it may hold half."""
+    """Read until the connection is closed, or a size or an end is reached: one `recv` may return half of a response."""
     data = b""
     while len(data) < size and not (end and data.endswith(end)) and (part := connection.recv(65536)):
         data += part
@@ -77,14 +77,14 @@ def received(connection: socket.socket, size: int = 1_000_000, end: bytes | None
 
 
 def raw_answer(server: Server, request: bytes = REQUEST, size: int = 1_000_000) -> bytes:
-    """All that comes until the connection is closed, or so many bytes."""
+    """Send a request, and return all bytes that come until the connection is closed or a size is reached."""
     with connected(server) as connection:
         connection.sendall(request)
         return received(connection, size)
 
 
 def is_serving(server: Server) -> bool:
-    """Whether a request of a new connection is answered."""
+    """Return True if a request on a new connection gets a response."""
     with connected(server) as connection:
         connection.sendall(REQUEST)
         return received(connection, end=PENDING).endswith(PENDING)
@@ -95,7 +95,7 @@ def open_files() -> int:
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
-    """Whether it comes true in time: threads end a little after their sockets."""
+    """Wait until a condition is true, and return it: threads end a little after their sockets."""
     until = time.monotonic() + LASTS_LONG
     while not condition() and time.monotonic() < until:
         time.sleep(0.01)
@@ -103,7 +103,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 def test_a_connection_is_kept_for_the_next_request() -> None:
-    """Unless the client wants it closed."""
+    """Unless the request has `Connection: close`."""
     with Server() as server, connected(server) as connection:
         for _ in range(3):
             connection.sendall(REQUEST)
@@ -126,8 +126,8 @@ def test_a_connection_is_kept_for_the_next_request() -> None:
         ("799:Connection=close", b"HTTP/1.1 799 Unknown\r\n", b"}\n"),
     ],
 )
-def test_what_comes_over_the_wire(fault: str, begin: bytes, end: bytes) -> None:
-    """To the byte, and then the connection is closed."""
+def test_a_fault_sends_its_bytes_and_closes_the_connection(fault: str, begin: bytes, end: bytes) -> None:
+    """The next connection is served."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server:
         answer = raw_answer(server)
         assert answer.startswith(begin)
@@ -149,8 +149,8 @@ TWICE = rb"(HTTP/1\.1 200 OK\r\n.*?\r\n\r\n\{\"result\": \"pending\"\}\n)\1"
         ("repeated@0", TWICE, 0),
     ],
 )
-def test_more_than_one_response_comes_over_the_wire(fault: str, pattern: bytes, seconds: float) -> None:
-    """After its pauses, and the connection is kept for the next request."""
+def test_a_fault_sends_interim_or_repeated_responses(fault: str, pattern: bytes, seconds: float) -> None:
+    """After their sleeps. The connection is kept for the next request."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server, connected(server) as connection:
         began = time.monotonic()
         connection.sendall(REQUEST)
@@ -165,8 +165,8 @@ def test_more_than_one_response_comes_over_the_wire(fault: str, pattern: bytes, 
 
 
 @pytest.mark.parametrize("fault", ["repeated-late", "repeated@60"])
-def test_a_late_response_comes_before_that_to_the_next_request(fault: str) -> None:
-    """As soon as that request is there, which is not lost."""
+def test_a_late_copy_comes_before_the_response_to_the_next_request(fault: str) -> None:
+    """As soon as that request has arrived, which gets its own response, too."""
     with Server(Scenario(faults=[f"1:{fault}", "2:503"])) as server, connected(server) as connection:
         connection.sendall(REQUEST)
         once = received(connection, end=PENDING)
@@ -184,8 +184,8 @@ def test_a_late_response_comes_before_that_to_the_next_request(fault: str) -> No
 
 
 @pytest.mark.parametrize("fault", ["doubled", "repeated", "repeated-late"])
-def test_a_response_that_closes_the_connection_comes_with_no_more_after_it(fault: str) -> None:
-    """Nobody waits for a request that cannot come; what is doubled is doubled."""
+def test_a_response_with_connection_close_gets_no_late_copy(fault: str) -> None:
+    """The request after which the copy would be sent cannot come. `doubled` sends both at once."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server:
         answer = raw_answer(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
     assert answer.count(b"HTTP/1.1") == (2 if fault == "doubled" else 1)
@@ -194,8 +194,8 @@ def test_a_response_that_closes_the_connection_comes_with_no_more_after_it(fault
 @pytest.mark.parametrize(
     ("fault", "size"), [("reset", 0), ("reset-in-headers", len("HTTP/1.1 200")), ("reset-after-headers", 100)]
 )
-def test_connections_are_reset(fault: str, size: int) -> None:
-    """Before, in or after the headers, which have come by then."""
+def test_a_connection_is_reset_before_in_or_after_the_headers(fault: str, size: int) -> None:
+    """What was sent before the reset has arrived by then."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server, connected(server) as connection:
         connection.sendall(REQUEST)
         head = received(connection, size)
@@ -205,7 +205,7 @@ def test_connections_are_reset(fault: str, size: int) -> None:
             connection.recv(65536)
 
 
-def test_an_endless_body_ends_when_the_client_has_enough() -> None:
+def test_an_endless_body_ends_when_the_client_closes_the_connection() -> None:
     """And so does its thread."""
     with Server(Scenario(faults=["1:endless"])) as server:
         before = threading.active_count()
@@ -214,8 +214,8 @@ def test_an_endless_body_ends_when_the_client_has_enough() -> None:
 
 
 @pytest.mark.parametrize("fault", ["mute", "late@60", "drip-headers@60", "drip-body@60"])
-def test_a_server_that_waits_sees_the_client_go(fault: str) -> None:
-    """No thread waits for a client that has gone."""
+def test_a_fault_that_waits_ends_when_the_client_closes_the_connection(fault: str) -> None:
+    """And so does its thread."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server:
         before = threading.active_count()
         with connected(server) as connection:
@@ -225,8 +225,8 @@ def test_a_server_that_waits_sees_the_client_go(fault: str) -> None:
         assert eventually(lambda: threading.active_count() == before)
 
 
-def test_closing_ends_everything() -> None:
-    """Idle connections, those that wait, and those that send for ever; no thread, no socket."""
+def test_close_ends_all_connections_and_threads() -> None:
+    """Connections without a response, with an endless one, and idle ones. No thread and no open file is left."""
     before = threading.active_count(), open_files()
     clients = []
     with Server(Scenario(faults=["1:mute", "2:endless", "3:late@60"])) as server:
@@ -240,8 +240,8 @@ def test_closing_ends_everything() -> None:
     assert (threading.active_count(), open_files()) == before
 
 
-def test_refused_for_a_span_of_time_and_then_there_again(server_time: ServerTime) -> None:
-    """On the same port; open connections are closed."""
+def test_connections_are_refused_for_the_time_span_of_a_refuse_fault(server_time: ServerTime) -> None:
+    """Open connections are closed. Later the same port accepts connections again."""
     scenario = Scenario(duration=60, faults=["2s-10s:refuse"])
     with Server(scenario) as server, connected(server) as idle, connected(server) as other:
         idle.sendall(REQUEST)
@@ -262,21 +262,21 @@ def test_refused_for_a_span_of_time_and_then_there_again(server_time: ServerTime
 def server_is_back(server: Server) -> bool:
     try:
         connected(server).close()
-    except ConnectionError:  # refused; or reset, if the door was shut on the way in
+    except ConnectionError:  # refused; or reset, if the port was closed during the connect
         return False
     return True
 
 
-def test_the_question_that_begins_a_refusal_gets_no_answer() -> None:
-    """By then the door is shut already."""
+def test_the_request_that_begins_a_refusal_gets_no_response() -> None:
+    """The port is closed by then."""
     with Server(Scenario(faults=["0s-999s:refuse"])) as server:
         assert raw_answer(server) == b""
         with pytest.raises(ConnectionRefusedError):
             connected(server)
 
 
-def test_faults_can_be_changed_over_the_wire_and_by_the_test() -> None:
-    """At once; also to refuse, which the loop has to see."""
+def test_faults_can_be_changed_by_a_control_request_and_by_the_test() -> None:
+    """At once; also to `refuse`, which the loop of the server has to notice."""
     with Server() as server:
         requests.put(f"{server.url}/_control/faults", json=["every-1:503"], timeout=LASTS_LONG)
         assert [requests.get(f"{server.url}/status", timeout=LASTS_LONG).status_code for _ in range(2)] == [503, 503]
@@ -293,8 +293,8 @@ def test_faults_can_be_changed_over_the_wire_and_by_the_test() -> None:
         assert len(server.requests) == 1
 
 
-def test_a_redirect_to_another_origin_is_answered_there() -> None:
-    """By the same server, under its other name."""
+def test_a_redirect_to_another_origin_gets_a_response_there() -> None:
+    """From the same server, under its other name."""
     with Server(Scenario(faults=["1:redirect-away"])) as server:
         answer = requests.get(f"{server.url}/status", timeout=LASTS_LONG)
 
@@ -319,8 +319,8 @@ def test_a_redirect_to_another_origin_is_answered_there() -> None:
         (b"nonsense\r\n", 400),
     ],
 )
-def test_requests_that_nobody_should_send_are_answered(head: bytes, code: int) -> None:
-    """And the server goes on."""
+def test_an_unusual_or_malformed_request_gets_a_response(head: bytes, code: int) -> None:
+    """The server serves the next connection, too."""
     with Server() as server:
         answer = raw_answer(server, head + b"Connection: close\r\n\r\n")
         assert f" {code} ".encode() in answer[:40] or f"Error code: {code}".encode() in answer
@@ -329,8 +329,8 @@ def test_requests_that_nobody_should_send_are_answered(head: bytes, code: int) -
 
 @settings(max_examples=100)
 @given(REQUESTS)
-def test_whatever_a_client_sends_the_server_stands(sent: bytes) -> None:
-    """Its thread ends with the connection."""
+def test_the_server_survives_any_bytes_that_a_client_sends(sent: bytes) -> None:
+    """It serves the next connection."""
     with Server() as server:
         with connected(server) as connection, suppress(ConnectionError):  # reset, where more was sent than read
             connection.sendall(sent)
@@ -341,8 +341,8 @@ def test_whatever_a_client_sends_the_server_stands(sent: bytes) -> None:
         assert is_serving(server)
 
 
-def test_a_control_request_that_comes_in_half_holds_up_nobody() -> None:
-    """Neither the others, nor a refusal, nor the end."""
+def test_an_incomplete_control_request_blocks_no_other_request() -> None:
+    """Nor a refusal, nor `close`."""
     with ends_soon(LASTS_LONG / 3), Server() as server, connected(server) as half:
         half.sendall(b"PUT /_control/faults HTTP/1.1\r\nContent-Length: 10\r\n\r\n")
         assert requests.get(f"{server.url}/_control/requests", timeout=LASTS_LONG).json() == []
@@ -354,8 +354,8 @@ def test_a_control_request_that_comes_in_half_holds_up_nobody() -> None:
 
 
 @pytest.mark.parametrize("fault", ["mute", "late@60", "drip-body@60"])
-def test_closing_waits_for_no_fault(fault: str) -> None:
-    """Also where the client has sent more meanwhile."""
+def test_close_does_not_wait_for_a_fault(fault: str) -> None:
+    """Also if the client has sent more meanwhile."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server, connected(server) as client:
         client.sendall(REQUEST)
         assert eventually(lambda: len(server.requests) == 1)
@@ -365,14 +365,14 @@ def test_closing_waits_for_no_fault(fault: str) -> None:
             server.close()
 
 
-def test_closing_twice_is_closing_once() -> None:
-    """And what is set afterwards does no harm."""
+def test_a_second_close_does_nothing() -> None:
+    """Faults that are set after `close` raise no error."""
     with Server() as server:
         server.close()
         server.faults = ["1:503"]
 
 
-def test_no_thread_is_left_when_close_returns() -> None:
+def test_close_leaves_no_thread() -> None:
     """Not even that of a connection which has just ended by itself."""
     before = set(threading.enumerate())
     for _ in range(200):
@@ -381,8 +381,8 @@ def test_no_thread_is_left_when_close_returns() -> None:
         assert set(threading.enumerate()) == before
 
 
-def test_an_accept_that_fails_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A moment without descriptors to spare, say."""
+def test_the_server_survives_a_failing_accept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it fails while no file descriptor is free."""
     accept, failures = socket.socket.accept, [OSError(errno.EMFILE, "Too many open files")] * 3
 
     def fail_at_first(listener: socket.socket) -> tuple[socket.socket, object]:
@@ -396,8 +396,8 @@ def test_an_accept_that_fails_is_not_the_end(monkeypatch: pytest.MonkeyPatch) ->
     assert failures == []
 
 
-def test_a_thread_that_cannot_begin_is_not_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The client is let go, and the next one is served."""
+def test_the_server_survives_a_thread_that_cannot_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection is closed, and the next one is served."""
     with Server() as server:
         start = threading.Thread.start
 
@@ -411,8 +411,8 @@ def test_a_thread_that_cannot_begin_is_not_the_end(monkeypatch: pytest.MonkeyPat
         assert is_serving(server)
 
 
-def test_its_time_is_real_also_where_a_test_has_frozen_the_clock() -> None:
-    """An hour does not pass because somebody looks at it on another day."""
+def test_the_fake_server_runs_on_real_time_under_a_frozen_clock() -> None:
+    """A job of an hour is still pending if it is checked on another day of the frozen clock."""
     with Server(Scenario(duration=3600)) as server:
         job_id = requests.post(f"{server.url}/jobs", timeout=LASTS_LONG).json()["id"]
         with freeze_time("2030-01-01"):
@@ -426,15 +426,15 @@ ALIKE = [
 ]
 
 NO_RESPONSE, NO_BODY = ("mute", "100"), ("drip-body", "200:Content-Length=99")
-"""Of these, those whose call ends by its time-out: no machine is too slow for that."""
+"""Those faults whose request ends by its time-out, which is short for them: no machine is too slow for that."""
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize(
     "fault", [*ALIKE, "100", "302:Location=http://[", "304:Content-Length=9", "200:Content-Length=99"]
 )
-def test_in_process_and_on_a_socket_a_fault_is_the_same(fault: str, method: str) -> None:
-    """To requests: the same status, headers and body, or the same exception."""
+def test_a_fault_is_the_same_in_process_and_on_a_socket(fault: str, method: str) -> None:
+    """In requests: the same status, headers and body, or the same exception."""
     scenario = Scenario(faults=[f"1:{fault}"])
     adapter = InProcessAdapter(create_app(scenario))
     with Server(scenario) as server, requests.Session() as inside, requests.Session() as outside:
@@ -452,8 +452,8 @@ def seen(session: requests.Session, method: str, url: str, timeout: float) -> ob
     return answer.status_code, alike, answer.content
 
 
-def test_each_request_is_logged_with_what_it_was_answered(capsys: pytest.CaptureFixture[str]) -> None:
-    """The status, or the fault that has none."""
+def test_each_request_is_logged_with_its_status_or_its_fault(capsys: pytest.CaptureFixture[str]) -> None:
+    """The name of the fault is logged if there is no status."""
     with Server(Scenario(faults=["1:503", "2:html", "3:drop"]), is_quiet=False) as server:
         for _ in range(4):
             raw_answer(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
@@ -462,8 +462,8 @@ def test_each_request_is_logged_with_what_it_was_answered(capsys: pytest.Capture
     assert [line.partition('"GET /status HTTP/1.1" ')[2] for line in logged] == ["503 -", "200 -", "drop -", "200 -"]
 
 
-def test_a_port_that_is_taken_is_said() -> None:
-    """And nothing is left open."""
+def test_a_port_in_use_raises_os_error() -> None:
+    """No file is left open."""
     with Server() as server:
         before = open_files()
         with pytest.raises(OSError, match="in use"):
@@ -478,13 +478,13 @@ HEYGEN_ORDER: dict[str, Any] = {
 
 
 def link_of(server: Server) -> str:
-    """To the result of a job of HeyGen that is finished at once."""
+    """Return the link to the result of a HeyGen job that is completed at once."""
     jobs, key = f"{server.url}/v3/video-translations", {"X-Api-Key": "k"}
     requests.post(jobs, json=HEYGEN_ORDER, headers=key, timeout=LASTS_LONG)
     return str(requests.get(f"{jobs}/job-1", headers=key, timeout=LASTS_LONG).json()["data"]["video_url"])
 
 
-def test_a_result_that_breaks_goes_on_where_it_broke() -> None:
+def test_an_interrupted_result_is_resumed_by_range_requests() -> None:
     """From the storage host, which is the same server under its other name."""
     scenario = Scenario(0, result_bytes=1_000_000, faults=["result/1:truncate", "result/2:reset-after-headers"])
     with Server(scenario, service="heygen") as server:
@@ -500,8 +500,8 @@ def test_a_result_that_breaks_goes_on_where_it_broke() -> None:
         assert [one.headers["Host"] for one in server.requests[-3:]] == [f"localhost:{server.port}"] * 3
 
 
-def test_a_big_result_takes_no_memory() -> None:
-    """What has been sent is forgotten, and what nobody reads is not made."""
+def test_a_result_of_a_terabyte_is_made_as_it_is_sent() -> None:
+    """What has been sent is not kept, and what is not read is not made."""
     with Server(Scenario(0, result_bytes=10**12)) as server:
         job_id = requests.post(f"{server.url}/jobs", timeout=LASTS_LONG).json()["id"]
         request = f"GET /jobs/{job_id}/result HTTP/1.1\r\nHost: x\r\n\r\n".encode()
@@ -512,8 +512,8 @@ def test_a_big_result_takes_no_memory() -> None:
         assert body == bytes(result_body(job_id, len(body)))
 
 
-def test_an_upload_of_many_megabytes_arrives_in_order() -> None:
-    """And is remembered by its name and length."""
+def test_an_upload_of_8_mib_is_recorded_by_its_name_and_length() -> None:
+    """In the fields of the submission."""
     with Server(service="elevenlabs") as server:
         upload: dict[str, Any] = {"file": ("talk.mp4", bytes(8 * 1024 * 1024)), "target_lang": (None, "es")}
         requests.post(f"{server.url}/v1/dubbing", files=upload, headers={"xi-api-key": "k"}, timeout=LASTS_LONG)
@@ -522,8 +522,8 @@ def test_an_upload_of_many_megabytes_arrives_in_order() -> None:
         ]
 
 
-def test_the_command_serves_any_service() -> None:
-    """With the key that it was told."""
+def test_the_command_serves_a_named_service() -> None:
+    """With the API key of the command line. Another key gets a 401."""
     command = [sys.executable, "-m", "fake_server", "--port", "0", "--service", "azure", "--api-key", "right"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as running:
         assert running.stdout is not None
@@ -534,8 +534,8 @@ def test_the_command_serves_any_service() -> None:
     assert codes == [401, 200]
 
 
-def test_an_unknown_service_is_refused_before_anything_is_open() -> None:
-    """With the names of those that there are."""
+def test_an_unknown_service_raises_value_error() -> None:
+    """With the names of the services, and before any file is open."""
     before = open_files()
     with pytest.raises(ValueError, match="service must be one of reference, heygen"):
         Server(service="dubbo")
@@ -567,8 +567,8 @@ def run_users_tests(folder: Path, *options: str) -> subprocess.CompletedProcess[
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=2 * LASTS_LONG)
 
 
-def test_the_fixture_is_there_wherever_the_package_is_installed(tmp_path: Path) -> None:
-    """Without a line of configuration, and without a warning."""
+def test_the_fixture_is_available_where_the_package_is_installed(tmp_path: Path) -> None:
+    """Without any configuration, and without a warning."""
     done = run_users_tests(tmp_path)
 
     assert done.returncode == 0, done.stdout
@@ -576,7 +576,7 @@ def test_the_fixture_is_there_wherever_the_package_is_installed(tmp_path: Path) 
 
 
 def test_without_flask_the_fixture_names_the_extra(tmp_path: Path) -> None:
-    """And every other test runs on."""
+    """In the error of each test that uses it."""
     (tmp_path / "conftest.py").write_text("import sys\nsys.modules['flask'] = None\n")
     done = run_users_tests(tmp_path)
 
@@ -584,8 +584,8 @@ def test_without_flask_the_fixture_names_the_extra(tmp_path: Path) -> None:
     assert "needs the extra: pip install 'translation-client[server]'" in done.stdout
 
 
-def test_nobody_has_to_wait_until_it_is_ready() -> None:
-    """The port is open before anything serves: what is asked until then is answered as soon as it does."""
+def test_a_request_sent_before_the_server_runs_gets_its_response_later() -> None:
+    """The port is open before the server runs."""
     server = Server()
     with connected(server) as client:
         client.sendall(REQUEST)

@@ -1,4 +1,4 @@
-"""No response is taken for that to another request: interim, doubled, repeated and late responses, in both clients."""
+"""No response is taken for that to another request: interim, doubled, repeated and late ones, in both clients."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ async def call(client: Any, name: str, *given: Any, **more: Any) -> Any:
 
 
 def about(job: str, **more: Any) -> bytes:
-    """Answer a status request: job A is completed, and any other is pending."""
+    """Make the response to a status request: job A is completed, and any other is pending."""
     return response({"result": "completed" if job == "A" else "pending", "about": job, **more})
 
 
@@ -101,7 +101,7 @@ def use(kind: type[Any], url: str, use_it: Callable[[Any], Coroutine[Any, Any, A
 
 
 def in_turn(jobs: str, answer: Answer) -> Answer:
-    """Answer one request after the other as if it were about the next of some jobs.
+    """Respond to one request after the other as if it were about the next of some jobs.
 
     Requests for one URL share a connection, and nothing but the order tells their responses apart.
     """
@@ -110,13 +110,13 @@ def in_turn(jobs: str, answer: Answer) -> Answer:
 
 
 def checked(kind: type[Any], server: Scripted, checks: int = 2, turns: int = 0) -> list[tuple[str, str]]:
-    """Check a job again and again, each time when the server has said all it has to say.
+    """Check a job again and again, each time after the server has sent all that it has to send.
 
     Args:
-        kind: Of the client.
-        server: What is asked.
-        checks: How often.
-        turns: How often the event loop goes round in between, and so may read what has come.
+        kind: The class of the client.
+        server: The server.
+        checks: The number of checks.
+        turns: The steps of the event loop between checks, in which it may read what has arrived.
     """
 
     async def check(client: Any) -> list[tuple[str, str]]:
@@ -151,7 +151,7 @@ INTERIM: dict[str, list[Part]] = {
 @pytest.mark.parametrize("before", INTERIM)
 @pytest.mark.parametrize("how", ["each by itself", "in one packet", "one byte at a time"])
 def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, lines: Lines) -> None:
-    """Whatever their number and the packets that they come in, and the connection is kept."""
+    """Whatever their number and their packets. The connection is kept."""
 
     def answer(request: Arrived) -> list[Part]:
         parts = [*INTERIM[before], about(request.job)]
@@ -166,8 +166,8 @@ def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, l
 
 
 @both_clients
-def test_an_interim_response_may_come_before_any_final_one(kind: type[Any], lines: Lines) -> None:
-    """An error, a response without a body, a redirect, one in chunks."""
+def test_an_interim_response_may_come_before_any_final_response(kind: type[Any], lines: Lines) -> None:
+    """An error, a response without a body, a redirect, and one in chunks."""
     final = {
         "GET /status/gone": response(b"{}", "404 Not Found"),
         "DELETE /jobs/A": b"HTTP/1.1 204 No Content\r\n\r\n",
@@ -186,13 +186,13 @@ def test_an_interim_response_may_come_before_any_final_one(kind: type[Any], line
 
     with scripted(answer) as server:
         assert use(kind, server.url, use_it) == "C"
-        assert [request.connection for request in server.arrived] == [1, 2, 3, 3]  # one for each call
+        assert [request.connection for request in server.arrived] == [1, 2, 3, 3]  # one for each method that is called
 
 
 @both_clients
 @pytest.mark.parametrize("code", [100, 103])
-def test_interim_responses_without_end_are_a_fault(kind: type[Any], code: int, lines: Lines) -> None:
-    """As soon as there are too many, and not only at the end of the time."""
+def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines: Lines) -> None:
+    """As soon as there are more than 100, and not only at the time-out."""
 
     def answer(request: Arrived) -> Iterator[Part]:
         many = MAX_INTERIM_RESPONSES if request.job == "A" else MAX_INTERIM_RESPONSES + 1
@@ -213,8 +213,8 @@ def test_interim_responses_without_end_are_a_fault(kind: type[Any], code: int, l
 
 
 @both_clients
-def test_interim_responses_do_not_lengthen_the_time_of_a_request(kind: type[Any], lines: Lines) -> None:
-    """They come again and again, and it ends all the same."""
+def test_interim_responses_do_not_extend_request_timeout(kind: type[Any], lines: Lines) -> None:
+    """They come every 0.25 s, and the request ends after 0.6 s."""
 
     def answer(request: Arrived) -> Iterator[Part]:
         for _ in range(MAX_INTERIM_RESPONSES):
@@ -231,7 +231,7 @@ def test_interim_responses_do_not_lengthen_the_time_of_a_request(kind: type[Any]
 
 @both_clients
 def test_switching_protocols_is_a_fault_and_its_connection_is_closed(kind: type[Any], lines: Lines) -> None:
-    """It is final, and what follows it is not HTTP."""
+    """101 is a final response, and what follows it is not HTTP."""
 
     def answer(request: Arrived) -> list[Part]:
         if len(server.arrived) == 1:
@@ -272,7 +272,7 @@ LEFTOVERS: dict[str, Callable[[bytes], list[Part]]] = {
 
 
 def chunked(once: bytes) -> bytes:
-    """The response, in one chunk."""
+    """Make the same response with its body in one chunk."""
     body = once.partition(b"\r\n\r\n")[2]
     return b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
 
@@ -282,7 +282,9 @@ KINDS_AND_TURNS = [(VideoTranslationClient, 0), (AsyncVideoTranslationClient, 0)
 
 @pytest.mark.parametrize(("kind", "turns"), KINDS_AND_TURNS, ids=["blocking", "asyncio", "asyncio that reads"])
 @pytest.mark.parametrize("leftover", LEFTOVERS)
-def test_leftovers_of_a_response_are_not_the_next_one(kind: type[Any], turns: int, leftover: str, lines: Lines) -> None:
+def test_leftovers_of_a_response_are_not_taken_for_the_next_response(
+    kind: type[Any], turns: int, leftover: str, lines: Lines
+) -> None:
     """They close the connection, without a fault."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -296,8 +298,8 @@ def test_leftovers_of_a_response_are_not_the_next_one(kind: type[Any], turns: in
     assert not lines.of("check_failed")
 
 
-def test_a_body_longer_than_it_says_closes_the_connection(lines: Lines) -> None:
-    """As does a body where none may be. To aiohttp such bytes in the packet of a response are a broken response."""
+def test_a_body_longer_than_its_content_length_closes_the_connection(lines: Lines) -> None:
+    """And so does a body after a 204. To aiohttp, such bytes in the packet of a response make it malformed."""
 
     def answer(request: Arrived) -> list[Part]:
         if request.method == "DELETE":
@@ -318,10 +320,8 @@ def test_a_body_longer_than_it_says_closes_the_connection(lines: Lines) -> None:
 
 @both_clients
 @pytest.mark.parametrize("pause", [0.0, 0.02])
-def test_bytes_after_a_response_without_a_body_are_not_the_next_one(
-    kind: type[Any], pause: float, lines: Lines
-) -> None:
-    """204 and 304 have none, whatever they say of its length."""
+def test_bytes_after_a_204_are_not_taken_for_the_next_response(kind: type[Any], pause: float, lines: Lines) -> None:
+    """A 204 has no body. The bytes come with it, or 0.02 s later."""
 
     def answer(request: Arrived) -> list[Part]:
         if request.method == "DELETE":
@@ -341,8 +341,10 @@ def test_bytes_after_a_response_without_a_body_are_not_the_next_one(
 
 @both_clients
 @pytest.mark.parametrize("code", ["204 No Content", "304 Not Modified"])
-def test_an_unusable_response_without_a_body_is_matched_too(kind: type[Any], code: str, lines: Lines) -> None:
-    """The repeat after the fault gets its own."""
+def test_leftovers_of_an_unusable_204_or_304_are_not_taken_for_a_response(
+    kind: type[Any], code: str, lines: Lines
+) -> None:
+    """The status is a fault, and the retry gets its own response."""
 
     def answer(request: Arrived) -> list[Part]:
         if len(server.arrived) == 1:
@@ -356,7 +358,7 @@ def test_an_unusable_response_without_a_body_is_matched_too(kind: type[Any], cod
 
 @pytest.fixture
 def secured(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
-    """The context of a server that the environment vouches for."""
+    """The TLS context of a server whose authority is in `REQUESTS_CA_BUNDLE`."""
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
@@ -366,16 +368,16 @@ def secured(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
 
 def padded(job: str, size: int) -> bytes:
-    """Answer with so many bytes."""
+    """Make a response of so many bytes."""
     return next(once for spare in range(size) if len(once := about(job, pad="x" * (size - spare))) == size)
 
 
 @pytest.mark.parametrize(("kind", "turns"), KINDS_AND_TURNS, ids=["blocking", "asyncio", "asyncio that reads"])
 @pytest.mark.parametrize("leftover", LEFTOVERS)
-def test_leftovers_over_tls_are_not_the_next_response(
+def test_leftovers_over_tls_are_not_taken_for_the_next_response(
     kind: type[Any], turns: int, leftover: str, secured: ssl.SSLContext, lines: Lines
 ) -> None:
-    """The same, as they may lie in the TLS layer."""
+    """They may lie in the TLS layer."""
 
     def answer(request: Arrived) -> list[Part]:
         once = about(request.job)
@@ -389,10 +391,10 @@ def test_leftovers_over_tls_are_not_the_next_response(
 
 @both_clients
 @pytest.mark.parametrize("size", [io.DEFAULT_BUFFER_SIZE, io.DEFAULT_BUFFER_SIZE - 1, 3000, 5000])
-def test_leftovers_in_the_record_of_a_response_are_not_the_next_one(
+def test_leftovers_in_the_tls_record_of_a_response_are_not_taken_for_the_next(
     kind: type[Any], size: int, secured: ssl.SSLContext, lines: Lines
 ) -> None:
-    """A record that is decrypted and half read is readable to nobody who polls the socket."""
+    """If a record is decrypted and half read, its socket is not readable to a poll."""
 
     def answer(request: Arrived) -> list[Part]:
         once = padded(request.job, size)
@@ -405,10 +407,10 @@ def test_leftovers_in_the_record_of_a_response_are_not_the_next_one(
 
 @both_clients
 @pytest.mark.parametrize("leftover", ["doubled", "repeated"])
-def test_responses_over_a_proxy_are_matched(
+def test_leftovers_over_a_proxy_are_not_taken_for_the_next_response(
     kind: type[Any], leftover: str, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    """Interim ones are skipped, and leftovers close the connection to the proxy."""
+    """Interim responses are skipped, and leftovers close the connection to the proxy."""
 
     def answer(request: Arrived) -> list[Part]:
         once = about(request.job)
@@ -432,10 +434,10 @@ CONNECTED = b"HTTP/1.1 200 Connection Established\r\n\r\n"
 
 @both_clients
 @pytest.mark.parametrize("reply", [[interim(103) + CONNECTED], [interim(100), 0.02, interim(103), 0.02, CONNECTED]])
-def test_responses_through_a_tunnel_are_matched(
+def test_leftovers_through_a_tunnel_are_not_taken_for_the_next_response(
     kind: type[Any], reply: list[Part], secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    """Also the reply of the proxy to CONNECT may come after an interim one."""
+    """The response of the proxy to CONNECT may come after an interim one, too."""
 
     def answer(request: Arrived) -> list[Part]:
         once = about(request.job)
@@ -450,10 +452,10 @@ def test_responses_through_a_tunnel_are_matched(
 
 
 @pytest.mark.parametrize("size", [300, io.DEFAULT_BUFFER_SIZE])
-def test_responses_over_tls_in_tls_are_matched(
+def test_leftovers_over_tls_in_tls_are_not_taken_for_the_next_response(
     size: int, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    """The inner layer may hold bytes that are decrypted."""
+    """The inner TLS layer may hold bytes that are decrypted."""
 
     def answer(request: Arrived) -> list[Part]:
         once = padded(request.job, size)
@@ -467,10 +469,10 @@ def test_responses_over_tls_in_tls_are_matched(
 
 
 @pytest.mark.parametrize("size", [300, io.DEFAULT_BUFFER_SIZE, 20_000])
-def test_a_file_over_tls_is_not_taken_if_other_bytes_follow(
+def test_a_download_over_tls_is_refused_if_unrelated_bytes_follow(
     size: int, secured: ssl.SSLContext, tmp_path: Path, lines: Lines
 ) -> None:
-    """Read by http.client, or decrypted and unread. Another response is no part of a file."""
+    """Read by http.client, or decrypted and unread. Another response, or a line break, is no part of the file."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
     file = b"\0\0\0\x18ftypmp42" + bytes(size - 12)
     parts: list[Part] = [head + file + bytes(3000)]
@@ -490,10 +492,10 @@ def test_a_file_over_tls_is_not_taken_if_other_bytes_follow(
         assert [request.path for request in server.arrived] == ["/file"] * (refused + 2)
 
 
-def test_bytes_after_the_reply_to_connect_are_no_response(
+def test_bytes_after_the_response_to_connect_are_not_taken_for_a_response(
     secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    """The tunnel is not used, and nothing of the request has left. In aiohttp they break the handshake or are dropped."""
+    """The tunnel is not used, and no request was sent. In aiohttp they break the handshake or are dropped."""
 
     def reply(_: Arrived) -> list[Part]:
         return [CONNECTED + about("A") if len(proxy.arrived) == 1 else CONNECTED]
@@ -510,8 +512,8 @@ def test_bytes_after_the_reply_to_connect_are_no_response(
     assert [line["fault"] for line in lines.of("check_failed")] == ["connection"]
 
 
-def test_the_connections_share_what_was_read_of_a_ca_bundle(secured: ssl.SSLContext, lines: Lines) -> None:
-    """Which is read again if the file changes."""
+def test_connections_share_the_tls_context_of_a_ca_bundle(secured: ssl.SSLContext, lines: Lines) -> None:
+    """The bundle is read again if the file changes."""
     with scripted(lambda request: [about(request.job)], secured) as server:
         bundle = Path(os.environ["REQUESTS_CA_BUNDLE"])
         before = connections._shared_tls_context.cache_info()
@@ -528,14 +530,14 @@ def test_the_connections_share_what_was_read_of_a_ca_bundle(secured: ssl.SSLCont
                 client.check("E")
 
 
-def test_contexts_of_another_library_are_not_shared(
+def test_tls_contexts_of_another_library_are_not_shared(
     secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
 ) -> None:
-    """Also if it takes over after the first call. That of truststore has a lock for the length of a handshake."""
+    """Also if it takes over after the first request. That of truststore has a lock for the length of a handshake."""
     made = []
 
     class Own(ssl.SSLContext):
-        """Somebody's."""
+        """A context of another library."""
 
         def __init__(self, *_: Any) -> None:
             made.append(self)
@@ -553,10 +555,10 @@ def test_contexts_of_another_library_are_not_shared(
     assert connections._shared_tls_context.cache_info() == shared
 
 
-def test_the_context_for_a_directory_of_certificates_is_not_shared(
+def test_the_tls_context_of_a_directory_of_certificates_is_not_shared(
     secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: Lines
 ) -> None:
-    """What was read of it would be trusted for ever."""
+    """The certificates that were read from it would be trusted for ever."""
     (tmp_path / "directory").mkdir()
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "directory"))
     shared = connections._shared_tls_context.cache_info()
@@ -570,8 +572,8 @@ def test_the_context_for_a_directory_of_certificates_is_not_shared(
 
 
 @pytest.mark.parametrize("before", ["103", "after a pause", "several", "199"])
-def test_an_interim_response_through_a_session_of_the_callers_is_a_fault(before: str, lines: Lines) -> None:
-    """requests takes it for the final one; its connection is closed, so that the next request does not get the rest."""
+def test_an_interim_response_through_a_callers_requests_session_is_a_fault(before: str, lines: Lines) -> None:
+    """requests takes it for the final one. Its connection is closed, so that the next request does not get the rest."""
 
     def answer(request: Arrived) -> list[Part]:
         return [*INTERIM[before], about(request.job)] if request.job == "A" else [about(request.job)]
@@ -589,8 +591,8 @@ def test_an_interim_response_through_a_session_of_the_callers_is_a_fault(before:
     assert [request.connection for request in server.arrived] == [1, 2, 3, 3, 4, 5]
 
 
-def test_an_interim_response_through_an_aiohttp_session_of_the_callers_is_skipped(lines: Lines) -> None:
-    """aiohttp does so itself."""
+def test_an_interim_response_through_a_callers_aiohttp_session_is_skipped(lines: Lines) -> None:
+    """aiohttp skips it by itself."""
 
     def answer(request: Arrived) -> list[Part]:
         return [interim(), 0.02, about(request.job)]
@@ -604,11 +606,11 @@ def test_an_interim_response_through_an_aiohttp_session_of_the_callers_is_skippe
         assert asyncio.run(main()) == ["A", "B"]
 
 
-def test_any_class_of_connections_can_be_matched() -> None:
-    """That for SOCKS proxies, say, which has a module of its own."""
+def test_matched_extends_any_class_of_connections() -> None:
+    """Such as that for SOCKS proxies, which has a module of its own."""
 
     class Own(urllib3.connection.HTTPConnection):
-        """Somebody's."""
+        """A connection of another library."""
 
     kind = matched(Own)
     assert issubclass(kind, Own)
@@ -627,8 +629,10 @@ ROUTES = ("status", "create", "result", "delete", "languages", "upload", "bulk")
 
 @both_clients
 @pytest.mark.parametrize("fault", ["early-hints@0.01", "processing@0.01", "doubled"])
-def test_every_method_gets_its_own_response(kind: type[Any], fault: str, tmp_path: Path, lines: Lines) -> None:
-    """Each response of a service comes with more: the whole way of two jobs goes as it would without."""
+def test_every_method_of_the_client_gets_its_own_response(
+    kind: type[Any], fault: str, tmp_path: Path, lines: Lines
+) -> None:
+    """Two jobs, from upload to deletion, where interim responses or a copy come with each response."""
     faults = [f"{route}/every-1:{fault}" for route in ROUTES]
     video = tmp_path / "video.mp4"
     video.write_bytes(b"\0" * 5000)
@@ -656,7 +660,7 @@ def test_every_method_gets_its_own_response(kind: type[Any], fault: str, tmp_pat
 
 
 @both_clients
-def test_a_submission_goes_out_on_a_new_connection(kind: type[Any], lines: Lines) -> None:
+def test_a_submission_is_sent_on_a_new_connection(kind: type[Any], lines: Lines) -> None:
     """A response that is left over would name another job."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -684,8 +688,8 @@ def once_more(answer: Callable[[Arrived], bytes]) -> Answer:
 
 @both_clients
 @pytest.mark.parametrize("what", ["video", "upload", "form"])
-def test_two_submissions_are_two_jobs(kind: type[Any], what: str, tmp_path: Path, lines: Lines) -> None:
-    """Neither with a key nor with a file does one get the response to the other."""
+def test_three_submissions_make_three_jobs(kind: type[Any], what: str, tmp_path: Path, lines: Lines) -> None:
+    """Neither with an idempotency key nor with a file does one get the response to another."""
     made: Counter[str] = Counter()
 
     def answer(request: Arrived) -> bytes:
@@ -713,8 +717,8 @@ def test_two_submissions_are_two_jobs(kind: type[Any], what: str, tmp_path: Path
 
 
 @both_clients
-def test_a_refusal_of_an_iteration_is_not_lost(kind: type[Any], lines: Lines) -> None:
-    """Azure accepts the first submission, and refuses the second one's iteration."""
+def test_an_error_of_the_iteration_of_a_submission_is_not_lost(kind: type[Any], lines: Lines) -> None:
+    """Azure accepts the first submission, and refuses the iteration of the second one."""
 
     def answer(request: Arrived) -> bytes:
         name = request.job.partition("?")[0]
@@ -732,7 +736,7 @@ def test_a_refusal_of_an_iteration_is_not_lost(kind: type[Any], lines: Lines) ->
 
 
 @both_clients
-def test_a_response_to_a_deletion_is_not_taken_for_another_one(kind: type[Any], lines: Lines) -> None:
+def test_a_response_to_a_deletion_is_not_taken_for_that_to_another(kind: type[Any], lines: Lines) -> None:
     """Though neither names its job: the second job cannot be deleted."""
 
     def answer(request: Arrived) -> bytes:
@@ -749,7 +753,7 @@ def test_a_response_to_a_deletion_is_not_taken_for_another_one(kind: type[Any], 
 
 @both_clients
 @pytest.mark.parametrize("is_redirected", [False, True])
-def test_the_file_of_another_job_is_not_taken(
+def test_a_download_does_not_take_the_file_of_another_job(
     kind: type[Any], is_redirected: bool, tmp_path: Path, lines: Lines
 ) -> None:
     """Files of the same length, from the same host."""
@@ -770,7 +774,9 @@ def test_the_file_of_another_job_is_not_taken(
 
 
 @both_clients
-def test_a_late_response_to_a_redirect_is_not_the_file(kind: type[Any], tmp_path: Path, lines: Lines) -> None:
+def test_a_late_response_after_a_redirect_is_not_taken_for_the_file(
+    kind: type[Any], tmp_path: Path, lines: Lines
+) -> None:
     """Each request on the way to the file has a connection of its own."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -790,10 +796,10 @@ def test_a_late_response_to_a_redirect_is_not_the_file(kind: type[Any], tmp_path
 
 @both_clients
 @pytest.mark.parametrize("is_submission", [False, True])
-def test_a_late_response_about_a_job_is_not_the_list_of_languages(
+def test_a_late_status_response_is_not_taken_for_the_list_of_languages(
     kind: type[Any], is_submission: bool, lines: Lines
 ) -> None:
-    """Which names no job, so that it could not be told apart."""
+    """The list names no job, so that the response could not be told apart from it by its id."""
 
     def answer(request: Arrived) -> list[Part]:
         if request.method == "POST":
@@ -818,7 +824,7 @@ SHUFFLED = ("plain", "plain", "interim", "doubled", "repeated", "chunked", "byte
 
 
 def shuffled(request: Arrived, chance: random.Random, once: bytes, kinds: tuple[str, ...]) -> list[Part]:
-    """Answer in one of many ways."""
+    """Send a response in one of many ways."""
     how = chance.choice(kinds)
     early: list[Part] = [interim(chance.choice([100, 102, 103]))] * chance.randrange(3)
     if how == "interim":
@@ -841,7 +847,7 @@ def shuffled(request: Arrived, chance: random.Random, once: bytes, kinds: tuple[
 
 
 def shuffling(seed: int, kinds: tuple[str, ...], checks: int = 1) -> Answer:
-    """Answer about a job: pending for some checks, and then completed."""
+    """Respond about a job: pending for some checks, and then completed."""
     chance = random.Random(seed)
     lock = threading.Lock()
     counts: Counter[str] = Counter()
@@ -858,8 +864,8 @@ def shuffling(seed: int, kinds: tuple[str, ...], checks: int = 1) -> Answer:
 
 @both_clients
 @pytest.mark.parametrize("seed", range(3))
-def test_no_order_of_leftovers_mixes_jobs_up(kind: type[Any], seed: int, lines: Lines) -> None:
-    """Where they come before the next request for the same URL, and no call fails."""
+def test_leftovers_in_random_order_mix_no_jobs_up(kind: type[Any], seed: int, lines: Lines) -> None:
+    """They come before the next request for the same URL, and no request fails."""
     jobs = "".join(random.Random(seed).choices("ABCDE", k=150))
 
     with scripted(in_turn(jobs, shuffling(seed, SHUFFLED))) as server:
@@ -870,7 +876,7 @@ def test_no_order_of_leftovers_mixes_jobs_up(kind: type[Any], seed: int, lines: 
 @both_clients
 @both_services
 @pytest.mark.parametrize("again", [[NEXT_REQUEST], [NEXT_REQUEST, 0.05]])
-def test_a_copy_of_a_response_that_comes_after_the_next_request_is_not_taken_for_its_response(
+def test_a_copy_that_comes_after_the_next_request_is_not_taken_for_its_response(
     kind: type[Any], service: Service, again: list[Part], lines: Lines
 ) -> None:
     """A connection is used again for the same URL alone."""
@@ -889,10 +895,10 @@ def test_a_copy_of_a_response_that_comes_after_the_next_request_is_not_taken_for
 @both_clients
 @both_services
 @pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found", "410 Gone", "429 Too Many Requests"])
-def test_a_refusal_that_comes_again_after_the_next_request_does_not_end_another_job(
+def test_a_copy_of_an_error_after_the_next_request_does_not_end_another_job(
     kind: type[Any], service: Service, status: str, lines: Lines
 ) -> None:
-    """It names no job, whatever the service."""
+    """The error names no job, whatever the service."""
     refused = response(b"{}", status, "Retry-After: 86400")
 
     def answer(request: Arrived) -> list[Part]:
@@ -911,7 +917,7 @@ def test_a_refusal_that_comes_again_after_the_next_request_does_not_end_another_
 @both_clients
 @both_services
 def test_a_connection_is_used_again_for_the_same_url_alone(kind: type[Any], service: Service, lines: Lines) -> None:
-    """One for another URL takes its place: a client that makes one call at a time has one connection."""
+    """One for another URL replaces it: a client that makes one request at a time has one connection."""
 
     async def check(client: Any) -> None:
         for job in "AAABBBABC":
@@ -925,7 +931,7 @@ def test_a_connection_is_used_again_for_the_same_url_alone(kind: type[Any], serv
 
 @both_clients
 def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any], lines: Lines) -> None:
-    """Wherever it leads on the same host, it is about the same job."""
+    """On the same host it is about the same job, wherever it leads."""
 
     def answer(request: Arrived) -> list[Part]:
         if request.path.startswith("/status/"):
@@ -941,13 +947,13 @@ def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any]
 
 
 async def check_at_once(client: Any, jobs: str) -> None:
-    """Check jobs in threads or tasks."""
+    """Check jobs in parallel, in threads or tasks."""
     is_blocking = isinstance(client, VideoTranslationClient)
     await asyncio.gather(*(asyncio.to_thread(client.check, job) if is_blocking else client.check(job) for job in jobs))
 
 
 def meeting(first: int) -> Answer:
-    """Answer about a job, but the first requests when so many of them have come."""
+    """Respond about a job; the first requests wait until so many of them have arrived."""
     everybody = threading.Barrier(first)
     left = iter(range(first))
 
@@ -961,7 +967,7 @@ def meeting(first: int) -> Answer:
 
 @both_clients
 @pytest.mark.parametrize("is_secured", [False, True], ids=["plain", "tls"])
-def test_of_several_idle_connections_the_one_that_is_idle_longest_is_replaced(
+def test_the_connection_that_has_been_idle_longest_is_replaced(
     kind: type[Any], is_secured: bool, secured: ssl.SSLContext, lines: Lines
 ) -> None:
     """There are as many as were needed at once. None is replaced if one can be used again."""
@@ -977,7 +983,7 @@ def test_of_several_idle_connections_the_one_that_is_idle_longest_is_replaced(
         server.wait_until_open(0)
         again = server.arrived[3:]
         assert "".join(request.job for request in again) == "CBACBADBADCA"
-        # D takes the place of C, which was used before B and A, and C that of B later.
+        # The connection for D replaces that for C, which was used before those for B and A; later C replaces B.
         assert [request.job for request in again if request.connection > 3] == ["D", "D", "C"]
         assert [request.connection for request in again if request.connection > 3] == [4, 4, 5]
 
@@ -998,8 +1004,8 @@ def test_a_redirect_to_another_host_keeps_both_connections(kind: type[Any], line
 
 @both_services
 @pytest.mark.parametrize("seed", range(3))
-def test_no_order_of_late_responses_mixes_jobs_up_in_tasks(service: Service, seed: int, lines: Lines) -> None:
-    """Many at once, on the connections of one client."""
+def test_late_responses_in_random_order_mix_no_jobs_up_in_tasks(service: Service, seed: int, lines: Lines) -> None:
+    """Five tasks share one client."""
 
     async def use_it(client: Any) -> None:
         async def check_some(chance: random.Random) -> None:
@@ -1014,8 +1020,8 @@ def test_no_order_of_late_responses_mixes_jobs_up_in_tasks(service: Service, see
 
 @both_services
 @pytest.mark.parametrize("seed", range(3))
-def test_no_order_of_late_responses_mixes_jobs_up_in_threads(service: Service, seed: int, lines: Lines) -> None:
-    """As many at once."""
+def test_late_responses_in_random_order_mix_no_jobs_up_in_threads(service: Service, seed: int, lines: Lines) -> None:
+    """Five threads share one client."""
     wrong: list[object] = []
 
     def check_some(client: VideoTranslationClient, chance: random.Random) -> None:
@@ -1028,7 +1034,7 @@ def test_no_order_of_late_responses_mixes_jobs_up_in_threads(service: Service, s
 
     with (
         scripted(shuffling(seed, (*SHUFFLED, "late", "late"))) as server,
-        # Half a response that comes just after the next request can take the length out of that one's.
+        # Half a response that comes just after the next request can swallow the Content-Length of its response.
         VideoTranslationClient(
             server.url, service=service, max_faults=100, request_timeout=1, sleep=lambda _: None
         ) as client,
@@ -1045,10 +1051,8 @@ def test_no_order_of_late_responses_mixes_jobs_up_in_threads(service: Service, s
 
 @both_clients
 @both_services
-def test_jobs_that_are_waited_for_together_get_their_own_responses(
-    kind: type[Any], service: Service, lines: Lines
-) -> None:
-    """Each is pending four times, amid responses of any kind."""
+def test_jobs_of_a_batch_get_their_own_responses(kind: type[Any], service: Service, lines: Lines) -> None:
+    """The server reports a job as completed at its fourth request, amid leftovers of any kind."""
     jobs = [f"job-{number}" for number in range(40)]
 
     async def use_it(client: Any) -> list[Any]:
@@ -1063,8 +1067,8 @@ def test_jobs_that_are_waited_for_together_get_their_own_responses(
 
 
 @both_clients
-def test_jobs_without_names_that_are_waited_for_together_get_their_own_responses(kind: type[Any], lines: Lines) -> None:
-    """Where all that is left over comes with the response."""
+def test_jobs_of_a_batch_get_their_own_responses_that_have_no_id_field(kind: type[Any], lines: Lines) -> None:
+    """All leftovers come with the response."""
     jobs = [f"job-{number}" for number in range(40)]
 
     async def use_it(client: Any) -> list[Any]:
@@ -1078,8 +1082,8 @@ def test_jobs_without_names_that_are_waited_for_together_get_their_own_responses
 
 
 @both_clients
-def test_a_connection_that_named_another_job_is_not_used_again(kind: type[Any], lines: Lines) -> None:
-    """A response that came late makes one fault, and not one for each request after it."""
+def test_a_connection_with_a_response_about_another_job_is_not_used_again(kind: type[Any], lines: Lines) -> None:
+    """A late response makes one fault, and not one for each request after it."""
 
     def answer(request: Arrived) -> list[Part]:
         once = about(request.job)
@@ -1097,8 +1101,8 @@ def test_a_connection_that_named_another_job_is_not_used_again(kind: type[Any], 
 
 
 @both_clients
-def test_a_server_that_always_names_another_job_is_told_with_both_ids(kind: type[Any], lines: Lines) -> None:
-    """After as many calls as may fail."""
+def test_responses_about_another_job_end_a_wait_with_both_ids_in_the_error(kind: type[Any], lines: Lines) -> None:
+    """After `max_faults` attempts."""
 
     async def use_it(client: Any) -> TranslationClientError:
         with pytest.raises(UnexpectedAnswer, match=r"is about job 'A', not 'B'") as caught:

@@ -1,4 +1,4 @@
-"""Real processes: the server, the seed's own script, the command line, and one client shared by many threads."""
+"""Real processes: the server, the seed's script, the command line, and one client that many threads share."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CLI = [sys.executable, "-m", "translation_client"]
 
 
 def run_script(url: str, *, timeout: float = 30, backoff_factor: float = 0.2, max_retries: int = 10) -> tuple[str, str]:
-    """Run the seed's script, with the import changed and shorter times; its stdout and stderr."""
+    """Run the seed's script, with the import changed and shorter times, and return its stdout and stderr."""
     code = SCRIPT.format(url=url, timeout=timeout, backoff_factor=backoff_factor, max_retries=max_retries)
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True, timeout=60
@@ -63,7 +63,7 @@ def run_script(url: str, *, timeout: float = 30, backoff_factor: float = 0.2, ma
 
 
 def test_the_seeds_script_prints_the_final_status_and_logs_each_attempt() -> None:
-    """As the seed says."""
+    """The status on stdout, and the log on stderr."""
     with running_server("--duration", "1") as url:
         out, err = run_script(url)
 
@@ -73,14 +73,14 @@ def test_the_seeds_script_prints_the_final_status_and_logs_each_attempt() -> Non
     assert events[-1] == "job_finished"
 
 
-def test_the_seeds_script_prints_an_outcome_of_error() -> None:
-    """Which is a result and no exception."""
+def test_the_seeds_script_prints_a_final_status_of_error() -> None:
+    """It is a result, and no exception."""
     with running_server("--duration", "0", "--outcome", "error") as url:
         assert run_script(url)[0] == "Final status: error\n"
 
 
 def test_the_seeds_script_prints_the_time_out() -> None:
-    """And what to do."""
+    """And that `client.wait()` may be called."""
     with running_server("--duration", "60") as url:
         out, _ = run_script(url, timeout=1)
 
@@ -88,8 +88,8 @@ def test_the_seeds_script_prints_the_time_out() -> None:
     assert "client.wait()" in out
 
 
-def test_the_seeds_script_prints_a_clear_error_when_the_server_is_not_there() -> None:
-    """After the repeats that `max_faults` allows: 0.5 + 1 + 2 + 4 s, a quarter more or less."""
+def test_the_seeds_script_prints_the_error_of_a_refused_connection() -> None:
+    """After the retries that `max_faults` allows: sleeps of 0.5 + 1 + 2 + 4 s, a quarter more or less."""
     with refusing_url() as url:
         out, err = run_script(url)
 
@@ -106,7 +106,7 @@ def test_the_integration_script_prints_the_seeds_two_lines() -> None:
     assert done.stdout == "Integration Test: Final status from server: completed\nIntegration Test: Completed\n"
 
 
-def test_the_server_prints_its_url_and_answers_as_curl_shows_it() -> None:
+def test_the_server_command_prints_its_url_and_responds_to_a_status_request() -> None:
     """And logs each request."""
     command = [sys.executable, "-m", "fake_server", "--port", "0", "--duration", "60"]
     with running(command) as server:
@@ -121,8 +121,8 @@ def test_the_server_prints_its_url_and_answers_as_curl_shows_it() -> None:
     assert '"GET /status HTTP/1.1" 200' in err
 
 
-def test_a_port_that_is_taken_is_said_so() -> None:
-    """In one line."""
+def test_the_server_command_reports_a_port_in_use() -> None:
+    """In one line, with exit code 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = subprocess.run(
@@ -138,8 +138,8 @@ def test_a_port_that_is_taken_is_said_so() -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_jobs_and_faults_of_a_real_server() -> None:
-    """On the wire as in process: a page, a broken connection, half a body, and the wait survives all."""
+def test_a_wait_survives_the_faults_of_a_server_process() -> None:
+    """An HTML page, a dropped connection, a truncated body, and a 429."""
     faults = ["--fault", "1:html", "--fault", "2:drop", "--fault", "3:truncate", "--fault", "4:429:Retry-After=1"]
     with running_server("--duration", "0", *faults) as url, VideoTranslationClient(url) as client:
         job_id = requests.post(f"{url}/jobs", timeout=60).json()["id"]
@@ -147,16 +147,16 @@ def test_jobs_and_faults_of_a_real_server() -> None:
         assert client.get_status(job_id) == "completed"
 
 
-def test_the_demo_prints_the_status_and_its_log() -> None:
-    """The main job, with nothing set up."""
+def test_the_demo_prints_the_final_status_and_its_log() -> None:
+    """Without any setup."""
     done = subprocess.run([*CLI, "demo"], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout == "Final status: completed\n"
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()][-1] == "job_finished"
 
 
-def test_a_demo_that_is_terminated_takes_its_server_along() -> None:
-    """Nothing is left behind."""
+def test_a_terminated_demo_leaves_no_server_process() -> None:
+    """Its server is its one child process."""
     with running([*CLI, "demo"]) as demo:
         assert demo.stderr is not None
         demo.stderr.readline()
@@ -170,8 +170,8 @@ def test_a_demo_that_is_terminated_takes_its_server_along() -> None:
     assert not Path(f"/proc/{children[0]}").exists()
 
 
-def test_an_answer_that_nobody_takes_is_not_a_job_that_failed() -> None:
-    """Exit code 1 would say so."""
+def test_a_failed_write_to_stdout_exits_with_code_74() -> None:
+    """Exit code 1 would mean that the job failed."""
     with running_server("--duration", "0") as url, Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [*CLI, "wait", "--base-url", url], stdout=full, stderr=subprocess.DEVNULL, timeout=60, check=False
@@ -180,8 +180,8 @@ def test_an_answer_that_nobody_takes_is_not_a_job_that_failed() -> None:
     assert done.returncode == 74
 
 
-def test_the_command_line_waits_for_a_real_server() -> None:
-    """Answer and log apart."""
+def test_the_wait_command_prints_the_status_to_stdout_and_logs_to_stderr() -> None:
+    """Each log line is valid by the schema."""
     with running_server("--duration", "1") as url:
         done = subprocess.run(
             [*CLI, "wait", "--base-url", url, "--backoff-factor", "0.3"],
@@ -199,8 +199,8 @@ def test_the_command_line_waits_for_a_real_server() -> None:
     assert events == ["status_checked", "sleeping"] * (len(events) // 2 - 1) + ["status_checked", "job_finished"]
 
 
-def test_ctrl_c_ends_the_command_line_at_once() -> None:
-    """With 130, and in the middle of a sleep."""
+def test_ctrl_c_ends_the_wait_command_with_code_130() -> None:
+    """In the middle of a sleep."""
     with (
         running_server("--duration", "60") as url,
         running([*CLI, "wait", "--base-url", url, "--backoff-factor", "60", "--timeout", "60"]) as command,
@@ -214,16 +214,16 @@ def test_ctrl_c_ends_the_command_line_at_once() -> None:
     assert command.returncode == 130
 
 
-def test_the_demo_heeds_no_proxy_of_the_environment() -> None:
-    """It talks to its own child."""
+def test_the_demo_ignores_the_proxy_of_the_environment() -> None:
+    """Its requests go to its own child process."""
     environment = {**os.environ, "http_proxy": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9"}
     done = subprocess.run([*CLI, "demo"], capture_output=True, text=True, check=True, timeout=60, env=environment)
 
     assert done.stdout == "Final status: completed\n"
 
 
-def test_on_a_real_terminal_there_is_a_moving_line() -> None:
-    """In place of the attempts."""
+def test_the_wait_command_shows_a_status_line_on_a_terminal() -> None:
+    """In place of the log lines of the attempts."""
     with running_server("--duration", "1") as url, terminal() as (ours, theirs):
         done = subprocess.run(
             [*CLI, "wait", "--base-url", url, "--backoff-factor", "0.4"],
@@ -250,8 +250,8 @@ def terminal() -> Iterator[tuple[int, int]]:
         os.close(theirs)
 
 
-def test_one_client_is_shared_by_32_threads(lines: Lines) -> None:
-    """Each wait with a state of its own: as many checks as arrived for its job, and no line of log mixed up."""
+def test_32_threads_can_share_one_client(lines: Lines) -> None:
+    """Each wait has its own state: as many checks, requests and log lines for its job."""
     with (
         running_server(
             "--duration", "0.5-2", "--fault", "1:relapse"
@@ -269,8 +269,8 @@ def test_one_client_is_shared_by_32_threads(lines: Lines) -> None:
     assert all(job.checks == arrived[f"/status/{job.id}"] == logged[job.id] >= 2 for job in jobs)
 
 
-def test_threads_hammering_one_client_never_trip_over_each_other() -> None:
-    """A decorated function that is shared by threads would: tenacity keeps its statistics in one dict."""
+def test_waits_in_32_threads_do_not_share_the_retry_state_of_tenacity() -> None:
+    """A decorated function that threads share would: tenacity keeps its statistics in one dict."""
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -294,8 +294,8 @@ def wait_for_error(client: VideoTranslationClient) -> Exception:
     raise AssertionError("the job cannot finish")
 
 
-def test_a_terminated_server_in_the_middle_of_a_wait_is_an_error_with_the_job() -> None:
-    """Faults are spent, and the last answer is still on the error."""
+def test_the_error_after_the_server_is_terminated_has_the_last_job() -> None:
+    """`max_faults` attempts have failed by then."""
     asleep, terminated = threading.Event(), threading.Event()
 
     def sleep(_: float) -> None:
@@ -316,7 +316,7 @@ def test_a_terminated_server_in_the_middle_of_a_wait_is_an_error_with_the_job() 
 
 @pytest.mark.parametrize("module", ["translation_client", "fake_server"])
 def test_both_packages_run_as_modules(module: str) -> None:
-    """With help."""
+    """`-h` prints the usage."""
     done = subprocess.run([sys.executable, "-m", module, "-h"], capture_output=True, text=True, check=True, timeout=60)
 
     assert done.stdout.startswith("usage: ")
@@ -327,8 +327,8 @@ def commanded(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([*CLI, *arguments], capture_output=True, text=True, check=False, timeout=60, env=environment)
 
 
-def test_the_command_line_leads_from_a_video_to_its_translation(tmp_path: Path) -> None:
-    """Four commands, each in a process of its own, against a process that speaks as HeyGen."""
+def test_the_commands_submit_wait_download_and_delete_handle_a_job(tmp_path: Path) -> None:
+    """Each in a process of its own, against a process that imitates HeyGen. No output has the API key or the link."""
     flags = ("--service", "heygen", "--duration", "0.2", "--fault", "create/1:drop", "--fault", "result/1:truncate")
     with running_server(*flags) as url:
         at = ("--service", "heygen", "--base-url", url)
@@ -348,8 +348,8 @@ def test_the_command_line_leads_from_a_video_to_its_translation(tmp_path: Path) 
         assert "signature=" not in done.stdout + done.stderr
 
 
-def test_a_download_that_is_terminated_leaves_nothing_behind(tmp_path: Path) -> None:
-    """Not half a file under a name that nobody knows."""
+def test_a_terminated_download_command_leaves_no_file(tmp_path: Path) -> None:
+    """Nor a part of one under a temporary name."""
     with running_server("--service", "heygen", "--duration", "0", "--fault", "result/1:drip-body@0.05") as url:
         at = ("--service", "heygen", "--base-url", url)
         job_id = commanded("submit", "https://example.com/talk.mp4", "French (France)", *at).stdout.strip()
@@ -371,8 +371,8 @@ def raise_an_error_of(number: int) -> None:
     raise error_of(KINDS[number])
 
 
-def test_errors_of_workers_arrive_whole() -> None:
-    """Through a pool of processes, whether it is one of futures or not."""
+def test_errors_raised_in_worker_processes_keep_their_attributes() -> None:
+    """Through `ProcessPoolExecutor` and `multiprocessing.Pool`."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as futures, context.Pool(1) as pool:
         for number, kind in enumerate(KINDS):

@@ -1,4 +1,4 @@
-"""Files on real sockets: any size, any time as long as they move, and not a byte of memory for each byte of theirs."""
+"""Uploads and downloads on real sockets: memory, limits, retries, ranges, and how a download over TLS ends."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def client_of(url: str, service: str = "elevenlabs", **arguments: Any) -> VideoT
 
 @pytest.fixture
 def film(tmp_path: Path) -> Path:
-    """24 MiB that are not all the same."""
+    """A file of 24 MiB: a random MiB, repeated."""
     path = tmp_path / "film.mp4"
     block = os.urandom(MIB)
     with path.open("wb") as file:
@@ -70,8 +70,8 @@ def film(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_large_file_is_sent_without_being_held(film: Path) -> None:
-    """Whatever its size."""
+def test_a_large_upload_is_not_held_in_memory(film: Path) -> None:
+    """24 MiB are sent with a peak below 4 MiB."""
     received = [0]
 
     def play(handler: BaseHTTPRequestHandler) -> None:
@@ -95,8 +95,8 @@ def test_a_large_file_is_sent_without_being_held(film: Path) -> None:
     assert peak < 4 * MIB
 
 
-def test_an_upload_may_take_longer_than_a_call_as_long_as_it_moves(film: Path) -> None:
-    """`request_timeout` without a byte ends it, and nothing else."""
+def test_an_upload_that_makes_progress_may_exceed_request_timeout(film: Path) -> None:
+    """Only `request_timeout` seconds without a byte end it."""
 
     def submitted_within(limit: float) -> float:
         def play(handler: BaseHTTPRequestHandler) -> None:
@@ -114,8 +114,8 @@ def test_an_upload_may_take_longer_than_a_call_as_long_as_it_moves(film: Path) -
     assert at_some_pace(submitted_within) > 1.6
 
 
-def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
-    """And as the service cannot have it whole, no job was made."""
+def test_an_upload_without_progress_ends_after_request_timeout(film: Path) -> None:
+    """The service cannot have the whole file, so no job was made."""
     over = threading.Event()
 
     def play(_: BaseHTTPRequestHandler) -> None:
@@ -130,12 +130,12 @@ def test_an_upload_that_stands_still_is_ended(film: Path) -> None:
         over.set()
 
     assert caught.value.may_have_been_accepted is False
-    assert asked in (["POST /v1/dubbing"], [])  # where the machine is too busy to send anything in that time
+    assert asked in (["POST /v1/dubbing"], [])  # empty where a busy machine sent nothing in 0.3 s
     assert elapsed >= 0.3
 
 
-def test_an_upload_that_is_cut_off_is_sent_again(film: Path) -> None:
-    """Nobody can have made a job of half a file, though the service has no keys."""
+def test_an_upload_aborted_by_the_server_is_sent_again(film: Path) -> None:
+    """Half a file cannot have made a job, so the retry is safe although the service has no idempotency keys."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         if len(asked) == 1:
@@ -150,8 +150,8 @@ def test_an_upload_that_is_cut_off_is_sent_again(film: Path) -> None:
         assert len(asked) == 2
 
 
-def test_an_upload_whose_answer_is_lost_is_not_sent_again(film: Path) -> None:
-    """The service may have it whole."""
+def test_an_upload_whose_response_is_lost_is_not_sent_again(film: Path) -> None:
+    """The service may have the whole file."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         handler.rfile.read(length_of(handler))
@@ -164,8 +164,8 @@ def test_an_upload_whose_answer_is_lost_is_not_sent_again(film: Path) -> None:
     assert caught.value.may_have_been_accepted is True
 
 
-def test_the_time_of_an_upload_is_kept(film: Path) -> None:
-    """Where one is given, though it moves."""
+def test_the_deadline_ends_an_upload_that_makes_progress(film: Path) -> None:
+    """If `timeout=` is given."""
     over = threading.Event()
 
     def play(handler: BaseHTTPRequestHandler) -> None:
@@ -178,8 +178,8 @@ def test_the_time_of_an_upload_is_kept(film: Path) -> None:
         over.set()
 
 
-def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
-    """Nobody listens there."""
+def test_a_submission_to_a_port_that_refuses_connections_makes_no_job() -> None:
+    """`may_have_been_accepted` is False after both attempts."""
     with (
         refusing_url() as url,
         client_of(url, max_faults=2) as client,
@@ -190,8 +190,8 @@ def test_an_order_that_nobody_can_have_got_made_no_job() -> None:
 
 
 @pytest.mark.parametrize("drip", [b"HTTP/1.1 100 Continue\r\n\r\n", b"X: y\r\n"])
-def test_what_is_no_file_keeps_no_transfer_alive(film: Path, tmp_path: Path, drip: bytes) -> None:
-    """Headers that never end, after an upload and before a download."""
+def test_endless_headers_are_no_progress_of_a_transfer(film: Path, tmp_path: Path, drip: bytes) -> None:
+    """After an upload, and before a download; interim responses neither."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         if "status" in handler.path:
@@ -219,8 +219,8 @@ def test_what_is_no_file_keeps_no_transfer_alive(film: Path, tmp_path: Path, dri
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])
 @pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
-def test_the_time_of_an_order_is_kept(service: str, fault: Any) -> None:
-    """Whatever the service does with it; and if it has arrived, the service may have made the job."""
+def test_the_deadline_ends_a_submission(service: str, fault: Any) -> None:
+    """Whatever the service does. If the request has arrived, the error says that a job may have been made."""
     language = {"heygen": "Spanish (Spain)"}.get(service, "es")
     path = "/videotranslation" if service == "azure" else ""
     with (
@@ -234,8 +234,8 @@ def test_the_time_of_an_order_is_kept(service: str, fault: Any) -> None:
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure"])
-def test_from_order_to_file_on_sockets(service: str, tmp_path: Path) -> None:
-    """With a connection that breaks on the way, and a storage at another origin."""
+def test_a_job_is_submitted_waited_for_and_downloaded_on_sockets(service: str, tmp_path: Path) -> None:
+    """Over connections that break, and with a storage at another origin, which does not get the API key."""
     language = {"heygen": "Spanish (Spain)"}.get(service, "es")
     path = "/videotranslation" if service == "azure" else ""
     scenario = Scenario(
@@ -249,18 +249,18 @@ def test_from_order_to_file_on_sockets(service: str, tmp_path: Path) -> None:
         ranges = [one.headers.get("Range") for one in server.requests if "_files" in one.path or "audio" in one.path]
 
         assert file.read_bytes() == bytes(result_body(order.job_id, 3 * MIB))
-        assert ranges[:2] == [None, f"bytes={3 * MIB // 2}-"]  # half of what was asked for has come
+        assert ranges[:2] == [None, f"bytes={3 * MIB // 2}-"]  # half of the requested bytes has arrived
         [after_reset] = ranges[2:]
         start = re.fullmatch(r"bytes=(\d+)-", str(after_reset))
         assert start is not None
-        assert 3 * MIB // 2 <= int(start[1]) <= 3 * MIB * 3 // 4  # a reset can take back some of its half
+        assert 3 * MIB // 2 <= int(start[1]) <= 3 * MIB * 3 // 4  # a reset can discard a part of the half that was sent
         keys = {one.headers["Host"]: KEY in str(one.headers) for one in server.requests}
         assert all(has_key == host.startswith("127.0.0.1") for host, has_key in keys.items())
-        assert len(keys) == (1 if service == "elevenlabs" else 2)  # which hands out the file itself
+        assert len(keys) == (1 if service == "elevenlabs" else 2)  # ElevenLabs serves the file itself
 
 
-def test_a_large_result_is_received_without_being_held(tmp_path: Path) -> None:
-    """Whatever its size."""
+def test_a_large_download_is_not_held_in_memory(tmp_path: Path) -> None:
+    """48 MiB are received with a peak below 4 MiB."""
     with (
         Server(Scenario(0, result_bytes=48 * MIB), service="heygen") as server,
         client_of(server.url, "heygen") as client,
@@ -278,8 +278,8 @@ def test_a_large_result_is_received_without_being_held(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_the_time_of_on_progress_is_no_time_without_data(client: type[Any], tmp_path: Path) -> None:
-    """The data was there; it is the caller who takes his time."""
+def test_the_time_of_on_progress_is_not_counted_as_time_without_data(client: type[Any], tmp_path: Path) -> None:
+    """The data was there; the caller's function takes longer than `request_timeout`."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(300_000)
     arrived: list[bytes] = []
 
@@ -311,8 +311,8 @@ def test_the_time_of_on_progress_is_no_time_without_data(client: type[Any], tmp_
     assert (tmp_path / "out.mp4").read_bytes() == video
 
 
-def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Path) -> None:
-    """By its own time, where it has one."""
+def test_a_download_that_makes_progress_may_exceed_request_timeout(tmp_path: Path) -> None:
+    """`timeout=` ends it all the same, where it is given."""
 
     def downloaded_within(limit: float) -> None:
         with (
@@ -327,8 +327,8 @@ def test_a_download_may_take_longer_than_a_call_as_long_as_it_moves(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
-    """After `request_timeout` without a byte, as a fault; and no file is left."""
+def test_a_download_without_progress_ends_after_request_timeout(tmp_path: Path) -> None:
+    """It is a fault, and no file is left."""
     over = threading.Event()
     with playing(standing_file(over)) as (url, _):
         with (
@@ -342,20 +342,20 @@ def test_a_download_that_stands_still_is_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["mute", "drip-headers", "drip-body", "endless"])
-def test_the_time_of_a_download_is_kept(tmp_path: Path, fault: Any) -> None:
-    """Where one is given, whatever the storage does."""
+def test_the_deadline_ends_a_download(tmp_path: Path, fault: Any) -> None:
+    """`timeout=` holds against a storage that is mute, drips or sends without end; no file is left."""
     with (
         Server(Scenario(0, faults=[lasting("result", fault)]), service="heygen") as server,
         client_of(server.url, "heygen") as client,
     ):
         job = client.wait(client.submit(VIDEO, "Spanish (Spain)"))
-        with ends_soon(0.6), pytest.raises(WaitTimeout):  # and does not fill the disk meanwhile
+        with ends_soon(0.6), pytest.raises(WaitTimeout):  # `on_progress` sleeps, or it would fill the disk
             client.download(job, tmp_path / "o.mp4", timeout=0.6, on_progress=lambda *_: time.sleep(0.005))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
-    """From another thread."""
+def test_close_cancels_a_download(tmp_path: Path) -> None:
+    """From another thread. No file is left."""
     with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
         client = client_of(server.url, "heygen")
         job = client.wait(client.submit(VIDEO, "Spanish (Spain)"))
@@ -368,7 +368,7 @@ def test_a_download_ends_when_its_client_is_closed(tmp_path: Path) -> None:
 
 
 def playing_raw(answer: Answer) -> Handler:
-    """Answer each request with raw bytes, block after block, and close or reset the connection behind them."""
+    """Respond to each request with raw bytes, block after block, and then close or reset the connection."""
 
     def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         lines = (line.partition(": ") for line in server.requests[-1].decode("latin-1").split("\r\n")[1:-2])
@@ -394,7 +394,7 @@ def fetched(
     on_progress: Callable[[int, int | None], object] | None = None,
     **arguments: Any,
 ) -> TranslationClientError | None:
-    """Download a file with a client of one kind, on its own session. Returns the error."""
+    """Download a file with a client of some class, on its own session. Returns the error."""
     job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{url}/file")
     usual = {**PATIENT, "logger": Quiet(), "sleep": lambda _: None, "max_faults": 4, **arguments}
 
@@ -415,8 +415,10 @@ def fetched(
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("seed", range(10))
-def test_a_storage_that_lies_gives_a_whole_version_or_an_error(client: type[Any], seed: int, tmp_path: Path) -> None:
-    """As in memory, by scripts that are always the same. Nothing is reset: that can take back what was sent before."""
+def test_a_lying_storage_gives_a_whole_version_of_the_file_or_an_error(
+    client: type[Any], seed: int, tmp_path: Path
+) -> None:
+    """As in `test_lying_storage.py`, with fixed seeds. Nothing is reset: that can take back what was sent before."""
     numbers = itertools.count(1)
     chance = random.Random(seed)
     target = tmp_path / "out.mp4"
@@ -432,7 +434,7 @@ def test_a_storage_that_lies_gives_a_whole_version_or_an_error(client: type[Any]
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_reset_is_not_the_end_of_a_file(client: type[Any], tmp_path: Path) -> None:
+def test_a_reset_is_not_taken_for_the_end_of_a_file(client: type[Any], tmp_path: Path) -> None:
     """Where the end of the connection is the end of the body."""
     broken = raw(200, "Content-Type: video/mp4", body=bytes(1_000_000), is_reset=True)
     with hostile_server.serving(playing_raw(Script(broken))) as server:
@@ -444,10 +446,10 @@ def test_a_reset_is_not_the_end_of_a_file(client: type[Any], tmp_path: Path) -> 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("first", [b"<", b"\r\n\r\n", b"{", b"\xef\xbb", b"\xff\xfe<"])
 @pytest.mark.parametrize("is_chunked", [False, True])
-def test_a_page_is_no_file_however_slowly_it_comes(
+def test_a_page_that_arrives_in_two_blocks_is_not_taken_for_a_file(
     client: type[Any], first: bytes, is_chunked: bool, tmp_path: Path
 ) -> None:
-    """The rest comes in another block."""
+    """The first block has only the first bytes of the page."""
     rest = {b"{": b'"error":"expired"}', b"\xff\xfe<": "\0html>".encode("utf-16-le")[1:]}.get(first, b"<html>no</html>")
     rest = b"html>no</html>" if first == b"<" else b"\xbf<html>" if first == b"\xef\xbb" else rest
 
@@ -469,8 +471,10 @@ def test_a_page_is_no_file_however_slowly_it_comes(
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("label", ["aws-chunked", "UTF-8", "none", "gzip", "gzip, aws-chunked"])
-def test_a_stored_file_is_got_whatever_its_label(client: type[Any], label: str, tmp_path: Path) -> None:
-    """Unpacked where it is packed, over a connection that breaks."""
+def test_a_download_accepts_any_content_encoding_of_a_stored_file(
+    client: type[Any], label: str, tmp_path: Path
+) -> None:
+    """gzip is unpacked. The connection breaks, and the rest comes by a range request."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(200_000)
     stored = hostile_server.gzipped(video) if "gzip" in label else video
     about = (f"Content-Encoding: {label}", 'ETag: "a"')
@@ -490,7 +494,7 @@ def test_a_stored_file_is_got_whatever_its_label(client: type[Any], label: str, 
 
 @pytest.fixture
 def trusted(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> trustme.CA:
-    """An authority that the environment vouches for, where nothing goes past a proxy."""
+    """A certificate authority that `REQUESTS_CA_BUNDLE` trusts, without `no_proxy`."""
     authority = trustme.CA()
     bundle = tmp_path_factory.mktemp("authority") / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
@@ -519,16 +523,16 @@ PARTS = [
     ["Content-Range: bytes 9-3/60012"],
     ["Content-Range: bytes 0-9999999999999999999/*"],
 ]
-"""Malformed, and nothing that a response with the whole file has."""
+"""Malformed ranges, which no response with the whole file has."""
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("is_ended", [True, False])
 @pytest.mark.parametrize("fields", [*FRAMED, *UNFRAMED, *PARTS], ids=str)
-def test_a_file_over_tls_ends_where_tls_does(
+def test_a_download_over_tls_without_a_length_has_to_end_with_close_notify(
     client: type[Any], is_ended: bool, fields: list[str], tmp_path: Path, trusted: trustme.CA
 ) -> None:
-    """Without a length, a connection that ends while TLS goes on is one that was cut off (RFC 9112, section 9.8)."""
+    """Without it, a body that ends with its connection is incomplete (RFC 9112, section 9.8)."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(60_000)
     lines = ["HTTP/1.1 200 OK", "Content-Type: video/mp4", "Connection: close", *fields, "", ""]
     head = "\r\n".join(lines).encode()
@@ -550,10 +554,10 @@ def test_a_file_over_tls_ends_where_tls_does(
 
 
 @pytest.mark.parametrize("is_ended", [True, False])
-def test_a_file_over_tls_in_tls_ends_where_the_inner_one_does(
+def test_a_download_over_tls_in_tls_ends_with_the_inner_close_notify(
     is_ended: bool, tmp_path: Path, trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The proxy never ends its own."""
+    """The proxy does not send one for the outer TLS connection."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(60_000)
 
     def handle(connection: socket.socket, server: hostile_server.Server) -> None:
@@ -576,10 +580,10 @@ def test_a_file_over_tls_in_tls_ends_where_the_inner_one_does(
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("has_length", [True, False])
-def test_a_file_over_tls_is_continued_where_it_was_cut_off(
+def test_an_aborted_download_over_tls_is_resumed_by_range_requests(
     client: type[Any], has_length: bool, tmp_path: Path, trusted: trustme.CA
 ) -> None:
-    """By a host that never ends TLS, in pieces smaller than a read; and a range that is there whole is no cut."""
+    """From a host that never sends `close_notify`, in pieces smaller than a read. A complete range is not aborted."""
     video = b"\0\0\0\x18ftypmp42" + os.urandom(200_000)
     starts: list[int] = []
 
@@ -601,12 +605,12 @@ def test_a_file_over_tls_is_continued_where_it_was_cut_off(
 
 
 class SocketOfAnotherKind(ssl.SSLSocket):
-    """A TLS socket that records nothing."""
+    """A TLS socket that does not record how its connection ended."""
 
 
 @pytest.fixture(params=[ssl.SSLSocket, SocketOfAnotherKind])
 def _contexts_with_sockets_of_their_own(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where truststore has replaced those of `ssl`."""
+    """As if truststore had replaced the contexts of `ssl`."""
 
     class Context(ssl.SSLContext):
         sslsocket_class = property(lambda _: request.param, lambda *_: None)
@@ -615,8 +619,8 @@ def _contexts_with_sockets_of_their_own(request: pytest.FixtureRequest, monkeypa
 
 
 @pytest.mark.usefixtures("_contexts_with_sockets_of_their_own")
-def test_a_deadline_holds_over_a_socket_that_was_not_ours(trusted: trustme.CA) -> None:
-    """Though each read of it may last for the time-out of a call."""
+def test_the_deadline_holds_over_a_tls_socket_of_another_class(trusted: trustme.CA) -> None:
+    """Though each read of it may last as long as `request_timeout`."""
     drip = hostile_server.dripping(b"HTTP/1.1 200 OK\r\nX-Drip: ", b"x")
     with (
         serving_raw(over_tls(trusted, drip)) as server,
@@ -628,8 +632,8 @@ def test_a_deadline_holds_over_a_socket_that_was_not_ours(trusted: trustme.CA) -
 
 
 @pytest.mark.usefixtures("_contexts_with_sockets_of_their_own")
-def test_a_submission_over_a_socket_that_was_not_ours_is_sent_once(trusted: trustme.CA) -> None:
-    """What was sent is known, or unknown, and never nothing."""
+def test_a_submission_over_a_tls_socket_of_another_class_is_sent_once(trusted: trustme.CA) -> None:
+    """What was sent is known, or it is unknown; it is never taken for nothing."""
     with (
         serving_raw(over_tls(trusted, lambda *_: None)) as server,
         VideoTranslationClient(server.url, logger=Quiet(), sleep=lambda _: None) as client,
@@ -641,8 +645,8 @@ def test_a_submission_over_a_socket_that_was_not_ours_is_sent_once(trusted: trus
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_status_over_tls_that_is_cut_off_behind_it_is_whole(client: type[Any], trusted: trustme.CA) -> None:
-    """Servers exist that never end TLS, and JSON shows by itself whether it is complete."""
+def test_a_status_over_tls_without_close_notify_is_accepted(client: type[Any], trusted: trustme.CA) -> None:
+    """Some servers never send it, and JSON shows by itself whether it is complete."""
 
     def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         connection.sendall(b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"result": "completed"}')
@@ -660,8 +664,8 @@ def test_a_status_over_tls_that_is_cut_off_behind_it_is_whole(client: type[Any],
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: Path) -> None:
-    """Each block of it becomes a thousand times as much, and now and then comes one that is worth its size."""
+def test_the_deadline_ends_the_download_of_a_gzip_bomb(client: type[Any], tmp_path: Path) -> None:
+    """Blocks become a thousand times their size, except for a random one now and then."""
     packed = hostile_server.gzipped(os.urandom(MIB)) + hostile_server.gzipped(bytes(16 * MIB)) * 4
 
     def handle(connection: socket.socket, server: hostile_server.Server) -> None:
@@ -680,7 +684,7 @@ def test_a_deadline_holds_while_a_bomb_is_unpacked(client: type[Any], tmp_path: 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("left", [b"000", b"0000", b"0;ext="])
-def test_a_connection_that_ends_in_the_size_of_a_chunk_cuts_the_file(
+def test_a_download_whose_connection_ends_in_a_chunk_size_is_truncated(
     client: type[Any], left: bytes, tmp_path: Path
 ) -> None:
     """The blocking client took the zeros that a size is padded with for the last chunk."""

@@ -1,4 +1,4 @@
-"""`check_all` in bulk: what a failed request, or an answer that lacks a job, costs; on frozen time."""
+"""`check_all` with bulk requests: the requests after a fault, or after a response that lacks a job, on frozen time."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TROUBLE: dict[str, Trouble] = {
     "501": lambda: response(501, b"{}"),
 }
 LASTING = ("503 of a day", "503 of a minute", "400", "401", "404", "501")
-"""These are not repeated."""
+"""Bulk requests with these responses are not retried."""
 
 
 class Service:
@@ -61,10 +61,10 @@ class Service:
 
     Attributes:
         pages: The ids of each bulk request.
-        singles: The ids that were asked for alone.
-        lacks: The ids that no bulk answer has.
+        singles: The ids that were checked singly.
+        lacks: The ids that bulk responses lack.
         words: The status words by which bulk responses list a job, if it is not once as `processing`.
-        alone: What is answered about a single job.
+        alone: The response to the single check of a job.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ PENDING = [(one, TranslationStatus.PENDING) for one in ids(250)]
 
 
 @pytest.mark.parametrize("single_id", ["", None], ids=["empty", "of an old pickle"])
-def test_the_single_job_is_checked_by_a_request_of_its_own(clock: Clock, single_id: str | None) -> None:
-    """Where a service has one, and bulk requests for the others."""
+def test_the_job_without_an_id_is_checked_by_a_request_of_its_own(clock: Clock, single_id: str | None) -> None:
+    """If the service has such a job. The other jobs are in bulk requests."""
     service = Service(clock, service=replace(HEYGEN, single_job_path="/v2/video_translate/only"))
     single = Job("", TranslationStatus.PENDING, "pending")
     vars(single)["id"] = single_id
@@ -127,8 +127,8 @@ def test_the_single_job_is_checked_by_a_request_of_its_own(clock: Clock, single_
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_a_fault_of_one_page_loses_no_answer(kind: str, clock: Clock) -> None:
-    """The request is repeated once, if that may help and soon enough; else the jobs are checked singly."""
+def test_a_fault_of_one_bulk_request_loses_no_job(kind: str, clock: Clock) -> None:
+    """The request is retried once, if that may help and `Retry-After` is short. Else the jobs are checked singly."""
     service = Service(clock, lambda number: TROUBLE[kind]() if number == 2 else None)
 
     assert seen(service.client.check_all(ids(250))) == PENDING
@@ -141,8 +141,8 @@ def test_a_fault_of_one_page_loses_no_answer(kind: str, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_a_bulk_route_that_always_fails_costs_two_requests(kind: str, clock: Clock, lines: Lines) -> None:
-    """And each of them has its line."""
+def test_a_bulk_route_that_always_fails_costs_two_requests_at_most(kind: str, clock: Clock, lines: Lines) -> None:
+    """Each of them has a log line."""
     service = Service(clock, lambda _: TROUBLE[kind]())
     began = clock()
 
@@ -155,8 +155,8 @@ def test_a_bulk_route_that_always_fails_costs_two_requests(kind: str, clock: Clo
     assert (clock() - began).total_seconds() <= 6
 
 
-def test_the_lines_of_a_bulk_request_and_its_retry_belong_together(clock: Clock, lines: Lines) -> None:
-    """They have one `wait_id`, and their attempts are numbered."""
+def test_the_log_lines_of_a_bulk_request_and_its_retry_have_one_wait_id(clock: Clock, lines: Lines) -> None:
+    """Their attempts are numbered."""
     Service(clock, lambda number: response(500, b"{}") if number == 1 else None).client.check_all(ids(2))
     failed, received = lines.of("check_failed")[0], lines.of("response_received")[0]
 
@@ -165,8 +165,8 @@ def test_the_lines_of_a_bulk_request_and_its_retry_belong_together(clock: Clock,
     assert 0.375 <= failed["sleep_seconds"] <= 0.625
 
 
-def test_a_bulk_request_is_not_retried_where_no_fault_is_allowed(clock: Clock, lines: Lines) -> None:
-    """With `max_faults=1`, as any other request."""
+def test_a_bulk_request_is_not_retried_with_max_faults_1(clock: Clock, lines: Lines) -> None:
+    """As any other request."""
     service = Service(clock, lambda _: response(500, b"{}"), max_faults=1)
 
     assert seen(service.client.check_all(ids(2))) == PENDING[:2]
@@ -176,8 +176,8 @@ def test_a_bulk_request_is_not_retried_where_no_fault_is_allowed(clock: Clock, l
 
 @pytest.mark.parametrize("way", ["lacks", "fails"])
 @pytest.mark.parametrize("kind", ["404", "401", "500", "html"])
-def test_an_error_is_that_of_the_single_check(kind: str, way: str, clock: Clock) -> None:
-    """With the id of its job."""
+def test_the_error_of_check_all_is_that_of_the_single_check(kind: str, way: str, clock: Clock) -> None:
+    """It has the id of the job. The bulk response lacks the job, or the bulk request fails."""
     service = Service(clock, lambda _: response(500, b"{}") if way == "fails" else None)
     service.lacks = {"job-3"}
     service.alone["job-3"] = TROUBLE[kind]
@@ -194,8 +194,8 @@ def test_an_error_is_that_of_the_single_check(kind: str, way: str, clock: Clock)
     assert isinstance(together, (RequestFailed, UnexpectedAnswer))
 
 
-def test_a_job_that_the_answer_lacks_keeps_what_is_known_of_it(clock: Clock) -> None:
-    """As one that is in it."""
+def test_a_job_that_the_bulk_response_lacks_keeps_its_known_fields(clock: Clock) -> None:
+    """As a job in the response does: its language and the time of its submission."""
     service = Service(clock)
     service.lacks = {"job-1"}
     known = [Job(one, TranslationStatus.PENDING, "pending", language="es", submitted_at=5.0) for one in ids(3)]
@@ -211,7 +211,7 @@ def test_a_job_that_the_answer_lacks_keeps_what_is_known_of_it(clock: Clock) -> 
     "words", [["not_found"], ["Not-Found"], ["completed", "failed"], ["processing", "not_found"], [""]]
 )
 def test_a_job_without_a_status_in_the_bulk_response_is_checked_singly(words: list[str], clock: Clock) -> None:
-    """The single check says whether there is such a job."""
+    """The same holds for two different statuses. The single check says whether the job exists."""
     service = Service(clock)
     service.words = {"job-1": words}
     assert seen(service.client.check_all(ids(3))) == PENDING[:3]
@@ -224,8 +224,8 @@ def test_a_job_without_a_status_in_the_bulk_response_is_checked_singly(words: li
 
 
 @pytest.mark.parametrize("word", ["completed", "failed"])
-def test_a_final_job_costs_no_further_request(word: str, clock: Clock) -> None:
-    """A status is all that was asked for: `download` looks for the link itself."""
+def test_a_final_job_in_a_bulk_response_costs_no_further_request(word: str, clock: Clock) -> None:
+    """It may lack its link, which `download` requests itself."""
     service = Service(clock)
     service.words = {"job-1": [word]}
 
@@ -233,8 +233,8 @@ def test_a_final_job_costs_no_further_request(word: str, clock: Clock) -> None:
     assert (len(service.pages), service.singles) == (1, [])
 
 
-def test_jobs_that_are_all_missing_are_no_fault_of_the_bulk_route(clock: Clock, lines: Lines) -> None:
-    """The request is not repeated."""
+def test_a_bulk_response_in_which_every_job_is_not_found_is_no_fault(clock: Clock, lines: Lines) -> None:
+    """The request is not retried."""
     service = Service(clock)
     service.words = {one: ["not_found"] for one in ids(3)}
     assert seen(service.client.check_all(ids(3))) == PENDING[:3]
@@ -242,8 +242,8 @@ def test_jobs_that_are_all_missing_are_no_fault_of_the_bulk_route(clock: Clock, 
     assert lines.of("check_failed") == []
 
 
-def test_an_unknown_word_is_logged_once(clock: Clock, lines: Lines) -> None:
-    """As by a check of each job."""
+def test_an_unknown_status_word_in_a_bulk_response_is_logged_once(clock: Clock, lines: Lines) -> None:
+    """Two jobs have it."""
     service = Service(clock)
     service.words = {"job-0": ["dreaming"], "job-2": ["dreaming"]}
 
@@ -251,13 +251,13 @@ def test_an_unknown_word_is_logged_once(clock: Clock, lines: Lines) -> None:
     assert [line["raw_status"] for line in lines.of("unknown_status")] == ["dreaming"]
 
 
-def test_an_id_that_comes_twice_is_answered_twice(clock: Clock) -> None:
-    """In its places."""
+def test_an_id_that_is_given_twice_is_returned_twice(clock: Clock) -> None:
+    """The jobs are in the order of the ids."""
     jobs = ["job-1", "job-0", "job-1"]
     assert [job.id for job in Service(clock).client.check_all(jobs)] == jobs
 
 
-def test_a_client_that_was_closed_checks_nothing(clock: Clock) -> None:
+def test_a_closed_client_checks_no_jobs(clock: Clock) -> None:
     """Neither in bulk nor singly."""
     service = Service(clock)
     service.client.close()
@@ -267,8 +267,8 @@ def test_a_client_that_was_closed_checks_nothing(clock: Clock) -> None:
     assert (service.pages, service.singles) == ([], [])
 
 
-def test_the_asyncio_client_does_the_same() -> None:
-    """A mute bulk route takes half of the time at the most."""
+def test_the_asyncio_client_checks_singly_after_a_bulk_time_out() -> None:
+    """An attempt at a bulk request has half of the time that is left."""
 
     def respond(path: str) -> Reply:
         if "ids=" in path:
@@ -283,8 +283,8 @@ def test_the_asyncio_client_does_the_same() -> None:
 
 
 @pytest.mark.parametrize("service", ["reference", "heygen"])
-def test_the_time_is_that_of_each_request(service: str) -> None:
-    """All of them together take longer. The answers that have come are not thrown away."""
+def test_the_timeout_of_check_all_is_that_of_each_request(service: str) -> None:
+    """All requests together take longer, and every response is used."""
     jobs = [f"job-{number}" for number in range(1000 if service == "heygen" else 100)]
 
     def respond(path: str) -> Reply:
@@ -303,8 +303,8 @@ def test_the_time_is_that_of_each_request(service: str) -> None:
     assert max(job.elapsed for job in found) == pytest.approx(4.0 if service == "heygen" else 0.5, abs=0.1)
 
 
-def test_the_blocking_client_gives_each_job_its_time_too(clock: Clock) -> None:
-    """Ten responses of four seconds each, in checks of 30 seconds."""
+def test_the_timeout_of_the_blocking_client_is_that_of_each_request_too(clock: Clock) -> None:
+    """Ten responses of four seconds each, with a time-out of 30 seconds."""
 
     def answer(_: requests.PreparedRequest) -> requests.Response:
         clock.tick(4)

@@ -1,4 +1,4 @@
-"""A result gets onto the disk whole or not at all, whatever happens on the way."""
+"""Downloads of results write the complete file or none, whatever fault occurs."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def finished(clock: Clock, *faults: str, service: str = "heygen", **scenario: An
 
 
 def asked_ranges(world: World) -> list[str | None]:
-    """What was asked for of the file, call by call."""
+    """The `Range` header of each request for the file, or None if it has none."""
     return [
         arrival.headers.get("Range")
         for arrival in world.lab.arrivals
@@ -54,17 +54,17 @@ def asked_ranges(world: World) -> list[str | None]:
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("fault", ["truncate", "reset-after-headers"])
-def test_a_dropped_connection_is_resumed_where_it_broke(
+def test_a_download_resumes_where_the_connection_broke(
     clock: Clock, lines: Lines, tmp_path: Path, service: str, fault: str
 ) -> None:
-    """By a range, on condition that the file is still the same."""
+    """By a range request, on the condition that the file has not changed."""
     world, job = finished(clock, f"result/1:{fault}", f"result/2:{fault}", service=service)
     path = world.client.download(job, tmp_path / "out.mp4")
 
     assert path.read_bytes() == world.file_of(job)
     nothing, half, more = asked_ranges(world)
     assert nothing is None
-    if fault == "truncate":  # a reset takes along what the reader had not looked at yet
+    if fault == "truncate":  # a reset discards the bytes that were not read yet
         assert (half, more) == (f"bytes={SIZE // 2}-", f"bytes={SIZE // 2 + SIZE // 4}-")
     assert 65_536 <= int(str(half)[6:-1]) < int(str(more)[6:-1])
     assert [line["fault"] for line in lines.of("check_failed")] == ["connection"] * 2
@@ -73,8 +73,10 @@ def test_a_dropped_connection_is_resumed_where_it_broke(
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("fault", ["truncate-chunked", "html", "invalid-gzip", "503", "mute", "drop", "204", "302"])
-def test_what_is_not_the_file_is_asked_for_again(clock: Clock, tmp_path: Path, service: str, fault: str) -> None:
-    """From the beginning, or where it broke."""
+def test_a_response_without_the_complete_file_is_retried(
+    clock: Clock, tmp_path: Path, service: str, fault: str
+) -> None:
+    """The retry requests the whole file, or the rest of it."""
     world, job = finished(clock, f"result/1:{fault}", service=service)
     path = world.client.download(job, tmp_path / "out.mp4")
 
@@ -84,8 +86,8 @@ def test_what_is_not_the_file_is_asked_for_again(clock: Clock, tmp_path: Path, s
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("fault", ["html", "503", "drop", "mute", "400", "404", "418", "204", "invalid-gzip"])
-def test_a_file_that_never_comes_leaves_nothing_behind(clock: Clock, tmp_path: Path, service: str, fault: str) -> None:
-    """And what lay under the name lies there still."""
+def test_a_failed_download_leaves_no_partial_file(clock: Clock, tmp_path: Path, service: str, fault: str) -> None:
+    """An existing file at the path stays as it is."""
     (tmp_path / "out.mp4").write_text("of yesterday")
     world, job = finished(clock, f"result/every-1:{fault}", service=service)
 
@@ -96,8 +98,8 @@ def test_a_file_that_never_comes_leaves_nothing_behind(clock: Clock, tmp_path: P
     assert left_in(tmp_path) == ["out.mp4"]
 
 
-def test_a_link_that_is_too_old_is_minted_again_by_one_status_call(clock: Clock, tmp_path: Path) -> None:
-    """At both services whose results are links."""
+def test_an_expired_link_is_refreshed_by_one_status_request(clock: Clock, tmp_path: Path) -> None:
+    """At HeyGen and Azure, whose results are links."""
     for service in ("heygen", "azure"):
         world, job = finished(clock, service=service, link_seconds=60)
         clock.tick(61)
@@ -108,8 +110,8 @@ def test_a_link_that_is_too_old_is_minted_again_by_one_status_call(clock: Clock,
         assert ["/_files/" in arrival.path for arrival in world.lab.arrivals[before:]] == [True, False, True]
 
 
-def test_a_link_that_expires_on_the_way_is_minted_and_the_rest_is_fetched(clock: Clock, tmp_path: Path) -> None:
-    """What is there is not fetched again."""
+def test_a_link_that_expires_during_a_download_is_refreshed(clock: Clock, tmp_path: Path) -> None:
+    """Only the rest of the file is requested from the fresh link."""
     world, job = finished(clock, "result/1:truncate", "result/2:410")
     path = world.client.download(job, tmp_path / "out.mp4")
 
@@ -117,8 +119,8 @@ def test_a_link_that_expires_on_the_way_is_minted_and_the_rest_is_fetched(clock:
     assert asked_ranges(world) == [None, f"bytes={SIZE // 2}-", f"bytes={SIZE // 2}-"]
 
 
-def test_a_link_that_is_always_too_old_is_an_error(clock: Clock, tmp_path: Path) -> None:
-    """After one minting, and not after a thousand."""
+def test_a_download_fails_if_the_fresh_link_is_rejected_too(clock: Clock, tmp_path: Path) -> None:
+    """The link is refreshed once. The message does not have its signature."""
     world, job = finished(clock, "result/every-1:403")
 
     with pytest.raises(RequestFailed, match="refused to return the result") as caught:
@@ -127,8 +129,8 @@ def test_a_link_that_is_always_too_old_is_an_error(clock: Clock, tmp_path: Path)
     assert "signature" not in str(caught.value)
 
 
-def test_not_dubbed_yet_is_waited_for(clock: Clock, lines: Lines, tmp_path: Path) -> None:
-    """ElevenLabs says 425, or 404 `dubbing_not_dubbed`, though its status says `dubbed`."""
+def test_a_download_waits_while_elevenlabs_has_not_dubbed_yet(clock: Clock, lines: Lines, tmp_path: Path) -> None:
+    """ElevenLabs sends 425, or 404 with `dubbing_not_dubbed`, although the status is `dubbed`."""
     world, job = finished(clock, service="elevenlabs", link_delay=30)
     path = world.client.download(job, tmp_path / "out.mp4")
 
@@ -142,8 +144,8 @@ def test_not_dubbed_yet_is_waited_for(clock: Clock, lines: Lines, tmp_path: Path
     assert world.client.download(job, tmp_path / "other.mp4").stat().st_size == SIZE
 
 
-def test_not_dubbed_yet_has_an_end(clock: Clock, tmp_path: Path) -> None:
-    """The time that was given; or that of a wait, and a pause."""
+def test_a_download_of_a_result_that_is_never_ready_times_out(clock: Clock, tmp_path: Path) -> None:
+    """After its own time-out, or without one after the time-out of the client plus one sleep."""
     for given, most in ((20.0, 20.25), (None, 660.25)):
         world, job = finished(clock, service="elevenlabs", link_delay=10_000)
 
@@ -153,8 +155,8 @@ def test_not_dubbed_yet_has_an_end(clock: Clock, tmp_path: Path) -> None:
         assert left_in(tmp_path) == []
 
 
-def test_a_result_per_language(clock: Clock, tmp_path: Path) -> None:
-    """That which was ordered, or which is asked for; elsewhere a job has one."""
+def test_a_download_has_the_requested_language(clock: Clock, tmp_path: Path) -> None:
+    """By default it is that of the submission. Services with one result per job refuse `language`."""
     world, job = finished(clock, service="elevenlabs")
     world.client.download(job, tmp_path / "es.mp4")
     world.client.download(str(job.id), tmp_path / "again.mp4")
@@ -169,16 +171,16 @@ def test_a_result_per_language(clock: Clock, tmp_path: Path) -> None:
         World(clock, "heygen").client.download("job-1", tmp_path / "out.mp4", language="French")
 
 
-def test_another_404_is_no_not_yet(clock: Clock, tmp_path: Path) -> None:
-    """The body tells them apart."""
+def test_a_404_without_the_code_dubbing_not_dubbed_is_an_error(clock: Clock, tmp_path: Path) -> None:
+    """ElevenLabs sends 404 with this code for a result that is not ready yet."""
     world, job = finished(clock, "result/1:404", service="elevenlabs")
 
     with pytest.raises(RequestFailed):
         world.client.download(job, tmp_path / "out.mp4")
 
 
-def test_a_link_that_only_a_single_answer_has_is_asked_for_after_a_batch(clock: Clock, tmp_path: Path) -> None:
-    """The server keeps its files elsewhere, and its bulk answers have no links."""
+def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock: Clock, tmp_path: Path) -> None:
+    """The server has no file at the result path: its files are at the links, which bulk responses do not have."""
     asked: list[str] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -203,8 +205,8 @@ def test_a_link_that_only_a_single_answer_has_is_asked_for_after_a_batch(clock: 
     assert (tmp_path / "out.mp4").read_bytes() == bytes(SIZE)
 
 
-def test_a_file_that_is_not_kept_costs_one_more_status_request(clock: Clock, tmp_path: Path) -> None:
-    """Where it might have had another link."""
+def test_a_404_for_the_file_is_an_error_after_one_status_request(clock: Clock, tmp_path: Path) -> None:
+    """If the status may have another link. Where it never has one, the first 404 is the error."""
     for service, calls in (("reference", 3), ("heygen", 3), ("elevenlabs", 1)):
         world, job = finished(clock, "result/every-1:404", service=service)
         before = len(world.lab.arrivals)
@@ -227,8 +229,8 @@ def served_by(clock: Clock, answer: Answer, **arguments: Any) -> VideoTranslatio
     return VideoTranslationClient(HOST, session=session, sleep=clock.tick, **arguments)
 
 
-def test_a_file_that_has_changed_is_fetched_anew(clock: Clock, tmp_path: Path) -> None:
-    """Two halves of two files are no file."""
+def test_a_file_that_has_changed_is_downloaded_from_its_start(clock: Clock, tmp_path: Path) -> None:
+    """A file of parts of two versions would be of no use."""
     ranges: list[str | None] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -250,7 +252,7 @@ def test_a_file_that_has_changed_is_fetched_anew(clock: Clock, tmp_path: Path) -
         {"content_range": "bytes 0-49999/100000"},
         {"content_range": "bytes 50001-99999/100000"},
         {"content_range": "bytes 50000-99999/100001"},  # another length
-        {"content_range": "bytes 50000-99998/100000"},  # not to its end
+        {"content_range": "bytes 50000-99998/100000"},  # not to the end of the file
         {"content_range": "bytes 50000-99999/100000", "etag": '"three"'},
         {"content_range": "bytes 50000-99999/100000", "content_type": "multipart/byteranges; boundary=x"},
         {"content_range": "nonsense"},
@@ -258,8 +260,8 @@ def test_a_file_that_has_changed_is_fetched_anew(clock: Clock, tmp_path: Path) -
         {},
     ],
 )
-def test_another_part_than_was_asked_for_is_not_put_in(clock: Clock, tmp_path: Path, head: dict[str, str]) -> None:
-    """It is fetched anew, and whole."""
+def test_a_part_other_than_the_requested_one_is_discarded(clock: Clock, tmp_path: Path, head: dict[str, str]) -> None:
+    """The whole file is requested again."""
     calls: list[str | None] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -275,8 +277,8 @@ def test_another_part_than_was_asked_for_is_not_put_in(clock: Clock, tmp_path: P
     assert path.read_bytes() == b"c" * 10
 
 
-def test_the_length_may_stand_in_the_range_alone(clock: Clock, tmp_path: Path) -> None:
-    """The first answer did not say it, and the second breaks off too."""
+def test_the_length_of_the_file_may_be_in_content_range_alone(clock: Clock, tmp_path: Path) -> None:
+    """The first response does not state it, and the second one breaks off too."""
     calls: list[str | None] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -295,7 +297,7 @@ def test_the_length_may_stand_in_the_range_alone(clock: Clock, tmp_path: Path) -
 
 
 class Breaking(io.BytesIO):
-    """A body that comes in blocks, and breaks."""
+    """A body that is read in blocks, and breaks after the first one."""
 
     def read(self, size: int | None = -1, **_: object) -> bytes:
         if self.tell():
@@ -310,8 +312,8 @@ class Breaking(io.BytesIO):
         {"etag": '"new"'},
     ],
 )
-def test_a_part_of_a_file_that_was_modified_is_not_put_in(clock: Clock, tmp_path: Path, head: dict[str, str]) -> None:
-    """Though the server did not heed the condition."""
+def test_a_part_of_a_modified_file_is_discarded(clock: Clock, tmp_path: Path, head: dict[str, str]) -> None:
+    """The server sends it although `If-Range` does not match."""
     dates = {"last_modified": "Mon, 01 Jun 2026 00:00:00 GMT", "date": "Mon, 01 Jun 2026 00:00:09 GMT"}
     calls: list[str | None] = []
 
@@ -338,10 +340,10 @@ def test_a_part_of_a_file_that_was_modified_is_not_put_in(clock: Clock, tmp_path
         ({}, False),
     ],
 )
-def test_only_what_is_surely_the_same_file_is_resumed(
+def test_a_download_is_resumed_only_with_a_strong_validator(
     clock: Clock, tmp_path: Path, validators: dict[str, str], is_resumed: bool
 ) -> None:
-    """By a strong validator, as RFC 9110 has it."""
+    """A strong validator in the sense of RFC 9110: a strong `ETag`, or a `Last-Modified` older than `Date`."""
     ranges: list[str | None] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -358,8 +360,8 @@ def test_only_what_is_surely_the_same_file_is_resumed(
     assert ranges == [None, "bytes=70000-" if is_resumed else None]
 
 
-def test_a_file_that_has_become_shorter_is_fetched_anew(clock: Clock, tmp_path: Path) -> None:
-    """416, of which a proxy in between may be the author."""
+def test_a_416_response_to_a_range_request_restarts_the_download(clock: Clock, tmp_path: Path) -> None:
+    """The file has become shorter. The 416 may also come from a proxy."""
     calls: list[str | None] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -392,8 +394,8 @@ def test_a_file_that_has_become_shorter_is_fetched_anew(clock: Clock, tmp_path: 
         ("application/octet-stream", b"\xef\xbb\xbf<html>"),
     ],
 )
-def test_a_page_with_status_200_is_no_video(clock: Clock, tmp_path: Path, kind: str, body: bytes) -> None:
-    """A portal's, or an error that is in the body alone: by its type, or by how it begins."""
+def test_a_200_response_with_an_error_page_is_an_error(clock: Clock, tmp_path: Path, kind: str, body: bytes) -> None:
+    """Known by its media type or its first bytes: a login page, an image, or an error that only the body states."""
     client = served_by(clock, lambda _: response(200, body, content_type=kind))
 
     with pytest.raises(UnexpectedAnswer, match="in place of the file"):
@@ -401,15 +403,15 @@ def test_a_page_with_status_200_is_no_video(clock: Clock, tmp_path: Path, kind: 
     assert left_in(tmp_path) == []
 
 
-def test_an_empty_file_is_none(clock: Clock, tmp_path: Path) -> None:
-    """Nobody orders one."""
+def test_an_empty_file_is_an_error(clock: Clock, tmp_path: Path) -> None:
+    """No file is left behind."""
     with pytest.raises(UnexpectedAnswer, match="the file is empty"):
         served_by(clock, lambda _: response(200, b"")).download(DONE, tmp_path / "out.mp4")
     assert left_in(tmp_path) == []
 
 
-def test_faults_in_a_row_are_counted_anew_after_real_progress(clock: Clock, tmp_path: Path) -> None:
-    """A long file over a bad line is not given up, and one over a dead line is."""
+def test_real_progress_resets_the_count_of_faults_in_a_row(clock: Clock, tmp_path: Path) -> None:
+    """Ten attempts bring 100 kB each, with `max_faults=2`."""
     whole = b"\0\0\0\x18ftyp" + os.urandom(999_992)
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -424,8 +426,8 @@ def test_faults_in_a_row_are_counted_anew_after_real_progress(clock: Clock, tmp_
     assert path.read_bytes() == whole
 
 
-def test_a_file_that_never_gets_further_is_given_up(clock: Clock, tmp_path: Path) -> None:
-    """Though each second call brings more than the one before."""
+def test_a_download_that_never_gets_further_fails(clock: Clock, tmp_path: Path) -> None:
+    """Every second attempt brings more bytes than the one before, but none more than 200 kB."""
     sizes = iter([70_000, 200_000] * 1000)
 
     def answer(_: requests.PreparedRequest) -> requests.Response:
@@ -435,8 +437,8 @@ def test_a_file_that_never_gets_further_is_given_up(clock: Clock, tmp_path: Path
         served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
 
 
-def test_progress_is_told(clock: Clock, tmp_path: Path) -> None:
-    """The bytes that are there, and those that there will be."""
+def test_on_progress_gets_the_received_and_the_total_bytes(clock: Clock, tmp_path: Path) -> None:
+    """The received bytes never decrease here, although the first response is truncated."""
     world, job = finished(clock, "result/1:truncate")
     told: list[tuple[int, int | None]] = []
     world.client.download(job, tmp_path / "out.mp4", on_progress=lambda *seen: told.append(seen))
@@ -446,8 +448,8 @@ def test_progress_is_told(clock: Clock, tmp_path: Path) -> None:
     assert told[-1][0] == SIZE
 
 
-def test_what_raises_in_the_middle_leaves_nothing_behind(clock: Clock, tmp_path: Path) -> None:
-    """Ctrl-C, say; or a mistake in what is told the progress."""
+def test_an_interrupted_download_leaves_no_partial_file(clock: Clock, tmp_path: Path) -> None:
+    """By a `KeyboardInterrupt` in `on_progress`."""
     world, job = finished(clock)
 
     def interrupt(*_: object) -> None:
@@ -458,8 +460,8 @@ def test_what_raises_in_the_middle_leaves_nothing_behind(clock: Clock, tmp_path:
     assert left_in(tmp_path) == []
 
 
-def test_a_cancelled_download_leaves_nothing_behind(clock: Clock, tmp_path: Path) -> None:
-    """In the middle of a body, too."""
+def test_a_cancelled_download_leaves_no_partial_file(clock: Clock, tmp_path: Path) -> None:
+    """It is cancelled while the body is received."""
     world, job = finished(clock)
     cancel = threading.Event()
 
@@ -475,8 +477,10 @@ class Full(io.FileIO):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_is_no_fault_of_the_server(clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is said at once, as the system says it."""
+def test_a_full_disk_is_an_os_error_without_a_retry(
+    clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error of the operating system is raised as it is."""
     world, job = finished(clock)
     before = len(world.lab.arrivals)
     monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, mode))
@@ -485,8 +489,8 @@ def test_a_full_disk_is_no_fault_of_the_server(clock: Clock, tmp_path: Path, mon
     assert len(world.lab.arrivals) - before == 1
 
 
-def test_a_link_on_the_disk_is_followed_and_not_replaced(clock: Clock, tmp_path: Path) -> None:
-    """The file is where the link points."""
+def test_a_symbolic_link_at_the_path_is_followed_and_not_replaced(clock: Clock, tmp_path: Path) -> None:
+    """The file is at the target of the symbolic link."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link.mp4").symlink_to(tmp_path / "real" / "out.mp4")
     world, job = finished(clock)
@@ -496,8 +500,8 @@ def test_a_link_on_the_disk_is_followed_and_not_replaced(clock: Clock, tmp_path:
     assert (tmp_path / "real" / "out.mp4").stat().st_size == SIZE
 
 
-def test_a_file_has_the_usual_permissions(clock: Clock, tmp_path: Path) -> None:
-    """And not those of a temporary one."""
+def test_a_new_file_has_the_default_permissions(clock: Clock, tmp_path: Path) -> None:
+    """Not those of a temporary file."""
     world, job = finished(clock)
     (tmp_path / "other").touch()
     path = world.client.download(job, tmp_path / "out.mp4")
@@ -506,8 +510,8 @@ def test_a_file_has_the_usual_permissions(clock: Clock, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("link", ["ftp://files.test/x", "javascript:alert(1)", "http://", "//", "j.mp4"])
-def test_a_result_that_is_no_link_is_named(clock: Clock, tmp_path: Path, link: str) -> None:
-    """By the field that should have held one. It is there, and cannot be used."""
+def test_the_error_for_an_unusable_link_names_its_field(clock: Clock, tmp_path: Path, link: str) -> None:
+    """The field has a value, which is no http(s) URL with a host."""
     body = json.dumps({"data": {"id": "j", "status": "completed", "video_url": link}})
     client = served_by(clock, lambda _: response(200, body.encode()), service="heygen", api_key="k-123456")
 
@@ -519,7 +523,7 @@ FILE = b"\0\0\0\x18ftypmp42" + bytes(100)
 
 
 def fetched(client: type[Any], job: Job | str, server: Scripted, folder: Path) -> bytes | str:
-    """Download from a real server with a client of one kind. Returns the file, or the text of the error."""
+    """Download from a server on a socket with a client of one kind. Returns the file, or the text of the error."""
     arguments: dict[str, Any] = {"logger": Silent(), "max_faults": 1}
 
     async def download() -> Path:
@@ -555,10 +559,13 @@ def fetched(client: type[Any], job: Job | str, server: Scripted, folder: Path) -
         ("ftp://{host}/f", None),
     ],
 )
-def test_a_link_is_the_same_whoever_holds_it(
+def test_a_link_is_read_the_same_in_a_job_a_status_response_and_a_redirect(
     client: type[Any], holder: str, link: str, path: str | None, tmp_path: Path
 ) -> None:
-    """White space is left out at its ends and quoted within, as in browsers. Control characters and backslashes are refused."""
+    """White space is dropped at its ends and quoted within, as in browsers.
+
+    Control characters and backslashes are refused.
+    """
 
     def answer(request: Arrived) -> list[bytes]:
         sent = link.format(url=server.url, host=server.url.removeprefix("http://"))
@@ -574,7 +581,7 @@ def test_a_link_is_the_same_whoever_holds_it(
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=own)
         outcome = fetched(client, "j" if holder == "a status response" else job, server, tmp_path)
         if path is None:
-            assert "no http(s) URL" in str(outcome) or "breaks HTTP" in str(outcome)  # requests reads redirects too
+            assert "no http(s) URL" in str(outcome) or "breaks HTTP" in str(outcome)  # requests parses redirects too
             assert {request.path for request in server.arrived} <= {"/first", "/status/j"}
         else:
             assert outcome == FILE
@@ -583,19 +590,21 @@ def test_a_link_is_the_same_whoever_holds_it(
 
 @pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
 def test_a_link_may_end_with_a_line_break(client: type[Any], tmp_path: Path) -> None:
-    """As one that was read from a file does."""
+    """As a link read from a file may. One within the link is refused."""
     with scripted(lambda _: [http_response(FILE)]) as server:
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n")
         assert fetched(client, job, server, tmp_path) == FILE
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n/g")
         assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
-        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url="\xa0//other.test/f")  # no path of ours
+        job = Job(
+            "j", TranslationStatus.COMPLETED, "completed", result_url="\xa0//other.test/f"
+        )  # not a path of the service
         assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
         assert [request.path for request in server.arrived] == ["/f"]
 
 
-def test_a_relative_link_is_of_the_service(clock: Clock, tmp_path: Path) -> None:
-    """And gets the key, as it is the same origin."""
+def test_a_relative_link_is_resolved_against_the_base_url(clock: Clock, tmp_path: Path) -> None:
+    """Its request has the API key, as it goes to the same origin."""
     asked: list[tuple[str | None, str | None]] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -608,8 +617,8 @@ def test_a_relative_link_is_of_the_service(clock: Clock, tmp_path: Path) -> None
     assert asked == [(f"{HOST}/status/j", "Bearer k-123456"), (f"{HOST}/files/j.mp4", "Bearer k-123456")]
 
 
-def test_an_audio_translation_is_its_audio(clock: Clock, tmp_path: Path) -> None:
-    """HeyGen's `translate_audio_only`; the audio of a video is not taken for the video."""
+def test_the_download_of_an_audio_only_translation_is_its_audio(clock: Clock, tmp_path: Path) -> None:
+    """With HeyGen's `translate_audio_only`. The audio of a video is not returned in place of the video."""
     data = {"id": "j", "status": "completed", "audio_url": "http://files.test/a.mp3", "video_url": None}
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -625,8 +634,10 @@ def test_an_audio_translation_is_its_audio(clock: Clock, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("error", [ValueError, TypeError, BrokenPipeError, KeyError, requests.ConnectionError])
-def test_what_the_callers_own_function_raises_is_no_fault(clock: Clock, tmp_path: Path, error: type[Exception]) -> None:
-    """It comes out as it is, at once, whatever the network raises too."""
+def test_an_exception_of_on_progress_is_raised_without_a_retry(
+    clock: Clock, tmp_path: Path, error: type[Exception]
+) -> None:
+    """It is raised as it is, even if the network may raise the same type."""
     world, job = finished(clock)
     before = len(world.lab.arrivals)
 
@@ -639,8 +650,8 @@ def test_what_the_callers_own_function_raises_is_no_fault(clock: Clock, tmp_path
     assert left_in(tmp_path) == []
 
 
-def test_the_pause_after_a_break_does_not_outlast_the_time(clock: Clock, tmp_path: Path) -> None:
-    """The deadline may come in the middle of it."""
+def test_the_sleep_after_a_broken_response_ends_at_the_deadline(clock: Clock, tmp_path: Path) -> None:
+    """The response arrives 0.1 s before the deadline."""
 
     def answer(_: requests.PreparedRequest) -> requests.Response:
         clock.tick(1.9)
@@ -652,8 +663,10 @@ def test_the_pause_after_a_break_does_not_outlast_the_time(clock: Clock, tmp_pat
 
 
 @pytest.mark.parametrize("codes", [[416], [206], [200, 416], [200, 206]])
-def test_storage_that_never_gives_all_is_given_up(clock: Clock, tmp_path: Path, codes: list[int]) -> None:
-    """Whatever it says in turn."""
+def test_a_download_fails_if_the_storage_never_sends_the_whole_file(
+    clock: Clock, tmp_path: Path, codes: list[int]
+) -> None:
+    """It sends only 416 or 206, or one of them after each incomplete 200."""
     turns = iter(codes * 1000)
 
     def answer(_: requests.PreparedRequest) -> requests.Response:
@@ -666,15 +679,15 @@ def test_storage_that_never_gives_all_is_given_up(clock: Clock, tmp_path: Path, 
     assert left_in(tmp_path) == []
 
 
-def test_a_device_is_not_replaced(clock: Clock, tmp_path: Path) -> None:
-    """Nor a pipe."""
+def test_a_device_or_a_pipe_is_refused_as_the_path(clock: Clock, tmp_path: Path) -> None:
+    """A download would replace it."""
     os.mkfifo(tmp_path / "pipe")
     for path in ("/dev/null", tmp_path / "pipe"):
         with pytest.raises(ValueError, match="is a device or a pipe"):
             World(clock, "heygen").client.download("job-1", path)
 
 
-def test_what_is_replaced_leaves_its_permissions(clock: Clock, tmp_path: Path) -> None:
+def test_a_download_keeps_the_permissions_of_the_file_that_it_replaces(clock: Clock, tmp_path: Path) -> None:
     """A private file stays private."""
     (tmp_path / "out.mp4").touch(mode=0o600)
     world, job = finished(clock)

@@ -1,4 +1,4 @@
-"""Whatever a storage host does: a download is one whole version, or an error that leaves nothing behind."""
+"""Downloads from a storage host that lies end with one complete version of the file, or an error and no new file."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from support.lying_storage import LyingStorage, any_lies, any_version, version
 from support.raw_responses import CLIENTS, downloaded
 
 SEEDS = st.integers(0, 2**64 - 1)
-"""Scripts are made of random numbers of Python's: those of hypothesis are much alike, and few get to a second response."""
+"""Seeds for `random.Random`: the draws of hypothesis are too similar, and few of them reach a second response."""
 
 
 class Downloads(RuleBasedStateMachine):
-    """One target, to which one host's file is downloaded again and again by both clients."""
+    """One path, to which both clients download the file of one host repeatedly."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Downloads(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def chance(self, seed: int) -> Random:
-        """Hypothesis likes to repeat a seed within an example: its place there makes another one of it."""
+        """Return a generator for this step, as hypothesis often repeats a seed within an example."""
         return Random(f"{seed}/{next(self.numbers)}")
 
     @rule(seed=SEEDS)
@@ -57,7 +57,7 @@ class Downloads(RuleBasedStateMachine):
             self.file = outcome.file
 
     def prepare_target(self, chance: Random) -> None:
-        """Remove the file mostly: to replace one takes the disk longer than all the rest."""
+        """Remove the file in most cases, as replacing a file takes the disk longer than all the rest."""
         if self.file is not None and chance.random() < 0.8:
             (self.folder / "out.mp4").unlink()
             self.file = None
@@ -76,9 +76,9 @@ Downloads.TestCase.settings = settings(max_examples=60, stateful_step_count=15, 
 
 @pytest.fixture(autouse=True)
 def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Thousands of files are written; that they are synchronized is tested elsewhere."""
+    """Skip `fsync`, as thousands of files are written. Other tests cover the call."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 class TestDownloads(Downloads.TestCase):  # type: ignore[misc, valid-type]  # a class that hypothesis makes
-    """As a class of pytest, which knows fixtures."""
+    """The state machine as a test class of pytest, so that the fixture applies to it."""

@@ -1,4 +1,4 @@
-"""Responses and jobs, matched: the id in a response, and what a connection may still hold."""
+"""Matching of responses to jobs: the id in a response, and the bytes that a connection may still hold."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Say = Callable[[requests.PreparedRequest], requests.Response]
 
 
 class Both:
-    """A client of one kind, whose calls go to a function, and its methods as plain calls."""
+    """A client of one kind, whose requests go to a function. Its methods are called without `await`."""
 
     def __init__(self, kind: type[Any], say: Say, clock: Clock, **more: Any) -> None:
         self.answers = Answers(say)
@@ -60,7 +60,7 @@ class Both:
             over_the_adapter(self.client, session)  # type: ignore[arg-type]  # as above
 
     def call(self, name: str, *given: Any, **more: Any) -> Any:
-        """Call a method, and return all of its result."""
+        """Call a method, and return its complete result."""
         if isinstance(self.client, VideoTranslationClient):
             result = getattr(self.client, name)(*given, **more)
             return list(result) if name == "watch" else result
@@ -77,7 +77,7 @@ both_clients = pytest.mark.parametrize(
 
 
 def saying(*bodies: object) -> Say:
-    """Answer with these, one after the other; the last one from then on."""
+    """A function that responds with these bodies, one after the other, and repeats the last one."""
     left = list(bodies)
     return lambda _: response(body=json.dumps(left.pop(0) if len(left) > 1 else left[0]).encode())
 
@@ -89,7 +89,7 @@ def done(**more: Any) -> dict[str, Any]:
 @both_clients
 @pytest.mark.parametrize("method", ["check", "wait", "watch", "check_all"])
 def test_a_response_about_another_job_is_a_fault(kind: type[Any], method: str, clock: Clock, lines: Lines) -> None:
-    """The check is repeated, and the right answer is taken."""
+    """The check is retried until a response is about the requested job."""
     both = Both(kind, saying(done(id="job-2"), done(id="job-2"), done(id="job-1", mine=True)), clock)
     found = both.call(method, ["job-1"] if method == "check_all" else "job-1")
 
@@ -101,8 +101,10 @@ def test_a_response_about_another_job_is_a_fault(kind: type[Any], method: str, c
 
 @both_clients
 @pytest.mark.parametrize("method", ["check", "wait", "watch", "delete", "download"])
-def test_an_error_names_both_jobs(kind: type[Any], method: str, clock: Clock, lines: Lines, tmp_path: Any) -> None:
-    """Where it is never the right one."""
+def test_the_error_after_responses_about_another_job_names_both_jobs(
+    kind: type[Any], method: str, clock: Clock, lines: Lines, tmp_path: Any
+) -> None:
+    """Every attempt gets a response about the other job."""
     both = Both(kind, saying(done(job={"id": "job-2"}, id="job-1")), clock)
     with pytest.raises(UnexpectedAnswer, match=r"3 attempts in a row.* is about job 'job-2', not 'job-1'") as caught:
         both.call(method, "job-1", *([tmp_path / "x"] if method == "download" else []))
@@ -132,10 +134,13 @@ def test_an_error_names_both_jobs(kind: type[Any], method: str, clock: Clock, li
         (None, ["job-2"]),
     ],
 )
-def test_a_response_that_names_its_job_or_none_is_taken(
+def test_a_response_with_the_id_of_its_job_or_no_id_is_accepted(
     kind: type[Any], asked: str | None, said: object, clock: Clock, lines: Lines
 ) -> None:
-    """Case, percent-encoding and Unicode normalization make no other id, and numbers are text. The single job has none."""
+    """Case, percent-encoding and Unicode normalization make no other id, and numbers are text.
+
+    A check of the single job has no id, and accepts any.
+    """
     both = Both(kind, saying(done(id=said)), clock)
     job = both.call("check", asked)
 
@@ -164,10 +169,10 @@ def test_a_response_that_names_its_job_or_none_is_taken(
         ("7", [], "[]"),
     ],
 )
-def test_another_id_is_another_job(
+def test_a_response_with_another_id_is_an_error(
     kind: type[Any], asked: str, said: object, shown: str, clock: Clock, lines: Lines
 ) -> None:
-    """Also one that looks like it, or that is neither text nor a number."""
+    """Also with an id that looks similar, or is neither text nor a number."""
     for method in ("check", "delete"):
         with pytest.raises(UnexpectedAnswer) as caught:
             Both(kind, saying(done(id=said)), clock).call(method, asked)
@@ -176,8 +181,10 @@ def test_another_id_is_another_job(
 
 @both_clients
 @pytest.mark.parametrize("service", ["naming", "heygen"])
-def test_ids_are_redacted_for_api_keys_alone(kind: type[Any], service: str, clock: Clock, lines: Lines) -> None:
-    """A header's value may be a part of each id, for one job and for many."""
+def test_the_id_of_a_request_is_redacted_for_api_keys_alone(
+    kind: type[Any], service: str, clock: Clock, lines: Lines
+) -> None:
+    """The value of another header may be a part of every id, in single and in bulk requests."""
     other = f"acme-{KEY}"
     body = done(id=other) if service == "naming" else many(other, "acme-3")
     both = Both(
@@ -191,8 +198,8 @@ def test_ids_are_redacted_for_api_keys_alone(kind: type[Any], service: str, cloc
     lines.clear()
 
 
-def test_a_secret_in_the_id_of_a_response_is_not_shown(clock: Clock, lines: Lines) -> None:
-    """It is text of the server, of any length; the ids themselves are no secrets."""
+def test_a_secret_in_the_id_of_a_response_is_redacted(clock: Clock, lines: Lines) -> None:
+    """That id is text of the server, of any length, and is escaped and shortened. Ids themselves are no secrets."""
     both = Both(VideoTranslationClient, saying(done(id=f"a{KEY}b\x1b[2J" + "c" * 10_000)), clock)
     with pytest.raises(UnexpectedAnswer) as caught:
         both.call("check", "job-1")
@@ -209,15 +216,17 @@ def test_a_secret_in_the_id_of_a_response_is_not_shown(clock: Clock, lines: Line
 
 
 @both_clients
-def test_a_deletion_that_names_its_job_or_none_is_done(kind: type[Any], clock: Clock, lines: Lines) -> None:
-    """A body is no must, and need not be JSON."""
+def test_a_response_to_a_deletion_with_the_id_of_its_job_or_no_id_is_accepted(
+    kind: type[Any], clock: Clock, lines: Lines
+) -> None:
+    """The body may be missing, or no JSON."""
     for say in (saying({"id": "JOB-1"}), saying([]), lambda _: response(204, b""), lambda _: response(200, b"gone")):
         assert Both(kind, say, clock).call("delete", "job-1") is None
 
 
 @both_clients
-def test_a_deletion_that_was_answered_for_another_job_is_repeated(kind: type[Any], clock: Clock, lines: Lines) -> None:
-    """That it is gone by then is no error."""
+def test_a_deletion_is_retried_after_a_response_about_another_job(kind: type[Any], clock: Clock, lines: Lines) -> None:
+    """The 404 of the retry is no error, as the first request may have deleted the job."""
     replies = iter([response(body=b'{"id": "job-2"}'), response(404, b"{}")])
     both = Both(kind, lambda _: next(replies), clock)
 
@@ -235,8 +244,8 @@ def test_a_deletion_that_was_answered_for_another_job_is_repeated(kind: type[Any
         ("azure", {"id": "{}", "status": "Succeeded", "result": {"translatedVideoFileUrl": "https://x/y"}}),
     ],
 )
-def test_services_that_name_the_job_are_known(service: str, payload: dict[str, Any]) -> None:
-    """By their published references."""
+def test_responses_of_services_with_a_job_id_are_matched_to_the_job(service: str, payload: dict[str, Any]) -> None:
+    """The fields are those of the published references of the services."""
 
     def answer(job_id: str) -> Response:
         return Response(200, {}, json.dumps(payload).replace("{}", job_id).encode())
@@ -246,8 +255,8 @@ def test_services_that_name_the_job_are_known(service: str, payload: dict[str, A
         SERVICES[service].read_status(answer("job-2"), "job-1")
 
 
-def test_the_reference_service_does_not_name_the_job() -> None:
-    """Whatever `id` is in its response, it is not compared."""
+def test_responses_of_the_reference_service_have_no_job_id() -> None:
+    """An `id` in its response is not compared."""
     body = {"id": "job-2", "result": "pending"}
     assert SERVICES["reference"].id_field is None
     assert SERVICES["reference"].read_status(Response(200, {}, json.dumps(body).encode()), "job-1").id == "job-1"
@@ -255,10 +264,10 @@ def test_the_reference_service_does_not_name_the_job() -> None:
 
 @both_clients
 @pytest.mark.parametrize("status", ["Failed", "Succeeded"])
-def test_an_operation_of_another_submission_says_nothing_of_ours(
+def test_a_response_about_the_operation_of_another_submission_is_an_error(
     kind: type[Any], status: str, clock: Clock, lines: Lines
 ) -> None:
-    """A failure of theirs is no proof that ours made no job."""
+    """The failure of that operation does not prove that this submission created no job."""
     both = Both(kind, lambda request: operations(request, status), clock, service="azure")
     with pytest.raises(UnexpectedAnswer, match=r"about operation 'theirs', not 'mine\.translation'") as caught:
         both.call("submit", "https://videos.example.com/talk.mp4", "es", idempotency_key="mine")
@@ -286,10 +295,10 @@ AZURE_SAYS = {
 @both_clients
 @pytest.mark.parametrize("step", ["translations", "iterations"])
 @pytest.mark.parametrize("what", AZURE_SAYS)
-def test_a_response_to_a_submission_of_another_is_not_believed(
+def test_a_response_about_the_submission_of_another_job_is_retried(
     kind: type[Any], step: str, what: str, clock: Clock, lines: Lines
 ) -> None:
-    """Ours may have been accepted. Each request of it can be sent again, and the key goes on with it."""
+    """The job may have been accepted. The PUT requests are idempotent, and the key resumes the submission."""
     named, located, shown = AZURE_SAYS[what]
 
     def say(request: Any) -> requests.Response:
@@ -311,7 +320,7 @@ def test_a_response_to_a_submission_of_another_is_not_believed(
 
 
 @both_clients
-def test_a_submission_goes_on_after_a_response_about_another(kind: type[Any], clock: Clock, lines: Lines) -> None:
+def test_a_submission_continues_after_a_response_about_another_job(kind: type[Any], clock: Clock, lines: Lines) -> None:
     """The same PUT is sent again."""
     said = iter(["other", "mine", "mine.translation", "other", "mine"])
     both = Both(
@@ -325,7 +334,7 @@ def test_a_submission_goes_on_after_a_response_about_another(kind: type[Any], cl
 
 
 def operations(request: Any, status: str) -> requests.Response:
-    """Azure, where each request for an operation is answered about another one."""
+    """Respond as Azure, but about another operation than the requested one."""
     if request.method == "PUT":
         return response(201, b'{"id": "mine"}')
     return response(body=json.dumps({"id": "theirs", "status": status}).encode())
@@ -336,8 +345,8 @@ def many(*jobs: str) -> dict[str, Any]:
 
 
 @both_clients
-def test_an_answer_about_many_other_jobs_is_a_fault(kind: type[Any], clock: Clock, lines: Lines) -> None:
-    """And the jobs that nobody asked for are left out."""
+def test_a_bulk_response_about_other_jobs_alone_is_a_fault(kind: type[Any], clock: Clock, lines: Lines) -> None:
+    """Other jobs beside the requested ones are left out."""
     both = Both(kind, saying(many("x", "y"), many("b", "x", "A")), clock, service="heygen")
     jobs = both.call("check_all", ["a", "b"])
 
@@ -345,8 +354,8 @@ def test_an_answer_about_many_other_jobs_is_a_fault(kind: type[Any], clock: Cloc
     assert [line["error"] for line in lines.of("check_failed")] == ["the response is about job 'x', not 'a'"]
 
 
-def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
-    """Where a service tells upper from lower case, no job gets the answer of its namesake."""
+def test_ids_in_a_bulk_response_are_compared_case_sensitively_first() -> None:
+    """If a service has ids that differ only in case, no job gets the status of the other one."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
     answer = Response(200, {}, json.dumps(many("A", "a", "B", "z")).encode())
@@ -360,7 +369,7 @@ def test_ids_in_a_list_are_compared_letter_by_letter_first() -> None:
     assert set(bulk.read(Response(200, {}, json.dumps(many("a")).encode()), ["a", "A"])) == {"a"}
 
 
-def test_ids_in_a_list_are_compared_as_the_single_one_is() -> None:
+def test_ids_in_a_bulk_response_are_compared_as_the_id_in_a_single_one() -> None:
     """Percent-decoded, in normal form and as text, but never an id of another type."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
@@ -376,7 +385,7 @@ def test_ids_in_a_list_are_compared_as_the_single_one_is() -> None:
 
 
 class Wire(asyncio.Transport):
-    """A transport that knows a socket by its number alone, as that of uvloop does."""
+    """A transport that knows only the number of its socket, as that of uvloop does."""
 
     def __init__(self, **known: Any) -> None:
         super().__init__()
@@ -390,7 +399,7 @@ class Wire(asyncio.Transport):
 
 
 class Numbered:
-    """A socket of which little more than its number is known."""
+    """A socket of which only the number and the family are known."""
 
     def __init__(self, of: socket.socket) -> None:
         self.fileno, self.family = of.fileno, of.family
@@ -408,7 +417,7 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 async def after(data: bytes, parser: type[Any] | None = None, **known: Any) -> bool:
-    """Whether unread bytes are found on a connection that has received these."""
+    """Return True if unread bytes are found on a connection that has received these bytes."""
     loop = asyncio.get_running_loop()
     protocol = ResponseHandler(loop)
     protocol.connection_made(Wire(**known))
@@ -425,13 +434,13 @@ async def after(data: bytes, parser: type[Any] | None = None, **known: Any) -> b
 @pytest.mark.parametrize(
     "rest", [b"", b"H", b"HTTP/1.1 2", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 103 Early Hints\r\nX: ", WHOLE[:-1], WHOLE]
 )
-def test_the_beginning_of_a_message_in_a_parser_is_found(parser: type[Any] | None, rest: bytes) -> None:
-    """In that in C and in that in Python."""
+def test_bytes_after_a_response_in_the_parser_of_aiohttp_are_found(parser: type[Any] | None, rest: bytes) -> None:
+    """In the parser in C and in the one in Python."""
     assert asyncio.run(after(WHOLE + rest, parser)) is bool(rest)
 
 
-def test_bytes_that_nobody_has_read_are_found_on_any_transport() -> None:
-    """By the number of the socket, and in the TLS layer."""
+def test_unread_bytes_in_a_socket_or_a_tls_layer_are_found() -> None:
+    """The transport, as that of uvloop, knows only the file descriptor of the socket."""
     one, other = socket.socketpair()
     with one, other:
         assert asyncio.run(after(WHOLE, socket=Numbered(one), ssl_object=Pending(0))) is False
@@ -441,7 +450,7 @@ def test_bytes_that_nobody_has_read_are_found_on_any_transport() -> None:
 
 
 @pytest.mark.parametrize(("incoming", "decrypted"), [(b"", 0), (b"x", 0), (b"", 1)])
-def test_bytes_that_tls_in_tls_holds_are_found(incoming: bytes, decrypted: int) -> None:
+def test_unread_bytes_in_tls_within_tls_are_found(incoming: bytes, decrypted: int) -> None:
     """Decrypted or not."""
     layer: Any = SSLTransport.__new__(SSLTransport)
     layer.incoming = ssl.MemoryBIO()
@@ -451,8 +460,8 @@ def test_bytes_that_tls_in_tls_holds_are_found(incoming: bytes, decrypted: int) 
     assert has_decrypted(layer) is bool(incoming or decrypted)
 
 
-def test_an_error_about_another_job_survives_as_any_error(clock: Clock, lines: Lines) -> None:
-    """It is one of the public ones."""
+def test_the_error_about_another_job_has_an_excerpt_of_the_response(clock: Clock, lines: Lines) -> None:
+    """It is a `TranslationClientError`."""
     with pytest.raises(TranslationClientError) as caught:
         Both(VideoTranslationClient, saying(done(id="x")), clock).call("check", "job-1")
     assert caught.value.excerpt == '{"status": "completed", "id": "x"}'  # type: ignore[attr-defined]  # of UnexpectedAnswer

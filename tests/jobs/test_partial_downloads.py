@@ -1,4 +1,4 @@
-"""Lengths, ranges and validators of a download: nothing weaker replaces what is known, and two versions are never mixed."""
+"""Downloads across truncated responses, ranges, changed lengths and validators: two versions are never mixed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from translation_client._transports.matched_response import MatchedResponse
 OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
 NEW = b"\0\0\0\x18ftypmp42" + b"b" * 988
 BLOCK = 65536
-"""What the blocking client reads at once. Of a read that breaks off, nothing is left."""
+"""The number of bytes that the blocking client reads at once. If a read breaks off, all of its bytes are lost."""
 
 LONG = b"\0\0\0\x18ftypmp42" + random.Random(3).randbytes(4 * REAL_PROGRESS_BYTES - 12)
 PAGE = b"<html>" + b"please log in" * 1000
@@ -52,17 +52,17 @@ every_client = pytest.mark.parametrize("client", CLIENTS)
 
 
 def cut(*headers: str, body: bytes = OLD, at: int = 500) -> Raw:
-    """A 200 that breaks off."""
+    """Make a truncated 200: its `Content-Length` is that of the whole body."""
     return raw(200, f"Content-Length: {len(body)}", "Content-Type: video/mp4", *headers, body=body[:at])
 
 
 def closed(body: bytes, *headers: str, version: str = "HTTP/1.0") -> Raw:
-    """A 200 that ends with its connection, without a length."""
+    """Make a 200 without a length, whose body ends with the connection."""
     return raw(200, "Content-Type: video/mp4", "Connection: close", *headers, body=body, version=version)
 
 
 def rest(*headers: str, body: bytes = OLD, total: int | str = 1000, most: int = 10**9) -> Any:
-    """A 206 with what is asked for, or with the beginning of it."""
+    """Return a function that makes a 206 with the requested range, or with at most `most` bytes of it."""
 
     def answer(asked: Headers) -> Raw:
         start = int(asked["Range"][len("bytes=") : -1])
@@ -73,8 +73,8 @@ def rest(*headers: str, body: bytes = OLD, total: int | str = 1000, most: int = 
 
 
 @every_client
-def test_a_part_that_says_no_length_takes_none_back(client: type[Any], tmp_path: Path) -> None:
-    """A server may send less than was asked for, and need not say how long the whole is (RFC 9110, section 15.3.7)."""
+def test_a_206_without_a_total_length_keeps_the_known_length(client: type[Any], tmp_path: Path) -> None:
+    """A server may send less than requested, and need not state the total length (RFC 9110, section 15.3.7)."""
     script = Script(cut(A), part(OLD[500:600], UNKNOWN_LENGTH, A), rest(A))
     outcome = downloaded(client, script, tmp_path)
 
@@ -84,8 +84,8 @@ def test_a_part_that_says_no_length_takes_none_back(client: type[Any], tmp_path:
 
 
 @every_client
-def test_a_part_that_says_no_length_is_not_the_rest(client: type[Any], tmp_path: Path) -> None:
-    """Though nothing is known of the length: it is asked for more, until a 416 says that there is no more."""
+def test_a_206_without_a_total_length_is_not_taken_as_the_last_part(client: type[Any], tmp_path: Path) -> None:
+    """If no length is known, the rest is requested until a 416 states the length that was received."""
     more = rest(A, body=LONG, total="*", most=100_000)
     end = raw(416, f"Content-Range: bytes */{len(LONG)}", A)
     script = Script(chunked(LONG[:BLOCK], A, is_cut=True), more, more, end)
@@ -96,8 +96,10 @@ def test_a_part_that_says_no_length_is_not_the_rest(client: type[Any], tmp_path:
 
 @every_client
 @pytest.mark.parametrize("said", ["bytes */65537", "bytes */65535", "bytes */*", "bytes 0-9/65536", "", "nonsense"])
-def test_a_416_that_proves_nothing_starts_over(client: type[Any], said: str, tmp_path: Path) -> None:
-    """It may be about another version."""
+def test_a_416_that_does_not_confirm_the_received_length_restarts_the_download(
+    client: type[Any], said: str, tmp_path: Path
+) -> None:
+    """It may be about another version of the file."""
     script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, f"Content-Range: {said}"), whole(NEW, B))
 
     assert downloaded(client, script, tmp_path).file == NEW
@@ -105,8 +107,8 @@ def test_a_416_that_proves_nothing_starts_over(client: type[Any], said: str, tmp
 
 
 @every_client
-def test_a_416_of_another_version_starts_over(client: type[Any], tmp_path: Path) -> None:
-    """Though it is as long as what there is."""
+def test_a_416_with_another_etag_restarts_the_download(client: type[Any], tmp_path: Path) -> None:
+    """Even if the new version is as long as the received part. With the same `ETag`, or none, the file is complete."""
     end = "Content-Range: bytes */65536"
     new = NEW + bytes(BLOCK - len(NEW))
     script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, end, B), whole(new, B))
@@ -119,8 +121,10 @@ def test_a_416_of_another_version_starts_over(client: type[Any], tmp_path: Path)
 
 @every_client
 @pytest.mark.parametrize("headers", [MODIFIED, (A, *MODIFIED)])
-def test_a_416_of_another_date_starts_over(client: type[Any], headers: tuple[str, ...], tmp_path: Path) -> None:
-    """As a part of another date does. Without the date of its response it is no validator, but another one still."""
+def test_a_416_with_another_last_modified_restarts_the_download(
+    client: type[Any], headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """A `Last-Modified` without `Date` is no strong validator, but a different one still restarts the download."""
     end = "Content-Range: bytes */65536"
     begun = chunked(LONG[:BLOCK], *headers, is_cut=True)
     new = NEW + bytes(BLOCK - len(NEW))
@@ -133,8 +137,10 @@ def test_a_416_of_another_date_starts_over(client: type[Any], headers: tuple[str
 
 @every_client
 @pytest.mark.parametrize("said", ["bytes */500", "bytes */1000", ""])
-def test_a_416_in_the_middle_of_a_known_length_starts_over(client: type[Any], said: str, tmp_path: Path) -> None:
-    """There is more, as was said."""
+def test_a_416_before_the_end_of_a_known_length_restarts_the_download(
+    client: type[Any], said: str, tmp_path: Path
+) -> None:
+    """500 bytes of the stated 1000 were received."""
     script = Script(cut(A), raw(416, f"Content-Range: {said}", A), whole(NEW, B))
 
     assert downloaded(client, script, tmp_path).file == NEW
@@ -148,8 +154,8 @@ STATUS = raw(200, f"Content-Length: {len(COMPLETED)}", body=COMPLETED)
 
 @every_client
 @pytest.mark.parametrize("at", [200_000, 150_000, 100_000, 10])
-def test_a_fresh_link_may_expire_wherever_it_got(client: type[Any], at: int, tmp_path: Path) -> None:
-    """Where nothing is resumed, it starts over, and may break off before the point that the first one reached."""
+def test_a_fresh_link_may_expire_at_any_point_of_the_file(client: type[Any], at: int, tmp_path: Path) -> None:
+    """Without a validator the download restarts, and may be truncated before the point that the first link reached."""
     for headers in ((), (A,)):
         again = rest(*headers, body=LONG, total=len(LONG), most=at) if headers else cut(body=LONG, at=at)
         last = rest(*headers, body=LONG, total=len(LONG)) if headers else whole(LONG)
@@ -160,10 +166,10 @@ def test_a_fresh_link_may_expire_wherever_it_got(client: type[Any], at: int, tmp
 @every_client
 @pytest.mark.parametrize("text", [PAGE, b'{"error": "' + b"x" * 200, b" " * 200_000])
 @pytest.mark.parametrize("size", [1, 5, 100])
-def test_a_text_in_place_of_the_file_delivers_nothing(
+def test_a_fresh_link_that_delivers_only_text_is_not_refreshed_again(
     client: type[Any], text: bytes, size: int, tmp_path: Path
 ) -> None:
-    """In small blocks, too: its link is not renewed again. What it delivered before counts."""
+    """HTML, JSON and blanks are no bytes of the file, also in small blocks. Bytes of the file from before count."""
     head = len(whole(text).data) - len(text)
     page = whole(text, blocks=(head, *[size] * 100))
 
@@ -177,8 +183,8 @@ def test_a_text_in_place_of_the_file_delivers_nothing(
 
 
 @every_client
-def test_links_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) -> None:
-    """Each is refused where the one before it was. A fresh one that is refused at once is the last."""
+def test_links_that_bring_no_new_bytes_are_not_refreshed_for_ever(client: type[Any], tmp_path: Path) -> None:
+    """Each delivers the same 100 000 bytes. A fresh link whose first request gets a 403 is the last one."""
 
     def answer(_: Headers) -> Raw:
         return (cut(body=LONG, at=100_000), FORBIDDEN, STATUS)[(len(script.requests) - 1) % 3]
@@ -195,8 +201,8 @@ def test_links_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) 
 
 
 @every_client
-def test_links_that_each_lead_further_have_no_end(client: type[Any], tmp_path: Path) -> None:
-    """However few faults are allowed."""
+def test_links_that_each_bring_new_bytes_are_refreshed_without_limit(client: type[Any], tmp_path: Path) -> None:
+    """Five times, with `max_faults=2`."""
     further = rest(A, body=LONG, total=len(LONG), most=20_000)
     script = Script(
         cut(A, body=LONG, at=20_000), *[FORBIDDEN, STATUS, further] * 5, rest(A, body=LONG, total=len(LONG))
@@ -207,10 +213,10 @@ def test_links_that_each_lead_further_have_no_end(client: type[Any], tmp_path: P
 
 
 @every_client
-def test_a_file_is_on_the_disk_before_it_gets_its_name(
+def test_fsync_is_called_before_the_file_is_renamed(
     client: type[Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Or it could be empty after a power failure."""
+    """Otherwise the file could be empty after a power failure."""
     synced: list[tuple[int, bool]] = []
     sync = os.fsync
 
@@ -224,8 +230,8 @@ def test_a_file_is_on_the_disk_before_it_gets_its_name(
 
 
 @every_client
-def test_storage_that_sends_little_at_a_time_is_asked_again_and_again(client: type[Any], tmp_path: Path) -> None:
-    """Each part is an answer and no fault, so that no number of them is too many."""
+def test_each_short_206_is_followed_by_a_request_for_the_rest(client: type[Any], tmp_path: Path) -> None:
+    """A 206 with new bytes is no fault, so ten of them do not reach `max_faults=2`."""
     script = Script(cut(A), rest(A, most=50))
 
     assert downloaded(client, script, tmp_path, max_faults=2).file == OLD
@@ -237,25 +243,25 @@ def test_storage_that_sends_little_at_a_time_is_asked_again_and_again(client: ty
     ("most", "pauses"),
     [(REAL_PROGRESS_BYTES, 0), (REAL_PROGRESS_BYTES - 1, 3)],
 )
-def test_small_parts_are_not_asked_for_without_a_pause(
+def test_the_client_sleeps_after_each_206_with_less_than_64_kib(
     client: type[Any], most: int, pauses: int, tmp_path: Path
 ) -> None:
-    """Large ones are."""
+    """After one with 64 KiB the rest is requested at once."""
     slept: list[float] = []
     first = cut(A, body=LONG, at=REAL_PROGRESS_BYTES)
     script = Script(first, rest(A, body=LONG, total=len(LONG), most=most))
     downloaded(client, script, tmp_path, sleep=slept.append)
 
-    assert len(slept) == 1 + pauses  # the first after the fault
+    assert len(slept) == 1 + pauses  # one sleep after the fault
 
 
 @every_client
 @pytest.mark.parametrize("faults_before", [0, 1])
 @pytest.mark.parametrize("max_faults", [1, 2])
-def test_a_break_after_new_bytes_counts_towards_no_limit(
+def test_a_truncated_response_with_new_bytes_resets_the_fault_count(
     client: type[Any], max_faults: int, faults_before: int, tmp_path: Path
 ) -> None:
-    """Whatever came before it, as far as that was allowed."""
+    """It has 128 KiB. Before it there are up to `max_faults - 1` faults, and after it `max_faults - 1` more."""
     faults_before = min(faults_before, max_faults - 1)
     answers = [cut(A, body=LONG, at=0)] * faults_before + [cut(A, body=LONG, at=2 * REAL_PROGRESS_BYTES)]
     answers += [raw(503)] * (max_faults - 1)
@@ -265,8 +271,8 @@ def test_a_break_after_new_bytes_counts_towards_no_limit(
 
 
 @every_client
-def test_parts_that_lead_nowhere_have_an_end(client: type[Any], tmp_path: Path) -> None:
-    """A host that starts over behind each part would be asked for ever."""
+def test_a_download_that_restarts_again_and_again_ends_with_an_error(client: type[Any], tmp_path: Path) -> None:
+    """The host sends a 416 after each few parts. Otherwise the requests would never end."""
 
     def answer(asked: Headers) -> Raw:
         turn = len(script.requests) % 4
@@ -313,8 +319,10 @@ OTHERS = {
 
 @every_client
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_a_part_that_does_not_fit_starts_over(client: type[Any], other: Raw, tmp_path: Path) -> None:
-    """It is never put in; what comes next is taken from its beginning."""
+def test_a_206_that_does_not_continue_the_file_restarts_the_download(
+    client: type[Any], other: Raw, tmp_path: Path
+) -> None:
+    """Its bytes are not written into the file, and the next request has no `Range`."""
     script = Script(cut(A), other, whole(NEW, B))
     outcome = downloaded(client, script, tmp_path)
 
@@ -324,8 +332,8 @@ def test_a_part_that_does_not_fit_starts_over(client: type[Any], other: Raw, tmp
 
 @every_client
 @pytest.mark.parametrize("other", OTHERS.values(), ids=OTHERS)
-def test_a_host_that_sends_nothing_else_is_given_up(client: type[Any], other: Raw, tmp_path: Path) -> None:
-    """Nothing is left behind, and what lay under the name lies there still."""
+def test_a_download_fails_if_no_206_continues_the_file(client: type[Any], other: Raw, tmp_path: Path) -> None:
+    """No temporary file is left, and an existing file at the target is kept."""
     (tmp_path / "out.mp4").write_bytes(b"of yesterday")
     outcome = downloaded(client, Script(cut(A), other), tmp_path, keeps_target=True)
 
@@ -334,8 +342,8 @@ def test_a_host_that_sends_nothing_else_is_given_up(client: type[Any], other: Ra
 
 
 @every_client
-def test_a_part_that_breaks_off_is_resumed_behind_it(client: type[Any], tmp_path: Path) -> None:
-    """With or without a length."""
+def test_a_truncated_206_is_resumed_after_its_last_byte(client: type[Any], tmp_path: Path) -> None:
+    """With `Content-Length`, without it, or chunked."""
     for short in (
         raw(206, "Content-Range: bytes 500-999/1000", "Content-Length: 500", A, body=OLD[500:600]),
         raw(206, "Content-Range: bytes 500-999/1000", A, body=OLD[500:600]),
@@ -349,8 +357,8 @@ def test_a_part_that_breaks_off_is_resumed_behind_it(client: type[Any], tmp_path
 
 @every_client
 @pytest.mark.parametrize("unit", ["bytes", "Bytes", "  bytes "])
-def test_a_range_is_read_however_it_is_spelled(client: type[Any], unit: str, tmp_path: Path) -> None:
-    """Units are case-insensitive (RFC 9110, section 14.1)."""
+def test_the_unit_of_content_range_is_case_insensitive(client: type[Any], unit: str, tmp_path: Path) -> None:
+    """RFC 9110, section 14.1. Blanks around the unit are ignored."""
     script = Script(cut(A), part(OLD[500:], f"{unit} 500-999/1000", A))
 
     assert downloaded(client, script, tmp_path).file == OLD
@@ -358,8 +366,8 @@ def test_a_range_is_read_however_it_is_spelled(client: type[Any], unit: str, tmp
 
 @every_client
 @pytest.mark.parametrize("headers", [(), (A,)])
-def test_a_whole_file_as_a_part_is_taken(client: type[Any], headers: tuple[str, ...], tmp_path: Path) -> None:
-    """Some hosts answer so, whether a range is asked for or not. Its range proves that nothing is missing."""
+def test_a_206_with_the_whole_file_is_accepted(client: type[Any], headers: tuple[str, ...], tmp_path: Path) -> None:
+    """Some hosts send one, whether a range was requested or not. Its `Content-Range` proves that no byte is missing."""
     everything = part(NEW, "bytes 0-999/1000", *headers)
 
     assert downloaded(client, Script(everything), tmp_path).file == NEW
@@ -369,10 +377,10 @@ def test_a_whole_file_as_a_part_is_taken(client: type[Any], headers: tuple[str, 
 
 @every_client
 @pytest.mark.parametrize("validator", [(), ('ETag: W/"a"',), MODIFIED[:1]])
-def test_a_part_that_was_not_asked_for_is_not_put_in(
+def test_a_206_without_a_request_for_a_range_restarts_the_download(
     client: type[Any], validator: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Without a strong validator nothing is resumed: nothing proves that the file is the same."""
+    """Without a strong validator no range is requested, as nothing proves that the file is the same."""
     script = Script(cut(*validator), part(NEW[500:], "bytes 500-999/1000", *validator), whole(NEW))
 
     assert downloaded(client, script, tmp_path).file == NEW
@@ -380,8 +388,8 @@ def test_a_part_that_was_not_asked_for_is_not_put_in(
 
 
 @every_client
-def test_a_date_is_a_validator_too(client: type[Any], tmp_path: Path) -> None:
-    """If the file is older than the response (RFC 9110, section 8.8.2.2), and neither date nor tag has changed since."""
+def test_a_last_modified_older_than_date_is_a_strong_validator(client: type[Any], tmp_path: Path) -> None:
+    """RFC 9110, section 8.8.2.2. A 206 with another date, or with an `ETag` that was not there before, is rejected."""
     assert downloaded(client, Script(cut(*MODIFIED), rest(*MODIFIED)), tmp_path).file == OLD
     for other in (LATER, (A,), (A, *MODIFIED)):
         script = Script(cut(*MODIFIED), rest(*other, body=NEW), whole(NEW))
@@ -390,8 +398,8 @@ def test_a_date_is_a_validator_too(client: type[Any], tmp_path: Path) -> None:
 
 
 @every_client
-def test_a_whole_file_in_place_of_the_rest_starts_over(client: type[Any], tmp_path: Path) -> None:
-    """`If-Range` did not match, or the host knows no ranges."""
+def test_a_200_to_a_range_request_replaces_the_received_part(client: type[Any], tmp_path: Path) -> None:
+    """`If-Range` did not match, or the host does not support ranges."""
     for headers in ((A,), (B,), ()):
         assert downloaded(client, Script(cut(A), whole(NEW, *headers)), tmp_path).file == NEW
 
@@ -402,10 +410,10 @@ WITHOUT_A_LENGTH = {"chunked": chunked, "until the end": closed}
 @every_client
 @pytest.mark.parametrize("framed", WITHOUT_A_LENGTH.values(), ids=WITHOUT_A_LENGTH)
 @pytest.mark.parametrize("headers", [(A,), (), ('ETag: W/"a"',), MODIFIED])
-def test_a_response_without_a_length_takes_none_back(
+def test_a_response_without_a_length_does_not_remove_the_known_length(
     client: type[Any], framed: Any, headers: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Not if nothing proves that it is another version. Proxies end a body in order that broke off behind them."""
+    """Unless it proves another version. Proxies end a body properly though their own connection to the host broke."""
     script = Script(cut(A), framed(OLD[:600], *headers))
     outcome = downloaded(client, script, tmp_path)
 
@@ -417,10 +425,10 @@ def test_a_response_without_a_length_takes_none_back(
 
 @every_client
 @pytest.mark.parametrize("framed", WITHOUT_A_LENGTH.values(), ids=WITHOUT_A_LENGTH)
-def test_a_response_without_a_length_is_whole_if_nothing_is_known(
+def test_a_response_without_a_length_is_complete_if_no_length_is_known(
     client: type[Any], framed: Any, tmp_path: Path
 ) -> None:
-    """From the beginning, or since another version is there."""
+    """It is the first response, or its validator proves that the file was replaced."""
     assert downloaded(client, Script(framed(OLD)), tmp_path).file == OLD
     assert downloaded(client, Script(cut(A), framed(NEW[:700], B)), tmp_path).file == NEW[:700]
     assert downloaded(client, Script(cut(*MODIFIED), framed(NEW[:700], *LATER)), tmp_path).file == NEW[:700]
@@ -428,10 +436,10 @@ def test_a_response_without_a_length_is_whole_if_nothing_is_known(
 
 @every_client
 @pytest.mark.parametrize("blocks", [(), (200,), (200, 300)])
-def test_a_connection_that_is_reset_is_not_the_end_of_a_file(
+def test_a_reset_connection_is_not_the_end_of_a_body_without_a_length(
     client: type[Any], blocks: tuple[int, ...], tmp_path: Path
 ) -> None:
-    """Though one that is closed is, where no length is known."""
+    """A closed connection is."""
     for headers in ((), (A,)):
         broken = raw(200, "Content-Type: video/mp4", *headers, body=OLD[:600], blocks=blocks, is_reset=True)
         outcome = downloaded(client, Script(broken), tmp_path)
@@ -443,8 +451,10 @@ def test_a_connection_that_is_reset_is_not_the_end_of_a_file(
 @every_client
 @pytest.mark.parametrize("length", [600, 1200])
 @pytest.mark.parametrize("headers", [(A,), MODIFIED])
-def test_one_version_has_one_length(client: type[Any], length: int, headers: tuple[str, ...], tmp_path: Path) -> None:
-    """Another one under the same validator is a contradiction, and the first holds."""
+def test_another_length_under_the_same_validator_is_rejected(
+    client: type[Any], length: int, headers: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The length that was stated first holds."""
     other = whole((OLD + OLD)[:length], *headers)
     outcome = downloaded(client, Script(cut(*headers), other), tmp_path)
 
@@ -466,8 +476,10 @@ BAD_ANSWERS_TO_A_RANGE = {
 
 @every_client
 @pytest.mark.parametrize("bad", BAD_ANSWERS_TO_A_RANGE.values(), ids=BAD_ANSWERS_TO_A_RANGE)
-def test_a_host_that_answers_ranges_badly_is_asked_for_the_whole(client: type[Any], bad: Raw, tmp_path: Path) -> None:
-    """The same request would be answered as badly. Once it was not, ranges are requested again, and lengths still hold."""
+def test_an_unusable_response_to_a_range_is_followed_by_a_request_without_one(
+    client: type[Any], bad: Raw, tmp_path: Path
+) -> None:
+    """The same range request would fail again. Later ranges are requested again, and known lengths hold."""
     script = Script(cut(A), bad, cut(A, at=700), rest(A))
     outcome = downloaded(client, script, tmp_path, max_faults=4)
 
@@ -479,8 +491,10 @@ def test_a_host_that_answers_ranges_badly_is_asked_for_the_whole(client: type[An
 
 @every_client
 @pytest.mark.parametrize("status", [503, 429])
-def test_a_host_that_is_busy_is_asked_for_the_rest_again(client: type[Any], status: int, tmp_path: Path) -> None:
-    """It says nothing about ranges."""
+def test_a_503_or_429_to_a_range_request_is_retried_with_the_range(
+    client: type[Any], status: int, tmp_path: Path
+) -> None:
+    """These statuses say nothing about the support of ranges."""
     script = Script(cut(A), raw(status, "Content-Length: 0"), rest(A))
 
     assert downloaded(client, script, tmp_path).file == OLD
@@ -488,10 +502,10 @@ def test_a_host_that_is_busy_is_asked_for_the_rest_again(client: type[Any], stat
 
 
 @every_client
-def test_a_disk_that_fails_after_a_fault_does_not_hold_it(
+def test_a_disk_error_after_a_fault_does_not_chain_the_fault(
     client: type[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault has the response, which may hold secrets."""
+    """A fault has the response, which may contain secrets."""
     script = Script(cut(A), raw(412, body=b"echo: s3cr3t"))
     original = PartFile.start_over
 
@@ -508,8 +522,8 @@ def test_a_disk_that_fails_after_a_fault_does_not_hold_it(
 
 
 @every_client
-def test_a_refusal_is_one_if_no_range_was_asked_for(client: type[Any], tmp_path: Path) -> None:
-    """As a link that has expired is refused by some."""
+def test_a_400_to_a_request_without_a_range_ends_the_download(client: type[Any], tmp_path: Path) -> None:
+    """Some hosts reject an expired link with a 400."""
     script = Script(cut(A), raw(400, "Content-Length: 0"))
     outcome = downloaded(client, script, tmp_path)
 
@@ -518,8 +532,8 @@ def test_a_refusal_is_one_if_no_range_was_asked_for(client: type[Any], tmp_path:
 
 
 @every_client
-def test_what_a_proxy_has_changed_is_the_file(client: type[Any], tmp_path: Path) -> None:
-    """203 (RFC 9110, section 15.3.4), packed or not, and resumed."""
+def test_a_203_is_accepted_as_the_file(client: type[Any], tmp_path: Path) -> None:
+    """RFC 9110, section 15.3.4. A truncated one is resumed, and HTML in place of the file is rejected."""
     headers = ("Content-Length: 1000", "Content-Type: video/mp4", A)
     assert downloaded(client, Script(raw(203, *headers, body=OLD)), tmp_path).file == OLD
     assert downloaded(client, Script(raw(203, *headers, body=OLD[:500]), rest(A)), tmp_path).file == OLD
@@ -530,13 +544,13 @@ def test_what_a_proxy_has_changed_is_the_file(client: type[Any], tmp_path: Path)
 @every_client
 @pytest.mark.parametrize("labels", [((), ("gzip",)), (("gzip",), ()), (("zstd",), ("deflate",)), (("gzip",), ("br",))])
 @pytest.mark.parametrize("headers", [(A,), ()])
-def test_a_false_label_does_not_take_back_a_length(
+def test_a_false_content_encoding_does_not_remove_the_known_length(
     client: type[Any], labels: tuple[tuple[str, ...], ...], headers: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """The length is that of the bytes, which are the same under each label."""
+    """The length is that of the bytes sent, which are the same with each `Content-Encoding`."""
     first, second = ([*headers, *(f"Content-Encoding: {one}" for one in some)] for some in labels)
     begun = cut(*first, body=LONG, at=100_000)
-    for size in (200_000, 500, 8):  # also less than what shows that the label is false
+    for size in (200_000, 500, 8):  # also fewer bytes than prove that the coding is false
         outcome = downloaded(client, Script(begun, chunked(LONG[:size], *second)), tmp_path)
         assert f"the file has {size} of {len(LONG)} bytes" in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
@@ -549,8 +563,8 @@ def test_a_false_label_does_not_take_back_a_length(
 
 @every_client
 @pytest.mark.parametrize("repeated", ["gzip", ""])
-def test_a_file_under_a_false_label_is_resumed(client: type[Any], repeated: str, tmp_path: Path) -> None:
-    """Whether the parts repeat the label or not."""
+def test_a_file_with_a_false_content_encoding_is_resumed(client: type[Any], repeated: str, tmp_path: Path) -> None:
+    """Whether the 206 repeats the `Content-Encoding` or not."""
     label = [f"Content-Encoding: {repeated}"] if repeated else []
     script = Script(
         cut(A, "Content-Encoding: gzip", body=LONG, at=100_000), rest(A, *label, body=LONG, total=len(LONG))
@@ -564,10 +578,10 @@ def test_a_file_under_a_false_label_is_resumed(client: type[Any], repeated: str,
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
 @pytest.mark.parametrize("framed", [whole, chunked])
 @pytest.mark.parametrize("headers", [(A,), (), MODIFIED])
-def test_a_known_length_binds_a_packed_answer(
+def test_a_compressed_response_must_have_the_known_length(
     client: type[Any], coding: str, framed: Any, headers: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Unpacked, it has as many bytes, or it is another version."""
+    """Its length after decoding counts, unless its validator proves another version."""
 
     def packed(body: bytes, *headers: str) -> Raw:
         packed_body = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
@@ -586,10 +600,8 @@ def test_a_known_length_binds_a_packed_answer(
 
 
 @every_client
-def test_the_rest_of_another_coding_does_not_hide_that_a_packed_file_is_short(
-    client: type[Any], tmp_path: Path
-) -> None:
-    """A part need not repeat its coding, and bytes behind a gzip are ignored."""
+def test_an_uncompressed_206_does_not_complete_a_gzip_file_that_is_too_short(client: type[Any], tmp_path: Path) -> None:
+    """A 206 need not repeat `Content-Encoding`, and bytes after the end of a gzip stream are ignored."""
     packed = closed(gzip.compress(LONG[:90_000]), A, "Content-Encoding: gzip")
     broken = dataclasses.replace(packed, blocks=(1000,) * 100, is_reset=True)
     script = Script(cut(A, body=LONG, at=10), broken, rest(A, body=LONG, total=len(LONG)), whole(LONG, A))
@@ -598,8 +610,8 @@ def test_the_rest_of_another_coding_does_not_hide_that_a_packed_file_is_short(
 
 
 @every_client
-def test_a_packed_file_may_have_had_no_label_before(client: type[Any], tmp_path: Path) -> None:
-    """The length was that of the packed bytes then."""
+def test_a_compressed_file_may_have_had_no_content_encoding_before(client: type[Any], tmp_path: Path) -> None:
+    """Then the known length is that of the compressed bytes."""
     stored = gzip.compress(LONG)
     for headers in ((A,), ()):
         labelled = whole(stored, *headers, "Content-Encoding: gzip")
@@ -616,8 +628,8 @@ def test_a_packed_file_may_have_had_no_label_before(client: type[Any], tmp_path:
 
 
 @every_client
-def test_a_page_that_breaks_off_does_not_bind_a_packed_file(client: type[Any], tmp_path: Path) -> None:
-    """Its length says nothing: what arrived of it was too short to be known as a page."""
+def test_the_length_of_a_truncated_html_page_does_not_bind_a_compressed_file(client: type[Any], tmp_path: Path) -> None:
+    """Two bytes of the page arrive, too few to recognize it."""
     page = cut(body=PAGE, at=2)
     packed = gzip.compress(LONG)
     for headers in ((), (A,)):
@@ -629,8 +641,8 @@ def test_a_page_that_breaks_off_does_not_bind_a_packed_file(client: type[Any], t
 
 
 @every_client
-def test_one_version_has_one_length_whatever_came_between(client: type[Any], tmp_path: Path) -> None:
-    """Another version, or a part that did not fit."""
+def test_the_length_of_a_version_holds_whatever_response_comes_in_between(client: type[Any], tmp_path: Path) -> None:
+    """Another version, a 206 that does not continue the file, or a 416."""
     for between in (cut(B, body=NEW[:700]), part(OLD[400:], "bytes 400-999/1000", A), raw(416), chunked(NEW[:300], B, is_cut=True)):  # fmt: skip
         outcome = downloaded(client, Script(cut(A), between, whole(OLD[:600], A)), tmp_path, max_faults=4)
         assert (outcome.file, outcome.left) == (None, [])
@@ -638,10 +650,10 @@ def test_one_version_has_one_length_whatever_came_between(client: type[Any], tmp
 
 @every_client
 @pytest.mark.parametrize("headers", [(A,), MODIFIED])
-def test_a_file_is_not_shorter_than_what_arrived_of_it(
+def test_a_file_shorter_than_its_received_part_is_rejected(
     client: type[Any], headers: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Though no response states its length."""
+    """Even if no response states a length. With another validator, or none, it is accepted as a new version."""
     begun = chunked(LONG[:200_000], *headers, is_cut=True, blocks=(1000,) * 180)
     short = LONG[:100_000]
     other = (B,) if headers == (A,) else LATER
@@ -656,8 +668,8 @@ def test_a_file_is_not_shorter_than_what_arrived_of_it(
 
 
 @every_client
-def test_a_rejected_part_states_a_length(client: type[Any], tmp_path: Path) -> None:
-    """Of its own version, if no other response did."""
+def test_a_rejected_part_sets_a_minimum_length_of_its_version(client: type[Any], tmp_path: Path) -> None:
+    """If no other response states a length. A total of 1000 may be that of a compressed form: the minimum is 888."""
     for status in (200, 206):
         odd = part_as(status, OLD[:600], "bytes 0-599/1000", A)
         assert "the same version had 888 or more" in str(
@@ -673,8 +685,10 @@ def test_a_rejected_part_states_a_length(client: type[Any], tmp_path: Path) -> N
 @every_client
 @pytest.mark.parametrize("said", ["0-1000/1000", "0-/1000", "=0-999/1000", " -/1000", " */1000", ": 0-999 / 1000"])
 @pytest.mark.parametrize("framed", [chunked, closed])
-def test_an_odd_range_states_a_length(client: type[Any], said: str, framed: Any, tmp_path: Path) -> None:
-    """If nothing else does."""
+def test_a_malformed_content_range_of_a_200_states_the_length(
+    client: type[Any], said: str, framed: Any, tmp_path: Path
+) -> None:
+    """If no other header does. A total that is too small is ignored."""
     about = f"Content-Range: bytes{said if said[0] in '=: ' else ' ' + said}"
     for low in (" */0", " 0-0/0", " 0-999/999", " */1"):
         assert downloaded(client, Script(framed(OLD, f"Content-Range: bytes{low}")), tmp_path).file == OLD
@@ -690,8 +704,8 @@ def test_an_odd_range_states_a_length(client: type[Any], said: str, framed: Any,
 
 @every_client
 @pytest.mark.parametrize("at", [0, 2, 15, 3000])
-def test_a_page_that_breaks_off_does_not_bind_a_file(client: type[Any], at: int, tmp_path: Path) -> None:
-    """It is declared as one, and too little of it arrived to know better."""
+def test_the_length_of_a_truncated_html_page_does_not_bind_the_file(client: type[Any], at: int, tmp_path: Path) -> None:
+    """Nor does its `ETag`. Its `Content-Type` is `text/html`, and the bytes that arrive do not disprove it."""
     about = ("Content-Type: text/html", f"Content-Length: {len(PAGE)}", A)
     page = raw(200, *about, body=PAGE[:at], is_reset=True)
     for file in (whole(OLD), chunked(OLD), whole(OLD, A), chunked(gzip.compress(OLD), "Content-Encoding: gzip")):
@@ -700,13 +714,13 @@ def test_a_page_that_breaks_off_does_not_bind_a_file(client: type[Any], at: int,
         downloaded(client, Script(page, chunked(LONG[:BLOCK], A, is_cut=True), whole(LONG, A)), tmp_path).file == LONG
     )
     begun = raw(200, *about[:2], body=OLD[:at], is_reset=True)
-    if at < 16:  # a file under a wrong type is taken for a page as long as it is as short
+    if at < 16:  # so few bytes of a file with a wrong media type could be those of a page
         assert downloaded(client, Script(begun, whole(OLD)), tmp_path).file == OLD
 
 
 @every_client
-def test_a_length_holds_for_the_version_that_it_was_stated_for(client: type[Any], tmp_path: Path) -> None:
-    """A later response without a length may be of a longer one, and a label may be wrong."""
+def test_a_known_length_holds_only_for_its_version(client: type[Any], tmp_path: Path) -> None:
+    """A later response without a length may be of a longer version, and its `Content-Encoding` may be wrong."""
     other = chunked(LONG[:BLOCK], B, is_cut=True)
     assert downloaded(client, Script(cut(), other, whole(LONG, B)), tmp_path, max_faults=4).file == LONG
     packed = gzip.compress(LONG)
@@ -720,10 +734,10 @@ def test_a_length_holds_for_the_version_that_it_was_stated_for(client: type[Any]
 @every_client
 @pytest.mark.parametrize("headers", [(), (A,)])
 @pytest.mark.parametrize("at", [0, 2, 7])
-def test_a_length_of_an_unknown_coding_takes_no_length_back(
+def test_a_length_with_an_unconfirmed_coding_does_not_replace_a_known_one(
     client: type[Any], headers: tuple[str, ...], at: int, tmp_path: Path
 ) -> None:
-    """Too little of it arrived to tell whether its label is right."""
+    """Too few bytes of that response arrive to tell whether its `Content-Encoding` is right."""
     labelled = (*headers, "Content-Encoding: gzip")
     begun = cut(*labelled, body=OLD[:600], at=at)
     for short in (chunked(OLD[:600], *labelled), whole(OLD[:600], *labelled), whole(OLD[:600], *headers)):
@@ -733,8 +747,8 @@ def test_a_length_of_an_unknown_coding_takes_no_length_back(
 
 @every_client
 @pytest.mark.parametrize("hiccup", [raw(412), raw(501), raw(416), part(OLD, "bytes 9-1008/2000")])
-def test_short_parts_go_on_after_a_hiccup(client: type[Any], hiccup: Raw, tmp_path: Path) -> None:
-    """What was received before it is received again, part by part."""
+def test_a_restarted_download_goes_on_with_short_206_responses(client: type[Any], hiccup: Raw, tmp_path: Path) -> None:
+    """An unusable response restarts it. The bytes received before are received again, part by part."""
     more = rest(A, body=LONG, total=len(LONG), most=50_000)
     script = Script(*(cut(A, body=LONG, at=70_000), more, more, more, hiccup, cut(A, body=LONG, at=70_000)), more)
 
@@ -760,11 +774,11 @@ NO_PROOF = {
 @every_client
 @pytest.mark.parametrize("bad", NO_PROOF.values(), ids=NO_PROOF)
 @pytest.mark.parametrize("headers", [(A,), MODIFIED])
-def test_a_bad_answer_to_a_range_takes_no_length_back(
+def test_an_unusable_response_to_a_range_does_not_remove_the_known_length(
     client: type[Any], bad: Raw, headers: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """It proves no replacement, so that a shorter file without a validator is still one that was cut off."""
-    # A part needs no validator after a date, so that it is the rest then.
+    """It proves no replacement, so that a shorter file without a validator is still rejected as truncated."""
+    # After a response with a date, a 206 needs no validator: these two continue the file.
     is_rest = headers is MODIFIED and bad in (
         NO_PROOF["a part of a version that is not said"],
         NO_PROOF["a part of a date"],
@@ -789,10 +803,10 @@ def test_a_bad_answer_to_a_range_takes_no_length_back(
         (MODIFIED, raw(416, "Content-Range: bytes */700", *LATER)),
     ],
 )
-def test_a_part_of_another_version_proves_a_replacement(
+def test_another_validator_in_a_206_or_416_proves_a_replacement(
     client: type[Any], headers: tuple[str, ...], proof: Raw, tmp_path: Path
 ) -> None:
-    """The new version may be shorter and need not name itself again. Its length holds as soon as it was stated."""
+    """The new version may be shorter, and its next response may lack the validator. Its stated length holds."""
     if b"/700" in proof.data:
         outcome = downloaded(client, Script(cut(*headers), proof, whole(NEW[:650])), tmp_path, max_faults=4)
         assert (outcome.file, outcome.left) == (None, [])
@@ -801,8 +815,10 @@ def test_a_part_of_another_version_proves_a_replacement(
 
 @every_client
 @pytest.mark.parametrize("weaker", [(), ('ETag: W/"a"',), MODIFIED])
-def test_a_weaker_answer_takes_no_validator_back(client: type[Any], weaker: tuple[str, ...], tmp_path: Path) -> None:
-    """The next one still proves that the file was replaced, or that it was not."""
+def test_a_response_with_a_weaker_validator_does_not_remove_the_known_etag(
+    client: type[Any], weaker: tuple[str, ...], tmp_path: Path
+) -> None:
+    """The next strong validator still proves that the file was replaced, or that it was not."""
     for between in (cut(*weaker), chunked(OLD[:500], *weaker, is_cut=True), cut(*weaker, body=OLD + OLD)):
         outcome = downloaded(client, Script(cut(A), between, whole(OLD[:600], A)), tmp_path, max_faults=4)
         assert (outcome.file, outcome.left) == (None, [])
@@ -813,18 +829,18 @@ def test_a_weaker_answer_takes_no_validator_back(client: type[Any], weaker: tupl
 
 @every_client
 @pytest.mark.parametrize("between", [raw(416), part(OLD[400:], "bytes 400-999/1000")])
-def test_a_file_that_was_replaced_is_taken_whatever_came_between(
+def test_a_replaced_file_is_accepted_after_an_unusable_response(
     client: type[Any], between: Raw, tmp_path: Path
 ) -> None:
-    """Its own validator proves it."""
+    """Its own validator proves the replacement."""
     for headers, other in (((A,), (B,)), (MODIFIED, LATER)):
         for new in (whole(NEW[:600], *other), chunked(NEW[:600], *other)):
             assert downloaded(client, Script(cut(*headers), between, new), tmp_path).file == NEW[:600]
 
 
 @every_client
-def test_a_file_that_shrinks_without_a_word_is_not_taken(client: type[Any], tmp_path: Path) -> None:
-    """A cache may have kept what broke off, with the length that it had got. A longer file cannot be that."""
+def test_a_shorter_file_without_a_validator_is_rejected(client: type[Any], tmp_path: Path) -> None:
+    """A cache may have stored a truncated response with the length that it received. A longer file is accepted."""
     outcome = downloaded(client, Script(cut(), whole(OLD[:600])), tmp_path)
 
     assert "the file has 600 bytes, and had 1000 before" in str(outcome.error)
@@ -832,8 +848,8 @@ def test_a_file_that_shrinks_without_a_word_is_not_taken(client: type[Any], tmp_
 
 
 @every_client
-def test_a_page_is_no_statement_about_the_file(client: type[Any], tmp_path: Path) -> None:
-    """What it says of its length and its tag does not bind the file."""
+def test_the_headers_of_an_html_page_do_not_bind_the_file(client: type[Any], tmp_path: Path) -> None:
+    """Its length and its `ETag`. The same is true of an empty body, and of one that cannot be decoded."""
     for headers in ((), (A,)):
         assert downloaded(client, Script(whole(PAGE, *headers), whole(OLD, *headers)), tmp_path).file == OLD
         assert downloaded(client, Script(whole(b"", *headers), whole(OLD, *headers)), tmp_path).file == OLD
@@ -842,8 +858,8 @@ def test_a_page_is_no_statement_about_the_file(client: type[Any], tmp_path: Path
 
 
 @every_client
-def test_a_page_does_not_take_back_what_is_known(client: type[Any], tmp_path: Path) -> None:
-    """The length that was said before it holds behind it."""
+def test_an_html_page_does_not_remove_the_known_length(client: type[Any], tmp_path: Path) -> None:
+    """The length stated before the page holds after it."""
     pages = (whole(PAGE), chunked(PAGE, is_cut=True), chunked(PAGE[:3], "Content-Encoding: gzip", is_cut=True))
     for page in pages:
         assert "600 of 1000" in str(downloaded(client, Script(cut(A), page, chunked(OLD[:600])), tmp_path).error)
@@ -861,8 +877,8 @@ def test_a_page_does_not_take_back_what_is_known(client: type[Any], tmp_path: Pa
         raw(200, "Content-Length: -1", body=OLD),
     ],
 )
-def test_a_body_whose_end_is_uncertain_is_not_taken(client: type[Any], broken: Raw, tmp_path: Path) -> None:
-    """http.client reads an unknown transfer coding as it is, chunk sizes and all."""
+def test_a_body_with_ambiguous_framing_is_rejected(client: type[Any], broken: Raw, tmp_path: Path) -> None:
+    """`http.client` reads a body with an unknown transfer coding as it is, including the chunk sizes."""
     outcome = downloaded(client, Script(broken), tmp_path)
 
     assert outcome.error is not None
@@ -880,8 +896,11 @@ SHORT = (
 @every_client
 @pytest.mark.parametrize("short", SHORT)
 @pytest.mark.parametrize("first", [1000, 0])
-def test_a_file_that_bytes_follow_is_not_taken(client: type[Any], short: Raw, first: int, tmp_path: Path) -> None:
-    """Its length is a lie, so nothing that the response says is kept. Of what comes with the head, aiohttp drops all."""
+def test_a_file_followed_by_more_bytes_is_rejected(client: type[Any], short: Raw, first: int, tmp_path: Path) -> None:
+    """Its length is wrong, so no header of the response counts.
+
+    aiohttp drops all surplus bytes that arrive together with the headers.
+    """
     script = Script(dataclasses.replace(short, blocks=(first,) if first else ()), whole(LONG, A))
     outcome = downloaded(client, script, tmp_path)
 
@@ -893,10 +912,10 @@ def test_a_file_that_bytes_follow_is_not_taken(client: type[Any], short: Raw, fi
 
 
 @every_client
-def test_a_part_that_bytes_follow_is_not_put_in(client: type[Any], tmp_path: Path) -> None:
-    """The file starts over."""
+def test_a_206_followed_by_more_bytes_restarts_the_download(client: type[Any], tmp_path: Path) -> None:
+    """The next request has no `Range`."""
     head = ("Content-Range: bytes 500-599/1000", "Content-Length: 100", A)
-    late = (1,) * 160  # the head first, as aiohttp drops all that comes with it
+    late = (1,) * 160  # the headers first, as aiohttp drops surplus bytes that arrive with them
     script = Script(cut(A), raw(206, *head, body=OLD[500:700], blocks=late), whole(OLD, A))
 
     assert downloaded(client, script, tmp_path).file == OLD
@@ -905,14 +924,16 @@ def test_a_part_that_bytes_follow_is_not_put_in(client: type[Any], tmp_path: Pat
 
 @every_client
 @pytest.mark.parametrize("behind", [b"\r\n", whole(OLD).data, b"\r\n" + raw(408, "Content-Length: 0").data])
-def test_what_follows_a_file_and_is_no_part_of_it_is_ignored(client: type[Any], behind: bytes, tmp_path: Path) -> None:
-    """Some old servers send a line break behind each body, some proxies a response twice."""
+def test_a_line_break_or_a_second_response_after_a_file_is_ignored(
+    client: type[Any], behind: bytes, tmp_path: Path
+) -> None:
+    """Some old servers send a line break after each body, and some proxies send a response twice."""
     assert downloaded(client, Script(raw(200, "Content-Length: 1000", body=OLD + behind)), tmp_path).file == OLD
 
 
 @pytest.mark.parametrize("behind", [b"more", b"", b"\r\n", b"HTTP/1.1 408 Request Timeout"])
-def test_bytes_that_the_system_holds_are_seen_without_waiting(behind: bytes) -> None:
-    """http.client reads no more than the body where its end is the end of a buffer."""
+def test_surplus_bytes_in_the_socket_buffer_are_found_without_blocking(behind: bytes) -> None:
+    """`http.client` reads no further than the body if its end is the end of a buffer."""
     body = bytes(io.DEFAULT_BUFFER_SIZE)
     ours, theirs = socket.socketpair()
     with ours, theirs:
@@ -928,8 +949,8 @@ def test_bytes_that_the_system_holds_are_seen_without_waiting(behind: bytes) -> 
 
 
 @pytest.mark.parametrize("make_session", [lambda: None, requests.Session])
-def test_a_length_that_is_said_twice_in_one_header_ends_the_file(make_session: Any, tmp_path: Path) -> None:
-    """RFC 9112, section 6.3. The server keeps the connection open, and nobody waits until it is closed."""
+def test_a_content_length_repeated_in_one_header_ends_the_body(make_session: Any, tmp_path: Path) -> None:
+    """RFC 9112, section 6.3. The server keeps the connection open, and the client does not wait for its end."""
     said = raw(200, "Content-Length: 1000, 1000", body=OLD)
     with serving(answering(said.data, close=False)) as server:
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
@@ -938,8 +959,8 @@ def test_a_length_that_is_said_twice_in_one_header_ends_the_file(make_session: A
 
 
 @pytest.mark.parametrize("headers", [("Content-Length: 1000, 1000",), ("Transfer-Encoding: identity", "Content-Length: 1000")])  # fmt: skip
-def test_odd_framing_that_is_certain_is_taken(headers: tuple[str, ...], tmp_path: Path) -> None:
-    """By the blocking client. aiohttp is stricter."""
+def test_the_blocking_client_accepts_odd_but_unambiguous_framing(headers: tuple[str, ...], tmp_path: Path) -> None:
+    """A repeated `Content-Length`, or `Transfer-Encoding: identity`. aiohttp is stricter."""
     assert downloaded(CLIENTS[0], Script(raw(200, *headers, body=OLD)), tmp_path).file == OLD
     short = Script(raw(200, *headers, body=OLD[:600]))
     assert downloaded(CLIENTS[0], short, tmp_path, max_faults=1).error is not None
@@ -947,8 +968,8 @@ def test_odd_framing_that_is_certain_is_taken(headers: tuple[str, ...], tmp_path
 
 @every_client
 @pytest.mark.parametrize("at", range(0, 1100, 7))
-def test_chunks_that_are_cut_anywhere_are_not_a_file(client: type[Any], at: int, tmp_path: Path) -> None:
-    """In the data, or in what is between them."""
+def test_a_chunked_body_truncated_at_any_offset_is_rejected(client: type[Any], at: int, tmp_path: Path) -> None:
+    """In the data of a chunk, or between two chunks."""
     framed = b"".join(b"%x\r\n%b\r\n" % (len(one), one) for one in (OLD[:300], OLD[300:], b""))
     outcome = downloaded(client, Script(raw(200, "Transfer-Encoding: chunked", A, body=framed[:at])), tmp_path)
 
@@ -959,8 +980,8 @@ def test_chunks_that_are_cut_anywhere_are_not_a_file(client: type[Any], at: int,
 @every_client
 @pytest.mark.parametrize("junk", [b"XXXX", b"\r\nzz\r\n", b"\r\n-1\r\n", b"\r\n;\r\n"])
 @pytest.mark.parametrize("first", [1, 100, 500, 5000])
-def test_chunks_that_make_no_sense_are_a_fault(client: type[Any], junk: bytes, first: int, tmp_path: Path) -> None:
-    """Also where they begin in a later block: aiohttp raises a RuntimeError then."""
+def test_malformed_chunks_are_a_fault(client: type[Any], junk: bytes, first: int, tmp_path: Path) -> None:
+    """Also if they begin in a later block: aiohttp raises a RuntimeError then."""
     broken = raw(200, "Transfer-Encoding: chunked", body=b"3e8\r\n" + OLD + junk, blocks=(first,))
     outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
 
@@ -971,8 +992,11 @@ def test_chunks_that_make_no_sense_are_a_fault(client: type[Any], junk: bytes, f
 
 @every_client
 @pytest.mark.parametrize("left", [b"", b"0", b"000", b"0000", b"0;", b"0;ext=", b"0 ", b"\r", b"0\r"])
-def test_a_file_that_ends_in_the_size_of_a_chunk_breaks_off(client: type[Any], left: bytes, tmp_path: Path) -> None:
-    """Sizes may be padded with zeros, so that the start of one looks like the last chunk. http.client takes it for that."""
+def test_a_body_that_ends_within_a_chunk_size_is_truncated(client: type[Any], left: bytes, tmp_path: Path) -> None:
+    """Sizes may be padded with zeros, so that the start of one looks like the last chunk.
+
+    `http.client` takes it for the last chunk.
+    """
     begun = b"00000200\r\n" + OLD[:512] + b"\r\n"
     for headers in ((), ("Content-Encoding: gzip",)):
         broken = raw(200, "Transfer-Encoding: chunked", *headers, body=begun + left)
@@ -984,15 +1008,15 @@ def test_a_file_that_ends_in_the_size_of_a_chunk_breaks_off(client: type[Any], l
 
 
 def chunk_of_a_job(size: bytes, behind: bytes) -> Raw:
-    """A status response in one chunk of 22 bytes."""
+    """Make a status response in one chunk of 22 bytes."""
     body = size + b'\r\n{"result":"completed"}\r\n' + behind
     return raw(200, "Transfer-Encoding: chunked", body=body)
 
 
 @every_client
 @pytest.mark.parametrize("size", [b"3_e8", b"+3e8", b"0x3e8", b" 3e8", b"-3e8", b"", b"3e8" + b"0" * 20])
-def test_a_size_of_a_chunk_has_hexadecimal_digits_alone(client: type[Any], size: bytes, tmp_path: Path) -> None:
-    """`int` accepts more than RFC 9112, section 7.1."""
+def test_a_malformed_chunk_size_is_rejected(client: type[Any], size: bytes, tmp_path: Path) -> None:
+    """`int` accepts more than the hexadecimal digits of RFC 9112, section 7.1."""
     broken = raw(200, "Transfer-Encoding: chunked", body=size + b"\r\n" + OLD + b"\r\n0\r\n\r\n")
     outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
 
@@ -1002,8 +1026,8 @@ def test_a_size_of_a_chunk_has_hexadecimal_digits_alone(client: type[Any], size:
 
 @every_client
 @pytest.mark.parametrize("behind", [b"xx", b"\n\n", b"\0\0", b"3e"])
-def test_a_chunk_ends_with_a_line_break(client: type[Any], behind: bytes, tmp_path: Path) -> None:
-    """http.client skips two bytes, whatever they are."""
+def test_a_chunk_without_a_line_break_at_its_end_is_rejected(client: type[Any], behind: bytes, tmp_path: Path) -> None:
+    """`http.client` skips two bytes there, whatever they are."""
     broken = raw(200, "Transfer-Encoding: chunked", body=b"3e8\r\n" + OLD + behind + b"0\r\n\r\n")
     outcome = downloaded(client, Script(broken), tmp_path, request_timeout=0.2)
 
@@ -1014,8 +1038,10 @@ def test_a_chunk_ends_with_a_line_break(client: type[Any], behind: bytes, tmp_pa
 @every_client
 @pytest.mark.parametrize("size", [b"3e8", b"3E8", b"00000000000000000000003e8", b"3e8;a=b", b'3e8;a="b c";d'])
 @pytest.mark.parametrize("last", [b"0\r\n\r\n", b"000;x\r\n\r\n", b"0\r\nX-Checksum: 1\r\nX-More: 2\r\n\r\n"])
-def test_chunks_are_read_in_each_form_of_the_rfc(client: type[Any], size: bytes, last: bytes, tmp_path: Path) -> None:
-    """With zeros, extensions and trailers, in one block and byte after byte."""
+def test_chunk_sizes_with_zeros_and_extensions_and_trailers_are_read(
+    client: type[Any], size: bytes, last: bytes, tmp_path: Path
+) -> None:
+    """All in one block, and byte by byte."""
     body = size + b"\r\n" + OLD + b"\r\n" + last
     for blocks in ((), (1,) * 1200):
         script = Script(raw(200, "Transfer-Encoding: chunked", body=body, blocks=blocks))
@@ -1024,8 +1050,10 @@ def test_chunks_are_read_in_each_form_of_the_rfc(client: type[Any], size: bytes,
 
 @every_client
 @pytest.mark.parametrize("names", [("chunked", "chunked"), ("chunked", "Chunked"), ("chunked, chunked",)])
-def test_chunked_that_is_named_twice_is_applied_once(client: type[Any], names: tuple[str, ...], tmp_path: Path) -> None:
-    """As by an application and its proxy."""
+def test_a_repeated_chunked_transfer_coding_is_decoded_once(
+    client: type[Any], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    """An application and its proxy may each add it."""
     headers = [f"Transfer-Encoding: {name}" for name in names]
     framed = b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n"
 
@@ -1037,8 +1065,8 @@ def test_chunked_that_is_named_twice_is_applied_once(client: type[Any], names: t
 
 
 @pytest.mark.parametrize("count", [2, 3])
-def test_chunks_that_were_not_decoded_are_no_file(count: int, tmp_path: Path) -> None:
-    """http.client itself, as below a session of the caller's, reads one header with several codings as it is."""
+def test_a_body_with_chunks_that_were_not_decoded_is_rejected(count: int, tmp_path: Path) -> None:
+    """`http.client`, as in a session of the caller, does not decode a header with several codings."""
     said = raw(200, "Transfer-Encoding: " + ", ".join(["chunked"] * count), body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n")
     with serving(answering(said.data)) as server, requests.Session() as session:
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
@@ -1048,7 +1076,7 @@ def test_chunks_that_were_not_decoded_are_no_file(count: int, tmp_path: Path) ->
 
 
 def part_as(status: int, body: bytes, content_range: str, *headers: str) -> Raw:
-    """A partial response that a proxy has given another status."""
+    """Make a partial response with another status than 206, as a proxy may have replaced it."""
     about = (f"Content-Range: {content_range}", f"Content-Length: {len(body)}", "Content-Type: video/mp4")
     return raw(status, *about, *headers, body=body)
 
@@ -1067,10 +1095,10 @@ def part_as(status: int, body: bytes, content_range: str, *headers: str) -> Raw:
         (OLD[:600], "bytes -/1000"),
     ],
 )
-def test_a_part_is_no_file_whatever_its_status(
+def test_a_200_or_203_with_a_partial_content_range_is_rejected(
     client: type[Any], status: int, body: bytes, said: str, tmp_path: Path
 ) -> None:
-    """`Content-Range` says what a proxy hides that makes a 200 of a 206."""
+    """A proxy may have replaced the status 206, and `Content-Range` shows that bytes are missing."""
     outcome = downloaded(client, Script(part_as(status, body, said, A)), tmp_path)
 
     assert outcome.error is not None
@@ -1079,8 +1107,10 @@ def test_a_part_is_no_file_whatever_its_status(
 
 @every_client
 @pytest.mark.parametrize("status", [200, 203])
-def test_a_success_with_the_range_of_all_its_bytes_is_whole(client: type[Any], status: int, tmp_path: Path) -> None:
-    """Its length says so, where the total in `Content-Range` is unknown."""
+def test_a_200_whose_content_range_covers_its_whole_body_is_complete(
+    client: type[Any], status: int, tmp_path: Path
+) -> None:
+    """The total in `Content-Range` is unknown, and `Content-Length` states the length."""
     outcome = downloaded(client, Script(part_as(status, OLD, f"bytes 0-{len(OLD) - 1}/*", A)), tmp_path)
 
     assert outcome.file == OLD
@@ -1089,8 +1119,10 @@ def test_a_success_with_the_range_of_all_its_bytes_is_whole(client: type[Any], s
 @every_client
 @pytest.mark.parametrize("status", [200, 203])
 @pytest.mark.parametrize("begun", [cut(A), chunked(OLD[:500], A, blocks=(200,), is_cut=True)])
-def test_the_rest_is_put_in_whatever_its_status(client: type[Any], status: int, begun: Raw, tmp_path: Path) -> None:
-    """It was kept as the whole file."""
+def test_a_200_or_203_with_the_requested_range_continues_the_file(
+    client: type[Any], status: int, begun: Raw, tmp_path: Path
+) -> None:
+    """It is not kept as the whole file. One with the range of another version is rejected."""
 
     def answer(asked: Headers) -> Raw:
         start = int(asked["Range"][len("bytes=") : -1]) if "Range" in asked else 0
@@ -1124,8 +1156,10 @@ def test_the_rest_is_put_in_whatever_its_status(client: type[Any], status: int, 
         *("bytes 0-999/1000, bytes 0-999/1000", "bytes 0-999/1000, bytes 0-999/*"),
     ],
 )
-def test_a_whole_file_with_a_range_is_taken(client: type[Any], status: int, said: str, tmp_path: Path) -> None:
-    """One that covers it, or makes no sense."""
+def test_a_whole_file_with_a_content_range_is_accepted(
+    client: type[Any], status: int, said: str, tmp_path: Path
+) -> None:
+    """If the range covers all of it, or is malformed."""
     assert downloaded(client, Script(part_as(status, OLD, said)), tmp_path).file == OLD
 
 
@@ -1135,10 +1169,10 @@ def test_a_whole_file_with_a_range_is_taken(client: type[Any], status: int, said
 )
 @pytest.mark.parametrize("begun", [cut(A, body=LONG, at=150_000), chunked(LONG[:150_000], A, is_cut=True)])
 @pytest.mark.parametrize("framed", [whole, chunked])
-def test_a_range_without_a_meaning_is_not_the_whole_if_a_range_was_requested(
+def test_a_meaningless_content_range_is_rejected_if_a_range_was_requested(
     client: type[Any], said: str, begun: Raw, framed: Any, tmp_path: Path
 ) -> None:
-    """It may be the rest."""
+    """The body may be the rest of the file."""
 
     def odd(asked: Headers) -> Raw:
         rest_of_it = LONG[int(asked["Range"][len("bytes=") : -1]) :]
@@ -1166,22 +1200,24 @@ MALFORMED = (
 @every_client
 @pytest.mark.parametrize("status", [200, 203, 206])
 @pytest.mark.parametrize("said", MALFORMED)
-def test_a_malformed_range_is_not_the_whole(client: type[Any], status: int, said: str, tmp_path: Path) -> None:
-    """Nor the rest: what a host means by it is not certain."""
+def test_a_body_with_a_malformed_partial_content_range_is_rejected(
+    client: type[Any], status: int, said: str, tmp_path: Path
+) -> None:
+    """It is neither the whole file nor the rest of it, as the meaning of the header is uncertain."""
     tail = part_as(status, OLD[500:], said, A)
     begun = chunked(OLD[:500], A, blocks=(200,), is_cut=True)
     assert downloaded(client, Script(begun, tail), tmp_path).file is None
     assert downloaded(client, Script(tail), tmp_path).file is None
     head = part_as(status, OLD[:500], said.replace("500-", "0-").replace("999", "499"), A)
-    if "0-/" not in said:  # without a last position, it says that it is all
+    if "0-/" not in said:  # without a last position, the range is that of the whole body
         assert downloaded(client, Script(head), tmp_path).file is None
     assert downloaded(client, Script(begun, tail, whole(OLD, A)), tmp_path).file == OLD
 
 
 @every_client
 @pytest.mark.parametrize("status", [200, 206])
-def test_several_parts_are_no_file(client: type[Any], status: int, tmp_path: Path) -> None:
-    """Nobody asked for several."""
+def test_a_multipart_byteranges_body_is_rejected(client: type[Any], status: int, tmp_path: Path) -> None:
+    """No request is for several ranges."""
     body = b"--x\r\nContent-Type: video/mp4\r\nContent-Range: bytes 0-999/1000\r\n\r\n" + OLD + b"\r\n--x--"
     about = ("Content-Type: Multipart/byteranges; boundary=x", f"Content-Length: {len(body)}")
     outcome = downloaded(client, Script(raw(status, *about, body=body)), tmp_path)
@@ -1193,8 +1229,8 @@ def test_several_parts_are_no_file(client: type[Any], status: int, tmp_path: Pat
 @pytest.mark.parametrize(
     "modified", ["Mon, 01 Jan 99999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +9999999999999"]
 )
-def test_a_date_beyond_all_calendars_is_no_validator(modified: str) -> None:
-    """And no error."""
+def test_a_date_that_overflows_is_no_validator(modified: str) -> None:
+    """`strong_validator` returns None, and raises no error."""
     headers = {"Last-Modified": modified, "Date": "Mon, 01 Jun 2026 00:00:09 GMT"}
     assert strong_validator(headers) is None
     assert strong_validator({**headers, "Last-Modified": headers["Date"], "Date": modified}) is None
@@ -1213,10 +1249,13 @@ TWO_FORMS = {
 @every_client
 @pytest.mark.parametrize(("label", "packed", "at"), TWO_FORMS.values(), ids=TWO_FORMS)
 @pytest.mark.parametrize("before", [(), (cut(A, body=LONG, at=17), raw(412))])
-def test_a_file_is_not_resumed_before_its_coding_is_known(
+def test_a_file_is_not_resumed_before_its_content_coding_is_known(
     client: type[Any], label: str, packed: bytes, at: int, before: Sequence[Raw], tmp_path: Path
 ) -> None:
-    """A host may give the packed and the unpacked form one validator, and the rest may be that of the other form."""
+    """A host may give the compressed and the uncompressed form one validator.
+
+    The rest may then be that of the other form.
+    """
     begun = chunked(packed[:at], A, f"Content-Encoding: {label}", is_cut=True, blocks=(1,) * at)
     unpacked = rest(A, body=LONG, total=len(LONG))
     script = Script(*before, begun, lambda asked: unpacked(asked) if "Range" in asked else whole(LONG, A))
@@ -1227,10 +1266,10 @@ def test_a_file_is_not_resumed_before_its_coding_is_known(
 @every_client
 @pytest.mark.parametrize("label", [("Content-Encoding: gzip",), ()])
 @pytest.mark.parametrize("before", [(), (cut(A, "Content-Encoding: gzip", body=gzip.compress(LONG)), raw(412))])
-def test_an_unpacked_file_is_not_resumed_by_the_rest_of_a_packed_one(
+def test_an_uncompressed_file_is_not_resumed_by_a_206_of_a_compressed_one(
     client: type[Any], label: tuple[str, ...], before: Sequence[Raw], tmp_path: Path
 ) -> None:
-    """A proxy that unpacks whole responses, and leaves their label, may pass on parts as they are stored."""
+    """A proxy may decompress whole responses, keep `Content-Encoding`, and forward ranges as they are stored."""
     packed = gzip.compress(LONG)
     unpacked = chunked(LONG[:100_000], A, "Content-Encoding: gzip", is_cut=True, blocks=(1000,) * 100)
     stored = rest(A, *label, body=packed, total=len(packed))
@@ -1243,10 +1282,10 @@ def test_an_unpacked_file_is_not_resumed_by_the_rest_of_a_packed_one(
 @every_client
 @pytest.mark.parametrize("headers", [(), (A,)])
 @pytest.mark.parametrize(("label", "at"), [("gzip", 0), ("gzip", 7), ("deflate", 1000), ("br", 15), ("zstd", 7)])
-def test_a_length_holds_though_it_broke_off_before_its_coding_was_known(
+def test_a_stated_length_holds_before_the_content_coding_is_known(
     client: type[Any], headers: tuple[str, ...], label: str, at: int, tmp_path: Path
 ) -> None:
-    """Packed, it would be hardly longer than the file."""
+    """A compressed form would be hardly longer than the file, so that a much shorter file is rejected."""
     labelled = (*headers, f"Content-Encoding: {label}")
     begun = cut(*labelled, body=LONG, at=at)
     for short in (whole(LONG[:90_000], *labelled), chunked(LONG[:90_000], *labelled), chunked(LONG[:90_000], *headers)):
@@ -1256,8 +1295,8 @@ def test_a_length_holds_though_it_broke_off_before_its_coding_was_known(
 
 
 @every_client
-def test_a_416_does_not_complete_a_file_whose_length_is_known(client: type[Any], tmp_path: Path) -> None:
-    """Its coding was not known until then."""
+def test_a_416_does_not_complete_a_file_shorter_than_its_known_length(client: type[Any], tmp_path: Path) -> None:
+    """The content coding of the second 200 is unknown until its first bytes have arrived."""
     begun = chunked(OLD[:500], A, "Content-Encoding: deflate", is_cut=True, blocks=(1,) * 500)
     short = part(OLD[500:600], "bytes 500-599/*", A)
     script = Script(cut(A), raw(412), begun, short, raw(416, "Content-Range: bytes */600", A))
@@ -1268,10 +1307,10 @@ def test_a_416_does_not_complete_a_file_whose_length_is_known(client: type[Any],
 @every_client
 @pytest.mark.parametrize("framed", [whole, chunked])
 @pytest.mark.parametrize("length", [0, 1])
-def test_the_total_of_an_unpacked_part_is_not_that_of_the_packed_file(
+def test_the_total_of_an_uncompressed_206_is_not_the_compressed_length(
     client: type[Any], framed: Any, length: int, tmp_path: Path
 ) -> None:
-    """A proxy packs whole responses and passes on parts as they are, all with one validator."""
+    """A proxy compresses whole responses and forwards ranges as they are, all with one validator."""
     text = b"1\n00:00:01,000 --> 00:00:02,000\nHello\n\n" * 4000
     packed = gzip.compress(text)
     label = "Content-Encoding: gzip"
@@ -1287,8 +1326,8 @@ def test_the_total_of_an_unpacked_part_is_not_that_of_the_packed_file(
 
 
 @every_client
-def test_a_rejected_part_of_another_version_states_no_length_of_a_packed_one(client: type[Any], tmp_path: Path) -> None:
-    """A cache ignores `If-Range`, and its parts are not packed."""
+def test_the_total_of_a_rejected_uncompressed_206_is_no_compressed_length(client: type[Any], tmp_path: Path) -> None:
+    """A cache ignores `If-Range`, and its 206 responses are not compressed."""
     text = b"1\n00:00:01,000 --> 00:00:02,000\n" + LONG.hex().encode()
     packed, label = gzip.compress(text), "Content-Encoding: gzip"
     other = rest(B, body=text, total=len(text))
@@ -1300,8 +1339,8 @@ def test_a_rejected_part_of_another_version_states_no_length_of_a_packed_one(cli
 
 
 @every_client
-def test_a_rejected_part_does_not_override_a_stated_length(client: type[Any], tmp_path: Path) -> None:
-    """It may have another coding, without a label."""
+def test_a_rejected_206_does_not_override_a_stated_length(client: type[Any], tmp_path: Path) -> None:
+    """It may have another content coding without a `Content-Encoding`."""
     packed = gzip.compress(LONG)
     script = Script(cut(A, body=LONG, at=100_000), rest(A, body=packed, total=len(packed)), whole(LONG, A))
 
@@ -1319,8 +1358,10 @@ def test_a_rejected_part_does_not_override_a_stated_length(client: type[Any], tm
         "<html>".encode("utf-16") * 900,
     ],
 )
-def test_a_page_of_any_type_that_breaks_off_does_not_bind_a_file(kind: str, page: bytes, tmp_path: Path) -> None:
-    """It begins as a page does. The blocking client gets nothing of a body that ends so early."""
+def test_the_length_of_a_truncated_page_of_any_media_type_does_not_bind_the_file(
+    kind: str, page: bytes, tmp_path: Path
+) -> None:
+    """Its first bytes are HTML or JSON. The blocking client gets no bytes of a body that ends so early."""
     begun = raw(200, f"Content-Length: {len(page)}", f"Content-Type: {kind}", body=page[:9], is_reset=True)
     for file in (whole(OLD), chunked(LONG), whole(OLD, A)):
         assert downloaded(AsyncVideoTranslationClient, Script(begun, file), tmp_path).error is None
@@ -1330,10 +1371,10 @@ def test_a_page_of_any_type_that_breaks_off_does_not_bind_a_file(kind: str, page
 @pytest.mark.parametrize("headers", [(), ('ETag: W/"a"',)])
 @pytest.mark.parametrize("comment", [b"", b"<!-- " + b"by hand " * 100 + b"-->"])
 @pytest.mark.parametrize("framed", [whole, chunked])
-def test_subtitles_that_begin_as_markup_keep_their_length(
+def test_the_length_of_truncated_subtitles_that_begin_as_xml_holds(
     client: type[Any], headers: tuple[str, ...], comment: bytes, framed: Any, tmp_path: Path
 ) -> None:
-    """Though they break off before they are known as subtitles."""
+    """Though the first response ends before the bytes that identify subtitles."""
     file = (
         b'<?xml version="1.0"?>\n'
         + comment
@@ -1351,8 +1392,11 @@ def test_subtitles_that_begin_as_markup_keep_their_length(
 
 
 @every_client
-def test_the_total_of_a_packed_part_does_not_bind_the_file(client: type[Any], tmp_path: Path) -> None:
-    """It has no label, and is hardly longer than the file; what it says of no version is forgotten with a replacement."""
+def test_the_total_of_a_compressed_206_does_not_bind_the_file(client: type[Any], tmp_path: Path) -> None:
+    """It has no `Content-Encoding`, and its total is hardly greater than the length of the file.
+
+    The total of a 206 without a validator is forgotten with a replacement.
+    """
     packed = gzip.compress(LONG)
     elsewhere = part(packed[9:], f"bytes 9-{len(packed) - 1}/{len(packed)}", A)
     script = Script(chunked(LONG[:100_000], A, is_cut=True, blocks=(1000,) * 100), elsewhere, whole(LONG, A))
@@ -1363,8 +1407,8 @@ def test_the_total_of_a_packed_part_does_not_bind_the_file(client: type[Any], tm
 
 
 @every_client
-def test_a_length_without_a_validator_is_forgotten_when_the_file_is_replaced(client: type[Any], tmp_path: Path) -> None:
-    """Also one that was stated under a label."""
+def test_a_length_without_a_validator_is_dropped_when_the_file_is_replaced(client: type[Any], tmp_path: Path) -> None:
+    """Also if it was stated with a `Content-Encoding`."""
     labelled = cut("Content-Encoding: gzip", body=LONG, at=3)
     replaced = cut(B, body=LONG[:-BLOCK], at=17)
     script = Script(cut(A, body=LONG, at=17), raw(412), labelled, replaced, raw(412), whole(LONG[:-BLOCK]))

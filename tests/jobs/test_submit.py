@@ -1,4 +1,4 @@
-"""An order is made once: whatever goes wrong with a create, no second job comes of it, and nobody is left in the dark."""
+"""Submissions: no fault leads to a second job, and every error says whether a job may have been accepted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ LOST: tuple[str, ...] = (
 )
 LOST += ("invalid-json", "wrong-shape", "late@30", "drip-headers@9", "endless", "gzip-bomb", "302", "199", "204")
 LOST += ("500", "502", "503", "504", "503:Retry-After=3", "408")
-"""Faults that strike the answer of a create: the job has been made, but for 408, where nobody can know."""
+"""Faults in the response to a submission. The job was created, except with 408, where the client cannot know."""
 
 REFUSED = ("400", "401", "402", "403", "404", "409", "413", "422")
 NOT_ACCEPTED = ("429", "429:Retry-After=3", "425")
@@ -60,10 +60,10 @@ def struck(service: str, clock: Clock, *faults: str, **arguments: Any) -> World:
 
 @keyed
 @pytest.mark.parametrize("fault", LOST)
-def test_a_lost_answer_is_asked_for_again_where_that_makes_no_second_job(
+def test_a_submission_whose_response_is_lost_is_retried_with_its_idempotency_key(
     clock: Clock, service: str, fault: str
 ) -> None:
-    """By the same key; the job is the one that was made at first."""
+    """At services with idempotency keys. The job that the first attempt created is returned."""
     world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
     job = world.submit()
 
@@ -74,10 +74,10 @@ def test_a_lost_answer_is_asked_for_again_where_that_makes_no_second_job(
 
 @unkeyed
 @pytest.mark.parametrize("fault", LOST)
-def test_a_lost_answer_is_an_error_where_asking_again_would_make_a_second_job(
+def test_a_submission_whose_response_is_lost_is_not_retried_without_idempotency_keys(
     clock: Clock, service: str, fault: str
 ) -> None:
-    """It says that a job may be running, and what to look at."""
+    """A retry could create a second job. The error says that a job may be running, and what to check first."""
     world = struck(service, clock, f"create/1:{fault}")
 
     with pytest.raises(TranslationClientError, match="may have been accepted all the same") as caught:
@@ -93,8 +93,8 @@ def test_a_lost_answer_is_an_error_where_asking_again_would_make_a_second_job(
     ("service", "fault"),
     [(service, fault) for service in SERVICES for fault in REFUSED if (service, fault) != ("heygen", "409")],
 )
-def test_a_refusal_is_one_call_and_no_job(clock: Clock, service: str, fault: str) -> None:
-    """And the error knows it."""
+def test_a_refused_submission_is_not_retried_and_creates_no_job(clock: Clock, service: str, fault: str) -> None:
+    """`may_have_been_accepted` is False."""
     world = struck(service, clock, f"create/1:{fault}")
 
     with pytest.raises(RequestFailed, match="refused to accept the job") as caught:
@@ -105,11 +105,11 @@ def test_a_refusal_is_one_call_and_no_job(clock: Clock, service: str, fault: str
 
 @pytest.mark.parametrize(
     ("service", "fault"),
-    # HeyGen's 429 is about jobs at once: see test_too_many_jobs_at_once_is_the_callers_to_decide.
+    # HeyGen's 429 limits concurrent jobs: see test_too_many_concurrent_jobs_raise_too_many_jobs.
     [(service, fault) for service in SERVICES for fault in NOT_ACCEPTED if service != "heygen" or fault == "425"],
 )
-def test_an_answer_that_says_not_accepted_is_repeated(clock: Clock, service: str, fault: str) -> None:
-    """Everywhere."""
+def test_a_submission_is_retried_after_a_429_or_425(clock: Clock, service: str, fault: str) -> None:
+    """At services without idempotency keys too: these statuses mean that the job was not accepted."""
     world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
     world.submit()
 
@@ -117,8 +117,8 @@ def test_an_answer_that_says_not_accepted_is_repeated(clock: Clock, service: str
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_refused_connection_is_repeated(clock: Clock, service: str) -> None:
-    """Nothing has left."""
+def test_a_submission_is_retried_after_a_refused_connection(clock: Clock, service: str) -> None:
+    """At services without idempotency keys too: nothing was sent."""
     calls: list[str] = []
     world = World(clock, service)
     adapter = world.session.get_adapter(world.url)
@@ -136,8 +136,8 @@ def test_a_refused_connection_is_repeated(clock: Clock, service: str) -> None:
 
 
 @pytest.mark.parametrize("session", [None, requests.Session()])
-def test_a_connection_that_is_never_made_is_tried_again(session: requests.Session | None) -> None:
-    """The time-out of the request comes before anything has left, also with a session of the caller's."""
+def test_a_submission_is_retried_after_a_connect_time_out(session: requests.Session | None) -> None:
+    """The time-out of the request ends it before anything was sent, also with a session of the caller."""
     limits: dict[str, Any] = {"request_timeout": 0.1, "max_faults": 2, "sleep": lambda _: None, "session": session}
     with (
         dead_addresses("127.0.0.1") as port,
@@ -150,8 +150,8 @@ def test_a_connection_that_is_never_made_is_tried_again(session: requests.Sessio
 
 
 @keyed
-def test_an_error_carries_the_key_to_go_on_with(clock: Clock, service: str) -> None:
-    """And going on with it makes no second job, here or in another process."""
+def test_the_idempotency_key_of_an_error_resumes_the_submission(clock: Clock, service: str) -> None:
+    """A submission with this key creates no second job."""
     world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 4)), max_faults=3)
 
     with pytest.raises(RequestFailed, match=r"client\.submit\(\.\.\., idempotency_key=") as caught:
@@ -165,8 +165,8 @@ def test_an_error_carries_the_key_to_go_on_with(clock: Clock, service: str) -> N
 
 
 @keyed
-def test_time_that_is_up_in_the_middle_of_an_order_says_what_may_have_come_of_it(clock: Clock, service: str) -> None:
-    """Also where the key is the caller's own."""
+def test_a_submission_that_reaches_its_deadline_may_have_been_accepted(clock: Clock, service: str) -> None:
+    """The error says so, also if the idempotency key is the caller's own."""
     world = struck(service, clock, "create/every-1:mute")
 
     with pytest.raises(WaitTimeout, match="may have been accepted") as caught:
@@ -175,8 +175,8 @@ def test_time_that_is_up_in_the_middle_of_an_order_says_what_may_have_come_of_it
     assert caught.value.elapsed <= 25.25
 
 
-def test_a_key_that_was_refused_later_may_still_have_been_accepted_first(clock: Clock) -> None:
-    """The first answer was lost; that the second is a 403 takes nothing back."""
+def test_a_refused_retry_does_not_rule_out_that_the_first_attempt_was_accepted(clock: Clock) -> None:
+    """The response to the first attempt was lost, and the status of the second one is 403."""
     world = struck("heygen", clock, "create/1:drop", "create/2:403")
 
     with pytest.raises(RequestFailed, match="may have been accepted") as caught:
@@ -185,8 +185,8 @@ def test_a_key_that_was_refused_later_may_still_have_been_accepted_first(clock: 
     assert len(world.lab.submissions) == 1
 
 
-def test_an_order_that_is_still_being_taken_is_asked_for_again(clock: Clock) -> None:
-    """HeyGen's 409 `request_in_progress`."""
+def test_a_submission_that_is_still_in_progress_is_retried(clock: Clock) -> None:
+    """After HeyGen's 409 `request_in_progress`, with the same idempotency key."""
     body = '{"error": {"code": "request_in_progress", "message": "wait"}}'
     fault = json.dumps({"nth": 1, "route": "create", "action": "answer", "status_code": 409, "body": body})
     world = struck("heygen", clock, fault)
@@ -196,16 +196,16 @@ def test_an_order_that_is_still_being_taken_is_asked_for_again(clock: Clock) -> 
     assert (len(keys), len(world.lab.submissions)) == (1, 1)
 
 
-def test_each_order_has_a_key_of_its_own(clock: Clock) -> None:
-    """Two equal orders are two jobs."""
+def test_each_submission_has_its_own_idempotency_key(clock: Clock) -> None:
+    """Two equal submissions create two jobs."""
     world = World(clock, "heygen")
     jobs = {world.submit().id, world.submit().id}
 
     assert (len(jobs), len(world.lab.submissions)) == (2, 2)
 
 
-def test_azure_goes_on_where_it_was(clock: Clock) -> None:
-    """The iteration alone is missing."""
+def test_an_azure_submission_without_its_iteration_can_be_resumed(clock: Clock) -> None:
+    """The translation was created, and the PUT of its iteration refused."""
     world = struck("azure", clock, "create/2:403")
 
     with pytest.raises(RequestFailed) as caught:
@@ -216,8 +216,8 @@ def test_azure_goes_on_where_it_was(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_cancelled_order_says_so(clock: Clock, service: str) -> None:
-    """Before anything was sent, no job was made."""
+def test_a_submission_cancelled_before_its_first_request_creates_no_job(clock: Clock, service: str) -> None:
+    """The error says that no job was created."""
     cancel = threading.Event()
     cancel.set()
     world = World(clock, service)
@@ -230,8 +230,10 @@ def test_a_cancelled_order_says_so(clock: Clock, service: str) -> None:
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("fault", [*LOST, *REFUSED, *NOT_ACCEPTED])
 @pytest.mark.parametrize("when", ["2", "every-1"])
-def test_never_two_jobs_and_never_a_job_that_nobody_knows_of(clock: Clock, service: str, fault: str, when: str) -> None:
-    """The law of all of the above, for each fault at each place."""
+def test_a_submission_never_creates_two_jobs_or_an_unreported_job(
+    clock: Clock, service: str, fault: str, when: str
+) -> None:
+    """The invariant of the tests above, for each fault. The error for a job that may exist has the idempotency key."""
     world = struck(service, clock, f"create/{when}:{fault}")
     try:
         job = world.submit()
@@ -246,8 +248,8 @@ def test_never_two_jobs_and_never_a_job_that_nobody_knows_of(clock: Clock, servi
 
 
 @pytest.mark.parametrize("fault", ["upload/1:drop", "upload/1:503", "upload/1:html", "upload/1:429"])
-def test_an_upload_before_the_order_may_be_repeated(clock: Clock, tmp_path: Path, fault: str) -> None:
-    """It is a file at the service, and no job."""
+def test_an_upload_before_the_submission_is_retried(clock: Clock, tmp_path: Path, fault: str) -> None:
+    """A second upload leaves a file at the service, and no job."""
     video = tmp_path / "talk.mp4"
     video.write_bytes(b"video" * 1000)
     world = struck("heygen", clock, fault)
@@ -258,8 +260,8 @@ def test_an_upload_before_the_order_may_be_repeated(clock: Clock, tmp_path: Path
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs"])
-def test_a_file_is_sent_whole_and_by_its_name(clock: Clock, tmp_path: Path, service: str) -> None:
-    """Where the service takes files."""
+def test_a_local_file_is_sent_completely(clock: Clock, tmp_path: Path, service: str) -> None:
+    """To the services that accept files. The name of the file has quotes, a blank and a non-ASCII letter."""
     video = tmp_path / 'my "talk" é.mp4'
     video.write_bytes(bytes(range(256)) * 1000)
     world = World(clock, service)
@@ -270,8 +272,8 @@ def test_a_file_is_sent_whole_and_by_its_name(clock: Clock, tmp_path: Path, serv
     assert world.client.wait(job).status == "completed"
 
 
-def test_a_redirected_order_is_not_followed(clock: Clock) -> None:
-    """As a GET it would order nothing, and as a POST perhaps a second time."""
+def test_a_redirect_of_a_submission_is_not_followed(clock: Clock) -> None:
+    """Followed by a GET it would submit nothing, and by a POST perhaps a second job."""
     for code in (301, 302, 303, 307, 308):
         world = struck("reference", clock, f"create/1:{code}:Location=http://elsewhere.fake.test/jobs")
 
@@ -282,8 +284,8 @@ def test_a_redirected_order_is_not_followed(clock: Clock) -> None:
 
 
 @keyed
-def test_a_key_that_cannot_be_got_any_more_ends_an_order_with_the_way_on(clock: Clock, service: str) -> None:
-    """What gives it raises after the first call, whose answer was lost: a job may be running."""
+def test_an_api_key_function_that_raises_before_a_retry_ends_the_submission(clock: Clock, service: str) -> None:
+    """The response to the attempt before was lost, so that the error has the idempotency key to resume with."""
     tokens = iter(["token-1", "token-2", "token-3"] if service == "heygen" else ["token-1"])
 
     def key() -> str:
@@ -300,8 +302,8 @@ def test_a_key_that_cannot_be_got_any_more_ends_an_order_with_the_way_on(clock: 
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_an_interrupt_in_the_middle_of_an_order_says_how_to_go_on(clock: Clock, service: str) -> None:
-    """Nobody else would know the key."""
+def test_ctrl_c_during_a_submission_says_that_a_job_may_have_been_accepted(clock: Clock, service: str) -> None:
+    """The message of the `KeyboardInterrupt` has the idempotency key, if the service has such keys."""
     world = World(clock, service)
     adapter = world.session.get_adapter(world.url)
 
@@ -317,8 +319,8 @@ def test_an_interrupt_in_the_middle_of_an_order_says_how_to_go_on(clock: Clock, 
 
 
 @keyed
-def test_a_key_of_the_callers_may_have_been_used_before(clock: Clock, service: str) -> None:
-    """A refusal now takes nothing back that an order with it did then."""
+def test_a_refusal_with_the_callers_idempotency_key_does_not_rule_out_a_job(clock: Clock, service: str) -> None:
+    """An earlier submission with the same key may have been accepted."""
     world = struck(service, clock, "create/1:401")
 
     with pytest.raises(RequestFailed) as caught:
@@ -326,8 +328,8 @@ def test_a_key_of_the_callers_may_have_been_used_before(clock: Clock, service: s
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "order-of-mine")
 
 
-def test_a_translation_that_failed_at_azure_leaves_nothing_to_go_on_with(clock: Clock) -> None:
-    """The same key would fail again, and no job was made."""
+def test_an_azure_submission_whose_translation_failed_created_no_job(clock: Clock) -> None:
+    """A retry with the same idempotency key would fail again."""
     fault = json.dumps({"nth": 1, "route": "operation", "status_code": 200, "body": '{"status": "Failed"}'})
     world = struck("azure", clock, fault)
 
@@ -341,7 +343,7 @@ def test_a_translation_that_failed_at_azure_leaves_nothing_to_go_on_with(clock: 
 def test_a_resumed_submission_that_fails_before_it_is_sent_keeps_its_key(
     clock: Clock, fault: str, is_resumed: bool
 ) -> None:
-    """An earlier one with the key may have made a job, be it that this one fails over the list of languages."""
+    """The request for the list of languages fails. An earlier submission with the key may have created a job."""
     world = struck("heygen", clock, f"languages/every-1:{fault}")
     key = "order-of-mine" if is_resumed else None
 
@@ -355,10 +357,10 @@ def test_a_resumed_submission_that_fails_before_it_is_sent_keeps_its_key(
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])
 @pytest.mark.parametrize("is_resumed", [True, False])
-def test_a_resumed_submission_keeps_its_key_whatever_the_callers_code_raises(
+def test_a_resumed_submission_keeps_its_key_if_the_api_key_function_raises(
     clock: Clock, service: str, is_resumed: bool
 ) -> None:
-    """Be it while the list of languages is fetched."""
+    """At HeyGen it raises while the list of languages is fetched."""
     raised = OSError("no token")
 
     def api_key() -> str:
@@ -377,7 +379,7 @@ def test_a_resumed_submission_keeps_its_key_whatever_the_callers_code_raises(
 
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])
-def test_an_interrupt_of_a_resumed_submission_says_how_to_go_on(clock: Clock, service: str) -> None:
+def test_ctrl_c_during_a_resumed_submission_shows_the_idempotency_key(clock: Clock, service: str) -> None:
     def api_key() -> str:
         raise KeyboardInterrupt
 
@@ -386,8 +388,8 @@ def test_an_interrupt_of_a_resumed_submission_says_how_to_go_on(clock: Clock, se
         world.submit(idempotency_key="order-of-mine")
 
 
-def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Lines) -> None:
-    """A process that is killed can go on."""
+def test_the_idempotency_key_is_logged_before_the_submission_is_sent(clock: Clock, lines: Lines) -> None:
+    """After the process is killed, the submission can be resumed with the key in the log."""
     world = World(clock, "heygen")
     world.submit(idempotency_key="order-of-mine")
 
@@ -397,7 +399,7 @@ def test_the_key_is_in_the_log_before_anything_is_sent(clock: Clock, lines: Line
 
 
 class SessionThatRetries(requests.Session):
-    """A caller's own session that sends a request again after an error."""
+    """A session of the caller that sends a request again after an error."""
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         try:
@@ -407,14 +409,14 @@ class SessionThatRetries(requests.Session):
 
 
 class AdapterThatRetries(requests.adapters.HTTPAdapter):
-    """A caller's own adapter, which may send a request more than once."""
+    """An adapter of the caller that may send a request more than once."""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         return _refuse(request)
 
 
 class RefusingPools:
-    """What an adapter of requests' own kind gets its connections from. Nobody listens."""
+    """The connection pools of an `HTTPAdapter`, in which each connection is refused."""
 
     def clear(self) -> None:
         """There is nothing to close."""
@@ -438,10 +440,10 @@ class AdapterOfItsOwnResponses(requests.adapters.HTTPAdapter):
 
 
 class AdapterWithoutInit(requests.adapters.HTTPAdapter):
-    """An adapter that has never heard of retries."""
+    """An adapter without the attributes that `HTTPAdapter.__init__` sets, such as `max_retries`."""
 
     def __init__(self) -> None:
-        """Leave out all of the base class."""
+        """Do not call that of the base class."""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         return _refuse(request)
@@ -451,14 +453,14 @@ class AdapterWithoutInit(requests.adapters.HTTPAdapter):
 
 
 class RetryOfItsOwn(urllib3.Retry):
-    """Retries that have another count than the total."""
+    """A `Retry` that does not count by its total."""
 
     def is_exhausted(self) -> bool:
         return False
 
 
 class Unannounced(requests.adapters.BaseAdapter):
-    """An adapter of another kind, which says nothing about itself; or it raises whatever it is asked for."""
+    """An adapter of another class that does not say whether it retries. Missing attributes raise `error`."""
 
     def __init__(self, error: type[Exception] = AttributeError) -> None:
         super().__init__()
@@ -475,7 +477,7 @@ class Unannounced(requests.adapters.BaseAdapter):
 
 
 class Forwarding:
-    """A callable that hands on the attributes of a method, as wrapt's does."""
+    """A callable that forwards to the attributes of a method, as a wrapper by wrapt does."""
 
     def __init__(self, wrapped: Any) -> None:
         self._wrapped = wrapped
@@ -501,7 +503,7 @@ def adapter_with_send_of(other: requests.adapters.HTTPAdapter) -> requests.adapt
 
 
 def that_sends_again_after_a_response() -> requests.Session:
-    """A session with a hook, as for a digest: the first response is one, and the second connection is refused."""
+    """A session with a hook that sends again, as for digest authentication: first a 503, then a refused connection."""
     answers: Iterator[Callable[[], requests.Response]] = iter([lambda: response(503)])
     session = requests.Session()
     session.mount("http://", Answers(lambda request: next(answers, lambda: _refuse(request))()))
@@ -510,7 +512,7 @@ def that_sends_again_after_a_response() -> requests.Session:
 
 
 def refusing() -> requests.Session:
-    """A session with an adapter of another kind than requests', which says that it sends once."""
+    """A session whose adapter is no `HTTPAdapter`, and declares `never_retries`."""
     return with_adapter(Answers(_refuse))
 
 
@@ -521,7 +523,7 @@ def of_its_own_class() -> requests.Session:
 
 
 def of_a_mock_that_has_ended() -> requests.Session:
-    """requests-mock leaves the methods of the class on the instance."""
+    """A session on which requests-mock has left the methods of the class as instance attributes."""
     session = refusing()
     with requests_mock.Mocker(session=session):
         pass
@@ -545,7 +547,7 @@ def mounted(session: requests.Session, prefix: str, max_retries: int) -> request
 
 
 def of_requests_kind(**arguments: Any) -> requests.Session:
-    """A session with an adapter of requests' own, of which nobody gets a connection."""
+    """A session with an `HTTPAdapter`, whose connections are refused."""
     return refusing_pools(requests.adapters.HTTPAdapter(**arguments))
 
 
@@ -597,20 +599,22 @@ def submission_error(session: Any, clock: Clock) -> RequestFailed:
 
 
 @pytest.mark.parametrize("make", RETRYING.values(), ids=RETRYING)
-def test_a_session_that_retries_on_its_own_proves_nothing(clock: Clock, make: Callable[[], Any]) -> None:
-    """The last of its calls was refused, and nothing is known of the others."""
+def test_a_refused_connection_of_a_session_that_may_retry_proves_nothing(clock: Clock, make: Callable[[], Any]) -> None:
+    """The last of its own attempts was refused, and an earlier one may have been accepted."""
     error = submission_error(make(), clock)
     assert (error.may_have_been_accepted, error.attempts) == (True, 1)
 
 
 @pytest.mark.parametrize("make", SENDING_ONCE.values(), ids=SENDING_ONCE)
-def test_a_session_that_sends_once_proves_that_nothing_was_sent(clock: Clock, make: Callable[[], Any]) -> None:
-    """So the submission is retried."""
+def test_a_refused_connection_of_a_session_without_retries_is_retried(clock: Clock, make: Callable[[], Any]) -> None:
+    """It proves that nothing was sent, so that a retry creates no second job."""
     error = submission_error(make(), clock)
     assert (error.may_have_been_accepted, error.attempts) == (False, 5)
 
 
-def test_an_instrumented_session_is_judged_like_any_other(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_instrumented_session_counts_as_a_session_without_retries(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Tracing tools wrap `Session.send` in a descriptor that returns a new object at each access."""
 
     class Wrapped:
@@ -627,8 +631,10 @@ def test_an_instrumented_session_is_judged_like_any_other(clock: Clock, monkeypa
 
 @pytest.mark.parametrize("limit", ["time", "cancel"])
 @pytest.mark.parametrize(("code", "kind"), [(422, RequestFailed), (401, RequestFailed), (429, TooManyJobs)])
-def test_a_refusal_at_the_last_moment_is_read(clock: Clock, limit: str, code: int, kind: type[RequestFailed]) -> None:
-    """Its body is there, and says why: the time-out or the event that came with it changes nothing."""
+def test_the_body_of_a_refusal_is_read_despite_a_time_out_or_a_cancellation(
+    clock: Clock, limit: str, code: int, kind: type[RequestFailed]
+) -> None:
+    """The body has arrived by then, and the error has its message."""
     body = json.dumps({"detail": {"status": "too_many_concurrent_requests", "message": "too much"}}).encode()
     cancel = threading.Event()
 
@@ -650,8 +656,8 @@ def test_a_refusal_at_the_last_moment_is_read(clock: Clock, limit: str, code: in
 
 
 @pytest.mark.parametrize("then", [200, 201])
-def test_a_submission_in_progress_is_awaited_whenever_the_service_says_so(clock: Clock, then: int) -> None:
-    """HeyGen's 409 has its code in the body, which is read although the time of the call is used up."""
+def test_a_409_of_a_submission_in_progress_is_read_despite_a_time_out(clock: Clock, then: int) -> None:
+    """HeyGen's 409 has its code in the body, which is read although the time of the request is used up."""
     answers = iter(
         [
             response(409, b'{"error": {"code": "request_in_progress", "message": "wait"}}'),
@@ -679,8 +685,8 @@ def _refuse(request: requests.PreparedRequest) -> requests.Response:
 
 
 @pytest.mark.parametrize("loc", [None, 5, "body", {}])
-def test_an_odd_error_body_breaks_no_error(clock: Clock, loc: Any) -> None:
-    """What is known of the order is not lost in it."""
+def test_a_malformed_error_body_does_not_hide_the_error(clock: Clock, loc: Any) -> None:
+    """The error still says that the job may have been accepted."""
     body = json.dumps({"detail": [{"loc": loc, "msg": "bad"}]})
     fault = json.dumps({"nth": 1, "route": "create", "status_code": 500, "body": body})
     world = struck("elevenlabs", clock, fault)
@@ -690,8 +696,8 @@ def test_an_odd_error_body_breaks_no_error(clock: Clock, loc: Any) -> None:
     assert caught.value.may_have_been_accepted is True
 
 
-def test_a_guess_that_nobody_can_count_with_is_none(clock: Clock) -> None:
-    """And the id is not lost in it."""
+def test_an_expected_duration_too_large_for_a_float_is_none(clock: Clock) -> None:
+    """The id in the same response is returned."""
     body = '{"dubbing_id": "d-1", "expected_duration_sec": 1' + "0" * 400 + "}"
     fault = json.dumps({"nth": 1, "route": "create", "status_code": 200, "body": body})
     job = struck("elevenlabs", clock, fault).submit()
@@ -700,8 +706,8 @@ def test_a_guess_that_nobody_can_count_with_is_none(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("located", ["http://[bad", "http://h:99999/x", "http://h:abc/x", "", "\x00"])
-def test_a_place_of_an_operation_that_is_no_url_is_not_used(clock: Clock, located: str) -> None:
-    """The id of the operation is ours."""
+def test_an_operation_location_that_is_no_valid_url_is_ignored(clock: Clock, located: str) -> None:
+    """The client has chosen the id of the operation, and builds the URL from it."""
     asked: list[str] = []
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
@@ -715,8 +721,8 @@ def test_a_place_of_an_operation_that_is_no_url_is_not_used(clock: Clock, locate
     assert asked[1].startswith("http://fake.test/operations/order-1.translation?")
 
 
-def test_lists_and_objects_in_a_form_are_fields_and_json(clock: Clock) -> None:
-    """And no spelling of Python's."""
+def test_options_in_a_form_are_repeated_fields_or_json(clock: Clock) -> None:
+    """A list is one field for each item, objects and booleans are JSON, and None is left out."""
     world = World(clock, "elevenlabs")
     bodies: list[bytes] = []
     adapter = world.session.get_adapter(world.url)
@@ -734,7 +740,7 @@ def test_lists_and_objects_in_a_form_are_fields_and_json(clock: Clock) -> None:
 
 
 def _answered_in_time(world: World, error: type[BaseException]) -> None:
-    """Have whatever posts raise after the service has answered."""
+    """Make the adapter raise `error` after the service has responded, except to a GET request."""
     adapter = world.session.get_adapter(world.url)
 
     def raise_after(request: requests.PreparedRequest) -> requests.Response:
@@ -748,8 +754,10 @@ def _answered_in_time(world: World, error: type[BaseException]) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("error", [RuntimeError, KeyError, AssertionError])
-def test_what_the_callers_own_code_raises_loses_no_order(clock: Clock, service: str, error: type[Exception]) -> None:
-    """An adapter, a hook, an alarm: after the order has left, it comes with the way on."""
+def test_an_exception_of_the_callers_adapter_does_not_hide_the_submission(
+    clock: Clock, service: str, error: type[Exception]
+) -> None:
+    """It is the cause of an error that has the idempotency key, if the service has such keys."""
     world = World(clock, service)
     _answered_in_time(world, error)
 
@@ -760,8 +768,8 @@ def test_what_the_callers_own_code_raises_loses_no_order(clock: Clock, service: 
     assert (caught.value.idempotency_key is not None) == (service in KEYED)
 
 
-def test_a_place_that_cannot_be_computed_loses_no_order(clock: Clock) -> None:
-    """A mistake in the data of a service of one's own."""
+def test_an_exception_of_a_computed_field_does_not_hide_the_submission(clock: Clock) -> None:
+    """The function for the id field of a custom `Service` has a bug."""
     order = SubmitSpec("/jobs", id_field=ComputedField("id", lambda payload: payload["data"]["id"]))
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(200, b'{"id": "j1"}')))
@@ -772,8 +780,8 @@ def test_a_place_that_cannot_be_computed_loses_no_order(clock: Clock) -> None:
     assert caught.value.may_have_been_accepted is True
 
 
-def test_a_sleep_that_raises_loses_no_order(clock: Clock) -> None:
-    """Between two calls."""
+def test_an_exception_of_sleep_does_not_hide_the_submission(clock: Clock) -> None:
+    """It is raised between two attempts. The error has the idempotency key."""
 
     def sleep(_: float) -> None:
         raise RuntimeError("mine")
@@ -785,8 +793,8 @@ def test_a_sleep_that_raises_loses_no_order(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_schedule_for_jobs_is_not_asked_about_orders(clock: Clock, tmp_path: Path, service: str) -> None:
-    """It may look at the job that was seen last, and an order has none."""
+def test_the_callers_wait_is_used_for_status_checks_only(clock: Clock, tmp_path: Path, service: str) -> None:
+    """It may read the `Job` of the last check, and a submission or a download has none."""
     world = World(
         clock,
         service,
@@ -797,8 +805,8 @@ def test_a_schedule_for_jobs_is_not_asked_about_orders(clock: Clock, tmp_path: P
     assert world.client.download(job, tmp_path / "out.mp4").stat().st_size == 65536
 
 
-def test_too_many_jobs_may_be_ones_own_that_was_lost(clock: Clock) -> None:
-    """The first answer was lost, and its job takes the last slot."""
+def test_too_many_jobs_after_a_lost_response_may_include_the_submitted_job(clock: Clock) -> None:
+    """The response to the first attempt was lost, and its job takes the last slot."""
     body = '{"error": {"code": "rate_limit_exceeded", "message": "full"}}'
     full = json.dumps({"nth": 2, "route": "create", "status_code": 429, "body": body})
     world = struck("heygen", clock, "create/1:drop", full)

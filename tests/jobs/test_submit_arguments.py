@@ -1,4 +1,4 @@
-"""What cannot be ordered is refused before anything is sent, with what to do next."""
+"""Invalid arguments of a client, its calls or a custom service are refused before anything is sent."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from translation_client._jobs.submit import build_submit_request
 from translation_client.services import heygen
 
 
-def test_an_unknown_service_is_refused_by_the_list_of_known_ones() -> None:
-    """All of them."""
+def test_the_error_for_an_unknown_service_lists_all_known_ones() -> None:
+    """By their names, in alphabetical order."""
     with pytest.raises(ValueError, match="service must be one of azure, elevenlabs, heygen, reference, got 'heygne'"):
         VideoTranslationClient(service="heygne")
 
 
-def test_a_language_that_is_not_listed_is_refused(clock: Clock) -> None:
-    """With those that look like it; the list is fetched, and fetched once more where it had been kept."""
+def test_a_target_language_that_the_service_does_not_list_is_refused(clock: Clock) -> None:
+    """The error suggests similar ones. The list is fetched, and fetched once more if it was stored before."""
     world = World(clock, "heygen")
 
     with pytest.raises(
@@ -38,8 +38,8 @@ def test_a_language_that_is_not_listed_is_refused(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("service", ["azure", "elevenlabs", "reference"])
-def test_without_a_list_nothing_is_checked(clock: Clock, service: str) -> None:
-    """The service knows better."""
+def test_the_target_language_is_not_checked_if_the_service_lists_none(clock: Clock, service: str) -> None:
+    """It is left to the service."""
     World(clock, service).client.submit(VIDEO, "tlh")
 
 
@@ -60,8 +60,8 @@ def test_without_a_list_nothing_is_checked(clock: Clock, service: str) -> None:
         {"timeout": float("nan")},
     ],
 )
-def test_a_bad_argument_is_named(clock: Clock, service: str, bad: dict[str, Any]) -> None:
-    """Before anything is sent."""
+def test_the_error_for_an_invalid_argument_names_it(clock: Clock, service: str, bad: dict[str, Any]) -> None:
+    """Nothing is sent, and the error does not have the signature of a link."""
     world = World(clock, service)
     with pytest.raises(ValueError, match=next(iter(bad))) as caught:
         world.client.submit(**{"video": VIDEO, "target_language": LANGUAGE[service], **bad})
@@ -83,8 +83,8 @@ def test_a_bad_argument_is_named(clock: Clock, service: str, bad: dict[str, Any]
         {"timeout": "10"},
     ],
 )
-def test_a_wrong_type_is_named(clock: Clock, bad: dict[str, Any]) -> None:
-    """Before anything is sent."""
+def test_the_error_for_an_argument_of_a_wrong_type_names_it(clock: Clock, bad: dict[str, Any]) -> None:
+    """Nothing is sent."""
     world = World(clock, "reference")
     with pytest.raises(TypeError, match=next(iter(bad))):
         world.client.submit(**{"video": VIDEO, "target_language": "es", **bad})
@@ -92,8 +92,8 @@ def test_a_wrong_type_is_named(clock: Clock, bad: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("service", ["azure", "reference"])
-def test_a_file_where_none_are_taken_is_refused(clock: Clock, tmp_path: Path, service: str) -> None:
-    """It has to lie where the service can fetch it."""
+def test_a_local_file_is_refused_if_the_service_accepts_only_urls(clock: Clock, tmp_path: Path, service: str) -> None:
+    """The error says to put it where the service can fetch it."""
     video = tmp_path / "talk.mp4"
     video.write_bytes(b"x")
     with pytest.raises(ValueError, match=r"video must be a URL for the service .*, which takes no files: put .*talk"):
@@ -101,14 +101,14 @@ def test_a_file_where_none_are_taken_is_refused(clock: Clock, tmp_path: Path, se
 
 
 @pytest.mark.parametrize("video", ["C:/videos/talk.mp4", "c:\\talk.mp4"])
-def test_a_path_with_a_drive_is_no_url(clock: Clock, video: str) -> None:
+def test_a_path_with_a_drive_letter_is_no_url(clock: Clock, video: str) -> None:
     """The scheme of a URL has more than one letter here."""
     with pytest.raises(ValueError, match=r"there is no file '[Cc]:"):
         World(clock, "heygen").client.submit(video, LANGUAGE["heygen"])
 
 
-def test_a_file_that_is_too_large_is_refused(clock: Clock, tmp_path: Path) -> None:
-    """By its size on the disk, which costs nothing to look at."""
+def test_a_file_that_is_too_large_or_empty_is_refused(clock: Clock, tmp_path: Path) -> None:
+    """By its size on the disk, before anything is sent."""
     video = tmp_path / "talk.mp4"
     with video.open("wb") as file:
         file.truncate(heygen.MAX_ASSET_BYTES + 1)
@@ -123,23 +123,23 @@ def test_a_file_that_is_too_large_is_refused(clock: Clock, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("key", ["", "with blank", 'quo"ted', "x" * 256, "é"])
-def test_a_key_that_the_service_would_refuse_is_refused(clock: Clock, key: str) -> None:
-    """By its own pattern."""
+def test_an_idempotency_key_that_heygen_would_refuse_is_refused(clock: Clock, key: str) -> None:
+    """By HeyGen's pattern of such keys."""
     with pytest.raises(ValueError, match="idempotency_key must match"):
         World(clock, "heygen").submit(idempotency_key=key)
 
 
 @pytest.mark.parametrize("key", ["ab", "-abc", "abc-", "a/b", "x" * 65])
-def test_azures_ids_have_a_form(clock: Clock, key: str) -> None:
-    """And leave room for the names of operations."""
+def test_an_idempotency_key_that_is_no_id_of_azure_is_refused(clock: Clock, key: str) -> None:
+    """Keys have at most 52 characters, to leave room for the suffixes of operation ids."""
     with pytest.raises(ValueError, match="idempotency_key must match"):
         World(clock, "azure").submit(idempotency_key=key)
     World(clock, "azure").submit(idempotency_key="x" * 52)
 
 
 @pytest.mark.parametrize("service", ["elevenlabs", "reference"])
-def test_a_key_where_none_is_known_is_refused(clock: Clock, service: str) -> None:
-    """It would protect from nothing."""
+def test_an_idempotency_key_is_refused_if_the_service_has_none(clock: Clock, service: str) -> None:
+    """It would not prevent a second job."""
     with pytest.raises(ValueError, match="has no idempotency keys"):
         World(clock, service).submit(idempotency_key="order-1")
 
@@ -156,16 +156,16 @@ def test_a_key_where_none_is_known_is_refused(clock: Clock, service: str) -> Non
         ("reference", {"video": "x"}),
     ],
 )
-def test_options_cannot_say_what_the_arguments_say(clock: Clock, service: str, options: dict[str, Any]) -> None:
-    """Two answers to one question."""
+def test_an_option_that_another_argument_sets_is_refused(clock: Clock, service: str, options: dict[str, Any]) -> None:
+    """Nothing is sent."""
     world = World(clock, service)
     with pytest.raises(ValueError, match="options must not have"):
         world.submit(options=options)
     assert world.lab.arrivals == []
 
 
-def test_a_service_that_takes_no_orders_says_so() -> None:
-    """Nor deletes."""
+def test_submit_and_delete_are_refused_if_the_service_does_not_have_them() -> None:
+    """This custom `Service` has only the path of the status."""
     client = VideoTranslationClient(HOST, service=Service("mine", "/jobs/{job_id}"))
     with pytest.raises(ValueError, match="the service 'mine' has no way to submit a job"):
         client.submit(VIDEO, "es")
@@ -190,8 +190,8 @@ def test_a_service_that_takes_no_orders_says_so() -> None:
         {"statuses": {"done": "finished"}},
     ],
 )
-def test_a_service_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str, Any]) -> None:
-    """By the name of the field."""
+def test_an_invalid_service_is_refused_when_it_is_created(bad: dict[str, Any]) -> None:
+    """The error names the field."""
     with pytest.raises(ValueError, match=next(iter(bad))):
         Service(**{"name": "mine", "status_path": "/jobs/{job_id}", **bad})
 
@@ -210,17 +210,15 @@ def test_a_service_that_makes_no_sense_is_refused_when_it_is_made(bad: dict[str,
         (lambda: BulkSpec("/statuses/{job_ids}", 1, "data", "id", "status", {"x": "y"}), "statuses must map"),
     ],
 )
-def test_parts_of_a_service_that_make_no_sense_are_refused_when_they_are_made(
-    make: Callable[[], object], said: str
-) -> None:
-    """And not at the first call."""
+def test_an_invalid_part_of_a_service_is_refused_when_it_is_created(make: Callable[[], object], said: str) -> None:
+    """Not only at the first request."""
     with pytest.raises(ValueError, match=said):
         make()
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure"])
-def test_every_job_of_a_real_service_has_an_id(clock: Clock, tmp_path: Path, service: str) -> None:
-    """Forgotten, it is asked for by name."""
+def test_a_call_without_its_job_is_refused_if_every_job_has_an_id(clock: Clock, tmp_path: Path, service: str) -> None:
+    """The error names the argument `job`."""
     client = World(clock, service).client
     missing: Any = None
     for ask in (client.wait, client.check, client.delete, lambda job: client.download(job, tmp_path / "x")):
@@ -229,8 +227,8 @@ def test_every_job_of_a_real_service_has_an_id(clock: Clock, tmp_path: Path, ser
 
 
 @pytest.mark.parametrize("path", ["", ".", "no-such-folder/out.mp4"])
-def test_a_path_that_cannot_be_written_is_refused(clock: Clock, path: str) -> None:
-    """Before anything is asked."""
+def test_a_download_path_that_cannot_be_written_is_refused(clock: Clock, path: str) -> None:
+    """Nothing is sent."""
     world = World(clock, "heygen")
     with pytest.raises(ValueError, match="path must"):
         world.client.download("job-1", path)
@@ -239,8 +237,8 @@ def test_a_path_that_cannot_be_written_is_refused(clock: Clock, path: str) -> No
     assert world.lab.arrivals == []
 
 
-def test_the_region_of_azure_is_a_part_of_its_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the environment, as its key."""
+def test_the_region_in_the_base_url_of_azure_is_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From `SPEECH_REGION`, as its API key is from `SPEECH_KEY`."""
     monkeypatch.setenv("SPEECH_KEY", KEY)
     for value, said in (("", "which is not set"), ("evil.test/", "which is 'evil.test/'")):
         monkeypatch.setenv("SPEECH_REGION", value)
@@ -252,15 +250,15 @@ def test_the_region_of_azure_is_a_part_of_its_address(monkeypatch: pytest.Monkey
     )
 
 
-def test_a_language_of_the_video_that_cannot_be_said_is_refused(clock: Clock) -> None:
-    """And not left out without a word."""
+def test_a_source_language_is_refused_if_the_service_has_no_field_for_it(clock: Clock) -> None:
+    """It is not left out silently."""
     service = Service("mine", "/jobs/{job_id}", base_url=HOST, submit=SubmitSpec("/jobs"))
     with pytest.raises(ValueError, match="source_language is not supported"):
         VideoTranslationClient(service=service).submit(VIDEO, "es", source_language="en")
 
 
-def test_any_key_of_printable_letters_will_do_where_no_form_is_said() -> None:
-    """An error of ours hands one out, which has to be good for going on."""
+def test_a_generated_idempotency_key_is_valid_by_the_default_pattern() -> None:
+    """The key in an error may be a generated one, and must be valid to resume with. A key with a blank is refused."""
     service = Service("mine", "/jobs/{job_id}", base_url=HOST, submit=SubmitSpec("/jobs", key_header="Idempotency-Key"))
     wanted: dict[str, Any] = {"video": VIDEO, "target_language": "es", "source_language": None, "options": None}
 

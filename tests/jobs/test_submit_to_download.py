@@ -1,4 +1,4 @@
-"""From order to file, at each service: the same four lines, and what they send."""
+"""The way from a submission to the downloaded file at each service, and the requests that are sent."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ every_service = pytest.mark.parametrize("service", SERVICES)
 
 
 @every_service
-def test_four_lines_lead_from_a_video_to_its_translation(
+def test_submit_wait_and_download_return_the_translation(
     clock: Clock, lines: Lines, tmp_path: Path, service: str
 ) -> None:
-    """One order, one file, and nothing else is left behind."""
+    """One job is submitted, and no other file is left behind."""
     world = World(clock, service)
     job = world.client.submit(VIDEO, world.language)
     assert (job.status, job.language) == (TranslationStatus.PENDING, world.language)
@@ -44,8 +44,8 @@ def test_four_lines_lead_from_a_video_to_its_translation(
 
 
 @every_service
-def test_the_id_is_enough_in_another_process(clock: Clock, tmp_path: Path, service: str) -> None:
-    """What was known beside it can be asked for."""
+def test_another_client_can_wait_and_download_by_the_job_id_alone(clock: Clock, tmp_path: Path, service: str) -> None:
+    """The other fields of the `Job` are not needed."""
     world = World(clock, service)
     job_id = str(world.submit().id)
     other = World(clock, service)
@@ -56,8 +56,8 @@ def test_the_id_is_enough_in_another_process(clock: Clock, tmp_path: Path, servi
 
 
 @every_service
-def test_a_failed_job_says_so_and_has_no_file(clock: Clock, tmp_path: Path, service: str) -> None:
-    """By its status, when asked to raise, and when its file is asked for."""
+def test_a_failed_job_raises_job_failed_and_has_no_file(clock: Clock, tmp_path: Path, service: str) -> None:
+    """In `raise_for_status` and in `download`."""
     world = World(clock, service, Scenario(5, outcome="error"))
     job = world.finished()
 
@@ -70,8 +70,8 @@ def test_a_failed_job_says_so_and_has_no_file(clock: Clock, tmp_path: Path, serv
 
 
 @every_service
-def test_the_file_of_a_pending_job_is_not_ready(clock: Clock, tmp_path: Path, service: str) -> None:
-    """The error says what to do first."""
+def test_the_download_of_a_pending_job_raises_result_not_ready(clock: Clock, tmp_path: Path, service: str) -> None:
+    """The error says to wait first."""
     world = World(clock, service)
     job = world.submit()
 
@@ -84,8 +84,8 @@ def test_the_file_of_a_pending_job_is_not_ready(clock: Clock, tmp_path: Path, se
 
 
 @every_service
-def test_a_deleted_job_is_gone(clock: Clock, service: str) -> None:
-    """And the service is asked once."""
+def test_a_deleted_job_cannot_be_checked(clock: Clock, service: str) -> None:
+    """The deletion is one request."""
     world = World(clock, service)
     job = world.finished()
     world.client.delete(job)
@@ -97,8 +97,8 @@ def test_a_deleted_job_is_gone(clock: Clock, service: str) -> None:
 
 @every_service
 @pytest.mark.parametrize("fault", ["delete/1:503", "delete/1:drop", "delete/1:html"])
-def test_a_deletion_whose_answer_is_lost_is_done(clock: Clock, service: str, fault: str) -> None:
-    """The second call finds nothing to delete, and that is what was wanted."""
+def test_a_deletion_whose_response_is_lost_succeeds(clock: Clock, service: str, fault: str) -> None:
+    """The retry finds no job to delete, which is no error. A 200 response with an HTML page needs no retry."""
     world = World(clock, service, Scenario(0, faults=[fault]))
     job = world.finished()
     world.client.delete(job)
@@ -106,8 +106,8 @@ def test_a_deletion_whose_answer_is_lost_is_done(clock: Clock, service: str, fau
     assert len(world.said("DELETE")) == (1 if fault.endswith("html") else 2)
 
 
-def test_deleting_what_never_was_is_an_error(clock: Clock) -> None:
-    """Most likely the id is wrong; that it was asked twice proves nothing where the first was not heeded."""
+def test_the_deletion_of_an_unknown_job_is_an_error(clock: Clock) -> None:
+    """Also in a retry after a 429, as the first request was not processed and has deleted nothing."""
     world = World(clock, "heygen", Scenario(faults=["delete/1:429"]))
     with pytest.raises(RequestFailed, match="no such job"):
         world.client.delete("nope")
@@ -115,8 +115,8 @@ def test_deleting_what_never_was_is_an_error(clock: Clock) -> None:
         World(clock, "heygen").client.delete("nope")
 
 
-def test_the_key_goes_to_the_api_and_never_to_the_storage(clock: Clock, tmp_path: Path) -> None:
-    """The fake's storage refuses a request that carries one."""
+def test_the_api_key_is_sent_to_the_api_and_never_to_the_storage_host(clock: Clock, tmp_path: Path) -> None:
+    """The storage host of the fake server refuses a request with an API key."""
     for service, header in (("heygen", "X-Api-Key"), ("azure", "Ocp-Apim-Subscription-Key")):
         world = World(clock, service)
         world.client.download(world.finished(), tmp_path / "out.mp4")
@@ -128,8 +128,8 @@ def test_the_key_goes_to_the_api_and_never_to_the_storage(clock: Clock, tmp_path
         assert {arrival.headers["Host"] for arrival in arrivals[:-1]} == {HOST.removeprefix("http://")}
 
 
-def test_what_heygen_is_sent(clock: Clock) -> None:
-    """The list of languages first; the key of the order without quotes."""
+def test_requests_of_a_submission_to_heygen(clock: Clock) -> None:
+    """The list of languages is requested first. The idempotency key is sent without quotes."""
     world = World(clock, "heygen")
     world.submit(source_language="English", options={"mode": "precision", "title": "Talk"})
     [order] = world.lab.submissions
@@ -147,8 +147,8 @@ def test_what_heygen_is_sent(clock: Clock) -> None:
     }
 
 
-def test_what_elevenlabs_is_sent(clock: Clock) -> None:
-    """A form, also without a file; booleans as it spells them; its guess is kept."""
+def test_requests_of_a_submission_to_elevenlabs(clock: Clock) -> None:
+    """A form even without a file, with booleans as `true`. The expected duration in the response is kept."""
     world = World(clock, "elevenlabs")
     job = world.submit(source_language="en", options={"watermark": True, "num_speakers": 2})
     [order] = world.lab.submissions
@@ -165,8 +165,8 @@ def test_what_elevenlabs_is_sent(clock: Clock) -> None:
     assert world.client.wait(job).expected_seconds == 30
 
 
-def test_what_azure_is_sent(clock: Clock) -> None:
-    """A translation, its operation until it has succeeded, then the iteration; the id is ours from the beginning."""
+def test_requests_of_a_submission_to_azure(clock: Clock) -> None:
+    """A translation, its operation until it has succeeded, then the iteration. The client chooses the id."""
     world = World(clock, "azure")
     job = world.submit(source_language="en-US", options={"speakerCount": 2})
     first, *looks, last = [(arrival.method, arrival.path.partition("?")[0]) for arrival in world.lab.arrivals]
@@ -185,8 +185,8 @@ def test_what_azure_is_sent(clock: Clock) -> None:
     }
 
 
-def test_a_translation_that_azure_cannot_make_is_a_refusal(clock: Clock) -> None:
-    """With the key to go on with: it may only be a part that failed."""
+def test_an_azure_translation_that_fails_is_a_refused_submission(clock: Clock) -> None:
+    """The error has the code and the message of the failed operation."""
     body = '{"status": "Failed", "error": {"code": "Unreadable", "message": "no video there"}}'
     faults = [{"nth": 2, "route": "operation", "action": "answer", "status_code": 200, "body": body}]
     world = World(clock, "azure", Scenario(faults=[_fault(one) for one in faults]))
@@ -204,8 +204,8 @@ def _fault(data: dict[str, object]) -> str:
 
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])
-def test_completed_before_the_link_is_there_waits_on(clock: Clock, lines: Lines, service: str) -> None:
-    """The race is documented by HeyGen: the job is pending until then, whatever its word."""
+def test_a_completed_job_without_its_link_is_pending(clock: Clock, lines: Lines, service: str) -> None:
+    """HeyGen documents that the link may be late. The job is pending until then, whatever its status word."""
     job = World(clock, service, Scenario(duration=5, link_delay=40)).finished()
     waited = [line for line in lines.of("status_checked") if line["raw_status"].lower() in ("completed", "succeeded")]
 
@@ -215,8 +215,8 @@ def test_completed_before_the_link_is_there_waits_on(clock: Clock, lines: Lines,
     assert len(waited) >= 2
 
 
-def test_many_jobs_are_asked_for_at_once(clock: Clock) -> None:
-    """By one request for each hundred."""
+def test_check_all_sends_one_bulk_request_for_each_hundred_jobs(clock: Clock) -> None:
+    """An unknown job among them is an error."""
     world = World(clock, "heygen", Scenario(duration=(0, 60)))
     jobs = [world.submit(idempotency_key=f"order-{number}") for number in range(150)]
     before = len(world.lab.arrivals)
@@ -231,16 +231,16 @@ def test_many_jobs_are_asked_for_at_once(clock: Clock) -> None:
         world.client.check_all([str(jobs[0].id), "nope"])
 
 
-def test_where_no_such_route_is_they_are_asked_for_one_by_one(clock: Clock) -> None:
-    """With the same result."""
+def test_check_all_returns_the_jobs_of_the_reference_service(clock: Clock) -> None:
+    """They are checked singly, as its server may lack the bulk route."""
     world = World(clock, "reference", Scenario(duration=0))
     jobs = [world.submit() for _ in range(3)]
 
     assert [str(job.status) for job in world.client.check_all(jobs)] == ["completed"] * 3
 
 
-def test_languages_are_listed_once_and_kept(clock: Clock) -> None:
-    """None where the service publishes none."""
+def test_the_list_of_languages_is_fetched_once(clock: Clock) -> None:
+    """It is None if the service publishes none."""
     world = World(clock, "heygen")
     languages = world.client.languages()
 
@@ -252,8 +252,8 @@ def test_languages_are_listed_once_and_kept(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "reference"])
-def test_too_many_jobs_at_once_is_the_callers_to_decide(clock: Clock, service: str) -> None:
-    """An error at once, by its own name; nothing was submitted."""
+def test_too_many_concurrent_jobs_raise_too_many_jobs(clock: Clock, service: str) -> None:
+    """Nothing is submitted, and the error names `queue=True`."""
     world = World(clock, service, Scenario(30, max_jobs=1))
     world.submit()
 
@@ -266,8 +266,8 @@ def test_too_many_jobs_at_once_is_the_callers_to_decide(clock: Clock, service: s
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "reference"])
-def test_a_queued_order_waits_for_a_slot(clock: Clock, lines: Lines, service: str) -> None:
-    """On the schedule of a wait; it spends no faults."""
+def test_a_queued_submission_waits_for_a_free_slot(clock: Clock, lines: Lines, service: str) -> None:
+    """With the backoff of a wait. The 429 responses count as no faults."""
     world = World(clock, service, Scenario(100, max_jobs=1), max_faults=1)
     first = world.submit()
     second = world.submit(queue=True)
@@ -278,8 +278,8 @@ def test_a_queued_order_waits_for_a_slot(clock: Clock, lines: Lines, service: st
     assert len(lines.of("waiting_for_slot")) == len(lines.of("sleeping")) >= 1
 
 
-def test_a_queued_order_waits_until_the_deadline(clock: Clock) -> None:
-    """And says that no job was made."""
+def test_a_queued_submission_waits_until_its_deadline(clock: Clock) -> None:
+    """The error says that no job was created."""
     world = World(clock, "heygen", Scenario(10_000, max_jobs=1))
     world.submit()
 
@@ -292,10 +292,10 @@ def test_a_queued_order_waits_until_the_deadline(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("trigger", [{"nth": 1}, {"every": 1}])
-def test_a_queued_order_without_a_deadline_waits_for_the_time_of_a_wait(
+def test_a_queued_submission_without_a_deadline_waits_for_the_client_timeout(
     clock: Clock, lines: Lines, trigger: dict[str, int]
 ) -> None:
-    """As that of a file has none; a `Retry-After` of a day does not make it a day."""
+    """A `Retry-After` of a day does not make the wait longer."""
     full = {"status_code": 429, "headers": {"Retry-After": "86400"}, "body": '{"code": "too_many_jobs"}'}
     world = World(clock, "reference", Scenario(faults=[_fault({"route": "create", **trigger, **full})]))
     began = clock()
@@ -310,8 +310,8 @@ def test_a_queued_order_without_a_deadline_waits_for_the_time_of_a_wait(
 
 
 @every_service
-def test_too_many_requests_is_a_fault_like_others(clock: Clock, lines: Lines, service: str) -> None:
-    """Told by the body: here it is not about jobs, so the order is repeated when the server allows it."""
+def test_a_submission_is_retried_after_a_429_for_too_many_requests(clock: Clock, lines: Lines, service: str) -> None:
+    """The body tells it from a 429 for too many jobs. The retry is sent after its `Retry-After`."""
     body = '{"error": {"code": "busy", "message": "slow down"}, "detail": {"status": "system_busy", "message": "x"}}'
     data = {"nth": 1, "route": "create", "status_code": 429, "headers": {"Retry-After": "7"}, "body": body}
     world = World(clock, service, Scenario(faults=[_fault(data)]))
@@ -321,8 +321,8 @@ def test_too_many_requests_is_a_fault_like_others(clock: Clock, lines: Lines, se
     assert len(world.lab.submissions) == 1
 
 
-def test_an_answer_without_the_promised_id_names_the_field(clock: Clock) -> None:
-    """And says whether a job may be running."""
+def test_the_error_for_a_response_without_a_job_id_names_the_field(clock: Clock) -> None:
+    """It says that a job may have been accepted."""
     for service, field in (
         ("heygen", "data.video_translation_ids.0"),
         ("elevenlabs", "dubbing_id"),
@@ -337,8 +337,8 @@ def test_an_answer_without_the_promised_id_names_the_field(clock: Clock) -> None
         assert (caught.value.idempotency_key is None) == (service != "heygen")
 
 
-def test_an_answer_without_the_list_of_languages_names_the_field(clock: Clock) -> None:
-    """Before anything is ordered."""
+def test_the_error_for_a_response_without_languages_names_the_field(clock: Clock) -> None:
+    """Nothing is submitted."""
     data = {"every": 1, "route": "languages", "action": "answer", "status_code": 200, "body": '{"data": {}}'}
     world = World(clock, "heygen", Scenario(faults=[_fault(data)]))
 
@@ -347,8 +347,8 @@ def test_an_answer_without_the_list_of_languages_names_the_field(clock: Clock) -
     assert world.said("POST") == []
 
 
-def test_the_words_of_every_service_are_known(clock: Clock, lines: Lines) -> None:
-    """No fake says one that the table does not have."""
+def test_the_status_words_of_every_service_are_known(clock: Clock, lines: Lines) -> None:
+    """No word of the fake server is logged as unknown, and no log line has a secret."""
     for service in LANGUAGE:
         World(clock, service, Scenario(50)).finished()
 

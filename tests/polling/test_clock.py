@@ -1,4 +1,4 @@
-"""Elapsed time: the larger of the clock's seconds and of those spent sleeping and in I/O, on every kind of clock."""
+"""Elapsed time on every kind of clock: the larger of the clock's seconds and those of sleeps and socket I/O."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from translation_client._transports.requests import RequestsTransport
 
 
 class Steps:
-    """A clock of the test's own."""
+    """A clock that the test sets."""
 
     def __init__(self, at: float = 0.0) -> None:
         self.at = at
@@ -58,15 +58,15 @@ def never() -> bool:
 
 
 def session_of(body: bytes) -> requests.Session:
-    """A session that answers everything alike, in process."""
+    """Return a session with the same response to every request, in process."""
     session = requests.Session()
     session.mount(BASE_URL, Answers(lambda _: response(200, body)))
     return session
 
 
 @pytest.mark.parametrize("real", [real_monotonic, unpatched_monotonic()], ids=["clock_gettime", "a copy"])
-def test_the_real_clock_is_not_frozen(real: Callable[[], float], clock: Clock) -> None:
-    """By either of the two ways to read it, and it is the one that `time.monotonic` reads."""
+def test_the_real_monotonic_clock_is_not_frozen(real: Callable[[], float], clock: Clock) -> None:
+    """Read with `clock_gettime` or from a copy of the module `time`, it is the clock of the real `time.monotonic`."""
     assert now() > 1e9
     clock.tick(3600)
     usual: float = freezegun.api.real_monotonic()
@@ -74,7 +74,7 @@ def test_the_real_clock_is_not_frozen(real: Callable[[], float], clock: Clock) -
 
 
 def test_a_system_without_clock_gettime_reads_a_copy_of_the_module_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Which is how it is on Windows."""
+    """Windows is such a system."""
     for name in ("CLOCK_MONOTONIC", "CLOCK_UPTIME_RAW"):
         monkeypatch.delattr(time, name, raising=False)
     found = clock_module._find_real_monotonic()
@@ -83,8 +83,8 @@ def test_a_system_without_clock_gettime_reads_a_copy_of_the_module_time(monkeypa
         assert abs(found() - real_monotonic()) < 60
 
 
-def test_a_package_that_is_imported_on_a_frozen_clock_finds_the_real_one() -> None:
-    """A test may import it late."""
+def test_a_package_imported_while_time_is_frozen_finds_the_real_clock() -> None:
+    """A test may import the package late, within `freeze_time`."""
     code = (
         "import time\n"
         "from freezegun import freeze_time\n"
@@ -98,8 +98,8 @@ def test_a_package_that_is_imported_on_a_frozen_clock_finds_the_real_one() -> No
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
-def test_elapsed_time_is_the_larger_figure(clock: Clock) -> None:
-    """Of the clock's seconds and of those that were spent; never their sum."""
+def test_elapsed_time_is_the_larger_of_clock_seconds_and_added_seconds(clock: Clock) -> None:
+    """It is never their sum."""
     watch = Stopwatch()
     assert watch.elapsed == 0
     watch.add(2)
@@ -115,8 +115,8 @@ def test_elapsed_time_is_the_larger_figure(clock: Clock) -> None:
     assert watch.now() == watch.began_at + 7
 
 
-def test_what_a_part_spends_the_whole_spends(clock: Clock) -> None:
-    """And not the other way round, nor another part."""
+def test_seconds_added_to_a_stopwatch_count_for_it_and_its_parents(clock: Clock) -> None:
+    """They count neither for its children nor for other children of its parent."""
     whole = Stopwatch()
     part, other = Stopwatch(whole), Stopwatch(whole)
     Stopwatch(part).add(1)
@@ -126,8 +126,8 @@ def test_what_a_part_spends_the_whole_spends(clock: Clock) -> None:
     assert (part.elapsed, other.elapsed, whole.elapsed) == (1, 2, 7)
 
 
-def test_a_block_that_sleeps_is_measured(clock: Clock) -> None:
-    """By the real clock, also when it raises."""
+def test_measure_adds_the_real_seconds_of_a_block(clock: Clock) -> None:
+    """Also if the block raises."""
     watch, real = Stopwatch(), Steps()
     with watch.measure(real):
         real.at += 2
@@ -146,8 +146,10 @@ def test_a_block_that_sleeps_is_measured(clock: Clock) -> None:
 @pytest.mark.parametrize(
     ("took", "counted"), [(0.0, 2.0), (0.04, 2.0), (0.06, 0.06), (1.9, 1.9), (2.0, 2.0), (2.5, 2.0)]
 )
-def test_a_callers_sleep_on_a_frozen_clock(took: float, counted: float, clock: Clock) -> None:
-    """It counts as long as it really was; and as it was asked to be where no time went by at all."""
+def test_a_callers_sleep_on_a_frozen_clock_counts_its_real_or_requested_seconds(
+    took: float, counted: float, clock: Clock
+) -> None:
+    """The real seconds count, but no more than requested. If they are less than 50 ms, the requested ones count."""
     watch, real = Stopwatch(), Steps()
     with watch.measure_callers_sleep(2.0, real):
         real.at += took
@@ -156,8 +158,8 @@ def test_a_callers_sleep_on_a_frozen_clock(took: float, counted: float, clock: C
 
 
 @pytest.mark.parametrize("ticks", [0.001, 2.0, 3.0])
-def test_a_callers_sleep_that_moves_the_clock_counts_as_the_clock_does(ticks: float, clock: Clock) -> None:
-    """What moves a frozen clock takes some time of the machine, which is nothing that passed."""
+def test_a_callers_sleep_that_moves_a_frozen_clock_counts_the_clock_seconds(ticks: float, clock: Clock) -> None:
+    """The real time that it takes to move the clock does not count."""
     watch, real = Stopwatch(), Steps()
     with watch.measure_callers_sleep(2.0, real):
         clock.tick(ticks)
@@ -166,8 +168,8 @@ def test_a_callers_sleep_that_moves_the_clock_counts_as_the_clock_does(ticks: fl
     assert watch.elapsed == pytest.approx(ticks, abs=1e-6)
 
 
-def test_a_callers_sleep_that_returns_at_once_counts_for_nothing_on_a_running_clock() -> None:
-    """There the clock itself reaches the deadline."""
+def test_a_callers_sleep_that_returns_at_once_counts_0_s_on_a_running_clock() -> None:
+    """A running clock reaches the deadline by itself."""
     watch, real = Stopwatch(), Steps()
     with watch.measure_callers_sleep(3600.0, real):
         pass
@@ -176,8 +178,8 @@ def test_a_callers_sleep_that_returns_at_once_counts_for_nothing_on_a_running_cl
 
 
 @pytest.mark.parametrize("answer", [b'{"data": {"id": "j", "status": "running"}}', b"<html>"], ids=["pending", "fault"])
-def test_a_wait_on_a_frozen_clock_ends_though_sleep_does_nothing(answer: bytes, clock: Clock) -> None:
-    """As in many a test with mocked responses: no `max_retries` there, no time that passes, no network."""
+def test_a_wait_on_a_frozen_clock_times_out_though_sleep_does_nothing(answer: bytes, clock: Clock) -> None:
+    """As in a test with mocked responses: no `max_retries`, no time that passes, no network."""
     session = requests.Session()
     session.mount("https://", Answers(lambda _: response(200, answer)))
     slept: list[float] = []
@@ -192,8 +194,8 @@ def test_a_wait_on_a_frozen_clock_ends_though_sleep_does_nothing(answer: bytes, 
     assert sum(slept) == pytest.approx(caught.value.elapsed)
 
 
-def test_a_deadline_counts_what_was_spent(clock: Clock) -> None:
-    """That of a part ends no later than by its own seconds, and uses up the whole's."""
+def test_added_seconds_count_towards_a_deadline(clock: Clock) -> None:
+    """Seconds added to a part count for the deadlines of the part and of the whole."""
     whole = Deadline.after(10)
     part = Deadline.after(3, whole.stopwatch)
     part.stopwatch.add(2)
@@ -206,8 +208,8 @@ def test_a_deadline_counts_what_was_spent(clock: Clock) -> None:
     assert whole.expired
 
 
-def test_the_age_of_a_job_grows_with_the_wait(clock: Clock) -> None:
-    """Also while the clock stands still."""
+def test_the_age_of_a_job_grows_with_the_elapsed_time_of_its_wait(clock: Clock) -> None:
+    """Also on a frozen clock."""
     watch = Stopwatch()
     job = JobAge(time.time() - 100, watch)
     watch.add(5)
@@ -217,8 +219,8 @@ def test_the_age_of_a_job_grows_with_the_wait(clock: Clock) -> None:
     assert job.age() == 55
 
 
-def test_a_freeze_moves_no_elapsed_time() -> None:
-    """Neither when it begins nor when it ends; what the frozen clock is moved by counts."""
+def test_freezing_and_unfreezing_time_does_not_change_the_elapsed_time() -> None:
+    """The ticks of the frozen clock count."""
     watch, deadline = Stopwatch(), Deadline.after(1000)
     with freeze_time("2026-11-23") as frozen:
         assert watch.elapsed < 60
@@ -230,8 +232,8 @@ def test_a_freeze_moves_no_elapsed_time() -> None:
     assert 600 < deadline.remaining < 701
 
 
-def test_a_stopwatch_of_a_frozen_clock_goes_on_after_it(clock: Clock) -> None:
-    """And a clock that is moved back takes nothing away from what was spent."""
+def test_a_clock_that_is_moved_back_does_not_reduce_the_elapsed_time(clock: Clock) -> None:
+    """Seconds added before and after the move count."""
     watch = Stopwatch()
     watch.add(2)
     clock.move_to("2020-01-01")
@@ -240,8 +242,8 @@ def test_a_stopwatch_of_a_frozen_clock_goes_on_after_it(clock: Clock) -> None:
     assert watch.elapsed == 5
 
 
-def test_readings_that_are_real_in_turn_are_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """freezegun gives them to callers near the module `threading`."""
+def test_alternating_real_and_frozen_readings_add_no_elapsed_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """freezegun returns the real time to callers near the module `threading`."""
     reading = Steps()
     monkeypatch.setattr(time, "monotonic", reading)
     reading.at = frozen = 1.8e9
@@ -263,11 +265,11 @@ CALLS: dict[str, Callable[[VideoTranslationClient], Any]] = {
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_a_thread_on_a_frozen_clock_times_out_no_earlier(
+def test_a_call_in_a_thread_on_a_frozen_clock_does_not_time_out_early(
     call: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where some readings are frozen and others are not, a wait that begins is not over at once."""
-    monkeypatch.setattr(freezegun.api, "call_stack_inspection_limit", 5)  # as everywhere but in this suite
+    """Some readings of the clock are frozen and others are not, which must not end a wait that has just begun."""
+    monkeypatch.setattr(freezegun.api, "call_stack_inspection_limit", 5)  # the default, lowered in conftest.py
     client = VideoTranslationClient(
         BASE_URL, session=session_of(b'{"id": "j", "result": "completed"}'), logger=Silent()
     )
@@ -276,7 +278,7 @@ def test_a_thread_on_a_frozen_clock_times_out_no_earlier(
     def do() -> None:
         try:
             outcomes.append(CALLS[call](client))
-        except Exception as error:  # noqa: BLE001  # the test looks at it
+        except Exception as error:  # noqa: BLE001  # the test asserts that there is none
             outcomes.append(error)
 
     thread = threading.Thread(target=do)
@@ -287,8 +289,8 @@ def test_a_thread_on_a_frozen_clock_times_out_no_earlier(
     assert not isinstance(outcome, Exception), outcome
 
 
-def test_a_clock_that_ticks_at_each_look_ends_a_wait(make_client: MakeClient) -> None:
-    """`auto_tick_seconds`, with a sleep that does nothing."""
+def test_a_wait_times_out_on_a_clock_that_ticks_at_each_reading(make_client: MakeClient) -> None:
+    """With `auto_tick_seconds` of freezegun, and a `sleep` that does nothing."""
     with freeze_time("2026-11-23", auto_tick_seconds=0.5), pytest.raises(WaitTimeout) as ended:
         make_client(Scenario(1e6), sleep=lambda _: None, max_retries=math.inf, timeout=300).wait()
 
@@ -296,7 +298,7 @@ def test_a_clock_that_ticks_at_each_look_ends_a_wait(make_client: MakeClient) ->
     assert 200 <= ended.value.elapsed < 400
 
 
-def test_on_a_frozen_clock_only_the_clock_counts_where_nothing_real_is_spent(make_client: MakeClient) -> None:
+def test_a_wait_in_process_on_a_frozen_clock_counts_only_the_clock_seconds(make_client: MakeClient) -> None:
     """A test with an adapter in process and `sleep=clock.tick` does not depend on the speed of the machine."""
     client = make_client(Scenario(1e6), max_retries=math.inf, timeout=0.05, backoff_factor=0.001)
     with pytest.raises(WaitTimeout) as ended:
@@ -306,8 +308,8 @@ def test_on_a_frozen_clock_only_the_clock_counts_where_nothing_real_is_spent(mak
     assert make_client(Scenario(0)).wait().elapsed == 0
 
 
-def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
-    """For itself, for the part that it was shortened to, and for the wait."""
+def test_seconds_added_to_a_cancel_scope_count_towards_its_limit_and_its_wait(clock: Clock) -> None:
+    """Seconds added to a child scope count for its parent scope, too."""
     wait = Deadline.after(60)
     watch = Stopwatch(wait.stopwatch)
     guard = CancelScope(watch.began_at + 10, never, watch)
@@ -326,8 +328,8 @@ def test_a_guard_counts_what_its_sockets_take(clock: Clock) -> None:
     assert wait.remaining == 50
 
 
-def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does_not(clock: Clock) -> None:
-    """Real seconds count for both."""
+def test_bytes_of_the_file_restart_the_idle_time_out_of_a_transfer_not_its_deadline(clock: Clock) -> None:
+    """Added seconds count for both."""
     wait = Deadline.after(25)
     call = Stopwatch(wait.stopwatch)
     guard = TransferScope(wait, 10, never, call)
@@ -348,8 +350,8 @@ def test_a_transfer_begins_anew_with_each_byte_of_the_file_and_its_deadline_does
         guard.require_remaining()
 
 
-def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
-    """However far the clock was moved on before, of a transfer without a deadline."""
+def test_the_idle_time_out_of_a_transfer_counts_seconds_added_since_the_last_byte(clock: Clock) -> None:
+    """A move of the clock before that byte does not count. The transfer has no deadline."""
     guard = TransferScope(Deadline.after(math.inf), 10, never, Stopwatch())
     guard.is_receiving_file = True
     clock.tick(9)
@@ -362,7 +364,7 @@ def test_a_guarded_transfer_is_idle_by_real_seconds_alone(clock: Clock) -> None:
 
 
 class Together:
-    """A shared clock, what it reads, and the real seconds."""
+    """A shared clock, and the two clocks that it reads: `time.monotonic` and the real seconds."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock, self.real = Steps(1e9), Steps(5.0)
@@ -381,10 +383,10 @@ class Together:
     ("by_clock", "real", "advance"),
     [(0, 0, 0), (2, 2, 2), (0, 2, 2), (2, 0, 2), (3600, 2, 3600), (-3600, 2, 2), (-1, 0, 0), (2, -1e6, 2)],
 )
-def test_a_shared_clock_advances_by_the_larger_figure(
+def test_a_shared_clock_advances_by_the_larger_of_clock_and_real_seconds(
     by_clock: float, real: float, advance: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between two looks, and never backwards."""
+    """Between two readings, and never backwards."""
     together = Together(monkeypatch)
 
     assert together.move(by_clock, real) == pytest.approx(advance)
@@ -392,8 +394,8 @@ def test_a_shared_clock_advances_by_the_larger_figure(
     assert together.move(0, 1) == pytest.approx(1)
 
 
-def test_waits_that_share_a_clock_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sixty that sleep two seconds side by side, of which one moved the clock, have slept two seconds."""
+def test_concurrent_sleeps_on_a_shared_clock_do_not_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty waits that sleep 2 s concurrently, while the clock moves by 1 s, have an elapsed time of 2 s."""
     together = Together(monkeypatch)
     watches = [Stopwatch(clock=together.shared) for _ in range(60)]
     together.real.at += 2
@@ -404,16 +406,16 @@ def test_waits_that_share_a_clock_do_not_add_up(monkeypatch: pytest.MonkeyPatch)
     assert [watch.elapsed for watch in watches] == [2.0] * 60
 
 
-def test_a_shared_clock_that_runs_is_the_clock() -> None:
-    """It does not get ahead of it, however often one looks."""
+def test_a_shared_clock_on_a_running_clock_never_gets_ahead_of_it() -> None:
+    """However often it is read."""
     shared, running = SharedClock(time.monotonic), ContinuousClock()
     for _ in range(20_000):
         before, seen, after = running.now(), shared.now(), running.now()
         assert before <= seen <= after
 
 
-def test_the_real_clock_of_a_loop_that_stands_still_is_its_own() -> None:
-    """What happens in such a loop takes no time; and a loop's own time may be some milliseconds old."""
+def test_the_real_clock_of_a_frozen_event_loop_is_the_time_of_the_loop() -> None:
+    """Nothing takes time in a frozen event loop. The time of a running one may be some milliseconds old."""
     frozen = Steps(1.8e9)
 
     assert real_clock_of(frozen) is frozen
@@ -421,7 +423,7 @@ def test_the_real_clock_of_a_loop_that_stands_still_is_its_own() -> None:
 
 
 def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each call spend real seconds, as one over a socket does."""
+    """Add real seconds to each request, as one over a socket takes them."""
     send = RequestsTransport.send
 
     async def slow(transport: RequestsTransport, request: Any, deadline: Deadline, *rest: Any, **more: Any) -> Any:
@@ -431,8 +433,10 @@ def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(RequestsTransport, "send", slow)
 
 
-def test_all_calls_of_a_submission_count(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those for the list of languages too, which is a part of it."""
+def test_the_elapsed_time_of_a_submission_counts_all_its_requests(
+    clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request for the list of languages is one of them."""
     world = World(clock, "heygen")
     takes(world, 3, monkeypatch)
     world.submit()
@@ -445,10 +449,10 @@ def test_all_calls_of_a_submission_count(clock: Clock, lines: Lines, monkeypatch
     assert ended.value.elapsed == 6
 
 
-def test_all_calls_of_a_download_count(
+def test_the_elapsed_time_of_a_download_counts_all_its_requests(
     clock: Clock, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """That for the status too."""
+    """The status check is one of them."""
     world = World(clock, "heygen")
     job = world.finished()
     takes(world, 3, monkeypatch)
@@ -458,8 +462,10 @@ def test_all_calls_of_a_download_count(
     assert downloaded["elapsed_seconds"] == 6
 
 
-def test_each_call_of_check_all_has_its_own_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `check` of each job."""
+def test_check_all_gives_each_job_the_elapsed_time_of_its_own_request(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `check` of each job does."""
     world = World(clock, "elevenlabs")
     jobs = [world.finished(), world.finished()]
     takes(world, 3, monkeypatch)
@@ -472,14 +478,14 @@ def progress_of(timeout: float) -> CallState:
 
 
 def a_state() -> RetryCallState:
-    """The state of a first attempt that ended."""
-    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # what a strategy looks at is there
+    """Return the state of a first attempt that has ended."""
+    state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # what a strategy reads is there
     state.outcome_timestamp = now()
     return state
 
 
-def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock: Clock) -> None:
-    """A wait for a slot that follows an upload of an hour has all its time."""
+def test_seconds_since_start_exclude_the_time_before_the_first_attempt(clock: Clock) -> None:
+    """A wait for a slot that follows an upload of an hour has its whole time."""
     progress, state = progress_of(math.inf), a_state()
     progress.stopwatch.add(3600)
     pauses, stop = (
@@ -494,8 +500,8 @@ def test_seconds_since_start_do_not_count_what_came_before_the_first_call(clock:
     assert stop(state)
 
 
-def test_the_callers_strategies_see_the_elapsed_time(clock: Clock) -> None:
-    """tenacity's own figure is that of a clock that may stand still."""
+def test_the_callers_wait_and_stop_strategies_get_the_elapsed_time(clock: Clock) -> None:
+    """The `seconds_since_start` of tenacity itself is by a clock that may be frozen."""
     progress, state = progress_of(60), a_state()
     stop, seen = stop_after_delay(20), list[float]()
 
@@ -511,8 +517,8 @@ def test_the_callers_strategies_see_the_elapsed_time(clock: Clock) -> None:
     assert seen == [19, 20]
 
 
-def test_a_learned_schedule_goes_by_the_elapsed_time(clock: Clock) -> None:
-    """Under a frozen clock its gaps would else be those of a job that has just begun."""
+def test_a_learned_schedule_uses_the_elapsed_time(clock: Clock) -> None:
+    """On a frozen clock, its sleeps would otherwise be those of a job that has just begun."""
     strategy, state = wait_learned(check_cost=3), a_state()
     first = strategy(state)
     state.outcome_timestamp = state.start_time + 27
@@ -520,8 +526,8 @@ def test_a_learned_schedule_goes_by_the_elapsed_time(clock: Clock) -> None:
     assert (first, strategy(state)) == pytest.approx((3, 21))
 
 
-def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client: MakeClient) -> None:
-    """What it learns, and when it checks, goes by that."""
+def test_a_learned_wait_computes_the_age_of_its_job_from_the_elapsed_time(make_client: MakeClient) -> None:
+    """The times of its checks and the duration that it learns depend on this age."""
     client = make_client(Scenario(0), history=True, check_cost=1)
     wait: Any = client._poller("j", None, None, JobFeatures(submitted_at=time.time() - 100))
     wait.requestor.state.stopwatch.add(5)
@@ -529,10 +535,8 @@ def test_a_learned_wait_knows_the_age_of_its_job_by_the_elapsed_time(make_client
     assert wait._recorder.strategy._job_age.age() == 105
 
 
-def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One that threads share would count wrong."""
+def test_a_request_of_a_batch_in_a_thread_has_its_own_stopwatch(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stopwatch that threads share would count wrong."""
     clocks: list[Any] = []
     send = RequestsTransport.send
 
@@ -547,8 +551,8 @@ def test_a_call_that_a_fleet_makes_in_a_thread_has_a_stopwatch_of_its_own(
     assert [type(one) for one in clocks] == [ContinuousClock]
 
 
-def test_a_process_that_is_stopped_between_two_readings_is_not_on_frozen_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As by SIGSTOP, or on a machine that is suspended: the seconds before and after it count."""
+def test_a_process_stopped_between_two_readings_is_not_on_frozen_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by SIGSTOP, or on a machine that is suspended. The seconds before and after it count."""
     present, pauses = [1000.0], iter([0.0, 0.0, 5.0])
 
     def real() -> float:

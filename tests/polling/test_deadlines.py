@@ -1,4 +1,4 @@
-"""When is asked, and when is it over: the three clocks, on frozen time."""
+"""The times of the checks and the end of a wait, by its deadline, retries and faults, on frozen time."""
 
 import math
 import time
@@ -20,8 +20,8 @@ def checked_at(lines: Lines) -> list[float]:
     return [line["elapsed_seconds"] for line in lines.of("status_checked")]
 
 
-def test_the_seeds_arguments_check_at_0_2_6_14_and_just_before_30(make_client: MakeClient, lines: Lines) -> None:
-    """The last sleep is cut so that the last check is answered by the deadline."""
+def test_backoff_factor_2_and_timeout_30_check_at_0_2_6_14_and_29_75_s(make_client: MakeClient, lines: Lines) -> None:
+    """The last sleep is shortened so that the last check gets its response by the deadline."""
     with pytest.raises(WaitTimeout):
         make_client(Scenario(100), **SEED).get_status()
 
@@ -29,13 +29,13 @@ def test_the_seeds_arguments_check_at_0_2_6_14_and_just_before_30(make_client: M
     assert [line["reason"] for line in lines.of("sleeping")] == ["backoff"] * 3 + ["deadline"]
 
 
-def test_a_job_that_finishes_at_29_of_30_seconds_is_reported_finished(make_client: MakeClient) -> None:
-    """The last look is not missing."""
+def test_a_job_that_completes_1_s_before_the_deadline_is_reported_completed(make_client: MakeClient) -> None:
+    """The last check is after the job has completed."""
     assert make_client(Scenario(29), **SEED).get_status() is TranslationStatus.COMPLETED
 
 
-def test_the_defaults_of_the_reference_service_are_the_seeds(make_client: MakeClient, lines: Lines) -> None:
-    """`None` means the service's own value."""
+def test_the_reference_service_checks_by_default_at_0_2_6_14_and_29_75_s(make_client: MakeClient, lines: Lines) -> None:
+    """An argument that is `None` has the default of the service."""
     with pytest.raises(WaitTimeout):
         make_client(Scenario(100)).get_status()
 
@@ -43,8 +43,10 @@ def test_the_defaults_of_the_reference_service_are_the_seeds(make_client: MakeCl
 
 
 @pytest.mark.parametrize("timeout", [0.2, 1, 3, 7.3, 12.345678, 61.1])
-def test_the_last_check_is_shortly_before_any_deadline(make_client: MakeClient, lines: Lines, timeout: float) -> None:
-    """Also where the time-out is no round number, or shorter than the first sleep."""
+def test_the_last_check_is_at_most_a_quarter_second_before_any_deadline(
+    make_client: MakeClient, lines: Lines, timeout: float
+) -> None:
+    """Also if the time-out is no round number, or shorter than the first sleep."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(1000), timeout=timeout).wait()
 
@@ -53,10 +55,10 @@ def test_the_last_check_is_shortly_before_any_deadline(make_client: MakeClient, 
     assert caught.value.elapsed <= timeout
 
 
-def test_a_slow_server_gets_twice_its_slowest_answer_for_the_last_check(
+def test_the_last_check_starts_earlier_by_twice_the_slowest_response_time(
     make_client: MakeClient, clock: Clock, lines: Lines
 ) -> None:
-    """It starts early enough to be answered by the deadline."""
+    """It starts early enough to get its response by the deadline."""
     client = make_client(Scenario(1000), timeout=30)
     transport: Any = client._transport
     send = transport._session._session.send
@@ -73,10 +75,10 @@ def test_a_slow_server_gets_twice_its_slowest_answer_for_the_last_check(
 
 
 @pytest.mark.parametrize(("first", "timeout"), [(9, 30), (1.7, 5)])
-def test_one_slow_answer_does_not_end_a_wait_early(
+def test_one_slow_response_does_not_end_a_wait_early(
     make_client: MakeClient, clock: Clock, lines: Lines, first: float, timeout: float
 ) -> None:
-    """A cold start, say: the last look still is shortly before the deadline."""
+    """After a slow first response, as at a cold start, the last check is still at most 2 s before the deadline."""
     client = make_client(Scenario(1000), timeout=timeout)
     transport: Any = client._transport
     send = transport._session._session.send
@@ -94,7 +96,7 @@ def test_one_slow_answer_does_not_end_a_wait_early(
 
 
 def test_a_slow_fault_does_not_end_a_wait_early(make_client: MakeClient, clock: Clock) -> None:
-    """Neither does one that took long: the faults that are allowed are spent first."""
+    """The next attempt completes the wait."""
     client = make_client(Scenario(2, faults=(Fault(nth=1, status_code=503),)), timeout=5)
     transport: Any = client._transport
     send = transport._session._session.send
@@ -108,8 +110,8 @@ def test_a_slow_fault_does_not_end_a_wait_early(make_client: MakeClient, clock: 
     assert client.get_status() == "completed"
 
 
-def test_retries_are_counted(make_client: MakeClient, lines: Lines) -> None:
-    """`max_retries` retries are one check more."""
+def test_max_retries_of_2_is_3_checks(make_client: MakeClient, lines: Lines) -> None:
+    """The first check is no retry."""
     with pytest.raises(RetriesExhausted) as caught:
         make_client(Scenario(100), max_retries=2).wait()
 
@@ -117,22 +119,22 @@ def test_retries_are_counted(make_client: MakeClient, lines: Lines) -> None:
     assert (caught.value.checks, caught.value.attempts) == (3, 3)
 
 
-def test_no_retry_is_one_check(make_client: MakeClient) -> None:
-    """0 is a number, not "none given"."""
+def test_max_retries_of_0_raises_retries_exhausted(make_client: MakeClient) -> None:
+    """0 is not taken for a missing argument."""
     with pytest.raises(RetriesExhausted, match="still 'pending' when the retries were used up"):
         make_client(Scenario(100), max_retries=0).wait()
 
 
-def test_without_limits_a_wait_goes_on(make_client: MakeClient, lines: Lines) -> None:
-    """`math.inf` has to be written."""
+def test_a_wait_with_infinite_limits_continues_until_the_job_ends(make_client: MakeClient, lines: Lines) -> None:
+    """No limit is `math.inf`. The longest sleep is 60 s."""
     job = make_client(Scenario(9000), timeout=math.inf, max_retries=math.inf).wait()
 
     assert job.status is TranslationStatus.COMPLETED
     assert max(line["sleep_seconds"] for line in lines.of("sleeping")) == 60
 
 
-def test_jitter_moves_the_backoff_and_never_above_the_cap(make_client: MakeClient, lines: Lines) -> None:
-    """Also at the cap, where other libraries end in lock-step."""
+def test_jitter_varies_the_sleeps_at_the_cap_and_never_exceeds_it(make_client: MakeClient, lines: Lines) -> None:
+    """The sleeps of other libraries end in lock-step at the cap."""
     make_client(Scenario(2000), timeout=math.inf, max_retries=math.inf, max_delay=20, jitter=0.5).wait()
 
     at_the_cap = [line["sleep_seconds"] for line in lines.of("sleeping")][5:]
@@ -151,8 +153,8 @@ def test_jitter_moves_the_backoff_and_never_above_the_cap(make_client: MakeClien
         lambda state: 3,
     ],
 )
-def test_any_tenacity_wait_replaces_the_backoff(make_client: MakeClient, lines: Lines, wait: Any) -> None:
-    """And the log says that it was the caller's schedule."""
+def test_any_tenacity_wait_strategy_replaces_the_backoff(make_client: MakeClient, lines: Lines, wait: Any) -> None:
+    """The reason of its sleeps in the log is "schedule"."""
     make_client(Scenario(8), wait=wait).wait()
 
     assert checked_at(lines) == [0, 3, 6, 9]
@@ -160,8 +162,8 @@ def test_any_tenacity_wait_replaces_the_backoff(make_client: MakeClient, lines: 
 
 
 @pytest.mark.parametrize("wait", [tenacity.wait_none(), lambda state: -5, lambda state: math.nan])
-def test_a_schedule_that_makes_no_sense_sleeps_for_nothing(make_client: MakeClient, wait: Any) -> None:
-    """Not for a negative time."""
+def test_a_zero_negative_or_nan_sleep_exhausts_the_retries(make_client: MakeClient, wait: Any) -> None:
+    """The retries are used up before the 8 s of the job have passed."""
     with pytest.raises(RetriesExhausted):
         make_client(Scenario(8), wait=wait).wait()
 
@@ -175,22 +177,22 @@ def test_a_schedule_that_makes_no_sense_sleeps_for_nothing(make_client: MakeClie
         lambda state: state.attempt_number == 3,
     ],
 )
-def test_any_tenacity_stop_is_added_to_the_limits(make_client: MakeClient, lines: Lines, stop: Any) -> None:
-    """And raises `RetriesExhausted`."""
+def test_any_tenacity_stop_strategy_raises_retries_exhausted(make_client: MakeClient, lines: Lines, stop: Any) -> None:
+    """It applies in addition to the limits of the client."""
     with pytest.raises(RetriesExhausted):
         make_client(Scenario(100), stop=stop).wait()
 
     assert checked_at(lines) == [0, 2, 6]
 
 
-def test_a_callers_stop_lifts_no_limit(make_client: MakeClient) -> None:
-    """It is added."""
+def test_stop_never_does_not_remove_the_deadline(make_client: MakeClient) -> None:
+    """The caller's stop strategy applies in addition to the limits."""
     with pytest.raises(WaitTimeout):
         make_client(Scenario(100), stop=tenacity.stop_never).wait()
 
 
-def test_pending_and_faults_never_wear_each_others_budget(make_client: MakeClient, lines: Lines) -> None:
-    """Four faults between two answers spend no retry, and pending answers spend no fault."""
+def test_faults_use_no_retries_and_pending_responses_use_no_faults(make_client: MakeClient, lines: Lines) -> None:
+    """With 3 retries, the wait survives two series of four faults between usable responses."""
     faults = tuple(Fault(nth=number, status_code=502) for number in (2, 3, 4, 5, 7, 8, 9, 10))
 
     job = make_client(Scenario(14, faults=faults), max_retries=3, timeout=100).wait()
@@ -212,23 +214,23 @@ def test_the_sleeps_after_faults_double_from_half_a_second(make_client: MakeClie
         assert 0.749 * usual <= seconds <= min(30, 1.251 * usual)
 
 
-def test_the_last_fault_allowed_fails_the_check(make_client: MakeClient) -> None:
-    """`max_faults=1` repeats nothing."""
+def test_max_faults_of_1_fails_the_check_at_the_first_fault(make_client: MakeClient) -> None:
+    """No request is repeated."""
     with pytest.raises(RequestFailed) as caught:
         make_client(Scenario(faults=(Fault(nth=1),)), max_faults=1).wait()
 
     assert caught.value.attempts == 1
 
 
-def test_a_usable_answer_resets_the_count_of_faults(make_client: MakeClient) -> None:
-    """Consecutive ones count."""
+def test_a_usable_response_resets_the_count_of_faults(make_client: MakeClient) -> None:
+    """Only consecutive faults count."""
     faults = tuple(Fault(nth=number) for number in (1, 3, 5, 7))
 
     assert make_client(Scenario(40, faults=faults), max_faults=2, timeout=100).wait().checks >= 4
 
 
-def test_faults_at_the_end_still_get_a_last_call(make_client: MakeClient, lines: Lines) -> None:
-    """The sleep after a fault is cut as any other; the job that was pending is a time-out and not a failure."""
+def test_faults_until_the_deadline_still_get_a_last_attempt(make_client: MakeClient, lines: Lines) -> None:
+    """The sleep after a fault is shortened as any other. A job that was pending is a time-out, not a failure."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(100, faults=(Fault(between=(5, 100)),)), max_faults=99, timeout=20).wait()
 
@@ -237,8 +239,8 @@ def test_faults_at_the_end_still_get_a_last_call(make_client: MakeClient, lines:
     assert 19.7 < caught.value.elapsed <= 20
 
 
-def test_a_time_out_of_one_wait_replaces_the_clients(make_client: MakeClient, lines: Lines) -> None:
-    """For that wait."""
+def test_the_timeout_of_wait_replaces_that_of_the_client(make_client: MakeClient, lines: Lines) -> None:
+    """The client has 30 s, the wait has 5 s."""
     client = make_client(Scenario(100), timeout=30)
 
     with pytest.raises(WaitTimeout, match="timeout=5"):
@@ -247,8 +249,8 @@ def test_a_time_out_of_one_wait_replaces_the_clients(make_client: MakeClient, li
     assert checked_at(lines) == [0, 2, 4.75]
 
 
-def test_the_clock_of_a_watch_starts_with_the_call(make_client: MakeClient, clock: Clock) -> None:
-    """As that of its twin `wait` does; and it goes on while the caller does something with an answer."""
+def test_the_elapsed_time_of_watch_starts_when_it_is_called(make_client: MakeClient, clock: Clock) -> None:
+    """As that of `wait` does. It continues while the caller handles a job that was yielded."""
     watching = make_client(Scenario(100), timeout=30).watch()
     clock.tick(10)
     assert next(watching).elapsed == 10
@@ -261,8 +263,8 @@ def test_the_clock_of_a_watch_starts_with_the_call(make_client: MakeClient, cloc
         next(watching)
 
 
-def test_watch_checks_when_wait_does(make_client: MakeClient, lines: Lines) -> None:
-    """One declaration, run in two ways."""
+def test_watch_logs_the_same_events_and_sleep_reasons_as_wait(make_client: MakeClient, lines: Lines) -> None:
+    """Both run the same tenacity declaration. The result has the same status and number of checks."""
     scenario = Scenario(17, faults=(Fault(nth=2), Fault(nth=4, status_code=429, headers={"Retry-After": "3"})))
     arguments: dict[str, Any] = {"wait": tenacity.wait_exponential(multiplier=1), "timeout": 60}
 
@@ -277,14 +279,16 @@ def test_watch_checks_when_wait_does(make_client: MakeClient, lines: Lines) -> N
     assert [job.status.is_final for job in watched] == [False] * (len(watched) - 1) + [True]
 
 
-def test_watch_stops_where_wait_does(make_client: MakeClient) -> None:
-    """With the same error."""
+def test_watch_raises_retries_exhausted_as_wait_does(make_client: MakeClient) -> None:
+    """Here after 3 retries."""
     with pytest.raises(RetriesExhausted):
         list(make_client(Scenario(100), max_retries=3).watch())
 
 
-def test_the_wall_clock_has_no_say(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A step of NTP neither ends nor lengthens a wait."""
+def test_a_step_of_the_wall_clock_does_not_change_a_wait(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step by NTP neither ends nor lengthens it."""
     client = make_client(Scenario(10))
     monkeypatch.setattr(time, "time", lambda: 0.0)
 
@@ -292,10 +296,8 @@ def test_the_wall_clock_has_no_say(make_client: MakeClient, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("wait", [lambda state: -5, lambda state: -0.1, lambda state: math.nan])
-def test_a_schedule_that_makes_no_sense_sleeps_for_exactly_nothing(
-    make_client: MakeClient, lines: Lines, wait: Any
-) -> None:
-    """Not for less, either."""
+def test_a_negative_or_nan_sleep_is_0_s(make_client: MakeClient, lines: Lines, wait: Any) -> None:
+    """The caller's wait strategy returns it."""
     with pytest.raises(RetriesExhausted):
         make_client(Scenario(8), wait=wait).wait()
 
@@ -308,8 +310,8 @@ def _hinting(client: Any, retry_after: str) -> Any:
     return client
 
 
-def test_a_hint_on_a_pending_answer_shortens_no_pause(make_client: MakeClient, lines: Lines) -> None:
-    """The longer of the two counts."""
+def test_retry_after_of_a_pending_response_shortens_no_sleep(make_client: MakeClient, lines: Lines) -> None:
+    """The sleep is the longer of `Retry-After` and the backoff."""
     job = _hinting(make_client(Scenario(9)), "2").wait()
 
     assert job.elapsed == 14
@@ -320,7 +322,7 @@ def test_a_hint_on_a_pending_answer_shortens_no_pause(make_client: MakeClient, l
     ]
 
 
-def test_a_hint_of_a_second_can_be_past_the_deadline_too(make_client: MakeClient) -> None:
+def test_retry_after_of_1_s_past_the_deadline_ends_the_wait(make_client: MakeClient) -> None:
     """The wait would sleep past its deadline."""
     fault = Fault(nth=2, status_code=429, headers={"Retry-After": "1"})
     with pytest.raises(WaitTimeout) as caught:
@@ -330,8 +332,8 @@ def test_a_hint_of_a_second_can_be_past_the_deadline_too(make_client: MakeClient
 
 
 @pytest.mark.parametrize("call", ["wait", "watch"])
-def test_a_callers_stop_may_look_at_all_that_tenacity_tells(make_client: MakeClient, lines: Lines, call: str) -> None:
-    """In the iteration that is not tenacity's own, too."""
+def test_a_callers_stop_strategy_may_read_idle_for(make_client: MakeClient, lines: Lines, call: str) -> None:
+    """Also in `watch`, which does not run in tenacity's own loop."""
     client = make_client(Scenario(100), stop=lambda state: state.idle_for >= 6)
     with pytest.raises(RetriesExhausted):
         list(client.watch()) if call == "watch" else client.wait()
@@ -342,16 +344,18 @@ def test_a_callers_stop_may_look_at_all_that_tenacity_tells(make_client: MakeCli
 @pytest.mark.parametrize(
     ("hint", "left", "outlasts"),
     [
-        (3, 3, True),  # to the moment: nothing could be answered any more
+        (3, 3, True),  # exactly at the deadline: no response could arrive in time
         (3, 3.1, False),
         (0.5, 0.4, True),
         (None, 0.5, False),
         (None, 0, False),
-        (0, 0, False),  # no hint at all, and no time left: a time-out that is not the hint's doing
+        (0, 0, False),  # 0 counts as no `Retry-After`: the time-out has another cause
     ],
 )
-def test_which_hint_outlasts_the_deadline(clock: Clock, hint: float | None, left: float, outlasts: bool) -> None:
-    """To the moment."""
+def test_a_positive_retry_after_of_at_least_the_time_left_reaches_the_deadline(
+    clock: Clock, hint: float | None, left: float, outlasts: bool
+) -> None:
+    """A `Retry-After` that ends exactly at the deadline reaches it."""
     progress = CallState(None, 10, Redactor([]))
     clock.tick(10 - left)
 

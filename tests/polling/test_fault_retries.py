@@ -1,4 +1,4 @@
-"""A fault is not an answer: one in the middle of a wait, or for ever, of every kind that the server can play."""
+"""Faults of every kind during a wait: retries, `Retry-After`, and the messages of the errors."""
 
 from typing import Any
 
@@ -26,8 +26,8 @@ ONE_FAULT = {
 
 
 @pytest.mark.parametrize("name", ONE_FAULT)
-def test_a_wait_survives_one(make_client: MakeClient, lines: Lines, name: str) -> None:
-    """And the job is not reported as failed."""
+def test_a_wait_survives_one_fault(make_client: MakeClient, lines: Lines, name: str) -> None:
+    """The job is not reported as failed."""
     job = make_client(Scenario(9, faults=(ONE_FAULT[name],))).wait()
 
     assert job.status is TranslationStatus.COMPLETED
@@ -47,10 +47,10 @@ def test_a_wait_survives_one(make_client: MakeClient, lines: Lines, name: str) -
         (Fault(every=1, status_code=304), UnexpectedAnswer, 304),
     ],
 )
-def test_the_same_for_ever_fails_the_check(
+def test_a_fault_of_every_attempt_fails_the_check(
     make_client: MakeClient, fault: Fault, error: type[RequestFailed | UnexpectedAnswer], status_code: int | None
 ) -> None:
-    """After `max_faults` calls, with the evidence on the error, and with its cause."""
+    """After `max_faults` attempts. The error has the status code, the number of attempts and its cause."""
     with pytest.raises(error) as caught:
         make_client(Scenario(9, faults=(fault,))).wait()
 
@@ -60,8 +60,8 @@ def test_the_same_for_ever_fails_the_check(
     assert failure.__cause__ is not None
 
 
-def test_when_faults_differ_the_last_one_chooses_the_error(make_client: MakeClient) -> None:
-    """A page in HTML after four 503 is an unexpected answer."""
+def test_the_last_of_different_faults_determines_the_error(make_client: MakeClient) -> None:
+    """An HTML page after four 503 raises `UnexpectedAnswer`."""
     faults = (Fault(nth=5, action="html"), Fault(every=1, status_code=503))
 
     with pytest.raises(UnexpectedAnswer, match="5 attempts in a row"):
@@ -69,8 +69,10 @@ def test_when_faults_differ_the_last_one_chooses_the_error(make_client: MakeClie
 
 
 @pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 405, 409, 410, 422, 451])
-def test_a_refusal_fails_at_once(make_client: MakeClient, lines: Lines, clock: Clock, code: int) -> None:
-    """401 is not better a second later."""
+def test_a_4xx_that_is_not_retryable_fails_the_check_at_once(
+    make_client: MakeClient, lines: Lines, clock: Clock, code: int
+) -> None:
+    """A 401 is not better a second later. The log has the reason "refused"."""
     with pytest.raises(RequestFailed) as caught:
         make_client(Scenario(faults=(Fault(every=1, status_code=code),))).wait()
 
@@ -79,8 +81,8 @@ def test_a_refusal_fails_at_once(make_client: MakeClient, lines: Lines, clock: C
     assert [line["reason"] for line in lines.of("gave_up")] == ["refused"]
 
 
-def test_a_job_that_is_not_there_is_named(make_client: MakeClient) -> None:
-    """With what to do about it."""
+def test_the_error_of_an_unknown_job_names_its_id(make_client: MakeClient) -> None:
+    """The message says what to check."""
     with pytest.raises(
         RequestFailed, match=r"the status of job 'nope': HTTP 404 Not Found.*Check the id and base_url"
     ) as caught:
@@ -89,8 +91,8 @@ def test_a_job_that_is_not_there_is_named(make_client: MakeClient) -> None:
     assert caught.value.job_id == "nope"
 
 
-def test_a_429_with_retry_after_3_is_left_alone_for_3_seconds(make_client: MakeClient, lines: Lines) -> None:
-    """None of fifteen public clients for this task does."""
+def test_a_429_with_retry_after_3_is_retried_after_3_seconds(make_client: MakeClient, lines: Lines) -> None:
+    """None of fifteen public clients for this task does that."""
     fault = Fault(nth=2, status_code=429, headers={"Retry-After": "3"})
 
     job = make_client(Scenario(4, faults=(fault,))).wait()
@@ -99,15 +101,15 @@ def test_a_429_with_retry_after_3_is_left_alone_for_3_seconds(make_client: MakeC
     assert job.elapsed == 5
 
 
-def test_a_hint_shorter_than_our_own_pause_changes_nothing(make_client: MakeClient, lines: Lines) -> None:
+def test_retry_after_shorter_than_the_backoff_changes_no_sleep(make_client: MakeClient, lines: Lines) -> None:
     """The sleep is the longer of the two."""
     make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": "0"}),))).wait()
 
     assert 0.375 <= lines.of("check_failed")[0]["sleep_seconds"] <= 0.625
 
 
-def test_a_hint_as_a_date_is_taken_relative_to_the_servers_own_clock(make_client: MakeClient, lines: Lines) -> None:
-    """Which may be wrong, as long as it is wrong twice."""
+def test_retry_after_as_a_date_is_relative_to_the_date_of_the_response(make_client: MakeClient, lines: Lines) -> None:
+    """The clock of the server may be wrong, as long as both dates are."""
     headers = {"Date": "Mon, 02 Jan 2006 15:04:05 GMT", "Retry-After": "Mon, 02 Jan 2006 15:04:12 GMT"}
 
     make_client(Scenario(4, faults=(Fault(nth=2, status_code=503, headers=headers),))).wait()
@@ -116,7 +118,7 @@ def test_a_hint_as_a_date_is_taken_relative_to_the_servers_own_clock(make_client
 
 
 @pytest.mark.parametrize("hint", ["soon", "-1", "1e3", "inf", "99999999999", "3 s", "Wed, 99 Foo 2026 00:00:00 GMT"])
-def test_a_hint_that_makes_no_sense_is_ignored_with_a_line(make_client: MakeClient, lines: Lines, hint: str) -> None:
+def test_an_invalid_retry_after_is_ignored_and_logged(make_client: MakeClient, lines: Lines, hint: str) -> None:
     """Other SDKs end the wait for it, or sleep for 86 400 seconds."""
     job = make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": hint}),))).wait()
 
@@ -124,8 +126,8 @@ def test_a_hint_that_makes_no_sense_is_ignored_with_a_line(make_client: MakeClie
     assert [line["value"] for line in lines.of("retry_after_ignored")] == [hint]
 
 
-def test_a_hint_past_the_deadline_ends_the_wait_at_once(make_client: MakeClient) -> None:
-    """Sleeping for nothing helps nobody; the error says what was asked for."""
+def test_retry_after_past_the_deadline_ends_the_wait_at_once(make_client: MakeClient) -> None:
+    """A sleep until the deadline would be of no use. The error has the `Retry-After`."""
     fault = Fault(nth=2, status_code=429, headers={"Retry-After": "60"})
 
     with pytest.raises(WaitTimeout, match="Retry-After is 60 s, longer than the time left") as caught:
@@ -134,8 +136,8 @@ def test_a_hint_past_the_deadline_ends_the_wait_at_once(make_client: MakeClient)
     assert (caught.value.elapsed, caught.value.retry_after, caught.value.checks) == (2, 60, 1)
 
 
-def test_a_hint_on_a_pending_answer_lengthens_the_pause(make_client: MakeClient, lines: Lines) -> None:
-    """And is said to be what decided."""
+def test_retry_after_of_a_pending_response_lengthens_the_sleep(make_client: MakeClient, lines: Lines) -> None:
+    """The reason in the log is "retry_after"."""
     client = make_client(Scenario(9, faults=()))
     _answer_with(client, "5")
 
@@ -143,11 +145,13 @@ def test_a_hint_on_a_pending_answer_lengthens_the_pause(make_client: MakeClient,
     assert [line["reason"] for line in lines.of("sleeping")] == ["retry_after", "retry_after"]
 
 
-def test_a_hint_counts_for_the_pause_after_it_and_no_further(make_client: MakeClient, lines: Lines) -> None:
-    """It is read from each answer anew."""
+def test_retry_after_of_a_pending_response_applies_to_the_next_sleep_only(
+    make_client: MakeClient, lines: Lines
+) -> None:
+    """It is read from each response anew."""
     client = make_client(Scenario(20))
     hints = iter(["5"])
-    session = client._transport._session._session  # type: ignore[union-attr]  # a test double of the answers
+    session = client._transport._session._session  # type: ignore[union-attr]  # a test double of the responses
     session.hooks["response"].append(
         lambda response, **_: response.headers.update({"Retry-After": hint} if (hint := next(hints, None)) else {})
     )
@@ -156,8 +160,10 @@ def test_a_hint_counts_for_the_pause_after_it_and_no_further(make_client: MakeCl
     assert [line["sleep_seconds"] for line in lines.of("sleeping")] == [5, 4, 8, 12.75]
 
 
-def test_a_hint_on_a_pending_answer_is_clipped_to_the_last_check(make_client: MakeClient, lines: Lines) -> None:
-    """A job may be finished earlier than the server thinks."""
+def test_retry_after_of_a_pending_response_is_shortened_to_the_last_check(
+    make_client: MakeClient, lines: Lines
+) -> None:
+    """A job may end earlier than the server expects."""
     client = make_client(Scenario(9))
     _answer_with(client, "600")
 
@@ -166,12 +172,12 @@ def test_a_hint_on_a_pending_answer_is_clipped_to_the_last_check(make_client: Ma
 
 
 def _answer_with(client: object, retry_after: str) -> None:
-    session = client._transport._session._session  # type: ignore[attr-defined]  # a test double of the answers
+    session = client._transport._session._session  # type: ignore[attr-defined]  # a test double of the responses
     session.hooks["response"].append(lambda response, **_: response.headers.update({"Retry-After": retry_after}))
 
 
-def test_the_sentence_of_a_time_out_says_what_is_still_true(make_client: MakeClient) -> None:
-    """Not failed, still running, and how to go on."""
+def test_the_message_of_a_time_out_says_that_the_job_is_still_running(make_client: MakeClient) -> None:
+    """It also says that the job has not failed, and how to resume."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(100), timeout=5).wait()
 
@@ -181,8 +187,8 @@ def test_the_sentence_of_a_time_out_says_what_is_still_true(make_client: MakeCli
     )
 
 
-def test_the_sentence_of_a_server_that_is_not_there(make_client: MakeClient) -> None:
-    """What happened, what is still true, what to do."""
+def test_the_message_of_an_unreachable_server_says_what_to_check(make_client: MakeClient) -> None:
+    """It also says that the job may still be running, and how to resume."""
     with pytest.raises(RequestFailed) as caught:
         make_client(Scenario(faults=(Fault(every=1, action="drop"),))).wait()
 
@@ -193,8 +199,8 @@ def test_the_sentence_of_a_server_that_is_not_there(make_client: MakeClient) -> 
     )
 
 
-def test_the_sentence_of_a_time_out_before_any_answer(make_client: MakeClient) -> None:
-    """Nobody knows if there is a server, or a job."""
+def test_the_message_of_a_time_out_without_any_response_says_what_to_check(make_client: MakeClient) -> None:
+    """Without a response it is unknown if there is a server, or a job."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(faults=(Fault(every=1, action="drop"),)), timeout=2).wait()
 
@@ -203,8 +209,8 @@ def test_the_sentence_of_a_time_out_before_any_answer(make_client: MakeClient) -
     assert "Check that the server is running and that base_url is right. Resume waiting" in str(caught.value)
 
 
-def test_the_sentence_of_a_time_out_after_an_error_of_the_server(make_client: MakeClient) -> None:
-    """It is there."""
+def test_the_message_of_a_time_out_after_a_503_does_not_doubt_the_server(make_client: MakeClient) -> None:
+    """It does not say to check that the server is running."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(faults=(Fault(every=1, status_code=503),)), timeout=2).wait()
 
@@ -212,8 +218,8 @@ def test_the_sentence_of_a_time_out_after_an_error_of_the_server(make_client: Ma
     assert "Check that the server is running" not in str(caught.value)
 
 
-def test_the_sentence_of_a_page_in_place_of_an_answer(make_client: MakeClient) -> None:
-    """It shows how the page begins."""
+def test_the_message_of_an_html_page_as_response_quotes_its_beginning(make_client: MakeClient) -> None:
+    """The attribute `excerpt` begins with it, too."""
     with pytest.raises(UnexpectedAnswer, match=r"not a JSON object \(it begins '<!doctype html>") as caught:
         make_client(Scenario(faults=(Fault(every=1, action="html"),))).wait()
 
@@ -225,10 +231,10 @@ def test_the_sentence_of_a_page_in_place_of_an_answer(make_client: MakeClient) -
     ("chance", "part"),
     [(0.0, 0.75), (1.0, 1.25)],
 )
-def test_the_sleeps_after_faults_at_the_ends_of_their_range(
+def test_jitter_changes_the_sleeps_after_faults_by_at_most_a_quarter(
     make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch, chance: float, part: float
 ) -> None:
-    """A quarter less, a quarter more, and never above the cap."""
+    """At both ends of the range, and never above the cap."""
     monkeypatch.setattr(RANDOM, "random", lambda: chance)
     with pytest.raises(RequestFailed):
         make_client(Scenario(faults=(Fault(every=1),)), max_faults=9, timeout=1000).wait()
@@ -237,15 +243,15 @@ def test_the_sleeps_after_faults_at_the_ends_of_their_range(
     assert sleeps == pytest.approx([min(30, part * min(30, 0.5 * 2**number)) for number in range(8)])
 
 
-def test_a_fault_of_the_last_second_still_gets_a_further_call(make_client: MakeClient) -> None:
-    """No hint is not a hint of a second."""
+def test_a_fault_in_the_last_second_still_gets_a_further_attempt(make_client: MakeClient) -> None:
+    """A fault without `Retry-After` is not one with a `Retry-After` of 1 s."""
     scenario = Scenario(2.2, faults=(Fault(nth=2, status_code=503),))
 
     assert make_client(scenario, timeout=2.9).wait().status is TranslationStatus.COMPLETED
 
 
-def test_a_refusal_after_a_fault_fails_at_once_too(make_client: MakeClient) -> None:
-    """Tenacity's default would repeat everything."""
+def test_a_401_after_a_503_fails_the_check_at_once(make_client: MakeClient) -> None:
+    """By default, tenacity would repeat it as any exception."""
     faults = (Fault(nth=1, status_code=503), Fault(nth=2, status_code=401))
     with pytest.raises(RequestFailed) as caught:
         make_client(Scenario(9, faults=faults)).wait()
@@ -253,8 +259,8 @@ def test_a_refusal_after_a_fault_fails_at_once_too(make_client: MakeClient) -> N
     assert (caught.value.status_code, caught.value.attempts) == (401, 2)
 
 
-def test_only_a_call_that_failed_has_a_fault() -> None:
-    """A state without one is a mistake of ours."""
+def test_fault_of_an_attempt_without_a_fault_raises_type_error() -> None:
+    """Such a retry state is a bug of this package."""
     retrying: Any = None
     states = [RetryCallState(retrying, None, (), {}) for _ in range(3)]
     states[1].set_result(7)

@@ -1,4 +1,4 @@
-"""When the last check comes, however slow the server is: on frozen time."""
+"""The start of the last check before the deadline, for fast and slow servers, on frozen time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from translation_client._polling import last_check_delay
 
 
 def started_at(timeout: float, backoff_factor: float, *answer_seconds: float) -> list[float]:
-    """When the checks of a wait for an endless job begin; the last answer time is that of all further ones too."""
+    """Return when the checks of a wait for an endless job start. The last of the response times is repeated."""
     *first, steady = answer_seconds
     faults = [Fault(nth=number, action="late", seconds=seconds) for number, seconds in enumerate(first, 1)]
     with freeze_time("2026-11-23T09:00:00") as clock:
@@ -42,10 +42,10 @@ def started_at(timeout: float, backoff_factor: float, *answer_seconds: float) ->
 
 @settings(max_examples=100)
 @given(st.floats(0, 3), st.floats(1, 60), st.floats(0.05, 30))
-def test_a_steady_server_gets_a_last_check_shortly_before_the_deadline(
+def test_the_last_check_is_close_to_the_deadline_for_constant_response_times(
     answer_seconds: float, timeout: float, backoff_factor: float
 ) -> None:
-    """It starts within 0.25 s and twice the answer time of the deadline, and there is no burst of calls around it."""
+    """It starts at most 0.25 s and twice the response time before it, without a burst of requests around it."""
     at = started_at(timeout, backoff_factor, answer_seconds)
 
     assert timeout - at[-1] <= 0.25 + 2 * answer_seconds + 0.002 or len(at) == 1
@@ -55,7 +55,7 @@ def test_a_steady_server_gets_a_last_check_shortly_before_the_deadline(
 
 @settings(max_examples=100)
 @given(st.lists(st.floats(0, 8), min_size=1, max_size=4), st.floats(10, 60))
-def test_a_server_that_was_slow_at_first_gets_its_last_check_too(slow: list[float], timeout: float) -> None:
+def test_the_last_check_is_close_to_the_deadline_after_slow_first_responses(slow: list[float], timeout: float) -> None:
     """A cold start costs the time that it takes, and no more."""
     at = started_at(timeout, 1, *slow, 0.01)
 
@@ -66,17 +66,17 @@ def test_a_server_that_was_slow_at_first_gets_its_last_check_too(slow: list[floa
 @pytest.mark.parametrize(
     ("left", "timeout", "slowest", "latest", "seconds"),
     [
-        (0.2, 0.2, 0, 0, 0.19),  # policy.py:17, MARGIN_FRACTION: a twentieth of a short wait, and not all of it
-        (4, 30, 2, 1, 2.75),  # policy.py:88, `left + latest` -> `left - latest`: one call, as late as it can be
-        (2.3, 30, 2, 2, 0.05),  # the same: also for a gain that is small
-        (3, 30, 9, 2, 0.75),  # policy.py:90, `(2, 1)` -> `(2, 2)`: once fits where twice does not
-        (1, 30, 9, 0.5, 0),  # policy.py:91, `> grace` -> `>= grace`: a gain of just the grace is none
+        (0.2, 0.2, 0, 0, 0.19),  # the margin is a twentieth of a short wait, not all of it
+        (4, 30, 2, 1, 2.75),  # began early enough for twice the slowest: one check, as late as it can be
+        (2.3, 30, 2, 2, 0.05),  # the same with a small delay
+        (3, 30, 9, 2, 0.75),  # the latest response time fits once, but not twice
+        (1, 30, 9, 0.5, 0),  # a delay of exactly the margin is no further check
     ],
 )
-def test_when_the_last_check_has_to_start_more(
+def test_last_check_delay_follows_each_of_its_conditions(
     left: float, timeout: float, slowest: float, latest: float, seconds: float
 ) -> None:
-    """More rows for test_when_the_last_check_has_to_start."""
+    """Further cases of `test_last_check_delay_leaves_time_for_the_response_within_30_s`."""
     assert last_check_delay(left, timeout, slowest, latest) == pytest.approx(seconds)
 
 
@@ -84,10 +84,10 @@ PART = st.floats(min_value=0, max_value=1)
 
 
 @given(st.floats(0, 1e6), st.floats(min_value=1e-3, max_value=1e6), st.floats(0, 100), PART)
-def test_the_last_check_leads_by_what_the_contract_allows(
+def test_the_last_check_leads_by_at_most_250_ms_and_twice_the_slowest_response(
     left: float, timeout: float, slowest: float, part: float
 ) -> None:
-    """At most a quarter of a second and twice the slowest answer; and it has the time that the latest one took."""
+    """Unless there is none, it starts early enough for a response as slow as the latest one."""
     latest = slowest * part
     seconds = last_check_delay(left, timeout, slowest, latest)
 
@@ -101,15 +101,17 @@ def test_the_last_check_leads_by_what_the_contract_allows(
         (0.25, 0, 0, 0),
         (29.99, 0.01, 0.01, 29.72),
         (0.26, 0.01, 0.01, 0),
-        (21, 9, 9, 2.75),  # one slow answer: the check that is answered for sure comes early …
-        (18.24, 9, 0.01, 17.97),  # … and is not the last one, if it was fast
-        (3.3, 1.7, 1.7, 1.35),  # no time for twice the slow one, but for once
+        (21, 9, 9, 2.75),  # one slow response: the check that is sure to get its response comes early …
+        (18.24, 9, 0.01, 17.97),  # … and is not the last one, if its response was fast
+        (3.3, 1.7, 1.7, 1.35),  # no time for twice the slow response, but for once
         (5.25, 5, 5, 0),
         (6.0, 5, 5, 0.75),  # the latest check began 11 s before the deadline: one more, in time
         (4.5, 2, 2, 0.25),
         (math.inf, 5, 5, math.inf),
     ],
 )
-def test_when_the_last_check_has_to_start(left: float, slowest: float, latest: float, seconds: float) -> None:
-    """Of thirty seconds; in how many seconds from now."""
+def test_last_check_delay_leaves_time_for_the_response_within_30_s(
+    left: float, slowest: float, latest: float, seconds: float
+) -> None:
+    """The time-out is 30 s. The delay is in seconds from now."""
     assert last_check_delay(left, 30, slowest, latest) == pytest.approx(seconds)

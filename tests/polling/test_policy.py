@@ -1,4 +1,4 @@
-"""The policy: jitter, and an endless deadline."""
+"""The polling policy, its jitter, and an infinite deadline."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from translation_client._clock import Deadline
 from translation_client._config import PollingPolicy, jittered
 
 
-def test_a_policy_stays_as_it_was_checked() -> None:
-    """It is frozen."""
+def test_a_polling_policy_is_immutable() -> None:
+    """Its values stay as they were validated."""
     policy: Any = PollingPolicy(30, 10, 10, 5, backoff_factor=2, max_delay=60, jitter=0)
     with pytest.raises(AttributeError):
         policy.timeout = -1
@@ -27,8 +27,8 @@ PART = st.floats(min_value=0, max_value=1)
 
 
 @given(SECONDS, PART, SECONDS, PART)
-def test_a_spread_delay_stays_in_its_range(delay: float, jitter: float, more: float, chance: float) -> None:
-    """Never negative, never above the cap."""
+def test_a_jittered_delay_stays_in_its_range(delay: float, jitter: float, more: float, chance: float) -> None:
+    """It is never negative, and never above the cap."""
     longest = delay + more
     moved = jittered(delay, jitter, longest, chance)
 
@@ -36,12 +36,12 @@ def test_a_spread_delay_stays_in_its_range(delay: float, jitter: float, more: fl
     assert delay * (1 - jitter) * (1 - 1e-9) <= moved <= delay * (1 + jitter) * (1 + 1e-9) + 1e-9
 
 
-def test_at_the_cap_there_still_is_jitter() -> None:
-    """Downwards."""
+def test_jitter_at_the_cap_shortens_the_delay() -> None:
+    """It does not lengthen it."""
     assert [jittered(60, 0.5, 60, chance) for chance in (0, 0.5, 1)] == [30, 45, 60]
 
 
-def test_a_deadline_without_end_never_passes() -> None:
-    """`math.inf` has to be written."""
+def test_an_infinite_deadline_never_expires() -> None:
+    """The remaining seconds are `math.inf`."""
     assert Deadline.after(math.inf).remaining == math.inf
     assert not Deadline.after(math.inf).expired

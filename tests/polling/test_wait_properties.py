@@ -1,4 +1,4 @@
-"""Any policy, any faults: what holds for every wait through the lab, on frozen time; and a client against a model."""
+"""Properties of every wait with any policy and any faults on frozen time, and a client against a model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LONGEST_FAULT_PAUSE = 30.0
 
 
 class Events(list[tuple[str, dict[str, Any]]]):
-    """A logger that keeps what it is told."""
+    """A logger that stores its events."""
 
     def info(self, event: str, **keys: Any) -> None:
         self.append((event, keys))
@@ -44,7 +44,7 @@ class Events(list[tuple[str, dict[str, Any]]]):
 
 
 class World:
-    """A client, a server in process, and a clock that only they move."""
+    """A client, a fake server in process, and a clock that only they move."""
 
     def __init__(self, policy: dict[str, Any], scenario: Scenario) -> None:
         self.freezer = freeze_time("2026-11-23T09:00:00")
@@ -72,7 +72,7 @@ class World:
         self.clock.tick(seconds)
 
     def _see(self, response: requests.Response, **_: Any) -> None:
-        """What the client has read by now, as it comes after the hook that reads the body."""
+        """Record a final status that the client has read. This hook runs after the one that reads the body."""
         with suppress(ValueError):
             body = response.json()
             word = body.get("result") if isinstance(body, dict) else None
@@ -101,10 +101,10 @@ def run_wait(world: World, how: str, job_id: str) -> tuple[Any, float]:
     st.lists(FAULTS, max_size=4),
     st.sampled_from(["wait", "watch", "check"]),
 )
-def test_every_wait_through_the_lab(
+def test_every_wait_ends_once_and_in_time_with_a_job_or_an_error(
     policy: dict[str, Any], duration: float, outcome: Any, faults: list[Fault], how: str
 ) -> None:
-    """Ends once, in time, in a final job or in an error of the tree; no final answer is lost, no pause is out of bounds."""
+    """The job is final, except that of a single check. No final response is lost; no sleep is out of bounds."""
     world = World(policy, Scenario(duration, outcome, faults=faults))
     try:
         job_id = world.lab.create()
@@ -115,7 +115,7 @@ def test_every_wait_through_the_lab(
     assert took <= policy["timeout"] + LATE
     assert sum(world.sleeps) <= policy["timeout"] + TICK
     assert_pauses_within_bounds(world, hinted=any("Retry-After" in fault.headers for fault in faults))
-    assert len(world.final_words) <= 1  # nobody asks again after a final answer
+    assert len(world.final_words) <= 1  # no request follows a final response
     if world.final_words:
         assert isinstance(result, Job)
         assert str(result.status) == world.final_words[0]
@@ -123,7 +123,7 @@ def test_every_wait_through_the_lab(
 
 
 def assert_pauses_within_bounds(world: World, *, hinted: bool) -> None:
-    """Each sort of pause has its own cap, above which only a hint of the server can take it."""
+    """Assert that each kind of sleep stays within its own cap, which only a `Retry-After` can exceed."""
     assert all(seconds >= 0 for seconds in world.sleeps)
     backoffs = [keys["sleep_seconds"] for keys in world.events.of("sleeping") if keys["reason"] == "backoff"]
     after_faults = [keys["sleep_seconds"] for keys in world.events.of("check_failed")]
@@ -153,7 +153,7 @@ def assert_cancelled(call: Callable[[], object], job_id: str) -> None:
 
 
 class ClientAgainstModel(RuleBasedStateMachine):
-    """The model: a job is pending for its time, and then completed; without faults the client says just that."""
+    """The model: a job is pending for its duration, and then completed. Without faults the client returns just that."""
 
     jobs = Bundle("jobs")
     watches = Bundle("watches")
@@ -214,7 +214,7 @@ class ClientAgainstModel(RuleBasedStateMachine):
             self.ended += 1
             assert error.job_id == job_id
             assert self.sick or isinstance(error, (WaitTimeout, RetriesExhausted))
-            # The last check is at most 0.25 s before the deadline, so nothing that was finished by then is missed.
+            # The last check is at most 0.25 s before the deadline, so no job that has ended by then is missed.
             assert self.sick or self.ends_at[job_id] > began + timeout - 0.26 or isinstance(error, RetriesExhausted)
         else:
             self.ended += 1

@@ -1,4 +1,4 @@
-"""The mistakes that well-known SDKs made in just this code, each with the test of ours that would have caught it."""
+"""Mistakes of well-known SDKs in code of this kind, each with the tests that would catch it here."""
 
 import ast
 from functools import cache
@@ -8,55 +8,57 @@ import pytest
 
 MISTAKES: dict[str, tuple[str, ...]] = {
     "threads that share a decorated function share its statistics": (
-        "test_threads_hammering_one_client_never_trip_over_each_other",
+        "test_waits_in_32_threads_do_not_share_the_retry_state_of_tenacity",
     ),
-    "one more call is made after a cancellation": (
-        "test_a_wait_that_is_cancelled_while_it_sleeps_makes_no_further_request",
+    "a request is sent after a cancellation": ("test_a_wait_that_is_cancelled_in_a_sleep_sends_no_further_request",),
+    "there is no jitter at the longest delay": ("test_jitter_at_the_cap_shortens_the_delay",),
+    "an interrupt is retried": ("test_a_keyboard_interrupt_in_a_request_is_not_retried",),
+    "an iteration goes on after the final status": ("test_watch_logs_the_same_events_and_sleep_reasons_as_wait",),
+    "`Retry-After` of a pending response is ignored": ("test_retry_after_of_a_pending_response_lengthens_the_sleep",),
+    "memory grows with each check": ("test_status_words_are_counted_separately_up_to_a_limit",),
+    "the last request may take its full time-out, past the deadline": (
+        "test_the_deadline_ends_a_request_to_a_hostile_server",
     ),
-    "there is no jitter left at the cap": ("test_at_the_cap_there_still_is_jitter",),
-    "an interrupt is repeated": ("test_an_interrupt_in_a_call_is_not_repeated",),
-    "an iteration goes on although the job is finished": ("test_watch_checks_when_wait_does",),
-    "a pending answer cannot carry a hint": ("test_a_hint_on_a_pending_answer_lengthens_the_pause",),
-    "a list of what was seen grows with each poll": ("test_kinds_of_answers_are_told_apart_up_to_a_limit",),
-    "in the last second a call gets its full time-out back": ("test_no_server_holds_a_call_longer",),
-    "a thread is spent on each wait, and left behind": ("test_calls_that_were_cut_leave_nothing_behind",),
-    "a hint that makes no sense ends the wait": ("test_a_hint_that_makes_no_sense_is_ignored_with_a_line",),
-    "a cancelled job is polled to the deadline": ("test_words_of_the_reference_service",),
-    "the first hint is kept for ever": ("test_a_hint_counts_for_the_pause_after_it_and_no_further",),
-    "a hint is read in one of its forms only, or without a limit": (
-        "test_hints_in_all_forms_of_the_rfc",
-        "test_a_hint_past_the_deadline_ends_the_wait_at_once",
+    "a thread is spent on each wait, and left behind": (
+        "test_requests_ended_by_the_deadline_leave_no_thread_and_no_socket",
     ),
-    "whatever is not the first status counts as finished": (
-        "test_a_word_that_nobody_knows_is_pending_with_one_warning",
+    "an invalid `Retry-After` ends the wait": ("test_an_invalid_retry_after_is_ignored_and_logged",),
+    "a cancelled job is polled to the deadline": ("test_status_words_of_the_reference_service",),
+    "the first `Retry-After` is kept for ever": (
+        "test_retry_after_of_a_pending_response_applies_to_the_next_sleep_only",
     ),
-    "one 502 ends the wait": ("test_a_wait_survives_one",),
-    "exceptions of the library below come through raw": ("test_no_exception_of_requests_gets_through",),
-    "a wait returns nothing": ("test_wait_returns_the_job_with_what_it_took",),
-    "a refusal is swallowed until the time is up": ("test_a_refusal_fails_at_once",),
-    "a step of the wall clock moves the deadline": ("test_the_wall_clock_has_no_say",),
-    "the time of the call in flight is not counted": ("test_a_call_that_request_timeout_cuts_is_a_fault",),
-    "a key lands in the log": ("test_a_server_that_echoes_a_secret_gets_it_nowhere",),
-    "a finished job is thrown away on the last look": (
-        "test_a_final_answer_that_comes_after_the_deadline_is_not_thrown_away",
+    "`Retry-After` is read in one of its forms only, or without a limit": (
+        "test_retry_after_is_read_in_all_forms_of_the_rfc",
+        "test_retry_after_past_the_deadline_ends_the_wait_at_once",
     ),
-    "the last look before the deadline is missing": (
-        "test_a_job_that_finishes_at_29_of_30_seconds_is_reported_finished",
+    "any status but the first one counts as completed": ("test_an_unknown_status_word_is_pending_with_one_warning",),
+    "one 502 ends the wait": ("test_a_wait_survives_one_fault",),
+    "exceptions of the HTTP library reach the caller": (
+        "test_every_exception_of_requests_becomes_a_translation_client_error",
     ),
-    "an unknown status is an error, or the end": ("test_a_word_that_nobody_knows_is_pending_with_one_warning",),
-    "a create is repeated without an idempotency key": (
-        "test_a_lost_answer_is_an_error_where_asking_again_would_make_a_second_job",
-        "test_never_two_jobs_and_never_a_job_that_nobody_knows_of",
+    "a wait returns no job": ("test_wait_returns_the_job_with_its_checks_elapsed_seconds_and_payload",),
+    "a refusal is retried until the time-out": ("test_a_4xx_that_is_not_retryable_fails_the_check_at_once",),
+    "a step of the wall clock moves the deadline": ("test_a_step_of_the_wall_clock_does_not_change_a_wait",),
+    "the time of the request in flight is not counted": ("test_an_attempt_that_exceeds_request_timeout_is_a_fault",),
+    "an API key is logged": ("test_a_secret_that_a_server_echoes_is_in_no_text",),
+    "a final status of the last check is dropped": ("test_a_final_response_after_the_deadline_is_returned",),
+    "there is no last check before the deadline": (
+        "test_a_job_that_completes_1_s_before_the_deadline_is_reported_completed",
     ),
-    "a create that is repeated loses its body": ("test_an_upload_that_is_cut_off_is_sent_again",),
-    "completed is believed before the result is there": ("test_completed_before_the_link_is_there_waits_on",),
-    "no content is read as JSON": ("test_no_content_is_no_such_job_at_azure",),
+    "an unknown status is an error, or final": ("test_an_unknown_status_word_is_pending_with_one_warning",),
+    "a submission is retried without an idempotency key": (
+        "test_a_submission_whose_response_is_lost_is_not_retried_without_idempotency_keys",
+        "test_a_submission_never_creates_two_jobs_or_an_unreported_job",
+    ),
+    "a submission that is retried has no body": ("test_an_upload_aborted_by_the_server_is_sent_again",),
+    "a job is completed before its result exists": ("test_a_completed_job_without_its_link_is_pending",),
+    "a 204 is parsed as JSON": ("test_a_204_of_azure_means_that_there_is_no_such_job",),
 }
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_known_mistake_has_a_test(mistake: str) -> None:
-    """A test that is renamed or dropped is missed here."""
+    """A test that was renamed or removed is missing here."""
     assert set(MISTAKES[mistake]) <= names_of_functions()
 
 

@@ -1,4 +1,4 @@
-"""The layers of the packages, what they import, and the names that they promise."""
+"""The layers and imports of the packages, their public names, their docstrings, and the size of their functions."""
 
 import ast
 import enum
@@ -47,7 +47,7 @@ def modules_of(package: ModuleType) -> dict[str, Path]:
 
 
 def siblings_imported_by(path: Path, package: ModuleType) -> set[str]:
-    """The modules of a package that a file imports at run time, wherever in it the import stands."""
+    """Return the modules of a package that a file imports at run time, at any place in the file."""
     folder = Path(str(package.__file__)).parent
     tree = ast.parse(path.read_text())
     for_typing = imports_for_typing(tree)
@@ -71,13 +71,13 @@ def room_of(module: str) -> str:
 
 
 def test_every_module_has_a_layer() -> None:
-    """One that is new has to be given one."""
+    """A new module has to be added to `LAYERS`."""
     assert {room_of(name) for name in modules_of(translation_client)} | {"__init__"} == set().union(*LAYERS)
 
 
 @pytest.mark.parametrize("number", range(len(LAYERS)))
 def test_a_module_imports_only_lower_layers(number: int) -> None:
-    """And those beside it in its own package. Rooms of the same layer never import each other."""
+    """Or modules of its own package. Packages of the same layer do not import each other."""
     lower = set().union(*LAYERS[:number])
     modules = {**modules_of(translation_client), "": Path(str(translation_client.__file__))}
 
@@ -88,8 +88,8 @@ def test_a_module_imports_only_lower_layers(number: int) -> None:
 
 
 @pytest.mark.parametrize("package", [translation_client, fake_server])
-def test_no_modules_import_each_other_in_a_circle(package: ModuleType) -> None:
-    """Wherever in a module the import stands."""
+def test_there_are_no_circular_imports(package: ModuleType) -> None:
+    """Imports at any place in a module count."""
     modules = modules_of(package)
     imports = {name: siblings_imported_by(path, package) & set(modules) for name, path in modules.items()}
     while free := [name for name, needed in imports.items() if not needed]:
@@ -103,8 +103,8 @@ def test_no_modules_import_each_other_in_a_circle(package: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("package", "other"), [("translation_client", "fake_server"), ("fake_server", "translation_client")]
 )
-def test_the_two_packages_share_only_the_wire(package: str, other: str) -> None:
-    """Neither imports the other, wherever, except the pytest plug-in, for its fixture."""
+def test_the_client_and_the_fake_server_do_not_import_each_other(package: str, other: str) -> None:
+    """At no place in a module, except the pytest plug-in, for its fixture."""
     paths = [path for path in (ROOT / package).rglob("*.py") if path.name != "_pytest_plugin.py"]
     assert ROOT / package / "__init__.py" in paths
     for path in paths:
@@ -114,8 +114,8 @@ def test_the_two_packages_share_only_the_wire(package: str, other: str) -> None:
             assert other not in [name.split(".")[0] for name in names], path
 
 
-def test_requests_and_tenacity_stay_in_their_rooms() -> None:
-    """Who repeats knows no HTTP, who calls knows no repeating, and services know neither."""
+def test_each_library_is_imported_only_by_the_packages_listed_for_it() -> None:
+    """Retries do not use HTTP, transports do not use retries, and services use neither."""
     libraries = ("requests", "tenacity", "structlog", "rich", "sqlite3", "aiohttp")
     users: dict[str, set[str]] = {library: set() for library in libraries}
     for name, path in modules_of(translation_client).items():
@@ -145,8 +145,8 @@ def public_classes() -> list[type]:
 
 
 @pytest.mark.parametrize("package", PUBLIC_PACKAGES)
-def test_public_names_are_sorted_true_and_documented(package: ModuleType) -> None:
-    """What is importable is what is promised."""
+def test_public_names_are_sorted_importable_and_documented(package: ModuleType) -> None:
+    """The public names are those in `__all__`."""
     assert package.__all__ == sorted(package.__all__)
     for name in package.__all__:
         assert inspect.getdoc(getattr(package, name)), name
@@ -154,7 +154,7 @@ def test_public_names_are_sorted_true_and_documented(package: ModuleType) -> Non
 
 @pytest.mark.parametrize("name", translation_client.__all__)
 def test_a_public_name_has_its_package_as_module(name: str) -> None:
-    """As its traceback and its pickle show it: where it is defined may change."""
+    """Tracebacks and pickles show it. The module that defines the name may change."""
     assert getattr(translation_client, name).__module__ == "translation_client"
 
 
@@ -162,26 +162,26 @@ def test_a_public_name_has_its_package_as_module(name: str) -> None:
     "name", [name for name in translation_client.__all__ if not name.endswith(("Spec", "Service"))]
 )
 def test_help_names_no_private_module(name: str) -> None:
-    """Those of services show `Request` and `Response`, which only a service of one's own builds and reads."""
+    """Left out are the classes whose help shows `Request` and `Response`, which only a custom service uses."""
     assert "translation_client._" not in pydoc.plain(pydoc.render_doc(getattr(translation_client, name)))
 
 
-def test_methods_of_other_classes_keep_their_module() -> None:
-    """An enum has several of its base."""
+def test_methods_that_an_enum_shares_with_its_base_class_keep_their_module() -> None:
+    """`__str__` of `TranslationStatus` is its own, and has the package as its module."""
     assert {getattr(enum.Enum, name).__module__ for name in ("__new__", "__reduce_ex__")} == {"enum"}
     assert translation_client.TranslationStatus.__str__.__module__ == "translation_client"
 
 
 @pytest.mark.parametrize("name", translation_client.__all__)
-def test_the_type_hints_of_a_public_class_can_be_read(name: str) -> None:
-    """By pydantic and FastAPI, say."""
+def test_get_type_hints_works_for_public_classes(name: str) -> None:
+    """For pydantic and FastAPI, for instance."""
     value = getattr(translation_client, name)
-    if isinstance(value, type) and not issubclass(value, requests.RequestException):  # those of requests cannot
+    if isinstance(value, type) and not issubclass(value, requests.RequestException):  # it fails for those of requests
         assert isinstance(get_type_hints(value), dict)
 
 
 @pytest.mark.parametrize("public", public_classes())
-def test_the_type_hints_of_public_methods_can_be_read(public: type) -> None:
+def test_get_type_hints_works_for_public_methods(public: type) -> None:
     """Those of the constructor too, which a framework reads that builds the object."""
     for name, method in inspect.getmembers(public, inspect.isfunction):
         if method.__module__.split(".")[0] in ("translation_client", "fake_server") and name not in ("__new__",):
@@ -190,13 +190,13 @@ def test_the_type_hints_of_public_methods_can_be_read(public: type) -> None:
 
 @pytest.mark.parametrize("public", public_classes())
 def test_pydantic_accepts_a_public_class_as_a_field(public: type) -> None:
-    """If it is told that the class is not one of its own."""
+    """With `arbitrary_types_allowed`, as it is no class of pydantic's own."""
     pydantic = pytest.importorskip("pydantic")
     pydantic.create_model("Model", field=(public, ...), __config__=pydantic.ConfigDict(arbitrary_types_allowed=True))
 
 
-def test_fastapi_returns_a_job_as_its_dictionary() -> None:
-    """With nothing but its type as the response model."""
+def test_fastapi_accepts_job_as_a_response_model() -> None:
+    """Its type alone is enough. pydantic reads an equal job from the JSON of a job."""
     fastapi = pytest.importorskip("fastapi")
     pydantic = pytest.importorskip("pydantic")
     app = fastapi.FastAPI()
@@ -226,8 +226,8 @@ def test_a_pickle_names_no_private_module() -> None:
 
 
 @pytest.mark.parametrize("home", ["_exceptions", "_models", "services", "schedule.wait", "schedule.history"])
-def test_a_class_has_its_module_before_the_package_is_used(home: str) -> None:
-    """A pickle that is made by a part of the package names the package, too."""
+def test_a_class_has_its_package_as_module_as_soon_as_its_submodule_is_imported(home: str) -> None:
+    """A pickle that a part of the package makes names the package, too."""
     code = (
         f"import importlib, translation_client; part = importlib.import_module('translation_client.{home}');"
         "names = set(translation_client.__all__) & set(vars(part)); assert names;"
@@ -237,8 +237,8 @@ def test_a_class_has_its_module_before_the_package_is_used(home: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_all_public_names_are_listed() -> None:
-    """Although they are imported only when they are needed."""
+def test_dir_lists_all_public_names_before_they_are_imported() -> None:
+    """They are imported only when they are needed."""
     code = (
         "import sys, translation_client; names = dir(translation_client); assert 'requests' not in sys.modules;"
         "assert {*translation_client.__all__, 'schedule', 'services'} < set(names); from translation_client import *"
@@ -255,15 +255,15 @@ def test_a_public_name_needs_no_other_import(name: str) -> None:
     )
 
 
-def test_a_replaced_name_stays_replaced() -> None:
-    """When the others are imported."""
+def test_a_public_name_that_was_replaced_stays_replaced() -> None:
+    """Also after others are imported."""
     code = "import translation_client as t; t.Job = None; t.Service; assert t.Job is None"
 
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
-def test_a_part_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
-    """Also if it raises an AttributeError, which would mean that the name does not exist."""
+def test_a_failed_import_of_a_public_name_says_why(tmp_path: Path) -> None:
+    """Also if it raises an `AttributeError`, which would mean that the name does not exist."""
     (tmp_path / "structlog.py").write_text("raise AttributeError('the cause')\n")
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from translation_client import Job"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
@@ -271,36 +271,36 @@ def test_a_part_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
     assert "Job of translation_client cannot be imported: AttributeError('the cause')" in done.stderr
 
 
-def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+def test_an_unknown_name_of_a_package_raises_attribute_error() -> None:
     """Also with a lazy `__getattr__`."""
     for package in (translation_client, fake_server):
         with pytest.raises(AttributeError, match="nothing_like_that"):
             _ = package.nothing_like_that
 
 
-def test_the_version_has_one_home() -> None:
-    """The metadata; the changelog's newest entry is of it."""
+def test_the_version_is_that_of_the_metadata_and_has_a_changelog_entry() -> None:
+    """The entry is a heading of CHANGELOG.md."""
     version = metadata.version("translation-client")
 
     assert translation_client.__version__ == version
     assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def test_types_are_shipped() -> None:
-    """For the users' own mypy."""
+def test_both_packages_have_a_py_typed_file() -> None:
+    """For mypy in the projects of users."""
     for package in (translation_client, fake_server):
         assert Path(str(package.__file__)).with_name("py.typed").exists()
 
 
-def test_the_core_has_three_dependencies() -> None:
+def test_the_package_requires_only_requests_structlog_and_tenacity() -> None:
     """Everything else is an extra."""
     needed = [line for line in metadata.requires("translation-client") or [] if "extra ==" not in line]
 
     assert sorted(line.split(">=")[0] for line in needed) == ["requests", "structlog", "tenacity"]
 
 
-def test_importing_configures_nothing() -> None:
-    """No handler, no structlog configuration, no Flask."""
+def test_import_configures_no_logging() -> None:
+    """It adds no handler, does not configure structlog, and imports neither Flask nor argparse."""
     code = (
         "import logging, sys, structlog, translation_client, fake_server;"
         "assert not structlog.is_configured();"
@@ -311,8 +311,8 @@ def test_importing_configures_nothing() -> None:
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, cwd=ROOT)
 
 
-def test_a_misspelled_name_is_found_by_mypy(tmp_path: Path) -> None:
-    """A module with a `__getattr__` would let it pass."""
+def test_mypy_finds_a_misspelled_public_name(tmp_path: Path) -> None:
+    """A module with a `__getattr__` would let it pass. mypy also finds wrong arguments."""
     mypy = pytest.importorskip("mypy.api", reason="mypy is not here")
     script = tmp_path / "script.py"
     script.write_text(
@@ -324,8 +324,8 @@ def test_a_misspelled_name_is_found_by_mypy(tmp_path: Path) -> None:
     assert 'Too many arguments for "create_app"' in out
 
 
-def test_a_module_says_what_is_in_it() -> None:
-    """In a statement: nobody looks for an answer whose question is unknown."""
+def test_each_module_has_a_docstring_that_is_no_question() -> None:
+    """The first line of the docstring is tested."""
     for package in (translation_client, fake_server):
         for name, path in modules_of(package).items():
             first = (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
@@ -334,7 +334,7 @@ def test_a_module_says_what_is_in_it() -> None:
 
 
 def test_the_first_line_of_a_docstring_is_one_plain_statement() -> None:
-    """With one thought, and no question, asked or hidden."""
+    """It is neither a question nor an indirect one."""
     hidden = ("Whether ", "How ", "What ", "When ", "Why ", "Who ", "Where ", "Let ")
     for where, docstring in docstrings():
         line, _, rest = docstring.partition("\n")

@@ -22,7 +22,7 @@ def run_pytest(project: Path) -> tuple[int, str]:
 
 
 def test_a_project_may_have_a_module_called_fake_server(tmp_path: Path) -> None:
-    """The plug-in imports ours only for the fixture."""
+    """The plug-in imports the package `fake_server` only for its fixture."""
     (tmp_path / "fake_server.py").write_text("PORT = 1\n")
     (tmp_path / "test_it.py").write_text(HAS_ITS_OWN)
 
@@ -40,8 +40,8 @@ def test_the_fixture_names_a_module_that_hides_the_fake_server(tmp_path: Path) -
     assert f"fake_translation_server needs the package fake_server of translation-client, but {tmp_path}" in out
 
 
-def test_the_fixture_names_the_extra_that_is_missing(tmp_path: Path) -> None:
-    """Not only the module."""
+def test_the_fixture_names_the_missing_extra(tmp_path: Path) -> None:
+    """Not only the missing module."""
     (tmp_path / "flask.py").write_text("raise ModuleNotFoundError(\"No module named 'flask'\", name='flask')\n")
     (tmp_path / "test_it.py").write_text(USES_THE_FIXTURE)
 
@@ -50,8 +50,8 @@ def test_the_fixture_names_the_extra_that_is_missing(tmp_path: Path) -> None:
     assert "needs the extra: pip install 'translation-client[server]' (No module named 'flask')" in out
 
 
-def test_the_fixture_is_a_running_server(tmp_path: Path) -> None:
-    """With a URL."""
+def test_the_fixture_is_a_server_with_a_url(tmp_path: Path) -> None:
+    """The project has no other module called `fake_server`."""
     (tmp_path / "test_it.py").write_text(USES_THE_FIXTURE)
 
     code, out = run_pytest(tmp_path)

@@ -1,4 +1,4 @@
-"""The front door is true: its examples run and print what it says, its tables are those of the code."""
+"""The README: its examples run and print the output in it, and its tables agree with the code."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ EXAMPLES = [example for example in OF_PYTHON if example not in OF_LOOPS]
 
 
 @pytest.mark.parametrize(("code", "output"), EXAMPLES, ids=range(len(EXAMPLES)))
-def test_an_example_prints_what_stands_below_it(code: str, output: str, tmp_path: Path) -> None:
-    """Against servers in process, on a clock that every sleep moves: nobody waits for the README."""
+def test_an_example_prints_the_output_below_it(code: str, output: str, tmp_path: Path) -> None:
+    """Against servers in process, on a frozen clock that every sleep moves, so that no sleep is real."""
     frame = f"""
 import os, sys, threading, requests
 from freezegun import freeze_time
@@ -58,8 +58,8 @@ with freeze_time() as frozen:
 
 
 @pytest.mark.parametrize(("code", "output"), OF_LOOPS, ids=range(len(OF_LOOPS)))
-def test_an_example_with_an_event_loop_prints_what_stands_below_it(code: str, output: str, tmp_path: Path) -> None:
-    """Against a server on a real socket, whose jobs are finished at once; which one ends first is nobody's promise."""
+def test_an_example_with_an_event_loop_prints_the_output_below_it(code: str, output: str, tmp_path: Path) -> None:
+    """Against a server on a socket, whose jobs are completed at once. They may end in any order."""
     with Server(Scenario(duration=0)) as server:
         for _ in range(3):
             requests.post(f"{server.url}/jobs", timeout=60)
@@ -76,16 +76,16 @@ def test_an_example_with_an_event_loop_prints_what_stands_below_it(code: str, ou
     assert (done.returncode, sorted(done.stdout.splitlines())) == (0, output.splitlines()), done.stderr
 
 
-def test_there_are_examples() -> None:
-    """An empty list would pass."""
+def test_the_readme_has_examples() -> None:
+    """The tests of the examples would pass with an empty list."""
     assert len(EXAMPLES) >= 5
     assert len(OF_LOOPS) == 2
     assert len(USERS_TESTS) == 1
 
 
 @pytest.mark.parametrize("code", USERS_TESTS)
-def test_an_example_of_a_test_passes(code: str, tmp_path: Path) -> None:
-    """In a suite that knows nothing of this one."""
+def test_an_example_that_is_a_test_passes(code: str, tmp_path: Path) -> None:
+    """In a folder without the files of this test suite."""
     (tmp_path / "test_theirs.py").write_text(code)
     command = [sys.executable, "-m", "pytest", "-q", "-W", "error", "-p", "no:cacheprovider"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
@@ -95,8 +95,8 @@ def test_an_example_of_a_test_passes(code: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_every_fault_is_in_the_table(action: str) -> None:
-    """Once."""
+def test_every_fault_action_is_in_the_table_once(action: str) -> None:
+    """Except `answer`."""
     rows = README[README.index("| what | what happens |") : README.index("As JSON a fault says more")]
     named = re.findall(r"`([a-z-]+)[`@]", rows)
 
@@ -104,8 +104,8 @@ def test_every_fault_is_in_the_table(action: str) -> None:
 
 
 @pytest.mark.parametrize("name", EVENTS)
-def test_every_event_is_in_the_table_with_its_keys(name: str) -> None:
-    """In the order in which they are logged."""
+def test_every_log_event_is_in_the_table_with_its_level_and_keys(name: str) -> None:
+    """The keys are in the order in which they are logged."""
     row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` "))
     _, _, level, _, keys, _ = row.split("|")
 
@@ -113,13 +113,13 @@ def test_every_event_is_in_the_table_with_its_keys(name: str) -> None:
     assert tuple(re.findall(r"[a-z_]+", re.sub(r"\(.*?\)", "", keys))) == EVENTS[name].keys
 
 
-def test_the_first_example_is_short() -> None:
-    """A front door is no corridor."""
+def test_the_first_example_has_at_most_10_lines() -> None:
+    """Blank lines do not count."""
     assert len([line for line in EXAMPLES[0][0].splitlines() if line]) <= 10
 
 
-def test_exit_codes_and_the_variables_are_those_of_the_code() -> None:
-    """They are relied on in scripts."""
+def test_exit_codes_are_fixed_and_the_readme_names_the_api_key_variables() -> None:
+    """Scripts rely on the exit codes."""
     codes = (
         output.EXIT_OK,
         output.EXIT_JOB_FAILED,
@@ -134,8 +134,8 @@ def test_exit_codes_and_the_variables_are_those_of_the_code() -> None:
         assert str(service.key_variable) in README
 
 
-def test_ci_runs_the_readmes_test_command() -> None:
-    """Green here and green there mean the same."""
+def test_ci_runs_the_test_command_of_the_readme() -> None:
+    """A pass in CI and a local one mean the same."""
     command = "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox"
 
     assert f"```sh\n{command}\n```" in README

@@ -1,4 +1,4 @@
-"""What do past jobs say of the next one? Observations, the laws of them, forecasts by those, and who is like whom."""
+"""Observations of past jobs, the distributions fitted to them, and forecasts by kind, video length and estimate."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ from translation_client.schedule.model import (
 NORMAL = NormalDist()
 ALWAYS = -math.inf
 
-SECONDS = st.floats(1, 1e5)  # what is wider apart by far: `test_any_durations_lead_to_checks_until_the_horizon`
+SECONDS = st.floats(1, 1e5)  # any others: `test_checks_increase_and_reach_the_horizon_for_any_durations`
 LENGTH = st.none() | st.floats(1, 1e4)
 
 
 @st.composite
 def lifetimes(draw: st.DrawFn) -> CensoredDuration:
-    """Few places, so that many of them coincide."""
+    """Censored durations, of few values, so that many of them coincide."""
     left = draw(st.integers(-5, 20) | st.floats(-5, 20))
     entry = draw(st.just(ALWAYS) | st.floats(0, 10).map(lambda before: left - before))
     return CensoredDuration(entry, left, draw(st.booleans()))
@@ -63,7 +63,7 @@ def lifetimes(draw: st.DrawFn) -> CensoredDuration:
 
 @st.composite
 def observations(draw: st.DrawFn) -> Observation:
-    """Jobs known exactly, within limits, or not to the end; from the start or looked at late."""
+    """Jobs with an exact duration, an interval, or no end; observed from the start or with delayed entry."""
     until = draw(SECONDS)
     return Observation(
         until,
@@ -91,12 +91,12 @@ def assert_weighs(some: Sequence[CensoredDuration], *expected: tuple[float, floa
 
 
 def after(weighed: Sequence[tuple[float, float]], moment: float) -> float:
-    """The part that finishes later."""
+    """Return the weight of the jobs that finish after this time."""
     return sum(weight for point, weight in weighed if point > moment)
 
 
 def moments_of(law: Distribution) -> tuple[float, float]:
-    """Mean and variance, the law being even between its knots."""
+    """Return the mean and the variance of a distribution that is uniform between its knots."""
     cells = [
         (left, right, high - low)
         for (left, right), (low, high) in zip(pairwise(law.knots), pairwise(law.cdf), strict=True)
@@ -107,7 +107,7 @@ def moments_of(law: Distribution) -> tuple[float, float]:
 
 
 def quantile(forecast: Forecast, share: float) -> float:
-    """By when such a share of the past jobs' law is finished."""
+    """Return the time by which this share of the past jobs' distribution is finished."""
     return interpolated(forecast.body_cdf, forecast.times, share)
 
 
@@ -124,52 +124,52 @@ def known(forecast: Forecast | None) -> Forecast:
 
 
 @given(SECONDS | st.floats(1e5, MAX_DURATION_SECONDS), st.integers(0, 10**6))
-def test_a_job_known_exactly_left_exactly_then(seconds: float, number: int) -> None:
-    """No draw is made where there is nothing to draw from."""
+def test_an_exact_duration_is_imputed_as_itself(seconds: float, number: int) -> None:
+    """Its interval has no width, so that the number of the job makes no difference."""
     assert Observation.exact(seconds, number).interval().impute_uniform() == math.log(seconds)
 
 
 @pytest.mark.parametrize("seconds", [1e-9, 5e-4, 5e-324])
-def test_what_is_too_short_counts_as_the_shortest(seconds: float) -> None:
-    """A logarithm of almost nothing would outweigh all others."""
+def test_a_duration_below_the_minimum_counts_as_the_minimum(seconds: float) -> None:
+    """Its logarithm would outweigh all others."""
     assert Observation.exact(seconds).interval().impute_uniform() == math.log(MIN_DURATION_SECONDS)
 
 
-def test_a_job_that_took_no_time_counts_as_the_shortest() -> None:
-    """It is known exactly too."""
+def test_a_duration_of_zero_counts_as_the_minimum() -> None:
+    """It is an exact duration too: the number of the job makes no difference."""
     assert [Observation.exact(0.0, number).interval().impute_uniform() for number in range(3)] == [
         math.log(MIN_DURATION_SECONDS)
     ] * 3
 
 
 @given(st.floats(1e-3, 1e6), st.floats(1, 1e3), st.integers(0, 10**9))
-def test_a_draw_lies_between_the_last_pending_and_the_first_final_answer(
+def test_an_imputed_time_is_between_the_last_pending_and_first_final_status(
     until: float, factor: float, number: int
 ) -> None:
-    """That is all that is known."""
+    """Nothing else is known of the end of the job."""
     drawn = Observation(until, until * factor, number=number).interval().impute_uniform()
 
     assert math.log(until) - 1e-9 <= drawn <= math.log(until * factor) + 1e-9
 
 
 @given(st.floats(1e-3, 1e6), st.integers(0, 10**9))
-def test_a_job_never_seen_pending_finished_in_the_later_half(seconds: float, number: int) -> None:
-    """The logarithms from 0 on have no end."""
+def test_a_job_never_seen_pending_is_imputed_in_the_later_half_of_its_interval(seconds: float, number: int) -> None:
+    """On the scale of logarithms, an interval that begins at 0 is unbounded."""
     drawn = Observation(0.0, seconds, number=number).interval().impute_uniform()
 
     assert math.log(seconds / 2) - 1e-9 <= drawn <= math.log(seconds) + 1e-9
 
 
 @pytest.mark.parametrize("count", [10, 100, 1000])
-def test_draws_of_successive_jobs_are_spread_evenly(count: int) -> None:
-    """So that a few jobs asked about rarely do not look alike."""
+def test_imputed_times_of_successive_jobs_are_spread_evenly(count: int) -> None:
+    """Otherwise a few jobs that are checked rarely would look alike."""
     drawn = sorted(Observation(1.0, math.e, number=number).interval().impute_uniform() for number in range(count))
 
     assert max(abs(share - (place + 0.5) / count) for place, share in enumerate(drawn)) < 2 / count
 
 
-def test_a_job_nobody_saw_finish_is_known_until_it_was_last_pending() -> None:
-    """And the entry is minus infinity, where it was looked at from the start."""
+def test_an_interval_is_from_the_last_pending_to_the_first_final_status() -> None:
+    """An unfinished job has no upper end. The entry is minus infinity for a job observed from the start."""
     given_up, late = Observation(60.0, None), Observation(60.0, 90.0, entered=30.0, kind="a")
     sixty, ninety, thirty = (math.log(seconds) for seconds in (60, 90, 30))
 
@@ -179,8 +179,8 @@ def test_a_job_nobody_saw_finish_is_known_until_it_was_last_pending() -> None:
     assert impute([given_up.interval()]) == [CensoredDuration(-math.inf, sixty, False)]
 
 
-def test_numbers_change_only_the_draw() -> None:
-    """The same job is the same each time."""
+def test_the_number_of_a_job_selects_its_imputed_time() -> None:
+    """The same number gives the same time."""
     assert (
         Observation(10.0, 20.0, number=7).interval().impute_uniform()
         == Observation(10.0, 20.0, number=7).interval().impute_uniform()
@@ -191,7 +191,7 @@ def test_numbers_change_only_the_draw() -> None:
     )
 
 
-# Brackets
+# Censoring intervals
 
 
 @given(
@@ -201,10 +201,10 @@ def test_numbers_change_only_the_draw() -> None:
     st.floats(-20, 20),
     st.floats(0.01, 5),
 )
-def test_no_law_moves_a_job_out_of_its_bracket(
+def test_an_imputed_time_stays_in_its_interval_under_any_distribution(
     least: float, width: float, share: float, mean: float, spread: float
 ) -> None:
-    """What was seen counts before what is likely."""
+    """What was observed takes precedence over what is likely."""
     most = width + (least if least > -math.inf else 0.0)
     moment = CensoringInterval(None, -math.inf, least, most, share).impute_from(NormalDist(mean, spread))
 
@@ -212,8 +212,8 @@ def test_no_law_moves_a_job_out_of_its_bracket(
     assert math.isfinite(moment)
 
 
-def test_a_job_is_put_where_the_law_would_have_it_within_its_bracket() -> None:
-    """By its share of what is likely there, and evenly where nothing is."""
+def test_a_time_is_imputed_at_a_quantile_of_the_distribution_within_the_interval() -> None:
+    """If the distribution has almost no mass there, it is a quantile of the uniform distribution."""
     law = NormalDist(0, 1)
 
     assert CensoringInterval(None, ALWAYS, ALWAYS, 0.0, 0.5).impute_from(law) == pytest.approx(law.inv_cdf(0.25))
@@ -223,8 +223,8 @@ def test_a_job_is_put_where_the_law_would_have_it_within_its_bracket() -> None:
     assert CensoringInterval(None, ALWAYS, 50.0, 52.0, 0.25).impute_from(law) == 50.5
 
 
-def test_jobs_asked_about_seldom_are_learned_about_as_if_they_were_seen() -> None:
-    """Gaps of a whole factor of e, over a law that spreads by 0.3: the middle and the spread are found all the same."""
+def test_imputation_recovers_mean_and_spread_from_wide_intervals() -> None:
+    """The intervals are a factor of e wide, the standard deviation of the true times is 0.3."""
     moments = [3.3 + 0.3 * NORMAL.inv_cdf((number + 0.5) / 200) for number in range(200)]
     numbered = enumerate(sorted(moments, key=math.sin))
     brackets = [
@@ -238,8 +238,8 @@ def test_jobs_asked_about_seldom_are_learned_about_as_if_they_were_seen() -> Non
     assert abs(stdev(chosen) - 0.3) < abs(stdev(naive) - 0.3)
 
 
-def test_moments_that_were_seen_stay_where_they_are() -> None:
-    """Also where others are chosen."""
+def test_imputation_leaves_exact_durations_unchanged() -> None:
+    """Only the third job, which was observed with an interval, is imputed."""
     some = [Observation.exact(10.0), Observation.exact(20.0), Observation(0.0, 500.0)]
     exits = [one.exit for one in impute([one.interval() for one in some])]
 
@@ -247,21 +247,21 @@ def test_moments_that_were_seen_stay_where_they_are() -> None:
     assert exits[2] < math.log(250) < math.log(500)
 
 
-# The product limit
+# The product-limit estimator
 
 
-def test_jobs_that_were_all_seen_to_finish_weigh_the_same() -> None:
-    """Nothing is known of one that is not known of the others; and they come in order."""
+def test_jobs_all_observed_to_the_end_have_equal_weights() -> None:
+    """The times are returned in increasing order."""
     assert kaplan_meier(ended(3, 1, 2, 2)) == [(1, 0.25), (2, 0.25), (2, 0.25), (3, 0.25)]
 
 
-def test_the_weight_of_a_job_given_up_goes_to_those_that_took_longer() -> None:
-    """By hand: 1/5; of the 3 left then 1/3 of 4/5; and the rest."""
+def test_the_weight_of_a_censored_job_goes_to_the_jobs_that_took_longer() -> None:
+    """By hand: 1/5; then 1/3 of 4/5, as 3 jobs are left; then the rest."""
     assert_weighs(ended(1, 3, 5) + pending(2, 4), (1, 1 / 5), (3, 4 / 15), (5, 8 / 15))
 
 
-def test_the_textbooks_example() -> None:
-    """Remission under 6-MP in weeks (Freireich 1963, as in Kalbfleisch and Prentice), survival as printed there."""
+def test_the_survival_of_the_textbook_example_is_as_printed() -> None:
+    """Remission under 6-MP in weeks (Freireich 1963, as in Kalbfleisch and Prentice)."""
     relapsed = ended(6, 6, 6, 7, 10, 13, 16, 22, 23)
     weighed = kaplan_meier(relapsed + pending(6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35))
     printed = {6: 0.857, 7: 0.807, 10: 0.753, 13: 0.690, 16: 0.627, 22: 0.538, 23: 0.448}
@@ -269,27 +269,27 @@ def test_the_textbooks_example() -> None:
     assert {week: round(after(weighed, week), 3) for week in printed} == printed
 
 
-def test_of_jobs_looked_at_late_the_quick_ones_are_missing() -> None:
-    """Lynden-Bell by hand: at 1 two are looked at, at 3 three, at 4 two; what is left is of the last."""
+def test_delayed_entry_gives_more_weight_to_early_finishes() -> None:
+    """Lynden-Bell by hand: two jobs are at risk at 1, three at 3, two at 4; the last one gets the rest."""
     late = [CensoredDuration(2, 4, True), CensoredDuration(2, 5, True)]
 
     assert_weighs(ended(1, 3) + late, (1, 1 / 2), (3, 1 / 6), (4, 1 / 6), (5, 1 / 6))
 
 
-def test_a_job_looked_at_and_finished_in_the_same_moment_counts_there() -> None:
-    """It was one of three, and not one of two."""
+def test_a_job_that_enters_and_finishes_at_the_same_time_is_at_risk_then() -> None:
+    """At 2, it is one of three jobs at risk, not one of two."""
     assert_weighs([*ended(1, 3, 4), CensoredDuration(2, 2, True)], (1, 1 / 3), (2, 2 / 9), (3, 2 / 9), (4, 2 / 9))
 
 
-def test_one_that_is_looked_at_alone_does_not_say_that_all_finish() -> None:
-    """At most half do, where only one is seen so early."""
+def test_a_single_job_at_risk_reduces_the_survival_by_at_most_half() -> None:
+    """With delayed entry, only one job may be observed early, here the one that finishes at 1."""
     weighed = kaplan_meier([*ended(1), CensoredDuration(2, 3, True), CensoredDuration(2, 4, True)])
 
     assert weighed == [(1, 0.5), (3, 0.25), (4, 0.25)]
 
 
-def test_those_that_outlast_all_others_go_on_for_as_long_again() -> None:
-    """Each by its own time, on the scale of logarithms; also where nothing was ever seen to finish."""
+def test_jobs_pending_at_the_last_finish_are_assumed_to_take_twice_as_long() -> None:
+    """`CENSORED_FACTOR` is applied to the time of each, also if no job finished."""
     later = math.log(CENSORED_FACTOR)
 
     assert_weighs(ended(1) + pending(1, 3), (1, 1 / 3), (1 + later, 1 / 3), (3 + later, 1 / 3))
@@ -298,8 +298,8 @@ def test_those_that_outlast_all_others_go_on_for_as_long_again() -> None:
 
 @settings(max_examples=60)
 @given(st.lists(lifetimes(), min_size=1, max_size=40))
-def test_weights_are_one_together_and_the_moments_increase(some: list[CensoredDuration]) -> None:
-    """Whatever was looked at from when till when."""
+def test_kaplan_meier_weights_sum_to_one_and_times_increase(some: list[CensoredDuration]) -> None:
+    """For any entries, exits and censoring. The times include all observed finishes."""
     weighed = kaplan_meier(some)
 
     assert math.fsum(weight for _, weight in weighed) == pytest.approx(1, abs=1e-12)
@@ -309,19 +309,19 @@ def test_weights_are_one_together_and_the_moments_increase(some: list[CensoredDu
 
 
 @given(st.lists(st.floats(0, 9), min_size=1, max_size=20), st.lists(st.floats(0, 12), min_size=1, max_size=5))
-def test_jobs_given_up_make_no_moment_likelier_to_be_past(finished: list[float], given_up: list[float]) -> None:
-    """A job that is not over is never forgotten: without it the law would lie too early."""
+def test_censored_jobs_never_move_the_distribution_earlier(finished: list[float], given_up: list[float]) -> None:
+    """An estimate without the jobs that are still pending would be too early."""
     without, those_too = kaplan_meier(ended(*finished)), kaplan_meier(ended(*finished) + pending(*given_up))
 
     assert all(after(those_too, moment) >= after(without, moment) - 1e-12 for moment in finished + given_up)
     assert after(those_too, -1) == pytest.approx(1)
 
 
-# Laws
+# Distributions
 
 
-def test_the_law_of_a_few_jobs_is_the_predictive_normal_of_their_logarithms() -> None:
-    """By hand: three logarithms one apart, and half a job of the usual spread."""
+def test_a_fit_to_few_jobs_is_the_predictive_normal_of_their_logarithms() -> None:
+    """By hand: three logarithms one apart, and half a job with the prior scale."""
     law = fit(ended(1, 2, 3))
     deviation = math.sqrt((2 + PRIOR_SCALE_WEIGHT * PRIOR_SCALE**2) / (2 + PRIOR_SCALE_WEIGHT) * 4 / 3)
 
@@ -331,16 +331,16 @@ def test_the_law_of_a_few_jobs_is_the_predictive_normal_of_their_logarithms() ->
     assert law.cdf == expected.cdf
 
 
-def test_the_assumed_spread_of_a_law_counts_for_as_many_jobs_as_it_is_said_to() -> None:
-    """It is how the law of one kind is drawn towards that of others."""
+def test_the_prior_scale_of_a_fit_has_the_weight_of_scale_jobs() -> None:
+    """This shrinks the scale of one kind towards that of the others."""
     law = fit(ended(5), scale=0.1, scale_jobs=4)
 
     assert law.knots == pytest.approx(lognormal(5, 0.1 * math.sqrt(2)).knots)
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.3, 2.0])
-def test_a_log_normal_law_is_the_normal_law(spread: float) -> None:
-    """At its knots, up to four deviations, where it is cut."""
+def test_a_lognormal_distribution_is_normal_at_its_knots(spread: float) -> None:
+    """It is cut off at four standard deviations."""
     law = lognormal(3.0, spread)
     inner = law.knots[1:-1]
 
@@ -350,15 +350,15 @@ def test_a_log_normal_law_is_the_normal_law(spread: float) -> None:
     assert law.scale == pytest.approx(spread, rel=0.1)
 
 
-def test_a_law_is_even_between_its_knots_and_ends_with_them() -> None:
-    """Nothing before the first, everything from the last on."""
+def test_a_distribution_is_uniform_between_its_knots_and_ends_with_them() -> None:
+    """The probability is 0 before the first knot, and 1 from the last one on."""
     law = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
 
     assert law.cdf_at([0.0, 1.0, 1.5, 2.0, 2.5, 4.0, 9.0]) == [0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0]
 
 
-def test_a_law_that_is_moved_keeps_its_form() -> None:
-    """And the one it was stays where it is."""
+def test_shifting_a_distribution_keeps_its_shape() -> None:
+    """`shifted` returns a copy, or the distribution itself for a distance of 0."""
     law = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
     moved = law.shifted(3.0)
 
@@ -368,8 +368,8 @@ def test_a_law_that_is_moved_keeps_its_form() -> None:
 
 
 @pytest.mark.parametrize("count", [KERNEL_MIN_JOBS, 100, 400])
-def test_a_smoothed_law_has_the_mean_of_its_jobs_and_a_little_more_spread(count: int) -> None:
-    """As much more as the bandwidth, which for normal logarithms is 0.9 · n^-0.2 deviations (Silverman)."""
+def test_a_kernel_estimate_has_the_mean_of_its_jobs_and_a_larger_variance(count: int) -> None:
+    """By the square of the bandwidth, which is 0.9 · n^-0.2 deviations for normal logarithms (Silverman)."""
     points = [NORMAL.inv_cdf((number + 0.5) / count) for number in range(count)]
     own = sum(point**2 for point in points) / count
     mean, variance = moments_of(fit(ended(*points)))
@@ -378,8 +378,8 @@ def test_a_smoothed_law_has_the_mean_of_its_jobs_and_a_little_more_spread(count:
     assert variance == pytest.approx(own + (0.9 * count**-0.2) ** 2, rel=0.04)
 
 
-def test_a_smoothed_law_keeps_two_kinds_apart() -> None:
-    """A normal law would have most jobs finish where none does."""
+def test_a_kernel_estimate_has_no_mass_between_two_clusters() -> None:
+    """A normal distribution would have most jobs finish where none does."""
     law = fit(ended(*(centre + number / 1000 for centre in (1, 5) for number in range(-25, 25))))
 
     low, middle, high = law.cdf_at([2.5, 3.0, 3.5])
@@ -387,8 +387,8 @@ def test_a_smoothed_law_keeps_two_kinds_apart() -> None:
     assert (low, middle, high) == pytest.approx((0.5, 0.5, 0.5), abs=0.02)
 
 
-def test_a_smoothed_law_follows_the_weights() -> None:
-    """Those given up early make the later ones heavier."""
+def test_a_kernel_estimate_uses_the_kaplan_meier_weights() -> None:
+    """Jobs censored early give more weight to the later ones."""
     finished = [number / 10 for number in range(60)]
     without, those_too = fit(ended(*finished)), fit(ended(*finished) + pending(*[3.0] * 30))
 
@@ -396,8 +396,8 @@ def test_a_smoothed_law_follows_the_weights() -> None:
     assert those_too.cdf_at([3.0])[0] < without.cdf_at([3.0])[0]
 
 
-def test_values_scatter_around_the_middle_of_their_kind() -> None:
-    """By hand: squares of 2 and 8 over one and two degrees of freedom, and half a job of the usual spread."""
+def test_pooled_variance_is_measured_around_the_mean_of_each_kind() -> None:
+    """By hand: squares of 2 and 8 over one and two degrees of freedom, and half a job with the prior scale."""
     scatter = PooledVariance([("a", 1.0), ("b", 10.0), ("a", 3.0), ("b", 12.0), ("b", 14.0), ("c", 99.0)])
 
     assert scatter.means == {"a": 2.0, "b": 12.0, "c": 99.0}
@@ -406,8 +406,8 @@ def test_values_scatter_around_the_middle_of_their_kind() -> None:
     )
 
 
-def test_a_law_with_jobs_given_up_lies_later_than_without() -> None:
-    """Also while jobs are few."""
+def test_censored_jobs_move_a_fit_to_few_jobs_later() -> None:
+    """The means are computed by hand."""
     without, those_too = fit(ended(1, 2, 3)), fit(ended(1, 2, 3) + pending(2.5, 2.5))
 
     assert moments_of(without)[0] == pytest.approx(2)
@@ -415,8 +415,8 @@ def test_a_law_with_jobs_given_up_lies_later_than_without() -> None:
 
 
 @pytest.mark.parametrize("count", [KERNEL_MIN_JOBS, 1000])
-def test_jobs_that_were_all_the_same_promise_no_exact_moment(count: int) -> None:
-    """A law is never narrower than a part in a hundred."""
+def test_equal_durations_have_a_standard_deviation_of_one_percent(count: int) -> None:
+    """No estimate is narrower than that."""
     mean, variance = moments_of(fit(ended(*[4.0] * count)))
 
     assert mean == pytest.approx(4.0)
@@ -424,8 +424,8 @@ def test_jobs_that_were_all_the_same_promise_no_exact_moment(count: int) -> None
 
 
 @pytest.mark.parametrize("outlier", [-20.0, 20.0])
-def test_a_few_wide_outliers_do_not_smear_the_rest(outlier: float) -> None:
-    """The bandwidth goes by the quartiles where they say less than the deviation."""
+def test_outliers_do_not_widen_the_bandwidth(outlier: float) -> None:
+    """The bandwidth is computed from the quartiles if they give less than the standard deviation."""
     law = fit(ended(*(number / 1000 for number in range(100)), outlier, outlier))
     low, high = law.cdf_at([-1.0, 1.0])
 
@@ -434,8 +434,8 @@ def test_a_few_wide_outliers_do_not_smear_the_rest(outlier: float) -> None:
 
 @settings(max_examples=60)
 @given(st.lists(lifetimes(), min_size=1, max_size=80))
-def test_any_law_goes_from_0_to_1(some: list[CensoredDuration]) -> None:
-    """Over knots that increase."""
+def test_any_fit_increases_from_0_to_1(some: list[CensoredDuration]) -> None:
+    """Its knots increase, and there are at most 450."""
     law = fit(some)
 
     assert all(left < right for left, right in pairwise(law.knots))
@@ -454,7 +454,7 @@ def lomax(scale: float, seconds: float) -> float:
 
 @pytest.mark.parametrize("jobs", [1.0, 4.0, 200.0])
 def test_a_forecast_weighs_past_jobs_against_the_prior(jobs: float) -> None:
-    """By their number against four: at each point of the grid, with the Lomax law of index 1/2."""
+    """Their number against four, at each point of the grid. The prior is the Lomax distribution of index 1/2."""
     law = lognormal(math.log(60), 0.5)
     forecast = Forecast([MixtureComponent(1.0, law)], jobs, 60.0)
     scale = 60 * math.exp(-PRIOR_NARROWNESS * law.scale)
@@ -468,8 +468,8 @@ def test_a_forecast_weighs_past_jobs_against_the_prior(jobs: float) -> None:
     assert forecast.usual_seconds == 60.0
 
 
-def test_a_forecast_of_several_laws_weighs_them_by_their_shares() -> None:
-    """Also the spread that the prior goes by."""
+def test_a_forecast_mixes_its_components_by_their_shares() -> None:
+    """The spread that sets the scale of the prior is mixed in the same way."""
     parts = [MixtureComponent(0.25, lognormal(3.0, 0.1)), MixtureComponent(0.75, lognormal(5.0, 0.3))]
     forecast = Forecast(parts, 10.0, 100.0)
     spread = 0.25 * parts[0].distribution.scale + 0.75 * parts[1].distribution.scale
@@ -482,10 +482,10 @@ def test_a_forecast_of_several_laws_weighs_them_by_their_shares() -> None:
 @given(
     st.lists(observations(), min_size=MIN_FINISHED_JOBS, max_size=40), LENGTH, LENGTH, st.sampled_from([None, "a", "z"])
 )
-def test_any_forecast_is_a_law_that_never_is_sure(
+def test_any_forecast_increases_from_0_and_stays_below_1(
     past: list[Observation], length: float | None, expected: float | None, key: str | None
 ) -> None:
-    """The chance grows from 0, and stays below 1; and there is always some that it finishes just now."""
+    """The hazard is positive at any time."""
     assume(expected is not None or sum(one.finished_by is not None for one in past) >= MIN_FINISHED_JOBS)
     forecast = known(forecast_of(past, JobFeatures(key, length, expected)))
     end = forecast.times[-1]
@@ -502,8 +502,8 @@ def test_any_forecast_is_a_law_that_never_is_sure(
 
 
 @pytest.mark.parametrize("jobs", [3, 100])
-def test_a_forecast_does_not_jump_where_its_grid_ends(jobs: int) -> None:
-    """What is beyond goes on from there, by the prior: four times as late half as many are left."""
+def test_a_forecast_is_continuous_at_the_end_of_its_grid(jobs: int) -> None:
+    """Beyond the grid it follows the prior: half as many jobs are left at four times the duration."""
     forecast = known(forecast_of([Observation.exact(60.0 + number % 7) for number in range(jobs)], JobFeatures()))
     end = forecast.times[-1]
 
@@ -514,7 +514,7 @@ def test_a_forecast_does_not_jump_where_its_grid_ends(jobs: int) -> None:
 
 
 @pytest.mark.parametrize("seconds", [1.0, 20.0, 61.0, 66.0, 1e3, 1e6])
-def test_the_hazard_is_the_rate_at_which_those_left_finish(seconds: float) -> None:
+def test_the_hazard_is_the_rate_at_which_pending_jobs_finish(seconds: float) -> None:
     """Within the grid and past it."""
     forecast = known(forecast_of([Observation.exact(60.0 + number % 7) for number in range(40)], JobFeatures()))
     before, later = forecast.cdf_at(seconds * (1 - 1e-4)), forecast.cdf_at(seconds * (1 + 1e-4))
@@ -522,8 +522,8 @@ def test_the_hazard_is_the_rate_at_which_those_left_finish(seconds: float) -> No
     assert forecast.hazard(seconds) == pytest.approx((later - before) / (2e-4 * seconds) / (1 - before), rel=0.15)
 
 
-def test_the_hazard_is_the_priors_where_no_past_job_finished() -> None:
-    """Between two kinds there is still a reason to ask."""
+def test_the_hazard_is_that_of_the_prior_where_no_past_job_finished() -> None:
+    """Between two components there is still a reason to check."""
     forecast = Forecast(
         [MixtureComponent(0.5, lognormal(0.0, 0.01)), MixtureComponent(0.5, lognormal(9.0, 0.01))], 4.0, 60.0
     )
@@ -532,14 +532,14 @@ def test_the_hazard_is_the_priors_where_no_past_job_finished() -> None:
     assert forecast.hazard(90.0) == pytest.approx(0.5 * (1 - lomax(60, 90)) / 2 / (60 + 90) / survival, rel=0.1)
 
 
-def test_values_between_two_points_lie_between_theirs() -> None:
-    """Both ends included."""
+def test_interpolation_is_linear_between_two_points() -> None:
+    """Both ends are included."""
     looks = [0.0, 1.0, 2.0, 3.0, 4.0]
 
     assert [interpolated([0.0, 2.0, 4.0], [10.0, 20.0, 0.0], look) for look in looks] == [10, 15, 20, 10, 0]
 
 
-# Relatives
+# Video lengths, kinds and estimates
 
 
 def same(one: Forecast, other: Forecast) -> bool:
@@ -547,28 +547,28 @@ def same(one: Forecast, other: Forecast) -> bool:
 
 
 @pytest.mark.parametrize("features", [JobFeatures(), JobFeatures("a"), JobFeatures("a", 60.0)])
-def test_fewer_jobs_than_three_say_nothing(features: JobFeatures) -> None:
-    """From the third on they do."""
+def test_there_is_no_forecast_from_fewer_than_three_jobs(features: JobFeatures) -> None:
+    """There is one from the third job on."""
     past = [Observation.exact(60.0), Observation.exact(61.0), Observation.exact(62.0)]
 
     assert [forecast_of(past[:count], features) is None for count in range(4)] == [True, True, True, False]
 
 
-def test_jobs_nobody_saw_finish_alone_say_nothing() -> None:
-    """Any number of them given up after a minute may take an hour, or a day."""
+def test_there_is_no_forecast_from_unfinished_jobs_alone() -> None:
+    """Jobs whose waits ended after a minute may take an hour, or a day."""
     assert forecast_of([Observation(60.0, None)] * 100, JobFeatures()) is None
 
 
-def test_the_order_of_past_jobs_does_not_matter() -> None:
-    """A history is a set."""
+def test_the_order_of_past_jobs_does_not_change_the_forecast() -> None:
+    """Five jobs, in two orders."""
     past = [Observation.exact(seconds) for seconds in (10.0, 700.0, 0.3, 55.0, 61.0)]
 
     assert same(known(forecast_of(past, JobFeatures())), known(forecast_of(past[::-1], JobFeatures())))
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 1.5])
-def test_how_a_duration_grows_with_the_length_is_found(power: float) -> None:
-    """The slope of the logarithms, with one squared logarithm's worth of the usual slope of 1."""
+def test_the_growth_of_durations_with_the_video_length_is_learned(power: float) -> None:
+    """By the regression slope of the logarithms. Its prior is 1, with the weight of one squared logarithm."""
     lengths = [10.0 * 4**number for number in range(6)]
     past = [Observation.exact(3 * length**power)._replace(video_seconds=length) for length in lengths]
     squares = sum((number - 2.5) ** 2 * math.log(4) ** 2 for number in range(6))
@@ -581,15 +581,15 @@ def test_how_a_duration_grows_with_the_length_is_found(power: float) -> None:
     assert quantile(short, 0.5) == pytest.approx(3 * 100**power, rel=0.15)
 
 
-def test_without_lengths_that_differ_twice_the_video_takes_twice_as_long() -> None:
-    """Until data say otherwise."""
+def test_a_duration_is_proportional_to_the_length_if_past_lengths_are_equal() -> None:
+    """The prior of the slope is 1."""
     past = [Observation.exact(60.0)._replace(video_seconds=30.0)] * 5
 
     assert known(forecast_of(past, JobFeatures(None, 60.0))).usual_seconds == pytest.approx(120)
 
 
-def test_a_slope_is_found_within_kinds() -> None:
-    """What differs between kinds is no matter of length: here the kind with longer videos is the quicker one."""
+def test_the_slope_is_estimated_within_kinds() -> None:
+    """Differences between kinds do not count: here the kind with the longer videos is the quicker one."""
     past = [
         Observation.exact(factor * length)._replace(kind=key, video_seconds=length)
         for key, factor, start in (("slow", 100.0, 1.0), ("quick", 0.01, 1000.0))
@@ -600,8 +600,8 @@ def test_a_slope_is_found_within_kinds() -> None:
     assert long.usual_seconds / short.usual_seconds == pytest.approx(8)
 
 
-def test_jobs_of_unknown_length_do_not_disturb_the_slope() -> None:
-    """They say nothing of it."""
+def test_jobs_of_unknown_length_do_not_change_the_slope() -> None:
+    """Four of them are added to four jobs of known length."""
     measured = [Observation.exact(3 * length)._replace(video_seconds=length) for length in (10.0, 40.0, 160.0, 640.0)]
     others = [Observation.exact(seconds) for seconds in (1.0, 9e3, 7.0, 88.0)]
 
@@ -613,8 +613,8 @@ def test_jobs_of_unknown_length_do_not_disturb_the_slope() -> None:
     assert growth(measured + others) == pytest.approx(growth(measured))
 
 
-def test_a_job_of_unknown_length_is_taken_to_be_of_the_usual_one() -> None:
-    """The geometric mean of those known."""
+def test_a_job_of_unknown_length_is_forecast_as_one_of_the_usual_length() -> None:
+    """The usual length is the geometric mean of those known."""
     past = [Observation.exact(3 * length)._replace(video_seconds=length) for length in (10.0, 40.0, 160.0)]
     unknown, usual = (known(forecast_of(past, JobFeatures(None, length))) for length in (None, 40.0))
 
@@ -622,16 +622,16 @@ def test_a_job_of_unknown_length_is_taken_to_be_of_the_usual_one() -> None:
     assert unknown.cdf == pytest.approx(usual.cdf)
 
 
-def test_jobs_of_unknown_length_count_as_they_are() -> None:
-    """As if they were of the usual length."""
+def test_past_jobs_of_unknown_length_count_as_of_the_usual_length() -> None:
+    """Their durations are not scaled."""
     measured = [Observation.exact(60.0)._replace(video_seconds=30.0)] * 3
     forecast = known(forecast_of([*measured, Observation.exact(120.0)], JobFeatures(None, 30.0)))
 
     assert forecast.usual_seconds == pytest.approx(60 * 2 ** (1 / 4))
 
 
-def test_late_looks_are_moved_by_the_length_as_the_ends_are() -> None:
-    """A history of videos of two lengths is one of videos of the length between, on the same scale."""
+def test_delayed_entries_are_scaled_by_the_video_length_as_the_ends_are() -> None:
+    """Past videos of lengths 10 and 160 give the same forecast as videos of the length between, 40."""
     lives = [(1.0, 0.0), (2.0, 0.0), (4.0, 2.5), (5.0, 2.5), (3.0, 0.0)]
 
     def history(*lengths: float) -> list[Observation]:
@@ -656,16 +656,16 @@ PAST_OF_TWO_KINDS = [
 ]
 
 
-def test_kinds_have_laws_of_their_own() -> None:
-    """Drawn towards that of all by two jobs' worth."""
+def test_each_kind_has_a_distribution_of_its_own() -> None:
+    """It is shrunk towards that of all kinds with the weight of two jobs."""
     quick, slow = (known(forecast_of(PAST_OF_TWO_KINDS, JobFeatures(key))) for key in ("quick", "slow"))
 
     assert (quantile(quick, 0.5), quantile(slow, 0.5)) == pytest.approx((10, 1000), rel=0.05)
     assert interpolated(quick.times, quick.body_cdf, 20.0) == pytest.approx(24 / 26 + 2 / 26 / 2, abs=0.01)
 
 
-def test_a_kind_never_met_is_taken_to_be_like_all_together() -> None:
-    """As if there were no kinds."""
+def test_an_unknown_kind_has_the_distribution_of_all_kinds() -> None:
+    """The forecast is the same as without kinds."""
     no_kinds = [one._replace(kind=None) for one in PAST_OF_TWO_KINDS]
 
     assert same(
@@ -673,8 +673,8 @@ def test_a_kind_never_met_is_taken_to_be_like_all_together() -> None:
     )
 
 
-def test_a_kind_met_once_lies_between_itself_and_all_others() -> None:
-    """One job's worth of its own to two jobs' worth of theirs."""
+def test_a_kind_with_one_past_job_is_mixed_with_the_distribution_of_all_kinds() -> None:
+    """Its own job has the weight of one job, all kinds together that of two."""
     past = [Observation.exact(10.0 + number / 10)._replace(kind="many") for number in range(40)] + [
         Observation.exact(1000.0)._replace(kind="once")
     ]
@@ -684,8 +684,8 @@ def test_a_kind_met_once_lies_between_itself_and_all_others() -> None:
     assert interpolated(once.times, once.body_cdf, 500.0) <= 2 / 3 + 0.01
 
 
-def test_how_much_a_kind_spreads_is_learned_from_the_other_kinds() -> None:
-    """One job of a kind says nothing of it."""
+def test_the_spread_of_a_kind_is_learned_from_the_other_kinds() -> None:
+    """A single job of a kind has no spread."""
 
     def width(of_others: float) -> float:
         others = [
@@ -699,8 +699,8 @@ def test_how_much_a_kind_spreads_is_learned_from_the_other_kinds() -> None:
     assert width(0.05) < width(0.5) / 3
 
 
-def test_what_a_service_expects_counts_without_any_history() -> None:
-    """Roughly: as so many past jobs whose logarithms spread by a half."""
+def test_an_estimate_of_the_service_gives_a_forecast_without_past_jobs() -> None:
+    """It counts as `ESTIMATE_WEIGHT` past jobs whose logarithms have a standard deviation of a half."""
     forecast = known(forecast_of([], JobFeatures(None, None, 300.0)))
     law = lognormal(math.log(300), ESTIMATE_SCALE)
 
@@ -708,16 +708,16 @@ def test_what_a_service_expects_counts_without_any_history() -> None:
     assert quantile(forecast, 0.5) == pytest.approx(300, rel=1e-3)
 
 
-def test_what_a_service_expects_moves_the_law_there_whatever_past_jobs_took() -> None:
-    """They are of other jobs, this word is of this one."""
+def test_an_estimate_of_the_service_overrides_past_jobs_without_estimates() -> None:
+    """The durations are those of other jobs, the estimate is of this one."""
     past = [Observation.exact(60.0)] * 50
     forecast = known(forecast_of(past, JobFeatures(None, None, 300.0)))
 
     assert same(forecast, known(forecast_of([], JobFeatures(None, None, 300.0))))
 
 
-def test_expectations_that_were_wrong_by_a_factor_are_corrected_for() -> None:
-    """By all of it but what the assumption that they are right is worth: four jobs."""
+def test_a_constant_error_of_past_estimates_is_corrected() -> None:
+    """Except for the share of the assumption that estimates are right, which has the weight of four jobs."""
     past = [
         Observation.exact(2.0 * expected)._replace(expected_seconds=expected)
         for expected in (30.0, 60.0, 120.0, 240.0) * 9
@@ -728,8 +728,8 @@ def test_expectations_that_were_wrong_by_a_factor_are_corrected_for() -> None:
     assert quantile(forecast, 0.5) == pytest.approx(600, rel=0.05)
 
 
-def test_one_wrong_expectation_corrects_a_little() -> None:
-    """One job's worth of its factor to four of none."""
+def test_one_wrong_estimate_corrects_the_forecast_partly() -> None:
+    """Its factor has the weight of one job, a factor of 1 that of four."""
     past = [Observation.exact(32.0)._replace(expected_seconds=1.0)]
 
     forecast = known(forecast_of(past, JobFeatures(None, None, 10.0)))
@@ -738,8 +738,8 @@ def test_one_wrong_expectation_corrects_a_little() -> None:
     assert interpolated(forecast.times, forecast.body_cdf, 60.0) == pytest.approx(4 / 5, abs=0.01)
 
 
-def test_a_service_that_was_right_a_thousand_times_is_not_believed_for_ever() -> None:
-    """A memory's worth of past jobs, what a word is worth, and the prior."""
+def test_a_thousand_correct_estimates_do_not_make_a_forecast_certain() -> None:
+    """The weights are those of `MAX_DATA_WEIGHT` past jobs, of one estimate, and of the prior."""
     past = [Observation.exact(60.0)._replace(expected_seconds=60.0)] * 1000
     forecast = known(forecast_of(past, JobFeatures(None, None, 60.0)))
     prior = PRIOR_WEIGHT / (MAX_DATA_WEIGHT + ESTIMATE_WEIGHT + PRIOR_WEIGHT)
@@ -747,8 +747,8 @@ def test_a_service_that_was_right_a_thousand_times_is_not_believed_for_ever() ->
     assert 1 - forecast.cdf_at(1e7) == pytest.approx(prior * math.sqrt(60 / 1e7), rel=0.03)
 
 
-def test_an_expectation_of_nothing_is_none() -> None:
-    """A service that says 0 says nothing, be it of this job or of past ones."""
+def test_an_estimate_of_zero_is_ignored() -> None:
+    """Both for this job and for past ones."""
     past = [Observation.exact(60.0)] * 3 + [Observation.exact(1000.0)._replace(expected_seconds=0.0)] * 3
 
     assert same(known(forecast_of(past, JobFeatures(None, None, 0.0))), known(forecast_of(past, JobFeatures())))
@@ -758,8 +758,8 @@ def test_an_expectation_of_nothing_is_none() -> None:
 
 
 @pytest.mark.parametrize("jobs", [3, 20, 200, 1000])
-def test_more_past_jobs_than_a_memory_make_nobody_surer(jobs: int) -> None:
-    """Tomorrow may be different: something is always left for jobs unlike all past ones."""
+def test_past_jobs_beyond_the_maximum_weight_do_not_make_a_forecast_more_certain(jobs: int) -> None:
+    """The prior keeps a share for jobs unlike all past ones."""
     forecast = known(forecast_of([Observation.exact(60.0)] * jobs, JobFeatures()))
     scale = 60 * math.exp(-PRIOR_NARROWNESS * fit(ended(*[math.log(60)] * jobs)).scale)
     prior = PRIOR_WEIGHT / (min(jobs, MAX_DATA_WEIGHT) + PRIOR_WEIGHT)

@@ -1,4 +1,4 @@
-"""What is remembered of past jobs: in a file that processes share, bounded, and never over something else."""
+"""The history of durations, in memory or in a file that processes share: its limits, and its errors for other files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PROCESSES, JOBS = 8, 40
 
 
 def gave_up(number: int, kind: str = "film") -> Observation:
-    """A wait for job `number` that did not see its end."""
+    """Return an observation of job `number` whose wait ended before the job."""
     return Observation(began_at=float(number), entered=1.0, pending_until=2.0, finished_by=None, kind=kind)
 
 
@@ -53,8 +53,8 @@ def history(request: pytest.FixtureRequest, tmp_path: Path) -> DurationHistory:
     return DurationHistory(tmp_path / "durations.sqlite" if request.param == "file" else None)
 
 
-def test_what_was_recorded_is_there_the_oldest_first(history: DurationHistory) -> None:
-    """All of it, as it was."""
+def test_recorded_jobs_are_returned_oldest_first(history: DurationHistory) -> None:
+    """With all their fields, and only those of the service."""
     history.record(61.5, service="heygen", kind="es/precision", video_seconds=95)
     history.record(70, service="reference")
     seen = Observation(10.0, 20.0, 5.0, "es", 30.0, 40.0, began_at=7.5)
@@ -66,23 +66,23 @@ def test_what_was_recorded_is_there_the_oldest_first(history: DurationHistory) -
     assert took(history) == [70]
 
 
-def test_a_file_outlives_its_history(tmp_path: Path) -> None:
-    """That is what it is for."""
+def test_a_history_file_is_read_by_a_later_history(tmp_path: Path) -> None:
+    """The path may be a `Path` or a str."""
     path = tmp_path / "durations.sqlite"
     DurationHistory(path).record(60, service="reference")
 
     assert took(DurationHistory(str(path))) == [60]
 
 
-def test_memory_is_of_one_history_alone() -> None:
-    """And ends with it."""
+def test_a_history_in_memory_is_not_shared() -> None:
+    """Another history in memory is empty."""
     DurationHistory().record(60, service="reference")
 
     assert took(DurationHistory()) == []
 
 
-def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
-    """They make the file at the same time, and write all at once."""
+def test_eight_processes_write_to_one_file_without_loss(tmp_path: Path) -> None:
+    """They create the file at the same time, and all write at once."""
     path = tmp_path / "durations.sqlite"
     writers = [
         subprocess.Popen(
@@ -96,7 +96,7 @@ def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
     for writer in writers:
         assert writer.stdout is not None
         assert writer.stdout.readline() == "ready\n"
-    for writer in writers:  # all of them, before any is waited for
+    for writer in writers:  # start all of them before waiting for any
         assert writer.stdin is not None
         writer.stdin.write("go\n")
         writer.stdin.flush()
@@ -110,8 +110,8 @@ def test_eight_processes_lose_nothing(tmp_path: Path) -> None:
         assert own == [10 + job for job in range(JOBS)]
 
 
-def test_threads_may_share_one(history: DurationHistory) -> None:
-    """Each adds what it has seen."""
+def test_threads_can_share_a_history(history: DurationHistory) -> None:
+    """No recorded job is lost."""
 
     def add_some() -> None:
         for _ in range(10):
@@ -126,8 +126,8 @@ def test_threads_may_share_one(history: DurationHistory) -> None:
     assert len(took(history)) == 80
 
 
-def test_of_a_kind_the_latest_are_kept(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And of another kind, or service, none is dropped for that."""
+def test_only_the_latest_jobs_of_a_kind_are_kept(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No job of another kind or service is dropped for them."""
     monkeypatch.setattr(module, "MAX_JOBS_PER_KIND", 5)
     history.record(1, kind="b", service="reference")
     history.record(2, service="heygen", kind="a")
@@ -138,8 +138,10 @@ def test_of_a_kind_the_latest_are_kept(history: DurationHistory, monkeypatch: py
     assert took(history, "heygen") == [2]
 
 
-def test_a_kind_without_a_name_is_one_too(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """NULL equals nothing in SQL, and the file would grow."""
+def test_the_limit_per_kind_holds_for_jobs_without_a_kind(
+    history: DurationHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NULL equals nothing in SQL: compared with `=`, no old job would be found, and the file would grow."""
     monkeypatch.setattr(module, "MAX_JOBS_PER_KIND", 5)
     for number in range(20):
         history.record(number, service="reference")
@@ -147,8 +149,8 @@ def test_a_kind_without_a_name_is_one_too(history: DurationHistory, monkeypatch:
     assert took(history) == [15, 16, 17, 18, 19]
 
 
-def test_in_all_there_are_no_more_than_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many kinds somebody makes up; in memory it is the kinds that are counted."""
+def test_the_total_number_of_jobs_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even if each job has another kind. In memory, the number of kinds is limited."""
     monkeypatch.setattr(module, "MAX_JOBS", 10)
     monkeypatch.setattr(module, "MAX_KINDS", 10)
     for history in (DurationHistory(tmp_path / "durations.sqlite"), DurationHistory()):
@@ -158,21 +160,21 @@ def test_in_all_there_are_no_more_than_a_limit(tmp_path: Path, monkeypatch: pyte
         assert took(history) == list(range(20, 30))
 
 
-def test_a_kind_is_short(history: DurationHistory) -> None:
-    """The size of the file is bounded, and not the number of its rows alone."""
+def test_a_kind_is_limited_to_200_characters(history: DurationHistory) -> None:
+    """So that the size of the file is bounded, and not only the number of its rows."""
     with pytest.raises(ValueError, match="kind must be printable, and of 1 to 200 characters"):
         history.record(60, kind="x" * 201, service="reference")
 
 
 @pytest.mark.parametrize("service", [None, 3, "", "own\ud800", "x" * 201])
-def test_a_service_has_a_name(history: DurationHistory, service: Any) -> None:
-    """Or nobody would ever find the job again."""
+def test_an_invalid_name_of_a_service_is_rejected(history: DurationHistory, service: Any) -> None:
+    """The job could not be found again."""
     with pytest.raises((TypeError, ValueError), match="service"):
         history.record(60, service=service)
 
 
-def test_a_job_that_was_given_up_on_is_known_once(history: DurationHistory) -> None:
-    """A wait that goes on takes the place of the one before, and keeps from when on the job was looked at."""
+def test_a_second_wait_replaces_the_unfinished_observation_of_its_job(history: DurationHistory) -> None:
+    """`began_at` identifies the job. The entry of the first wait is kept."""
     gave_up = Observation(30, None, 5, "es", began_at=1000.5)
     history.add("heygen", gave_up)
     history.add("heygen", Observation(60, None, 30, "es", began_at=1000.5))
@@ -184,8 +186,10 @@ def test_a_job_that_was_given_up_on_is_known_once(history: DurationHistory) -> N
     assert (second.pending_until, second.finished_by, second.entered) == (80, 90, 5)
 
 
-def test_the_latest_of_all_kinds_and_those_of_one(history: DurationHistory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kind that is seldom met is not lost among the others, and no job is given twice."""
+def test_jobs_returns_the_latest_of_all_kinds_and_of_the_requested_one(
+    history: DurationHistory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs of a rare kind are not lost among the others, and no job is returned twice."""
     monkeypatch.setattr(module, "MAX_JOBS_IN_FORECAST", 3)
     history.record(1, kind="seldom", service="reference")
     for number in range(10):
@@ -195,8 +199,8 @@ def test_the_latest_of_all_kinds_and_those_of_one(history: DurationHistory, monk
     assert took(history, kind="seldom") == [1, 108, 109, 2]
 
 
-def test_the_limits_hold_a_file_under_a_few_megabytes(tmp_path: Path) -> None:
-    """As full as it may be."""
+def test_a_full_history_file_is_smaller_than_4_megabytes(tmp_path: Path) -> None:
+    """It has `MAX_JOBS` rows."""
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     with sqlite3.connect(path) as connection:
@@ -210,8 +214,8 @@ def test_the_limits_hold_a_file_under_a_few_megabytes(tmp_path: Path) -> None:
     assert path.stat().st_size < 4_000_000
 
 
-def test_nothing_else_is_in_it(tmp_path: Path) -> None:
-    """Durations, a key, a length, the service and the time: no id, no URL, nothing secret."""
+def test_a_history_file_holds_no_ids_urls_or_secrets(tmp_path: Path) -> None:
+    """Only durations, a kind, a length, the service and the time."""
     path = tmp_path / "durations.sqlite"
     DurationHistory(path).record(60, service="reference")
     with sqlite3.connect(path) as connection:
@@ -233,8 +237,8 @@ def test_nothing_else_is_in_it(tmp_path: Path) -> None:
     ]
 
 
-def test_the_version_changes_with_each_job_and_with_nothing_else(history: DurationHistory) -> None:
-    """A plan is kept as long as it stays."""
+def test_the_version_changes_when_a_job_is_added_and_not_when_jobs_are_read(history: DurationHistory) -> None:
+    """Schedules are cached until it changes."""
     history.record(60, service="reference")
     before = history.version()
     history.jobs("reference")
@@ -244,8 +248,8 @@ def test_the_version_changes_with_each_job_and_with_nothing_else(history: Durati
     assert history.version() != before
 
 
-def test_what_another_process_adds_is_seen(tmp_path: Path) -> None:
-    """By the version, and by the next look."""
+def test_jobs_added_by_another_process_are_seen(tmp_path: Path) -> None:
+    """By `version` and by `jobs`."""
     path = tmp_path / "durations.sqlite"
     ours = DurationHistory(path)
     before = ours.version()
@@ -301,10 +305,8 @@ def cut_off(path: Path) -> None:
         (cut_off, "damaged|malformed"),
     ],
 )
-def test_a_file_that_is_no_history_of_ours_is_an_error_and_is_left_as_it_is(
-    make: Any, says: str, tmp_path: Path
-) -> None:
-    """When the client is made; and the message says which file."""
+def test_a_file_that_is_no_history_is_an_error_and_is_left_unchanged(make: Any, says: str, tmp_path: Path) -> None:
+    """The error is raised when the client is created, and names the file."""
     path = tmp_path / "durations.sqlite"
     make(path)
     before = path.read_bytes()
@@ -318,7 +320,7 @@ def test_a_file_that_is_no_history_of_ours_is_an_error_and_is_left_as_it_is(
 
 
 def test_an_empty_file_is_a_new_history(tmp_path: Path) -> None:
-    """As `mktemp` makes it."""
+    """`mktemp` creates such a file."""
     path = tmp_path / "durations.sqlite"
     path.touch()
     DurationHistory(path).record(60, service="reference")
@@ -328,20 +330,20 @@ def test_an_empty_file_is_a_new_history(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("where", ["no/such/folder/file", ".", ""])
 def test_a_path_that_cannot_be_a_file_is_an_error(where: str, tmp_path: Path) -> None:
-    """Before anything is sent."""
+    """It is raised when the client is created."""
     with pytest.raises(ValueError, match="history"):
         VideoTranslationClient("http://fake.test", history=where and tmp_path / where, check_cost=3)
 
 
 @pytest.mark.parametrize("given", [3, b"durations", object(), 1.5])
-def test_what_is_no_path_is_a_type_error(given: Any) -> None:
-    """True, and a history, are the only other things."""
+def test_a_history_argument_that_is_no_path_is_a_type_error(given: Any) -> None:
+    """Besides a path, it may be True or a `DurationHistory`."""
     with pytest.raises(TypeError, match="history must be the path of a file"):
         VideoTranslationClient("http://fake.test", history=given, check_cost=3)
 
 
-def test_a_file_that_nobody_may_write_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite says so when it is opened to be written; root may write everything, so it is opened to be read here."""
+def test_a_read_only_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite reports it on opening for writing. The test opens the file for reading, as root may write any file."""
     path = tmp_path / "durations.sqlite"
     DurationHistory(path)
     connect = sqlite3.connect
@@ -351,8 +353,8 @@ def test_a_file_that_nobody_may_write_is_an_error(tmp_path: Path, monkeypatch: p
         DurationHistory(path)
 
 
-def test_a_name_that_is_special_to_sqlite_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And so is one that would be a URI; the folder is that of when the history was opened."""
+def test_a_path_named_memory_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To SQLite, `:memory:` is a special name. A relative path is resolved when the history is opened."""
     monkeypatch.chdir(tmp_path)
     history = DurationHistory(":memory:")
     monkeypatch.chdir("/")
@@ -362,8 +364,8 @@ def test_a_name_that_is_special_to_sqlite_is_a_file(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("seconds", [-1, math.nan, math.inf, 1e10])
-def test_a_duration_that_makes_no_sense_is_refused(history: DurationHistory, seconds: float) -> None:
-    """And not remembered."""
+def test_an_invalid_duration_is_rejected(history: DurationHistory, seconds: float) -> None:
+    """Nothing is recorded."""
     with pytest.raises(ValueError, match="durations"):
         history.record(seconds, service="reference")
 
@@ -375,8 +377,10 @@ def test_a_duration_that_makes_no_sense_is_refused(history: DurationHistory, sec
     [({"kind": 3}, TypeError), ({"kind": "a\x00b"}, ValueError), ({"kind": "\ud800"}, ValueError)]
     + [({"video_seconds": bad}, ValueError) for bad in (0, -1, math.nan, math.inf)],
 )
-def test_what_is_said_of_a_job_has_to_make_sense(history: DurationHistory, said: Any, error: type[Exception]) -> None:
-    """Before anything is written."""
+def test_an_invalid_kind_or_video_length_is_rejected(
+    history: DurationHistory, said: Any, error: type[Exception]
+) -> None:
+    """Nothing is recorded."""
     with pytest.raises(error, match=next(iter(said))):
         history.record(60, service="reference", **said)
 
@@ -384,8 +388,8 @@ def test_what_is_said_of_a_job_has_to_make_sense(history: DurationHistory, said:
 
 
 @pytest.mark.parametrize("replace", [of_something_else, of_another_version])
-def test_a_file_that_becomes_something_else_is_left_alone(replace: Any, tmp_path: Path) -> None:
-    """Also while a client is at it."""
+def test_a_file_replaced_by_another_database_is_left_unchanged(replace: Any, tmp_path: Path) -> None:
+    """`add` and `jobs` of the open history raise `HistoryFailed`."""
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     path.unlink()
@@ -398,8 +402,8 @@ def test_a_file_that_becomes_something_else_is_left_alone(replace: Any, tmp_path
     assert path.read_bytes() == before
 
 
-def test_a_file_that_was_deleted_begins_anew(tmp_path: Path) -> None:
-    """That is how one forgets."""
+def test_a_history_whose_file_was_deleted_starts_again_empty(tmp_path: Path) -> None:
+    """Deleting the file is the way to forget past jobs."""
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     history.record(60, service="reference")
@@ -410,8 +414,8 @@ def test_a_file_that_was_deleted_begins_anew(tmp_path: Path) -> None:
     assert took(history) == [70]
 
 
-def test_to_look_at_a_history_changes_nothing(tmp_path: Path) -> None:
-    """As the table of a schedule does."""
+def test_a_read_only_history_does_not_change_its_file(tmp_path: Path) -> None:
+    """The command that prints a schedule opens it so."""
     path = tmp_path / "durations.sqlite"
     DurationHistory(path).record(60, service="reference")
     before = path.read_bytes()
@@ -420,8 +424,8 @@ def test_to_look_at_a_history_changes_nothing(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_a_history_may_be_written_by_a_finalizer_in_the_middle_of_anything(history: DurationHistory) -> None:
-    """An abandoned iterator is collected whenever Python likes, also by the thread that is at the history just then."""
+def test_a_history_can_be_written_by_a_finalizer_at_any_time(history: DurationHistory) -> None:
+    """Python collects an abandoned iterator at any time, also in a thread that is using the history."""
 
     class Abandoned:
         def __init__(self) -> None:
@@ -444,8 +448,8 @@ def test_a_history_may_be_written_by_a_finalizer_in_the_middle_of_anything(histo
     assert len(took(history)) >= 100
 
 
-def test_a_history_that_is_gone_says_so(tmp_path: Path) -> None:
-    """By an error of its own inside, and by an `OSError` to whoever records."""
+def test_a_history_whose_folder_was_deleted_raises(tmp_path: Path) -> None:
+    """`version` and `jobs` raise the internal `HistoryFailed`, `record` raises an `OSError`."""
     path = tmp_path / "folder" / "durations.sqlite"
     path.parent.mkdir()
     history = DurationHistory(path)
@@ -460,10 +464,10 @@ def test_a_history_that_is_gone_says_so(tmp_path: Path) -> None:
         history.record(60, service="reference")
 
 
-def test_whoever_writes_for_long_is_not_waited_for_longer_than_allowed(
+def test_a_locked_file_is_waited_for_no_longer_than_lock_timeout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The end of a wait has a deadline."""
+    """A wait that records its job has a deadline."""
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     other = sqlite3.connect(path, isolation_level=None)
@@ -479,19 +483,21 @@ def test_whoever_writes_for_long_is_not_waited_for_longer_than_allowed(
         other.close()
 
 
-def test_a_history_shows_its_path_alone() -> None:
-    """In a repr."""
+def test_the_repr_of_a_history_shows_only_its_path() -> None:
+    """It is None in memory."""
     assert repr(DurationHistory()) == "DurationHistory(None)"
 
 
-def test_the_marks_of_the_file_are_those_of_version_1() -> None:
-    """Another version is another number: an older library must not write into it."""
+def test_the_schema_version_and_application_id_are_those_of_version_1() -> None:
+    """Another layout needs another number, so that an older library does not write into the file."""
     assert (store.SCHEMA_VERSION, store.APPLICATION_ID) == (1, 0x54434A44)
 
 
 @pytest.mark.parametrize("kinds", [1, 3])
 @pytest.mark.parametrize("jobs", [1, 3])
-def test_a_history_in_memory_may_change_at_any_moment(kinds: int, jobs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_history_in_memory_can_change_during_any_operation(
+    kinds: int, jobs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """By another thread, or by a finalizer in the same one: nothing fails, and no other job is lost."""
     monkeypatch.setattr(module, "MAX_JOBS_PER_KIND", 3)
     monkeypatch.setattr(module, "MAX_KINDS", 3)

@@ -1,4 +1,4 @@
-"""A wait that learns: when it asks, what it takes over from the service, and what it teaches the next one."""
+"""Waits with a learned schedule: when they check, which estimates of the service they use, and what they record."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ def checked_at(lines: Lines) -> list[float]:
 
 
 def submitted(job_id: str = "", **more: Any) -> Job:
-    """A job that was ordered just now, by what its caller knows; at the server that one begins when it is asked about."""
+    """Return a job submitted just now, as its caller knows it. The server starts it at its first status request."""
     return Job(job_id, TranslationStatus.PENDING, "submitted", **{"submitted_at": time.time(), **more})
 
 
 def ordered(client: VideoTranslationClient, **more: Any) -> Job:
-    """One that was ordered just now, and begins now."""
+    """Submit a job, which starts now, and return it."""
     return replace(client.submit("https://example.com/talk.mp4", "es"), **more)
 
 
@@ -61,15 +61,15 @@ def past(*durations: float, kind: str | None = None) -> DurationHistory:
 
 
 def learned_in(history: DurationHistory, service: str = "reference") -> list[Observation]:
-    """What is known of each job, but for when it began."""
+    """Return what is known of each job, except when it began."""
     return [job._replace(began_at=0.0) for job in history.jobs(service)]
 
 
 STEADY = tuple(58 + number % 5 for number in range(50))
 
 
-def test_without_a_history_the_schedule_is_quadratic(make_client: MakeClient, lines: Lines) -> None:
-    """`check_cost · k²` seconds after the order; not at once, as nothing is finished then."""
+def test_an_empty_history_gives_a_quadratic_schedule(make_client: MakeClient, lines: Lines) -> None:
+    """`check_cost · k²` seconds after the submission. There is no check at once, as no job is finished then."""
     client = make_client(Scenario(40), history=True, check_cost=3, **LONG)
     client.wait(ordered(client))
 
@@ -79,16 +79,16 @@ def test_without_a_history_the_schedule_is_quadratic(make_client: MakeClient, li
     assert {line["reason"] for line in lines.of("sleeping")} == {"schedule"}
 
 
-def test_with_a_target_lag_and_no_history_the_gaps_are_even(make_client: MakeClient, lines: Lines) -> None:
-    """Twice the lag: nothing else has that mean for every duration."""
+def test_a_target_lag_and_an_empty_history_give_equal_gaps(make_client: MakeClient, lines: Lines) -> None:
+    """Of twice the lag: no other schedule has that mean lag for every duration."""
     client = make_client(Scenario(40), history=True, target_lag=7, **LONG)
     client.wait(ordered(client))
 
     assert checked_at(lines) == [14, 28, 42]
 
 
-def test_the_usual_duration_is_waited_for(make_client: MakeClient, lines: Lines) -> None:
-    """One or two requests in place of the backoff's seven."""
+def test_a_job_of_the_usual_duration_takes_one_or_two_checks(make_client: MakeClient, lines: Lines) -> None:
+    """The backoff makes seven."""
     client = make_client(Scenario(60), history=past(*STEADY), check_cost=3, **LONG)
     client.wait(ordered(client))
 
@@ -97,8 +97,10 @@ def test_the_usual_duration_is_waited_for(make_client: MakeClient, lines: Lines)
 
 
 @pytest.mark.parametrize("call", ["wait", "get_status", "watch"])
-def test_each_way_to_wait_learns_and_teaches(call: str, make_client: MakeClient, lines: Lines) -> None:
-    """By the same plan."""
+def test_wait_get_status_and_watch_follow_the_schedule_and_record_the_job(
+    call: str, make_client: MakeClient, lines: Lines
+) -> None:
+    """A job of 20 s is checked at 3, 12 and 27 s, and was last pending at 12 s."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
     ended = getattr(client, call)(ordered(client), kind="es", video_seconds=95)
@@ -109,8 +111,8 @@ def test_each_way_to_wait_learns_and_teaches(call: str, make_client: MakeClient,
     assert learned_in(history) == [Observation(12, 27, 0, "es", 95, None, 1)]
 
 
-def test_a_job_of_unknown_age_is_asked_about_at_once_and_teaches_nothing(make_client: MakeClient, lines: Lines) -> None:
-    """It may have been finished for an hour."""
+def test_a_job_of_unknown_age_is_checked_at_once_and_not_recorded(make_client: MakeClient, lines: Lines) -> None:
+    """It may have finished an hour ago."""
     history = DurationHistory()
     make_client(Scenario(20), history=history, check_cost=3, **LONG).wait()
 
@@ -118,8 +120,8 @@ def test_a_job_of_unknown_age_is_asked_about_at_once_and_teaches_nothing(make_cl
     assert learned_in(history) == []
 
 
-def test_a_job_is_asked_about_by_its_age(make_client: MakeClient, lines: Lines) -> None:
-    """In another process, say: the plan is that of the job and not of the wait."""
+def test_the_schedule_counts_from_submitted_at(make_client: MakeClient, lines: Lines) -> None:
+    """Not from the start of the wait, as another process may have submitted the job."""
     history = past(*STEADY)
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
     client.wait(submitted_at=time.time() - 40)
@@ -127,23 +129,23 @@ def test_a_job_is_asked_about_by_its_age(make_client: MakeClient, lines: Lines) 
     assert 60 <= 40 + checked_at(lines)[0] <= 63
 
 
-def test_an_old_job_is_asked_about_at_once(make_client: MakeClient, lines: Lines) -> None:
-    """It is most likely finished."""
+def test_a_job_much_older_than_the_usual_duration_is_checked_at_once(make_client: MakeClient, lines: Lines) -> None:
+    """It has most likely finished."""
     make_client(Scenario(0), history=past(*STEADY), check_cost=3, **LONG).wait(submitted_at=time.time() - 400)
 
     assert checked_at(lines) == [0]
 
 
-def test_one_that_was_ordered_in_the_future_was_ordered_now(make_client: MakeClient, lines: Lines) -> None:
-    """By a clock that is ahead of this one."""
+def test_a_submitted_at_three_seconds_in_the_future_counts_as_now(make_client: MakeClient, lines: Lines) -> None:
+    """It may come from a clock that is ahead of this one."""
     make_client(Scenario(0), history=True, check_cost=3, **LONG).wait(submitted_at=time.time() + 3)
 
     assert checked_at(lines) == [3]
 
 
 @pytest.mark.parametrize("off", [7200, 500, -40 * 86400, -1e9])
-def test_a_moment_that_makes_no_sense_is_none(off: float, make_client: MakeClient, lines: Lines) -> None:
-    """Of another time zone, or an empty date: the job is asked about at once, and teaches nothing."""
+def test_an_implausible_submitted_at_is_ignored(off: float, make_client: MakeClient, lines: Lines) -> None:
+    """Such as one of another time zone, or an empty date. The job is checked at once, and not recorded."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
     client.wait(submitted_at=max(time.time() + off, 0))
@@ -152,17 +154,15 @@ def test_a_moment_that_makes_no_sense_is_none(off: float, make_client: MakeClien
     assert history.jobs("reference") == []
 
 
-def test_what_the_caller_says_of_the_order_counts_before_what_the_job_knows(
-    make_client: MakeClient, lines: Lines
-) -> None:
-    """Both may be there."""
+def test_the_submitted_at_argument_overrides_that_of_the_job(make_client: MakeClient, lines: Lines) -> None:
+    """By the argument, the job is a second older."""
     make_client(Scenario(0), history=True, check_cost=3, **LONG).wait(submitted(), submitted_at=time.time() - 1)
 
     assert checked_at(lines) == [2]
 
 
-def test_the_first_pause_keeps_the_deadline(make_client: MakeClient, lines: Lines) -> None:
-    """A last look before it, as for any wait."""
+def test_the_first_sleep_ends_before_the_deadline(make_client: MakeClient, lines: Lines) -> None:
+    """A last check is made before the deadline, as in any wait."""
     client = make_client(Scenario(100), history=past(*STEADY), check_cost=3, timeout=30)
     with pytest.raises(WaitTimeout):
         client.wait(ordered(client))
@@ -171,8 +171,8 @@ def test_the_first_pause_keeps_the_deadline(make_client: MakeClient, lines: Line
     assert [line["reason"] for line in lines.of("sleeping")] == ["deadline"]
 
 
-def test_the_first_pause_can_be_cancelled(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
-    """Nothing is asked then."""
+def test_the_first_sleep_can_be_cancelled(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
+    """No request is sent then."""
     cancel = threading.Event()
     client = make_client(Scenario(100), history=True, check_cost=3, sleep=lambda _: cancel.set(), **LONG)
     with pytest.raises(WaitCancelled):
@@ -182,7 +182,7 @@ def test_the_first_pause_can_be_cancelled(make_client: MakeClient, clock: Clock,
 
 
 def test_no_gap_is_longer_than_max_lag(make_client: MakeClient, lines: Lines) -> None:
-    """The first one included."""
+    """Nor is the sleep before the first check."""
     client = make_client(Scenario(100), history=past(*STEADY), check_cost=30, max_lag=8, **LONG)
     client.wait(ordered(client))
 
@@ -190,8 +190,8 @@ def test_no_gap_is_longer_than_max_lag(make_client: MakeClient, lines: Lines) ->
     assert all(0 < after - before <= 8.001 for before, after in pairwise(checks))
 
 
-def test_a_retry_after_lengthens_a_pause_of_the_plan(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
-    """Facts from the server win."""
+def test_retry_after_lengthens_a_sleep_of_the_schedule(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
+    """It takes precedence over the schedule."""
     client = a_client(lambda _: response(retry_after="20"), clock, history=True, check_cost=3, timeout=60)
     with pytest.raises(WaitTimeout):
         client.wait(submitted())
@@ -208,7 +208,7 @@ def a_client(answer: Any, clock: Clock, **arguments: Any) -> VideoTranslationCli
 
 
 def a_service(clock: Clock, duration: float, **said: Any) -> Any:
-    """Answers that are pending for so long, with what a function of the age says beside the status."""
+    """Return a function that responds with a status, pending for `duration` seconds, and with functions of the age."""
     began = time.time()
 
     def answer(_: requests.PreparedRequest) -> requests.Response:
@@ -220,8 +220,8 @@ def a_service(clock: Clock, duration: float, **said: Any) -> Any:
     return answer
 
 
-def test_a_progress_figure_beats_what_past_jobs_took(clock: Clock, lines: Lines) -> None:
-    """Two hundred jobs took a minute; this one says that it is at a tenth after a minute."""
+def test_reported_progress_overrides_the_history(clock: Clock, lines: Lines) -> None:
+    """Two hundred past jobs took a minute. After a minute, this one reports a progress of a tenth."""
     answer = a_service(clock, 600, progress=lambda age: min(age / 600, 1))
     job = a_client(answer, clock, history=past(*STEADY * 4), check_cost=3, timeout=3600).wait(submitted())
 
@@ -231,8 +231,8 @@ def test_a_progress_figure_beats_what_past_jobs_took(clock: Clock, lines: Lines)
     assert len(checked_at(lines)) < without
 
 
-def test_of_a_job_of_unknown_age_progress_counts_from_the_first_look(clock: Clock, lines: Lines) -> None:
-    """Half of it done when first seen does not mean that it began just now."""
+def test_progress_of_a_job_of_unknown_age_counts_from_the_first_check(clock: Clock, lines: Lines) -> None:
+    """A job that is half done at its first check did not begin then."""
     began = time.time() - 300
     answer = a_service(clock, 300, progress=lambda _: (time.time() - began) / 600)
     job = a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait("job-1")
@@ -242,16 +242,16 @@ def test_of_a_job_of_unknown_age_progress_counts_from_the_first_look(clock: Cloc
 
 
 @pytest.mark.parametrize("progress", [0, 1, -1, 7, "half", None, math.nan])
-def test_a_progress_that_says_nothing_changes_nothing(clock: Clock, lines: Lines, progress: Any) -> None:
-    """The plan goes on."""
+def test_an_uninformative_progress_does_not_change_the_schedule(clock: Clock, lines: Lines, progress: Any) -> None:
+    """At 0 or 1, out of range, or no number."""
     answer = a_service(clock, 40, progress=lambda _: progress)
     a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait(submitted())
 
     assert checked_at(lines) == [3, 12, 27, 48]
 
 
-def test_the_moment_that_a_service_promises_is_waited_for(clock: Clock, lines: Lines) -> None:
-    """As soon as it is known; whatever past jobs took."""
+def test_the_finish_time_announced_by_the_service_is_waited_for(clock: Clock, lines: Lines) -> None:
+    """From the first response that has it, whatever the durations of past jobs."""
     due = datetime.now(timezone.utc) + timedelta(seconds=300)
     answer = a_service(clock, 300, finished_at=lambda _: due.isoformat().replace("+00:00", "Z"))
     job = a_client(answer, clock, history=past(*STEADY), check_cost=3, timeout=3600).wait(submitted())
@@ -262,8 +262,8 @@ def test_the_moment_that_a_service_promises_is_waited_for(clock: Clock, lines: L
     assert job.elapsed < 340
 
 
-def test_what_a_service_expects_of_an_order_is_waited_for(make_client: MakeClient, lines: Lines) -> None:
-    """With no history at all."""
+def test_expected_seconds_of_a_submitted_job_set_the_schedule(make_client: MakeClient, lines: Lines) -> None:
+    """With an empty history."""
     client = make_client(Scenario(500), history=True, check_cost=30, **LONG)
     client.wait(ordered(client, expected_seconds=500))
 
@@ -271,8 +271,8 @@ def test_what_a_service_expects_of_an_order_is_waited_for(make_client: MakeClien
     assert len(checked_at(lines)) <= 4
 
 
-def test_what_a_service_expects_beats_what_past_jobs_took(make_client: MakeClient, lines: Lines) -> None:
-    """They were others."""
+def test_expected_seconds_of_a_submitted_job_override_the_history(make_client: MakeClient, lines: Lines) -> None:
+    """Past jobs took a minute, this one is expected to take 500 s."""
     client = make_client(Scenario(500), history=past(*STEADY), check_cost=30, **LONG)
     client.wait(ordered(client, expected_seconds=500))
 
@@ -280,8 +280,8 @@ def test_what_a_service_expects_beats_what_past_jobs_took(make_client: MakeClien
     assert len(checked_at(lines)) <= 4
 
 
-def test_an_expectation_in_an_answer_counts_from_then_on(clock: Clock, lines: Lines) -> None:
-    """And is on the job, and in the history."""
+def test_expected_seconds_in_a_response_set_the_schedule_from_then_on(clock: Clock, lines: Lines) -> None:
+    """They are also an attribute of the job, and recorded in the history."""
     history = DurationHistory()
     answer = a_service(clock, 500, expected_seconds=lambda _: 500)
     job = a_client(answer, clock, history=history, check_cost=3, timeout=3600).wait(submitted())
@@ -292,8 +292,8 @@ def test_an_expectation_in_an_answer_counts_from_then_on(clock: Clock, lines: Li
     assert history.jobs("reference")[0].expected_seconds == 500
 
 
-def test_a_service_that_is_wrong_by_a_factor_is_corrected_for(make_client: MakeClient, lines: Lines) -> None:
-    """By what came of its earlier guesses."""
+def test_a_constant_error_of_expected_seconds_is_corrected(make_client: MakeClient, lines: Lines) -> None:
+    """Past jobs took twice as long as estimated."""
     history = DurationHistory()
     for number in range(40):
         history.add("reference", Observation(100 + number, 100 + number, expected_seconds=50 + number / 2))
@@ -304,8 +304,8 @@ def test_a_service_that_is_wrong_by_a_factor_is_corrected_for(make_client: MakeC
     assert 195 < checked_at(lines)[-1] < 220
 
 
-def test_the_age_is_learned_from_the_first_answer_that_says_it(clock: Clock, lines: Lines) -> None:
-    """And then the plan is that of the job's age, and the job teaches."""
+def test_the_age_is_taken_from_the_first_response_with_created_at(clock: Clock, lines: Lines) -> None:
+    """From then on the schedule counts from that age, and the job is recorded."""
     history = past(*STEADY)
     created = time.time() - 30
     answer = a_service(clock, 30, created_at=lambda _: created)
@@ -319,8 +319,8 @@ def test_the_age_is_learned_from_the_first_answer_that_says_it(clock: Clock, lin
 
 
 @pytest.mark.parametrize("is_argument", [True, False], ids=["argument", "job"])
-def test_the_time_of_the_caller_counts_more_than_that_of_the_service(is_argument: bool, clock: Clock) -> None:
-    """The caller may have ordered the job long before the service began with it."""
+def test_submitted_at_of_the_caller_overrides_created_at_of_the_service(is_argument: bool, clock: Clock) -> None:
+    """The caller may have submitted the job long before the service began with it."""
     mine = time.time() - 400
     client = a_client(a_service(clock, 30, created_at=lambda _: mine + 395), clock, history=True, check_cost=3, **LONG)
     if is_argument:
@@ -331,8 +331,8 @@ def test_the_time_of_the_caller_counts_more_than_that_of_the_service(is_argument
     assert done.submitted_at == mine
 
 
-def test_a_server_whose_clock_is_off_is_understood_by_its_own_date(clock: Clock, lines: Lines) -> None:
-    """A created_at an hour ahead is not in the future, nor is a finished_at."""
+def test_times_of_a_server_whose_clock_is_off_are_corrected_by_its_date_header(clock: Clock, lines: Lines) -> None:
+    """On a clock that is an hour ahead, neither `created_at` nor `finished_at` is in the future."""
     ahead = time.time() + 3600
     date = datetime.fromtimestamp(ahead, timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
     body = json.dumps({"result": "completed", "created_at": ahead - 30, "finished_at": ahead - 10}).encode()
@@ -341,10 +341,8 @@ def test_a_server_whose_clock_is_off_is_understood_by_its_own_date(clock: Clock,
     assert (job.submitted_at, job.finished_at) == pytest.approx((time.time() - 30, time.time() - 10), abs=1, rel=0)
 
 
-def test_a_job_that_is_known_to_have_ended_is_asked_about_at_once_and_teaches_nothing(
-    clock: Clock, lines: Lines
-) -> None:
-    """When it ended is not known."""
+def test_a_job_that_is_already_final_is_checked_at_once_and_not_recorded(clock: Clock, lines: Lines) -> None:
+    """The time of its end is unknown."""
     history = past(*STEADY)
     known = learned_in(history)
     done = Job("job-1", TranslationStatus.COMPLETED, "completed", submitted_at=time.time() - 5)
@@ -354,8 +352,8 @@ def test_a_job_that_is_known_to_have_ended_is_asked_about_at_once_and_teaches_no
     assert learned_in(history) == known
 
 
-def test_the_end_lies_between_the_last_pending_answer_and_the_first_final_one(make_client: MakeClient) -> None:
-    """Which is all that anybody knows."""
+def test_the_recorded_end_is_between_the_last_pending_and_first_final_status(make_client: MakeClient) -> None:
+    """Nothing else is known of it."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
     client.wait(ordered(client))
@@ -363,8 +361,10 @@ def test_the_end_lies_between_the_last_pending_answer_and_the_first_final_one(ma
     assert learned_in(history) == [Observation(12, 27, number=1)]
 
 
-def test_pending_counts_from_when_it_was_asked(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
-    """And finished from when it was answered: the job may have ended while the answer was under way."""
+def test_pending_counts_at_the_request_and_finished_at_the_response(
+    make_client: MakeClient, clock: Clock, lines: Lines
+) -> None:
+    """The job may have ended while the response was on its way."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
     transport: Any = client._transport
@@ -383,8 +383,8 @@ def test_pending_counts_from_when_it_was_asked(make_client: MakeClient, clock: C
     assert (learned.pending_until, learned.finished_by) == pytest.approx((second - 2, third), abs=0.001)
 
 
-def test_a_wait_that_gave_up_is_censored_and_not_forgotten(make_client: MakeClient) -> None:
-    """The job took longer than that."""
+def test_a_wait_that_timed_out_is_recorded_as_censored(make_client: MakeClient) -> None:
+    """The job took longer than until the last check."""
     history = DurationHistory()
     client = make_client(Scenario(100), history=history, check_cost=3, timeout=30)
     with pytest.raises(WaitTimeout):
@@ -393,8 +393,8 @@ def test_a_wait_that_gave_up_is_censored_and_not_forgotten(make_client: MakeClie
     assert learned_in(history) == [Observation(29.75, None, number=1)]
 
 
-def test_a_watch_that_nobody_looks_at_any_more_is_censored_too(make_client: MakeClient) -> None:
-    """When it is closed."""
+def test_a_closed_watch_is_recorded_as_censored(make_client: MakeClient) -> None:
+    """It is closed after two checks, which found the job pending."""
     history = DurationHistory()
     client = make_client(Scenario(100), history=history, check_cost=3, **LONG)
     watching = client.watch(ordered(client))
@@ -404,8 +404,8 @@ def test_a_watch_that_nobody_looks_at_any_more_is_censored_too(make_client: Make
     assert learned_in(history) == [Observation(12, None, number=1)]
 
 
-def test_a_job_that_was_first_seen_late_is_conditioned_on_its_age(make_client: MakeClient, clock: Clock) -> None:
-    """Nobody would have learned of it, had it been finished then."""
+def test_a_job_first_checked_late_is_recorded_with_delayed_entry(make_client: MakeClient, clock: Clock) -> None:
+    """It would not have been recorded if it had finished before."""
     history = past(*STEADY)
     client = make_client(Scenario(100), history=history, check_cost=3, **LONG)
     client.check()
@@ -417,16 +417,16 @@ def test_a_job_that_was_first_seen_late_is_conditioned_on_its_age(make_client: M
     assert 90 <= learned.pending_until < 100 <= (learned.finished_by or 0) < 150
 
 
-def test_a_job_that_was_finished_when_first_seen_late_teaches_nothing(make_client: MakeClient) -> None:
-    """Only that somebody came late."""
+def test_a_job_already_finished_at_a_late_first_check_is_not_recorded(make_client: MakeClient) -> None:
+    """It only shows that the check came late."""
     history = past(*STEADY)
     make_client(Scenario(0), history=history, check_cost=3, **LONG).wait(submitted_at=time.time() - 4000)
 
     assert len(history.jobs("reference")) == len(STEADY)
 
 
-def test_a_job_that_was_finished_at_the_first_planned_look_teaches_that(make_client: MakeClient) -> None:
-    """The look would have been made whatever the job did."""
+def test_a_job_finished_at_the_first_scheduled_check_is_recorded(make_client: MakeClient) -> None:
+    """The time of that check does not depend on the job."""
     history = past(*STEADY)
     client = make_client(Scenario(50), history=history, check_cost=3, **LONG)
     client.wait(ordered(client))
@@ -436,8 +436,8 @@ def test_a_job_that_was_finished_at_the_first_planned_look_teaches_that(make_cli
     assert 50 < (learned.finished_by or 0) < 70
 
 
-def test_a_wait_that_goes_on_where_another_gave_up_is_learned_as_one(make_client: MakeClient) -> None:
-    """It is one job, which was known of from the start."""
+def test_two_waits_for_the_same_job_are_recorded_as_one_observation(make_client: MakeClient) -> None:
+    """It keeps the entry of the first wait, which is the start of the job."""
     history = DurationHistory()
     client = make_client(Scenario(50), history=history, check_cost=3, max_retries=1000)
     job = ordered(client)
@@ -451,8 +451,8 @@ def test_a_wait_that_goes_on_where_another_gave_up_is_learned_as_one(make_client
     assert 50 <= (learned.finished_by or 0) < 60
 
 
-def test_a_finished_job_is_not_waited_for_and_not_learned_again(make_client: MakeClient, lines: Lines) -> None:
-    """However often somebody asks."""
+def test_a_finished_job_is_checked_at_once_and_not_recorded_again(make_client: MakeClient, lines: Lines) -> None:
+    """Both by its `Job` and by its id."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
     done = client.wait(ordered(client))
@@ -464,8 +464,8 @@ def test_a_finished_job_is_not_waited_for_and_not_learned_again(make_client: Mak
     assert len(history.jobs("reference")) == 1
 
 
-def test_a_job_that_is_nearly_done_for_long_is_not_hammered(clock: Clock, lines: Lines) -> None:
-    """Each such word that was not kept weighs less."""
+def test_a_progress_that_stays_near_1_does_not_cause_rapid_checks(clock: Clock, lines: Lines) -> None:
+    """The least gap grows with each estimate that was used."""
     answer = a_service(clock, 600, progress=lambda _: 0.9999999)
     a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait(submitted_at=time.time() - 600)
 
@@ -474,8 +474,8 @@ def test_a_job_that_is_nearly_done_for_long_is_not_hammered(clock: Clock, lines:
     assert gaps[:3] == [0.3, 0.6, 0.9]
 
 
-def test_jittered_checks_are_hardly_more(clock: Clock) -> None:
-    """Jitter costs a third of a hundredth, and no check is repeated because it came a little early."""
+def test_jitter_adds_few_checks(clock: Clock) -> None:
+    """Jitter adds a third of a per cent, and no check is repeated because it came a little early."""
     durations = [math.exp(6 + number % 20 / 10) for number in range(200)]
     asked = {
         is_spread: sum(
@@ -498,10 +498,10 @@ def test_jittered_checks_are_hardly_more(clock: Clock) -> None:
         ("is dropped", 0),
     ],
 )
-def test_nobody_waits_for_the_history_who_wants_to_go(
+def test_a_cancelled_or_interrupted_wait_does_not_wait_for_the_history_lock(
     ends: str, patience: float, make_client: MakeClient, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another process may be writing to it for long."""
+    """Another process may be writing for long. A wait that ends otherwise waits for `RECORD_TIMEOUT_SECONDS`."""
     patiences: list[float] = []
     monkeypatch.setattr(planner.SchedulePlanner, "remember", lambda _, __, ___, patience: patiences.append(patience))
     cancel = threading.Event()
@@ -524,8 +524,8 @@ def test_nobody_waits_for_the_history_who_wants_to_go(
     assert patiences == [patience]
 
 
-def test_where_the_service_tells_it_is_known_exactly(clock: Clock, tmp_path: Path) -> None:
-    """Azure says when an iteration was made, and when it came to stand as it does."""
+def test_a_duration_reported_by_the_service_is_recorded_exactly(clock: Clock, tmp_path: Path) -> None:
+    """Azure reports when an iteration was created, and when its status last changed."""
     history = DurationHistory(tmp_path / "durations.sqlite")
     world = World(clock, "azure", Scenario(61.5), history=history, check_cost=3)
     world.finished()
@@ -537,8 +537,10 @@ def test_where_the_service_tells_it_is_known_exactly(clock: Clock, tmp_path: Pat
 @pytest.mark.parametrize(
     ("service", "knows"), [("heygen", True), ("elevenlabs", True), ("azure", True), ("reference", False)]
 )
-def test_services_that_say_when_a_job_began_are_learned_from_by_its_id(service: str, knows: bool, clock: Clock) -> None:
-    """Without a word of the caller's."""
+def test_a_job_known_by_its_id_is_recorded_if_the_service_reports_its_start(
+    service: str, knows: bool, clock: Clock
+) -> None:
+    """The caller passes no `submitted_at`."""
     history = DurationHistory()
     world = World(clock, service, Scenario(30), history=history, check_cost=3)
     world.client.wait(world.submit().id)
@@ -547,8 +549,8 @@ def test_services_that_say_when_a_job_began_are_learned_from_by_its_id(service: 
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])
-def test_every_service_learns_from_orders_and_asks_less_and_less(service: str, clock: Clock, lines: Lines) -> None:
-    """After twenty jobs of about a minute two requests will do."""
+def test_submitted_jobs_of_every_service_need_fewer_checks_over_time(service: str, clock: Clock, lines: Lines) -> None:
+    """After twenty jobs of about a minute, two checks are enough."""
     world = World(clock, service, Scenario((58, 62), seed=1), history=True, check_cost=3)
     asked = []
     for _ in range(20):
@@ -560,8 +562,10 @@ def test_every_service_learns_from_orders_and_asks_less_and_less(service: str, c
     assert max(asked[-5:]) <= 2
 
 
-def test_a_plan_is_kept_until_the_history_changes(make_client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And made once for all waits for such jobs."""
+def test_a_schedule_is_cached_until_the_history_changes(
+    make_client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is computed once for all waits for such jobs."""
     made: list[Any] = []
 
     def counted(*given: Any) -> CheckSchedule:
@@ -573,7 +577,7 @@ def test_a_plan_is_kept_until_the_history_changes(make_client: MakeClient, monke
     client = make_client(Scenario(200), history=history, check_cost=3, timeout=40)
     for _ in range(3):
         with pytest.raises(WaitTimeout):
-            client.wait()  # of unknown age: they teach nothing
+            client.wait()  # of unknown age, so that nothing is recorded
     assert len(made) == 1
 
     history.record(60, service="reference")
@@ -582,8 +586,8 @@ def test_a_plan_is_kept_until_the_history_changes(make_client: MakeClient, monke
     assert len(made) == 2
 
 
-def test_waits_of_other_kinds_have_other_plans(make_client: MakeClient, lines: Lines) -> None:
-    """And a kind that was never met has that of all."""
+def test_each_kind_has_a_schedule_of_its_own(make_client: MakeClient, lines: Lines) -> None:
+    """Past jobs of the one kind took ten times as long as those of the other."""
     history = past(*STEADY, kind="es")
     for seconds in STEADY:
         history.record(10 * seconds, kind="ja", service="reference")
@@ -597,8 +601,8 @@ def test_waits_of_other_kinds_have_other_plans(make_client: MakeClient, lines: L
     assert 400 < other < 700
 
 
-def test_twice_the_video_takes_twice_as_long(make_client: MakeClient, lines: Lines) -> None:
-    """Learned from the lengths of past ones."""
+def test_the_schedule_scales_with_the_video_length(make_client: MakeClient, lines: Lines) -> None:
+    """As learned from the lengths of past videos."""
     history = DurationHistory()
     for number in range(40):
         history.record((2 + number % 3 / 10) * (30 + number), video_seconds=30 + number, service="reference")
@@ -615,8 +619,8 @@ def test_twice_the_video_takes_twice_as_long(make_client: MakeClient, lines: Lin
     assert len(later) <= 4
 
 
-def test_the_history_of_one_service_says_nothing_of_another(clock: Clock, lines: Lines) -> None:
-    """They share the file alone."""
+def test_the_history_of_one_service_does_not_affect_another(clock: Clock, lines: Lines) -> None:
+    """They only share the `DurationHistory`."""
     world = World(clock, "heygen", Scenario(0), history=past(*STEADY), check_cost=3)
     world.finished()
 
@@ -638,10 +642,10 @@ _LOCKS: list[sqlite3.Connection] = []
 
 
 @pytest.mark.parametrize("breaks", [break_off, lock])
-def test_a_history_that_breaks_in_the_middle_of_a_wait_is_a_warning_and_no_more(
+def test_a_history_that_fails_during_a_wait_is_logged_as_a_warning(
     breaks: Any, make_client: MakeClient, lines: Lines, tmp_path: Path
 ) -> None:
-    """The wait goes on, and the job is finished."""
+    """The wait continues until the job is finished."""
     path = tmp_path / "durations.sqlite"
     client = make_client(Scenario(20), history=path, check_cost=3, timeout=60, max_retries=100)
     watching = client.watch(ordered(client))
@@ -660,8 +664,8 @@ def test_a_history_that_breaks_in_the_middle_of_a_wait_is_a_warning_and_no_more(
     assert all(str(path) in line["error"] for line in warnings)
 
 
-def test_checks_are_spread_by_chance_where_that_is_wanted(make_client: MakeClient, lines: Lines) -> None:
-    """The first ones by up to half a check."""
+def test_jitter_spreads_the_first_checks(make_client: MakeClient, lines: Lines) -> None:
+    """By up to half a gap."""
     client = make_client(Scenario(61), history=past(*STEADY), check_cost=3, jitter=0.1, **LONG)
     for _ in range(40):
         client.wait(ordered(client))
@@ -671,8 +675,8 @@ def test_checks_are_spread_by_chance_where_that_is_wanted(make_client: MakeClien
     assert 1 < max(firsts) - min(firsts) < 20
 
 
-def test_spread_gaps_are_a_tenth_longer_or_shorter(make_client: MakeClient, lines: Lines) -> None:
-    """From the check before, whenever that was."""
+def test_jitter_makes_gaps_up_to_a_tenth_longer_or_shorter(make_client: MakeClient, lines: Lines) -> None:
+    """Each gap counts from the check before."""
     make_client(Scenario(900), history=True, target_lag=10, jitter=0.1, **LONG).wait(submitted_at=time.time() - 1)
 
     gaps = [line["sleep_seconds"] for line in lines.of("sleeping")][1:]
@@ -680,8 +684,8 @@ def test_spread_gaps_are_a_tenth_longer_or_shorter(make_client: MakeClient, line
     assert len(set(gaps)) > 20
 
 
-def test_the_random_generator_of_the_caller_is_left_alone(make_client: MakeClient) -> None:
-    """A seeded run of theirs stays the same."""
+def test_jitter_does_not_use_the_global_random_generator(make_client: MakeClient) -> None:
+    """A seeded run of the caller stays the same."""
     import random
 
     random.seed(1)
@@ -692,8 +696,8 @@ def test_the_random_generator_of_the_caller_is_left_alone(make_client: MakeClien
     assert random.getstate() == state
 
 
-def test_a_caller_who_does_not_learn_may_say_the_same_things(make_client: MakeClient, lines: Lines) -> None:
-    """The backoff takes no notice."""
+def test_job_features_are_accepted_without_a_history(make_client: MakeClient, lines: Lines) -> None:
+    """The backoff ignores them."""
     make_client(Scenario(5)).wait(kind="es", video_seconds=95, submitted_at=time.time())
 
     assert checked_at(lines) == [0, 2, 6]
@@ -720,10 +724,10 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
 
 
 @pytest.mark.parametrize(("arguments", "error", "says"), BAD)
-def test_an_argument_that_cannot_be_used_is_refused_when_the_client_is_made(
+def test_invalid_schedule_arguments_are_rejected_when_the_client_is_created(
     arguments: dict[str, Any], error: type[Exception], says: str
 ) -> None:
-    """And the message names it."""
+    """The message names the argument."""
     with pytest.raises(error, match=says):
         VideoTranslationClient(BASE_URL, **arguments)
 
@@ -743,10 +747,10 @@ def test_an_argument_that_cannot_be_used_is_refused_when_the_client_is_made(
         ({"submitted_at": "now"}, TypeError),
     ],
 )
-def test_what_is_said_of_a_job_is_looked_at_before_anything_is_sent(
+def test_invalid_job_features_are_rejected_before_any_request(
     said: dict[str, Any], error: type[Exception], learns: bool, make_client: MakeClient, lines: Lines
 ) -> None:
-    """Whether it is needed or not."""
+    """Also without a history, where they are not used."""
     client = make_client(Scenario(0), **({"history": True, "check_cost": 3} if learns else {}))
     for call in (client.wait, client.get_status, client.watch):
         with pytest.raises(error, match=next(iter(said))):
@@ -755,8 +759,8 @@ def test_what_is_said_of_a_job_is_looked_at_before_anything_is_sent(
     assert lines == []
 
 
-def test_no_history_is_the_backoff(make_client: MakeClient, lines: Lines) -> None:
-    """Learning is asked for."""
+def test_without_a_history_the_wait_uses_the_backoff(make_client: MakeClient, lines: Lines) -> None:
+    """A `history` of None or False means none."""
     client = make_client(Scenario(5), history=None)
     client.wait(ordered(client))
     client = make_client(Scenario(5), history=False)
@@ -770,7 +774,7 @@ def _tick(clock: Clock, seconds: float) -> None:
 
 
 def polled(strategy: Any, clock: Clock, duration: float) -> list[float]:
-    """When a function of a user's asks, under a decorator of theirs."""
+    """Return when a user's function, decorated with `tenacity.retry`, is called until the job is finished."""
     began, asked = time.monotonic(), list[float]()
 
     @tenacity.retry(
@@ -786,15 +790,15 @@ def polled(strategy: Any, clock: Clock, duration: float) -> list[float]:
     return [round(moment, 6) for moment in asked]
 
 
-def test_the_same_is_a_plain_strategy_for_tenacity(clock: Clock) -> None:
-    """Which asks at once, as tenacity does, and then by the plan."""
+def test_wait_learned_is_a_wait_strategy_for_tenacity(clock: Clock) -> None:
+    """The first check is made at once, as tenacity does, and the others by the schedule."""
     assert polled(wait_learned(check_cost=3), clock, 40) == [0, 3, 12, 27, 48]
     assert polled(wait_learned(target_lag=5), clock, 25) == [0, 10, 20, 30]
     assert polled(wait_learned(check_cost=3, max_lag=10), clock, 40) == [0, 3, 12, 22, 32, 42]
 
 
-def test_a_strategy_takes_durations_or_a_history_that_grows(clock: Clock, tmp_path: Path) -> None:
-    """It looks anew when there is more."""
+def test_wait_learned_accepts_durations_a_history_or_a_path(clock: Clock, tmp_path: Path) -> None:
+    """A history that has grown is read again."""
     path = tmp_path / "durations.sqlite"
     history = DurationHistory(path)
     strategy = wait_learned(history, check_cost=3)
@@ -808,13 +812,13 @@ def test_a_strategy_takes_durations_or_a_history_that_grows(clock: Clock, tmp_pa
     assert len(learned) <= 3
 
 
-def test_a_strategy_counts_from_the_age_of_the_job(clock: Clock) -> None:
-    """Which may have begun before the function was called."""
+def test_wait_learned_counts_from_the_age_of_the_job(clock: Clock) -> None:
+    """The job may have begun before the function is called."""
     assert polled(wait_learned(check_cost=3, age=3), clock, 20) == [0, 9, 24]
 
 
-def test_a_strategy_goes_into_a_client_as_any_other(make_client: MakeClient, lines: Lines) -> None:
-    """As its `wait`."""
+def test_a_client_accepts_wait_learned_as_its_wait_strategy(make_client: MakeClient, lines: Lines) -> None:
+    """The first check is made at once."""
     make_client(Scenario(20), wait=wait_learned(check_cost=3), **LONG).wait()
 
     assert checked_at(lines) == [0, 3, 12, 27]
@@ -834,14 +838,14 @@ def test_a_strategy_goes_into_a_client_as_any_other(make_client: MakeClient, lin
         ({"check_cost": 1, "jitter": "yes"}, TypeError, "jitter"),
     ],
 )
-def test_a_strategy_refuses_what_it_cannot_use(arguments: Any, error: type[Exception], says: str) -> None:
-    """When it is made."""
+def test_invalid_arguments_of_wait_learned_are_rejected(arguments: Any, error: type[Exception], says: str) -> None:
+    """When the strategy is created."""
     with pytest.raises(error, match=says):
         wait_learned(**arguments)
 
 
-def test_a_fault_spends_no_check_of_the_plan(make_client: MakeClient, lines: Lines) -> None:
-    """It is repeated, and the plan goes on from the answer."""
+def test_a_fault_does_not_use_up_a_scheduled_check(make_client: MakeClient, lines: Lines) -> None:
+    """The request is retried, and the schedule continues from the response."""
     scenario = Scenario(40, faults=(Fault(nth=2, status_code=503),))
     client = make_client(scenario, history=True, check_cost=3, **LONG)
     client.wait(ordered(client))
@@ -854,8 +858,8 @@ def test_a_fault_spends_no_check_of_the_plan(make_client: MakeClient, lines: Lin
 
 @pytest.mark.parametrize("said", [1e-300, 1e300, 1e-9, 1e12, 5e-324])
 @pytest.mark.parametrize("name", ["expected_seconds", "progress", "finished_at", "created_at"])
-def test_whatever_number_a_service_says_the_wait_goes_on(name: str, said: float, clock: Clock, lines: Lines) -> None:
-    """No arithmetic of ours ends it."""
+def test_extreme_numbers_in_a_response_do_not_end_the_wait(name: str, said: float, clock: Clock, lines: Lines) -> None:
+    """No computation with them raises."""
     answer = a_service(clock, 20, **{name: lambda _: said})
     client = a_client(answer, clock, history=past(*STEADY), check_cost=3, timeout=1000)
 
@@ -864,8 +868,8 @@ def test_whatever_number_a_service_says_the_wait_goes_on(name: str, said: float,
 
 
 @pytest.mark.parametrize("length", [1e-300, 1e300])
-def test_whatever_length_a_video_has_the_wait_goes_on(length: float, make_client: MakeClient) -> None:
-    """Also where past jobs had lengths."""
+def test_extreme_video_lengths_do_not_end_the_wait(length: float, make_client: MakeClient) -> None:
+    """Neither this wait, nor the next one, whose history has such a length."""
     history = DurationHistory()
     for number in range(20):
         history.record(60 + number, video_seconds=30 + number, service="reference")
@@ -875,8 +879,8 @@ def test_whatever_length_a_video_has_the_wait_goes_on(length: float, make_client
     assert client.wait(ordered(client), video_seconds=95).status == "completed"
 
 
-def test_checks_that_are_spread_keep_to_max_lag(make_client: MakeClient, lines: Lines) -> None:
-    """It is a promise."""
+def test_jittered_gaps_are_no_longer_than_max_lag(make_client: MakeClient, lines: Lines) -> None:
+    """By the target lag alone, the gaps would be 200 s."""
     client = make_client(Scenario(300), history=True, target_lag=100, max_lag=10, jitter=0.1, **LONG)
     client.wait(submitted_at=time.time() - 1)
 

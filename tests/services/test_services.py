@@ -1,4 +1,4 @@
-"""A service is data: where things sit, what words mean, and what an error body says."""
+"""Services as data: paths of fields, status words, error bodies, bulk responses, and custom services."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ PENDING, COMPLETED, ERROR = TranslationStatus
         (ComputedField("the next one", lambda whole: whole["a"] + 1), 2),
     ],
 )
-def test_where_things_are_found(place: Any, value: Any) -> None:
-    """By a path, by the first of several that leads somewhere, or by a function."""
+def test_get_path_finds_a_value_by_a_path_by_several_paths_or_by_a_function(place: Any, value: Any) -> None:
+    """Of several paths, the first that leads to a value counts."""
     whole = {"a": 1, "b": {"c": "x", "d": [{"e": 5}, "two"]}, "null": None}
 
     assert get_path(whole, place) == value
@@ -88,8 +88,8 @@ def test_where_things_are_found(place: Any, value: Any) -> None:
         ({}, None),
     ],
 )
-def test_a_moment_is_read_in_all_the_ways_that_services_write_it(said: Any, seconds: float | None) -> None:
-    """Seconds, milliseconds, and ISO 8601 with any number of digits, on every Python; what is none is nothing."""
+def test_as_timestamp_reads_unix_times_and_iso_8601(said: Any, seconds: float | None) -> None:
+    """Seconds, milliseconds, and ISO 8601 with any number of digits, on every Python. Anything else is `None`."""
     assert as_timestamp(said) == (None if seconds is None else pytest.approx(seconds, abs=1e-6, rel=0))
 
 
@@ -122,17 +122,17 @@ def test_a_moment_is_read_in_all_the_ways_that_services_write_it(said: Any, seco
         ("reference", {"result": "pending", "created_at": 5, "finished_at": 9}, 5, 9),
     ],
 )
-def test_when_a_job_began_and_ended_is_read_where_the_service_says_it(
+def test_submitted_at_and_finished_at_are_read_from_the_fields_of_each_service(
     service: str, body: dict[str, Any], submitted: float, finished: float | None
 ) -> None:
-    """What Azure calls its last action is the end only once there is one."""
+    """Azure's `lastActionDateTime` is the end of a job only once the job has ended."""
     job = SERVICES[service].read_status(Response(200, {}, json.dumps(body).encode()), "job-1")
 
     assert (job.submitted_at, job.finished_at) == (submitted, finished)
 
 
-def test_where_things_are_put() -> None:
-    """Beside what is there, and without changing it."""
+def test_set_path_adds_a_value_without_changing_the_body() -> None:
+    """The values beside it are kept."""
     body = {"video": {"type": "url"}}
 
     assert set_path(body, "video.url", "u") == {"video": {"type": "url", "url": "u"}}
@@ -167,7 +167,9 @@ def test_where_things_are_put() -> None:
         ({}, None, None),
     ],
 )  # fmt: skip
-def test_what_an_error_body_says(body: dict[str, Any], code: str | None, message: str | None) -> None:
+def test_problem_reads_the_code_and_message_of_an_error_body(
+    body: dict[str, Any], code: str | None, message: str | None
+) -> None:
     """In the shapes that the services use."""
     problem = Problem(body)
 
@@ -183,10 +185,10 @@ def test_what_an_error_body_says(body: dict[str, Any], code: str | None, message
         ("reference", {"type": "about:blank", "title": "Gone", "detail": "deleted"}, "about:blank", "deleted"),
     ],
 )  # fmt: skip
-def test_an_error_carries_what_the_body_says(
+def test_request_failed_has_the_code_and_message_of_the_error_body(
     clock: Clock, service: str, body: dict[str, Any], code: str, message: str
 ) -> None:
-    """And its sentence holds it."""
+    """The message of the error contains that of the body."""
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(402, json.dumps(body).encode())))
     client = VideoTranslationClient(HOST, service=service, api_key=KEY, session=session, sleep=clock.tick)
@@ -223,8 +225,8 @@ WORDS = [
 
 
 @pytest.mark.parametrize(("service", "body", "status"), WORDS)
-def test_the_words_of_each_service(service: str, body: dict[str, Any], status: TranslationStatus) -> None:
-    """In both of HeyGen's vocabularies; and a completed job without its link is pending."""
+def test_status_words_of_each_service(service: str, body: dict[str, Any], status: TranslationStatus) -> None:
+    """In both vocabularies of HeyGen. A completed job without its link is pending."""
     job = SERVICES[service].read_status(Response(200, {}, json.dumps(body).encode()), "job-1")
 
     assert job.status is status
@@ -232,8 +234,8 @@ def test_the_words_of_each_service(service: str, body: dict[str, Any], status: T
     assert job.error == ("why" if status is ERROR else None)
 
 
-def test_no_content_is_no_such_job_at_azure() -> None:
-    """And a fault elsewhere."""
+def test_a_204_of_azure_means_that_there_is_no_such_job() -> None:
+    """A 204 of HeyGen is a fault."""
     with pytest.raises(Refusal, match=r"there is no such job \(HTTP 204 No Content\)"):
         SERVICES["azure"].read_status(Response(204, {}, b""), "job-1")
     with pytest.raises(Fault):
@@ -251,8 +253,8 @@ SAID = [
 
 
 @pytest.mark.parametrize("name", ["reference", "heygen"])
-def test_a_status_means_the_same_in_bulk(name: str) -> None:
-    """The common words are known at every service, and what is no word for one route is none for the other."""
+def test_a_status_word_means_the_same_in_a_bulk_response(name: str) -> None:
+    """Every service knows the common words. What is no word for one request is none for the other."""
     service = SERVICES[name]
     assert service.bulk is not None
     for said in SAID:
@@ -271,8 +273,8 @@ def test_a_status_means_the_same_in_bulk(name: str) -> None:
             assert job.status is COMMON_STATUSES[said]
 
 
-def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> None:
-    """Where they differ, each route keeps its own meaning, and a common word has that of the route."""
+def test_status_words_of_single_and_bulk_requests_are_known_to_both() -> None:
+    """Where they differ, each request keeps its own meaning. A common word has the meaning of the request."""
     own = {"ready": "pending", "done": "pending"}
     bulk = BulkSpec(
         "/jobs?ids={job_ids}", 10, "jobs", "id", "status", {"ready": "error", "live": "completed", "success": "error"}
@@ -304,8 +306,10 @@ def test_the_words_of_a_service_and_of_its_bulk_route_are_known_on_both() -> Non
         ([("j", "running"), ("j", "pending"), ("j", "")], "pending"),
     ],
 )
-def test_a_list_that_contradicts_itself_about_a_job_lacks_it(listed: list[tuple[str, str]], word: str | None) -> None:
-    """And the other jobs are read from it."""
+def test_a_job_with_contradictory_entries_in_a_bulk_response_is_left_out(
+    listed: list[tuple[str, str]], word: str | None
+) -> None:
+    """The other jobs of the response are read."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
     entries = [{"video_id": one, "status": status} for one, status in [*listed, ("k", "running")]]
@@ -322,8 +326,8 @@ def test_a_list_that_contradicts_itself_about_a_job_lacks_it(listed: list[tuple[
         ({"other": []}, MissingField, "'data'"),
     ],
 )
-def test_a_list_that_is_missing_is_named(body: Any, kind: type[Exception], says: str) -> None:
-    """The answer says nothing about any job."""
+def test_a_bulk_response_without_its_list_of_jobs_is_an_error(body: Any, kind: type[Exception], says: str) -> None:
+    """The error names the missing field. The response says nothing about any job."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
     with pytest.raises(kind, match=says):
@@ -356,8 +360,8 @@ ACME = Service(
 )
 
 
-def test_a_service_of_ones_own_is_made_of_data_alone(clock: Clock, lines: Lines, tmp_path: Path) -> None:
-    """The same four lines; no subclass."""
+def test_a_custom_service_is_defined_by_data_alone(clock: Clock, lines: Lines, tmp_path: Path) -> None:
+    """Submit, wait and download work as with any other service, without a subclass."""
     told: list[tuple[str, str, Any]] = []
     states = iter(["in-queue", "IN QUEUE", "polishing", "live"])
 
@@ -391,8 +395,8 @@ def test_a_service_of_ones_own_is_made_of_data_alone(clock: Clock, lines: Lines,
     assert job.progress == 0.5
 
 
-def test_a_fifth_service_is_one_line_of_the_registry(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From there on it has a name, for the client and on the command line."""
+def test_a_service_in_the_registry_is_found_by_its_name(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the client, and on the command line."""
     monkeypatch.setitem(SERVICES, "acme", ACME)
     monkeypatch.setenv("ACME_API_KEY", KEY)
 
@@ -400,8 +404,8 @@ def test_a_fifth_service_is_one_line_of_the_registry(clock: Clock, monkeypatch: 
     assert parser().parse_args(["status", "job-1", "--service", "acme"]).service == "acme"
 
 
-def test_the_words_of_an_unknown_service_are_the_common_ones(clock: Clock) -> None:
-    """`ready` and `stale` are not among them: services mean different things by them."""
+def test_a_service_without_status_words_uses_the_common_ones(clock: Clock) -> None:
+    """`ready` and `stale` are not among them, as services mean different things by them."""
     service = Service("mine", "/jobs/{job_id}", base_url=HOST)
 
     for words, status in (
@@ -416,8 +420,8 @@ def test_the_words_of_an_unknown_service_are_the_common_ones(clock: Clock) -> No
     assert not service.is_known_status("ready")
 
 
-def test_an_error_of_a_job_may_be_an_object(clock: Clock) -> None:
-    """With a message in it."""
+def test_the_error_of_a_job_may_be_an_object_with_a_message(clock: Clock) -> None:
+    """`JobFailed` has the message."""
     service = Service("mine", "/jobs/{job_id}", base_url=HOST)
     body = {"status": "failed", "error": {"code": 7, "message": "no sound"}}
     job = service.read_status(Response(200, {}, json.dumps(body).encode()), "j")
@@ -426,8 +430,8 @@ def test_an_error_of_a_job_may_be_an_object(clock: Clock) -> None:
         job.raise_for_status()
 
 
-def test_words_and_ids_may_be_whole_numbers(clock: Clock) -> None:
-    """Some services count them."""
+def test_status_words_and_job_ids_may_be_integers(clock: Clock) -> None:
+    """Some services number them."""
     service = Service(
         "mine",
         "/jobs/{job_id}",
@@ -444,8 +448,8 @@ def test_words_and_ids_may_be_whole_numbers(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("job_id", ["", ".", "..", "a\nb", "\x1b[2J", None, [], {}, True])
-def test_an_id_that_cannot_be_one_is_missing(clock: Clock, job_id: Any) -> None:
-    """It would be asked for, and shown."""
+def test_an_invalid_job_id_in_a_response_counts_as_missing(clock: Clock, job_id: Any) -> None:
+    """Otherwise it would be sent in requests, and shown."""
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(200, json.dumps({"id": job_id}).encode())))
 
@@ -456,15 +460,15 @@ def test_an_id_that_cannot_be_one_is_missing(clock: Clock, job_id: Any) -> None:
 @pytest.mark.parametrize(
     "entry", [7, *({"video_id": one, "status": "completed"} for one in (["a"], {"a": 1}, None, 7))]
 )
-def test_a_list_with_odd_entries_lacks_the_job(entry: Any) -> None:
-    """And breaks nothing."""
+def test_an_invalid_entry_of_a_bulk_response_is_left_out(entry: Any) -> None:
+    """It raises no error."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
     assert bulk.read(Response(200, {}, json.dumps({"data": [entry]}).encode()), ["job-1"]) == {}
 
 
-def test_a_list_says_why_a_job_failed(clock: Clock) -> None:
-    """As the single answer does."""
+def test_a_bulk_response_has_the_error_of_a_failed_job(clock: Clock) -> None:
+    """As a response for a single job does. `check_all` rejects a string in place of a list."""
     body = {"data": [{"video_id": "job-1", "status": "failed", "error": {"message": "no sound"}}]}
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(200, json.dumps(body).encode())))
@@ -479,8 +483,8 @@ def test_a_list_says_why_a_job_failed(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(("service", "count"), [("heygen", 500), ("elevenlabs", 5)])
-def test_the_time_of_a_question_about_many_jobs_is_for_each_request(clock: Clock, service: str, count: int) -> None:
-    """And not for all of them."""
+def test_the_time_out_of_check_all_applies_to_each_request(clock: Clock, service: str, count: int) -> None:
+    """Not to all of them together."""
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
         clock.tick(0.8)
@@ -497,8 +501,8 @@ def test_the_time_of_a_question_about_many_jobs_is_for_each_request(clock: Clock
     assert {round(job.elapsed, 3) for job in checked} == {0.8}
 
 
-def test_languages_in_another_shape_are_named(clock: Clock) -> None:
-    """And not read in part."""
+def test_a_list_of_languages_in_an_unexpected_shape_raises_unexpected_answer(clock: Clock) -> None:
+    """The error names the field. No part of the list is returned."""
     for listed in ([{"name": "Spanish"}], ["Spanish", {"name": "French"}], [], "Spanish"):
         session = requests.Session()
         body = json.dumps({"data": {"languages": listed}}).encode()
@@ -508,8 +512,8 @@ def test_languages_in_another_shape_are_named(clock: Clock) -> None:
             client.languages()
 
 
-def test_operation_location_is_followed_at_the_origin_of_the_service_alone(clock: Clock) -> None:
-    """Behind a gateway it leads past it, where the key must not go: the id of the operation is ours, so the path is known."""
+def test_operation_location_is_followed_only_at_the_origin_of_the_service(clock: Clock) -> None:
+    """Behind a gateway it has another origin, which must not get the API key. The path follows from the id."""
     for located, looked in (
         (f"{HOST}/v/operations/order-1.translation?v=1", f"{HOST}/v/operations/order-1.translation?v=1"),
         (f"{HOST}/operations/ORDER-1.translation/state", f"{HOST}/operations/ORDER-1.translation/state"),
@@ -535,8 +539,8 @@ def test_operation_location_is_followed_at_the_origin_of_the_service_alone(clock
         assert asked[1] == looked
 
 
-def test_a_real_service_is_waited_for_an_hour(clock: Clock) -> None:
-    """As often as the schedule says, without a cap of retries."""
+def test_a_wait_for_a_job_of_elevenlabs_times_out_after_an_hour_by_default(clock: Clock) -> None:
+    """The number of retries has no limit."""
     session = requests.Session()
     adapter = Answers(lambda _: response(200, b'{"status": "dubbing"}'))
     session.mount("https://", adapter)
@@ -559,8 +563,10 @@ def test_a_real_service_is_waited_for_an_hour(clock: Clock) -> None:
         ("https://azure.test/elsewhere", None),
     ],
 )
-def test_an_operation_may_have_an_id_of_the_services_own(located: str | None, chosen: str | None) -> None:
-    """Then it is no response about another job, as those have ids that a client of ours has chosen."""
+def test_an_operation_id_that_no_client_of_this_package_makes_was_chosen_by_azure(
+    located: str | None, chosen: str | None
+) -> None:
+    """It is no sign of a response about another job, whose id a client of this package would have chosen."""
     assert azure._id_chosen_by_service(located) == chosen
 
 
@@ -585,9 +591,9 @@ class PresignedFlow:
 
 
 class Storage(BaseHTTPRequestHandler):
-    """A storage host that takes what is put there."""
+    """A storage host that stores the last PUT request."""
 
-    def do_PUT(self) -> None:  # as http.server calls it
+    def do_PUT(self) -> None:  # the name that http.server expects
         body = self.rfile.read(int(self.headers["Content-Length"]))
         vars(self.server)["puts"] = (self.path, dict(self.headers.items()), body)
         self.send_response(200)
@@ -599,8 +605,8 @@ class Storage(BaseHTTPRequestHandler):
 
 
 @pytest.mark.parametrize("client", [VideoTranslationClient, AsyncVideoTranslationClient])
-def test_a_request_to_another_origin_keeps_its_method_and_body_and_gets_no_key(client: type[Any]) -> None:
-    """As an upload by a signed URL needs it."""
+def test_a_request_to_another_origin_keeps_method_and_body_without_the_api_key(client: type[Any]) -> None:
+    """An upload by a signed URL needs this."""
     with HTTPServer(("127.0.0.1", 0), Storage) as storage:
         thread = threading.Thread(target=storage.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()

@@ -1,4 +1,4 @@
-"""Cancellations of tasks that use the asyncio client: on an event loop whose steps are counted, at every step."""
+"""Cancellation of tasks that use the asyncio client, at every step of an event loop that counts its steps."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from translation_client._transports.slots import Slots
 T = TypeVar("T")
 
 STEP = 0.001
-"""Seconds that a step of the event loop takes, on its own clock."""
+"""Seconds that one step of the event loop takes, on its own clock."""
 
 MAX_STEPS = 1_000_000
-"""More is a test that hangs."""
+"""A test that takes more steps hangs."""
 
 VIDEO = "https://videos.example.com/talk.mp4"
 
@@ -51,7 +51,7 @@ Act = Callable[[], object]
 
 
 class SteppedLoop(asyncio.SelectorEventLoop):
-    """An event loop with a clock of its own: a step takes a millisecond, and a loop with nothing to do skips to its next timer."""
+    """An event loop with its own clock: a step takes 1 ms, and an idle loop skips to its next timer."""
 
     def __init__(self, complaints: list[str]) -> None:
         super().__init__()
@@ -67,11 +67,11 @@ class SteppedLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def at_step(self, step: int, *acts: Act) -> None:
-        """Do something at the beginning of a step, counted from now."""
+        """Call functions at the beginning of a step, counted from now."""
         self.acts.setdefault(self.step + step, []).extend(acts)
 
     def timers(self) -> list[asyncio.TimerHandle]:
-        """Return those that have neither rung nor been cancelled."""
+        """Return the timers that have neither fired nor been cancelled."""
         return [timer for timer in vars(self)["_scheduled"] if not timer.cancelled()]
 
     def _run_once(self) -> None:
@@ -83,12 +83,15 @@ class SteppedLoop(asyncio.SelectorEventLoop):
             self.now = max(self.now, heapq.nsmallest(1, self.timers())[0].when())
         for act in self.acts.pop(self.step, ()):
             act()
-        super()._run_once()  # type: ignore[misc]  # it is there
+        super()._run_once()  # type: ignore[misc]  # a private method of asyncio
 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Coroutine[Any, Any, T]], T]]:
-    """Run a coroutine on a stepped loop, whose time the client sees too. Nothing may be left, and nothing complained of."""
+    """Run a coroutine on a stepped loop, whose time the client uses too.
+
+    Fails if a task or a timer is left, and on any warning or error that the event loop reports.
+    """
     time = SimpleNamespace(monotonic=lambda: asyncio.get_running_loop().time(), time=lambda: 1_700_000_000.0)
     monkeypatch.setattr(_clock, "time", time)
 
@@ -114,7 +117,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Coroutine[Any, An
 
 
 class Transport(asyncio.Transport):
-    """One without a socket."""
+    """A transport without a socket."""
 
     is_aborted = False
 
@@ -126,7 +129,7 @@ class Transport(asyncio.Transport):
 
 
 class Connection:
-    """As much of a connection of aiohttp as is used."""
+    """The part of an aiohttp connection that the client uses."""
 
     def __init__(self) -> None:
         self.transport = Transport()
@@ -141,7 +144,7 @@ async def steps(number: int) -> None:
 
 
 async def deaf(seconds: float) -> None:
-    """Let time pass, whoever cancels this."""
+    """Let time pass, and ignore every cancellation."""
     loop = asyncio.get_running_loop()
     end = loop.time() + seconds
     while loop.time() < end:
@@ -151,13 +154,14 @@ async def deaf(seconds: float) -> None:
 
 @dataclass
 class Service:
-    """What stands for aiohttp: a connection, a request and a response, with a step or more for each.
+    """A replacement for aiohttp: a connection, a request and a response, each of which takes one step or more.
 
     Attributes:
-        how: "answers", "pending" or not; "fails", by a broken connection; "mute", which never answers; "cleans up", in some steps after a
-            cancellation; "swallows" a cancellation while it cleans up, as aiohttp does on Python 3.10; "goes on" after one
-            cancellation, or "goes on twice", and never answers; "deaf" to any cancellation for half a second, while it connects; "deaf late",
-            while it reads.
+        how: What happens to a request. "answers" and "pending": a response arrives. "fails": the connection breaks.
+            "mute": no response ever arrives. "cleans up": it takes some steps to end after a cancellation. "swallows":
+            a cancellation during its cleanup is lost, as in aiohttp on Python 3.10. "goes on" and "goes on twice": one
+            or two cancellations are ignored, and no response arrives. "deaf" and "deaf late": every cancellation is
+            ignored for half a second, while it connects or while it waits for the response.
         got: How many requests arrived.
         answered_at: The step in which the response was complete.
     """
@@ -176,7 +180,7 @@ class Service:
                 await deaf(0.5)
             cut = CURRENT_SCOPE.get()
             assert cut is not None
-            cut.record_connection(Connection())  # type: ignore[arg-type]  # what is used of it is there
+            cut.record_connection(Connection())  # type: ignore[arg-type]  # has the attributes that are used
             await steps(1)
             trace.has_sent = True
             self.got += 1
@@ -228,13 +232,13 @@ def client_of(service: Service, **arguments: Any) -> AsyncVideoTranslationClient
 
 
 def cancel_call(client: AsyncVideoTranslationClient, event: asyncio.Event) -> None:
-    """Set the event of a call, and have the client see it in this very step."""
+    """Set the cancel event of a call, and let the client check it in this step."""
     event.set()
     client._transport._scopes.stop_cancelled()
 
 
 def assert_free(client: AsyncVideoTranslationClient) -> None:
-    """Nothing of a call is left in its client."""
+    """Check that the client holds no slot, no queue entry, no cancel scope and no abandoned task."""
     transport = client._transport
     assert vars(transport._slots)["_free"] == MAX_CONNECTIONS
     assert not vars(transport._slots)["_queue"]
@@ -244,7 +248,7 @@ def assert_free(client: AsyncVideoTranslationClient) -> None:
 
 @dataclass
 class Ending:
-    """How a task of the caller's ended, as it sees it itself."""
+    """How a task of the caller's ended, as recorded within the task."""
 
     value: Any = None
     error: BaseException | None = None
@@ -252,7 +256,7 @@ class Ending:
     cancellations: int = 0
 
     async def of(self, call: Coroutine[Any, Any, Any]) -> None:
-        """Await a call; a cancellation is raised on."""
+        """Await a call of the client, and record its end. A cancellation is raised again."""
         try:
             self.value = await call
         except asyncio.CancelledError as error:
@@ -268,14 +272,14 @@ class Ending:
 
 HOWS = ("answers", "fails", "mute", "cleans up", "swallows", "goes on", "deaf", "deaf late")
 SLOW = ("goes on", "deaf", "deaf late")
-"""Those that outlive their callers."""
+"""The services whose tasks outlive their callers."""
 OTHERS = ("nothing", "event", "close", "deadline", "request_timeout")
 STEPS = range(1, 13)
-"""As many as a call takes, and some."""
+"""The steps of a call, and a few more."""
 
 
 async def cancelled_at(call: str, how: str, other: str, cancel_at: int, other_at: int, *, is_first: bool) -> None:
-    """Cancel a task at a step of its call, and have something else happen at another step, or in the same one."""
+    """Cancel a task at one step of its call, and let something else happen at another step, or in the same one."""
     service = Service(how)
     client = client_of(service, **({"request_timeout": other_at * STEP} if other == "request_timeout" else {}))
     loop, event, ending = asyncio.get_running_loop(), asyncio.Event(), Ending()
@@ -283,7 +287,7 @@ async def cancelled_at(call: str, how: str, other: str, cancel_at: int, other_at
     limits: dict[str, Any] = {"cancel": event, "timeout": other_at * STEP if other == "deadline" else None}
     made = client.submit(VIDEO, "es", **limits) if call == "submit" else client.wait("job-1", **limits)
     task = asyncio.create_task(ending.of(made))
-    await asyncio.sleep(0)  # in which it begins
+    await asyncio.sleep(0)  # the task begins in this step
     [cut] = client._transport._scopes._running
     was_done: list[bool] = []
     began = loop.time()
@@ -333,11 +337,11 @@ ENDS: dict[str, type[BaseException]] = {
     "deadline": WaitTimeout,
     "request_timeout": RequestFailed,
 }
-"""What a call raises that is ended so."""
+"""The exception that a call raises, by the reason for its end."""
 
 
 def assert_plausible(ending: Ending, service: Service, other: str) -> None:
-    """What a call came to that nobody cancelled: its own end, or that of the limit."""
+    """Check the outcome of a call whose task was not cancelled: its own result, or the error of the limit."""
     if ending.error is None:
         assert isinstance(ending.value, Job)
         assert service.answered_at is not None
@@ -349,7 +353,7 @@ def assert_plausible(ending: Ending, service: Service, other: str) -> None:
 
 
 async def assert_goes_on(client: AsyncVideoTranslationClient, service: Service, *, is_closed: bool) -> None:
-    """The next call is made as ever, unless the client was closed."""
+    """Check that the next request succeeds, unless the client was closed."""
     service.how = "answers"
     vars(client._transport)["_request_timeout"] = 30
     if not is_closed:
@@ -360,20 +364,20 @@ async def assert_goes_on(client: AsyncVideoTranslationClient, service: Service, 
 
 @pytest.mark.parametrize("other", OTHERS)
 @pytest.mark.parametrize("how", HOWS)
-def test_a_task_that_is_cancelled_is_cancelled(
+def test_a_cancelled_task_raises_cancelled_error_at_every_step(
     how: str, other: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """At each step of a call, whatever else happens before it or after it in that step, or in one near it."""
+    """With an event, `close()`, the deadline or the request time-out before or after it, in the same or a near step."""
     for call, is_first, cancel_at, other_at in itertools.product(["submit", "wait"], [True, False], STEPS, STEPS):
         if other_at == cancel_at or (abs(other_at - cancel_at) <= 2 and other != "nothing"):
             run(cancelled_at(call, how, other, cancel_at, other_at, is_first=is_first))
 
 
 @pytest.mark.parametrize("how", HOWS)
-def test_a_task_that_is_cancelled_again_and_again_is_cancelled(
+def test_a_task_cancelled_in_every_step_raises_its_first_cancellation(
     how: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """At each step until it has ended, as anyio does; and its own task has ended before, unless it is deaf."""
+    """In each step until it has ended, as anyio does. The client's own task has ended by then, except for `SLOW`."""
 
     async def errand(begin_at: int) -> None:
         service = Service(how)
@@ -398,7 +402,7 @@ def test_a_task_that_is_cancelled_again_and_again_is_cancelled(
 
 
 @pytest.mark.parametrize("how", ["mute", "deaf late"])
-def test_wait_for_ends_a_wait_in_the_very_moment_of_our_own_time_out(
+def test_wait_for_raises_its_own_error_at_the_moment_of_the_request_timeout(
     how: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
     """`wait_for(client.wait(job), 10)` with `request_timeout=10`, and a little less and more."""
@@ -423,7 +427,7 @@ def test_wait_for_ends_a_wait_in_the_very_moment_of_our_own_time_out(
 
 
 def ways_to_limit(seconds: float) -> list[tuple[Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]], Any]]:
-    """Return ways to bound a call from outside, on Python 3.11 and later, each with the exception that ends it."""
+    """Return ways to limit a call from outside, on Python 3.11 and later, each with the exception that it raises."""
 
     async def by_timeout(call: Coroutine[Any, Any, Any]) -> None:
         async with asyncio.timeout(seconds):  # type: ignore[attr-defined,unused-ignore]  # not on Python 3.10
@@ -440,7 +444,7 @@ def ways_to_limit(seconds: float) -> list[tuple[Callable[[Coroutine[Any, Any, An
             await asyncio.sleep(seconds)
             raise KeyError("a sibling")
 
-    # Not by its name, which Python 3.10 lacks.
+    # `ExceptionGroup` through `vars`, as Python 3.10 has no such name.
     return [
         (by_timeout, TimeoutError),
         (by_nested_timeouts, TimeoutError),
@@ -451,10 +455,10 @@ def ways_to_limit(seconds: float) -> list[tuple[Callable[[Coroutine[Any, Any, An
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio.timeout and TaskGroup are of Python 3.11")
 @pytest.mark.parametrize("number", range(3), ids=["timeout", "nested timeouts", "group"])
 @pytest.mark.parametrize("how", ["mute", "deaf late"])
-def test_structured_cancellations_are_counted_right(
+def test_timeout_and_task_group_raise_their_error_and_leave_no_cancellation(
     how: str, number: int, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """The error of the limit comes out, and no cancellation is left over, also in the moment of our own time-out."""
+    """Also at the moment of the request time-out; `Task.cancelling()` is 0 afterwards."""
 
     async def errand(offset: float) -> None:
         limit, ends = ways_to_limit(10 + offset)[number]
@@ -480,10 +484,10 @@ def test_structured_cancellations_are_counted_right(
 @pytest.mark.parametrize("how", ["answers", "cleans up", "swallows"])
 @pytest.mark.parametrize("other", ["event", "close", "deadline", "request_timeout"])
 @pytest.mark.parametrize("call", ["submit", "wait"])
-def test_a_response_that_is_there_is_not_thrown_away(
+def test_a_complete_response_is_returned_although_the_call_is_stopped(
     call: str, other: str, how: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """At whatever step the time is up: a job whose id has arrived is returned, and one that may exist is told of."""
+    """At every step: a job whose id has arrived is returned, and otherwise the error says whether the job may exist."""
 
     async def errand(at: int) -> None:
         service, loop = Service(how), asyncio.get_running_loop()
@@ -517,10 +521,10 @@ def test_a_response_that_is_there_is_not_thrown_away(
     assert outcomes == {Job, ENDS[other]}
 
 
-def test_a_call_that_waits_for_a_slot_is_ended_and_takes_none_with_it(
+def test_a_request_that_ends_while_it_waits_for_a_slot_keeps_none(
     run: Callable[[Coroutine[Any, Any, None]], None],
 ) -> None:
-    """By its own task, an event, the deadline or `close()`, in the step in which a slot becomes free or near it."""
+    """It is ended by its own task, an event or the deadline, in the step in which a slot becomes free or near it."""
 
     async def errand(how: str, at: int) -> None:
         service, loop = Service("mute"), asyncio.get_running_loop()
@@ -558,8 +562,8 @@ def test_a_call_that_waits_for_a_slot_is_ended_and_takes_none_with_it(
     assert outcomes == {(how, kind) for how in hows for kind in (Job, ENDS[how])}
 
 
-def test_closing_ends_calls_that_wait_for_a_slot(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """At once, and each with its own error."""
+def test_close_ends_the_requests_that_wait_for_a_slot(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """Each of them, and the one that has the slot, raises `WaitCancelled`."""
 
     async def errand() -> None:
         client = client_of(Service("mute"))
@@ -574,8 +578,8 @@ def test_closing_ends_calls_that_wait_for_a_slot(run: Callable[[Coroutine[Any, A
     run(errand())
 
 
-def test_no_slot_is_ever_lost(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """Three thousand times some tasks wait for two slots, and are cancelled at random."""
+def test_random_cancellations_lose_no_slot(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """3000 times, six tasks wait for two slots and are cancelled at random."""
 
     async def use(slots: Slots, chance: random.Random) -> None:
         turn = slots.enter()
@@ -610,7 +614,7 @@ def test_no_slot_is_ever_lost(run: Callable[[Coroutine[Any, Any, None]], None]) 
 
 
 def test_slots_are_given_in_the_order_of_the_queue(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """One that comes later does not overtake."""
+    """A later turn does not overtake an earlier one."""
 
     async def errand() -> None:
         slots = Slots(1)
@@ -626,8 +630,8 @@ def test_slots_are_given_in_the_order_of_the_queue(run: Callable[[Coroutine[Any,
     run(errand())
 
 
-def test_a_close_that_is_cancelled_closes_all_the_same(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """At each of its steps, while a call is deaf to it; and its own cancellation comes out."""
+def test_a_cancelled_close_still_closes_the_sessions(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """At each of its steps, while a request ignores cancellations. `close()` raises its own cancellation."""
 
     async def errand(at: int) -> None:
         client = client_of(Service("deaf late"))
@@ -656,10 +660,10 @@ def test_a_close_that_is_cancelled_closes_all_the_same(run: Callable[[Coroutine[
         run(errand(at))
 
 
-def test_a_task_whose_caller_has_gone_on_is_cancelled_until_it_ends(
+def test_a_task_that_outlives_its_caller_is_cancelled_until_it_ends(
     run: Callable[[Coroutine[Any, Any, None]], None],
 ) -> None:
-    """Nobody has to close the client for that."""
+    """The client need not be closed for that."""
 
     async def errand() -> None:
         client = client_of(Service("goes on twice"), timeout=0.2)
@@ -674,8 +678,8 @@ def test_a_task_whose_caller_has_gone_on_is_cancelled_until_it_ends(
 
 
 @pytest.mark.parametrize("how", ["deaf", "goes on twice"])
-def test_close_ends_a_task_whose_caller_has_gone_on(how: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """It waits for it, too."""
+def test_close_ends_a_task_that_outlives_its_caller(how: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """The task has ended when `close()` returns."""
 
     async def errand() -> None:
         client = client_of(Service(how), timeout=0.2)
@@ -689,21 +693,21 @@ def test_close_ends_a_task_whose_caller_has_gone_on(how: str, run: Callable[[Cor
     run(errand())
 
 
-def test_a_stopped_call_sends_and_writes_nothing_more(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """Its task may go on for a while, but its part file and its connection belong to the next call."""
+def test_a_stopped_request_sends_and_writes_nothing_more(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """Its task may run for a while longer, but its part file and its connection belong to the next request."""
 
     async def errand() -> None:
         async def go_on() -> None:
             cut = CURRENT_SCOPE.get()
             assert cut is not None
-            cut.record_connection(connection)  # type: ignore[arg-type]  # what is used of it is there
+            cut.record_connection(connection)  # type: ignore[arg-type]  # has the attributes that are used
             await deaf(1)
             assert connection.transport.is_aborted
             for note in (cut.record_sent, cut.record_received, cut.record_complete_response, cut.raise_if_stopped):
                 with pytest.raises(CallAborted):
                     note()
             with pytest.raises(CallAborted):
-                cut.record_connection(later)  # type: ignore[arg-type]  # what is used of it is there
+                cut.record_connection(later)  # type: ignore[arg-type]  # has the attributes that are used
             assert later.transport.is_aborted
             passed.append(True)
 
@@ -718,14 +722,14 @@ def test_a_stopped_call_sends_and_writes_nothing_more(run: Callable[[Coroutine[A
     run(errand())
 
 
-def test_a_connection_that_was_put_back_is_not_aborted(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """It may belong to another call by now."""
+def test_a_connection_returned_to_the_pool_is_not_aborted(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """It may serve another request by then."""
 
     async def errand() -> None:
         async def fail_late() -> None:
             cut = CURRENT_SCOPE.get()
             assert cut is not None
-            cut.record_connection(connection)  # type: ignore[arg-type]  # what is used of it is there
+            cut.record_connection(connection)  # type: ignore[arg-type]  # has the attributes that are used
             vars(connection)["transport"] = None  # as aiohttp does at the end of a response
             raise aiohttp.ClientPayloadError
 
@@ -739,8 +743,8 @@ def test_a_connection_that_was_put_back_is_not_aborted(run: Callable[[Coroutine[
     run(errand())
 
 
-def test_a_call_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """What gives the key and what traces the call see the variables that the caller has set."""
+def test_a_request_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """The function that returns the API key, and the session, see the context variables that the caller has set."""
 
     async def errand() -> None:
         variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
@@ -767,8 +771,8 @@ def test_a_call_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[Any, 
     run(errand())
 
 
-def test_a_task_of_ours_that_others_cancel_is_a_cancellation(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """Whoever cancels all tasks of a loop cancels it, too."""
+def test_cancelling_the_clients_own_task_cancels_the_wait(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """Code that cancels all tasks of an event loop cancels it, too."""
 
     async def errand() -> None:
         client = client_of(Service("mute"))
@@ -785,7 +789,7 @@ def test_a_task_of_ours_that_others_cancel_is_a_cancellation(run: Callable[[Coro
 
 
 @pytest.mark.parametrize("how", ["answers", "mute", "cleans up"])
-def test_all_tasks_of_a_loop_can_be_cancelled_at_once(
+def test_all_tasks_of_an_event_loop_can_be_cancelled_at_once(
     how: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
     """As `asyncio.run` does at its end."""
@@ -804,8 +808,8 @@ def test_all_tasks_of_a_loop_can_be_cancelled_at_once(
         run(errand(at))
 
 
-def test_an_upload_that_never_has_to_wait_lets_others_go_on(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """A server that takes each block at once would otherwise hold up every timer, its own deadline among them."""
+def test_an_upload_yields_to_the_event_loop_after_each_block(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """A server that takes each block at once would otherwise hold up every timer, even that of its deadline."""
 
     async def errand() -> None:
         blocks = iter([b"a", b"b", b"c", b""])
@@ -813,7 +817,7 @@ def test_an_upload_that_never_has_to_wait_lets_others_go_on(run: Callable[[Corou
         cut = SimpleNamespace(record_sent=lambda: None)
         turns: list[bytes] = []
         asyncio.get_running_loop().call_soon(turns.append, b"another")
-        async for block in blocks_of(form, cut):  # type: ignore[arg-type]  # what is used of them is there
+        async for block in blocks_of(form, cut):  # type: ignore[arg-type]  # have the attributes that are used
             turns += [block]
         assert turns == [b"a", b"another", b"b", b"c"]
 
@@ -821,8 +825,10 @@ def test_an_upload_that_never_has_to_wait_lets_others_go_on(run: Callable[[Corou
 
 
 @pytest.mark.parametrize("how", ["answers", "mute", "cancelled"])
-def test_a_call_leaves_no_garbage(how: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """What it held is freed at once, and not when the garbage collector runs."""
+def test_the_cancel_scope_of_a_request_is_freed_without_garbage_collection(
+    how: str, run: Callable[[Coroutine[Any, Any, None]], None]
+) -> None:
+    """At once after a response, a time-out and a cancellation."""
 
     async def errand() -> None:
         client = client_of(Service("answers" if how == "answers" else "mute"), request_timeout=1)
@@ -847,8 +853,8 @@ def test_a_call_leaves_no_garbage(how: str, run: Callable[[Coroutine[Any, Any, N
 
 
 @pytest.mark.parametrize("interrupt", [KeyboardInterrupt, SystemExit])
-def test_an_interrupt_in_a_call_ends_the_program(interrupt: type[BaseException]) -> None:
-    """It comes out of the event loop, as from any task, and once."""
+def test_an_interrupt_in_a_request_ends_the_event_loop(interrupt: type[BaseException]) -> None:
+    """`asyncio.run` raises it, as from any task, and the event loop reports nothing else."""
 
     async def raise_interrupt() -> None:
         raise interrupt("of the user's")
@@ -868,12 +874,12 @@ def test_an_interrupt_in_a_call_ends_the_program(interrupt: type[BaseException])
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="eager tasks are of Python 3.12")
 @pytest.mark.parametrize("how", HOWS)
-def test_a_loop_may_begin_tasks_eagerly(how: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
-    """Then a call begins, and may end, before its caller waits for it."""
+def test_cancellation_works_with_eager_tasks(how: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    """A request then begins, and may end, before its caller waits for it."""
 
     async def errand(at: int) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # see above
+        loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # of Python 3.12
         service, ending = Service(how), Ending()
         client = client_of(service)
         task = loop.create_task(ending.of(client.wait("job-1")))
@@ -892,10 +898,10 @@ def test_a_loop_may_begin_tasks_eagerly(how: str, run: Callable[[Coroutine[Any, 
 
 @pytest.mark.parametrize("how", ["answers", "pending", "mute", "cleans up", "swallows"])
 @pytest.mark.parametrize("call", ["wait_all", "as_completed", "watch"])
-def test_a_batch_that_is_cancelled_is_cancelled(
+def test_a_cancelled_batch_or_watch_raises_cancelled_error(
     call: str, how: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """At each of its steps, once, or twice in a row; its workers, its timers and its calls have ended by then."""
+    """Once, or twice in a row, at one of its steps. Its workers, timers and requests have ended by then."""
 
     async def errand(at: int, again_after: int | None) -> None:
         service, ending = Service(how), Ending()

@@ -1,4 +1,4 @@
-"""The limits of one blocking call: its deadline and its cancellation."""
+"""The cancel scope of one blocking request: its deadline and its cancellation."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from translation_client._transports.cancel_scope import (
 from translation_client._transports.requests import RequestsTransport
 
 
-def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
-    """On frozen time, to the slice."""
+def test_a_cancel_scope_counts_down_in_slices(clock: Clock) -> None:
+    """On frozen time. A child ends no later than its parent."""
     guard = CancelScope(now() + 10, lambda: False)
 
     assert (guard.require_remaining(), guard.next_slice()) == pytest.approx((10, 0.1))
@@ -37,8 +37,8 @@ def test_a_guard_counts_down_in_slices(clock: Clock) -> None:
             ended()
 
 
-def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
-    """What the adapter is told is what is left of the call."""
+def test_the_nearer_of_deadline_and_request_timeout_holds(clock: Clock) -> None:
+    """The adapter gets the seconds that are left as its `timeout`."""
     adapter = Answers(lambda _: response())
     session = requests.Session()
     session.mount("http://service.test", adapter)
@@ -53,8 +53,8 @@ def test_the_nearer_of_the_two_limits_holds(clock: Clock) -> None:
     assert [told["timeout"] for told in adapter.told] == pytest.approx([3, 5, 5])
 
 
-def test_guards_nest() -> None:
-    """The part of a call gives back to the whole, also when it is cut."""
+def test_cancel_scopes_nest() -> None:
+    """At the end of a child, its parent is the current scope again."""
     whole = CancelScope(now() + 60, lambda: False)
     part = whole.child(1)
     with whole:
@@ -64,8 +64,8 @@ def test_guards_nest() -> None:
     assert CURRENT.scope is None
 
 
-def test_a_cancelled_call_has_no_time_left() -> None:
-    """Being cancelled is the first thing that is said, also of what was shortened."""
+def test_a_cancelled_scope_raises_call_cancelled() -> None:
+    """Also in its child, and when its time has passed, too: the cancellation is checked first."""
     cancelled: list[bool] = []
     guard = CancelScope(now() + 5, lambda: bool(cancelled))
     part = guard.child(1)

@@ -37,8 +37,8 @@ from translation_client._transports.sockets import (
 )
 
 
-def test_calls_are_kept_ready_up_to_the_cap_at_any_time() -> None:
-    """And not only at the end."""
+def test_the_cache_of_prepared_requests_never_exceeds_its_limit() -> None:
+    """It is checked after each request. A cached request is returned again, and another method is another request."""
     transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=60))
     ours: Any = transport._session
     first = ours.prepare(Call("GET", "http://host/0", {}))
@@ -53,8 +53,8 @@ def test_calls_are_kept_ready_up_to_the_cap_at_any_time() -> None:
     assert ours.prepare(Call("POST", "http://host/299", {})) is not ours.prepare(Call("GET", "http://host/299", {}))
 
 
-def test_pools_are_kept_for_a_few_hosts_at_any_time() -> None:
-    """One for all paths of a host."""
+def test_an_adapter_never_has_pools_for_more_than_max_hosts() -> None:
+    """It is checked after each request. All paths of a host share one pool."""
     adapter = GuardedAdapter()
     sizes = []
     for port in range(1, 100):
@@ -67,8 +67,8 @@ def test_pools_are_kept_for_a_few_hosts_at_any_time() -> None:
     assert max(sizes) == MAX_HOSTS
 
 
-def test_closing_closes_a_pool_that_somebody_holds() -> None:
-    """A call of another thread, say; the garbage collector would not."""
+def test_close_closes_a_pool_that_is_still_referenced() -> None:
+    """A request in another thread may refer to it; the garbage collector would not close it."""
     adapter = GuardedAdapter()
     pool = adapter.get_connection_with_tls_context(requests.Request("GET", "http://127.0.0.1:9/").prepare(), True)
     adapter.close()
@@ -76,7 +76,7 @@ def test_closing_closes_a_pool_that_somebody_holds() -> None:
     assert pool.pool is None
 
 
-def test_a_connection_has_the_options_and_the_address_that_urllib3_gives_it() -> None:
+def test_a_connection_has_the_socket_options_and_source_address_of_urllib3() -> None:
     """Without TCP_NODELAY a request in two parts waits for the peer's delayed ACK."""
     with serving(mute) as server, CancelScope(now() + 60, lambda: False):
         connection = GuardedHTTPConnection("127.0.0.1", server.port, source_address=("127.0.0.2", 0))
@@ -90,8 +90,8 @@ def test_a_connection_has_the_options_and_the_address_that_urllib3_gives_it() ->
             connection.close()
 
 
-def test_outside_of_a_call_a_guarded_connection_is_as_any_other() -> None:
-    """urllib3's time-outs hold then."""
+def test_a_guarded_connection_works_without_a_cancel_scope() -> None:
+    """The time-outs of urllib3 hold then."""
     assert CURRENT.scope is None
     with requests.Session() as session:
         session.mount("http://", GuardedAdapter())
@@ -102,16 +102,16 @@ def test_outside_of_a_call_a_guarded_connection_is_as_any_other() -> None:
             session.get(server.url, timeout=(60, 0.05))
 
 
-def test_a_connection_needs_no_options() -> None:
-    """None is allowed."""
+def test_a_connection_accepts_none_as_socket_options() -> None:
+    """It connects without setting any."""
     with serving(mute) as server, CancelScope(now() + 60, lambda: False):
         connection = GuardedHTTPConnection("127.0.0.1", server.port, socket_options=None)
         connection.connect()
         connection.close()
 
 
-def test_a_call_after_closing_opens_a_new_connection() -> None:
-    """And finds no pool that is closed."""
+def test_a_request_after_close_opens_a_new_connection() -> None:
+    """It does not get a pool that is closed."""
     with serving(answering(http(), close=False)) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(2):
@@ -124,8 +124,8 @@ def test_a_call_after_closing_opens_a_new_connection() -> None:
             transport.close()
 
 
-def test_a_peer_that_reads_slowly_gets_all_of_it_and_holds_no_call() -> None:
-    """Nobody knows how much the system's own sendall has sent when it breaks off."""
+def test_sendall_to_a_slow_peer_sends_everything_within_the_deadline() -> None:
+    """How much the system's own `sendall` has sent is unknown when it breaks off."""
     ours, peer = socket.socketpair()
     data = random.Random(2).randbytes(3_000_000)
     got = bytearray()
@@ -148,8 +148,8 @@ def test_a_peer_that_reads_slowly_gets_all_of_it_and_holds_no_call() -> None:
     assert bytes(got) == data
 
 
-def test_each_way_of_connecting_has_its_own_pool() -> None:
-    """One that was opened direct, or without looking at certificates, is not another one's."""
+def test_each_setting_of_verify_and_proxies_has_its_own_pool() -> None:
+    """A connection without a proxy, or without verified certificates, is not reused for another setting."""
     adapter = GuardedAdapter()
     prepared = requests.Request("GET", "https://127.0.0.1:9/").prepare()
     ways: list[Any] = [
@@ -164,8 +164,8 @@ def test_each_way_of_connecting_has_its_own_pool() -> None:
     assert [adapter.get_connection_with_tls_context(prepared, *way) for way in ways] == pools
 
 
-def test_a_context_that_is_given_is_used() -> None:
-    """It may know authorities or certificates that ours does not."""
+def test_a_given_tls_context_is_used() -> None:
+    """It may have authorities or certificates that the default one does not."""
     context = ssl.create_default_context()
     with serving(mute) as server:
         server.over.set()
@@ -179,7 +179,7 @@ def test_a_context_that_is_given_is_used() -> None:
 
 @pytest.mark.parametrize("is_ended", [True, False])
 def test_the_end_of_tls_within_tls_is_recorded(is_ended: bool) -> None:
-    """Or that it has not come, where the connection has ended."""
+    """`is_tls_cut_off` is True if the connection has ended without `close_notify`."""
     authority = trustme.CA()
     of_server, of_client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     authority.issue_cert("host.test").configure_cert(of_server)
@@ -206,8 +206,8 @@ def test_the_end_of_tls_within_tls_is_recorded(is_ended: bool) -> None:
     assert scope.is_tls_cut_off is not is_ended
 
 
-def test_tls_over_a_socket_of_another_library_is_known_to_be_unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """That of pyOpenSSL, say: what it sends is not recorded."""
+def test_a_tls_socket_of_another_library_is_recorded_as_unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of pyOpenSSL, for instance: what it sends is not recorded."""
     scope = CancelScope(now() + 60, lambda: False)
     connection: Any = GuardedHTTPSConnection("host.test", ssl_context=ssl.create_default_context())
     monkeypatch.setattr(HTTPSConnection, "connect", lambda self: setattr(self, "sock", Mock()))
@@ -217,8 +217,8 @@ def test_tls_over_a_socket_of_another_library_is_known_to_be_unguarded(monkeypat
     assert scope.is_unguarded
 
 
-def test_a_connection_over_sockets_of_another_kind_says_that_it_is_one() -> None:
-    """That of a SOCKS proxy, say."""
+def test_a_connection_over_sockets_of_another_kind_is_recorded_as_unguarded() -> None:
+    """That of a SOCKS proxy, for instance."""
     scope = CancelScope(now() + 60, lambda: False)
     with serving(mute) as server, scope:
         connection = unguarded(HTTPConnection)("127.0.0.1", server.port)
@@ -228,8 +228,8 @@ def test_a_connection_over_sockets_of_another_kind_says_that_it_is_one() -> None
     assert scope.is_unguarded
 
 
-def test_outside_of_a_call_a_guarded_socket_is_as_any_other() -> None:
-    """Its own time-out holds; during a call, that one alone has no say."""
+def test_a_guarded_socket_without_a_cancel_scope_obeys_its_own_timeout() -> None:
+    """Within a cancel scope, `settimeout` changes nothing, and the deadline of the scope holds."""
     ours, peer = socket.socketpair()
     with GuardedSocket(fileno=ours.detach()) as guarded, peer:
         guarded.settimeout(0.02)

@@ -1,4 +1,4 @@
-"""`Content-Encoding` as storage hosts and proxies really send it: labels that are no codings, and codings not asked for."""
+"""`Content-Encoding` as storage hosts and proxies send it: values that are no codings, and codings not accepted."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def labels(*values: str) -> list[str]:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("label", NO_CODINGS)
-def test_a_label_that_is_no_coding_is_ignored(client: type[Any], label: str, tmp_path: Path) -> None:
-    """In downloads and in API responses. A packed file without a coding stays packed."""
+def test_a_content_encoding_that_is_no_coding_is_ignored(client: type[Any], label: str, tmp_path: Path) -> None:
+    """In downloads and in status responses. A packed file without a coding stays packed."""
     for body in (VIDEO, gzipped(VIDEO)):
         assert downloaded(client, Script(whole(body, *labels(label))), tmp_path).file == body
 
@@ -75,8 +75,8 @@ def test_a_label_that_is_no_coding_is_ignored(client: type[Any], label: str, tmp
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", PACKED)
-def test_a_stored_coding_is_undone(client: type[Any], coding: str, tmp_path: Path) -> None:
-    """S3 sends `Content-Encoding` as it was set at the upload, though `identity` was asked for. Progress counts what is sent."""
+def test_a_coding_that_was_set_at_the_upload_is_undone(client: type[Any], coding: str, tmp_path: Path) -> None:
+    """S3 sends it although `identity` was requested. The progress counts the bytes that are sent."""
     body = PACKED[coding](VIDEO)
     outcome = downloaded(client, Script(whole(body, *labels(coding))), tmp_path)
 
@@ -105,7 +105,7 @@ def test_a_stored_coding_is_undone(client: type[Any], coding: str, tmp_path: Pat
         (["gzip"], gzipped(VIDEO[:50_000]) + gzipped(VIDEO[50_000:]) + bytes(512)),
     ],
 )
-def test_lists_of_labels(client: type[Any], values: list[str], body: bytes, tmp_path: Path) -> None:
+def test_lists_of_content_codings_are_undone(client: type[Any], values: list[str], body: bytes, tmp_path: Path) -> None:
     """Repeated headers are one list; members that are no codings are left out."""
     assert downloaded(client, Script(whole(body, *labels(*values))), tmp_path).file == VIDEO
 
@@ -118,10 +118,10 @@ def test_lists_of_labels(client: type[Any], values: list[str], body: bytes, tmp_
 def test_a_file_that_was_never_encoded_is_kept_as_it_is(
     client: type[Any], coding: str, body: bytes, tmp_path: Path
 ) -> None:
-    """Its first bytes prove that the label is wrong; two bytes prove nothing against deflate."""
+    """Its first bytes prove that the label is wrong. Two bytes prove nothing against deflate."""
     outcome = downloaded(client, Script(whole(body, *labels(coding))), tmp_path)
 
-    if body == b"\0\0" and coding == "deflate":  # a stored block may begin so
+    if body == b"\0\0" and coding == "deflate":  # a stored deflate block may begin with these bytes
         assert isinstance(outcome.error, UnexpectedAnswer)
     else:
         assert outcome.file == body
@@ -129,8 +129,8 @@ def test_a_file_that_was_never_encoded_is_kept_as_it_is(
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("kind", ["application/gzip", "application/x-gzip; x=y"])
-def test_a_gzip_file_stays_one(client: type[Any], kind: str, tmp_path: Path) -> None:
-    """Where the media type is gzip, the label says the same once more. Browsers keep such a file as it is."""
+def test_a_file_of_a_gzip_media_type_is_not_unpacked(client: type[Any], kind: str, tmp_path: Path) -> None:
+    """Where the media type is gzip, `Content-Encoding` repeats it. Browsers keep such a file as it is."""
     body = gzipped(VIDEO)
     answer = raw(200, f"Content-Length: {len(body)}", f"Content-Type: {kind}", *labels("gzip"), body=body)
 
@@ -138,8 +138,8 @@ def test_a_gzip_file_stays_one(client: type[Any], kind: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_gzip_file_is_resumed(client: type[Any], tmp_path: Path) -> None:
-    """A host that labels it says so of the rest too."""
+def test_the_download_of_a_gzip_file_is_resumed(client: type[Any], tmp_path: Path) -> None:
+    """A host that sends `Content-Encoding` with the file sends it with the rest, too."""
     body, about = gzipped(VIDEO), ("Content-Type: application/gzip", 'ETag: "a"', *labels("gzip"))
     first = raw(200, f"Content-Length: {len(body)}", *about, body=body[:66_000])
     script = Script(first, lambda asked: raw_rest(body, asked, *about))
@@ -162,13 +162,13 @@ STARTS = {
     "dcz": b"\x5e\x2a\x4d\x18",
     "pack200-gzip": b"\x1f\x8b\x08",
 }
-"""How bodies begin that have such a coding, of those that have a magic number."""
+"""The first bytes of bodies with such a coding, for the codings that have a magic number."""
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", UNDECODABLE)
-def test_a_coding_that_cannot_be_decoded_is_named(client: type[Any], coding: str, tmp_path: Path) -> None:
-    """In downloads and in API responses, in any case."""
+def test_the_error_names_a_coding_that_cannot_be_decoded(client: type[Any], coding: str, tmp_path: Path) -> None:
+    """In downloads and in status responses, in upper or lower case."""
     body = STARTS.get(coding, b"\x8b\x0f\x80") + VIDEO
     outcome = downloaded(client, Script(whole(body, *labels(f"gzip, {coding.upper()}"))), tmp_path)
     error = checked(client, Script(whole(body[:100], *labels(coding))))
@@ -180,8 +180,8 @@ def test_a_coding_that_cannot_be_decoded_is_named(client: type[Any], coding: str
 
 
 @pytest.mark.parametrize("start", [b"\x5a\x2a\x4d\x18", b"\x28\xb5\x2f\xfd", b"\x28\xb5"])
-def test_each_start_of_zstd_is_one(start: bytes, tmp_path: Path) -> None:
-    """A frame, one that is skipped, and what breaks off in its magic number (RFC 8878, section 3.1)."""
+def test_each_magic_number_of_zstd_is_recognized(start: bytes, tmp_path: Path) -> None:
+    """A frame, a skippable frame, and a body that breaks off in its magic number (RFC 8878, section 3.1)."""
     outcome = downloaded(CLIENTS[0], Script(whole(start, *labels("zstd"))), tmp_path)
 
     assert "(Content-Encoding: zstd)" in str(outcome.error)
@@ -189,8 +189,10 @@ def test_each_start_of_zstd_is_one(start: bytes, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", UNDECODABLE)
-def test_what_was_never_encoded_is_kept_under_any_label(client: type[Any], coding: str, tmp_path: Path) -> None:
-    """A media file or a JSON value proves that a label is wrong, also one of a coding that cannot be decoded."""
+def test_a_body_that_was_never_encoded_is_kept_with_any_content_encoding(
+    client: type[Any], coding: str, tmp_path: Path
+) -> None:
+    """A media file or a JSON value proves that a label is wrong, also that of a coding that cannot be decoded."""
     for body in (VIDEO, SUBTITLES, *MEDIA.values()):
         assert downloaded(client, Script(whole(body, *labels(coding, "gzip"))), tmp_path).file == body
     for body in (COMPLETED, BOM_UTF8 + COMPLETED):
@@ -198,8 +200,11 @@ def test_what_was_never_encoded_is_kept_under_any_label(client: type[Any], codin
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_text_is_kept_under_a_label_whose_magic_number_it_lacks(client: type[Any], tmp_path: Path) -> None:
-    """Nothing disproves one without such a number, but subtitles, which begin with a number and a time."""
+def test_a_text_without_the_magic_number_of_its_coding_is_kept(client: type[Any], tmp_path: Path) -> None:
+    """A coding without a magic number, such as br, is disproved by no text but subtitles.
+
+    These begin with a number and a time.
+    """
     text = b"Hello, this is a transcript."
     for coding in ("zstd", "compress", "gzip"):
         assert downloaded(client, Script(whole(text, *labels(coding))), tmp_path).file == text
@@ -209,8 +214,8 @@ def test_a_text_is_kept_under_a_label_whose_magic_number_it_lacks(client: type[A
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
 @pytest.mark.parametrize("answer", ["204 No Content", "200 OK"])
-def test_an_empty_answer_has_nothing_to_decode(client: type[Any], coding: str, answer: str) -> None:
-    """The job is deleted, and the request is not repeated."""
+def test_delete_accepts_an_empty_response_with_a_content_encoding(client: type[Any], coding: str, answer: str) -> None:
+    """The job is deleted, and the request is not retried."""
     length = "" if answer.startswith("204") else "Content-Length: 0\r\n"
     head = f"HTTP/1.1 {answer}\r\nContent-Encoding: {coding}\r\n{length}\r\n".encode()
     with serving(answering(head)) as server:
@@ -231,8 +236,8 @@ def test_an_empty_answer_has_nothing_to_decode(client: type[Any], coding: str, a
 @pytest.mark.parametrize(
     "header", ["Content-Length: -1", "Content-Length: abc", "Transfer-Encoding: gzip", "Transfer-Encoding: chunked"]
 )
-def test_a_204_has_no_body_whatever_its_headers_say(header: str) -> None:
-    """RFC 9110, section 15.3.5: the job is deleted, and the request is not repeated. aiohttp refuses such headers."""
+def test_a_204_has_no_body_whatever_its_headers_are(header: str) -> None:
+    """RFC 9110, section 15.3.5: the job is deleted, and the request is not retried. aiohttp refuses such headers."""
     arguments: Any = {"service": "elevenlabs", "api_key": "k" * 20, "logger": Silent(), "sleep": lambda _: None}
     head = f"HTTP/1.1 204 No Content\r\n{header}\r\n\r\n".encode()
     with serving(answering(head)) as server, VideoTranslationClient(server.url, **arguments) as client:
@@ -242,8 +247,10 @@ def test_a_204_has_no_body_whatever_its_headers_say(header: str) -> None:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", PACKED)
-def test_a_packed_file_is_resumed_in_packed_bytes(client: type[Any], coding: str, tmp_path: Path) -> None:
-    """Ranges are of what is sent (RFC 9110, section 14.1.2). A 206 may repeat the coding or leave it out (15.3.7)."""
+def test_the_download_of_a_packed_file_is_resumed_in_packed_bytes(
+    client: type[Any], coding: str, tmp_path: Path
+) -> None:
+    """Ranges count the bytes sent (RFC 9110, section 14.1.2). A 206 may repeat the coding or leave it out (15.3.7)."""
     body = PACKED[coding](VIDEO)
     for repeated in (labels(coding), labels(), labels("aws-chunked")):
         script = Script(
@@ -267,8 +274,8 @@ def rest(body: bytes, asked: Headers, *headers: str) -> Raw:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_part_in_another_coding_is_not_put_in(client: type[Any], tmp_path: Path) -> None:
-    """Some servers encode a range after cutting it out."""
+def test_a_part_in_another_coding_is_discarded(client: type[Any], tmp_path: Path) -> None:
+    """Some servers select a range first and encode it afterwards."""
     packed = gzipped(VIDEO)
     script = Script(
         cut(VIDEO, 66_000, 'ETag: "a"'),
@@ -281,8 +288,8 @@ def test_a_part_in_another_coding_is_not_put_in(client: type[Any], tmp_path: Pat
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_storage_that_unpacks_by_itself(client: type[Any], tmp_path: Path) -> None:
-    """Google does, for whoever asks for no gzip: in chunks, without a length, under the same `ETag`, and without ranges."""
+def test_a_download_starts_over_if_storage_unpacks_the_file(client: type[Any], tmp_path: Path) -> None:
+    """Google does if gzip is not accepted: in chunks, without a length, with the same `ETag`, and without ranges."""
     packed = gzipped(VIDEO)
     script = Script(cut(packed, 66_000, 'ETag: "a"', *labels("gzip")), chunked(VIDEO, 'ETag: "a"'))
 
@@ -291,8 +298,8 @@ def test_storage_that_unpacks_by_itself(client: type[Any], tmp_path: Path) -> No
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("behind", [b"\r\n", b"\0\0\n", b"\x1f\x8c", b"more" * 30_000, b"\n" + gzipped(b"more")])
-def test_what_follows_gzip_and_is_none_is_ignored(client: type[Any], behind: bytes, tmp_path: Path) -> None:
-    """In downloads, however it is cut into blocks, and in API responses."""
+def test_bytes_after_gzip_that_are_no_gzip_are_ignored(client: type[Any], behind: bytes, tmp_path: Path) -> None:
+    """In downloads, in any blocks, and in status responses. A body that breaks off is not accepted."""
     packed = gzipped(VIDEO[:50_000]) + gzipped(VIDEO[50_000:])
     answers = [
         whole(packed + behind, *labels("gzip")),
@@ -322,10 +329,10 @@ def test_what_follows_gzip_and_is_none_is_ignored(client: type[Any], behind: byt
     ],
 )
 @pytest.mark.parametrize("has_length", [True, False])
-def test_a_packed_file_that_is_not_one(
+def test_a_packed_file_that_is_damaged_empty_or_a_page_is_an_error(
     client: type[Any], body: bytes, says: str, has_length: bool, tmp_path: Path
 ) -> None:
-    """Damaged, broken off, empty, or a page."""
+    """With a length and in chunks; also one that breaks off. No file is left."""
     answer = (whole if has_length else chunked)(body, *labels("gzip"))
     outcome = downloaded(client, Script(answer), tmp_path)
 
@@ -338,8 +345,8 @@ ZEROS = gzipped(bytes(16 * 1024 * 1024))
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_file_that_begins_with_much_silence_is_kept(client: type[Any], tmp_path: Path) -> None:
-    """A transfer has no size cap."""
+def test_a_file_that_begins_with_80_mib_of_zeros_is_kept(client: type[Any], tmp_path: Path) -> None:
+    """A transfer has no size limit."""
     sound = gzipped(b"RIFF") + ZEROS * 5 + gzipped(VIDEO)
     outcome = downloaded(client, Script(whole(sound, *labels("gzip"))), tmp_path)
 
@@ -350,8 +357,11 @@ def test_a_file_that_begins_with_much_silence_is_kept(client: type[Any], tmp_pat
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("inner", ["gzip", "deflate"])
-def test_a_bomb_in_a_bomb_fills_neither_memory_nor_disk(client: type[Any], inner: str, tmp_path: Path) -> None:
-    """64 MiB are free, more has to be worth it: one block could unpack to gigabytes before the deadline is checked."""
+def test_a_file_packed_twice_fills_neither_memory_nor_disk(client: type[Any], inner: str, tmp_path: Path) -> None:
+    """Above 64 MiB, it may unpack to `MAX_RATIO` times its size.
+
+    One block could unpack to gigabytes before the deadline is checked.
+    """
     bomb = gzipped(ZEROS * 40 if inner == "gzip" else zlib.compress(bytes(80 * 1024 * 1024)))
     tracemalloc.start()
     try:
@@ -365,7 +375,7 @@ def test_a_bomb_in_a_bomb_fills_neither_memory_nor_disk(client: type[Any], inner
     assert peak < 8 * 1024 * 1024
 
 
-def test_a_large_file_that_was_packed_little_is_no_bomb(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_packed_twice_below_max_ratio_is_unpacked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its size."""
     monkeypatch.setattr(file_decoding, "UNCHECKED_BYTES", 1000)
     body = gzipped(gzipped(VIDEO))
@@ -380,8 +390,8 @@ def test_a_large_file_that_was_packed_little_is_no_bomb(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     "values", [["gzip"], ["x-gzip"], ["deflate"], ["gzip, gzip"], ["utf-8, gzip"], ["gzip, gzip, gzip"]]
 )
-def test_plain_json_under_a_wrong_label_is_read(client: type[Any], values: list[str]) -> None:
-    """A paid job is not lost to a header that its body proves wrong."""
+def test_a_plain_json_body_with_a_wrong_content_encoding_is_read(client: type[Any], values: list[str]) -> None:
+    """A job that was paid for is not lost to a header that its body disproves."""
     for body in (COMPLETED, b"\n " + COMPLETED + b"\n", BOM_UTF8 + COMPLETED):
         assert isinstance(checked(client, Script(whole(body, *labels(*values)))), Job)
     error = checked(client, Script(whole(COMPLETED[:-1], *labels(*values))))
@@ -390,7 +400,7 @@ def test_plain_json_under_a_wrong_label_is_read(client: type[Any], values: list[
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("values", [["gzip", "gzip"], ["aws-chunked", "gzip"], ["gzip", "none"], ["GZIP , identity"]])
-def test_packed_json_under_several_labels_is_read(client: type[Any], values: list[str]) -> None:
+def test_a_packed_json_body_with_several_content_encodings_is_read(client: type[Any], values: list[str]) -> None:
     """Also with a session of the caller's, which would unpack by itself."""
     assert isinstance(checked(client, Script(whole(gzipped(COMPLETED), *labels(*values)))), Job)
 
@@ -401,8 +411,8 @@ def test_packed_json_under_several_labels_is_read(client: type[Any], values: lis
     st.binary(max_size=3000),
     st.lists(st.integers(0, 4000), max_size=6),
 )
-def test_a_file_is_decoded_alike_however_it_is_cut_into_blocks(coding: str, body: bytes, cuts: list[int]) -> None:
-    """In one block or in seven."""
+def test_decoding_a_file_does_not_depend_on_its_blocks(coding: str, body: bytes, cuts: list[int]) -> None:
+    """In one block or in up to seven."""
     packers: dict[str, Callable[[bytes], bytes]] = {
         **PACKED,
         "raw deflate": raw_deflate,
@@ -419,8 +429,8 @@ def test_a_file_is_decoded_alike_however_it_is_cut_into_blocks(coding: str, body
 
 @settings(max_examples=200)
 @given(st.lists(st.sampled_from([*NO_CODINGS, "gzip", " GZIP", "br"]), max_size=4), st.booleans())
-def test_the_codings_of_a_response(values: list[str], is_one_line: bool) -> None:
-    """However the list is spelled: requests joins repeated headers, and a multidict keeps them apart."""
+def test_content_codings_are_read_from_one_line_or_from_several(values: list[str], is_one_line: bool) -> None:
+    """requests joins repeated headers, and a multidict keeps them apart."""
     expected = tuple(one.strip().lower() for one in values if one.strip().lower() in ("gzip", "br"))
     headers: Any = {"Content-Encoding": ",".join(values)}
     if not is_one_line:
@@ -430,7 +440,7 @@ def test_the_codings_of_a_response(values: list[str], is_one_line: bool) -> None
 
 
 @pytest.mark.parametrize("count", [3, 20])
-def test_more_codings_than_two_are_refused(count: int) -> None:
+def test_more_than_two_nested_codings_are_an_error(count: int) -> None:
     """Each costs time. A label that names more than the body has costs none."""
     body = COMPLETED
     for _ in range(2):

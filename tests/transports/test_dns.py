@@ -1,4 +1,4 @@
-"""Look-ups of host names, which cannot be interrupted."""
+"""Lookups of host names, which cannot be interrupted."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from translation_client._transports.connections import GuardedHTTPConnection
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "::1%lo"])
-def test_a_number_needs_no_helper(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
-    """That would be a thread for each connection."""
+def test_an_ip_address_is_resolved_without_a_helper_thread(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Otherwise each connection would start a thread."""
     monkeypatch.setattr(dns, "shared_lookup", lambda *_: pytest.fail("a helper was asked"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **_: [asked])
 
@@ -31,8 +31,8 @@ def test_a_number_needs_no_helper(monkeypatch: pytest.MonkeyPatch, host: str) ->
     assert found == [(host, 80)]
 
 
-def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And it has a name that says what it does."""
+def test_a_lookup_that_hangs_runs_in_a_daemon_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not delay the exit of the program, and its name contains the host."""
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(60)])
     with pytest.raises(CallTimeout):
@@ -43,16 +43,16 @@ def test_a_helper_that_hangs_holds_up_no_exit(monkeypatch: pytest.MonkeyPatch) -
     assert helpers == [("resolve stuck.test", True)]
 
 
-def test_a_child_forgets_the_lookups_of_its_parent() -> None:
-    """The helpers do not live on in a fork, so nobody would ever answer."""
+def test_a_forked_child_forgets_the_lookups_of_its_parent() -> None:
+    """The helper threads do not exist in the child, so these lookups would never end."""
     dns._Lookup.lookups[("stuck.test", 80)] = Future()
     dns._forget_all()
 
     assert dns._Lookup.lookups == {}
 
 
-def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As what it is, and the name is looked up anew next time."""
+def test_an_interrupt_at_the_start_of_a_lookup_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its type is unchanged, and the name is looked up anew next time."""
     start = threading.Thread.start
 
     def interrupt(_: threading.Thread) -> None:
@@ -66,8 +66,8 @@ def test_an_interrupt_while_a_lookup_begins_goes_on(monkeypatch: pytest.MonkeyPa
     assert dns.resolve("localhost", 80, CancelScope(now() + 60, lambda: False))
 
 
-def test_a_name_is_looked_up_anew_for_each_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or a service that moves is never found again by a client that is open."""
+def test_a_name_is_looked_up_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise an open client would never find a service that has moved. A failed lookup is not kept, either."""
     failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
     answers: Any = iter([failure, [1], [2]])
 
@@ -86,8 +86,8 @@ def test_a_name_is_looked_up_anew_for_each_connection(monkeypatch: pytest.Monkey
     assert dns._Lookup.lookups == {}
 
 
-def test_each_address_has_its_share_of_the_time(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The whole of its share, and no more; seen by the guard in slices all the while."""
+def test_each_address_gets_an_equal_share_of_the_time_to_connect(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole of its share, and no more. The cancel scope is checked in slices all the while."""
     started, tried, begun, slices = now(), [], [], []
 
     def never(sock: socket.socket, timeout: float) -> bool:

@@ -1,4 +1,4 @@
-"""Everything that is parsed from the network, fuzzed: nothing but the errors of the tree comes out, and nothing is lost."""
+"""Fuzzing of all that is parsed from the network: it becomes a value or an error of the package."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ CODES = st.sampled_from([200, 201, 202, 204, 299, 301, 304, 400, 401, 404, 408, 
 
 
 def answered(reply: requests.Response) -> Any:
-    """What a check makes of it: a job, or an error of the tree."""
+    """Check a job once, with this response. Return the job or the error."""
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
         reply.request = request
@@ -96,8 +96,8 @@ def answered(reply: requests.Response) -> Any:
 @example(302, b"", {"Location": "http://[::1"})
 @example(302, b"", {"Location": "//"})
 @example(400, b'{"detail": "' + b"\xff" * 50 + b'"}', {})
-def test_any_answer_is_a_job_or_an_error_of_the_tree(code: int, body: bytes, headers: dict[str, str]) -> None:
-    """With the job's id, its status code, and what survives a pickle."""
+def test_any_response_becomes_a_job_or_an_error_of_the_package(code: int, body: bytes, headers: dict[str, str]) -> None:
+    """It has the id of the job, and an error its status code. The error survives a pickle."""
     reply = response(code, body, **{name.replace("-", "_"): value for name, value in headers.items()})
     result = answered(reply)
 
@@ -115,8 +115,8 @@ def test_any_answer_is_a_job_or_an_error_of_the_tree(code: int, body: bytes, hea
 
 @pytest.mark.parametrize("name", SERVICES)
 @given(BODIES)
-def test_any_body_is_a_status_or_a_fault(name: str, body: bytes) -> None:
-    """In every service."""
+def test_any_body_becomes_a_job_or_an_unreadable_fault(name: str, body: bytes) -> None:
+    """In every service of `SERVICES`."""
     try:
         job = SERVICES[name].read_status(Response(200, {}, body), "j")
     except Fault as fault:
@@ -128,8 +128,8 @@ def test_any_body_is_a_status_or_a_fault(name: str, body: bytes) -> None:
 
 @settings(max_examples=500)
 @given(HINTS, HINTS | st.none())
-def test_any_hint_is_seconds_or_makes_no_sense(hint: str, date: str | None) -> None:
-    """Seconds are finite and not negative."""
+def test_any_retry_after_is_seconds_or_a_value_error(hint: str, date: str | None) -> None:
+    """With any `Date`, or none. The seconds are finite and not negative."""
     headers = {"Retry-After": hint} if date is None else {"Retry-After": hint, "Date": date}
     try:
         seconds = parse_retry_after(headers)
@@ -152,8 +152,8 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {"gzip": gzip.compress, "zlib": z
     st.binary(max_size=100) | st.just(b'{"result": "completed"}'),
     st.integers(0, 60),
 )
-def test_any_packed_body_is_read_or_a_fault(coding: str, packer: str, body: bytes, cut: int) -> None:
-    """Cut anywhere, and called anything."""
+def test_any_packed_body_becomes_a_job_or_unexpected_answer(coding: str, packer: str, body: bytes, cut: int) -> None:
+    """It is truncated anywhere, and has any `Content-Encoding`."""
     packed = PACKERS[packer](body)
     reply = response(200, b"", Content_Encoding=coding)
     reply.raw = HTTPResponse(
@@ -179,8 +179,8 @@ SPOILED = st.recursive(
 
 @settings(max_examples=300)
 @given(SPOILED)
-def test_a_secret_is_redacted_wherever_it_stands(value: object) -> None:
-    """And the rest keeps its shape."""
+def test_a_secret_is_redacted_anywhere_in_a_json_value(value: object) -> None:
+    """A value without it is unchanged, and the type of the value is kept."""
     redacted = Redactor([SECRET], []).redact(value)
 
     assert SECRET in json.dumps(value) or redacted == value

@@ -1,4 +1,4 @@
-"""One call: what it carries where, what it reads, and what it makes of broken answers. Real sockets, nobody sleeps."""
+"""One request of the blocking transport, on real sockets: what it sends and reads, and which responses are faults."""
 
 import asyncio
 import gc
@@ -43,22 +43,22 @@ MIB = 1024 * 1024
 
 
 def fault_of(answer: bytes, **arguments: Any) -> Fault:
-    """Make one call to a server that answers so, and expect a fault."""
+    """Send one request to a server that sends this response, and return the fault."""
     with serving(answering(answer)) as server, pytest.raises(Fault) as caught:
         send(server.url, **arguments)
     return caught.value
 
 
-def test_an_answer_is_read_whole() -> None:
-    """Status, headers in any case, and body."""
+def test_a_response_is_read_whole() -> None:
+    """Status, headers with names in any case, and body."""
     with serving(answering(http("201 Created", b'{"a": 1}', "X-Thing: 7"))) as server:
         answer = send(server.url)
 
     assert (answer.status_code, answer.headers["x-thing"], answer.json_object()) == (201, "7", {"a": 1})
 
 
-def test_a_request_says_who_we_are_and_carries_key_and_headers() -> None:
-    """And nothing that requests would add."""
+def test_a_request_has_the_user_agent_the_api_key_and_the_callers_headers() -> None:
+    """And no header that requests would add."""
     with serving(answering(http())) as server:
         send(server.url, headers={"Authorization": "Bearer k", "X-Mine": "1"})
 
@@ -72,8 +72,8 @@ def test_a_request_says_who_we_are_and_carries_key_and_headers() -> None:
     }
 
 
-def test_a_connection_is_used_again() -> None:
-    """Also after an answer that was read to its exact end."""
+def test_a_connection_is_reused() -> None:
+    """Each response is read to its exact end."""
     peers: set[Any] = set()
 
     def handle(connection: socket.socket, server: Server) -> None:
@@ -101,8 +101,8 @@ def test_a_connection_is_used_again() -> None:
         ("identity", b'{"result": "pending"}'),
     ],
 )
-def test_the_codings_that_are_asked_for_are_undone(coding: str, packed: bytes) -> None:
-    """In one member or in several, also "deflate" as it is often sent, without its header."""
+def test_the_accepted_content_codings_are_undone(coding: str, packed: bytes) -> None:
+    """In one member or several; also `deflate` without its header, as it is often sent."""
     with serving(answering(http("200 OK", packed, f"Content-Encoding: {coding}"))) as server:
         assert send(server.url).json_object() == {"result": "pending"}
 
@@ -135,7 +135,7 @@ def test_the_codings_that_are_asked_for_are_undone(coding: str, packed: bytes) -
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n", "breaks off"),
     ],
 )
-def test_a_body_that_cannot_be_read_is_a_fault_with_its_status(answer: bytes, says: str) -> None:
+def test_an_unreadable_body_is_a_fault_with_its_status(answer: bytes, says: str) -> None:
     """The cap holds while reading and while unpacking."""
     fault = fault_of(answer, max_body_bytes=1000)
 
@@ -145,8 +145,8 @@ def test_a_body_that_cannot_be_read_is_a_fault_with_its_status(answer: bytes, sa
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "503 Busy"])
-def test_a_body_that_cannot_be_read_takes_no_status_back(status: str) -> None:
-    """401 fails at once, whatever comes behind it."""
+def test_an_error_status_with_an_unreadable_body_is_returned(status: str) -> None:
+    """A 401 fails at once, whatever its body is."""
     with serving(answering(http(status, b"x" * 2000))) as server:
         answer = send(server.url, max_body_bytes=1000)
 
@@ -161,8 +161,8 @@ BOMBS: dict[str, Callable[[], bytes]] = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_does_not_fill_the_memory(name: str) -> None:
-    """A redirect's body too, which requests itself would read whole."""
+def test_a_huge_body_does_not_fill_the_memory(name: str) -> None:
+    """Packed, packed twice, and that of a redirect, which requests itself would read whole."""
     with serving(answering(BOMBS[name]())) as server:
         tracemalloc.start()
         with pytest.raises(Fault):
@@ -188,13 +188,13 @@ def test_a_bomb_does_not_fill_the_memory(name: str) -> None:
         (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", "unreadable"),
     ],
 )
-def test_what_breaks_http_is_a_fault(answer: bytes, kind: str) -> None:
-    """And not an exception of some library below."""
+def test_a_response_that_breaks_http_is_a_fault(answer: bytes, kind: str) -> None:
+    """And not an exception of a library below."""
     assert fault_of(answer).kind == kind
 
 
-def test_nobody_listening_is_a_connection_fault_in_the_systems_words() -> None:
-    """The wrappers around it hold the URL."""
+def test_a_refused_connection_is_a_fault_with_the_text_of_the_system() -> None:
+    """The exceptions that wrap it contain the URL."""
     with refusing_url() as url, pytest.raises(Fault, match="Connection refused") as caught:
         send(url)
 
@@ -219,7 +219,7 @@ def test_nobody_listening_is_a_connection_fault_in_the_systems_words() -> None:
     ],
 )
 def test_both_transports_send_a_url_in_the_same_bytes(path: str) -> None:
-    """Of `base_url` and of an id."""
+    """Both the path of `base_url` and the id of a job."""
 
     async def check(url: str) -> None:
         async with AsyncVideoTranslationClient(url) as client:
@@ -235,7 +235,7 @@ def test_both_transports_send_a_url_in_the_same_bytes(path: str) -> None:
 
 
 def test_three_redirects_are_followed() -> None:
-    """On the same origin with key and headers."""
+    """On the same origin, with the API key and the headers."""
     hops = [http("302 Found", b"", f"Location: /{number}") for number in range(3)]
     with serving(answering(*hops, http(), close=False)) as server:
         answer = send(server.url, headers={"X-Api-Key": "k"})
@@ -245,8 +245,8 @@ def test_three_redirects_are_followed() -> None:
     assert [headers_of(request)["x-api-key"] for request in server.requests] == ["k"] * 4
 
 
-def test_only_a_get_is_redirected() -> None:
-    """Anything else might be done twice; who asked decides."""
+def test_the_redirect_of_a_post_is_not_followed() -> None:
+    """Any method but GET might be processed twice, so the response is returned."""
     with serving(redirecting("/elsewhere")) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         answer = run_sync(
@@ -258,7 +258,7 @@ def test_only_a_get_is_redirected() -> None:
 
 
 def test_a_fourth_redirect_is_a_fault() -> None:
-    """A loop ends."""
+    """So a redirect loop ends."""
     with serving(answering(http("307 Temporary Redirect", b"", "Location: /status"), close=False)) as server:
         with pytest.raises(Fault, match="more than 3 redirects") as caught:
             send(server.url)
@@ -268,8 +268,8 @@ def test_a_fourth_redirect_is_a_fault() -> None:
 
 
 @pytest.mark.parametrize("with_session", [False, True])
-def test_another_origin_gets_neither_key_nor_headers(with_session: bool) -> None:
-    """Nor what the caller's session would add; also not when that origin sends us back."""
+def test_a_redirect_to_another_origin_carries_neither_api_key_nor_headers(with_session: bool) -> None:
+    """Nor what the caller's session would add; nor does a second redirect, to a third origin."""
     arguments: dict[str, Any] = {"headers": {"Authorization": "Bearer k", "X-Api-Key": "k", "X-Mine": "1"}}
     session = requests.Session()
     session.headers["X-Session"] = "s"
@@ -305,12 +305,12 @@ def test_another_origin_gets_neither_key_nor_headers(with_session: bool) -> None
     ],
 )
 def test_an_origin_is_scheme_host_and_port(one: str, other: str, same: bool) -> None:
-    """The key goes no further."""
+    """The API key is sent to no other origin."""
     assert same_origin(one, other) is same
 
 
-def test_a_session_that_verifies_nothing_is_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """requests would let a CA bundle of the environment beat it."""
+def test_verify_false_of_the_callers_session_is_obeyed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests would let a CA bundle of the environment override it."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     session = requests.Session()
     session.verify = False
@@ -328,8 +328,8 @@ def test_a_session_that_verifies_nothing_is_believed(tmp_path: Path, monkeypatch
     assert seen == [False]
 
 
-def test_a_cap_holds_for_what_is_kept_ready() -> None:
-    """A client that is asked for a million jobs fills no memory."""
+def test_the_cache_of_prepared_requests_has_a_limit() -> None:
+    """A client that checks a million jobs does not fill the memory."""
     transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=60))
     session: Any = transport._session
     for number in range(300):
@@ -338,8 +338,8 @@ def test_a_cap_holds_for_what_is_kept_ready() -> None:
     assert len(session._process.prepared_calls) <= MAX_PREPARED_CALLS
 
 
-def test_a_netrc_never_replaces_our_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """requests would, behind our back."""
+def test_netrc_never_replaces_the_api_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests itself would replace it."""
     netrc = tmp_path / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -353,7 +353,7 @@ def test_a_netrc_never_replaces_our_key(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And guarded as everything else."""
+    """The request line then has the absolute URL."""
     with serving(answering(http())) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.delenv("no_proxy", raising=False)
@@ -363,7 +363,7 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch: pytest.MonkeyPatch) -> 
     assert proxy.requests[0].startswith(b"GET http://service.test/status HTTP/1.1\r\n")
 
 
-def test_a_callers_session_is_used_as_it_is_and_stays_open() -> None:
+def test_the_callers_session_is_used_as_it_is_and_stays_open() -> None:
     """With its hooks, cookies, auth and adapters."""
     session = requests.Session()
     session.auth = ("u", "p")
@@ -382,8 +382,8 @@ def test_a_callers_session_is_used_as_it_is_and_stays_open() -> None:
     assert session.get_adapter("http://") is adapter
 
 
-def test_cookies_are_not_kept() -> None:
-    """Our own session asks the same question each time."""
+def test_cookies_are_not_stored() -> None:
+    """The client's own session sends the same request each time."""
     with serving(answering(http("200 OK", b"{}", "Set-Cookie: a=b"), close=False)) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
         for _ in range(2):
@@ -394,8 +394,8 @@ def test_cookies_are_not_kept() -> None:
     assert not any("cookie" in headers_of(request) for request in server.requests)
 
 
-def test_closing_closes_the_idle_connections() -> None:
-    """Not some time later, by the garbage collector; and a later call would open new ones."""
+def test_close_closes_the_idle_connections() -> None:
+    """At once, and not when the garbage collector runs."""
     closed = threading.Event()
 
     def handle(connection: socket.socket, server: Server) -> None:
@@ -412,8 +412,8 @@ def test_closing_closes_the_idle_connections() -> None:
         assert closed.wait(60)
 
 
-def test_pools_are_kept_for_a_few_hosts_only() -> None:
-    """A server that redirects to ever new hosts fills no memory."""
+def test_an_adapter_has_pools_for_max_hosts_at_most() -> None:
+    """A server that redirects to ever new hosts does not fill the memory."""
     adapter = GuardedAdapter()
 
     for port in range(1, 100):
@@ -422,8 +422,11 @@ def test_pools_are_kept_for_a_few_hosts_only() -> None:
     assert len(adapter._pools) <= MAX_HOSTS
 
 
-def test_a_pool_that_comes_again_keeps_its_class_of_connections() -> None:
-    """After hosts in between, or behind a proxy: what is made of that of before, again and again, ends in RecursionError."""
+def test_a_pool_that_is_used_again_keeps_its_class_of_connections() -> None:
+    """After other hosts in between, or behind a proxy.
+
+    A class that is derived from the one before, again and again, ends in RecursionError.
+    """
     adapter = GuardedAdapter()
     for proxies in ({}, {"http": "http://127.0.0.1:9"}):
         kinds = set()
@@ -435,26 +438,26 @@ def test_a_pool_that_comes_again_keeps_its_class_of_connections() -> None:
         assert isinstance(pool._get_conn(), GuardedHTTPConnection)
 
 
-def test_a_pool_whose_queue_has_no_lock_is_used_too() -> None:
+def test_a_pool_whose_queue_has_no_lock_is_supported() -> None:
     """That of gevent has none, once it has patched the standard library."""
     connections = [HTTPConnection("127.0.0.1", 1) for _ in range(2)]
     for connection, taken_at in zip(connections, (1.0, 2.0), strict=True):
-        connection.sock, connection.reuse_url, connection.taken_at = object(), "other", taken_at  # type: ignore[attr-defined]  # as one of ours
+        connection.sock, connection.reuse_url, connection.taken_at = object(), "other", taken_at  # type: ignore[attr-defined]  # as ours have
     pool: Any = SimpleNamespace(queue=[None, *connections])
 
     assert _take_idle(pool, "url") is connections[0]
     assert pool.queue == [None, connections[1]]
-    connections[1].reuse_url = "url"  # type: ignore[attr-defined]  # as one of ours
+    connections[1].reuse_url = "url"  # type: ignore[attr-defined]  # as ours have
     assert _take_idle(pool, "url") is connections[1]
     assert _take_idle(pool, "url") is None
     assert pool.queue == []
 
 
-def test_an_interrupt_leaves_no_connection_twice_in_a_pool() -> None:
-    """At whatever line a signal handler raises: two threads must never get the same one."""
+def test_an_interrupt_never_leaves_a_connection_in_a_pool_twice() -> None:
+    """At any line at which a signal handler may raise: two threads must never get the same connection."""
 
     class Interrupt(Exception):
-        """As a signal handler raises it."""
+        """The exception that a signal handler raises."""
 
     def interrupt_at(line: int) -> Callable[..., Any]:
         def trace(frame: FrameType, event: str, _: object) -> Any:
@@ -469,7 +472,7 @@ def test_an_interrupt_leaves_no_connection_twice_in_a_pool() -> None:
     ended = 0
     for line in range(
         first + locked + 1, first + len(source)
-    ):  # Python itself calls no handler while it leaves a `with`
+    ):  # Python itself runs no signal handler while it leaves a `with`
         pool: Any = HTTPConnectionPool("127.0.0.1", maxsize=3)
         connections = [pool._get_conn() for _ in range(3)]
         with ExitStack() as sockets:
@@ -488,11 +491,11 @@ def test_an_interrupt_leaves_no_connection_twice_in_a_pool() -> None:
                 sys.settrace(before)
             assert len(set(map(id, pool.pool.queue))) == len(pool.pool.queue) in (2, 3)
             assert not pool.pool.mutex.locked()
-    assert ended == 1  # the line for an empty pool
+    assert ended == 1  # the line for an empty pool is not reached
 
 
-def test_a_pool_ends_with_its_adapter() -> None:
-    """And its sockets, without waiting for the garbage collector."""
+def test_a_pool_is_freed_when_its_adapter_is_closed() -> None:
+    """With its sockets, and without the garbage collector."""
     adapter = GuardedAdapter()
     pool = weakref.ref(
         adapter.get_connection_with_tls_context(requests.Request("GET", "http://x.test/").prepare(), True)
@@ -506,8 +509,8 @@ def test_a_pool_ends_with_its_adapter() -> None:
         gc.enable()
 
 
-def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone() -> None:
-    """One that lay idle may be closed by the server just now; those of other threads may be in use."""
+def test_new_connection_opens_one_and_leaves_the_pool_unchanged() -> None:
+    """The server may be about to close an idle one; those of other threads may be in use."""
     connections: list[socket.socket] = []
 
     def handle(connection: socket.socket, server: Server) -> None:
@@ -525,8 +528,8 @@ def test_a_call_that_needs_a_new_connection_gets_one_and_leaves_the_others_alone
     assert len({id(one) for one in (first, second, third)}) == 3
 
 
-def test_a_redirect_out_of_http_reaches_no_adapter() -> None:
-    """Not even one that is mounted for it."""
+def test_a_redirect_to_a_file_url_reaches_no_adapter() -> None:
+    """Not even one that is mounted for `file://`."""
     session = requests.Session()
     files = Answers(lambda _: pytest.fail("it was followed"))
     session.mount("file://", files)
@@ -537,8 +540,8 @@ def test_a_redirect_out_of_http_reaches_no_adapter() -> None:
     assert (caught.value.status_code, files.requests) == (302, [])
 
 
-def test_from_300_on_a_status_says_enough() -> None:
-    """A body that breaks off takes it back before, and not from there on."""
+def test_an_unreadable_body_is_ignored_from_status_300_on() -> None:
+    """Below 300 it is a fault."""
     with serving(answering(http("300 Multiple Choices", b"x" * 2000))) as server:
         assert (send(server.url, max_body_bytes=1000).status_code) == 300
     with serving(answering(http("299 Fine", b"x" * 2000))) as server, pytest.raises(Fault, match="longer than 1000"):
@@ -546,8 +549,10 @@ def test_from_300_on_a_status_says_enough() -> None:
 
 
 @pytest.mark.parametrize("status", ["300 Multiple Choices", "302 Found", "401 Unauthorized", "503 Busy"])
-def test_the_body_behind_a_status_is_read_for_a_moment_only(monkeypatch: pytest.MonkeyPatch, status: str) -> None:
-    """Without waiting for the whole second here."""
+def test_the_body_of_an_error_or_redirect_has_a_time_out_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """`STATUS_BODY_SECONDS`, which is shortened here."""
     monkeypatch.setattr(transport_module, "STATUS_BODY_SECONDS", 0.05)
     head = f"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n".encode()
     with serving(dripping(head, b"x", every=0.01)) as server:
@@ -557,15 +562,15 @@ def test_the_body_behind_a_status_is_read_for_a_moment_only(monkeypatch: pytest.
     assert answer.seconds < 1
 
 
-def test_the_body_of_a_success_has_all_the_time_of_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Half an answer would pass for an empty one."""
+def test_the_body_of_a_success_has_no_time_out_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half a body would pass for an empty one."""
     monkeypatch.setattr(transport_module, "STATUS_BODY_SECONDS", 0.0)
     with serving(dripping(b"HTTP/1.1 299 Fine\r\nContent-Length: 10\r\n\r\n", b"x", every=0.01)) as server:
         assert send(server.url).body == b"x" * 10
 
 
-def test_a_hook_of_the_callers_may_read_the_body_again() -> None:
-    """From what was read; the connection has nothing left."""
+def test_a_response_hook_of_the_caller_may_read_the_body_again() -> None:
+    """From memory, as nothing is left on the connection."""
     seen: list[Any] = []
     session = requests.Session()
     session.hooks["response"].append(lambda response, **_: seen.extend([*response.iter_lines(), response.text]))
@@ -576,7 +581,7 @@ def test_a_hook_of_the_callers_may_read_the_body_again() -> None:
     assert seen == [b"one", b"two", "one\ntwo"]
 
 
-def test_who_was_sent_away_once_gets_no_key_when_he_comes_back() -> None:
+def test_a_redirect_back_from_another_origin_carries_no_api_key() -> None:
     """The other origin chose that URL."""
     with ExitStack() as servers:
         targets: list[str] = []
@@ -589,8 +594,8 @@ def test_who_was_sent_away_once_gets_no_key_when_he_comes_back() -> None:
     assert [headers_of(request).get("x-api-key") for request in first.requests] == ["k", None]
 
 
-def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: Clock) -> None:
-    """It reports the end in its own way, and so do we."""
+def test_a_time_out_or_cancellation_in_an_adapter_is_no_fault(clock: Clock) -> None:
+    """The adapter raises its own exception for it, and the transport raises `CallTimeout` or `CallCancelled`."""
 
     def slow(_: object) -> requests.Response:
         clock.tick(6)
@@ -615,8 +620,8 @@ def test_an_adapter_that_lets_the_time_run_out_is_no_fault_of_the_server(clock: 
             )
 
 
-def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
-    """It would read it whole, without any limit."""
+def test_a_response_hook_of_the_caller_never_gets_a_body_that_is_too_long() -> None:
+    """It would read all of it, without any limit."""
     called: list[str] = []
     session = requests.Session()
     session.hooks["response"].extend([lambda *_, **__: called.append("one"), lambda *_, **__: called.append("two")])
@@ -627,8 +632,8 @@ def test_a_hook_of_the_callers_never_meets_a_body_that_was_not_capped() -> None:
     assert called == []
 
 
-def test_an_adapter_is_told_to_stream() -> None:
-    """Or it may read the body itself."""
+def test_an_adapter_is_called_with_stream_true() -> None:
+    """Otherwise it may read the body itself."""
     adapter = Answers(lambda _: response())
     session = requests.Session()
     session.mount("http://service.test", adapter)
@@ -637,8 +642,8 @@ def test_an_adapter_is_told_to_stream() -> None:
     assert [told["stream"] for told in adapter.told] == [True]
 
 
-def test_user_information_in_a_redirect_is_not_sent_on() -> None:
-    """The other origin gets nothing but the four plain headers."""
+def test_user_information_in_a_redirect_is_not_sent() -> None:
+    """It does not become an `Authorization` header for the other origin."""
     with ExitStack() as servers:
         other = servers.enter_context(serving(answering(http())))
         target = other.url.replace("http://", "http://u:p@")
@@ -648,8 +653,8 @@ def test_user_information_in_a_redirect_is_not_sent_on() -> None:
     assert "authorization" not in headers_of(other.requests[0])
 
 
-def test_the_adapter_repeats_nothing() -> None:
-    """Nobody would count these calls."""
+def test_the_adapter_never_retries() -> None:
+    """Its retries would not be counted as attempts."""
     with serving(answering(b"")) as server:
         with pytest.raises(Fault):
             send(server.url)
@@ -657,8 +662,8 @@ def test_the_adapter_repeats_nothing() -> None:
         assert len(server.requests) == 1
 
 
-def test_another_origin_is_not_shown_the_certificate_of_the_session() -> None:
-    """It says who we are as the key does."""
+def test_a_redirect_to_another_origin_uses_no_client_certificate() -> None:
+    """It identifies the client as the API key does."""
 
     def answer(request: requests.PreparedRequest) -> requests.Response:
         is_ours = str(request.url).startswith("http://service.test")
@@ -675,8 +680,8 @@ def test_another_origin_is_not_shown_the_certificate_of_the_session() -> None:
     assert [told["cert"] for told in adapter.told] == ["mine.pem", None]
 
 
-def test_the_body_of_an_error_that_takes_a_moment_is_read() -> None:
-    """What went wrong stands in it."""
+def test_the_body_of_an_error_that_is_sent_in_two_parts_is_read() -> None:
+    """It says what went wrong."""
 
     def handle(connection: socket.socket, server: Server) -> None:
         connection.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 4\r\n\r\nno")

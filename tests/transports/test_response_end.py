@@ -1,4 +1,4 @@
-"""Where a response ends: exact framing is reached, and any byte behind it is noticed, however the bytes are cut."""
+"""`ResponseEnd` finds the end of a response, and notices any byte after it, whatever the blocks are."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ RESPONSES: dict[str, bytes] = {
 }
 
 LEFTOVERS = [b"\r\n", b"\n", b"\r", b"\r\n\r\n", b"x"]
-"""Another response, or the start of one, is noticed by aiohttp."""
+"""Bytes after a response. Another response, or the start of one, is noticed by aiohttp."""
 
 
 def parsed(data: bytes) -> Any:
-    """The head of the final response, by aiohttp's parser in Python."""
+    """Return the head of the final response, as aiohttp's parser in Python reads it."""
     loop = asyncio.new_event_loop()
     try:
         parser: Any = HttpResponseParserPy(ResponseHandler(loop), loop, 2**16, read_until_eof=True)
@@ -46,8 +46,8 @@ def cut(data: bytes, size: int) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
 @pytest.mark.parametrize("name", RESPONSES)
-def test_the_end_of_a_response_is_found(name: str, size: int) -> None:
-    """With its last byte, not before it and not behind it."""
+def test_the_end_of_a_response_is_at_its_last_byte(name: str, size: int) -> None:
+    """Not before it, and not if any byte follows."""
     data = RESPONSES[name]
     message, end = parsed(data), ResponseEnd()
     for block in cut(data, size):
@@ -66,16 +66,16 @@ def test_the_end_of_a_response_is_found(name: str, size: int) -> None:
     assert not end.is_reached(message)
 
 
-def test_a_connection_that_was_not_used_has_nothing_behind_its_end() -> None:
-    """Unless bytes came that nobody asked for."""
+def test_an_unused_connection_is_at_an_end() -> None:
+    """Unless bytes have arrived without a request."""
     end = ResponseEnd()
     assert end.is_reached(None)
     end.feed(b"\r\n")
     assert not end.is_reached(None)
 
 
-def test_blank_lines_before_a_response_are_left_over_from_another() -> None:
-    """aiohttp skips them, and the connection is not used again."""
+def test_a_response_after_blank_lines_has_no_end() -> None:
+    """They are left over from another response. aiohttp skips them, and the connection is not reused."""
     data = RESPONSES["length"]
     end = ResponseEnd()
     end.feed(b"\r\n" + data)

@@ -1,4 +1,4 @@
-"""A page, an error or a blank body is no video, however it is labelled, packed, and cut into blocks by the network."""
+"""A page, an error or a blank body in place of a file is detected, whatever its media type, coding and blocks are."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ FILES = [
     b"<3",
     b"x",
     b"\0" * 100,
-    b"\0" * 5000 + b"<html>",  # silence, whatever follows
+    b"\0" * 5000 + b"<html>",  # zeros, whatever follows
     b"\0\0\0\x18<A\x90\x02",
     b"\0 \n\0",
     b"<A\x10\x20mdat" + bytes(50),  # a box of 1 GB
@@ -143,13 +143,15 @@ def typed(body: bytes, kind: str, blocks: Sequence[int] = ()) -> Raw:
 
 
 HEAD = 150
-"""Bytes of the first block: more than the headers have, or a part of them; what follows is what is tested."""
+"""Bytes of the first block: more than the headers have, or a part of them. The test is about the blocks after it."""
 
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_text_in_place_of_the_file(client: type[Any], text: bytes, tmp_path: Path) -> None:
-    """Under the media types of files, byte after byte, in chunks, until the connection ends, and packed."""
+def test_markup_json_or_blanks_in_place_of_the_file_are_an_error(
+    client: type[Any], text: bytes, tmp_path: Path
+) -> None:
+    """With the media types of files, byte by byte, in chunks, until the connection ends, and packed."""
     packed = gzipped(text)
     answers = [
         *(typed(text, kind) for kind in KINDS),
@@ -168,8 +170,8 @@ def test_a_text_in_place_of_the_file(client: type[Any], text: bytes, tmp_path: P
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("file", FILES)
-def test_a_file_is_not_taken_for_a_text(client: type[Any], file: bytes, tmp_path: Path) -> None:
-    """Containers and subtitles, and what is too short to be any."""
+def test_a_file_is_not_taken_for_markup_or_json(client: type[Any], file: bytes, tmp_path: Path) -> None:
+    """Containers and subtitles, and bodies that are too short to be any."""
     for answer in (typed(file, "video/mp4"), typed(file, "", [1] * len(file)), chunked(file, blocks=[HEAD, 1, 1])):
         assert downloaded(client, Script(answer), tmp_path).file == file
 
@@ -185,8 +187,8 @@ ERROR_TYPES = [
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("file", MEDIA.values(), ids=MEDIA)
-def test_a_media_file_is_one_whatever_its_type(client: type[Any], file: bytes, tmp_path: Path) -> None:
-    """Storage sends the type that was set at the upload. Also byte after byte, packed, and as a part."""
+def test_a_media_file_is_kept_whatever_its_media_type(client: type[Any], file: bytes, tmp_path: Path) -> None:
+    """Storage sends the type that was set at the upload. Also byte by byte, packed, and as a part."""
     packed = gzipped(file)
     for kind in ("video/mp4", "application/octet-stream", "text/vtt", "text/plain", *ERROR_TYPES):
         head = (f"Content-Length: {len(packed)}", f"Content-Type: {kind}", "Content-Encoding: gzip")
@@ -201,10 +203,10 @@ def test_a_media_file_is_one_whatever_its_type(client: type[Any], file: bytes, t
 @pytest.mark.parametrize(
     "body", [b"x", b"", b"ftyp", b"Gateway timed out", b"<!--free hosting-->", b'{\n "free": 1}', b"\0" * 50]
 )
-def test_what_is_declared_as_an_error_and_begins_as_no_media_is_one(
+def test_a_body_with_the_media_type_of_an_error_that_is_no_media_is_an_error(
     client: type[Any], kind: str, body: bytes, tmp_path: Path
 ) -> None:
-    """Without a word about the file: its length is not that of the file."""
+    """Also in place of the rest of a file: the length of the error is not that of the file."""
     error = typed(body, kind, [1] * len(body))
     begun = chunked(b"\0\0\0\x18ftypmp42" + bytes(99), is_cut=True)
     for script in (Script(error), Script(begun, error)):
@@ -215,8 +217,8 @@ def test_what_is_declared_as_an_error_and_begins_as_no_media_is_one(
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_file_of_a_wrong_type_is_resumed(client: type[Any], tmp_path: Path) -> None:
-    """By parts of the same type; an error in place of the rest is none."""
+def test_the_download_of_a_file_with_a_wrong_media_type_is_resumed(client: type[Any], tmp_path: Path) -> None:
+    """By parts of the same type. An error in place of the rest of a video is no such part."""
     file, about = b"\0\0\0\x18ftypmp42" + bytes(range(200)), ("Content-Type: text/html", 'ETag: "a"')
     first = raw(200, f"Content-Length: {len(file)}", *about, body=file[:99])
     rest = raw(206, f"Content-Range: bytes 99-{len(file) - 1}/{len(file)}", *about, body=file[99:])
@@ -229,10 +231,10 @@ def test_a_file_of_a_wrong_type_is_resumed(client: type[Any], tmp_path: Path) ->
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("blocks", [(), (1,) * 60])
-def test_a_page_that_is_packed_without_a_label_is_a_text(
+def test_a_packed_page_without_content_encoding_is_an_error(
     client: type[Any], blocks: Sequence[int], tmp_path: Path
 ) -> None:
-    """Caches lose the label. A file that is declared to be a gzip is kept, whatever is in it."""
+    """Caches lose that header. A file that is declared to be a gzip is kept, whatever is in it."""
     for page in (b"<html>" + b"x" * 300, b'{"error": 1}', b" " * 20_000 + b"<html>", b"\n\xef\xbb\xbf<html>"):
         packed = gzipped(page)
         outcome = downloaded(client, Script(typed(packed, "video/mp4", blocks)), tmp_path, max_faults=1)
@@ -253,7 +255,7 @@ def test_a_page_that_is_packed_without_a_label_is_a_text(
         gzipped(b'{"error": 1}') + b"\0\0",
     ],
 )
-def test_a_page_that_is_packed_in_another_way_is_a_text(client: type[Any], packed: bytes, tmp_path: Path) -> None:
+def test_a_page_that_is_packed_in_another_way_is_an_error(client: type[Any], packed: bytes, tmp_path: Path) -> None:
     """After many blanks, in several members, and twice."""
     for blocks in ((), (1,) * 60):
         outcome = downloaded(client, Script(typed(packed, "video/mp4", blocks)), tmp_path, max_faults=1)
@@ -274,7 +276,7 @@ def test_a_page_that_is_packed_in_another_way_is_a_text(client: type[Any], packe
     ],
 )
 def test_a_text_that_may_be_a_transcript_is_kept(client: type[Any], text: bytes, tmp_path: Path) -> None:
-    """Direct speech, a table, a comment: a file that was paid for, and cannot be told from a short error."""
+    """Direct speech, a table, a comment: a file that was paid for, and cannot be distinguished from a short error."""
     for kind in ("text/plain", "text/csv", "application/octet-stream", ""):
         assert downloaded(client, Script(typed(text, kind)), tmp_path).file == text
 
@@ -299,8 +301,10 @@ SUBTITLES = [
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(("kind", "file"), SUBTITLES)
-def test_declared_subtitles_are_not_taken_for_a_text(client: type[Any], kind: str, file: bytes, tmp_path: Path) -> None:
-    """However they are cut into blocks, and packed too."""
+def test_declared_subtitles_are_not_taken_for_markup_or_json(
+    client: type[Any], kind: str, file: bytes, tmp_path: Path
+) -> None:
+    """In one block, byte by byte, and packed."""
     packed = gzipped(file)
     head = (f"Content-Length: {len(packed)}", f"Content-Type: {kind}", "Content-Encoding: gzip")
     for answer in (typed(file, kind), typed(file, kind, [1] * len(file)), raw(200, *head, body=packed)):
@@ -321,10 +325,10 @@ def test_declared_subtitles_are_not_taken_for_a_text(client: type[Any], kind: st
         b"<title>",
     ],
 )
-def test_a_page_that_is_declared_as_subtitles_is_a_text(
+def test_a_page_that_is_declared_as_subtitles_is_an_error(
     client: type[Any], kind: str, text: bytes, tmp_path: Path
 ) -> None:
-    """An error in place of them is still one."""
+    """In one block and byte by byte."""
     for answer in (typed(text, kind), typed(text, kind, [1] * min(len(text), 300))):
         outcome = downloaded(client, Script(answer), tmp_path, max_faults=1)
         assert "HTML, XML or JSON in place of the file" in str(outcome.error)
@@ -332,8 +336,8 @@ def test_a_page_that_is_declared_as_subtitles_is_a_text(
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_text_in_two_responses(client: type[Any], tmp_path: Path) -> None:
-    """The first breaks off before it can be recognized."""
+def test_a_page_in_two_responses_is_an_error(client: type[Any], tmp_path: Path) -> None:
+    """The first response breaks off before the page can be recognized."""
     page = b" " * 70_000 + b"<html>" + b"x" * 1000
     first = raw(200, f"Content-Length: {len(page)}", 'ETag: "a"', body=page[:65_536])
     second = part(page[65_536:], f"bytes 65536-{len(page) - 1}/{len(page)}", 'ETag: "a"')
@@ -372,8 +376,8 @@ def is_markup(blocks: Sequence[bytes], kind: str = "") -> bool | None:
     st.sampled_from(["", *sniffing.SUBTITLES]),
 )
 @example(b"\xef\xbb\xbf", [1, 2], "")
-def test_the_verdict_does_not_depend_on_the_blocks(body: bytes, cuts: list[int], kind: str) -> None:
-    """In one, in single bytes, in any."""
+def test_the_result_of_the_sniffer_does_not_depend_on_the_blocks(body: bytes, cuts: list[int], kind: str) -> None:
+    """In one block, in single bytes, and in any."""
     verdicts = {is_markup(split(body, cuts), kind) for cuts in (cuts, [], range(len(body)))}
 
     assert len(verdicts) == 1
@@ -382,10 +386,10 @@ def test_the_verdict_does_not_depend_on_the_blocks(body: bytes, cuts: list[int],
 
 @settings(max_examples=60)
 @given(BODIES, st.lists(st.integers(1, 40), max_size=30), st.booleans(), st.booleans())
-def test_both_clients_decide_alike_however_the_network_cuts(
+def test_both_clients_decide_alike_whatever_the_blocks_are(
     body: bytes, blocks: list[int], is_packed: bool, has_length: bool
 ) -> None:
-    """A file is kept as it is, or none is."""
+    """Either the file is kept as it is, or none is."""
     sent = gzipped(body) if is_packed else body
     headers = ["Content-Encoding: gzip"] if is_packed else []
     answer = (whole if has_length else chunked)(sent, *headers, blocks=blocks)

@@ -1,4 +1,4 @@
-"""Which fault an exception of the HTTP library becomes."""
+"""The faults that exceptions of the HTTP libraries become."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from translation_client._models import Fault
 from translation_client._transports.errors import failed_before_send, root_reason
 
 
-def test_a_server_that_hangs_up_without_a_word_is_said_to() -> None:
-    """It has nothing to do with a CA bundle."""
+def test_a_connection_closed_without_a_response_is_reported_as_broken() -> None:
+    """The message does not blame a CA bundle."""
     with serving(answering(b"")) as server, pytest.raises(Fault, match=r"^the connection broke$"):
         send(server.url)
 
 
 @pytest.mark.parametrize("is_own_cause", [True, False])
-def test_a_circle_of_causes_has_an_end(is_own_cause: bool) -> None:
-    """As `raise error from error` in an adapter of the caller's makes one."""
+def test_the_search_through_a_cycle_of_causes_ends(is_own_cause: bool) -> None:
+    """`raise error from error` in an adapter of the caller's makes such a cycle."""
     error, other = requests.ConnectionError("a"), requests.ConnectionError("b")
     error.__cause__ = error if is_own_cause else other
     other.__cause__ = error
@@ -39,8 +39,8 @@ def test_a_circle_of_causes_has_an_end(is_own_cause: bool) -> None:
     assert root_reason(error) == "the connection broke"
 
 
-def test_an_error_that_holds_itself_has_an_end() -> None:
-    """Its `str` has none."""
+def test_the_search_through_an_error_that_contains_itself_ends() -> None:
+    """Its `str` does not end."""
     error = OSError("a")
     error.args = (error,)
 
@@ -49,7 +49,9 @@ def test_an_error_that_holds_itself_has_an_end() -> None:
 
 
 @pytest.mark.parametrize("is_own_cause", [True, False])
-def test_a_circle_of_causes_in_aiohttp_has_an_end(is_own_cause: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_search_through_a_cycle_of_causes_in_aiohttp_ends(
+    is_own_cause: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A task that never ends would stop the whole event loop."""
 
     async def refuse(*_: Any, **__: Any) -> Any:
@@ -86,8 +88,8 @@ UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
         (OSError("Could not find a suitable TLS CA certificate bundle, at s3cret"), "connection", "no CA bundle where"),
     ],
 )
-def test_what_an_adapter_raises_is_a_fault_in_clear_words(error: Exception, kind: str, says: str) -> None:
-    """The errors of the layers below, bare."""
+def test_an_exception_of_an_adapter_becomes_a_fault_without_its_text(error: Exception, kind: str, says: str) -> None:
+    """Also the errors of urllib3, http.client and the system, if requests does not wrap them."""
 
     def answer(_: object) -> requests.Response:
         raise error

@@ -1,4 +1,4 @@
-"""Batches in virtual time: a bulk route that fails, pauses, deadlines, and parts of the batch that die."""
+"""Batches in virtual time: a failing bulk route, pauses, deadlines, repeated ids, exceptions, and cancelled batches."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ ASK_FOR_TIME = ("503 with Retry-After", "429 with Retry-After")
 
 
 class Server:
-    """Answers about jobs one by one and in bulk, and counts.
+    """A server with a route for single jobs and a bulk route, which records the requests.
 
     Attributes:
-        requests: When each came, and for which jobs.
+        requests: The time and the job ids of each request.
     """
 
     def __init__(self, ends_at: float = math.inf, bulk: Callable[[int], Reply | None] = lambda _: None) -> None:
@@ -83,20 +83,20 @@ class Server:
 
     @property
     def bulk(self) -> list[float]:
-        """When bulk requests came."""
+        """The times of the bulk requests."""
         return [at for at, ids in self.requests if len(ids) > 1]
 
     @property
     def single(self) -> list[float]:
-        """When requests for a single job came."""
+        """The times of the requests for a single job."""
         return [at for at, ids in self.requests if len(ids) == 1]
 
     def times_of(self, job_id: str) -> list[float]:
-        """When requests came that were for this job alone."""
+        """The times of the requests for this job alone."""
         return [at for at, ids in self.requests if ids == (job_id,)]
 
     def respond(self, path: str) -> Reply:
-        """Answer a request."""
+        """Return the response to a request."""
         last = path.rsplit("/", 1)[1]
         if "ids=" not in last:
             self.requests.append((present(), (last,)))
@@ -111,7 +111,7 @@ class Server:
 
     @property
     def word(self) -> str:
-        """How jobs stand."""
+        """The present status word of the jobs."""
         return "completed" if present() >= self._ends_at else "pending"
 
 
@@ -125,7 +125,7 @@ def ids(number: int) -> list[str]:
 def wait_all(
     server: Server, jobs: Any, *, service: Service = REFERENCE, client: dict[str, Any] | None = None, **options: Any
 ) -> Outcomes:
-    """`wait_all` in virtual time."""
+    """Return the outcomes of `wait_all` in virtual time."""
 
     async def waited() -> Outcomes:
         async with client_of(server.respond, service=service, **{**USUAL, **(client or {})}) as made:
@@ -142,36 +142,36 @@ def kinds_of(outcomes: Outcomes) -> set[str]:
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_one_fault_of_the_bulk_route_passes(kind: str) -> None:
-    """A few jobs are checked singly, and then bulk requests go on; after a refusal, or if asked for time, later."""
+def test_bulk_requests_go_on_after_one_failed_bulk_request(kind: str) -> None:
+    """Meanwhile jobs are checked singly. After a refusal or a `Retry-After`, the next bulk request comes later."""
     seconds = 45 if kind in REFUSALS else 15
     server = Server(ends_at=seconds, bulk=lambda number: TROUBLE[kind]() if number == 3 else None)
 
     assert kinds_of(wait_all(server, ids(120), checks_per_second=50)) == {"completed"}
     if kind in ASK_FOR_TIME:
         return
-    lost = 31 * 50 if kind in REFUSALS else 3 * 50  # seconds at full rate
+    lost = 31 * 50 if kind in REFUSALS else 3 * 50  # single requests: seconds times the full rate
     assert len(server.requests) <= 2 * seconds + 2 + lost
     assert len([at for at in server.bulk if at > seconds - 10]) >= 10
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_a_bulk_route_that_always_fails_costs_no_job_anything(kind: str) -> None:
-    """Though one fault would be the end of a job; and it is tried less and less."""
+def test_jobs_are_completed_though_the_bulk_route_always_fails(kind: str) -> None:
+    """With `max_faults=1` one fault of its own would end a job. Bulk requests are tried less and less often."""
     server = Server(ends_at=20, bulk=lambda _: TROUBLE[kind]())
     outcomes = wait_all(server, ids(40), client={"max_faults": 1}, checks_per_second=500)
 
     assert kinds_of(outcomes) == {"completed"}
     assert len(server.bulk) >= 1
-    if kind in ASK_FOR_TIME:  # until it is time for the last checks
+    if kind in ASK_FOR_TIME:  # a pause may last until it is time for the last checks
         return
-    assert max(one.elapsed for one in outcomes) <= 20 + 1 + 2.5  # the backoff, and what jobs wait for bulk answers
+    assert max(one.elapsed for one in outcomes) <= 20 + 1 + 2.5  # the backoff, and the wait for bulk responses
     assert {one.checks for one in outcomes if isinstance(one, Job)} <= set(range(17, 23))
     most = 1 if kind in REFUSALS else 6  # at 0, 0.5, 1.5, 3.5, 7.5 and 15.5 s
     assert len(server.bulk) <= most
 
 
-def test_a_refusal_is_tried_again_after_a_while() -> None:
+def test_bulk_requests_are_tried_again_30_seconds_after_a_refusal() -> None:
     """It may have come from a gateway in the middle of a deployment."""
     server = Server(bulk=lambda number: json_reply({}, 404) if number == 1 else None)
     wait_all(server, ids(50), client={"timeout": 100}, checks_per_second=500)
@@ -182,8 +182,8 @@ def test_a_refusal_is_tried_again_after_a_while() -> None:
     assert len(more) >= 60
 
 
-def test_pauses_between_trials_grow_up_to_five_minutes() -> None:
-    """Each is one request, beside those that are made anyway."""
+def test_the_time_between_trial_bulk_requests_grows_up_to_five_minutes() -> None:
+    """Each trial is one request in addition to the single ones."""
     server = Server(bulk=lambda _: json_reply({}, 500))
     wait_all(server, ids(2), client={"timeout": 1300, "backoff_factor": 5, "max_delay": 5})
 
@@ -192,8 +192,8 @@ def test_pauses_between_trials_grow_up_to_five_minutes() -> None:
     assert gaps[-1] == pytest.approx(300, abs=5.2)
 
 
-def test_while_a_trial_is_answered_slowly_its_jobs_have_requests_of_their_own() -> None:
-    """Nobody waits for it."""
+def test_jobs_are_checked_singly_while_a_trial_bulk_request_is_in_flight() -> None:
+    """No job waits for its response."""
     server = Server(bulk=lambda number: json_reply({}, 500) if number == 1 else mute())
     wait_all(server, ids(10), client={"timeout": 30}, checks_per_second=500)
 
@@ -201,15 +201,15 @@ def test_while_a_trial_is_answered_slowly_its_jobs_have_requests_of_their_own() 
     assert max(after - before for before, after in pairwise(times)) <= 1.1
 
 
-def test_no_job_waits_longer_than_two_seconds_for_a_bulk_answer() -> None:
-    """Unless bulk answers usually take that long."""
+def test_no_job_waits_longer_than_two_seconds_for_a_bulk_response() -> None:
+    """Unless bulk responses usually take that long."""
     slow = Server(bulk=lambda number: mute() if number == 1 else None)
     wait_all(slow, ids(10), client={"timeout": 20})
     assert slow.times_of("j3")[0] == pytest.approx(2.0, abs=0.2)
 
 
 def test_a_bulk_route_that_is_always_slow_is_used() -> None:
-    """One slow answer is a fault; a trial shows that it is usual."""
+    """The first slow response is a fault. The response to a trial shows that the time is usual."""
 
     def slow_answer(_: int) -> Reply:
         return json_reply({"results": [{"id": one, "result": "pending"} for one in ids(100)]}, seconds=3.0)
@@ -222,8 +222,8 @@ def test_a_bulk_route_that_is_always_slow_is_used() -> None:
 
 
 @pytest.mark.parametrize("entry", [None, {"id": "j3"}, {"id": "j3", "result": "not_found"}, {"id": "j3", "result": []}])
-def test_a_job_that_a_bulk_answer_lacks_is_checked_singly_and_comes_back(entry: Any) -> None:
-    """Each time; and the others are taken from it."""
+def test_a_job_without_a_status_in_a_bulk_response_is_checked_singly(entry: Any) -> None:
+    """Each time, and it stays in the bulk requests. The statuses of the other jobs are used."""
     server = Server(ends_at=10)
     server.entries["j3"] = entry
     outcomes = wait_all(server, ids(50), checks_per_second=500)
@@ -231,12 +231,12 @@ def test_a_job_that_a_bulk_answer_lacks_is_checked_singly_and_comes_back(entry: 
     assert kinds_of(outcomes) == {"completed"}
     assert {ids for _, ids in server.requests if len(ids) == 1} == {("j3",)}
     assert len(server.bulk) <= len(server.single) + 1
-    assert len({len(ids) for _, ids in server.requests}) == 2  # one, or all
+    assert len({len(ids) for _, ids in server.requests}) == 2  # single requests, or all jobs
 
 
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_an_unknown_word_is_logged_once_for_each_job(service: Service, lines: Lines) -> None:
-    """Whichever route it comes by."""
+def test_an_unknown_status_word_is_logged_once_for_each_job(service: Service, lines: Lines) -> None:
+    """Whether it comes in a bulk response or in a single one."""
     server = Server(ends_at=10)
     server.entries["j0"] = {"id": "j0", "result": "dreaming"}
     server.replies["j0"] = lambda: json_reply({"result": "dreaming"})
@@ -247,8 +247,8 @@ def test_an_unknown_word_is_logged_once_for_each_job(service: Service, lines: Li
 
 
 @pytest.mark.parametrize("word", ["completed", "failed"])
-def test_a_final_job_of_a_batch_has_what_wait_gives(word: str) -> None:
-    """Its language and its dates are in the response about it alone."""
+def test_a_final_job_of_a_batch_equals_the_result_of_wait(word: str) -> None:
+    """Its language and its dates are only in the response to a single request."""
     details = {
         "status": word,
         "video_url": "https://f.test/1",
@@ -272,8 +272,8 @@ def test_a_final_job_of_a_batch_has_what_wait_gives(word: str) -> None:
     assert (together.language, together.submitted_at) == ("es", 5.0)
 
 
-def test_a_job_that_a_bulk_response_contradicts_itself_about_is_checked_singly() -> None:
-    """The last entry would have ended it."""
+def test_a_job_with_two_statuses_in_a_bulk_response_is_checked_singly() -> None:
+    """The last of the entries would have ended it."""
     listed = [{"id": "j0", "result": "pending"}, {"id": "j1", "result": "pending"}, {"id": "j0", "result": "error"}]
     server = Server(ends_at=5, bulk=lambda _: json_reply({"results": listed}) if present() < 5 else None)
 
@@ -282,8 +282,8 @@ def test_a_job_that_a_bulk_response_contradicts_itself_about_is_checked_singly()
 
 
 @pytest.mark.parametrize("code", [429, 503])
-def test_a_day_of_the_bulk_route_keeps_bulk_requests_off_for_a_minute(code: int) -> None:
-    """One failure that passes."""
+def test_a_retry_after_of_a_day_suspends_bulk_requests_for_a_minute(code: int) -> None:
+    """It comes with one failed bulk request."""
     trouble = json_reply({}, code, retry_after="86400")
     server = Server(ends_at=100, bulk=lambda number: trouble if number == 1 else None)
 
@@ -292,8 +292,8 @@ def test_a_day_of_the_bulk_route_keeps_bulk_requests_off_for_a_minute(code: int)
     assert len([at for at in server.single if at > 62]) == 0
 
 
-def test_one_passing_empty_list_is_a_fault_of_the_route() -> None:
-    """And not an answer that lacks each of the jobs."""
+def test_an_empty_list_in_a_bulk_response_is_a_fault_of_the_bulk_route() -> None:
+    """It is not handled like a response that lacks each of the jobs."""
     server = Server(ends_at=10, bulk=lambda number: json_reply({"results": []}) if number == 2 else None)
     wait_all(server, ids(100), checks_per_second=500)
 
@@ -301,8 +301,8 @@ def test_one_passing_empty_list_is_a_fault_of_the_route() -> None:
     assert len(server.bulk) >= 10
 
 
-def test_an_id_at_which_the_bulk_route_fails_holds_up_nobody() -> None:
-    """Its page fails each time; every job is checked all the same."""
+def test_a_job_id_at_which_the_bulk_route_fails_delays_no_job() -> None:
+    """Each bulk request with this id fails, and all of its jobs are still checked."""
     server = Server(ends_at=20, bulk=lambda _: json_reply({}, 500) if "j7" in server.requests[-1][1] else None)
     outcomes = wait_all(server, ids(300), checks_per_second=50)
 
@@ -320,10 +320,10 @@ def test_an_id_at_which_the_bulk_route_fails_holds_up_nobody() -> None:
         (lambda: json_reply({}, 401), RequestFailed, 1),
     ],
 )
-def test_the_faults_of_a_job_are_those_of_its_own_requests(
+def test_only_single_requests_count_towards_the_faults_of_a_job(
     service: Service, reply: Callable[[], Reply], kind: type[Exception], faults: int
 ) -> None:
-    """As many as `wait` makes, with the sleeps in between; whatever the bulk route does."""
+    """It has as many attempts as with `wait`, whatever the bulk route does."""
     server = Server(ends_at=30, bulk=lambda number: json_reply({}, 504) if number % 2 else None)
     server.replies["j0"] = reply
     server.entries["j0"] = None
@@ -334,8 +334,8 @@ def test_the_faults_of_a_job_are_those_of_its_own_requests(
     assert kinds_of(outcomes[1:]) == {"completed"}
 
 
-def test_a_link_that_only_a_single_answer_has_may_fail_for_its_job_alone() -> None:
-    """HeyGen: a finished job needs a request of its own."""
+def test_a_failed_request_for_the_link_of_a_job_fails_only_that_job() -> None:
+    """At HeyGen a finished job needs a single request for its link."""
 
     def respond(path: str) -> Reply:
         last = path.rsplit("/", 1)[1]
@@ -362,18 +362,18 @@ def test_a_link_that_only_a_single_answer_has_may_fail_for_its_job_alone() -> No
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_the_last_check_before_the_deadline_is_made_if_the_bulk_route_fails_just_then(kind: str) -> None:
-    """In the half of the time that a bulk request leaves."""
+def test_the_last_check_before_the_deadline_is_made_if_the_bulk_route_fails(kind: str) -> None:
+    """A bulk request leaves half of the remaining time for it."""
     server = Server(ends_at=59.5, bulk=lambda _: TROUBLE[kind]() if present() > 59 else None)
     client = {"backoff_factor": 58, "max_delay": 58}
     assert kinds_of(wait_all(server, ids(20), client=client, checks_per_second=5000)) == {"completed"}
 
 
 @pytest.mark.parametrize(("number", "rate", "timeout"), [(30, 10, 4), (20, 10, 3), (150, None, 2), (250, None, 4)])
-def test_a_mute_bulk_route_leaves_time_for_a_request_for_each_job(
+def test_a_bulk_request_without_a_response_leaves_time_for_single_requests(
     number: int, rate: float | None, timeout: float
 ) -> None:
-    """At the rate of the batch, which without a bulk route is enough."""
+    """The rate limit of the batch allows one for each job within `timeout`."""
     server = Server(ends_at=0, bulk=lambda _: mute())
     outcomes = wait_all(server, ids(number), client={"timeout": timeout}, checks_per_second=rate)
 
@@ -381,8 +381,8 @@ def test_a_mute_bulk_route_leaves_time_for_a_request_for_each_job(
     assert server.bulk
 
 
-def test_a_slow_bulk_route_is_waited_for_where_there_is_no_time_for_a_request_for_each_job() -> None:
-    """It is the only way to hear of most of them."""
+def test_jobs_wait_for_a_slow_bulk_response_if_single_requests_take_too_long() -> None:
+    """Otherwise most of the 1000 jobs would have no response before the deadline."""
 
     def slow(_: int) -> Reply:
         jobs = server.requests[-1][1]
@@ -394,7 +394,7 @@ def test_a_slow_bulk_route_is_waited_for_where_there_is_no_time_for_a_request_fo
 
 
 def slow_server(seconds: float, ends_at: float) -> Server:
-    """One whose bulk responses take a while."""
+    """Make a server whose bulk responses take a while."""
 
     def slow(_: int) -> Reply:
         jobs = server.requests[-1][1]
@@ -412,7 +412,7 @@ def slow_server(seconds: float, ends_at: float) -> Server:
 def test_a_slow_bulk_route_leaves_the_last_check_to_single_requests(
     seconds: float, before: float, limit: dict[str, Any]
 ) -> None:
-    """It would be early by twice the time of its response, and jobs that are completed after it would time out."""
+    """A bulk request would be early by twice its response time, and jobs completed after it would time out."""
     server = slow_server(seconds, 60 - before)
     client = {"backoff_factor": 2, "max_delay": 60, "request_timeout": 10, **limit}
 
@@ -422,8 +422,8 @@ def test_a_slow_bulk_route_leaves_the_last_check_to_single_requests(
 
 @pytest.mark.parametrize("checks", [5, 6, 7, 8, 9])
 @pytest.mark.parametrize("kind", ["max_retries", "stop"])
-def test_a_job_that_times_out_does_so_although_a_slow_bulk_route_takes_one_more_check(kind: str, checks: int) -> None:
-    """Alone its checks are at 0, 2, 6, 14, 30 and 59.7 s."""
+def test_a_slow_bulk_route_does_not_turn_a_time_out_into_retries_exhausted(kind: str, checks: int) -> None:
+    """It takes one more check. Alone, the checks of a job are at 0, 2, 6, 14, 30 and 59.7 s."""
     server = slow_server(0.5, math.inf)
     limit: dict[str, Any] = (
         {"max_retries": checks - 1} if kind == "max_retries" else {"stop": stop_after_attempt(checks)}
@@ -437,8 +437,8 @@ def test_a_job_that_times_out_does_so_although_a_slow_bulk_route_takes_one_more_
 
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
 @pytest.mark.parametrize("code", [429, 503])
-def test_a_day_of_one_job_silences_no_other(service: Service, code: int) -> None:
-    """All others pause, and end by their own: at the latest in time for their last check."""
+def test_a_retry_after_of_a_day_for_one_job_does_not_end_the_others(service: Service, code: int) -> None:
+    """All others pause, at the latest until it is time for their last checks."""
     server = Server(ends_at=5)
     server.replies["j0"] = lambda: json_reply({}, code, retry_after="86400")
     server.entries["j0"] = None
@@ -450,8 +450,8 @@ def test_a_day_of_one_job_silences_no_other(service: Service, code: int) -> None
     assert kinds_of(outcomes[1:]) == {"completed"}
 
 
-def test_a_pause_for_everybody_ends_after_a_minute() -> None:
-    """Where nobody's deadline comes before."""
+def test_a_pause_of_all_jobs_ends_after_a_minute() -> None:
+    """If no deadline comes earlier."""
     server = Server(ends_at=5)
     server.replies["j0"] = lambda: json_reply({}, 429, retry_after="86400")
     outcomes = wait_all(server, ids(300), service=SINGLE, client={"timeout": 3600}, checks_per_second=50)
@@ -462,8 +462,8 @@ def test_a_pause_for_everybody_ends_after_a_minute() -> None:
     assert longest == pytest.approx(60, abs=1)
 
 
-def test_a_pause_ends_early_enough_for_the_last_checks_of_all() -> None:
-    """For 200 jobs at 20 a second that is ten seconds before the deadline, and at the full rate."""
+def test_a_pause_ends_early_enough_for_the_last_checks_of_all_jobs() -> None:
+    """For 200 jobs at 20 per second that is ten seconds before the deadline, and at the full rate."""
     server = Server(ends_at=1)
     server.replies["j0"] = lambda: (
         json_reply({}, 429, retry_after="29") if present() < 1 else json_reply({"result": "error"})
@@ -474,8 +474,8 @@ def test_a_pause_ends_early_enough_for_the_last_checks_of_all() -> None:
     assert 15 <= next(at for at in server.single if at > 1) <= 20
 
 
-def test_a_job_that_is_taken_in_during_a_pause_pauses_too_and_has_its_own_time() -> None:
-    """And ends the pause for nobody."""
+def test_a_job_read_during_a_pause_is_first_checked_after_it() -> None:
+    """Its own deadline does not end the pause."""
     server = Server()
     server.replies["a"] = lambda: (
         json_reply({}, 429, retry_after="8") if present() < 5 else json_reply({"result": "error"})
@@ -493,8 +493,8 @@ def test_a_job_that_is_taken_in_during_a_pause_pauses_too_and_has_its_own_time()
 
 
 @pytest.mark.parametrize("code", [429, 503])
-def test_a_server_that_asks_one_job_to_wait_is_left_alone_by_all(code: int) -> None:
-    """For as long as it said, but for what was on its way already."""
+def test_a_retry_after_for_one_job_pauses_the_requests_for_all_jobs(code: int) -> None:
+    """For the second that it states, except for requests that are in flight already."""
     refused: list[float] = []
 
     def refuse_once() -> Reply:
@@ -511,8 +511,8 @@ def test_a_server_that_asks_one_job_to_wait_is_left_alone_by_all(code: int) -> N
 
 
 @pytest.mark.parametrize("rate", [3, 15])
-def test_the_budget_is_used(rate: int) -> None:
-    """By checks that would all be made at once."""
+def test_requests_reach_the_rate_limit(rate: int) -> None:
+    """The backoff is so short that all checks are due at once."""
     server = Server()
     client = {"timeout": 10, "backoff_factor": 0.01, "max_delay": 0.02}
     wait_all(server, ids(50), service=SINGLE, client=client, checks_per_second=rate)
@@ -521,8 +521,8 @@ def test_the_budget_is_used(rate: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_budget_is_kept_where_connecting_takes_a_while(seed: int) -> None:
-    """It counts what arrives over any second, and not what was meant to leave: over TLS, say, on some connections only."""
+def test_the_rate_limit_holds_though_connecting_takes_a_while(seed: int) -> None:
+    """It limits the requests that arrive in any second, not those that are sent: some may need a new TLS connection."""
     chance = random.Random(seed)
     arrivals: list[float] = []
 
@@ -542,8 +542,8 @@ def test_the_budget_is_kept_where_connecting_takes_a_while(seed: int) -> None:
     assert all(later - earlier >= 1 for earlier, later in zip(moments, moments[5:]))  # noqa: B905  # five apart
 
 
-def test_a_bulk_request_that_hangs_makes_no_job_late() -> None:
-    """Each ends when its own time is up, and not when that of the youngest is."""
+def test_a_hanging_bulk_request_does_not_delay_the_time_out_of_a_job() -> None:
+    """Each job ends at its own deadline, and not at that of the job that was read last."""
     ended: dict[str, float] = {}
     server = Server(bulk=lambda number: mute() if number == 2 else None)
 
@@ -566,8 +566,8 @@ def test_a_bulk_request_that_hangs_makes_no_job_late() -> None:
     assert ended["j2"] == pytest.approx(1.85, abs=0.1)
 
 
-def test_a_429_of_the_bulk_route_with_retry_after_pauses_everybody() -> None:
-    """As that of a single job does."""
+def test_a_429_of_the_bulk_route_with_retry_after_pauses_all_jobs() -> None:
+    """As a 429 to a single request does."""
     trouble = json_reply({}, 429, retry_after="8")
     server = Server(ends_at=3, bulk=lambda number: trouble if number == 1 else None)
     outcomes = wait_all(server, ids(100), checks_per_second=500)
@@ -576,7 +576,7 @@ def test_a_429_of_the_bulk_route_with_retry_after_pauses_everybody() -> None:
     assert min(at for at, _ in server.requests if at > 0) == pytest.approx(8, abs=0.1)
 
 
-def test_a_retry_after_of_a_bulk_status_delays_its_jobs_by_a_minute_at_most() -> None:
+def test_a_retry_after_of_a_bulk_response_delays_its_jobs_by_at_most_a_minute() -> None:
     """It is about all of them, and their retries have no limit that a further check could use up."""
     pending = json_reply({"results": [{"id": f"j{one}", "result": "pending"} for one in range(3)]}, retry_after="86400")
     server = Server(ends_at=1, bulk=lambda number: pending if number == 1 else None)
@@ -597,7 +597,7 @@ def test_a_retry_after_of_a_bulk_status_delays_its_jobs_by_a_minute_at_most() ->
     ],
     ids=["bulk", "bulk, stop", "single"],
 )
-def test_a_long_retry_after_of_each_bulk_status_uses_up_as_few_retries_as_alone(
+def test_a_long_retry_after_of_bulk_responses_uses_up_no_more_retries_than_wait(
     service: Service, limit: dict[str, Any]
 ) -> None:
     """A check each minute would leave none for the time at which the jobs are completed."""
@@ -622,23 +622,23 @@ def test_a_long_retry_after_of_each_bulk_status_uses_up_as_few_retries_as_alone(
     assert {one.checks for one in outcomes} == {run(alone()).checks} == {6}
 
 
-def test_a_429_of_the_bulk_route_without_retry_after_is_a_short_pause() -> None:
-    """The same as after the first fault of a job."""
+def test_a_429_of_the_bulk_route_without_retry_after_pauses_all_jobs_briefly() -> None:
+    """For 0.5 s, the same as after the first fault of a job."""
     server = Server(ends_at=3, bulk=lambda number: json_reply({}, 429) if number == 1 else None)
     assert kinds_of(wait_all(server, ids(100), checks_per_second=500)) == {"completed"}
     assert min(at for at, _ in server.requests if at > 0) == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("headers", [{}, {"retry_after": "8"}])
-def test_a_503_of_the_bulk_route_is_no_pause(headers: dict[str, Any]) -> None:
-    """It is about the bulk route, and single requests may be answered."""
+def test_a_503_of_the_bulk_route_does_not_pause_the_jobs(headers: dict[str, Any]) -> None:
+    """It is about the bulk route, and single requests may succeed."""
     server = Server(ends_at=3, bulk=lambda number: json_reply({}, 503, **headers) if number == 1 else None)
     assert kinds_of(wait_all(server, ids(100), checks_per_second=500)) == {"completed"}
     assert min(at for at, _ in server.requests if at > 0) < 0.1
 
 
-def test_a_bulk_route_that_always_asks_for_time_pauses_everybody_once() -> None:
-    """The next request for many is a trial, and says nothing about single jobs."""
+def test_repeated_429_responses_of_the_bulk_route_pause_all_jobs_once() -> None:
+    """The next bulk request is a trial, whose failure says nothing about single requests."""
     server = Server(ends_at=20, bulk=lambda _: json_reply({}, 429, retry_after="5"))
     outcomes = wait_all(server, ids(40), checks_per_second=500)
 
@@ -651,17 +651,17 @@ def test_a_bulk_route_that_always_asks_for_time_pauses_everybody_once() -> None:
 # Last checks that are due at the same time
 
 RARE = {"backoff_factor": 60, "max_delay": 60}
-"""A job is checked when its wait begins, and for the last time before its deadline."""
+"""With this backoff a job is checked at the start of its wait, and for the last time before its deadline."""
 
 
 @pytest.mark.parametrize(
     ("number", "rate", "timeout", "ends_at"),
     [(150, None, 6, 4), (1000, None, 30, 18), (6, 1, 30, 20), (10, 0.5, 60, 30), (20, 10, 6, 3)],
 )
-def test_jobs_whose_last_checks_are_due_at_once_are_checked_early(
+def test_jobs_whose_last_checks_are_due_together_are_checked_early(
     number: int, rate: float | None, timeout: float, ends_at: float
 ) -> None:
-    """As the rate limit allows too few at the last moment. Each has as many checks as alone."""
+    """The rate limit allows too few checks at the last moment. Each job has as many checks as alone."""
     server = Server(ends_at=ends_at)
     client = {**RARE, "timeout": timeout}
     outcomes = wait_all(server, ids(number), service=SINGLE, client=client, checks_per_second=rate)
@@ -673,8 +673,8 @@ def test_jobs_whose_last_checks_are_due_at_once_are_checked_early(
     assert max(len([at for at in times if begin <= at < begin + 1 / min(1, most)]) for begin in times) <= max(1, most)
 
 
-def test_a_job_is_checked_early_once_and_again_before_its_deadline() -> None:
-    """If the others leave it the time. The jobs that are checked later are those that end later."""
+def test_a_job_with_an_early_check_is_checked_again_before_its_deadline() -> None:
+    """If the other jobs leave time for it. The jobs are completed 0.5 s before the deadline."""
     server = Server(ends_at=5.5)
     outcomes = wait_all(server, ids(150), service=SINGLE, client={**RARE, "timeout": 6})
 
@@ -684,7 +684,7 @@ def test_a_job_is_checked_early_once_and_again_before_its_deadline() -> None:
 
 
 def test_jobs_whose_only_check_is_the_last_one_are_checked_early_too() -> None:
-    """By a history, by which they take far longer than they have."""
+    """According to the history they take far longer than `timeout`."""
     server = Server(ends_at=20)
     jobs = [Job(one, TranslationStatus.PENDING, "pending", submitted_at=time.time()) for one in ids(6)]
     client = {"timeout": 30, "history": history_from_durations([99.0] * 20, "reference"), "check_cost": 5}
@@ -695,8 +695,8 @@ def test_jobs_whose_only_check_is_the_last_one_are_checked_early_too() -> None:
     assert len(server.single) == 6
 
 
-def test_the_last_check_of_a_job_that_was_checked_early_gives_way_to_those_of_others() -> None:
-    """Though it would be due before them, as its answers are slower. Twelve jobs of these have no early check."""
+def test_a_job_that_was_checked_early_does_not_delay_the_last_checks_of_others() -> None:
+    """Though its check would be due before theirs, as its responses are slower. Twelve jobs have no early check."""
     server = Server(ends_at=5.68)
     slow = ids(150)[12:]
     server.replies.update(dict.fromkeys(slow, lambda: json_reply({"result": server.word}, seconds=0.06)))
@@ -707,7 +707,7 @@ def test_the_last_check_of_a_job_that_was_checked_early_gives_way_to_those_of_ot
 
 
 @pytest.mark.parametrize("rate", [1, 0.3])
-def test_a_job_has_its_last_check_at_its_time_if_no_other_needs_that(rate: float) -> None:
+def test_the_only_job_of_a_batch_has_its_last_check_just_before_its_deadline(rate: float) -> None:
     """However low the rate is."""
     server = Server()
     wait_all(server, ["j0"], service=SINGLE, client={**RARE, "timeout": 30}, checks_per_second=rate)
@@ -715,8 +715,8 @@ def test_a_job_has_its_last_check_at_its_time_if_no_other_needs_that(rate: float
 
 
 @pytest.mark.parametrize(("max_retries", "checks"), [(1, 2), (2, 2), (3, 3)])
-def test_an_early_check_takes_no_check_from_a_job_whose_number_is_limited(max_retries: int, checks: int) -> None:
-    """There is none unless the checks of the job stay below the limit with one more."""
+def test_an_early_check_uses_up_none_of_the_retries_of_a_job(max_retries: int, checks: int) -> None:
+    """It is made only if the checks of the job stay below the limit with one more."""
     server = Server()
     client = {**RARE, "timeout": 30, "max_retries": max_retries}
     outcomes = wait_all(server, ids(6), service=SINGLE, client=client, checks_per_second=1)
@@ -726,8 +726,8 @@ def test_an_early_check_takes_no_check_from_a_job_whose_number_is_limited(max_re
     assert (min(at for at in server.single if at > 7) < 29) is (checks > 2)
 
 
-def test_an_early_check_shortens_no_retry_after() -> None:
-    """Of 23 seconds: without it the last of six jobs at one a second would be checked after 19."""
+def test_an_early_check_does_not_shorten_retry_after() -> None:
+    """Of 23 s. Without it the last of six jobs at one per second would be checked after 19 s."""
     server = Server()
     for job_id in ids(6):
         server.replies[job_id] = lambda: json_reply({"result": "pending"}, retry_after="23")
@@ -738,7 +738,7 @@ def test_an_early_check_shortens_no_retry_after() -> None:
         assert all(at >= first + 23 for at in others)
 
 
-def test_a_fault_of_an_early_check_is_not_counted() -> None:
+def test_a_fault_of_an_early_check_does_not_count_towards_max_faults() -> None:
     """Alone the job would not have been checked at that time."""
     server = Server()
     for job_id in ids(6):
@@ -752,15 +752,15 @@ def test_a_fault_of_an_early_check_is_not_counted() -> None:
     assert kinds_of(outcomes) == {"WaitTimeout"}
 
 
-def test_a_bulk_route_that_fails_at_the_last_moment_leaves_time_for_a_request_for_each_job() -> None:
+def test_a_bulk_route_that_fails_late_leaves_time_for_a_request_for_each_job() -> None:
     """At the full rate these take a second and a half."""
     server = Server(ends_at=4, bulk=lambda _: json_reply({}, 500) if present() > 4 else None)
     outcomes = wait_all(server, ids(150), client={**RARE, "timeout": 6})
     assert kinds_of(outcomes) == {"completed"}
 
 
-def test_bulk_requests_suffice_for_the_last_checks_of_thousands() -> None:
-    """And the early ones leave time for them."""
+def test_bulk_requests_suffice_for_the_last_checks_of_3000_jobs() -> None:
+    """Early checks leave time for them."""
     server = Server(ends_at=28)
     outcomes = wait_all(server, ids(3000), client={**RARE, "timeout": 30})
     assert kinds_of(outcomes) == {"completed"}
@@ -769,8 +769,8 @@ def test_bulk_requests_suffice_for_the_last_checks_of_thousands() -> None:
 # Early checks in bulk
 
 
-def test_a_retry_after_is_not_shortened_by_the_bulk_requests_of_others() -> None:
-    """Though the job could come along at no cost."""
+def test_a_bulk_request_for_other_jobs_does_not_shorten_retry_after() -> None:
+    """Though the job could be part of it without a further request."""
     server = Server(ends_at=40)
     server.entries["j0"] = None
     server.replies["j0"] = lambda: json_reply({"result": "pending"}, retry_after="20")
@@ -782,7 +782,7 @@ def test_a_retry_after_is_not_shortened_by_the_bulk_requests_of_others() -> None
 
 
 @pytest.mark.parametrize("limit", [{"max_retries": 4}, {"max_retries": math.inf, "stop": stop_after_attempt(5)}])
-def test_coming_along_early_shortens_no_wait_with_a_limit_of_retries(limit: dict[str, Any]) -> None:
+def test_early_checks_in_bulk_do_not_shorten_a_wait_with_limited_retries(limit: dict[str, Any]) -> None:
     """The last check of a job is not before that of `wait`, whose five are at 0, 4, 8, 12 and 16 s."""
     server = Server()
 
@@ -799,7 +799,7 @@ def test_coming_along_early_shortens_no_wait_with_a_limit_of_retries(limit: dict
         assert len(server.requests) <= 40 + 3 * 5 + 40  # the first checks, some bulk requests, and the last checks
 
 
-def test_jobs_that_are_due_at_different_times_come_to_share_requests() -> None:
+def test_jobs_due_at_different_times_come_to_share_bulk_requests() -> None:
     """If nothing limits their checks."""
     server = Server(ends_at=30)
 
@@ -809,12 +809,12 @@ def test_jobs_that_are_due_at_different_times_come_to_share_requests() -> None:
             await asyncio.sleep(0.02)
 
     wait_all(server, staggered())
-    assert len([at for at, _ in server.requests if at > 10]) <= 20 * 5  # and not a thousand
+    assert len([at for at, _ in server.requests if at > 10]) <= 20 * 5  # single requests would be a thousand
 
 
 @pytest.mark.parametrize("service", [REFERENCE, HEYGEN], ids=["reference", "heygen"])
-def test_bulk_requests_are_a_twentieth_of_single_ones(service: Service) -> None:
-    """At HeyGen each completed job has one of its own besides, as only that has its link."""
+def test_bulk_requests_are_at_most_a_twentieth_of_the_single_requests(service: Service) -> None:
+    """At HeyGen each completed job has one single request besides, as only its response has the link."""
 
     def asked(service: Service) -> ScriptedServer:
         scripts = {job_id: [Step(0, "pending"), Step(20, "completed")] for job_id in ids(300)}
@@ -832,8 +832,8 @@ def test_bulk_requests_are_a_twentieth_of_single_ones(service: Service) -> None:
     assert 20 * together.in_bulk <= single.single
 
 
-def test_jobs_that_need_single_checks_split_no_bulk_request() -> None:
-    """They are passed over where they stand between others."""
+def test_jobs_that_need_single_checks_do_not_split_bulk_requests() -> None:
+    """They are skipped where they stand between other jobs in the queue."""
     server = Server(ends_at=20)
     odd = [f"j{one}" for one in range(1, 100, 2)]
     server.entries.update(dict.fromkeys(odd))
@@ -843,13 +843,13 @@ def test_jobs_that_need_single_checks_split_no_bulk_request() -> None:
     assert len(server.bulk) <= 2 * 21
 
 
-# One id several times, and few places
+# Repeated ids, and a low `max_in_flight`
 
 
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
 @pytest.mark.parametrize("max_in_flight", [1, 2, None])
-def test_an_id_that_comes_again_has_the_same_outcome(service: Service, max_in_flight: int | None) -> None:
-    """While it is waited for, and later; whatever it is, and however few places there are."""
+def test_a_repeated_id_has_the_same_outcome(service: Service, max_in_flight: int | None) -> None:
+    """Whether it is read during the wait or after it, whatever the outcome is, and with any `max_in_flight`."""
     server = Server(ends_at=3)
     server.replies["j1"] = lambda: json_reply({}, 404)
     server.entries["j1"] = {"id": "j1", "result": "not_found"}
@@ -872,11 +872,11 @@ DUBBINGS = replace(
         statuses={},
     ),
 )
-"""One dubbing has a result for each language, and many can be asked about at once."""
+"""A service whose jobs have a result for each language, with a bulk route."""
 
 
 def dubbed(path: str) -> Reply:
-    """What is said about dubbings, each in two languages."""
+    """Return the response about one or several jobs, each with results in two languages."""
     last = path.rsplit("/", 1)[1]
     if "ids=" not in last:
         return json_reply({"status": "dubbed", "dubbing_id": last, "target_languages": ["de", "fr"]})
@@ -887,10 +887,8 @@ def dubbed(path: str) -> Reply:
 
 @pytest.mark.parametrize("service", [DUBBINGS, replace(DUBBINGS, bulk=None)], ids=["bulk", "single"])
 @pytest.mark.parametrize("max_in_flight", [1, None])
-def test_each_job_keeps_what_is_known_of_it_though_an_id_comes_again(
-    service: Service, max_in_flight: int | None
-) -> None:
-    """The file in another language would have been downloaded."""
+def test_jobs_with_the_same_id_keep_their_own_attributes(service: Service, max_in_flight: int | None) -> None:
+    """Otherwise the file in another language would be downloaded."""
     known: list[dict[str, Any]] = [
         {"language": "fr"},
         {"language": "de"},
@@ -911,8 +909,8 @@ def test_each_job_keeps_what_is_known_of_it_though_an_id_comes_again(
     assert known_of(alone) == known_of(together) == known_of(checked) == known_of(jobs)
 
 
-def test_an_id_in_two_languages_shares_its_bulk_requests() -> None:
-    """They name it once."""
+def test_a_bulk_request_has_an_id_in_two_languages_once() -> None:
+    """Both jobs share it."""
     paths: list[str] = []
 
     def respond(path: str) -> Reply:
@@ -929,8 +927,8 @@ def test_an_id_in_two_languages_shares_its_bulk_requests() -> None:
 
 
 @pytest.mark.parametrize("kind", [list, set, dict.fromkeys])
-def test_the_caller_may_remove_each_job_that_ended(kind: Callable[[list[str]], Any]) -> None:
-    """The batch is still reading: 5 jobs of 30 are waited for at once."""
+def test_the_caller_may_remove_ended_jobs_from_the_source(kind: Callable[[list[str]], Any]) -> None:
+    """The batch is still reading: 5 jobs of 30 are in flight at once."""
     server, jobs = Server(ends_at=0), kind(ids(30))
 
     async def waited() -> list[str]:
@@ -946,8 +944,10 @@ def test_the_caller_may_remove_each_job_that_ended(kind: Callable[[list[str]], A
 
 
 @pytest.mark.parametrize("kind", [list, set, dict.fromkeys])
-def test_the_caller_of_the_blocking_client_may_remove_each_job_that_ended(kind: Callable[[list[str]], Any]) -> None:
-    """As in asyncio."""
+def test_the_caller_of_the_blocking_client_may_remove_ended_jobs_from_the_source(
+    kind: Callable[[list[str]], Any],
+) -> None:
+    """As with the asyncio client."""
     session = requests.Session()
     session.mount("http://", Answers(lambda _: response(200, b'{"result": "completed"}')))
     jobs, ended = kind(ids(30)), []
@@ -959,8 +959,8 @@ def test_the_caller_of_the_blocking_client_may_remove_each_job_that_ended(kind: 
     assert sorted(ended) == sorted(ids(30))
 
 
-def test_a_batch_ends_where_sleep_returns_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As test suites patch it. A loop that awaited the patched function never yielded to the event loop and its timers."""
+def test_a_batch_ends_if_asyncio_sleep_is_patched_to_return_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Test suites do so. A loop that awaits the patched function never yields to the event loop or its timers."""
     calls = count()
 
     async def at_once(_: float) -> None:
@@ -977,7 +977,7 @@ def test_a_batch_ends_where_sleep_returns_at_once(monkeypatch: pytest.MonkeyPatc
 
 
 class LimitedServer(Server):
-    """A server that allows `per_second` requests, up to `burst` at once, and says so by 429."""
+    """A server that allows `per_second` requests, up to `burst` at once, and responds to others with a 429."""
 
     def __init__(self, per_second: float, burst: float) -> None:
         super().__init__(ends_at=60)
@@ -996,8 +996,8 @@ class LimitedServer(Server):
 
 
 @pytest.mark.parametrize(("per_second", "burst"), [(1, 1), (2, 2), (5, 5)])
-def test_a_limit_of_the_server_that_is_given_is_kept(per_second: float, burst: float) -> None:
-    """Each refusal counts towards `max_faults` of the job that it hits, so the limit has to be given."""
+def test_checks_per_second_below_the_limit_of_the_server_avoids_a_429(per_second: float, burst: float) -> None:
+    """Each 429 counts towards `max_faults` of the job that it hits, so the limit has to be given."""
     server = LimitedServer(per_second, burst)
     patient = {"timeout": 3600, "max_delay": 30, "max_faults": 1}
 
@@ -1010,7 +1010,7 @@ def _remove(jobs: Any, job_id: str) -> None:
 
 
 class Wordless:
-    """Something that is no job, and says so to nobody."""
+    """An object that is no job, and whose `__str__` and `__repr__` raise."""
 
     def __init__(self, error: Exception) -> None:
         self._error = error
@@ -1023,8 +1023,8 @@ class Wordless:
 
 @pytest.mark.parametrize("error", [RuntimeError("no text"), StopIteration(), ValueError("no text")], ids=repr)
 @pytest.mark.parametrize("made", [lambda bad: bad, lambda bad: Job(bad, TranslationStatus.PENDING, "pending")])
-def test_a_job_of_a_source_that_has_no_text_is_one_error(made: Callable[[Any], Any], error: Exception) -> None:
-    """And the others go on."""
+def test_an_object_without_a_repr_in_a_source_is_one_error(made: Callable[[Any], Any], error: Exception) -> None:
+    """The other jobs go on. In a list it raises a TypeError."""
 
     async def source() -> AsyncIterator[Any]:
         for one in ("j0", made(Wordless(error)), "j1"):
@@ -1038,8 +1038,8 @@ def test_a_job_of_a_source_that_has_no_text_is_one_error(made: Callable[[Any], A
 
 
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_a_consumer_that_is_slow_stops_no_wait(service: Service) -> None:
-    """Where fewer jobs may be in flight than have ended and were not taken."""
+def test_a_slow_consumer_does_not_stop_the_waits(service: Service) -> None:
+    """`max_in_flight` is less than the number of ended jobs whose outcomes were not taken."""
     server = Server(ends_at=1)
 
     async def waited() -> Outcomes:
@@ -1047,7 +1047,7 @@ def test_a_consumer_that_is_slow_stops_no_wait(service: Service) -> None:
             taken: Outcomes = []
             async for outcome in client.as_completed(ids(20), max_in_flight=3):
                 taken.append(outcome)
-                await asyncio.sleep(70)  # longer than a job has
+                await asyncio.sleep(70)  # longer than the `timeout` of a job
             return taken
 
     outcomes = run(waited())
@@ -1055,7 +1055,7 @@ def test_a_consumer_that_is_slow_stops_no_wait(service: Service) -> None:
     assert len(outcomes) == 20
 
 
-# Parts that die
+# Exceptions in a batch, and cancelled batches
 
 CAUSES = [
     LookupError("mine"),
@@ -1070,7 +1070,7 @@ CHANGED = (asyncio.CancelledError, GeneratorExit, StopIteration, StopAsyncIterat
 
 
 class Dead(Iterator[str]):
-    """A source that gives one job, and raises."""
+    """A source that yields one job, and then raises."""
 
     def __init__(self, error: BaseException) -> None:
         self._given = iter(["j0"])
@@ -1089,7 +1089,7 @@ async def dead_source(error: BaseException) -> AsyncIterator[str]:
 
 
 class DeadHistory(DurationHistory):
-    """A history that cannot be asked, in a way that is not foreseen."""
+    """A history whose `jobs` raises an exception that the client does not expect."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__()
@@ -1117,7 +1117,7 @@ def raises(error: BaseException) -> Callable[..., Any]:
 
 
 async def error_of(call: Awaitable[object]) -> BaseException:
-    """What a call raises, whatever it is."""
+    """Return what an awaitable raises, whatever it is."""
     try:
         await call
     except BaseException as error:  # noqa: BLE001  # the tests are about all of them
@@ -1126,7 +1126,7 @@ async def error_of(call: Awaitable[object]) -> BaseException:
 
 
 def raised_by(server: Server, jobs: Any, client: dict[str, Any] | None = None, **options: Any) -> BaseException:
-    """What comes out of a batch, in the task that takes its outcomes; no task is left."""
+    """Return what `wait_all` raises, and check that no task is left."""
 
     async def waited() -> BaseException:
         async with client_of(server.respond, **{**USUAL, **(client or {})}) as made:
@@ -1139,7 +1139,7 @@ def raised_by(server: Server, jobs: Any, client: dict[str, Any] | None = None, *
 
 
 def assert_is(error: BaseException, cause: BaseException) -> None:
-    """It is the cause; or a RuntimeError by the cause, if Python would take that for the end of a task or an iteration."""
+    """Assert that it is the cause, or a RuntimeError if Python takes the cause for the end of a task or iteration."""
     if not isinstance(cause, CHANGED):
         assert error is cause
         return
@@ -1149,8 +1149,8 @@ def assert_is(error: BaseException, cause: BaseException) -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=repr)
 @pytest.mark.parametrize("where", ["iterator", "async generator", "on_progress", "on_progress in bulk"])
-def test_what_kills_a_part_of_the_batch_comes_out(where: str, cause: BaseException) -> None:
-    """Whatever it is, and at once; the deadline is far."""
+def test_an_exception_of_the_source_or_of_on_progress_is_raised(where: str, cause: BaseException) -> None:
+    """Whatever its class is, and at once, long before the deadline."""
     server = Server()
     if where == "iterator":
         error = raised_by(server, Dead(cause))
@@ -1160,11 +1160,11 @@ def test_what_kills_a_part_of_the_batch_comes_out(where: str, cause: BaseExcepti
         jobs = ids(5 if "bulk" in where else 1)
         error = raised_by(server, jobs, on_progress=raises(cause))
     assert_is(error, cause)
-    assert where == "iterator" or all(at < 5 for at, _ in server.requests)  # its thread does not live in virtual time
+    assert where == "iterator" or all(at < 5 for at, _ in server.requests)  # its thread does not run in virtual time
 
 
-def test_a_stop_iteration_of_a_function_is_no_end() -> None:
-    """It would be taken for the end of the source, or of the iteration over the outcomes."""
+def test_a_stop_iteration_of_on_progress_becomes_a_runtime_error() -> None:
+    """Python would take it for the end of the source, or of the iteration over the outcomes."""
     error = raised_by(Server(), ["j0"], on_progress=raises(StopIteration()))
     assert type(error) is RuntimeError
     assert "StopIteration" in str(error)
@@ -1172,13 +1172,15 @@ def test_a_stop_iteration_of_a_function_is_no_end() -> None:
 
 @pytest.mark.parametrize("cause", CAUSES, ids=repr)
 @pytest.mark.parametrize("where", ["logger", "history"])
-def test_what_a_logger_or_a_history_raises_comes_out(where: str, cause: BaseException) -> None:
-    """Also where it is raised while the jobs are taken in."""
+def test_an_exception_of_the_history_or_a_base_exception_of_the_logger_is_raised(
+    where: str, cause: BaseException
+) -> None:
+    """Also if it is raised while the jobs are read. Other exceptions of the logger are ignored."""
     dead: dict[str, Any] = {"logger": DeadLogger(cause)}
     if where == "history":
         dead = {"history": DeadHistory(cause), "check_cost": 1}
     job = Job("j0", TranslationStatus.PENDING, "pending", submitted_at=1.0)
-    if where == "logger" and isinstance(cause, Exception):  # that is passed over everywhere
+    if where == "logger" and isinstance(cause, Exception):  # the client ignores it everywhere
         assert kinds_of(wait_all(Server(ends_at=1), [job], client=dead)) == {"completed"}
         return
     assert_is(raised_by(Server(), [job], client=dead), cause)
@@ -1196,15 +1198,15 @@ def test_what_a_logger_or_a_history_raises_comes_out(where: str, cause: BaseExce
         "_apply_bulk_response",
     ],
 )
-def test_a_mistake_of_ours_comes_out(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And leaves nobody waiting."""
+def test_an_exception_in_a_part_of_the_batch_runner_is_raised(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No task is left waiting."""
     cause = ZeroDivisionError("ours")
     monkeypatch.setattr(BatchRunner, part, raises(cause))
     assert raised_by(Server(), ids(5)) is cause
 
 
-def test_the_source_may_wait_for_a_task_that_somebody_cancels() -> None:
-    """Nobody cancelled the batch: what had ended is handed out, and then the error comes."""
+def test_a_cancelled_error_of_the_source_becomes_a_runtime_error() -> None:
+    """The batch was not cancelled. The outcomes from before are yielded first."""
 
     async def waited() -> list[str]:
         async with client_of(Server(ends_at=0).respond, **USUAL) as client:
@@ -1231,8 +1233,8 @@ def test_the_source_may_wait_for_a_task_that_somebody_cancels() -> None:
 
 
 @pytest.mark.parametrize("when", [0.0, 0.01, 0.5, 3.0])
-def test_who_cancels_the_batch_gets_a_cancelled_error(when: float) -> None:
-    """And nothing is left of it, also if nothing of it had begun."""
+def test_cancelling_the_batch_raises_cancelled_error(when: float) -> None:
+    """No task is left, also if none of the batch had started."""
 
     async def waited() -> None:
         async with client_of(Server().respond, **USUAL) as client:
@@ -1247,8 +1249,8 @@ def test_who_cancels_the_batch_gets_a_cancelled_error(when: float) -> None:
     run(waited())
 
 
-def test_a_batch_whose_next_outcome_was_cancelled_does_not_look_finished() -> None:
-    """A time-out around one outcome ends the batch, and jobs are still running."""
+def test_anext_after_a_cancelled_anext_raises_a_runtime_error() -> None:
+    """A time-out around one outcome ends the batch while jobs are still running."""
 
     async def waited() -> list[str]:
         async with client_of(Server(ends_at=5).respond, **USUAL) as client:
@@ -1263,8 +1265,8 @@ def test_a_batch_whose_next_outcome_was_cancelled_does_not_look_finished() -> No
     assert run(waited()) == ids(3)
 
 
-def test_a_source_that_is_left_is_closed_though_its_iterator_is_made_by_another() -> None:
-    """An object whose `__aiter__` is an asynchronous generator."""
+def test_closing_a_batch_closes_the_async_generator_of_its_source() -> None:
+    """The source is an object whose `__aiter__` is an asynchronous generator."""
     closed: list[str] = []
 
     class Source:
@@ -1286,8 +1288,8 @@ def test_a_source_that_is_left_is_closed_though_its_iterator_is_made_by_another(
     run(waited())
 
 
-def test_a_client_that_is_closed_while_progress_is_told_ends_all_waits() -> None:
-    """With `WaitCancelled`, and no error."""
+def test_closing_the_client_in_on_progress_ends_all_waits() -> None:
+    """Each outcome is a `WaitCancelled`, and nothing is raised."""
     server = Server()
 
     async def waited() -> Outcomes:
@@ -1305,8 +1307,8 @@ def test_a_client_that_is_closed_while_progress_is_told_ends_all_waits() -> None
     assert kinds_of(run(waited())) == {"WaitCancelled"}
 
 
-def test_the_history_learns_though_the_batch_is_left() -> None:
-    """That these jobs take longer than they have been seen."""
+def test_a_cancelled_batch_records_its_pending_jobs_in_the_history() -> None:
+    """Each takes longer than the time until its last check."""
     history = DurationHistory()
 
     async def waited() -> None:
@@ -1325,7 +1327,7 @@ def test_the_history_learns_though_the_batch_is_left() -> None:
     assert all(1 <= one.pending_until <= 10 and one.finished_by is None for one in learned), learned
 
 
-def test_what_is_raised_as_the_history_learns_of_a_batch_that_is_left_leaves_no_task(
+def test_an_exception_while_a_cancelled_batch_is_recorded_leaves_no_task(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cause = LookupError("mine")
@@ -1351,7 +1353,9 @@ def test_what_is_raised_as_the_history_learns_of_a_batch_that_is_left_leaves_no_
 
 @pytest.mark.parametrize("single_id", ["", None], ids=["empty", "of an old pickle"])
 @pytest.mark.parametrize("source", [list, iter], ids=["list", "iterator"])
-def test_the_single_job_is_one_of_a_batch(source: Callable[[list[Job | str]], Any], single_id: str | None) -> None:
+def test_the_single_job_of_the_service_can_be_one_of_a_batch(
+    source: Callable[[list[Job | str]], Any], single_id: str | None
+) -> None:
     """It has no id, so it is checked by requests of its own."""
     server = Server(ends_at=5)
     single = Job("", TranslationStatus.PENDING, "pending")
@@ -1364,8 +1368,8 @@ def test_the_single_job_is_one_of_a_batch(source: Callable[[list[Job | str]], An
 
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])
-def test_a_job_without_an_id_is_none_where_there_is_no_single_job(service: str) -> None:
-    """In a list before anything is sent; in a source it is the error of that job."""
+def test_a_job_without_an_id_is_rejected_if_the_service_has_no_single_job(service: str) -> None:
+    """In a list, before a request is sent. From an iterator, it is the error of that job."""
     single = Job("", TranslationStatus.PENDING, "pending")
     with VideoTranslationClient(HOST, service=service, api_key="k") as client:
         with pytest.raises(ValueError, match="jobs must have ids"):

@@ -1,9 +1,9 @@
-"""A batch gives each job what `wait` alone gives it: 2 000 jobs with scripts of their own, and a bulk route with another.
+"""A batch gives each job the same outcome as `wait` alone: 2 000 jobs and a bulk route, each with a script of its own.
 
-In virtual time, without sockets. The scripts are drawn so that the outcome does not depend on the exact moment of a check,
-which the rate limit of a batch and the random part of the fault sleeps move: no job changes shortly before its deadline, a
-passing trouble is shorter than `max_faults` sleeps and an endless one has the time for them, and few jobs make all others
-pause.
+In virtual time, without sockets. The scripts are drawn so that the outcome does not depend on the exact time of a
+check, which the rate limit of a batch and the random part of the fault sleeps move: no job changes shortly before its
+deadline, a temporary trouble is shorter than `max_faults` sleeps, an endless one has the time for them, and few jobs
+pause all others.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ JOBS, FEWER = 2000, 300
 KEY = "key-0123456789"
 TIMEOUT = 240.0
 MOST_TROUBLE = 3.0
-"""Seconds of a passing trouble: five faults take 5.6 s at the least."""
+"""The longest temporary trouble, in seconds: five faults take at least 5.6 s."""
 
 SETTINGS: dict[str, Any] = {
     "api_key": KEY,
@@ -53,7 +53,7 @@ async def each_alone(client: AsyncVideoTranslationClient, ids: list[str]) -> lis
 
 
 class World:
-    """Scripts, and what comes of them."""
+    """The scripts of jobs and of a bulk route, and the outcomes of the jobs."""
 
     def __init__(
         self,
@@ -75,7 +75,10 @@ class World:
         self._settings = {**SETTINGS, **settings}
 
     def outcomes(self, way: str) -> tuple[list[tuple[str, object]], ScriptedServer]:
-        """What each job comes to: `alone`, or in a batch with the bulk route (`fine`, `faulty`) or without (`single`)."""
+        """Return the outcome of each job, and the server.
+
+        A job is waited for `alone`, or in a batch with the bulk route (`fine`, `faulty`) or without it (`single`).
+        """
         service = replace(self._service, bulk=None) if way == "single" else self._service
         bulk = self.bulk if way == "faulty" else [(0.0, "fine")]
         server = ScriptedServer(service, self.scripts, bulk, present, self._retry_after, self._bulk_seconds)
@@ -89,13 +92,13 @@ class World:
         return [outcome_of(result) for result in run(waited())], server
 
     def unlike(self, ones: list[tuple[str, object]], others: list[tuple[str, object]]) -> dict[str, Any]:
-        """The jobs of two outcomes, with their scripts."""
+        """Return the jobs whose outcomes differ, with their scripts."""
         both = zip(self.ids, ones, others, strict=True)
         return {job_id: (self.scripts[job_id], one, other) for job_id, one, other in both if one != other}
 
 
-def test_each_of_two_thousand_jobs_comes_to_what_it_comes_to_alone() -> None:
-    """With a bulk route that fails in every way, and without one."""
+def test_each_of_2000_jobs_has_the_same_outcome_in_a_batch_as_alone() -> None:
+    """With a bulk route that fails in many ways, and without a bulk route."""
     world = World(REFERENCE, JOBS, seed=1)
     for job_id in (world.ids[0], world.ids[JOBS // 2]):
         world.scripts[job_id] = [Step(0, None, lambda: json_reply({}, 429, retry_after="86400"))]
@@ -113,8 +116,8 @@ def test_each_of_two_thousand_jobs_comes_to_what_it_comes_to_alone() -> None:
 
 @pytest.mark.parametrize("seed", range(2, 6))
 @pytest.mark.parametrize("service", [REFERENCE, HEYGEN], ids=["reference", "heygen"])
-def test_a_job_of_a_batch_comes_to_what_it_comes_to_alone(service: Service, seed: int) -> None:
-    """Also where a finished job needs a request of its own for its link."""
+def test_a_job_has_the_same_outcome_in_a_batch_as_alone(service: Service, seed: int) -> None:
+    """Also at HeyGen, where a finished job needs a single request for its link."""
     world = World(service, FEWER, seed)
     alone, _ = world.outcomes("alone")
     faulty, _ = world.outcomes("faulty")
@@ -124,8 +127,8 @@ def test_a_job_of_a_batch_comes_to_what_it_comes_to_alone(service: Service, seed
 
 @pytest.mark.parametrize("seed", range(6, 8))
 @pytest.mark.parametrize("way", ["single", "fine", "faulty"])
-def test_a_limit_of_retries_is_reached_where_it_is_reached_alone(way: str, seed: int) -> None:
-    """Four retries end after 30 s; a job that ends one second before has ended."""
+def test_a_job_exhausts_its_retries_in_a_batch_only_if_it_does_so_alone(way: str, seed: int) -> None:
+    """Four retries end after 30 s. A job that ends up to one second before has ended."""
     world = World(REFERENCE, FEWER, seed, last_change=29, max_retries=4, backoff_factor=2)
     alone, _ = world.outcomes("alone")
     together, _ = world.outcomes(way)
@@ -137,7 +140,9 @@ def test_a_limit_of_retries_is_reached_where_it_is_reached_alone(way: str, seed:
 @pytest.mark.parametrize("seed", range(8, 10))
 @pytest.mark.parametrize("way", ["single", "fine", "faulty"])
 @pytest.mark.parametrize("limit", [{"max_retries": 2}, {"stop": stop_after_attempt(3)}], ids=["max_retries", "stop"])
-def test_a_retry_after_of_many_uses_up_no_more_retries_than_alone(limit: dict[str, Any], way: str, seed: int) -> None:
+def test_a_retry_after_of_bulk_responses_uses_up_no_more_retries_than_alone(
+    limit: dict[str, Any], way: str, seed: int
+) -> None:
     """Every response has one, also those to bulk requests: checks are after 0, 70 and 140 s."""
     world = World(REFERENCE, FEWER, seed, last_change=135, retry_after="70", **limit)
     alone, _ = world.outcomes("alone")
@@ -148,8 +153,8 @@ def test_a_retry_after_of_many_uses_up_no_more_retries_than_alone(limit: dict[st
 
 
 @pytest.mark.parametrize("way", ["fine", "faulty"])
-def test_a_retry_after_of_many_changes_no_outcome_where_retries_have_no_limit(way: str) -> None:
-    """Though a bulk one counts for a minute at most, so that the checks are at other times."""
+def test_a_retry_after_of_bulk_responses_changes_no_outcome_without_max_retries(way: str) -> None:
+    """In a bulk response it counts for at most a minute, so that the checks are at other times than alone."""
     world = World(REFERENCE, FEWER, seed=10, last_change=150, retry_after="70")
     alone, _ = world.outcomes("alone")
     together, _ = world.outcomes(way)
@@ -159,8 +164,8 @@ def test_a_retry_after_of_many_changes_no_outcome_where_retries_have_no_limit(wa
 
 @pytest.mark.parametrize("way", ["single", "fine", "faulty"])
 @pytest.mark.parametrize("bulk_seconds", [0.06, 0.5, 1.5])
-def test_a_slow_bulk_route_takes_the_last_check_from_no_job(bulk_seconds: float, way: str) -> None:
-    """Up to a second before the deadline, some jobs change."""
+def test_a_slow_bulk_route_costs_no_job_its_last_check(bulk_seconds: float, way: str) -> None:
+    """Some jobs change as late as one second before the deadline."""
     world = World(REFERENCE, FEWER, seed=11, bulk_seconds=bulk_seconds)
     chance = random.Random(12)
     for job_id in world.ids:

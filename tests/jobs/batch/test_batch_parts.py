@@ -1,4 +1,4 @@
-"""The parts of a batch, without sockets: rate limiter, queue of due jobs, options, and the source of the jobs."""
+"""The parts of a batch, without sockets: rate limiter, queue of due jobs, bulk requests, options and source of jobs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LATE: SearchStrategy[list[float]] = st.lists(st.sampled_from([0.0, 0.0, 0.001, 0
 
 
 def sent(limiter: RateLimiter, number: int, lateness: list[float], start: float = 1000.0) -> list[float]:
-    """When a greedy sender sends so many requests, its timers being late in turn."""
+    """Return the times of `number` requests: the earliest that the limiter allows, plus the delay of a late timer."""
     now, moments = start, []
     for late in itertools.islice(itertools.cycle(lateness), number):
         now = max(now, limiter.next_slot()) + late
@@ -53,14 +53,14 @@ def most_in_a_second(moments: list[float]) -> int:
 
 
 @pytest.mark.parametrize("rate", [2**63, 1e19, 1e300, 2**2000])
-def test_a_rate_that_nobody_could_count_is_no_limit(rate: float) -> None:
-    """It was an `OverflowError`."""
+def test_a_huge_rate_is_no_limit(rate: float) -> None:
+    """It raises no `OverflowError`."""
     assert sent(RateLimiter(rate), 5, [0.0]) == sent(RateLimiter(math.inf), 5, [0.0])
 
 
 @given(RATES, LATE)
 def test_no_second_has_more_requests_than_the_rate_limiter_allows(rate: float, lateness: list[float]) -> None:
-    """However late the timers are; below one a second there is one in each `1 / rate` seconds."""
+    """However late the timers are. Below one per second, there is one request in each `1 / rate` seconds."""
     number = min(6000, int(3 * rate) + 10)
     moments = sent(RateLimiter(rate), number, lateness)
 
@@ -70,8 +70,8 @@ def test_no_second_has_more_requests_than_the_rate_limiter_allows(rate: float, l
 
 
 @given(RATES)
-def test_a_sender_with_punctual_timers_reaches_nine_tenths_of_what_is_allowed(rate: float) -> None:
-    """Of the whole requests that fit into any second, that is; below one a second of the rate itself."""
+def test_a_sender_with_punctual_timers_reaches_nine_tenths_of_the_rate(rate: float) -> None:
+    """Of the whole requests that fit into any second; below one per second, of the rate itself."""
     number = int(20 * rate) + 20
     moments = sent(RateLimiter(rate), number, [0.0])
     allowed = math.floor(rate) if rate >= 1 else rate
@@ -81,7 +81,7 @@ def test_a_sender_with_punctual_timers_reaches_nine_tenths_of_what_is_allowed(ra
 
 @pytest.mark.parametrize("rate", [1.0, 5.0, 100.0, 2000.0])
 def test_requests_are_spread_over_the_second(rate: float) -> None:
-    """After an idle hour, too: what was missed is made up for by a fiftieth of a second, and no more."""
+    """Also after an idle hour: at most a fiftieth of a second is made up for."""
     limiter = RateLimiter(rate)
     sent(limiter, 3, [0.0])
     moments = sent(limiter, int(rate), [0.0], start=5000.0)
@@ -91,8 +91,8 @@ def test_requests_are_spread_over_the_second(rate: float) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.5, 20.0, math.inf])
-def test_a_pause_holds_everybody(rate: float) -> None:
-    """Whatever the rate is, and a shorter pause does not end a longer one."""
+def test_a_pause_holds_all_requests(rate: float) -> None:
+    """At any rate. A shorter pause does not end a longer one."""
     limiter = RateLimiter(rate)
     limiter.acquire(100.0)
     limiter.pause(130.0)
@@ -114,10 +114,10 @@ def test_a_pause_holds_everybody(rate: float) -> None:
         (None, None, False),
     ],
 )
-def test_only_a_fault_that_speaks_of_all_requests_pauses_all(
+def test_only_a_429_or_a_503_with_retry_after_pauses_all_requests(
     status_code: int | None, hint: float | None, is_paused: bool
 ) -> None:
-    """A 429, and a 503 with `Retry-After`; the pause is that of the hint, or that of the job, and a minute at the most."""
+    """The pause has the seconds of `Retry-After`, at most 60, or else those of the sleep of the job."""
     limiter = RateLimiter(math.inf)
     limiter.record_failure(status_code, hint, 3.0, 100.0)
 
@@ -126,8 +126,8 @@ def test_only_a_fault_that_speaks_of_all_requests_pauses_all(
 
 @pytest.mark.parametrize("rate", [2.0, 100.0, math.inf])
 @pytest.mark.parametrize("slowed", [0, 5])
-def test_an_urgent_request_waits_for_no_pause_and_at_no_slower_rate(rate: float, slowed: int) -> None:
-    """But `checks_per_second` holds for it too."""
+def test_an_urgent_request_ignores_pauses_and_the_slower_rate(rate: float, slowed: int) -> None:
+    """`checks_per_second` still holds for it."""
     limiter = RateLimiter(rate)
     for second in range(slowed):
         limiter.throttle(100.0 + 2 * second)
@@ -146,8 +146,8 @@ def test_an_urgent_request_waits_for_no_pause_and_at_no_slower_rate(rate: float,
         assert most_in_a_second(moments) <= rate
 
 
-def test_what_was_urgent_makes_nobody_wait_afterwards() -> None:
-    """Requests that did not wait for the slower rate do not add up."""
+def test_urgent_requests_do_not_delay_later_requests() -> None:
+    """The slots of the slower rate that urgent requests ignored do not add up."""
     limiter = RateLimiter(100.0)
     for second in range(9):
         limiter.throttle(100.0 + 2 * second)
@@ -159,8 +159,8 @@ def test_what_was_urgent_makes_nobody_wait_afterwards() -> None:
     assert limiter.next_slot() <= now + 0.01 * MAX_SLOWDOWN + 1.02
 
 
-def test_the_moment_of_urgency_is_asked_for_only_if_there_is_a_pause() -> None:
-    """It takes time to find, and most requests meet none."""
+def test_urgent_at_is_called_only_during_a_pause() -> None:
+    """It takes time to compute, and most requests are sent without a pause."""
     limiter = RateLimiter(100.0)
     limiter.acquire(100.0)
 
@@ -174,18 +174,18 @@ def test_the_moment_of_urgency_is_asked_for_only_if_there_is_a_pause() -> None:
 
 
 def gap_of(limiter: RateLimiter, now: float) -> float:
-    """The pause between two requests in the middle of a second."""
+    """Return the seconds between two requests in the middle of a second."""
     moments = sent(limiter, 9, [0.0], start=now)
     return moments[-1] - moments[-2]
 
 
-def test_a_429_halves_the_rate_and_it_comes_back() -> None:
-    """Down to a sixteenth at the most, and up again in a while without trouble."""
+def test_throttle_halves_the_rate_and_recover_restores_it() -> None:
+    """Down to a sixteenth, and up again after a while without a 429."""
     limiter = RateLimiter(100.0)
     limiter.throttle(100.0)
     assert gap_of(limiter, 101.0) == pytest.approx(0.02)
 
-    limiter.throttle(100.5)  # of the same trouble
+    limiter.throttle(100.5)  # within a second of the first, so it does not halve the rate again
     assert gap_of(limiter, 101.0) == pytest.approx(0.02)
 
     for second in range(20):
@@ -197,28 +197,28 @@ def test_a_429_halves_the_rate_and_it_comes_back() -> None:
     assert gap_of(limiter, 400.0) == pytest.approx(0.01)
 
 
-def test_no_limit_is_no_limit() -> None:
-    """A thousand may go out at the same moment."""
+def test_without_a_rate_limit_all_requests_are_sent_at_once() -> None:
+    """A thousand requests are sent at the same time."""
     assert set(sent(RateLimiter(math.inf), 1000, [0.0])) == {1000.0}
 
 
-def test_a_request_that_nobody_else_is_in_the_way_of_has_its_own_time() -> None:
-    """And those that are needed at the same time are one gap apart."""
+def test_a_reservation_gets_its_latest_time_if_that_slot_is_free() -> None:
+    """Reservations for the same time are one gap apart."""
     reservations = Reservations(0.5)
     assert [reservations.reserve(100.0, 110.2) for _ in range(3)] == pytest.approx([110.2, 109.7, 109.2])
     assert reservations.reserve(100.0, 120.4) == pytest.approx(120.4)
     assert reservations.reserve(100.0, 110.2) == pytest.approx(108.7)
 
 
-def test_without_a_limit_each_request_has_its_own_time() -> None:
-    """Be it the same."""
+def test_without_a_rate_limit_a_reservation_gets_its_latest_time() -> None:
+    """Even if it is the same for a hundred requests."""
     reservations = Reservations(0.0)
     assert {reservations.reserve(100.0, 110.0) for _ in range(100)} == {110.0}
 
 
 @given(st.lists(st.integers(1, 40), max_size=60))
-def test_as_many_requests_are_in_time_as_can_be(latest: list[int]) -> None:
-    """In whatever order they reserve: as many as if the most urgent were first."""
+def test_as_many_reservations_as_possible_are_in_time(latest: list[int]) -> None:
+    """In whatever order they are made: as many as if the most urgent were first."""
     reservations = Reservations(1.0)
     moments = [reservations.reserve(0.5, at + 0.5) for at in latest]
     reserved = [moment for moment in moments if moment is not None]
@@ -226,13 +226,13 @@ def test_as_many_requests_are_in_time_as_can_be(latest: list[int]) -> None:
     assert len(set(reserved)) == len(reserved)
     assert all(moment is None or moment <= at + 0.5 for moment, at in zip(moments, latest, strict=True))
     in_time = 0
-    for at in sorted(latest):  # turns 0, 1, 2 … of which the first is now
+    for at in sorted(latest):  # slots 0, 1, 2 …, of which the first is now
         in_time += in_time <= at
     assert len(reserved) == in_time
 
 
-def test_reservations_of_the_past_are_forgotten() -> None:
-    """A batch may go on for days."""
+def test_past_reservations_are_dropped() -> None:
+    """A batch may run for days."""
     reservations = Reservations(0.01)
     for number in range(20_000):
         now = 100.0 + number
@@ -243,7 +243,7 @@ def test_reservations_of_the_past_are_forgotten() -> None:
 
 
 class Thing:
-    """An entry of a queue, whose due times count how often they are compared."""
+    """An entry of a `DueQueue`."""
 
     def __init__(self, due: float, ends_at: float = math.inf) -> None:
         self.due_at = self.was_due_at = due
@@ -252,7 +252,7 @@ class Thing:
 
 
 class Counted(float):
-    """A number that counts its comparisons."""
+    """A float that counts how often one is compared by `<`."""
 
     compared = 0
 
@@ -273,12 +273,12 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_a_queue_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[tuple[str, int, int]]) -> None:
-    """The most overdue first, whatever was added, taken, put back, removed or ended meanwhile."""
+def test_a_due_queue_behaves_like_a_sorted_list(steps: list[tuple[str, int, int]]) -> None:
+    """The most overdue entry is first, whatever was added, popped, rescheduled, removed or expired before."""
     queue: DueQueue[Thing] = DueQueue()
     waiting: list[Thing] = []
     asked: list[Thing] = []
-    added: list[Thing] = []  # kept, as another of them could have the same `id` later
+    added: list[Thing] = []  # kept alive, as a later entry could have the same `id` otherwise
     buried: set[int] = set()
     for step, one, other in steps:
         if step == "add":
@@ -318,8 +318,8 @@ def test_a_queue_is_a_list_that_is_sorted_whenever_it_is_looked_at(steps: list[t
 
 
 @pytest.mark.parametrize("call_in_flight", [False, True])
-def test_a_job_whose_time_is_up_while_it_is_asked_about_ends_unless_it_does_itself(call_in_flight: bool) -> None:
-    """A call of its own is cut; a question about many goes on for the others."""
+def test_a_job_expires_during_a_bulk_request_but_not_during_its_own_request(call_in_flight: bool) -> None:
+    """A request of its own ends at the deadline by itself. A bulk request goes on for the other jobs."""
     queue: DueQueue[Thing] = DueQueue()
     thing = Thing(0.0, 5.0)
     queue.add(thing)
@@ -343,13 +343,13 @@ def comparisons_an_operation(number: int) -> float:
     return Counted.compared / rounds
 
 
-def test_the_cost_of_a_turn_does_not_grow_with_the_number_of_jobs() -> None:
-    """From a thousand jobs to a hundred thousand by less than three times: by the logarithm."""
+def test_comparisons_per_check_grow_with_the_logarithm_of_the_number_of_jobs() -> None:
+    """By less than three times from a thousand jobs to a hundred thousand."""
     assert comparisons_an_operation(100_000) < 3 * comparisons_an_operation(1_000)
 
 
-def test_what_is_removed_does_not_fill_the_memory() -> None:
-    """A fleet that runs for days holds what it waits for, and no more."""
+def test_removed_entries_do_not_accumulate_in_memory() -> None:
+    """A batch that runs for days holds the jobs that it waits for, and few others."""
     queue: DueQueue[Thing] = DueQueue()
     for number in range(20_000):
         thing = Thing(float(number), float(number) + 1e6)
@@ -361,8 +361,8 @@ def test_what_is_removed_does_not_fill_the_memory() -> None:
     assert len(queue._due) <= 4096
 
 
-def test_the_first_to_end_is_the_one_whose_time_is_up_next() -> None:
-    """Whether it is being checked or not; nobody where none has a deadline."""
+def test_first_to_expire_is_the_entry_with_the_earliest_deadline() -> None:
+    """It is None if no entry has a deadline."""
     queue: DueQueue[Thing] = DueQueue()
     queue.add(Thing(0.0))
     assert queue.first_to_expire is None
@@ -376,7 +376,7 @@ def test_the_first_to_end_is_the_one_whose_time_is_up_next() -> None:
 
 @dataclass
 class Stub:
-    """What `take_due_together` looks at."""
+    """The attributes of a job that `take_due_together` reads."""
 
     name: str
     due_at: float
@@ -393,7 +393,7 @@ class Stub:
 
 
 def shared(first: str, most: int, stubs: list[Stub]) -> tuple[list[str], list[str]]:
-    """Who shares a bulk request at 10 s with the first; and who is left, in their order."""
+    """Return the jobs that share a bulk request with `first` at 10 s, and the jobs that are left, in their order."""
     queue: Any = DueQueue()
     one: Any = next(stub for stub in stubs if stub.name == first)
     for stub in stubs:
@@ -405,15 +405,15 @@ def shared(first: str, most: int, stubs: list[Stub]) -> tuple[list[str], list[st
     return [str(member) for member in members], left
 
 
-def test_those_that_need_single_checks_or_have_no_time_are_passed_over() -> None:
-    """They keep their turn; and who is not nearly due keeps it too."""
+def test_jobs_that_need_single_checks_or_lack_time_are_not_checked_in_bulk() -> None:
+    """They keep their places in the queue, as do jobs that are not nearly due."""
     stubs = [Stub("a", 1), Stub("b", 2, single_checks=1), Stub("c", 3), Stub("late", 4), Stub("e", 11), Stub("f", 12)]
     assert shared("a", 100, stubs) == (["a", "c", "e"], ["b", "late", "f"])
 
 
 @pytest.mark.parametrize(("first", "together"), [("a", ["a", "b"]), ("d", ["d"])])
-def test_no_more_share_a_request_than_may(first: str, together: list[str]) -> None:
-    """And nobody shares one with a job that needs its own."""
+def test_no_more_jobs_share_a_bulk_request_than_its_maximum(first: str, together: list[str]) -> None:
+    """No job shares one with a job that needs a single check."""
     stubs = [Stub("a", 1), Stub("b", 2), Stub("c", 3), Stub("d", 4, single_checks=math.inf)]
     assert shared(first, 2, stubs) == (together, [one for one in "abcd" if one not in together])
 
@@ -423,8 +423,8 @@ def failure(status_code: int | None = 500, hint: float | None = None, *, is_refu
     return BulkFailed(Fault("status", "it failed", answer, hint), is_refusal=is_refusal)
 
 
-def test_several_bulk_requests_that_fail_at_once_count_as_one() -> None:
-    """They fail by the same cause."""
+def test_bulk_requests_that_fail_at_the_same_time_count_as_one_failure() -> None:
+    """They fail for the same reason."""
     availability = BulkAvailability()
     assert availability.record_failure(failure(), 100.0, is_trial=False) == 0.5
     assert availability.record_failure(failure(), 100.2, is_trial=False) == pytest.approx(0.3)
@@ -435,13 +435,13 @@ def test_several_bulk_requests_that_fail_at_once_count_as_one() -> None:
     assert availability.record_failure(failure(), 101.0, is_trial=True) == 1.0
 
 
-def test_an_answer_that_was_requested_before_ends_no_suspension() -> None:
-    """Of an id at which the route fails, that would be so each time."""
+def test_a_response_to_an_earlier_bulk_request_does_not_end_a_suspension() -> None:
+    """If bulk requests with one of the ids fail, responses to others would end the suspension each time."""
     availability = BulkAvailability()
     availability.record_failure(failure(), 100.0, is_trial=False)
     availability.record_response(0.1, is_trial=False)
     assert availability.is_suspended
-    assert availability.record_failure(failure(), 101.0, is_trial=True) == 1.0  # nor is the next one as short again
+    assert availability.record_failure(failure(), 101.0, is_trial=True) == 1.0  # the next suspension is longer, too
 
     availability.start_trial()
     availability.record_response(0.1, is_trial=True)
@@ -460,8 +460,8 @@ def test_an_answer_that_was_requested_before_ends_no_suspension() -> None:
         (failure(429, 86400.0), [60, 60, 60, 60, 60, 60, 60, 64]),
     ],
 )
-def test_a_suspension_is_twice_as_long_each_time(failed: BulkFailed, pauses: list[float]) -> None:
-    """Longer after a refusal, and never shorter than `Retry-After` or a minute of it."""
+def test_each_failure_doubles_the_suspension_of_bulk_requests(failed: BulkFailed, pauses: list[float]) -> None:
+    """It is longer after a refusal, and not shorter than `Retry-After`, of which at most a minute counts."""
     availability, now = BulkAvailability(), 100.0
     for number, pause in enumerate(pauses):
         assert availability.record_failure(failed, now, is_trial=number > 0) == pause
@@ -472,16 +472,18 @@ def test_a_suspension_is_twice_as_long_each_time(failed: BulkFailed, pauses: lis
 @pytest.mark.parametrize(
     ("left", "usual", "patience"), [(60, 0.0, 2), (60, 0.1, 2), (60, 3, 12), (60, 20, 30), (1, 0.1, 0.5), (10, 6, 5)]
 )
-def test_jobs_wait_for_a_bulk_answer_as_long_as_it_usually_takes(left: float, usual: float, patience: float) -> None:
-    """And leave half of their time to requests of their own."""
+def test_the_time_out_of_a_bulk_request_depends_on_the_usual_response_time(
+    left: float, usual: float, patience: float
+) -> None:
+    """It leaves half of the remaining time to single requests."""
     availability = BulkAvailability()
     availability.record_response(usual, is_trial=False)
     assert availability.response_timeout(left, left) == patience
     assert availability.has_time(left) is (left >= 2 * usual)
 
 
-def test_a_fast_bulk_answer_among_slow_ones_halves_the_time_that_they_usually_take() -> None:
-    """Or the next slow one would be late, and suspend bulk requests."""
+def test_a_fast_bulk_response_only_halves_the_usual_response_time() -> None:
+    """Otherwise the next slow response would be late, and suspend bulk requests."""
     availability, waits = BulkAvailability(), []
     for seconds in (6.0, 0.1, 0.1, 0.1, 0.1, 5.0):
         availability.record_response(seconds, is_trial=False)
@@ -504,10 +506,10 @@ def test_a_fast_bulk_answer_among_slow_ones_halves_the_time_that_they_usually_ta
         (1.3, 0.7, 2.8),
     ],
 )
-def test_jobs_wait_no_longer_for_a_bulk_answer_than_leaves_time_for_a_request_for_each(
+def test_the_time_out_of_a_bulk_request_leaves_time_for_single_requests(
     spare: float, usual: float, patience: float
 ) -> None:
-    """Of eight seconds; but for where that is too short for a bulk answer."""
+    """One for each job, within 8 s, unless that is too short for a bulk response."""
     availability = BulkAvailability()
     availability.record_response(usual, is_trial=False)
     assert availability.response_timeout(8, spare) == pytest.approx(patience)
@@ -541,28 +543,28 @@ def terms(**said: Any) -> BatchOptions:
         ("on_progress", "print", TypeError),
     ],
 )
-def test_what_cannot_be_meant_is_refused_by_name(name: str, value: object, kind: type[Exception]) -> None:
-    """Before anything is sent."""
+def test_the_error_of_an_invalid_batch_option_names_the_option(name: str, value: object, kind: type[Exception]) -> None:
+    """It is a ValueError or, for a value of the wrong type, a TypeError."""
     with pytest.raises((ValueError, TypeError), match=name) as caught:
         terms(**{name: value})
     assert isinstance(caught.value, kind)
 
 
-def test_no_limit_can_be_asked_for() -> None:
-    """As everywhere, by `math.inf`; None is what is usual."""
+def test_math_inf_removes_a_limit_of_a_batch() -> None:
+    """None is the default: 100 checks per second, and 10 000 jobs in flight."""
     assert terms(checks_per_second=math.inf, max_in_flight=math.inf)[:2] == (math.inf, math.inf)
     assert terms()[:2] == (100.0, 10_000)
 
 
 @pytest.mark.parametrize("jobs", ["job-1", Job("a", TranslationStatus.PENDING, "pending"), None, 5])
-def test_what_is_not_several_jobs_is_refused_by_name(jobs: Any) -> None:
-    """One id is text, and would be read letter by letter."""
+def test_a_source_that_is_not_several_jobs_raises_a_type_error(jobs: Any) -> None:
+    """A single id is a string, and would be read letter by letter."""
     with pytest.raises(TypeError, match="jobs"):
         require_source(jobs, REFERENCE)
 
 
-def test_outcomes_are_put_in_order_of_their_positions() -> None:
-    """And are not compared with each other."""
+def test_outcomes_are_sorted_by_their_positions() -> None:
+    """They are not compared with each other."""
     one: Any
     other: Any
     one, other = ValueError("a"), ValueError("b")
@@ -588,18 +590,18 @@ async def counted_to(number: int) -> AsyncIterator[str]:
     [lambda: ["0", "1", "2"], lambda: (str(n) for n in range(3)), lambda: counted_to(3), lambda: dict.fromkeys("012")],
     ids=["list", "generator", "async generator", "dict"],
 )
-def test_whatever_can_be_read_is_read_in_its_order(make: Callable[[], Any]) -> None:
-    """A list, a generator, an asynchronous one."""
+def test_a_source_is_read_in_its_order(make: Callable[[], Any]) -> None:
+    """A list, a generator, an asynchronous generator or a dict."""
     assert taken(make()) == ["0", "1", "2"]
 
 
 @pytest.mark.parametrize("source", [[], iter(())])
-def test_nothing_is_read_of_an_empty_source(source: Any) -> None:
-    """And it ends."""
+def test_an_empty_source_yields_no_job(source: Any) -> None:
+    """The iteration ends."""
     assert taken(source) == []
 
 
-def test_a_generator_is_read_one_at_a_time_and_only_when_asked() -> None:
+def test_a_generator_is_read_one_job_at_a_time_and_only_on_demand() -> None:
     """It may be endless."""
     read = itertools.count()
     numbers: list[int] = []
@@ -622,7 +624,7 @@ def test_a_generator_is_read_one_at_a_time_and_only_when_asked() -> None:
 
 
 class Broken(Iterator[str]):
-    """An iterator that gives one, and raises."""
+    """An iterator that yields one id, and then raises."""
 
     def __init__(self, error: BaseException) -> None:
         self._given = iter("0")
@@ -635,8 +637,8 @@ class Broken(Iterator[str]):
 
 
 @pytest.mark.parametrize("error", [GeneratorExit(), KeyboardInterrupt(), SystemExit(3), asyncio.CancelledError()])
-def test_what_is_no_exception_of_a_source_comes_out_too(error: BaseException) -> None:
-    """As it is; no helper thread stays."""
+def test_a_base_exception_of_a_source_is_raised_unchanged(error: BaseException) -> None:
+    """A fixture checks that the helper thread ends."""
 
     async def take() -> BaseException:
         each: Any = iterate(Broken(error))
@@ -651,8 +653,8 @@ def test_what_is_no_exception_of_a_source_comes_out_too(error: BaseException) ->
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), StopAsyncIteration(), TimeoutError("late")])
-def test_what_a_source_raises_comes_out(error: Exception) -> None:
-    """After what it gave before; no helper thread stays."""
+def test_an_exception_of_a_source_is_raised(error: Exception) -> None:
+    """After the jobs that it yielded before. A fixture checks that the helper thread ends."""
 
     def broken() -> Iterator[str]:
         yield "0"
@@ -661,7 +663,7 @@ def test_what_a_source_raises_comes_out(error: Exception) -> None:
     async def take() -> list[str]:
         each: Any = iterate(broken())
         got = [await anext(each)]
-        changes = isinstance(error, StopAsyncIteration)  # by Python, or it would be the end of the iteration
+        changes = isinstance(error, StopAsyncIteration)  # by Python, as it would end the iteration
         with pytest.raises(RuntimeError if changes else type(error)) as caught:
             await anext(each)
         assert (caught.value.__cause__ if changes else caught.value) is error
@@ -670,7 +672,7 @@ def test_what_a_source_raises_comes_out(error: Exception) -> None:
     assert asyncio.run(asyncio.wait_for(take(), 60)) == ["0"]
 
 
-def test_a_source_that_blocks_holds_up_no_other_task() -> None:
+def test_a_blocking_source_does_not_block_other_tasks() -> None:
     """It is read in a thread, which ends as soon as the source lets it."""
     release = threading.Event()
 
@@ -692,8 +694,8 @@ def test_a_source_that_blocks_holds_up_no_other_task() -> None:
     assert asyncio.run(take()) == ["late"]
 
 
-def test_a_source_that_is_given_up_while_it_blocks_leaves_its_thread_nothing_to_do() -> None:
-    """The loop may be gone by the time that it gives something."""
+def test_the_thread_of_a_blocking_source_ends_after_reading_was_cancelled() -> None:
+    """The event loop may be closed by the time the source yields a job."""
     release = threading.Event()
 
     def blocking() -> Iterator[str]:
@@ -707,11 +709,11 @@ def test_a_source_that_is_given_up_while_it_blocks_leaves_its_thread_nothing_to_
         await asyncio.gather(reading, return_exceptions=True)
 
     asyncio.run(take())
-    release.set()  # the fixture that looks for threads sees the rest
+    release.set()  # a fixture checks that the thread ends
 
 
 class RaisingTransport:
-    """A blocking line whose calls raise, as a hook of the caller's session may."""
+    """A blocking transport whose requests raise, as a hook of the caller's session may."""
 
     base_url = "http://service.test"
     is_closed = False
@@ -736,8 +738,8 @@ class RaisingTransport:
     ],
     ids=repr,
 )
-def test_what_a_call_in_a_thread_raises_comes_out(error: BaseException) -> None:
-    """Whatever it is; a StopIteration as the cause of a RuntimeError, as of any coroutine."""
+def test_an_exception_of_a_request_in_a_thread_is_raised(error: BaseException) -> None:
+    """Whatever its class is. A StopIteration becomes the cause of a RuntimeError, as in any coroutine."""
     line: Any = ThreadedTransport(RaisingTransport(error))  # type: ignore[arg-type]  # what it uses is there
 
     async def send() -> BaseException:
@@ -760,8 +762,8 @@ def answer_of(value: object) -> Response:
     return Response(200, {"Content-Type": "application/json"}, reply.body, 0.01)  # type: ignore[arg-type]
 
 
-def test_what_many_jobs_are_answered_is_read_by_id() -> None:
-    """Entries that are no entries are passed over. An unknown word is pending, and the word for a missing job is no status."""
+def test_a_bulk_response_is_read_by_job_id() -> None:
+    """Malformed entries are skipped. Unknown status words, and that of a missing job, are read as pending."""
     assert REFERENCE.bulk is not None
     entries = [
         {"id": "a", "result": "completed"},
@@ -789,8 +791,8 @@ def test_what_many_jobs_are_answered_is_read_by_id() -> None:
         ([], Fault, "not a JSON object"),
     ],
 )
-def test_an_answer_without_a_list_is_refused(value: object, kind: type[Exception], says: str) -> None:
-    """It is that of another question."""
+def test_a_bulk_response_without_a_list_of_jobs_is_rejected(value: object, kind: type[Exception], says: str) -> None:
+    """The response to a single request is one."""
     assert REFERENCE.bulk is not None
     with pytest.raises(kind, match=says):
         REFERENCE.bulk.read(answer_of(value))
