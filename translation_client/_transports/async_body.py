@@ -14,7 +14,7 @@ from .body import MAX_BODY_BYTES, READ_BYTES, Sink, begin_file, ends_with_connec
 from .decoding import content_codings, decode
 from .errors import root_reason
 from .event_loop import yield_to_loop
-from .framing import UnreadableBody, checked_content_length, too_long_error
+from .framing import NO_BODY_CODES, UnreadableBody, checked_content_length, too_long_error
 from .multipart import MultipartStream
 
 
@@ -26,7 +26,7 @@ async def read_capped(response: aiohttp.ClientResponse) -> bytes:
     """
     try:
         length = None
-        if response.status != 204:  # which has no body, whatever its headers say (RFC 9110, section 15.3.5)
+        if response.status not in NO_BODY_CODES:
             length = checked_content_length(response.headers, allow_chunked_twice=True)
         body = await _capped_body(response, length)
         return decode(body, content_codings(response.headers), MAX_BODY_BYTES)

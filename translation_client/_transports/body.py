@@ -12,6 +12,7 @@ from .cancel_scope import CURRENT, TransferScope
 from .content_range import content_range
 from .decoding import content_codings, decode, require_at_most
 from .framing import (
+    NO_BODY_CODES,
     NO_CODING,
     UnreadableBody,
     checked_content_length,
@@ -54,9 +55,9 @@ def read_capped(response: requests.Response, max_bytes: int) -> bytes:
     if not hasattr(raw, "stream"):  # a plain file, which requests accepts too
         return require_at_most(raw.read(max_bytes + 1), max_bytes)
     length = None
-    if response.status_code != 204:
+    if response.status_code not in NO_BODY_CODES:
         length = checked_content_length(response.headers, allow_chunked_twice=is_read_as_chunked(response))
-    elif is_read_as_chunked(response):  # a 204 has no body, whatever its headers say (RFC 9110, section 15.3.5)
+    elif is_read_as_chunked(response):  # http.client and urllib3 would read it
         response.close()
         return b""
     body = _read_capped(raw, max_bytes)
@@ -90,14 +91,16 @@ def raw_blocks(raw: Any, read_bytes: int) -> Iterator[bytes]:
     """Yield the blocks of a urllib3 response, not decoded.
 
     urllib3 parses a `Content-Length: n, n`, and http.client does not. Reading more than is left would then block until
-    the connection is closed.
+    the connection is closed. If a body is longer than urllib3 expects, less than nothing is left, and to read a negative
+    number of bytes is to read all of them.
     """
     # The response of a third-party adapter may lack `length_remaining`.
     while block := raw.read(
         min(read_bytes, getattr(raw, "length_remaining", None) or read_bytes), decode_content=False
     ):
         yield block
-        if getattr(raw, "length_remaining", None) == 0:
+        remaining = getattr(raw, "length_remaining", None)
+        if remaining is not None and remaining <= 0:
             break
 
 

@@ -9,6 +9,9 @@ from .._models import Fault, header_lines
 MAX_LENGTH_DIGITS = 18
 """More digits than the length of any body has. Python refuses to convert thousands of digits."""
 
+NO_BODY_CODES = (204, 304)
+"""A response with one of these has no body, whatever its headers say (RFC 9112, section 6.3)."""
+
 NO_CODING: tuple[list[str], ...] = ([], ["identity"])
 """The transfer codings of a body that is sent as it is."""
 

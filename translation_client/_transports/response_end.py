@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from .framing import NO_BODY_CODES
+
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 
 _INTERIM = re.compile(rb"HTTP/\d\.\d 1(?!01)\d\d")
 """The start of an interim response (RFC 9110, section 15.2); 101 is a final one."""
-
-_NO_BODY_CODES = (204, 304)
 
 _LAST_CHUNK_END = re.compile(rb"[^\r\n]\r\n\r\n")
 """The last five bytes of a chunked body, with or without trailer fields (RFC 9112, section 7.1)."""
@@ -58,7 +58,7 @@ class ResponseEnd:
             return self._head == b""
         if self._head is not None or self._has_blank_lines:
             return False
-        if message.code in _NO_BODY_CODES:
+        if message.code in NO_BODY_CODES:
             return self._body_bytes == 0
         if message.chunked:
             return _LAST_CHUNK_END.fullmatch(self._last_bytes) is not None
