@@ -313,6 +313,7 @@ async def outcomes_of_calls(kind: type[Any], url: str, folder: Path, **arguments
     return outcomes
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("secret", SECRETS)
 def test_text_of_a_response_is_redacted_shortened_and_escaped_wherever_it_is(
@@ -337,6 +338,7 @@ def test_text_of_a_response_is_redacted_shortened_and_escaped_wherever_it_is(
         lines.clear()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("is_rotating", [False, True])
 @pytest.mark.parametrize("place", [*PLACES, "no response"])
@@ -688,6 +690,7 @@ SHAPES: tuple[Callable[[str], Any], ...] = (
 CODES = (200, 204, 302, 400, 401, 403, 404, 409, 425, 429, 500, 503)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("code", CODES)
 def test_no_text_shows_a_key_that_a_server_echoes(

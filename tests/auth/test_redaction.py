@@ -175,6 +175,7 @@ def test_the_key_of_the_reference_service_is_sent_as_a_bearer_token() -> None:
     assert [request.headers["Authorization"] for request in answers.requests] == ["Bearer k", "Mine"]
 
 
+@pytest.mark.exhaustive
 @given(st.text(min_size=1), st.text(), st.text())
 def test_redact_leaves_no_secret_in_the_names_and_values_of_json(secret: str, before: str, after: str) -> None:
     """Whatever text is before and after the secret."""

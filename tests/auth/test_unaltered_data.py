@@ -67,6 +67,7 @@ def texts_of(error: TranslationClientError) -> str:
     return f"{error} {error!r} {''.join(traceback.format_exception(error))} {error.job!r}"
 
 
+@pytest.mark.exhaustive
 @EACH_CLIENT
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("key", SHORT_KEYS)

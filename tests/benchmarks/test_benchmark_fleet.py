@@ -42,6 +42,8 @@ from fast_server import Connection, Desk, TimedJobs, always_pending, words_of
 
 from translation_client import _clock
 
+pytestmark = pytest.mark.exhaustive
+
 SPEEDS = {THREADS: Speed(500, 700), BARE: Speed(4000, 100), OURS: Speed(3000, 200)}
 FIGURES = Figures(
     SPEEDS,

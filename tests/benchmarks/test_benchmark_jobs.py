@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from jobs import DRAWN_JOBS, FIGURES_FILE, QuantileTable, Trace, traces
 from peers import PEERS, SIMPLE, Rule
 
+pytestmark = pytest.mark.exhaustive
+
 RULES = {**PEERS, **SIMPLE}
 NAMES = ["x264_ugc", "julia_ci", "philly_gpu"]
 

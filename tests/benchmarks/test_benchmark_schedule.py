@@ -37,6 +37,8 @@ from translation_client.schedule import optimize
 from translation_client.schedule.censoring import Observation
 from translation_client.schedule.history import MAX_JOBS_IN_FORECAST
 
+pytestmark = pytest.mark.exhaustive
+
 FRONTIER = {1.0: Score(100, 1, 2), 4.0: Score(25, 4, 8), 16.0: Score(5, 20, 40)}
 
 

@@ -108,6 +108,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.exhaustive
 @given(JSON)
 def test_any_json_is_a_list_of_faults_or_a_value_error(value: object) -> None:
     """The error has a message."""
@@ -438,6 +439,7 @@ def test_errors_of_flask_are_json() -> None:
         assert answer.json()["error"]
 
 
+@pytest.mark.exhaustive
 @given(FAULTS)
 def test_any_fault_in_process_is_a_response_or_an_exception_of_requests(fault: Fault) -> None:
     """Or an exception of urllib3, when the body is read.

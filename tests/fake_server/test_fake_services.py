@@ -505,6 +505,7 @@ CALLS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
 }
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=100)
 @given(st.sampled_from(SERVICES), st.lists(st.builds(replace, FAULTS, route=st.sampled_from(ROUTES)), max_size=4))
 def test_no_fault_causes_an_internal_error_of_the_server(service: str, faults: list[Fault]) -> None:

@@ -16,6 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 from support.lying_storage import LyingStorage, any_lies, any_version, version
 from support.raw_responses import CLIENTS, downloaded
 
+pytestmark = pytest.mark.exhaustive
+
 SEEDS = st.integers(0, 2**64 - 1)
 """Seeds for `random.Random`: the draws of hypothesis are too similar, and few of them reach a second response."""
 

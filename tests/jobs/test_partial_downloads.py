@@ -36,6 +36,8 @@ from translation_client._jobs.part_file import PartFile
 from translation_client._models import Fault
 from translation_client._transports.matched_response import MatchedResponse
 
+pytestmark = pytest.mark.exhaustive
+
 OLD = b"\0\0\0\x18ftypmp42" + b"a" * 988
 NEW = b"\0\0\0\x18ftypmp42" + b"b" * 988
 BLOCK = 65536

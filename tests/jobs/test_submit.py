@@ -227,6 +227,7 @@ def test_a_submission_cancelled_before_its_first_request_creates_no_job(clock: C
     assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("fault", [*LOST, *REFUSED, *NOT_ACCEPTED])
 @pytest.mark.parametrize("when", ["2", "every-1"])

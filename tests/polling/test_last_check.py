@@ -40,6 +40,7 @@ def started_at(timeout: float, backoff_factor: float, *answer_seconds: float) ->
     return [arrival.at for arrival in lab.arrivals]
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=100)
 @given(st.floats(0, 3), st.floats(1, 60), st.floats(0.05, 30))
 def test_the_last_check_is_close_to_the_deadline_for_constant_response_times(
@@ -53,6 +54,7 @@ def test_the_last_check_is_close_to_the_deadline_for_constant_response_times(
     assert len([one for one in at if one >= timeout - grace - 3 * answer_seconds]) <= 4
 
 
+@pytest.mark.exhaustive
 @settings(max_examples=100)
 @given(st.lists(st.floats(0, 8), min_size=1, max_size=4), st.floats(10, 60))
 def test_the_last_check_is_close_to_the_deadline_after_slow_first_responses(slow: list[float], timeout: float) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
+import pytest
 import requests
 from freezegun import freeze_time
 from hypothesis import given, settings
@@ -24,6 +25,8 @@ from translation_client import (
     WaitCancelled,
     WaitTimeout,
 )
+
+pytestmark = pytest.mark.exhaustive
 
 LATE = 0.25
 TICK = 0.001

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.exhaustive
+
 MISTAKES: dict[str, tuple[str, ...]] = {
     "threads that share a decorated function share its statistics": (
         "test_waits_in_32_threads_do_not_share_the_retry_state_of_tenacity",

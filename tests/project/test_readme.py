@@ -17,6 +17,8 @@ from translation_client._cli import output
 from translation_client._logging import EVENTS
 from translation_client.services import SERVICES
 
+pytestmark = pytest.mark.exhaustive
+
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 BLOCKS = BLOCK.findall(README)
 USERS_TESTS = [code for language, code in BLOCKS if language == "python" and "def test_" in code]

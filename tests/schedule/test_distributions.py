@@ -46,6 +46,8 @@ from translation_client.schedule.model import (
     DurationModel,
 )
 
+pytestmark = pytest.mark.exhaustive
+
 NORMAL = NormalDist()
 ALWAYS = -math.inf
 

@@ -30,6 +30,8 @@ from translation_client.schedule.optimize import (
 )
 from translation_client.schedule.plan import MIN_GAP_SECONDS, CheckSchedule, Objective, make_schedule
 
+pytestmark = pytest.mark.exhaustive
+
 NORMAL = NormalDist()
 
 COST = st.floats(1e-2, 1e4)

@@ -32,6 +32,8 @@ from translation_client._transports.decoding import REGISTERED_CODINGS, content_
 from translation_client._transports.file_decoding import MAX_RATIO, UNCHECKED_BYTES, FileDecoder
 from translation_client._transports.framing import UnreadableBody
 
+pytestmark = pytest.mark.exhaustive
+
 VIDEO = b"\0\0\0\x18ftypmp42" + random.Random(5).randbytes(70_000) + bytes(100_000)
 SUBTITLES = b"1\n00:00:00,000 --> 00:00:01,000\nHello\n"
 COMPLETED = b'{"result": "completed"}'

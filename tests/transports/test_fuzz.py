@@ -30,6 +30,8 @@ from translation_client._auth.redactor import Redactor
 from translation_client._models import Fault, Response, parse_retry_after
 from translation_client.services import SERVICES
 
+pytestmark = pytest.mark.exhaustive
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: (

@@ -19,6 +19,8 @@ from translation_client import UnexpectedAnswer
 from translation_client._transports import sniffing
 from translation_client._transports.sniffing import MarkupSniffer
 
+pytestmark = pytest.mark.exhaustive
+
 TEXTS = [
     b"<html><body>please log in</body></html>",
     b"\r\n\r\n<!DOCTYPE html><html>login</html>",

@@ -141,6 +141,7 @@ def kinds_of(outcomes: Outcomes) -> set[str]:
 # A bulk route that fails
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", TROUBLE)
 def test_bulk_requests_go_on_after_one_failed_bulk_request(kind: str) -> None:
     """Meanwhile jobs are checked singly. After a refusal or a `Retry-After`, the next bulk request comes later."""
@@ -155,6 +156,7 @@ def test_bulk_requests_go_on_after_one_failed_bulk_request(kind: str) -> None:
     assert len([at for at in server.bulk if at > seconds - 10]) >= 10
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("kind", TROUBLE)
 def test_jobs_are_completed_though_the_bulk_route_always_fails(kind: str) -> None:
     """With `max_faults=1` one fault of its own would end a job. Bulk requests are tried less and less often."""
@@ -812,6 +814,7 @@ def test_jobs_due_at_different_times_come_to_share_bulk_requests() -> None:
     assert len([at for at, _ in server.requests if at > 10]) <= 20 * 5  # single requests would be a thousand
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("service", [REFERENCE, HEYGEN], ids=["reference", "heygen"])
 def test_bulk_requests_are_at_most_a_twentieth_of_the_single_requests(service: Service) -> None:
     """At HeyGen each completed job has one single request besides, as only its response has the link."""

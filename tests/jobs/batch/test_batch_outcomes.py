@@ -24,6 +24,8 @@ from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 from translation_client.services.service import Service
 
+pytestmark = pytest.mark.exhaustive
+
 JOBS, FEWER = 2000, 300
 KEY = "key-0123456789"
 TIMEOUT = 240.0
