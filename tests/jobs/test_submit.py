@@ -234,8 +234,12 @@ def test_a_submission_cancelled_before_its_first_request_creates_no_job(clock: C
 def test_a_submission_never_creates_two_jobs_or_an_unreported_job(
     clock: Clock, service: str, fault: str, when: str
 ) -> None:
-    """The invariant of the tests above, for each fault. The error for a job that may exist has the idempotency key."""
-    world = struck(service, clock, f"create/{when}:{fault}")
+    """The invariant of the tests above, for each fault. The error for a job that may exist has the idempotency key.
+
+    Azure's second request creates the iteration. That of the other services is the retry after a 425.
+    """
+    before = ["create/1:425"] if when == "2" and service != "azure" else []
+    world = struck(service, clock, *before, f"create/{when}:{fault}")
     try:
         job = world.submit()
     except TranslationClientError as error:
@@ -246,6 +250,7 @@ def test_a_submission_never_creates_two_jobs_or_an_unreported_job(
     else:
         [order] = world.lab.submissions
         assert str(job.id) in order.job_id
+    assert len(world.said("POST") + world.said("PUT")) >= (2 if when == "2" else 1)
 
 
 @pytest.mark.parametrize("fault", ["upload/1:drop", "upload/1:503", "upload/1:html", "upload/1:429"])
@@ -269,7 +274,7 @@ def test_a_local_file_is_sent_completely(clock: Clock, tmp_path: Path, service: 
     job = world.client.submit(video, world.language)
 
     [order] = world.lab.submissions
-    assert order.fields["file_bytes"] == 256_000
+    assert (order.fields["file"], order.fields["file_bytes"]) == (video.name, 256_000)
     assert world.client.wait(job).status == "completed"
 
 
