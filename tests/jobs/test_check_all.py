@@ -12,7 +12,7 @@ import requests
 from support.adapters import Answers, response
 from support.fixtures import Clock, Lines
 from support.in_process_service import HOST, KEY
-from support.virtual_time import Reply, client_of, json_reply, run
+from support.virtual_time import Reply, client_of, json_reply, present, run
 
 from translation_client import (
     Job,
@@ -268,11 +268,15 @@ def test_a_closed_client_checks_no_jobs(clock: Clock) -> None:
 
 
 def test_the_asyncio_client_checks_singly_after_a_bulk_time_out() -> None:
-    """An attempt at a bulk request has half of the time that is left."""
+    """An attempt at a bulk request has half of the time that is left. There are two attempts."""
+    bulk: list[float] = []
+    singles: list[tuple[str, float]] = []
 
     def respond(path: str) -> Reply:
         if "ids=" in path:
+            bulk.append(present())
             return json_reply({}, 500, seconds=1e6)
+        singles.append((path.rpartition("/")[2], present()))
         return json_reply({"data": {"status": "running"}})
 
     async def checked() -> list[Job]:
@@ -280,6 +284,10 @@ def test_the_asyncio_client_checks_singly_after_a_bulk_time_out() -> None:
             return await client.check_all(ids(3))
 
     assert seen(run(checked())) == PENDING[:3]
+    first, second = bulk
+    assert (first, second >= 4) == (0, True)
+    assert [job_id for job_id, _ in singles] == ids(3)
+    assert singles[0][1] == pytest.approx((second + 8) / 2)
 
 
 @pytest.mark.parametrize("service", ["reference", "heygen"])

@@ -237,6 +237,7 @@ def test_check_all_returns_the_jobs_of_the_reference_service(clock: Clock) -> No
     jobs = [world.submit() for _ in range(3)]
 
     assert [str(job.status) for job in world.client.check_all(jobs)] == ["completed"] * 3
+    assert world.said("GET") == [f"/status/{job.id}" for job in jobs]
 
 
 def test_the_list_of_languages_is_fetched_once(clock: Clock) -> None:
