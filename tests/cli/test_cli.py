@@ -103,14 +103,16 @@ def test_a_usage_error_is_exit_code_2(arguments: list[str]) -> None:
     assert caught.value.code == 2
 
 
-@pytest.mark.parametrize("arguments", [["-h"], ["status", "-h"], ["wait", "-h"], ["demo", "-h"]])
-def test_help_lists_the_exit_codes(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("command", [None, "submit", "status", "wait", "schedule", "download", "delete", "demo"])
+def test_help_lists_the_exit_codes(command: str | None, capsys: pytest.CaptureFixture[str]) -> None:
     """With and without a command."""
     with pytest.raises(SystemExit) as caught:
-        main.main(arguments)
+        main.main(["-h"] if command is None else [command, "-h"])
+    out = capsys.readouterr().out
 
     assert caught.value.code == 0
-    assert "Exit codes: 0 success" in capsys.readouterr().out
+    assert f"usage: translation-client {command or '[-h] COMMAND'} " in out
+    assert "Exit codes: 0 success" in out
 
 
 def test_json_prints_all_fields_of_the_job(run: Run) -> None:

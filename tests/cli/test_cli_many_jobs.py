@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.fixtures import ServerTime
 
 from fake_server import Scenario, Server
 from translation_client import TranslationStatus, WaitTimeout
@@ -77,16 +78,34 @@ def test_json_prints_each_job_or_error_on_one_line(server: Server, capsys: pytes
 
 
 @pytest.mark.parametrize(
-    ("outcome", "extra", "code"),
-    [("completed", [], 0), ("error", [], 1), ("error", ["job-x"], 3), ("completed", ["job-x"], 3)],
+    ("outcome", "pending", "extra", "code"),
+    [
+        ("completed", 0, [], 0),
+        ("error", 0, [], 1),
+        ("completed", 1, [], 4),
+        ("error", 1, [], 4),
+        ("completed", 0, ["job-x"], 3),
+        ("error", 0, ["job-x"], 3),
+        ("error", 1, ["job-x"], 3),
+    ],
 )
 def test_the_exit_code_is_that_of_the_worst_result(
-    outcome: Any, extra: list[str], code: int, server: Server, capsys: pytest.CaptureFixture[str]
+    outcome: Any,
+    pending: int,
+    extra: list[str],
+    code: int,
+    server_time: ServerTime,
+    server: Server,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """From the worst: a failed request, a time-out, a failed job."""
-    server.play(Scenario(duration=0, outcome=outcome))
+    """From the worst: a failed request, a job that is still pending after the last check, a failed job."""
+    server.play(Scenario(duration=30, outcome=outcome))
+    ended = ordered(server, 2)
+    server_time.advance(30)
+    seen = waited(capsys, server, *ended, *ordered(server, pending), *extra, "--max-retries", "0")
 
-    assert waited(capsys, server, *ordered(server, 2), *extra)[0] == code
+    assert seen[0] == code
+    assert sum("RetriesExhausted" in line for line in seen[1]) == pending
 
 
 def test_a_time_out_of_a_job_is_exit_code_4(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

@@ -151,11 +151,13 @@ def write_one(logger: Any = None) -> None:
     EventLog(wrap_logger(logger), "w", "j").write("unknown_status", raw_status="x")
 
 
-def test_without_any_configuration_a_line_goes_to_stderr(stderr: Stderr) -> None:
+@pytest.mark.usefixtures("stderr")
+def test_without_any_configuration_a_line_goes_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
     """Standard output is left to the program."""
     write_one()
 
-    assert json.loads(stderr.getvalue())["event"] == "unknown_status"
+    written = capsys.readouterr()
+    assert (json.loads(written.err)["event"], written.out) == ("unknown_status", "")
 
 
 def test_a_handler_on_the_package_logger_gets_the_line_as_its_message(stderr: Stderr) -> None:

@@ -11,6 +11,7 @@ from support.fixtures import Clock, Lines, MakeClient
 from fake_server import Fault, Scenario
 from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout, _models
 from translation_client._auth.redactor import Redactor
+from translation_client._config import RANDOM
 from translation_client._polling import CallState, retry_after_reaches_deadline
 
 SEED: dict[str, Any] = {"max_retries": 10, "backoff_factor": 2, "timeout": 30}
@@ -119,10 +120,13 @@ def test_max_retries_of_2_is_3_checks(make_client: MakeClient, lines: Lines) -> 
     assert (caught.value.checks, caught.value.attempts) == (3, 3)
 
 
-def test_max_retries_of_0_raises_retries_exhausted(make_client: MakeClient) -> None:
+def test_max_retries_of_0_is_1_check(make_client: MakeClient, lines: Lines) -> None:
     """0 is not taken for a missing argument."""
-    with pytest.raises(RetriesExhausted, match="still 'pending' when the retries were used up"):
+    with pytest.raises(RetriesExhausted, match="still 'pending' when the retries were used up") as caught:
         make_client(Scenario(100), max_retries=0).wait()
+
+    assert checked_at(lines) == [0]
+    assert (caught.value.checks, caught.value.attempts) == (1, 1)
 
 
 def test_a_wait_with_infinite_limits_continues_until_the_job_ends(make_client: MakeClient, lines: Lines) -> None:
@@ -159,13 +163,6 @@ def test_any_tenacity_wait_strategy_replaces_the_backoff(make_client: MakeClient
 
     assert checked_at(lines) == [0, 3, 6, 9]
     assert {line["reason"] for line in lines.of("sleeping")} == {"schedule"}
-
-
-@pytest.mark.parametrize("wait", [tenacity.wait_none(), lambda state: -5, lambda state: math.nan])
-def test_a_zero_negative_or_nan_sleep_exhausts_the_retries(make_client: MakeClient, wait: Any) -> None:
-    """The retries are used up before the 8 s of the job have passed."""
-    with pytest.raises(RetriesExhausted):
-        make_client(Scenario(8), wait=wait).wait()
 
 
 @pytest.mark.parametrize(
@@ -263,16 +260,23 @@ def test_the_elapsed_time_of_watch_starts_when_it_is_called(make_client: MakeCli
         next(watching)
 
 
-def test_watch_logs_the_same_events_and_sleep_reasons_as_wait(make_client: MakeClient, lines: Lines) -> None:
-    """Both run the same tenacity declaration. The result has the same status and number of checks."""
+def test_watch_logs_the_same_events_sleeps_and_times_as_wait(
+    make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the random part of the sleeps after faults. The result has the same status and number of checks."""
+    monkeypatch.setattr(RANDOM, "random", lambda: 0.5)
     scenario = Scenario(17, faults=(Fault(nth=2), Fault(nth=4, status_code=429, headers={"Retry-After": "3"})))
     arguments: dict[str, Any] = {"wait": tenacity.wait_exponential(multiplier=1), "timeout": 60}
 
+    def logged() -> list[tuple[Any, ...]]:
+        keys = ("event", "reason", "elapsed_seconds", "sleep_seconds")
+        return [tuple(line.get(key) for key in keys) for line in lines]
+
     waited = make_client(scenario, **arguments).wait()
-    first = [(line["event"], line.get("reason")) for line in lines]
+    first = logged()
     lines.clear()
     watched = list(make_client(scenario, **arguments).watch())
-    second = [(line["event"], line.get("reason")) for line in lines]
+    second = logged()
 
     assert first == second
     assert (watched[-1].status, watched[-1].checks) == (waited.status, waited.checks)
@@ -295,9 +299,9 @@ def test_a_step_of_the_wall_clock_does_not_change_a_wait(
     assert client.wait().elapsed == 14
 
 
-@pytest.mark.parametrize("wait", [lambda state: -5, lambda state: -0.1, lambda state: math.nan])
-def test_a_negative_or_nan_sleep_is_0_s(make_client: MakeClient, lines: Lines, wait: Any) -> None:
-    """The caller's wait strategy returns it."""
+@pytest.mark.parametrize("wait", [tenacity.wait_none(), lambda state: -5, lambda state: -0.1, lambda state: math.nan])
+def test_a_zero_negative_or_nan_sleep_is_0_s(make_client: MakeClient, lines: Lines, wait: Any) -> None:
+    """The caller's wait strategy returns it. The retries are used up before the 8 s of the job have passed."""
     with pytest.raises(RetriesExhausted):
         make_client(Scenario(8), wait=wait).wait()
 

@@ -15,7 +15,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "a request is sent after a cancellation": ("test_a_wait_that_is_cancelled_in_a_sleep_sends_no_further_request",),
     "there is no jitter at the longest delay": ("test_jitter_at_the_cap_shortens_the_delay",),
     "an interrupt is retried": ("test_a_keyboard_interrupt_in_a_request_is_not_retried",),
-    "an iteration goes on after the final status": ("test_watch_logs_the_same_events_and_sleep_reasons_as_wait",),
+    "an iteration goes on after the final status": ("test_watch_logs_the_same_events_sleeps_and_times_as_wait",),
     "`Retry-After` of a pending response is ignored": ("test_retry_after_of_a_pending_response_lengthens_the_sleep",),
     "memory grows with each check": ("test_status_words_are_counted_separately_up_to_a_limit",),
     "the last request may take its full time-out, past the deadline": (

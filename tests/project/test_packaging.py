@@ -5,6 +5,7 @@ import enum
 import inspect
 import pickle
 import pydoc
+import re
 import statistics
 import subprocess
 import sys
@@ -279,11 +280,13 @@ def test_an_unknown_name_of_a_package_raises_attribute_error() -> None:
 
 
 def test_the_version_is_that_of_the_metadata_and_has_a_changelog_entry() -> None:
-    """The entry is a heading of CHANGELOG.md."""
+    """The entry is the latest one of CHANGELOG.md, with its date."""
     version = metadata.version("translation-client")
+    headings = re.findall(r"^## (.*)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    latest = next(heading for heading in headings if heading != "Unreleased")
 
     assert translation_client.__version__ == version
-    assert f"## {version}" in (ROOT / "CHANGELOG.md").read_text()
+    assert re.fullmatch(rf"{re.escape(version)} - \d{{4}}-\d\d-\d\d", latest)
 
 
 def test_both_packages_have_a_py_typed_file() -> None:

@@ -10,6 +10,14 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 USES_THE_FIXTURE = "def test_it(fake_translation_server):\n    assert fake_translation_server.url\n"
+SENDS_A_REQUEST = """
+from translation_client import VideoTranslationClient
+
+def test_it(fake_translation_server):
+    with VideoTranslationClient(fake_translation_server.url) as client:
+        assert client.check().status == "completed"
+    assert [request.path for request in fake_translation_server.requests] == ["/status"]
+"""
 HAS_ITS_OWN = "import fake_server\n\ndef test_it():\n    assert fake_server.PORT == 1\n"
 
 
@@ -50,9 +58,9 @@ def test_the_fixture_names_the_missing_extra(tmp_path: Path) -> None:
     assert "needs the extra: pip install 'translation-client[server]' (No module named 'flask')" in out
 
 
-def test_the_fixture_is_a_server_with_a_url(tmp_path: Path) -> None:
+def test_the_fixture_is_a_running_server_whose_jobs_finish_immediately(tmp_path: Path) -> None:
     """The project has no other module called `fake_server`."""
-    (tmp_path / "test_it.py").write_text(USES_THE_FIXTURE)
+    (tmp_path / "test_it.py").write_text(SENDS_A_REQUEST)
 
     code, out = run_pytest(tmp_path)
     assert (code, "1 passed" in out) == (0, True), out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -120,18 +121,23 @@ def test_the_first_example_has_at_most_10_lines() -> None:
     assert len([line for line in EXAMPLES[0][0].splitlines() if line]) <= 10
 
 
-def test_exit_codes_are_fixed_and_the_readme_names_the_api_key_variables() -> None:
-    """Scripts rely on the exit codes."""
-    codes = (
-        output.EXIT_OK,
-        output.EXIT_JOB_FAILED,
-        output.EXIT_USAGE,
-        output.EXIT_REQUEST_FAILED,
-        output.EXIT_TIMED_OUT,
-        output.EXIT_INTERRUPTED,
-    )
+def test_the_readme_lists_the_exit_codes_and_the_api_key_variables() -> None:
+    """Scripts rely on the exit codes. That of a terminated command is the number of the signal and 128."""
+    listed = README.partition("Exit codes:\n\n")[2].partition("\n\n")[0]
+    codes = [
+        (output.EXIT_OK, "finished"),
+        (output.EXIT_JOB_FAILED, "the job failed"),
+        (output.EXIT_USAGE, "usage"),
+        (output.EXIT_REQUEST_FAILED, "the request failed"),
+        (output.EXIT_TIMED_OUT, "timed out"),
+        (output.EXIT_SOFTWARE, "internal error"),
+        (output.EXIT_IOERR, "stdout could not be written"),
+        (output.EXIT_INTERRUPTED, "interrupted"),
+        (128 + signal.SIGTERM, "`download` or `demo` was terminated"),
+    ]
 
-    assert codes == (0, 1, 2, 3, 4, 130)
+    meanings = [(int(code), meaning) for code, meaning in re.findall(r"^- (\d+): ([a-z` ]+)", listed, re.MULTILINE)]
+    assert meanings == codes
     for service in SERVICES.values():
         assert str(service.key_variable) in README
 

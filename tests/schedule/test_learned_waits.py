@@ -834,7 +834,7 @@ def test_a_client_accepts_wait_learned_as_its_wait_strategy(make_client: MakeCli
         ({"check_cost": 1, "history": ["60"]}, TypeError, "durations"),
         ({"check_cost": 1, "history": 60}, TypeError, "history"),
         ({"check_cost": 1, "video_seconds": 0}, ValueError, "video_seconds"),
-        ({"check_cost": 1, "key": 1}, TypeError, "key"),
+        ({"check_cost": 1, "kind": 1}, TypeError, "kind must be"),
         ({"check_cost": 1, "jitter": "yes"}, TypeError, "jitter"),
     ],
 )
