@@ -32,6 +32,7 @@ from support.fixtures import Lines, ServerTime, Silent
 from support.hostile_server import Handler, answering, dripping, http, mute, refusing_url, relay, serving
 from support.hostile_server import Server as HostileServer
 from support.raw_servers import drip_tls, over_tls, serving_raw
+from support.scripted_server import response, scripted
 from support.secrets import ECHOES, HEADER, RAW_ECHOES, everything_said
 from support.transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 
@@ -1102,25 +1103,25 @@ def test_a_watch_that_is_not_read_to_its_end_causes_no_warning() -> None:
     assert (out.splitlines(), err, script.returncode) == (["left in the middle", "done"], "", 0)
 
 
-@pytest.mark.parametrize("new_connection", [False, True])
-def test_a_watch_that_is_left_gives_its_connection_back(new_connection: bool) -> None:
-    """Its last response was read to the end. The connection is kept for the next check, and closed with the client."""
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_a_watch_that_is_left_gives_its_connection_back(is_closed: bool) -> None:
+    """Whether its iterator is closed or kept. Its connection is used for the next check, and closed with the client."""
 
     async def errand() -> None:
         async with client_of(server.url) as client:
-            seen = []
-            async for job in client.watch():
-                seen.append(job.status)
+            watching: Any = client.watch()
+            async for job in watching:
+                assert job.status == "pending"
                 break
-            assert seen == ["pending"]
-            if new_connection:
-                gc.collect()
+            if is_closed:
+                await watching.aclose()
             assert open_to(server.port) == 1
             await client.check()
-            assert open_to(server.port) == 1
+            assert [request.connection for request in server.arrived] == [1, 1]
         assert open_to(server.port) == 0
+        await watching.aclose()
 
-    with serving(PENDING) as server:
+    with scripted(lambda _: [response({"result": "pending"})]) as server:
         ran(errand())
 
 
