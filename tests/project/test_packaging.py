@@ -88,6 +88,15 @@ def test_a_module_imports_only_lower_layers(number: int) -> None:
             assert {room_of(one) for one in siblings_imported_by(path, translation_client)} <= lower | {room}, name
 
 
+def test_no_test_module_imports_another() -> None:
+    """What several tests use is in `tests/support`."""
+    paths = list((ROOT / "tests").rglob("*.py"))
+    tests = {path.stem for path in paths if path.name.startswith("test_")} | {"conftest"}
+    nodes = [(path.name, node) for path in paths for node in ast.walk(ast.parse(path.read_text()))]
+
+    assert [name for name, node in nodes if isinstance(node, ast.ImportFrom) and node.module in tests] == []
+
+
 @pytest.mark.parametrize("package", [translation_client, fake_server])
 def test_there_are_no_circular_imports(package: ModuleType) -> None:
     """Imports at any place in a module count."""
