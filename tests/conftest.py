@@ -1,4 +1,4 @@
-"""Clock → scenario → client, each built on the one before; and a suite that checks that it leaves nothing behind."""
+"""Fixtures: a frozen clock, the log, clients of a fake server; and a check that no test leaves a thread behind."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import trustme
 from freezegun import freeze_time
 from hypothesis import HealthCheck, settings
 from support.adapters import BASE_URL
-from support.fixtures import Clock, Lines, MakeClient, ServerTime
+from support.fixtures import Clock, LogLines, MakeClient, ServerTime
 
 import fake_server.server
 import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, which the first test of a time would pay for
@@ -45,14 +45,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Leave modules and collected tests out of later garbage collections: many tests make one, and most of its time goes there."""
+    """Leave modules and collected tests out of garbage collections, of which many tests make one."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_left_behind() -> Iterator[None]:
-    """No thread outlives its test, and nobody leaves a logging configuration to the next one."""
+    """Check that no thread outlives the test, and undo its configuration of logging."""
     before = set(threading.enumerate())
     ours = logging.getLogger("translation_client")
     yield
@@ -74,15 +74,15 @@ def server_time(monkeypatch: pytest.MonkeyPatch) -> ServerTime:
 
 @pytest.fixture
 def clock() -> Iterator[Clock]:
-    """Time stands still; `clock.tick(seconds)` moves it, and is what sleeping means in these tests."""
+    """A frozen clock. `clock.tick(seconds)` moves it, and takes the place of sleeping."""
     with freeze_time("2026-11-23T09:00:00") as frozen:
         yield frozen
 
 
 @pytest.fixture
-def lines() -> Lines:
-    """What the library logs to a handler on its own logger."""
-    collected = Lines()
+def lines() -> LogLines:
+    """The lines that a handler on the logger of the package gets."""
+    collected = LogLines()
 
     class Collector(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -93,7 +93,7 @@ def lines() -> Lines:
 
 
 @pytest.fixture
-def make_client(clock: Clock, lines: Lines) -> MakeClient:
+def make_client(clock: Clock, lines: LogLines) -> MakeClient:
     """A client of a fake server in process, on frozen time, with its log in `lines`."""
 
     def make(scenario: Scenario | None = None, **arguments: Any) -> VideoTranslationClient:

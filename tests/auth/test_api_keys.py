@@ -24,14 +24,14 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 import pytest
 import requests
-from support.adapters import Answers, response
+from support.adapters import FunctionAdapter, response
 from support.both_clients import CLIENTS, Side
 from support.errors import chain_of
-from support.fixtures import Clock, Lines, Silent
+from support.fixtures import Clock, LogLines, SilentLogger
 from support.hostile_server import Handler, Server, answering, http, serving
 from support.in_process_service import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 from support.interleaving import at_every_opcode
-from support.secrets import everything_said
+from support.secrets import shown_texts
 
 import translation_client
 from fake_server import Scenario
@@ -193,7 +193,7 @@ KEY_ECHOES: dict[str, tuple[str, Callable[[str], Any]]] = {
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("echo", KEY_ECHOES)
 def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
-    lines: Lines, kind: type[Any], echo: str
+    lines: LogLines, kind: type[Any], echo: str
 ) -> None:
     """Each request has a key of its own, and its response comes after dozens of other keys have been fetched."""
     numbers = itertools.count()
@@ -231,7 +231,7 @@ def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
             sleep=lambda _: None,
         )
         outcomes = asyncio.run(errands())
-    said = "".join(everything_said(one) if isinstance(one, Exception) else f"{one!r} {one.error}" for one in outcomes)
+    said = "".join(shown_texts(one) if isinstance(one, Exception) else f"{one!r} {one.error}" for one in outcomes)
     said += "".join(repr(one.job) for one in outcomes if isinstance(one, TranslationClientError))
     assert len(outcomes) == 7
     has_submitted = any(request.startswith(b"POST ") for request in server.requests)
@@ -320,7 +320,7 @@ async def outcomes_of_calls(kind: type[Any], url: str, folder: Path, **arguments
 @pytest.mark.parametrize("kind", CLIENTS)
 @pytest.mark.parametrize("secret", SECRETS)
 def test_text_of_a_response_is_redacted_shortened_and_escaped_wherever_it_is(
-    lines: Lines, tmp_path: Path, kind: type[Any], secret: str
+    lines: LogLines, tmp_path: Path, kind: type[Any], secret: str
 ) -> None:
     """In messages, causes, tracebacks and log lines. Escaped are control characters."""
     key = NUMBER if secret == "number" else ODD_KEY
@@ -332,7 +332,7 @@ def test_text_of_a_response_is_redacted_shortened_and_escaped_wherever_it_is(
                 outcomes_of_calls(kind, server.url, tmp_path, api_key=key, headers={"X-Mine": HEADER})
             )
         errors = [one for one in outcomes if isinstance(one, Exception)]
-        said = "".join(map(everything_said, errors)) + json.dumps(lines, ensure_ascii=False)
+        said = "".join(map(shown_texts, errors)) + json.dumps(lines, ensure_ascii=False)
         assert errors, place
         if secret in ("key", "number", "header"):
             assert SECRETS[secret].lower() not in said.lower(), place
@@ -350,7 +350,7 @@ def test_no_error_holds_a_request_or_a_response(tmp_path: Path, kind: type[Any],
     echo = b"" if place == "no response" else raw_echo(place, ODD_KEY)
     with serving(answering(echo)) as server:
         key: Any = (lambda: ODD_KEY) if is_rotating else ODD_KEY
-        outcomes = asyncio.run(outcomes_of_calls(kind, server.url, tmp_path, api_key=key, logger=Silent()))
+        outcomes = asyncio.run(outcomes_of_calls(kind, server.url, tmp_path, api_key=key, logger=SilentLogger()))
     errors = [one for one in outcomes if isinstance(one, Exception)]
     assert errors
     for one in itertools.chain.from_iterable(map(chain_of, errors)):
@@ -368,7 +368,9 @@ def test_wait_cancelled_after_a_fault_has_no_cause_and_no_context() -> None:
     """The client is closed in the sleep after the fault, whose response echoes the key."""
     for name, given in (("check", "j"), ("check_all", ["j", "k"])):
         with serving(answering(http("503 Busy", ODD_KEY.encode()))) as server:
-            client = VideoTranslationClient(server.url, service="heygen", api_key=lambda: ODD_KEY, logger=Silent())
+            client = VideoTranslationClient(
+                server.url, service="heygen", api_key=lambda: ODD_KEY, logger=SilentLogger()
+            )
             vars(client._transport)["_sleep"] = lambda _, client=client: client.close()
             with pytest.raises(WaitCancelled) as caught:
                 getattr(client, name)(given)
@@ -468,7 +470,7 @@ def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) 
         return response(404, b"") if is_file else response(200, json.dumps(body).encode())
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     headers = {"X-Mine": HEADER}
     client = VideoTranslationClient(HOST, service=service, api_key=key, headers=headers, session=session, max_faults=1)
     with pytest.raises(TranslationClientError) as caught:
@@ -540,7 +542,7 @@ def test_credentials_of_a_requests_session_are_redacted(clock: Clock, with_proof
     """They are in its headers or its `auth` when the client is created."""
     session = requests.Session()
     body = json.dumps({"error": {"code": "bad", "message": f"Invalid API key: {TOKEN}"}}).encode()
-    session.mount("http://", Answers(lambda _: response(401, body)))
+    session.mount("http://", FunctionAdapter(lambda _: response(401, body)))
     if with_proof == "headers":
         session.headers["X-Api-Key"] = TOKEN
     elif with_proof == "bytes":
@@ -551,7 +553,7 @@ def test_credentials_of_a_requests_session_are_redacted(clock: Clock, with_proof
     with pytest.raises(TranslationClientError, match=r"Invalid API key: \[redacted\]") as caught:
         client.check("j")
 
-    assert TOKEN not in everything_said(caught.value)
+    assert TOKEN not in shown_texts(caught.value)
 
 
 def test_credentials_of_an_aiohttp_session_are_redacted() -> None:
@@ -697,12 +699,12 @@ CODES = (200, 204, 302, 400, 401, 403, 404, 409, 425, 429, 500, 503)
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("code", CODES)
 def test_no_text_shows_a_key_that_a_server_echoes(
-    clock: Clock, lines: Lines, tmp_path: Path, service: str, code: int
+    clock: Clock, lines: LogLines, tmp_path: Path, service: str, code: int
 ) -> None:
     """Not a message, traceback, repr, pickle or log line. No log line has the signature of the video link either."""
     for shape in SHAPES:
         session = requests.Session()
-        session.mount("http://", Answers(echoing(code, shape, retry_after=f"soon {KEY}")))
+        session.mount("http://", FunctionAdapter(echoing(code, shape, retry_after=f"soon {KEY}")))
         client = VideoTranslationClient(
             HOST + PATH.get(service, ""),
             service=service,
@@ -733,7 +735,7 @@ def assert_says_nothing(errand: Callable[[], object]) -> None:
     try:
         shown = repr(errand())
     except TranslationClientError as error:
-        shown = f"{error} {everything_said(error)}"
+        shown = f"{error} {shown_texts(error)}"
     except ValueError as error:  # the target language is not in the echoed list
         shown = str(error)
     for secret in (KEY, "header-of-the-caller", base64.b64encode(KEY.encode()).decode()):
@@ -741,7 +743,7 @@ def assert_says_nothing(errand: Callable[[], object]) -> None:
 
 
 def test_the_signature_of_a_result_link_is_in_no_error_log_line_or_repr(
-    clock: Clock, lines: Lines, tmp_path: Path
+    clock: Clock, lines: LogLines, tmp_path: Path
 ) -> None:
     """Anyone who has the signed link can download the file."""
     world = World(clock, "heygen", Scenario(0, faults=["result/every-1:503"]))
@@ -788,7 +790,7 @@ def test_no_spelling_of_a_url_makes_the_client_send_a_key_to_another_origin(
 
     session = requests.Session()
     for prefix in ("http://", "https://"):
-        session.mount(prefix, Answers(answer))
+        session.mount(prefix, FunctionAdapter(answer))
     client = VideoTranslationClient(
         HOST, service="azure", api_key=KEY, session=session, sleep=clock.tick, max_faults=1, headers={"X-Mine": KEY}
     )
@@ -832,7 +834,7 @@ def test_parts_of_the_signed_link_of_a_video_are_redacted(clock: Clock) -> None:
     for said in (SIGNATURE, f"signature={SIGNATURE}&x", f"...{SIGNATURE}"):
         body = json.dumps({"error": {"code": "bad", "message": f"cannot fetch {said}"}}).encode()
         session = requests.Session()
-        session.mount("http://", Answers(lambda _, body=body: response(400, body)))  # type: ignore[misc]  # one argument
+        session.mount("http://", FunctionAdapter(lambda _, body=body: response(400, body)))  # type: ignore[misc]  # one argument
         client = VideoTranslationClient(HOST, session=session, sleep=clock.tick)
         with pytest.raises(TranslationClientError, match="cannot fetch") as caught:
             client.submit(VIDEO, "es")
@@ -864,7 +866,7 @@ def test_a_mistyped_video_link_is_shown_without_its_secrets(clock: Clock, video:
 
 
 def test_a_job_whose_id_contains_the_key_is_usable_and_redacted_in_texts(
-    clock: Clock, lines: Lines, tmp_path: Path
+    clock: Clock, lines: LogLines, tmp_path: Path
 ) -> None:
     """The job has been paid for: requests for its status and for its deletion have the id as the service sent it."""
     job_id = f"job-{KEY}"
@@ -875,7 +877,7 @@ def test_a_job_whose_id_contains_the_key_is_usable_and_redacted_in_texts(
         return response(200, json.dumps({"id": job_id, "result": "pending"}).encode())
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(HOST, api_key=KEY, session=session, sleep=clock.tick, max_retries=1)
     job = client.submit(VIDEO, "es")
     said = repr(job) + repr(client.check(job))
@@ -904,7 +906,7 @@ def test_user_information_query_and_fragment_of_a_link_are_not_shown(clock: Cloc
         return response(404, b"") if "files.test" in str(request.url) else response(200, body.encode())
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
     with pytest.raises(TranslationClientError, match=r"\(http://files\.test/f\)") as caught:
         client.download("job-1", tmp_path / "out")
@@ -922,18 +924,18 @@ def test_a_signed_link_that_storage_echoes_is_redacted(clock: Clock, tmp_path: P
         return response(404, json.dumps({"message": f"no {request.url}, nor {SIGNATURE}"}).encode())
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
     with pytest.raises(TranslationClientError) as caught:
         client.download("job-1", tmp_path / "out")
-    assert SIGNATURE not in f"{caught.value} {everything_said(caught.value)}"
+    assert SIGNATURE not in f"{caught.value} {shown_texts(caught.value)}"
 
 
-def test_a_submission_whose_response_echoes_the_key_shows_it_in_no_text(clock: Clock, lines: Lines) -> None:
+def test_a_submission_whose_response_echoes_the_key_shows_it_in_no_text(clock: Clock, lines: LogLines) -> None:
     """The payload is what the service sent. The repr and the log lines have no signature of the video link either."""
     session = requests.Session()
     echo = json.dumps({"id": "job-1", "echo": KEY, "video": VIDEO}).encode()
-    session.mount("http://", Answers(lambda _: response(200, echo)))
+    session.mount("http://", FunctionAdapter(lambda _: response(200, echo)))
     job = VideoTranslationClient(HOST, api_key=KEY, session=session, sleep=clock.tick).submit(VIDEO, "es")
 
     assert (job.id, job.payload) == ("job-1", json.loads(echo))
@@ -970,7 +972,13 @@ def test_a_short_password_in_base_url_is_redacted_even_within_a_word(password: s
 def test_a_header_of_the_caller_replaces_the_default_header_of_the_same_name(client: type[Any]) -> None:
     """Names are compared without regard to case, and the header is sent once (RFC 9110, section 5.1)."""
     headers = {"x-api-key": "mine-of-headers", "user-agent": "mine/1"}
-    arguments: Any = {"service": "heygen", "api_key": KEY, "headers": headers, "logger": Silent(), "max_faults": 1}
+    arguments: Any = {
+        "service": "heygen",
+        "api_key": KEY,
+        "headers": headers,
+        "logger": SilentLogger(),
+        "max_faults": 1,
+    }
     answer = b'HTTP/1.1 200 OK\r\nContent-Length: 31\r\n\r\n{"data": {"status": "running"}}'
     with serving(answering(answer)) as server:
 
@@ -1041,7 +1049,7 @@ def test_a_bearer_token_never_replaces_an_authorization_header_of_the_caller(in_
         with pytest.raises(ValueError, match="would share a header"):
             VideoTranslationClient(base_url, **arguments)
         return
-    answers = Answers(lambda _: response(200, b'{"data": {"status": "running"}}'))
+    answers = FunctionAdapter(lambda _: response(200, b'{"data": {"status": "running"}}'))
     session = requests.Session()
     session.mount("http://host.test", answers)
     VideoTranslationClient(base_url, session=session, **arguments).check("j")
@@ -1331,7 +1339,7 @@ async def used(kind: type[Any], url: str, session: Any, use: Callable[[Any], Any
     """Use a client of either kind with a caller's session, and close both."""
     async with AsyncExitStack() as opened:
         opened.push_async_callback(finished, session.close)
-        client = kind(url, session=session, logger=Silent(), max_faults=1, **more)
+        client = kind(url, session=session, logger=SilentLogger(), max_faults=1, **more)
         opened.push_async_callback(finished, client.close)
         await finished(lambda: use(client))
 
@@ -1382,7 +1390,7 @@ def test_credentials_of_a_session_are_not_sent_to_another_origin(kind: type[Any]
 def test_an_api_key_takes_precedence_over_the_auth_of_a_requests_session() -> None:
     """The `Authorization` header that requests sends has the key."""
     with serving(answering(http())) as server, session_of(VideoTranslationClient) as session:
-        VideoTranslationClient(server.url, session=session, api_key=KEY, logger=Silent()).check("j")
+        VideoTranslationClient(server.url, session=session, api_key=KEY, logger=SilentLogger()).check("j")
     assert f"authorization: bearer {KEY}".lower().encode() in server.requests[0].lower()
 
 
@@ -1542,7 +1550,7 @@ def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_cross_ori
         connection.sendall(answers.pop(0))
 
     async def main() -> None:
-        client = kind(server.url, api_key=KEY, logger=Silent(), max_faults=1)
+        client = kind(server.url, api_key=KEY, logger=SilentLogger(), max_faults=1)
         try:
             await finished(lambda: client.check("j"))
         finally:

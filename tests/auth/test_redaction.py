@@ -15,11 +15,11 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from support.adapters import BASE_URL, Answers, response
+from support.adapters import BASE_URL, FunctionAdapter, response
 from support.both_clients import CLIENTS, Side
-from support.fixtures import Clock, Lines
+from support.fixtures import Clock, LogLines
 from support.hostile_server import answering, serving
-from support.secrets import ECHOES, HEADER, RAW_ECHOES, causes_and_contexts, everything_said, said_by_one
+from support.secrets import ECHOES, HEADER, RAW_ECHOES, causes_and_contexts, shown_texts, texts_without_causes
 
 from translation_client import AsyncVideoTranslationClient, TranslationClientError, VideoTranslationClient
 from translation_client._auth.redactor import MARK, Redactor
@@ -34,10 +34,10 @@ USER, PASSWORD = "u-s3cr3t", "p@s3cr3t"
 @pytest.mark.parametrize("status_code", [200, 401, 404, 503])
 @pytest.mark.parametrize("secret", [KEY, HEADER])
 def test_a_secret_that_a_server_echoes_is_in_no_text(
-    clock: Clock, lines: Lines, capsys: pytest.CaptureFixture[str], echo: str, status_code: int, secret: str
+    clock: Clock, lines: LogLines, capsys: pytest.CaptureFixture[str], echo: str, status_code: int, secret: str
 ) -> None:
     """Not in a log line, an error, its repr or attributes, nor in the repr of a job."""
-    answers = Answers(lambda _: response(status_code, ECHOES[echo](secret), retry_after=quote(secret)))
+    answers = FunctionAdapter(lambda _: response(status_code, ECHOES[echo](secret), retry_after=quote(secret)))
     session = requests.Session()
     session.mount(BASE_URL, answers)
     client = VideoTranslationClient(
@@ -47,7 +47,7 @@ def test_a_secret_that_a_server_echoes_is_in_no_text(
     try:
         said += repr(client.wait())
     except TranslationClientError as error:
-        said += everything_said(error)
+        said += shown_texts(error)
 
     said += repr(list(lines)) + "".join(capsys.readouterr())
     assert "s3cr3t" not in said
@@ -56,7 +56,7 @@ def test_a_secret_that_a_server_echoes_is_in_no_text(
 
 @pytest.mark.parametrize("with_session", [False, True])
 @pytest.mark.parametrize("echo", RAW_ECHOES)
-def test_exceptions_of_libraries_in_an_error_hold_no_secret(lines: Lines, echo: bytes, with_session: bool) -> None:
+def test_exceptions_of_libraries_in_an_error_hold_no_secret(lines: LogLines, echo: bytes, with_session: bool) -> None:
     """They quote lines of the response and URLs with queries, and hold the request with its headers."""
     session = requests.Session() if with_session else None
     with (
@@ -70,7 +70,7 @@ def test_exceptions_of_libraries_in_an_error_hold_no_secret(lines: Lines, echo: 
     if session is not None:
         session.close()
 
-    assert "s3cr3t" not in everything_said(caught.value) + repr(list(lines))
+    assert "s3cr3t" not in shown_texts(caught.value) + repr(list(lines))
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -94,7 +94,7 @@ def test_the_causes_and_contexts_of_a_fault_of_a_transport_hold_no_secret(kind: 
     with serving(answering(echo)) as server:
         fault = asyncio.run(fault_of_a_call(server.url))
 
-    assert "s3cr3t" not in "".join(map(said_by_one, causes_and_contexts(fault)[1:]))
+    assert "s3cr3t" not in "".join(map(texts_without_causes, causes_and_contexts(fault)[1:]))
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
@@ -129,7 +129,7 @@ def test_no_library_logs_a_malformed_header_line(monkeypatch: pytest.MonkeyPatch
         assert "Failed to parse headers" in logged.getvalue()  # other sessions are logged as before
 
 
-def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch, lines: Lines) -> None:
+def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch, lines: LogLines) -> None:
     """A malformed proxy URL does not end in a `TypeError` either."""
     for proxy in ("http://u:s3cr3t@127.0.0.1:99999", "http://u:s3cr3t@", "http://u:s3cr3t@127.0.0.1:1"):
         monkeypatch.setenv("http_proxy", proxy)
@@ -138,23 +138,23 @@ def test_the_password_of_a_proxy_is_in_no_error(monkeypatch: pytest.MonkeyPatch,
             pytest.raises(TranslationClientError) as caught,
         ):
             client.wait()
-        assert "s3cr3t" not in everything_said(caught.value)
+        assert "s3cr3t" not in shown_texts(caught.value)
 
 
 @pytest.mark.parametrize("base_url", [f"http://{USER}:{quote(PASSWORD)}@127.0.0.1:9", f"http://{USER}@127.0.0.1:9/x"])
-def test_user_information_in_base_url_is_in_no_text(clock: Clock, lines: Lines, base_url: str) -> None:
+def test_user_information_in_base_url_is_in_no_text(clock: Clock, lines: LogLines, base_url: str) -> None:
     """Not in the URL of an error either."""
     client = VideoTranslationClient(base_url, sleep=clock.tick, max_faults=2)
 
     with pytest.raises(TranslationClientError) as caught:
         client.wait()
 
-    assert "s3cr3t" not in everything_said(caught.value) + repr(client) + repr(list(lines))
+    assert "s3cr3t" not in shown_texts(caught.value) + repr(client) + repr(list(lines))
 
 
 def test_user_information_in_base_url_is_sent_as_basic_authentication() -> None:
     """It is percent-decoded, and is not in the URL of the request."""
-    answers = Answers(lambda _: response())
+    answers = FunctionAdapter(lambda _: response())
     session = requests.Session()
     session.mount("http://host", answers)
     VideoTranslationClient(f"http://{USER}:{quote(PASSWORD)}@host", session=session).check()
@@ -166,7 +166,7 @@ def test_user_information_in_base_url_is_sent_as_basic_authentication() -> None:
 
 def test_the_key_of_the_reference_service_is_sent_as_a_bearer_token() -> None:
     """An `Authorization` header of the caller takes precedence."""
-    answers = Answers(lambda _: response())
+    answers = FunctionAdapter(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
     VideoTranslationClient(BASE_URL, session=session, api_key="k").check()
@@ -335,9 +335,9 @@ def test_the_search_for_keys_is_not_quadratic_in_the_length_of_the_text(part: st
     assert least_seconds(200_000) < 100 * least_seconds(10_000)
 
 
-def test_raw_status_is_not_redacted_in_the_log_if_a_header_has_the_same_value(lines: Lines) -> None:
+def test_raw_status_is_not_redacted_in_the_log_if_a_header_has_the_same_value(lines: LogLines) -> None:
     """A status word belongs to the vocabulary of the service, and is no secret."""
-    answers = Answers(lambda _: response())
+    answers = FunctionAdapter(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import requests
-from support.adapters import Answers, response
+from support.adapters import FunctionAdapter, response
 from support.both_clients import CLIENTS, side_of
-from support.fixtures import Clock, Lines
+from support.fixtures import Clock, LogLines
 from support.hostile_server import answering, http, serving
 from support.in_process_service import HOST, LANGUAGE, PATH, SERVICES, VIDEO
 
@@ -46,7 +46,7 @@ EACH_CLIENT = pytest.mark.parametrize("kind", CLIENTS)
 def client_of(answer: Callable[[requests.PreparedRequest], requests.Response], **arguments: Any) -> Any:
     """Return a client whose service is a function from a request to a response."""
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     usual = {"api_key": KEY, "session": session, "sleep": lambda _: None, "max_faults": 1, "max_retries": 1}
     service = arguments.get("service", "reference")
     return VideoTranslationClient(HOST + PATH.get(service, ""), **{**usual, **arguments})
@@ -72,7 +72,7 @@ def texts_of(error: TranslationClientError) -> str:
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("key", SHORT_KEYS)
 def test_a_short_key_alters_no_data_from_submission_to_deletion(
-    clock: Clock, lines: Lines, tmp_path: Path, kind: type[Any], service: str, key: str
+    clock: Clock, lines: LogLines, tmp_path: Path, kind: type[Any], service: str, key: str
 ) -> None:
     """Ids, links and languages that contain the key go back to the service as it sent them."""
     side = side_of(kind, Scenario(3, result_bytes=70_000), service, clock, api_key=key)
@@ -154,7 +154,7 @@ BODIES: dict[str, Callable[[str], Any]] = {
 
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
-def test_the_data_of_a_job_is_what_the_service_sent(lines: Lines, service: str, secret: str) -> None:
+def test_the_data_of_a_job_is_what_the_service_sent(lines: LogLines, service: str, secret: str) -> None:
     """Also if it echoes a secret, which is in no text then."""
     said = f"x-{secret}-y"
     body = BODIES[service](said)
@@ -173,7 +173,7 @@ def test_the_data_of_a_job_is_what_the_service_sent(lines: Lines, service: str, 
 
 
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
-def test_the_data_of_jobs_of_a_bulk_request_is_what_the_service_sent(lines: Lines, secret: str) -> None:
+def test_the_data_of_jobs_of_a_bulk_request_is_what_the_service_sent(lines: LogLines, secret: str) -> None:
     """In `check_all` and in `wait_all`. Only the error of a job is text, and is redacted."""
     said = f"x {secret} y"
     entry = {"id": "j", "video_id": "j", "status": said, "result": said, "echo": said, "error": said}
@@ -200,7 +200,7 @@ def test_the_data_of_jobs_of_a_bulk_request_is_what_the_service_sent(lines: Line
     assert f"'x {MARK} y'" in str(exhausted)
 
 
-def test_an_unknown_status_word_is_data_and_is_redacted_in_texts(clock: Clock, lines: Lines) -> None:
+def test_an_unknown_status_word_is_data_and_is_redacted_in_texts(clock: Clock, lines: LogLines) -> None:
     """In messages, in the counts of a time-out, in log lines and on terminals."""
     word = f"busy \x1b[2J {KEY}"
     client = client_of(saying({"result": word}), timeout=5, sleep=clock.tick, max_retries=50)
@@ -224,7 +224,7 @@ def test_an_unknown_status_word_is_data_and_is_redacted_in_texts(clock: Clock, l
 
 
 @pytest.mark.parametrize("key", ["e", "pending", "n"])
-def test_a_known_status_word_is_not_redacted_if_it_contains_the_key(clock: Clock, lines: Lines, key: str) -> None:
+def test_a_known_status_word_is_not_redacted_if_it_contains_the_key(clock: Clock, lines: LogLines, key: str) -> None:
     """It belongs to the vocabulary of the service, and is no echo of the key."""
     client = client_of(saying({"result": "pending"}), api_key=key, timeout=5, sleep=clock.tick, max_retries=9)
     error = raised(lambda: client.wait("x"))
@@ -235,7 +235,7 @@ def test_a_known_status_word_is_not_redacted_if_it_contains_the_key(clock: Clock
 
 
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller", "any"])
-def test_failure_messages_of_a_service_are_redacted_as_text(lines: Lines, secret: str) -> None:
+def test_failure_messages_of_a_service_are_redacted_as_text(lines: LogLines, secret: str) -> None:
     """The error of a job, an error body and an excerpt are redacted when they are built. The payload is not."""
     said = f"no{secret}body speaks: {secret}"
     arguments = {"headers": {"X-Mine": "header-of-the-caller"}, "api_key": secret if secret == "any" else KEY}
@@ -267,7 +267,7 @@ def test_failure_messages_of_a_service_are_redacted_as_text(lines: Lines, secret
         b"\0" + f"key {KEY} bad".encode(),
     ],
 )
-def test_an_excerpt_has_no_key_whatever_its_charset_is(lines: Lines, body: bytes) -> None:
+def test_an_excerpt_has_no_key_whatever_its_charset_is(lines: LogLines, body: bytes) -> None:
     """Not with a NUL after each letter either."""
     error = raised(lambda: client_of(lambda _: response(200, body)).check("j"))
 
@@ -345,7 +345,7 @@ def test_unknown_names_in_an_error_body_are_redacted() -> None:
 
 
 @pytest.mark.parametrize("url", [f"http://files.test/any-{KEY}/f.mp4?any={KEY}", "http://fake.test/any.mp4"])
-def test_a_link_that_contains_the_key_is_requested_unchanged(lines: Lines, tmp_path: Path, url: str) -> None:
+def test_a_link_that_contains_the_key_is_requested_unchanged(lines: LogLines, tmp_path: Path, url: str) -> None:
     """The key in it is redacted in errors and log lines."""
     asked: list[str] = []
 
@@ -377,7 +377,7 @@ def test_a_header_value_is_redacted_in_a_link_but_not_in_the_base_url(tmp_path: 
 
 
 @pytest.mark.parametrize("header", ["job", "translations-7", "7", "translat"])
-def test_header_values_are_not_redacted_in_a_job_id(lines: Lines, header: str) -> None:
+def test_header_values_are_not_redacted_in_a_job_id(lines: LogLines, header: str) -> None:
     """A person has to be able to copy it. Only a key is redacted in it."""
     client = client_of(saying({"result": "pending"}), headers={"X-Mine": header})
     error = raised(lambda: client.wait("translations-7"))
@@ -387,7 +387,7 @@ def test_header_values_are_not_redacted_in_a_job_id(lines: Lines, header: str) -
     assert repr(error.job).startswith("Job(id='translations-7'")
 
 
-def test_a_job_id_that_contains_the_key_is_data_and_is_redacted_in_texts(lines: Lines, tmp_path: Path) -> None:
+def test_a_job_id_that_contains_the_key_is_data_and_is_redacted_in_texts(lines: LogLines, tmp_path: Path) -> None:
     """For the methods that take an id, and in a batch."""
     job_id = f"job-{KEY}"
     client = client_of(saying({"result": "pending"}), backoff_factor=0.01)
@@ -416,7 +416,7 @@ def test_a_job_id_that_contains_the_key_is_data_and_is_redacted_in_texts(lines: 
 
 @EACH_CLIENT
 def test_a_job_id_that_contains_a_rotating_key_is_redacted_in_texts(
-    clock: Clock, lines: Lines, tmp_path: Path, kind: type[Any]
+    clock: Clock, lines: LogLines, tmp_path: Path, kind: type[Any]
 ) -> None:
     """`api_key()` is first called after the wait has begun, when the id has already been read."""
     job_id = f"job-{KEY}"
@@ -448,7 +448,7 @@ def test_an_invalid_id_from_an_iterator_is_an_error_of_that_job() -> None:
 
 
 @pytest.mark.parametrize(("key", "is_shown"), [(KEY, True), ("7", False)])
-def test_an_idempotency_key_is_shown_unless_it_contains_the_api_key(lines: Lines, key: str, is_shown: bool) -> None:
+def test_an_idempotency_key_is_shown_unless_it_contains_the_api_key(lines: LogLines, key: str, is_shown: bool) -> None:
     """`error.idempotency_key` is always what the service was sent."""
     client = client_of(saying({}, 500), service="heygen", api_key=key, headers={"X-Mine": "order"})
     client._language_list._fetched = (LANGUAGE["heygen"],), client._context.redactor
@@ -502,7 +502,7 @@ def test_many_shallow_lists_are_not_nested_too_deeply() -> None:
     assert client_of(saying(body)).check("j").payload == body
 
 
-def test_a_short_key_alters_no_data_of_a_batch(lines: Lines) -> None:
+def test_a_short_key_alters_no_data_of_a_batch(lines: LogLines) -> None:
     """On real sockets, with keys that are a part of the ids or of the status word."""
     with Server(Scenario(duration=0.1)) as server:
         ids = [requests.post(f"{server.url}/jobs", timeout=60).json()["id"] for _ in range(5)]

@@ -42,7 +42,7 @@ LONGEST_RUN_SECONDS = 40.0
 """After which no further round begins."""
 
 
-class Silent:
+class SilentLogger:
     """A logger that logs nothing."""
 
     def info(self, *_: Any, **__: Any) -> None: ...
@@ -89,7 +89,7 @@ def limits_of(ending: Ending) -> dict[str, Any]:
     """Limits of which only that one ends the call."""
     timeout = ending.seconds if ending.by == "timeout" and ending.call == "wait" else OTHERWISE
     limits = {"timeout": timeout, "request_timeout": OTHERWISE, "backoff_factor": OTHERWISE, "max_delay": OTHERWISE}
-    return {**limits, "logger": Silent()}
+    return {**limits, "logger": SilentLogger()}
 
 
 def arguments_of(ending: Ending, url: str, folder: Path) -> tuple[tuple[Any, ...], dict[str, Any]]:

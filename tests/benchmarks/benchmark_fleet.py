@@ -550,7 +550,7 @@ class JumpingLoop(asyncio.SelectorEventLoop):
 
 
 class StubTransport:
-    """Answers at once: pending twice, then completed."""
+    """FunctionAdapter at once: pending twice, then completed."""
 
     base_url = "http://127.0.0.1"
     is_closed = False

@@ -51,7 +51,7 @@ def always_pending(_: str) -> str:
 
 
 class Desk:
-    """Answers requests, and counts them."""
+    """FunctionAdapter requests, and counts them."""
 
     def __init__(self, words: Words) -> None:
         self.count = 0

@@ -26,7 +26,7 @@ import tenacity
 from support.adapters import BASE_URL
 from support.both_clients import CLIENTS, Side, side_of
 from support.ends_soon import ENDS_SOON, LASTS_LONG, PATIENT
-from support.fixtures import Clock, Lines
+from support.fixtures import Clock, LogLines
 from support.hostile_server import mute, serving
 from support.in_process_service import KEY, KEYED, LANGUAGE, SERVICES, VIDEO, left_in
 
@@ -123,7 +123,7 @@ def facts_of(error: BaseException) -> dict[str, Any]:
 
 
 @pytest.fixture
-def recorded(clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record]:
+def recorded(clock: Clock, lines: LogLines, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record]:
     """Run an errand with one kind of client, each time from the same date and with the same random numbers."""
 
     def record(kind: type[Any], errand: Errand, scenario: Scenario, service: str = "reference", **more: Any) -> Record:
@@ -489,7 +489,7 @@ def test_history_true_keeps_a_history_in_memory(recorded: Callable[..., Record])
     assert len(asked) < 8 * 4
 
 
-def test_the_time_out_of_watch_starts_with_the_call(clock: Clock, lines: Lines) -> None:
+def test_the_time_out_of_watch_starts_with_the_call(clock: Clock, lines: LogLines) -> None:
     """The time that the caller takes between two statuses counts."""
 
     async def errand(side: Side) -> None:
@@ -504,7 +504,7 @@ def test_the_time_out_of_watch_starts_with_the_call(clock: Clock, lines: Lines) 
 
 
 @pytest.mark.parametrize("is_awaited", [False, True])
-def test_sleep_may_be_a_function_or_a_coroutine_function(is_awaited: bool, clock: Clock, lines: Lines) -> None:
+def test_sleep_may_be_a_function_or_a_coroutine_function(is_awaited: bool, clock: Clock, lines: LogLines) -> None:
     """Its argument is the number of seconds."""
     slept: list[float] = []
 
@@ -523,7 +523,7 @@ def test_sleep_may_be_a_function_or_a_coroutine_function(is_awaited: bool, clock
     assert slept == [2, 4, 8]
 
 
-def test_concurrent_waits_of_one_client_do_not_share_their_state(clock: Clock, lines: Lines) -> None:
+def test_concurrent_waits_of_one_client_do_not_share_their_state(clock: Clock, lines: LogLines) -> None:
     """Forty waits in tasks of one event loop, each with its own backoff and its own count of checks."""
 
     async def errand(side: Side) -> list[Job]:
@@ -709,7 +709,7 @@ def test_an_event_class_as_cancel_argument_is_rejected() -> None:
 @pytest.mark.parametrize("event", [asyncio.Event, threading.Event])
 @pytest.mark.parametrize("method", ["wait", "get_status", "watch", "submit", "download"])
 def test_an_asyncio_or_threading_event_cancels_a_call(
-    method: str, event: Callable[[], Any], clock: Clock, lines: Lines, tmp_path: Path
+    method: str, event: Callable[[], Any], clock: Clock, lines: LogLines, tmp_path: Path
 ) -> None:
     """If it was set before the call, no request is sent."""
     given = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
@@ -728,7 +728,7 @@ def test_an_asyncio_or_threading_event_cancels_a_call(
 
 @pytest.mark.parametrize("event", [asyncio.Event, threading.Event])
 def test_an_event_that_is_set_during_a_sleep_cancels_the_wait(
-    event: Callable[[], Any], clock: Clock, lines: Lines
+    event: Callable[[], Any], clock: Clock, lines: LogLines
 ) -> None:
     """Without a further request, also if `sleep` is a function of the caller."""
 
@@ -817,7 +817,7 @@ def test_a_client_that_is_not_initialized_has_a_repr() -> None:
 
 
 @pytest.mark.parametrize("by", ["close", "event", "time"])
-def test_close_or_an_event_or_the_time_out_ends_a_hanging_request(by: str, lines: Lines) -> None:
+def test_close_or_an_event_or_the_time_out_ends_a_hanging_request(by: str, lines: LogLines) -> None:
     """The waiting call raises the error, and not the task that ends it, on each version of Python."""
 
     async def errand() -> None:

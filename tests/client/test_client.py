@@ -10,8 +10,8 @@ import pytest
 import requests
 import requests_mock
 import responses
-from support.adapters import BASE_URL, Answers, response
-from support.fixtures import Clock, Lines, MakeClient
+from support.adapters import BASE_URL, FunctionAdapter, response
+from support.fixtures import Clock, LogLines, MakeClient
 
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import (
@@ -63,7 +63,7 @@ def test_wait_returns_the_job_with_its_checks_elapsed_seconds_and_payload(make_c
     )
 
 
-def test_check_makes_one_status_check(make_client: MakeClient, lines: Lines) -> None:
+def test_check_makes_one_status_check(make_client: MakeClient, lines: LogLines) -> None:
     """It returns the job although it is pending."""
     job = make_client(Scenario(3)).check()
 
@@ -112,7 +112,7 @@ def test_the_time_of_watch_starts_with_the_call_and_not_with_the_iteration(
 
 def test_a_job_id_is_one_percent_encoded_segment_of_the_request_url() -> None:
     """It follows the path of `base_url`."""
-    answers = Answers(lambda _: response())
+    answers = FunctionAdapter(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
     VideoTranslationClient(f"{BASE_URL}/api/", session=session).check("a/b?c#d%2F é")
@@ -120,7 +120,7 @@ def test_a_job_id_is_one_percent_encoded_segment_of_the_request_url() -> None:
     assert answers.requests[0].url == f"{BASE_URL}/api/status/a%2Fb%3Fc%23d%252F%20%C3%A9"
 
 
-def test_checks_and_waits_raise_wait_cancelled_after_close(make_client: MakeClient, lines: Lines) -> None:
+def test_checks_and_waits_raise_wait_cancelled_after_close(make_client: MakeClient, lines: LogLines) -> None:
     """No request is sent."""
     with make_client() as client:
         pass
@@ -152,7 +152,7 @@ def test_a_wait_with_an_event_that_is_already_set_sends_no_request(make_client: 
 
 @pytest.mark.parametrize("how", ["close", "event"])
 def test_a_wait_that_is_cancelled_in_a_sleep_sends_no_further_request(
-    make_client: MakeClient, clock: Clock, lines: Lines, how: str
+    make_client: MakeClient, clock: Clock, lines: LogLines, how: str
 ) -> None:
     """With tenacity's own way to cancel, one more would be sent."""
     cancel = threading.Event()
@@ -199,7 +199,7 @@ def test_a_keyboard_interrupt_in_a_request_is_not_retried() -> None:
         raise KeyboardInterrupt
 
     session = requests.Session()
-    answers = Answers(answer)
+    answers = FunctionAdapter(answer)
     session.mount(BASE_URL, answers)
     with pytest.raises(KeyboardInterrupt):
         VideoTranslationClient(BASE_URL, session=session).wait()
@@ -215,7 +215,7 @@ def test_a_final_response_after_the_deadline_is_returned(clock: Clock) -> None:
         return response(body=b'{"result": "completed"}')
 
     session = requests.Session()
-    session.mount(BASE_URL, Answers(answer))
+    session.mount(BASE_URL, FunctionAdapter(answer))
 
     assert VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status() == "completed"
 
@@ -228,13 +228,13 @@ def test_a_read_timeout_of_an_adapter_after_the_deadline_is_a_wait_timeout(clock
         raise requests.ReadTimeout("too slow")
 
     session = requests.Session()
-    session.mount(BASE_URL, Answers(answer))
+    session.mount(BASE_URL, FunctionAdapter(answer))
 
     with pytest.raises(WaitTimeout, match=r"did not return the status of the job within 40\.0 s"):
         VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status()
 
 
-def test_time_outs_of_an_adapter_before_the_deadline_are_faults(clock: Clock, lines: Lines) -> None:
+def test_time_outs_of_an_adapter_before_the_deadline_are_faults(clock: Clock, lines: LogLines) -> None:
     """The request is retried, also after a TLS error."""
     answers = [requests.ReadTimeout("slow"), requests.ConnectTimeout("slow"), requests.exceptions.SSLError("bad")]
 
@@ -244,7 +244,7 @@ def test_time_outs_of_an_adapter_before_the_deadline_are_faults(clock: Clock, li
         return response(body=b'{"result": "completed"}')
 
     session = requests.Session()
-    session.mount(BASE_URL, Answers(answer))
+    session.mount(BASE_URL, FunctionAdapter(answer))
     VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status()
 
     assert [line["fault"] for line in lines.of("check_failed")] == ["timeout", "timeout", "connection"]
@@ -268,7 +268,7 @@ def test_every_exception_of_requests_becomes_a_translation_client_error(clock: C
         raise kind("bad", request=request)
 
     session = requests.Session()
-    session.mount(BASE_URL, Answers(answer))
+    session.mount(BASE_URL, FunctionAdapter(answer))
     client = VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick, api_key="k", max_faults=2)
     with pytest.raises(TranslationClientError, match="2 attempts in a row") as caught:
         client.check()
@@ -291,7 +291,7 @@ def test_an_exception_class_of_an_adapter_becomes_a_translation_client_error(clo
         raise Mine(response(500))
 
     session = requests.Session()
-    session.mount(BASE_URL, Answers(answer))
+    session.mount(BASE_URL, FunctionAdapter(answer))
     with pytest.raises(UnexpectedAnswer):
         VideoTranslationClient(BASE_URL, session=session, max_faults=1).check()
 
@@ -312,7 +312,7 @@ def test_the_client_does_not_close_a_session_of_the_caller(make_client: MakeClie
 
 def test_the_user_agent_of_a_request_has_the_version_of_the_package() -> None:
     """A service can tell the versions apart by it."""
-    answers = Answers(lambda _: response())
+    answers = FunctionAdapter(lambda _: response())
     session = requests.Session()
     session.mount(BASE_URL, answers)
     VideoTranslationClient(BASE_URL, session=session).check()
@@ -331,10 +331,10 @@ def test_responses_and_requests_mock_intercept_the_requests_of_a_client() -> Non
         assert VideoTranslationClient(BASE_URL, session=requests.Session()).get_status() == "error"
 
 
-def test_status_words_are_counted_separately_up_to_a_limit(make_client: MakeClient, lines: Lines) -> None:
+def test_status_words_are_counted_separately_up_to_a_limit(make_client: MakeClient, lines: LogLines) -> None:
     """A server that never sends the same word twice does not fill the memory or cause warnings without end."""
     numbers = iter(range(1000))
-    answers = Answers(lambda _: response(body=b'{"result": "word %d"}' % next(numbers)))
+    answers = FunctionAdapter(lambda _: response(body=b'{"result": "word %d"}' % next(numbers)))
     session = requests.Session()
     session.mount(BASE_URL, answers)
     with pytest.raises(RetriesExhausted, match="× other"):
@@ -357,6 +357,14 @@ def test_a_client_whose_arguments_are_refused_has_a_repr() -> None:
         client.__init__("https://host/x", timeout=-1)  # type: ignore[misc]  # its reference is kept so
 
     assert repr(client) == "<VideoTranslationClient, not initialized>"
+
+
+def test_the_metadata_of_the_package_is_read_for_the_first_client_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it parses the README, which takes five times as long as all the rest."""
+    VideoTranslationClient(BASE_URL)
+    monkeypatch.setattr(metadata, "version", lambda _: pytest.fail("read again"))
+
+    VideoTranslationClient(BASE_URL)
 
 
 def test_the_error_of_a_failed_wait_has_the_job_id(make_client: MakeClient) -> None:

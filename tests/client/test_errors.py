@@ -20,7 +20,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
-from support.adapters import BASE_URL, Answers, response
+from support.adapters import BASE_URL, FunctionAdapter, response
 from support.errors import JOB, KINDS, MESSAGE, OF_ONE, error_of, facts_of
 from support.fixtures import Clock, MakeClient
 from support.in_process_service import KEY, World
@@ -419,7 +419,7 @@ def test_a_subclass_of_two_base_classes_can_be_pickled() -> None:
 def test_the_error_of_a_failed_submission_is_kept_by_celery(clock: Clock) -> None:
     """After a 500 it is unknown whether a job was accepted. The worker stores the error as a JSON result of Celery."""
     session = requests.Session()
-    session.mount(BASE_URL, Answers(lambda _: response(500, b'{"detail": "sorry"}')))
+    session.mount(BASE_URL, FunctionAdapter(lambda _: response(500, b'{"detail": "sorry"}')))
     client = VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick, max_faults=2)
     with pytest.raises(RequestFailed) as caught:
         client.submit("https://example.com/v.mp4", "es")

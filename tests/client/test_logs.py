@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
-from support.fixtures import Lines, MakeClient
+from support.fixtures import LogLines, MakeClient
 from support.log_schema import TABLE, validate
 
 from fake_server import Fault, Scenario
@@ -18,7 +18,7 @@ from translation_client._logging import EVENTS, MAX_TEXT_LENGTH, EventLog, wrap_
 
 
 def test_two_waits_log_every_event_of_the_table_with_its_level_and_keys(
-    make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    make_client: MakeClient, lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The names are a public interface."""
     faults = (
@@ -55,7 +55,7 @@ def test_the_events_in_the_code_are_those_of_the_public_table() -> None:
     }
 
 
-def test_a_wait_logs_each_attempt_each_sleep_and_the_end(make_client: MakeClient, lines: Lines) -> None:
+def test_a_wait_logs_each_attempt_each_sleep_and_the_end(make_client: MakeClient, lines: LogLines) -> None:
     """With times that add up, and one `wait_id`."""
     make_client(Scenario(5)).wait()
 
@@ -72,7 +72,7 @@ def test_a_wait_logs_each_attempt_each_sleep_and_the_end(make_client: MakeClient
     assert len({line["wait_id"] for line in lines}) == 1
 
 
-def test_two_calls_of_a_client_have_two_wait_ids(make_client: MakeClient, lines: Lines) -> None:
+def test_two_calls_of_a_client_have_two_wait_ids(make_client: MakeClient, lines: LogLines) -> None:
     """So their lines can be distinguished."""
     client = make_client(Scenario(0))
     client.wait()
@@ -81,7 +81,7 @@ def test_two_calls_of_a_client_have_two_wait_ids(make_client: MakeClient, lines:
     assert len({line["wait_id"] for line in lines}) == 2
 
 
-def test_every_line_has_the_job_id(make_client: MakeClient, lines: Lines) -> None:
+def test_every_line_has_the_job_id(make_client: MakeClient, lines: LogLines) -> None:
     """Also that of an error."""
     with pytest.raises(RequestFailed):
         make_client().wait("job-7")
@@ -100,7 +100,7 @@ def test_every_line_has_the_job_id(make_client: MakeClient, lines: Lines) -> Non
 )
 def test_gave_up_is_logged_once_with_its_reason(
     make_client: MakeClient,
-    lines: Lines,
+    lines: LogLines,
     arguments: dict[str, Any],
     scenario: Scenario,
     error: type[Exception],
@@ -115,7 +115,7 @@ def test_gave_up_is_logged_once_with_its_reason(
 
 
 def test_an_unknown_status_word_is_pending_with_one_warning(
-    make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    make_client: MakeClient, lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Once a wait for each new word. It is neither an error nor the end."""
     words = iter(["polishing", "polishing", "Lip-Sync", "polishing", "completed"])
@@ -306,7 +306,7 @@ def test_a_missing_or_closed_stderr_raises_nothing(
     write_one()
 
 
-def test_log_lines_truncate_texts_and_round_seconds(lines: Lines) -> None:
+def test_log_lines_truncate_texts_and_round_seconds(lines: LogLines) -> None:
     """Seconds are rounded to milliseconds, and infinity is null, as JSON has none."""
     log = EventLog(None, "w", None)
     log.write("unknown_status", raw_status="x" * 10_000)

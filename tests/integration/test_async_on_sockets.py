@@ -28,12 +28,12 @@ import pytest
 import trustme
 from support.child_processes import running
 from support.ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
-from support.fixtures import Lines, ServerTime, Silent
+from support.fixtures import LogLines, ServerTime, SilentLogger
 from support.hostile_server import Handler, answering, dripping, http, mute, refusing_url, relay, serving
 from support.hostile_server import Server as HostileServer
 from support.raw_servers import drip_tls, over_tls, serving_raw
 from support.scripted_server import response, scripted
-from support.secrets import ECHOES, HEADER, RAW_ECHOES, everything_said
+from support.secrets import ECHOES, HEADER, RAW_ECHOES, shown_texts
 from support.transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 
 from fake_server import Scenario, Server
@@ -86,7 +86,7 @@ def port_of(url: str) -> int:
 
 
 def client_of(url: str, service: str = "reference", **arguments: Any) -> AsyncVideoTranslationClient:
-    usual = {**PATIENT, "service": service, "api_key": KEY, "logger": Silent(), "backoff_factor": 0.05}
+    usual = {**PATIENT, "service": service, "api_key": KEY, "logger": SilentLogger(), "backoff_factor": 0.05}
     return AsyncVideoTranslationClient(url + PATH.get(service, ""), **{**usual, **arguments})
 
 
@@ -585,7 +585,7 @@ def test_an_event_cancels_a_wait(place: str, kind: type[Any]) -> None:
 
 
 @pytest.mark.parametrize("how", ["close", "event"])
-def test_a_cancelled_request_is_logged_as_cancelled_and_not_as_a_fault(how: str, lines: Lines) -> None:
+def test_a_cancelled_request_is_logged_as_cancelled_and_not_as_a_fault(how: str, lines: LogLines) -> None:
     """Cancelled by `close` or an event, it has one log line, with the reason `cancelled`."""
 
     async def errand() -> None:
@@ -709,7 +709,7 @@ def test_a_cancelled_download_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cancelled_submission_can_be_repeated_with_its_idempotency_key(lines: Lines) -> None:
+def test_a_cancelled_submission_can_be_repeated_with_its_idempotency_key(lines: LogLines) -> None:
     """The key is in the log line `submit_started`; no second job is made."""
 
     async def errand() -> Job:
@@ -1020,7 +1020,7 @@ INTERRUPTED = """
 import asyncio, sys
 from translation_client import AsyncVideoTranslationClient
 
-class Silent:
+class SilentLogger:
     def info(self, *_, **__): pass
     warning = error = info
 
@@ -1031,7 +1031,7 @@ async def watched(client):
 async def main():
     asyncio.get_running_loop().slow_callback_duration = 60
     async with AsyncVideoTranslationClient(
-        sys.argv[1], backoff_factor=60, timeout=60, request_timeout=60, logger=Silent()
+        sys.argv[1], backoff_factor=60, timeout=60, request_timeout=60, logger=SilentLogger()
     ) as client:
         await asyncio.gather(client.wait(), watched(client), client.get_status(), client.wait())
 
@@ -1065,13 +1065,13 @@ ABANDONED = """
 import asyncio, gc, sys
 from translation_client import AsyncVideoTranslationClient
 
-class Silent:
+class SilentLogger:
     def info(self, *_, **__): pass
     warning = error = info
 
 async def main():
     asyncio.get_running_loop().slow_callback_duration = 60
-    async with AsyncVideoTranslationClient(sys.argv[1], backoff_factor=0.01, logger=Silent()) as client:
+    async with AsyncVideoTranslationClient(sys.argv[1], backoff_factor=0.01, logger=SilentLogger()) as client:
         async for job in client.watch():
             print("left in the middle")
             break
@@ -1082,7 +1082,7 @@ async def main():
         kept.append(client.watch())
         await anext(kept[0])
         kept.append(client.watch())
-    closed_before = AsyncVideoTranslationClient(sys.argv[1], logger=Silent())
+    closed_before = AsyncVideoTranslationClient(sys.argv[1], logger=SilentLogger())
     kept.append(closed_before.watch())
     await anext(kept[2])
     await closed_before.close()
@@ -1129,7 +1129,7 @@ def test_the_blocking_client_works_inside_a_running_event_loop() -> None:
     """As in a cell of Jupyter. It blocks the event loop, and does not use it."""
 
     async def cell() -> tuple[Any, Any]:
-        with VideoTranslationClient(server.url, backoff_factor=0.05, logger=Silent()) as client:
+        with VideoTranslationClient(server.url, backoff_factor=0.05, logger=SilentLogger()) as client:
             blocking = client.wait(), client.check(), list(client.watch())[-1]
         async with client_of(server.url) as waiting:
             return blocking, await waiting.wait()
@@ -1206,7 +1206,7 @@ async def outcome(url: str, **arguments: Any) -> str:
         try:
             return said + repr(await client.wait())
         except TranslationClientError as error:
-            return said + everything_said(error)
+            return said + shown_texts(error)
 
 
 async def assert_times_out(url: str, seconds: float = 0.5) -> None:
@@ -1230,7 +1230,7 @@ NO_GOOD = {
 
 
 def blocking_end_of(url: str) -> str:
-    with VideoTranslationClient(url, **PATIENT, max_faults=1, logger=Silent()) as client:
+    with VideoTranslationClient(url, **PATIENT, max_faults=1, logger=SilentLogger()) as client:
         with pytest.raises(TranslationClientError) as caught:
             client.wait()
         return type(caught.value).__name__
@@ -1305,7 +1305,7 @@ def test_a_ca_bundle_is_read_once_for_all_connections(trusted: trustme.CA, monke
 @pytest.mark.parametrize("echo", ECHOES)
 @pytest.mark.parametrize("status", ["200 OK", "401 Unauthorized", "503 Busy"])
 def test_a_secret_that_the_server_echoes_is_redacted(
-    echo: str, status: str, lines: Lines, capsys: pytest.CaptureFixture[str]
+    echo: str, status: str, lines: LogLines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In log lines, in an error, its repr and its causes, and in the repr of a job."""
     key = 'k/"s3cr3t"<>'
@@ -1321,7 +1321,7 @@ def test_a_secret_that_the_server_echoes_is_redacted(
 
 @pytest.mark.parametrize("number", range(len(RAW_ECHOES)))
 def test_a_secret_in_a_malformed_response_is_redacted(
-    number: int, lines: Lines, capsys: pytest.CaptureFixture[str]
+    number: int, lines: LogLines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The exceptions of aiohttp hold what was received and what was sent."""
     with serving(answering(RAW_ECHOES[number])) as server:
@@ -1407,7 +1407,7 @@ def test_the_deadline_ends_a_dripping_response_of_a_proxy(monkeypatch: pytest.Mo
     ],
 )
 def test_the_password_of_a_proxy_is_in_no_error_and_no_log_line(
-    proxy: str, why: str, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    proxy: str, why: str, monkeypatch: pytest.MonkeyPatch, lines: LogLines
 ) -> None:
     """If its URL is invalid, and if it refuses connections."""
     monkeypatch.setenv("http_proxy", proxy)

@@ -26,7 +26,7 @@ import pytest
 import requests
 from support.child_processes import running
 from support.ends_soon import ENDS_SOON, LASTS_LONG, ends_soon
-from support.fixtures import Lines, ServerTime, Silent
+from support.fixtures import LogLines, ServerTime, SilentLogger
 from support.hostile_server import mute, refusing_url, serving
 from support.job_scripts import BulkScript, Script, ScriptedServer, drawn_bulk, drawn_script, outcome_of
 
@@ -62,7 +62,7 @@ USUAL: dict[str, Any] = {"timeout": LASTS_LONG, "backoff_factor": 0.05, "max_del
 
 
 def settings_of(client: dict[str, Any]) -> dict[str, Any]:
-    return {"logger": Silent(), **USUAL, **client}
+    return {"logger": SilentLogger(), **USUAL, **client}
 
 
 def wait_all(way: str, url: str, jobs: Any, *, client: dict[str, Any] | None = None, **said: Any) -> list[Outcome]:
@@ -1059,12 +1059,12 @@ from translation_client import AsyncVideoTranslationClient, VideoTranslationClie
 import logging
 logging.getLogger("asyncio").addFilter(lambda line: not line.msg.startswith("Executing"))  # a busy machine is slow
 
-class Silent:
+class SilentLogger:
     def info(self, *_, **__): ...
     warning = error = info
 
 url, ids, way = sys.argv[1], sys.argv[2].split(","), sys.argv[3]
-settings = dict(timeout=60, backoff_factor=0.05, max_retries=1000, logger=Silent())
+settings = dict(timeout=60, backoff_factor=0.05, max_retries=1000, logger=SilentLogger())
 
 async def source():
     for one in ids:
@@ -1396,7 +1396,7 @@ def test_a_history_records_a_pending_job_of_a_batch_that_is_left_early() -> None
     assert len(history.jobs("reference")) == 1 + (first.checks > 1)
 
 
-def test_a_job_of_a_batch_is_logged_like_one_of_a_single_wait(lines: Lines) -> None:
+def test_a_job_of_a_batch_is_logged_like_one_of_a_single_wait(lines: LogLines) -> None:
     """The same events, in the same order, under its id."""
     logged: list[list[str]] = []
     for is_alone in (True, False):

@@ -21,7 +21,7 @@ import pytest
 import requests
 from freezegun import freeze_time
 from support.ends_soon import LASTS_LONG
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 from support.hostile_server import Handler, Server, answering, dead_addresses, dripping, http, mute, serving
 from support.raw_servers import drip_tls, serving_raw
 from support.transfers import link
@@ -183,7 +183,7 @@ def ends_by_itself(call: Callable[[], Any]) -> Ended:
 
 def client_of(url: str, service: str = "reference", **arguments: Any) -> VideoTranslationClient:
     path = "/videotranslation" if service == "azure" else ""
-    usual = {"service": service, "api_key": KEY, "timeout": WHOLE, "logger": Silent(), "backoff_factor": 0.05}
+    usual = {"service": service, "api_key": KEY, "timeout": WHOLE, "logger": SilentLogger(), "backoff_factor": 0.05}
     client = VideoTranslationClient(url + path, **{**usual, **arguments})
     OPENED.append(client)
     return client
@@ -405,7 +405,7 @@ def test_the_asyncio_client_ends_by_its_limits_with_real_asyncio(tmp_path: Path)
 
     async def one(name: str, places: Places, linked: str) -> Ended:
         _, do, place, arguments = AWAITED[name]
-        usual = {"timeout": WHOLE, "logger": Silent(), "backoff_factor": 0.05, "api_key": KEY}
+        usual = {"timeout": WHOLE, "logger": SilentLogger(), "backoff_factor": 0.05, "api_key": KEY}
         url = linked if place == "linked" else places[place]
         async with AsyncVideoTranslationClient(url, **{**usual, **arguments}) as client:
             return await timed(lambda: do(client, tmp_path))

@@ -9,7 +9,7 @@ from contextlib import suppress
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 from support.hostile_server import Server, serving
 
 from translation_client import Job, TranslationClientError, VideoTranslationClient
@@ -113,7 +113,9 @@ def server(said: Said) -> Iterator[Server]:
 def test_any_response_bytes_give_a_job_or_a_translation_client_error(server: Server, said: Said, answer: bytes) -> None:
     """An error has one attempt. A job needs a response with status 200 and the completed status in its body."""
     said.answer = answer
-    with VideoTranslationClient(server.url, max_faults=1, timeout=5, request_timeout=2, logger=Silent()) as client:
+    with VideoTranslationClient(
+        server.url, max_faults=1, timeout=5, request_timeout=2, logger=SilentLogger()
+    ) as client:
         try:
             result: object = client.check("j")
         except TranslationClientError as error:

@@ -22,7 +22,7 @@ import requests
 import trustme
 import urllib3
 from support.ends_soon import LASTS_LONG, ends_soon
-from support.fixtures import Lines
+from support.fixtures import LogLines
 from support.scripted_server import NEXT_REQUEST, Answer, Arrived, Part, Scripted, bytewise, interim, response, scripted
 
 from fake_server import Scenario, Server
@@ -151,7 +151,7 @@ INTERIM: dict[str, list[Part]] = {
 @both_clients
 @pytest.mark.parametrize("before", INTERIM)
 @pytest.mark.parametrize("how", ["each by itself", "in one packet", "one byte at a time"])
-def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, lines: Lines) -> None:
+def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, lines: LogLines) -> None:
     """Whatever their number and their packets. The connection is kept."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -167,7 +167,7 @@ def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, l
 
 
 @both_clients
-def test_an_interim_response_may_come_before_any_final_response(kind: type[Any], lines: Lines) -> None:
+def test_an_interim_response_may_come_before_any_final_response(kind: type[Any], lines: LogLines) -> None:
     """An error, a response without a body, a redirect, and one in chunks."""
     final = {
         "GET /status/gone": response(b"{}", "404 Not Found"),
@@ -192,7 +192,7 @@ def test_an_interim_response_may_come_before_any_final_response(kind: type[Any],
 
 @both_clients
 @pytest.mark.parametrize("code", [100, 103])
-def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines: Lines) -> None:
+def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines: LogLines) -> None:
     """As soon as there are more than 100, and not only at the time-out."""
 
     def answer(request: Arrived) -> Iterator[Part]:
@@ -214,7 +214,7 @@ def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines
 
 
 @both_clients
-def test_interim_responses_do_not_extend_request_timeout(kind: type[Any], lines: Lines) -> None:
+def test_interim_responses_do_not_extend_request_timeout(kind: type[Any], lines: LogLines) -> None:
     """They come every 0.25 s, and the request ends after 0.6 s."""
 
     def answer(request: Arrived) -> Iterator[Part]:
@@ -231,7 +231,7 @@ def test_interim_responses_do_not_extend_request_timeout(kind: type[Any], lines:
 
 
 @both_clients
-def test_switching_protocols_is_a_fault_and_its_connection_is_closed(kind: type[Any], lines: Lines) -> None:
+def test_switching_protocols_is_a_fault_and_its_connection_is_closed(kind: type[Any], lines: LogLines) -> None:
     """101 is a final response, and what follows it is not HTTP."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -284,7 +284,7 @@ KINDS_AND_TURNS = [(VideoTranslationClient, 0), (AsyncVideoTranslationClient, 0)
 @pytest.mark.parametrize(("kind", "turns"), KINDS_AND_TURNS, ids=["blocking", "asyncio", "asyncio that reads"])
 @pytest.mark.parametrize("leftover", LEFTOVERS)
 def test_leftovers_of_a_response_are_not_taken_for_the_next_response(
-    kind: type[Any], turns: int, leftover: str, lines: Lines
+    kind: type[Any], turns: int, leftover: str, lines: LogLines
 ) -> None:
     """They close the connection, without a fault."""
 
@@ -299,7 +299,7 @@ def test_leftovers_of_a_response_are_not_taken_for_the_next_response(
     assert not lines.of("check_failed")
 
 
-def test_a_body_longer_than_its_content_length_closes_the_connection(lines: Lines) -> None:
+def test_a_body_longer_than_its_content_length_closes_the_connection(lines: LogLines) -> None:
     """To aiohttp, such bytes in the packet of a response make it malformed."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -313,7 +313,7 @@ def test_a_body_longer_than_its_content_length_closes_the_connection(lines: Line
 @both_clients
 @pytest.mark.parametrize("pause", [0.0, 0.02])
 def test_bytes_after_the_204_of_a_deletion_are_not_taken_for_the_next_response(
-    kind: type[Any], pause: float, lines: Lines
+    kind: type[Any], pause: float, lines: LogLines
 ) -> None:
     """The bytes come with it, or 0.02 s later. The next request is for the same URL."""
 
@@ -337,7 +337,7 @@ def test_bytes_after_the_204_of_a_deletion_are_not_taken_for_the_next_response(
 @pytest.mark.parametrize("pause", [0.0, 0.02])
 @pytest.mark.parametrize("head", ["204 No Content", "204 No Content\r\nContent-Length: 50", "304 Not Modified"])
 def test_bytes_after_a_204_or_304_are_not_taken_for_the_next_response(
-    kind: type[Any], head: str, pause: float, lines: Lines
+    kind: type[Any], head: str, pause: float, lines: LogLines
 ) -> None:
     """It has no body. The bytes come with it, or 0.02 s later. The status is a fault, and the retry gets its own response."""
 
@@ -374,7 +374,7 @@ def padded(job: str, size: int) -> bytes:
 @pytest.mark.parametrize(("kind", "turns"), KINDS_AND_TURNS, ids=["blocking", "asyncio", "asyncio that reads"])
 @pytest.mark.parametrize("leftover", LEFTOVERS)
 def test_leftovers_over_tls_are_not_taken_for_the_next_response(
-    kind: type[Any], turns: int, leftover: str, secured: ssl.SSLContext, lines: Lines
+    kind: type[Any], turns: int, leftover: str, secured: ssl.SSLContext, lines: LogLines
 ) -> None:
     """They may lie in the TLS layer."""
 
@@ -391,7 +391,7 @@ def test_leftovers_over_tls_are_not_taken_for_the_next_response(
 @both_clients
 @pytest.mark.parametrize("size", [io.DEFAULT_BUFFER_SIZE, io.DEFAULT_BUFFER_SIZE - 1, 3000, 5000])
 def test_leftovers_in_the_tls_record_of_a_response_are_not_taken_for_the_next(
-    kind: type[Any], size: int, secured: ssl.SSLContext, lines: Lines
+    kind: type[Any], size: int, secured: ssl.SSLContext, lines: LogLines
 ) -> None:
     """If a record is decrypted and half read, its socket is not readable to a poll."""
 
@@ -407,7 +407,7 @@ def test_leftovers_in_the_tls_record_of_a_response_are_not_taken_for_the_next(
 @both_clients
 @pytest.mark.parametrize("leftover", ["doubled", "repeated"])
 def test_leftovers_over_a_proxy_are_not_taken_for_the_next_response(
-    kind: type[Any], leftover: str, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    kind: type[Any], leftover: str, monkeypatch: pytest.MonkeyPatch, lines: LogLines
 ) -> None:
     """Interim responses are skipped, and leftovers close the connection to the proxy."""
 
@@ -434,7 +434,7 @@ CONNECTED = b"HTTP/1.1 200 Connection Established\r\n\r\n"
 @both_clients
 @pytest.mark.parametrize("reply", [[interim(103) + CONNECTED], [interim(100), 0.02, interim(103), 0.02, CONNECTED]])
 def test_leftovers_through_a_tunnel_are_not_taken_for_the_next_response(
-    kind: type[Any], reply: list[Part], secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    kind: type[Any], reply: list[Part], secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: LogLines
 ) -> None:
     """The response of the proxy to CONNECT may come after an interim one, too."""
 
@@ -452,7 +452,7 @@ def test_leftovers_through_a_tunnel_are_not_taken_for_the_next_response(
 
 @pytest.mark.parametrize("size", [300, io.DEFAULT_BUFFER_SIZE])
 def test_leftovers_over_tls_in_tls_are_not_taken_for_the_next_response(
-    size: int, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    size: int, secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: LogLines
 ) -> None:
     """The inner TLS layer may hold bytes that are decrypted."""
 
@@ -469,7 +469,7 @@ def test_leftovers_over_tls_in_tls_are_not_taken_for_the_next_response(
 
 @pytest.mark.parametrize("size", [300, io.DEFAULT_BUFFER_SIZE, 20_000])
 def test_a_download_over_tls_is_refused_if_unrelated_bytes_follow(
-    size: int, secured: ssl.SSLContext, tmp_path: Path, lines: Lines
+    size: int, secured: ssl.SSLContext, tmp_path: Path, lines: LogLines
 ) -> None:
     """Read by http.client, or decrypted and unread. Another response, or a line break, is no part of the file."""
     head = f"HTTP/1.1 200 OK\r\nContent-Length: {size}\r\n\r\n".encode()
@@ -492,7 +492,7 @@ def test_a_download_over_tls_is_refused_if_unrelated_bytes_follow(
 
 
 def test_bytes_after_the_response_to_connect_are_not_taken_for_a_response(
-    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: LogLines
 ) -> None:
     """The tunnel is not used, and no request was sent. In aiohttp they break the handshake or are dropped."""
 
@@ -511,7 +511,7 @@ def test_bytes_after_the_response_to_connect_are_not_taken_for_a_response(
     assert [line["fault"] for line in lines.of("check_failed")] == ["connection"]
 
 
-def test_connections_share_the_tls_context_of_a_ca_bundle(secured: ssl.SSLContext, lines: Lines) -> None:
+def test_connections_share_the_tls_context_of_a_ca_bundle(secured: ssl.SSLContext, lines: LogLines) -> None:
     """The bundle is read again if the file changes."""
     with scripted(lambda request: [about(request.job)], secured) as server:
         bundle = Path(os.environ["REQUESTS_CA_BUNDLE"])
@@ -530,7 +530,7 @@ def test_connections_share_the_tls_context_of_a_ca_bundle(secured: ssl.SSLContex
 
 
 def test_tls_contexts_of_another_library_are_not_shared(
-    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: Lines
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, lines: LogLines
 ) -> None:
     """Also if it takes over after the first request. That of truststore has a lock for the length of a handshake."""
     made = []
@@ -555,7 +555,7 @@ def test_tls_contexts_of_another_library_are_not_shared(
 
 
 def test_the_tls_context_of_a_directory_of_certificates_is_not_shared(
-    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: Lines
+    secured: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, lines: LogLines
 ) -> None:
     """The certificates that were read from it would be trusted for ever."""
     (tmp_path / "directory").mkdir()
@@ -571,7 +571,7 @@ def test_the_tls_context_of_a_directory_of_certificates_is_not_shared(
 
 
 @pytest.mark.parametrize("before", ["103", "after a pause", "several", "199"])
-def test_an_interim_response_through_a_callers_requests_session_is_a_fault(before: str, lines: Lines) -> None:
+def test_an_interim_response_through_a_callers_requests_session_is_a_fault(before: str, lines: LogLines) -> None:
     """requests takes it for the final one. Its connection is closed, so that the next request does not get the rest."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -590,7 +590,7 @@ def test_an_interim_response_through_a_callers_requests_session_is_a_fault(befor
     assert [request.connection for request in server.arrived] == [1, 2, 3, 3, 4, 5]
 
 
-def test_an_interim_response_through_a_callers_aiohttp_session_is_skipped(lines: Lines) -> None:
+def test_an_interim_response_through_a_callers_aiohttp_session_is_skipped(lines: LogLines) -> None:
     """aiohttp skips it by itself."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -629,7 +629,7 @@ ROUTES = ("status", "create", "result", "delete", "languages", "upload", "bulk")
 @both_clients
 @pytest.mark.parametrize("fault", ["early-hints@0.01", "processing@0.01", "doubled"])
 def test_every_method_of_the_client_gets_its_own_response(
-    kind: type[Any], fault: str, tmp_path: Path, lines: Lines
+    kind: type[Any], fault: str, tmp_path: Path, lines: LogLines
 ) -> None:
     """Two jobs, from upload to deletion, where interim responses or a copy come with each response."""
     faults = [f"{route}/every-1:{fault}" for route in ROUTES]
@@ -659,7 +659,7 @@ def test_every_method_of_the_client_gets_its_own_response(
 
 
 @both_clients
-def test_a_submission_is_sent_on_a_new_connection(kind: type[Any], lines: Lines) -> None:
+def test_a_submission_is_sent_on_a_new_connection(kind: type[Any], lines: LogLines) -> None:
     """A response that is left over would name another job."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -687,7 +687,7 @@ def once_more(answer: Callable[[Arrived], bytes]) -> Answer:
 
 @both_clients
 @pytest.mark.parametrize("what", ["video", "upload", "form"])
-def test_three_submissions_make_three_jobs(kind: type[Any], what: str, tmp_path: Path, lines: Lines) -> None:
+def test_three_submissions_make_three_jobs(kind: type[Any], what: str, tmp_path: Path, lines: LogLines) -> None:
     """Neither with an idempotency key nor with a file does one get the response to another."""
     made: Counter[str] = Counter()
 
@@ -716,7 +716,7 @@ def test_three_submissions_make_three_jobs(kind: type[Any], what: str, tmp_path:
 
 
 @both_clients
-def test_an_error_of_the_iteration_of_a_submission_is_not_lost(kind: type[Any], lines: Lines) -> None:
+def test_an_error_of_the_iteration_of_a_submission_is_not_lost(kind: type[Any], lines: LogLines) -> None:
     """Azure accepts the first submission, and refuses the iteration of the second one."""
 
     def answer(request: Arrived) -> bytes:
@@ -735,7 +735,7 @@ def test_an_error_of_the_iteration_of_a_submission_is_not_lost(kind: type[Any], 
 
 
 @both_clients
-def test_a_response_to_a_deletion_is_not_taken_for_that_to_another(kind: type[Any], lines: Lines) -> None:
+def test_a_response_to_a_deletion_is_not_taken_for_that_to_another(kind: type[Any], lines: LogLines) -> None:
     """Though neither names its job: the second job cannot be deleted."""
 
     def answer(request: Arrived) -> bytes:
@@ -753,7 +753,7 @@ def test_a_response_to_a_deletion_is_not_taken_for_that_to_another(kind: type[An
 @both_clients
 @pytest.mark.parametrize("is_redirected", [False, True])
 def test_a_download_does_not_take_the_file_of_another_job(
-    kind: type[Any], is_redirected: bool, tmp_path: Path, lines: Lines
+    kind: type[Any], is_redirected: bool, tmp_path: Path, lines: LogLines
 ) -> None:
     """Files of the same length, from the same host."""
 
@@ -774,7 +774,7 @@ def test_a_download_does_not_take_the_file_of_another_job(
 
 @both_clients
 def test_a_late_response_after_a_redirect_is_not_taken_for_the_file(
-    kind: type[Any], tmp_path: Path, lines: Lines
+    kind: type[Any], tmp_path: Path, lines: LogLines
 ) -> None:
     """Each request on the way to the file has a connection of its own."""
 
@@ -796,7 +796,7 @@ def test_a_late_response_after_a_redirect_is_not_taken_for_the_file(
 @both_clients
 @pytest.mark.parametrize("is_submission", [False, True])
 def test_a_late_status_response_is_not_taken_for_the_list_of_languages(
-    kind: type[Any], is_submission: bool, lines: Lines
+    kind: type[Any], is_submission: bool, lines: LogLines
 ) -> None:
     """The list names no job, so that the response could not be told apart from it by its id."""
 
@@ -863,7 +863,7 @@ def shuffling(seed: int, kinds: tuple[str, ...], checks: int = 1) -> Answer:
 
 @both_clients
 @pytest.mark.parametrize("seed", range(3))
-def test_leftovers_in_random_order_mix_no_jobs_up(kind: type[Any], seed: int, lines: Lines) -> None:
+def test_leftovers_in_random_order_mix_no_jobs_up(kind: type[Any], seed: int, lines: LogLines) -> None:
     """They come before the next request for the same URL, and no request fails."""
     jobs = "".join(random.Random(seed).choices("ABCDE", k=150))
 
@@ -876,7 +876,7 @@ def test_leftovers_in_random_order_mix_no_jobs_up(kind: type[Any], seed: int, li
 @both_services
 @pytest.mark.parametrize("again", [[NEXT_REQUEST], [NEXT_REQUEST, 0.05]])
 def test_a_copy_that_comes_after_the_next_request_is_not_taken_for_its_response(
-    kind: type[Any], service: Service, again: list[Part], lines: Lines
+    kind: type[Any], service: Service, again: list[Part], lines: LogLines
 ) -> None:
     """A connection is used again for the same URL alone."""
 
@@ -895,7 +895,7 @@ def test_a_copy_that_comes_after_the_next_request_is_not_taken_for_its_response(
 @both_services
 @pytest.mark.parametrize("status", ["401 Unauthorized", "404 Not Found", "410 Gone", "429 Too Many Requests"])
 def test_a_copy_of_an_error_after_the_next_request_does_not_end_another_job(
-    kind: type[Any], service: Service, status: str, lines: Lines
+    kind: type[Any], service: Service, status: str, lines: LogLines
 ) -> None:
     """The error names no job, whatever the service."""
     refused = response(b"{}", status, "Retry-After: 86400")
@@ -915,7 +915,7 @@ def test_a_copy_of_an_error_after_the_next_request_does_not_end_another_job(
 
 @both_clients
 @both_services
-def test_a_connection_is_used_again_for_the_same_url_alone(kind: type[Any], service: Service, lines: Lines) -> None:
+def test_a_connection_is_used_again_for_the_same_url_alone(kind: type[Any], service: Service, lines: LogLines) -> None:
     """One for another URL replaces it: a client that makes one request at a time has one connection."""
 
     async def check(client: Any) -> None:
@@ -929,7 +929,7 @@ def test_a_connection_is_used_again_for_the_same_url_alone(kind: type[Any], serv
 
 
 @both_clients
-def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any], lines: Lines) -> None:
+def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any], lines: LogLines) -> None:
     """On the same host it is about the same job, wherever it leads."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -967,7 +967,7 @@ def meeting(first: int) -> Answer:
 @both_clients
 @pytest.mark.parametrize("is_secured", [False, True], ids=["plain", "tls"])
 def test_the_connection_that_has_been_idle_longest_is_replaced(
-    kind: type[Any], is_secured: bool, secured: ssl.SSLContext, lines: Lines
+    kind: type[Any], is_secured: bool, secured: ssl.SSLContext, lines: LogLines
 ) -> None:
     """There are as many as were needed at once. None is replaced if one can be used again."""
 
@@ -988,7 +988,7 @@ def test_the_connection_that_has_been_idle_longest_is_replaced(
 
 
 @both_clients
-def test_a_redirect_to_another_host_keeps_both_connections(kind: type[Any], lines: Lines) -> None:
+def test_a_redirect_to_another_host_keeps_both_connections(kind: type[Any], lines: LogLines) -> None:
     """From check to check."""
 
     async def check(client: Any) -> list[str]:
@@ -1003,7 +1003,7 @@ def test_a_redirect_to_another_host_keeps_both_connections(kind: type[Any], line
 
 @both_services
 @pytest.mark.parametrize("seed", range(3))
-def test_late_responses_in_random_order_mix_no_jobs_up_in_tasks(service: Service, seed: int, lines: Lines) -> None:
+def test_late_responses_in_random_order_mix_no_jobs_up_in_tasks(service: Service, seed: int, lines: LogLines) -> None:
     """Five tasks share one client."""
 
     async def use_it(client: Any) -> None:
@@ -1019,7 +1019,7 @@ def test_late_responses_in_random_order_mix_no_jobs_up_in_tasks(service: Service
 
 @both_services
 @pytest.mark.parametrize("seed", range(3))
-def test_late_responses_in_random_order_mix_no_jobs_up_in_threads(service: Service, seed: int, lines: Lines) -> None:
+def test_late_responses_in_random_order_mix_no_jobs_up_in_threads(service: Service, seed: int, lines: LogLines) -> None:
     """Five threads share one client."""
     wrong: list[object] = []
 
@@ -1050,7 +1050,7 @@ def test_late_responses_in_random_order_mix_no_jobs_up_in_threads(service: Servi
 
 @both_clients
 @both_services
-def test_jobs_of_a_batch_get_their_own_responses(kind: type[Any], service: Service, lines: Lines) -> None:
+def test_jobs_of_a_batch_get_their_own_responses(kind: type[Any], service: Service, lines: LogLines) -> None:
     """The server reports a job as completed at its fourth request, amid leftovers of any kind."""
     jobs = [f"job-{number}" for number in range(40)]
 
@@ -1066,7 +1066,7 @@ def test_jobs_of_a_batch_get_their_own_responses(kind: type[Any], service: Servi
 
 
 @both_clients
-def test_jobs_of_a_batch_get_their_own_responses_that_have_no_id_field(kind: type[Any], lines: Lines) -> None:
+def test_jobs_of_a_batch_get_their_own_responses_that_have_no_id_field(kind: type[Any], lines: LogLines) -> None:
     """All leftovers come with the response."""
     jobs = [f"job-{number}" for number in range(40)]
 
@@ -1081,7 +1081,7 @@ def test_jobs_of_a_batch_get_their_own_responses_that_have_no_id_field(kind: typ
 
 
 @both_clients
-def test_a_connection_with_a_response_about_another_job_is_not_used_again(kind: type[Any], lines: Lines) -> None:
+def test_a_connection_with_a_response_about_another_job_is_not_used_again(kind: type[Any], lines: LogLines) -> None:
     """A late response makes one fault, and not one for each request after it."""
 
     def answer(request: Arrived) -> list[Part]:
@@ -1100,7 +1100,7 @@ def test_a_connection_with_a_response_about_another_job_is_not_used_again(kind: 
 
 
 @both_clients
-def test_responses_about_another_job_end_a_wait_with_both_ids_in_the_error(kind: type[Any], lines: Lines) -> None:
+def test_responses_about_another_job_end_a_wait_with_both_ids_in_the_error(kind: type[Any], lines: LogLines) -> None:
     """After `max_faults` attempts."""
 
     async def use_it(client: Any) -> TranslationClientError:

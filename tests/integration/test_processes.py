@@ -25,7 +25,7 @@ from integration_test import running_server
 from support.child_processes import running
 from support.ends_soon import ENDS_SOON, LASTS_LONG
 from support.errors import KINDS, error_of
-from support.fixtures import Lines
+from support.fixtures import LogLines
 from support.hostile_server import answering, http, refusing_url, serving
 from support.log_schema import validate
 
@@ -250,7 +250,7 @@ def terminal() -> Iterator[tuple[int, int]]:
         os.close(theirs)
 
 
-def test_32_threads_can_share_one_client(lines: Lines) -> None:
+def test_32_threads_can_share_one_client(lines: LogLines) -> None:
     """Each wait has its own state: as many checks, requests and log lines for its job."""
     with (
         running_server(

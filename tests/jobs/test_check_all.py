@@ -9,8 +9,8 @@ from urllib.parse import unquote
 
 import pytest
 import requests
-from support.adapters import Answers, response
-from support.fixtures import Clock, Lines
+from support.adapters import FunctionAdapter, response
+from support.fixtures import Clock, LogLines
 from support.in_process_service import HOST, KEY
 from support.virtual_time import Reply, client_of, json_reply, present, run
 
@@ -81,7 +81,7 @@ class Service:
         self.alone: dict[str, Trouble] = {}
         self._trouble = trouble
         session = requests.Session()
-        session.mount("http://", Answers(self._answer))
+        session.mount("http://", FunctionAdapter(self._answer))
         self.client = VideoTranslationClient(
             HOST, service=service, api_key=KEY, session=session, sleep=clock.tick, max_faults=max_faults
         )
@@ -141,7 +141,7 @@ def test_a_fault_of_one_bulk_request_loses_no_job(kind: str, clock: Clock) -> No
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_a_bulk_route_that_always_fails_costs_two_requests_at_most(kind: str, clock: Clock, lines: Lines) -> None:
+def test_a_bulk_route_that_always_fails_costs_two_requests_at_most(kind: str, clock: Clock, lines: LogLines) -> None:
     """Each of them has a log line."""
     service = Service(clock, lambda _: TROUBLE[kind]())
     began = clock()
@@ -155,7 +155,7 @@ def test_a_bulk_route_that_always_fails_costs_two_requests_at_most(kind: str, cl
     assert (clock() - began).total_seconds() <= 6
 
 
-def test_the_log_lines_of_a_bulk_request_and_its_retry_have_one_wait_id(clock: Clock, lines: Lines) -> None:
+def test_the_log_lines_of_a_bulk_request_and_its_retry_have_one_wait_id(clock: Clock, lines: LogLines) -> None:
     """Their attempts are numbered."""
     Service(clock, lambda number: response(500, b"{}") if number == 1 else None).client.check_all(ids(2))
     failed, received = lines.of("check_failed")[0], lines.of("response_received")[0]
@@ -165,7 +165,7 @@ def test_the_log_lines_of_a_bulk_request_and_its_retry_have_one_wait_id(clock: C
     assert 0.375 <= failed["sleep_seconds"] <= 0.625
 
 
-def test_a_bulk_request_is_not_retried_with_max_faults_1(clock: Clock, lines: Lines) -> None:
+def test_a_bulk_request_is_not_retried_with_max_faults_1(clock: Clock, lines: LogLines) -> None:
     """As any other request."""
     service = Service(clock, lambda _: response(500, b"{}"), max_faults=1)
 
@@ -233,7 +233,7 @@ def test_a_final_job_in_a_bulk_response_costs_no_further_request(word: str, cloc
     assert (len(service.pages), service.singles) == (1, [])
 
 
-def test_a_bulk_response_in_which_every_job_is_not_found_is_no_fault(clock: Clock, lines: Lines) -> None:
+def test_a_bulk_response_in_which_every_job_is_not_found_is_no_fault(clock: Clock, lines: LogLines) -> None:
     """The request is not retried."""
     service = Service(clock)
     service.words = {one: ["not_found"] for one in ids(3)}
@@ -242,7 +242,7 @@ def test_a_bulk_response_in_which_every_job_is_not_found_is_no_fault(clock: Cloc
     assert lines.of("check_failed") == []
 
 
-def test_an_unknown_status_word_in_a_bulk_response_is_logged_once(clock: Clock, lines: Lines) -> None:
+def test_an_unknown_status_word_in_a_bulk_response_is_logged_once(clock: Clock, lines: LogLines) -> None:
     """Two jobs have it."""
     service = Service(clock)
     service.words = {"job-0": ["dreaming"], "job-2": ["dreaming"]}
@@ -319,7 +319,7 @@ def test_the_timeout_of_the_blocking_client_is_that_of_each_request_too(clock: C
         return response(200, b'{"result": "completed"}')
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(HOST, session=session, sleep=clock.tick, timeout=30)
 
     assert [job.elapsed for job in client.check_all(ids(10))] == [4.0] * 10

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.adapters import Answers, response
-from support.fixtures import Clock, Lines, Silent
+from support.adapters import FunctionAdapter, response
+from support.fixtures import Clock, LogLines, SilentLogger
 from support.in_process_service import HOST, SERVICES, World, left_in
 from support.scripted_server import Arrived, Scripted, scripted
 from support.scripted_server import response as http_response
@@ -55,7 +55,7 @@ def asked_ranges(world: World) -> list[str | None]:
 @pytest.mark.parametrize("service", SERVICES)
 @pytest.mark.parametrize("fault", ["truncate", "reset-after-headers"])
 def test_a_download_resumes_where_the_connection_broke(
-    clock: Clock, lines: Lines, tmp_path: Path, service: str, fault: str
+    clock: Clock, lines: LogLines, tmp_path: Path, service: str, fault: str
 ) -> None:
     """By a range request, on the condition that the file has not changed."""
     world, job = finished(clock, f"result/1:{fault}", f"result/2:{fault}", service=service)
@@ -129,7 +129,7 @@ def test_a_download_fails_if_the_fresh_link_is_rejected_too(clock: Clock, tmp_pa
     assert "signature" not in str(caught.value)
 
 
-def test_a_download_waits_while_elevenlabs_has_not_dubbed_yet(clock: Clock, lines: Lines, tmp_path: Path) -> None:
+def test_a_download_waits_while_elevenlabs_has_not_dubbed_yet(clock: Clock, lines: LogLines, tmp_path: Path) -> None:
     """ElevenLabs sends 425, or 404 with `dubbing_not_dubbed`, although the status is `dubbed`."""
     world, job = finished(clock, service="elevenlabs", link_delay=30)
     path = world.client.download(job, tmp_path / "out.mp4")
@@ -194,7 +194,7 @@ def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock:
         return response(200, link.encode()) if path.startswith("/status/") else response(404, b"{}")
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(HOST, session=session, sleep=clock.tick)
     [job, _] = client.wait_all(["a", "b"])
     assert isinstance(job, Job)
@@ -225,7 +225,7 @@ Answer = Callable[[requests.PreparedRequest], requests.Response]
 
 def served_by(clock: Clock, answer: Answer, **arguments: Any) -> VideoTranslationClient:
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     return VideoTranslationClient(HOST, session=session, sleep=clock.tick, **arguments)
 
 
@@ -524,7 +524,7 @@ FILE = b"\0\0\0\x18ftypmp42" + bytes(100)
 
 def fetched(client: type[Any], job: Job | str, server: Scripted, folder: Path) -> bytes | str:
     """Download from a server on a socket with a client of one kind. Returns the file, or the text of the error."""
-    arguments: dict[str, Any] = {"logger": Silent(), "max_faults": 1}
+    arguments: dict[str, Any] = {"logger": SilentLogger(), "max_faults": 1}
 
     async def download() -> Path:
         async with AsyncVideoTranslationClient(server.url, **arguments) as asynchronous:

@@ -13,9 +13,9 @@ import pytest
 import requests
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.http_parser import HttpResponseParserPy
-from support.adapters import BASE_URL, Answers, response
+from support.adapters import BASE_URL, FunctionAdapter, response
 from support.both_clients import over_the_adapter
-from support.fixtures import Clock, Lines
+from support.fixtures import Clock, LogLines
 from urllib3.util.ssltransport import SSLTransport
 
 from translation_client import (
@@ -49,7 +49,7 @@ class Both:
     """A client of one kind, whose requests go to a function. Its methods are called without `await`."""
 
     def __init__(self, kind: type[Any], say: Say, clock: Clock, **more: Any) -> None:
-        self.answers = Answers(say)
+        self.answers = FunctionAdapter(say)
         session = requests.Session()
         session.mount("http://", self.answers)
         usual = {"service": NAMING, "api_key": KEY, "sleep": clock.tick, "max_faults": 3, **more}
@@ -88,7 +88,7 @@ def done(**more: Any) -> dict[str, Any]:
 
 @both_clients
 @pytest.mark.parametrize("method", ["check", "wait", "watch", "check_all"])
-def test_a_response_about_another_job_is_a_fault(kind: type[Any], method: str, clock: Clock, lines: Lines) -> None:
+def test_a_response_about_another_job_is_a_fault(kind: type[Any], method: str, clock: Clock, lines: LogLines) -> None:
     """The check is retried until a response is about the requested job."""
     both = Both(kind, saying(done(id="job-2"), done(id="job-2"), done(id="job-1", mine=True)), clock)
     found = both.call(method, ["job-1"] if method == "check_all" else "job-1")
@@ -102,7 +102,7 @@ def test_a_response_about_another_job_is_a_fault(kind: type[Any], method: str, c
 @both_clients
 @pytest.mark.parametrize("method", ["check", "wait", "watch", "delete", "download"])
 def test_the_error_after_responses_about_another_job_names_both_jobs(
-    kind: type[Any], method: str, clock: Clock, lines: Lines, tmp_path: Any
+    kind: type[Any], method: str, clock: Clock, lines: LogLines, tmp_path: Any
 ) -> None:
     """Every attempt gets a response about the other job."""
     both = Both(kind, saying(done(job={"id": "job-2"}, id="job-1")), clock)
@@ -135,7 +135,7 @@ def test_the_error_after_responses_about_another_job_names_both_jobs(
     ],
 )
 def test_a_response_with_the_id_of_its_job_or_no_id_is_accepted(
-    kind: type[Any], asked: str | None, said: object, clock: Clock, lines: Lines
+    kind: type[Any], asked: str | None, said: object, clock: Clock, lines: LogLines
 ) -> None:
     """Case, percent-encoding and Unicode normalization make no other id, and numbers are text.
 
@@ -170,7 +170,7 @@ def test_a_response_with_the_id_of_its_job_or_no_id_is_accepted(
     ],
 )
 def test_a_response_with_another_id_is_an_error(
-    kind: type[Any], asked: str, said: object, shown: str, clock: Clock, lines: Lines
+    kind: type[Any], asked: str, said: object, shown: str, clock: Clock, lines: LogLines
 ) -> None:
     """Also with an id that looks similar, or is neither text nor a number."""
     for method in ("check", "delete"):
@@ -182,7 +182,7 @@ def test_a_response_with_another_id_is_an_error(
 @both_clients
 @pytest.mark.parametrize("service", ["naming", "heygen"])
 def test_the_id_of_a_request_is_redacted_for_api_keys_alone(
-    kind: type[Any], service: str, clock: Clock, lines: Lines
+    kind: type[Any], service: str, clock: Clock, lines: LogLines
 ) -> None:
     """The value of another header may be a part of every id, in single and in bulk requests."""
     other = f"acme-{KEY}"
@@ -198,7 +198,7 @@ def test_the_id_of_a_request_is_redacted_for_api_keys_alone(
     lines.clear()
 
 
-def test_a_secret_in_the_id_of_a_response_is_redacted(clock: Clock, lines: Lines) -> None:
+def test_a_secret_in_the_id_of_a_response_is_redacted(clock: Clock, lines: LogLines) -> None:
     """That id is text of the server, of any length, and is escaped and shortened. Ids themselves are no secrets."""
     both = Both(VideoTranslationClient, saying(done(id=f"a{KEY}b\x1b[2J" + "c" * 10_000)), clock)
     with pytest.raises(UnexpectedAnswer) as caught:
@@ -217,7 +217,7 @@ def test_a_secret_in_the_id_of_a_response_is_redacted(clock: Clock, lines: Lines
 
 @both_clients
 def test_a_response_to_a_deletion_with_the_id_of_its_job_or_no_id_is_accepted(
-    kind: type[Any], clock: Clock, lines: Lines
+    kind: type[Any], clock: Clock, lines: LogLines
 ) -> None:
     """The body may be missing, or no JSON."""
     for say in (saying({"id": "JOB-1"}), saying([]), lambda _: response(204, b""), lambda _: response(200, b"gone")):
@@ -225,7 +225,9 @@ def test_a_response_to_a_deletion_with_the_id_of_its_job_or_no_id_is_accepted(
 
 
 @both_clients
-def test_a_deletion_is_retried_after_a_response_about_another_job(kind: type[Any], clock: Clock, lines: Lines) -> None:
+def test_a_deletion_is_retried_after_a_response_about_another_job(
+    kind: type[Any], clock: Clock, lines: LogLines
+) -> None:
     """The 404 of the retry is no error, as the first request may have deleted the job."""
     replies = iter([response(body=b'{"id": "job-2"}'), response(404, b"{}")])
     both = Both(kind, lambda _: next(replies), clock)
@@ -265,7 +267,7 @@ def test_responses_of_the_reference_service_have_no_job_id() -> None:
 @both_clients
 @pytest.mark.parametrize("status", ["Failed", "Succeeded"])
 def test_a_response_about_the_operation_of_another_submission_is_an_error(
-    kind: type[Any], status: str, clock: Clock, lines: Lines
+    kind: type[Any], status: str, clock: Clock, lines: LogLines
 ) -> None:
     """The failure of that operation does not prove that this submission created no job."""
     both = Both(kind, lambda request: operations(request, status), clock, service="azure")
@@ -296,7 +298,7 @@ AZURE_SAYS = {
 @pytest.mark.parametrize("step", ["translations", "iterations"])
 @pytest.mark.parametrize("what", AZURE_SAYS)
 def test_a_response_about_the_submission_of_another_job_is_retried(
-    kind: type[Any], step: str, what: str, clock: Clock, lines: Lines
+    kind: type[Any], step: str, what: str, clock: Clock, lines: LogLines
 ) -> None:
     """The job may have been accepted. The PUT requests are idempotent, and the key resumes the submission."""
     named, located, shown = AZURE_SAYS[what]
@@ -320,7 +322,9 @@ def test_a_response_about_the_submission_of_another_job_is_retried(
 
 
 @both_clients
-def test_a_submission_continues_after_a_response_about_another_job(kind: type[Any], clock: Clock, lines: Lines) -> None:
+def test_a_submission_continues_after_a_response_about_another_job(
+    kind: type[Any], clock: Clock, lines: LogLines
+) -> None:
     """The same PUT is sent again."""
     said = iter(["other", "mine", "mine.translation", "other", "mine"])
     both = Both(
@@ -345,7 +349,7 @@ def many(*jobs: str) -> dict[str, Any]:
 
 
 @both_clients
-def test_a_bulk_response_about_other_jobs_alone_is_a_fault(kind: type[Any], clock: Clock, lines: Lines) -> None:
+def test_a_bulk_response_about_other_jobs_alone_is_a_fault(kind: type[Any], clock: Clock, lines: LogLines) -> None:
     """Other jobs beside the requested ones are left out."""
     both = Both(kind, saying(many("x", "y"), many("b", "x", "A")), clock, service="heygen")
     jobs = both.call("check_all", ["a", "b"])
@@ -460,7 +464,7 @@ def test_unread_bytes_in_tls_within_tls_are_found(incoming: bytes, decrypted: in
     assert has_decrypted(layer) is bool(incoming or decrypted)
 
 
-def test_the_error_about_another_job_has_an_excerpt_of_the_response(clock: Clock, lines: Lines) -> None:
+def test_the_error_about_another_job_has_an_excerpt_of_the_response(clock: Clock, lines: LogLines) -> None:
     """It is a `TranslationClientError`."""
     with pytest.raises(TranslationClientError) as caught:
         Both(VideoTranslationClient, saying(done(id="x")), clock).call("check", "job-1")

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import requests
 from support.errors import chain_of
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 from support.hostile_server import answering, serving
 from support.raw_responses import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
 
@@ -956,7 +956,7 @@ def test_a_content_length_repeated_in_one_header_ends_the_body(make_session: Any
     said = raw(200, "Content-Length: 1000, 1000", body=OLD)
     with serving(answering(said.data, close=False)) as server:
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
-        with VideoTranslationClient(server.url, logger=Silent(), max_faults=1, session=make_session()) as client:
+        with VideoTranslationClient(server.url, logger=SilentLogger(), max_faults=1, session=make_session()) as client:
             assert client.download(job, tmp_path / "out.mp4").read_bytes() == OLD
 
 
@@ -1072,7 +1072,7 @@ def test_a_body_with_chunks_that_were_not_decoded_is_rejected(count: int, tmp_pa
     said = raw(200, "Transfer-Encoding: " + ", ".join(["chunked"] * count), body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n")
     with serving(answering(said.data)) as server, requests.Session() as session:
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
-        client = VideoTranslationClient(server.url, logger=Silent(), max_faults=1, session=session)
+        client = VideoTranslationClient(server.url, logger=SilentLogger(), max_faults=1, session=session)
         with client, pytest.raises(UnexpectedAnswer, match="transfer coding"):
             client.download(job, tmp_path / "out.mp4")
 

@@ -13,8 +13,8 @@ import pytest
 import requests
 import requests_mock
 import urllib3
-from support.adapters import Answers, response
-from support.fixtures import Clock, Lines
+from support.adapters import FunctionAdapter, response
+from support.fixtures import Clock, LogLines
 from support.hostile_server import dead_addresses
 from support.in_process_service import KEYED, LANGUAGE, SERVICES, VIDEO, World
 from werkzeug.local import LocalProxy
@@ -129,7 +129,7 @@ def test_a_submission_is_retried_after_a_refused_connection(clock: Clock, servic
             raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"), request=request)
         return adapter.send(request)
 
-    world.session.mount("http://", Answers(refuse_at_first))
+    world.session.mount("http://", FunctionAdapter(refuse_at_first))
     world.submit()
 
     assert len(world.lab.submissions) == 1
@@ -318,7 +318,7 @@ def test_ctrl_c_during_a_submission_says_that_a_job_may_have_been_accepted(clock
             return adapter.send(request)
         raise KeyboardInterrupt
 
-    world.session.mount("http://", Answers(interrupted))
+    world.session.mount("http://", FunctionAdapter(interrupted))
     with pytest.raises(KeyboardInterrupt, match="may have been accepted") as caught:
         world.submit()
     assert ("idempotency_key=" in str(caught.value)) == (service in KEYED)
@@ -394,7 +394,7 @@ def test_ctrl_c_during_a_resumed_submission_shows_the_idempotency_key(clock: Clo
         world.submit(idempotency_key="order-of-mine")
 
 
-def test_the_idempotency_key_is_logged_before_the_submission_is_sent(clock: Clock, lines: Lines) -> None:
+def test_the_idempotency_key_is_logged_before_the_submission_is_sent(clock: Clock, lines: LogLines) -> None:
     """After the process is killed, the submission can be resumed with the key in the log."""
     world = World(clock, "heygen")
     world.submit(idempotency_key="order-of-mine")
@@ -512,19 +512,19 @@ def that_sends_again_after_a_response() -> requests.Session:
     """A session with a hook that sends again, as for digest authentication: first a 503, then a refused connection."""
     answers: Iterator[Callable[[], requests.Response]] = iter([lambda: response(503)])
     session = requests.Session()
-    session.mount("http://", Answers(lambda request: next(answers, lambda: _refuse(request))()))
+    session.mount("http://", FunctionAdapter(lambda request: next(answers, lambda: _refuse(request))()))
     session.hooks["response"].append(lambda first, **_: session.send(first.request))
     return session
 
 
 def refusing() -> requests.Session:
     """A session whose adapter is no `HTTPAdapter`, and declares `never_retries`."""
-    return with_adapter(Answers(_refuse))
+    return with_adapter(FunctionAdapter(_refuse))
 
 
 def of_its_own_class() -> requests.Session:
     session = SessionThatRetries()
-    session.mount("http://", Answers(_refuse))
+    session.mount("http://", FunctionAdapter(_refuse))
     return session
 
 
@@ -649,7 +649,7 @@ def test_the_body_of_a_refusal_is_read_despite_a_time_out_or_a_cancellation(
         return response(code, body)
 
     session = requests.Session()
-    session.mount("http://", Answers(refuse_late))
+    session.mount("http://", FunctionAdapter(refuse_late))
     client = VideoTranslationClient(
         "http://fake.test", service="elevenlabs", api_key="k", session=session, sleep=clock.tick, request_timeout=1
     )
@@ -678,7 +678,7 @@ def test_a_409_of_a_submission_in_progress_is_read_despite_a_time_out(clock: Clo
         return next(answers)
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(
         "http://fake.test", service="heygen", api_key="k", session=session, sleep=clock.tick, request_timeout=1
     )
@@ -721,7 +721,7 @@ def test_an_operation_location_that_is_no_valid_url_is_ignored(clock: Clock, loc
         return response(200, b'{"status": "Succeeded"}', operation_location=located)
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient("http://fake.test", service="azure", api_key="k-123456", session=session)
     client.submit(VIDEO, "es-ES", idempotency_key="order-1")
     assert asked[1].startswith("http://fake.test/operations/order-1.translation?")
@@ -737,7 +737,7 @@ def test_options_in_a_form_are_repeated_fields_or_json(clock: Clock) -> None:
         bodies.append(bytes(request.body or b""))  # type: ignore[arg-type]  # not a file here
         return adapter.send(request)
 
-    world.session.mount("http://", Answers(keep))
+    world.session.mount("http://", FunctionAdapter(keep))
     world.submit(options={"keyterms": ["one", "two"], "x": {"a": True}, "y": None, "z": False})
     assert bodies[0].count(b'name="keyterms"') == 2
     assert b'{"a": true}' in bodies[0]
@@ -755,7 +755,7 @@ def _answered_in_time(world: World, error: type[BaseException]) -> None:
             return answered
         raise error("mine")
 
-    world.session.mount("http://", Answers(raise_after))
+    world.session.mount("http://", FunctionAdapter(raise_after))
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -778,7 +778,7 @@ def test_an_exception_of_a_computed_field_does_not_hide_the_submission(clock: Cl
     """The function for the id field of a custom `Service` has a bug."""
     order = SubmitSpec("/jobs", id_field=ComputedField("id", lambda payload: payload["data"]["id"]))
     session = requests.Session()
-    session.mount("http://", Answers(lambda _: response(200, b'{"id": "j1"}')))
+    session.mount("http://", FunctionAdapter(lambda _: response(200, b'{"id": "j1"}')))
     service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", submit=order)
 
     with pytest.raises(RequestFailed, match="exception of the caller: KeyError") as caught:

@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 
 import pytest
-from support.fixtures import Clock, Lines
+from support.fixtures import Clock, LogLines
 from support.in_process_service import HOST, KEY, LANGUAGE, SERVICES, SIGNATURE, STORAGE, VIDEO, World, left_in
 
 from fake_server import Scenario
@@ -25,7 +25,7 @@ every_service = pytest.mark.parametrize("service", SERVICES)
 
 @every_service
 def test_submit_wait_and_download_return_the_translation(
-    clock: Clock, lines: Lines, tmp_path: Path, service: str
+    clock: Clock, lines: LogLines, tmp_path: Path, service: str
 ) -> None:
     """One job is submitted, and no other file is left behind."""
     world = World(clock, service)
@@ -204,7 +204,7 @@ def _fault(data: dict[str, object]) -> str:
 
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])
-def test_a_completed_job_without_its_link_is_pending(clock: Clock, lines: Lines, service: str) -> None:
+def test_a_completed_job_without_its_link_is_pending(clock: Clock, lines: LogLines, service: str) -> None:
     """HeyGen documents that the link may be late. The job is pending until then, whatever its status word."""
     job = World(clock, service, Scenario(duration=5, link_delay=40)).finished()
     waited = [line for line in lines.of("status_checked") if line["raw_status"].lower() in ("completed", "succeeded")]
@@ -267,7 +267,7 @@ def test_too_many_concurrent_jobs_raise_too_many_jobs(clock: Clock, service: str
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "reference"])
-def test_a_queued_submission_waits_for_a_free_slot(clock: Clock, lines: Lines, service: str) -> None:
+def test_a_queued_submission_waits_for_a_free_slot(clock: Clock, lines: LogLines, service: str) -> None:
     """With the backoff of a wait. The 429 responses count as no faults."""
     world = World(clock, service, Scenario(100, max_jobs=1), max_faults=1)
     first = world.submit()
@@ -294,7 +294,7 @@ def test_a_queued_submission_waits_until_its_deadline(clock: Clock) -> None:
 
 @pytest.mark.parametrize("trigger", [{"nth": 1}, {"every": 1}])
 def test_a_queued_submission_without_a_deadline_waits_for_the_client_timeout(
-    clock: Clock, lines: Lines, trigger: dict[str, int]
+    clock: Clock, lines: LogLines, trigger: dict[str, int]
 ) -> None:
     """A `Retry-After` of a day does not make the wait longer."""
     full = {"status_code": 429, "headers": {"Retry-After": "86400"}, "body": '{"code": "too_many_jobs"}'}
@@ -311,7 +311,7 @@ def test_a_queued_submission_without_a_deadline_waits_for_the_client_timeout(
 
 
 @every_service
-def test_a_submission_is_retried_after_a_429_for_too_many_requests(clock: Clock, lines: Lines, service: str) -> None:
+def test_a_submission_is_retried_after_a_429_for_too_many_requests(clock: Clock, lines: LogLines, service: str) -> None:
     """The body tells it from a 429 for too many jobs. The retry is sent after its `Retry-After`."""
     body = '{"error": {"code": "busy", "message": "slow down"}, "detail": {"status": "system_busy", "message": "x"}}'
     data = {"nth": 1, "route": "create", "status_code": 429, "headers": {"Retry-After": "7"}, "body": body}
@@ -348,7 +348,7 @@ def test_the_error_for_a_response_without_languages_names_the_field(clock: Clock
     assert world.said("POST") == []
 
 
-def test_the_status_words_of_every_service_are_known(clock: Clock, lines: Lines) -> None:
+def test_the_status_words_of_every_service_are_known(clock: Clock, lines: LogLines) -> None:
     """No word of the fake server is logged as unknown, and no log line has a secret."""
     for service in LANGUAGE:
         World(clock, service, Scenario(50)).finished()

@@ -15,8 +15,8 @@ import freezegun
 import pytest
 import requests
 from freezegun import freeze_time
-from support.adapters import BASE_URL, Answers, response
-from support.fixtures import Clock, Lines, MakeClient, Silent
+from support.adapters import BASE_URL, FunctionAdapter, response
+from support.fixtures import Clock, LogLines, MakeClient, SilentLogger
 from support.in_process_service import World
 from tenacity import RetryCallState
 from tenacity.stop import stop_after_delay
@@ -60,7 +60,7 @@ def never() -> bool:
 def session_of(body: bytes) -> requests.Session:
     """Return a session with the same response to every request, in process."""
     session = requests.Session()
-    session.mount(BASE_URL, Answers(lambda _: response(200, body)))
+    session.mount(BASE_URL, FunctionAdapter(lambda _: response(200, body)))
     return session
 
 
@@ -181,7 +181,7 @@ def test_a_callers_sleep_that_returns_at_once_counts_0_s_on_a_running_clock() ->
 def test_a_wait_on_a_frozen_clock_times_out_though_sleep_does_nothing(answer: bytes, clock: Clock) -> None:
     """As in a test with mocked responses: no `max_retries`, no time that passes, no network."""
     session = requests.Session()
-    session.mount("https://", Answers(lambda _: response(200, answer)))
+    session.mount("https://", FunctionAdapter(lambda _: response(200, answer)))
     slept: list[float] = []
     client = VideoTranslationClient(
         service="heygen", api_key="k", timeout=5, max_faults=math.inf, sleep=slept.append, session=session
@@ -271,7 +271,7 @@ def test_a_call_in_a_thread_on_a_frozen_clock_does_not_time_out_early(
     """Some readings of the clock are frozen and others are not, which must not end a wait that has just begun."""
     monkeypatch.setattr(freezegun.api, "call_stack_inspection_limit", 5)  # the default, lowered in conftest.py
     client = VideoTranslationClient(
-        BASE_URL, session=session_of(b'{"id": "j", "result": "completed"}'), logger=Silent()
+        BASE_URL, session=session_of(b'{"id": "j", "result": "completed"}'), logger=SilentLogger()
     )
     outcomes: list[Any] = []
 
@@ -434,7 +434,7 @@ def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_elapsed_time_of_a_submission_counts_all_its_requests(
-    clock: Clock, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request for the list of languages is one of them."""
     world = World(clock, "heygen")
@@ -450,7 +450,7 @@ def test_the_elapsed_time_of_a_submission_counts_all_its_requests(
 
 
 def test_the_elapsed_time_of_a_download_counts_all_its_requests(
-    clock: Clock, lines: Lines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    clock: Clock, lines: LogLines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The status check is one of them."""
     world = World(clock, "heygen")
@@ -546,7 +546,7 @@ def test_a_request_of_a_batch_in_a_thread_has_its_own_stopwatch(clock: Clock, mo
 
     monkeypatch.setattr(RequestsTransport, "send", seen)
     session = session_of(b'{"id": "j", "result": "completed"}')
-    VideoTranslationClient(BASE_URL, session=session, logger=Silent()).wait_all(["j"])
+    VideoTranslationClient(BASE_URL, session=session, logger=SilentLogger()).wait_all(["j"])
 
     assert [type(one) for one in clocks] == [ContinuousClock]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tenacity
-from support.fixtures import Clock, Lines, MakeClient
+from support.fixtures import Clock, LogLines, MakeClient
 
 from fake_server import Fault, Scenario
 from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout, _models
@@ -17,11 +17,13 @@ from translation_client._polling import CallState, retry_after_reaches_deadline
 SEED: dict[str, Any] = {"max_retries": 10, "backoff_factor": 2, "timeout": 30}
 
 
-def checked_at(lines: Lines) -> list[float]:
+def checked_at(lines: LogLines) -> list[float]:
     return [line["elapsed_seconds"] for line in lines.of("status_checked")]
 
 
-def test_backoff_factor_2_and_timeout_30_check_at_0_2_6_14_and_29_75_s(make_client: MakeClient, lines: Lines) -> None:
+def test_backoff_factor_2_and_timeout_30_check_at_0_2_6_14_and_29_75_s(
+    make_client: MakeClient, lines: LogLines
+) -> None:
     """The last sleep is shortened so that the last check gets its response by the deadline."""
     with pytest.raises(WaitTimeout):
         make_client(Scenario(100), **SEED).get_status()
@@ -35,7 +37,9 @@ def test_a_job_that_completes_1_s_before_the_deadline_is_reported_completed(make
     assert make_client(Scenario(29), **SEED).get_status() is TranslationStatus.COMPLETED
 
 
-def test_the_reference_service_checks_by_default_at_0_2_6_14_and_29_75_s(make_client: MakeClient, lines: Lines) -> None:
+def test_the_reference_service_checks_by_default_at_0_2_6_14_and_29_75_s(
+    make_client: MakeClient, lines: LogLines
+) -> None:
     """An argument that is `None` has the default of the service."""
     with pytest.raises(WaitTimeout):
         make_client(Scenario(100)).get_status()
@@ -45,7 +49,7 @@ def test_the_reference_service_checks_by_default_at_0_2_6_14_and_29_75_s(make_cl
 
 @pytest.mark.parametrize("timeout", [0.2, 1, 3, 7.3, 12.345678, 61.1])
 def test_the_last_check_is_at_most_a_quarter_second_before_any_deadline(
-    make_client: MakeClient, lines: Lines, timeout: float
+    make_client: MakeClient, lines: LogLines, timeout: float
 ) -> None:
     """Also if the time-out is no round number, or shorter than the first sleep."""
     with pytest.raises(WaitTimeout) as caught:
@@ -57,7 +61,7 @@ def test_the_last_check_is_at_most_a_quarter_second_before_any_deadline(
 
 
 def test_the_last_check_starts_earlier_by_twice_the_slowest_response_time(
-    make_client: MakeClient, clock: Clock, lines: Lines
+    make_client: MakeClient, clock: Clock, lines: LogLines
 ) -> None:
     """It starts early enough to get its response by the deadline."""
     client = make_client(Scenario(1000), timeout=30)
@@ -77,7 +81,7 @@ def test_the_last_check_starts_earlier_by_twice_the_slowest_response_time(
 
 @pytest.mark.parametrize(("first", "timeout"), [(9, 30), (1.7, 5)])
 def test_one_slow_response_does_not_end_a_wait_early(
-    make_client: MakeClient, clock: Clock, lines: Lines, first: float, timeout: float
+    make_client: MakeClient, clock: Clock, lines: LogLines, first: float, timeout: float
 ) -> None:
     """After a slow first response, as at a cold start, the last check is still at most 2 s before the deadline."""
     client = make_client(Scenario(1000), timeout=timeout)
@@ -111,7 +115,7 @@ def test_a_slow_fault_does_not_end_a_wait_early(make_client: MakeClient, clock: 
     assert client.get_status() == "completed"
 
 
-def test_max_retries_of_2_is_3_checks(make_client: MakeClient, lines: Lines) -> None:
+def test_max_retries_of_2_is_3_checks(make_client: MakeClient, lines: LogLines) -> None:
     """The first check is no retry."""
     with pytest.raises(RetriesExhausted) as caught:
         make_client(Scenario(100), max_retries=2).wait()
@@ -120,7 +124,7 @@ def test_max_retries_of_2_is_3_checks(make_client: MakeClient, lines: Lines) -> 
     assert (caught.value.checks, caught.value.attempts) == (3, 3)
 
 
-def test_max_retries_of_0_is_1_check(make_client: MakeClient, lines: Lines) -> None:
+def test_max_retries_of_0_is_1_check(make_client: MakeClient, lines: LogLines) -> None:
     """0 is not taken for a missing argument."""
     with pytest.raises(RetriesExhausted, match="still 'pending' when the retries were used up") as caught:
         make_client(Scenario(100), max_retries=0).wait()
@@ -129,7 +133,7 @@ def test_max_retries_of_0_is_1_check(make_client: MakeClient, lines: Lines) -> N
     assert (caught.value.checks, caught.value.attempts) == (1, 1)
 
 
-def test_a_wait_with_infinite_limits_continues_until_the_job_ends(make_client: MakeClient, lines: Lines) -> None:
+def test_a_wait_with_infinite_limits_continues_until_the_job_ends(make_client: MakeClient, lines: LogLines) -> None:
     """No limit is `math.inf`. The longest sleep is 60 s."""
     job = make_client(Scenario(9000), timeout=math.inf, max_retries=math.inf).wait()
 
@@ -137,7 +141,7 @@ def test_a_wait_with_infinite_limits_continues_until_the_job_ends(make_client: M
     assert max(line["sleep_seconds"] for line in lines.of("sleeping")) == 60
 
 
-def test_jitter_varies_the_sleeps_at_the_cap_and_never_exceeds_it(make_client: MakeClient, lines: Lines) -> None:
+def test_jitter_varies_the_sleeps_at_the_cap_and_never_exceeds_it(make_client: MakeClient, lines: LogLines) -> None:
     """The sleeps of other libraries end in lock-step at the cap."""
     make_client(Scenario(2000), timeout=math.inf, max_retries=math.inf, max_delay=20, jitter=0.5).wait()
 
@@ -157,7 +161,7 @@ def test_jitter_varies_the_sleeps_at_the_cap_and_never_exceeds_it(make_client: M
         lambda state: 3,
     ],
 )
-def test_any_tenacity_wait_strategy_replaces_the_backoff(make_client: MakeClient, lines: Lines, wait: Any) -> None:
+def test_any_tenacity_wait_strategy_replaces_the_backoff(make_client: MakeClient, lines: LogLines, wait: Any) -> None:
     """The reason of its sleeps in the log is "schedule"."""
     make_client(Scenario(8), wait=wait).wait()
 
@@ -174,7 +178,9 @@ def test_any_tenacity_wait_strategy_replaces_the_backoff(make_client: MakeClient
         lambda state: state.attempt_number == 3,
     ],
 )
-def test_any_tenacity_stop_strategy_raises_retries_exhausted(make_client: MakeClient, lines: Lines, stop: Any) -> None:
+def test_any_tenacity_stop_strategy_raises_retries_exhausted(
+    make_client: MakeClient, lines: LogLines, stop: Any
+) -> None:
     """It applies in addition to the limits of the client."""
     with pytest.raises(RetriesExhausted):
         make_client(Scenario(100), stop=stop).wait()
@@ -188,7 +194,7 @@ def test_stop_never_does_not_remove_the_deadline(make_client: MakeClient) -> Non
         make_client(Scenario(100), stop=tenacity.stop_never).wait()
 
 
-def test_faults_use_no_retries_and_pending_responses_use_no_faults(make_client: MakeClient, lines: Lines) -> None:
+def test_faults_use_no_retries_and_pending_responses_use_no_faults(make_client: MakeClient, lines: LogLines) -> None:
     """With 3 retries, the wait survives two series of four faults between usable responses."""
     faults = tuple(Fault(nth=number, status_code=502) for number in (2, 3, 4, 5, 7, 8, 9, 10))
 
@@ -199,7 +205,7 @@ def test_faults_use_no_retries_and_pending_responses_use_no_faults(make_client: 
     assert job.checks == 3
 
 
-def test_the_sleeps_after_faults_double_from_half_a_second(make_client: MakeClient, lines: Lines) -> None:
+def test_the_sleeps_after_faults_double_from_half_a_second(make_client: MakeClient, lines: LogLines) -> None:
     """0.5, 1, 2, 4 … s ± 25 %, at most 30 s."""
     with pytest.raises(RequestFailed):
         make_client(Scenario(faults=(Fault(every=1),)), max_faults=9, timeout=1000).wait()
@@ -226,7 +232,7 @@ def test_a_usable_response_resets_the_count_of_faults(make_client: MakeClient) -
     assert make_client(Scenario(40, faults=faults), max_faults=2, timeout=100).wait().checks >= 4
 
 
-def test_faults_until_the_deadline_still_get_a_last_attempt(make_client: MakeClient, lines: Lines) -> None:
+def test_faults_until_the_deadline_still_get_a_last_attempt(make_client: MakeClient, lines: LogLines) -> None:
     """The sleep after a fault is shortened as any other. A job that was pending is a time-out, not a failure."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(100, faults=(Fault(between=(5, 100)),)), max_faults=99, timeout=20).wait()
@@ -236,7 +242,7 @@ def test_faults_until_the_deadline_still_get_a_last_attempt(make_client: MakeCli
     assert 19.7 < caught.value.elapsed <= 20
 
 
-def test_the_timeout_of_wait_replaces_that_of_the_client(make_client: MakeClient, lines: Lines) -> None:
+def test_the_timeout_of_wait_replaces_that_of_the_client(make_client: MakeClient, lines: LogLines) -> None:
     """The client has 30 s, the wait has 5 s."""
     client = make_client(Scenario(100), timeout=30)
 
@@ -261,7 +267,7 @@ def test_the_elapsed_time_of_watch_starts_when_it_is_called(make_client: MakeCli
 
 
 def test_watch_logs_the_same_events_sleeps_and_times_as_wait(
-    make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    make_client: MakeClient, lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without the random part of the sleeps after faults. The result has the same status and number of checks."""
     monkeypatch.setattr(RANDOM, "random", lambda: 0.5)
@@ -300,7 +306,7 @@ def test_a_step_of_the_wall_clock_does_not_change_a_wait(
 
 
 @pytest.mark.parametrize("wait", [tenacity.wait_none(), lambda state: -5, lambda state: -0.1, lambda state: math.nan])
-def test_a_zero_negative_or_nan_sleep_is_0_s(make_client: MakeClient, lines: Lines, wait: Any) -> None:
+def test_a_zero_negative_or_nan_sleep_is_0_s(make_client: MakeClient, lines: LogLines, wait: Any) -> None:
     """The caller's wait strategy returns it. The retries are used up before the 8 s of the job have passed."""
     with pytest.raises(RetriesExhausted):
         make_client(Scenario(8), wait=wait).wait()
@@ -314,7 +320,7 @@ def _hinting(client: Any, retry_after: str) -> Any:
     return client
 
 
-def test_retry_after_of_a_pending_response_shortens_no_sleep(make_client: MakeClient, lines: Lines) -> None:
+def test_retry_after_of_a_pending_response_shortens_no_sleep(make_client: MakeClient, lines: LogLines) -> None:
     """The sleep is the longer of `Retry-After` and the backoff."""
     job = _hinting(make_client(Scenario(9)), "2").wait()
 
@@ -336,7 +342,7 @@ def test_retry_after_of_1_s_past_the_deadline_ends_the_wait(make_client: MakeCli
 
 
 @pytest.mark.parametrize("call", ["wait", "watch"])
-def test_a_callers_stop_strategy_may_read_idle_for(make_client: MakeClient, lines: Lines, call: str) -> None:
+def test_a_callers_stop_strategy_may_read_idle_for(make_client: MakeClient, lines: LogLines, call: str) -> None:
     """Also in `watch`, which does not run in tenacity's own loop."""
     client = make_client(Scenario(100), stop=lambda state: state.idle_for >= 6)
     with pytest.raises(RetriesExhausted):

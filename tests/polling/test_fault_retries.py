@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from support.fixtures import Clock, Lines, MakeClient
+from support.fixtures import Clock, LogLines, MakeClient
 from tenacity import RetryCallState
 
 from fake_server import Fault, Scenario
@@ -26,7 +26,7 @@ ONE_FAULT = {
 
 
 @pytest.mark.parametrize("name", ONE_FAULT)
-def test_a_wait_survives_one_fault(make_client: MakeClient, lines: Lines, name: str) -> None:
+def test_a_wait_survives_one_fault(make_client: MakeClient, lines: LogLines, name: str) -> None:
     """The job is not reported as failed."""
     job = make_client(Scenario(9, faults=(ONE_FAULT[name],))).wait()
 
@@ -70,7 +70,7 @@ def test_the_last_of_different_faults_determines_the_error(make_client: MakeClie
 
 @pytest.mark.parametrize("code", [400, 401, 402, 403, 404, 405, 409, 410, 422, 451])
 def test_a_4xx_that_is_not_retryable_fails_the_check_at_once(
-    make_client: MakeClient, lines: Lines, clock: Clock, code: int
+    make_client: MakeClient, lines: LogLines, clock: Clock, code: int
 ) -> None:
     """A 401 is not better a second later. The log has the reason "refused"."""
     with pytest.raises(RequestFailed) as caught:
@@ -91,7 +91,7 @@ def test_the_error_of_an_unknown_job_names_its_id(make_client: MakeClient) -> No
     assert caught.value.job_id == "nope"
 
 
-def test_a_429_with_retry_after_3_is_retried_after_3_seconds(make_client: MakeClient, lines: Lines) -> None:
+def test_a_429_with_retry_after_3_is_retried_after_3_seconds(make_client: MakeClient, lines: LogLines) -> None:
     """None of fifteen public clients for this task does that."""
     fault = Fault(nth=2, status_code=429, headers={"Retry-After": "3"})
 
@@ -101,14 +101,16 @@ def test_a_429_with_retry_after_3_is_retried_after_3_seconds(make_client: MakeCl
     assert job.elapsed == 5
 
 
-def test_retry_after_shorter_than_the_backoff_changes_no_sleep(make_client: MakeClient, lines: Lines) -> None:
+def test_retry_after_shorter_than_the_backoff_changes_no_sleep(make_client: MakeClient, lines: LogLines) -> None:
     """The sleep is the longer of the two."""
     make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": "0"}),))).wait()
 
     assert 0.375 <= lines.of("check_failed")[0]["sleep_seconds"] <= 0.625
 
 
-def test_retry_after_as_a_date_is_relative_to_the_date_of_the_response(make_client: MakeClient, lines: Lines) -> None:
+def test_retry_after_as_a_date_is_relative_to_the_date_of_the_response(
+    make_client: MakeClient, lines: LogLines
+) -> None:
     """The clock of the server may be wrong, as long as both dates are."""
     headers = {"Date": "Mon, 02 Jan 2006 15:04:05 GMT", "Retry-After": "Mon, 02 Jan 2006 15:04:12 GMT"}
 
@@ -118,7 +120,7 @@ def test_retry_after_as_a_date_is_relative_to_the_date_of_the_response(make_clie
 
 
 @pytest.mark.parametrize("hint", ["soon", "-1", "1e3", "inf", "99999999999", "3 s", "Wed, 99 Foo 2026 00:00:00 GMT"])
-def test_an_invalid_retry_after_is_ignored_and_logged(make_client: MakeClient, lines: Lines, hint: str) -> None:
+def test_an_invalid_retry_after_is_ignored_and_logged(make_client: MakeClient, lines: LogLines, hint: str) -> None:
     """Other SDKs end the wait for it, or sleep for 86 400 seconds."""
     job = make_client(Scenario(9, faults=(Fault(nth=2, headers={"Retry-After": hint}),))).wait()
 
@@ -136,7 +138,7 @@ def test_retry_after_past_the_deadline_ends_the_wait_at_once(make_client: MakeCl
     assert (caught.value.elapsed, caught.value.retry_after, caught.value.checks) == (2, 60, 1)
 
 
-def test_retry_after_of_a_pending_response_lengthens_the_sleep(make_client: MakeClient, lines: Lines) -> None:
+def test_retry_after_of_a_pending_response_lengthens_the_sleep(make_client: MakeClient, lines: LogLines) -> None:
     """The reason in the log is "retry_after"."""
     client = make_client(Scenario(9, faults=()))
     _answer_with(client, "5")
@@ -146,7 +148,7 @@ def test_retry_after_of_a_pending_response_lengthens_the_sleep(make_client: Make
 
 
 def test_retry_after_of_a_pending_response_applies_to_the_next_sleep_only(
-    make_client: MakeClient, lines: Lines
+    make_client: MakeClient, lines: LogLines
 ) -> None:
     """It is read from each response anew."""
     client = make_client(Scenario(20))
@@ -161,7 +163,7 @@ def test_retry_after_of_a_pending_response_applies_to_the_next_sleep_only(
 
 
 def test_retry_after_of_a_pending_response_is_shortened_to_the_last_check(
-    make_client: MakeClient, lines: Lines
+    make_client: MakeClient, lines: LogLines
 ) -> None:
     """A job may end earlier than the server expects."""
     client = make_client(Scenario(9))
@@ -232,7 +234,7 @@ def test_the_message_of_an_html_page_as_response_quotes_its_beginning(make_clien
     [(0.0, 0.75), (1.0, 1.25)],
 )
 def test_jitter_changes_the_sleeps_after_faults_by_at_most_a_quarter(
-    make_client: MakeClient, lines: Lines, monkeypatch: pytest.MonkeyPatch, chance: float, part: float
+    make_client: MakeClient, lines: LogLines, monkeypatch: pytest.MonkeyPatch, chance: float, part: float
 ) -> None:
     """At both ends of the range, and never above the cap."""
     monkeypatch.setattr(RANDOM, "random", lambda: chance)

@@ -26,7 +26,7 @@ from support.fault_table_on_sockets import (
     limits_of,
     strike,
 )
-from support.fixtures import Clock, Lines
+from support.fixtures import Clock, LogLines
 from support.in_process_service import KEY
 from support.readme import README
 
@@ -62,7 +62,7 @@ def waited(side: Side, job_id: str | None = None) -> Any:
 @BOTH
 @pytest.mark.parametrize(("fault", "times", "ends"), ROWS_IN_PROCESS, ids=names_of(ROWS_IN_PROCESS))
 def test_a_wait_in_process_ends_as_the_table_says(
-    client: type[Any], fault: str, times: str, ends: Ends, clock: Clock, lines: Lines
+    client: type[Any], fault: str, times: str, ends: Ends, clock: Clock, lines: LogLines
 ) -> None:
     """The outcome, the seconds, the requests, the log lines, and the facts of the error."""
     side = side_of(client, Scenario(duration=0, faults=faults_of(fault, times)), "reference", clock, **LIMITS)
@@ -94,7 +94,7 @@ CODED = [fault for fault, times, ends in ROWS if times == "forever" and fault[:3
 
 
 @pytest.mark.parametrize("fault", CODED)
-def test_the_error_has_the_status_code(fault: str, clock: Clock, lines: Lines) -> None:
+def test_the_error_has_the_status_code(fault: str, clock: Clock, lines: LogLines) -> None:
     """Also if the response could not be read."""
     error = waited(blocking(clock, fault))
 
@@ -103,7 +103,7 @@ def test_the_error_has_the_status_code(fault: str, clock: Clock, lines: Lines) -
 
 
 @pytest.mark.parametrize("fault", ["html", "invalid-json", "wrong-shape"])
-def test_the_error_has_an_excerpt_of_an_unreadable_body(fault: str, clock: Clock, lines: Lines) -> None:
+def test_the_error_has_an_excerpt_of_an_unreadable_body(fault: str, clock: Clock, lines: LogLines) -> None:
     error = waited(blocking(clock, fault))
 
     assert isinstance(error, UnexpectedAnswer)
@@ -112,7 +112,7 @@ def test_the_error_has_an_excerpt_of_an_unreadable_body(fault: str, clock: Clock
 
 
 @pytest.mark.parametrize("fault", [fault for fault, times, _ in ROWS if times == "forever" and fault != "refuse"])
-def test_the_error_has_the_job_of_the_last_check(fault: str, clock: Clock, lines: Lines) -> None:
+def test_the_error_has_the_job_of_the_last_check(fault: str, clock: Clock, lines: LogLines) -> None:
     """Whichever fault the later requests have."""
     side = side_of(VideoTranslationClient, Scenario(duration=1000), "reference", clock, **LIMITS)
     watching = side.client.watch(side.lab.create())
@@ -126,7 +126,7 @@ def test_the_error_has_the_job_of_the_last_check(fault: str, clock: Clock, lines
     assert caught.value.checks == len(seen) >= 1
 
 
-def test_a_redirect_to_another_origin_carries_no_api_key(clock: Clock, lines: Lines) -> None:
+def test_a_redirect_to_another_origin_carries_no_api_key(clock: Clock, lines: LogLines) -> None:
     """The request to our own origin does."""
     side = side_of(
         VideoTranslationClient, Scenario(duration=0, faults=["1:redirect-away"]), "reference", clock, **LIMITS
@@ -188,7 +188,7 @@ def short_sleep(client: type[Any], before_sleep: Callable[[], None] = lambda: No
 @BOTH
 @pytest.mark.parametrize(("fault", "times", "ends"), ROWS, ids=names_of(ROWS))
 def test_a_wait_on_sockets_ends_as_the_table_says(
-    client: type[Any], fault: str, times: str, ends: Ends, fake_translation_server: Server, lines: Lines
+    client: type[Any], fault: str, times: str, ends: Ends, fake_translation_server: Server, lines: LogLines
 ) -> None:
     """The outcome, the attempts and the requests. No thread and no socket is left once the client is closed."""
     server = fake_translation_server
@@ -203,7 +203,7 @@ def test_a_wait_on_sockets_ends_as_the_table_says(
 @BOTH
 @pytest.mark.parametrize("fault", FOR_EVER)
 def test_no_fault_holds_a_wait_past_its_deadline(
-    client: type[Any], fault: str, fake_translation_server: Server, lines: Lines
+    client: type[Any], fault: str, fake_translation_server: Server, lines: LogLines
 ) -> None:
     """A wait of 0.4 s ends by that. Its attempts and sleeps alone would take half a minute or more."""
     server = fake_translation_server
@@ -218,7 +218,9 @@ def test_no_fault_holds_a_wait_past_its_deadline(
 @pytest.mark.integration
 @BOTH
 @pytest.mark.parametrize("fault", ["gzip-bomb", "endless"])
-def test_no_body_fills_the_memory(client: type[Any], fault: str, fake_translation_server: Server, lines: Lines) -> None:
+def test_no_body_fills_the_memory(
+    client: type[Any], fault: str, fake_translation_server: Server, lines: LogLines
+) -> None:
     """Client and server together, at the peak of five such bodies."""
     gzip_bomb()  # packed once, and kept
     fake_translation_server.faults = tuple(faults_of(fault, "forever"))

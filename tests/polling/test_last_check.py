@@ -11,7 +11,7 @@ from freezegun import freeze_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.adapters import BASE_URL
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app
 from translation_client import VideoTranslationClient, WaitTimeout
@@ -30,7 +30,7 @@ def started_at(timeout: float, backoff_factor: float, *answer_seconds: float) ->
             BASE_URL,
             session=session,
             sleep=clock.tick,
-            logger=Silent(),
+            logger=SilentLogger(),
             timeout=timeout,
             backoff_factor=backoff_factor,
             max_retries=10_000,

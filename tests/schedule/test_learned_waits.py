@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import requests
 import tenacity
-from support.adapters import BASE_URL, Answers, response
-from support.fixtures import Clock, Lines, MakeClient
+from support.adapters import BASE_URL, FunctionAdapter, response
+from support.fixtures import Clock, LogLines, MakeClient
 from support.in_process_service import World
 
 from fake_server import Fault, Scenario
@@ -39,7 +39,7 @@ from translation_client.schedule.plan import CheckSchedule, Objective, make_sche
 LONG: dict[str, Any] = {"timeout": 3600, "max_retries": 1000}
 
 
-def checked_at(lines: Lines) -> list[float]:
+def checked_at(lines: LogLines) -> list[float]:
     return [line["elapsed_seconds"] for line in lines.of("status_checked")]
 
 
@@ -68,7 +68,7 @@ def learned_in(history: DurationHistory, service: str = "reference") -> list[Obs
 STEADY = tuple(58 + number % 5 for number in range(50))
 
 
-def test_an_empty_history_gives_a_quadratic_schedule(make_client: MakeClient, lines: Lines) -> None:
+def test_an_empty_history_gives_a_quadratic_schedule(make_client: MakeClient, lines: LogLines) -> None:
     """`check_cost · k²` seconds after the submission. There is no check at once, as no job is finished then."""
     client = make_client(Scenario(40), history=True, check_cost=3, **LONG)
     client.wait(ordered(client))
@@ -79,7 +79,7 @@ def test_an_empty_history_gives_a_quadratic_schedule(make_client: MakeClient, li
     assert {line["reason"] for line in lines.of("sleeping")} == {"schedule"}
 
 
-def test_a_target_lag_and_an_empty_history_give_equal_gaps(make_client: MakeClient, lines: Lines) -> None:
+def test_a_target_lag_and_an_empty_history_give_equal_gaps(make_client: MakeClient, lines: LogLines) -> None:
     """Of twice the lag: no other schedule has that mean lag for every duration."""
     client = make_client(Scenario(40), history=True, target_lag=7, **LONG)
     client.wait(ordered(client))
@@ -87,7 +87,7 @@ def test_a_target_lag_and_an_empty_history_give_equal_gaps(make_client: MakeClie
     assert checked_at(lines) == [14, 28, 42]
 
 
-def test_a_job_of_the_usual_duration_takes_one_or_two_checks(make_client: MakeClient, lines: Lines) -> None:
+def test_a_job_of_the_usual_duration_takes_one_or_two_checks(make_client: MakeClient, lines: LogLines) -> None:
     """The backoff makes seven."""
     client = make_client(Scenario(60), history=past(*STEADY), check_cost=3, **LONG)
     client.wait(ordered(client))
@@ -98,7 +98,7 @@ def test_a_job_of_the_usual_duration_takes_one_or_two_checks(make_client: MakeCl
 
 @pytest.mark.parametrize("call", ["wait", "get_status", "watch"])
 def test_wait_get_status_and_watch_follow_the_schedule_and_record_the_job(
-    call: str, make_client: MakeClient, lines: Lines
+    call: str, make_client: MakeClient, lines: LogLines
 ) -> None:
     """A job of 20 s is checked at 3, 12 and 27 s, and was last pending at 12 s."""
     history = DurationHistory()
@@ -111,7 +111,7 @@ def test_wait_get_status_and_watch_follow_the_schedule_and_record_the_job(
     assert learned_in(history) == [Observation(12, 27, 0, "es", 95, None, 1)]
 
 
-def test_a_job_of_unknown_age_is_checked_at_once_and_not_recorded(make_client: MakeClient, lines: Lines) -> None:
+def test_a_job_of_unknown_age_is_checked_at_once_and_not_recorded(make_client: MakeClient, lines: LogLines) -> None:
     """It may have finished an hour ago."""
     history = DurationHistory()
     make_client(Scenario(20), history=history, check_cost=3, **LONG).wait()
@@ -120,7 +120,7 @@ def test_a_job_of_unknown_age_is_checked_at_once_and_not_recorded(make_client: M
     assert learned_in(history) == []
 
 
-def test_the_schedule_counts_from_submitted_at(make_client: MakeClient, lines: Lines) -> None:
+def test_the_schedule_counts_from_submitted_at(make_client: MakeClient, lines: LogLines) -> None:
     """Not from the start of the wait, as another process may have submitted the job."""
     history = past(*STEADY)
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
@@ -129,14 +129,14 @@ def test_the_schedule_counts_from_submitted_at(make_client: MakeClient, lines: L
     assert 60 <= 40 + checked_at(lines)[0] <= 63
 
 
-def test_a_job_much_older_than_the_usual_duration_is_checked_at_once(make_client: MakeClient, lines: Lines) -> None:
+def test_a_job_much_older_than_the_usual_duration_is_checked_at_once(make_client: MakeClient, lines: LogLines) -> None:
     """It has most likely finished."""
     make_client(Scenario(0), history=past(*STEADY), check_cost=3, **LONG).wait(submitted_at=time.time() - 400)
 
     assert checked_at(lines) == [0]
 
 
-def test_a_submitted_at_three_seconds_in_the_future_counts_as_now(make_client: MakeClient, lines: Lines) -> None:
+def test_a_submitted_at_three_seconds_in_the_future_counts_as_now(make_client: MakeClient, lines: LogLines) -> None:
     """It may come from a clock that is ahead of this one."""
     make_client(Scenario(0), history=True, check_cost=3, **LONG).wait(submitted_at=time.time() + 3)
 
@@ -144,7 +144,7 @@ def test_a_submitted_at_three_seconds_in_the_future_counts_as_now(make_client: M
 
 
 @pytest.mark.parametrize("off", [7200, 500, -40 * 86400, -1e9])
-def test_an_implausible_submitted_at_is_ignored(off: float, make_client: MakeClient, lines: Lines) -> None:
+def test_an_implausible_submitted_at_is_ignored(off: float, make_client: MakeClient, lines: LogLines) -> None:
     """Such as one of another time zone, or an empty date. The job is checked at once, and not recorded."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
@@ -154,14 +154,14 @@ def test_an_implausible_submitted_at_is_ignored(off: float, make_client: MakeCli
     assert history.jobs("reference") == []
 
 
-def test_the_submitted_at_argument_overrides_that_of_the_job(make_client: MakeClient, lines: Lines) -> None:
+def test_the_submitted_at_argument_overrides_that_of_the_job(make_client: MakeClient, lines: LogLines) -> None:
     """By the argument, the job is a second older."""
     make_client(Scenario(0), history=True, check_cost=3, **LONG).wait(submitted(), submitted_at=time.time() - 1)
 
     assert checked_at(lines) == [2]
 
 
-def test_the_first_sleep_ends_before_the_deadline(make_client: MakeClient, lines: Lines) -> None:
+def test_the_first_sleep_ends_before_the_deadline(make_client: MakeClient, lines: LogLines) -> None:
     """A last check is made before the deadline, as in any wait."""
     client = make_client(Scenario(100), history=past(*STEADY), check_cost=3, timeout=30)
     with pytest.raises(WaitTimeout):
@@ -171,7 +171,7 @@ def test_the_first_sleep_ends_before_the_deadline(make_client: MakeClient, lines
     assert [line["reason"] for line in lines.of("sleeping")] == ["deadline"]
 
 
-def test_the_first_sleep_can_be_cancelled(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
+def test_the_first_sleep_can_be_cancelled(make_client: MakeClient, clock: Clock, lines: LogLines) -> None:
     """No request is sent then."""
     cancel = threading.Event()
     client = make_client(Scenario(100), history=True, check_cost=3, sleep=lambda _: cancel.set(), **LONG)
@@ -181,7 +181,7 @@ def test_the_first_sleep_can_be_cancelled(make_client: MakeClient, clock: Clock,
     assert checked_at(lines) == []
 
 
-def test_no_gap_is_longer_than_max_lag(make_client: MakeClient, lines: Lines) -> None:
+def test_no_gap_is_longer_than_max_lag(make_client: MakeClient, lines: LogLines) -> None:
     """Nor is the sleep before the first check."""
     client = make_client(Scenario(100), history=past(*STEADY), check_cost=30, max_lag=8, **LONG)
     client.wait(ordered(client))
@@ -190,7 +190,7 @@ def test_no_gap_is_longer_than_max_lag(make_client: MakeClient, lines: Lines) ->
     assert all(0 < after - before <= 8.001 for before, after in pairwise(checks))
 
 
-def test_retry_after_lengthens_a_sleep_of_the_schedule(make_client: MakeClient, clock: Clock, lines: Lines) -> None:
+def test_retry_after_lengthens_a_sleep_of_the_schedule(make_client: MakeClient, clock: Clock, lines: LogLines) -> None:
     """It takes precedence over the schedule."""
     client = a_client(lambda _: response(retry_after="20"), clock, history=True, check_cost=3, timeout=60)
     with pytest.raises(WaitTimeout):
@@ -202,7 +202,7 @@ def test_retry_after_lengthens_a_sleep_of_the_schedule(make_client: MakeClient, 
 
 def a_client(answer: Any, clock: Clock, **arguments: Any) -> VideoTranslationClient:
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     usual = {"session": session, "sleep": clock.tick, "max_retries": 1000}
     return VideoTranslationClient(BASE_URL, **{**usual, **arguments})
 
@@ -220,7 +220,7 @@ def a_service(clock: Clock, duration: float, **said: Any) -> Any:
     return answer
 
 
-def test_reported_progress_overrides_the_history(clock: Clock, lines: Lines) -> None:
+def test_reported_progress_overrides_the_history(clock: Clock, lines: LogLines) -> None:
     """Two hundred past jobs took a minute. After a minute, this one reports a progress of a tenth."""
     answer = a_service(clock, 600, progress=lambda age: min(age / 600, 1))
     job = a_client(answer, clock, history=past(*STEADY * 4), check_cost=3, timeout=3600).wait(submitted())
@@ -231,7 +231,7 @@ def test_reported_progress_overrides_the_history(clock: Clock, lines: Lines) -> 
     assert len(checked_at(lines)) < without
 
 
-def test_progress_of_a_job_of_unknown_age_counts_from_the_first_check(clock: Clock, lines: Lines) -> None:
+def test_progress_of_a_job_of_unknown_age_counts_from_the_first_check(clock: Clock, lines: LogLines) -> None:
     """A job that is half done at its first check did not begin then."""
     began = time.time() - 300
     answer = a_service(clock, 300, progress=lambda _: (time.time() - began) / 600)
@@ -242,7 +242,7 @@ def test_progress_of_a_job_of_unknown_age_counts_from_the_first_check(clock: Clo
 
 
 @pytest.mark.parametrize("progress", [0, 1, -1, 7, "half", None, math.nan])
-def test_an_uninformative_progress_does_not_change_the_schedule(clock: Clock, lines: Lines, progress: Any) -> None:
+def test_an_uninformative_progress_does_not_change_the_schedule(clock: Clock, lines: LogLines, progress: Any) -> None:
     """At 0 or 1, out of range, or no number."""
     answer = a_service(clock, 40, progress=lambda _: progress)
     a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait(submitted())
@@ -250,7 +250,7 @@ def test_an_uninformative_progress_does_not_change_the_schedule(clock: Clock, li
     assert checked_at(lines) == [3, 12, 27, 48]
 
 
-def test_the_finish_time_announced_by_the_service_is_waited_for(clock: Clock, lines: Lines) -> None:
+def test_the_finish_time_announced_by_the_service_is_waited_for(clock: Clock, lines: LogLines) -> None:
     """From the first response that has it, whatever the durations of past jobs."""
     due = datetime.now(timezone.utc) + timedelta(seconds=300)
     answer = a_service(clock, 300, finished_at=lambda _: due.isoformat().replace("+00:00", "Z"))
@@ -262,7 +262,7 @@ def test_the_finish_time_announced_by_the_service_is_waited_for(clock: Clock, li
     assert job.elapsed < 340
 
 
-def test_expected_seconds_of_a_submitted_job_set_the_schedule(make_client: MakeClient, lines: Lines) -> None:
+def test_expected_seconds_of_a_submitted_job_set_the_schedule(make_client: MakeClient, lines: LogLines) -> None:
     """With an empty history."""
     client = make_client(Scenario(500), history=True, check_cost=30, **LONG)
     client.wait(ordered(client, expected_seconds=500))
@@ -271,7 +271,7 @@ def test_expected_seconds_of_a_submitted_job_set_the_schedule(make_client: MakeC
     assert len(checked_at(lines)) <= 4
 
 
-def test_expected_seconds_of_a_submitted_job_override_the_history(make_client: MakeClient, lines: Lines) -> None:
+def test_expected_seconds_of_a_submitted_job_override_the_history(make_client: MakeClient, lines: LogLines) -> None:
     """Past jobs took a minute, this one is expected to take 500 s."""
     client = make_client(Scenario(500), history=past(*STEADY), check_cost=30, **LONG)
     client.wait(ordered(client, expected_seconds=500))
@@ -280,7 +280,7 @@ def test_expected_seconds_of_a_submitted_job_override_the_history(make_client: M
     assert len(checked_at(lines)) <= 4
 
 
-def test_expected_seconds_in_a_response_set_the_schedule_from_then_on(clock: Clock, lines: Lines) -> None:
+def test_expected_seconds_in_a_response_set_the_schedule_from_then_on(clock: Clock, lines: LogLines) -> None:
     """They are also an attribute of the job, and recorded in the history."""
     history = DurationHistory()
     answer = a_service(clock, 500, expected_seconds=lambda _: 500)
@@ -292,7 +292,7 @@ def test_expected_seconds_in_a_response_set_the_schedule_from_then_on(clock: Clo
     assert history.jobs("reference")[0].expected_seconds == 500
 
 
-def test_a_constant_error_of_expected_seconds_is_corrected(make_client: MakeClient, lines: Lines) -> None:
+def test_a_constant_error_of_expected_seconds_is_corrected(make_client: MakeClient, lines: LogLines) -> None:
     """Past jobs took twice as long as estimated."""
     history = DurationHistory()
     for number in range(40):
@@ -304,7 +304,7 @@ def test_a_constant_error_of_expected_seconds_is_corrected(make_client: MakeClie
     assert 195 < checked_at(lines)[-1] < 220
 
 
-def test_the_age_is_taken_from_the_first_response_with_created_at(clock: Clock, lines: Lines) -> None:
+def test_the_age_is_taken_from_the_first_response_with_created_at(clock: Clock, lines: LogLines) -> None:
     """From then on the schedule counts from that age, and the job is recorded."""
     history = past(*STEADY)
     created = time.time() - 30
@@ -331,7 +331,7 @@ def test_submitted_at_of_the_caller_overrides_created_at_of_the_service(is_argum
     assert done.submitted_at == mine
 
 
-def test_times_of_a_server_whose_clock_is_off_are_corrected_by_its_date_header(clock: Clock, lines: Lines) -> None:
+def test_times_of_a_server_whose_clock_is_off_are_corrected_by_its_date_header(clock: Clock, lines: LogLines) -> None:
     """On a clock that is an hour ahead, neither `created_at` nor `finished_at` is in the future."""
     ahead = time.time() + 3600
     date = datetime.fromtimestamp(ahead, timezone.utc).strftime("%a, %d %b %Y %H:%M:%S GMT")
@@ -341,7 +341,7 @@ def test_times_of_a_server_whose_clock_is_off_are_corrected_by_its_date_header(c
     assert (job.submitted_at, job.finished_at) == pytest.approx((time.time() - 30, time.time() - 10), abs=1, rel=0)
 
 
-def test_a_job_that_is_already_final_is_checked_at_once_and_not_recorded(clock: Clock, lines: Lines) -> None:
+def test_a_job_that_is_already_final_is_checked_at_once_and_not_recorded(clock: Clock, lines: LogLines) -> None:
     """The time of its end is unknown."""
     history = past(*STEADY)
     known = learned_in(history)
@@ -362,7 +362,7 @@ def test_the_recorded_end_is_between_the_last_pending_and_first_final_status(mak
 
 
 def test_pending_counts_at_the_request_and_finished_at_the_response(
-    make_client: MakeClient, clock: Clock, lines: Lines
+    make_client: MakeClient, clock: Clock, lines: LogLines
 ) -> None:
     """The job may have ended while the response was on its way."""
     history = DurationHistory()
@@ -451,7 +451,7 @@ def test_two_waits_for_the_same_job_are_recorded_as_one_observation(make_client:
     assert 50 <= (learned.finished_by or 0) < 60
 
 
-def test_a_finished_job_is_checked_at_once_and_not_recorded_again(make_client: MakeClient, lines: Lines) -> None:
+def test_a_finished_job_is_checked_at_once_and_not_recorded_again(make_client: MakeClient, lines: LogLines) -> None:
     """Both by its `Job` and by its id."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
@@ -464,7 +464,7 @@ def test_a_finished_job_is_checked_at_once_and_not_recorded_again(make_client: M
     assert len(history.jobs("reference")) == 1
 
 
-def test_a_progress_that_stays_near_1_does_not_cause_rapid_checks(clock: Clock, lines: Lines) -> None:
+def test_a_progress_that_stays_near_1_does_not_cause_rapid_checks(clock: Clock, lines: LogLines) -> None:
     """The least gap grows with each estimate that was used."""
     answer = a_service(clock, 600, progress=lambda _: 0.9999999)
     a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait(submitted_at=time.time() - 600)
@@ -549,7 +549,9 @@ def test_a_job_known_by_its_id_is_recorded_if_the_service_reports_its_start(
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])
-def test_submitted_jobs_of_every_service_need_fewer_checks_over_time(service: str, clock: Clock, lines: Lines) -> None:
+def test_submitted_jobs_of_every_service_need_fewer_checks_over_time(
+    service: str, clock: Clock, lines: LogLines
+) -> None:
     """After twenty jobs of about a minute, two checks are enough."""
     world = World(clock, service, Scenario((58, 62), seed=1), history=True, check_cost=3)
     asked = []
@@ -586,7 +588,7 @@ def test_a_schedule_is_cached_until_the_history_changes(
     assert len(made) == 2
 
 
-def test_each_kind_has_a_schedule_of_its_own(make_client: MakeClient, lines: Lines) -> None:
+def test_each_kind_has_a_schedule_of_its_own(make_client: MakeClient, lines: LogLines) -> None:
     """Past jobs of the one kind took ten times as long as those of the other."""
     history = past(*STEADY, kind="es")
     for seconds in STEADY:
@@ -601,7 +603,7 @@ def test_each_kind_has_a_schedule_of_its_own(make_client: MakeClient, lines: Lin
     assert 400 < other < 700
 
 
-def test_the_schedule_scales_with_the_video_length(make_client: MakeClient, lines: Lines) -> None:
+def test_the_schedule_scales_with_the_video_length(make_client: MakeClient, lines: LogLines) -> None:
     """As learned from the lengths of past videos."""
     history = DurationHistory()
     for number in range(40):
@@ -619,7 +621,7 @@ def test_the_schedule_scales_with_the_video_length(make_client: MakeClient, line
     assert len(later) <= 4
 
 
-def test_the_history_of_one_service_does_not_affect_another(clock: Clock, lines: Lines) -> None:
+def test_the_history_of_one_service_does_not_affect_another(clock: Clock, lines: LogLines) -> None:
     """They only share the `DurationHistory`."""
     world = World(clock, "heygen", Scenario(0), history=past(*STEADY), check_cost=3)
     world.finished()
@@ -643,7 +645,7 @@ _LOCKS: list[sqlite3.Connection] = []
 
 @pytest.mark.parametrize("breaks", [break_off, lock])
 def test_a_history_that_fails_during_a_wait_is_logged_as_a_warning(
-    breaks: Any, make_client: MakeClient, lines: Lines, tmp_path: Path
+    breaks: Any, make_client: MakeClient, lines: LogLines, tmp_path: Path
 ) -> None:
     """The wait continues until the job is finished."""
     path = tmp_path / "durations.sqlite"
@@ -664,7 +666,7 @@ def test_a_history_that_fails_during_a_wait_is_logged_as_a_warning(
     assert all(str(path) in line["error"] for line in warnings)
 
 
-def test_jitter_spreads_the_first_checks(make_client: MakeClient, lines: Lines) -> None:
+def test_jitter_spreads_the_first_checks(make_client: MakeClient, lines: LogLines) -> None:
     """By up to half a gap."""
     client = make_client(Scenario(61), history=past(*STEADY), check_cost=3, jitter=0.1, **LONG)
     for _ in range(40):
@@ -675,7 +677,7 @@ def test_jitter_spreads_the_first_checks(make_client: MakeClient, lines: Lines) 
     assert 1 < max(firsts) - min(firsts) < 20
 
 
-def test_jitter_makes_gaps_up_to_a_tenth_longer_or_shorter(make_client: MakeClient, lines: Lines) -> None:
+def test_jitter_makes_gaps_up_to_a_tenth_longer_or_shorter(make_client: MakeClient, lines: LogLines) -> None:
     """Each gap counts from the check before."""
     make_client(Scenario(900), history=True, target_lag=10, jitter=0.1, **LONG).wait(submitted_at=time.time() - 1)
 
@@ -696,7 +698,7 @@ def test_jitter_does_not_use_the_global_random_generator(make_client: MakeClient
     assert random.getstate() == state
 
 
-def test_job_features_are_accepted_without_a_history(make_client: MakeClient, lines: Lines) -> None:
+def test_job_features_are_accepted_without_a_history(make_client: MakeClient, lines: LogLines) -> None:
     """The backoff ignores them."""
     make_client(Scenario(5)).wait(kind="es", video_seconds=95, submitted_at=time.time())
 
@@ -748,7 +750,7 @@ def test_invalid_schedule_arguments_are_rejected_when_the_client_is_created(
     ],
 )
 def test_invalid_job_features_are_rejected_before_any_request(
-    said: dict[str, Any], error: type[Exception], learns: bool, make_client: MakeClient, lines: Lines
+    said: dict[str, Any], error: type[Exception], learns: bool, make_client: MakeClient, lines: LogLines
 ) -> None:
     """Also without a history, where they are not used."""
     client = make_client(Scenario(0), **({"history": True, "check_cost": 3} if learns else {}))
@@ -759,7 +761,7 @@ def test_invalid_job_features_are_rejected_before_any_request(
     assert lines == []
 
 
-def test_without_a_history_the_wait_uses_the_backoff(make_client: MakeClient, lines: Lines) -> None:
+def test_without_a_history_the_wait_uses_the_backoff(make_client: MakeClient, lines: LogLines) -> None:
     """A `history` of None or False means none."""
     client = make_client(Scenario(5), history=None)
     client.wait(ordered(client))
@@ -817,7 +819,7 @@ def test_wait_learned_counts_from_the_age_of_the_job(clock: Clock) -> None:
     assert polled(wait_learned(check_cost=3, age=3), clock, 20) == [0, 9, 24]
 
 
-def test_a_client_accepts_wait_learned_as_its_wait_strategy(make_client: MakeClient, lines: Lines) -> None:
+def test_a_client_accepts_wait_learned_as_its_wait_strategy(make_client: MakeClient, lines: LogLines) -> None:
     """The first check is made at once."""
     make_client(Scenario(20), wait=wait_learned(check_cost=3), **LONG).wait()
 
@@ -844,7 +846,7 @@ def test_invalid_arguments_of_wait_learned_are_rejected(arguments: Any, error: t
         wait_learned(**arguments)
 
 
-def test_a_fault_does_not_use_up_a_scheduled_check(make_client: MakeClient, lines: Lines) -> None:
+def test_a_fault_does_not_use_up_a_scheduled_check(make_client: MakeClient, lines: LogLines) -> None:
     """The request is retried, and the schedule continues from the response."""
     scenario = Scenario(40, faults=(Fault(nth=2, status_code=503),))
     client = make_client(scenario, history=True, check_cost=3, **LONG)
@@ -858,7 +860,9 @@ def test_a_fault_does_not_use_up_a_scheduled_check(make_client: MakeClient, line
 
 @pytest.mark.parametrize("said", [1e-300, 1e300, 1e-9, 1e12, 5e-324])
 @pytest.mark.parametrize("name", ["expected_seconds", "progress", "finished_at", "created_at"])
-def test_extreme_numbers_in_a_response_do_not_end_the_wait(name: str, said: float, clock: Clock, lines: Lines) -> None:
+def test_extreme_numbers_in_a_response_do_not_end_the_wait(
+    name: str, said: float, clock: Clock, lines: LogLines
+) -> None:
     """No computation with them raises."""
     answer = a_service(clock, 20, **{name: lambda _: said})
     client = a_client(answer, clock, history=past(*STEADY), check_cost=3, timeout=1000)
@@ -879,7 +883,7 @@ def test_extreme_video_lengths_do_not_end_the_wait(length: float, make_client: M
     assert client.wait(ordered(client), video_seconds=95).status == "completed"
 
 
-def test_jittered_gaps_are_no_longer_than_max_lag(make_client: MakeClient, lines: Lines) -> None:
+def test_jittered_gaps_are_no_longer_than_max_lag(make_client: MakeClient, lines: LogLines) -> None:
     """By the target lag alone, the gaps would be 200 s."""
     client = make_client(Scenario(300), history=True, target_lag=100, max_lag=10, jitter=0.1, **LONG)
     client.wait(submitted_at=time.time() - 1)

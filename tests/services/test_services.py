@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.adapters import Answers, response
-from support.fixtures import Clock, Lines, Silent
+from support.adapters import FunctionAdapter, response
+from support.fixtures import Clock, LogLines, SilentLogger
 from support.in_process_service import HOST, KEY, VIDEO
 
 from translation_client import (
@@ -190,7 +190,7 @@ def test_request_failed_has_the_code_and_message_of_the_error_body(
 ) -> None:
     """The message of the error contains that of the body."""
     session = requests.Session()
-    session.mount("http://", Answers(lambda _: response(402, json.dumps(body).encode())))
+    session.mount("http://", FunctionAdapter(lambda _: response(402, json.dumps(body).encode())))
     client = VideoTranslationClient(HOST, service=service, api_key=KEY, session=session, sleep=clock.tick)
 
     with pytest.raises(RequestFailed, match=message) as caught:
@@ -360,7 +360,7 @@ ACME = Service(
 )
 
 
-def test_a_custom_service_is_defined_by_data_alone(clock: Clock, lines: Lines, tmp_path: Path) -> None:
+def test_a_custom_service_is_defined_by_data_alone(clock: Clock, lines: LogLines, tmp_path: Path) -> None:
     """Submit, wait and download work as with any other service, without a subclass."""
     told: list[tuple[str, str, Any]] = []
     states = iter(["in-queue", "IN QUEUE", "polishing", "live"])
@@ -377,7 +377,7 @@ def test_a_custom_service_is_defined_by_data_alone(clock: Clock, lines: Lines, t
         return response(200, json.dumps({"video": video}).encode())
 
     session = requests.Session()
-    session.mount("https://", Answers(answer))
+    session.mount("https://", FunctionAdapter(answer))
     with VideoTranslationClient(service=ACME, api_key=KEY, session=session, sleep=clock.tick) as client:
         job = client.submit("https://example.com/talk.mp4", "Spanish")
         job = client.wait(job)
@@ -440,7 +440,7 @@ def test_status_words_and_job_ids_may_be_integers(clock: Clock) -> None:
         submit=SubmitSpec("/jobs"),
     )
     session = requests.Session()
-    session.mount("http://", Answers(lambda _: response(200, b'{"id": 42, "status": 8}')))
+    session.mount("http://", FunctionAdapter(lambda _: response(200, b'{"id": 42, "status": 8}')))
     client = VideoTranslationClient(service=service, session=session, sleep=clock.tick)
 
     assert client.wait(client.submit(VIDEO, "es")).id == client.check("42").id == "42"
@@ -451,7 +451,7 @@ def test_status_words_and_job_ids_may_be_integers(clock: Clock) -> None:
 def test_an_invalid_job_id_in_a_response_counts_as_missing(clock: Clock, job_id: Any) -> None:
     """Otherwise it would be sent in requests, and shown."""
     session = requests.Session()
-    session.mount("http://", Answers(lambda _: response(200, json.dumps({"id": job_id}).encode())))
+    session.mount("http://", FunctionAdapter(lambda _: response(200, json.dumps({"id": job_id}).encode())))
 
     with pytest.raises(UnexpectedAnswer, match="without 'id'"):
         VideoTranslationClient(HOST, session=session, sleep=clock.tick).submit(VIDEO, "es")
@@ -471,7 +471,7 @@ def test_a_bulk_response_has_the_error_of_a_failed_job(clock: Clock) -> None:
     """As a response for a single job does. `check_all` rejects a string in place of a list."""
     body = {"data": [{"video_id": "job-1", "status": "failed", "error": {"message": "no sound"}}]}
     session = requests.Session()
-    session.mount("http://", Answers(lambda _: response(200, json.dumps(body).encode())))
+    session.mount("http://", FunctionAdapter(lambda _: response(200, json.dumps(body).encode())))
     without_links = replace(SERVICES["heygen"], has_late_result=False, result_field=None)
     client = VideoTranslationClient(HOST, service=without_links, api_key=KEY, session=session, sleep=clock.tick)
     [job] = client.check_all(["job-1"])
@@ -493,7 +493,7 @@ def test_the_time_out_of_check_all_applies_to_each_request(clock: Clock, service
         return response(200, json.dumps({"data": listed, "status": "dubbing"}).encode())
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(HOST, service=service, api_key=KEY, session=session, timeout=2)
     checked = client.check_all([f"job-{number}" for number in range(count)])
 
@@ -506,7 +506,7 @@ def test_a_list_of_languages_in_an_unexpected_shape_raises_unexpected_answer(clo
     for listed in ([{"name": "Spanish"}], ["Spanish", {"name": "French"}], [], "Spanish"):
         session = requests.Session()
         body = json.dumps({"data": {"languages": listed}}).encode()
-        session.mount("http://", Answers(lambda _, body=body: response(200, body)))  # type: ignore[misc]  # one argument
+        session.mount("http://", FunctionAdapter(lambda _, body=body: response(200, body)))  # type: ignore[misc]  # one argument
         client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
         with pytest.raises(UnexpectedAnswer, match=r"data\.languages"):
             client.languages()
@@ -533,7 +533,7 @@ def test_operation_location_is_followed_only_at_the_origin_of_the_service(clock:
             return response(200, b'{"status": "Succeeded"}', **head)
 
         session = requests.Session()
-        session.mount("http://", Answers(answer))
+        session.mount("http://", FunctionAdapter(answer))
         client = VideoTranslationClient(HOST, service="azure", api_key=KEY, session=session, sleep=clock.tick)
         client.submit(VIDEO, "es-ES", idempotency_key="order-1")
         assert asked[1] == looked
@@ -542,7 +542,7 @@ def test_operation_location_is_followed_only_at_the_origin_of_the_service(clock:
 def test_a_wait_for_a_job_of_elevenlabs_times_out_after_an_hour_by_default(clock: Clock) -> None:
     """The number of retries has no limit."""
     session = requests.Session()
-    adapter = Answers(lambda _: response(200, b'{"status": "dubbing"}'))
+    adapter = FunctionAdapter(lambda _: response(200, b'{"status": "dubbing"}'))
     session.mount("https://", adapter)
     client = VideoTranslationClient(service="elevenlabs", api_key=KEY, session=session, sleep=clock.tick)
 
@@ -615,14 +615,16 @@ def test_a_request_to_another_origin_keeps_method_and_body_without_the_api_key(c
         arguments: Any = {"service": service, "api_key": "s3cret-key", "headers": {"X-Mine": "1"}, "max_faults": 1}
 
         async def submit() -> Job:
-            async with AsyncVideoTranslationClient("http://127.0.0.1:9", logger=Silent(), **arguments) as submitting:
+            async with AsyncVideoTranslationClient(
+                "http://127.0.0.1:9", logger=SilentLogger(), **arguments
+            ) as submitting:
                 return await submitting.submit("http://v/v.mp4", "es")
 
         try:
             if client is AsyncVideoTranslationClient:
                 job = asyncio.run(submit())
             else:
-                with VideoTranslationClient("http://127.0.0.1:9", logger=Silent(), **arguments) as submitting:
+                with VideoTranslationClient("http://127.0.0.1:9", logger=SilentLogger(), **arguments) as submitting:
                     job = submitting.submit("http://v/v.mp4", "es")
         finally:
             storage.shutdown()

@@ -1,1 +1,1 @@
-"""What tests of several files use: servers, clients, adapters and tables. No test is in here."""
+"""What several test modules use: servers, clients, adapters and tables."""

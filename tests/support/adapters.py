@@ -7,13 +7,16 @@ from typing import Any
 
 import requests
 
-import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, which the first test of a time would pay for
-
 BASE_URL = "http://fake.test"
 
 
-class Answers(requests.adapters.BaseAdapter):
-    """A service that is a function of the request: what it returns is what comes back, what it raises is what breaks."""
+class FunctionAdapter(requests.adapters.BaseAdapter):
+    """An adapter that calls a function for each request, and returns its response or raises its exception.
+
+    Attributes:
+        requests: The requests so far.
+        told: The other arguments of each `send`.
+    """
 
     never_retries = True
 
@@ -35,7 +38,7 @@ class Answers(requests.adapters.BaseAdapter):
 
 
 def response(status_code: int = 200, body: bytes = b'{"result": "pending"}', **headers: str) -> requests.Response:
-    """Make a response by hand; `retry_after="3"` is the header Retry-After."""
+    """Return a response. `retry_after="3"` is its header `Retry-After`."""
     made = requests.Response()
     made.status_code = status_code
     made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})

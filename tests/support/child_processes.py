@@ -1,4 +1,4 @@
-"""Child processes that a test interrupts: coverage.py is not in them, and none outlives its test."""
+"""Child processes that a test interrupts. coverage.py does not measure them, and none outlives its test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service that the library does not know: D-ID, as far as the README's example of a service of one's own needs it.
+"""A server for D-ID, which the library does not know: as much of it as an example of the README needs.
 
 Source: docs.d-id.com/docs/video-translate-quickstart.
 """

@@ -1,4 +1,4 @@
-"""One error of each class."""
+"""One error of each class, and the causes of an error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import translation_client
-import translation_client._jobs.batch.thread  # imports aiohttp, which the first test of a time would pay for
 from translation_client import (
     Job,
     Problem,

@@ -16,7 +16,7 @@ import requests
 from fake_server import Fault, Server
 from support.ends_soon import LASTS_LONG
 from support.fault_table import LIMITS, ROWS, SILENT, Ends, faults_of
-from support.fixtures import Lines
+from support.fixtures import LogLines
 from translation_client import (
     Job,
     RetriesExhausted,
@@ -101,7 +101,7 @@ def strike(server: Server, fault: str, times: str) -> Callable[[], None]:
     return end_refusal
 
 
-def assert_ended(server: Server, lines: Lines, fault: str, ends: Ends, result: Any, job_id: str) -> None:
+def assert_ended(server: Server, lines: LogLines, fault: str, ends: Ends, result: Any, job_id: str) -> None:
     """Assert that a wait ended as its row says: the outcome, the calls and the requests."""
     arrived = [(round(one.at, 4), one.method, one.path) for one in server.requests][1:]
     failed = lines.of("check_failed")

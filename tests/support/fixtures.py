@@ -6,7 +6,6 @@ from typing import Any, Protocol
 
 from freezegun.api import FrozenDateTimeFactory, StepTickTimeFactory, TickingDateTimeFactory
 
-import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, which the first test of a time would pay for
 from fake_server import Scenario
 from translation_client import VideoTranslationClient
 
@@ -14,7 +13,7 @@ Clock = FrozenDateTimeFactory | StepTickTimeFactory | TickingDateTimeFactory
 
 
 class ServerTime:
-    """The time of a server on a socket, which a test advances: nothing passes unseen because the machine is slow."""
+    """The time of a server on a socket. The test advances it, so that the result does not depend on the speed of the machine."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -26,15 +25,15 @@ class ServerTime:
         self.seconds += seconds
 
 
-class Lines(list[dict[str, Any]]):
-    """The log, as whoever reads it sees it: parsed JSON lines."""
+class LogLines(list[dict[str, Any]]):
+    """The JSON lines of the log, parsed."""
 
     def of(self, event: str) -> list[dict[str, Any]]:
         return [line for line in self if line["event"] == event]
 
 
-class Silent:
-    """A logger for tests that read no log."""
+class SilentLogger:
+    """A logger that drops every line."""
 
     def info(self, *_: Any, **__: Any) -> None: ...
 

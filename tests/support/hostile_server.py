@@ -1,4 +1,4 @@
-"""Servers that do with a connection whatever a test says: a thread for each connection, on a free port of loopback."""
+"""Servers that call a function of the test for each connection, in a thread of its own, on a free port of loopback."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service in process, on frozen time, and a client of it: what the tests of orders and results are made of."""
+"""A service in process, on frozen time, and a client of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from translation_client import Job, VideoTranslationClient
 
 SERVICES = ("heygen", "elevenlabs", "azure", "reference")
 KEYED = ("heygen", "azure")
-"""Those that tell a repeated order from a new one."""
+"""Services with idempotency keys."""
 
 LANGUAGE = {"heygen": "Spanish (Spain)", "elevenlabs": "es", "azure": "es-ES", "reference": "es"}
 PATH = {"azure": "/videotranslation"}
@@ -26,7 +26,7 @@ VIDEO = f"https://videos.example.com/talk.mp4?signature={SIGNATURE}"
 
 
 class World:
-    """A service, its lab, and a client."""
+    """A service, its state, and a client."""
 
     def __init__(self, clock: Clock, service: str, scenario: Scenario | None = None, **arguments: Any) -> None:
         self.service = service
@@ -45,16 +45,16 @@ class World:
         return self.client.wait(self.submit())
 
     def said(self, method: str) -> list[str]:
-        """The paths that arrived."""
+        """Return the paths of the requests with this method."""
         return [arrival.path for arrival in self.lab.arrivals if arrival.method == method]
 
     def file_of(self, job: Job) -> bytes:
-        """What the service has for this job."""
+        """Return the bytes of the result of a job."""
         [name] = [order.job_id for order in self.lab.submissions if str(job.id) in order.job_id]
         body = result_body(name, self.lab.scenario.result_bytes)
         return b"".join(body.blocks())
 
 
 def left_in(folder: Path) -> list[str]:
-    """The names of all that lies there."""
+    """Return the names of the files in a folder."""
     return sorted(path.name for path in folder.iterdir())

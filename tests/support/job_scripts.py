@@ -113,7 +113,7 @@ BulkScript = list[tuple[float, str]]
 
 
 class ScriptedServer:
-    """Answers about each job by its script, and about many by the script of the bulk route. Counts requests."""
+    """FunctionAdapter about each job by its script, and about many by the script of the bulk route. Counts requests."""
 
     def __init__(
         self,

@@ -180,7 +180,7 @@ class _Known(NamedTuple):
 
 
 class LyingStorage:
-    """Answers the requests of one download, one lie for each, and honestly from then on."""
+    """FunctionAdapter the requests of one download, one lie for each, and honestly from then on."""
 
     def __init__(self, first: Version, numbers: count[int], lies: Sequence[Lie]) -> None:
         self.versions = [first]

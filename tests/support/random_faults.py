@@ -1,4 +1,4 @@
-"""Faults of the lab at random, and waits that meet them."""
+"""Strategies of Hypothesis for faults of the fake server, and for the limits of a wait."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Raw HTTP responses in memory for both clients: no socket, no waiting, and each byte and each block as a test says."""
+"""Raw HTTP responses in memory for both clients. The test chooses each byte, and how they are split into blocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from requests.adapters import BaseAdapter, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from fake_server.adapter import _to_urllib3
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 from translation_client import (
     AsyncVideoTranslationClient,
     Job,
@@ -86,7 +86,7 @@ def chunked(body: bytes, *headers: str, status: int = 200, is_cut: bool = False,
 
 
 class Script:
-    """Answers requests one after the other; the last answer repeats. Keeps the headers of the requests."""
+    """FunctionAdapter requests one after the other; the last answer repeats. Keeps the headers of the requests."""
 
     def __init__(self, *answers: Raw | Answer) -> None:
         self.requests: list[Headers] = []
@@ -120,7 +120,7 @@ class Outcome(NamedTuple):
 
 def checked(client: type[Any], answer: Answer, **arguments: Any) -> Job | TranslationClientError:
     """Check a job once with a client of one kind. Returns the job or the error."""
-    usual = {"logger": Silent(), "sleep": lambda _: None, "max_faults": 1, **arguments}
+    usual = {"logger": SilentLogger(), "sleep": lambda _: None, "max_faults": 1, **arguments}
 
     async def check() -> Job:
         async with (
@@ -150,7 +150,7 @@ def downloaded(
     target = folder / "out.mp4"
     if not keeps_target:
         target.unlink(missing_ok=True)
-    usual = {"logger": Silent(), "sleep": lambda _: None, "max_faults": 3, **arguments}
+    usual = {"logger": SilentLogger(), "sleep": lambda _: None, "max_faults": 3, **arguments}
     progress: list[tuple[int, int | None]] = []
     error = None
     try:

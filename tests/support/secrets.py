@@ -1,4 +1,4 @@
-"""Secrets as a server may send them back, and all texts in which they must not be."""
+"""Echoes of a secret in a response, and all texts of an error, which must not have it."""
 
 from __future__ import annotations
 
@@ -34,25 +34,25 @@ ECHOES: dict[str, Callable[[str], bytes]] = {
 }
 
 
-def everything_said(error: BaseException) -> str:
-    """Messages, reprs, attributes, causes and contexts, as an error tracker would send them, also after pickling.
+def shown_texts(error: BaseException) -> str:
+    """Return messages, reprs, attributes, causes and contexts, as an error tracker would send them, also after pickling.
 
-    With the requests and responses that are attributes. Without what is data: the job in the facts, whose payload is what
-    the service sent.
+    Requests and responses that are attributes are included. Data is not: the job in the facts has the payload as the
+    service sent it.
     """
     text = "".join(traceback.format_exception(error)) + logging.Formatter().formatException(
         (type(error), error, error.__traceback__)
     )
     again = pickle.loads(pickle.dumps(error))
-    return text + "".join(map(said_by_one, causes_and_contexts(error))) + repr(again) + str(vars(again))
+    return text + "".join(map(texts_without_causes, causes_and_contexts(error))) + repr(again) + str(vars(again))
 
 
 MESSAGES = (requests.PreparedRequest, requests.Response, Response)
 """Their reprs do not show their headers and bodies."""
 
 
-def said_by_one(error: BaseException) -> str:
-    """What an error says without its causes and contexts."""
+def texts_without_causes(error: BaseException) -> str:
+    """Return the texts of one error alone."""
     held = [repr(vars(value)) for value in vars(error).values() if isinstance(value, MESSAGES)]
     return "".join([repr(error), repr(vars(error)), str(args_without_data(error)), *held])
 
@@ -70,7 +70,7 @@ def causes_and_contexts(error: BaseException) -> list[BaseException]:
 
 
 def args_without_data(error: BaseException) -> tuple[Any, ...]:
-    """The arguments of an error; of a job in its facts, the text that the service gave as its error."""
+    """Return the arguments of an error, with the error text of a job in place of the job."""
     if not isinstance(error, TranslationClientError):
         return error.args
     message, facts = error.args

@@ -1,4 +1,4 @@
-"""One call of the blocking transport."""
+"""Send one request with the blocking transport."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATUS = Request("GET", "/status")
 
 
 def send(url: str, **arguments: Any) -> Response:
-    """Make one call."""
+    """Send a status request on a new transport."""
     more = {"max_body_bytes": arguments.pop("max_body_bytes")} if "max_body_bytes" in arguments else {}
     whole: dict[str, Any] = {"user_agent": "test/1", "headers": {}, "request_timeout": 60, **arguments}
     transport = RequestsTransport(TransportConfig(url, **whole), **more)

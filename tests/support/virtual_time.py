@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 from unittest import mock
 
 from support.adapters import BASE_URL
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 from translation_client import AsyncVideoTranslationClient
 from translation_client._clock import Deadline
 from translation_client._models import Fault, Request, Response
@@ -89,7 +89,7 @@ class Reply(NamedTuple):
 
 def client_of(respond: Callable[[str], Reply], **settings: Any) -> AsyncVideoTranslationClient:
     """A client whose requests are answered by a function of their path, within the time that they have."""
-    client = AsyncVideoTranslationClient(BASE_URL, **{"logger": Silent(), **settings})
+    client = AsyncVideoTranslationClient(BASE_URL, **{"logger": SilentLogger(), **settings})
     transport = client._transport
 
     async def send(request: Request, deadline: Deadline, *_: Any, **__: Any) -> Response:

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 
 import aiohttp
 import pytest
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 
 from translation_client import (
     AsyncVideoTranslationClient,
@@ -225,7 +225,7 @@ class Service:
 
 
 def client_of(service: Service, **arguments: Any) -> AsyncVideoTranslationClient:
-    usual = {"logger": Silent(), "timeout": 60, "request_timeout": 30, "max_faults": 1}
+    usual = {"logger": SilentLogger(), "timeout": 60, "request_timeout": 30, "max_faults": 1}
     client = AsyncVideoTranslationClient("http://service.test", **{**usual, **arguments})
     vars(client._transport._sessions)["request"] = service.request
     return client

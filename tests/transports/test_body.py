@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 import urllib3
-from support.adapters import Answers
+from support.adapters import FunctionAdapter
 from support.hostile_server import answering, gzipped, http, serving
 from support.transport import send
 from urllib3.exceptions import ProtocolError
@@ -146,7 +146,7 @@ def from_an_adapter(raw: Any, **headers: str) -> Any:
     made.status_code, made.raw, made.url = 200, raw, "http://service.test/status"
     made.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
     session = requests.Session()
-    session.mount("http://service.test", Answers(lambda _: made))
+    session.mount("http://service.test", FunctionAdapter(lambda _: made))
     return send("http://service.test", session=session, max_body_bytes=1000)
 
 
@@ -246,7 +246,7 @@ def test_the_body_of_a_503_that_times_out_is_closed_and_empty() -> None:
     made = requests.Response()
     made.status_code, made.raw, made.url = 503, raw, "http://service.test/status"
     session = requests.Session()
-    session.mount("http://service.test", Answers(lambda _: made))
+    session.mount("http://service.test", FunctionAdapter(lambda _: made))
     answer = send("http://service.test", session=session)
 
     assert (answer.status_code, answer.body, raw.closed) == (503, b"", True)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import requests
-from support.adapters import Answers, response
+from support.adapters import FunctionAdapter, response
 from support.fixtures import Clock
 
 from translation_client._clock import Deadline, now
@@ -39,7 +39,7 @@ def test_a_cancel_scope_counts_down_in_slices(clock: Clock) -> None:
 
 def test_the_nearer_of_deadline_and_request_timeout_holds(clock: Clock) -> None:
     """The adapter gets the seconds that are left as its `timeout`."""
-    adapter = Answers(lambda _: response())
+    adapter = FunctionAdapter(lambda _: response())
     session = requests.Session()
     session.mount("http://service.test", adapter)
     transport = RequestsTransport(

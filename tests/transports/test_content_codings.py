@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from multidict import CIMultiDict
-from support.fixtures import Silent
+from support.fixtures import SilentLogger
 from support.hostile_server import answering, gzipped, serving
 from support.media import MEDIA
 from support.raw_responses import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole
@@ -221,7 +221,12 @@ def test_delete_accepts_an_empty_response_with_a_content_encoding(client: type[A
     length = "" if answer.startswith("204") else "Content-Length: 0\r\n"
     head = f"HTTP/1.1 {answer}\r\nContent-Encoding: {coding}\r\n{length}\r\n".encode()
     with serving(answering(head)) as server:
-        arguments: Any = {"service": "elevenlabs", "api_key": "k" * 20, "logger": Silent(), "sleep": lambda _: None}
+        arguments: Any = {
+            "service": "elevenlabs",
+            "api_key": "k" * 20,
+            "logger": SilentLogger(),
+            "sleep": lambda _: None,
+        }
 
         async def delete() -> None:
             async with AsyncVideoTranslationClient(server.url, **arguments) as deleting:
@@ -240,7 +245,7 @@ def test_delete_accepts_an_empty_response_with_a_content_encoding(client: type[A
 )
 def test_a_204_has_no_body_whatever_its_headers_are(header: str) -> None:
     """RFC 9110, section 15.3.5: the job is deleted, and the request is not retried. aiohttp refuses such headers."""
-    arguments: Any = {"service": "elevenlabs", "api_key": "k" * 20, "logger": Silent(), "sleep": lambda _: None}
+    arguments: Any = {"service": "elevenlabs", "api_key": "k" * 20, "logger": SilentLogger(), "sleep": lambda _: None}
     head = f"HTTP/1.1 204 No Content\r\n{header}\r\n\r\n".encode()
     with serving(answering(head)) as server, VideoTranslationClient(server.url, **arguments) as client:
         client.delete("j")

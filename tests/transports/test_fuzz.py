@@ -14,8 +14,8 @@ import pytest
 import requests
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.adapters import BASE_URL, Answers, response
-from support.fixtures import Silent
+from support.adapters import BASE_URL, FunctionAdapter, response
+from support.fixtures import SilentLogger
 from urllib3 import HTTPResponse
 
 from translation_client import (
@@ -82,9 +82,9 @@ def answered(reply: requests.Response) -> Any:
         return reply
 
     session = requests.Session()
-    session.mount("http://", Answers(answer))
+    session.mount("http://", FunctionAdapter(answer))
     client = VideoTranslationClient(
-        BASE_URL, session=session, max_faults=1, logger=Silent(), api_key="k-1234567", sleep=lambda _: None
+        BASE_URL, session=session, max_faults=1, logger=SilentLogger(), api_key="k-1234567", sleep=lambda _: None
     )
     try:
         return client.check("some-job")

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.adapters import Answers, response
+from support.adapters import FunctionAdapter, response
 from support.fixtures import Clock
 from support.hostile_server import Server, answering, dripping, gzipped, http, refusing_url, serving
 from support.transport import STATUS, headers_of, redirecting, send
@@ -531,7 +531,7 @@ def test_new_connection_opens_one_and_leaves_the_pool_unchanged() -> None:
 def test_a_redirect_to_a_file_url_reaches_no_adapter() -> None:
     """Not even one that is mounted for `file://`."""
     session = requests.Session()
-    files = Answers(lambda _: pytest.fail("it was followed"))
+    files = FunctionAdapter(lambda _: pytest.fail("it was followed"))
     session.mount("file://", files)
     with serving(redirecting("file:///etc/passwd")) as server, pytest.raises(Fault, match=r"no http\(s\)") as caught:
         send(server.url, session=session)
@@ -608,7 +608,7 @@ def test_a_time_out_or_cancellation_in_an_adapter_is_no_fault(clock: Clock) -> N
     cancel: list[bool] = []
     for answer, ended in ((slow, CallTimeout), (cancelled, CallCancelled)):
         session = requests.Session()
-        session.mount("http://service.test", Answers(answer))
+        session.mount("http://service.test", FunctionAdapter(answer))
         transport = RequestsTransport(
             TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
         )
@@ -634,7 +634,7 @@ def test_a_response_hook_of_the_caller_never_gets_a_body_that_is_too_long() -> N
 
 def test_an_adapter_is_called_with_stream_true() -> None:
     """Otherwise it may read the body itself."""
-    adapter = Answers(lambda _: response())
+    adapter = FunctionAdapter(lambda _: response())
     session = requests.Session()
     session.mount("http://service.test", adapter)
     send("http://service.test", session=session)
@@ -671,7 +671,7 @@ def test_a_redirect_to_another_origin_uses_no_client_certificate() -> None:
         made.url, made.request = request.url or "", request
         return made
 
-    adapter = Answers(answer)
+    adapter = FunctionAdapter(answer)
     session = requests.Session()
     session.cert = "mine.pem"
     session.mount("http://", adapter)

@@ -11,7 +11,7 @@ from unittest.mock import Mock
 import aiohttp
 import pytest
 import requests
-from support.adapters import Answers
+from support.adapters import FunctionAdapter
 from support.hostile_server import answering, serving
 from support.transport import send
 from urllib3 import HTTPConnectionPool
@@ -95,7 +95,7 @@ def test_an_exception_of_an_adapter_becomes_a_fault_without_its_text(error: Exce
         raise error
 
     session = requests.Session()
-    session.mount("http://service.test", Answers(answer))
+    session.mount("http://service.test", FunctionAdapter(answer))
     with pytest.raises(Fault, match=says) as caught:
         send("http://service.test", session=session)
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 import requests
-from support.adapters import Answers, response
-from support.fixtures import Lines
+from support.adapters import FunctionAdapter, response
+from support.fixtures import LogLines
 from support.in_process_service import HOST
 from support.job_scripts import ScriptedServer, Step
 from support.virtual_time import LATENCY, Reply, broken, client_of, html_reply, json_reply, mute, present, run
@@ -237,7 +237,7 @@ def test_a_job_without_a_status_in_a_bulk_response_is_checked_singly(entry: Any)
 
 
 @pytest.mark.parametrize("service", [REFERENCE, SINGLE], ids=["bulk", "single"])
-def test_an_unknown_status_word_is_logged_once_for_each_job(service: Service, lines: Lines) -> None:
+def test_an_unknown_status_word_is_logged_once_for_each_job(service: Service, lines: LogLines) -> None:
     """Whether it comes in a bulk response or in a single one."""
     server = Server(ends_at=10)
     server.entries["j0"] = {"id": "j0", "result": "dreaming"}
@@ -952,7 +952,7 @@ def test_the_caller_of_the_blocking_client_may_remove_ended_jobs_from_the_source
 ) -> None:
     """As with the asyncio client."""
     session = requests.Session()
-    session.mount("http://", Answers(lambda _: response(200, b'{"result": "completed"}')))
+    session.mount("http://", FunctionAdapter(lambda _: response(200, b'{"result": "completed"}')))
     jobs, ended = kind(ids(30)), []
     with VideoTranslationClient(HOST, service=SINGLE, session=session) as client:
         for one in client.as_completed(jobs, max_in_flight=5, checks_per_second=math.inf):
@@ -974,7 +974,7 @@ def test_a_batch_ends_if_asyncio_sleep_is_patched_to_return_at_once(monkeypatch:
     assert kinds_of(wait_all(Server(ends_at=3), ids(300))) == {"completed"}
     assert kinds_of(wait_all(Server(), ids(3), client={"timeout": 5})) == {"WaitTimeout"}
     session = requests.Session()
-    session.mount("http://", Answers(lambda _: response(200, b'{"result": "completed"}')))
+    session.mount("http://", FunctionAdapter(lambda _: response(200, b'{"result": "completed"}')))
     with VideoTranslationClient(HOST, service=SINGLE, session=session) as client:
         assert kinds_of(client.wait_all(ids(300), checks_per_second=math.inf)) == {"completed"}
 
