@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from . import schedule as schedule
     from . import services as services
     from ._client import AsyncVideoTranslationClient, VideoTranslationClient
+    from ._client import BaseClient as BaseClient
     from ._exceptions import (
         JobFailed,
         RequestFailed,
@@ -58,7 +59,7 @@ else:
     # and gevent has to replace the module `ssl` before urllib3 is imported. Each public class has this package as its
     # `__module__`, so that pickles and tracebacks name no private module.
     _CORE = {
-        "_client": ("AsyncVideoTranslationClient", "VideoTranslationClient"),
+        "_client": ("AsyncVideoTranslationClient", "BaseClient", "VideoTranslationClient"),
         "_exceptions": (
             "JobFailed",
             "RequestFailed",

@@ -355,6 +355,33 @@ def test_bytes_after_a_204_or_304_are_not_taken_for_the_next_response(
         assert [request.connection for request in server.arrived] == [1, 2, 2]
 
 
+@both_clients
+@pytest.mark.parametrize(
+    "head",
+    [
+        "204 No Content\r\nContent-Length: 50",
+        "204 No Content\r\nContent-Length: abc",
+        "204 No Content\r\nTransfer-Encoding: chunked",
+        "304 Not Modified\r\nContent-Length: abc",
+        "304 Not Modified\r\nContent-Length: 5, 6",
+        "304 Not Modified\r\nTransfer-Encoding: chunked",
+        "304 Not Modified\r\nTransfer-Encoding: gzip, chunked",
+    ],
+)
+def test_a_204_or_304_that_announces_a_body_closes_the_connection(kind: type[Any], head: str, lines: LogLines) -> None:
+    """The body, which it must not have, may arrive with the next request."""
+
+    def answer(request: Arrived) -> list[Part]:
+        return [f"HTTP/1.1 {head}\r\n\r\n".encode() if len(server.arrived) == 1 else about(request.job)]
+
+    async def check(client: Any) -> str:
+        return str((await call(client, "check", "J")).payload["about"])
+
+    with scripted(answer) as server:
+        assert use(kind, server.url, check) == "J"
+        assert [request.connection for request in server.arrived] == [1, 2]
+
+
 @pytest.fixture
 def secured(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ssl.SSLContext:
     """The TLS context of a server whose authority is in `REQUESTS_CA_BUNDLE`."""

@@ -1,7 +1,6 @@
 """The layers and imports of the packages, their public names, their docstrings, and the size of their functions."""
 
 import ast
-import enum
 import inspect
 import pickle
 import pydoc
@@ -13,7 +12,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
-from typing import get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 import requests
@@ -171,15 +170,36 @@ def test_a_public_name_has_its_package_as_module(name: str) -> None:
 @pytest.mark.parametrize(
     "name", [name for name in translation_client.__all__ if not name.endswith(("Spec", "Service"))]
 )
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13), reason="shows the module of each method, where its type hints are read"
+)
 def test_help_names_no_private_module(name: str) -> None:
     """Left out are the classes whose help shows `Request` and `Response`, which only a custom service uses."""
     assert "translation_client._" not in pydoc.plain(pydoc.render_doc(getattr(translation_client, name)))
 
 
-def test_methods_that_an_enum_shares_with_its_base_class_keep_their_module() -> None:
-    """`__str__` of `TranslationStatus` is its own, and has the package as its module."""
-    assert {getattr(enum.Enum, name).__module__ for name in ("__new__", "__reduce_ex__")} == {"enum"}
-    assert translation_client.TranslationStatus.__str__.__module__ == "translation_client"
+def test_the_base_of_the_clients_can_be_imported_by_the_name_that_help_shows() -> None:
+    """It is not promised: it is not in `__all__`."""
+    base = translation_client.VideoTranslationClient.__mro__[1]
+
+    assert f"{base.__module__}.{base.__qualname__}" == "translation_client.BaseClient"
+    assert translation_client.BaseClient is base
+
+
+METHODS = [
+    getattr(owner, name)
+    for owner in (translation_client.VideoTranslationClient, translation_client.DurationHistory)
+    for name, _ in inspect.getmembers(owner, inspect.isfunction)
+    if not name.startswith("_")
+] + [translation_client.wait_learned.__call__]
+
+
+@pytest.mark.parametrize("method", METHODS, ids=[method.__qualname__ for method in METHODS])
+def test_pydantic_reads_the_type_hints_of_a_public_method(method: Any) -> None:
+    """`validate_call` looks for their names in the module of the method."""
+    pydantic = pytest.importorskip("pydantic")
+
+    pydantic.validate_call(config=pydantic.ConfigDict(arbitrary_types_allowed=True))(method)
 
 
 @pytest.mark.parametrize("name", translation_client.__all__)

@@ -19,7 +19,7 @@ from urllib3.util.wait import wait_for_read
 from .async_cancel_scope import CURRENT_SCOPE, abort
 from .dns import lookup_async
 from .event_loop import yield_to_loop
-from .framing import MAX_INTERIM_RESPONSES, is_interim, too_many_interim_responses
+from .framing import MAX_INTERIM_RESPONSES, NO_BODY_CODES, announces_body, is_interim, too_many_interim_responses
 from .response_end import ResponseEnd
 
 MAX_CONNECTIONS = 100
@@ -172,6 +172,8 @@ class MatchedProtocol(ResponseHandler):
         self._interim_responses = self._interim_responses + 1 if is_interim(message.code) else 0
         if self._interim_responses > MAX_INTERIM_RESPONSES:
             raise too_many_interim_responses()
+        if message.code in NO_BODY_CODES and announces_body(message.code, message.headers):
+            self.forbid_reuse()
         return message, body
 
 

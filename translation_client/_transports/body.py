@@ -15,6 +15,7 @@ from .framing import (
     NO_BODY_CODES,
     NO_CODING,
     UnreadableBody,
+    announces_body,
     checked_content_length,
     content_length,
     header_values,
@@ -57,8 +58,8 @@ def read_capped(response: requests.Response, max_bytes: int) -> bytes:
     length = None
     if response.status_code not in NO_BODY_CODES:
         length = checked_content_length(response.headers, allow_chunked_twice=is_read_as_chunked(response))
-    elif is_read_as_chunked(response):  # http.client and urllib3 would read it
-        response.close()
+    elif announces_body(response.status_code, response.headers):
+        response.close()  # or its bytes would be taken for the next response
         return b""
     body = _read_capped(raw, max_bytes)
     if length is not None and len(body) < length:  # urllib3 checks it only since 2.0

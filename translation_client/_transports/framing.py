@@ -77,6 +77,21 @@ def checked_content_length(headers: Mapping[str, str], *, allow_chunked_twice: b
     return None
 
 
+def announces_body(status_code: int, headers: Mapping[str, str]) -> bool:
+    """Return True if bytes of a body may follow a response that has none, by its headers.
+
+    Args:
+        status_code: One of `NO_BODY_CODES`.
+        headers: The headers. A 304 may state the length of the body of a 200 (RFC 9110, section 8.6).
+    """
+    try:
+        return bool(header_values(headers, "Transfer-Encoding")) or (
+            bool(content_length(headers)) and status_code != 304
+        )
+    except UnreadableBody:
+        return True
+
+
 def too_long_error(max_bytes: int) -> UnreadableBody:
     """Return the error for a body of more than `max_bytes`."""
     return UnreadableBody(f"the body is longer than {max_bytes} bytes")
