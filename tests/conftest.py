@@ -7,6 +7,7 @@ import json
 import logging
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import freezegun
@@ -37,10 +38,16 @@ settings.register_profile("here", deadline=None, suppress_health_check=[HealthCh
 settings.load_profile("here")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out what takes minutes, unless the command has `-m` or names a file, a test or the folder `integration`."""
+    if not config.option.markexpr and not any(".py" in name or "integration" in name for name in config.args):
+        config.option.markexpr = "not integration and not exhaustive"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all tests of the folder `integration`."""
     for item in items:
-        if "integration" in item.path.parts:
+        if Path(__file__).parent / "integration" in item.path.parents:
             item.add_marker("integration")
 
 

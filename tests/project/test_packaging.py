@@ -87,6 +87,22 @@ def test_a_module_imports_only_lower_layers(number: int) -> None:
             assert {room_of(one) for one in siblings_imported_by(path, translation_client)} <= lower | {room}, name
 
 
+@pytest.mark.parametrize(
+    ("arguments", "is_run"),
+    [
+        (["tests/schedule"], False),
+        (["tests/schedule/test_plans.py"], True),
+        (["tests/schedule", "-m", "exhaustive"], True),
+    ],
+)
+def test_a_folder_of_tests_leaves_out_the_exhaustive_ones(arguments: list[str], is_run: bool) -> None:
+    """A file or a marker chooses them."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+
+    assert ("tests/schedule/test_plans.py::" in done.stdout) == is_run
+
+
 def test_no_test_module_imports_another() -> None:
     """What several tests use is in `tests/support`."""
     paths = list((ROOT / "tests").rglob("*.py"))
