@@ -26,12 +26,12 @@ import pytest
 import requests
 from support.adapters import FunctionAdapter, response
 from support.both_clients import CLIENTS, Side
-from support.errors import chain_of
+from support.example_errors import chain_of
 from support.fixtures import Clock, LogLines, SilentLogger
 from support.hostile_server import Handler, Server, answering, http, serving
 from support.in_process_service import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
 from support.interleaving import at_every_opcode
-from support.secrets import shown_texts
+from support.shown_secrets import shown_texts
 
 import translation_client
 from fake_server import Scenario

@@ -19,7 +19,7 @@ from support.adapters import BASE_URL, FunctionAdapter, response
 from support.both_clients import CLIENTS, Side
 from support.fixtures import Clock, LogLines
 from support.hostile_server import answering, serving
-from support.secrets import ECHOES, HEADER, RAW_ECHOES, causes_and_contexts, shown_texts, texts_without_causes
+from support.shown_secrets import ECHOES, HEADER, RAW_ECHOES, causes_and_contexts, shown_texts, texts_without_causes
 
 from translation_client import AsyncVideoTranslationClient, TranslationClientError, VideoTranslationClient
 from translation_client._auth.redactor import MARK, Redactor

@@ -781,7 +781,7 @@ def test_after_close_each_method_raises_wait_cancelled_in_both_clients(
     assert ours.arrivals == []
 
 
-def test_each_method_has_a_row_in_the_calls_after_close() -> None:
+def test_every_public_method_is_tested_after_close() -> None:
     """A new method needs a row, or this test fails."""
     assert {*CALLS_AFTER_CLOSE, "close"} == set(METHODS)
 

@@ -21,7 +21,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from support.adapters import BASE_URL, FunctionAdapter, response
-from support.errors import JOB, KINDS, MESSAGE, OF_ONE, error_of, facts_of
+from support.example_errors import JOB, KINDS, MESSAGE, OF_ONE, error_of, facts_of
 from support.fixtures import Clock, MakeClient
 from support.in_process_service import KEY, World
 

@@ -103,7 +103,7 @@ def test_to_dict_returns_none_for_nan_and_infinity() -> None:
     assert (job.to_dict()["elapsed"], job.to_dict()["payload"]) == (None, {"a": [None]})
 
 
-def test_shown_texts_are_kept_with_a_job_and_are_not_its_data() -> None:
+def test_redacted_texts_are_kept_with_a_job_and_are_not_its_data() -> None:
     """They replace an id that contains a secret in `repr` and in messages."""
     job = Job("job-k3y", TranslationStatus.ERROR, "failed k3y")
     shown = with_shown_texts(job, id="job-[redacted]", raw_status="failed [redacted]")

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import recorded
-from support.recorded import FACTS, JOB, OBSERVATIONS
+from support import recorded_interface
+from support.recorded_interface import FACTS, JOB, OBSERVATIONS
 
 import translation_client
 from translation_client import DurationHistory
 
-RECORDED: dict[str, Any] = json.loads(recorded.FILE.read_text())
+RECORDED: dict[str, Any] = json.loads(recorded_interface.FILE.read_text())
 
 
 @pytest.mark.parametrize("name", RECORDED["pickles"])
@@ -43,9 +43,9 @@ def test_an_error_of_an_earlier_version_can_be_built_from_json(name: str) -> Non
 
 
 def test_all_errors_are_recorded() -> None:
-    """Record a new one with `PYTHONPATH=tests python -m support.recorded`."""
-    assert RECORDED["pickles"].keys() == recorded.pickles().keys()
-    assert RECORDED["arguments"].keys() == recorded.arguments().keys()
+    """Record a new one with `PYTHONPATH=tests python -m support.recorded_interface`."""
+    assert RECORDED["pickles"].keys() == recorded_interface.pickles().keys()
+    assert RECORDED["arguments"].keys() == recorded_interface.arguments().keys()
 
 
 def test_a_history_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
@@ -55,13 +55,13 @@ def test_a_history_of_an_earlier_version_can_be_read(tmp_path: Path) -> None:
 
     jobs = DurationHistory(path).jobs("heygen")
     assert [job._replace(number=0) for job in jobs] == [job._replace(number=0) for job in OBSERVATIONS]
-    assert recorded.history_dump() == RECORDED["history"]
+    assert recorded_interface.history_dump() == RECORDED["history"]
 
 
 @pytest.mark.parametrize("what", ["exit_codes", "log_lines", "options"])
 def test_exit_codes_log_lines_and_options_are_as_recorded(what: str) -> None:
     """A change of them is a change of the interface, and needs an entry in the changelog.
 
-    Record it with `PYTHONPATH=tests python -m support.recorded`.
+    Record it with `PYTHONPATH=tests python -m support.recorded_interface`.
     """
-    assert json.loads(json.dumps(recorded.today()[what])) == RECORDED[what]
+    assert json.loads(json.dumps(recorded_interface.today()[what])) == RECORDED[what]

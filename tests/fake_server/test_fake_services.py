@@ -524,7 +524,7 @@ def test_no_fault_causes_an_internal_error_of_the_server(service: str, faults: l
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_every_request_of_calls_succeeds_without_faults(service: str) -> None:
+def test_the_fuzzed_requests_succeed_without_faults(service: str) -> None:
     """So the test above does not only send invalid requests."""
     world = World(Scenario(0), service)
     world.headers["Operation-Id"] = "op-1"

@@ -28,13 +28,13 @@ import pytest
 import trustme
 from support.child_processes import running
 from support.ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
+from support.file_servers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 from support.fixtures import LogLines, ServerTime, SilentLogger
 from support.hostile_server import Handler, answering, dripping, http, mute, refusing_url, relay, serving
 from support.hostile_server import Server as HostileServer
-from support.raw_servers import drip_tls, over_tls, serving_raw
 from support.scripted_server import response, scripted
-from support.secrets import ECHOES, HEADER, RAW_ECHOES, shown_texts
-from support.transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
+from support.shown_secrets import ECHOES, HEADER, RAW_ECHOES, shown_texts
+from support.tls_servers import drip_tls, over_tls, serving_raw
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body

@@ -21,10 +21,10 @@ import pytest
 import requests
 from freezegun import freeze_time
 from support.ends_soon import LASTS_LONG
+from support.file_servers import link
 from support.fixtures import SilentLogger
 from support.hostile_server import Handler, Server, answering, dead_addresses, dripping, http, mute, serving
-from support.raw_servers import drip_tls, serving_raw
-from support.transfers import link
+from support.tls_servers import drip_tls, serving_raw
 from tenacity.stop import stop_after_delay
 from tenacity.wait import wait_fixed
 

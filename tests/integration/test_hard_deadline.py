@@ -15,7 +15,7 @@ import pytest
 import trustme
 from support.ends_soon import LASTS_LONG, PATIENT, ends_soon
 from support.hostile_server import Handler, Server, answering, dead_addresses, dripping, http, mute, relay, serving
-from support.raw_servers import drip_tls, over_tls, serving_raw
+from support.tls_servers import drip_tls, over_tls, serving_raw
 
 from translation_client import RequestFailed, UnexpectedAnswer, VideoTranslationClient, WaitTimeout
 

@@ -632,7 +632,7 @@ def test_an_interim_response_through_a_callers_aiohttp_session_is_skipped(lines:
         assert asyncio.run(main()) == ["A", "B"]
 
 
-def test_matched_extends_any_class_of_connections() -> None:
+def test_any_class_of_connections_can_match_responses_to_requests() -> None:
     """Such as that for SOCKS proxies, which has a module of its own."""
 
     class Own(urllib3.connection.HTTPConnection):

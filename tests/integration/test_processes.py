@@ -24,7 +24,7 @@ import requests
 from integration_test import running_server
 from support.child_processes import running
 from support.ends_soon import ENDS_SOON, LASTS_LONG
-from support.errors import KINDS, error_of
+from support.example_errors import KINDS, error_of
 from support.fixtures import LogLines
 from support.hostile_server import answering, http, refusing_url, serving
 from support.log_schema import validate

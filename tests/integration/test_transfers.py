@@ -23,11 +23,11 @@ import trustme
 from requests.structures import CaseInsensitiveDict
 from support import hostile_server
 from support.ends_soon import LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
+from support.file_servers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 from support.hostile_server import Handler, refusing_url
 from support.lying_storage import LyingStorage, any_lies, any_version
 from support.raw_responses import CLIENTS, Answer, Headers, Raw, Script, part, raw
-from support.raw_servers import over_tls, serving_raw
-from support.transfers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
+from support.tls_servers import over_tls, serving_raw
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body

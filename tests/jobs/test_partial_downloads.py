@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.errors import chain_of
+from support.example_errors import chain_of
 from support.fixtures import SilentLogger
 from support.hostile_server import answering, serving
 from support.raw_responses import CLIENTS, Headers, Raw, Script, checked, chunked, downloaded, part, raw, whole

@@ -551,7 +551,9 @@ def test_a_request_of_a_batch_in_a_thread_has_its_own_stopwatch(clock: Clock, mo
     assert [type(one) for one in clocks] == [ContinuousClock]
 
 
-def test_a_process_stopped_between_two_readings_is_not_on_frozen_time(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_stopped_between_two_readings_does_not_look_like_a_frozen_clock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As by SIGSTOP, or on a machine that is suspended. The seconds before and after it count."""
     present, pauses = [1000.0], iter([0.0, 0.0, 5.0])
 

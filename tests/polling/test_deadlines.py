@@ -362,7 +362,7 @@ def test_a_callers_stop_strategy_may_read_idle_for(make_client: MakeClient, line
         (0, 0, False),  # 0 counts as no `Retry-After`: the time-out has another cause
     ],
 )
-def test_a_positive_retry_after_of_at_least_the_time_left_reaches_the_deadline(
+def test_a_retry_after_of_the_time_left_or_more_reaches_the_deadline(
     clock: Clock, hint: float | None, left: float, outlasts: bool
 ) -> None:
     """A `Retry-After` that ends exactly at the deadline reaches it."""

@@ -40,7 +40,7 @@ import os, sys, threading, requests
 from freezegun import freeze_time
 from fake_server import InProcessAdapter, Scenario, create_app
 sys.path.insert(0, {str(ROOT / "tests")!r})
-from support.custom_service import create_did_app
+from support.did_server import create_did_app
 
 os.environ.update(HEYGEN_API_KEY="key-of-heygen", DID_API_KEY="key-of-did")
 with freeze_time() as frozen:

@@ -563,9 +563,7 @@ def test_a_wait_for_a_job_of_elevenlabs_times_out_after_an_hour_by_default(clock
         ("https://azure.test/elsewhere", None),
     ],
 )
-def test_an_operation_id_that_no_client_of_this_package_makes_was_chosen_by_azure(
-    located: str | None, chosen: str | None
-) -> None:
+def test_an_operation_id_chosen_by_azure_is_not_taken_for_another_job(located: str | None, chosen: str | None) -> None:
     """It is no sign of a response about another job, whose id a client of this package would have chosen."""
     assert azure._id_chosen_by_service(located) == chosen
 

@@ -13,7 +13,7 @@ import requests
 import urllib3
 from support.adapters import FunctionAdapter
 from support.hostile_server import answering, gzipped, http, serving
-from support.transport import send
+from support.send_request import send
 from urllib3.exceptions import ProtocolError
 
 from translation_client._models import Fault

@@ -20,7 +20,7 @@ import requests
 from support.adapters import FunctionAdapter, response
 from support.fixtures import Clock
 from support.hostile_server import Server, answering, dripping, gzipped, http, refusing_url, serving
-from support.transport import STATUS, headers_of, redirecting, send
+from support.send_request import STATUS, headers_of, redirecting, send
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 

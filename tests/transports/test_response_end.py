@@ -74,7 +74,7 @@ def test_an_unused_connection_is_at_an_end() -> None:
     assert not end.is_reached(None)
 
 
-def test_a_response_after_blank_lines_has_no_end() -> None:
+def test_a_response_after_leftover_blank_lines_prevents_the_reuse_of_its_connection() -> None:
     """They are left over from another response. aiohttp skips them, and the connection is not reused."""
     data = RESPONSES["length"]
     end = ResponseEnd()

@@ -13,7 +13,7 @@ import pytest
 import requests
 from support.adapters import FunctionAdapter
 from support.hostile_server import answering, serving
-from support.transport import send
+from support.send_request import send
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import LocationParseError, MaxRetryError, ProtocolError, ReadTimeoutError
 

@@ -1,7 +1,7 @@
 """What programs of users depend on, as JSON: errors and jobs in pickles, log lines, options, exit codes, a history.
 
-`tests/recorded.json` holds it as an earlier version wrote it. A change of it is a change of the interface: record it
-again with `PYTHONPATH=tests python -m support.recorded`, and say so in the changelog.
+`recorded_interface.json` holds it as an earlier version wrote it. A change of it is a change of the interface: record it
+again with `PYTHONPATH=tests python -m support.recorded_interface`, and say so in the changelog.
 """
 
 from __future__ import annotations
