@@ -822,7 +822,10 @@ def require_aiohttp(feature: str) -> Iterator[None]:
 
 @cache
 def user_agent() -> str:
-    """Return the value of the header `User-Agent`. Reading the version parses the metadata of the package, README included."""
+    """Return the value of the header `User-Agent`.
+
+    Cached, as reading the version parses the metadata of the package, README included.
+    """
     from importlib import metadata  # takes longer to import than all our modules
 
     return f"{DISTRIBUTION}/{metadata.version(DISTRIBUTION)}"

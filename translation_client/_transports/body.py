@@ -92,8 +92,8 @@ def raw_blocks(raw: Any, read_bytes: int) -> Iterator[bytes]:
     """Yield the blocks of a urllib3 response, not decoded.
 
     urllib3 parses a `Content-Length: n, n`, and http.client does not. Reading more than is left would then block until
-    the connection is closed. If a body is longer than urllib3 expects, less than nothing is left, and to read a negative
-    number of bytes is to read all of them.
+    the connection is closed. If a body is longer than urllib3 expects, `length_remaining` gets negative, and urllib3
+    would read the whole body for a negative number of bytes.
     """
     # The response of a third-party adapter may lack `length_remaining`.
     while block := raw.read(

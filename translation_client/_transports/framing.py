@@ -78,7 +78,7 @@ def checked_content_length(headers: Mapping[str, str], *, allow_chunked_twice: b
 
 
 def announces_body(status_code: int, headers: Mapping[str, str]) -> bool:
-    """Return True if bytes of a body may follow a response that has none, by its headers.
+    """Return True if the headers state a body that the response must not have, but whose bytes may follow.
 
     Args:
         status_code: One of `NO_BODY_CODES`.
