@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import logging
 import threading
@@ -49,12 +48,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if Path(__file__).parent / "integration" in item.path.parents:
             item.add_marker("integration")
-
-
-def pytest_collection_finish() -> None:
-    """Leave modules and collected tests out of garbage collections, of which many tests make one."""
-    gc.collect()
-    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

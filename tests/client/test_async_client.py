@@ -27,6 +27,7 @@ from support.adapters import BASE_URL
 from support.both_clients import CLIENTS, Side, side_of
 from support.ends_soon import ENDS_SOON, LASTS_LONG, PATIENT
 from support.fixtures import Clock, LogLines
+from support.garbage import only_new_objects_collected
 from support.hostile_server import mute, serving
 from support.in_process_service import KEY, KEYED, LANGUAGE, SERVICES, VIDEO, left_in
 
@@ -854,7 +855,7 @@ def test_an_upload_without_progress_ends_after_request_timeout(tmp_path: Path) -
 
     with socket.create_server(("127.0.0.1", 0)) as listener:  # its socket buffers hold less than the file
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with warnings.catch_warnings(record=True) as caught:
+        with only_new_objects_collected(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             asyncio.run(errand())
             gc.collect()

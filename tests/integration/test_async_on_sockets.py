@@ -30,6 +30,7 @@ from support.child_processes import running
 from support.ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
 from support.file_servers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
 from support.fixtures import LogLines, ServerTime, SilentLogger
+from support.garbage import only_new_objects_collected
 from support.hostile_server import Handler, answering, dripping, http, mute, refusing_url, relay, serving
 from support.hostile_server import Server as HostileServer
 from support.scripted_server import response, scripted
@@ -108,7 +109,7 @@ def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None =
         assert [timer for timer in timers_of(running) if not timer.cancelled()] == []
         return value
 
-    with warnings.catch_warnings(record=True) as caught:
+    with only_new_objects_collected(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if loop is None:
             value = asyncio.run(watched(), debug=True)

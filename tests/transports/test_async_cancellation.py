@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 import aiohttp
 import pytest
 from support.fixtures import SilentLogger
+from support.garbage import only_new_objects_collected
 
 from translation_client import (
     AsyncVideoTranslationClient,
@@ -109,7 +110,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Coroutine[Any, An
             loop.close()
 
     complaints: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
+    with only_new_objects_collected(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield run_stepped
         gc.collect()
