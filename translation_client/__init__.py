@@ -46,7 +46,11 @@ if TYPE_CHECKING:
         WaitCancelled,
         WaitTimeout,
     )
+    from ._models import FilePart as FilePart
     from ._models import Job, Problem, TranslationStatus
+    from ._models import Request as Request
+    from ._models import Response as Response
+    from ._transports.base import CancelEvent as CancelEvent
     from .schedule.history import DurationHistory
     from .schedule.wait import wait_learned
     from .services.json_path import ComputedField
@@ -57,7 +61,8 @@ if TYPE_CHECKING:
 else:
     # Nothing is imported before it is needed: pytest imports this package in every test suite, for `_pytest_plugin`,
     # and gevent has to replace the module `ssl` before urllib3 is imported. Each public class has this package as its
-    # `__module__`, so that pickles and tracebacks name no private module.
+    # `__module__`, so that pickles, tracebacks and `help` name no private module. What only their type hints name, and
+    # the base of the clients, can be imported by the name that `help` shows, and is in no `__all__`.
     _CORE = {
         "_client": ("AsyncVideoTranslationClient", "BaseClient", "VideoTranslationClient"),
         "_exceptions": (
@@ -71,7 +76,8 @@ else:
             "WaitCancelled",
             "WaitTimeout",
         ),
-        "_models": ("Job", "Problem", "TranslationStatus"),
+        "_models": ("FilePart", "Job", "Problem", "Request", "Response", "TranslationStatus"),
+        "_transports.base": ("CancelEvent",),
         "services.json_path": ("ComputedField",),
         "services.service": ("BulkSpec", "LanguagesSpec", "Service", "ServiceDefaults"),
         "services.submission": ("SubmitSpec", "UploadSpec"),

@@ -3,8 +3,6 @@
 The operations behind their methods are coroutines, written once for both: see `run_sync`. They are in `_jobs`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import math
 import os
@@ -93,7 +91,7 @@ class BaseClient(Generic[SessionT]):
         session: SessionT | None = None,
         headers: Mapping[str, str] | None = None,
         logger: Any = None,
-        history: str | os.PathLike[str] | DurationHistory | bool | None = None,
+        history: "str | os.PathLike[str] | DurationHistory | bool | None" = None,
         check_cost: float | None = None,
         target_lag: float | None = None,
         max_lag: float | None = None,
@@ -601,7 +599,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
         self._transport.close()
 
-    def __enter__(self) -> VideoTranslationClient:
+    def __enter__(self) -> "VideoTranslationClient":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -629,7 +627,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
     if TYPE_CHECKING:  # or the type hints of the class would name a private one
         _transport: AiohttpTransport
 
-    def _build_transport(self, config: TransportConfig) -> AiohttpTransport:
+    def _build_transport(self, config: TransportConfig) -> "AiohttpTransport":
         with require_aiohttp(type(self).__name__):
             from ._transports.aiohttp import AiohttpTransport
         return AiohttpTransport(config)
@@ -797,7 +795,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
         await self._transport.close()
 
-    async def __aenter__(self) -> AsyncVideoTranslationClient:
+    async def __aenter__(self) -> "AsyncVideoTranslationClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -862,7 +860,7 @@ def _learner(
     target_lag: float | None,
     max_lag: float | None,
     jitter: float,
-) -> ScheduleLearner | None:
+) -> "ScheduleLearner | None":
     if history is None or history is False:
         for name, value in (("check_cost", check_cost), ("target_lag", target_lag), ("max_lag", max_lag)):
             if value is not None:

@@ -259,6 +259,7 @@ def describe_job(job_id: str | None) -> str:
     return f"job {job_id!r}" if job_id else "the job"
 
 
+@exported_from("translation_client")
 class FilePart(NamedTuple):
     """A local file to upload in a form.
 
@@ -271,6 +272,7 @@ class FilePart(NamedTuple):
     path: Path
 
 
+@exported_from("translation_client")
 @dataclass(frozen=True)
 class Request:
     """An HTTP request in the terms of a service. Its body is `json`, or a form of `form` and `file`, or empty.
@@ -311,6 +313,7 @@ class Request:
         return base_url + self.path if self.path.startswith("/") else self.path
 
 
+@exported_from("translation_client")
 @dataclass(frozen=True)
 class Response:
     """An HTTP response, read to its end.

@@ -84,7 +84,8 @@ def test_a_method_has_the_same_parameters_in_both_clients(name: str) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_has_the_same_return_annotation_in_both_clients(name: str) -> None:
     """Except that an `Iterator` is an `AsyncIterator`."""
-    theirs, ours = (inspect.signature(getattr(client, name)).return_annotation for client in CLIENTS)
+    hints = (inspect.signature(getattr(client, name)).return_annotation for client in CLIENTS)
+    theirs, ours = map(inspect.formatannotation, hints)
 
     assert ours == theirs.replace("Iterator[", "AsyncIterator[")
 

@@ -1,6 +1,7 @@
 """The layers and imports of the packages, their public names, their docstrings, and the size of their functions."""
 
 import ast
+import importlib
 import inspect
 import pickle
 import pydoc
@@ -183,30 +184,41 @@ def test_a_public_name_has_its_package_as_module(name: str) -> None:
     assert getattr(translation_client, name).__module__ == "translation_client"
 
 
-@pytest.mark.parametrize(
-    "name", [name for name in translation_client.__all__ if not name.endswith(("Spec", "Service"))]
-)
-@pytest.mark.skipif(
-    sys.version_info >= (3, 13), reason="shows the module of each method, where its type hints are read"
-)
-def test_help_names_no_private_module(name: str) -> None:
-    """Left out are the classes whose help shows `Request` and `Response`, which only a custom service uses."""
-    assert "translation_client._" not in pydoc.plain(pydoc.render_doc(getattr(translation_client, name)))
+@pytest.mark.parametrize("public", public_classes())
+def test_help_names_no_private_module(public: type) -> None:
+    """From Python 3.13 on it shows the module of each method too."""
+    shown = pydoc.plain(pydoc.render_doc(public))
+
+    assert [line for line in shown.splitlines() if re.search(r"translation_client\._|\.\w+\._", line)] == []
 
 
-def test_the_base_of_the_clients_can_be_imported_by_the_name_that_help_shows() -> None:
-    """It is not promised: it is not in `__all__`."""
-    base = translation_client.VideoTranslationClient.__mro__[1]
+@pytest.mark.parametrize("public", public_classes())
+def test_a_class_can_be_imported_by_the_name_that_help_shows(public: type) -> None:
+    """Its bases, and the classes in its type hints. They are not promised: they are in no `__all__`."""
+    shown = pydoc.plain(pydoc.render_doc(public))
 
-    assert f"{base.__module__}.{base.__qualname__}" == "translation_client.BaseClient"
-    assert translation_client.BaseClient is base
+    for module, name in re.findall(r"\b(translation_client(?:\.[a-z]\w*)*)\.([A-Z]\w+)", shown):
+        assert isinstance(getattr(importlib.import_module(module), name), type), name
+
+
+@pytest.mark.parametrize("name", translation_client.__all__)
+def test_getsource_works_for_public_methods_and_refuses_public_classes(name: str) -> None:
+    """Python looks for a class in the file of its module, which is the package. It must not return other lines."""
+    public = getattr(translation_client, name)
+    package = str(Path(translation_client.__file__).parent)
+
+    with pytest.raises(OSError, match=r"source|class"):
+        inspect.getsource(public)
+    for method_name, method in vars(public).items():
+        if inspect.isfunction(method) and method.__code__.co_filename.startswith(package):  # and was not generated
+            assert f"def {method.__name__}(" in inspect.getsource(method), method_name
 
 
 METHODS = [
-    getattr(owner, name)
-    for owner in (translation_client.VideoTranslationClient, translation_client.DurationHistory)
-    for name, _ in inspect.getmembers(owner, inspect.isfunction)
-    if not name.startswith("_")
+    method
+    for public in public_classes()
+    for name, method in inspect.getmembers(public, lambda one: inspect.isfunction(one) or inspect.ismethod(one))
+    if not name.startswith("_") and method.__module__.startswith(("translation_client", "fake_server"))
 ] + [translation_client.wait_learned.__call__]
 
 

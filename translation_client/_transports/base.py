@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 from urllib.parse import urldefrag
 
 import requests
@@ -14,12 +14,15 @@ from requests import Session
 from .._auth.headers import KeyHeaders
 from .._auth.urls import resolve_link, same_origin
 from .._clock import Deadline, Stopwatch
+from .._exports import exported_from
 from .._models import Fault, Request, Response
 from .body import Sink, response_head
 
 T = TypeVar("T")
 
 
+@exported_from("translation_client")
+@runtime_checkable  # for pydantic, which checks arguments with `isinstance`
 class CancelEvent(Protocol):
     """An event of `threading` or of `asyncio` that cancels a call."""
 

@@ -1,7 +1,5 @@
 """The durations of past jobs, in a small SQLite file that processes may share, or in memory."""
 
-from __future__ import annotations
-
 import os
 import sqlite3
 import time

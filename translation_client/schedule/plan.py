@@ -1,7 +1,5 @@
 """The schedule of one job: its check times, computed one after the other as checks are made."""
 
-from __future__ import annotations
-
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -70,7 +68,7 @@ class CheckSchedule:
         """The number of candidate times in the optimum."""
         return len(self._optimal.times)
 
-    def with_max_lag(self, max_lag: float) -> CheckSchedule:
+    def with_max_lag(self, max_lag: float) -> "CheckSchedule":
         """Return a copy with another longest gap."""
         return CheckSchedule(self._optimal, self._beyond, max_lag)
 

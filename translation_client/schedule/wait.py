@@ -1,7 +1,5 @@
 """tenacity wait strategies that follow a learned schedule."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Callable, Iterable
