@@ -117,10 +117,11 @@ class Fault:
 
     Attributes:
         nth: The number of the response, counted from 1: for each job on the routes `status` and `result`, for the
-            server on the others.
-        every: Every n-th of these responses.
+            server on the others. None if `every` or `between` is set.
+        every: Every n-th of these responses. None if `nth` or `between` is set.
         between: Start and exclusive end in seconds of the job's time, or of the server's time on the other routes. For
-            `refuse`, all connections are refused in that time of any job, or of the server.
+            `refuse`, all connections are refused in that time of any job, or of the server. None if `nth` or `every` is
+            set.
         action: What is sent instead: see `MEANINGS`. `answer` sends an error of the service.
         status_code: From 100 to 999; None for that of the action, which is 503 for `answer`.
         headers: Further headers by name, in place of those of the same name.

@@ -128,7 +128,7 @@ class Lab:
         """Create a job that starts now, and return its id.
 
         Args:
-            fields: The fields of the request.
+            fields: The fields of the request. None for none.
             job_id: The id of the job. None for a generated one.
 
         Raises:

@@ -20,9 +20,12 @@ PENDING = "pending"
 
 @dataclass(frozen=True)
 class Life:
-    """The course of one job: pending for `duration` seconds, then final.
+    """The course of one job, which is pending at first and then final.
 
-    Its result is available `link_delay` seconds after the end.
+    Attributes:
+        duration: Seconds until it is final.
+        outcome: `completed` or `error`.
+        link_delay: Seconds from the end until the result is available.
     """
 
     duration: float

@@ -3,6 +3,8 @@
 The operations behind their methods are coroutines, written once for both: see `run_sync`. They are in `_jobs`.
 """
 
+from __future__ import annotations
+
 import asyncio
 import math
 import os
@@ -91,7 +93,7 @@ class BaseClient(Generic[SessionT]):
         session: SessionT | None = None,
         headers: Mapping[str, str] | None = None,
         logger: Any = None,
-        history: "str | os.PathLike[str] | DurationHistory | bool | None" = None,
+        history: str | os.PathLike[str] | DurationHistory | bool | None = None,
         check_cost: float | None = None,
         target_lag: float | None = None,
         max_lag: float | None = None,
@@ -128,14 +130,16 @@ class BaseClient(Generic[SessionT]):
                 it is, with its adapters, and never closed. Its pooled connections are reused, and not checked for
                 unread bytes of earlier responses. None for a session of ours.
             headers: Sent with every request to the origin of `base_url`, in place of ours of the same name. Their
-                values are never shown.
+                values are never shown. None for none.
             logger: A logger of structlog or of the standard library. None for the logger `translation_client` if it or a
                 parent has a handler, else for structlog if it is configured, else for JSON lines on stderr.
             history: Learn how long jobs take, and check at learned times in place of the backoff: the path of a file
                 that keeps the durations, True to keep them in memory, or a `DurationHistory`. It needs `check_cost` or
                 `target_lag`. None or False for the backoff.
-            check_cost: How many seconds of delay one status request is worth. Higher values check less often.
-            target_lag: The mean delay to reach, in seconds, between the end of a job and the check that sees it.
+            check_cost: How many seconds of delay one status request is worth. Higher values check less often. None if
+                `target_lag` is set, or without a history.
+            target_lag: The mean delay to reach, in seconds, between the end of a job and the check that sees it. None if
+                `check_cost` is set, or without a history.
             max_lag: The longest time between two checks, in seconds; None for no limit.
         """
         chosen = service if isinstance(service, Service) else get_service(service)
@@ -599,7 +603,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
         self._transport.close()
 
-    def __enter__(self) -> "VideoTranslationClient":
+    def __enter__(self) -> VideoTranslationClient:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -627,7 +631,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
     if TYPE_CHECKING:  # or the type hints of the class would name a private one
         _transport: AiohttpTransport
 
-    def _build_transport(self, config: TransportConfig) -> "AiohttpTransport":
+    def _build_transport(self, config: TransportConfig) -> AiohttpTransport:
         with require_aiohttp(type(self).__name__):
             from ._transports.aiohttp import AiohttpTransport
         return AiohttpTransport(config)
@@ -795,7 +799,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
         await self._transport.close()
 
-    async def __aenter__(self) -> "AsyncVideoTranslationClient":
+    async def __aenter__(self) -> AsyncVideoTranslationClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -860,7 +864,7 @@ def _learner(
     target_lag: float | None,
     max_lag: float | None,
     jitter: float,
-) -> "ScheduleLearner | None":
+) -> ScheduleLearner | None:
     if history is None or history is False:
         for name, value in (("check_cost", check_cost), ("target_lag", target_lag), ("max_lag", max_lag)):
             if value is not None:

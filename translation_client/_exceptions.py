@@ -134,7 +134,7 @@ class WaitTimeout(TranslationClientError, TimeoutError):
 
     Attributes:
         seen: The number of responses and faults by status word or kind: `{"pending": 4, "HTTP 503": 1}`.
-        retry_after: The seconds in the server's `Retry-After`, if these ended the wait.
+        retry_after: The seconds in the server's `Retry-After`, if these ended the wait. Otherwise None.
     """
 
     seen: Mapping[str, int] = MappingProxyType({})

@@ -7,6 +7,10 @@ Both decorate a new closure for each call, as their strategies read the state of
 Only a blocking `wait` runs in tenacity's own loop, and so do the fault retries of a blocking `watch`. All other operations
 and asyncio step through the same declarations with a `RetryStepper`: tenacity's loop keeps its progress by thread, but one
 thread may have thousands of waits, and a wait may continue in another thread.
+
+Three things are no retries and are not counted here: the rest of a file after a part of it was received (`_jobs/download`),
+an extra check before the last one of a batch (`_jobs/batch/batch_job`), and for how long a batch makes no bulk requests
+(`_jobs/batch/bulk_availability`).
 """
 
 from __future__ import annotations

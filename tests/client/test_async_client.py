@@ -48,7 +48,7 @@ from translation_client._config import RANDOM
 
 START = "2026-11-23T09:00:00"
 
-FLEET = {"as_completed", "wait_all"}
+BATCH = {"as_completed", "wait_all"}
 """Methods that wait for many jobs, which other files test."""
 
 DIFFERENT = {"cancel", "session", "sleep"}
@@ -58,7 +58,7 @@ DIFFERENT = {"cancel", "session", "sleep"}
 def methods_of(client: type[Any]) -> dict[str, Any]:
     """Return the public methods by name, inherited or not."""
     found = inspect.getmembers(client, inspect.isfunction)
-    return {name: method for name, method in found if not name.startswith("_") and name not in FLEET}
+    return {name: method for name, method in found if not name.startswith("_") and name not in BATCH}
 
 
 METHODS = sorted(methods_of(VideoTranslationClient))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
+import pickle
 import sqlite3
 import subprocess
 import sys
@@ -79,6 +81,20 @@ def test_a_history_in_memory_is_not_shared() -> None:
     DurationHistory().record(60, service="reference")
 
     assert took(DurationHistory()) == []
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))], ids=["copy", "pickle"])
+@pytest.mark.parametrize("recorded", [(), (60.0, 70.0)], ids=["empty", "two jobs"])
+def test_a_copy_of_a_history_in_memory_has_its_jobs_and_takes_more(recorded: tuple[float, ...], copied: Any) -> None:
+    history = DurationHistory()
+    for seconds in recorded:
+        history.record(seconds, service="reference")
+
+    copy_of_it = copied(history)
+    copy_of_it.record(80, service="reference")
+
+    assert [job.finished_by for job in copy_of_it.jobs("reference")] == [*recorded, 80]
+    assert [job.finished_by for job in history.jobs("reference")] == [*recorded]
 
 
 def test_eight_processes_write_to_one_file_without_loss(tmp_path: Path) -> None:

@@ -193,17 +193,17 @@ def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
     """Return the error for a cancelled call."""
     spent = f"was cancelled after {state.stopwatch.elapsed:.1f} s ({_counts(state)})"
     if error_text.is_wait:
-        sentence = f"the wait for {describe_job(state.shown_id)} {spent}. The job itself was not cancelled. {_next_step(error_text, state)}"
+        ended = f"the wait for {describe_job(state.shown_id)} {spent}. The job itself was not cancelled."
     else:
-        sentence = f"the wait for the service to {error_text.action} {spent}. {_still_true(error_text, state)} {_next_step(error_text, state)}"
-    return WaitCancelled(sentence, **state.error_fields())
+        ended = f"the wait for the service to {error_text.action} {spent}. {_still_true(error_text, state)}"
+    return WaitCancelled(f"{ended} {_next_step(error_text, state)}", **state.error_fields())
 
 
 def ended_by_caller(error_text: ErrorText, state: CallState, error: Exception) -> RequestFailed:
     """Return the error for an exception of the caller's `api_key()` or file during a submission."""
     return RequestFailed(
-        f"the submission was ended by an exception of the caller: {type(error).__name__}, which is shown as the cause. {_still_true(error_text, state)} "
-        f"{_next_step(error_text, state)}",
+        f"the submission was ended by an exception of the caller: {type(error).__name__}, which is shown as the cause. "
+        f"{_still_true(error_text, state)} {_next_step(error_text, state)}",
         **state.error_fields(),
     )
 
@@ -242,7 +242,8 @@ def missing_field(error_text: ErrorText, state: CallState, missing: MissingField
     excerpt = state.redactor.printable(missing.response.text)
     field = state.redactor.redact_id(missing.field)  # an id may be part of it
     return UnexpectedAnswer(
-        f"{_where(state)} responded, but without {field!r}{_quoted(excerpt)}. {_still_true(error_text, state)} {_next_step(error_text, state)}",
+        f"{_where(state)} responded, but without {field!r}{_quoted(excerpt)}. {_still_true(error_text, state)} "
+        f"{_next_step(error_text, state)}",
         status_code=missing.response.status_code,
         excerpt=excerpt,
         **state.error_fields(),
@@ -322,7 +323,7 @@ def _next_step(error_text: ErrorText, state: CallState) -> str:
     if not state.may_have_been_accepted:
         return error_text.next_step
     if state.idempotency_key is None:
-        return "Look at the list of jobs at the service before you submit again: a second submission is a second job."
+        return "Check the list of jobs at the service before you submit again: a second submission is a second job."
     key = state.redactor.redact_id(state.idempotency_key)
     return f"Retry with client.submit(..., idempotency_key={key!r}) and the same arguments: that makes no second job."
 

@@ -238,7 +238,7 @@ class PartFile:
         self._clear()
 
     def _reject(self) -> None:
-        """Empty the file, as the body of the last `begin_whole` was not the file. Forget what its response said."""
+        """Empty the file, as the body of the last `begin_whole` was not the file. Forget what that response stated."""
         self._remote.undo_begin_whole()
         self._clear()
 

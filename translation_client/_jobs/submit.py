@@ -233,7 +233,7 @@ class Submission:
 
     @contextmanager
     def _explaining_errors(self) -> Iterator[None]:
-        """Say in an exception of the caller's code, or in Ctrl-C, that a job may be running, and its idempotency key."""
+        """Add to an exception of the caller's code, or to Ctrl-C, that a job may be running, and its idempotency key."""
         requestor, state = self._requestor, self._requestor.state
         try:
             yield

@@ -21,7 +21,15 @@ from .async_body import blocks_of, read_capped, stream_to
 from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
 from .async_connections import MAX_CONNECTIONS
 from .async_sessions import Sessions, auth_conflict, is_auth_conflict
-from .base import MAX_REDIRECTS, CancelEvent, TransportConfig, quoted_url, redirected, resolve_redirect
+from .base import (
+    EVENT_CHECK_SECONDS,
+    MAX_REDIRECTS,
+    CancelEvent,
+    TransportConfig,
+    quoted_url,
+    redirected,
+    resolve_redirect,
+)
 from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
@@ -63,10 +71,6 @@ class _Trace:
     """
 
     has_sent = False
-
-
-EVENT_CHECK_SECONDS = 0.02
-"""20 ms: how soon a sleep notices the caller's event."""
 
 
 class AiohttpTransport:

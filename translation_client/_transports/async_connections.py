@@ -47,7 +47,7 @@ def _without_url(key: ConnectionKey) -> ConnectionKey:
 
 
 class Connector(aiohttp.TCPConnector):
-    """Tells each cancel scope its connection, and replaces idle ones.
+    """A connection pool that tells each cancel scope its connection, and replaces idle ones.
 
     At the end it aborts all connections, whatever they still buffer.
     """
@@ -203,7 +203,7 @@ def _is_amid_message(parser: Any) -> bool:
 
 
 class Resolver(AbstractResolver):
-    """Looks up names as the blocking transport does: in one daemon thread for a name, which does not delay the exit."""
+    """A resolver that looks up names as the blocking transport does: in one daemon thread for a name, which does not delay the exit."""
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
         """Return the addresses of a host."""

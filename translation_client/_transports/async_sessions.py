@@ -20,9 +20,7 @@ from .._models import Fault
 from .async_connections import Connector, RequestPooledByURL, TLSObject, new_connector
 from .errors import NO_CA_BUNDLE, RequestNotSent
 from .event_loop import yield_to_loop
-
-MAX_LINE_BYTES = 65536
-"""The longest line of a response's head, as in http.client."""
+from .framing import MAX_LINE_BYTES
 
 AUTH_CONFLICT = (
     "session (by auth, or by trust_env and a .netrc) and client (by api_key, headers or base_url) both have credentials, and "

@@ -20,6 +20,9 @@ from .body import Sink, response_head
 
 T = TypeVar("T")
 
+EVENT_CHECK_SECONDS = 0.02
+"""20 ms: how soon a sleep notices the one of `close()` and the caller's event that it does not wait on."""
+
 
 @exported_from("translation_client")
 @runtime_checkable  # for pydantic, which checks arguments with `isinstance`

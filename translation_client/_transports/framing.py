@@ -6,6 +6,9 @@ from collections.abc import Mapping
 
 from .._models import Fault, header_lines
 
+MAX_LINE_BYTES = 65536
+"""The longest line of a response's head, and before a chunk, as in http.client."""
+
 MAX_LENGTH_DIGITS = 18
 """More digits than the length of any body has. Python refuses to convert thousands of digits."""
 

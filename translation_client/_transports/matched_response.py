@@ -20,6 +20,7 @@ from urllib3.util.wait import wait_for_read
 from .framing import (
     CHUNKED_TWICE,
     MAX_INTERIM_RESPONSES,
+    MAX_LINE_BYTES,
     UnreadableBody,
     content_length,
     is_interim,
@@ -32,9 +33,6 @@ RESPONSE_START = b"HTTP/"
 
 TRAILING_BYTES = 16
 """How many bytes after a file are looked at: line breaks are ignored (RFC 9112, section 2.2), as is `RESPONSE_START`."""
-
-MAX_LINE_BYTES = 65536
-"""The longest line that http.client reads."""
 
 _CHUNK_SIZE = re.compile(rb"0*([0-9A-Fa-f]{1,15})[ \t]*(;[^\r\n]*)?\r?\n")
 """The line before a chunk: size and extensions (RFC 9112, section 7.1.1). Some servers add blanks after the size."""

@@ -15,7 +15,7 @@ from .._auth.headers import KeyHeaders, merged_headers, secrets_in
 from .._auth.urls import same_origin
 from .._clock import Deadline, Stopwatch
 from .._models import Fault, Request, Response, interim_as_final
-from .base import MAX_REDIRECTS, TransportConfig, redirect_target, redirected
+from .base import EVENT_CHECK_SECONDS, MAX_REDIRECTS, TransportConfig, redirect_target, redirected
 from .body import FILE_CODES, MAX_BODY_BYTES, STATUS_BODY_SECONDS, Sink, read_capped, response_head, stream_to
 from .cancel_scope import CURRENT, CallAborted, CallTimeout, CancelScope, TransferScope
 from .decoding import ACCEPT_ENCODING
@@ -42,10 +42,6 @@ class _Exchange(NamedTuple):
     payload: RequestBody
     sink: Sink | None
     scope: CancelScope
-
-
-EVENT_CHECK_SECONDS = 0.02
-"""20 ms: how soon a sleep that waits on the caller's event notices `close()`. The event itself ends it at once."""
 
 
 class RequestsTransport:

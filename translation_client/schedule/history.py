@@ -1,5 +1,7 @@
 """The durations of past jobs, in a small SQLite file that processes may share, or in memory."""
 
+from __future__ import annotations
+
 import os
 import sqlite3
 import time
@@ -74,7 +76,7 @@ class DurationHistory:
         """Record a job whose duration is known. Jobs that a client waits for are recorded by the client.
 
         Args:
-            seconds: The duration from the start of the job to its end.
+            seconds: The duration from the start of the job to its end, in seconds.
             service: The name of the service.
             kind: The kind of the job. None for no kind in particular.
             video_seconds: The length of the video in seconds. None if it is unknown.
@@ -97,7 +99,7 @@ class DurationHistory:
         Args:
             service: The name of the service.
             job: The observation.
-            lock_timeout: Seconds to wait for other writers.
+            lock_timeout: Seconds to wait for processes that are writing.
 
         Raises:
             HistoryFailed: The file cannot be written at the moment.
@@ -112,6 +114,11 @@ class DurationHistory:
         self, service: str, kind: str | None = None, lock_timeout: float = LOCK_TIMEOUT_SECONDS
     ) -> list[Observation]:
         """Return the latest jobs of a service, and the latest of this kind, from oldest to newest.
+
+        Args:
+            service: The name of the service.
+            kind: The kind of the jobs. None for those without a kind.
+            lock_timeout: Seconds to wait for processes that are writing.
 
         Raises:
             HistoryFailed: The file cannot be read at the moment.
@@ -157,6 +164,15 @@ class _Memory:
         self.version = 0
         self._numbers = count(1)
         self._kinds: dict[tuple[str, str | None], dict[int, Observation]] = {}
+
+    def __getstate__(self) -> dict[tuple[str, str | None], dict[int, Observation]]:
+        """Return the jobs, for pickles and copies. Python 3.14 copies no `itertools.count`."""
+        return {key: kept.copy() for key, kept in self._kinds.copy().items()}
+
+    def __setstate__(self, kinds: dict[tuple[str, str | None], dict[int, Observation]]) -> None:
+        self.version = max((number for kept in kinds.values() for number in kept), default=0)
+        self._numbers = count(self.version + 1)
+        self._kinds = kinds
 
     def add(self, service: str, job: Observation) -> None:
         kept = self._kinds.setdefault((service, job.kind), {})

@@ -1,5 +1,7 @@
 """The schedule of one job: its check times, computed one after the other as checks are made."""
 
+from __future__ import annotations
+
 import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -25,12 +27,13 @@ _MIN_COST, _MAX_COST = 1e-6, 1e9
 
 @exported_from("translation_client.schedule")
 class Objective(NamedTuple):
-    """The objective of a schedule. Exactly one of `check_cost` and `target_lag` is set.
+    """The objective of a schedule. Exactly one of `check_cost` and `target_lag` is set, which is not checked here.
 
     Attributes:
-        check_cost: How many seconds of delay one request is worth.
-        target_lag: The mean delay, in seconds, between the end of a job and the check that sees it.
-        max_lag: The longest gap between two checks, in seconds.
+        check_cost: How many seconds of delay one request is worth. None if `target_lag` is set.
+        target_lag: The mean delay, in seconds, between the end of a job and the check that sees it. None if `check_cost`
+            is set.
+        max_lag: The longest gap between two checks, in seconds. `math.inf` for no limit.
     """
 
     check_cost: float | None
@@ -68,12 +71,12 @@ class CheckSchedule:
         """The number of candidate times in the optimum."""
         return len(self._optimal.times)
 
-    def with_max_lag(self, max_lag: float) -> "CheckSchedule":
-        """Return a copy with another longest gap."""
+    def with_max_lag(self, max_lag: float) -> CheckSchedule:
+        """Return a copy with another longest gap, in seconds. `math.inf` for no limit."""
         return CheckSchedule(self._optimal, self._beyond, max_lag)
 
     def first_after(self, age: float) -> float:
-        """Return the time of the first check of a job that has this age, at that age or later."""
+        """Return the time of the first check of a job that has this age in seconds, at that age or later."""
         times, costs = self._optimal.times, self._optimal.from_start
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:
@@ -82,7 +85,7 @@ class CheckSchedule:
         return max(age, self._within_max_lag(0.0, times[best]))
 
     def next_after(self, age: float) -> float:
-        """Return the time of the next check of a job that was pending at this age. It is later than the age."""
+        """Return the time of the next check of a job that was pending at this age in seconds. It is later than the age."""
         times = self._optimal.times
         here = bisect_right(times, age) - 1
         if here == len(times) - 1:
@@ -93,7 +96,11 @@ class CheckSchedule:
         return self._within_max_lag(age, planned)
 
     def jittered(self, check: float, share: float) -> float:
-        """Return the time that is `share` of a gap after `check`, but no later than `max_lag` after the start.
+        """Return the time that is a share of a gap after a check, but no later than `max_lag` after the start.
+
+        Args:
+            check: The time of the check, in seconds from the start of the job.
+            share: The share of the gap to the next check. May be above 1.
 
         The shift is measured in candidates, of which every gap has the same number. It is short where jobs finish, and
         long elsewhere.

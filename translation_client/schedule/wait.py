@@ -1,5 +1,7 @@
 """tenacity wait strategies that follow a learned schedule."""
 
+from __future__ import annotations
+
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -165,9 +167,9 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
         Args:
             history: The durations of past jobs in seconds, a `DurationHistory`, or the path of one, which is created if
                 it does not exist.
-            check_cost: How many seconds of delay one request is worth. Exactly one of this and `target_lag` must be
-                set.
-            target_lag: The mean delay, in seconds, between the end of a job and the check that sees it; None if
+            check_cost: How many seconds of delay one request is worth. None if `target_lag` is set: exactly one of both
+                must be.
+            target_lag: The mean delay, in seconds, between the end of a job and the check that sees it. None if
                 `check_cost` is set.
             max_lag: The longest sleep in seconds. None for no limit.
             service: The service whose jobs in the history count. Durations count in any case.

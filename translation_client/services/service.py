@@ -43,7 +43,14 @@ from .submission import SubmitFlow
 
 @exported_from("translation_client")
 class ServiceDefaults(NamedTuple):
-    """The defaults of `timeout`, `max_retries`, `request_timeout` and `max_faults`: see `PollingPolicy`."""
+    """The defaults of a client of the service.
+
+    Attributes:
+        timeout: Seconds for a whole wait. `math.inf` for no limit.
+        max_retries: Status checks after the first one. `math.inf` for no limit.
+        request_timeout: Seconds for one HTTP call.
+        max_faults: Attempts for each request. `math.inf` for no limit.
+    """
 
     timeout: float = 3600
     max_retries: float = math.inf
@@ -102,7 +109,8 @@ class BulkSpec:
         status_field: The path in an entry to the status word.
         statuses: Meanings of words on this route. A word that only one of `statuses` and `Service.statuses` has means
             the same on both routes, except a common word, which keeps its common meaning on the other route.
-        error_field: The path in an entry to the reason of a failure: a string, or an object with a `message`.
+        error_field: The path in an entry to the reason of a failure: a string, or an object with a `message`. None if
+            there is none.
         missing_word: The status word of a job that does not exist.
         is_optional: True if a server of this service may lack the route. It is then used by a batch only.
 
@@ -246,7 +254,8 @@ class _OptionalField(NamedTuple):
 class Service:
     """A translation service.
 
-    A field is a path in the JSON of a response such as `data.id`, several of them, or a function: see `JSONPath`.
+    A field is a path in the JSON of a response such as `data.id`, several of them, or a function: see `JSONPath`. None
+    means that the responses do not have it.
 
     Attributes:
         name: The name of the service.
@@ -256,7 +265,7 @@ class Service:
         single_job_path: The path of the status of the job without an id. None if every job has an id.
         key_header: The header of the API key.
         key_prefix: The text before the key in that header.
-        key_variable: The environment variable that holds the key if the caller passes none.
+        key_variable: The environment variable that holds the key if the caller passes none. None for no variable.
         needs_key: True if every request needs a key.
         status_field: The field of the status word.
         statuses: The meanings of status words: `pending`, `completed` or `error`. The common words are known without
@@ -386,7 +395,7 @@ class Service:
 
         Args:
             response: The response.
-            job_id: The id in the request.
+            job_id: The id in the request. None for the single job.
             language: The target language, or None if it is unknown.
 
         Raises:

@@ -157,8 +157,9 @@ class SubmitSpec:
         key_header: The header of an idempotency key, sent without quotes. None if the service has none.
         key_form: The pattern of idempotency keys.
         in_progress: The error code of a 409 that means that the first of two equal submissions is still in progress.
+            None if there is none.
         too_many_jobs: The error codes of a 429 that limits concurrent jobs and not requests.
-        expected_field: The field in the response of the expected duration of the job, in seconds.
+        expected_field: The field in the response of the expected duration of the job, in seconds. None if there is none.
 
     Raises:
         ValueError: `path` is not a valid path, `file_field` is set without `is_form`, or a field of the body has a list

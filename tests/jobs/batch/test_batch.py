@@ -31,7 +31,7 @@ from translation_client import (
     VideoTranslationClient,
     WaitTimeout,
 )
-from translation_client._jobs.batch import runner as fleet_module
+from translation_client._jobs.batch import runner as runner_module
 from translation_client._jobs.batch.runner import BatchRunner
 from translation_client.schedule.history import history_from_durations
 from translation_client.services.elevenlabs import ELEVENLABS
@@ -1341,7 +1341,7 @@ def test_an_exception_while_a_cancelled_batch_is_recorded_leaves_no_task(
             outcomes: Any = client.as_completed(ids(3))
             first = asyncio.ensure_future(anext(outcomes))
             await asyncio.sleep(1)
-            monkeypatch.setattr(fleet_module, "islice", raises(cause))
+            monkeypatch.setattr(runner_module, "islice", raises(cause))
             first.cancel()
             with pytest.raises(LookupError) as caught:
                 await first

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from .options import Source
 
-_END = object()
+_NO_MORE_JOBS = object()
 
 
 async def iterate(source: Source) -> AsyncGenerator[Any, None]:
@@ -35,7 +35,7 @@ async def iterate(source: Source) -> AsyncGenerator[Any, None]:
     else:
         reader = _ThreadReader(iter(source))
         try:
-            while (job := await reader.next()) is not _END:
+            while (job := await reader.next()) is not _NO_MORE_JOBS:
                 yield job
         finally:
             reader.stop()
@@ -51,7 +51,7 @@ class _ThreadReader:
         threading.Thread(target=self._read, name="source of jobs", daemon=True).start()
 
     async def next(self) -> Any:
-        """Return the next job, or `_END` after the last one. Raises what the source raises."""
+        """Return the next job, or `_NO_MORE_JOBS` after the last one. Raises what the source raises."""
         future: asyncio.Future[_Read] = self._loop.create_future()
         self._requests.put(future)
         read = await future
@@ -66,7 +66,7 @@ class _ThreadReader:
     def _read(self) -> None:
         while (future := self._requests.get()) is not None:
             try:
-                read = _Read(next(self._source, _END), None)
+                read = _Read(next(self._source, _NO_MORE_JOBS), None)
             except BaseException as raised:  # noqa: BLE001  # the method `next` raises it
                 read = _Read(None, raised)
             try:

@@ -20,7 +20,7 @@ from ..context import ClientContext
 from .options import BatchOptions, JobResult, Source
 from .runner import BatchRunner
 
-_END = object()
+_NO_MORE_RESULTS = object()
 
 ALIVE_SECONDS = 1.0
 """1 s: how often the thread is checked for being alive. It reports its end, unless the interpreter ended it."""
@@ -50,7 +50,7 @@ def batch_results(
     thread = _BatchThread(context, transport, transport_config, options._replace(cancel=cancel), source)
     try:
         thread.start()
-        while (result := thread.next()) is not _END:
+        while (result := thread.next()) is not _NO_MORE_RESULTS:
             yield result
     finally:
         thread.stop()
@@ -84,7 +84,7 @@ class _BatchThread:
         self._thread.start()
 
     def next(self) -> Any:
-        """Return the next result with its position, or `_END` after the last one.
+        """Return the next result with its position, or `_NO_MORE_RESULTS` after the last one.
 
         Raises:
             RuntimeError: This is a fork of the process that started the thread, or the thread ended unexpectedly.
@@ -119,7 +119,7 @@ class _BatchThread:
             asyncio.run(self._run_batch())
         except BaseException as error:  # noqa: BLE001  # the method `next` raises it
             self._results.put(error)
-        self._results.put(_END)
+        self._results.put(_NO_MORE_RESULTS)
 
     async def _run_batch(self) -> None:
         loop, task, acknowledged = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()

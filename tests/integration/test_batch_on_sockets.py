@@ -41,7 +41,7 @@ from translation_client import (
     WaitCancelled,
     WaitTimeout,
 )
-from translation_client._jobs.batch import runner as fleet_module
+from translation_client._jobs.batch import runner as runner_module
 from translation_client._jobs.batch import thread
 from translation_client._models import Fault
 from translation_client._transports.event_loop import sleep_on_loop
@@ -392,11 +392,11 @@ def test_a_job_of_a_batch_has_the_link_and_language_of_a_single_wait(service: An
         client = {"service": "heygen", "api_key": "k", "base_url": server.url}
         with VideoTranslationClient(**settings_of({**client, "service": service})) as blocking:
             ids = [blocking.submit("https://v/1.mp4", "Spanish (Spain)").id for _ in range(3)]
-            fleet = jobs_of(blocking.wait_all([str(one) for one in ids]))
+            batch = jobs_of(blocking.wait_all([str(one) for one in ids]))
             alone = [blocking.wait(one) for one in ids]
 
-    assert [job.language for job in fleet] == [job.language for job in alone]
-    assert [bool(job.result_url) for job in fleet] == [bool(job.result_url) for job in alone] == [True] * 3
+    assert [job.language for job in batch] == [job.language for job in alone]
+    assert [bool(job.result_url) for job in batch] == [bool(job.result_url) for job in alone] == [True] * 3
 
 
 @BOTH
@@ -837,7 +837,7 @@ def test_each_job_of_a_batch_cancelled_before_it_begins_has_an_outcome(
     way: str, source: Callable[[list[str]], Any], max_in_flight: int, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From any source that can be read without waiting; the time for that is 10 s here, for slow machines."""
-    monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 10.0)
+    monkeypatch.setattr(runner_module, "SOURCE_WAIT_SECONDS", 10.0)
     monkeypatch.setattr("translation_client._jobs.batch.options.DEFAULT_IN_FLIGHT", max_in_flight)
     ids = [f"j{number}" for number in range(250)]
     outcomes = ended_before(way, end, source(ids))
@@ -848,7 +848,7 @@ def test_each_job_of_a_batch_cancelled_before_it_begins_has_an_outcome(
 
 def source_is_waited_for(monkeypatch: pytest.MonkeyPatch, is_read: Callable[[], bool]) -> None:
     """Let a cancelled batch wait for its source for 0.01 s, or until something is read on a slow machine."""
-    monkeypatch.setattr(fleet_module, "SOURCE_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(runner_module, "SOURCE_WAIT_SECONDS", 0.01)
 
     async def sleep(seconds: float) -> None:
         end = time.monotonic() + LASTS_LONG
@@ -856,7 +856,7 @@ def source_is_waited_for(monkeypatch: pytest.MonkeyPatch, is_read: Callable[[], 
         while seconds == 0.01 and not is_read() and time.monotonic() < end:
             await asyncio.sleep(0.005)
 
-    monkeypatch.setattr(fleet_module, "sleep_on_loop", sleep)
+    monkeypatch.setattr(runner_module, "sleep_on_loop", sleep)
 
 
 @BOTH

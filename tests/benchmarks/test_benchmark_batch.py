@@ -10,7 +10,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from benchmark_fleet import (
+from benchmark_batch import (
     BARE,
     HTTPX,
     OURS,
@@ -27,7 +27,7 @@ from benchmark_fleet import (
     WatchedLimiter,
     goals_of,
     in_queue,
-    in_virtual_fleet,
+    in_virtual_batch,
     median_of,
     punctuality_of,
     report,
@@ -168,7 +168,7 @@ def test_virtual_time_passes_without_sleeping() -> None:
 def test_all_jobs_finish_in_virtual_time() -> None:
     """Each after `VIRTUAL_CHECKS` checks."""
     assert in_queue(50) == 50 * VIRTUAL_CHECKS
-    assert in_virtual_fleet(50) == 50 * VIRTUAL_CHECKS
+    assert in_virtual_batch(50) == 50 * VIRTUAL_CHECKS
 
 
 def test_the_server_responds_to_partial_and_to_pipelined_requests() -> None:

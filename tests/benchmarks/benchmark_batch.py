@@ -1,6 +1,6 @@
 """Thousands of jobs waited for at once: throughput, memory, punctuality, and how the cost grows with their number.
 
-Run it: `python tests/benchmarks/benchmark_fleet.py`. It writes `FLEET.md` beside itself. The server, `fast_server.py`,
+Run it: `python tests/benchmarks/benchmark_batch.py`. It writes `BATCH.md` beside itself. The server, `fast_server.py`,
 is a process of its own; all clients talk to it over the loopback device, one after the other.
 
 Throughput: checks a second of a job that stays pending, as fast as it goes, 100 at once. The library does all that it
@@ -70,7 +70,7 @@ from translation_client._models import Request, Response
 from translation_client.services.reference import REFERENCE
 
 HERE = Path(__file__).parent
-COMMAND = "python tests/benchmarks/benchmark_fleet.py"
+COMMAND = "python tests/benchmarks/benchmark_batch.py"
 
 ROUNDS = 5
 AT_ONCE = 100
@@ -138,7 +138,7 @@ class Costs(NamedTuple):
 
     jobs: int
     pure: float
-    fleet: float
+    batch: float
 
 
 class Figures(NamedTuple):
@@ -160,7 +160,7 @@ def main() -> None:
         case []:
             text = report(measured())
             print(text)
-            (HERE / "FLEET.md").write_text(text, encoding="utf-8")
+            (HERE / "BATCH.md").write_text(text, encoding="utf-8")
         case _:
             raise SystemExit(__doc__)
 
@@ -474,7 +474,7 @@ CHILDREN: dict[str, Callable[[str], Coroutine[Any, Any, Any]]] = {
 def costs_of(jobs: int) -> Costs:
     """What a check costs, by the queue and the rate limiter alone and by a whole batch."""
     return Costs(
-        jobs, cost_of(in_queue, jobs, LEAST_PURE_CHECKS), cost_of(in_virtual_fleet, jobs, LEAST_VIRTUAL_CHECKS)
+        jobs, cost_of(in_queue, jobs, LEAST_PURE_CHECKS), cost_of(in_virtual_batch, jobs, LEAST_VIRTUAL_CHECKS)
     )
 
 
@@ -590,7 +590,7 @@ def virtual_context() -> ClientContext:
     return a_client(StubTransport.base_url, wait=wait_random(0.5, 1.5), logger=NoLog())._context
 
 
-def in_virtual_fleet(jobs: int) -> int:
+def in_virtual_batch(jobs: int) -> int:
     """Wait for jobs on a clock that jumps; how many checks that takes."""
     loop, transport = JumpingLoop(), StubTransport()
     context: Any = dataclasses.replace(virtual_context(), transport=transport)
@@ -639,7 +639,7 @@ def goals_of(figures: Figures) -> list[Goal]:
         Goal("the same: threads", 3, threads),
         Goal("the same at 1 000 checks a second: 99th percentile of the delay, ms", 100, figures.punctuality.p99),
         Goal("queue and rate limiter: cost of a check, 100 000 jobs over 100", 2, costs[-1].pure / costs[0].pure),
-        Goal("fleet: cost of a check, 100 000 jobs over 100", 2, costs[-1].fleet / costs[0].fleet),
+        Goal("batch: cost of a check, 100 000 jobs over 100", 2, costs[-1].batch / costs[0].batch),
         Goal("requests one by one over requests in bulk", 50, figures.singly / figures.together, is_least=True),
     ]
 
@@ -684,7 +684,7 @@ def speed_rows(speeds: dict[str, Speed]) -> list[tuple[str, ...]]:
 
 def cost_row(costs: Costs) -> tuple[str, ...]:
     """For the table."""
-    return str(costs.jobs), f"{costs.pure:.3g}", f"{costs.fleet:.3g}"
+    return str(costs.jobs), f"{costs.pure:.3g}", f"{costs.batch:.3g}"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
