@@ -43,6 +43,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.markexpr = "not integration and not exhaustive"
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the folder `integration` whose tests would all be deselected. It takes a second to import."""
+    is_excluded = config.option.markexpr.startswith("not integration")
+    return True if is_excluded and collection_path == Path(__file__).parent / "integration" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all tests of the folder `integration`."""
     for item in items:

@@ -48,6 +48,8 @@ from translation_client._transports.event_loop import sleep_on_loop
 from translation_client.services.heygen import HEYGEN
 from translation_client.services.reference import REFERENCE
 
+pytestmark = pytest.mark.covered
+
 Outcome = Job | TranslationClientError
 
 WAYS = ("blocking", "asyncio")
@@ -1416,9 +1418,9 @@ def test_a_job_of_a_batch_is_logged_like_one_of_a_single_wait(lines: LogLines) -
 
 
 def test_a_pending_job_of_a_batch_takes_less_than_6000_bytes() -> None:
-    """While it is waited for, in a batch of 3000."""
+    """While it is waited for, in a batch of 1000."""
     with Server(Scenario(duration=ENDLESS)) as server:
-        ids = made(server, 3000)
+        ids = made(server, 1000)
 
         async def waited() -> float:
             settings = settings_of({"timeout": 3600, "backoff_factor": 600, "max_delay": 600})

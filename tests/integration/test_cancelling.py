@@ -21,6 +21,8 @@ from support.hostile_server import HOSTILE_ENDLESS, Handler, answering, dead_add
 from translation_client import VideoTranslationClient, WaitCancelled
 from translation_client._transports import dns
 
+pytestmark = pytest.mark.covered
+
 PENDING: Handler = answering(http(), close=False)
 
 

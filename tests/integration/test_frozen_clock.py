@@ -451,7 +451,7 @@ def _as_for_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freezegun.api, "call_stack_inspection_limit", USUAL_INSPECTION_LIMIT)
 
 
-pytestmark = pytest.mark.usefixtures("_as_for_users")
+pytestmark = [pytest.mark.covered, pytest.mark.usefixtures("_as_for_users")]
 
 HANGS: dict[str, tuple[Handler, float]] = {"in a call": (mute, BY_TIMEOUT.least), "asleep": (PENDS, LAST_CHECK.least)}
 MIDDLE = pytest.mark.parametrize("hangs", HANGS)

@@ -26,6 +26,8 @@ from support.fixtures import ServerTime
 from fake_server import InProcessAdapter, Scenario, Server, create_app
 from fake_server.storage import result_body
 
+pytestmark = pytest.mark.covered
+
 REQUEST = b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n"
 PENDING = b'{"result": "pending"}\n'
 

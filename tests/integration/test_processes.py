@@ -31,6 +31,8 @@ from support.log_schema import validate
 
 from translation_client import VideoTranslationClient
 
+pytestmark = pytest.mark.covered
+
 SCRIPT = """
 from translation_client import VideoTranslationClient
 
