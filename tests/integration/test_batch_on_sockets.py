@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import tracemalloc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -1415,36 +1414,6 @@ def test_a_job_of_a_batch_is_logged_like_one_of_a_single_wait(lines: LogLines) -
 
     assert logged[0] == logged[1]
     assert "job_finished" in logged[0]
-
-
-def test_a_pending_job_of_a_batch_takes_less_than_6000_bytes() -> None:
-    """While it is waited for, in a batch of 1000."""
-    with Server(Scenario(duration=ENDLESS)) as server:
-        ids = made(server, 1000)
-
-        async def waited() -> float:
-            settings = settings_of({"timeout": 3600, "backoff_factor": 600, "max_delay": 600})
-            async with AsyncVideoTranslationClient(server.url, **settings) as client:
-                await client.check(ids[0])
-                told: list[None] = []
-                gc.collect()
-                tracemalloc.start()
-                try:
-                    before = tracemalloc.get_traced_memory()[0]
-                    task = asyncio.ensure_future(client.wait_all(ids, on_progress=lambda _: told.append(None)))
-                    end = time.monotonic() + 120
-                    while len(told) < len(ids) and time.monotonic() < end:
-                        await asyncio.sleep(0.02)
-                    gc.collect()
-                    held = tracemalloc.get_traced_memory()[0] - before
-                finally:
-                    tracemalloc.stop()
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-                assert len(told) == len(ids)
-                return held / len(ids)
-
-        assert asyncio.run(waited()) < 6000
 
 
 def test_a_refused_connection_is_an_error_of_each_job() -> None:

@@ -12,10 +12,8 @@ from support.fixtures import ServerTime
 from fake_server import Scenario, Server
 from fake_server.storage import result_body
 
-elevenlabs = pytest.importorskip("elevenlabs", reason="the official SDK is not here: tox -e integration")
+elevenlabs = pytest.importorskip("elevenlabs", reason="the official SDK is not here: tox -e sdk")
 httpx = pytest.importorskip("httpx", reason="comes with the SDK")
-
-pytestmark = pytest.mark.covered
 
 MakeSdk = Callable[..., Any]
 
