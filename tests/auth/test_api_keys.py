@@ -29,7 +29,7 @@ from support.both_clients import CLIENTS, Side
 from support.example_errors import chain_of
 from support.fixtures import Clock, LogLines, SilentLogger
 from support.hostile_server import Handler, Server, answering, http, serving
-from support.in_process_service import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, World
+from support.in_process_service import HOST, KEY, LANGUAGE, PATH, SERVICES, SIGNATURE, VIDEO, ClientSetup
 from support.interleaving import at_every_opcode
 from support.shown_secrets import shown_texts
 
@@ -67,10 +67,10 @@ def test_an_api_key_is_read_from_the_environment_variable_of_the_service(
 ) -> None:
     """It is read if no `api_key` is given. The argument takes precedence over the variable."""
     monkeypatch.setenv(VARIABLES[service], "key-of-the-environment")
-    world = World(clock, service, Scenario(0, api_key="key-of-the-environment"), api_key=None)
-    other = World(clock, service, Scenario(0, api_key=KEY))
+    setup = ClientSetup(clock, service, Scenario(0, api_key="key-of-the-environment"), api_key=None)
+    other = ClientSetup(clock, service, Scenario(0, api_key=KEY))
 
-    assert world.finished().status == "completed"
+    assert setup.finished().status == "completed"
     assert other.finished().status == "completed"
 
 
@@ -125,9 +125,9 @@ def test_the_error_for_an_unsendable_key_names_its_environment_variable(
 def test_an_api_key_function_is_called_before_each_request(clock: Clock) -> None:
     """A token may expire in the middle of a wait."""
     tokens = iter(f"token-number-{number}" for number in range(100))
-    world = World(clock, "heygen", Scenario(30), api_key=lambda: next(tokens))
-    world.client.wait(world.submit())
-    sent = [arrival.headers["X-Api-Key"] for arrival in world.lab.arrivals]
+    setup = ClientSetup(clock, "heygen", Scenario(30), api_key=lambda: next(tokens))
+    setup.client.wait(setup.submit())
+    sent = [arrival.headers["X-Api-Key"] for arrival in setup.lab.arrivals]
 
     assert sent == [f"token-number-{number}" for number in range(len(sent))]
     assert len(sent) > 3
@@ -139,10 +139,10 @@ def test_an_exception_of_an_api_key_function_reaches_the_caller(clock: Clock) ->
     def broken() -> str:
         raise LookupError("the vault is closed")
 
-    world = World(clock, "heygen", api_key=broken)
+    setup = ClientSetup(clock, "heygen", api_key=broken)
     with pytest.raises(LookupError, match="the vault is closed"):
-        world.submit()
-    assert world.lab.arrivals == []
+        setup.submit()
+    assert setup.lab.arrivals == []
 
 
 BREAKS_OFF = b"\0"
@@ -648,10 +648,10 @@ def test_only_the_latest_rotated_keys_are_kept() -> None:
 @pytest.mark.parametrize(("given", "kind"), [("", ValueError), ("a\nb", ValueError), (None, TypeError), (7, TypeError)])
 def test_an_invalid_key_from_an_api_key_function_is_refused(clock: Clock, given: Any, kind: type[Exception]) -> None:
     """The rules are those for a fixed key. No request is sent."""
-    world = World(clock, "heygen", api_key=lambda: given)
+    setup = ClientSetup(clock, "heygen", api_key=lambda: given)
     with pytest.raises(kind, match=r"what api_key\(\) returns"):
-        world.submit()
-    assert world.lab.arrivals == []
+        setup.submit()
+    assert setup.lab.arrivals == []
 
 
 def test_a_class_as_api_key_is_refused() -> None:
@@ -746,11 +746,11 @@ def test_the_signature_of_a_result_link_is_in_no_error_log_line_or_repr(
     clock: Clock, lines: LogLines, tmp_path: Path
 ) -> None:
     """Anyone who has the signed link can download the file."""
-    world = World(clock, "heygen", Scenario(0, faults=["result/every-1:503"]))
-    job = world.finished()
+    setup = ClientSetup(clock, "heygen", Scenario(0, faults=["result/every-1:503"]))
+    job = setup.finished()
 
     with pytest.raises(TranslationClientError) as caught:
-        world.client.download(job, tmp_path / "out.mp4")
+        setup.client.download(job, tmp_path / "out.mp4")
     assert "/_files/" in str(caught.value)
     for shown in (str(caught.value), "".join(traceback.format_exception(caught.value)), json.dumps(lines), repr(job)):
         assert "signature=" not in shown
@@ -807,10 +807,10 @@ def test_no_spelling_of_a_url_makes_the_client_send_a_key_to_another_origin(
 def test_a_bearer_token_is_sent_in_the_authorization_header(clock: Clock) -> None:
     """A token of OAuth for HeyGen or of Entra for Azure is known by its first word, also if a function returns it."""
     for service, key in (("heygen", "Bearer token-of-oauth"), ("azure", lambda: "Bearer token-of-oauth")):
-        world = World(clock, service, api_key=key)
-        world.submit()
-        assert {arrival.headers.get("Authorization") for arrival in world.lab.arrivals} == {"Bearer token-of-oauth"}
-        assert world.client._context.redactor.redact("say token-of-oauth") == "say [redacted]"
+        setup = ClientSetup(clock, service, api_key=key)
+        setup.submit()
+        assert {arrival.headers.get("Authorization") for arrival in setup.lab.arrivals} == {"Bearer token-of-oauth"}
+        assert setup.client._context.redactor.redact("say token-of-oauth") == "say [redacted]"
 
 
 def test_an_api_key_function_is_not_called_for_a_request_without_a_key(clock: Clock, tmp_path: Path) -> None:
@@ -821,10 +821,10 @@ def test_an_api_key_function_is_not_called_for_a_request_without_a_key(clock: Cl
         asked.append(KEY)
         return KEY
 
-    world = World(clock, "heygen", Scenario(0), api_key=key)
-    job = world.finished()
+    setup = ClientSetup(clock, "heygen", Scenario(0), api_key=key)
+    job = setup.finished()
     before = len(asked)
-    world.client.download(job, tmp_path / "out.mp4")
+    setup.client.download(job, tmp_path / "out.mp4")
 
     assert len(asked) == before
 
@@ -861,7 +861,7 @@ def test_parts_of_the_signed_link_of_a_video_are_redacted(clock: Clock) -> None:
 def test_a_mistyped_video_link_is_shown_without_its_secrets(clock: Clock, video: str) -> None:
     """It may be a signed link, or have a password."""
     with pytest.raises(ValueError, match="video must be") as caught:
-        World(clock, "heygen").client.submit(video, "French")
+        ClientSetup(clock, "heygen").client.submit(video, "French")
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -946,7 +946,7 @@ def test_a_submission_whose_response_echoes_the_key_shows_it_in_no_text(clock: C
 @pytest.mark.parametrize("key", ["job", "b", "1", "es"])
 def test_a_short_key_does_not_prevent_a_submission(clock: Clock, key: str) -> None:
     """It may be a part of the id, or be the language, by chance. The job has been paid for."""
-    assert World(clock, "heygen", api_key=key).submit(idempotency_key="order-1").id == "job-1"
+    assert ClientSetup(clock, "heygen", api_key=key).submit(idempotency_key="order-1").id == "job-1"
 
 
 @pytest.mark.parametrize("password", ["test", "1", "p4ssw0r"])

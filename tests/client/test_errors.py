@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from support.adapters import BASE_URL, FunctionAdapter, response
 from support.example_errors import JOB, KINDS, MESSAGE, OF_ONE, error_of, facts_of
 from support.fixtures import Clock, MakeClient
-from support.in_process_service import KEY, World
+from support.in_process_service import KEY, ClientSetup
 
 from fake_server import Scenario
 from fake_server.jobs import NoSuchJob
@@ -431,9 +431,9 @@ def test_the_error_of_a_failed_submission_is_kept_by_celery(clock: Clock) -> Non
 
 
 def test_the_idempotency_key_of_a_failed_submission_is_kept_by_celery(clock: Clock) -> None:
-    world = World(clock, "heygen", Scenario(30, faults=["create/every-1:503"]), max_faults=2)
+    setup = ClientSetup(clock, "heygen", Scenario(30, faults=["create/every-1:503"]), max_faults=2)
     with pytest.raises(RequestFailed) as caught:
-        world.submit(idempotency_key="order-7")
+        setup.submit(idempotency_key="order-7")
 
     arrived = through_celery("json")(caught.value)
     assert (arrived.may_have_been_accepted, arrived.idempotency_key) == (True, "order-7")

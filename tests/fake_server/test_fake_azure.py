@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from support.fake_services import World
+from support.fake_services import FakeService
 from support.fixtures import Clock
 
 from fake_server import Scenario
@@ -71,7 +71,7 @@ PUBLISHED = [
 ]
 
 
-class Azure(World):
+class Azure(FakeService):
     """A server in process, and a client of it that sends the API version and an operation id."""
 
     def __init__(self, scenario: Scenario | None = None, **arguments: Any) -> None:
@@ -98,9 +98,9 @@ class Azure(World):
 
 def test_every_route_responds_in_the_published_shape() -> None:
     """No field, status code or status word that is not published, and all headers that are."""
-    world = Azure(Scenario(0))
+    fake = Azure(Scenario(0))
     for method, path, definition, codes, header in PUBLISHED:
-        answer = world.call(method, path, "op-2" if "iterations" in path else "op-1")
+        answer = fake.call(method, path, "op-2" if "iterations" in path else "op-1")
         assert answer.status_code in codes, (method, path)
         assert header is None or header in answer.headers
         if definition:
@@ -128,35 +128,35 @@ def hold(value: dict[str, Any], definition: str) -> None:
 
 def test_a_new_translation_advances_with_checks_and_not_with_time(clock: Clock) -> None:
     """Each check of its operation returns the next status, up to `Succeeded`. No job is created."""
-    world = Azure()
-    made = world.call("PUT", "/translations/one")
+    fake = Azure()
+    made = fake.call("PUT", "/translations/one")
     clock.tick(3600)
-    looks = [world.call("GET", "/operations/op-1").json() for _ in range(4)]
+    looks = [fake.call("GET", "/operations/op-1").json() for _ in range(4)]
 
     assert (made.status_code, made.json()["status"]) == (201, "NotStarted")
     assert [one["status"] for one in looks] == ["NotStarted", "Running", "Succeeded", "Succeeded"]
     assert looks[0]["id"] == "op-1"
-    assert world.lab.submissions == []
+    assert fake.lab.submissions == []
     assert {**VIDEO, "id": "one"}.items() <= made.json().items()
 
 
 def test_unpublished_fields_of_a_request_are_not_in_the_response() -> None:
     """An `id` or `status` in the body of the request is ignored."""
-    world = Azure()
-    world.call("PUT", "/translations/one", json={**VIDEO, "id": "two", "status": "Failed", "more": 1})
-    said = world.call("GET", "/translations/one").json()
+    fake = Azure()
+    fake.call("PUT", "/translations/one", json={**VIDEO, "id": "two", "status": "Failed", "more": 1})
+    said = fake.call("GET", "/translations/one").json()
 
     assert (said["id"], said["status"], "more" in said) == ("one", "NotStarted", False)
 
 
 def test_a_translation_can_be_checked_without_its_operation() -> None:
     """It has the same sequence of statuses."""
-    world = Azure()
-    world.call("PUT", "/translations/one")
+    fake = Azure()
+    fake.call("PUT", "/translations/one")
 
-    said = [world.call("GET", "/translations/one").json()["status"] for _ in range(3)]
+    said = [fake.call("GET", "/translations/one").json()["status"] for _ in range(3)]
     assert said == ["NotStarted", "Running", "Succeeded"]
-    assert world.iteration().status_code == 201
+    assert fake.iteration().status_code == 201
 
 
 @pytest.mark.parametrize(
@@ -167,41 +167,41 @@ def test_an_iteration_and_its_operation_have_the_status_of_the_job(
     seconds: float, word: str, entered: int, clock: Clock
 ) -> None:
     """So has the `latestIteration` of the translation."""
-    world = Azure()
-    world.translation()
-    assert world.iteration().status_code == 201
+    fake = Azure()
+    fake.translation()
+    assert fake.iteration().status_code == 201
     clock.tick(seconds)
 
-    assert world.first()["status"] == world.call("GET", "/operations/op-2").json()["status"] == word
-    assert world.first()["createdDateTime"] == "2026-11-23T09:00:00.000Z"
-    assert world.first()["lastActionDateTime"] == f"2026-11-23T09:00:{entered:02}.000Z"
-    assert world.call("GET", "/translations/one").json()["latestIteration"]["status"] == word
-    assert ("latestSucceededIteration" in world.call("GET", "/translations/one").json()) == (word == "Succeeded")
+    assert fake.first()["status"] == fake.call("GET", "/operations/op-2").json()["status"] == word
+    assert fake.first()["createdDateTime"] == "2026-11-23T09:00:00.000Z"
+    assert fake.first()["lastActionDateTime"] == f"2026-11-23T09:00:{entered:02}.000Z"
+    assert fake.call("GET", "/translations/one").json()["latestIteration"]["status"] == word
+    assert ("latestSucceededIteration" in fake.call("GET", "/translations/one").json()) == (word == "Succeeded")
 
 
 def test_a_result_has_links_to_four_files_at_another_origin(clock: Clock) -> None:
     """They are in the status after the delay of the links, and not before."""
-    world = Azure(Scenario(10, link_delay=5))
-    world.translation()
-    world.iteration()
+    fake = Azure(Scenario(10, link_delay=5))
+    fake.translation()
+    fake.iteration()
     clock.tick(14)
-    assert (world.first()["status"], "result" in world.first()) == ("Succeeded", False)
+    assert (fake.first()["status"], "result" in fake.first()) == ("Succeeded", False)
     clock.tick(1)
-    result = world.first()["result"]
+    result = fake.first()["result"]
 
-    kinds = [world.session.get(link).headers["Content-Type"] for link in result.values()]
+    kinds = [fake.session.get(link).headers["Content-Type"] for link in result.values()]
     assert kinds == ["video/mp4", "text/vtt", "text/vtt", "text/vtt"]
     assert result["translatedVideoFileUrl"].startswith("http://localhost:5000/_files/one/first.mp4?signature=")
-    assert world.session.get(result["sourceLocaleSubtitleWebvttFileUrl"]).text.startswith("WEBVTT")
+    assert fake.session.get(result["sourceLocaleSubtitleWebvttFileUrl"]).text.startswith("WEBVTT")
 
 
 def test_a_failed_iteration_has_a_failure_reason() -> None:
     """It has no result."""
-    world = Azure(Scenario(0, "error"))
-    world.translation()
-    world.iteration()
+    fake = Azure(Scenario(0, "error"))
+    fake.translation()
+    fake.iteration()
 
-    assert (world.first()["status"], bool(world.first()["failureReason"]), "result" in world.first()) == (
+    assert (fake.first()["status"], bool(fake.first()["failureReason"]), "result" in fake.first()) == (
         "Failed",
         True,
         False,
@@ -210,21 +210,21 @@ def test_a_failed_iteration_has_a_failure_reason() -> None:
 
 def test_a_submission_has_the_fields_of_its_translation_and_its_iteration() -> None:
     """The `input` of the iteration is added to that of the translation."""
-    world = Azure()
-    world.translation()
-    world.iteration()
+    fake = Azure()
+    fake.translation()
+    fake.iteration()
 
-    (order,) = world.lab.submissions
+    (order,) = fake.lab.submissions
     assert (order.job_id, order.fields["displayName"]) == ("one/first", "hello.mp4")
     assert order.fields["input"] == {**VIDEO["input"], **EDIT["input"]}  # type: ignore[dict-item]  # both are objects
 
 
 def test_a_put_can_be_repeated() -> None:
     """The repetition is a 200, creates nothing, and has the same operation."""
-    world = Azure()
-    made = [world.call("PUT", "/translations/one") for _ in range(2)]
-    world.translation()
-    begun = [world.iteration() for _ in range(2)]
+    fake = Azure()
+    made = [fake.call("PUT", "/translations/one") for _ in range(2)]
+    fake.translation()
+    begun = [fake.iteration() for _ in range(2)]
 
     for first, second in (made, begun):
         assert (first.status_code, second.status_code) == (201, 200)
@@ -233,51 +233,51 @@ def test_a_put_can_be_repeated() -> None:
     assert made[0].headers["Operation-Location"] == (
         f"http://127.0.0.1:5000{BASE}/operations/op-1?api-version={VERSION}"
     )
-    assert len(world.lab.submissions) == 1
+    assert len(fake.lab.submissions) == 1
 
 
 def test_a_put_of_the_same_id_with_other_settings_is_an_error() -> None:
     """It changes nothing. The `Operation-Id` of another resource is an error too."""
-    world = Azure()
-    world.translation()
-    world.iteration()
+    fake = Azure()
+    fake.translation()
+    fake.iteration()
     other = {**VIDEO, "displayName": "other.mp4"}
 
     refused = [
-        world.call("PUT", "/translations/one", json=other),
-        world.call("PUT", "/translations/one/iterations/first", "op-2", json={"input": {}}),
-        world.call("PUT", "/translations/two", "op-1"),
-        world.call("PUT", "/translations/two", "op-2"),
+        fake.call("PUT", "/translations/one", json=other),
+        fake.call("PUT", "/translations/one/iterations/first", "op-2", json={"input": {}}),
+        fake.call("PUT", "/translations/two", "op-1"),
+        fake.call("PUT", "/translations/two", "op-2"),
     ]
     assert [one.status_code for one in refused] == [400] * 4
-    assert world.call("GET", "/translations/one").json()["displayName"] == "hello.mp4"
-    assert world.call("GET", "/translations/two").status_code == 204
+    assert fake.call("GET", "/translations/one").json()["displayName"] == "hello.mp4"
+    assert fake.call("GET", "/translations/two").status_code == 204
 
 
 def test_an_iteration_is_rejected_until_its_translation_has_succeeded() -> None:
     """The translation has to exist, too. A rejected iteration has no operation."""
-    world = Azure()
-    assert world.iteration().status_code == 404
-    world.call("PUT", "/translations/one")
+    fake = Azure()
+    assert fake.iteration().status_code == 404
+    fake.call("PUT", "/translations/one")
     for _ in range(2):
-        world.call("GET", "/operations/op-1")
-    assert world.iteration().status_code == 400
-    assert world.call("GET", "/operations/op-2").status_code == 404
-    world.call("GET", "/operations/op-1")
-    assert world.iteration().status_code == 201
+        fake.call("GET", "/operations/op-1")
+    assert fake.iteration().status_code == 400
+    assert fake.call("GET", "/operations/op-2").status_code == 404
+    fake.call("GET", "/operations/op-1")
+    assert fake.iteration().status_code == 201
 
 
 def test_every_iteration_after_the_first_requires_subtitles() -> None:
     """Edited ones, by the how-to."""
-    world = Azure()
-    world.translation()
-    world.iteration()
+    fake = Azure()
+    fake.translation()
+    fake.iteration()
     path = "/translations/one/iterations/second"
     subtitles = {"input": {"webvttFile": {"url": "https://x/y.vtt", "kind": "MetadataJson"}}}
 
-    assert world.call("PUT", path, "op-3").status_code == 400
-    assert world.call("PUT", path, "op-3", json=subtitles).status_code == 201
-    latest = world.call("GET", "/translations/one").json()["latestIteration"]
+    assert fake.call("PUT", path, "op-3").status_code == 400
+    assert fake.call("PUT", path, "op-3", json=subtitles).status_code == 201
+    latest = fake.call("GET", "/translations/one").json()["latestIteration"]
     assert (latest["id"], latest["input"]) == ("second", subtitles["input"])
 
 
@@ -302,14 +302,14 @@ def test_every_iteration_after_the_first_requires_subtitles() -> None:
 )
 def test_an_invalid_put_is_rejected(path: str, arguments: dict[str, Any]) -> None:
     """In the published shape of an error, with its code in a header too."""
-    world = Azure()
-    answer = world.call("PUT", path, **arguments)
+    fake = Azure()
+    answer = fake.call("PUT", path, **arguments)
 
     assert answer.status_code == 400
     hold(answer.json(), "ErrorResponse")
     assert set(answer.json()["error"]) <= FIELDS["Error"]
     assert answer.headers["x-ms-error-code"] == answer.json()["error"]["code"]
-    assert world.call("GET", "/translations").json() == {"value": []}
+    assert fake.call("GET", "/translations").json() == {"value": []}
 
 
 @pytest.mark.parametrize(
@@ -323,70 +323,70 @@ def test_an_invalid_put_is_rejected(path: str, arguments: dict[str, Any]) -> Non
 )
 def test_a_resource_that_does_not_exist_is_a_204(method: str, path: str) -> None:
     """It is no error, by the how-to."""
-    world = Azure()
-    world.translation()
-    answer = world.call(method, path)
+    fake = Azure()
+    fake.translation()
+    answer = fake.call(method, path)
 
     assert (answer.status_code, answer.content) == (204, b"")
 
 
 def test_deleting_a_translation_deletes_its_iterations_operations_and_files() -> None:
     """Other translations stay."""
-    world = Azure(Scenario(0))
-    world.translation()
-    world.translation("two", "op-9")
-    world.iteration()
-    link = world.first()["result"]["translatedVideoFileUrl"]
-    assert world.call("DELETE", "/translations/one").status_code == 204
+    fake = Azure(Scenario(0))
+    fake.translation()
+    fake.translation("two", "op-9")
+    fake.iteration()
+    link = fake.first()["result"]["translatedVideoFileUrl"]
+    assert fake.call("DELETE", "/translations/one").status_code == 204
 
-    assert world.call("GET", "/translations/one/iterations/first").status_code == 204
-    assert [world.call("GET", f"/operations/{one}").status_code for one in ("op-1", "op-2", "op-9")] == [404, 404, 200]
-    assert world.session.get(link).status_code == 404
-    assert [one["id"] for one in world.call("GET", "/translations").json()["value"]] == ["two"]
+    assert fake.call("GET", "/translations/one/iterations/first").status_code == 204
+    assert [fake.call("GET", f"/operations/{one}").status_code for one in ("op-1", "op-2", "op-9")] == [404, 404, 200]
+    assert fake.session.get(link).status_code == 404
+    assert [one["id"] for one in fake.call("GET", "/translations").json()["value"]] == ["two"]
 
 
 def test_lists_are_paged_by_skip_and_top() -> None:
     """A value that is no integer is a 400."""
-    world = Azure()
+    fake = Azure()
     for number in range(3):
-        world.call("PUT", f"/translations/tr-{number}", f"op-{number}")
+        fake.call("PUT", f"/translations/tr-{number}", f"op-{number}")
 
     def listed(**params: Any) -> list[str]:
-        answer = world.call("GET", "/translations", params={"api-version": VERSION, **params})
+        answer = fake.call("GET", "/translations", params={"api-version": VERSION, **params})
         return [one["id"] for one in answer.json()["value"]]
 
     assert listed() == ["tr-0", "tr-1", "tr-2"]
     assert listed(skip=1, top=1) == ["tr-1"]
     assert listed(skip=2) == ["tr-2"]
-    assert world.call("GET", "/translations", params={"api-version": VERSION, "top": "x"}).status_code == 400
-    assert world.call("GET", "/translations/tr-0/iterations").json() == {"value": []}
+    assert fake.call("GET", "/translations", params={"api-version": VERSION, "top": "x"}).status_code == 400
+    assert fake.call("GET", "/translations/tr-0/iterations").json() == {"value": []}
 
 
 def test_the_number_of_pending_iterations_is_limited() -> None:
     """Translations do not count. A rejected iteration has no operation."""
-    world = Azure(Scenario(10, max_jobs=1))
-    world.translation()
-    world.translation("two", "op-3")
-    world.iteration()
-    refused = world.iteration("two", "first", "op-4")
+    fake = Azure(Scenario(10, max_jobs=1))
+    fake.translation()
+    fake.translation("two", "op-3")
+    fake.iteration()
+    refused = fake.iteration("two", "first", "op-4")
 
     assert (refused.status_code, refused.headers["x-ms-error-code"]) == (429, "TooManyRequests")
-    assert world.call("GET", "/operations/op-4").status_code == 404
-    world.call("DELETE", "/translations/one")
-    assert world.iteration("two", "first", "op-4").status_code == 201
+    assert fake.call("GET", "/operations/op-4").status_code == 404
+    fake.call("DELETE", "/translations/one")
+    assert fake.iteration("two", "first", "op-4").status_code == 201
 
 
 def test_faults_count_both_kinds_of_put_together_and_operations_separately() -> None:
     """Their errors have the codes of Azure, and `relapse` sends its word for a running job."""
-    world = Azure(Scenario(0, faults=["create/2:503", "operation/2:500", "bulk/1:500", "1:relapse", "2:unknown-word"]))
-    assert world.call("PUT", "/translations/one").status_code == 201
-    assert [world.call("GET", "/operations/op-1").status_code for _ in range(3)] == [200, 500, 200]
-    lost = world.iteration()
+    fake = Azure(Scenario(0, faults=["create/2:503", "operation/2:500", "bulk/1:500", "1:relapse", "2:unknown-word"]))
+    assert fake.call("PUT", "/translations/one").status_code == 201
+    assert [fake.call("GET", "/operations/op-1").status_code for _ in range(3)] == [200, 500, 200]
+    lost = fake.iteration()
 
-    assert [world.call("GET", "/translations").status_code for _ in range(2)] == [500, 200]
+    assert [fake.call("GET", "/translations").status_code for _ in range(2)] == [500, 200]
     assert (lost.status_code, lost.headers["x-ms-error-code"]) == (503, "InternalServerError")
-    assert world.iteration().status_code == 200
-    assert len(world.lab.submissions) == 1
-    said = [world.first() for _ in range(3)]
+    assert fake.iteration().status_code == 200
+    assert len(fake.lab.submissions) == 1
+    said = [fake.first() for _ in range(3)]
     assert [one["status"] for one in said] == ["Running", "polishing", "Succeeded"]
     assert ["result" in one for one in said] == [False, False, True]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.fake_services import World
+from support.fake_services import FakeService
 from support.fixtures import Clock
 
 from fake_server import Scenario
@@ -14,8 +14,8 @@ from fake_server.storage import result_body
 DUBBING = "/v1/dubbing"
 
 
-def world_of(duration: float = 10, **arguments: Any) -> World:
-    return World(Scenario(duration, **arguments), "elevenlabs")
+def fake_of(duration: float = 10, **arguments: Any) -> FakeService:
+    return FakeService(Scenario(duration, **arguments), "elevenlabs")
 
 
 def form(**fields: str) -> dict[str, Any]:
@@ -23,22 +23,22 @@ def form(**fields: str) -> dict[str, Any]:
     return {"files": {name: (None, value) for name, value in fields.items()}}
 
 
-def made(world: World, **fields: str) -> str:
+def made(fake: FakeService, **fields: str) -> str:
     fields = {"source_url": "https://x/y.mp4", "target_lang": "es", **fields}
-    return str(world.ask("POST", DUBBING, **form(**fields)).json()["dubbing_id"])
+    return str(fake.ask("POST", DUBBING, **form(**fields)).json()["dubbing_id"])
 
 
-def status(world: World, job_id: str = "job-1") -> dict[str, Any]:
-    return dict(world.ask("GET", f"{DUBBING}/{job_id}").json())
+def status(fake: FakeService, job_id: str = "job-1") -> dict[str, Any]:
+    return dict(fake.ask("GET", f"{DUBBING}/{job_id}").json())
 
 
 def test_the_response_to_a_submission_has_the_expected_duration() -> None:
     """In seconds."""
-    world = world_of(12.5)
-    answer = world.ask("POST", DUBBING, **form(source_url="https://x/y.mp4", target_lang="es"))
+    fake = fake_of(12.5)
+    answer = fake.ask("POST", DUBBING, **form(source_url="https://x/y.mp4", target_lang="es"))
 
     assert (answer.status_code, answer.json()) == (200, {"dubbing_id": "job-1", "expected_duration_sec": 12.5})
-    assert world.lab.submissions[0].fields == {"source_url": "https://x/y.mp4", "target_lang": "es"}
+    assert fake.lab.submissions[0].fields == {"source_url": "https://x/y.mp4", "target_lang": "es"}
 
 
 @pytest.mark.parametrize(
@@ -55,19 +55,19 @@ def test_the_response_to_a_submission_has_the_expected_duration() -> None:
 )
 def test_the_status_words_of_a_dub_follow_its_progress(seconds: float, word: str, clock: Clock) -> None:
     """The words are those of the filters of the list."""
-    world = world_of()
-    made(world)
+    fake = fake_of()
+    made(fake)
     clock.tick(seconds)
 
-    assert status(world)["status"] == word
+    assert status(fake)["status"] == word
 
 
 def test_a_status_has_the_fields_of_the_submission(clock: Clock) -> None:
     """By the field names of the SDK."""
-    world = world_of()
-    made(world, name="Talk", source_lang="de")
+    fake = fake_of()
+    made(fake, name="Talk", source_lang="de")
 
-    assert status(world) == {
+    assert status(fake) == {
         "dubbing_id": "job-1",
         "name": "Talk",
         "status": "queued",
@@ -86,8 +86,8 @@ def test_a_status_has_the_fields_of_the_submission(clock: Clock) -> None:
 )
 def test_a_submission_without_a_language_or_a_source_is_rejected(fields: dict[str, str], code: int) -> None:
     """A missing language as FastAPI reports it, a missing source with a message."""
-    world = world_of()
-    answer = world.ask("POST", DUBBING, **form(**fields))
+    fake = fake_of()
+    answer = fake.ask("POST", DUBBING, **form(**fields))
 
     assert answer.status_code == code
     if code == 422:
@@ -96,7 +96,7 @@ def test_a_submission_without_a_language_or_a_source_is_rejected(fields: dict[st
         }
     else:
         assert set(answer.json()["detail"]) == {"status", "message"}
-    assert world.lab.submissions == []
+    assert fake.lab.submissions == []
 
 
 @pytest.mark.parametrize(
@@ -110,15 +110,15 @@ def test_a_submission_without_a_language_or_a_source_is_rejected(fields: dict[st
 )
 def test_the_audio_is_available_after_the_link_delay(seconds: float, code: int, word: str | None, clock: Clock) -> None:
     """Before, it is a 404, and from half of the duration on a 425, for a while also if the status is `dubbed`."""
-    world = world_of(10, link_delay=3)
-    made(world)
+    fake = fake_of(10, link_delay=3)
+    made(fake)
     clock.tick(seconds)
-    answer = world.ask("GET", f"{DUBBING}/job-1/audio/es")
+    answer = fake.ask("GET", f"{DUBBING}/job-1/audio/es")
 
     assert answer.status_code == code
     assert answer.json()["detail"]["status"] == (word or "dubbing_not_dubbed")
     clock.tick(13.1 - seconds)
-    dubbed = world.ask("GET", f"{DUBBING}/job-1/audio/es")
+    dubbed = fake.ask("GET", f"{DUBBING}/job-1/audio/es")
     assert (dubbed.status_code, dubbed.headers["Content-Type"]) == (200, "video/mp4")
     assert dubbed.content == bytes(result_body("job-1", 65536))
 
@@ -128,32 +128,32 @@ def test_the_audio_is_available_after_the_link_delay(seconds: float, code: int, 
 )
 def test_the_result_of_an_upload_has_its_media_type(name: str, kind: str) -> None:
     """An audio file results in audio, and a file of unknown type in a video."""
-    world = world_of(0)
-    world.ask("POST", DUBBING, data={"target_lang": "es"}, files={"file": (name, b"12345")})
+    fake = fake_of(0)
+    fake.ask("POST", DUBBING, data={"target_lang": "es"}, files={"file": (name, b"12345")})
 
-    assert world.lab.submissions[0].fields == {"target_lang": "es", "file": name, "file_bytes": 5}
-    assert status(world)["name"] == name
-    assert world.ask("GET", f"{DUBBING}/job-1/audio/es").headers["Content-Type"] == kind
+    assert fake.lab.submissions[0].fields == {"target_lang": "es", "file": name, "file_bytes": 5}
+    assert status(fake)["name"] == name
+    assert fake.ask("GET", f"{DUBBING}/job-1/audio/es").headers["Content-Type"] == kind
 
 
 def test_there_is_no_audio_of_another_language_or_of_a_failed_or_unknown_dub() -> None:
     """Each case has a code of its own."""
-    world = world_of(0)
-    made(world)
-    assert world.ask("GET", f"{DUBBING}/job-1/audio/fr").json()["detail"]["status"] == "language_not_found"
-    assert world.ask("GET", f"{DUBBING}/nope/audio/es").json()["detail"]["status"] == "dubbing_not_found"
-    world.lab.play(Scenario(0, "error"))
-    made(world)
-    failed = world.ask("GET", f"{DUBBING}/job-1/audio/es")
+    fake = fake_of(0)
+    made(fake)
+    assert fake.ask("GET", f"{DUBBING}/job-1/audio/fr").json()["detail"]["status"] == "language_not_found"
+    assert fake.ask("GET", f"{DUBBING}/nope/audio/es").json()["detail"]["status"] == "dubbing_not_found"
+    fake.lab.play(Scenario(0, "error"))
+    made(fake)
+    failed = fake.ask("GET", f"{DUBBING}/job-1/audio/es")
     assert (failed.status_code, failed.json()["detail"]["status"]) == (404, "dubbing_failed")
-    assert (status(world)["status"], bool(status(world)["error"])) == ("failed", True)
+    assert (status(fake)["status"], bool(status(fake)["error"])) == ("failed", True)
 
 
 def test_a_429_for_too_many_jobs_differs_from_that_of_a_busy_service() -> None:
     """By its code: `too_many_concurrent_requests` or `system_busy`."""
-    world = world_of(max_jobs=1, faults=["create/3:429"])
-    made(world)
-    said = [world.ask("POST", DUBBING, **form(source_url="x", target_lang="es")) for _ in range(2)]
+    fake = fake_of(max_jobs=1, faults=["create/3:429"])
+    made(fake)
+    said = [fake.ask("POST", DUBBING, **form(source_url="x", target_lang="es")) for _ in range(2)]
 
     assert [one.status_code for one in said] == [429, 429]
     assert [one.json()["detail"]["status"] for one in said] == ["too_many_concurrent_requests", "system_busy"]
@@ -161,15 +161,15 @@ def test_a_429_for_too_many_jobs_differs_from_that_of_a_busy_service() -> None:
 
 def test_dubs_are_listed_in_pages(clock: Clock) -> None:
     """The newest first, on request only those of some statuses, and without deleted ones."""
-    world = world_of()
+    fake = fake_of()
     for _ in range(3):
-        made(world)
+        made(fake)
     clock.tick(10)
-    made(world)
-    world.ask("DELETE", f"{DUBBING}/job-2")
+    made(fake)
+    fake.ask("DELETE", f"{DUBBING}/job-2")
 
     def listed(**params: Any) -> tuple[list[str], str | None, bool]:
-        page = world.ask("GET", DUBBING, params=params).json()
+        page = fake.ask("GET", DUBBING, params=params).json()
         return [dub["dubbing_id"] for dub in page["dubs"]], page["next_cursor"], page["has_more"]
 
     assert listed() == (["job-4", "job-3", "job-1"], None, False)
@@ -177,25 +177,25 @@ def test_dubs_are_listed_in_pages(clock: Clock) -> None:
     assert listed(page_size=2, cursor="2") == (["job-1"], None, False)
     assert listed(dubbing_status="dubbed") == (["job-3", "job-1"], None, False)
     assert listed(dubbing_statuses=["queued", "failed"]) == (["job-4"], None, False)
-    assert world.ask("GET", DUBBING, params={"page_size": "many"}).status_code == 422
+    assert fake.ask("GET", DUBBING, params={"page_size": "many"}).status_code == 422
 
 
 def test_a_deleted_dub_is_a_404() -> None:
     """The response to the deletion has the status `ok`."""
-    world = world_of()
-    made(world)
+    fake = fake_of()
+    made(fake)
 
-    assert world.ask("DELETE", f"{DUBBING}/job-1").json() == {"status": "ok"}
+    assert fake.ask("DELETE", f"{DUBBING}/job-1").json() == {"status": "ok"}
     for method in ("GET", "DELETE"):
-        gone = world.ask(method, f"{DUBBING}/job-1")
+        gone = fake.ask(method, f"{DUBBING}/job-1")
         assert (gone.status_code, gone.json()["detail"]["status"]) == (404, "dubbing_not_found")
 
 
 def test_faults_have_the_status_words_and_errors_of_elevenlabs() -> None:
     """Also on the route of the result."""
-    world = world_of(0, faults=["1:relapse", "2:unknown-word", "4:503", "result/1:503"])
-    made(world)
+    fake = fake_of(0, faults=["1:relapse", "2:unknown-word", "4:503", "result/1:503"])
+    made(fake)
 
-    assert [status(world)["status"] for _ in range(3)] == ["dubbing", "polishing", "dubbed"]
-    assert status(world)["detail"]["status"] == "internal_server_error"
-    assert world.ask("GET", f"{DUBBING}/job-1/audio/es").json()["detail"]["message"] == "scripted fault 503"
+    assert [status(fake)["status"] for _ in range(3)] == ["dubbing", "polishing", "dubbed"]
+    assert status(fake)["detail"]["status"] == "internal_server_error"
+    assert fake.ask("GET", f"{DUBBING}/job-1/audio/es").json()["detail"]["message"] == "scripted fault 503"

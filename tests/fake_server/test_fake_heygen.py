@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import requests
 from support.fake_services import HEYGEN_ORDER as ORDER
-from support.fake_services import URL, World
+from support.fake_services import URL, FakeService
 from support.fixtures import Clock
 
 from fake_server import Scenario
@@ -17,16 +17,16 @@ V3 = "/v3/video-translations"
 V2 = "/v2/video_translate"
 
 
-def world_of(duration: float = 10, **arguments: Any) -> World:
-    return World(Scenario(duration, **arguments), "heygen")
+def fake_of(duration: float = 10, **arguments: Any) -> FakeService:
+    return FakeService(Scenario(duration, **arguments), "heygen")
 
 
-def made(world: World, **arguments: Any) -> str:
-    return str(world.ask("POST", V3, json=ORDER, **arguments).json()["data"]["video_translation_ids"][0])
+def made(fake: FakeService, **arguments: Any) -> str:
+    return str(fake.ask("POST", V3, json=ORDER, **arguments).json()["data"]["video_translation_ids"][0])
 
 
-def status(world: World, job_id: str = "job-1") -> dict[str, Any]:
-    return dict(world.ask("GET", f"{V3}/{job_id}").json()["data"])
+def status(fake: FakeService, job_id: str = "job-1") -> dict[str, Any]:
+    return dict(fake.ask("GET", f"{V3}/{job_id}").json()["data"])
 
 
 @pytest.mark.parametrize(
@@ -43,24 +43,24 @@ def test_v3_its_bulk_route_and_v2_have_different_status_words(
     seconds: float, v3: str, v3_bulk: str, v2: str, clock: Clock
 ) -> None:
     """All three are checked for the same job."""
-    world = world_of()
-    job_id = made(world)
+    fake = fake_of()
+    job_id = made(fake)
     clock.tick(seconds)
-    many = world.ask("GET", f"{V3}/statuses", params={"video_translation_ids": f"{job_id},nope"}).json()
-    older = world.ask("GET", f"{V2}/{job_id}").json()
+    many = fake.ask("GET", f"{V3}/statuses", params={"video_translation_ids": f"{job_id},nope"}).json()
+    older = fake.ask("GET", f"{V2}/{job_id}").json()
 
-    assert status(world)["status"] == v3
+    assert status(fake)["status"] == v3
     assert [(one["video_id"], one["status"]) for one in many["data"]] == [(job_id, v3_bulk), ("nope", "not_found")]
     assert (older["error"], older["data"]["video_translate_id"], older["data"]["status"]) == (None, job_id, v2)
 
 
 def test_a_status_has_the_fields_of_the_submission(clock: Clock) -> None:
     """It has a link only if the job is completed."""
-    world = world_of()
-    world.ask("POST", V3, json={**ORDER, "title": "Talk", "callback_id": "c1", "input_language": None})
+    fake = fake_of()
+    fake.ask("POST", V3, json={**ORDER, "title": "Talk", "callback_id": "c1", "input_language": None})
     began = int(clock().timestamp())
 
-    assert status(world) == {
+    assert status(fake) == {
         "id": "job-1",
         "status": "pending",
         "title": "Talk",
@@ -71,53 +71,53 @@ def test_a_status_has_the_fields_of_the_submission(clock: Clock) -> None:
         "translate_audio_only": False,
     }
     clock.tick(10)
-    assert status(world)["video_url"].startswith("http://localhost:5000/_files/job-1.mp4?signature=")
+    assert status(fake)["video_url"].startswith("http://localhost:5000/_files/job-1.mp4?signature=")
 
 
 def test_a_job_can_be_completed_before_its_link_is_available(clock: Clock) -> None:
     """A documented race."""
-    world = world_of(10, link_delay=30)
-    job_id = made(world)
+    fake = fake_of(10, link_delay=30)
+    job_id = made(fake)
     clock.tick(39)
 
-    assert (status(world)["status"], status(world)["video_url"]) == ("completed", None)
-    assert world.ask("GET", f"{V2}/{job_id}").json()["data"]["url"] is None
+    assert (status(fake)["status"], status(fake)["video_url"]) == ("completed", None)
+    assert fake.ask("GET", f"{V2}/{job_id}").json()["data"]["url"] is None
     clock.tick(1)
-    assert world.session.get(status(world)["video_url"]).status_code == 200
-    assert world.session.get(world.ask("GET", f"{V2}/{job_id}").json()["data"]["url"]).status_code == 200
+    assert fake.session.get(status(fake)["video_url"]).status_code == 200
+    assert fake.session.get(fake.ask("GET", f"{V2}/{job_id}").json()["data"]["url"]).status_code == 200
 
 
 def test_a_failed_job_has_a_failure_message() -> None:
     """In the fields of each version, and of the bulk route."""
-    world = world_of(0, outcome="error")
-    job_id = made(world)
+    fake = fake_of(0, outcome="error")
+    job_id = made(fake)
 
-    assert (status(world)["status"], bool(status(world)["failure_message"])) == ("failed", True)
-    assert "video_url" not in status(world)
-    older = world.ask("GET", f"{V2}/{job_id}").json()["data"]
+    assert (status(fake)["status"], bool(status(fake)["failure_message"])) == ("failed", True)
+    assert "video_url" not in status(fake)
+    older = fake.ask("GET", f"{V2}/{job_id}").json()["data"]
     assert (older["status"], older["url"], bool(older["message"])) == ("failed", None, True)
-    many = world.ask("GET", f"{V3}/statuses", params={"video_translation_ids": job_id}).json()["data"]
+    many = fake.ask("GET", f"{V3}/statuses", params={"video_translation_ids": job_id}).json()["data"]
     assert (many[0]["status"], bool(many[0]["error"])) == ("failed", True)
 
 
 def test_each_output_language_is_a_job() -> None:
     """All of them are created, or none if the limit of jobs is too low for all."""
-    world = world_of(max_jobs=3)
+    fake = fake_of(max_jobs=3)
     order = {**ORDER, "output_languages": ["Spanish (Spain)", "French (France)"]}
 
-    assert world.ask("POST", V3, json=order).json() == {"data": {"video_translation_ids": ["job-1", "job-2"]}}
-    assert [one.fields["output_language"] for one in world.lab.submissions] == order["output_languages"]
-    assert world.ask("POST", V3, json=order).status_code == 429
-    assert len(world.lab.submissions) == 2
+    assert fake.ask("POST", V3, json=order).json() == {"data": {"video_translation_ids": ["job-1", "job-2"]}}
+    assert [one.fields["output_language"] for one in fake.lab.submissions] == order["output_languages"]
+    assert fake.ask("POST", V3, json=order).status_code == 429
+    assert len(fake.lab.submissions) == 2
 
 
 def test_a_429_for_too_many_jobs_has_a_retry_after(clock: Clock) -> None:
     """Of the seconds until the first of the jobs is finished."""
-    world = world_of(10, max_jobs=2)
-    made(world)
+    fake = fake_of(10, max_jobs=2)
+    made(fake)
     clock.tick(2.5)
-    made(world)
-    refused = world.ask("POST", V3, json=ORDER)
+    made(fake)
+    refused = fake.ask("POST", V3, json=ORDER)
 
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "8")
     assert refused.json()["error"]["code"] == "rate_limit_exceeded"
@@ -139,84 +139,84 @@ def test_a_429_for_too_many_jobs_has_a_retry_after(clock: Clock) -> None:
 )
 def test_an_invalid_submission_is_rejected(change: dict[str, Any], param: str) -> None:
     """The error names the parameter."""
-    world = world_of()
-    answer = world.ask("POST", V3, json={**ORDER, **change})
+    fake = fake_of()
+    answer = fake.ask("POST", V3, json={**ORDER, **change})
 
     assert answer.status_code == 400
     assert set(answer.json()["error"]) == {"code", "message", "param", "doc_url"}
     assert (answer.json()["error"]["code"], answer.json()["error"]["param"]) == ("invalid_parameter", param)
-    assert world.lab.submissions == []
+    assert fake.lab.submissions == []
 
 
 def test_a_repeated_idempotency_key_replays_the_first_response(clock: Clock) -> None:
     """Even if the body is another one. For a day, and for each key separately."""
-    world = world_of()
-    first = world.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": "k-1"})
+    fake = fake_of()
+    first = fake.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": "k-1"})
     clock.tick(24 * 3600 - 1)
     other = {**ORDER, "output_languages": ["French (France)"]}
-    again = world.ask("POST", V3, json=other, headers={"Idempotency-Key": "k-1"})
+    again = fake.ask("POST", V3, json=other, headers={"Idempotency-Key": "k-1"})
 
     assert again.content == first.content
-    assert len(world.lab.submissions) == 1
-    assert made(world, headers={"Idempotency-Key": "k-2"}) == "job-2"
+    assert len(fake.lab.submissions) == 1
+    assert made(fake, headers={"Idempotency-Key": "k-2"}) == "job-2"
     clock.tick(1)
-    assert made(world, headers={"Idempotency-Key": "k-1"}) == "job-3"
-    world.lab.play(Scenario())
-    made(world, headers={"Idempotency-Key": "k-1"})
-    assert len(world.lab.submissions) == 1
+    assert made(fake, headers={"Idempotency-Key": "k-1"}) == "job-3"
+    fake.lab.play(Scenario())
+    made(fake, headers={"Idempotency-Key": "k-1"})
+    assert len(fake.lab.submissions) == 1
 
 
 @pytest.mark.parametrize("key", ['"quoted"', "", "a b", "k" * 256])
 def test_an_idempotency_key_must_match_a_pattern(key: str) -> None:
     """Quotes, which the draft of the IETF requires, do not match it."""
-    world = world_of()
-    answer = world.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": key})
+    fake = fake_of()
+    answer = fake.ask("POST", V3, json=ORDER, headers={"Idempotency-Key": key})
 
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "Idempotency-Key")
-    assert world.lab.submissions == []
+    assert fake.lab.submissions == []
 
 
 def test_a_submission_whose_response_was_lost_can_be_retried() -> None:
     """With the same idempotency key it creates one job. A 409, while the first request is in progress, creates none."""
-    world = world_of(faults=["create/1:409", "create/2:drop"])
+    fake = fake_of(faults=["create/1:409", "create/2:drop"])
     key = {"Idempotency-Key": "k-1"}
-    in_progress = world.ask("POST", V3, json=ORDER, headers=key)
+    in_progress = fake.ask("POST", V3, json=ORDER, headers=key)
     with pytest.raises(requests.ConnectionError):
-        world.ask("POST", V3, json=ORDER, headers=key)
+        fake.ask("POST", V3, json=ORDER, headers=key)
 
     assert (in_progress.status_code, in_progress.json()["error"]["code"]) == (409, "request_in_progress")
-    assert made(world, headers=key) == "job-1"
-    assert len(world.lab.submissions) == 1
+    assert made(fake, headers=key) == "job-1"
+    assert len(fake.lab.submissions) == 1
 
 
 def test_the_response_to_a_rejected_submission_is_not_replayed() -> None:
     """Its idempotency key can be used again."""
-    world = world_of(max_jobs=1)
-    made(world)
+    fake = fake_of(max_jobs=1)
+    made(fake)
     key = {"Idempotency-Key": "k-1"}
 
-    assert world.ask("POST", V3, json=ORDER, headers=key).status_code == 429
-    world.ask("DELETE", f"{V3}/job-1")
-    assert made(world, headers=key) == "job-2"
+    assert fake.ask("POST", V3, json=ORDER, headers=key).status_code == 429
+    fake.ask("DELETE", f"{V3}/job-1")
+    assert made(fake, headers=key) == "job-2"
 
 
 def test_an_upload_is_submitted_by_its_asset_id() -> None:
     """The recorded submission has the name and the size of the file."""
-    world = world_of()
-    asset_id = world.ask("POST", "/v3/assets", files={"file": ("talk.mp4", b"12345")}).json()["data"]["asset_id"]
+    fake = fake_of()
+    asset_id = fake.ask("POST", "/v3/assets", files={"file": ("talk.mp4", b"12345")}).json()["data"]["asset_id"]
     video = {"type": "asset_id", "asset_id": asset_id}
-    world.ask("POST", V3, json={**ORDER, "video": video})
+    fake.ask("POST", V3, json={**ORDER, "video": video})
 
-    order = world.lab.submissions[0].fields
+    order = fake.lab.submissions[0].fields
     assert (order["video"], order["file"], order["file_bytes"]) == (video, "talk.mp4", 5)
-    assert world.ask("POST", "/v3/assets", data={"file": "talk.mp4"}).status_code == 400
+    assert fake.ask("POST", "/v3/assets", data={"file": "talk.mp4"}).status_code == 400
 
 
 def test_an_upload_is_limited_to_32_mebibytes() -> None:
     """One byte more is rejected."""
-    world = world_of()
+    fake = fake_of()
     codes = [
-        world.ask("POST", "/v3/assets", files={"file": ("talk.mp4", bytes(32 * 1024 * 1024 + more))}).status_code
+        fake.ask("POST", "/v3/assets", files={"file": ("talk.mp4", bytes(32 * 1024 * 1024 + more))}).status_code
         for more in (0, 1)
     ]
     assert codes == [200, 400]
@@ -224,54 +224,54 @@ def test_an_upload_is_limited_to_32_mebibytes() -> None:
 
 def test_languages_are_names_and_not_codes() -> None:
     """Faults apply to the routes of languages and uploads."""
-    world = world_of(faults=["languages/1:503", "upload/1:503"])
+    fake = fake_of(faults=["languages/1:503", "upload/1:503"])
 
-    assert world.ask("GET", f"{V3}/languages").json()["error"]["code"] == "internal_error"
-    assert world.ask("GET", f"{V3}/languages").json() == {"data": {"languages": list(LANGUAGES)}}
-    assert world.ask("GET", f"{V2}/target_languages").json()["data"]["languages"] == list(LANGUAGES)
-    assert world.ask("POST", "/v3/assets", files={"file": ("x", b"")}).status_code == 503
+    assert fake.ask("GET", f"{V3}/languages").json()["error"]["code"] == "internal_error"
+    assert fake.ask("GET", f"{V3}/languages").json() == {"data": {"languages": list(LANGUAGES)}}
+    assert fake.ask("GET", f"{V2}/target_languages").json()["data"]["languages"] == list(LANGUAGES)
+    assert fake.ask("POST", "/v3/assets", files={"file": ("x", b"")}).status_code == 503
 
 
 @pytest.mark.parametrize("ids", [None, "", ",", ",".join(["job-1"] * 101)])
 def test_a_bulk_request_has_from_1_to_100_ids(ids: str | None) -> None:
     """Any other number is a 400."""
-    world = world_of()
+    fake = fake_of()
 
-    assert world.ask("GET", f"{V3}/statuses", params={"video_translation_ids": ids}).status_code == 400
+    assert fake.ask("GET", f"{V3}/statuses", params={"video_translation_ids": ids}).status_code == 400
 
 
 def test_bulk_responses_have_faults_of_their_own() -> None:
     """They do not count as responses about a job."""
-    world = world_of(faults=["bulk/2:503", "2:504"])
-    job_id = made(world)
+    fake = fake_of(faults=["bulk/2:503", "2:504"])
+    job_id = made(fake)
     params = {"video_translation_ids": job_id}
 
-    assert [world.ask("GET", f"{V3}/statuses", params=params).status_code for _ in range(3)] == [200, 503, 200]
-    assert [world.ask("GET", f"{V3}/{job_id}").status_code for _ in range(3)] == [200, 504, 200]
+    assert [fake.ask("GET", f"{V3}/statuses", params=params).status_code for _ in range(3)] == [200, 503, 200]
+    assert [fake.ask("GET", f"{V3}/{job_id}").status_code for _ in range(3)] == [200, 504, 200]
 
 
 def test_a_deleted_job_is_a_404() -> None:
     """The response to the deletion has its id."""
-    world = world_of()
-    job_id = made(world)
+    fake = fake_of()
+    job_id = made(fake)
 
-    assert world.ask("DELETE", f"{V3}/{job_id}").json() == {"data": {"id": job_id}}
+    assert fake.ask("DELETE", f"{V3}/{job_id}").json() == {"data": {"id": job_id}}
     for method in ("GET", "DELETE"):
-        gone = world.ask(method, f"{V3}/{job_id}")
+        gone = fake.ask(method, f"{V3}/{job_id}")
         assert (gone.status_code, gone.json()["error"]["code"]) == (404, "not_found")
 
 
 def test_faults_have_the_status_words_and_errors_of_heygen() -> None:
     """After `relapse`, a completed job is running, and has no link."""
-    world = world_of(0, faults=["1:relapse", "2:unknown-word", "4:relapse", "5:503"])
-    job_id = made(world)
-    said = [status(world) for _ in range(3)]
-    older = world.ask("GET", f"{V2}/{job_id}").json()["data"]
+    fake = fake_of(0, faults=["1:relapse", "2:unknown-word", "4:relapse", "5:503"])
+    job_id = made(fake)
+    said = [status(fake) for _ in range(3)]
+    older = fake.ask("GET", f"{V2}/{job_id}").json()["data"]
 
     assert [one["status"] for one in said] == ["running", "polishing", "completed"]
     assert ["video_url" in one for one in said] == [False, False, True]
     assert (older["status"], older["url"]) == ("running", None)
-    assert world.ask("GET", f"{V3}/{job_id}").json()["error"]["code"] == "internal_error"
+    assert fake.ask("GET", f"{V3}/{job_id}").json()["error"]["code"] == "internal_error"
 
 
 @pytest.mark.parametrize(
@@ -286,21 +286,21 @@ def test_faults_have_the_status_words_and_errors_of_heygen() -> None:
 )
 def test_a_submission_to_v2_has_the_video_as_a_url(body: dict[str, Any], code: int) -> None:
     """The language is in `output_language` or `output_languages`. An unknown one is a 400."""
-    world = world_of()
-    answer = world.ask("POST", V2, json=body)
+    fake = fake_of()
+    answer = fake.ask("POST", V2, json=body)
 
     assert answer.status_code == code
     if code == 200:
         assert answer.json() == {"error": None, "data": {"video_translate_id": "job-1"}}
-        assert world.lab.submissions[0].fields == {**body, "output_language": "Spanish (Spain)"}
+        assert fake.lab.submissions[0].fields == {**body, "output_language": "Spanish (Spain)"}
 
 
 def test_errors_of_flask_have_the_shape_of_heygen() -> None:
     """A path of another service without a key is a 401."""
-    world = world_of()
+    fake = fake_of()
 
     for method, path, code in (("GET", "/v3/nope", 404), ("PATCH", V3, 405), ("POST", V3, 400)):
-        answer = world.ask(method, path)
+        answer = fake.ask(method, path)
         assert answer.status_code == code
         assert set(answer.json()["error"]) == {"code", "message", "doc_url"}
-    assert world.session.get(f"{URL}/status").status_code == 401
+    assert fake.session.get(f"{URL}/status").status_code == 401

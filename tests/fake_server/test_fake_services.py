@@ -11,7 +11,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.fake_services import HEYGEN_ORDER, KEY, URL, World
+from support.fake_services import HEYGEN_ORDER, KEY, URL, FakeService
 from support.fixtures import Clock
 from support.random_faults import FAULTS
 from urllib3.exceptions import HTTPError
@@ -30,9 +30,9 @@ FIRST = {
 }
 
 
-def linked(**arguments: Any) -> tuple[World, str]:
-    world = World(Scenario(duration=0, **arguments), "heygen")
-    return world, world.link()
+def linked(**arguments: Any) -> tuple[FakeService, str]:
+    fake = FakeService(Scenario(duration=0, **arguments), "heygen")
+    return fake, fake.link()
 
 
 def test_every_service_has_a_dialect() -> None:
@@ -45,36 +45,36 @@ def test_every_service_has_a_dialect() -> None:
 @pytest.mark.parametrize("service", KEY)
 def test_a_service_requires_an_api_key(service: str) -> None:
     """In its own header, with an error in its own shape. Any key is accepted."""
-    world = World(service=service)
-    without = world.session.get(URL + FIRST[service])
+    fake = FakeService(service=service)
+    without = fake.session.get(URL + FIRST[service])
 
     assert without.status_code == 401
     assert set(without.json()) <= {"error", "detail"}
-    assert world.ask("GET", FIRST[service]).status_code in (204, 404)
-    assert len(world.lab.arrivals) == 2
+    assert fake.ask("GET", FIRST[service]).status_code in (204, 404)
+    assert len(fake.lab.arrivals) == 2
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_scenario_can_set_the_api_key(service: str) -> None:
     """Then no other is accepted, and the reference service requires it too. The control API requires none."""
-    world = World(Scenario(api_key="right"), service)
+    fake = FakeService(Scenario(api_key="right"), service)
     header = KEY.get(service, "Authorization")
     before = "" if service in KEY else "Bearer "
 
-    assert world.ask("GET", FIRST[service]).status_code == 401
-    assert world.ask("GET", FIRST[service], headers={header: before + "wrong"}).status_code == 401
-    assert world.ask("GET", FIRST[service], headers={header: before + "right"}).status_code in (204, 404)
-    assert world.session.get(f"{URL}/_control/requests").status_code == 200
+    assert fake.ask("GET", FIRST[service]).status_code == 401
+    assert fake.ask("GET", FIRST[service], headers={header: before + "wrong"}).status_code == 401
+    assert fake.ask("GET", FIRST[service], headers={header: before + "right"}).status_code in (204, 404)
+    assert fake.session.get(f"{URL}/_control/requests").status_code == 200
 
 
 @pytest.mark.parametrize(("service", "is_taken"), [("heygen", True), ("azure", True), ("elevenlabs", False)])
 def test_a_bearer_token_is_accepted_by_heygen_and_azure_only(service: str, is_taken: bool) -> None:
     """`Basic` credentials never are."""
-    world = World(service=service)
-    world.headers = {}
+    fake = FakeService(service=service)
+    fake.headers = {}
 
-    assert (world.ask("GET", FIRST[service], headers={"Authorization": "Bearer t"}).status_code != 401) == is_taken
-    assert world.ask("GET", FIRST[service], headers={"Authorization": "Basic dDp0"}).status_code == 401
+    assert (fake.ask("GET", FIRST[service], headers={"Authorization": "Bearer t"}).status_code != 401) == is_taken
+    assert fake.ask("GET", FIRST[service], headers={"Authorization": "Basic dDp0"}).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -148,8 +148,8 @@ def test_a_range_request_returns_part_of_a_file(
     asked: dict[str, str], code: int, part: slice | None, place: str | None
 ) -> None:
     """By RFC 9110. Without a single valid range, or if the file is another one, the response is the complete file."""
-    world, link = linked(result_bytes=1000)
-    answer = world.session.get(link, headers=asked)
+    fake, link = linked(result_bytes=1000)
+    answer = fake.session.get(link, headers=asked)
 
     assert (answer.status_code, answer.headers.get("Content-Range")) == (code, place)
     if part is not None:
@@ -160,12 +160,12 @@ def test_a_range_request_returns_part_of_a_file(
 
 def test_if_range_with_the_etag_of_the_file_returns_the_range() -> None:
     """The `ETag` is that of the response before."""
-    world, link = linked()
-    tag = world.session.get(link).headers["ETag"]
+    fake, link = linked()
+    tag = fake.session.get(link).headers["ETag"]
 
     assert re.fullmatch(r'"[0-9a-f]+"', tag)
-    assert world.session.get(link, headers={"Range": "bytes=5-", "If-Range": tag}).status_code == 206
-    assert world.session.head(link).headers["Content-Length"] == "65536"
+    assert fake.session.get(link, headers={"Range": "bytes=5-", "If-Range": tag}).status_code == 206
+    assert fake.session.head(link).headers["Content-Length"] == "65536"
 
 
 @pytest.mark.parametrize(
@@ -173,10 +173,10 @@ def test_if_range_with_the_etag_of_the_file_returns_the_range() -> None:
 )
 def test_results_of_services_without_links_support_range_requests(service: str, path: str) -> None:
     """The bytes are those of the files behind links."""
-    world = World(Scenario(duration=0, result_bytes=200_000), service)
-    job_id = world.lab.create({"target_lang": "es"})
-    whole = world.ask("GET", path.format(job_id))
-    rest = world.ask("GET", path.format(job_id), headers={"Range": "bytes=70000-", "If-Range": whole.headers["ETag"]})
+    fake = FakeService(Scenario(duration=0, result_bytes=200_000), service)
+    job_id = fake.lab.create({"target_lang": "es"})
+    whole = fake.ask("GET", path.format(job_id))
+    rest = fake.ask("GET", path.format(job_id), headers={"Range": "bytes=70000-", "If-Range": whole.headers["ETag"]})
 
     assert whole.content == bytes(result_body(job_id, 200_000))
     assert (rest.status_code, rest.content) == (206, whole.content[70_000:])
@@ -184,19 +184,19 @@ def test_results_of_services_without_links_support_range_requests(service: str, 
 
 def test_links_point_to_another_origin(clock: Clock) -> None:
     """It is the other name of loopback. Links have a signature and need no key. Each response has a new one."""
-    world, link = linked()
-    status = world.ask("GET", "/v3/video-translations/job-1").json()
+    fake, link = linked()
+    status = fake.ask("GET", "/v3/video-translations/job-1").json()
 
     assert re.fullmatch(r"http://localhost:5000/_files/job-1\.mp4\?signature=\S+", link)
-    assert world.session.get(link).status_code == 200
+    assert fake.session.get(link).status_code == 200
     assert status["data"]["video_url"] != link
 
 
 @pytest.mark.parametrize("header", ["Authorization", "X-Api-Key", "xi-api-key", "Ocp-Apim-Subscription-Key"])
 def test_the_storage_host_rejects_an_api_key(header: str) -> None:
     """As S3 rejects two kinds of authentication."""
-    world, link = linked()
-    answer = world.session.get(link, headers={header: "Bearer x"})
+    fake, link = linked()
+    answer = fake.session.get(link, headers={header: "Bearer x"})
 
     assert answer.status_code == 400
     assert "<Code>InvalidArgument</Code>" in answer.text
@@ -204,40 +204,40 @@ def test_the_storage_host_rejects_an_api_key(header: str) -> None:
 
 def test_a_link_expires_after_link_seconds_and_the_next_one_is_valid(clock: Clock) -> None:
     """The error is XML, as from a storage host."""
-    world, link = linked(link_seconds=60)
+    fake, link = linked(link_seconds=60)
     clock.tick(59.9)
-    assert world.session.get(link).status_code == 200
+    assert fake.session.get(link).status_code == 200
     clock.tick(0.1)
-    expired = world.session.get(link)
+    expired = fake.session.get(link)
 
     assert (expired.status_code, expired.headers["Content-Type"]) == (403, "application/xml")
     assert "<Code>AccessDenied</Code>" in expired.text
-    status = world.ask("GET", "/v3/video-translations/job-1").json()
-    assert world.session.get(status["data"]["video_url"]).status_code == 200
+    status = fake.ask("GET", "/v3/video-translations/job-1").json()
+    assert fake.session.get(status["data"]["video_url"]).status_code == 200
 
 
 @pytest.mark.parametrize(("change", "code"), [(("signature=1", "signature=2"), 403), (("?signature", "?s"), 403)])
 def test_a_link_with_a_changed_signature_is_rejected(change: tuple[str, str], code: int) -> None:
     """With a 403, also if the signature is missing."""
-    world, link = linked()
+    fake, link = linked()
 
     assert link.replace(*change) != link
-    assert world.session.get(link.replace(*change)).status_code == code
+    assert fake.session.get(link.replace(*change)).status_code == code
 
 
 def test_a_link_is_valid_only_for_its_own_file() -> None:
     """And only until its job is deleted."""
-    world, link = linked()
-    world.link()
+    fake, link = linked()
+    fake.link()
 
-    assert world.session.get(link.replace("job-1", "job-2")).status_code == 403
-    assert world.session.get(link.replace("job-1", "job-9")).status_code == 404
-    world.ask("DELETE", "/v3/video-translations/job-1")
-    gone = world.session.get(link)
+    assert fake.session.get(link.replace("job-1", "job-2")).status_code == 403
+    assert fake.session.get(link.replace("job-1", "job-9")).status_code == 404
+    fake.ask("DELETE", "/v3/video-translations/job-1")
+    gone = fake.session.get(link)
     assert (gone.status_code, gone.headers["Content-Type"]) == (404, "application/xml")
-    world.lab.play(Scenario(10))
-    world.lab.create()
-    assert world.session.get(link).status_code == 404
+    fake.lab.play(Scenario(10))
+    fake.lab.create()
+    assert fake.session.get(link).status_code == 404
 
 
 def test_a_fault_can_name_any_route() -> None:
@@ -255,67 +255,67 @@ def test_a_fault_can_name_any_route() -> None:
 @pytest.mark.parametrize("fault", ["503", "drop", "html", "200", "reset-after-headers", "430", "399"])
 def test_a_fault_of_a_submission_replaces_its_response_but_the_job_is_created(fault: str) -> None:
     """The worst case: the job is paid for, and the client does not know."""
-    world = World(Scenario(faults=[f"create/1:{fault}"]))
+    fake = FakeService(Scenario(faults=[f"create/1:{fault}"]))
     if fault in ("drop", "reset-after-headers"):
         with pytest.raises(requests.RequestException):
-            world.ask("POST", "/jobs")
+            fake.ask("POST", "/jobs")
     else:
-        assert world.ask("POST", "/jobs").status_code != 201
+        assert fake.ask("POST", "/jobs").status_code != 201
 
-    assert len(world.lab.submissions) == 1
-    assert world.ask("POST", "/jobs").json()["id"] == "job-2"
+    assert len(fake.lab.submissions) == 1
+    assert fake.ask("POST", "/jobs").json()["id"] == "job-2"
 
 
 @pytest.mark.parametrize("code", [400, 409, 425, 428, 429])
 def test_a_fault_that_rejects_a_submission_creates_no_job(code: int) -> None:
     """These status codes say that the request was not accepted."""
-    world = World(Scenario(faults=[f"create/1:{code}"]))
+    fake = FakeService(Scenario(faults=[f"create/1:{code}"]))
 
-    assert world.ask("POST", "/jobs").status_code == code
-    assert world.lab.submissions == []
-    assert world.ask("POST", "/jobs").status_code == 201
+    assert fake.ask("POST", "/jobs").status_code == code
+    assert fake.lab.submissions == []
+    assert fake.ask("POST", "/jobs").status_code == 201
 
 
 def test_faults_of_submissions_are_counted_and_timed_for_the_server(clock: Clock) -> None:
     """Not for each job."""
-    world = World(Scenario(faults=["create/2:503", "create/5s-6s:504"]))
+    fake = FakeService(Scenario(faults=["create/2:503", "create/5s-6s:504"]))
 
-    assert [world.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 503, 201]
+    assert [fake.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 503, 201]
     clock.tick(5)
-    assert world.ask("POST", "/jobs").status_code == 504
+    assert fake.ask("POST", "/jobs").status_code == 504
     clock.tick(1)
-    assert world.ask("POST", "/jobs").status_code == 201
+    assert fake.ask("POST", "/jobs").status_code == 201
 
 
 def test_refused_connections_of_the_create_route_begin_with_the_server(clock: Clock) -> None:
     """No request arrives, to whatever route, and no job is created."""
-    world = World(Scenario(faults=["create/0s-2s:refuse"]))
+    fake = FakeService(Scenario(faults=["create/0s-2s:refuse"]))
 
     for method, path in (("POST", "/jobs"), ("GET", "/status")):
         with pytest.raises(requests.ConnectionError, match="refused"):
-            world.ask(method, path)
-    assert world.lab.arrivals == []
+            fake.ask(method, path)
+    assert fake.lab.arrivals == []
     clock.tick(2)
-    assert world.ask("POST", "/jobs").status_code == 201
-    assert len(world.lab.submissions) == 1
+    assert fake.ask("POST", "/jobs").status_code == 201
+    assert len(fake.lab.submissions) == 1
 
 
 def test_faults_of_results_are_counted_and_timed_for_each_job(clock: Clock) -> None:
     """Separately from the responses about its status."""
-    world = World(Scenario(0, faults=["result/2:503", "result/5s-6s:403", "1:504"]))
-    ids = [world.lab.create(), world.lab.create()]
+    fake = FakeService(Scenario(0, faults=["result/2:503", "result/5s-6s:403", "1:504"]))
+    ids = [fake.lab.create(), fake.lab.create()]
 
-    codes = [[world.ask("GET", f"/jobs/{job_id}/result").status_code for _ in range(3)] for job_id in ids]
+    codes = [[fake.ask("GET", f"/jobs/{job_id}/result").status_code for _ in range(3)] for job_id in ids]
     assert codes == [[200, 503, 200]] * 2
-    assert world.ask("GET", "/status/job-1").status_code == 504
+    assert fake.ask("GET", "/status/job-1").status_code == 504
     clock.tick(5)
-    assert world.ask("GET", "/jobs/job-1/result").status_code == 403
+    assert fake.ask("GET", "/jobs/job-1/result").status_code == 403
 
 
 def test_a_fault_of_the_storage_host_is_xml() -> None:
     """The service itself sends JSON."""
-    world, link = linked(faults=["result/1:503"])
-    answer = world.session.get(link)
+    fake, link = linked(faults=["result/1:503"])
+    answer = fake.session.get(link)
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/xml")
     assert "<Code>InternalError</Code>" in answer.text
@@ -323,13 +323,13 @@ def test_a_fault_of_the_storage_host_is_xml() -> None:
 
 def test_a_truncated_result_can_be_continued_with_a_range_request() -> None:
     """The bytes that came are correct, and fewer than the `Content-Length`."""
-    world, link = linked(result_bytes=1_000_000, faults=["result/1:truncate"])
-    broken = world.session.get(link, stream=True)
+    fake, link = linked(result_bytes=1_000_000, faults=["result/1:truncate"])
+    broken = fake.session.get(link, stream=True)
     came = b""
     with suppress(requests.RequestException):  # urllib3 raises from 2.0 on
         for part in broken.iter_content(10_000):
             came += part
-    rest = world.session.get(link, headers={"Range": f"bytes={len(came)}-", "If-Range": broken.headers["ETag"]})
+    rest = fake.session.get(link, headers={"Range": f"bytes={len(came)}-", "If-Range": broken.headers["ETag"]})
 
     assert broken.headers["Content-Length"] == "1000000"
     assert 0 < len(came) < 1_000_000
@@ -341,34 +341,34 @@ def test_a_truncated_result_can_be_continued_with_a_range_request() -> None:
 )
 def test_delivery_faults_apply_to_a_result(action: str) -> None:
     """Also byte by byte."""
-    world, link = linked(result_bytes=70_000, faults=[f"result/1:{action}"])
+    fake, link = linked(result_bytes=70_000, faults=[f"result/1:{action}"])
     whole = bytes(result_body("job-1", 70_000))
     if action in ("reset-after-headers", "truncate-chunked"):
         with pytest.raises(requests.RequestException):
-            world.session.get(link)
+            fake.session.get(link)
     else:
-        assert world.session.get(link).content == whole
-    assert world.session.get(link).content == whole
+        assert fake.session.get(link).content == whole
+    assert fake.session.get(link).content == whole
 
 
 @pytest.mark.parametrize("action", ["relapse", "unknown-word"])
 @pytest.mark.parametrize("route", ["create", "delete"])
 def test_faults_of_the_status_word_do_not_change_other_responses(action: str, route: str) -> None:
     """On the routes of creation and deletion."""
-    world = World(Scenario(faults=[f"{route}/1:{action}"]))
+    fake = FakeService(Scenario(faults=[f"{route}/1:{action}"]))
 
-    assert world.ask("POST", "/jobs").status_code == 201
-    assert world.ask("DELETE", "/jobs/job-1").status_code == 204
+    assert fake.ask("POST", "/jobs").status_code == 201
+    assert fake.ask("DELETE", "/jobs/job-1").status_code == 204
 
 
 def test_a_fault_of_a_deletion_replaces_its_response_but_the_job_is_deleted() -> None:
     """The next deletion is a 404. A fault with the code 409 rejects the request, and the job stays."""
-    world = World(Scenario(faults=["delete/1:503", "delete/3:409"]))
+    fake = FakeService(Scenario(faults=["delete/1:503", "delete/3:409"]))
     for _ in range(2):
-        world.ask("POST", "/jobs")
+        fake.ask("POST", "/jobs")
 
-    assert [world.ask("DELETE", "/jobs/job-1").status_code for _ in range(2)] == [503, 404]
-    assert [world.ask("DELETE", "/jobs/job-2").status_code for _ in range(2)] == [409, 204]
+    assert [fake.ask("DELETE", "/jobs/job-1").status_code for _ in range(2)] == [503, 404]
+    assert [fake.ask("DELETE", "/jobs/job-2").status_code for _ in range(2)] == [409, 204]
 
 
 @pytest.mark.parametrize(
@@ -387,57 +387,57 @@ def test_a_fault_of_a_deletion_replaces_its_response_but_the_job_is_deleted() ->
 )
 def test_submissions_are_recorded(sent: dict[str, Any], fields: dict[str, Any], clock: Clock) -> None:
     """With their time, also after the job is deleted. The control API lists them too."""
-    world = World()
+    fake = FakeService()
     clock.tick(2)
-    world.ask("POST", "/jobs", **sent)
-    world.ask("DELETE", "/jobs/job-1")
+    fake.ask("POST", "/jobs", **sent)
+    fake.ask("DELETE", "/jobs/job-1")
 
-    assert [(order.job_id, order.at, order.fields) for order in world.lab.submissions] == [("job-1", 2.0, fields)]
-    listed = world.session.get(f"{URL}/_control/submissions").json()
+    assert [(order.job_id, order.at, order.fields) for order in fake.lab.submissions] == [("job-1", 2.0, fields)]
+    listed = fake.session.get(f"{URL}/_control/submissions").json()
     assert listed == [{"job_id": "job-1", "at": 2.0, "fields": fields}]
-    assert world.session.post(f"{URL}/_control/reset").status_code == 204
-    assert world.lab.submissions == []
+    assert fake.session.post(f"{URL}/_control/reset").status_code == 204
+    assert fake.lab.submissions == []
 
 
 @pytest.mark.parametrize("body", [b"[]", b"nonsense", b'"x"', b"\xff", b"[" * 100_000])
 def test_a_submission_whose_body_is_no_json_object_is_rejected(body: bytes) -> None:
     """With an error message."""
-    world = World()
-    answer = world.ask("POST", "/jobs", data=body)
+    fake = FakeService()
+    answer = fake.ask("POST", "/jobs", data=body)
 
     assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
-    assert world.lab.submissions == []
+    assert fake.lab.submissions == []
 
 
 def test_the_reference_service_returns_a_result_after_the_link_delay(clock: Clock) -> None:
     """Before, it is a 425. For a failed or unknown job it is a 404."""
-    world = World(Scenario(10, link_delay=5))
-    world.ask("POST", "/jobs")
-    early = world.ask("GET", "/jobs/job-1/result")
+    fake = FakeService(Scenario(10, link_delay=5))
+    fake.ask("POST", "/jobs")
+    early = fake.ask("GET", "/jobs/job-1/result")
     clock.tick(14.9)
-    late = world.ask("GET", "/jobs/job-1/result")
+    late = fake.ask("GET", "/jobs/job-1/result")
 
     assert [(one.status_code, one.json()) for one in (early, late)] == [(425, {"error": "not finished"})] * 2
-    assert world.ask("GET", "/status/job-1").json() == {"result": "completed"}
+    assert fake.ask("GET", "/status/job-1").json() == {"result": "completed"}
     clock.tick(0.2)
-    assert world.ask("GET", "/jobs/job-1/result").headers["Content-Type"] == "video/mp4"
-    assert world.ask("GET", "/jobs/nope/result").status_code == 404
-    world.lab.play(Scenario(0, "error"))
-    world.ask("POST", "/jobs")
-    assert world.ask("GET", "/jobs/job-1/result").status_code == 404
+    assert fake.ask("GET", "/jobs/job-1/result").headers["Content-Type"] == "video/mp4"
+    assert fake.ask("GET", "/jobs/nope/result").status_code == 404
+    fake.lab.play(Scenario(0, "error"))
+    fake.ask("POST", "/jobs")
+    assert fake.ask("GET", "/jobs/job-1/result").status_code == 404
 
 
 def test_the_number_of_pending_jobs_is_limited(clock: Clock) -> None:
     """Finished and deleted jobs do not count, nor does the single job."""
-    world = World(Scenario(10, max_jobs=2))
-    world.ask("GET", "/status")
+    fake = FakeService(Scenario(10, max_jobs=2))
+    fake.ask("GET", "/status")
 
-    assert [world.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 201, 429]
-    assert len(world.lab.submissions) == 2
-    world.ask("DELETE", "/jobs/job-1")
-    assert [world.ask("POST", "/jobs").status_code for _ in range(2)] == [201, 429]
+    assert [fake.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 201, 429]
+    assert len(fake.lab.submissions) == 2
+    fake.ask("DELETE", "/jobs/job-1")
+    assert [fake.ask("POST", "/jobs").status_code for _ in range(2)] == [201, 429]
     clock.tick(10)
-    assert world.ask("POST", "/jobs").status_code == 201
+    assert fake.ask("POST", "/jobs").status_code == 201
 
 
 def test_any_wsgi_server_can_serve_a_result() -> None:
@@ -459,11 +459,11 @@ def test_a_request_body_from_an_iterable_of_known_length_is_accepted() -> None:
         def __iter__(self) -> Any:
             return iter([b'{"a"', b": 1}"])
 
-    world = World()
+    fake = FakeService()
 
-    assert world.ask("POST", "/jobs", data=Sized()).status_code == 201
-    assert world.lab.submissions[0].fields == {"a": 1}
-    assert world.ask("POST", "/jobs", data=iter([b"{", b"}"])).status_code == 411
+    assert fake.ask("POST", "/jobs", data=Sized()).status_code == 201
+    assert fake.lab.submissions[0].fields == {"a": 1}
+    assert fake.ask("POST", "/jobs", data=iter([b"{", b"}"])).status_code == 411
 
 
 AZURE = "/videotranslation/translations/one"
@@ -510,12 +510,12 @@ CALLS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
 @given(st.sampled_from(SERVICES), st.lists(st.builds(replace, FAULTS, route=st.sampled_from(ROUTES)), max_size=4))
 def test_no_fault_causes_an_internal_error_of_the_server(service: str, faults: list[Fault]) -> None:
     """Each request gets a response or raises. A status code from 500 on is always that of a fault."""
-    world = World(Scenario(0, faults=faults), service)
-    world.headers["Operation-Id"] = "op-1"
+    fake = FakeService(Scenario(0, faults=faults), service)
+    fake.headers["Operation-Id"] = "op-1"
     for method, path, arguments in CALLS[service]:
         query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
         try:
-            answer = world.ask(method, path, **{**query, **arguments}, allow_redirects=False, stream=True)
+            answer = fake.ask(method, path, **{**query, **arguments}, allow_redirects=False, stream=True)
             came = answer.raw.read(100_000)
         except (requests.RequestException, HTTPError):
             continue
@@ -526,10 +526,8 @@ def test_no_fault_causes_an_internal_error_of_the_server(service: str, faults: l
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_fuzzed_requests_succeed_without_faults(service: str) -> None:
     """So the test above does not only send invalid requests."""
-    world = World(Scenario(0), service)
-    world.headers["Operation-Id"] = "op-1"
+    fake = FakeService(Scenario(0), service)
+    fake.headers["Operation-Id"] = "op-1"
     query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
 
-    assert {world.ask(method, path, **{**query, **arguments}).ok for method, path, arguments in CALLS[service]} == {
-        True
-    }
+    assert {fake.ask(method, path, **{**query, **arguments}).ok for method, path, arguments in CALLS[service]} == {True}

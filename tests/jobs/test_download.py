@@ -16,7 +16,7 @@ import pytest
 import requests
 from support.adapters import FunctionAdapter, response
 from support.fixtures import Clock, LogLines, SilentLogger
-from support.in_process_service import HOST, SERVICES, World, left_in
+from support.in_process_service import HOST, SERVICES, ClientSetup, left_in
 from support.scripted_server import Arrived, Scripted, scripted
 from support.scripted_server import response as http_response
 
@@ -38,16 +38,16 @@ SIZE = 300_000
 DONE = Job("j", TranslationStatus.COMPLETED, "completed", result_url="http://files.test/j.mp4?sig=s3cr3t")
 
 
-def finished(clock: Clock, *faults: str, service: str = "heygen", **scenario: Any) -> tuple[World, Job]:
-    world = World(clock, service, Scenario(0, result_bytes=SIZE, faults=faults, **scenario))
-    return world, world.finished()
+def finished(clock: Clock, *faults: str, service: str = "heygen", **scenario: Any) -> tuple[ClientSetup, Job]:
+    setup = ClientSetup(clock, service, Scenario(0, result_bytes=SIZE, faults=faults, **scenario))
+    return setup, setup.finished()
 
 
-def asked_ranges(world: World) -> list[str | None]:
+def asked_ranges(setup: ClientSetup) -> list[str | None]:
     """The `Range` header of each request for the file, or None if it has none."""
     return [
         arrival.headers.get("Range")
-        for arrival in world.lab.arrivals
+        for arrival in setup.lab.arrivals
         if "/_files/" in arrival.path or "/audio/" in arrival.path or arrival.path.endswith("/result")
     ]
 
@@ -58,11 +58,11 @@ def test_a_download_resumes_where_the_connection_broke(
     clock: Clock, lines: LogLines, tmp_path: Path, service: str, fault: str
 ) -> None:
     """By a range request, on the condition that the file has not changed."""
-    world, job = finished(clock, f"result/1:{fault}", f"result/2:{fault}", service=service)
-    path = world.client.download(job, tmp_path / "out.mp4")
+    setup, job = finished(clock, f"result/1:{fault}", f"result/2:{fault}", service=service)
+    path = setup.client.download(job, tmp_path / "out.mp4")
 
-    assert path.read_bytes() == world.file_of(job)
-    nothing, half, more = asked_ranges(world)
+    assert path.read_bytes() == setup.file_of(job)
+    nothing, half, more = asked_ranges(setup)
     assert nothing is None
     if fault == "truncate":  # a reset discards the bytes that were not read yet
         assert (half, more) == (f"bytes={SIZE // 2}-", f"bytes={SIZE // 2 + SIZE // 4}-")
@@ -77,10 +77,10 @@ def test_a_response_without_the_complete_file_is_retried(
     clock: Clock, tmp_path: Path, service: str, fault: str
 ) -> None:
     """The retry requests the whole file, or the rest of it."""
-    world, job = finished(clock, f"result/1:{fault}", service=service)
-    path = world.client.download(job, tmp_path / "out.mp4")
+    setup, job = finished(clock, f"result/1:{fault}", service=service)
+    path = setup.client.download(job, tmp_path / "out.mp4")
 
-    assert path.read_bytes() == world.file_of(job)
+    assert path.read_bytes() == setup.file_of(job)
     assert left_in(tmp_path) == ["out.mp4"]
 
 
@@ -89,10 +89,10 @@ def test_a_response_without_the_complete_file_is_retried(
 def test_a_failed_download_leaves_no_partial_file(clock: Clock, tmp_path: Path, service: str, fault: str) -> None:
     """An existing file at the path stays as it is."""
     (tmp_path / "out.mp4").write_text("of yesterday")
-    world, job = finished(clock, f"result/every-1:{fault}", service=service)
+    setup, job = finished(clock, f"result/every-1:{fault}", service=service)
 
     with pytest.raises(TranslationClientError) as caught:
-        world.client.download(job, tmp_path / "out.mp4")
+        setup.client.download(job, tmp_path / "out.mp4")
     assert isinstance(caught.value, (RequestFailed, UnexpectedAnswer))
     assert (tmp_path / "out.mp4").read_text() == "of yesterday"
     assert left_in(tmp_path) == ["out.mp4"]
@@ -101,38 +101,38 @@ def test_a_failed_download_leaves_no_partial_file(clock: Clock, tmp_path: Path, 
 def test_an_expired_link_is_refreshed_by_one_status_request(clock: Clock, tmp_path: Path) -> None:
     """At HeyGen and Azure, whose results are links."""
     for service in ("heygen", "azure"):
-        world, job = finished(clock, service=service, link_seconds=60)
+        setup, job = finished(clock, service=service, link_seconds=60)
         clock.tick(61)
-        before = len(world.lab.arrivals)
-        path = world.client.download(job, tmp_path / f"{service}.mp4")
+        before = len(setup.lab.arrivals)
+        path = setup.client.download(job, tmp_path / f"{service}.mp4")
 
-        assert path.read_bytes() == world.file_of(job)
-        assert ["/_files/" in arrival.path for arrival in world.lab.arrivals[before:]] == [True, False, True]
+        assert path.read_bytes() == setup.file_of(job)
+        assert ["/_files/" in arrival.path for arrival in setup.lab.arrivals[before:]] == [True, False, True]
 
 
 def test_a_link_that_expires_during_a_download_is_refreshed(clock: Clock, tmp_path: Path) -> None:
     """Only the rest of the file is requested from the fresh link."""
-    world, job = finished(clock, "result/1:truncate", "result/2:410")
-    path = world.client.download(job, tmp_path / "out.mp4")
+    setup, job = finished(clock, "result/1:truncate", "result/2:410")
+    path = setup.client.download(job, tmp_path / "out.mp4")
 
-    assert path.read_bytes() == world.file_of(job)
-    assert asked_ranges(world) == [None, f"bytes={SIZE // 2}-", f"bytes={SIZE // 2}-"]
+    assert path.read_bytes() == setup.file_of(job)
+    assert asked_ranges(setup) == [None, f"bytes={SIZE // 2}-", f"bytes={SIZE // 2}-"]
 
 
 def test_a_download_fails_if_the_fresh_link_is_rejected_too(clock: Clock, tmp_path: Path) -> None:
     """The link is refreshed once. The message does not have its signature."""
-    world, job = finished(clock, "result/every-1:403")
+    setup, job = finished(clock, "result/every-1:403")
 
     with pytest.raises(RequestFailed, match="refused to return the result") as caught:
-        world.client.download(job, tmp_path / "out.mp4")
-    assert (caught.value.status_code, len(asked_ranges(world))) == (403, 2)
+        setup.client.download(job, tmp_path / "out.mp4")
+    assert (caught.value.status_code, len(asked_ranges(setup))) == (403, 2)
     assert "signature" not in str(caught.value)
 
 
 def test_a_download_waits_while_elevenlabs_has_not_dubbed_yet(clock: Clock, lines: LogLines, tmp_path: Path) -> None:
     """ElevenLabs sends 425, or 404 with `dubbing_not_dubbed`, although the status is `dubbed`."""
-    world, job = finished(clock, service="elevenlabs", link_delay=30)
-    path = world.client.download(job, tmp_path / "out.mp4")
+    setup, job = finished(clock, service="elevenlabs", link_delay=30)
+    path = setup.client.download(job, tmp_path / "out.mp4")
 
     assert path.stat().st_size == SIZE
     assert lines.of("check_failed") == []
@@ -140,43 +140,43 @@ def test_a_download_waits_while_elevenlabs_has_not_dubbed_yet(clock: Clock, line
 
     body = '{"detail": {"status": "dubbing_not_dubbed", "message": "Dubbing has not finished yet"}}'
     fault = json.dumps({"nth": 1, "route": "result", "action": "answer", "status_code": 404, "body": body})
-    world, job = finished(clock, fault, service="elevenlabs")
-    assert world.client.download(job, tmp_path / "other.mp4").stat().st_size == SIZE
+    setup, job = finished(clock, fault, service="elevenlabs")
+    assert setup.client.download(job, tmp_path / "other.mp4").stat().st_size == SIZE
 
 
 def test_a_download_of_a_result_that_is_never_ready_times_out(clock: Clock, tmp_path: Path) -> None:
     """After its own time-out, or without one after the time-out of the client plus one sleep."""
     for given, most in ((20.0, 20.25), (None, 660.25)):
-        world, job = finished(clock, service="elevenlabs", link_delay=10_000)
+        setup, job = finished(clock, service="elevenlabs", link_delay=10_000)
 
         with pytest.raises(WaitTimeout, match=r"did not return the result .* × not yet") as caught:
-            world.client.download(job, tmp_path / "out.mp4", timeout=given)
+            setup.client.download(job, tmp_path / "out.mp4", timeout=given)
         assert caught.value.elapsed <= most
         assert left_in(tmp_path) == []
 
 
 def test_a_download_has_the_requested_language(clock: Clock, tmp_path: Path) -> None:
     """By default it is that of the submission. Services with one result per job refuse `language`."""
-    world, job = finished(clock, service="elevenlabs")
-    world.client.download(job, tmp_path / "es.mp4")
-    world.client.download(str(job.id), tmp_path / "again.mp4")
+    setup, job = finished(clock, service="elevenlabs")
+    setup.client.download(job, tmp_path / "es.mp4")
+    setup.client.download(str(job.id), tmp_path / "again.mp4")
     with pytest.raises(RequestFailed):
-        world.client.download(job, tmp_path / "fr.mp4", language="fr/x")
+        setup.client.download(job, tmp_path / "fr.mp4", language="fr/x")
 
-    assert [path.rpartition("/")[2] for path in world.said("GET") if "/audio/" in path] == ["es", "es", "fr%2Fx"]
+    assert [path.rpartition("/")[2] for path in setup.said("GET") if "/audio/" in path] == ["es", "es", "fr%2Fx"]
     for bad, kind in (("", ValueError), ("..", ValueError), (5, TypeError)):
         with pytest.raises(kind, match="language must be"):
-            world.client.download(job, tmp_path / "x.mp4", language=bad)  # type: ignore[arg-type]  # what is tested
+            setup.client.download(job, tmp_path / "x.mp4", language=bad)  # type: ignore[arg-type]  # what is tested
     with pytest.raises(ValueError, match="a job of 'heygen' has one result"):
-        World(clock, "heygen").client.download("job-1", tmp_path / "out.mp4", language="French")
+        ClientSetup(clock, "heygen").client.download("job-1", tmp_path / "out.mp4", language="French")
 
 
 def test_a_404_without_the_code_dubbing_not_dubbed_is_an_error(clock: Clock, tmp_path: Path) -> None:
     """ElevenLabs sends 404 with this code for a result that is not ready yet."""
-    world, job = finished(clock, "result/1:404", service="elevenlabs")
+    setup, job = finished(clock, "result/1:404", service="elevenlabs")
 
     with pytest.raises(RequestFailed):
-        world.client.download(job, tmp_path / "out.mp4")
+        setup.client.download(job, tmp_path / "out.mp4")
 
 
 def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock: Clock, tmp_path: Path) -> None:
@@ -208,11 +208,11 @@ def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock:
 def test_a_404_for_the_file_is_an_error_after_one_status_request(clock: Clock, tmp_path: Path) -> None:
     """If the status may have another link. Where it never has one, the first 404 is the error."""
     for service, calls in (("reference", 3), ("heygen", 3), ("elevenlabs", 1)):
-        world, job = finished(clock, "result/every-1:404", service=service)
-        before = len(world.lab.arrivals)
+        setup, job = finished(clock, "result/every-1:404", service=service)
+        before = len(setup.lab.arrivals)
         with pytest.raises(RequestFailed, match="The result is not kept any more"):
-            world.client.download(job, tmp_path / "out.mp4")
-        assert len(world.lab.arrivals) - before == calls
+            setup.client.download(job, tmp_path / "out.mp4")
+        assert len(setup.lab.arrivals) - before == calls
 
 
 def header(request: requests.PreparedRequest, name: str) -> str | None:
@@ -439,9 +439,9 @@ def test_a_download_that_never_gets_further_fails(clock: Clock, tmp_path: Path) 
 
 def test_on_progress_gets_the_received_and_the_total_bytes(clock: Clock, tmp_path: Path) -> None:
     """The received bytes never decrease here, although the first response is truncated."""
-    world, job = finished(clock, "result/1:truncate")
+    setup, job = finished(clock, "result/1:truncate")
     told: list[tuple[int, int | None]] = []
-    world.client.download(job, tmp_path / "out.mp4", on_progress=lambda *seen: told.append(seen))
+    setup.client.download(job, tmp_path / "out.mp4", on_progress=lambda *seen: told.append(seen))
 
     assert [received for received, _ in told] == sorted(received for received, _ in told)
     assert {total for _, total in told} == {SIZE}
@@ -450,23 +450,23 @@ def test_on_progress_gets_the_received_and_the_total_bytes(clock: Clock, tmp_pat
 
 def test_an_interrupted_download_leaves_no_partial_file(clock: Clock, tmp_path: Path) -> None:
     """By a `KeyboardInterrupt` in `on_progress`."""
-    world, job = finished(clock)
+    setup, job = finished(clock)
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        world.client.download(job, tmp_path / "out.mp4", on_progress=interrupt)
+        setup.client.download(job, tmp_path / "out.mp4", on_progress=interrupt)
     assert left_in(tmp_path) == []
 
 
 def test_a_cancelled_download_leaves_no_partial_file(clock: Clock, tmp_path: Path) -> None:
     """It is cancelled while the body is received."""
-    world, job = finished(clock)
+    setup, job = finished(clock)
     cancel = threading.Event()
 
     with pytest.raises(WaitCancelled):
-        world.client.download(job, tmp_path / "o.mp4", cancel=cancel, on_progress=lambda *_: cancel.set())
+        setup.client.download(job, tmp_path / "o.mp4", cancel=cancel, on_progress=lambda *_: cancel.set())
     assert left_in(tmp_path) == []
 
 
@@ -481,20 +481,20 @@ def test_a_full_disk_is_an_os_error_without_a_retry(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error of the operating system is raised as it is."""
-    world, job = finished(clock)
-    before = len(world.lab.arrivals)
+    setup, job = finished(clock)
+    before = len(setup.lab.arrivals)
     monkeypatch.setattr(Path, "open", lambda path, mode: Full(path, mode))
     with pytest.raises(OSError, match="No space left on device"):
-        world.client.download(job, tmp_path / "out.mp4")
-    assert len(world.lab.arrivals) - before == 1
+        setup.client.download(job, tmp_path / "out.mp4")
+    assert len(setup.lab.arrivals) - before == 1
 
 
 def test_a_symbolic_link_at_the_path_is_followed_and_not_replaced(clock: Clock, tmp_path: Path) -> None:
     """The file is at the target of the symbolic link."""
     (tmp_path / "real").mkdir()
     (tmp_path / "link.mp4").symlink_to(tmp_path / "real" / "out.mp4")
-    world, job = finished(clock)
-    world.client.download(job, tmp_path / "link.mp4")
+    setup, job = finished(clock)
+    setup.client.download(job, tmp_path / "link.mp4")
 
     assert (tmp_path / "link.mp4").is_symlink()
     assert (tmp_path / "real" / "out.mp4").stat().st_size == SIZE
@@ -502,9 +502,9 @@ def test_a_symbolic_link_at_the_path_is_followed_and_not_replaced(clock: Clock, 
 
 def test_a_new_file_has_the_default_permissions(clock: Clock, tmp_path: Path) -> None:
     """Not those of a temporary file."""
-    world, job = finished(clock)
+    setup, job = finished(clock)
     (tmp_path / "other").touch()
-    path = world.client.download(job, tmp_path / "out.mp4")
+    path = setup.client.download(job, tmp_path / "out.mp4")
 
     assert path.stat().st_mode == (tmp_path / "other").stat().st_mode
 
@@ -638,15 +638,15 @@ def test_an_exception_of_on_progress_is_raised_without_a_retry(
     clock: Clock, tmp_path: Path, error: type[Exception]
 ) -> None:
     """It is raised as it is, even if the network may raise the same type."""
-    world, job = finished(clock)
-    before = len(world.lab.arrivals)
+    setup, job = finished(clock)
+    before = len(setup.lab.arrivals)
 
     def broken(*_: object) -> None:
         raise error("mine")
 
     with pytest.raises(error, match="mine"):
-        world.client.download(job, tmp_path / "out.mp4", on_progress=broken)
-    assert len(world.lab.arrivals) - before == 1
+        setup.client.download(job, tmp_path / "out.mp4", on_progress=broken)
+    assert len(setup.lab.arrivals) - before == 1
     assert left_in(tmp_path) == []
 
 
@@ -684,12 +684,12 @@ def test_a_device_or_a_pipe_is_refused_as_the_path(clock: Clock, tmp_path: Path)
     os.mkfifo(tmp_path / "pipe")
     for path in ("/dev/null", tmp_path / "pipe"):
         with pytest.raises(ValueError, match="is a device or a pipe"):
-            World(clock, "heygen").client.download("job-1", path)
+            ClientSetup(clock, "heygen").client.download("job-1", path)
 
 
 def test_a_download_keeps_the_permissions_of_the_file_that_it_replaces(clock: Clock, tmp_path: Path) -> None:
     """A private file stays private."""
     (tmp_path / "out.mp4").touch(mode=0o600)
-    world, job = finished(clock)
+    setup, job = finished(clock)
 
-    assert world.client.download(job, tmp_path / "out.mp4").stat().st_mode & 0o777 == 0o600
+    assert setup.client.download(job, tmp_path / "out.mp4").stat().st_mode & 0o777 == 0o600

@@ -16,7 +16,7 @@ import urllib3
 from support.adapters import FunctionAdapter, response
 from support.fixtures import Clock, LogLines
 from support.hostile_server import dead_addresses
-from support.in_process_service import KEYED, LANGUAGE, SERVICES, VIDEO, World
+from support.in_process_service import KEYED, LANGUAGE, SERVICES, VIDEO, ClientSetup
 from werkzeug.local import LocalProxy
 
 from fake_server import Scenario
@@ -54,8 +54,8 @@ keyed = pytest.mark.parametrize("service", KEYED)
 unkeyed = pytest.mark.parametrize("service", [service for service in SERVICES if service not in KEYED])
 
 
-def struck(service: str, clock: Clock, *faults: str, **arguments: Any) -> World:
-    return World(clock, service, Scenario(30, faults=faults), **arguments)
+def struck(service: str, clock: Clock, *faults: str, **arguments: Any) -> ClientSetup:
+    return ClientSetup(clock, service, Scenario(30, faults=faults), **arguments)
 
 
 @keyed
@@ -64,12 +64,12 @@ def test_a_submission_whose_response_is_lost_is_retried_with_its_idempotency_key
     clock: Clock, service: str, fault: str
 ) -> None:
     """At services with idempotency keys. The job that the first attempt created is returned."""
-    world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
-    job = world.submit()
+    setup = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
+    job = setup.submit()
 
-    assert len(world.lab.submissions) == 1
-    assert str(job.id) in world.lab.submissions[0].job_id
-    assert world.client.wait(job).status == "completed"
+    assert len(setup.lab.submissions) == 1
+    assert str(job.id) in setup.lab.submissions[0].job_id
+    assert setup.client.wait(job).status == "completed"
 
 
 @unkeyed
@@ -78,15 +78,15 @@ def test_a_submission_whose_response_is_lost_is_not_retried_without_idempotency_
     clock: Clock, service: str, fault: str
 ) -> None:
     """A retry could create a second job. The error says that a job may be running, and what to check first."""
-    world = struck(service, clock, f"create/1:{fault}")
+    setup = struck(service, clock, f"create/1:{fault}")
 
     with pytest.raises(TranslationClientError, match="may have been accepted all the same") as caught:
-        world.submit()
+        setup.submit()
     assert isinstance(caught.value, (RequestFailed, UnexpectedAnswer))
     assert caught.value.may_have_been_accepted is True
     assert caught.value.idempotency_key is None
     assert "before you submit again" in str(caught.value)
-    assert len([arrival for arrival in world.lab.arrivals if arrival.method == "POST"]) == 1
+    assert len([arrival for arrival in setup.lab.arrivals if arrival.method == "POST"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_a_submission_whose_response_is_lost_is_not_retried_without_idempotency_
 )
 def test_a_refused_submission_is_not_retried_and_creates_no_job(clock: Clock, service: str, fault: str) -> None:
     """`may_have_been_accepted` is False."""
-    world = struck(service, clock, f"create/1:{fault}")
+    setup = struck(service, clock, f"create/1:{fault}")
 
     with pytest.raises(RequestFailed, match="refused to accept the job") as caught:
-        world.submit()
-    assert (caught.value.may_have_been_accepted, len(world.lab.submissions)) == (False, 0)
+        setup.submit()
+    assert (caught.value.may_have_been_accepted, len(setup.lab.submissions)) == (False, 0)
     assert caught.value.status_code == int(fault)
 
 
@@ -110,18 +110,18 @@ def test_a_refused_submission_is_not_retried_and_creates_no_job(clock: Clock, se
 )
 def test_a_submission_is_retried_after_a_429_or_425(clock: Clock, service: str, fault: str) -> None:
     """At services without idempotency keys too: these statuses mean that the job was not accepted."""
-    world = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
-    world.submit()
+    setup = struck(service, clock, f"create/1:{fault}", f"create/2:{fault}")
+    setup.submit()
 
-    assert len(world.lab.submissions) == 1
+    assert len(setup.lab.submissions) == 1
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_submission_is_retried_after_a_refused_connection(clock: Clock, service: str) -> None:
     """At services without idempotency keys too: nothing was sent."""
     calls: list[str] = []
-    world = World(clock, service)
-    adapter = world.session.get_adapter(world.url)
+    setup = ClientSetup(clock, service)
+    adapter = setup.session.get_adapter(setup.url)
 
     def refuse_at_first(request: requests.PreparedRequest) -> requests.Response:
         calls.append(str(request.method))
@@ -129,10 +129,10 @@ def test_a_submission_is_retried_after_a_refused_connection(clock: Clock, servic
             raise requests.ConnectionError(ConnectionRefusedError(111, "Connection refused"), request=request)
         return adapter.send(request)
 
-    world.session.mount("http://", FunctionAdapter(refuse_at_first))
-    world.submit()
+    setup.session.mount("http://", FunctionAdapter(refuse_at_first))
+    setup.submit()
 
-    assert len(world.lab.submissions) == 1
+    assert len(setup.lab.submissions) == 1
 
 
 @pytest.mark.parametrize("session", [None, requests.Session()])
@@ -152,67 +152,67 @@ def test_a_submission_is_retried_after_a_connect_time_out(session: requests.Sess
 @keyed
 def test_the_idempotency_key_of_an_error_resumes_the_submission(clock: Clock, service: str) -> None:
     """A submission with this key creates no second job."""
-    world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 4)), max_faults=3)
+    setup = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 4)), max_faults=3)
 
     with pytest.raises(RequestFailed, match=r"client\.submit\(\.\.\., idempotency_key=") as caught:
-        world.submit()
+        setup.submit()
     error = caught.value
     assert error.may_have_been_accepted is True
     assert error.idempotency_key is not None
-    job = world.submit(idempotency_key=error.idempotency_key)
-    assert len(world.lab.submissions) == 1
-    assert world.client.wait(job).status == "completed"
+    job = setup.submit(idempotency_key=error.idempotency_key)
+    assert len(setup.lab.submissions) == 1
+    assert setup.client.wait(job).status == "completed"
 
 
 @keyed
 def test_a_submission_that_reaches_its_deadline_may_have_been_accepted(clock: Clock, service: str) -> None:
     """The error says so, also if the idempotency key is the caller's own."""
-    world = struck(service, clock, "create/every-1:mute")
+    setup = struck(service, clock, "create/every-1:mute")
 
     with pytest.raises(WaitTimeout, match="may have been accepted") as caught:
-        world.submit(timeout=25, idempotency_key="order-of-mine")
+        setup.submit(timeout=25, idempotency_key="order-of-mine")
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "order-of-mine")
     assert caught.value.elapsed <= 25.25
 
 
 def test_a_refused_retry_does_not_rule_out_that_the_first_attempt_was_accepted(clock: Clock) -> None:
     """The response to the first attempt was lost, and the status of the second one is 403."""
-    world = struck("heygen", clock, "create/1:drop", "create/2:403")
+    setup = struck("heygen", clock, "create/1:drop", "create/2:403")
 
     with pytest.raises(RequestFailed, match="may have been accepted") as caught:
-        world.submit()
+        setup.submit()
     assert (caught.value.status_code, caught.value.may_have_been_accepted) == (403, True)
-    assert len(world.lab.submissions) == 1
+    assert len(setup.lab.submissions) == 1
 
 
 def test_a_submission_that_is_still_in_progress_is_retried(clock: Clock) -> None:
     """After HeyGen's 409 `request_in_progress`, with the same idempotency key."""
     body = '{"error": {"code": "request_in_progress", "message": "wait"}}'
     fault = json.dumps({"nth": 1, "route": "create", "action": "answer", "status_code": 409, "body": body})
-    world = struck("heygen", clock, fault)
-    world.submit()
+    setup = struck("heygen", clock, fault)
+    setup.submit()
 
-    keys = {arrival.headers["Idempotency-Key"] for arrival in world.lab.arrivals if arrival.method == "POST"}
-    assert (len(keys), len(world.lab.submissions)) == (1, 1)
+    keys = {arrival.headers["Idempotency-Key"] for arrival in setup.lab.arrivals if arrival.method == "POST"}
+    assert (len(keys), len(setup.lab.submissions)) == (1, 1)
 
 
 def test_each_submission_has_its_own_idempotency_key(clock: Clock) -> None:
     """Two equal submissions create two jobs."""
-    world = World(clock, "heygen")
-    jobs = {world.submit().id, world.submit().id}
+    setup = ClientSetup(clock, "heygen")
+    jobs = {setup.submit().id, setup.submit().id}
 
-    assert (len(jobs), len(world.lab.submissions)) == (2, 2)
+    assert (len(jobs), len(setup.lab.submissions)) == (2, 2)
 
 
 def test_an_azure_submission_without_its_iteration_can_be_resumed(clock: Clock) -> None:
     """The translation was created, and the PUT of its iteration refused."""
-    world = struck("azure", clock, "create/2:403")
+    setup = struck("azure", clock, "create/2:403")
 
     with pytest.raises(RequestFailed) as caught:
-        world.submit()
-    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (True, [])
-    job = world.submit(idempotency_key=caught.value.idempotency_key)
-    assert (job.id, len(world.lab.submissions)) == (caught.value.idempotency_key, 1)
+        setup.submit()
+    assert (caught.value.may_have_been_accepted, setup.lab.submissions) == (True, [])
+    job = setup.submit(idempotency_key=caught.value.idempotency_key)
+    assert (job.id, len(setup.lab.submissions)) == (caught.value.idempotency_key, 1)
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -220,11 +220,11 @@ def test_a_submission_cancelled_before_its_first_request_creates_no_job(clock: C
     """The error says that no job was created."""
     cancel = threading.Event()
     cancel.set()
-    world = World(clock, service)
+    setup = ClientSetup(clock, service)
 
     with pytest.raises(WaitCancelled, match=r"No job was made|Nothing was submitted") as caught:
-        world.client.submit(VIDEO, LANGUAGE[service], cancel=cancel)
-    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
+        setup.client.submit(VIDEO, LANGUAGE[service], cancel=cancel)
+    assert (caught.value.may_have_been_accepted, setup.lab.submissions) == (False, [])
 
 
 @pytest.mark.exhaustive
@@ -239,18 +239,18 @@ def test_a_submission_never_creates_two_jobs_or_an_unreported_job(
     Azure's second request creates the iteration. That of the other services is the retry after a 425.
     """
     before = ["create/1:425"] if when == "2" and service != "azure" else []
-    world = struck(service, clock, *before, f"create/{when}:{fault}")
+    setup = struck(service, clock, *before, f"create/{when}:{fault}")
     try:
-        job = world.submit()
+        job = setup.submit()
     except TranslationClientError as error:
-        assert len(world.lab.submissions) <= 1
-        assert error.may_have_been_accepted or not world.lab.submissions
+        assert len(setup.lab.submissions) <= 1
+        assert error.may_have_been_accepted or not setup.lab.submissions
         if error.may_have_been_accepted and service in KEYED:
             assert error.idempotency_key is not None
     else:
-        [order] = world.lab.submissions
+        [order] = setup.lab.submissions
         assert str(job.id) in order.job_id
-    assert len(world.said("POST") + world.said("PUT")) >= (2 if when == "2" else 1)
+    assert len(setup.said("POST") + setup.said("PUT")) >= (2 if when == "2" else 1)
 
 
 @pytest.mark.parametrize("fault", ["upload/1:drop", "upload/1:503", "upload/1:html", "upload/1:429"])
@@ -258,10 +258,10 @@ def test_an_upload_before_the_submission_is_retried(clock: Clock, tmp_path: Path
     """A second upload leaves a file at the service, and no job."""
     video = tmp_path / "talk.mp4"
     video.write_bytes(b"video" * 1000)
-    world = struck("heygen", clock, fault)
-    world.client.submit(video, world.language)
+    setup = struck("heygen", clock, fault)
+    setup.client.submit(video, setup.language)
 
-    [order] = world.lab.submissions
+    [order] = setup.lab.submissions
     assert (order.fields["file"], order.fields["file_bytes"]) == ("talk.mp4", 5000)
 
 
@@ -270,22 +270,22 @@ def test_a_local_file_is_sent_completely(clock: Clock, tmp_path: Path, service: 
     """To the services that accept files. The name of the file has quotes, a blank and a non-ASCII letter."""
     video = tmp_path / 'my "talk" é.mp4'
     video.write_bytes(bytes(range(256)) * 1000)
-    world = World(clock, service)
-    job = world.client.submit(video, world.language)
+    setup = ClientSetup(clock, service)
+    job = setup.client.submit(video, setup.language)
 
-    [order] = world.lab.submissions
+    [order] = setup.lab.submissions
     assert (order.fields["file"], order.fields["file_bytes"]) == (video.name, 256_000)
-    assert world.client.wait(job).status == "completed"
+    assert setup.client.wait(job).status == "completed"
 
 
 def test_a_redirect_of_a_submission_is_not_followed(clock: Clock) -> None:
     """Followed by a GET it would submit nothing, and by a POST perhaps a second job."""
     for code in (301, 302, 303, 307, 308):
-        world = struck("reference", clock, f"create/1:{code}:Location=http://elsewhere.fake.test/jobs")
+        setup = struck("reference", clock, f"create/1:{code}:Location=http://elsewhere.fake.test/jobs")
 
         with pytest.raises(UnexpectedAnswer) as caught:
-            world.submit()
-        assert [arrival.method for arrival in world.lab.arrivals] == ["POST"]
+            setup.submit()
+        assert [arrival.method for arrival in setup.lab.arrivals] == ["POST"]
         assert caught.value.may_have_been_accepted is True
 
 
@@ -300,9 +300,9 @@ def test_an_api_key_function_that_raises_before_a_retry_ends_the_submission(cloc
         except StopIteration:
             raise LookupError("the vault is closed") from None
 
-    world = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 9)), api_key=key)
+    setup = struck(service, clock, *(f"create/{number}:drop" for number in range(1, 9)), api_key=key)
     with pytest.raises(RequestFailed, match="exception of the caller: LookupError") as caught:
-        world.submit()
+        setup.submit()
     assert isinstance(caught.value.__cause__, LookupError)
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key is None) == (True, False)
 
@@ -310,38 +310,38 @@ def test_an_api_key_function_that_raises_before_a_retry_ends_the_submission(cloc
 @pytest.mark.parametrize("service", SERVICES)
 def test_ctrl_c_during_a_submission_says_that_a_job_may_have_been_accepted(clock: Clock, service: str) -> None:
     """The message of the `KeyboardInterrupt` has the idempotency key, if the service has such keys."""
-    world = World(clock, service)
-    adapter = world.session.get_adapter(world.url)
+    setup = ClientSetup(clock, service)
+    adapter = setup.session.get_adapter(setup.url)
 
     def interrupted(request: requests.PreparedRequest) -> requests.Response:
         if request.method == "GET":
             return adapter.send(request)
         raise KeyboardInterrupt
 
-    world.session.mount("http://", FunctionAdapter(interrupted))
+    setup.session.mount("http://", FunctionAdapter(interrupted))
     with pytest.raises(KeyboardInterrupt, match="may have been accepted") as caught:
-        world.submit()
+        setup.submit()
     assert ("idempotency_key=" in str(caught.value)) == (service in KEYED)
 
 
 @keyed
 def test_a_refusal_with_the_callers_idempotency_key_does_not_rule_out_a_job(clock: Clock, service: str) -> None:
     """An earlier submission with the same key may have been accepted."""
-    world = struck(service, clock, "create/1:401")
+    setup = struck(service, clock, "create/1:401")
 
     with pytest.raises(RequestFailed) as caught:
-        world.submit(idempotency_key="order-of-mine")
+        setup.submit(idempotency_key="order-of-mine")
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "order-of-mine")
 
 
 def test_an_azure_submission_whose_translation_failed_created_no_job(clock: Clock) -> None:
     """A retry with the same idempotency key would fail again."""
     fault = json.dumps({"nth": 1, "route": "operation", "status_code": 200, "body": '{"status": "Failed"}'})
-    world = struck("azure", clock, fault)
+    setup = struck("azure", clock, fault)
 
     with pytest.raises(RequestFailed, match="the translation could not be made") as caught:
-        world.submit()
-    assert (caught.value.may_have_been_accepted, world.lab.submissions) == (False, [])
+        setup.submit()
+    assert (caught.value.may_have_been_accepted, setup.lab.submissions) == (False, [])
 
 
 @pytest.mark.parametrize("fault", ["503", "429", "401", "403", "404", "mute", "html", "drop"])
@@ -350,15 +350,15 @@ def test_a_resumed_submission_that_fails_before_it_is_sent_keeps_its_key(
     clock: Clock, fault: str, is_resumed: bool
 ) -> None:
     """The request for the list of languages fails. An earlier submission with the key may have created a job."""
-    world = struck("heygen", clock, f"languages/every-1:{fault}")
+    setup = struck("heygen", clock, f"languages/every-1:{fault}")
     key = "order-of-mine" if is_resumed else None
 
     with pytest.raises(TranslationClientError) as caught:
-        world.submit(idempotency_key=key)
+        setup.submit(idempotency_key=key)
 
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (is_resumed, key)
     assert ("a job may be running" in str(caught.value)) is is_resumed
-    assert world.lab.submissions == []
+    assert setup.lab.submissions == []
 
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])
@@ -372,9 +372,9 @@ def test_a_resumed_submission_keeps_its_key_if_the_api_key_function_raises(
     def api_key() -> str:
         raise raised
 
-    world = World(clock, service, api_key=api_key)
+    setup = ClientSetup(clock, service, api_key=api_key)
     with pytest.raises(RequestFailed if is_resumed else OSError) as caught:
-        world.submit(idempotency_key="order-of-mine" if is_resumed else None)
+        setup.submit(idempotency_key="order-of-mine" if is_resumed else None)
 
     if is_resumed:
         error: Any = caught.value
@@ -389,15 +389,15 @@ def test_ctrl_c_during_a_resumed_submission_shows_the_idempotency_key(clock: Clo
     def api_key() -> str:
         raise KeyboardInterrupt
 
-    world = World(clock, service, api_key=api_key)
+    setup = ClientSetup(clock, service, api_key=api_key)
     with pytest.raises(KeyboardInterrupt, match="order-of-mine"):
-        world.submit(idempotency_key="order-of-mine")
+        setup.submit(idempotency_key="order-of-mine")
 
 
 def test_the_idempotency_key_is_logged_before_the_submission_is_sent(clock: Clock, lines: LogLines) -> None:
     """After the process is killed, the submission can be resumed with the key in the log."""
-    world = World(clock, "heygen")
-    world.submit(idempotency_key="order-of-mine")
+    setup = ClientSetup(clock, "heygen")
+    setup.submit(idempotency_key="order-of-mine")
 
     started = lines.of("submit_started")
     assert [line["idempotency_key"] for line in started] == ["order-of-mine"]
@@ -695,10 +695,10 @@ def test_a_malformed_error_body_does_not_hide_the_error(clock: Clock, loc: Any) 
     """The error still says that the job may have been accepted."""
     body = json.dumps({"detail": [{"loc": loc, "msg": "bad"}]})
     fault = json.dumps({"nth": 1, "route": "create", "status_code": 500, "body": body})
-    world = struck("elevenlabs", clock, fault)
+    setup = struck("elevenlabs", clock, fault)
 
     with pytest.raises(RequestFailed, match="bad") as caught:
-        world.submit()
+        setup.submit()
     assert caught.value.may_have_been_accepted is True
 
 
@@ -729,25 +729,25 @@ def test_an_operation_location_that_is_no_valid_url_is_ignored(clock: Clock, loc
 
 def test_options_in_a_form_are_repeated_fields_or_json(clock: Clock) -> None:
     """A list is one field for each item, objects and booleans are JSON, and None is left out."""
-    world = World(clock, "elevenlabs")
+    setup = ClientSetup(clock, "elevenlabs")
     bodies: list[bytes] = []
-    adapter = world.session.get_adapter(world.url)
+    adapter = setup.session.get_adapter(setup.url)
 
     def keep(request: requests.PreparedRequest) -> requests.Response:
         bodies.append(bytes(request.body or b""))  # type: ignore[arg-type]  # not a file here
         return adapter.send(request)
 
-    world.session.mount("http://", FunctionAdapter(keep))
-    world.submit(options={"keyterms": ["one", "two"], "x": {"a": True}, "y": None, "z": False})
+    setup.session.mount("http://", FunctionAdapter(keep))
+    setup.submit(options={"keyterms": ["one", "two"], "x": {"a": True}, "y": None, "z": False})
     assert bodies[0].count(b'name="keyterms"') == 2
     assert b'{"a": true}' in bodies[0]
     assert b'name="y"' not in bodies[0]
     assert b"false" in bodies[0]
 
 
-def _answered_in_time(world: World, error: type[BaseException]) -> None:
+def _answered_in_time(setup: ClientSetup, error: type[BaseException]) -> None:
     """Make the adapter raise `error` after the service has responded, except to a GET request."""
-    adapter = world.session.get_adapter(world.url)
+    adapter = setup.session.get_adapter(setup.url)
 
     def raise_after(request: requests.PreparedRequest) -> requests.Response:
         answered = adapter.send(request)
@@ -755,7 +755,7 @@ def _answered_in_time(world: World, error: type[BaseException]) -> None:
             return answered
         raise error("mine")
 
-    world.session.mount("http://", FunctionAdapter(raise_after))
+    setup.session.mount("http://", FunctionAdapter(raise_after))
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -764,11 +764,11 @@ def test_an_exception_of_the_callers_adapter_does_not_hide_the_submission(
     clock: Clock, service: str, error: type[Exception]
 ) -> None:
     """It is the cause of an error that has the idempotency key, if the service has such keys."""
-    world = World(clock, service)
-    _answered_in_time(world, error)
+    setup = ClientSetup(clock, service)
+    _answered_in_time(setup, error)
 
     with pytest.raises(RequestFailed, match=f"exception of the caller: {error.__name__}") as caught:
-        world.submit()
+        setup.submit()
     assert isinstance(caught.value.__cause__, error)
     assert caught.value.may_have_been_accepted is True
     assert (caught.value.idempotency_key is not None) == (service in KEYED)
@@ -792,31 +792,31 @@ def test_an_exception_of_sleep_does_not_hide_the_submission(clock: Clock) -> Non
     def sleep(_: float) -> None:
         raise RuntimeError("mine")
 
-    world = struck("heygen", clock, "create/1:500", sleep=sleep)
+    setup = struck("heygen", clock, "create/1:500", sleep=sleep)
     with pytest.raises(RequestFailed, match="exception of the caller: RuntimeError") as caught:
-        world.submit()
+        setup.submit()
     assert caught.value.idempotency_key is not None
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_callers_wait_is_used_for_status_checks_only(clock: Clock, tmp_path: Path, service: str) -> None:
     """It may read the `Job` of the last check, and a submission or a download has none."""
-    world = World(
+    setup = ClientSetup(
         clock,
         service,
         Scenario(10, link_delay=20),
         wait=lambda state: 1 if state.outcome.result().progress is None else 2,
     )
-    job = world.finished()
-    assert world.client.download(job, tmp_path / "out.mp4").stat().st_size == 65536
+    job = setup.finished()
+    assert setup.client.download(job, tmp_path / "out.mp4").stat().st_size == 65536
 
 
 def test_too_many_jobs_after_a_lost_response_may_include_the_submitted_job(clock: Clock) -> None:
     """The response to the first attempt was lost, and its job takes the last slot."""
     body = '{"error": {"code": "rate_limit_exceeded", "message": "full"}}'
     full = json.dumps({"nth": 2, "route": "create", "status_code": 429, "body": body})
-    world = struck("heygen", clock, "create/1:drop", full)
+    setup = struck("heygen", clock, "create/1:drop", full)
 
     with pytest.raises(TooManyJobs, match="may have been accepted") as caught:
-        world.submit()
-    assert (caught.value.may_have_been_accepted, len(world.lab.submissions)) == (True, 1)
+        setup.submit()
+    assert (caught.value.may_have_been_accepted, len(setup.lab.submissions)) == (True, 1)

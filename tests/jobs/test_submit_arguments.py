@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.fixtures import Clock
-from support.in_process_service import HOST, KEY, LANGUAGE, SERVICES, VIDEO, World
+from support.in_process_service import HOST, KEY, LANGUAGE, SERVICES, VIDEO, ClientSetup
 
 from translation_client import BulkSpec, LanguagesSpec, Service, SubmitSpec, VideoTranslationClient
 from translation_client._jobs.submit import build_submit_request
@@ -23,24 +23,24 @@ def test_the_error_for_an_unknown_service_lists_all_known_ones() -> None:
 
 def test_a_target_language_that_the_service_does_not_list_is_refused(clock: Clock) -> None:
     """The error suggests similar ones. The list is fetched, and fetched once more if it was stored before."""
-    world = World(clock, "heygen")
+    setup = ClientSetup(clock, "heygen")
 
     with pytest.raises(
         ValueError, match=r"target_language must be one of the \d+ .* got 'Spanish'; did you mean 'Spanish"
     ) as caught:
-        world.client.submit(VIDEO, "Spanish")
+        setup.client.submit(VIDEO, "Spanish")
     assert "client.languages() lists all" in str(caught.value)
-    assert world.said("GET") == ["/v3/video-translations/languages"]
+    assert setup.said("GET") == ["/v3/video-translations/languages"]
     with pytest.raises(ValueError, match="for instance"):
-        world.client.submit(VIDEO, "Xyzzy")
-    assert len(world.said("GET")) == 2
-    assert world.said("POST") == []
+        setup.client.submit(VIDEO, "Xyzzy")
+    assert len(setup.said("GET")) == 2
+    assert setup.said("POST") == []
 
 
 @pytest.mark.parametrize("service", ["azure", "elevenlabs", "reference"])
 def test_the_target_language_is_not_checked_if_the_service_lists_none(clock: Clock, service: str) -> None:
     """It is left to the service."""
-    World(clock, service).client.submit(VIDEO, "tlh")
+    ClientSetup(clock, service).client.submit(VIDEO, "tlh")
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -62,10 +62,10 @@ def test_the_target_language_is_not_checked_if_the_service_lists_none(clock: Clo
 )
 def test_the_error_for_an_invalid_argument_names_it(clock: Clock, service: str, bad: dict[str, Any]) -> None:
     """Nothing is sent, and the error does not have the signature of a link."""
-    world = World(clock, service)
+    setup = ClientSetup(clock, service)
     with pytest.raises(ValueError, match=next(iter(bad))) as caught:
-        world.client.submit(**{"video": VIDEO, "target_language": LANGUAGE[service], **bad})
-    assert world.lab.arrivals == []
+        setup.client.submit(**{"video": VIDEO, "target_language": LANGUAGE[service], **bad})
+    assert setup.lab.arrivals == []
     assert "s3cr3t" not in str(caught.value)
 
 
@@ -85,10 +85,10 @@ def test_the_error_for_an_invalid_argument_names_it(clock: Clock, service: str, 
 )
 def test_the_error_for_an_argument_of_a_wrong_type_names_it(clock: Clock, bad: dict[str, Any]) -> None:
     """Nothing is sent."""
-    world = World(clock, "reference")
+    setup = ClientSetup(clock, "reference")
     with pytest.raises(TypeError, match=next(iter(bad))):
-        world.client.submit(**{"video": VIDEO, "target_language": "es", **bad})
-    assert world.lab.arrivals == []
+        setup.client.submit(**{"video": VIDEO, "target_language": "es", **bad})
+    assert setup.lab.arrivals == []
 
 
 @pytest.mark.parametrize("service", ["azure", "reference"])
@@ -97,14 +97,14 @@ def test_a_local_file_is_refused_if_the_service_accepts_only_urls(clock: Clock, 
     video = tmp_path / "talk.mp4"
     video.write_bytes(b"x")
     with pytest.raises(ValueError, match=r"video must be a URL for the service .*, which takes no files: put .*talk"):
-        World(clock, service).client.submit(video, "es")
+        ClientSetup(clock, service).client.submit(video, "es")
 
 
 @pytest.mark.parametrize("video", ["C:/videos/talk.mp4", "c:\\talk.mp4"])
 def test_a_path_with_a_drive_letter_is_no_url(clock: Clock, video: str) -> None:
     """The scheme of a URL has more than one letter here."""
     with pytest.raises(ValueError, match=r"there is no file '[Cc]:"):
-        World(clock, "heygen").client.submit(video, LANGUAGE["heygen"])
+        ClientSetup(clock, "heygen").client.submit(video, LANGUAGE["heygen"])
 
 
 def test_a_file_that_is_too_large_or_empty_is_refused(clock: Clock, tmp_path: Path) -> None:
@@ -112,36 +112,36 @@ def test_a_file_that_is_too_large_or_empty_is_refused(clock: Clock, tmp_path: Pa
     video = tmp_path / "talk.mp4"
     with video.open("wb") as file:
         file.truncate(heygen.MAX_ASSET_BYTES + 1)
-    world = World(clock, "heygen")
+    setup = ClientSetup(clock, "heygen")
 
     with pytest.raises(ValueError, match=r"from 1 to 33554432 bytes .* has 33554433; pass a larger one by its URL"):
-        world.client.submit(video, world.language)
+        setup.client.submit(video, setup.language)
     video.write_bytes(b"")
     with pytest.raises(ValueError, match="has 0"):
-        world.client.submit(str(video), world.language)
-    assert world.lab.arrivals == []
+        setup.client.submit(str(video), setup.language)
+    assert setup.lab.arrivals == []
 
 
 @pytest.mark.parametrize("key", ["", "with blank", 'quo"ted', "x" * 256, "é"])
 def test_an_idempotency_key_that_heygen_would_refuse_is_refused(clock: Clock, key: str) -> None:
     """By HeyGen's pattern of such keys."""
     with pytest.raises(ValueError, match="idempotency_key must match"):
-        World(clock, "heygen").submit(idempotency_key=key)
+        ClientSetup(clock, "heygen").submit(idempotency_key=key)
 
 
 @pytest.mark.parametrize("key", ["ab", "-abc", "abc-", "a/b", "x" * 65])
 def test_an_idempotency_key_that_is_no_id_of_azure_is_refused(clock: Clock, key: str) -> None:
     """Keys have at most 52 characters, to leave room for the suffixes of operation ids."""
     with pytest.raises(ValueError, match="idempotency_key must match"):
-        World(clock, "azure").submit(idempotency_key=key)
-    World(clock, "azure").submit(idempotency_key="x" * 52)
+        ClientSetup(clock, "azure").submit(idempotency_key=key)
+    ClientSetup(clock, "azure").submit(idempotency_key="x" * 52)
 
 
 @pytest.mark.parametrize("service", ["elevenlabs", "reference"])
 def test_an_idempotency_key_is_refused_if_the_service_has_none(clock: Clock, service: str) -> None:
     """It would not prevent a second job."""
     with pytest.raises(ValueError, match="has no idempotency keys"):
-        World(clock, service).submit(idempotency_key="order-1")
+        ClientSetup(clock, service).submit(idempotency_key="order-1")
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_an_idempotency_key_is_refused_if_the_service_has_none(clock: Clock, ser
 )
 def test_an_option_that_another_argument_sets_is_refused(clock: Clock, service: str, options: dict[str, Any]) -> None:
     """Nothing is sent."""
-    world = World(clock, service)
+    setup = ClientSetup(clock, service)
     with pytest.raises(ValueError, match="options must not have"):
-        world.submit(options=options)
-    assert world.lab.arrivals == []
+        setup.submit(options=options)
+    assert setup.lab.arrivals == []
 
 
 def test_submit_and_delete_are_refused_if_the_service_does_not_have_them() -> None:
@@ -219,7 +219,7 @@ def test_an_invalid_part_of_a_service_is_refused_when_it_is_created(make: Callab
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure"])
 def test_a_call_without_its_job_is_refused_if_every_job_has_an_id(clock: Clock, tmp_path: Path, service: str) -> None:
     """The error names the argument `job`."""
-    client = World(clock, service).client
+    client = ClientSetup(clock, service).client
     missing: Any = None
     for ask in (client.wait, client.check, client.delete, lambda job: client.download(job, tmp_path / "x")):
         with pytest.raises(ValueError, match="job must be given: every job of the service"):
@@ -229,12 +229,12 @@ def test_a_call_without_its_job_is_refused_if_every_job_has_an_id(clock: Clock, 
 @pytest.mark.parametrize("path", ["", ".", "no-such-folder/out.mp4"])
 def test_a_download_path_that_cannot_be_written_is_refused(clock: Clock, path: str) -> None:
     """Nothing is sent."""
-    world = World(clock, "heygen")
+    setup = ClientSetup(clock, "heygen")
     with pytest.raises(ValueError, match="path must"):
-        world.client.download("job-1", path)
+        setup.client.download("job-1", path)
     with pytest.raises(TypeError, match="path must"):
-        world.client.download("job-1", 7)  # type: ignore[arg-type]  # what is tested
-    assert world.lab.arrivals == []
+        setup.client.download("job-1", 7)  # type: ignore[arg-type]  # what is tested
+    assert setup.lab.arrivals == []
 
 
 def test_the_region_in_the_base_url_of_azure_is_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ import requests
 from freezegun import freeze_time
 from support.adapters import BASE_URL, FunctionAdapter, response
 from support.fixtures import Clock, LogLines, MakeClient, SilentLogger
-from support.in_process_service import World
+from support.in_process_service import ClientSetup
 from tenacity import RetryCallState
 from tenacity.stop import stop_after_delay
 from tenacity.wait import wait_fixed
@@ -422,7 +422,7 @@ def test_the_real_clock_of_a_frozen_event_loop_is_the_time_of_the_loop() -> None
     assert real_clock_of(lambda: real_monotonic() - 0.01) is real_monotonic
 
 
-def takes(world: World, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def takes(setup: ClientSetup, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """Add real seconds to each request, as one over a socket takes them."""
     send = RequestsTransport.send
 
@@ -437,15 +437,15 @@ def test_the_elapsed_time_of_a_submission_counts_all_its_requests(
     clock: Clock, lines: LogLines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The request for the list of languages is one of them."""
-    world = World(clock, "heygen")
-    takes(world, 3, monkeypatch)
-    world.submit()
+    setup = ClientSetup(clock, "heygen")
+    takes(setup, 3, monkeypatch)
+    setup.submit()
 
-    assert world.said("GET") == ["/v3/video-translations/languages"]
+    assert setup.said("GET") == ["/v3/video-translations/languages"]
     [submitted] = lines.of("job_submitted")
     assert submitted["elapsed_seconds"] == 6
     with pytest.raises(WaitTimeout) as ended:
-        World(clock, "heygen").submit(timeout=4)
+        ClientSetup(clock, "heygen").submit(timeout=4)
     assert ended.value.elapsed == 6
 
 
@@ -453,10 +453,10 @@ def test_the_elapsed_time_of_a_download_counts_all_its_requests(
     clock: Clock, lines: LogLines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The status check is one of them."""
-    world = World(clock, "heygen")
-    job = world.finished()
-    takes(world, 3, monkeypatch)
-    world.client.download(str(job.id), tmp_path / "film.mp4")
+    setup = ClientSetup(clock, "heygen")
+    job = setup.finished()
+    takes(setup, 3, monkeypatch)
+    setup.client.download(str(job.id), tmp_path / "film.mp4")
 
     [downloaded] = lines.of("file_downloaded")
     assert downloaded["elapsed_seconds"] == 6
@@ -466,11 +466,11 @@ def test_check_all_gives_each_job_the_elapsed_time_of_its_own_request(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As `check` of each job does."""
-    world = World(clock, "elevenlabs")
-    jobs = [world.finished(), world.finished()]
-    takes(world, 3, monkeypatch)
+    setup = ClientSetup(clock, "elevenlabs")
+    jobs = [setup.finished(), setup.finished()]
+    takes(setup, 3, monkeypatch)
 
-    assert [job.elapsed for job in world.client.check_all(jobs)] == [3, 3]
+    assert [job.elapsed for job in setup.client.check_all(jobs)] == [3, 3]
 
 
 def progress_of(timeout: float) -> CallState:

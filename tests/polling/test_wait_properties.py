@@ -46,7 +46,7 @@ class Events(list[tuple[str, dict[str, Any]]]):
         return [keys for event, keys in self if event in events]
 
 
-class World:
+class WaitSetup:
     """A client, a fake server in process, and a clock that only they move."""
 
     def __init__(self, policy: dict[str, Any], scenario: Scenario) -> None:
@@ -87,13 +87,13 @@ class World:
         return self.clock().timestamp()
 
 
-def run_wait(world: World, how: str, job_id: str) -> tuple[Any, float]:
-    began = world.now
+def run_wait(setup: WaitSetup, how: str, job_id: str) -> tuple[Any, float]:
+    began = setup.now
     try:
-        result: Any = (list(world.client.watch(job_id))[-1]) if how == "watch" else getattr(world.client, how)(job_id)
+        result: Any = (list(setup.client.watch(job_id))[-1]) if how == "watch" else getattr(setup.client, how)(job_id)
     except TranslationClientError as error:
         result = error
-    return result, world.now - began
+    return result, setup.now - began
 
 
 @settings(max_examples=150)
@@ -108,35 +108,35 @@ def test_every_wait_ends_once_and_in_time_with_a_job_or_an_error(
     policy: dict[str, Any], duration: float, outcome: Any, faults: list[Fault], how: str
 ) -> None:
     """The job is final, except that of a single check. No final response is lost; no sleep is out of bounds."""
-    world = World(policy, Scenario(duration, outcome, faults=faults))
+    setup = WaitSetup(policy, Scenario(duration, outcome, faults=faults))
     try:
-        job_id = world.lab.create()
-        result, took = run_wait(world, how, job_id)
+        job_id = setup.lab.create()
+        result, took = run_wait(setup, how, job_id)
     finally:
-        world.freezer.stop()
+        setup.freezer.stop()
 
     assert took <= policy["timeout"] + LATE
-    assert sum(world.sleeps) <= policy["timeout"] + TICK
-    assert_pauses_within_bounds(world, hinted=any("Retry-After" in fault.headers for fault in faults))
-    assert len(world.final_words) <= 1  # no request follows a final response
-    if world.final_words:
+    assert sum(setup.sleeps) <= policy["timeout"] + TICK
+    assert_pauses_within_bounds(setup, hinted=any("Retry-After" in fault.headers for fault in faults))
+    assert len(setup.final_words) <= 1  # no request follows a final response
+    if setup.final_words:
         assert isinstance(result, Job)
-        assert str(result.status) == world.final_words[0]
-    assert_one_end(world, result, how, job_id)
+        assert str(result.status) == setup.final_words[0]
+    assert_one_end(setup, result, how, job_id)
 
 
-def assert_pauses_within_bounds(world: World, *, hinted: bool) -> None:
+def assert_pauses_within_bounds(setup: WaitSetup, *, hinted: bool) -> None:
     """Assert that each kind of sleep stays within its own cap, which only a `Retry-After` can exceed."""
-    assert all(seconds >= 0 for seconds in world.sleeps)
-    backoffs = [keys["sleep_seconds"] for keys in world.events.of("sleeping") if keys["reason"] == "backoff"]
-    after_faults = [keys["sleep_seconds"] for keys in world.events.of("check_failed")]
-    assert all(seconds <= world.policy["max_delay"] + TICK for seconds in backoffs)
+    assert all(seconds >= 0 for seconds in setup.sleeps)
+    backoffs = [keys["sleep_seconds"] for keys in setup.events.of("sleeping") if keys["reason"] == "backoff"]
+    after_faults = [keys["sleep_seconds"] for keys in setup.events.of("check_failed")]
+    assert all(seconds <= setup.policy["max_delay"] + TICK for seconds in backoffs)
     assert all(seconds <= LONGEST_FAULT_PAUSE + TICK or hinted for seconds in after_faults)
-    assert len(world.sleeps) == len(world.events.of("sleeping", "check_failed"))
+    assert len(setup.sleeps) == len(setup.events.of("sleeping", "check_failed"))
 
 
-def assert_one_end(world: World, result: Any, how: str, job_id: str) -> None:
-    ends = len(world.events.of("job_finished", "gave_up"))
+def assert_one_end(setup: WaitSetup, result: Any, how: str, job_id: str) -> None:
+    ends = len(setup.events.of("job_finished", "gave_up"))
     if isinstance(result, Job):
         assert result.id == job_id
         assert result.status.is_final or how == "check"
@@ -164,42 +164,42 @@ class ClientAgainstModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         policy = {"timeout": 20, "max_retries": 40, "backoff_factor": 0.5, "max_delay": 2, "request_timeout": 5}
-        self.world = World(policy, Scenario((0, 40)))
+        self.setup = WaitSetup(policy, Scenario((0, 40)))
         self.ends_at: dict[str, float] = {}
         self.sick = False
         self.ended = 0
 
     def teardown(self) -> None:
-        self.world.freezer.stop()
+        self.setup.freezer.stop()
 
     def finished(self, job_id: str) -> bool:
-        return self.world.now >= self.ends_at[job_id]
+        return self.setup.now >= self.ends_at[job_id]
 
     @rule(target=jobs)
     def create(self) -> str:
-        job_id = self.world.lab.create()
-        life = self.world.lab.scenario.life(len(self.ends_at) + 1)
-        self.ends_at[job_id] = self.world.now + life.duration
+        job_id = self.setup.lab.create()
+        life = self.setup.lab.scenario.life(len(self.ends_at) + 1)
+        self.ends_at[job_id] = self.setup.now + life.duration
         return job_id
 
     @rule(faults=st.lists(FAULTS, min_size=1, max_size=3))
     def fall_ill(self, faults: list[Fault]) -> None:
-        self.world.lab.faults = tuple(faults)
+        self.setup.lab.faults = tuple(faults)
         self.sick = True
 
     @rule()
     def recover(self) -> None:
-        self.world.lab.faults = ()
+        self.setup.lab.faults = ()
         self.sick = False
 
     @rule(seconds=st.floats(0, 30))
     def time_passes(self, seconds: float) -> None:
-        self.world.clock.tick(seconds)
+        self.setup.clock.tick(seconds)
 
     @rule(job_id=jobs)
     def check(self, job_id: str) -> None:
         try:
-            job = self.world.client.check(job_id)
+            job = self.setup.client.check(job_id)
         except TranslationClientError as error:
             self.ended += 1
             assert self.sick
@@ -210,9 +210,9 @@ class ClientAgainstModel(RuleBasedStateMachine):
 
     @rule(job_id=jobs, timeout=st.floats(0.5, 30))
     def wait(self, job_id: str, timeout: float) -> None:
-        began = self.world.now
+        began = self.setup.now
         try:
-            job = self.world.client.wait(job_id, timeout=timeout)
+            job = self.setup.client.wait(job_id, timeout=timeout)
         except TranslationClientError as error:
             self.ended += 1
             assert error.job_id == job_id
@@ -223,11 +223,11 @@ class ClientAgainstModel(RuleBasedStateMachine):
             self.ended += 1
             assert job.status.is_final
             assert self.sick or self.finished(job_id)
-        assert self.world.now - began <= timeout + LATE
+        assert self.setup.now - began <= timeout + LATE
 
     @rule(target=watches, job_id=jobs)
     def watch(self, job_id: str) -> Iterator[Job]:
-        return self.world.client.watch(job_id)
+        return self.setup.client.watch(job_id)
 
     @rule(watch=watches)
     def look(self, watch: Iterator[Job]) -> None:
@@ -243,30 +243,30 @@ class ClientAgainstModel(RuleBasedStateMachine):
     def cancel(self, job_id: str) -> None:
         cancel = threading.Event()
         cancel.set()
-        arrived = len(self.world.lab.arrivals)
-        assert_cancelled(lambda: self.world.client.wait(job_id, cancel=cancel), job_id)
+        arrived = len(self.setup.lab.arrivals)
+        assert_cancelled(lambda: self.setup.client.wait(job_id, cancel=cancel), job_id)
         self.ended += 1
-        assert len(self.world.lab.arrivals) == arrived
+        assert len(self.setup.lab.arrivals) == arrived
 
     @rule(job_id=jobs, watch=consumes(watches))
     def close(self, job_id: str, watch: Iterator[Job]) -> None:
-        self.world.client.close()
-        assert_cancelled(lambda: self.world.client.wait(job_id), job_id)
-        assert_cancelled(lambda: self.world.client.check(job_id), job_id)
+        self.setup.client.close()
+        assert_cancelled(lambda: self.setup.client.wait(job_id), job_id)
+        assert_cancelled(lambda: self.setup.client.check(job_id), job_id)
         try:
             assert next(watch, None) is None
         except WaitCancelled:
             self.ended += 1
         self.ended += 2
-        self.world.client = self.world.new_client()
+        self.setup.client = self.setup.new_client()
 
     @invariant()
     def every_pause_is_one(self) -> None:
-        assert all(0 <= seconds <= LONGEST_FAULT_PAUSE or self.sick for seconds in self.world.sleeps)
+        assert all(0 <= seconds <= LONGEST_FAULT_PAUSE or self.sick for seconds in self.setup.sleeps)
 
     @invariant()
     def every_end_is_told_once(self) -> None:
-        assert len(self.world.events.of("gave_up", "job_finished")) == self.ended
+        assert len(self.setup.events.of("gave_up", "job_finished")) == self.ended
 
 
 ClientAgainstModel.TestCase.settings = settings(max_examples=60, stateful_step_count=25)

@@ -19,7 +19,7 @@ import requests
 import tenacity
 from support.adapters import BASE_URL, FunctionAdapter, response
 from support.fixtures import Clock, LogLines, MakeClient
-from support.in_process_service import World
+from support.in_process_service import ClientSetup
 
 from fake_server import Fault, Scenario
 from translation_client import (
@@ -527,8 +527,8 @@ def test_a_cancelled_or_interrupted_wait_does_not_wait_for_the_history_lock(
 def test_a_duration_reported_by_the_service_is_recorded_exactly(clock: Clock, tmp_path: Path) -> None:
     """Azure reports when an iteration was created, and when its status last changed."""
     history = DurationHistory(tmp_path / "durations.sqlite")
-    world = World(clock, "azure", Scenario(61.5), history=history, check_cost=3)
-    world.finished()
+    setup = ClientSetup(clock, "azure", Scenario(61.5), history=history, check_cost=3)
+    setup.finished()
 
     [learned] = history.jobs("azure")
     assert learned.pending_until == learned.finished_by == pytest.approx(61.5, abs=0.01)
@@ -542,8 +542,8 @@ def test_a_job_known_by_its_id_is_recorded_if_the_service_reports_its_start(
 ) -> None:
     """The caller passes no `submitted_at`."""
     history = DurationHistory()
-    world = World(clock, service, Scenario(30), history=history, check_cost=3)
-    world.client.wait(world.submit().id)
+    setup = ClientSetup(clock, service, Scenario(30), history=history, check_cost=3)
+    setup.client.wait(setup.submit().id)
 
     assert len(history.jobs(service)) == knows
 
@@ -553,11 +553,11 @@ def test_submitted_jobs_of_every_service_need_fewer_checks_over_time(
     service: str, clock: Clock, lines: LogLines
 ) -> None:
     """After twenty jobs of about a minute, two checks are enough."""
-    world = World(clock, service, Scenario((58, 62), seed=1), history=True, check_cost=3)
+    setup = ClientSetup(clock, service, Scenario((58, 62), seed=1), history=True, check_cost=3)
     asked = []
     for _ in range(20):
         lines.clear()
-        world.finished()
+        setup.finished()
         asked.append(len(lines.of("status_checked")))
 
     assert sum(asked[-5:]) < sum(asked[:5])
@@ -623,8 +623,8 @@ def test_the_schedule_scales_with_the_video_length(make_client: MakeClient, line
 
 def test_the_history_of_one_service_does_not_affect_another(clock: Clock, lines: LogLines) -> None:
     """They only share the `DurationHistory`."""
-    world = World(clock, "heygen", Scenario(0), history=past(*STEADY), check_cost=3)
-    world.finished()
+    setup = ClientSetup(clock, "heygen", Scenario(0), history=past(*STEADY), check_cost=3)
+    setup.finished()
 
     assert checked_at(lines) == [3]
 

@@ -17,7 +17,7 @@ KEY = {"heygen": "X-Api-Key", "elevenlabs": "xi-api-key", "azure": "Ocp-Apim-Sub
 HEYGEN_ORDER = {"video": {"type": "url", "url": "https://x/y.mp4"}, "output_languages": ["Spanish (Spain)"]}
 
 
-class World:
+class FakeService:
     """A server in process, and a client of it that has a key."""
 
     def __init__(self, scenario: Scenario | None = None, service: str = "reference", sleep: Any = None) -> None:

@@ -25,7 +25,7 @@ SIGNATURE = "s3cr3t-signature-of-the-video"
 VIDEO = f"https://videos.example.com/talk.mp4?signature={SIGNATURE}"
 
 
-class World:
+class ClientSetup:
     """A service, its state, and a client."""
 
     def __init__(self, clock: Clock, service: str, scenario: Scenario | None = None, **arguments: Any) -> None:

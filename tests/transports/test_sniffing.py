@@ -125,7 +125,7 @@ FILES = [
     ("\n" * 20 + "<\x01").encode("utf-16-le") + bytes(range(256)),
     gzipped(b"") + gzipped(b"\0\0\0\x18ftypmp42" + bytes(100)),
     gzipped(b"") + b"<html>",
-    b"[13][27]Hello|World",
+    b"[13][27]Hello|ClientSetup",
     b"[1234567][1234568]Hello",
     b"[0:12.3]Hello",
     b"[0.00,4.20] Hello",

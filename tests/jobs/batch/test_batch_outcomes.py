@@ -54,7 +54,7 @@ async def each_alone(client: AsyncVideoTranslationClient, ids: list[str]) -> lis
     return await asyncio.gather(*(wait_alone(client, job_id) for job_id in ids))
 
 
-class World:
+class BatchSetup:
     """The scripts of jobs and of a bulk route, and the outcomes of the jobs."""
 
     def __init__(
@@ -101,16 +101,16 @@ class World:
 
 def test_each_of_2000_jobs_has_the_same_outcome_in_a_batch_as_alone() -> None:
     """With a bulk route that fails in many ways, and without a bulk route."""
-    world = World(REFERENCE, JOBS, seed=1)
-    for job_id in (world.ids[0], world.ids[JOBS // 2]):
-        world.scripts[job_id] = [Step(0, None, lambda: json_reply({}, 429, retry_after="86400"))]
-    alone, _ = world.outcomes("alone")
-    single, without = world.outcomes("single")
-    faulty, with_bulk = world.outcomes("faulty")
+    setup = BatchSetup(REFERENCE, JOBS, seed=1)
+    for job_id in (setup.ids[0], setup.ids[JOBS // 2]):
+        setup.scripts[job_id] = [Step(0, None, lambda: json_reply({}, 429, retry_after="86400"))]
+    alone, _ = setup.outcomes("alone")
+    single, without = setup.outcomes("single")
+    faulty, with_bulk = setup.outcomes("faulty")
 
     assert len(Counter(alone)) >= 12  # two statuses, time-outs, the refusals, and faults of several kinds
-    assert world.unlike(alone, single) == {}
-    assert world.unlike(alone, faulty) == {}
+    assert setup.unlike(alone, single) == {}
+    assert setup.unlike(alone, faulty) == {}
     assert without.in_bulk == 0
     assert with_bulk.failed_in_bulk >= 10
     assert with_bulk.single < 0.8 * without.single
@@ -120,23 +120,23 @@ def test_each_of_2000_jobs_has_the_same_outcome_in_a_batch_as_alone() -> None:
 @pytest.mark.parametrize("service", [REFERENCE, HEYGEN], ids=["reference", "heygen"])
 def test_a_job_has_the_same_outcome_in_a_batch_as_alone(service: Service, seed: int) -> None:
     """Also at HeyGen, where a finished job needs a single request for its link."""
-    world = World(service, FEWER, seed)
-    alone, _ = world.outcomes("alone")
-    faulty, _ = world.outcomes("faulty")
+    setup = BatchSetup(service, FEWER, seed)
+    alone, _ = setup.outcomes("alone")
+    faulty, _ = setup.outcomes("faulty")
 
-    assert world.unlike(alone, faulty) == {}
+    assert setup.unlike(alone, faulty) == {}
 
 
 @pytest.mark.parametrize("seed", range(6, 8))
 @pytest.mark.parametrize("way", ["single", "fine", "faulty"])
 def test_a_job_exhausts_its_retries_in_a_batch_only_if_it_does_so_alone(way: str, seed: int) -> None:
     """Four retries end after 30 s. A job that ends up to one second before has ended."""
-    world = World(REFERENCE, FEWER, seed, last_change=29, max_retries=4, backoff_factor=2)
-    alone, _ = world.outcomes("alone")
-    together, _ = world.outcomes(way)
+    setup = BatchSetup(REFERENCE, FEWER, seed, last_change=29, max_retries=4, backoff_factor=2)
+    alone, _ = setup.outcomes("alone")
+    together, _ = setup.outcomes(way)
 
     assert ("RetriesExhausted", None) in alone
-    assert world.unlike(alone, together) == {}
+    assert setup.unlike(alone, together) == {}
 
 
 @pytest.mark.parametrize("seed", range(8, 10))
@@ -146,35 +146,35 @@ def test_a_retry_after_of_bulk_responses_uses_up_no_more_retries_than_alone(
     limit: dict[str, Any], way: str, seed: int
 ) -> None:
     """Every response has one, also those to bulk requests: checks are after 0, 70 and 140 s."""
-    world = World(REFERENCE, FEWER, seed, last_change=135, retry_after="70", **limit)
-    alone, _ = world.outcomes("alone")
-    together, _ = world.outcomes(way)
+    setup = BatchSetup(REFERENCE, FEWER, seed, last_change=135, retry_after="70", **limit)
+    alone, _ = setup.outcomes("alone")
+    together, _ = setup.outcomes(way)
 
     assert ("RetriesExhausted", None) in alone
-    assert world.unlike(alone, together) == {}
+    assert setup.unlike(alone, together) == {}
 
 
 @pytest.mark.parametrize("way", ["fine", "faulty"])
 def test_a_retry_after_of_bulk_responses_changes_no_outcome_without_max_retries(way: str) -> None:
     """In a bulk response it counts for at most a minute, so that the checks are at other times than alone."""
-    world = World(REFERENCE, FEWER, seed=10, last_change=150, retry_after="70")
-    alone, _ = world.outcomes("alone")
-    together, _ = world.outcomes(way)
+    setup = BatchSetup(REFERENCE, FEWER, seed=10, last_change=150, retry_after="70")
+    alone, _ = setup.outcomes("alone")
+    together, _ = setup.outcomes(way)
 
-    assert world.unlike(alone, together) == {}
+    assert setup.unlike(alone, together) == {}
 
 
 @pytest.mark.parametrize("way", ["single", "fine", "faulty"])
 @pytest.mark.parametrize("bulk_seconds", [0.06, 0.5, 1.5])
 def test_a_slow_bulk_route_costs_no_job_its_last_check(bulk_seconds: float, way: str) -> None:
     """Some jobs change as late as one second before the deadline."""
-    world = World(REFERENCE, FEWER, seed=11, bulk_seconds=bulk_seconds)
+    setup = BatchSetup(REFERENCE, FEWER, seed=11, bulk_seconds=bulk_seconds)
     chance = random.Random(12)
-    for job_id in world.ids:
+    for job_id in setup.ids:
         ends = [Step(chance.uniform(TIMEOUT - 12, TIMEOUT - 1), chance.choice(WORDS))]
-        world.scripts[job_id] = [Step(0, "pending"), *(ends if chance.random() < 0.8 else [])]
-    alone, _ = world.outcomes("alone")
-    together, _ = world.outcomes(way)
+        setup.scripts[job_id] = [Step(0, "pending"), *(ends if chance.random() < 0.8 else [])]
+    alone, _ = setup.outcomes("alone")
+    together, _ = setup.outcomes(way)
 
     assert len(Counter(alone)) == 3
-    assert world.unlike(alone, together) == {}
+    assert setup.unlike(alone, together) == {}
