@@ -38,7 +38,10 @@ from translation_client._transports.sockets import (
 
 
 def test_the_cache_of_prepared_requests_never_exceeds_its_limit() -> None:
-    """It is checked after each request. A cached request is returned again, and another method is another request."""
+    """A client that checks a million jobs does not fill the memory.
+
+    The limit is checked after each request. A cached request is returned again, and another method is another request.
+    """
     transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=60))
     ours: Any = transport._session
     first = ours.prepare(Call("GET", "http://host/0", {}))
@@ -54,7 +57,7 @@ def test_the_cache_of_prepared_requests_never_exceeds_its_limit() -> None:
 
 
 def test_an_adapter_never_has_pools_for_more_than_max_hosts() -> None:
-    """It is checked after each request. All paths of a host share one pool."""
+    """A server that redirects to ever new hosts does not fill the memory. All paths of a host share one pool."""
     adapter = GuardedAdapter()
     sizes = []
     for port in range(1, 100):

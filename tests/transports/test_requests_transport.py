@@ -37,7 +37,6 @@ from translation_client._transports.cancel_scope import (
 )
 from translation_client._transports.connections import GuardedHTTPConnection
 from translation_client._transports.requests import RequestsTransport
-from translation_client._transports.sessions import MAX_PREPARED_CALLS, Call
 
 MIB = 1024 * 1024
 
@@ -328,16 +327,6 @@ def test_verify_false_of_the_callers_session_is_obeyed(tmp_path: Path, monkeypat
     assert seen == [False]
 
 
-def test_the_cache_of_prepared_requests_has_a_limit() -> None:
-    """A client that checks a million jobs does not fill the memory."""
-    transport = RequestsTransport(TransportConfig("http://host", user_agent="t", headers={}, request_timeout=60))
-    session: Any = transport._session
-    for number in range(300):
-        session.prepare(Call("GET", f"http://host/{number}", {}))
-
-    assert len(session._process.prepared_calls) <= MAX_PREPARED_CALLS
-
-
 def test_netrc_never_replaces_the_api_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """requests itself would replace it."""
     netrc = tmp_path / "netrc"
@@ -410,16 +399,6 @@ def test_close_closes_the_idle_connections() -> None:
         assert not closed.is_set()
         transport.close()
         assert closed.wait(60)
-
-
-def test_an_adapter_has_pools_for_max_hosts_at_most() -> None:
-    """A server that redirects to ever new hosts does not fill the memory."""
-    adapter = GuardedAdapter()
-
-    for port in range(1, 100):
-        adapter.get_connection_with_tls_context(requests.Request("GET", f"http://127.0.0.1:{port}/").prepare(), True)
-
-    assert len(adapter._pools) <= MAX_HOSTS
 
 
 def test_a_pool_that_is_used_again_keeps_its_class_of_connections() -> None:
