@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import socket
 import threading
@@ -15,6 +14,7 @@ import pytest
 import trustme
 from support.ends_soon import LASTS_LONG, PATIENT, ends_soon
 from support.hostile_server import Handler, Server, answering, dead_addresses, dripping, http, mute, relay, serving
+from support.open_resources import is_nothing_left, open_resources
 from support.tls_servers import drip_tls, over_tls, serving_raw
 
 from translation_client import RequestFailed, UnexpectedAnswer, VideoTranslationClient, WaitTimeout
@@ -197,11 +197,6 @@ def test_a_lookup_whose_thread_cannot_start_is_repeated(monkeypatch: pytest.Monk
             assert client.get_status() == "completed"
 
 
-def in_use() -> tuple[int, int]:
-    """Count the threads and the open files of this process."""
-    return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-
-
 def sent_and_closed(listener: socket.socket) -> list[bytes]:
     """Return what each client in the queue of the listener sent before it closed; fails if one does not close."""
     sent: list[bytes] = []
@@ -221,12 +216,11 @@ def test_requests_ended_by_the_deadline_leave_no_thread_and_no_socket() -> None:
         silent.setblocking(False)
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with VideoTranslationClient(url, timeout=0.05) as client:
-            gc.collect()  # or garbage of earlier tests could be collected meanwhile
-            before = in_use()
+            before = open_resources()
             for _ in range(20):
                 with pytest.raises(WaitTimeout):
                     client.wait()
-            assert in_use() == before
+            assert is_nothing_left(before)
             sent = sent_and_closed(silent)
 
     assert any(sent)  # on a busy machine, a request may have sent nothing in 0.05 s

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from support.ends_soon import LASTS_LONG, ends_soon
 from support.fault_table import ROWS
 from support.fixtures import ServerTime
+from support.open_resources import is_nothing_left, open_resources
 
 from fake_server import InProcessAdapter, Scenario, Server, create_app
 from fake_server.storage import result_body
@@ -90,10 +91,6 @@ def is_serving(server: Server) -> bool:
     with connected(server) as connection:
         connection.sendall(REQUEST)
         return received(connection, end=PENDING).endswith(PENDING)
-
-
-def open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def eventually(condition: Callable[[], bool]) -> bool:
@@ -229,7 +226,7 @@ def test_a_fault_that_waits_ends_when_the_client_closes_the_connection(fault: st
 
 def test_close_ends_all_connections_and_threads() -> None:
     """Connections without a response, with an endless one, and idle ones. No thread and no open file is left."""
-    before = threading.active_count(), open_files()
+    before = open_resources()
     clients = []
     with Server(Scenario(faults=["1:mute", "2:endless", "3:late@60"])) as server:
         for _ in range(5):
@@ -239,7 +236,7 @@ def test_close_ends_all_connections_and_threads() -> None:
     for client in clients:
         client.close()
 
-    assert (threading.active_count(), open_files()) == before
+    assert is_nothing_left(before)
 
 
 def test_connections_are_refused_for_the_time_span_of_a_refuse_fault(server_time: ServerTime) -> None:
@@ -467,10 +464,10 @@ def test_each_request_is_logged_with_its_status_or_its_fault(capsys: pytest.Capt
 def test_a_port_in_use_raises_os_error() -> None:
     """No file is left open."""
     with Server() as server:
-        before = open_files()
+        before = open_resources()
         with pytest.raises(OSError, match="in use"):
             Server(port=server.port)
-        assert open_files() == before
+        assert is_nothing_left(before)
 
 
 HEYGEN_ORDER: dict[str, Any] = {
@@ -538,10 +535,10 @@ def test_the_command_serves_a_named_service() -> None:
 
 def test_an_unknown_service_raises_value_error() -> None:
     """With the names of the services, and before any file is open."""
-    before = open_files()
+    before = open_resources()
     with pytest.raises(ValueError, match="service must be one of reference, heygen"):
         Server(service="dubbo")
-    assert open_files() == before
+    assert is_nothing_left(before)
 
 
 USERS_TEST = """

@@ -8,7 +8,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -17,6 +16,7 @@ from fake_server import Fault, Server
 from support.ends_soon import LASTS_LONG
 from support.fault_table import LIMITS, ROWS, SILENT, Ends, faults_of
 from support.fixtures import LogLines
+from support.open_resources import is_nothing_left, open_resources
 from translation_client import (
     Job,
     RetriesExhausted,
@@ -43,11 +43,6 @@ REFUSED_CALLS = {"once": 1, "thrice": 3}
 MEMORY = 8 * 1024 * 1024
 
 
-def in_use() -> tuple[int, int]:
-    """Threads, and open files of any kind."""
-    return threading.active_count(), len(list(Path("/proc/self/fd").iterdir()))
-
-
 def settled(condition: Callable[[], bool]) -> bool:
     """Whether it comes true in a moment: a server sees a little later that a client has gone."""
     until = time.monotonic() + LASTS_LONG
@@ -62,9 +57,9 @@ def leaving_nothing(server: Server) -> Iterator[str]:
     threads = threading.active_count()
     job_id = requests.post(f"{server.url}/jobs", headers={"Connection": "close"}, timeout=60).json()["id"]
     assert settled(lambda: threading.active_count() == threads)
-    before = in_use()
+    before = open_resources()
     yield job_id
-    assert settled(lambda: in_use() == before), (before, in_use())
+    assert settled(lambda: is_nothing_left(before)), (before, open_resources())
 
 
 def limits_of(fault: str, times: str) -> dict[str, Any]:
