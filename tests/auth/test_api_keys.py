@@ -150,9 +150,9 @@ BREAKS_OFF = b"\0"
 
 
 def echoing_the_key(
-    status: str, ask: Callable[[], object], body: Callable[[str], Any], *, echoes_languages: bool
+    status: str, fetch_key: Callable[[], object], body: Callable[[str], Any], *, echoes_languages: bool
 ) -> Handler:
-    """Return a handler that echoes the key of a request, after `ask` has fetched many other keys.
+    """Return a handler that echoes the key of a request, after `fetch_key` has fetched many other keys.
 
     A list of languages has the key only if `echoes_languages` is True.
     """
@@ -165,9 +165,9 @@ def echoing_the_key(
             return
         key = re.search(rb"token-number-\d+", server.requests[-1])[0].decode()  # type: ignore[index]  # it is there
         for _ in range(3 * MAX_ROTATED_KEYS):
-            ask()
-        said = body(key)
-        sent = said if isinstance(said, bytes) else json.dumps(said).encode()
+            fetch_key()
+        content = body(key)
+        sent = content if isinstance(content, bytes) else json.dumps(content).encode()
         connection.sendall(http(status, sent, f"Retry-After: {key}").partition(BREAKS_OFF)[0])
         connection.shutdown(socket.SHUT_WR)
 
@@ -199,12 +199,12 @@ def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
     numbers = itertools.count()
     status, body = KEY_ECHOES[echo]
 
-    def ask() -> object:
+    def fetch_key() -> object:
         return client._transport._credentials()
 
-    async def errand(name: str, *given: Any, **more: Any) -> Any:
+    async def errand(name: str, *positional: Any, **more: Any) -> Any:
         try:
-            return await Side(client, None, "heygen", None).call(name, *given, **more)  # type: ignore[arg-type]  # not needed
+            return await Side(client, None, "heygen", None).call(name, *positional, **more)  # type: ignore[arg-type]  # not needed
         except (TranslationClientError, ValueError) as error:
             return error
 
@@ -221,7 +221,7 @@ def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
             await closed
         return outcomes
 
-    with serving(echoing_the_key(status, ask, body, echoes_languages=echo == "languages")) as server:
+    with serving(echoing_the_key(status, fetch_key, body, echoes_languages=echo == "languages")) as server:
         client = kind(
             server.url,
             service="heygen",
@@ -231,13 +231,13 @@ def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
             sleep=lambda _: None,
         )
         outcomes = asyncio.run(errands())
-    said = "".join(shown_texts(one) if isinstance(one, Exception) else f"{one!r} {one.error}" for one in outcomes)
-    said += "".join(repr(one.job) for one in outcomes if isinstance(one, TranslationClientError))
+    shown = "".join(shown_texts(one) if isinstance(one, Exception) else f"{one!r} {one.error}" for one in outcomes)
+    shown += "".join(repr(one.job) for one in outcomes if isinstance(one, TranslationClientError))
     assert len(outcomes) == 7
     has_submitted = any(request.startswith(b"POST ") for request in server.requests)
     assert has_submitted == (echo != "languages")  # the target language is not in an echoed list
-    assert "token-number" not in said + json.dumps(lines)
-    assert "[redacted]" in said + json.dumps(lines)
+    assert "token-number" not in shown + json.dumps(lines)
+    assert "[redacted]" in shown + json.dumps(lines)
 
 
 ODD_KEY = "K3y-0F-the+Api/\xe9t\xe9-482913"
@@ -302,13 +302,13 @@ CALLS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
 async def outcomes_of_calls(kind: type[Any], url: str, folder: Path, **arguments: Any) -> list[Any]:
     """Return what each method in `CALLS` returns or raises; a list of jobs adds one outcome for each job."""
     outcomes: list[Any] = []
-    for service, name, given in CALLS:
+    for service, name, positional in CALLS:
         more = (folder / "file",) if name == "download" else ()
         faults = 1 if name == "wait_all" else 2  # the sleeps of wait_all are real
         limits: dict[str, Any] = {"timeout": 2, "request_timeout": 0.5, "max_retries": 0, "max_faults": faults}
         client = kind(url, service=service, sleep=lambda _: None, **limits, **arguments)
         try:
-            outcome = await Side(client, None, service, None).call(name, *given, *more)  # type: ignore[arg-type]  # not needed
+            outcome = await Side(client, None, service, None).call(name, *positional, *more)  # type: ignore[arg-type]  # not needed
         except (TranslationClientError, ValueError) as error:
             outcome = error
         await finished(client.close)
@@ -332,11 +332,11 @@ def test_text_of_a_response_is_redacted_shortened_and_escaped_wherever_it_is(
                 outcomes_of_calls(kind, server.url, tmp_path, api_key=key, headers={"X-Mine": HEADER})
             )
         errors = [one for one in outcomes if isinstance(one, Exception)]
-        said = "".join(map(shown_texts, errors)) + json.dumps(lines, ensure_ascii=False)
+        shown = "".join(map(shown_texts, errors)) + json.dumps(lines, ensure_ascii=False)
         assert errors, place
         if secret in ("key", "number", "header"):
-            assert SECRETS[secret].lower() not in said.lower(), place
-        assert not re.search(r"[\x7f-\x9f\xad]", said), place
+            assert SECRETS[secret].lower() not in shown.lower(), place
+        assert not re.search(r"[\x7f-\x9f\xad]", shown), place
         assert max(len(str(one)) for error in errors for one in chain_of(error)) < 1500, place
         lines.clear()
 
@@ -366,14 +366,14 @@ HOLDERS = ("response", "request", "request_info", "headers", "history", "doc", "
 
 def test_wait_cancelled_after_a_fault_has_no_cause_and_no_context() -> None:
     """The client is closed in the sleep after the fault, whose response echoes the key."""
-    for name, given in (("check", "j"), ("check_all", ["j", "k"])):
+    for name, argument in (("check", "j"), ("check_all", ["j", "k"])):
         with serving(answering(http("503 Busy", ODD_KEY.encode()))) as server:
             client = VideoTranslationClient(
                 server.url, service="heygen", api_key=lambda: ODD_KEY, logger=SilentLogger()
             )
             vars(client._transport)["_sleep"] = lambda _, client=client: client.close()
             with pytest.raises(WaitCancelled) as caught:
-                getattr(client, name)(given)
+                getattr(client, name)(argument)
         assert [*chain_of(caught.value)] == [caught.value]
 
 
@@ -465,12 +465,12 @@ def test_a_long_header_value_or_user_name_in_a_link_is_redacted() -> None:
 
 
 def refused_download(folder: Path, service: str, body: Any, key: str = ODD_KEY) -> TranslationClientError:
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         is_file = "/files/" in str(request.url) or "/audio/" in str(request.url) or str(request.url).endswith("/f")
         return response(404, b"") if is_file else response(200, json.dumps(body).encode())
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     headers = {"X-Mine": HEADER}
     client = VideoTranslationClient(HOST, service=service, api_key=key, headers=headers, session=session, max_faults=1)
     with pytest.raises(TranslationClientError) as caught:
@@ -576,9 +576,9 @@ def test_short_values_beside_credentials_are_not_redacted() -> None:
     client = VideoTranslationClient(
         HOST, headers={"Cookie": "lang=en; x=1", "Authorization": "Basic dXNlcjpwdzEy", "X-Other": "Bearer pend"}
     )
-    said = "pending, users, 1 en, pend, pw12"
+    text = "pending, users, 1 en, pend, pw12"
 
-    assert client._context.redactor.redact(said) == "pending, users, 1 en, pend, [redacted]"
+    assert client._context.redactor.redact(text) == "pending, users, 1 en, pend, [redacted]"
 
 
 def broken_hook(*_: Any, **__: Any) -> NoReturn:
@@ -645,10 +645,10 @@ def test_only_the_latest_rotated_keys_are_kept() -> None:
     )
 
 
-@pytest.mark.parametrize(("given", "kind"), [("", ValueError), ("a\nb", ValueError), (None, TypeError), (7, TypeError)])
-def test_an_invalid_key_from_an_api_key_function_is_refused(clock: Clock, given: Any, kind: type[Exception]) -> None:
+@pytest.mark.parametrize(("key", "kind"), [("", ValueError), ("a\nb", ValueError), (None, TypeError), (7, TypeError)])
+def test_an_invalid_key_from_an_api_key_function_is_refused(clock: Clock, key: Any, kind: type[Exception]) -> None:
     """The rules are those for a fixed key. No request is sent."""
-    setup = ClientSetup(clock, "heygen", api_key=lambda: given)
+    setup = ClientSetup(clock, "heygen", api_key=lambda: key)
     with pytest.raises(kind, match=r"what api_key\(\) returns"):
         setup.submit()
     assert setup.lab.arrivals == []
@@ -666,30 +666,33 @@ Echo = Callable[[requests.PreparedRequest], requests.Response]
 def echoing(code: int, shape: Callable[[str], Any], **headers: str) -> Echo:
     """Return a function that echoes the request line, the headers, the body and the base64 of the key."""
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         body = request.body.decode() if isinstance(request.body, bytes) else str(request.body)
-        told = (
+        echoed = (
             f"{request.method} {request.url} {dict(request.headers)} {body} {base64.b64encode(KEY.encode()).decode()}"
         )
-        said = shape(told)
-        return response(code, said if isinstance(said, bytes) else json.dumps(said).encode(), **headers)
+        content = shape(echoed)
+        return response(code, content if isinstance(content, bytes) else json.dumps(content).encode(), **headers)
 
-    return answer
+    return respond
 
 
 SHAPES: tuple[Callable[[str], Any], ...] = (
-    lambda told: {"error": {"code": told, "message": told}},
-    lambda told: {"detail": {"status": told, "message": told}},
-    lambda told: {"detail": [{"loc": ["body", told], "msg": told}]},
-    lambda told: {"type": told, "title": told, "detail": told},
-    lambda told: {"data": {"id": told, "status": told, "failure_message": told, "video_url": told}, "result": told},
-    lambda told: {told: {told: [told]}},
-    lambda told: f"<html>{told}".encode(),
-    lambda told: {"data": {"languages": [told], "video_translation_ids": [[told]]}},
-    lambda told: {
-        "data": {"status": "running", "output_language": told},
+    lambda echoed: {"error": {"code": echoed, "message": echoed}},
+    lambda echoed: {"detail": {"status": echoed, "message": echoed}},
+    lambda echoed: {"detail": [{"loc": ["body", echoed], "msg": echoed}]},
+    lambda echoed: {"type": echoed, "title": echoed, "detail": echoed},
+    lambda echoed: {
+        "data": {"id": echoed, "status": echoed, "failure_message": echoed, "video_url": echoed},
+        "result": echoed,
+    },
+    lambda echoed: {echoed: {echoed: [echoed]}},
+    lambda echoed: f"<html>{echoed}".encode(),
+    lambda echoed: {"data": {"languages": [echoed], "video_translation_ids": [[echoed]]}},
+    lambda echoed: {
+        "data": {"status": "running", "output_language": echoed},
         "status": "dubbed",
-        "target_languages": [told],
+        "target_languages": [echoed],
     },
 )
 CODES = (200, 204, 302, 400, 401, 403, 404, 409, 425, 429, 500, 503)
@@ -724,14 +727,14 @@ def test_no_text_shows_a_key_that_a_server_echoes(
             lambda: client.check_all(["job-1"]),  # noqa: B023
             lambda: client.languages() and None,  # noqa: B023  # the list itself is data
         ):
-            assert_says_nothing(errand)
+            assert_shows_no_key(errand)
         assert KEY not in repr(client)
     written = json.dumps(lines)
     for secret in (KEY, "header-of-the-caller", SIGNATURE):
         assert secret not in written
 
 
-def assert_says_nothing(errand: Callable[[], object]) -> None:
+def assert_shows_no_key(errand: Callable[[], object]) -> None:
     try:
         shown = repr(errand())
     except TranslationClientError as error:
@@ -778,10 +781,10 @@ def test_no_spelling_of_a_url_makes_the_client_send_a_key_to_another_origin(
     clock: Clock, tmp_path: Path, target: str
 ) -> None:
     """The URL is in a redirect, in a result link, and in `Operation-Location`."""
-    asked: list[tuple[str, bool]] = []
+    requested: list[tuple[str, bool]] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
-        asked.append((str(request.url), KEY in str(request.headers)))
+    def respond(request: requests.PreparedRequest) -> requests.Response:
+        requested.append((str(request.url), KEY in str(request.headers)))
         if str(request.url).startswith(HOST):
             body = json.dumps({"status": "Succeeded", "result": {"translatedVideoFileUrl": target}}).encode()
             code = 302 if "/iterations/lured" in str(request.url) else 200
@@ -790,7 +793,7 @@ def test_no_spelling_of_a_url_makes_the_client_send_a_key_to_another_origin(
 
     session = requests.Session()
     for prefix in ("http://", "https://"):
-        session.mount(prefix, FunctionAdapter(answer))
+        session.mount(prefix, FunctionAdapter(respond))
     client = VideoTranslationClient(
         HOST, service="azure", api_key=KEY, session=session, sleep=clock.tick, max_faults=1, headers={"X-Mine": KEY}
     )
@@ -800,8 +803,8 @@ def test_no_spelling_of_a_url_makes_the_client_send_a_key_to_another_origin(
         client.check("lured")
     with suppress(TranslationClientError):
         client.download("job-1", tmp_path / "out")
-    assert {url for url, has_key in asked if has_key and not url.startswith(f"{HOST}/")} == set()
-    assert any(has_key for _, has_key in asked)
+    assert {url for url, has_key in requested if has_key and not url.startswith(f"{HOST}/")} == set()
+    assert any(has_key for _, has_key in requested)
 
 
 def test_a_bearer_token_is_sent_in_the_authorization_header(clock: Clock) -> None:
@@ -815,24 +818,24 @@ def test_a_bearer_token_is_sent_in_the_authorization_header(clock: Clock) -> Non
 
 def test_an_api_key_function_is_not_called_for_a_request_without_a_key(clock: Clock, tmp_path: Path) -> None:
     """A download from storage at another origin has no key."""
-    asked: list[str] = []
+    calls: list[str] = []
 
     def key() -> str:
-        asked.append(KEY)
+        calls.append(KEY)
         return KEY
 
     setup = ClientSetup(clock, "heygen", Scenario(0), api_key=key)
     job = setup.finished()
-    before = len(asked)
+    before = len(calls)
     setup.client.download(job, tmp_path / "out.mp4")
 
-    assert len(asked) == before
+    assert len(calls) == before
 
 
 def test_parts_of_the_signed_link_of_a_video_are_redacted(clock: Clock) -> None:
     """A server may echo the signature alone, or a part of the query."""
-    for said in (SIGNATURE, f"signature={SIGNATURE}&x", f"...{SIGNATURE}"):
-        body = json.dumps({"error": {"code": "bad", "message": f"cannot fetch {said}"}}).encode()
+    for echoed in (SIGNATURE, f"signature={SIGNATURE}&x", f"...{SIGNATURE}"):
+        body = json.dumps({"error": {"code": "bad", "message": f"cannot fetch {echoed}"}}).encode()
         session = requests.Session()
         session.mount("http://", FunctionAdapter(lambda _, body=body: response(400, body)))  # type: ignore[misc]  # one argument
         client = VideoTranslationClient(HOST, session=session, sleep=clock.tick)
@@ -872,27 +875,27 @@ def test_a_job_whose_id_contains_the_key_is_usable_and_redacted_in_texts(
     job_id = f"job-{KEY}"
     arrived: list[str] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         arrived.append(str(request.url))
         return response(200, json.dumps({"id": job_id, "result": "pending"}).encode())
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(HOST, api_key=KEY, session=session, sleep=clock.tick, max_retries=1)
     job = client.submit(VIDEO, "es")
-    said = repr(job) + repr(client.check(job))
+    shown = repr(job) + repr(client.check(job))
     for errand in (lambda: client.wait(job), lambda: client.download(job, tmp_path / "out")):
         with pytest.raises(TranslationClientError) as caught:
             errand()
         assert caught.value.job_id == job_id
         assert caught.value.args[1]["job_id"] == job_id
-        said += f"{caught.value!r} {''.join(traceback.format_exception(caught.value))} {caught.value.job!r}"
+        shown += f"{caught.value!r} {''.join(traceback.format_exception(caught.value))} {caught.value.job!r}"
     client.delete(job)
 
     assert job.id == job_id
     assert {url.removeprefix(HOST) for url in arrived} == {"/jobs", f"/status/{job_id}", f"/jobs/{job_id}"}
-    assert KEY not in said + json.dumps(lines)
-    assert "job-[redacted]" in said
+    assert KEY not in shown + json.dumps(lines)
+    assert "job-[redacted]" in shown
     assert "job-[redacted]" in json.dumps(lines)
 
 
@@ -902,11 +905,11 @@ def test_user_information_query_and_fragment_of_a_link_are_not_shown(clock: Cloc
         {"data": {"status": "completed", "video_url": "http://user:passw0rd@files.test/f?a=s3cr3t#s3cr3t"}}
     )
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         return response(404, b"") if "files.test" in str(request.url) else response(200, body.encode())
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
     with pytest.raises(TranslationClientError, match=r"\(http://files\.test/f\)") as caught:
         client.download("job-1", tmp_path / "out")
@@ -918,13 +921,13 @@ def test_a_signed_link_that_storage_echoes_is_redacted(clock: Clock, tmp_path: P
     """The body has the whole link, and its signature alone."""
     data = json.dumps({"data": {"status": "completed", "video_url": f"http://files.test/f?sig={SIGNATURE}&x=1"}})
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         if "files.test" not in str(request.url):
             return response(200, data.encode())
         return response(404, json.dumps({"message": f"no {request.url}, nor {SIGNATURE}"}).encode())
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(HOST, service="heygen", api_key=KEY, session=session, sleep=clock.tick)
     with pytest.raises(TranslationClientError) as caught:
         client.download("job-1", tmp_path / "out")
@@ -979,8 +982,8 @@ def test_a_header_of_the_caller_replaces_the_default_header_of_the_same_name(cli
         "logger": SilentLogger(),
         "max_faults": 1,
     }
-    answer = b'HTTP/1.1 200 OK\r\nContent-Length: 31\r\n\r\n{"data": {"status": "running"}}'
-    with serving(answering(answer)) as server:
+    raw_response = b'HTTP/1.1 200 OK\r\nContent-Length: 31\r\n\r\n{"data": {"status": "running"}}'
+    with serving(answering(raw_response)) as server:
 
         async def check() -> None:
             checking = client(server.url, **arguments)
@@ -1017,12 +1020,12 @@ def test_a_redactor_with_a_link_still_redacts_keys_of_earlier_requests() -> None
 
 
 @pytest.mark.parametrize(
-    ("base_url", "says"),
+    ("base_url", "message"),
     [("http://a%3Ab:s3cret@host.test", "colon in its user name"), ("http://user:s3cret%E9@host.test", "is not UTF-8")],
 )
-def test_user_information_that_basic_authentication_cannot_send_is_refused(base_url: str, says: str) -> None:
+def test_user_information_that_basic_authentication_cannot_send_is_refused(base_url: str, message: str) -> None:
     """A server would read another user, or another password (RFC 7617, section 2)."""
-    with pytest.raises(ValueError, match=says) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         VideoTranslationClient(base_url)
     assert "s3cret" not in str(caught.value)
 
@@ -1049,12 +1052,12 @@ def test_a_bearer_token_never_replaces_an_authorization_header_of_the_caller(in_
         with pytest.raises(ValueError, match="would share a header"):
             VideoTranslationClient(base_url, **arguments)
         return
-    answers = FunctionAdapter(lambda _: response(200, b'{"data": {"status": "running"}}'))
+    adapter = FunctionAdapter(lambda _: response(200, b'{"data": {"status": "running"}}'))
     session = requests.Session()
-    session.mount("http://host.test", answers)
+    session.mount("http://host.test", adapter)
     VideoTranslationClient(base_url, session=session, **arguments).check("j")
 
-    assert answers.requests[0].headers["Authorization"] == ("Basic dXNlcjpwYXNz" if in_url else "own")
+    assert adapter.requests[0].headers["Authorization"] == ("Basic dXNlcjpwYXNz" if in_url else "own")
 
 
 @pytest.mark.parametrize("name", ["Content-Length", "transfer-encoding"])
@@ -1368,7 +1371,7 @@ def test_credentials_of_a_session_are_not_sent_to_another_origin(kind: type[Any]
     with serving(answering(http() if way == "redirect" else video)) as other:
         elsewhere = other.url.replace("127.0.0.1", "localhost") + "/file"
         link = json.dumps({"data": {"status": "completed", "url": elsewhere}}).encode()
-        answer = http("302 Found", b"", f"Location: {elsewhere}") if way == "redirect" else http("200 OK", link)
+        raw_response = http("302 Found", b"", f"Location: {elsewhere}") if way == "redirect" else http("200 OK", link)
 
         async def main() -> None:
             session = session_of(kind)
@@ -1378,7 +1381,7 @@ def test_credentials_of_a_session_are_not_sent_to_another_origin(kind: type[Any]
                 use = lambda client: client.download("j", tmp_path / "file")  # noqa: E731  # as the other
                 await used(kind, first.url, session, use, service="heygen")
 
-        with serving(answering(answer, close=False)) as first:
+        with serving(answering(raw_response, close=False)) as first:
             asyncio.run(main())
 
     proofs = (b"key-of-the-session", b"cookie-of-the-session", b"authorization: ")
@@ -1425,9 +1428,9 @@ def test_an_aiohttp_session_of_a_subclass_is_used_without_a_copy() -> None:
             class Counting(aiohttp.ClientSession):
                 calls = 0
 
-                async def _request(self, *given: Any, **more: Any) -> Any:
+                async def _request(self, *positional: Any, **more: Any) -> Any:
                     vars(self)["calls"] = self.calls + 1
-                    return await super()._request(*given, **more)
+                    return await super()._request(*positional, **more)
 
             session = Counting()
             async with session, AsyncVideoTranslationClient(server.url, session=session, api_key=KEY) as client:
@@ -1442,7 +1445,7 @@ def test_an_aiohttp_session_of_a_subclass_is_used_without_a_copy() -> None:
 @pytest.mark.parametrize("way", ["default", "environment"])
 def test_a_request_to_another_origin_uses_the_proxy_of_the_session(way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not send the default headers of the session."""
-    answers = [http("302 Found", b"", "Location: http://elsewhere.test/a"), http()]
+    responses = [http("302 Found", b"", "Location: http://elsewhere.test/a"), http()]
 
     async def main() -> None:
         proxy: dict[str, Any] = {"proxy": server.url} if way == "default" else {"trust_env": True}
@@ -1452,7 +1455,7 @@ def test_a_request_to_another_origin_uses_the_proxy_of_the_session(way: str, mon
 
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    with serving(answering(*answers)) as server:
+    with serving(answering(*responses)) as server:
         if way == "environment":
             monkeypatch.setenv("http_proxy", server.url.replace("://", "://someone:else@"))
         asyncio.run(main())
@@ -1472,9 +1475,9 @@ def test_a_request_to_another_origin_uses_the_subclass_of_the_session() -> None:
             warnings.simplefilter("ignore")
 
             class Session(aiohttp.ClientSession):
-                async def _request(self, *given: Any, **more: Any) -> Any:
-                    seen.append(given[1].host)
-                    return await super()._request(*given, **more)
+                async def _request(self, *positional: Any, **more: Any) -> Any:
+                    seen.append(positional[1].host)
+                    return await super()._request(*positional, **more)
 
             session = Session(headers={"X-Secret": "of-the-session"})
             if is_replaced:
@@ -1541,13 +1544,13 @@ def test_a_middleware_of_a_session_is_not_used_for_another_origin() -> None:
 @pytest.mark.parametrize("is_cross_origin", [False, True])
 def test_user_information_in_a_redirect_is_ignored(kind: type[Any], is_cross_origin: bool) -> None:
     """At the same origin the key is sent, and at another one no `Authorization` header."""
-    answers = [http(), http()]
+    responses = [http(), http()]
 
     def handle(connection: socket.socket, server: Server) -> None:
         if len(server.requests) == 1:
             target = server.url.replace("127.0.0.1", "localhost") if is_cross_origin else server.url
-            answers.insert(0, http("302 Found", b"", f"Location: {target.replace('://', '://u:p@')}/end"))
-        connection.sendall(answers.pop(0))
+            responses.insert(0, http("302 Found", b"", f"Location: {target.replace('://', '://u:p@')}/end"))
+        connection.sendall(responses.pop(0))
 
     async def main() -> None:
         client = kind(server.url, api_key=KEY, logger=SilentLogger(), max_faults=1)

@@ -37,21 +37,21 @@ def test_a_secret_that_a_server_echoes_is_in_no_text(
     clock: Clock, lines: LogLines, capsys: pytest.CaptureFixture[str], echo: str, status_code: int, secret: str
 ) -> None:
     """Not in a log line, an error, its repr or attributes, nor in the repr of a job."""
-    answers = FunctionAdapter(lambda _: response(status_code, ECHOES[echo](secret), retry_after=quote(secret)))
+    adapter = FunctionAdapter(lambda _: response(status_code, ECHOES[echo](secret), retry_after=quote(secret)))
     session = requests.Session()
-    session.mount(BASE_URL, answers)
+    session.mount(BASE_URL, adapter)
     client = VideoTranslationClient(
         BASE_URL, api_key=KEY, headers={"X-Mine": HEADER}, session=session, sleep=clock.tick, timeout=5
     )
-    said = repr(client)
+    shown = repr(client)
     try:
-        said += repr(client.wait())
+        shown += repr(client.wait())
     except TranslationClientError as error:
-        said += shown_texts(error)
+        shown += shown_texts(error)
 
-    said += repr(list(lines)) + "".join(capsys.readouterr())
-    assert "s3cr3t" not in said
-    assert base64.b64encode(secret.encode()).decode() not in said
+    shown += repr(list(lines)) + "".join(capsys.readouterr())
+    assert "s3cr3t" not in shown
+    assert base64.b64encode(secret.encode()).decode() not in shown
 
 
 @pytest.mark.parametrize("with_session", [False, True])
@@ -154,25 +154,25 @@ def test_user_information_in_base_url_is_in_no_text(clock: Clock, lines: LogLine
 
 def test_user_information_in_base_url_is_sent_as_basic_authentication() -> None:
     """It is percent-decoded, and is not in the URL of the request."""
-    answers = FunctionAdapter(lambda _: response())
+    adapter = FunctionAdapter(lambda _: response())
     session = requests.Session()
-    session.mount("http://host", answers)
+    session.mount("http://host", adapter)
     VideoTranslationClient(f"http://{USER}:{quote(PASSWORD)}@host", session=session).check()
 
     expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
-    assert answers.requests[0].headers["Authorization"] == f"Basic {expected}"
-    assert answers.requests[0].url == "http://host/status"
+    assert adapter.requests[0].headers["Authorization"] == f"Basic {expected}"
+    assert adapter.requests[0].url == "http://host/status"
 
 
 def test_the_key_of_the_reference_service_is_sent_as_a_bearer_token() -> None:
     """An `Authorization` header of the caller takes precedence."""
-    answers = FunctionAdapter(lambda _: response())
+    adapter = FunctionAdapter(lambda _: response())
     session = requests.Session()
-    session.mount(BASE_URL, answers)
+    session.mount(BASE_URL, adapter)
     VideoTranslationClient(BASE_URL, session=session, api_key="k").check()
     VideoTranslationClient(BASE_URL, session=session, api_key="k", headers={"authorization": "Mine"}).check()
 
-    assert [request.headers["Authorization"] for request in answers.requests] == ["Bearer k", "Mine"]
+    assert [request.headers["Authorization"] for request in adapter.requests] == ["Bearer k", "Mine"]
 
 
 @pytest.mark.exhaustive
@@ -338,9 +338,9 @@ def test_the_search_for_keys_is_not_quadratic_in_the_length_of_the_text(part: st
 
 def test_raw_status_is_not_redacted_in_the_log_if_a_header_has_the_same_value(lines: LogLines) -> None:
     """A status word belongs to the vocabulary of the service, and is no secret."""
-    answers = FunctionAdapter(lambda _: response())
+    adapter = FunctionAdapter(lambda _: response())
     session = requests.Session()
-    session.mount(BASE_URL, answers)
+    session.mount(BASE_URL, adapter)
 
     VideoTranslationClient(BASE_URL, session=session, headers={"X": "pending"}).check()
     assert [line["raw_status"] for line in lines.of("status_checked")] == ["pending"]

@@ -43,10 +43,10 @@ KEY = "k3y-0123456789"
 EACH_CLIENT = pytest.mark.parametrize("kind", CLIENTS)
 
 
-def client_of(answer: Callable[[requests.PreparedRequest], requests.Response], **arguments: Any) -> Any:
+def client_of(respond: Callable[[requests.PreparedRequest], requests.Response], **arguments: Any) -> Any:
     """Return a client whose service is a function from a request to a response."""
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     usual = {"api_key": KEY, "session": session, "sleep": lambda _: None, "max_faults": 1, "max_retries": 1}
     service = arguments.get("service", "reference")
     return VideoTranslationClient(HOST + PATH.get(service, ""), **{**usual, **arguments})
@@ -134,20 +134,20 @@ def test_the_error_for_an_unlisted_language_gives_an_example_without_the_key() -
 
 
 BODIES: dict[str, Callable[[str], Any]] = {
-    "reference": lambda said: {"result": "completed", "echo": [said, {said: said}], "country": "Germany"},
-    "heygen": lambda said: {
+    "reference": lambda value: {"result": "completed", "echo": [value, {value: value}], "country": "Germany"},
+    "heygen": lambda value: {
         "data": {
             "status": "completed",
-            "video_url": f"http://files.test/{said}?a={said}",
-            "output_language": said,
-            "echo": said,
+            "video_url": f"http://files.test/{value}?a={value}",
+            "output_language": value,
+            "echo": value,
         }
     },
-    "elevenlabs": lambda said: {"status": "dubbed", "target_languages": [said], "echo": [said]},
-    "azure": lambda said: {
+    "elevenlabs": lambda value: {"status": "dubbed", "target_languages": [value], "echo": [value]},
+    "azure": lambda value: {
         "status": "Succeeded",
-        "result": {"translatedVideoFileUrl": f"http://files.test/{said}"},
-        "echo": {said: 1},
+        "result": {"translatedVideoFileUrl": f"http://files.test/{value}"},
+        "echo": {value: 1},
     },
 }
 
@@ -156,30 +156,30 @@ BODIES: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
 def test_the_data_of_a_job_is_what_the_service_sent(lines: LogLines, service: str, secret: str) -> None:
     """Also if it echoes a secret, which is in no text then."""
-    said = f"x-{secret}-y"
-    body = BODIES[service](said)
+    value = f"x-{secret}-y"
+    body = BODIES[service](value)
     client = client_of(saying(body), service=service, headers={"X-Mine": "header-of-the-caller"})
 
     for job in (client.check("j"), client.wait("j"), *client.watch("j"), *client.wait_all(["j"])):
         assert job.payload == body
         assert secret not in repr(job)
         if service == "heygen":
-            assert (job.result_url, job.language) == (f"http://files.test/{said}?a={said}", said)
+            assert (job.result_url, job.language) == (f"http://files.test/{value}?a={value}", value)
         if service == "azure":
-            assert job.result_url == f"http://files.test/{said}"
+            assert job.result_url == f"http://files.test/{value}"
         if service == "elevenlabs":
-            assert job.language == said
+            assert job.language == value
     assert secret not in json.dumps(lines)
 
 
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller"])
 def test_the_data_of_jobs_of_a_bulk_request_is_what_the_service_sent(lines: LogLines, secret: str) -> None:
     """In `check_all` and in `wait_all`. Only the error of a job is text, and is redacted."""
-    said = f"x {secret} y"
-    entry = {"id": "j", "video_id": "j", "status": said, "result": said, "echo": said, "error": said}
+    value = f"x {secret} y"
+    entry = {"id": "j", "video_id": "j", "status": value, "result": value, "echo": value, "error": value}
     failed = {**entry, "status": "failed", "result": "error", "id": "k", "video_id": "k"}
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         if "statuses" in str(request.url) or "ids=" in str(request.url):
             return response(200, json.dumps({"data": [entry, failed], "results": [entry, failed]}).encode())
         alone = failed if str(request.url).endswith("k") else entry
@@ -187,14 +187,14 @@ def test_the_data_of_jobs_of_a_bulk_request_is_what_the_service_sent(lines: LogL
 
     headers = {"X-Mine": "header-of-the-caller"}
     without_links = replace(HEYGEN, submit=None, has_late_result=False, result_field=None)
-    pending, ended = client_of(answer, service=without_links, headers=headers).check_all(["j", "k"])
-    assert (pending.raw_status, pending.payload) == (said, entry)
+    pending, ended = client_of(respond, service=without_links, headers=headers).check_all(["j", "k"])
+    assert (pending.raw_status, pending.payload) == (value, entry)
     assert (ended.status, ended.payload, ended.error) == (TranslationStatus.ERROR, failed, f"x {MARK} y")
 
-    outcomes = client_of(answer, headers=headers, backoff_factor=0.01).wait_all(["j", "k"])
+    outcomes = client_of(respond, headers=headers, backoff_factor=0.01).wait_all(["j", "k"])
     exhausted, ended = outcomes
-    assert (type(exhausted), exhausted.job.raw_status) == (RetriesExhausted, said)
-    assert (exhausted.job.payload["echo"], ended.payload["echo"]) == (said, said)
+    assert (type(exhausted), exhausted.job.raw_status) == (RetriesExhausted, value)
+    assert (exhausted.job.payload["echo"], ended.payload["echo"]) == (value, value)
     for shown in (*map(repr, (pending, ended, *outcomes)), str(exhausted), json.dumps(lines)):
         assert secret not in shown
     assert f"'x {MARK} y'" in str(exhausted)
@@ -237,20 +237,20 @@ def test_a_known_status_word_is_not_redacted_if_it_contains_the_key(clock: Clock
 @pytest.mark.parametrize("secret", [KEY, "header-of-the-caller", "any"])
 def test_failure_messages_of_a_service_are_redacted_as_text(lines: LogLines, secret: str) -> None:
     """The error of a job, an error body and an excerpt are redacted when they are built. The payload is not."""
-    said = f"no{secret}body speaks: {secret}"
+    message = f"no{secret}body speaks: {secret}"
     arguments = {"headers": {"X-Mine": "header-of-the-caller"}, "api_key": secret if secret == "any" else KEY}
     redacted = f"no{MARK}body speaks: {MARK}"
 
-    job = client_of(saying({"result": "error", "error": said}), **arguments).check("j")
+    job = client_of(saying({"result": "error", "error": message}), **arguments).check("j")
     assert job.error == redacted
-    assert job.payload["error"] == said
+    assert job.payload["error"] == message
     assert redacted in str(raised(job.raise_for_status))
 
-    refused = raised(lambda: client_of(saying({"code": secret, "detail": said}, 400), **arguments).check("j"))
+    refused = raised(lambda: client_of(saying({"code": secret, "detail": message}, 400), **arguments).check("j"))
     assert (refused.problem.code, refused.problem.message) == (MARK, redacted)
     assert redacted in str(refused)
 
-    unread = raised(lambda: client_of(lambda _: response(200, said.encode()), **arguments).check("j"))
+    unread = raised(lambda: client_of(lambda _: response(200, message.encode()), **arguments).check("j"))
     assert (type(unread), unread.excerpt) == (UnexpectedAnswer, redacted)
     for shown in (*map(texts_of, (raised(job.raise_for_status), refused, unread)), json.dumps(lines)):
         assert f"no{secret}" not in shown
@@ -272,8 +272,8 @@ def test_an_excerpt_has_no_key_whatever_its_charset_is(lines: LogLines, body: by
     error = raised(lambda: client_of(lambda _: response(200, body)).check("j"))
 
     assert type(error) is UnexpectedAnswer
-    said = "".join(letter for letter in texts_of(error) + str(error.excerpt) + json.dumps(lines) if letter.isalnum())
-    assert "k3y" not in said.replace("x00", "").replace("u0000", "")
+    shown = "".join(letter for letter in texts_of(error) + str(error.excerpt) + json.dumps(lines) if letter.isalnum())
+    assert "k3y" not in shown.replace("x00", "").replace("u0000", "")
 
 
 def test_an_excerpt_is_decoded_from_utf_8_utf_16_or_utf_32() -> None:
@@ -347,18 +347,18 @@ def test_unknown_names_in_an_error_body_are_redacted() -> None:
 @pytest.mark.parametrize("url", [f"http://files.test/any-{KEY}/f.mp4?any={KEY}", "http://fake.test/any.mp4"])
 def test_a_link_that_contains_the_key_is_requested_unchanged(lines: LogLines, tmp_path: Path, url: str) -> None:
     """The key in it is redacted in errors and log lines."""
-    asked: list[str] = []
+    requested_urls: list[str] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
-        asked.append(str(request.url))
-        if "/status/" in asked[-1] or "video-translations" in asked[-1]:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
+        requested_urls.append(str(request.url))
+        if "/status/" in requested_urls[-1] or "video-translations" in requested_urls[-1]:
             return response(200, json.dumps({"data": {"status": "completed", "video_url": url}}).encode())
         return response(200, b"\0\0\0\x18ftyp", content_type="video/mp4", content_length="8")
 
     for key in (KEY, "any"):
-        client = client_of(answer, service="heygen", api_key=key)
+        client = client_of(respond, service="heygen", api_key=key)
         assert client.download(client.wait("j"), tmp_path / f"{key}.mp4").read_bytes() == b"\0\0\0\x18ftyp"
-        assert asked[-1] == url
+        assert requested_urls[-1] == url
     gone = client_of(lambda _: response(404, b""), service="heygen")
     error = raised(
         lambda: gone.download(Job("j", TranslationStatus.COMPLETED, "x", result_url=url), tmp_path / "out.mp4")
@@ -420,7 +420,7 @@ def test_a_job_id_that_contains_a_rotating_key_is_redacted_in_texts(
 ) -> None:
     """`api_key()` is first called after the wait has begun, when the id has already been read."""
     job_id = f"job-{KEY}"
-    for name, given, faults in (
+    for name, arguments, faults in (
         ("wait", (), []),
         ("wait", (), ["every-1:503"]),
         ("wait", (), ["every-1:400"]),
@@ -432,7 +432,7 @@ def test_a_job_id_that_contains_a_rotating_key_is_redacted_in_texts(
         scenario = Scenario(3600, faults=faults)
         side = side_of(kind, scenario, "reference", clock, api_key=lambda: KEY, max_retries=1, max_faults=2)
         side.lab.create(job_id=job_id)
-        error = raised(lambda: asyncio.run(side.call(name, job_id, *given)))  # noqa: B023  # called at once
+        error = raised(lambda: asyncio.run(side.call(name, job_id, *arguments)))  # noqa: B023  # called at once
         assert error.job_id == job_id
         assert "job-[redacted]" in str(error)
         assert KEY not in texts_of(error)

@@ -102,7 +102,7 @@ def arguments_of(ending: Ending, url: str, folder: Path) -> tuple[tuple[Any, ...
 
 def late_blocking(ending: Ending, url: str, folder: Path) -> float:
     """Return how late a call of the blocking client ends."""
-    given, more = arguments_of(ending, url, folder)
+    arguments, more = arguments_of(ending, url, folder)
     cancel = threading.Event()
     with VideoTranslationClient(f"{url}/{ending.place}", **limits_of(ending)) as client:
         began = time.perf_counter()
@@ -115,7 +115,7 @@ def late_blocking(ending: Ending, url: str, folder: Path) -> float:
         if ending.by in ("close", "event"):
             ender.start()
         try:
-            getattr(client, ending.call)(*given, cancel=cancel, **more)
+            getattr(client, ending.call)(*arguments, cancel=cancel, **more)
         except TranslationClientError:
             return time.perf_counter() - began - ending.seconds
         finally:
@@ -126,7 +126,7 @@ def late_blocking(ending: Ending, url: str, folder: Path) -> float:
 
 async def late_in_a_task(ending: Ending, url: str, folder: Path) -> float:
     """Return how late a call of the asyncio client ends."""
-    given, more = arguments_of(ending, url, folder)
+    arguments, more = arguments_of(ending, url, folder)
     cancel = asyncio.Event()
     closing: list[asyncio.Task[None]] = []
     async with AsyncVideoTranslationClient(f"{url}/{ending.place}", **limits_of(ending)) as client:
@@ -138,7 +138,7 @@ async def late_in_a_task(ending: Ending, url: str, folder: Path) -> float:
         if ending.by in ("close", "event"):
             asyncio.get_running_loop().call_later(ending.seconds, end)
         try:
-            await getattr(client, ending.call)(*given, cancel=cancel, **more)
+            await getattr(client, ending.call)(*arguments, cancel=cancel, **more)
         except TranslationClientError:
             return time.perf_counter() - began - ending.seconds
         finally:

@@ -304,9 +304,9 @@ def online(jobs: Sequence[PastJob], *, is_exact: bool) -> list[float]:
     for number, job in enumerate(jobs):
         if number < FEW_PAST_JOBS or number % PLANNED_EACH == 0:
             plan = plan_by(DurationModel(list(past)).forecast(JobFeatures()), USUAL_COST)
-        asked = [0.0, *plan.checks(job.duration)]
-        costs.append(USUAL_COST * (len(asked) - 1) + asked[-1] - job.duration)
-        seen = Observation(asked[-2], asked[-1], number=number)
+        check_times = [0.0, *plan.checks(job.duration)]
+        costs.append(USUAL_COST * (len(check_times) - 1) + check_times[-1] - job.duration)
+        seen = Observation(check_times[-2], check_times[-1], number=number)
         past.append(Observation.exact(job.duration, number) if is_exact else seen)
     return costs
 

@@ -67,8 +67,8 @@ def main() -> None:
 
 def quantiles(values: Iterable[float]) -> list[float]:
     """One for each of the probabilities, from the least value to the greatest."""
-    ordered = sorted(values)
-    ranks = QuantileTable([rank / (len(ordered) - 1) for rank in range(len(ordered))], ordered)
+    ascending = sorted(values)
+    ranks = QuantileTable([rank / (len(ascending) - 1) for rank in range(len(ascending))], ascending)
     return [rounded(ranks.at(probability)) for probability in PROBABILITIES]
 
 

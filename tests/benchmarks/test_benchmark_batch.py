@@ -214,6 +214,6 @@ def test_the_server_runs_in_a_child_process() -> None:
     """It counts the requests of all connections."""
     with served("timed", "0", "0") as url:
         for word in ("pending", "completed"):
-            with urllib.request.urlopen(f"{url}/status/a", timeout=60) as answer:
-                assert json.loads(answer.read()) in ({"result": word}, {"result": "completed"})
+            with urllib.request.urlopen(f"{url}/status/a", timeout=60) as response:
+                assert json.loads(response.read()) in ({"result": word}, {"result": "completed"})
         assert requests_to(url) == 2

@@ -25,7 +25,7 @@ def server() -> Iterator[Server]:
         yield running
 
 
-def ordered(server: Server, count: int) -> list[str]:
+def submitted(server: Server, count: int) -> list[str]:
     return [requests.post(f"{server.url}/jobs", timeout=60).json()["id"] for _ in range(count)]
 
 
@@ -37,7 +37,7 @@ def waited(capsys: pytest.CaptureFixture[str], server: Server, *arguments: str) 
 
 def test_wait_prints_one_line_per_job(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """The id and the status, separated by a tab."""
-    ids = ordered(server, 5)
+    ids = submitted(server, 5)
     code, out, _ = waited(capsys, server, *ids)
 
     assert code == 0
@@ -48,7 +48,7 @@ def test_a_dash_reads_job_ids_from_stdin(
     server: Server, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One id per line. Blank lines are skipped."""
-    ids = ordered(server, 4)
+    ids = submitted(server, 4)
     monkeypatch.setattr(sys, "stdin", io.StringIO("\n".join([ids[1], "", f"  {ids[2]} ", ids[3]]) + "\n"))
     code, out, _ = waited(capsys, server, ids[0], "-")
 
@@ -67,7 +67,7 @@ def test_a_dash_alone_with_an_empty_stdin_prints_nothing(
 
 def test_json_prints_each_job_or_error_on_one_line(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """An error has the id and the message."""
-    [job_id] = ordered(server, 1)
+    [job_id] = submitted(server, 1)
     code, out, err = waited(capsys, server, "--json", job_id, "job-x")
     by_id = {line["id"]: line for line in map(json.loads, out)}
 
@@ -100,9 +100,9 @@ def test_the_exit_code_is_that_of_the_worst_result(
 ) -> None:
     """From the worst: a failed request, a job that is still pending after the last check, a failed job."""
     server.play(Scenario(duration=30, outcome=outcome))
-    ended = ordered(server, 2)
+    ended = submitted(server, 2)
     server_time.advance(30)
-    seen = waited(capsys, server, *ended, *ordered(server, pending), *extra, "--max-retries", "0")
+    seen = waited(capsys, server, *ended, *submitted(server, pending), *extra, "--max-retries", "0")
 
     assert seen[0] == code
     assert sum("RetriesExhausted" in line for line in seen[1]) == pending
@@ -111,7 +111,7 @@ def test_the_exit_code_is_that_of_the_worst_result(
 def test_a_time_out_of_a_job_is_exit_code_4(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """The line of the job has `WaitTimeout` as its status."""
     server.play(Scenario(duration=100))
-    ids = ordered(server, 2)
+    ids = submitted(server, 2)
     code, out, err = waited(capsys, server, *ids, "--timeout", "0.3")
 
     assert code == 4
@@ -120,17 +120,17 @@ def test_a_time_out_of_a_job_is_exit_code_4(server: Server, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize(
-    ("typed", "says"),
+    ("typed", "name"),
     [(["--checks-per-second", "0"], "checks_per_second"), (["--max-in-flight", "0.5"], "max_in_flight")],
 )
 def test_an_invalid_number_is_exit_code_2(
-    typed: list[str], says: str, server: Server, capsys: pytest.CaptureFixture[str]
+    typed: list[str], name: str, server: Server, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """stdout is empty, and the message names the argument."""
     code, out, err = waited(capsys, server, "a", "b", *typed)
 
     assert (code, out) == (2, [])
-    assert says in err
+    assert name in err
 
 
 class Terminal(io.StringIO):
@@ -144,7 +144,7 @@ def test_on_a_terminal_stderr_shows_a_table(
     """It replaces the INFO lines. The results are still on stdout."""
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    ids = ordered(server, 3)
+    ids = submitted(server, 3)
     code = main.main(["wait", "--base-url", server.url, *ids])
 
     assert code == 0

@@ -26,7 +26,7 @@ def run(clock: Clock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     return command_runner(clock, monkeypatch, capsys)
 
 
-def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+def run_schedule(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = main.main(["schedule", *arguments])
     captured = capsys.readouterr()
     return code, captured.out, captured.err
@@ -34,7 +34,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
 
 def test_without_past_jobs_the_table_has_the_quadratic_schedule(capsys: pytest.CaptureFixture[str]) -> None:
     """With a check cost of 3 s, the first checks are at 3, 12 and 27 s."""
-    code, out, err = said(capsys, "--check-cost", "3", "--until", "100")
+    code, out, err = run_schedule(capsys, "--check-cost", "3", "--until", "100")
     lines = out.splitlines()
 
     assert (code, err) == (0, "")
@@ -46,7 +46,7 @@ def test_without_past_jobs_the_table_has_the_quadratic_schedule(capsys: pytest.C
 
 def test_the_table_compares_the_learned_schedule_with_usual_ones(capsys: pytest.CaptureFixture[str]) -> None:
     """The others are those that a person might choose."""
-    code, out, _ = said(capsys, "--check-cost", "3", *STEADY)
+    code, out, _ = run_schedule(capsys, "--check-cost", "3", *STEADY)
 
     assert code == 0
     assert "Learned from 50 past jobs" in out
@@ -64,7 +64,7 @@ def test_the_table_compares_the_learned_schedule_with_usual_ones(capsys: pytest.
 
 def test_json_prints_the_checks_and_the_costs_of_all_schedules(capsys: pytest.CaptureFixture[str]) -> None:
     """The learned schedule costs less than every other one."""
-    table = json.loads(said(capsys, "--check-cost", "3", "--until", "80", "--json", *STEADY)[1])
+    table = json.loads(run_schedule(capsys, "--check-cost", "3", "--until", "80", "--json", *STEADY)[1])
 
     assert table["past_jobs"] == 50
     assert table["horizon_seconds"] == 80
@@ -84,15 +84,15 @@ def test_json_prints_the_checks_and_the_costs_of_all_schedules(capsys: pytest.Ca
 
 def test_with_target_lag_the_schedules_have_no_cost(capsys: pytest.CaptureFixture[str]) -> None:
     """No check cost was given."""
-    table = json.loads(said(capsys, "--target-lag", "2", "--json", *STEADY)[1])
+    table = json.loads(run_schedule(capsys, "--target-lag", "2", "--json", *STEADY)[1])
 
     assert {one["cost_seconds"] for one in table["schedules"]} == {None}
-    assert said(capsys, "--target-lag", "2", *STEADY)[0] == 0
+    assert run_schedule(capsys, "--target-lag", "2", *STEADY)[0] == 0
 
 
 def test_a_long_table_is_shortened_to_max_rows(capsys: pytest.CaptureFixture[str]) -> None:
     """It has the number of checks that are left out."""
-    out = said(capsys, "--check-cost", "0.1", "--until", "1000")[1]
+    out = run_schedule(capsys, "--check-cost", "0.1", "--until", "1000")[1]
 
     assert f"... and {100 - MAX_ROWS} more until 1000.0 s" in out
 
@@ -108,7 +108,8 @@ def test_a_history_is_read_for_a_service_a_kind_and_a_video_length(
         history.record(1, service="azure")
     arguments = ["--history", str(path), "--service", "heygen", "--kind", "ja", "--check-cost", "60", "--json"]
     short, long = (
-        json.loads(said(capsys, *arguments, "--video-seconds", length)[1])["checks"] for length in ("100", "200")
+        json.loads(run_schedule(capsys, *arguments, "--video-seconds", length)[1])["checks"]
+        for length in ("100", "200")
     )
 
     assert 800 < short[0]["at_seconds"] < 1300
@@ -116,7 +117,7 @@ def test_a_history_is_read_for_a_service_a_kind_and_a_video_length(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "message"),
     [
         ([], "exactly one of check_cost and target_lag"),
         (["--check-cost", "3", "--target-lag", "3"], "exactly one"),
@@ -132,14 +133,18 @@ def test_a_history_is_read_for_a_service_a_kind_and_a_video_length(
     ],
 )
 def test_an_invalid_argument_is_exit_code_2(
-    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No file is created."""
     monkeypatch.chdir(tmp_path)
-    code, out, err = said(capsys, *arguments)
+    code, out, err = run_schedule(capsys, *arguments)
 
     assert (code, out) == (2, "")
-    assert says in err
+    assert message in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,7 +185,7 @@ def test_the_command_to_resume_has_all_options_of_a_learned_wait(run: Run, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("typed", "says"),
+    ("typed", "message"),
     [
         (["--check-cost", "3"], "history"),
         (["--history", "h.sqlite"], "exactly one"),
@@ -189,7 +194,7 @@ def test_the_command_to_resume_has_all_options_of_a_learned_wait(run: Run, tmp_p
 )
 def test_wait_with_invalid_options_for_learning_is_exit_code_2(
     typed: list[str],
-    says: str,
+    message: str,
     run: Run,  # the fixture
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -199,7 +204,7 @@ def test_wait_with_invalid_options_for_learning_is_exit_code_2(
     code, out, err = run("wait", "--base-url", BASE_URL, *typed)
 
     assert (code, out) == (2, "")
-    assert says in err
+    assert message in err
 
 
 def test_schedule_creates_no_client_and_needs_no_api_key(
@@ -213,4 +218,4 @@ def test_schedule_creates_no_client_and_needs_no_api_key(
     monkeypatch.delenv("HEYGEN_API_KEY", raising=False)
     monkeypatch.setattr(main, "VideoTranslationClient", refuse)
 
-    assert said(capsys, "--service", "heygen", "--check-cost", "3")[0] == 0
+    assert run_schedule(capsys, "--service", "heygen", "--check-cost", "3")[0] == 0

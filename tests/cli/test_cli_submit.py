@@ -77,12 +77,12 @@ def test_download_chooses_one_of_several_results_by_its_language(clock: Clock, r
 def test_the_value_of_an_option_is_json_or_text(clock: Clock, run: Run) -> None:
     """A number, a word, a list."""
     setup = ClientSetup(clock, "heygen")
-    given = ("--option", "speaker_num=2", "--option", "mode=precision", "--option", 'x=["a"]')
-    code, out, _ = run(setup, "submit", VIDEO, setup.language, *given, "--source-language", "English", "--json")
+    options = ("--option", "speaker_num=2", "--option", "mode=precision", "--option", 'x=["a"]')
+    code, out, _ = run(setup, "submit", VIDEO, setup.language, *options, "--source-language", "English", "--json")
 
     assert (code, json.loads(out)["status"], json.loads(out)["language"]) == (0, "pending", setup.language)
-    [order] = setup.lab.submissions
-    assert {name: order.fields[name] for name in ("speaker_num", "mode", "x", "input_language")} == {
+    [submission] = setup.lab.submissions
+    assert {name: submission.fields[name] for name in ("speaker_num", "mode", "x", "input_language")} == {
         "speaker_num": 2,
         "mode": "precision",
         "x": ["a"],
@@ -100,10 +100,10 @@ def test_an_option_without_name_or_value_exits(clock: Clock, run: Run, option: s
 def test_a_missing_api_key_is_exit_code_2(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """The message names the environment variable."""
     monkeypatch.delenv("HEYGEN_API_KEY", raising=False)
-    monkeypatch.setattr(sys, "stderr", said := io.StringIO())
+    monkeypatch.setattr(sys, "stderr", stderr := io.StringIO())
 
     assert main.main(["status", "job-1", "--service", "heygen"]) == 2
-    assert "the environment variable HEYGEN_API_KEY" in said.getvalue()
+    assert "the environment variable HEYGEN_API_KEY" in stderr.getvalue()
 
 
 def test_an_invalid_submission_is_exit_code_2(clock: Clock, run: Run) -> None:
@@ -190,16 +190,16 @@ def test_download_on_a_terminal_shows_a_progress_bar(
 
 def test_without_a_terminal_or_rich_there_is_no_progress_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     """rich is an optional dependency."""
-    with terminal.download_bar(None) as told:
-        assert told is None
+    with terminal.download_bar(None) as on_progress:
+        assert on_progress is None
     monkeypatch.setitem(sys.modules, "rich.console", None)
-    with terminal.download_bar(Terminal()) as told:
-        assert told is None
+    with terminal.download_bar(Terminal()) as on_progress:
+        assert on_progress is None
 
 
-@pytest.mark.parametrize(("known", "is_told"), [(True, True), (None, True), (False, False)])
+@pytest.mark.parametrize(("known", "is_shown"), [(True, True), (None, True), (False, False)])
 def test_the_idempotency_key_is_shown_unless_no_job_was_created(
-    clock: Clock, run: Run, monkeypatch: pytest.MonkeyPatch, known: bool | None, is_told: bool
+    clock: Clock, run: Run, monkeypatch: pytest.MonkeyPatch, known: bool | None, is_shown: bool
 ) -> None:
     """Also if it is unknown whether a job was created."""
 
@@ -210,4 +210,4 @@ def test_the_idempotency_key_is_shown_unless_no_job_was_created(
     code, _, err = run(ClientSetup(clock, "heygen"), "submit", VIDEO, LANGUAGE["heygen"])
 
     assert code == 3
-    assert ("--idempotency-key=order-7" in err) is is_told
+    assert ("--idempotency-key=order-7" in err) is is_shown

@@ -146,8 +146,8 @@ def recorded(clock: Clock, lines: LogLines, monkeypatch: pytest.MonkeyPatch) -> 
             (one.at, one.method, one.path, {name: one.headers.get(name, "") for name in (*names, "Range")})
             for one in side.lab.arrivals
         ]
-        told = [{key: value for key, value in line.items() if key != "wait_id"} for line in lines]
-        return Record(outcome, told, arrivals, time.monotonic() - began)
+        logged = [{key: value for key, value in line.items() if key != "wait_id"} for line in lines]
+        return Record(outcome, logged, arrivals, time.monotonic() - began)
 
     return record
 
@@ -186,7 +186,7 @@ class Errands:
         return await side.call("check_all", "job-1")
 
     @staticmethod
-    async def ask_for_nobody(side: Side) -> Any:
+    async def wait_for_an_unknown_job(side: Side) -> Any:
         return await side.call("wait", "nobody")
 
     @staticmethod
@@ -234,7 +234,7 @@ SCENARIOS: dict[str, tuple[Errand, Scenario, dict[str, Any]]] = {
     "the caller's stop": (Errands.wait, Scenario(1000), {"stop": STOP}),
     "the caller's wait": (Errands.wait, Scenario(30), {"wait": tenacity.wait_incrementing(1, 2)}),
     "refused": (Errands.wait, Scenario(30, faults=["2:403"]), {}),
-    "refused at once": (Errands.ask_for_nobody, Scenario(30), {}),
+    "refused at once": (Errands.wait_for_an_unknown_job, Scenario(30), {}),
     "one question": (Errands.check, Scenario(30, faults=["1:503"]), {}),
     "one question in vain": (Errands.check, Scenario(30, faults=["every-1:503"]), {"max_faults": 2}),
     "one question until the time is up": (Errands.check, Scenario(30, faults=["every-1:mute"]), {"timeout": 25}),
@@ -287,13 +287,13 @@ def test_both_clients_submit_wait_download_and_delete_with_the_same_requests(
         )
         files.append(file.read_bytes())
         again = await side.call("check", job)
-        asked = await side.call("check_all", [job, done])
+        checked = await side.call("check_all", [job, done])
         gone = None
         if service != "reference":
             gone = await side.call("delete", job)
-        [order] = side.lab.submissions
-        assert files[-1] == bytes(result_body(order.job_id, 65536))
-        return known, job, done, seen, again, asked, gone
+        [submission] = side.lab.submissions
+        assert files[-1] == bytes(result_body(submission.job_id, 65536))
+        return known, job, done, seen, again, checked, gone
 
     scenario = Scenario(30, faults=["1:503", "result/1:truncate", "result/2:500", "delete/1:drop"])
     theirs, ours = (recorded(kind, errand, scenario, service) for kind in CLIENTS)
@@ -484,11 +484,11 @@ def test_history_true_keeps_a_history_in_memory(recorded: Callable[..., Record])
 
     more = {"history": True, "check_cost": 3, "timeout": 3600}
     theirs, ours = (recorded(kind, errand, Scenario(40), **more) for kind in CLIENTS)
-    asked = [line["elapsed_seconds"] for line in ours.lines if line["event"] == "status_checked"]
+    checks = [line["elapsed_seconds"] for line in ours.lines if line["event"] == "status_checked"]
 
     assert ours == theirs
-    assert asked[:4] == [3, 12, 27, 48]
-    assert len(asked) < 8 * 4
+    assert checks[:4] == [3, 12, 27, 48]
+    assert len(checks) < 8 * 4
 
 
 def test_the_time_out_of_watch_starts_with_the_call(clock: Clock, lines: LogLines) -> None:
@@ -553,11 +553,11 @@ def test_concurrent_waits_of_one_client_do_not_share_their_state(clock: Clock, l
     for line in lines:
         by_wait.setdefault(line["wait_id"], []).append(line)
     assert len(by_wait) == 40
-    for told in by_wait.values():
-        pauses = [line["sleep_seconds"] for line in told if line["event"] == "sleeping"]
+    for logged in by_wait.values():
+        pauses = [line["sleep_seconds"] for line in logged if line["event"] == "sleeping"]
         assert pauses == [min(2 * 2**number, 60) for number in range(len(pauses))]
-        assert len({line["job_id"] for line in told}) == 1
-        [job] = [job for job in jobs if job.id == told[0]["job_id"]]
+        assert len({line["job_id"] for line in logged}) == 1
+        [job] = [job for job in jobs if job.id == logged[0]["job_id"]]
         assert job.checks == len(pauses) + 1
 
 
@@ -606,8 +606,8 @@ def refusal(call: Callable[[], object]) -> tuple[type[BaseException], str]:
 @pytest.mark.parametrize(("name", "value"), WRONG)
 def test_both_constructors_reject_an_invalid_argument_with_the_same_message(name: str, value: Any) -> None:
     """With an error of the same class, before an event loop is needed."""
-    given = {"base_url": BASE_URL, name: value}
-    theirs, ours = (refusal(lambda made=made: made(**given)) for made in CLIENTS)  # type: ignore[misc]  # mypy knows no such lambda
+    arguments = {"base_url": BASE_URL, name: value}
+    theirs, ours = (refusal(lambda made=made: made(**arguments)) for made in CLIENTS)  # type: ignore[misc]  # mypy knows no such lambda
 
     assert ours == theirs
     assert name in ours[1] or name == "history"
@@ -661,10 +661,10 @@ BAD_CALLS: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
 @pytest.mark.parametrize("name", BAD_CALLS)
 def test_both_clients_reject_an_invalid_argument_of_a_method_alike(name: str, recorded: Callable[..., Record]) -> None:
     """With the same error and message. No request is sent, and nothing is logged."""
-    method, given, more = BAD_CALLS[name]
+    method, arguments, more = BAD_CALLS[name]
 
     async def errand(side: Side) -> Any:
-        return await side.call(method, *given, **more)
+        return await side.call(method, *arguments, **more)
 
     theirs, ours = (recorded(kind, errand, Scenario(0), "heygen") for kind in CLIENTS)
 
@@ -694,11 +694,11 @@ class NotAnEvent:
 @pytest.mark.parametrize("method", ["wait", "get_status", "watch", "submit", "download"])
 def test_a_cancel_argument_that_is_no_event_is_rejected(method: str, cancel: Any, clock: Clock, tmp_path: Path) -> None:
     """Before a request is sent."""
-    given = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
+    arguments = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
     side = side_of(AsyncVideoTranslationClient, Scenario(0), "reference", clock)
 
     with pytest.raises(TypeError, match="cancel must be an event of threading or of asyncio, got"):
-        asyncio.run(side.call(method, *given, cancel=cancel))
+        asyncio.run(side.call(method, *arguments, cancel=cancel))
     assert side.lab.arrivals == []
 
 
@@ -714,13 +714,13 @@ def test_an_asyncio_or_threading_event_cancels_a_call(
     method: str, event: Callable[[], Any], clock: Clock, lines: LogLines, tmp_path: Path
 ) -> None:
     """If it was set before the call, no request is sent."""
-    given = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
+    arguments = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
     side = side_of(AsyncVideoTranslationClient, Scenario(0), "reference", clock)
 
     async def errand() -> None:
         cancel = event()
         cancel.set()
-        await side.call(method, *given, cancel=cancel)
+        await side.call(method, *arguments, cancel=cancel)
 
     with pytest.raises(WaitCancelled):
         asyncio.run(errand())
@@ -768,12 +768,14 @@ def test_after_close_each_method_raises_wait_cancelled_in_both_clients(
     method: str, recorded: Callable[..., Record]
 ) -> None:
     """With the same message, and no request is sent. A second `close` has no effect."""
-    given: tuple[Any, ...] = CALLS_AFTER_CLOSE[method]
+    arguments: tuple[Any, ...] = CALLS_AFTER_CLOSE[method]
 
     async def errand(side: Side) -> Any:
         await side.call("close")
         await side.call("close")
-        return await side.call(method, *(given or ("job-1",) if method in ("wait", "watch", "check") else given))
+        return await side.call(
+            method, *(arguments or ("job-1",) if method in ("wait", "watch", "check") else arguments)
+        )
 
     service = "reference" if method == "get_status" else "heygen"
     theirs, ours = (recorded(kind, errand, Scenario(0), service) for kind in CLIENTS)
@@ -899,9 +901,9 @@ def test_the_import_error_without_aiohttp_names_the_extra() -> None:
     )
 
     assert (done.returncode, done.stderr) == (0, "")
-    said = done.stdout.splitlines()
-    assert len(said) == 2
-    for line in said:
+    printed = done.stdout.splitlines()
+    assert len(printed) == 2
+    for line in printed:
         assert line.startswith("aiohttp ")
         assert "AsyncVideoTranslationClient" in line
         assert "pip install 'translation-client[async]'" in line

@@ -112,12 +112,12 @@ def test_the_time_of_watch_starts_with_the_call_and_not_with_the_iteration(
 
 def test_a_job_id_is_one_percent_encoded_segment_of_the_request_url() -> None:
     """It follows the path of `base_url`."""
-    answers = FunctionAdapter(lambda _: response())
+    adapter = FunctionAdapter(lambda _: response())
     session = requests.Session()
-    session.mount(BASE_URL, answers)
+    session.mount(BASE_URL, adapter)
     VideoTranslationClient(f"{BASE_URL}/api/", session=session).check("a/b?c#d%2F é")
 
-    assert answers.requests[0].url == f"{BASE_URL}/api/status/a%2Fb%3Fc%23d%252F%20%C3%A9"
+    assert adapter.requests[0].url == f"{BASE_URL}/api/status/a%2Fb%3Fc%23d%252F%20%C3%A9"
 
 
 def test_checks_and_waits_raise_wait_cancelled_after_close(make_client: MakeClient, lines: LogLines) -> None:
@@ -195,27 +195,27 @@ def test_a_keyboard_interrupt_in_a_sleep_ends_the_wait(make_client: MakeClient) 
 def test_a_keyboard_interrupt_in_a_request_is_not_retried() -> None:
     """tenacity catches everything, but only a fault is retried."""
 
-    def answer(_: object) -> requests.Response:
+    def respond(_: object) -> requests.Response:
         raise KeyboardInterrupt
 
     session = requests.Session()
-    answers = FunctionAdapter(answer)
-    session.mount(BASE_URL, answers)
+    adapter = FunctionAdapter(respond)
+    session.mount(BASE_URL, adapter)
     with pytest.raises(KeyboardInterrupt):
         VideoTranslationClient(BASE_URL, session=session).wait()
 
-    assert len(answers.requests) == 1
+    assert len(adapter.requests) == 1
 
 
 def test_a_final_response_after_the_deadline_is_returned(clock: Clock) -> None:
     """A slow adapter of the caller may exceed the deadline."""
 
-    def answer(_: object) -> requests.Response:
+    def respond(_: object) -> requests.Response:
         clock.tick(40)
         return response(body=b'{"result": "completed"}')
 
     session = requests.Session()
-    session.mount(BASE_URL, FunctionAdapter(answer))
+    session.mount(BASE_URL, FunctionAdapter(respond))
 
     assert VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status() == "completed"
 
@@ -223,12 +223,12 @@ def test_a_final_response_after_the_deadline_is_returned(clock: Clock) -> None:
 def test_a_read_timeout_of_an_adapter_after_the_deadline_is_a_wait_timeout(clock: Clock) -> None:
     """The adapter raises it 40 s after the start of the wait."""
 
-    def answer(_: object) -> requests.Response:
+    def respond(_: object) -> requests.Response:
         clock.tick(40)
         raise requests.ReadTimeout("too slow")
 
     session = requests.Session()
-    session.mount(BASE_URL, FunctionAdapter(answer))
+    session.mount(BASE_URL, FunctionAdapter(respond))
 
     with pytest.raises(WaitTimeout, match=r"did not return the status of the job within 40\.0 s"):
         VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status()
@@ -236,15 +236,15 @@ def test_a_read_timeout_of_an_adapter_after_the_deadline_is_a_wait_timeout(clock
 
 def test_time_outs_of_an_adapter_before_the_deadline_are_faults(clock: Clock, lines: LogLines) -> None:
     """The request is retried, also after a TLS error."""
-    answers = [requests.ReadTimeout("slow"), requests.ConnectTimeout("slow"), requests.exceptions.SSLError("bad")]
+    errors = [requests.ReadTimeout("slow"), requests.ConnectTimeout("slow"), requests.exceptions.SSLError("bad")]
 
-    def answer(_: object) -> requests.Response:
-        if answers:
-            raise answers.pop(0)
+    def respond(_: object) -> requests.Response:
+        if errors:
+            raise errors.pop(0)
         return response(body=b'{"result": "completed"}')
 
     session = requests.Session()
-    session.mount(BASE_URL, FunctionAdapter(answer))
+    session.mount(BASE_URL, FunctionAdapter(respond))
     VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick).get_status()
 
     assert [line["fault"] for line in lines.of("check_failed")] == ["timeout", "timeout", "connection"]
@@ -262,13 +262,13 @@ def test_every_exception_of_requests_becomes_a_translation_client_error(clock: C
     """Its cause has the same class, except for `JSONDecodeError`, and does not hold the request, which has the key."""
     kind = getattr(requests.exceptions, name)
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         if issubclass(kind, requests.exceptions.JSONDecodeError):
             raise kind("bad", "doc", 0, request=request)
         raise kind("bad", request=request)
 
     session = requests.Session()
-    session.mount(BASE_URL, FunctionAdapter(answer))
+    session.mount(BASE_URL, FunctionAdapter(respond))
     client = VideoTranslationClient(BASE_URL, session=session, sleep=clock.tick, api_key="k", max_faults=2)
     with pytest.raises(TranslationClientError, match="2 attempts in a row") as caught:
         client.check()
@@ -287,11 +287,11 @@ def test_an_exception_class_of_an_adapter_becomes_a_translation_client_error(clo
         def __init__(self, response: requests.Response) -> None:
             super().__init__(f"HTTP {response.status_code}")
 
-    def answer(_: object) -> requests.Response:
+    def respond(_: object) -> requests.Response:
         raise Mine(response(500))
 
     session = requests.Session()
-    session.mount(BASE_URL, FunctionAdapter(answer))
+    session.mount(BASE_URL, FunctionAdapter(respond))
     with pytest.raises(UnexpectedAnswer):
         VideoTranslationClient(BASE_URL, session=session, max_faults=1).check()
 
@@ -312,13 +312,13 @@ def test_the_client_does_not_close_a_session_of_the_caller(make_client: MakeClie
 
 def test_the_user_agent_of_a_request_has_the_version_of_the_package() -> None:
     """A service can tell the versions apart by it."""
-    answers = FunctionAdapter(lambda _: response())
+    adapter = FunctionAdapter(lambda _: response())
     session = requests.Session()
-    session.mount(BASE_URL, answers)
+    session.mount(BASE_URL, adapter)
     VideoTranslationClient(BASE_URL, session=session).check()
 
     version = metadata.version("translation-client")
-    assert answers.requests[0].headers["User-Agent"] == f"translation-client/{version}"
+    assert adapter.requests[0].headers["User-Agent"] == f"translation-client/{version}"
 
 
 def test_responses_and_requests_mock_intercept_the_requests_of_a_client() -> None:
@@ -334,9 +334,9 @@ def test_responses_and_requests_mock_intercept_the_requests_of_a_client() -> Non
 def test_status_words_are_counted_separately_up_to_a_limit(make_client: MakeClient, lines: LogLines) -> None:
     """A server that never sends the same word twice does not fill the memory or cause warnings without end."""
     numbers = iter(range(1000))
-    answers = FunctionAdapter(lambda _: response(body=b'{"result": "word %d"}' % next(numbers)))
+    adapter = FunctionAdapter(lambda _: response(body=b'{"result": "word %d"}' % next(numbers)))
     session = requests.Session()
-    session.mount(BASE_URL, answers)
+    session.mount(BASE_URL, adapter)
     with pytest.raises(RetriesExhausted, match="× other"):
         make_client(session=session, max_retries=200, timeout=math.inf, wait=lambda _: 1).wait()
 

@@ -81,7 +81,7 @@ class Azure(FakeService):
         if method == "PUT":
             arguments = {"json": EDIT if "iterations" in path else VIDEO, **arguments}
             arguments["headers"] = {"Operation-Id": operation, **arguments.get("headers", {})}
-        return self.ask(method, BASE + path, **{"params": {"api-version": VERSION}, **arguments})
+        return self.send(method, BASE + path, **{"params": {"api-version": VERSION}, **arguments})
 
     def translation(self, translation_id: str = "one", operation: str = "op-1") -> None:
         """Create a translation, and check it until it has succeeded."""
@@ -100,13 +100,13 @@ def test_every_route_responds_in_the_published_shape() -> None:
     """No field, status code or status word that is not published, and all headers that are."""
     fake = Azure(Scenario(0))
     for method, path, definition, codes, header in PUBLISHED:
-        answer = fake.call(method, path, "op-2" if "iterations" in path else "op-1")
-        assert answer.status_code in codes, (method, path)
-        assert header is None or header in answer.headers
+        response = fake.call(method, path, "op-2" if "iterations" in path else "op-1")
+        assert response.status_code in codes, (method, path)
+        assert header is None or header in response.headers
         if definition:
-            hold(answer.json(), definition)
+            hold(response.json(), definition)
         else:
-            assert answer.content == b""
+            assert response.content == b""
 
 
 def hold(value: dict[str, Any], definition: str) -> None:
@@ -144,9 +144,9 @@ def test_unpublished_fields_of_a_request_are_not_in_the_response() -> None:
     """An `id` or `status` in the body of the request is ignored."""
     fake = Azure()
     fake.call("PUT", "/translations/one", json={**VIDEO, "id": "two", "status": "Failed", "more": 1})
-    said = fake.call("GET", "/translations/one").json()
+    translation = fake.call("GET", "/translations/one").json()
 
-    assert (said["id"], said["status"], "more" in said) == ("one", "NotStarted", False)
+    assert (translation["id"], translation["status"], "more" in translation) == ("one", "NotStarted", False)
 
 
 def test_a_translation_can_be_checked_without_its_operation() -> None:
@@ -154,8 +154,8 @@ def test_a_translation_can_be_checked_without_its_operation() -> None:
     fake = Azure()
     fake.call("PUT", "/translations/one")
 
-    said = [fake.call("GET", "/translations/one").json()["status"] for _ in range(3)]
-    assert said == ["NotStarted", "Running", "Succeeded"]
+    statuses = [fake.call("GET", "/translations/one").json()["status"] for _ in range(3)]
+    assert statuses == ["NotStarted", "Running", "Succeeded"]
     assert fake.iteration().status_code == 201
 
 
@@ -214,9 +214,9 @@ def test_a_submission_has_the_fields_of_its_translation_and_its_iteration() -> N
     fake.translation()
     fake.iteration()
 
-    (order,) = fake.lab.submissions
-    assert (order.job_id, order.fields["displayName"]) == ("one/first", "hello.mp4")
-    assert order.fields["input"] == {**VIDEO["input"], **EDIT["input"]}  # type: ignore[dict-item]  # both are objects
+    (submission,) = fake.lab.submissions
+    assert (submission.job_id, submission.fields["displayName"]) == ("one/first", "hello.mp4")
+    assert submission.fields["input"] == {**VIDEO["input"], **EDIT["input"]}  # type: ignore[dict-item]  # both are objects
 
 
 def test_a_put_can_be_repeated() -> None:
@@ -303,12 +303,12 @@ def test_every_iteration_after_the_first_requires_subtitles() -> None:
 def test_an_invalid_put_is_rejected(path: str, arguments: dict[str, Any]) -> None:
     """In the published shape of an error, with its code in a header too."""
     fake = Azure()
-    answer = fake.call("PUT", path, **arguments)
+    response = fake.call("PUT", path, **arguments)
 
-    assert answer.status_code == 400
-    hold(answer.json(), "ErrorResponse")
-    assert set(answer.json()["error"]) <= FIELDS["Error"]
-    assert answer.headers["x-ms-error-code"] == answer.json()["error"]["code"]
+    assert response.status_code == 400
+    hold(response.json(), "ErrorResponse")
+    assert set(response.json()["error"]) <= FIELDS["Error"]
+    assert response.headers["x-ms-error-code"] == response.json()["error"]["code"]
     assert fake.call("GET", "/translations").json() == {"value": []}
 
 
@@ -325,9 +325,9 @@ def test_a_resource_that_does_not_exist_is_a_204(method: str, path: str) -> None
     """It is no error, by the how-to."""
     fake = Azure()
     fake.translation()
-    answer = fake.call(method, path)
+    response = fake.call(method, path)
 
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (response.status_code, response.content) == (204, b"")
 
 
 def test_deleting_a_translation_deletes_its_iterations_operations_and_files() -> None:
@@ -352,8 +352,8 @@ def test_lists_are_paged_by_skip_and_top() -> None:
         fake.call("PUT", f"/translations/tr-{number}", f"op-{number}")
 
     def listed(**params: Any) -> list[str]:
-        answer = fake.call("GET", "/translations", params={"api-version": VERSION, **params})
-        return [one["id"] for one in answer.json()["value"]]
+        response = fake.call("GET", "/translations", params={"api-version": VERSION, **params})
+        return [one["id"] for one in response.json()["value"]]
 
     assert listed() == ["tr-0", "tr-1", "tr-2"]
     assert listed(skip=1, top=1) == ["tr-1"]
@@ -387,6 +387,6 @@ def test_faults_count_both_kinds_of_put_together_and_operations_separately() -> 
     assert (lost.status_code, lost.headers["x-ms-error-code"]) == (503, "InternalServerError")
     assert fake.iteration().status_code == 200
     assert len(fake.lab.submissions) == 1
-    said = [fake.first() for _ in range(3)]
-    assert [one["status"] for one in said] == ["Running", "polishing", "Succeeded"]
-    assert ["result" in one for one in said] == [False, False, True]
+    operations = [fake.first() for _ in range(3)]
+    assert [one["status"] for one in operations] == ["Running", "polishing", "Succeeded"]
+    assert ["result" in one for one in operations] == [False, False, True]

@@ -25,19 +25,19 @@ def form(**fields: str) -> dict[str, Any]:
 
 def made(fake: FakeService, **fields: str) -> str:
     fields = {"source_url": "https://x/y.mp4", "target_lang": "es", **fields}
-    return str(fake.ask("POST", DUBBING, **form(**fields)).json()["dubbing_id"])
+    return str(fake.send("POST", DUBBING, **form(**fields)).json()["dubbing_id"])
 
 
 def status(fake: FakeService, job_id: str = "job-1") -> dict[str, Any]:
-    return dict(fake.ask("GET", f"{DUBBING}/{job_id}").json())
+    return dict(fake.send("GET", f"{DUBBING}/{job_id}").json())
 
 
 def test_the_response_to_a_submission_has_the_expected_duration() -> None:
     """In seconds."""
     fake = fake_of(12.5)
-    answer = fake.ask("POST", DUBBING, **form(source_url="https://x/y.mp4", target_lang="es"))
+    response = fake.send("POST", DUBBING, **form(source_url="https://x/y.mp4", target_lang="es"))
 
-    assert (answer.status_code, answer.json()) == (200, {"dubbing_id": "job-1", "expected_duration_sec": 12.5})
+    assert (response.status_code, response.json()) == (200, {"dubbing_id": "job-1", "expected_duration_sec": 12.5})
     assert fake.lab.submissions[0].fields == {"source_url": "https://x/y.mp4", "target_lang": "es"}
 
 
@@ -87,15 +87,15 @@ def test_a_status_has_the_fields_of_the_submission(clock: Clock) -> None:
 def test_a_submission_without_a_language_or_a_source_is_rejected(fields: dict[str, str], code: int) -> None:
     """A missing language as FastAPI reports it, a missing source with a message."""
     fake = fake_of()
-    answer = fake.ask("POST", DUBBING, **form(**fields))
+    response = fake.send("POST", DUBBING, **form(**fields))
 
-    assert answer.status_code == code
+    assert response.status_code == code
     if code == 422:
-        assert answer.json() == {
+        assert response.json() == {
             "detail": [{"loc": ["body", "target_lang"], "msg": "Field required", "type": "missing"}]
         }
     else:
-        assert set(answer.json()["detail"]) == {"status", "message"}
+        assert set(response.json()["detail"]) == {"status", "message"}
     assert fake.lab.submissions == []
 
 
@@ -113,12 +113,12 @@ def test_the_audio_is_available_after_the_link_delay(seconds: float, code: int, 
     fake = fake_of(10, link_delay=3)
     made(fake)
     clock.tick(seconds)
-    answer = fake.ask("GET", f"{DUBBING}/job-1/audio/es")
+    response = fake.send("GET", f"{DUBBING}/job-1/audio/es")
 
-    assert answer.status_code == code
-    assert answer.json()["detail"]["status"] == (word or "dubbing_not_dubbed")
+    assert response.status_code == code
+    assert response.json()["detail"]["status"] == (word or "dubbing_not_dubbed")
     clock.tick(13.1 - seconds)
-    dubbed = fake.ask("GET", f"{DUBBING}/job-1/audio/es")
+    dubbed = fake.send("GET", f"{DUBBING}/job-1/audio/es")
     assert (dubbed.status_code, dubbed.headers["Content-Type"]) == (200, "video/mp4")
     assert dubbed.content == bytes(result_body("job-1", 65536))
 
@@ -129,22 +129,22 @@ def test_the_audio_is_available_after_the_link_delay(seconds: float, code: int, 
 def test_the_result_of_an_upload_has_its_media_type(name: str, kind: str) -> None:
     """An audio file results in audio, and a file of unknown type in a video."""
     fake = fake_of(0)
-    fake.ask("POST", DUBBING, data={"target_lang": "es"}, files={"file": (name, b"12345")})
+    fake.send("POST", DUBBING, data={"target_lang": "es"}, files={"file": (name, b"12345")})
 
     assert fake.lab.submissions[0].fields == {"target_lang": "es", "file": name, "file_bytes": 5}
     assert status(fake)["name"] == name
-    assert fake.ask("GET", f"{DUBBING}/job-1/audio/es").headers["Content-Type"] == kind
+    assert fake.send("GET", f"{DUBBING}/job-1/audio/es").headers["Content-Type"] == kind
 
 
 def test_there_is_no_audio_of_another_language_or_of_a_failed_or_unknown_dub() -> None:
     """Each case has a code of its own."""
     fake = fake_of(0)
     made(fake)
-    assert fake.ask("GET", f"{DUBBING}/job-1/audio/fr").json()["detail"]["status"] == "language_not_found"
-    assert fake.ask("GET", f"{DUBBING}/nope/audio/es").json()["detail"]["status"] == "dubbing_not_found"
+    assert fake.send("GET", f"{DUBBING}/job-1/audio/fr").json()["detail"]["status"] == "language_not_found"
+    assert fake.send("GET", f"{DUBBING}/nope/audio/es").json()["detail"]["status"] == "dubbing_not_found"
     fake.lab.play(Scenario(0, "error"))
     made(fake)
-    failed = fake.ask("GET", f"{DUBBING}/job-1/audio/es")
+    failed = fake.send("GET", f"{DUBBING}/job-1/audio/es")
     assert (failed.status_code, failed.json()["detail"]["status"]) == (404, "dubbing_failed")
     assert (status(fake)["status"], bool(status(fake)["error"])) == ("failed", True)
 
@@ -153,10 +153,10 @@ def test_a_429_for_too_many_jobs_differs_from_that_of_a_busy_service() -> None:
     """By its code: `too_many_concurrent_requests` or `system_busy`."""
     fake = fake_of(max_jobs=1, faults=["create/3:429"])
     made(fake)
-    said = [fake.ask("POST", DUBBING, **form(source_url="x", target_lang="es")) for _ in range(2)]
+    responses = [fake.send("POST", DUBBING, **form(source_url="x", target_lang="es")) for _ in range(2)]
 
-    assert [one.status_code for one in said] == [429, 429]
-    assert [one.json()["detail"]["status"] for one in said] == ["too_many_concurrent_requests", "system_busy"]
+    assert [one.status_code for one in responses] == [429, 429]
+    assert [one.json()["detail"]["status"] for one in responses] == ["too_many_concurrent_requests", "system_busy"]
 
 
 def test_dubs_are_listed_in_pages(clock: Clock) -> None:
@@ -166,10 +166,10 @@ def test_dubs_are_listed_in_pages(clock: Clock) -> None:
         made(fake)
     clock.tick(10)
     made(fake)
-    fake.ask("DELETE", f"{DUBBING}/job-2")
+    fake.send("DELETE", f"{DUBBING}/job-2")
 
     def listed(**params: Any) -> tuple[list[str], str | None, bool]:
-        page = fake.ask("GET", DUBBING, params=params).json()
+        page = fake.send("GET", DUBBING, params=params).json()
         return [dub["dubbing_id"] for dub in page["dubs"]], page["next_cursor"], page["has_more"]
 
     assert listed() == (["job-4", "job-3", "job-1"], None, False)
@@ -177,7 +177,7 @@ def test_dubs_are_listed_in_pages(clock: Clock) -> None:
     assert listed(page_size=2, cursor="2") == (["job-1"], None, False)
     assert listed(dubbing_status="dubbed") == (["job-3", "job-1"], None, False)
     assert listed(dubbing_statuses=["queued", "failed"]) == (["job-4"], None, False)
-    assert fake.ask("GET", DUBBING, params={"page_size": "many"}).status_code == 422
+    assert fake.send("GET", DUBBING, params={"page_size": "many"}).status_code == 422
 
 
 def test_a_deleted_dub_is_a_404() -> None:
@@ -185,9 +185,9 @@ def test_a_deleted_dub_is_a_404() -> None:
     fake = fake_of()
     made(fake)
 
-    assert fake.ask("DELETE", f"{DUBBING}/job-1").json() == {"status": "ok"}
+    assert fake.send("DELETE", f"{DUBBING}/job-1").json() == {"status": "ok"}
     for method in ("GET", "DELETE"):
-        gone = fake.ask(method, f"{DUBBING}/job-1")
+        gone = fake.send(method, f"{DUBBING}/job-1")
         assert (gone.status_code, gone.json()["detail"]["status"]) == (404, "dubbing_not_found")
 
 
@@ -198,4 +198,4 @@ def test_faults_have_the_status_words_and_errors_of_elevenlabs() -> None:
 
     assert [status(fake)["status"] for _ in range(3)] == ["dubbing", "polishing", "dubbed"]
     assert status(fake)["detail"]["status"] == "internal_server_error"
-    assert fake.ask("GET", f"{DUBBING}/job-1/audio/es").json()["detail"]["message"] == "scripted fault 503"
+    assert fake.send("GET", f"{DUBBING}/job-1/audio/es").json()["detail"]["message"] == "scripted fault 503"

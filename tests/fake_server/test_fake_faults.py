@@ -32,7 +32,7 @@ def session_of(*faults: Fault | str, duration: float = 10, sleep: Any = None) ->
     return session
 
 
-def ask(session: requests.Session, **arguments: Any) -> requests.Response:
+def send(session: requests.Session, **arguments: Any) -> requests.Response:
     return session.get(f"{URL}/status", **arguments)
 
 
@@ -142,12 +142,12 @@ def test_each_fault_sends_its_status_code_headers_and_body(
 ) -> None:
     """The next response is without fault."""
     session = session_of(fault)
-    answer = ask(session, allow_redirects=False)
+    response = send(session, allow_redirects=False)
 
-    assert answer.status_code == status_code
-    assert headers.items() <= dict(answer.headers).items()
-    assert body is None or answer.content == body
-    assert ask(session).json() == PENDING
+    assert response.status_code == status_code
+    assert headers.items() <= dict(response.headers).items()
+    assert body is None or response.content == body
+    assert send(session).json() == PENDING
 
 
 def test_headers_of_a_fault_are_sent_unchanged() -> None:
@@ -159,9 +159,9 @@ def test_headers_of_a_fault_are_sent_unchanged() -> None:
         "ETag": "q",
         "Location": "/\xff x[",
     }
-    answer = ask(session_of(Fault(nth=1, status_code=304, headers=headers)), stream=True, allow_redirects=False)
+    response = send(session_of(Fault(nth=1, status_code=304, headers=headers)), stream=True, allow_redirects=False)
 
-    assert headers.items() <= dict(answer.headers).items()
+    assert headers.items() <= dict(response.headers).items()
 
 
 @pytest.mark.parametrize("action", ACTIONS)
@@ -180,7 +180,7 @@ def test_a_status_can_go_back_from_completed_to_pending() -> None:
     """By the fault `relapse`, for one response."""
     session = session_of("2:relapse", duration=0)
 
-    assert [ask(session).json()["result"] for _ in range(3)] == ["completed", "pending", "completed"]
+    assert [send(session).json()["result"] for _ in range(3)] == ["completed", "pending", "completed"]
 
 
 def test_dates_in_headers_are_relative_to_the_response(clock: Clock) -> None:
@@ -188,8 +188,8 @@ def test_dates_in_headers_are_relative_to_the_response(clock: Clock) -> None:
     session = session_of("1:503:Retry-After={date+3}", "2:503:Retry-After={date-60}")
     at = clock().timestamp()
 
-    assert ask(session).headers["Retry-After"] == formatdate(at + 3, usegmt=True)
-    assert ask(session).headers["Retry-After"] == formatdate(at - 60, usegmt=True)
+    assert send(session).headers["Retry-After"] == formatdate(at + 3, usegmt=True)
+    assert send(session).headers["Retry-After"] == formatdate(at - 60, usegmt=True)
 
 
 def test_a_redirect_loop_raises_too_many_redirects() -> None:
@@ -197,8 +197,8 @@ def test_a_redirect_loop_raises_too_many_redirects() -> None:
     session = session_of("1:redirect-loop")
 
     with pytest.raises(requests.TooManyRedirects):
-        ask(session)
-    assert ask(session).json() == PENDING
+        send(session)
+    assert send(session).json() == PENDING
 
 
 @pytest.mark.parametrize(
@@ -211,14 +211,14 @@ def test_a_redirect_loop_raises_too_many_redirects() -> None:
 )
 def test_redirect_away_goes_to_the_other_name_of_loopback(base: str, target: str) -> None:
     """There, the same server responds. For any other host, it is the host below `elsewhere.`."""
-    answer = session_of("1:redirect-away").get(f"{base}/status", allow_redirects=False)
+    response = session_of("1:redirect-away").get(f"{base}/status", allow_redirects=False)
 
-    assert answer.headers["Location"] == target
+    assert response.headers["Location"] == target
 
 
 def test_a_gzip_bomb_is_small_until_it_is_decompressed() -> None:
     """A thousandth of its size."""
-    packed = ask(session_of("1:gzip-bomb"), stream=True).raw.read(decode_content=False)
+    packed = send(session_of("1:gzip-bomb"), stream=True).raw.read(decode_content=False)
 
     assert len(packed) < BOMB_BYTES / 900
     assert len(gzip.decompress(packed)) == BOMB_BYTES
@@ -246,28 +246,28 @@ def test_in_process_each_delivery_fault_raises_the_exception_of_requests(action:
     began = clock()
 
     with pytest.raises(BROKEN[action]):
-        ask(session, timeout=3).json()
+        send(session, timeout=3).json()
     waits = "drip" in action or action in ("mute", "late@4")
     assert (clock() - began).total_seconds() == pytest.approx(3 if waits else 0, abs=0.1)
-    assert ask(session).json() == PENDING
+    assert send(session).json() == PENDING
 
 
 def test_in_process_a_truncated_body_is_shorter_than_its_content_length() -> None:
     """The reader decides whether this is an error: to urllib3 it is one from 2.0 on."""
-    answer = ask(session_of("1:truncate"), stream=True)
+    response = send(session_of("1:truncate"), stream=True)
 
     try:
-        read = len(answer.raw.read())
+        read = len(response.raw.read())
     except urllib3.exceptions.ProtocolError as error:
         read = len(error.args[1].partial)
-    assert 0 < read < int(answer.headers["Content-Length"])
+    assert 0 < read < int(response.headers["Content-Length"])
 
 
 def test_in_process_an_endless_body_is_the_response_followed_by_spaces() -> None:
     """Nine million bytes of it are read."""
-    answer = ask(session_of("1:endless"), stream=True)
+    response = send(session_of("1:endless"), stream=True)
 
-    assert answer.raw.read(9_000_000) == b'{"result": "pending"}\n'.ljust(9_000_000)
+    assert response.raw.read(9_000_000) == b'{"result": "pending"}\n'.ljust(9_000_000)
 
 
 @pytest.mark.parametrize(
@@ -288,22 +288,22 @@ def test_in_process_a_delayed_response_takes_its_delay_and_is_correct(
     session = session_of(f"1:{action}", sleep=clock.tick)
     began = clock()
 
-    assert ask(session).json() == PENDING
+    assert send(session).json() == PENDING
     assert (clock() - began).total_seconds() == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("action", "status_code"), [("early-hints@2", 103), ("processing@2", 102)])
 def test_in_process_requests_returns_an_interim_response(action: str, status_code: int, clock: Clock) -> None:
     """As on a socket, where http.client skips only 100."""
-    answer = ask(session_of(f"1:{action}", sleep=clock.tick))
+    response = send(session_of(f"1:{action}", sleep=clock.tick))
 
-    assert (answer.status_code, answer.content) == (status_code, b"")
+    assert (response.status_code, response.content) == (status_code, b"")
 
 
 def test_in_process_a_missing_response_is_a_time_out_even_without_a_limit() -> None:
     """So that no test hangs."""
     with pytest.raises(requests.ReadTimeout):
-        ask(session_of("1:mute"))
+        send(session_of("1:mute"))
 
 
 def test_connections_are_refused_during_an_interval_of_the_jobs_time(clock: Clock) -> None:
@@ -314,11 +314,11 @@ def test_connections_are_refused_during_an_interval_of_the_jobs_time(clock: Cloc
 
     for _ in range(3):
         with pytest.raises(requests.ConnectionError, match="refused"):
-            ask(session)
+            send(session)
     with pytest.raises(requests.ConnectionError, match="refused"):
         session.post(f"{URL}/jobs")
     clock.tick(2)
-    assert ask(session).status_code == 503
+    assert send(session).status_code == 503
     assert len(lab.arrivals) == 2
 
 
@@ -366,32 +366,32 @@ def test_faults_can_be_set_while_the_server_runs(clock: Clock) -> None:
     """In the short syntax, or as JSON objects. Jobs keep their age and their number of responses."""
     session = session_of("2:503")
     assert [fault_to_dict(parse_fault("2:503"))] == session.get(f"{URL}/_control/faults").json()
-    ask(session)
+    send(session)
 
     put = session.put(f"{URL}/_control/faults", json=["2:404", {"every": 3, "action": "html"}])
     assert [one["status_code"] for one in put.json()] == [404, None]
-    assert ask(session).status_code == 404
-    assert "html" in ask(session).headers["Content-Type"]
+    assert send(session).status_code == 404
+    assert "html" in send(session).headers["Content-Type"]
     clock.tick(10)
-    assert ask(session).json() == {"result": "completed"}
+    assert send(session).json() == {"result": "completed"}
 
 
 @pytest.mark.parametrize("body", [b"", b"nonsense", b"{}", b'["nonsense"]', b'[{"nth": 0}]', b"[1]", b"[" * 100_000])
 def test_invalid_faults_are_a_400_and_change_nothing(body: bytes) -> None:
     """The response has an error message."""
     session = session_of("1:503")
-    answer = session.put(f"{URL}/_control/faults", data=body)
+    response = session.put(f"{URL}/_control/faults", data=body)
 
-    assert answer.status_code == 400
-    assert answer.json()["error"]
-    assert ask(session).status_code == 503
+    assert response.status_code == 400
+    assert response.json()["error"]
+    assert send(session).status_code == 503
 
 
 def test_requests_that_arrived_are_listed_with_their_times(clock: Clock) -> None:
     """In order, as they were sent, without those to the control API."""
     session = session_of("1:503")
     clock.tick(1.5)
-    ask(session, headers={"Authorization": "Bearer k"}, params={"a b": "ä"})
+    send(session, headers={"Authorization": "Bearer k"}, params={"a b": "ä"})
     clock.tick(1)
     session.post(f"{URL}/jobs", data=b"{}")
     session.get(f"{URL}/status/no/such/route")
@@ -411,12 +411,12 @@ def test_a_reset_drops_jobs_and_requests_and_restores_the_faults(clock: Clock) -
     session = session_of("1:503", duration=2)
     session.put(f"{URL}/_control/faults", json=[])
     session.post(f"{URL}/jobs")
-    ask(session)
+    send(session)
     clock.tick(2)
 
     assert session.post(f"{URL}/_control/reset").status_code == 204
     assert session.get(f"{URL}/_control/requests").json() == []
-    assert [ask(session).status_code, ask(session).json()] == [503, PENDING]
+    assert [send(session).status_code, send(session).json()] == [503, PENDING]
     assert session.post(f"{URL}/jobs").json()["id"] == "job-1"
 
 
@@ -434,9 +434,9 @@ def test_errors_of_flask_are_json() -> None:
     session = session_of()
 
     for method, path, code in (("GET", "/nope", 404), ("DELETE", "/status", 405)):
-        answer = session.request(method, URL + path)
-        assert answer.status_code == code
-        assert answer.json()["error"]
+        response = session.request(method, URL + path)
+        assert response.status_code == code
+        assert response.json()["error"]
 
 
 @pytest.mark.exhaustive
@@ -451,9 +451,9 @@ def test_any_fault_in_process_is_a_response_or_an_exception_of_requests(fault: F
 
     for _ in range(2):
         try:
-            answer = adapter.send(request, stream=True)
-            answer.raw.read(1000)
+            response = adapter.send(request, stream=True)
+            response.raw.read(1000)
         except (requests.RequestException, urllib3.exceptions.HTTPError):
             continue
-        is_interim = answer.status_code in (102, 103) and fault.action in ("processing", "early-hints")
-        assert 200 <= answer.status_code <= 999 or fault.status_code is not None or is_interim
+        is_interim = response.status_code in (102, 103) and fault.action in ("processing", "early-hints")
+        assert 200 <= response.status_code <= 999 or fault.status_code is not None or is_interim

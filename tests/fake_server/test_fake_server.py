@@ -133,9 +133,9 @@ def test_jobs_are_created_and_checked_by_their_ids(clock: Clock) -> None:
 
 def test_an_unknown_job_is_a_404() -> None:
     """With a JSON body."""
-    answer = session_of(Scenario()).get(f"{URL}/status/nope")
+    response = session_of(Scenario()).get(f"{URL}/status/nope")
 
-    assert (answer.status_code, answer.json()) == (404, {"error": "there is no job 'nope'"})
+    assert (response.status_code, response.json()) == (404, {"error": "there is no job 'nope'"})
 
 
 @pytest.mark.parametrize(

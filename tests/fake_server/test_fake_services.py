@@ -11,7 +11,7 @@ import pytest
 import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.fake_services import HEYGEN_ORDER, KEY, URL, FakeService
+from support.fake_services import HEYGEN_SUBMISSION, KEY, URL, FakeService
 from support.fixtures import Clock
 from support.random_faults import FAULTS
 from urllib3.exceptions import HTTPError
@@ -50,7 +50,7 @@ def test_a_service_requires_an_api_key(service: str) -> None:
 
     assert without.status_code == 401
     assert set(without.json()) <= {"error", "detail"}
-    assert fake.ask("GET", FIRST[service]).status_code in (204, 404)
+    assert fake.send("GET", FIRST[service]).status_code in (204, 404)
     assert len(fake.lab.arrivals) == 2
 
 
@@ -61,9 +61,9 @@ def test_a_scenario_can_set_the_api_key(service: str) -> None:
     header = KEY.get(service, "Authorization")
     before = "" if service in KEY else "Bearer "
 
-    assert fake.ask("GET", FIRST[service]).status_code == 401
-    assert fake.ask("GET", FIRST[service], headers={header: before + "wrong"}).status_code == 401
-    assert fake.ask("GET", FIRST[service], headers={header: before + "right"}).status_code in (204, 404)
+    assert fake.send("GET", FIRST[service]).status_code == 401
+    assert fake.send("GET", FIRST[service], headers={header: before + "wrong"}).status_code == 401
+    assert fake.send("GET", FIRST[service], headers={header: before + "right"}).status_code in (204, 404)
     assert fake.session.get(f"{URL}/_control/requests").status_code == 200
 
 
@@ -73,8 +73,8 @@ def test_a_bearer_token_is_accepted_by_heygen_and_azure_only(service: str, is_ta
     fake = FakeService(service=service)
     fake.headers = {}
 
-    assert (fake.ask("GET", FIRST[service], headers={"Authorization": "Bearer t"}).status_code != 401) == is_taken
-    assert fake.ask("GET", FIRST[service], headers={"Authorization": "Basic dDp0"}).status_code == 401
+    assert (fake.send("GET", FIRST[service], headers={"Authorization": "Bearer t"}).status_code != 401) == is_taken
+    assert fake.send("GET", FIRST[service], headers={"Authorization": "Basic dDp0"}).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_end_of_a_huge_result_is_available_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "code", "part", "place"),
+    ("request_headers", "code", "part", "place"),
     [
         ({}, 200, slice(None), None),
         ({"Range": "bytes=0-9"}, 206, slice(0, 10), "bytes 0-9/1000"),
@@ -145,17 +145,17 @@ def test_the_end_of_a_huge_result_is_available_at_once() -> None:
     ],
 )
 def test_a_range_request_returns_part_of_a_file(
-    asked: dict[str, str], code: int, part: slice | None, place: str | None
+    request_headers: dict[str, str], code: int, part: slice | None, place: str | None
 ) -> None:
     """By RFC 9110. Without a single valid range, or if the file is another one, the response is the complete file."""
     fake, link = linked(result_bytes=1000)
-    answer = fake.session.get(link, headers=asked)
+    response = fake.session.get(link, headers=request_headers)
 
-    assert (answer.status_code, answer.headers.get("Content-Range")) == (code, place)
+    assert (response.status_code, response.headers.get("Content-Range")) == (code, place)
     if part is not None:
-        assert answer.content == bytes(result_body("job-1", 1000))[part]
-        assert answer.headers["Content-Length"] == str(len(answer.content))
-        assert (answer.headers["Content-Type"], answer.headers["Accept-Ranges"]) == ("video/mp4", "bytes")
+        assert response.content == bytes(result_body("job-1", 1000))[part]
+        assert response.headers["Content-Length"] == str(len(response.content))
+        assert (response.headers["Content-Type"], response.headers["Accept-Ranges"]) == ("video/mp4", "bytes")
 
 
 def test_if_range_with_the_etag_of_the_file_returns_the_range() -> None:
@@ -175,8 +175,8 @@ def test_results_of_services_without_links_support_range_requests(service: str, 
     """The bytes are those of the files behind links."""
     fake = FakeService(Scenario(duration=0, result_bytes=200_000), service)
     job_id = fake.lab.create({"target_lang": "es"})
-    whole = fake.ask("GET", path.format(job_id))
-    rest = fake.ask("GET", path.format(job_id), headers={"Range": "bytes=70000-", "If-Range": whole.headers["ETag"]})
+    whole = fake.send("GET", path.format(job_id))
+    rest = fake.send("GET", path.format(job_id), headers={"Range": "bytes=70000-", "If-Range": whole.headers["ETag"]})
 
     assert whole.content == bytes(result_body(job_id, 200_000))
     assert (rest.status_code, rest.content) == (206, whole.content[70_000:])
@@ -185,7 +185,7 @@ def test_results_of_services_without_links_support_range_requests(service: str, 
 def test_links_point_to_another_origin(clock: Clock) -> None:
     """It is the other name of loopback. Links have a signature and need no key. Each response has a new one."""
     fake, link = linked()
-    status = fake.ask("GET", "/v3/video-translations/job-1").json()
+    status = fake.send("GET", "/v3/video-translations/job-1").json()
 
     assert re.fullmatch(r"http://localhost:5000/_files/job-1\.mp4\?signature=\S+", link)
     assert fake.session.get(link).status_code == 200
@@ -196,10 +196,10 @@ def test_links_point_to_another_origin(clock: Clock) -> None:
 def test_the_storage_host_rejects_an_api_key(header: str) -> None:
     """As S3 rejects two kinds of authentication."""
     fake, link = linked()
-    answer = fake.session.get(link, headers={header: "Bearer x"})
+    response = fake.session.get(link, headers={header: "Bearer x"})
 
-    assert answer.status_code == 400
-    assert "<Code>InvalidArgument</Code>" in answer.text
+    assert response.status_code == 400
+    assert "<Code>InvalidArgument</Code>" in response.text
 
 
 def test_a_link_expires_after_link_seconds_and_the_next_one_is_valid(clock: Clock) -> None:
@@ -212,7 +212,7 @@ def test_a_link_expires_after_link_seconds_and_the_next_one_is_valid(clock: Cloc
 
     assert (expired.status_code, expired.headers["Content-Type"]) == (403, "application/xml")
     assert "<Code>AccessDenied</Code>" in expired.text
-    status = fake.ask("GET", "/v3/video-translations/job-1").json()
+    status = fake.send("GET", "/v3/video-translations/job-1").json()
     assert fake.session.get(status["data"]["video_url"]).status_code == 200
 
 
@@ -232,7 +232,7 @@ def test_a_link_is_valid_only_for_its_own_file() -> None:
 
     assert fake.session.get(link.replace("job-1", "job-2")).status_code == 403
     assert fake.session.get(link.replace("job-1", "job-9")).status_code == 404
-    fake.ask("DELETE", "/v3/video-translations/job-1")
+    fake.send("DELETE", "/v3/video-translations/job-1")
     gone = fake.session.get(link)
     assert (gone.status_code, gone.headers["Content-Type"]) == (404, "application/xml")
     fake.lab.play(Scenario(10))
@@ -258,12 +258,12 @@ def test_a_fault_of_a_submission_replaces_its_response_but_the_job_is_created(fa
     fake = FakeService(Scenario(faults=[f"create/1:{fault}"]))
     if fault in ("drop", "reset-after-headers"):
         with pytest.raises(requests.RequestException):
-            fake.ask("POST", "/jobs")
+            fake.send("POST", "/jobs")
     else:
-        assert fake.ask("POST", "/jobs").status_code != 201
+        assert fake.send("POST", "/jobs").status_code != 201
 
     assert len(fake.lab.submissions) == 1
-    assert fake.ask("POST", "/jobs").json()["id"] == "job-2"
+    assert fake.send("POST", "/jobs").json()["id"] == "job-2"
 
 
 @pytest.mark.parametrize("code", [400, 409, 425, 428, 429])
@@ -271,20 +271,20 @@ def test_a_fault_that_rejects_a_submission_creates_no_job(code: int) -> None:
     """These status codes say that the request was not accepted."""
     fake = FakeService(Scenario(faults=[f"create/1:{code}"]))
 
-    assert fake.ask("POST", "/jobs").status_code == code
+    assert fake.send("POST", "/jobs").status_code == code
     assert fake.lab.submissions == []
-    assert fake.ask("POST", "/jobs").status_code == 201
+    assert fake.send("POST", "/jobs").status_code == 201
 
 
 def test_faults_of_submissions_are_counted_and_timed_for_the_server(clock: Clock) -> None:
     """Not for each job."""
     fake = FakeService(Scenario(faults=["create/2:503", "create/5s-6s:504"]))
 
-    assert [fake.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 503, 201]
+    assert [fake.send("POST", "/jobs").status_code for _ in range(3)] == [201, 503, 201]
     clock.tick(5)
-    assert fake.ask("POST", "/jobs").status_code == 504
+    assert fake.send("POST", "/jobs").status_code == 504
     clock.tick(1)
-    assert fake.ask("POST", "/jobs").status_code == 201
+    assert fake.send("POST", "/jobs").status_code == 201
 
 
 def test_refused_connections_of_the_create_route_begin_with_the_server(clock: Clock) -> None:
@@ -293,10 +293,10 @@ def test_refused_connections_of_the_create_route_begin_with_the_server(clock: Cl
 
     for method, path in (("POST", "/jobs"), ("GET", "/status")):
         with pytest.raises(requests.ConnectionError, match="refused"):
-            fake.ask(method, path)
+            fake.send(method, path)
     assert fake.lab.arrivals == []
     clock.tick(2)
-    assert fake.ask("POST", "/jobs").status_code == 201
+    assert fake.send("POST", "/jobs").status_code == 201
     assert len(fake.lab.submissions) == 1
 
 
@@ -305,20 +305,20 @@ def test_faults_of_results_are_counted_and_timed_for_each_job(clock: Clock) -> N
     fake = FakeService(Scenario(0, faults=["result/2:503", "result/5s-6s:403", "1:504"]))
     ids = [fake.lab.create(), fake.lab.create()]
 
-    codes = [[fake.ask("GET", f"/jobs/{job_id}/result").status_code for _ in range(3)] for job_id in ids]
+    codes = [[fake.send("GET", f"/jobs/{job_id}/result").status_code for _ in range(3)] for job_id in ids]
     assert codes == [[200, 503, 200]] * 2
-    assert fake.ask("GET", "/status/job-1").status_code == 504
+    assert fake.send("GET", "/status/job-1").status_code == 504
     clock.tick(5)
-    assert fake.ask("GET", "/jobs/job-1/result").status_code == 403
+    assert fake.send("GET", "/jobs/job-1/result").status_code == 403
 
 
 def test_a_fault_of_the_storage_host_is_xml() -> None:
     """The service itself sends JSON."""
     fake, link = linked(faults=["result/1:503"])
-    answer = fake.session.get(link)
+    response = fake.session.get(link)
 
-    assert (answer.status_code, answer.headers["Content-Type"]) == (503, "application/xml")
-    assert "<Code>InternalError</Code>" in answer.text
+    assert (response.status_code, response.headers["Content-Type"]) == (503, "application/xml")
+    assert "<Code>InternalError</Code>" in response.text
 
 
 def test_a_truncated_result_can_be_continued_with_a_range_request() -> None:
@@ -357,18 +357,18 @@ def test_faults_of_the_status_word_do_not_change_other_responses(action: str, ro
     """On the routes of creation and deletion."""
     fake = FakeService(Scenario(faults=[f"{route}/1:{action}"]))
 
-    assert fake.ask("POST", "/jobs").status_code == 201
-    assert fake.ask("DELETE", "/jobs/job-1").status_code == 204
+    assert fake.send("POST", "/jobs").status_code == 201
+    assert fake.send("DELETE", "/jobs/job-1").status_code == 204
 
 
 def test_a_fault_of_a_deletion_replaces_its_response_but_the_job_is_deleted() -> None:
     """The next deletion is a 404. A fault with the code 409 rejects the request, and the job stays."""
     fake = FakeService(Scenario(faults=["delete/1:503", "delete/3:409"]))
     for _ in range(2):
-        fake.ask("POST", "/jobs")
+        fake.send("POST", "/jobs")
 
-    assert [fake.ask("DELETE", "/jobs/job-1").status_code for _ in range(2)] == [503, 404]
-    assert [fake.ask("DELETE", "/jobs/job-2").status_code for _ in range(2)] == [409, 204]
+    assert [fake.send("DELETE", "/jobs/job-1").status_code for _ in range(2)] == [503, 404]
+    assert [fake.send("DELETE", "/jobs/job-2").status_code for _ in range(2)] == [409, 204]
 
 
 @pytest.mark.parametrize(
@@ -389,10 +389,12 @@ def test_submissions_are_recorded(sent: dict[str, Any], fields: dict[str, Any], 
     """With their time, also after the job is deleted. The control API lists them too."""
     fake = FakeService()
     clock.tick(2)
-    fake.ask("POST", "/jobs", **sent)
-    fake.ask("DELETE", "/jobs/job-1")
+    fake.send("POST", "/jobs", **sent)
+    fake.send("DELETE", "/jobs/job-1")
 
-    assert [(order.job_id, order.at, order.fields) for order in fake.lab.submissions] == [("job-1", 2.0, fields)]
+    assert [(submission.job_id, submission.at, submission.fields) for submission in fake.lab.submissions] == [
+        ("job-1", 2.0, fields)
+    ]
     listed = fake.session.get(f"{URL}/_control/submissions").json()
     assert listed == [{"job_id": "job-1", "at": 2.0, "fields": fields}]
     assert fake.session.post(f"{URL}/_control/reset").status_code == 204
@@ -403,50 +405,50 @@ def test_submissions_are_recorded(sent: dict[str, Any], fields: dict[str, Any], 
 def test_a_submission_whose_body_is_no_json_object_is_rejected(body: bytes) -> None:
     """With an error message."""
     fake = FakeService()
-    answer = fake.ask("POST", "/jobs", data=body)
+    response = fake.send("POST", "/jobs", data=body)
 
-    assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
+    assert (response.status_code, response.json()) == (400, {"error": "the body must be a JSON object"})
     assert fake.lab.submissions == []
 
 
 def test_the_reference_service_returns_a_result_after_the_link_delay(clock: Clock) -> None:
     """Before, it is a 425. For a failed or unknown job it is a 404."""
     fake = FakeService(Scenario(10, link_delay=5))
-    fake.ask("POST", "/jobs")
-    early = fake.ask("GET", "/jobs/job-1/result")
+    fake.send("POST", "/jobs")
+    early = fake.send("GET", "/jobs/job-1/result")
     clock.tick(14.9)
-    late = fake.ask("GET", "/jobs/job-1/result")
+    late = fake.send("GET", "/jobs/job-1/result")
 
     assert [(one.status_code, one.json()) for one in (early, late)] == [(425, {"error": "not finished"})] * 2
-    assert fake.ask("GET", "/status/job-1").json() == {"result": "completed"}
+    assert fake.send("GET", "/status/job-1").json() == {"result": "completed"}
     clock.tick(0.2)
-    assert fake.ask("GET", "/jobs/job-1/result").headers["Content-Type"] == "video/mp4"
-    assert fake.ask("GET", "/jobs/nope/result").status_code == 404
+    assert fake.send("GET", "/jobs/job-1/result").headers["Content-Type"] == "video/mp4"
+    assert fake.send("GET", "/jobs/nope/result").status_code == 404
     fake.lab.play(Scenario(0, "error"))
-    fake.ask("POST", "/jobs")
-    assert fake.ask("GET", "/jobs/job-1/result").status_code == 404
+    fake.send("POST", "/jobs")
+    assert fake.send("GET", "/jobs/job-1/result").status_code == 404
 
 
 def test_the_number_of_pending_jobs_is_limited(clock: Clock) -> None:
     """Finished and deleted jobs do not count, nor does the single job."""
     fake = FakeService(Scenario(10, max_jobs=2))
-    fake.ask("GET", "/status")
+    fake.send("GET", "/status")
 
-    assert [fake.ask("POST", "/jobs").status_code for _ in range(3)] == [201, 201, 429]
+    assert [fake.send("POST", "/jobs").status_code for _ in range(3)] == [201, 201, 429]
     assert len(fake.lab.submissions) == 2
-    fake.ask("DELETE", "/jobs/job-1")
-    assert [fake.ask("POST", "/jobs").status_code for _ in range(2)] == [201, 429]
+    fake.send("DELETE", "/jobs/job-1")
+    assert [fake.send("POST", "/jobs").status_code for _ in range(2)] == [201, 429]
     clock.tick(10)
-    assert fake.ask("POST", "/jobs").status_code == 201
+    assert fake.send("POST", "/jobs").status_code == 201
 
 
 def test_any_wsgi_server_can_serve_a_result() -> None:
     """Without what only `fake_server.Server` can do."""
     lab = Lab(Scenario(0, result_bytes=100_000))
     lab.create()
-    answer = create_app(lab).test_client().get("/jobs/job-1/result")
+    response = create_app(lab).test_client().get("/jobs/job-1/result")
 
-    assert (answer.headers["Content-Length"], answer.data) == ("100000", bytes(result_body("job-1", 100_000)))
+    assert (response.headers["Content-Length"], response.data) == ("100000", bytes(result_body("job-1", 100_000)))
 
 
 def test_a_request_body_from_an_iterable_of_known_length_is_accepted() -> None:
@@ -461,9 +463,9 @@ def test_a_request_body_from_an_iterable_of_known_length_is_accepted() -> None:
 
     fake = FakeService()
 
-    assert fake.ask("POST", "/jobs", data=Sized()).status_code == 201
+    assert fake.send("POST", "/jobs", data=Sized()).status_code == 201
     assert fake.lab.submissions[0].fields == {"a": 1}
-    assert fake.ask("POST", "/jobs", data=iter([b"{", b"}"])).status_code == 411
+    assert fake.send("POST", "/jobs", data=iter([b"{", b"}"])).status_code == 411
 
 
 AZURE = "/videotranslation/translations/one"
@@ -477,7 +479,7 @@ CALLS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
     "heygen": [
         ("GET", "/v3/video-translations/languages", {}),
         ("POST", "/v3/assets", {"files": {"file": ("x", b"1")}}),
-        ("POST", "/v3/video-translations", {"json": HEYGEN_ORDER}),
+        ("POST", "/v3/video-translations", {"json": HEYGEN_SUBMISSION}),
         ("GET", "/v3/video-translations/statuses", {"params": {"video_translation_ids": "job-1"}}),
         ("GET", "/v3/video-translations/job-1", {}),
         ("GET", "/v2/video_translate/job-1", {}),
@@ -515,12 +517,12 @@ def test_no_fault_causes_an_internal_error_of_the_server(service: str, faults: l
     for method, path, arguments in CALLS[service]:
         query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
         try:
-            answer = fake.ask(method, path, **{**query, **arguments}, allow_redirects=False, stream=True)
-            came = answer.raw.read(100_000)
+            response = fake.send(method, path, **{**query, **arguments}, allow_redirects=False, stream=True)
+            came = response.raw.read(100_000)
         except (requests.RequestException, HTTPError):
             continue
         scripted = [fault.status_code or 503 for fault in faults]
-        assert answer.status_code < 500 or answer.status_code in scripted, came
+        assert response.status_code < 500 or response.status_code in scripted, came
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -530,4 +532,6 @@ def test_the_fuzzed_requests_succeed_without_faults(service: str) -> None:
     fake.headers["Operation-Id"] = "op-1"
     query = {"params": {"api-version": "2025-05-20"}} if service == "azure" else {}
 
-    assert {fake.ask(method, path, **{**query, **arguments}).ok for method, path, arguments in CALLS[service]} == {True}
+    assert {fake.send(method, path, **{**query, **arguments}).ok for method, path, arguments in CALLS[service]} == {
+        True
+    }

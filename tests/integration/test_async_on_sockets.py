@@ -28,7 +28,7 @@ import pytest
 import trustme
 from support.child_processes import running
 from support.ends_soon import DROWSY, ENDS_SOON, LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
-from support.file_servers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
+from support.file_servers import KEY, MIB, dripping_file, length_of, link, playing, send_ok, standing_file
 from support.fixtures import LogLines, ServerTime, SilentLogger
 from support.garbage import only_new_objects_collected
 from support.hostile_server import Handler, answering, dripping, http, mute, refusing_url, relay, serving
@@ -163,7 +163,7 @@ def test_twenty_concurrent_jobs_of_one_client_give_twenty_files(service: str, tm
     faults = ["1:503", "result/1:truncate"]
     with Server(Scenario((0.05, 0.2), result_bytes=150_000, faults=faults), service=service) as server:
         done = ran(errand())
-        names = [order.job_id for order in server.submissions]
+        names = [submission.job_id for submission in server.submissions]
         arrivals = server.requests
         assert open_to(server.port) == 0
 
@@ -205,7 +205,7 @@ def test_a_check_gets_a_connection_beside_a_hundred_running_downloads(tmp_path: 
         if handler.path == "/file":
             arrived.release()
             over.wait(LASTS_LONG)
-        say(handler, b'{"result": "pending"}')
+        send_ok(handler, b'{"result": "pending"}')
 
     async def check(url: str) -> Job:
         finished = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{url}/file")
@@ -237,7 +237,7 @@ def test_an_upload_arrives_whole(tmp_path: Path) -> None:
         assert "Transfer-Encoding" not in handler.headers
         assert handler.headers["Content-Type"].startswith("multipart/form-data; boundary=")
         bodies.append(body_of(handler))
-        say(handler, MADE)
+        send_ok(handler, MADE)
 
     with playing(play) as (url, _):
         assert ran(submitted(url, film)).id == "d-1"
@@ -250,11 +250,11 @@ def test_an_upload_that_a_fault_repeats_makes_one_submission(service: str, fault
     """All bytes arrive; the first request is reset, or gets a 425."""
     with Server(Scenario(0, faults=[fault]), service=service) as server:
         assert ran(submitted(server.url, film, service)).status == "pending"
-        [order] = server.submissions
+        [submission] = server.submissions
         arrivals = [one.path for one in server.requests if one.method == "POST"]
 
-    assert "film.mp4" in str(order.fields)
-    assert str(24 * MIB) in str(order.fields)
+    assert "film.mp4" in str(submission.fields)
+    assert str(24 * MIB) in str(submission.fields)
     assert len(arrivals) == {"heygen": 3, "elevenlabs": 2}[service]
 
 
@@ -262,16 +262,16 @@ def test_an_upload_aborted_by_the_server_is_sent_again(film: Path) -> None:
     """Half a file cannot have made a job, so the retry is safe although the service has no idempotency keys."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
-        if len(asked) == 1:
+        if len(request_lines) == 1:
             handler.rfile.read(3 * MIB)
             handler.connection.shutdown(socket.SHUT_RDWR)
             return
         body_of(handler)
-        say(handler, MADE)
+        send_ok(handler, MADE)
 
-    with playing(play) as (url, asked):
+    with playing(play) as (url, request_lines):
         assert ran(submitted(url, film)).id == "d-1"
-        assert len(asked) == 2
+        assert len(request_lines) == 2
 
 
 def test_an_upload_whose_response_is_lost_is_not_sent_again(film: Path) -> None:
@@ -281,10 +281,10 @@ def test_an_upload_whose_response_is_lost_is_not_sent_again(film: Path) -> None:
         body_of(handler)
         handler.connection.shutdown(socket.SHUT_RDWR)
 
-    with playing(play) as (url, asked):
+    with playing(play) as (url, request_lines):
         with pytest.raises(RequestFailed, match="may have been accepted") as caught:
             ran(submitted(url, film))
-        assert len(asked) == 1
+        assert len(request_lines) == 1
     assert caught.value.may_have_been_accepted is True
 
 
@@ -337,7 +337,7 @@ def test_an_upload_that_makes_progress_may_exceed_request_timeout(film: Path) ->
             for number in range(6):
                 time.sleep(limit / 3)
                 left -= len(handler.rfile.read(left if number == 5 else 4 * MIB))
-            say(handler, MADE)
+            send_ok(handler, MADE)
 
         with playing(play) as (url, _):
             began = time.monotonic()
@@ -371,9 +371,9 @@ def test_an_upload_without_progress_ends_after_request_timeout(film: Path) -> No
             over.set()
             await asyncio.sleep(0.1)  # see the end of this test
 
-    with playing(held(over)) as (url, asked):
+    with playing(held(over)) as (url, request_lines):
         ran(errand())
-        assert asked in (["POST /v1/dubbing"], [])  # empty where a busy machine sent nothing in 0.3 s
+        assert request_lines in (["POST /v1/dubbing"], [])  # empty where a busy machine sent nothing in 0.3 s
 
 
 def test_a_cancelled_upload_leaves_no_socket(film: Path) -> None:
@@ -383,7 +383,7 @@ def test_a_cancelled_upload_leaves_no_socket(film: Path) -> None:
     async def errand() -> None:
         async with client_of(url, "elevenlabs") as client:
             sending = asyncio.create_task(client.submit(film, "es"))
-            await until(lambda: asked)
+            await until(lambda: request_lines)
             await asyncio.sleep(0.1)
             sending.cancel()
             assert type(await ended(sending)) is asyncio.CancelledError
@@ -391,7 +391,7 @@ def test_a_cancelled_upload_leaves_no_socket(film: Path) -> None:
         over.set()
         await asyncio.sleep(0.1)
 
-    with playing(held(over)) as (url, asked):
+    with playing(held(over)) as (url, request_lines):
         ran(errand())
 
 
@@ -405,7 +405,7 @@ def test_a_large_upload_is_not_held_in_memory(film: Path) -> None:
             part = len(handler.rfile.read(min(left, 65536)))
             received[0] += part
             left -= part
-        say(handler, MADE)
+        send_ok(handler, MADE)
 
     with playing(play) as (url, _), peak_of_memory() as peak:
         assert asyncio.run(submitted(url, film)).id == "d-1"
@@ -496,7 +496,7 @@ def test_dripping_headers_are_no_progress_of_a_download(tmp_path: Path) -> None:
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         if "status" in handler.path:
-            say(handler, link(url))
+            send_ok(handler, link(url))
             return
         handler.wfile.write(b"HTTP/1.1 200 OK\r\n")
         while True:
@@ -725,7 +725,7 @@ def test_a_cancelled_submission_can_be_repeated_with_its_idempotency_key(lines: 
 
     with Server(Scenario(0, faults=["create/1:mute"]), service="heygen") as server:
         job = ran(errand())
-        assert [order.job_id for order in server.submissions] == [job.id]
+        assert [submission.job_id for submission in server.submissions] == [job.id]
 
 
 def test_a_locked_history_delays_the_event_loop_by_less_than_0_2_seconds(
@@ -837,11 +837,11 @@ class DeafConnector(aiohttp.TCPConnector):
         super().__init__()
         self._let_go = let_go
 
-    async def connect(self, *given: Any, **more: Any) -> Any:
+    async def connect(self, *arguments: Any, **more: Any) -> Any:
         while not self._let_go.is_set():
             with suppress(asyncio.CancelledError):
                 await self._let_go.wait()
-        return await super().connect(*given, **more)
+        return await super().connect(*arguments, **more)
 
 
 @pytest.mark.parametrize("how", ["timeout", "request_timeout", "event", "cancel", "close"])
@@ -875,16 +875,16 @@ def test_a_session_that_ignores_cancellation_delays_no_caller(how: str) -> None:
         ran(errand())
 
 
-ANSWERS = {"200": http(), "503": http("503 Busy", b'{"code": 1}'), "302": http("302 Found", b"", "Location: /x")}
+RESPONSES = {"200": http(), "503": http("503 Busy", b'{"code": 1}'), "302": http("302 Found", b"", "Location: /x")}
 ENDS = {"200": RetriesExhausted, "503": RequestFailed, "302": UnexpectedAnswer}
 """The error of a wait that is not cancelled, by the status code of the response."""
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
+@pytest.mark.parametrize("status_code", RESPONSES)
 @pytest.mark.parametrize(
     "how", ["cancel", "close", "event", "cancel, close", "close, cancel", "cancel, event", "event, cancel"]
 )
-def test_a_wait_can_be_cancelled_at_every_step_of_the_event_loop(how: str, answer: str) -> None:
+def test_a_wait_can_be_cancelled_at_every_step_of_the_event_loop(how: str, status_code: str) -> None:
     """The task ends with the error of what cancelled it, and no connection is left."""
 
     async def errand(at: int) -> tuple[bool, bool, BaseException | None]:
@@ -922,7 +922,7 @@ def test_a_wait_can_be_cancelled_at_every_step_of_the_event_loop(how: str, answe
         return bool(was_over), was_over == [True], error
 
     was_unasked: list[bool] = []
-    with serving(answering(ANSWERS[answer], close=False)) as server:
+    with serving(answering(RESPONSES[status_code], close=False)) as server:
         for at in range(1, 200):
             happened, was_over, error = ran(errand(at), SteppingLoop())
             if not happened or was_over:
@@ -930,10 +930,10 @@ def test_a_wait_can_be_cancelled_at_every_step_of_the_event_loop(how: str, answe
             # If its task was not cancelled, it may have ended by itself, but not before the server had its request.
             wanted = asyncio.CancelledError if "cancel" in how else WaitCancelled
             may_have_ended = "cancel" not in how and not was_unasked[-1]
-            assert type(error) is wanted or (may_have_ended and type(error) is ENDS[answer]), (at, error)
+            assert type(error) is wanted or (may_have_ended and type(error) is ENDS[status_code]), (at, error)
     assert 5 < at < 199
     assert was_unasked[0]
-    assert type(error) is ENDS[answer]  # of the last wait, which had ended before that step
+    assert type(error) is ENDS[status_code]  # of the last wait, which had ended before that step
 
 
 @pytest.mark.parametrize("how", ["cancel", "close", "close, cancel"])
@@ -949,15 +949,15 @@ def test_a_transfer_can_be_cancelled_at_every_step_of_the_event_loop(call: str, 
             body = handler.rfile.read(length_of(handler))
             if len(body) == length_of(handler):
                 arrived.append(len(body))
-                say(handler, MADE)
+                send_ok(handler, MADE)
         elif "status" in handler.path:
-            say(handler, link(url))
+            send_ok(handler, link(url))
         else:
-            say(handler, bytes(300_000))
+            send_ok(handler, bytes(300_000))
 
     def all_that_came() -> int:
         """Count the requests after which a transfer may have succeeded."""
-        return len([one for one in asked if "/file" in one]) if call == "download" else len(arrived)
+        return len([one for one in request_lines if "/file" in one]) if call == "download" else len(arrived)
 
     async def errand(at: int) -> tuple[bool, BaseException | None]:
         client = client_of(url, "reference" if call == "download" else "elevenlabs", max_faults=1)
@@ -998,7 +998,7 @@ def test_a_transfer_can_be_cancelled_at_every_step_of_the_event_loop(call: str, 
 
     ends: list[BaseException | None] = []
     was_unasked: list[bool] = []
-    with playing(play) as (url, asked):
+    with playing(play) as (url, request_lines):
         for at in range(1, 400):
             was_ended, error = ran(errand(at), SteppingLoop())
             if not was_ended:
@@ -1203,11 +1203,11 @@ def test_a_redirect_to_another_origin_carries_no_api_key() -> None:
 async def outcome(url: str, **arguments: Any) -> str:
     """Return the repr of a client, and that of the job or all texts of the error that a wait ends with."""
     async with client_of(url, **{"max_faults": 1, "max_retries": 1, "logger": None, **arguments}) as client:
-        said = repr(client)
+        shown = repr(client)
         try:
-            return said + repr(await client.wait())
+            return shown + repr(await client.wait())
         except TranslationClientError as error:
-            return said + shown_texts(error)
+            return shown + shown_texts(error)
 
 
 async def assert_times_out(url: str, seconds: float = 0.5) -> None:
@@ -1313,11 +1313,11 @@ def test_a_secret_that_the_server_echoes_is_redacted(
     for secret in (key, HEADER):
         body = ECHOES[echo](secret)
         with serving(answering(http(status, body, f"X-Echo: {secret}", f"Retry-After: {secret}"))) as server:
-            said = ran(outcome(server.url, api_key=key, headers={"X-Mine": HEADER}))
-        said += repr(list(lines)) + "".join(capsys.readouterr())
+            shown = ran(outcome(server.url, api_key=key, headers={"X-Mine": HEADER}))
+        shown += repr(list(lines)) + "".join(capsys.readouterr())
         assert server.requests
-        assert "s3cr3t" not in said
-        assert base64.b64encode(secret.encode()).decode() not in said
+        assert "s3cr3t" not in shown
+        assert base64.b64encode(secret.encode()).decode() not in shown
 
 
 @pytest.mark.parametrize("number", range(len(RAW_ECHOES)))
@@ -1326,10 +1326,10 @@ def test_a_secret_in_a_malformed_response_is_redacted(
 ) -> None:
     """The exceptions of aiohttp hold what was received and what was sent."""
     with serving(answering(RAW_ECHOES[number])) as server:
-        said = ran(outcome(server.url, api_key="s3cr3t-key"))
+        shown = ran(outcome(server.url, api_key="s3cr3t-key"))
 
     assert server.requests
-    assert "s3cr3t" not in said + repr(list(lines)) + "".join(capsys.readouterr())
+    assert "s3cr3t" not in shown + repr(list(lines)) + "".join(capsys.readouterr())
 
 
 def test_cookies_are_not_kept() -> None:
@@ -1364,9 +1364,9 @@ def test_a_proxy_of_the_environment_is_used(form: str, monkeypatch: pytest.Monke
     """With the name and password in its URL, or without a scheme, as curl and requests accept it."""
     with serving(answering(COMPLETED)) as proxy:
         monkeypatch.setenv("http_proxy", form.format(f"127.0.0.1:{proxy.port}"))
-        said = ran(outcome("http://service.test"))
+        shown = ran(outcome("http://service.test"))
 
-    assert "completed" in said
+    assert "completed" in shown
     assert proxy.requests[0].startswith(b"GET http://service.test/status HTTP/1.1\r\n")
     basic = b"Proxy-Authorization: Basic " + base64.b64encode(b"me:p@ss")
     assert (basic in proxy.requests[0]) is ("@" in form)
@@ -1412,11 +1412,11 @@ def test_the_password_of_a_proxy_is_in_no_error_and_no_log_line(
 ) -> None:
     """If its URL is invalid, and if it refuses connections."""
     monkeypatch.setenv("http_proxy", proxy)
-    said = ran(outcome("http://service.test"))
+    shown = ran(outcome("http://service.test"))
 
-    assert f"RequestFailed: http://service.test/status could not be reached: {why}" in said
+    assert f"RequestFailed: http://service.test/status could not be reached: {why}" in shown
     assert [line["reason"] for line in lines.of("gave_up")] == ["faults"]
-    assert "s3cr3t" not in said + repr(list(lines))
+    assert "s3cr3t" not in shown + repr(list(lines))
 
 
 @pytest.fixture
@@ -1431,10 +1431,10 @@ def trusted(authority: trustme.CA, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_request_over_tls_succeeds(trusted: trustme.CA) -> None:
     """With the CA bundle that `REQUESTS_CA_BUNDLE` names. Its connection is closed with the client."""
     with serving_raw(over_tls(trusted, answering(COMPLETED, close=False))) as server:
-        said = ran(outcome(server.url, api_key="k-0123456789"))
+        shown = ran(outcome(server.url, api_key="k-0123456789"))
         assert open_to(server.port) == 0
 
-    assert "status=<TranslationStatus.COMPLETED" in said
+    assert "status=<TranslationStatus.COMPLETED" in shown
     assert b"Authorization: Bearer k-0123456789" in server.requests[0]
 
 
@@ -1442,10 +1442,10 @@ def test_a_request_over_tls_succeeds(trusted: trustme.CA) -> None:
 def test_an_untrusted_certificate_is_a_fault_that_names_the_reason(authority: trustme.CA) -> None:
     """The error contains `CERTIFICATE_VERIFY_FAILED`, and no request was sent."""
     with serving_raw(over_tls(authority, mute)) as server:
-        said = ran(outcome(server.url))
+        shown = ran(outcome(server.url))
 
-    assert "RequestFailed" in said
-    assert "CERTIFICATE_VERIFY_FAILED" in said
+    assert "RequestFailed" in shown
+    assert "CERTIFICATE_VERIFY_FAILED" in shown
     assert server.requests == []
 
 
@@ -1500,9 +1500,9 @@ def test_a_request_over_tls_through_a_proxy_succeeds(trusted: trustme.CA, monkey
 
     with serving_raw(over_tls(trusted, answering(COMPLETED, close=False))) as target, serving(tunnel) as proxy:
         monkeypatch.setenv("https_proxy", proxy.url)
-        said = ran(outcome(target.url))
+        shown = ran(outcome(target.url))
 
-    assert "completed" in said
+    assert "completed" in shown
     assert proxy.requests[0].startswith(f"CONNECT 127.0.0.1:{target.port} HTTP/1.1\r\n".encode())
     assert KEY.encode() not in b"".join(proxy.requests)
     assert KEY.encode() in target.requests[0]
@@ -1510,15 +1510,15 @@ def test_a_request_over_tls_through_a_proxy_succeeds(trusted: trustme.CA, monkey
 
 def test_a_request_on_a_kept_connection_that_the_server_closes_is_not_repeated() -> None:
     """It counts as one attempt; aiohttp would repeat it of its own accord."""
-    answered: set[Any] = set()
+    served_peers: set[Any] = set()
 
     def handle(connection: socket.socket, server: HostileServer) -> None:
         """Respond to the first request of each connection, and close it at the second."""
         peer = connection.getpeername()
-        if peer in answered:
+        if peer in served_peers:
             connection.shutdown(socket.SHUT_RDWR)
             return
-        answered.add(peer)
+        served_peers.add(peer)
         connection.sendall(http())
 
     async def errand() -> None:
@@ -1543,7 +1543,7 @@ def test_checks_reuse_a_connection_and_a_submission_gets_a_new_one() -> None:
         handler.close_connection = False
         peers.append((handler.command, handler.client_address))
         handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
-        say(handler, b'{"id": "job-1", "result": "pending"}', Connection="keep-alive")
+        send_ok(handler, b'{"id": "job-1", "result": "pending"}', Connection="keep-alive")
 
     async def errand() -> None:
         async with client_of(url) as client:
@@ -1599,8 +1599,8 @@ def test_a_session_of_the_callers_is_used_and_never_closed() -> None:
             async with client_of(server.url, session=session) as client:
                 assert (await client.check()).status == "pending"
             assert not session.closed
-            async with session.get(server.url) as answer:
-                assert answer.status == 200
+            async with session.get(server.url) as received:
+                assert received.status == 200
 
     with serving(PENDING) as server:
         ran(errand())
@@ -1615,9 +1615,9 @@ def test_a_lookup_that_hangs_ends_with_wait_timeout(
     release = threading.Event()
     lookup = socket.getaddrinfo
 
-    def hang(host: str, *given: Any, **more: Any) -> Any:
+    def hang(host: str, *arguments: Any, **more: Any) -> Any:
         if host != "stuck.test":
-            return lookup(host, *given, **more)
+            return lookup(host, *arguments, **more)
         release.wait(LASTS_LONG)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 

@@ -23,14 +23,14 @@ def test_a_pending_job_of_a_batch_takes_less_than_6000_bytes() -> None:
             limits: dict[str, Any] = {"timeout": 3600, "backoff_factor": 600, "max_delay": 600, "max_retries": 10_000}
             async with AsyncVideoTranslationClient(server.url, logger=SilentLogger(), **limits) as client:
                 await client.check(ids[0])
-                told: list[None] = []
+                updates: list[None] = []
                 gc.collect()
                 tracemalloc.start()
                 try:
                     before = tracemalloc.get_traced_memory()[0]
-                    task = asyncio.ensure_future(client.wait_all(ids, on_progress=lambda _: told.append(None)))
+                    task = asyncio.ensure_future(client.wait_all(ids, on_progress=lambda _: updates.append(None)))
                     end = time.monotonic() + 120
-                    while len(told) < len(ids) and time.monotonic() < end:
+                    while len(updates) < len(ids) and time.monotonic() < end:
                         await asyncio.sleep(0.02)
                     gc.collect()
                     held = tracemalloc.get_traced_memory()[0] - before
@@ -38,7 +38,7 @@ def test_a_pending_job_of_a_batch_takes_less_than_6000_bytes() -> None:
                     tracemalloc.stop()
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-                assert len(told) == len(ids)
+                assert len(updates) == len(ids)
                 return held / len(ids)
 
         assert asyncio.run(waited()) < 6000

@@ -66,15 +66,15 @@ def settings_of(client: dict[str, Any]) -> dict[str, Any]:
     return {"logger": SilentLogger(), **USUAL, **client}
 
 
-def wait_all(way: str, url: str, jobs: Any, *, client: dict[str, Any] | None = None, **said: Any) -> list[Outcome]:
+def wait_all(way: str, url: str, jobs: Any, *, client: dict[str, Any] | None = None, **arguments: Any) -> list[Outcome]:
     """Call `wait_all` of either client."""
     if way == "blocking":
         with VideoTranslationClient(url, **settings_of(client or {})) as blocking:
-            return blocking.wait_all(jobs, **said)
+            return blocking.wait_all(jobs, **arguments)
 
     async def waited() -> list[Outcome]:
         async with AsyncVideoTranslationClient(url, **settings_of(client or {})) as tasks:
-            return await tasks.wait_all(jobs, **said)
+            return await tasks.wait_all(jobs, **arguments)
 
     return asyncio.run(asyncio.wait_for(waited(), 2 * LASTS_LONG))
 
@@ -86,7 +86,7 @@ def completed(
     *,
     client: dict[str, Any] | None = None,
     take: Callable[[Outcome], object] = lambda _: None,
-    **said: Any,
+    **arguments: Any,
 ) -> list[Outcome]:
     """Return all that `as_completed` of either client yields. `take` gets each outcome before the next is requested."""
     outcomes: list[Outcome] = []
@@ -97,13 +97,13 @@ def completed(
 
     if way == "blocking":
         with VideoTranslationClient(url, **settings_of(client or {})) as blocking:
-            for outcome in blocking.as_completed(jobs, **said):
+            for outcome in blocking.as_completed(jobs, **arguments):
                 taken(outcome)
             return outcomes
 
     async def waited() -> list[Outcome]:
         async with AsyncVideoTranslationClient(url, **settings_of(client or {})) as tasks:
-            async for outcome in tasks.as_completed(jobs, **said):
+            async for outcome in tasks.as_completed(jobs, **arguments):
                 taken(outcome)
             return outcomes
 
@@ -162,15 +162,15 @@ def threads_of_ours() -> list[threading.Thread]:
 @BOTH
 def test_as_completed_yields_each_of_two_hundred_jobs_once_as_it_ends(way: str, server_time: ServerTime) -> None:
     """No job is yielded before it has ended. Time moves on by 0.1 s once all that have ended are yielded."""
-    given: set[str] = set()
+    yielded: set[str] = set()
 
     def ended_by_now() -> set[str]:
         return {job_id for job_id in ids if life[job_id] <= server_time.seconds}
 
     def take(outcome: Outcome) -> None:
-        given.update(str(one) for one in ids_of([outcome]))
-        assert given <= ended_by_now()
-        while given == ended_by_now() != set(ids):
+        yielded.update(str(one) for one in ids_of([outcome]))
+        assert yielded <= ended_by_now()
+        while yielded == ended_by_now() != set(ids):
             server_time.advance(0.1)
 
     with Server(Scenario(duration=(0.1, 0.9), seed=3)) as server:
@@ -197,7 +197,7 @@ def test_a_repeated_id_is_one_job_whose_outcome_is_returned_each_time(way: str) 
     ended: set[Any] = set()
     requested: list[int] = []
 
-    def told(job: Job) -> None:
+    def on_progress(job: Job) -> None:
         ended.update([job.id] if job.status.is_final else [])
         if len(ended) == 2:
             both_ended.set()
@@ -213,7 +213,7 @@ def test_a_repeated_id_is_one_job_whose_outcome_is_returned_each_time(way: str) 
             yield one
 
         client = {"service": SINGLE, "backoff_factor": 0.2}
-        outcomes = jobs_of(wait_all(way, server.url, late(), client=client, on_progress=told))
+        outcomes = jobs_of(wait_all(way, server.url, late(), client=client, on_progress=on_progress))
         assert len(server.requests) == requested[0]
 
     assert ids_of(outcomes) == [one, other, one, one]
@@ -309,11 +309,11 @@ def test_a_service_that_goes_down_is_an_error_of_each_pending_job(way: str, serv
 # The rate limiter
 
 
-def moments_of_checks(way: str, jobs: int, timeout: float, *, client: dict[str, Any], **said: Any) -> list[float]:
+def moments_of_checks(way: str, jobs: int, timeout: float, *, client: dict[str, Any], **arguments: Any) -> list[float]:
     """Return when the requests of a batch arrived until its time-out, which is longer if a busy machine sends none."""
     for seconds in (timeout, ENDS_SOON):
         with Server(Scenario(duration=ENDLESS)) as server:
-            outcomes = wait_all(way, server.url, made(server, jobs), client={**client, "timeout": seconds}, **said)
+            outcomes = wait_all(way, server.url, made(server, jobs), client={**client, "timeout": seconds}, **arguments)
             moments = [arrival.at for arrival in server.requests]
         assert {type(outcome) for outcome in outcomes} == {WaitTimeout}
         if moments:
@@ -423,7 +423,7 @@ def test_a_bulk_request_that_failed_with_503_is_sent_again(way: str, server_time
     """Meanwhile each job is checked by itself. The jobs end once bulk requests work again."""
     failed: list[int] = []
 
-    def told(_: Job) -> None:
+    def on_progress(_: Job) -> None:
         paths = [one.path for one in server.requests]
         bulk = sum("ids=" in path for path in paths)
         if not failed and {f"/status/{one}" for one in ids} <= set(paths):
@@ -434,7 +434,7 @@ def test_a_bulk_request_that_failed_with_503_is_sent_again(way: str, server_time
 
     with Server(Scenario(duration=2, faults=["bulk/0s-1s:503"])) as server:
         ids = made(server, 30)
-        assert ids_of(jobs_of(wait_all(way, server.url, ids, on_progress=told))) == ids
+        assert ids_of(jobs_of(wait_all(way, server.url, ids, on_progress=on_progress))) == ids
     assert failed[0] >= 1
 
 
@@ -649,14 +649,14 @@ def test_closing_the_client_in_on_progress_cancels_all_waits(service: Any) -> No
 @BOTH
 def test_on_progress_is_called_with_every_response(way: str) -> None:
     """The last one of each job included."""
-    told: list[Job] = []
+    updates: list[Job] = []
     with Server(Scenario(duration=0.3)) as server:
         ids = made(server, 3)
-        jobs = jobs_of(wait_all(way, server.url, ids, client={"service": SINGLE}, on_progress=told.append))
+        jobs = jobs_of(wait_all(way, server.url, ids, client={"service": SINGLE}, on_progress=updates.append))
         number = len(server.requests)
 
-    assert len(told) == number
-    assert {str(job.id) for job in told if job.status.is_final} == set(ids)
+    assert len(updates) == number
+    assert {str(job.id) for job in updates if job.status.is_final} == set(ids)
     assert sum(job.checks for job in jobs) == number
 
 
@@ -729,7 +729,7 @@ def test_an_endless_source_is_read_only_as_max_in_flight_allows(way: str) -> Non
 def test_a_source_that_repeats_an_id_is_read_only_as_max_in_flight_allows(way: str) -> None:
     """Outcomes that are not taken yet use memory, be they of one job or of many."""
     read: list[str] = []
-    told: list[int] = []
+    read_counts: list[int] = []
     with Server(Scenario(duration=0.5)) as server:
         [one] = made(server, 1)
 
@@ -738,9 +738,9 @@ def test_a_source_that_repeats_an_id_is_read_only_as_max_in_flight_allows(way: s
                 read.append(one)
                 yield one
 
-        jobs_of(wait_all(way, server.url, same(), max_in_flight=5, on_progress=lambda _: told.append(len(read))))
+        jobs_of(wait_all(way, server.url, same(), max_in_flight=5, on_progress=lambda _: read_counts.append(len(read))))
 
-    assert max(told) <= 5 + 2
+    assert max(read_counts) <= 5 + 2
 
 
 @BOTH
@@ -749,7 +749,7 @@ def test_max_in_flight_limits_the_jobs_that_are_waited_for(way: str, server_time
     counts: Counter[str] = Counter()
     most: list[int] = []
 
-    def told(job: Job) -> None:
+    def on_progress(job: Job) -> None:
         counts[str(job.id)] += 1
         ended = int(server_time.seconds)
         most.append(len({one.path for one in server.requests}) - ended)
@@ -761,7 +761,7 @@ def test_max_in_flight_limits_the_jobs_that_are_waited_for(way: str, server_time
         for number in range(12):
             server._lab.scenario = Scenario(duration=number + 1)
             ids += made(server, 1)
-        outcomes = wait_all(way, server.url, ids, client={"service": SINGLE}, max_in_flight=4, on_progress=told)
+        outcomes = wait_all(way, server.url, ids, client={"service": SINGLE}, max_in_flight=4, on_progress=on_progress)
 
     assert ids_of(jobs_of(outcomes)) == ids
     assert max(most) == 4
@@ -866,16 +866,16 @@ def test_a_batch_cancelled_before_it_begins_does_not_wait_for_its_source(
     way: str, end: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job that the source yields later may be meant for another consumer."""
-    asked, release = threading.Event(), threading.Event()
+    reading, release = threading.Event(), threading.Event()
     was_released: list[bool] = []
 
     def late() -> Iterator[str]:
         yield "j0"
-        asked.set()
+        reading.set()
         was_released.append(release.wait(LASTS_LONG))
         yield "j1"
 
-    source_is_waited_for(monkeypatch, asked.is_set)
+    source_is_waited_for(monkeypatch, reading.is_set)
     with ends_soon():
         outcomes = ended_before(way, end, late())
     assert was_released == []
@@ -972,14 +972,14 @@ def test_leaving_as_completed_early_leaves_no_thread_and_no_socket(how: str) -> 
         lab.scenario = Scenario(duration=0)
         ids.append(lab.create())
         outcomes: Any = client.as_completed(ids)
-        given: list[Outcome] = []
+        yielded: list[Outcome] = []
         if how == "break":
             for outcome in outcomes:
-                given.append(outcome)
+                yielded.append(outcome)
                 break
         else:
-            given.append(next(outcomes))
-        assert ids_of(given) == ids[-1:]
+            yielded.append(next(outcomes))
+        assert ids_of(yielded) == ids[-1:]
         assert threads_of_ours() != []
         if how == "close":
             outcomes.close()
@@ -992,7 +992,7 @@ def test_leaving_as_completed_early_leaves_no_thread_and_no_socket(how: str) -> 
 
 def test_a_batch_collected_in_its_own_thread_raises_no_unraisable_exception() -> None:
     """The garbage collector runs in whatever thread allocates, also in that of the batch."""
-    said: list[str] = []
+    messages: list[str] = []
     holder: dict[str, Any] = {}
 
     def collect(job: Job) -> None:
@@ -1006,7 +1006,7 @@ def test_a_batch_collected_in_its_own_thread_raises_no_unraisable_exception() ->
 
     usual = sys.unraisablehook
     gc.disable()
-    sys.unraisablehook = lambda what: said.append(str(what.exc_value))
+    sys.unraisablehook = lambda what: messages.append(str(what.exc_value))
     try:
         with (
             Server(Scenario(duration=ENDLESS)) as server,
@@ -1022,7 +1022,7 @@ def test_a_batch_collected_in_its_own_thread_raises_no_unraisable_exception() ->
     finally:
         sys.unraisablehook = usual
         gc.enable()
-    assert said == []
+    assert messages == []
 
 
 @pytest.mark.parametrize("kind", ["list", "generator", "async generator"])
@@ -1111,8 +1111,8 @@ def child(program: str, *arguments: str) -> AbstractContextManager[subprocess.Po
 
 
 def ended(process: subprocess.Popen[str], seconds: float = 60) -> tuple[int, str]:
-    _, said = process.communicate(timeout=seconds)
-    return process.returncode, said
+    _, stderr = process.communicate(timeout=seconds)
+    return process.returncode, stderr
 
 
 @pytest.mark.parametrize(
@@ -1160,11 +1160,11 @@ def test_ctrl_c_ends_a_program_that_waits_for_a_batch(way: str) -> None:
     ):
         until(lambda: len(server.requests) >= 3)
         process.send_signal(signal.SIGINT)
-        code, said = ended(process, 2 * ENDS_SOON)  # the wait takes a minute
+        code, stderr = ended(process, 2 * ENDS_SOON)  # the wait takes a minute
 
     assert code in (-signal.SIGINT, 130)
-    assert said.rstrip().endswith("KeyboardInterrupt")
-    assert not any(word in said for word in ("destroyed", "retrieved", "ResourceWarning", "Exception ignored"))
+    assert stderr.rstrip().endswith("KeyboardInterrupt")
+    assert not any(word in stderr for word in ("destroyed", "retrieved", "ResourceWarning", "Exception ignored"))
 
 
 def test_ctrl_c_ends_a_program_whose_session_hangs_in_a_request() -> None:
@@ -1197,10 +1197,10 @@ VideoTranslationClient(sys.argv[1], timeout=60).wait_all(["a"])
 def test_ctrl_c_ends_a_program_whose_batch_thread_has_just_started() -> None:
     """The interrupt comes before the thread runs its event loop."""
     with Server(Scenario(duration=ENDLESS)) as server, child(HASTY, server.url) as process:
-        code, said = ended(process)  # without the interrupt the wait takes a minute
+        code, stderr = ended(process)  # without the interrupt the wait takes a minute
 
     assert code in (-signal.SIGINT, 130)
-    assert "KeyboardInterrupt" in said
+    assert "KeyboardInterrupt" in stderr
 
 
 @pytest.mark.parametrize("request_timeout", [1.0, LASTS_LONG])

@@ -87,11 +87,11 @@ def test_a_request_is_cancelled_during_a_lookup_a_connect_or_a_tls_handshake(
     where: str, monkeypatch: pytest.MonkeyPatch, dead_port: int, silent: socket.socket
 ) -> None:
     """Before there is any response to read. `close` is called once the request is known to hang there."""
-    asked, release = threading.Event(), threading.Event()
+    is_resolving, release = threading.Event(), threading.Event()
     others = connecting_to(dead_port)
 
     def hang(*_: object, **__: object) -> list[object]:
-        asked.set()
+        is_resolving.set()
         release.wait(LASTS_LONG)
         return []
 
@@ -105,7 +105,7 @@ def test_a_request_is_cancelled_during_a_lookup_a_connect_or_a_tls_handshake(
     with ThreadPoolExecutor(1) as pool, VideoTranslationClient(url, **DROWSY) as client, ExitStack() as accepted:
         waiting = pool.submit(client.wait)
         if where == "resolving":
-            assert asked.wait(LASTS_LONG)
+            assert is_resolving.wait(LASTS_LONG)
         elif where == "connecting":
             until(lambda: connecting_to(dead_port) > others)
         else:

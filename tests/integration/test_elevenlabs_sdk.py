@@ -48,36 +48,36 @@ def dubbed(client: Any, dubbing_id: str, server_time: ServerTime) -> list[str]:
 def test_the_sdk_submits_a_url_and_downloads_the_audio(server_time: ServerTime, sdk: MakeSdk) -> None:
     """Each status on the way is seen. Audio before the end is a 404, and so is the job after its deletion."""
     client = sdk()
-    ordered = client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es", name="Talk")
-    assert ordered.expected_duration_sec == SECONDS
+    submitted = client.dubbing.create(source_url="https://example.com/talk.mp4", target_lang="es", name="Talk")
+    assert submitted.expected_duration_sec == SECONDS
     with pytest.raises(elevenlabs.core.ApiError) as early:
-        next(client.dubbing.audio.get(ordered.dubbing_id, "es"))
+        next(client.dubbing.audio.get(submitted.dubbing_id, "es"))
 
     assert (early.value.status_code, early.value.body["detail"]["status"]) == (404, "dubbing_not_dubbed")
-    assert dubbed(client, ordered.dubbing_id, server_time) == ["queued", "preparing", "dubbing", "dubbed"]
-    job = client.dubbing.get(ordered.dubbing_id)
+    assert dubbed(client, submitted.dubbing_id, server_time) == ["queued", "preparing", "dubbing", "dubbed"]
+    job = client.dubbing.get(submitted.dubbing_id)
     assert (job.name, job.target_languages, job.error) == ("Talk", ["es"], None)
     assert job.media_metadata.content_type == "video/mp4"
     assert abs(job.created_at.timestamp() - time.time()) < 60
-    audio = b"".join(client.dubbing.audio.get(ordered.dubbing_id, "es"))
-    assert audio == bytes(result_body(ordered.dubbing_id, 200_000))
-    assert client.dubbing.delete(ordered.dubbing_id).status == "ok"
+    audio = b"".join(client.dubbing.audio.get(submitted.dubbing_id, "es"))
+    assert audio == bytes(result_body(submitted.dubbing_id, 200_000))
+    assert client.dubbing.delete(submitted.dubbing_id).status == "ok"
     with pytest.raises(elevenlabs.core.ApiError) as gone:
-        client.dubbing.get(ordered.dubbing_id)
+        client.dubbing.get(submitted.dubbing_id)
     assert gone.value.status_code == 404
 
 
 def test_the_sdk_uploads_a_file_and_downloads_the_audio(server: Server, server_time: ServerTime, sdk: MakeSdk) -> None:
     """The name of the file and all of its bytes arrive."""
     client = sdk()
-    ordered = client.dubbing.create(file=("talk.mp3", b"12345" * 1000, "audio/mpeg"), target_lang="fr")
+    submitted = client.dubbing.create(file=("talk.mp3", b"12345" * 1000, "audio/mpeg"), target_lang="fr")
     server_time.advance(SECONDS)
 
-    (order,) = server.submissions
-    assert order.fields["file"] == "talk.mp3"
-    assert (order.fields["file_bytes"], order.fields["target_lang"]) == (5000, "fr")
-    assert len(b"".join(client.dubbing.audio.get(ordered.dubbing_id, "fr"))) == 200_000
-    assert client.dubbing.get(ordered.dubbing_id).media_metadata.content_type == "audio/mpeg"
+    (submission,) = server.submissions
+    assert submission.fields["file"] == "talk.mp3"
+    assert (submission.fields["file_bytes"], submission.fields["target_lang"]) == (5000, "fr")
+    assert len(b"".join(client.dubbing.audio.get(submitted.dubbing_id, "fr"))) == 200_000
+    assert client.dubbing.get(submitted.dubbing_id).media_metadata.content_type == "audio/mpeg"
 
 
 def test_the_sdk_lists_jobs_by_page_and_by_status(sdk: MakeSdk) -> None:

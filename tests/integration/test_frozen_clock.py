@@ -634,9 +634,9 @@ def test_a_request_of_the_asyncio_client_has_what_is_left_of_the_deadline(is_bus
 
 def test_a_hundred_short_sleeps_of_a_batch_keep_their_length() -> None:
     """Sleeps of 0.03 s between 101 checks."""
-    answers = [http()] * 100 + [http("200 OK", b'{"result": "completed"}')]
+    responses = [http()] * 100 + [http("200 OK", b'{"result": "completed"}')]
     with (
-        serving(answering(*answers, close=False)) as server,
+        serving(answering(*responses, close=False)) as server,
         client_of(server.url, timeout=0.9 * WATCHDOG_SECONDS, wait=wait_fixed(0.03), **PENDING) as client,
         freeze_time(FROZEN_AT),
     ):

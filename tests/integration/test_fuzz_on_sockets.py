@@ -69,7 +69,7 @@ BODIES = st.one_of(
     st.binary(max_size=60),
 )
 
-ANSWERS = st.one_of(
+RESPONSES = st.one_of(
     st.builds(
         lambda status, lines, body: b"\r\n".join([status, *lines, b"", b""]) + body,
         STATUS_LINES,
@@ -83,21 +83,21 @@ ANSWERS = st.one_of(
 GOOD = b'HTTP/1.1 200 OK\r\nContent-Length: 23\r\n\r\n{"result": "completed"}'
 
 
-class Said:
+class Reply:
     """The bytes that the server sends next."""
 
-    answer = b""
+    data = b""
 
 
 @pytest.fixture(scope="module")
-def said() -> Said:
-    return Said()
+def reply() -> Reply:
+    return Reply()
 
 
 @pytest.fixture(scope="module")
-def server(said: Said) -> Iterator[Server]:
+def server(reply: Reply) -> Iterator[Server]:
     def handle(connection: socket.socket, _: Server) -> None:
-        connection.sendall(said.answer)
+        connection.sendall(reply.data)
         with suppress(OSError):
             connection.shutdown(socket.SHUT_WR)
 
@@ -106,23 +106,23 @@ def server(said: Said) -> Iterator[Server]:
 
 
 @settings(max_examples=200)
-@given(ANSWERS)
+@given(RESPONSES)
 @example(GOOD)
 @example(b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 200 + b"\r\n")
 @example(b"HTTP/1.1 100 Continue\r\n\r\n" * 1000)
-def test_any_response_bytes_give_a_job_or_a_translation_client_error(server: Server, said: Said, answer: bytes) -> None:
+def test_any_response_bytes_give_a_job_or_a_translation_client_error(server: Server, reply: Reply, data: bytes) -> None:
     """An error has one attempt. A job needs a response with status 200 and the completed status in its body."""
-    said.answer = answer
+    reply.data = data
     with VideoTranslationClient(
         server.url, max_faults=1, timeout=5, request_timeout=2, logger=SilentLogger()
     ) as client:
         try:
             result: object = client.check("j")
         except TranslationClientError as error:
-            assert answer != GOOD
+            assert data != GOOD
             assert (error.job_id, error.attempts) == ("j", 1)
         else:
             assert isinstance(result, Job)
             assert (result.id, result.status, result.payload) == ("j", "completed", {"result": "completed"})
-            assert b'{"result": "completed"}' in answer
-            assert answer.split(b"\r\n")[0].split(b" ")[1] == b"200"
+            assert b'{"result": "completed"}' in data
+            assert data.split(b"\r\n")[0].split(b" ")[1] == b"200"

@@ -79,7 +79,7 @@ def received(connection: socket.socket, size: int = 1_000_000, end: bytes | None
     return data
 
 
-def raw_answer(server: Server, request: bytes = REQUEST, size: int = 1_000_000) -> bytes:
+def raw_response(server: Server, request: bytes = REQUEST, size: int = 1_000_000) -> bytes:
     """Send a request, and return all bytes that come until the connection is closed or a size is reached."""
     with connected(server) as connection:
         connection.sendall(request)
@@ -128,10 +128,10 @@ def test_a_connection_is_kept_for_the_next_request() -> None:
 def test_a_fault_sends_its_bytes_and_closes_the_connection(fault: str, begin: bytes, end: bytes) -> None:
     """The next connection is served."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server:
-        answer = raw_answer(server)
-        assert answer.startswith(begin)
-        assert answer.endswith(end)
-        assert (answer == b"") == (fault == "drop")
+        response = raw_response(server)
+        assert response.startswith(begin)
+        assert response.endswith(end)
+        assert (response == b"") == (fault == "drop")
         assert is_serving(server)
 
 
@@ -153,11 +153,11 @@ def test_a_fault_sends_interim_or_repeated_responses(fault: str, pattern: bytes,
     with Server(Scenario(faults=[f"1:{fault}"])) as server, connected(server) as connection:
         began = time.monotonic()
         connection.sendall(REQUEST)
-        answer = b""
-        while not re.fullmatch(pattern, answer, re.DOTALL):
+        response = b""
+        while not re.fullmatch(pattern, response, re.DOTALL):
             part = connection.recv(65536)
-            assert part, answer
-            answer += part
+            assert part, response
+            response += part
         assert time.monotonic() - began >= 0.9 * seconds
         connection.sendall(REQUEST)
         assert received(connection, end=PENDING).startswith(b"HTTP/1.1 200 OK\r\n")
@@ -175,10 +175,10 @@ def test_a_late_copy_comes_before_the_response_to_the_next_request(fault: str) -
             connection.recv(1)
         connection.settimeout(LASTS_LONG)
         connection.sendall(REQUEST)
-        answer = b""
-        while b"503" not in answer:
-            answer += connection.recv(65536)
-        assert answer.startswith(once + b"HTTP/1.1 503 Service Unavailable\r\n")
+        response = b""
+        while b"503" not in response:
+            response += connection.recv(65536)
+        assert response.startswith(once + b"HTTP/1.1 503 Service Unavailable\r\n")
         assert len(server.requests) == 2
 
 
@@ -186,8 +186,8 @@ def test_a_late_copy_comes_before_the_response_to_the_next_request(fault: str) -
 def test_a_response_with_connection_close_gets_no_late_copy(fault: str) -> None:
     """The request after which the copy would be sent cannot come. `doubled` sends both at once."""
     with Server(Scenario(faults=[f"1:{fault}"])) as server:
-        answer = raw_answer(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
-    assert answer.count(b"HTTP/1.1") == (2 if fault == "doubled" else 1)
+        response = raw_response(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert response.count(b"HTTP/1.1") == (2 if fault == "doubled" else 1)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_an_endless_body_ends_when_the_client_closes_the_connection() -> None:
     """And so does its thread."""
     with Server(Scenario(faults=["1:endless"])) as server:
         before = threading.active_count()
-        assert len(raw_answer(server, size=3_000_000)) >= 3_000_000
+        assert len(raw_response(server, size=3_000_000)) >= 3_000_000
         assert eventually(lambda: threading.active_count() == before)
 
 
@@ -269,7 +269,7 @@ def server_is_back(server: Server) -> bool:
 def test_the_request_that_begins_a_refusal_gets_no_response() -> None:
     """The port is closed by then."""
     with Server(Scenario(faults=["0s-999s:refuse"])) as server:
-        assert raw_answer(server) == b""
+        assert raw_response(server) == b""
         with pytest.raises(ConnectionRefusedError):
             connected(server)
 
@@ -295,9 +295,9 @@ def test_faults_can_be_changed_by_a_control_request_and_by_the_test() -> None:
 def test_a_redirect_to_another_origin_gets_a_response_there() -> None:
     """From the same server, under its other name."""
     with Server(Scenario(faults=["1:redirect-away"])) as server:
-        answer = requests.get(f"{server.url}/status", timeout=LASTS_LONG)
+        response = requests.get(f"{server.url}/status", timeout=LASTS_LONG)
 
-        assert answer.url == f"http://localhost:{server.port}/status"
+        assert response.url == f"http://localhost:{server.port}/status"
         assert [one.headers["Host"] for one in server.requests] == [
             f"127.0.0.1:{server.port}",
             f"localhost:{server.port}",
@@ -321,8 +321,8 @@ def test_a_redirect_to_another_origin_gets_a_response_there() -> None:
 def test_an_unusual_or_malformed_request_gets_a_response(head: bytes, code: int) -> None:
     """The server serves the next connection, too."""
     with Server() as server:
-        answer = raw_answer(server, head + b"Connection: close\r\n\r\n")
-        assert f" {code} ".encode() in answer[:40] or f"Error code: {code}".encode() in answer
+        response = raw_response(server, head + b"Connection: close\r\n\r\n")
+        assert f" {code} ".encode() in response[:40] or f"Error code: {code}".encode() in response
         assert is_serving(server)
 
 
@@ -376,7 +376,7 @@ def test_close_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     for _ in range(200):
         with Server() as server:
-            raw_answer(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            raw_response(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
         assert set(threading.enumerate()) == before
 
 
@@ -444,18 +444,18 @@ def test_a_fault_is_the_same_in_process_and_on_a_socket(fault: str, method: str)
 
 def seen(session: requests.Session, method: str, url: str, timeout: float) -> object:
     try:
-        answer = session.request(method, f"{url}/status", timeout=timeout, allow_redirects=False)
+        response = session.request(method, f"{url}/status", timeout=timeout, allow_redirects=False)
     except (requests.RequestException, ValueError) as error:
         return type(error)
-    alike = {name: value for name, value in answer.headers.items() if name not in ("Date", "Retry-After")}
-    return answer.status_code, alike, answer.content
+    alike = {name: value for name, value in response.headers.items() if name not in ("Date", "Retry-After")}
+    return response.status_code, alike, response.content
 
 
 def test_each_request_is_logged_with_its_status_or_its_fault(capsys: pytest.CaptureFixture[str]) -> None:
     """The name of the fault is logged if there is no status."""
     with Server(Scenario(faults=["1:503", "2:html", "3:drop"]), is_quiet=False) as server:
         for _ in range(4):
-            raw_answer(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+            raw_response(server, REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
 
     logged = capsys.readouterr().err.splitlines()
     assert [line.partition('"GET /status HTTP/1.1" ')[2] for line in logged] == ["503 -", "200 -", "drop -", "200 -"]
@@ -470,7 +470,7 @@ def test_a_port_in_use_raises_os_error() -> None:
         assert is_nothing_left(before)
 
 
-HEYGEN_ORDER: dict[str, Any] = {
+HEYGEN_SUBMISSION: dict[str, Any] = {
     "video": {"type": "url", "url": "https://x/y.mp4"},
     "output_languages": ["Spanish (Spain)"],
 }
@@ -479,7 +479,7 @@ HEYGEN_ORDER: dict[str, Any] = {
 def link_of(server: Server) -> str:
     """Return the link to the result of a HeyGen job that is completed at once."""
     jobs, key = f"{server.url}/v3/video-translations", {"X-Api-Key": "k"}
-    requests.post(jobs, json=HEYGEN_ORDER, headers=key, timeout=LASTS_LONG)
+    requests.post(jobs, json=HEYGEN_SUBMISSION, headers=key, timeout=LASTS_LONG)
     return str(requests.get(f"{jobs}/job-1", headers=key, timeout=LASTS_LONG).json()["data"]["video_url"])
 
 
@@ -491,9 +491,9 @@ def test_an_interrupted_result_is_resumed_by_range_requests() -> None:
         assert link.startswith(f"http://localhost:{server.port}/_files/job-1.mp4?")
         came = b""
         for _ in range(3):
-            answer = requests.get(link, headers={"Range": f"bytes={len(came)}-"}, stream=True, timeout=LASTS_LONG)
+            response = requests.get(link, headers={"Range": f"bytes={len(came)}-"}, stream=True, timeout=LASTS_LONG)
             with suppress(requests.RequestException):
-                for part in answer.iter_content(10_000):
+                for part in response.iter_content(10_000):
                     came += part
         assert came == bytes(result_body("job-1", 1_000_000))
         assert [one.headers["Host"] for one in server.requests[-3:]] == [f"localhost:{server.port}"] * 3
@@ -504,8 +504,8 @@ def test_a_result_of_a_terabyte_is_made_as_it_is_sent() -> None:
     with Server(Scenario(0, result_bytes=10**12)) as server:
         job_id = requests.post(f"{server.url}/jobs", timeout=LASTS_LONG).json()["id"]
         request = f"GET /jobs/{job_id}/result HTTP/1.1\r\nHost: x\r\n\r\n".encode()
-        answer = raw_answer(server, request, size=5_000_000)
-        head, _, body = answer.partition(b"\r\n\r\n")
+        response = raw_response(server, request, size=5_000_000)
+        head, _, body = response.partition(b"\r\n\r\n")
         assert b"Content-Length: 1000000000000" in head
         assert len(body) > 4_000_000
         assert body == bytes(result_body(job_id, len(body)))

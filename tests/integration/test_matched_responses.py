@@ -23,7 +23,17 @@ import trustme
 import urllib3
 from support.ends_soon import LASTS_LONG, ends_soon
 from support.fixtures import LogLines
-from support.scripted_server import NEXT_REQUEST, Answer, Arrived, Part, Scripted, bytewise, interim, response, scripted
+from support.scripted_server import (
+    NEXT_REQUEST,
+    Arrived,
+    Part,
+    Respond,
+    Scripted,
+    bytewise,
+    interim,
+    response,
+    scripted,
+)
 
 from fake_server import Scenario, Server
 from fake_server.storage import result_body
@@ -78,9 +88,9 @@ async def opened(kind: type[Any], url: str, **more: Any) -> AsyncIterator[Any]:
             await closed
 
 
-async def call(client: Any, name: str, *given: Any, **more: Any) -> Any:
+async def call(client: Any, name: str, *arguments: Any, **more: Any) -> Any:
     """Call a method of either client, and return all of its result."""
-    result = getattr(client, name)(*given, **more)
+    result = getattr(client, name)(*arguments, **more)
     if isinstance(result, AsyncIterator):
         return [one async for one in result]
     if isinstance(result, Iterator):
@@ -101,13 +111,13 @@ def use(kind: type[Any], url: str, use_it: Callable[[Any], Coroutine[Any, Any, A
     return asyncio.run(main())
 
 
-def in_turn(jobs: str, answer: Answer) -> Answer:
+def in_turn(jobs: str, respond: Respond) -> Respond:
     """Respond to one request after the other as if it were about the next of some jobs.
 
     Requests for one URL share a connection, and nothing but the order tells their responses apart.
     """
     turn = iter(jobs)
-    return lambda request: answer(request._replace(path=f"/status/{next(turn)}"))
+    return lambda request: respond(request._replace(path=f"/status/{next(turn)}"))
 
 
 def checked(kind: type[Any], server: Scripted, checks: int = 2, turns: int = 0) -> list[tuple[str, str]]:
@@ -154,14 +164,14 @@ INTERIM: dict[str, list[Part]] = {
 def test_interim_responses_are_skipped(kind: type[Any], before: str, how: str, lines: LogLines) -> None:
     """Whatever their number and their packets. The connection is kept."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         parts = [*INTERIM[before], about(request.job)]
         if how == "each by itself":
             return parts
         data = b"".join(part for part in parts if isinstance(part, bytes))
         return [data] if how == "in one packet" else bytewise(data)
 
-    with scripted(in_turn("ABA", answer)) as server:
+    with scripted(in_turn("ABA", respond)) as server:
         assert checked(kind, server, 3) == [*RIGHT, RIGHT[0]]
         assert server.connections == 1
 
@@ -176,7 +186,7 @@ def test_an_interim_response_may_come_before_any_final_response(kind: type[Any],
         "GET /status/C": chunked(about("C")),
     }
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         return [interim(103), 0.02, final[f"{request.method} {request.path}"]]
 
     async def use_it(client: Any) -> str:
@@ -185,7 +195,7 @@ def test_an_interim_response_may_come_before_any_final_response(kind: type[Any],
         assert await call(client, "delete", "A") is None
         return str((await call(client, "check", "moved")).payload["about"])
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, use_it) == "C"
         assert [request.connection for request in server.arrived] == [1, 2, 3, 3]  # one for each method that is called
 
@@ -195,7 +205,7 @@ def test_an_interim_response_may_come_before_any_final_response(kind: type[Any],
 def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines: LogLines) -> None:
     """As soon as there are more than 100, and not only at the time-out."""
 
-    def answer(request: Arrived) -> Iterator[Part]:
+    def respond(request: Arrived) -> Iterator[Part]:
         many = MAX_INTERIM_RESPONSES if request.job == "A" else MAX_INTERIM_RESPONSES + 1
         yield from [interim(code)] * many
         if request.job == "A":
@@ -208,7 +218,7 @@ def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines
         with pytest.raises(UnexpectedAnswer, match=r"more than 100 interim \(1xx\) responses"):
             await call(client, "check", "B")
 
-    with scripted(answer) as server, ends_soon(LASTS_LONG / 3):
+    with scripted(respond) as server, ends_soon(LASTS_LONG / 3):
         use(kind, server.url, use_it, max_faults=2, request_timeout=LASTS_LONG)
     assert [request.job for request in server.arrived] == ["A", "B", "B"]
 
@@ -217,7 +227,7 @@ def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines
 def test_interim_responses_do_not_extend_request_timeout(kind: type[Any], lines: LogLines) -> None:
     """They come every 0.25 s, and the request ends after 0.6 s."""
 
-    def answer(request: Arrived) -> Iterator[Part]:
+    def respond(request: Arrived) -> Iterator[Part]:
         for _ in range(MAX_INTERIM_RESPONSES):
             yield interim(102)
             yield 0.25
@@ -226,7 +236,7 @@ def test_interim_responses_do_not_extend_request_timeout(kind: type[Any], lines:
         with pytest.raises(RequestFailed, match=r"no response within 0\.6 s"):
             await call(client, "check", "A")
 
-    with scripted(answer) as server, ends_soon(0.6):
+    with scripted(respond) as server, ends_soon(0.6):
         use(kind, server.url, use_it, max_faults=1, request_timeout=0.6)
 
 
@@ -234,12 +244,12 @@ def test_interim_responses_do_not_extend_request_timeout(kind: type[Any], lines:
 def test_switching_protocols_is_a_fault_and_its_connection_is_closed(kind: type[Any], lines: LogLines) -> None:
     """101 is a final response, and what follows it is not HTTP."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if len(server.arrived) == 1:
             return [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", NEXT_REQUEST]
         return [about(request.job)]
 
-    with scripted(in_turn("AAB", answer)) as server:
+    with scripted(in_turn("AAB", respond)) as server:
         assert checked(kind, server) == RIGHT
         assert [request.connection for request in server.arrived] == [1, 2, 2]
 
@@ -288,11 +298,11 @@ def test_leftovers_of_a_response_are_not_taken_for_the_next_response(
 ) -> None:
     """They close the connection, without a fault."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         once = about(request.job)
         return LEFTOVERS[leftover](once) if request.job == "A" else [once]
 
-    with scripted(in_turn("ABB", answer)) as server:
+    with scripted(in_turn("ABB", respond)) as server:
         assert checked(kind, server, 3, turns) == [*RIGHT, RIGHT[1]]
         is_clean = leftover == "closed in order"
         assert [request.connection for request in server.arrived] == ([1, 1, 1] if is_clean else [1, 2, 2])
@@ -302,10 +312,10 @@ def test_leftovers_of_a_response_are_not_taken_for_the_next_response(
 def test_a_body_longer_than_its_content_length_closes_the_connection(lines: LogLines) -> None:
     """To aiohttp, such bytes in the packet of a response make it malformed."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         return [about(request.job) + b'{"result": "completed", "about": "A"}']
 
-    with scripted(in_turn("BAB", answer)) as server:
+    with scripted(in_turn("BAB", respond)) as server:
         assert [job for _, job in checked(VideoTranslationClient, server, 3)] == ["B", "A", "B"]
         assert [request.connection for request in server.arrived] == [1, 2, 3]
 
@@ -317,7 +327,7 @@ def test_bytes_after_the_204_of_a_deletion_are_not_taken_for_the_next_response(
 ) -> None:
     """The bytes come with it, or 0.02 s later. The next request is for the same URL."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if request.method == "DELETE":
             empty = b"HTTP/1.1 204 No Content\r\n\r\n"
             return [empty, pause, about("A")] if pause else [empty + about("A")]
@@ -328,7 +338,7 @@ def test_bytes_after_the_204_of_a_deletion_are_not_taken_for_the_next_response(
         server.settle()
         return str((await call(client, "check", "J")).payload["about"])
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, use_it, service=replace(UNNAMED, delete_path=UNNAMED.status_path)) == "B"
         assert [request.connection for request in server.arrived] == [1, 2]
 
@@ -341,7 +351,7 @@ def test_bytes_after_a_204_or_304_are_not_taken_for_the_next_response(
 ) -> None:
     """It has no body. The bytes come with it, or 0.02 s later. The status is a fault, and the retry gets its own response."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if len(server.arrived) == 1:
             empty = f"HTTP/1.1 {head}\r\n\r\n".encode()
             return [empty, pause, about("B")] if pause else [empty + about("B")]
@@ -350,7 +360,7 @@ def test_bytes_after_a_204_or_304_are_not_taken_for_the_next_response(
     async def check_twice(client: Any) -> list[str]:
         return [(await call(client, "check", "J")).payload["about"] for _ in range(2)]
 
-    with scripted(in_turn("AAB", answer)) as server:
+    with scripted(in_turn("AAB", respond)) as server:
         assert use(kind, server.url, check_twice, sleep=lambda _: server.settle()) == ["A", "B"]
         assert [request.connection for request in server.arrived] == [1, 2, 2]
 
@@ -371,13 +381,13 @@ def test_bytes_after_a_204_or_304_are_not_taken_for_the_next_response(
 def test_a_204_or_304_that_announces_a_body_closes_the_connection(kind: type[Any], head: str, lines: LogLines) -> None:
     """The body, which it must not have, may arrive with the next request."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         return [f"HTTP/1.1 {head}\r\n\r\n".encode() if len(server.arrived) == 1 else about(request.job)]
 
     async def check(client: Any) -> str:
         return str((await call(client, "check", "J")).payload["about"])
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, check) == "J"
         assert [request.connection for request in server.arrived] == [1, 2]
 
@@ -405,11 +415,11 @@ def test_leftovers_over_tls_are_not_taken_for_the_next_response(
 ) -> None:
     """They may lie in the TLS layer."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         once = about(request.job)
         return LEFTOVERS[leftover](once) if request.job == "A" else [once]
 
-    with scripted(in_turn("ABB", answer), secured) as server:
+    with scripted(in_turn("ABB", respond), secured) as server:
         assert checked(kind, server, 3, turns) == [*RIGHT, RIGHT[1]]
         is_clean = leftover == "closed in order"
         assert [request.connection for request in server.arrived] == ([1, 1, 1] if is_clean else [1, 2, 2])
@@ -422,11 +432,11 @@ def test_leftovers_in_the_tls_record_of_a_response_are_not_taken_for_the_next(
 ) -> None:
     """If a record is decrypted and half read, its socket is not readable to a poll."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         once = padded(request.job, size)
         return [once + once] if request.job == "A" else [once]
 
-    with scripted(in_turn("ABB", answer), secured) as server:
+    with scripted(in_turn("ABB", respond), secured) as server:
         assert checked(kind, server, 3) == [*RIGHT, RIGHT[1]]
         assert [request.connection for request in server.arrived] == [1, 2, 2]
 
@@ -438,7 +448,7 @@ def test_leftovers_over_a_proxy_are_not_taken_for_the_next_response(
 ) -> None:
     """Interim responses are skipped, and leftovers close the connection to the proxy."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         once = about(request.job)
         return [interim(), 0.02, *(LEFTOVERS[leftover](once) if request.job == "A" else [once])]
 
@@ -449,7 +459,7 @@ def test_leftovers_over_a_proxy_are_not_taken_for_the_next_response(
             proxy.settle()
         return seen
 
-    with scripted(in_turn("ABB", answer)) as proxy:
+    with scripted(in_turn("ABB", respond)) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         assert use(kind, "http://service.test", use_it) == ["A", "B", "B"]
         assert [request.connection for request in proxy.arrived] == [1, 2, 2]
@@ -465,11 +475,11 @@ def test_leftovers_through_a_tunnel_are_not_taken_for_the_next_response(
 ) -> None:
     """The response of the proxy to CONNECT may come after an interim one, too."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         once = about(request.job)
         return [interim(), 0.02, once + once if request.job == "A" else once]
 
-    with scripted(in_turn("ABB", answer), secured) as server, scripted(lambda _: reply) as proxy:
+    with scripted(in_turn("ABB", respond), secured) as server, scripted(lambda _: reply) as proxy:
         proxy.relay_to = server.port
         monkeypatch.setenv("https_proxy", proxy.url)
         assert checked(kind, server, 3) == [*RIGHT, RIGHT[1]]
@@ -483,11 +493,11 @@ def test_leftovers_over_tls_in_tls_are_not_taken_for_the_next_response(
 ) -> None:
     """The inner TLS layer may hold bytes that are decrypted."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         once = padded(request.job, size)
         return [interim(), once + once if request.job == "A" else once]
 
-    with scripted(in_turn("ABB", answer), secured) as server, scripted(lambda _: [CONNECTED], secured) as proxy:
+    with scripted(in_turn("ABB", respond), secured) as server, scripted(lambda _: [CONNECTED], secured) as proxy:
         proxy.relay_to = server.port
         monkeypatch.setenv("https_proxy", proxy.url)
         assert checked(VideoTranslationClient, server, 3) == [*RIGHT, RIGHT[1]]
@@ -601,10 +611,10 @@ def test_the_tls_context_of_a_directory_of_certificates_is_not_shared(
 def test_an_interim_response_through_a_callers_requests_session_is_a_fault(before: str, lines: LogLines) -> None:
     """requests takes it for the final one. Its connection is closed, so that the next request does not get the rest."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         return [*INTERIM[before], about(request.job)] if request.job == "A" else [about(request.job)]
 
-    with scripted(answer) as server, requests.Session() as session:
+    with scripted(respond) as server, requests.Session() as session:
         client = VideoTranslationClient(
             server.url, service=UNNAMED, session=session, sleep=lambda _: None, max_faults=2
         )
@@ -620,7 +630,7 @@ def test_an_interim_response_through_a_callers_requests_session_is_a_fault(befor
 def test_an_interim_response_through_a_callers_aiohttp_session_is_skipped(lines: LogLines) -> None:
     """aiohttp skips it by itself."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         return [interim(), 0.02, about(request.job)]
 
     async def main() -> list[str]:
@@ -628,7 +638,7 @@ def test_an_interim_response_through_a_callers_aiohttp_session_is_skipped(lines:
             client = AsyncVideoTranslationClient(server.url, service=UNNAMED, session=session)
             return [(await client.check(job)).payload["about"] for job in "AB"]
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert asyncio.run(main()) == ["A", "B"]
 
 
@@ -678,7 +688,7 @@ def test_every_method_of_the_client_gets_its_own_response(
             path = await call(client, "download", one, tmp_path / one)
             assert path.read_bytes() == bytes(result_body(one, 70_000))
             await call(client, "delete", one)
-        assert [order.job_id for order in server.submissions] == ids
+        assert [submission.job_id for submission in server.submissions] == ids
 
     with Server(Scenario(duration=0.1, faults=faults, result_bytes=70_000), service="heygen") as server:
         use(kind, server.url, use_it, service="heygen", api_key="k-1234567", sleep=None, backoff_factor=0.05)
@@ -689,7 +699,7 @@ def test_every_method_of_the_client_gets_its_own_response(
 def test_a_submission_is_sent_on_a_new_connection(kind: type[Any], lines: LogLines) -> None:
     """A response that is left over would name another job."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if request.method == "POST":
             return [response({"id": f"job-{request.connection}"}, "201 Created")]
         return [about(request.job), NEXT_REQUEST, response({"id": "of-somebody-else"}, "201 Created")]
@@ -698,15 +708,15 @@ def test_a_submission_is_sent_on_a_new_connection(kind: type[Any], lines: LogLin
         await call(client, "check", "A")
         return [(await call(client, "submit", "https://x.test/y.mp4", "de")).id for _ in range(2)]
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, use_it, service=NAMED) == ["job-2", "job-3"]
 
 
-def once_more(answer: Callable[[Arrived], bytes]) -> Answer:
+def once_more(respond: Callable[[Arrived], bytes]) -> Respond:
     """Send each response once more with the next request on its connection."""
 
     def parts(request: Arrived) -> list[Part]:
-        once = answer(request)
+        once = respond(request)
         return [once, NEXT_REQUEST, once]
 
     return parts
@@ -718,7 +728,7 @@ def test_three_submissions_make_three_jobs(kind: type[Any], what: str, tmp_path:
     """Neither with an idempotency key nor with a file does one get the response to another."""
     made: Counter[str] = Counter()
 
-    def answer(request: Arrived) -> bytes:
+    def respond(request: Arrived) -> bytes:
         if request.path.endswith("languages"):
             return response({"data": {"languages": ["German"]}})
         made[request.path] += 1
@@ -734,7 +744,7 @@ def test_three_submissions_make_three_jobs(kind: type[Any], what: str, tmp_path:
         source = "https://x.test/y.mp4" if what == "video" else video
         return [(await call(client, "submit", source, "German")).id for _ in range(3)]
 
-    with scripted(once_more(answer)) as server:
+    with scripted(once_more(respond)) as server:
         service = "elevenlabs" if what == "form" else "heygen"
         assert use(kind, server.url, use_it, service=service, api_key="k-1234567") == ["job-1", "job-2", "job-3"]
     posted = [request.connection for request in server.arrived if request.method == "POST"]
@@ -746,7 +756,7 @@ def test_three_submissions_make_three_jobs(kind: type[Any], what: str, tmp_path:
 def test_an_error_of_the_iteration_of_a_submission_is_not_lost(kind: type[Any], lines: LogLines) -> None:
     """Azure accepts the first submission, and refuses the iteration of the second one."""
 
-    def answer(request: Arrived) -> bytes:
+    def respond(request: Arrived) -> bytes:
         name = request.job.partition("?")[0]
         if "/iterations/" in request.path and name == "order-2":
             return response({"error": {"code": "QuotaExceeded", "message": "no quota"}}, "400 Bad Request")
@@ -757,7 +767,7 @@ def test_an_error_of_the_iteration_of_a_submission_is_not_lost(kind: type[Any], 
         with pytest.raises(RequestFailed, match="no quota"):
             await call(client, "submit", "https://x.test/2.mp4", "es", idempotency_key="order-2")
 
-    with scripted(once_more(answer)) as server:
+    with scripted(once_more(respond)) as server:
         use(kind, server.url, use_it, service="azure", api_key="k-1234567")
 
 
@@ -765,7 +775,7 @@ def test_an_error_of_the_iteration_of_a_submission_is_not_lost(kind: type[Any], 
 def test_a_response_to_a_deletion_is_not_taken_for_that_to_another(kind: type[Any], lines: LogLines) -> None:
     """Though neither names its job: the second job cannot be deleted."""
 
-    def answer(request: Arrived) -> bytes:
+    def respond(request: Arrived) -> bytes:
         return response(b"", "204 No Content") if request.job == "A" else response(b"{}", "409 Conflict")
 
     async def use_it(client: Any) -> None:
@@ -773,7 +783,7 @@ def test_a_response_to_a_deletion_is_not_taken_for_that_to_another(kind: type[An
         with pytest.raises(RequestFailed, match="409"):
             await call(client, "delete", "B")
 
-    with scripted(once_more(answer)) as server:
+    with scripted(once_more(respond)) as server:
         use(kind, server.url, use_it)
 
 
@@ -784,7 +794,7 @@ def test_a_download_does_not_take_the_file_of_another_job(
 ) -> None:
     """Files of the same length, from the same host."""
 
-    def answer(request: Arrived) -> bytes:
+    def respond(request: Arrived) -> bytes:
         if is_redirected and request.path.startswith("/file/"):
             return response(b"", "302 Found", f"Location: /stored/{request.job}")
         return response(request.job.encode() * 1000, "200 OK", "Content-Type: video/mp4")
@@ -795,7 +805,7 @@ def test_a_download_does_not_take_the_file_of_another_job(
             path = await call(client, "download", job, tmp_path / name)
             assert path.read_bytes() == name.encode() * 1000
 
-    with scripted(once_more(answer)) as server:
+    with scripted(once_more(respond)) as server:
         use(kind, server.url, use_it)
 
 
@@ -805,7 +815,7 @@ def test_a_late_response_after_a_redirect_is_not_taken_for_the_file(
 ) -> None:
     """Each request on the way to the file has a connection of its own."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if request.path == "/stored":
             return [response(b"mine" * 1000, "200 OK", "Content-Type: video/mp4")]
         redirect = response(b"", "302 Found", "Location: /stored")
@@ -816,7 +826,7 @@ def test_a_late_response_after_a_redirect_is_not_taken_for_the_file(
         path: Path = await call(client, "download", job, tmp_path / "file")
         return path.read_bytes()
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, use_it) == b"mine" * 1000
 
 
@@ -827,7 +837,7 @@ def test_a_late_status_response_is_not_taken_for_the_list_of_languages(
 ) -> None:
     """The list names no job, so that the response could not be told apart from it by its id."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if request.method == "POST":
             return [response({"data": {"video_translation_ids": ["B"]}})]
         if "languages" in request.path:
@@ -841,7 +851,7 @@ def test_a_late_status_response_is_not_taken_for_the_list_of_languages(
             return (await call(client, "submit", "https://videos.test/a.mp4", "Spanish (Spain)")).id
         return await call(client, "languages")
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         found = use(kind, server.url, use_it, service="heygen", api_key="k-0123456789")
         assert found == ("B" if is_submission else ["Spanish (Spain)"])
 
@@ -872,20 +882,20 @@ def shuffled(request: Arrived, chance: random.Random, once: bytes, kinds: tuple[
     return [once]
 
 
-def shuffling(seed: int, kinds: tuple[str, ...], checks: int = 1) -> Answer:
+def shuffling(seed: int, kinds: tuple[str, ...], checks: int = 1) -> Respond:
     """Respond about a job: pending for some checks, and then completed."""
     chance = random.Random(seed)
     lock = threading.Lock()
     counts: Counter[str] = Counter()
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         with lock:
             counts[request.job] += 1
             word = "completed" if counts[request.job] >= checks else "pending"
             once = response({"result": word, "about": request.job, "pad": "x" * chance.choice([0, 50, 9000])})
             return shuffled(request, chance, once, kinds)
 
-    return answer
+    return respond
 
 
 @both_clients
@@ -907,13 +917,13 @@ def test_a_copy_that_comes_after_the_next_request_is_not_taken_for_its_response(
 ) -> None:
     """A connection is used again for the same URL alone."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         return [about(request.job), *again, about(request.job)]
 
     async def check(client: Any) -> list[str]:
         return [(await call(client, "check", job)).payload["about"] for job in "AABABBCA"]
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, check, service=service) == list("AABABBCA")
     assert not lines.of("check_failed")
 
@@ -927,7 +937,7 @@ def test_a_copy_of_an_error_after_the_next_request_does_not_end_another_job(
     """The error names no job, whatever the service."""
     refused = response(b"{}", status, "Retry-After: 86400")
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         return [refused, NEXT_REQUEST, refused] if request.job == "A" else [about(request.job)]
 
     async def use_it(client: Any) -> str:
@@ -935,7 +945,7 @@ def test_a_copy_of_an_error_after_the_next_request_does_not_end_another_job(
             await call(client, "check", "A")
         return str((await call(client, "check", "B")).payload["about"])
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, use_it, service=service, max_faults=1) == "B"
         assert [request.job for request in server.arrived] == ["A", "B"]
 
@@ -959,7 +969,7 @@ def test_a_connection_is_used_again_for_the_same_url_alone(kind: type[Any], serv
 def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any], lines: LogLines) -> None:
     """On the same host it is about the same job, wherever it leads."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if request.path.startswith("/status/"):
             return [response(b"", "307 Temporary Redirect", f"Location: /moved/{request.job}")]
         return [about(request.job)]
@@ -967,7 +977,7 @@ def test_a_redirect_is_followed_on_the_connection_of_its_request(kind: type[Any]
     async def check(client: Any) -> list[str]:
         return [(await call(client, "check", job)).payload["about"] for job in "AABB"]
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, check) == list("AABB")
         assert [request.connection for request in server.arrived] == [1, 1, 1, 1, 2, 2, 2, 2]
 
@@ -978,17 +988,17 @@ async def check_at_once(client: Any, jobs: str) -> None:
     await asyncio.gather(*(asyncio.to_thread(client.check, job) if is_blocking else client.check(job) for job in jobs))
 
 
-def meeting(first: int) -> Answer:
+def meeting(first: int) -> Respond:
     """Respond about a job; the first requests wait until so many of them have arrived."""
     everybody = threading.Barrier(first)
     left = iter(range(first))
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         if next(left, None) is not None:
             everybody.wait(LASTS_LONG)
         return [about(request.job)]
 
-    return answer
+    return respond
 
 
 @both_clients
@@ -1111,7 +1121,7 @@ def test_jobs_of_a_batch_get_their_own_responses_that_have_no_id_field(kind: typ
 def test_a_connection_with_a_response_about_another_job_is_not_used_again(kind: type[Any], lines: LogLines) -> None:
     """A late response makes one fault, and not one for each request after it."""
 
-    def answer(request: Arrived) -> list[Part]:
+    def respond(request: Arrived) -> list[Part]:
         once = about(request.job)
         if len(server.arrived) == 1:
             return [once, NEXT_REQUEST, about("B")]
@@ -1120,7 +1130,7 @@ def test_a_connection_with_a_response_about_another_job_is_not_used_again(kind: 
     async def use_it(client: Any) -> list[str]:
         return [(await call(client, "check", "A")).payload["about"] for _ in range(4)]
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         assert use(kind, server.url, use_it, service=NAMED) == ["A"] * 4
     assert [request.connection for request in server.arrived] == [1, 1, 2, 2, 2]
     assert [line["error"] for line in lines.of("check_failed")] == ["the response is about job 'B', not 'A'"]

@@ -344,7 +344,7 @@ def test_the_commands_submit_wait_download_and_delete_handle_a_job(tmp_path: Pat
     assert [done.returncode for done in (submitted, waited, downloaded, deleted)] == [0] * 4, submitted.stderr
     assert (waited.stdout, deleted.stdout) == ("completed\n", "deleted\n")
     assert (tmp_path / "talk.es.mp4").stat().st_size == 65536
-    assert [order["job_id"] for order in submissions] == [job_id]
+    assert [submission["job_id"] for submission in submissions] == [job_id]
     for done in (submitted, waited, downloaded, deleted):
         assert "key-of-heygen" not in done.stdout + done.stderr
         assert "signature=" not in done.stdout + done.stderr

@@ -23,10 +23,10 @@ import trustme
 from requests.structures import CaseInsensitiveDict
 from support import hostile_server
 from support.ends_soon import LASTS_LONG, PATIENT, at_some_pace, ends_soon, lasting
-from support.file_servers import KEY, MIB, dripping_file, length_of, link, playing, say, standing_file
+from support.file_servers import KEY, MIB, dripping_file, length_of, link, playing, send_ok, standing_file
 from support.hostile_server import Handler, refusing_url
 from support.lying_storage import LyingStorage, any_lies, any_version
-from support.raw_responses import CLIENTS, Answer, Headers, Raw, Script, part, raw
+from support.raw_responses import CLIENTS, Headers, Raw, Respond, Script, part, raw
 from support.tls_servers import over_tls, serving_raw
 
 from fake_server import Scenario, Server
@@ -80,7 +80,7 @@ def test_a_large_upload_is_not_held_in_memory(film: Path) -> None:
             part = len(handler.rfile.read(min(left, 65536)))
             received[0] += part
             left -= part
-        say(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
+        send_ok(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
 
     with playing(play) as (url, _), client_of(url) as client:
         tracemalloc.start()
@@ -104,7 +104,7 @@ def test_an_upload_that_makes_progress_may_exceed_request_timeout(film: Path) ->
             for number in range(6):
                 time.sleep(limit / 3)
                 left -= len(handler.rfile.read(left if number == 5 else 4 * MIB))
-            say(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
+            send_ok(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
 
         with playing(play) as (url, _), client_of(url, request_timeout=limit, max_faults=1) as client:
             started = time.monotonic()
@@ -121,7 +121,7 @@ def test_an_upload_without_progress_ends_after_request_timeout(film: Path) -> No
     def play(_: BaseHTTPRequestHandler) -> None:
         over.wait(LASTS_LONG)
 
-    with playing(play) as (url, asked):
+    with playing(play) as (url, request_lines):
         with client_of(url, request_timeout=0.3, max_faults=1) as client:
             began = time.monotonic()
             with ends_soon(0.3), pytest.raises(RequestFailed, match="No job was made") as caught:
@@ -130,7 +130,7 @@ def test_an_upload_without_progress_ends_after_request_timeout(film: Path) -> No
         over.set()
 
     assert caught.value.may_have_been_accepted is False
-    assert asked in (["POST /v1/dubbing"], [])  # empty where a busy machine sent nothing in 0.3 s
+    assert request_lines in (["POST /v1/dubbing"], [])  # empty where a busy machine sent nothing in 0.3 s
     assert elapsed >= 0.3
 
 
@@ -138,16 +138,16 @@ def test_an_upload_aborted_by_the_server_is_sent_again(film: Path) -> None:
     """Half a file cannot have made a job, so the retry is safe although the service has no idempotency keys."""
 
     def play(handler: BaseHTTPRequestHandler) -> None:
-        if len(asked) == 1:
+        if len(request_lines) == 1:
             handler.rfile.read(3 * MIB)
             handler.connection.shutdown(socket.SHUT_RDWR)
             return
         handler.rfile.read(length_of(handler))
-        say(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
+        send_ok(handler, b'{"dubbing_id": "d-1", "expected_duration_sec": 3}')
 
-    with playing(play) as (url, asked), client_of(url) as client:
+    with playing(play) as (url, request_lines), client_of(url) as client:
         assert client.submit(film, "es").id == "d-1"
-        assert len(asked) == 2
+        assert len(request_lines) == 2
 
 
 def test_an_upload_whose_response_is_lost_is_not_sent_again(film: Path) -> None:
@@ -157,10 +157,10 @@ def test_an_upload_whose_response_is_lost_is_not_sent_again(film: Path) -> None:
         handler.rfile.read(length_of(handler))
         handler.connection.shutdown(socket.SHUT_RDWR)
 
-    with playing(play) as (url, asked), client_of(url) as client:
+    with playing(play) as (url, request_lines), client_of(url) as client:
         with pytest.raises(RequestFailed, match="may have been accepted") as caught:
             client.submit(film, "es")
-        assert len(asked) == 1
+        assert len(request_lines) == 1
     assert caught.value.may_have_been_accepted is True
 
 
@@ -195,7 +195,7 @@ def test_endless_headers_are_no_progress_of_a_transfer(film: Path, tmp_path: Pat
 
     def play(handler: BaseHTTPRequestHandler) -> None:
         if "status" in handler.path:
-            say(handler, link(url))
+            send_ok(handler, link(url))
             return
         handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
         handler.wfile.write(b"" if drip.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n")
@@ -245,10 +245,10 @@ def test_a_job_is_submitted_waited_for_and_downloaded_on_sockets(service: str, t
         with client_of(server.url + path, service, backoff_factor=0.1) as client:
             job = client.wait(client.submit(VIDEO, language))
             file = client.download(job, tmp_path / "out.mp4")
-        [order] = server.submissions
+        [submission] = server.submissions
         ranges = [one.headers.get("Range") for one in server.requests if "_files" in one.path or "audio" in one.path]
 
-        assert file.read_bytes() == bytes(result_body(order.job_id, 3 * MIB))
+        assert file.read_bytes() == bytes(result_body(submission.job_id, 3 * MIB))
         assert ranges[:2] == [None, f"bytes={3 * MIB // 2}-"]  # half of the requested bytes has arrived
         [after_reset] = ranges[2:]
         start = re.fullmatch(r"bytes=(\d+)-", str(after_reset))
@@ -367,12 +367,12 @@ def test_close_cancels_a_download(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def playing_raw(answer: Answer) -> Handler:
+def playing_raw(respond: Respond) -> Handler:
     """Respond to each request with raw bytes, block after block, and then close or reset the connection."""
 
     def handle(connection: socket.socket, server: hostile_server.Server) -> None:
         lines = (line.partition(": ") for line in server.requests[-1].decode("latin-1").split("\r\n")[1:-2])
-        response = answer(CaseInsensitiveDict({name: value for name, _, value in lines}))
+        response = respond(CaseInsensitiveDict({name: value for name, _, value in lines}))
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for block in response.arriving():
             connection.sendall(block)
@@ -479,8 +479,8 @@ def test_a_download_accepts_any_content_encoding_of_a_stored_file(
     stored = hostile_server.gzipped(video) if "gzip" in label else video
     about = (f"Content-Encoding: {label}", 'ETag: "a"')
 
-    def rest(asked: Headers) -> Raw:
-        start = int(asked["Range"][len("bytes=") : -1])
+    def rest(request_lines: Headers) -> Raw:
+        start = int(request_lines["Range"][len("bytes=") : -1])
         return part(stored[start:], f"bytes {start}-{len(stored) - 1}/{len(stored)}", *about)
 
     first = raw(200, f"Content-Length: {len(stored)}", "Content-Type: video/mp4", *about, body=stored[:150_000])
@@ -588,13 +588,15 @@ def test_an_aborted_download_over_tls_is_resumed_by_range_requests(
     starts: list[int] = []
 
     def handle(connection: socket.socket, server: hostile_server.Server) -> None:
-        asked = re.search(rb"(?i)range: bytes=(\d+)-", server.requests[-1])
-        start = int(asked[1]) if asked else 0
+        request_lines = re.search(rb"(?i)range: bytes=(\d+)-", server.requests[-1])
+        start = int(request_lines[1]) if request_lines else 0
         starts.append(start)
-        length = f"Content-Length: {len(video) - start}\r\n" if has_length or not asked else ""
-        status = f"206 Part\r\nContent-Range: bytes {start}-{len(video) - 1}/{len(video)}" if asked else "200 OK"
+        length = f"Content-Length: {len(video) - start}\r\n" if has_length or not request_lines else ""
+        status = (
+            f"206 Part\r\nContent-Range: bytes {start}-{len(video) - 1}/{len(video)}" if request_lines else "200 OK"
+        )
         fields = f'ETag: "a"\r\nContent-Type: video/mp4\r\n{length}Connection: close'
-        piece = video[start : start + 40_000] if has_length or not asked else video[start:]
+        piece = video[start : start + 40_000] if has_length or not request_lines else video[start:]
         connection.sendall(f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + piece)
 
     with serving_raw(over_tls(trusted, handle)) as server:

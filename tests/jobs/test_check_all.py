@@ -81,12 +81,12 @@ class Service:
         self.alone: dict[str, Trouble] = {}
         self._trouble = trouble
         session = requests.Session()
-        session.mount("http://", FunctionAdapter(self._answer))
+        session.mount("http://", FunctionAdapter(self._respond))
         self.client = VideoTranslationClient(
             HOST, service=service, api_key=KEY, session=session, sleep=clock.tick, max_faults=max_faults
         )
 
-    def _answer(self, request: requests.PreparedRequest) -> requests.Response:
+    def _respond(self, request: requests.PreparedRequest) -> requests.Response:
         last = unquote(str(request.url).rpartition("/")[2])
         if "ids=" not in last:
             self.singles.append(last)
@@ -314,12 +314,12 @@ def test_the_timeout_of_check_all_is_that_of_each_request(service: str) -> None:
 def test_the_timeout_of_the_blocking_client_is_that_of_each_request_too(clock: Clock) -> None:
     """Ten responses of four seconds each, with a time-out of 30 seconds."""
 
-    def answer(_: requests.PreparedRequest) -> requests.Response:
+    def respond(_: requests.PreparedRequest) -> requests.Response:
         clock.tick(4)
         return response(200, b'{"result": "completed"}')
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(HOST, session=session, sleep=clock.tick, timeout=30)
 
     assert [job.elapsed for job in client.check_all(ids(10))] == [4.0] * 10

@@ -43,7 +43,7 @@ def finished(clock: Clock, *faults: str, service: str = "heygen", **scenario: An
     return setup, setup.finished()
 
 
-def asked_ranges(setup: ClientSetup) -> list[str | None]:
+def requested_ranges(setup: ClientSetup) -> list[str | None]:
     """The `Range` header of each request for the file, or None if it has none."""
     return [
         arrival.headers.get("Range")
@@ -62,7 +62,7 @@ def test_a_download_resumes_where_the_connection_broke(
     path = setup.client.download(job, tmp_path / "out.mp4")
 
     assert path.read_bytes() == setup.file_of(job)
-    nothing, half, more = asked_ranges(setup)
+    nothing, half, more = requested_ranges(setup)
     assert nothing is None
     if fault == "truncate":  # a reset discards the bytes that were not read yet
         assert (half, more) == (f"bytes={SIZE // 2}-", f"bytes={SIZE // 2 + SIZE // 4}-")
@@ -116,7 +116,7 @@ def test_a_link_that_expires_during_a_download_is_refreshed(clock: Clock, tmp_pa
     path = setup.client.download(job, tmp_path / "out.mp4")
 
     assert path.read_bytes() == setup.file_of(job)
-    assert asked_ranges(setup) == [None, f"bytes={SIZE // 2}-", f"bytes={SIZE // 2}-"]
+    assert requested_ranges(setup) == [None, f"bytes={SIZE // 2}-", f"bytes={SIZE // 2}-"]
 
 
 def test_a_download_fails_if_the_fresh_link_is_rejected_too(clock: Clock, tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_a_download_fails_if_the_fresh_link_is_rejected_too(clock: Clock, tmp_pa
 
     with pytest.raises(RequestFailed, match="refused to return the result") as caught:
         setup.client.download(job, tmp_path / "out.mp4")
-    assert (caught.value.status_code, len(asked_ranges(setup))) == (403, 2)
+    assert (caught.value.status_code, len(requested_ranges(setup))) == (403, 2)
     assert "signature" not in str(caught.value)
 
 
@@ -146,11 +146,11 @@ def test_a_download_waits_while_elevenlabs_has_not_dubbed_yet(clock: Clock, line
 
 def test_a_download_of_a_result_that_is_never_ready_times_out(clock: Clock, tmp_path: Path) -> None:
     """After its own time-out, or without one after the time-out of the client plus one sleep."""
-    for given, most in ((20.0, 20.25), (None, 660.25)):
+    for timeout, most in ((20.0, 20.25), (None, 660.25)):
         setup, job = finished(clock, service="elevenlabs", link_delay=10_000)
 
         with pytest.raises(WaitTimeout, match=r"did not return the result .* × not yet") as caught:
-            setup.client.download(job, tmp_path / "out.mp4", timeout=given)
+            setup.client.download(job, tmp_path / "out.mp4", timeout=timeout)
         assert caught.value.elapsed <= most
         assert left_in(tmp_path) == []
 
@@ -163,7 +163,11 @@ def test_a_download_has_the_requested_language(clock: Clock, tmp_path: Path) -> 
     with pytest.raises(RequestFailed):
         setup.client.download(job, tmp_path / "fr.mp4", language="fr/x")
 
-    assert [path.rpartition("/")[2] for path in setup.said("GET") if "/audio/" in path] == ["es", "es", "fr%2Fx"]
+    assert [path.rpartition("/")[2] for path in setup.requested_paths("GET") if "/audio/" in path] == [
+        "es",
+        "es",
+        "fr%2Fx",
+    ]
     for bad, kind in (("", ValueError), ("..", ValueError), (5, TypeError)):
         with pytest.raises(kind, match="language must be"):
             setup.client.download(job, tmp_path / "x.mp4", language=bad)  # type: ignore[arg-type]  # what is tested
@@ -181,11 +185,11 @@ def test_a_404_without_the_code_dubbing_not_dubbed_is_an_error(clock: Clock, tmp
 
 def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock: Clock, tmp_path: Path) -> None:
     """The server has no file at the result path: its files are at the links, which bulk responses do not have."""
-    asked: list[str] = []
+    requested_paths: list[str] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         path = str(request.url).removeprefix(HOST)
-        asked.append(path)
+        requested_paths.append(path)
         if path == "/storage/1":
             return response(200, bytes(SIZE), content_type="video/mp4", content_length=str(SIZE))
         if "ids=" in path:
@@ -194,14 +198,14 @@ def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock:
         return response(200, link.encode()) if path.startswith("/status/") else response(404, b"{}")
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(HOST, session=session, sleep=clock.tick)
     [job, _] = client.wait_all(["a", "b"])
     assert isinstance(job, Job)
-    assert len(asked) == 1
+    assert len(requested_paths) == 1
     client.download(job, tmp_path / "out.mp4")
 
-    assert asked[1:] == ["/jobs/a/result", "/status/a", "/storage/1"]
+    assert requested_paths[1:] == ["/jobs/a/result", "/status/a", "/storage/1"]
     assert (tmp_path / "out.mp4").read_bytes() == bytes(SIZE)
 
 
@@ -220,12 +224,12 @@ def header(request: requests.PreparedRequest, name: str) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
 
 
-Answer = Callable[[requests.PreparedRequest], requests.Response]
+Respond = Callable[[requests.PreparedRequest], requests.Response]
 
 
-def served_by(clock: Clock, answer: Answer, **arguments: Any) -> VideoTranslationClient:
+def served_by(clock: Clock, respond: Respond, **arguments: Any) -> VideoTranslationClient:
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     return VideoTranslationClient(HOST, session=session, sleep=clock.tick, **arguments)
 
 
@@ -233,14 +237,14 @@ def test_a_file_that_has_changed_is_downloaded_from_its_start(clock: Clock, tmp_
     """A file of parts of two versions would be of no use."""
     ranges: list[str | None] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         ranges.append(header(request, "Range"))
         if len(ranges) == 1:
             return response(200, b"a" * 70_000, content_length="100000", etag='"one"', content_type="video/mp4")
         assert request.headers.get("If-Range") in (None, '"one"')
         return response(200, b"b" * 90_000, content_length="90000", etag='"two"', content_type="video/mp4")
 
-    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    path = served_by(clock, respond).download(DONE, tmp_path / "out.mp4")
 
     assert ranges == [None, "bytes=70000-"]
     assert path.read_bytes() == b"b" * 90_000
@@ -264,7 +268,7 @@ def test_a_part_other_than_the_requested_one_is_discarded(clock: Clock, tmp_path
     """The whole file is requested again."""
     calls: list[str | None] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         calls.append(header(request, "Range"))
         if len(calls) == 1:
             return response(200, b"a" * 50_000, content_length="100000", etag='"one"')
@@ -272,7 +276,7 @@ def test_a_part_other_than_the_requested_one_is_discarded(clock: Clock, tmp_path
             return response(206, b"x" * 50_000, **({"etag": '"one"', **head} if "no_etag" not in head else {}))
         return response(200, b"c" * 10, content_length="10", etag='"two"')
 
-    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    path = served_by(clock, respond).download(DONE, tmp_path / "out.mp4")
     assert calls == [None, "bytes=50000-", None]
     assert path.read_bytes() == b"c" * 10
 
@@ -281,7 +285,7 @@ def test_the_length_of_the_file_may_be_in_content_range_alone(clock: Clock, tmp_
     """The first response does not state it, and the second one breaks off too."""
     calls: list[str | None] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         calls.append(header(request, "Range"))
         if len(calls) == 1:
             made = response(200, b"a" * 70_000, etag='"one"', transfer_encoding="chunked")
@@ -291,7 +295,7 @@ def test_the_length_of_the_file_may_be_in_content_range_alone(clock: Clock, tmp_
             return response(206, b"b" * 10, etag='"one"', content_range="bytes 65536-99999/100000")
         return response(206, b"c" * 34_454, etag='"one"', content_range="bytes 65546-99999/100000")
 
-    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    path = served_by(clock, respond).download(DONE, tmp_path / "out.mp4")
     assert calls == [None, "bytes=65536-", "bytes=65546-"]
     assert path.stat().st_size == 100_000
 
@@ -317,7 +321,7 @@ def test_a_part_of_a_modified_file_is_discarded(clock: Clock, tmp_path: Path, he
     dates = {"last_modified": "Mon, 01 Jun 2026 00:00:00 GMT", "date": "Mon, 01 Jun 2026 00:00:09 GMT"}
     calls: list[str | None] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         calls.append(header(request, "Range"))
         if len(calls) == 1:
             return response(200, b"a" * 70_000, content_length="100000", **dates)
@@ -325,7 +329,7 @@ def test_a_part_of_a_modified_file_is_discarded(clock: Clock, tmp_path: Path, he
             return response(206, b"b" * 30_000, content_range="bytes 70000-99999/100000", **head)
         return response(200, b"c" * 100_000, content_length="100000")
 
-    assert set(served_by(clock, answer).download(DONE, tmp_path / "out.mp4").read_bytes()) == {ord("c")}
+    assert set(served_by(clock, respond).download(DONE, tmp_path / "out.mp4").read_bytes()) == {ord("c")}
 
 
 @pytest.mark.parametrize(
@@ -346,7 +350,7 @@ def test_a_download_is_resumed_only_with_a_strong_validator(
     """A strong validator in the sense of RFC 9110: a strong `ETag`, or a `Last-Modified` older than `Date`."""
     ranges: list[str | None] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         ranges.append(header(request, "Range"))
         if len(ranges) == 1:
             return response(200, b"a" * 70_000, content_length="100000", **validators)
@@ -355,7 +359,7 @@ def test_a_download_is_resumed_only_with_a_strong_validator(
             return response(206, b"b" * 30_000, content_range="bytes 70000-99999/100000", **same)
         return response(200, b"c" * 100_000, content_length="100000")
 
-    path = served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+    path = served_by(clock, respond).download(DONE, tmp_path / "out.mp4")
     assert path.stat().st_size == 100_000
     assert ranges == [None, "bytes=70000-" if is_resumed else None]
 
@@ -364,13 +368,13 @@ def test_a_416_response_to_a_range_request_restarts_the_download(clock: Clock, t
     """The file has become shorter. The 416 may also come from a proxy."""
     calls: list[str | None] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         calls.append(header(request, "Range"))
         if len(calls) == 1:
             return response(200, b"a" * 70_000, content_length="100000", etag='"one"')
         return response(416, b"") if len(calls) == 2 else response(200, b"new", content_length="3", etag='"two"')
 
-    assert served_by(clock, answer).download(DONE, tmp_path / "out.mp4").read_bytes() == b"new"
+    assert served_by(clock, respond).download(DONE, tmp_path / "out.mp4").read_bytes() == b"new"
     assert calls == [None, "bytes=70000-", None]
 
 
@@ -414,7 +418,7 @@ def test_real_progress_resets_the_count_of_faults_in_a_row(clock: Clock, tmp_pat
     """Ten attempts bring 100 kB each, with `max_faults=2`."""
     whole = b"\0\0\0\x18ftyp" + os.urandom(999_992)
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         start = int(str(header(request, "Range") or "bytes=0-")[6:-1])
         part = whole[start : start + 100_000]
         if not start:
@@ -422,7 +426,7 @@ def test_real_progress_resets_the_count_of_faults_in_a_row(clock: Clock, tmp_pat
         head = {"content_range": f"bytes {start}-999999/1000000", "content_length": str(1_000_000 - start)}
         return response(206, part, etag='"w"', **head)
 
-    path = served_by(clock, answer, max_faults=2).download(DONE, tmp_path / "out.mp4")
+    path = served_by(clock, respond, max_faults=2).download(DONE, tmp_path / "out.mp4")
     assert path.read_bytes() == whole
 
 
@@ -430,22 +434,22 @@ def test_a_download_that_never_gets_further_fails(clock: Clock, tmp_path: Path) 
     """Every second attempt brings more bytes than the one before, but none more than 200 kB."""
     sizes = iter([70_000, 200_000] * 1000)
 
-    def answer(_: requests.PreparedRequest) -> requests.Response:
+    def respond(_: requests.PreparedRequest) -> requests.Response:
         return response(200, b"x" * next(sizes), content_length="1000000")
 
     with pytest.raises(RequestFailed, match="breaks off"):
-        served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+        served_by(clock, respond).download(DONE, tmp_path / "out.mp4")
 
 
 def test_on_progress_gets_the_received_and_the_total_bytes(clock: Clock, tmp_path: Path) -> None:
     """The received bytes never decrease here, although the first response is truncated."""
     setup, job = finished(clock, "result/1:truncate")
-    told: list[tuple[int, int | None]] = []
-    setup.client.download(job, tmp_path / "out.mp4", on_progress=lambda *seen: told.append(seen))
+    progress: list[tuple[int, int | None]] = []
+    setup.client.download(job, tmp_path / "out.mp4", on_progress=lambda *seen: progress.append(seen))
 
-    assert [received for received, _ in told] == sorted(received for received, _ in told)
-    assert {total for _, total in told} == {SIZE}
-    assert told[-1][0] == SIZE
+    assert [received for received, _ in progress] == sorted(received for received, _ in progress)
+    assert {total for _, total in progress} == {SIZE}
+    assert progress[-1][0] == SIZE
 
 
 def test_an_interrupted_download_leaves_no_partial_file(clock: Clock, tmp_path: Path) -> None:
@@ -567,7 +571,7 @@ def test_a_link_is_read_the_same_in_a_job_a_status_response_and_a_redirect(
     Control characters and backslashes are refused.
     """
 
-    def answer(request: Arrived) -> list[bytes]:
+    def respond(request: Arrived) -> list[bytes]:
         sent = link.format(url=server.url, host=server.url.removeprefix("http://"))
         if request.path == "/first":
             return [http_response(b"", "302 Found", f"Location: {sent}")]
@@ -575,7 +579,7 @@ def test_a_link_is_read_the_same_in_a_job_a_status_response_and_a_redirect(
             return [http_response({"result": "completed", "result_url": sent})]
         return [http_response(FILE)]
 
-    with scripted(answer) as server:
+    with scripted(respond) as server:
         own = f"{server.url}/first" if holder == "a redirect" else link
         own = own.format(url=server.url, host=server.url.removeprefix("http://"))
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=own)
@@ -605,28 +609,28 @@ def test_a_link_may_end_with_a_line_break(client: type[Any], tmp_path: Path) -> 
 
 def test_a_relative_link_is_resolved_against_the_base_url(clock: Clock, tmp_path: Path) -> None:
     """Its request has the API key, as it goes to the same origin."""
-    asked: list[tuple[str | None, str | None]] = []
+    requested: list[tuple[str | None, str | None]] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
-        asked.append((request.url, header(request, "Authorization")))
+    def respond(request: requests.PreparedRequest) -> requests.Response:
+        requested.append((request.url, header(request, "Authorization")))
         if "/status" in str(request.url):
             return response(200, b'{"result": "completed", "result_url": "/files/j.mp4"}')
         return response(200, b"file", content_type="video/mp4")
 
-    served_by(clock, answer, api_key="k-123456").download("j", tmp_path / "out.mp4")
-    assert asked == [(f"{HOST}/status/j", "Bearer k-123456"), (f"{HOST}/files/j.mp4", "Bearer k-123456")]
+    served_by(clock, respond, api_key="k-123456").download("j", tmp_path / "out.mp4")
+    assert requested == [(f"{HOST}/status/j", "Bearer k-123456"), (f"{HOST}/files/j.mp4", "Bearer k-123456")]
 
 
 def test_the_download_of_an_audio_only_translation_is_its_audio(clock: Clock, tmp_path: Path) -> None:
     """With HeyGen's `translate_audio_only`. The audio of a video is not returned in place of the video."""
     data = {"id": "j", "status": "completed", "audio_url": "http://files.test/a.mp3", "video_url": None}
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         if "files.test" in str(request.url):
             return response(200, b"sound", content_type="audio/mpeg")
         return response(200, json.dumps({"data": data}).encode())
 
-    client = served_by(clock, answer, service="heygen", api_key="k-123456")
+    client = served_by(clock, respond, service="heygen", api_key="k-123456")
     with pytest.raises(ResultNotReady, match="'completed'"):
         client.download("j", tmp_path / "out")
     data["translate_audio_only"] = True  # type: ignore[assignment]  # JSON has more than strings
@@ -653,12 +657,12 @@ def test_an_exception_of_on_progress_is_raised_without_a_retry(
 def test_the_sleep_after_a_broken_response_ends_at_the_deadline(clock: Clock, tmp_path: Path) -> None:
     """The response arrives 0.1 s before the deadline."""
 
-    def answer(_: requests.PreparedRequest) -> requests.Response:
+    def respond(_: requests.PreparedRequest) -> requests.Response:
         clock.tick(1.9)
         return response(200, b"x" * 100_000, content_length="1000000")
 
     with pytest.raises(WaitTimeout) as caught:
-        served_by(clock, answer).download(DONE, tmp_path / "out.mp4", timeout=2)
+        served_by(clock, respond).download(DONE, tmp_path / "out.mp4", timeout=2)
     assert caught.value.elapsed <= 2.25
 
 
@@ -669,13 +673,13 @@ def test_a_download_fails_if_the_storage_never_sends_the_whole_file(
     """It sends only 416 or 206, or one of them after each incomplete 200."""
     turns = iter(codes * 1000)
 
-    def answer(_: requests.PreparedRequest) -> requests.Response:
+    def respond(_: requests.PreparedRequest) -> requests.Response:
         code = next(turns)
         head = {"content_length": "1000000", "etag": '"one"'} if code == 200 else {}
         return response(code, b"x" * 70_000, **head)
 
     with pytest.raises(TranslationClientError):
-        served_by(clock, answer).download(DONE, tmp_path / "out.mp4")
+        served_by(clock, respond).download(DONE, tmp_path / "out.mp4")
     assert left_in(tmp_path) == []
 
 

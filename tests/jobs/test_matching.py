@@ -42,16 +42,16 @@ NAMING = Service(
     result_path="/jobs/{job_id}/result",
 )
 
-Say = Callable[[requests.PreparedRequest], requests.Response]
+Respond = Callable[[requests.PreparedRequest], requests.Response]
 
 
 class Both:
     """A client of one kind, whose requests go to a function. Its methods are called without `await`."""
 
-    def __init__(self, kind: type[Any], say: Say, clock: Clock, **more: Any) -> None:
-        self.answers = FunctionAdapter(say)
+    def __init__(self, kind: type[Any], respond: Respond, clock: Clock, **more: Any) -> None:
+        self.adapter = FunctionAdapter(respond)
         session = requests.Session()
-        session.mount("http://", self.answers)
+        session.mount("http://", self.adapter)
         usual = {"service": NAMING, "api_key": KEY, "sleep": clock.tick, "max_faults": 3, **more}
         if kind is VideoTranslationClient:
             self.client = VideoTranslationClient(BASE_URL, session=session, **usual)
@@ -59,15 +59,15 @@ class Both:
             self.client = AsyncVideoTranslationClient(BASE_URL, **usual)  # type: ignore[assignment]  # of the same methods
             over_the_adapter(self.client, session)  # type: ignore[arg-type]  # as above
 
-    def call(self, name: str, *given: Any, **more: Any) -> Any:
+    def call(self, name: str, *arguments: Any, **more: Any) -> Any:
         """Call a method, and return its complete result."""
         if isinstance(self.client, VideoTranslationClient):
-            result = getattr(self.client, name)(*given, **more)
+            result = getattr(self.client, name)(*arguments, **more)
             return list(result) if name == "watch" else result
-        return asyncio.run(self._awaited(name, *given, **more))
+        return asyncio.run(self._awaited(name, *arguments, **more))
 
-    async def _awaited(self, name: str, *given: Any, **more: Any) -> Any:
-        result = getattr(self.client, name)(*given, **more)
+    async def _awaited(self, name: str, *arguments: Any, **more: Any) -> Any:
+        result = getattr(self.client, name)(*arguments, **more)
         return [one async for one in result] if name == "watch" else await result
 
 
@@ -76,7 +76,7 @@ both_clients = pytest.mark.parametrize(
 )
 
 
-def saying(*bodies: object) -> Say:
+def saying(*bodies: object) -> Respond:
     """A function that responds with these bodies, one after the other, and repeats the last one."""
     left = list(bodies)
     return lambda _: response(body=json.dumps(left.pop(0) if len(left) > 1 else left[0]).encode())
@@ -116,7 +116,7 @@ def test_the_error_after_responses_about_another_job_names_both_jobs(
 
 @both_clients
 @pytest.mark.parametrize(
-    ("asked", "said"),
+    ("requested_id", "named_id"),
     [
         ("job-1", "job-1"),
         ("job-1", "JOB-1"),
@@ -135,22 +135,22 @@ def test_the_error_after_responses_about_another_job_names_both_jobs(
     ],
 )
 def test_a_response_with_the_id_of_its_job_or_no_id_is_accepted(
-    kind: type[Any], asked: str | None, said: object, clock: Clock, lines: LogLines
+    kind: type[Any], requested_id: str | None, named_id: object, clock: Clock, lines: LogLines
 ) -> None:
     """Case, percent-encoding and Unicode normalization make no other id, and numbers are text.
 
     A check of the single job has no id, and accepts any.
     """
-    both = Both(kind, saying(done(id=said)), clock)
-    job = both.call("check", asked)
+    both = Both(kind, saying(done(id=named_id)), clock)
+    job = both.call("check", requested_id)
 
-    assert (job.id, job.payload["id"]) == (asked or "", said)
-    assert len(both.answers.requests) == 1
+    assert (job.id, job.payload["id"]) == (requested_id or "", named_id)
+    assert len(both.adapter.requests) == 1
 
 
 @both_clients
 @pytest.mark.parametrize(
-    ("asked", "said", "shown"),
+    ("requested_id", "named_id", "shown"),
     [
         ("job-1", "17", "17"),
         ("17x", 18, "18"),
@@ -170,13 +170,13 @@ def test_a_response_with_the_id_of_its_job_or_no_id_is_accepted(
     ],
 )
 def test_a_response_with_another_id_is_an_error(
-    kind: type[Any], asked: str, said: object, shown: str, clock: Clock, lines: LogLines
+    kind: type[Any], requested_id: str, named_id: object, shown: str, clock: Clock, lines: LogLines
 ) -> None:
     """Also with an id that looks similar, or is neither text nor a number."""
     for method in ("check", "delete"):
         with pytest.raises(UnexpectedAnswer) as caught:
-            Both(kind, saying(done(id=said)), clock).call(method, asked)
-        assert f"about job {shown!r}, not {asked!r}" in str(caught.value)
+            Both(kind, saying(done(id=named_id)), clock).call(method, requested_id)
+        assert f"about job {shown!r}, not {requested_id!r}" in str(caught.value)
 
 
 @both_clients
@@ -220,8 +220,13 @@ def test_a_response_to_a_deletion_with_the_id_of_its_job_or_no_id_is_accepted(
     kind: type[Any], clock: Clock, lines: LogLines
 ) -> None:
     """The body may be missing, or no JSON."""
-    for say in (saying({"id": "JOB-1"}), saying([]), lambda _: response(204, b""), lambda _: response(200, b"gone")):
-        assert Both(kind, say, clock).call("delete", "job-1") is None
+    for respond in (
+        saying({"id": "JOB-1"}),
+        saying([]),
+        lambda _: response(204, b""),
+        lambda _: response(200, b"gone"),
+    ):
+        assert Both(kind, respond, clock).call("delete", "job-1") is None
 
 
 @both_clients
@@ -233,7 +238,7 @@ def test_a_deletion_is_retried_after_a_response_about_another_job(
     both = Both(kind, lambda _: next(replies), clock)
 
     assert both.call("delete", "job-1") is None
-    assert [request.method for request in both.answers.requests] == ["DELETE", "DELETE"]
+    assert [request.method for request in both.adapter.requests] == ["DELETE", "DELETE"]
 
 
 @pytest.mark.parametrize(
@@ -249,12 +254,12 @@ def test_a_deletion_is_retried_after_a_response_about_another_job(
 def test_responses_of_services_with_a_job_id_are_matched_to_the_job(service: str, payload: dict[str, Any]) -> None:
     """The fields are those of the published references of the services."""
 
-    def answer(job_id: str) -> Response:
+    def response_about(job_id: str) -> Response:
         return Response(200, {}, json.dumps(payload).replace("{}", job_id).encode())
 
-    assert str(SERVICES[service].read_status(answer("JOB-1"), "job-1").status) == "completed"
+    assert str(SERVICES[service].read_status(response_about("JOB-1"), "job-1").status) == "completed"
     with pytest.raises(WrongJob):
-        SERVICES[service].read_status(answer("job-2"), "job-1")
+        SERVICES[service].read_status(response_about("job-2"), "job-1")
 
 
 def test_responses_of_the_reference_service_have_no_job_id() -> None:
@@ -277,7 +282,7 @@ def test_a_response_about_the_operation_of_another_submission_is_an_error(
     assert caught.value.may_have_been_accepted is True
 
 
-AZURE_SAYS = {
+AZURE_RESPONSES = {
     "translation": ("other", None, "job 'other', not 'mine'"),
     "translation of a number": (9999, None, "job '9999', not 'mine'"),
     "operation": ("mine", f"{BASE_URL}/operations/other.translation?v=1", "operation 'other.translation', not {ours}"),
@@ -296,21 +301,21 @@ AZURE_SAYS = {
 
 @both_clients
 @pytest.mark.parametrize("step", ["translations", "iterations"])
-@pytest.mark.parametrize("what", AZURE_SAYS)
+@pytest.mark.parametrize("what", AZURE_RESPONSES)
 def test_a_response_about_the_submission_of_another_job_is_retried(
     kind: type[Any], step: str, what: str, clock: Clock, lines: LogLines
 ) -> None:
     """The job may have been accepted. The PUT requests are idempotent, and the key resumes the submission."""
-    named, located, shown = AZURE_SAYS[what]
+    named, located, shown = AZURE_RESPONSES[what]
 
-    def say(request: Any) -> requests.Response:
+    def respond(request: Any) -> requests.Response:
         of = request.url.rpartition("/")[0].rpartition("/")[2]
         if request.method == "GET" or of != step:
             return response(201, b'{"id": "mine.translation", "status": "Succeeded"}' if of == "operations" else b"{}")
         head = {} if located is None else {"operation_location": located}
         return response(201, json.dumps({"id": named, "status": "NotStarted"}).encode(), **head)
 
-    both = Both(kind, say, clock, service="azure")
+    both = Both(kind, respond, clock, service="azure")
     with pytest.raises(UnexpectedAnswer) as caught:
         both.call("submit", "https://videos.example.com/talk.mp4", "es", idempotency_key="mine")
 
@@ -318,7 +323,7 @@ def test_a_response_about_the_submission_of_another_job_is_retried(
     assert f"3 attempts in a row; the last: the response is about {expected}" in str(caught.value)
     assert "idempotency_key='mine'" in str(caught.value)
     assert (caught.value.may_have_been_accepted, caught.value.idempotency_key) == (True, "mine")
-    assert len(both.answers.requests) == (3 if step == "translations" else 5)
+    assert len(both.adapter.requests) == (3 if step == "translations" else 5)
 
 
 @both_clients
@@ -326,15 +331,15 @@ def test_a_submission_continues_after_a_response_about_another_job(
     kind: type[Any], clock: Clock, lines: LogLines
 ) -> None:
     """The same PUT is sent again."""
-    said = iter(["other", "mine", "mine.translation", "other", "mine"])
+    named_ids = iter(["other", "mine", "mine.translation", "other", "mine"])
     both = Both(
         kind,
-        lambda _: response(body=json.dumps({"id": next(said), "status": "Succeeded"}).encode()),
+        lambda _: response(body=json.dumps({"id": next(named_ids), "status": "Succeeded"}).encode()),
         clock,
         service="azure",
     )
     assert both.call("submit", "https://videos.example.com/talk.mp4", "es", idempotency_key="mine").id == "mine"
-    assert [request.method for request in both.answers.requests] == ["PUT", "PUT", "GET", "PUT", "PUT"]
+    assert [request.method for request in both.adapter.requests] == ["PUT", "PUT", "GET", "PUT", "PUT"]
 
 
 def operations(request: Any, status: str) -> requests.Response:
@@ -362,9 +367,9 @@ def test_ids_in_a_bulk_response_are_compared_case_sensitively_first() -> None:
     """If a service has ids that differ only in case, no job gets the status of the other one."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
-    answer = Response(200, {}, json.dumps(many("A", "a", "B", "z")).encode())
+    received = Response(200, {}, json.dumps(many("A", "a", "B", "z")).encode())
 
-    found = bulk.read(answer, ["a", "A", "b", "c"])
+    found = bulk.read(received, ["a", "A", "b", "c"])
     assert {job_id: (job.id, job.payload["who"]) for job_id, job in found.items() if job.payload} == {
         "a": ("a", "a"),
         "A": ("A", "A"),
@@ -377,14 +382,16 @@ def test_ids_in_a_bulk_response_are_compared_as_the_id_in_a_single_one() -> None
     """Percent-decoded, in normal form and as text, but never an id of another type."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
-    asked = ["a b", "caf\u00e9", "7", "straße", "9"]
-    said = ["A%20b", "CAFE\u0301", 7.0, "STRASSE", ["9"]]
-    entries = [{"video_id": one, "status": "completed"} for one in said]
-    answer = Response(200, {}, json.dumps({"data": entries}).encode())
+    requested_ids = ["a b", "caf\u00e9", "7", "straße", "9"]
+    named_ids = ["A%20b", "CAFE\u0301", 7.0, "STRASSE", ["9"]]
+    entries = [{"video_id": one, "status": "completed"} for one in named_ids]
+    received = Response(200, {}, json.dumps({"data": entries}).encode())
 
-    assert {name: job.id for name, job in bulk.read(answer, asked).items()} == {one: one for one in asked[:3]}
+    assert {name: job.id for name, job in bulk.read(received, requested_ids).items()} == {
+        one: one for one in requested_ids[:3]
+    }
     with pytest.raises(WrongJob) as caught:
-        bulk.require_no_others(answer, asked)
+        bulk.require_no_others(received, requested_ids)
     assert caught.value.named_id == "STRASSE"
 
 

@@ -66,12 +66,12 @@ def closed(body: bytes, *headers: str, version: str = "HTTP/1.0") -> Raw:
 def rest(*headers: str, body: bytes = OLD, total: int | str = 1000, most: int = 10**9) -> Any:
     """Return a function that makes a 206 with the requested range, or with at most `most` bytes of it."""
 
-    def answer(asked: Headers) -> Raw:
-        start = int(asked["Range"][len("bytes=") : -1])
+    def respond(request_headers: Headers) -> Raw:
+        start = int(request_headers["Range"][len("bytes=") : -1])
         end = min(len(body), start + most)
         return part(body[start:end], f"bytes {start}-{end - 1}/{total}", *headers)
 
-    return answer
+    return respond
 
 
 @every_client
@@ -97,12 +97,14 @@ def test_a_206_without_a_total_length_is_not_taken_as_the_last_part(client: type
 
 
 @every_client
-@pytest.mark.parametrize("said", ["bytes */65537", "bytes */65535", "bytes */*", "bytes 0-9/65536", "", "nonsense"])
+@pytest.mark.parametrize(
+    "content_range", ["bytes */65537", "bytes */65535", "bytes */*", "bytes 0-9/65536", "", "nonsense"]
+)
 def test_a_416_that_does_not_confirm_the_received_length_restarts_the_download(
-    client: type[Any], said: str, tmp_path: Path
+    client: type[Any], content_range: str, tmp_path: Path
 ) -> None:
     """It may be about another version of the file."""
-    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, f"Content-Range: {said}"), whole(NEW, B))
+    script = Script(chunked(LONG[:BLOCK], A, is_cut=True), raw(416, f"Content-Range: {content_range}"), whole(NEW, B))
 
     assert downloaded(client, script, tmp_path).file == NEW
     assert script.ranges == [None, "bytes=65536-", None]
@@ -138,12 +140,12 @@ def test_a_416_with_another_last_modified_restarts_the_download(
 
 
 @every_client
-@pytest.mark.parametrize("said", ["bytes */500", "bytes */1000", ""])
+@pytest.mark.parametrize("content_range", ["bytes */500", "bytes */1000", ""])
 def test_a_416_before_the_end_of_a_known_length_restarts_the_download(
-    client: type[Any], said: str, tmp_path: Path
+    client: type[Any], content_range: str, tmp_path: Path
 ) -> None:
     """500 bytes of the stated 1000 were received."""
-    script = Script(cut(A), raw(416, f"Content-Range: {said}", A), whole(NEW, B))
+    script = Script(cut(A), raw(416, f"Content-Range: {content_range}", A), whole(NEW, B))
 
     assert downloaded(client, script, tmp_path).file == NEW
     assert script.ranges == [None, "bytes=500-", None]
@@ -188,13 +190,13 @@ def test_a_fresh_link_that_delivers_only_text_is_not_refreshed_again(
 def test_links_that_bring_no_new_bytes_are_not_refreshed_for_ever(client: type[Any], tmp_path: Path) -> None:
     """Each delivers the same 100 000 bytes. A fresh link whose first request gets a 403 is the last one."""
 
-    def answer(_: Headers) -> Raw:
+    def respond(_: Headers) -> Raw:
         return (cut(body=LONG, at=100_000), FORBIDDEN, STATUS)[(len(script.requests) - 1) % 3]
 
-    script = Script(answer)
+    script = Script(respond)
     assert "403" in str(downloaded(client, script, tmp_path, max_faults=4).error)
     assert len(script.requests) < 25
-    script = Script(answer)
+    script = Script(respond)
     assert "403" in str(downloaded(client, script, tmp_path, max_faults=math.inf).error)
     assert len(script.requests) < 200
     script = Script(cut(body=LONG, at=100_000), FORBIDDEN, STATUS, FORBIDDEN)
@@ -265,9 +267,9 @@ def test_a_truncated_response_with_new_bytes_resets_the_fault_count(
 ) -> None:
     """It has 128 KiB. Before it there are up to `max_faults - 1` faults, and after it `max_faults - 1` more."""
     faults_before = min(faults_before, max_faults - 1)
-    answers = [cut(A, body=LONG, at=0)] * faults_before + [cut(A, body=LONG, at=2 * REAL_PROGRESS_BYTES)]
-    answers += [raw(503)] * (max_faults - 1)
-    script = Script(*answers, rest(A, body=LONG, total=len(LONG)))
+    responses = [cut(A, body=LONG, at=0)] * faults_before + [cut(A, body=LONG, at=2 * REAL_PROGRESS_BYTES)]
+    responses += [raw(503)] * (max_faults - 1)
+    script = Script(*responses, rest(A, body=LONG, total=len(LONG)))
 
     assert downloaded(client, script, tmp_path, max_faults=max_faults).file == LONG
 
@@ -276,13 +278,13 @@ def test_a_truncated_response_with_new_bytes_resets_the_fault_count(
 def test_a_download_that_restarts_again_and_again_ends_with_an_error(client: type[Any], tmp_path: Path) -> None:
     """The host sends a 416 after each few parts. Otherwise the requests would never end."""
 
-    def answer(asked: Headers) -> Raw:
+    def respond(request_headers: Headers) -> Raw:
         turn = len(script.requests) % 4
-        if "Range" not in asked:
+        if "Range" not in request_headers:
             return cut(A, at=100)
-        return raw(416) if turn == 0 else rest(A, most=10)(asked)
+        return raw(416) if turn == 0 else rest(A, most=10)(request_headers)
 
-    script = Script(answer)
+    script = Script(respond)
     outcome = downloaded(client, script, tmp_path)
 
     assert outcome.error is not None
@@ -465,7 +467,7 @@ def test_another_length_under_the_same_validator_is_rejected(
     assert downloaded(client, Script(cut(*headers), other, whole(OLD, *headers)), tmp_path).file == OLD
 
 
-BAD_ANSWERS_TO_A_RANGE = {
+BAD_RESPONSES_TO_A_RANGE = {
     "a page": raw(200, "Content-Type: text/html", "Content-Length: 6", body=b"<html>"),
     "a page as a file": whole(PAGE),
     "the rest as the whole": whole(OLD[500:], A),
@@ -477,7 +479,7 @@ BAD_ANSWERS_TO_A_RANGE = {
 
 
 @every_client
-@pytest.mark.parametrize("bad", BAD_ANSWERS_TO_A_RANGE.values(), ids=BAD_ANSWERS_TO_A_RANGE)
+@pytest.mark.parametrize("bad", BAD_RESPONSES_TO_A_RANGE.values(), ids=BAD_RESPONSES_TO_A_RANGE)
 def test_an_unusable_response_to_a_range_is_followed_by_a_request_without_one(
     client: type[Any], bad: Raw, tmp_path: Path
 ) -> None:
@@ -587,14 +589,14 @@ def test_a_compressed_response_must_have_the_known_length(
 
     def packed(body: bytes, *headers: str) -> Raw:
         packed_body = gzip.compress(body) if coding == "gzip" else zlib.compress(body)
-        answer: Raw = framed(packed_body, f"Content-Encoding: {coding}", *headers)
-        return answer
+        response: Raw = framed(packed_body, f"Content-Encoding: {coding}", *headers)
+        return response
 
-    for said in {headers, ()}:
-        outcome = downloaded(client, Script(cut(*headers), packed(OLD[:600], *said)), tmp_path)
+    for second_headers in {headers, ()}:
+        outcome = downloaded(client, Script(cut(*headers), packed(OLD[:600], *second_headers)), tmp_path)
         assert "the file has 600 bytes, and " in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
-        assert downloaded(client, Script(cut(*headers), packed(OLD, *said)), tmp_path).file == OLD
+        assert downloaded(client, Script(cut(*headers), packed(OLD, *second_headers)), tmp_path).file == OLD
         (tmp_path / "out.mp4").unlink()
     if headers:
         other = (B,) if headers == (A,) else LATER
@@ -635,8 +637,8 @@ def test_the_length_of_a_truncated_html_page_does_not_bind_a_compressed_file(cli
     page = cut(body=PAGE, at=2)
     packed = gzip.compress(LONG)
     for headers in ((), (A,)):
-        for answer in (whole, chunked):
-            script = Script(page, answer(packed, "Content-Encoding: gzip", *headers))
+        for framed in (whole, chunked):
+            script = Script(page, framed(packed, "Content-Encoding: gzip", *headers))
             assert downloaded(client, script, tmp_path).file == LONG
         resumed = (cut("Content-Encoding: gzip", A, body=packed, at=100_000), rest(A, body=packed, total=len(packed)))
         assert downloaded(client, Script(page, *resumed), tmp_path).file == LONG
@@ -685,13 +687,15 @@ def test_a_rejected_part_sets_a_minimum_length_of_its_version(client: type[Any],
 
 
 @every_client
-@pytest.mark.parametrize("said", ["0-1000/1000", "0-/1000", "=0-999/1000", " -/1000", " */1000", ": 0-999 / 1000"])
+@pytest.mark.parametrize(
+    "content_range", ["0-1000/1000", "0-/1000", "=0-999/1000", " -/1000", " */1000", ": 0-999 / 1000"]
+)
 @pytest.mark.parametrize("framed", [chunked, closed])
 def test_a_malformed_content_range_of_a_200_states_the_length(
-    client: type[Any], said: str, framed: Any, tmp_path: Path
+    client: type[Any], content_range: str, framed: Any, tmp_path: Path
 ) -> None:
     """If no other header does. A total that is too small is ignored."""
-    about = f"Content-Range: bytes{said if said[0] in '=: ' else ' ' + said}"
+    about = f"Content-Range: bytes{content_range if content_range[0] in '=: ' else ' ' + content_range}"
     for low in (" */0", " 0-0/0", " 0-999/999", " */1"):
         assert downloaded(client, Script(framed(OLD, f"Content-Range: bytes{low}")), tmp_path).file == OLD
     assert downloaded(client, Script(whole(OLD, "Content-Range: bytes */1001")), tmp_path).file == OLD
@@ -953,8 +957,8 @@ def test_surplus_bytes_in_the_socket_buffer_are_found_without_blocking(behind: b
 @pytest.mark.parametrize("make_session", [lambda: None, requests.Session])
 def test_a_content_length_repeated_in_one_header_ends_the_body(make_session: Any, tmp_path: Path) -> None:
     """RFC 9112, section 6.3. The server keeps the connection open, and the client does not wait for its end."""
-    said = raw(200, "Content-Length: 1000, 1000", body=OLD)
-    with serving(answering(said.data, close=False)) as server:
+    response = raw(200, "Content-Length: 1000, 1000", body=OLD)
+    with serving(answering(response.data, close=False)) as server:
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
         with VideoTranslationClient(server.url, logger=SilentLogger(), max_faults=1, session=make_session()) as client:
             assert client.download(job, tmp_path / "out.mp4").read_bytes() == OLD
@@ -1069,8 +1073,10 @@ def test_a_repeated_chunked_transfer_coding_is_decoded_once(
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_body_with_chunks_that_were_not_decoded_is_rejected(count: int, tmp_path: Path) -> None:
     """`http.client`, as in a session of the caller, does not decode a header with several codings."""
-    said = raw(200, "Transfer-Encoding: " + ", ".join(["chunked"] * count), body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n")
-    with serving(answering(said.data)) as server, requests.Session() as session:
+    response = raw(
+        200, "Transfer-Encoding: " + ", ".join(["chunked"] * count), body=b"3e8\r\n" + OLD + b"\r\n0\r\n\r\n"
+    )
+    with serving(answering(response.data)) as server, requests.Session() as session:
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=server.url)
         client = VideoTranslationClient(server.url, logger=SilentLogger(), max_faults=1, session=session)
         with client, pytest.raises(UnexpectedAnswer, match="transfer coding"):
@@ -1086,7 +1092,7 @@ def part_as(status: int, body: bytes, content_range: str, *headers: str) -> Raw:
 @every_client
 @pytest.mark.parametrize("status", [200, 203])
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "content_range"),
     [
         (OLD[:600], "bytes 0-599/1000"),
         (OLD[600:], "bytes 600-999/1000"),
@@ -1098,10 +1104,10 @@ def part_as(status: int, body: bytes, content_range: str, *headers: str) -> Raw:
     ],
 )
 def test_a_200_or_203_with_a_partial_content_range_is_rejected(
-    client: type[Any], status: int, body: bytes, said: str, tmp_path: Path
+    client: type[Any], status: int, body: bytes, content_range: str, tmp_path: Path
 ) -> None:
     """A proxy may have replaced the status 206, and `Content-Range` shows that bytes are missing."""
-    outcome = downloaded(client, Script(part_as(status, body, said, A)), tmp_path)
+    outcome = downloaded(client, Script(part_as(status, body, content_range, A)), tmp_path)
 
     assert outcome.error is not None
     assert (outcome.file, outcome.left) == (None, [])
@@ -1126,11 +1132,11 @@ def test_a_200_or_203_with_the_requested_range_continues_the_file(
 ) -> None:
     """It is not kept as the whole file. One with the range of another version is rejected."""
 
-    def answer(asked: Headers) -> Raw:
-        start = int(asked["Range"][len("bytes=") : -1]) if "Range" in asked else 0
+    def respond(request_headers: Headers) -> Raw:
+        start = int(request_headers["Range"][len("bytes=") : -1]) if "Range" in request_headers else 0
         return part_as(status, OLD[start:], f"bytes {start}-999/1000", A)
 
-    assert downloaded(client, Script(begun, answer), tmp_path).file == OLD
+    assert downloaded(client, Script(begun, respond), tmp_path).file == OLD
     other = part_as(status, NEW[500:], "bytes 500-999/1000", B)
     assert downloaded(client, Script(cut(A), other, whole(NEW, B)), tmp_path).file == NEW
     assert downloaded(client, Script(cut(A), other), tmp_path).error is not None
@@ -1139,7 +1145,7 @@ def test_a_200_or_203_with_the_requested_range_continues_the_file(
 @every_client
 @pytest.mark.parametrize("status", [200, 203])
 @pytest.mark.parametrize(
-    "said",
+    "content_range",
     [
         *(
             "bytes 0-999/1000",
@@ -1159,28 +1165,28 @@ def test_a_200_or_203_with_the_requested_range_continues_the_file(
     ],
 )
 def test_a_whole_file_with_a_content_range_is_accepted(
-    client: type[Any], status: int, said: str, tmp_path: Path
+    client: type[Any], status: int, content_range: str, tmp_path: Path
 ) -> None:
     """If the range covers all of it, or is malformed."""
-    assert downloaded(client, Script(part_as(status, OLD, said)), tmp_path).file == OLD
+    assert downloaded(client, Script(part_as(status, OLD, content_range)), tmp_path).file == OLD
 
 
 @every_client
 @pytest.mark.parametrize(
-    "said", ["bytes -/{total}", "bytes -", "bytes -/*", "bytes */{total}", "bytes 1-{rest}/{rest}"]
+    "content_range", ["bytes -/{total}", "bytes -", "bytes -/*", "bytes */{total}", "bytes 1-{rest}/{rest}"]
 )
 @pytest.mark.parametrize("begun", [cut(A, body=LONG, at=150_000), chunked(LONG[:150_000], A, is_cut=True)])
 @pytest.mark.parametrize("framed", [whole, chunked])
 def test_a_meaningless_content_range_is_rejected_if_a_range_was_requested(
-    client: type[Any], said: str, begun: Raw, framed: Any, tmp_path: Path
+    client: type[Any], content_range: str, begun: Raw, framed: Any, tmp_path: Path
 ) -> None:
     """The body may be the rest of the file."""
 
-    def odd(asked: Headers) -> Raw:
-        rest_of_it = LONG[int(asked["Range"][len("bytes=") : -1]) :]
-        about = said.format(total=len(LONG), rest=len(rest_of_it))
-        answer: Raw = framed(rest_of_it, f"Content-Range: {about}", A)
-        return answer
+    def odd(request_headers: Headers) -> Raw:
+        rest_of_it = LONG[int(request_headers["Range"][len("bytes=") : -1]) :]
+        about = content_range.format(total=len(LONG), rest=len(rest_of_it))
+        response: Raw = framed(rest_of_it, f"Content-Range: {about}", A)
+        return response
 
     assert downloaded(client, Script(begun, odd, whole(LONG, A)), tmp_path).file == LONG
 
@@ -1201,17 +1207,17 @@ MALFORMED = (
 
 @every_client
 @pytest.mark.parametrize("status", [200, 203, 206])
-@pytest.mark.parametrize("said", MALFORMED)
+@pytest.mark.parametrize("content_range", MALFORMED)
 def test_a_body_with_a_malformed_partial_content_range_is_rejected(
-    client: type[Any], status: int, said: str, tmp_path: Path
+    client: type[Any], status: int, content_range: str, tmp_path: Path
 ) -> None:
     """It is neither the whole file nor the rest of it, as the meaning of the header is uncertain."""
-    tail = part_as(status, OLD[500:], said, A)
+    tail = part_as(status, OLD[500:], content_range, A)
     begun = chunked(OLD[:500], A, blocks=(200,), is_cut=True)
     assert downloaded(client, Script(begun, tail), tmp_path).file is None
     assert downloaded(client, Script(tail), tmp_path).file is None
-    head = part_as(status, OLD[:500], said.replace("500-", "0-").replace("999", "499"), A)
-    if "0-/" not in said:  # without a last position, the range is that of the whole body
+    head = part_as(status, OLD[:500], content_range.replace("500-", "0-").replace("999", "499"), A)
+    if "0-/" not in content_range:  # without a last position, the range is that of the whole body
         assert downloaded(client, Script(head), tmp_path).file is None
     assert downloaded(client, Script(begun, tail, whole(OLD, A)), tmp_path).file == OLD
 
@@ -1260,7 +1266,11 @@ def test_a_file_is_not_resumed_before_its_content_coding_is_known(
     """
     begun = chunked(packed[:at], A, f"Content-Encoding: {label}", is_cut=True, blocks=(1,) * at)
     unpacked = rest(A, body=LONG, total=len(LONG))
-    script = Script(*before, begun, lambda asked: unpacked(asked) if "Range" in asked else whole(LONG, A))
+    script = Script(
+        *before,
+        begun,
+        lambda request_headers: unpacked(request_headers) if "Range" in request_headers else whole(LONG, A),
+    )
 
     assert downloaded(client, script, tmp_path, max_faults=5).file == LONG
 
@@ -1276,7 +1286,9 @@ def test_an_uncompressed_file_is_not_resumed_by_a_206_of_a_compressed_one(
     unpacked = chunked(LONG[:100_000], A, "Content-Encoding: gzip", is_cut=True, blocks=(1000,) * 100)
     stored = rest(A, *label, body=packed, total=len(packed))
     again = whole(packed, A, "Content-Encoding: gzip")
-    script = Script(*before, unpacked, lambda asked: stored(asked) if "Range" in asked else again)
+    script = Script(
+        *before, unpacked, lambda request_headers: stored(request_headers) if "Range" in request_headers else again
+    )
 
     assert downloaded(client, script, tmp_path, max_faults=5).file == LONG
 
@@ -1318,8 +1330,8 @@ def test_the_total_of_an_uncompressed_206_is_not_the_compressed_length(
     label = "Content-Encoding: gzip"
     begun = chunked(packed[:-100], A, label, is_cut=True, blocks=(10,) * 60)
 
-    def broken(asked: Headers) -> Raw:
-        start = int(asked["Range"][len("bytes=") : -1])
+    def broken(request_headers: Headers) -> Raw:
+        start = int(request_headers["Range"][len("bytes=") : -1])
         about = (f"Content-Range: bytes {start}-{len(text) - 1}/{len(text)}", f"Content-Length: {len(text) - start}")
         return raw(206, *about, A, "Content-Type: video/mp4", body=text[start:][:length])
 

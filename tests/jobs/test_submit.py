@@ -248,9 +248,9 @@ def test_a_submission_never_creates_two_jobs_or_an_unreported_job(
         if error.may_have_been_accepted and service in KEYED:
             assert error.idempotency_key is not None
     else:
-        [order] = setup.lab.submissions
-        assert str(job.id) in order.job_id
-    assert len(setup.said("POST") + setup.said("PUT")) >= (2 if when == "2" else 1)
+        [submission] = setup.lab.submissions
+        assert str(job.id) in submission.job_id
+    assert len(setup.requested_paths("POST") + setup.requested_paths("PUT")) >= (2 if when == "2" else 1)
 
 
 @pytest.mark.parametrize("fault", ["upload/1:drop", "upload/1:503", "upload/1:html", "upload/1:429"])
@@ -261,8 +261,8 @@ def test_an_upload_before_the_submission_is_retried(clock: Clock, tmp_path: Path
     setup = struck("heygen", clock, fault)
     setup.client.submit(video, setup.language)
 
-    [order] = setup.lab.submissions
-    assert (order.fields["file"], order.fields["file_bytes"]) == ("talk.mp4", 5000)
+    [submission] = setup.lab.submissions
+    assert (submission.fields["file"], submission.fields["file_bytes"]) == ("talk.mp4", 5000)
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs"])
@@ -273,8 +273,8 @@ def test_a_local_file_is_sent_completely(clock: Clock, tmp_path: Path, service: 
     setup = ClientSetup(clock, service)
     job = setup.client.submit(video, setup.language)
 
-    [order] = setup.lab.submissions
-    assert (order.fields["file"], order.fields["file_bytes"]) == (video.name, 256_000)
+    [submission] = setup.lab.submissions
+    assert (submission.fields["file"], submission.fields["file_bytes"]) == (video.name, 256_000)
     assert setup.client.wait(job).status == "completed"
 
 
@@ -441,8 +441,8 @@ class AdapterOfItsOwnPools(requests.adapters.HTTPAdapter):
 class AdapterOfItsOwnResponses(requests.adapters.HTTPAdapter):
     """An adapter that may send again while it builds a response."""
 
-    def build_response(self, *given: Any) -> requests.Response:
-        return super().build_response(*given)
+    def build_response(self, *arguments: Any) -> requests.Response:
+        return super().build_response(*arguments)
 
 
 class AdapterWithoutInit(requests.adapters.HTTPAdapter):
@@ -510,9 +510,9 @@ def adapter_with_send_of(other: requests.adapters.HTTPAdapter) -> requests.adapt
 
 def that_sends_again_after_a_response() -> requests.Session:
     """A session with a hook that sends again, as for digest authentication: first a 503, then a refused connection."""
-    answers: Iterator[Callable[[], requests.Response]] = iter([lambda: response(503)])
+    responses: Iterator[Callable[[], requests.Response]] = iter([lambda: response(503)])
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(lambda request: next(answers, lambda: _refuse(request))()))
+    session.mount("http://", FunctionAdapter(lambda request: next(responses, lambda: _refuse(request))()))
     session.hooks["response"].append(lambda first, **_: session.send(first.request))
     return session
 
@@ -664,21 +664,21 @@ def test_the_body_of_a_refusal_is_read_despite_a_time_out_or_a_cancellation(
 @pytest.mark.parametrize("then", [200, 201])
 def test_a_409_of_a_submission_in_progress_is_read_despite_a_time_out(clock: Clock, then: int) -> None:
     """HeyGen's 409 has its code in the body, which is read although the time of the request is used up."""
-    answers = iter(
+    responses = iter(
         [
             response(409, b'{"error": {"code": "request_in_progress", "message": "wait"}}'),
             response(then, b'{"data": {"video_translation_ids": ["job-1"]}}'),
         ]
     )
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         if request.method == "GET":
             return response(200, json.dumps({"data": {"languages": ["Spanish (Spain)"]}}).encode())
         clock.tick(2)
-        return next(answers)
+        return next(responses)
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(
         "http://fake.test", service="heygen", api_key="k", session=session, sleep=clock.tick, request_timeout=1
     )
@@ -714,17 +714,17 @@ def test_an_expected_duration_too_large_for_a_float_is_none(clock: Clock) -> Non
 @pytest.mark.parametrize("located", ["http://[bad", "http://h:99999/x", "http://h:abc/x", "", "\x00"])
 def test_an_operation_location_that_is_no_valid_url_is_ignored(clock: Clock, located: str) -> None:
     """The client has chosen the id of the operation, and builds the URL from it."""
-    asked: list[str] = []
+    requested_urls: list[str] = []
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
-        asked.append(str(request.url))
+    def respond(request: requests.PreparedRequest) -> requests.Response:
+        requested_urls.append(str(request.url))
         return response(200, b'{"status": "Succeeded"}', operation_location=located)
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient("http://fake.test", service="azure", api_key="k-123456", session=session)
     client.submit(VIDEO, "es-ES", idempotency_key="order-1")
-    assert asked[1].startswith("http://fake.test/operations/order-1.translation?")
+    assert requested_urls[1].startswith("http://fake.test/operations/order-1.translation?")
 
 
 def test_options_in_a_form_are_repeated_fields_or_json(clock: Clock) -> None:
@@ -745,14 +745,14 @@ def test_options_in_a_form_are_repeated_fields_or_json(clock: Clock) -> None:
     assert b"false" in bodies[0]
 
 
-def _answered_in_time(setup: ClientSetup, error: type[BaseException]) -> None:
+def _raise_after_response(setup: ClientSetup, error: type[BaseException]) -> None:
     """Make the adapter raise `error` after the service has responded, except to a GET request."""
     adapter = setup.session.get_adapter(setup.url)
 
     def raise_after(request: requests.PreparedRequest) -> requests.Response:
-        answered = adapter.send(request)
+        received = adapter.send(request)
         if request.method == "GET":
-            return answered
+            return received
         raise error("mine")
 
     setup.session.mount("http://", FunctionAdapter(raise_after))
@@ -765,7 +765,7 @@ def test_an_exception_of_the_callers_adapter_does_not_hide_the_submission(
 ) -> None:
     """It is the cause of an error that has the idempotency key, if the service has such keys."""
     setup = ClientSetup(clock, service)
-    _answered_in_time(setup, error)
+    _raise_after_response(setup, error)
 
     with pytest.raises(RequestFailed, match=f"exception of the caller: {error.__name__}") as caught:
         setup.submit()
@@ -776,10 +776,10 @@ def test_an_exception_of_the_callers_adapter_does_not_hide_the_submission(
 
 def test_an_exception_of_a_computed_field_does_not_hide_the_submission(clock: Clock) -> None:
     """The function for the id field of a custom `Service` has a bug."""
-    order = SubmitSpec("/jobs", id_field=ComputedField("id", lambda payload: payload["data"]["id"]))
+    submit = SubmitSpec("/jobs", id_field=ComputedField("id", lambda payload: payload["data"]["id"]))
     session = requests.Session()
     session.mount("http://", FunctionAdapter(lambda _: response(200, b'{"id": "j1"}')))
-    service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", submit=order)
+    service = Service("mine", "/jobs/{job_id}", base_url="http://fake.test", submit=submit)
 
     with pytest.raises(RequestFailed, match="exception of the caller: KeyError") as caught:
         VideoTranslationClient(service=service, session=session).submit(VIDEO, "es")

@@ -30,11 +30,11 @@ def test_a_target_language_that_the_service_does_not_list_is_refused(clock: Cloc
     ) as caught:
         setup.client.submit(VIDEO, "Spanish")
     assert "client.languages() lists all" in str(caught.value)
-    assert setup.said("GET") == ["/v3/video-translations/languages"]
+    assert setup.requested_paths("GET") == ["/v3/video-translations/languages"]
     with pytest.raises(ValueError, match="for instance"):
         setup.client.submit(VIDEO, "Xyzzy")
-    assert len(setup.said("GET")) == 2
-    assert setup.said("POST") == []
+    assert len(setup.requested_paths("GET")) == 2
+    assert setup.requested_paths("POST") == []
 
 
 @pytest.mark.parametrize("service", ["azure", "elevenlabs", "reference"])
@@ -197,7 +197,7 @@ def test_an_invalid_service_is_refused_when_it_is_created(bad: dict[str, Any]) -
 
 
 @pytest.mark.parametrize(
-    ("make", "said"),
+    ("make", "message"),
     [
         (lambda: SubmitSpec("jobs"), "path must begin with a slash"),
         (lambda: SubmitSpec("http://elsewhere.test/jobs"), "path must begin with a slash"),
@@ -210,9 +210,9 @@ def test_an_invalid_service_is_refused_when_it_is_created(bad: dict[str, Any]) -
         (lambda: BulkSpec("/statuses/{job_ids}", 1, "data", "id", "status", {"x": "y"}), "statuses must map"),
     ],
 )
-def test_an_invalid_part_of_a_service_is_refused_when_it_is_created(make: Callable[[], object], said: str) -> None:
+def test_an_invalid_part_of_a_service_is_refused_when_it_is_created(make: Callable[[], object], message: str) -> None:
     """Not only at the first request."""
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises(ValueError, match=message):
         make()
 
 
@@ -221,9 +221,9 @@ def test_a_call_without_its_job_is_refused_if_every_job_has_an_id(clock: Clock, 
     """The error names the argument `job`."""
     client = ClientSetup(clock, service).client
     missing: Any = None
-    for ask in (client.wait, client.check, client.delete, lambda job: client.download(job, tmp_path / "x")):
+    for call in (client.wait, client.check, client.delete, lambda job: client.download(job, tmp_path / "x")):
         with pytest.raises(ValueError, match="job must be given: every job of the service"):
-            ask(missing)
+            call(missing)
 
 
 @pytest.mark.parametrize("path", ["", ".", "no-such-folder/out.mp4"])
@@ -240,9 +240,9 @@ def test_a_download_path_that_cannot_be_written_is_refused(clock: Clock, path: s
 def test_the_region_in_the_base_url_of_azure_is_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """From `SPEECH_REGION`, as its API key is from `SPEECH_KEY`."""
     monkeypatch.setenv("SPEECH_KEY", KEY)
-    for value, said in (("", "which is not set"), ("evil.test/", "which is 'evil.test/'")):
+    for value, message in (("", "which is not set"), ("evil.test/", "which is 'evil.test/'")):
         monkeypatch.setenv("SPEECH_REGION", value)
-        with pytest.raises(ValueError, match=rf"base_url must be given, .* SPEECH_REGION, {said}"):
+        with pytest.raises(ValueError, match=rf"base_url must be given, .* SPEECH_REGION, {message}"):
             VideoTranslationClient(service="azure")
     monkeypatch.setenv("SPEECH_REGION", "westeurope")
     assert "https://westeurope.api.cognitive.microsoft.com/videotranslation" in repr(
@@ -262,7 +262,7 @@ def test_a_generated_idempotency_key_is_valid_by_the_default_pattern() -> None:
     service = Service("mine", "/jobs/{job_id}", base_url=HOST, submit=SubmitSpec("/jobs", key_header="Idempotency-Key"))
     wanted: dict[str, Any] = {"video": VIDEO, "target_language": "es", "source_language": None, "options": None}
 
-    order, made = build_submit_request(service, HOST, **wanted, idempotency_key=None)
-    assert build_submit_request(service, HOST, **wanted, idempotency_key=made.key) == (order, made)
+    request, made = build_submit_request(service, HOST, **wanted, idempotency_key=None)
+    assert build_submit_request(service, HOST, **wanted, idempotency_key=made.key) == (request, made)
     with pytest.raises(ValueError, match="idempotency_key must match"):
         build_submit_request(service, HOST, **wanted, idempotency_key="two words")

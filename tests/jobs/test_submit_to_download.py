@@ -90,7 +90,7 @@ def test_a_deleted_job_cannot_be_checked(clock: Clock, service: str) -> None:
     job = setup.finished()
     setup.client.delete(job)
 
-    assert len(setup.said("DELETE")) == 1
+    assert len(setup.requested_paths("DELETE")) == 1
     with pytest.raises(RequestFailed):
         setup.client.check(job)
 
@@ -103,7 +103,7 @@ def test_a_deletion_whose_response_is_lost_succeeds(clock: Clock, service: str, 
     job = setup.finished()
     setup.client.delete(job)
 
-    assert len(setup.said("DELETE")) == (1 if fault.endswith("html") else 2)
+    assert len(setup.requested_paths("DELETE")) == (1 if fault.endswith("html") else 2)
 
 
 def test_the_deletion_of_an_unknown_job_is_an_error(clock: Clock) -> None:
@@ -132,13 +132,15 @@ def test_requests_of_a_submission_to_heygen(clock: Clock) -> None:
     """The list of languages is requested first. The idempotency key is sent without quotes."""
     setup = ClientSetup(clock, "heygen")
     setup.submit(source_language="English", options={"mode": "precision", "title": "Talk"})
-    [order] = setup.lab.submissions
+    [submission] = setup.lab.submissions
     post = setup.lab.arrivals[1]
 
-    assert setup.said("GET") == ["/v3/video-translations/languages"]
+    assert setup.requested_paths("GET") == ["/v3/video-translations/languages"]
     assert (post.method, post.path) == ("POST", "/v3/video-translations")
     assert '"' not in post.headers["Idempotency-Key"]
-    assert {name: order.fields[name] for name in ("video", "output_languages", "mode", "title", "input_language")} == {
+    assert {
+        name: submission.fields[name] for name in ("video", "output_languages", "mode", "title", "input_language")
+    } == {
         "video": {"type": "url", "url": VIDEO},
         "output_languages": ["Spanish (Spain)"],
         "mode": "precision",
@@ -151,10 +153,10 @@ def test_requests_of_a_submission_to_elevenlabs(clock: Clock) -> None:
     """A form even without a file, with booleans as `true`. The expected duration in the response is kept."""
     setup = ClientSetup(clock, "elevenlabs")
     job = setup.submit(source_language="en", options={"watermark": True, "num_speakers": 2})
-    [order] = setup.lab.submissions
+    [submission] = setup.lab.submissions
 
     assert setup.lab.arrivals[0].headers["Content-Type"].startswith("multipart/form-data; boundary=")
-    assert order.fields == {
+    assert submission.fields == {
         "source_url": VIDEO,
         "target_lang": "es",
         "source_lang": "en",
@@ -175,8 +177,8 @@ def test_requests_of_a_submission_to_azure(clock: Clock) -> None:
     assert first == ("PUT", base)
     assert looks == [("GET", f"/videotranslation/operations/{job.id}.translation")] * 3
     assert last == ("PUT", f"{base}/iterations/{job.id}")
-    [order] = setup.lab.submissions
-    assert order.fields["input"] == {
+    [submission] = setup.lab.submissions
+    assert submission.fields["input"] == {
         "videoFileUrl": VIDEO,
         "targetLocale": "es-ES",
         "sourceLocale": "en-US",
@@ -237,7 +239,7 @@ def test_check_all_returns_the_jobs_of_the_reference_service(clock: Clock) -> No
     jobs = [setup.submit() for _ in range(3)]
 
     assert [str(job.status) for job in setup.client.check_all(jobs)] == ["completed"] * 3
-    assert setup.said("GET") == [f"/status/{job.id}" for job in jobs]
+    assert setup.requested_paths("GET") == [f"/status/{job.id}" for job in jobs]
 
 
 def test_the_list_of_languages_is_fetched_once(clock: Clock) -> None:
@@ -345,7 +347,7 @@ def test_the_error_for_a_response_without_languages_names_the_field(clock: Clock
 
     with pytest.raises(UnexpectedAnswer, match=r"data\.languages.*Nothing was submitted"):
         setup.submit()
-    assert setup.said("POST") == []
+    assert setup.requested_paths("POST") == []
 
 
 def test_the_status_words_of_every_service_are_known(clock: Clock, lines: LogLines) -> None:

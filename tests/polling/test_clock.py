@@ -177,11 +177,11 @@ def test_a_callers_sleep_that_returns_at_once_counts_0_s_on_a_running_clock() ->
     assert watch.elapsed < 3600
 
 
-@pytest.mark.parametrize("answer", [b'{"data": {"id": "j", "status": "running"}}', b"<html>"], ids=["pending", "fault"])
-def test_a_wait_on_a_frozen_clock_times_out_though_sleep_does_nothing(answer: bytes, clock: Clock) -> None:
+@pytest.mark.parametrize("body", [b'{"data": {"id": "j", "status": "running"}}', b"<html>"], ids=["pending", "fault"])
+def test_a_wait_on_a_frozen_clock_times_out_though_sleep_does_nothing(body: bytes, clock: Clock) -> None:
     """As in a test with mocked responses: no `max_retries`, no time that passes, no network."""
     session = requests.Session()
-    session.mount("https://", FunctionAdapter(lambda _: response(200, answer)))
+    session.mount("https://", FunctionAdapter(lambda _: response(200, body)))
     slept: list[float] = []
     client = VideoTranslationClient(
         service="heygen", api_key="k", timeout=5, max_faults=math.inf, sleep=slept.append, session=session
@@ -441,7 +441,7 @@ def test_the_elapsed_time_of_a_submission_counts_all_its_requests(
     takes(setup, 3, monkeypatch)
     setup.submit()
 
-    assert setup.said("GET") == ["/v3/video-translations/languages"]
+    assert setup.requested_paths("GET") == ["/v3/video-translations/languages"]
     [submitted] = lines.of("job_submitted")
     assert submitted["elapsed_seconds"] == 6
     with pytest.raises(WaitTimeout) as ended:

@@ -141,7 +141,7 @@ def test_retry_after_past_the_deadline_ends_the_wait_at_once(make_client: MakeCl
 def test_retry_after_of_a_pending_response_lengthens_the_sleep(make_client: MakeClient, lines: LogLines) -> None:
     """The reason in the log is "retry_after"."""
     client = make_client(Scenario(9, faults=()))
-    _answer_with(client, "5")
+    _respond_with(client, "5")
 
     assert client.wait().elapsed == 10
     assert [line["reason"] for line in lines.of("sleeping")] == ["retry_after", "retry_after"]
@@ -167,13 +167,13 @@ def test_retry_after_of_a_pending_response_is_shortened_to_the_last_check(
 ) -> None:
     """A job may end earlier than the server expects."""
     client = make_client(Scenario(9))
-    _answer_with(client, "600")
+    _respond_with(client, "600")
 
     assert client.wait().elapsed == 29.75
     assert [line["reason"] for line in lines.of("sleeping")] == ["deadline"]
 
 
-def _answer_with(client: object, retry_after: str) -> None:
+def _respond_with(client: object, retry_after: str) -> None:
     session = client._transport._session._session  # type: ignore[attr-defined]  # a test double of the responses
     session.hooks["response"].append(lambda response, **_: response.headers.update({"Retry-After": retry_after}))
 

@@ -311,7 +311,7 @@ def cut_off(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "says"),
+    ("make", "message"),
     [
         (of_text, "not a database"),
         (of_one_byte, "not a database"),
@@ -321,12 +321,12 @@ def cut_off(path: Path) -> None:
         (cut_off, "damaged|malformed"),
     ],
 )
-def test_a_file_that_is_no_history_is_an_error_and_is_left_unchanged(make: Any, says: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_history_is_an_error_and_is_left_unchanged(make: Any, message: str, tmp_path: Path) -> None:
     """The error is raised when the client is created, and names the file."""
     path = tmp_path / "durations.sqlite"
     make(path)
     before = path.read_bytes()
-    with pytest.raises(ValueError, match=says) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         VideoTranslationClient("http://fake.test", history=path, check_cost=3)
 
     assert str(path) in str(caught.value)
@@ -351,11 +351,11 @@ def test_a_path_that_cannot_be_a_file_is_an_error(where: str, tmp_path: Path) ->
         VideoTranslationClient("http://fake.test", history=where and tmp_path / where, check_cost=3)
 
 
-@pytest.mark.parametrize("given", [3, b"durations", object(), 1.5])
-def test_a_history_argument_that_is_no_path_is_a_type_error(given: Any) -> None:
+@pytest.mark.parametrize("path", [3, b"durations", object(), 1.5])
+def test_a_history_argument_that_is_no_path_is_a_type_error(path: Any) -> None:
     """Besides a path, it may be True or a `DurationHistory`."""
     with pytest.raises(TypeError, match="history must be the path of a file"):
-        VideoTranslationClient("http://fake.test", history=given, check_cost=3)
+        VideoTranslationClient("http://fake.test", history=path, check_cost=3)
 
 
 def test_a_read_only_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -389,16 +389,16 @@ def test_an_invalid_duration_is_rejected(history: DurationHistory, seconds: floa
 
 
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("features", "error"),
     [({"kind": 3}, TypeError), ({"kind": "a\x00b"}, ValueError), ({"kind": "\ud800"}, ValueError)]
     + [({"video_seconds": bad}, ValueError) for bad in (0, -1, math.nan, math.inf)],
 )
 def test_an_invalid_kind_or_video_length_is_rejected(
-    history: DurationHistory, said: Any, error: type[Exception]
+    history: DurationHistory, features: Any, error: type[Exception]
 ) -> None:
     """Nothing is recorded."""
-    with pytest.raises(error, match=next(iter(said))):
-        history.record(60, service="reference", **said)
+    with pytest.raises(error, match=next(iter(features))):
+        history.record(60, service="reference", **features)
 
     assert took(history) == []
 

@@ -48,7 +48,7 @@ def submitted(job_id: str = "", **more: Any) -> Job:
     return Job(job_id, TranslationStatus.PENDING, "submitted", **{"submitted_at": time.time(), **more})
 
 
-def ordered(client: VideoTranslationClient, **more: Any) -> Job:
+def submit(client: VideoTranslationClient, **more: Any) -> Job:
     """Submit a job, which starts now, and return it."""
     return replace(client.submit("https://example.com/talk.mp4", "es"), **more)
 
@@ -71,7 +71,7 @@ STEADY = tuple(58 + number % 5 for number in range(50))
 def test_an_empty_history_gives_a_quadratic_schedule(make_client: MakeClient, lines: LogLines) -> None:
     """`check_cost · k²` seconds after the submission. There is no check at once, as no job is finished then."""
     client = make_client(Scenario(40), history=True, check_cost=3, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     assert checked_at(lines) == [3, 12, 27, 48]
     first = lines.of("sleeping")[0]
@@ -82,7 +82,7 @@ def test_an_empty_history_gives_a_quadratic_schedule(make_client: MakeClient, li
 def test_a_target_lag_and_an_empty_history_give_equal_gaps(make_client: MakeClient, lines: LogLines) -> None:
     """Of twice the lag: no other schedule has that mean lag for every duration."""
     client = make_client(Scenario(40), history=True, target_lag=7, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     assert checked_at(lines) == [14, 28, 42]
 
@@ -90,7 +90,7 @@ def test_a_target_lag_and_an_empty_history_give_equal_gaps(make_client: MakeClie
 def test_a_job_of_the_usual_duration_takes_one_or_two_checks(make_client: MakeClient, lines: LogLines) -> None:
     """The backoff makes seven."""
     client = make_client(Scenario(60), history=past(*STEADY), check_cost=3, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     assert len(checked_at(lines)) <= 2
     assert 60 <= checked_at(lines)[-1] <= 66
@@ -103,7 +103,7 @@ def test_wait_get_status_and_watch_follow_the_schedule_and_record_the_job(
     """A job of 20 s is checked at 3, 12 and 27 s, and was last pending at 12 s."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
-    ended = getattr(client, call)(ordered(client), kind="es", video_seconds=95)
+    ended = getattr(client, call)(submit(client), kind="es", video_seconds=95)
     if call == "watch":
         assert [job.status.is_final for job in ended] == [False, False, True]
 
@@ -165,7 +165,7 @@ def test_the_first_sleep_ends_before_the_deadline(make_client: MakeClient, lines
     """A last check is made before the deadline, as in any wait."""
     client = make_client(Scenario(100), history=past(*STEADY), check_cost=3, timeout=30)
     with pytest.raises(WaitTimeout):
-        client.wait(ordered(client))
+        client.wait(submit(client))
 
     assert checked_at(lines) == [29.75]
     assert [line["reason"] for line in lines.of("sleeping")] == ["deadline"]
@@ -184,7 +184,7 @@ def test_the_first_sleep_can_be_cancelled(make_client: MakeClient, clock: Clock,
 def test_no_gap_is_longer_than_max_lag(make_client: MakeClient, lines: LogLines) -> None:
     """Nor is the sleep before the first check."""
     client = make_client(Scenario(100), history=past(*STEADY), check_cost=30, max_lag=8, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     checks = [0.0, *checked_at(lines)]
     assert all(0 < after - before <= 8.001 for before, after in pairwise(checks))
@@ -200,30 +200,30 @@ def test_retry_after_lengthens_a_sleep_of_the_schedule(make_client: MakeClient, 
     assert [line["reason"] for line in lines.of("sleeping")][1:3] == ["retry_after", "retry_after"]
 
 
-def a_client(answer: Any, clock: Clock, **arguments: Any) -> VideoTranslationClient:
+def a_client(respond: Any, clock: Clock, **arguments: Any) -> VideoTranslationClient:
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     usual = {"session": session, "sleep": clock.tick, "max_retries": 1000}
     return VideoTranslationClient(BASE_URL, **{**usual, **arguments})
 
 
-def a_service(clock: Clock, duration: float, **said: Any) -> Any:
+def a_service(clock: Clock, duration: float, **fields: Any) -> Any:
     """Return a function that responds with a status, pending for `duration` seconds, and with functions of the age."""
     began = time.time()
 
-    def answer(_: requests.PreparedRequest) -> requests.Response:
+    def respond(_: requests.PreparedRequest) -> requests.Response:
         age = time.time() - began
         body = {"result": "pending" if age < duration else "completed"}
-        body |= {name: value(age) for name, value in said.items()}
+        body |= {name: value(age) for name, value in fields.items()}
         return response(body=json.dumps(body).encode())
 
-    return answer
+    return respond
 
 
 def test_reported_progress_overrides_the_history(clock: Clock, lines: LogLines) -> None:
     """Two hundred past jobs took a minute. After a minute, this one reports a progress of a tenth."""
-    answer = a_service(clock, 600, progress=lambda age: min(age / 600, 1))
-    job = a_client(answer, clock, history=past(*STEADY * 4), check_cost=3, timeout=3600).wait(submitted())
+    respond = a_service(clock, 600, progress=lambda age: min(age / 600, 1))
+    job = a_client(respond, clock, history=past(*STEADY * 4), check_cost=3, timeout=3600).wait(submitted())
 
     assert job.elapsed < 660
     assert len(checked_at(lines)) < 12
@@ -234,8 +234,8 @@ def test_reported_progress_overrides_the_history(clock: Clock, lines: LogLines) 
 def test_progress_of_a_job_of_unknown_age_counts_from_the_first_check(clock: Clock, lines: LogLines) -> None:
     """A job that is half done at its first check did not begin then."""
     began = time.time() - 300
-    answer = a_service(clock, 300, progress=lambda _: (time.time() - began) / 600)
-    job = a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait("job-1")
+    respond = a_service(clock, 300, progress=lambda _: (time.time() - began) / 600)
+    job = a_client(respond, clock, history=True, check_cost=3, timeout=3600).wait("job-1")
 
     assert 300 <= job.elapsed < 330
     assert len(checked_at(lines)) < 13
@@ -244,8 +244,8 @@ def test_progress_of_a_job_of_unknown_age_counts_from_the_first_check(clock: Clo
 @pytest.mark.parametrize("progress", [0, 1, -1, 7, "half", None, math.nan])
 def test_an_uninformative_progress_does_not_change_the_schedule(clock: Clock, lines: LogLines, progress: Any) -> None:
     """At 0 or 1, out of range, or no number."""
-    answer = a_service(clock, 40, progress=lambda _: progress)
-    a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait(submitted())
+    respond = a_service(clock, 40, progress=lambda _: progress)
+    a_client(respond, clock, history=True, check_cost=3, timeout=3600).wait(submitted())
 
     assert checked_at(lines) == [3, 12, 27, 48]
 
@@ -253,8 +253,8 @@ def test_an_uninformative_progress_does_not_change_the_schedule(clock: Clock, li
 def test_the_finish_time_announced_by_the_service_is_waited_for(clock: Clock, lines: LogLines) -> None:
     """From the first response that has it, whatever the durations of past jobs."""
     due = datetime.now(timezone.utc) + timedelta(seconds=300)
-    answer = a_service(clock, 300, finished_at=lambda _: due.isoformat().replace("+00:00", "Z"))
-    job = a_client(answer, clock, history=past(*STEADY), check_cost=3, timeout=3600).wait(submitted())
+    respond = a_service(clock, 300, finished_at=lambda _: due.isoformat().replace("+00:00", "Z"))
+    job = a_client(respond, clock, history=past(*STEADY), check_cost=3, timeout=3600).wait(submitted())
 
     first, *others = checked_at(lines)
     assert first < 70
@@ -265,7 +265,7 @@ def test_the_finish_time_announced_by_the_service_is_waited_for(clock: Clock, li
 def test_expected_seconds_of_a_submitted_job_set_the_schedule(make_client: MakeClient, lines: LogLines) -> None:
     """With an empty history."""
     client = make_client(Scenario(500), history=True, check_cost=30, **LONG)
-    client.wait(ordered(client, expected_seconds=500))
+    client.wait(submit(client, expected_seconds=500))
 
     assert 200 < checked_at(lines)[0] < 600
     assert len(checked_at(lines)) <= 4
@@ -274,7 +274,7 @@ def test_expected_seconds_of_a_submitted_job_set_the_schedule(make_client: MakeC
 def test_expected_seconds_of_a_submitted_job_override_the_history(make_client: MakeClient, lines: LogLines) -> None:
     """Past jobs took a minute, this one is expected to take 500 s."""
     client = make_client(Scenario(500), history=past(*STEADY), check_cost=30, **LONG)
-    client.wait(ordered(client, expected_seconds=500))
+    client.wait(submit(client, expected_seconds=500))
 
     assert checked_at(lines)[0] > 200
     assert len(checked_at(lines)) <= 4
@@ -283,8 +283,8 @@ def test_expected_seconds_of_a_submitted_job_override_the_history(make_client: M
 def test_expected_seconds_in_a_response_set_the_schedule_from_then_on(clock: Clock, lines: LogLines) -> None:
     """They are also an attribute of the job, and recorded in the history."""
     history = DurationHistory()
-    answer = a_service(clock, 500, expected_seconds=lambda _: 500)
-    job = a_client(answer, clock, history=history, check_cost=3, timeout=3600).wait(submitted())
+    respond = a_service(clock, 500, expected_seconds=lambda _: 500)
+    job = a_client(respond, clock, history=history, check_cost=3, timeout=3600).wait(submitted())
 
     assert checked_at(lines)[0] == 3
     assert checked_at(lines)[1] > 100
@@ -298,7 +298,7 @@ def test_a_constant_error_of_expected_seconds_is_corrected(make_client: MakeClie
     for number in range(40):
         history.add("reference", Observation(100 + number, 100 + number, expected_seconds=50 + number / 2))
     client = make_client(Scenario(200), history=history, check_cost=3, **LONG)
-    client.wait(ordered(client, expected_seconds=100))
+    client.wait(submit(client, expected_seconds=100))
 
     assert len(checked_at(lines)) <= 3
     assert 195 < checked_at(lines)[-1] < 220
@@ -308,8 +308,8 @@ def test_the_age_is_taken_from_the_first_response_with_created_at(clock: Clock, 
     """From then on the schedule counts from that age, and the job is recorded."""
     history = past(*STEADY)
     created = time.time() - 30
-    answer = a_service(clock, 30, created_at=lambda _: created)
-    job = a_client(answer, clock, history=history, check_cost=3, timeout=3600).wait("job-1")
+    respond = a_service(clock, 30, created_at=lambda _: created)
+    job = a_client(respond, clock, history=history, check_cost=3, timeout=3600).wait("job-1")
 
     assert checked_at(lines)[0] == 0
     assert 30 <= checked_at(lines)[1] <= 35
@@ -356,7 +356,7 @@ def test_the_recorded_end_is_between_the_last_pending_and_first_final_status(mak
     """Nothing else is known of it."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     assert learned_in(history) == [Observation(12, 27, number=1)]
 
@@ -371,12 +371,12 @@ def test_pending_counts_at_the_request_and_finished_at_the_response(
     send = transport._session._session.send
 
     def slow_send(*arguments: Any, **more: Any) -> Any:
-        answer = send(*arguments, **more)
+        received = send(*arguments, **more)
         clock.tick(2)
-        return answer
+        return received
 
     transport._session._session.send = slow_send
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     second, third = checked_at(lines)[1:]
     [learned] = history.jobs("reference")
@@ -388,7 +388,7 @@ def test_a_wait_that_timed_out_is_recorded_as_censored(make_client: MakeClient) 
     history = DurationHistory()
     client = make_client(Scenario(100), history=history, check_cost=3, timeout=30)
     with pytest.raises(WaitTimeout):
-        client.wait(ordered(client))
+        client.wait(submit(client))
 
     assert learned_in(history) == [Observation(29.75, None, number=1)]
 
@@ -397,7 +397,7 @@ def test_a_closed_watch_is_recorded_as_censored(make_client: MakeClient) -> None
     """It is closed after two checks, which found the job pending."""
     history = DurationHistory()
     client = make_client(Scenario(100), history=history, check_cost=3, **LONG)
-    watching = client.watch(ordered(client))
+    watching = client.watch(submit(client))
     assert (next(watching).elapsed, next(watching).elapsed) == (3, 12)
     watching.close()  # type: ignore[attr-defined]  # a generator, as every iterator that is one
 
@@ -429,7 +429,7 @@ def test_a_job_finished_at_the_first_scheduled_check_is_recorded(make_client: Ma
     """The time of that check does not depend on the job."""
     history = past(*STEADY)
     client = make_client(Scenario(50), history=history, check_cost=3, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     learned = history.jobs("reference")[-1]
     assert (learned.entered, learned.pending_until) == (0, 0)
@@ -440,7 +440,7 @@ def test_two_waits_for_the_same_job_are_recorded_as_one_observation(make_client:
     """It keeps the entry of the first wait, which is the start of the job."""
     history = DurationHistory()
     client = make_client(Scenario(50), history=history, check_cost=3, max_retries=1000)
-    job = ordered(client)
+    job = submit(client)
     with pytest.raises(WaitTimeout):
         client.wait(job, timeout=30)
     assert learned_in(history) == [Observation(29.75, None, number=1)]
@@ -455,7 +455,7 @@ def test_a_finished_job_is_checked_at_once_and_not_recorded_again(make_client: M
     """Both by its `Job` and by its id."""
     history = DurationHistory()
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
-    done = client.wait(ordered(client))
+    done = client.wait(submit(client))
     lines.clear()
     client.wait(done)
     client.wait(done.id, submitted_at=done.submitted_at)
@@ -466,8 +466,8 @@ def test_a_finished_job_is_checked_at_once_and_not_recorded_again(make_client: M
 
 def test_a_progress_that_stays_near_1_does_not_cause_rapid_checks(clock: Clock, lines: LogLines) -> None:
     """The least gap grows with each estimate that was used."""
-    answer = a_service(clock, 600, progress=lambda _: 0.9999999)
-    a_client(answer, clock, history=True, check_cost=3, timeout=3600).wait(submitted_at=time.time() - 600)
+    respond = a_service(clock, 600, progress=lambda _: 0.9999999)
+    a_client(respond, clock, history=True, check_cost=3, timeout=3600).wait(submitted_at=time.time() - 600)
 
     assert len(checked_at(lines)) < 70
     gaps = [line["sleep_seconds"] for line in lines.of("sleeping")]
@@ -477,7 +477,7 @@ def test_a_progress_that_stays_near_1_does_not_cause_rapid_checks(clock: Clock, 
 def test_jitter_adds_few_checks(clock: Clock) -> None:
     """Jitter adds a third of a per cent, and no check is repeated because it came a little early."""
     durations = [math.exp(6 + number % 20 / 10) for number in range(200)]
-    asked = {
+    checks = {
         is_spread: sum(
             len(polled(wait_learned(durations, check_cost=1, jitter=0.1 * is_spread), clock, duration))
             for duration in durations[:60]
@@ -485,7 +485,7 @@ def test_jitter_adds_few_checks(clock: Clock) -> None:
         for is_spread in (False, True)
     }
 
-    assert asked[True] < 1.1 * asked[False]
+    assert checks[True] < 1.1 * checks[False]
 
 
 @pytest.mark.parametrize(
@@ -514,7 +514,7 @@ def test_a_cancelled_or_interrupted_wait_does_not_wait_for_the_history_lock(
             raise KeyboardInterrupt
 
     client = make_client(Scenario(20), history=True, check_cost=3, timeout=16, max_retries=99, sleep=sleep)
-    watching = client.watch(ordered(client), timeout=60 if ends == "finishes" else None, cancel=cancel)
+    watching = client.watch(submit(client), timeout=60 if ends == "finishes" else None, cancel=cancel)
     with suppress(WaitTimeout, WaitCancelled, KeyboardInterrupt):
         for _ in watching:
             if ends == "is dropped":
@@ -554,14 +554,14 @@ def test_submitted_jobs_of_every_service_need_fewer_checks_over_time(
 ) -> None:
     """After twenty jobs of about a minute, two checks are enough."""
     setup = ClientSetup(clock, service, Scenario((58, 62), seed=1), history=True, check_cost=3)
-    asked = []
+    checks = []
     for _ in range(20):
         lines.clear()
         setup.finished()
-        asked.append(len(lines.of("status_checked")))
+        checks.append(len(lines.of("status_checked")))
 
-    assert sum(asked[-5:]) < sum(asked[:5])
-    assert max(asked[-5:]) <= 2
+    assert sum(checks[-5:]) < sum(checks[:5])
+    assert max(checks[-5:]) <= 2
 
 
 def test_a_schedule_is_cached_until_the_history_changes(
@@ -570,9 +570,9 @@ def test_a_schedule_is_cached_until_the_history_changes(
     """It is computed once for all waits for such jobs."""
     made: list[Any] = []
 
-    def counted(*given: Any) -> CheckSchedule:
-        made.append(given)
-        return make_schedule(*given)
+    def counted(*arguments: Any) -> CheckSchedule:
+        made.append(arguments)
+        return make_schedule(*arguments)
 
     monkeypatch.setattr(planner, "make_schedule", counted)
     history = past(*STEADY)
@@ -595,7 +595,7 @@ def test_each_kind_has_a_schedule_of_its_own(make_client: MakeClient, lines: Log
         history.record(10 * seconds, kind="ja", service="reference")
     client = make_client(Scenario(0), history=history, check_cost=60, **LONG)
     for key in ("es", "ja", "es"):
-        client.wait(ordered(client), kind=key)
+        client.wait(submit(client), kind=key)
 
     first, other, again = checked_at(lines)
     assert first == pytest.approx(again, rel=0.05)
@@ -608,14 +608,14 @@ def test_the_schedule_scales_with_the_video_length(make_client: MakeClient, line
     history = DurationHistory()
     for number in range(40):
         history.record((2 + number % 3 / 10) * (30 + number), video_seconds=30 + number, service="reference")
-    asked = []
+    checks = []
     for length in (40, 400):
         lines.clear()
         client = make_client(Scenario(2.1 * length), history=history, check_cost=3, **LONG)
-        client.wait(ordered(client), video_seconds=length)
-        asked.append(checked_at(lines))
+        client.wait(submit(client), video_seconds=length)
+        checks.append(checked_at(lines))
 
-    (short, *_), (long, *later) = asked
+    (short, *_), (long, *later) = checks
     assert 70 < short < 90
     assert 300 < long < 900
     assert len(later) <= 4
@@ -650,7 +650,7 @@ def test_a_history_that_fails_during_a_wait_is_logged_as_a_warning(
     """The wait continues until the job is finished."""
     path = tmp_path / "durations.sqlite"
     client = make_client(Scenario(20), history=path, check_cost=3, timeout=60, max_retries=100)
-    watching = client.watch(ordered(client))
+    watching = client.watch(submit(client))
     assert next(watching).elapsed == 3
     breaks(path)
     try:
@@ -670,7 +670,7 @@ def test_jitter_spreads_the_first_checks(make_client: MakeClient, lines: LogLine
     """By up to half a gap."""
     client = make_client(Scenario(61), history=past(*STEADY), check_cost=3, jitter=0.1, **LONG)
     for _ in range(40):
-        client.wait(ordered(client))
+        client.wait(submit(client))
 
     firsts = [line["elapsed_seconds"] for line in lines.of("status_checked") if line["attempt"] == 1]
     assert len(set(firsts)) > 30
@@ -693,7 +693,7 @@ def test_jitter_does_not_use_the_global_random_generator(make_client: MakeClient
     random.seed(1)
     state = random.getstate()
     client = make_client(Scenario(50), history=True, check_cost=3, jitter=0.1, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     assert random.getstate() == state
 
@@ -725,18 +725,18 @@ BAD: list[tuple[dict[str, Any], type[Exception], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("arguments", "error", "says"), BAD)
+@pytest.mark.parametrize(("arguments", "error", "message"), BAD)
 def test_invalid_schedule_arguments_are_rejected_when_the_client_is_created(
-    arguments: dict[str, Any], error: type[Exception], says: str
+    arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     """The message names the argument."""
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         VideoTranslationClient(BASE_URL, **arguments)
 
 
 @pytest.mark.parametrize("learns", [True, False])
 @pytest.mark.parametrize(
-    ("said", "error"),
+    ("features", "error"),
     [
         ({"kind": 3}, TypeError),
         ({"kind": "\n"}, ValueError),
@@ -750,13 +750,13 @@ def test_invalid_schedule_arguments_are_rejected_when_the_client_is_created(
     ],
 )
 def test_invalid_job_features_are_rejected_before_any_request(
-    said: dict[str, Any], error: type[Exception], learns: bool, make_client: MakeClient, lines: LogLines
+    features: dict[str, Any], error: type[Exception], learns: bool, make_client: MakeClient, lines: LogLines
 ) -> None:
     """Also without a history, where they are not used."""
     client = make_client(Scenario(0), **({"history": True, "check_cost": 3} if learns else {}))
     for call in (client.wait, client.get_status, client.watch):
-        with pytest.raises(error, match=next(iter(said))):
-            call(**said)
+        with pytest.raises(error, match=next(iter(features))):
+            call(**features)
 
     assert lines == []
 
@@ -764,9 +764,9 @@ def test_invalid_job_features_are_rejected_before_any_request(
 def test_without_a_history_the_wait_uses_the_backoff(make_client: MakeClient, lines: LogLines) -> None:
     """A `history` of None or False means none."""
     client = make_client(Scenario(5), history=None)
-    client.wait(ordered(client))
+    client.wait(submit(client))
     client = make_client(Scenario(5), history=False)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     assert checked_at(lines) == [0, 2, 6] * 2
 
@@ -777,7 +777,7 @@ def _tick(clock: Clock, seconds: float) -> None:
 
 def polled(strategy: Any, clock: Clock, duration: float) -> list[float]:
     """Return when a user's function, decorated with `tenacity.retry`, is called until the job is finished."""
-    began, asked = time.monotonic(), list[float]()
+    began, called_at = time.monotonic(), list[float]()
 
     @tenacity.retry(
         wait=strategy,
@@ -785,11 +785,11 @@ def polled(strategy: Any, clock: Clock, duration: float) -> list[float]:
         sleep=lambda seconds: _tick(clock, seconds),
     )
     def poll() -> bool:
-        asked.append(time.monotonic() - began)
-        return asked[-1] >= duration
+        called_at.append(time.monotonic() - began)
+        return called_at[-1] >= duration
 
     poll()
-    return [round(moment, 6) for moment in asked]
+    return [round(moment, 6) for moment in called_at]
 
 
 def test_wait_learned_is_a_wait_strategy_for_tenacity(clock: Clock) -> None:
@@ -827,7 +827,7 @@ def test_a_client_accepts_wait_learned_as_its_wait_strategy(make_client: MakeCli
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "says"),
+    ("arguments", "error", "message"),
     [
         ({}, ValueError, "exactly one"),
         ({"check_cost": 0}, ValueError, "check_cost"),
@@ -840,9 +840,9 @@ def test_a_client_accepts_wait_learned_as_its_wait_strategy(make_client: MakeCli
         ({"check_cost": 1, "jitter": "yes"}, TypeError, "jitter"),
     ],
 )
-def test_invalid_arguments_of_wait_learned_are_rejected(arguments: Any, error: type[Exception], says: str) -> None:
+def test_invalid_arguments_of_wait_learned_are_rejected(arguments: Any, error: type[Exception], message: str) -> None:
     """When the strategy is created."""
-    with pytest.raises(error, match=says):
+    with pytest.raises(error, match=message):
         wait_learned(**arguments)
 
 
@@ -850,7 +850,7 @@ def test_a_fault_does_not_use_up_a_scheduled_check(make_client: MakeClient, line
     """The request is retried, and the schedule continues from the response."""
     scenario = Scenario(40, faults=(Fault(nth=2, status_code=503),))
     client = make_client(scenario, history=True, check_cost=3, **LONG)
-    client.wait(ordered(client))
+    client.wait(submit(client))
 
     checks = checked_at(lines)
     assert checks[0] == 3
@@ -858,14 +858,14 @@ def test_a_fault_does_not_use_up_a_scheduled_check(make_client: MakeClient, line
     assert len(checks) == 4
 
 
-@pytest.mark.parametrize("said", [1e-300, 1e300, 1e-9, 1e12, 5e-324])
+@pytest.mark.parametrize("value", [1e-300, 1e300, 1e-9, 1e12, 5e-324])
 @pytest.mark.parametrize("name", ["expected_seconds", "progress", "finished_at", "created_at"])
 def test_extreme_numbers_in_a_response_do_not_end_the_wait(
-    name: str, said: float, clock: Clock, lines: LogLines
+    name: str, value: float, clock: Clock, lines: LogLines
 ) -> None:
     """No computation with them raises."""
-    answer = a_service(clock, 20, **{name: lambda _: said})
-    client = a_client(answer, clock, history=past(*STEADY), check_cost=3, timeout=1000)
+    respond = a_service(clock, 20, **{name: lambda _: value})
+    client = a_client(respond, clock, history=past(*STEADY), check_cost=3, timeout=1000)
 
     assert client.wait(submitted()).status == "completed"
     assert client.wait("job-1").status == "completed"
@@ -879,8 +879,8 @@ def test_extreme_video_lengths_do_not_end_the_wait(length: float, make_client: M
         history.record(60 + number, video_seconds=30 + number, service="reference")
     client = make_client(Scenario(20), history=history, check_cost=3, **LONG)
 
-    assert client.wait(ordered(client), video_seconds=length).status == "completed"
-    assert client.wait(ordered(client), video_seconds=95).status == "completed"
+    assert client.wait(submit(client), video_seconds=length).status == "completed"
+    assert client.wait(submit(client), video_seconds=95).status == "completed"
 
 
 def test_jittered_gaps_are_no_longer_than_max_lag(make_client: MakeClient, lines: LogLines) -> None:

@@ -91,9 +91,9 @@ def test_a_response_without_a_readable_status_is_a_fault(body: Any) -> None:
 @given(JSON, st.integers(100, 599))
 def test_any_status_in_json_is_read_as_a_job_a_fault_or_a_refusal(body: Any, code: int) -> None:
     """`read_status` raises nothing else."""
-    answer = Response(code, CaseInsensitiveDict(), json.dumps({"result": body}).encode())
+    response = Response(code, CaseInsensitiveDict(), json.dumps({"result": body}).encode())
     try:
-        job = REFERENCE.read_status(answer, None)
+        job = REFERENCE.read_status(response, None)
     except (Fault, Refusal):
         return
     assert isinstance(job.status, TranslationStatus)

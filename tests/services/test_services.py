@@ -68,7 +68,7 @@ def test_get_path_finds_a_value_by_a_path_by_several_paths_or_by_a_function(plac
 
 
 @pytest.mark.parametrize(
-    ("said", "seconds"),
+    ("value", "seconds"),
     [
         (1795598826, 1795598826.0),
         (1795598826.5, 1795598826.5),
@@ -88,9 +88,9 @@ def test_get_path_finds_a_value_by_a_path_by_several_paths_or_by_a_function(plac
         ({}, None),
     ],
 )
-def test_as_timestamp_reads_unix_times_and_iso_8601(said: Any, seconds: float | None) -> None:
+def test_as_timestamp_reads_unix_times_and_iso_8601(value: Any, seconds: float | None) -> None:
     """Seconds, milliseconds, and ISO 8601 with any number of digits, on every Python. Anything else is `None`."""
-    assert as_timestamp(said) == (None if seconds is None else pytest.approx(seconds, abs=1e-6, rel=0))
+    assert as_timestamp(value) == (None if seconds is None else pytest.approx(seconds, abs=1e-6, rel=0))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +242,7 @@ def test_a_204_of_azure_means_that_there_is_no_such_job() -> None:
         SERVICES["heygen"].read_status(Response(204, {}, b""), "job-1")
 
 
-SAID = [
+STATUS_WORDS = [
     *COMMON_STATUSES,
     "FAILED",
     "In-Progress",
@@ -257,20 +257,20 @@ def test_a_status_word_means_the_same_in_a_bulk_response(name: str) -> None:
     """Every service knows the common words. What is no word for one request is none for the other."""
     service = SERVICES[name]
     assert service.bulk is not None
-    for said in SAID:
-        alone = {"result": said, "data": {"status": said, "video_url": "https://f.test/1"}}
-        listed = [{"id": "j", "video_id": "j", "result": said, "status": said}]
-        answer = Response(200, {}, json.dumps({"results": listed, "data": listed}).encode())
-        found_in_bulk = service.bulk.read(answer, ["j"])
+    for word in STATUS_WORDS:
+        alone = {"result": word, "data": {"status": word, "video_url": "https://f.test/1"}}
+        listed = [{"id": "j", "video_id": "j", "result": word, "status": word}]
+        received = Response(200, {}, json.dumps({"results": listed, "data": listed}).encode())
+        found_in_bulk = service.bulk.read(received, ["j"])
         try:
             job = service.read_status(Response(200, {}, json.dumps(alone).encode()), "j")
         except Fault:
-            assert found_in_bulk == {}, said
+            assert found_in_bulk == {}, word
             continue
         bulk_job = found_in_bulk["j"]
-        assert (bulk_job.status, bulk_job.raw_status) == (job.status, job.raw_status), said
-        if isinstance(said, str) and said in COMMON_STATUSES:
-            assert job.status is COMMON_STATUSES[said]
+        assert (bulk_job.status, bulk_job.raw_status) == (job.status, job.raw_status), word
+        if isinstance(word, str) and word in COMMON_STATUSES:
+            assert job.status is COMMON_STATUSES[word]
 
 
 def test_status_words_of_single_and_bulk_requests_are_known_to_both() -> None:
@@ -284,11 +284,11 @@ def test_status_words_of_single_and_bulk_requests_are_known_to_both() -> None:
     in_bulk = {**alone, "ready": ERROR, "success": ERROR}
     for changed in (service, replace(service, name="ours")):
         assert changed.bulk is not None
-        for said, meaning in alone.items():
-            listed = Response(200, {}, json.dumps({"jobs": [{"id": "j", "status": said}]}).encode())
-            assert changed.bulk.read(listed)["j"].status is in_bulk[said]
-            assert changed.read_status(Response(200, {}, json.dumps({"status": said}).encode()), "j").status is meaning
-            assert changed.is_known_status(said)
+        for word, meaning in alone.items():
+            listed = Response(200, {}, json.dumps({"jobs": [{"id": "j", "status": word}]}).encode())
+            assert changed.bulk.read(listed)["j"].status is in_bulk[word]
+            assert changed.read_status(Response(200, {}, json.dumps({"status": word}).encode()), "j").status is meaning
+            assert changed.is_known_status(word)
     assert not service.is_known_status("not_found")
 
 
@@ -319,18 +319,18 @@ def test_a_job_with_contradictory_entries_in_a_bulk_response_is_left_out(
 
 
 @pytest.mark.parametrize(
-    ("body", "kind", "says"),
+    ("body", "kind", "message"),
     [
         ([], Fault, "not a JSON object"),
         ({"data": {}}, MissingField, "'data'"),
         ({"other": []}, MissingField, "'data'"),
     ],
 )
-def test_a_bulk_response_without_its_list_of_jobs_is_an_error(body: Any, kind: type[Exception], says: str) -> None:
+def test_a_bulk_response_without_its_list_of_jobs_is_an_error(body: Any, kind: type[Exception], message: str) -> None:
     """The error names the missing field. The response says nothing about any job."""
     bulk = SERVICES["heygen"].bulk
     assert bulk is not None
-    with pytest.raises(kind, match=says):
+    with pytest.raises(kind, match=message):
         bulk.read(Response(200, {}, json.dumps(body).encode()), ["job-1"])
 
 
@@ -362,12 +362,12 @@ ACME = Service(
 
 def test_a_custom_service_is_defined_by_data_alone(clock: Clock, lines: LogLines, tmp_path: Path) -> None:
     """Submit, wait and download work as with any other service, without a subclass."""
-    told: list[tuple[str, str, Any]] = []
+    sent_requests: list[tuple[str, str, Any]] = []
     states = iter(["in-queue", "IN QUEUE", "polishing", "live"])
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         url = str(request.url)
-        told.append((str(request.method), url, request.body))
+        sent_requests.append((str(request.method), url, request.body))
         assert ("acme.test" in url) == ("X-Acme-Key" in request.headers)
         if "files.test" in url:
             return response(200, b"film", content_type="video/mp4")
@@ -377,20 +377,20 @@ def test_a_custom_service_is_defined_by_data_alone(clock: Clock, lines: LogLines
         return response(200, json.dumps({"video": video}).encode())
 
     session = requests.Session()
-    session.mount("https://", FunctionAdapter(answer))
+    session.mount("https://", FunctionAdapter(respond))
     with VideoTranslationClient(service=ACME, api_key=KEY, session=session, sleep=clock.tick) as client:
         job = client.submit("https://example.com/talk.mp4", "Spanish")
         job = client.wait(job)
         job.raise_for_status()
         assert client.download(job, tmp_path / "talk.mp4").read_bytes() == b"film"
 
-    assert told[0][:2] == ("POST", "https://api.acme.test/v1/videos")
-    assert json.loads(told[0][2]) == {
+    assert sent_requests[0][:2] == ("POST", "https://api.acme.test/v1/videos")
+    assert json.loads(sent_requests[0][2]) == {
         "source": {"kind": "href", "href": "https://example.com/talk.mp4"},
         "quality": "high",
         "into": ["Spanish"],
     }
-    assert [url for _, url, _ in told[1:-1]] == ["https://api.acme.test/v1/videos/v%2F1"] * 4
+    assert [url for _, url, _ in sent_requests[1:-1]] == ["https://api.acme.test/v1/videos/v%2F1"] * 4
     assert [line["raw_status"] for line in lines.of("unknown_status")] == ["polishing"]
     assert job.progress == 0.5
 
@@ -486,14 +486,14 @@ def test_a_bulk_response_has_the_error_of_a_failed_job(clock: Clock) -> None:
 def test_the_time_out_of_check_all_applies_to_each_request(clock: Clock, service: str, count: int) -> None:
     """Not to all of them together."""
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         clock.tick(0.8)
         ids = str(request.url).partition("=")[2].replace("%2C", ",").split(",")
         listed = [{"video_id": one, "status": "processing"} for one in ids]
         return response(200, json.dumps({"data": listed, "status": "dubbing"}).encode())
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(HOST, service=service, api_key=KEY, session=session, timeout=2)
     checked = client.check_all([f"job-{number}" for number in range(count)])
 
@@ -523,20 +523,20 @@ def test_operation_location_is_followed_only_at_the_origin_of_the_service(clock:
         ),
         (None, f"{HOST}/operations/order-1.translation?api-version=2025-05-20"),
     ):
-        asked: list[str] = []
+        requested_urls: list[str] = []
 
-        def answer(
-            request: requests.PreparedRequest, located: str | None = located, asked: list[str] = asked
+        def respond(
+            request: requests.PreparedRequest, located: str | None = located, requested_urls: list[str] = requested_urls
         ) -> requests.Response:
-            asked.append(str(request.url))
+            requested_urls.append(str(request.url))
             head = {} if located is None or "/iterations/" in str(request.url) else {"operation_location": located}
             return response(200, b'{"status": "Succeeded"}', **head)
 
         session = requests.Session()
-        session.mount("http://", FunctionAdapter(answer))
+        session.mount("http://", FunctionAdapter(respond))
         client = VideoTranslationClient(HOST, service="azure", api_key=KEY, session=session, sleep=clock.tick)
         client.submit(VIDEO, "es-ES", idempotency_key="order-1")
-        assert asked[1] == looked
+        assert requested_urls[1] == looked
 
 
 def test_a_wait_for_a_job_of_elevenlabs_times_out_after_an_hour_by_default(clock: Clock) -> None:

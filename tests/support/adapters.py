@@ -15,23 +15,23 @@ class FunctionAdapter(requests.adapters.BaseAdapter):
 
     Attributes:
         requests: The requests so far.
-        told: The other arguments of each `send`.
+        send_arguments: The other arguments of each `send`.
     """
 
     never_retries = True
 
-    def __init__(self, answer: Callable[[requests.PreparedRequest], requests.Response]) -> None:
+    def __init__(self, respond: Callable[[requests.PreparedRequest], requests.Response]) -> None:
         super().__init__()
         self.requests: list[requests.PreparedRequest] = []
-        self.told: list[dict[str, Any]] = []
-        self._answer = answer
+        self.send_arguments: list[dict[str, Any]] = []
+        self._respond = respond
 
-    def send(self, request: requests.PreparedRequest, *_: Any, **told: Any) -> requests.Response:
+    def send(self, request: requests.PreparedRequest, *_: Any, **arguments: Any) -> requests.Response:
         self.requests.append(request)
-        self.told.append(told)
-        answered = self._answer(request)
-        answered.request = request  # as requests' own adapter does
-        return answered
+        self.send_arguments.append(arguments)
+        received = self._respond(request)
+        received.request = request  # as requests' own adapter does
+        return received
 
     def close(self) -> None:
         pass

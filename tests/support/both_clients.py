@@ -27,9 +27,9 @@ def over_the_adapter(client: AsyncVideoTranslationClient, session: requests.Sess
     ours = client._transport
     beneath = RequestsTransport(client._transport_config._replace(session=session))
 
-    async def send(*given: Any, **more: Any) -> Any:
+    async def send(*positional: Any, **more: Any) -> Any:
         await asyncio.sleep(0)  # a call that suspends nobody would hide who cannot be suspended
-        return await beneath.send(*given, **more)
+        return await beneath.send(*positional, **more)
 
     vars(ours)["send"] = send
 
@@ -43,14 +43,14 @@ class Side:
     service: str
     clock: Clock
 
-    async def call(self, name: str, *given: Any, **more: Any) -> Any:
-        """Call a method of either client, and have all of its answer."""
-        answer = getattr(self.client, name)(*given, **more)
-        if isinstance(answer, AsyncIterator):
-            return [one async for one in answer]
-        if isinstance(answer, Iterator):
-            return list(answer)
-        return await answer if inspect.isawaitable(answer) else answer
+    async def call(self, name: str, *positional: Any, **more: Any) -> Any:
+        """Call a method of either client, and have all that it returns."""
+        returned = getattr(self.client, name)(*positional, **more)
+        if isinstance(returned, AsyncIterator):
+            return [one async for one in returned]
+        if isinstance(returned, Iterator):
+            return list(returned)
+        return await returned if inspect.isawaitable(returned) else returned
 
     async def submit(self, **more: Any) -> Any:
         return await self.call("submit", VIDEO, LANGUAGE[self.service], **more)

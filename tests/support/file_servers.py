@@ -1,4 +1,4 @@
-"""Servers of files that arrive slowly, and what a test of a transfer needs."""
+"""Real sockets, `http.server`: for uploads and downloads of real size, and files that arrive slowly or stop halfway."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ Play = Callable[[BaseHTTPRequestHandler], None]
 
 @contextmanager
 def playing(play: Play) -> Iterator[tuple[str, list[str]]]:
-    """A server that does with each request whatever a test says; its URL, and what was asked."""
-    asked: list[str] = []
+    """A server that does with each request whatever a test says; its URL, and the method and path of each request."""
+    request_lines: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do(self) -> None:
-            asked.append(f"{self.command} {self.path}")
+            request_lines.append(f"{self.command} {self.path}")
             self.close_connection = True
             with suppress(OSError):  # the client has gone, which is what some tests are about
                 play(self)
@@ -44,14 +44,14 @@ def playing(play: Play) -> Iterator[tuple[str, list[str]]]:
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
+        yield f"http://127.0.0.1:{server.server_port}", request_lines
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
 
 
-def say(handler: BaseHTTPRequestHandler, body: bytes, **head: str) -> None:
+def send_ok(handler: BaseHTTPRequestHandler, body: bytes, **head: str) -> None:
     handler.send_response(200)
     for name, value in {"Content-Length": str(len(body)), "Connection": "close", **head}.items():
         handler.send_header(name.replace("_", "-"), value)
@@ -70,7 +70,7 @@ def link(url: str) -> bytes:
 def begin_file(handler: BaseHTTPRequestHandler) -> bool:
     """Send where the file is, or the head of its response. Returns True if the file comes next."""
     if "status" in handler.path:
-        say(handler, link(f"http://{handler.headers['Host']}"))
+        send_ok(handler, link(f"http://{handler.headers['Host']}"))
         return False
     handler.send_response(200)
     handler.send_header("Content-Length", "6")

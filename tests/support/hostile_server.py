@@ -1,4 +1,4 @@
-"""Servers that call a function of the test for each connection, in a thread of its own, on a free port of loopback."""
+"""Real sockets, a function for each request: for servers that stall, drip, hang up or send what is no HTTP."""
 
 from __future__ import annotations
 
@@ -107,15 +107,15 @@ def refusing_url() -> Iterator[str]:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
 
 
-def answering(*answers: bytes, close: bool = True) -> Handler:
+def answering(*responses: bytes, close: bool = True) -> Handler:
     """Answer with the given bytes, one after the other; the last one from then on."""
-    left = list(answers)
+    left = list(responses)
     lock = threading.Lock()
 
     def handle(connection: socket.socket, server: Server) -> None:
         with lock:
-            answer = left.pop(0) if len(left) > 1 else left[0]
-        connection.sendall(answer)
+            response = left.pop(0) if len(left) > 1 else left[0]
+        connection.sendall(response)
         if close:
             connection.shutdown(socket.SHUT_WR)
 

@@ -1,4 +1,4 @@
-"""A service in process, on frozen time, and a client of it."""
+"""No sockets: `fake_server` in process on frozen time, with a `VideoTranslationClient`. For tests of the client."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ class ClientSetup:
     def finished(self) -> Job:
         return self.client.wait(self.submit())
 
-    def said(self, method: str) -> list[str]:
+    def requested_paths(self, method: str) -> list[str]:
         """Return the paths of the requests with this method."""
         return [arrival.path for arrival in self.lab.arrivals if arrival.method == method]
 
     def file_of(self, job: Job) -> bytes:
         """Return the bytes of the result of a job."""
-        [name] = [order.job_id for order in self.lab.submissions if str(job.id) in order.job_id]
+        [name] = [submission.job_id for submission in self.lab.submissions if str(job.id) in submission.job_id]
         body = result_body(name, self.lab.scenario.result_bytes)
         return b"".join(body.blocks())
 

@@ -187,7 +187,7 @@ class LyingStorage:
         self.requests: list[Headers] = []
         self._numbers = numbers
         self._lies = lies
-        self._told: dict[tuple[str, Codings], int] = {}
+        self._stated_lengths: dict[tuple[str, Codings], int] = {}
         self._known: _Known | None = None
         self._sent = 0
 
@@ -196,14 +196,14 @@ class LyingStorage:
         """What may lie at the target: a whole version, as it is wanted or as it is stored."""
         return {one for version in self.versions for one in (version.body, version.stored)}
 
-    def __call__(self, asked: Headers) -> Raw:
+    def __call__(self, request_headers: Headers) -> Raw:
         number = len(self.requests)
-        self.requests.append(asked)
+        self.requests.append(request_headers)
         lie = self._lies[number] if number < len(self._lies) else HONEST
         if lie.replaces is not None:
             size = lie.replaces or len(self._now.body)
             self.versions.append(version(next(self._numbers), size, lie.kind, is_packed=lie.is_packed))
-        answers: dict[str, Callable[[Lie, Headers], Raw]] = {
+        methods: dict[str, Callable[[Lie, Headers], Raw]] = {
             "whole or rest": self._honest,
             "cut": self._cut,
             "short": self._short,
@@ -224,7 +224,7 @@ class LyingStorage:
             "page": self._page,
             "503": lambda lie, _: raw(503, "Content-Length: 0"),
         }
-        return answers[lie.what](lie, asked)
+        return methods[lie.what](lie, request_headers)
 
     @property
     def _now(self) -> Version:
@@ -246,13 +246,13 @@ class LyingStorage:
     def _validator(self, lie: Lie) -> str | None:
         return self._now.if_range if self._now.is_strong and not lie.is_silent else None
 
-    def _tell(self, lie: Lie, total: int | None) -> None:
+    def _remember(self, lie: Lie, total: int | None) -> None:
         """Remember an honest statement about the whole."""
         codings, validator = self._codings(lie), self._validator(lie)
         if (
             total is not None
-            and (validator, codings) not in self._told
-            and self._contradicts(lie, total, says_length=True)
+            and (validator, codings) not in self._stated_lengths
+            and self._contradicts(lie, total, has_length=True)
         ):
             return  # a client cannot tell a file that was replaced by a shorter one from one that was cut off
         if total is None and not self._is_another(validator, codings):
@@ -261,9 +261,9 @@ class LyingStorage:
             return
         self._known = _Known(self._validators_with(validator, codings), codings, total)
         if validator is not None and total is not None:
-            self._told[validator, codings] = total
+            self._stated_lengths[validator, codings] = total
 
-    def _tell_another(self, lie: Lie) -> None:
+    def _remember_another(self, lie: Lie) -> None:
         """A part or a 416 takes a length back only if its validator proves that it is about another version."""
         if self._known is not None and self._is_another(self._validator(lie), self._known.codings):
             self._known = None
@@ -278,16 +278,16 @@ class LyingStorage:
             return True
         return validator is not None and known.validators.get(validator[0], validator) != validator
 
-    def _contradicts(self, lie: Lie, length: int, *, says_length: bool) -> bool:
+    def _contradicts(self, lie: Lie, length: int, *, has_length: bool) -> bool:
         """True if an earlier honest statement contradicts a whole response that is too short."""
         codings, validator = self._codings(lie), self._validator(lie)
         if codings == ("gzip",) and self._now.is_packed:
             return True  # which ends before its own end
-        if validator is not None and (validator, codings) in self._told:
-            return self._told[validator, codings] != length
+        if validator is not None and (validator, codings) in self._stated_lengths:
+            return self._stated_lengths[validator, codings] != length
         if self._is_another(validator, codings) or self._known is None or self._known.total is None:
             return False
-        if says_length:
+        if has_length:
             return length < self._known.total
         return length != self._known.total
 
@@ -299,150 +299,152 @@ class LyingStorage:
             return raw(200, *headers, body=body, version="HTTP/1.0", **how)
         return raw(200, f"Content-Length: {len(body) if length is None else length}", *headers, body=body, **how)
 
-    def _honest(self, lie: Lie, asked: Headers) -> Raw:
-        start = _start(asked)
-        if start is None or asked.get("If-Range") != self._now.if_range or start >= len(self._now.stored):
+    def _honest(self, lie: Lie, request_headers: Headers) -> Raw:
+        start = _start(request_headers)
+        if start is None or request_headers.get("If-Range") != self._now.if_range or start >= len(self._now.stored):
             return self._whole(lie)
         return self._part(lie, start, len(self._now.stored))
 
     def _whole(self, lie: Lie) -> Raw:
         stored = self._now.stored
-        self._tell(lie, len(stored) if lie.framing == "length" else None)
+        self._remember(lie, len(stored) if lie.framing == "length" else None)
         return self._framed(lie, stored, len(stored), self._headers(lie))
 
-    def _part(self, lie: Lie, start: int, end: int, *, says_total: bool = True) -> Raw:
+    def _part(self, lie: Lie, start: int, end: int, *, has_total: bool = True) -> Raw:
         stored = self._now.stored
-        about = f"Content-Range: bytes {start}-{end - 1}/{len(stored) if says_total else '*'}"
+        about = f"Content-Range: bytes {start}-{end - 1}/{len(stored) if has_total else '*'}"
         headers = [about, f"Content-Length: {end - start}", *self._headers(lie, is_part=True)]
-        self._tell_another(lie)
+        self._remember_another(lie)
         return raw(206, *headers, body=stored[start:end], blocks=lie.blocks, is_reset=lie.is_reset)
 
-    def _cut(self, lie: Lie, asked: Headers) -> Raw:
+    def _cut(self, lie: Lie, request_headers: Headers) -> Raw:
         """The honest answer breaks off."""
-        answer = self._honest(lie._replace(framing="length" if lie.framing == "closed" else lie.framing), asked)
-        head, _, body = answer.data.partition(b"\r\n\r\n")
+        response = self._honest(
+            lie._replace(framing="length" if lie.framing == "closed" else lie.framing), request_headers
+        )
+        head, _, body = response.data.partition(b"\r\n\r\n")
         self._sent = int(len(body) * lie.at)
         return Raw(head + b"\r\n\r\n" + body[: self._sent], lie.blocks, lie.is_reset)
 
-    def _short(self, lie: Lie, asked: Headers) -> Raw:
+    def _short(self, lie: Lie, request_headers: Headers) -> Raw:
         """A whole response without a length that ends in order, and too early."""
         body = self._now.stored[: _place(lie, self._now.stored)]
-        if lie.framing == "length" or not self._contradicts(lie, len(body), says_length=False):
-            return self._honest(lie, asked)
-        self._tell(lie, None)
+        if lie.framing == "length" or not self._contradicts(lie, len(body), has_length=False):
+            return self._honest(lie, request_headers)
+        self._remember(lie, None)
         return self._framed(lie, body, None, self._headers(lie))
 
-    def _short_and_packed(self, lie: Lie, asked: Headers) -> Raw:
+    def _short_and_packed(self, lie: Lie, request_headers: Headers) -> Raw:
         """A proxy packs what it got of a file that broke off."""
         now, validator = self._now, self._validator(lie)
         body = now.stored[: _place(lie, now.stored)]
         packed = gzipped(body)
-        told = None if validator is None else self._told.get((validator, ()))
-        if told is None and self._known is not None and not self._is_another(validator, ()):
-            told = self._known.total
-            if told is not None and told < max(len(body), len(packed)):
-                told = None  # it may have been replaced by a longer one, of which nothing is known
-        if now.is_packed or told in (None, len(body), len(packed)):
-            return self._honest(lie, asked)
+        stated = None if validator is None else self._stated_lengths.get((validator, ()))
+        if stated is None and self._known is not None and not self._is_another(validator, ()):
+            stated = self._known.total
+            if stated is not None and stated < max(len(body), len(packed)):
+                stated = None  # it may have been replaced by a longer one, of which nothing is known
+        if now.is_packed or stated in (None, len(body), len(packed)):
+            return self._honest(lie, request_headers)
         return self._framed(lie, packed, len(packed), self._headers(lie._replace(label="gzip")))
 
-    def _shrunk(self, lie: Lie, asked: Headers) -> Raw:
+    def _shrunk(self, lie: Lie, request_headers: Headers) -> Raw:
         """A whole response that says too small a length."""
         body = self._now.stored[: _place(lie, self._now.stored)]
-        if not self._contradicts(lie, len(body), says_length=True):
-            return self._honest(lie, asked)
+        if not self._contradicts(lie, len(body), has_length=True):
+            return self._honest(lie, request_headers)
         return self._framed(lie._replace(framing="length"), body, None, self._headers(lie))
 
-    def _short_part(self, lie: Lie, asked: Headers) -> Raw:
+    def _short_part(self, lie: Lie, request_headers: Headers) -> Raw:
         """Less than what was asked for, and nothing about the length of the whole."""
-        start = _start(asked)
-        if start is None or asked.get("If-Range") != self._now.if_range or start >= len(self._now.stored):
+        start = _start(request_headers)
+        if start is None or request_headers.get("If-Range") != self._now.if_range or start >= len(self._now.stored):
             return self._whole(lie)
         end = start + max(1, int((len(self._now.stored) - start) * lie.at))
-        return self._part(lie, start, end, says_total=lie.framing == "length")
+        return self._part(lie, start, end, has_total=lie.framing == "length")
 
-    def _other_part(self, lie: Lie, asked: Headers) -> Raw:
+    def _other_part(self, lie: Lie, request_headers: Headers) -> Raw:
         """Another part than was asked for, though no part may have been asked for."""
         start = _place(lie, self._now.stored)
-        if "Range" not in asked and 0 < self._sent < len(self._now.stored):
+        if "Range" not in request_headers and 0 < self._sent < len(self._now.stored):
             start = self._sent
-        end = len(self._now.stored) if start != _start(asked) else start + 1
-        return self._part(lie, start, end, says_total=lie.framing == "length")
+        end = len(self._now.stored) if start != _start(request_headers) else start + 1
+        return self._part(lie, start, end, has_total=lie.framing == "length")
 
-    def _part_under_another_status(self, lie: Lie, asked: Headers) -> Raw:
+    def _part_under_another_status(self, lie: Lie, request_headers: Headers) -> Raw:
         """What a proxy makes of a 206 that does not know it. Only `Content-Range` says that it is a part."""
-        answer = (self._short_part if "Range" in asked else self._other_part)(lie, asked)
-        return replace(answer, data=answer.data.replace(b" 206 ", b" 200 ", 1))
+        response = (self._short_part if "Range" in request_headers else self._other_part)(lie, request_headers)
+        return replace(response, data=response.data.replace(b" 206 ", b" 200 ", 1))
 
-    def _malformed_part(self, lie: Lie, asked: Headers) -> Raw:
+    def _malformed_part(self, lie: Lie, request_headers: Headers) -> Raw:
         """What only a lenient reader takes for a range."""
-        answer = self._part_under_another_status(lie, asked)
-        return replace(answer, data=answer.data.replace(b"Content-Range: bytes ", b"Content-Range: bytes=", 1))
+        response = self._part_under_another_status(lie, request_headers)
+        return replace(response, data=response.data.replace(b"Content-Range: bytes ", b"Content-Range: bytes=", 1))
 
-    def _rest_as_the_whole(self, lie: Lie, asked: Headers) -> Raw:
+    def _rest_as_the_whole(self, lie: Lie, request_headers: Headers) -> Raw:
         """A whole response with what was asked for alone. The rest of a packed file looks like a file that was never packed."""
-        body = self._now.stored[_start(asked) or 0 :]
-        is_tempting = "Range" in asked and bool(body) and not self._now.is_packed
-        if not is_tempting or not self._contradicts(lie, len(body), says_length=True):
-            return self._honest(lie, asked)
+        body = self._now.stored[_start(request_headers) or 0 :]
+        is_tempting = "Range" in request_headers and bool(body) and not self._now.is_packed
+        if not is_tempting or not self._contradicts(lie, len(body), has_length=True):
+            return self._honest(lie, request_headers)
         return self._framed(lie._replace(framing="length"), body, None, self._headers(lie))
 
-    def _no_ranges(self, lie: Lie, asked: Headers) -> Raw:
-        return raw(400, "Content-Length: 0") if "Range" in asked else self._honest(lie, asked)
+    def _no_ranges(self, lie: Lie, request_headers: Headers) -> Raw:
+        return raw(400, "Content-Length: 0") if "Range" in request_headers else self._honest(lie, request_headers)
 
-    def _too_long_part(self, lie: Lie, asked: Headers) -> Raw:
+    def _too_long_part(self, lie: Lie, request_headers: Headers) -> Raw:
         """More bytes than its range says."""
-        start, stored = _start(asked) or 1, self._now.stored
+        start, stored = _start(request_headers) or 1, self._now.stored
         end = start + max(1, int((len(stored) - start) * lie.at))
         headers = [f"Content-Range: bytes {start}-{end - 1}/{len(stored)}", *self._headers(lie, is_part=True)]
-        self._tell_another(lie)
+        self._remember_another(lie)
         return chunked(stored[start:end] + b"more", *headers, status=206, blocks=lie.blocks)
 
-    def _contradictory_part(self, lie: Lie, asked: Headers) -> Raw:
+    def _contradictory_part(self, lie: Lie, request_headers: Headers) -> Raw:
         """A range and a length that contradict each other."""
-        start, stored = _start(asked) or 1, self._now.stored
+        start, stored = _start(request_headers) or 1, self._now.stored
         end = _place(lie, stored)
         end += end == len(stored) - start
         headers = [f"Content-Range: bytes {start}-{len(stored) - 1}/{len(stored)}", f"Content-Length: {end}"]
-        self._tell_another(lie)
+        self._remember_another(lie)
         return raw(206, *headers, *self._headers(lie, is_part=True), body=stored[:end], blocks=lie.blocks)
 
-    def _part_without_a_range(self, lie: Lie, asked: Headers) -> Raw:
-        body = self._now.stored[_start(asked) or 0 :]
-        self._tell_another(lie)
+    def _part_without_a_range(self, lie: Lie, request_headers: Headers) -> Raw:
+        body = self._now.stored[_start(request_headers) or 0 :]
+        self._remember_another(lie)
         return raw(206, f"Content-Length: {len(body)}", *self._headers(lie, is_part=True), body=body)
 
-    def _part_of_whatever(self, lie: Lie, asked: Headers) -> Raw:
+    def _part_of_whatever(self, lie: Lie, request_headers: Headers) -> Raw:
         """What was asked for, of the version that is there, though it is another one than the client has.
 
         An answer to a date need not repeat it (RFC 9110, section 15.3.7), so that a client sees only another validator in it.
         """
-        start = _start(asked)
-        is_by_date = not asked.get("If-Range", "").startswith('"')
+        start = _start(request_headers)
+        is_by_date = not request_headers.get("If-Range", "").startswith('"')
         has_validator = self._now.is_strong and not lie.is_silent
         if start is None or start >= len(self._now.stored) or (is_by_date and not has_validator):
             return self._whole(lie)
-        return self._part(lie, start, len(self._now.stored), says_total=lie.framing == "length")
+        return self._part(lie, start, len(self._now.stored), has_total=lie.framing == "length")
 
-    def _whole_as_a_part(self, lie: Lie, asked: Headers) -> Raw:
+    def _whole_as_a_part(self, lie: Lie, request_headers: Headers) -> Raw:
         if lie.label in (
             "gzip",
             "br",
         ):  # a client may reject it by its length, before the body shows that the label is wrong
-            return self._honest(lie, asked)
-        self._tell(lie, len(self._now.stored))
+            return self._honest(lie, request_headers)
+        self._remember(lie, len(self._now.stored))
         return self._part(lie, 0, len(self._now.stored))
 
     def _nothing_there(self, lie: Lie, _: Headers) -> Raw:
-        self._tell_another(lie)
+        self._remember_another(lie)
         return raw(416, f"Content-Range: bytes */{len(self._now.stored)}", "Content-Length: 0", *self._headers(lie))
 
     def _page(self, lie: Lie, _: Headers) -> Raw:
         return self._framed(lie, PAGE, None, self._headers(lie))
 
 
-def _start(asked: Headers) -> int | None:
-    return int(asked["Range"][len("bytes=") : -1]) if "Range" in asked else None
+def _start(request_headers: Headers) -> int | None:
+    return int(request_headers["Range"][len("bytes=") : -1]) if "Range" in request_headers else None
 
 
 def _place(lie: Lie, body: bytes) -> int:

@@ -1,4 +1,4 @@
-"""Raw HTTP responses in memory for both clients. The test chooses each byte, and how they are split into blocks."""
+"""No sockets: raw bytes of responses for both clients. For many malformed or truncated responses, block by block."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Raw:
 
 
 Headers = Mapping[str, str]
-Answer = Callable[[Headers], Raw]
+Respond = Callable[[Headers], Raw]
 
 
 def raw(status: int, *headers: str, body: bytes = b"", version: str = "HTTP/1.1", **how: Any) -> Raw:
@@ -86,16 +86,16 @@ def chunked(body: bytes, *headers: str, status: int = 200, is_cut: bool = False,
 
 
 class Script:
-    """FunctionAdapter requests one after the other; the last answer repeats. Keeps the headers of the requests."""
+    """Responds to one request after the other; the last response repeats. Keeps the headers of the requests."""
 
-    def __init__(self, *answers: Raw | Answer) -> None:
+    def __init__(self, *responses: Raw | Respond) -> None:
         self.requests: list[Headers] = []
-        self._answers = answers
+        self._responses = responses
 
     def __call__(self, headers: Headers) -> Raw:
-        answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
+        response = self._responses[min(len(self.requests), len(self._responses) - 1)]
         self.requests.append(headers)
-        return answer if isinstance(answer, Raw) else answer(headers)
+        return response if isinstance(response, Raw) else response(headers)
 
     @property
     def ranges(self) -> list[str | None]:
@@ -118,13 +118,13 @@ class Outcome(NamedTuple):
     left: list[str]
 
 
-def checked(client: type[Any], answer: Answer, **arguments: Any) -> Job | TranslationClientError:
+def checked(client: type[Any], respond: Respond, **arguments: Any) -> Job | TranslationClientError:
     """Check a job once with a client of one kind. Returns the job or the error."""
     usual = {"logger": SilentLogger(), "sleep": lambda _: None, "max_faults": 1, **arguments}
 
     async def check() -> Job:
         async with (
-            aiohttp.ClientSession(connector=_Connector(answer)) as session,
+            aiohttp.ClientSession(connector=_Connector(respond)) as session,
             AsyncVideoTranslationClient(HOST, session=session, **usual) as client,
         ):
             return await client.check("j")
@@ -133,7 +133,7 @@ def checked(client: type[Any], answer: Answer, **arguments: Any) -> Job | Transl
         if client is AsyncVideoTranslationClient:
             return asyncio.run(check())
         session = requests.Session()
-        session.mount(HOST, _Adapter(answer))
+        session.mount(HOST, _Adapter(respond))
         with session, VideoTranslationClient(HOST, session=session, **usual) as blocking:
             return blocking.check("j")
     except TranslationClientError as error:
@@ -141,7 +141,7 @@ def checked(client: type[Any], answer: Answer, **arguments: Any) -> Job | Transl
 
 
 def downloaded(
-    client: type[Any], answer: Answer, folder: Path, *, keeps_target: bool = False, **arguments: Any
+    client: type[Any], respond: Respond, folder: Path, *, keeps_target: bool = False, **arguments: Any
 ) -> Outcome:
     """Download a file with a client of one kind, without any pause between the attempts.
 
@@ -155,9 +155,9 @@ def downloaded(
     error = None
     try:
         if client is VideoTranslationClient:
-            _download(answer, target, progress, usual)
+            _download(respond, target, progress, usual)
         else:
-            asyncio.run(_download_async(answer, target, progress, usual))
+            asyncio.run(_download_async(respond, target, progress, usual))
     except TranslationClientError as ended:
         error = ended
     file = target.read_bytes() if target.exists() else None
@@ -165,32 +165,32 @@ def downloaded(
     return Outcome(error, file, progress, left)
 
 
-def _download(answer: Answer, target: Path, progress: list[Any], arguments: Mapping[str, Any]) -> None:
+def _download(respond: Respond, target: Path, progress: list[Any], arguments: Mapping[str, Any]) -> None:
     session = requests.Session()
-    session.mount(HOST, _Adapter(answer))
+    session.mount(HOST, _Adapter(respond))
     with session, VideoTranslationClient(HOST, session=session, **arguments) as client:
-        client.download(JOB, target, on_progress=lambda *told: progress.append(told))
+        client.download(JOB, target, on_progress=lambda *update: progress.append(update))
 
 
-async def _download_async(answer: Answer, target: Path, progress: list[Any], arguments: Mapping[str, Any]) -> None:
+async def _download_async(respond: Respond, target: Path, progress: list[Any], arguments: Mapping[str, Any]) -> None:
     async with (
-        aiohttp.ClientSession(connector=_Connector(answer)) as session,
+        aiohttp.ClientSession(connector=_Connector(respond)) as session,
         AsyncVideoTranslationClient(HOST, session=session, **arguments) as client,
     ):
-        await client.download(JOB, target, on_progress=lambda *told: progress.append(told))
+        await client.download(JOB, target, on_progress=lambda *update: progress.append(update))
 
 
 class _Adapter(BaseAdapter):
     """Reads responses as requests does, by http.client and urllib3."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, respond: Respond) -> None:
         super().__init__()
-        self._answer = answer
+        self._respond = respond
         self._builder = HTTPAdapter()
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        asked = CaseInsensitiveDict({name: _text(value) for name, value in request.headers.items()})
-        sock = _Socket(self._answer(asked))
+        headers = CaseInsensitiveDict({name: _text(value) for name, value in request.headers.items()})
+        sock = _Socket(self._respond(headers))
         connection: Any = SimpleNamespace(sock=sock, close=lambda: None)
         response: Any = MatchedResponse(connection, sock, 0, request.method)
         try:
@@ -211,18 +211,18 @@ def _text(value: str | bytes) -> str:
 class _Socket:
     """All that http.client wants of a socket."""
 
-    def __init__(self, answer: Raw) -> None:
-        self._answer = answer
+    def __init__(self, response: Raw) -> None:
+        self._response = response
 
     def makefile(self, *_: Any, **__: Any) -> io.BufferedReader:
-        return io.BufferedReader(_Arriving(self._answer))
+        return io.BufferedReader(_Arriving(self._response))
 
 
 class _Arriving(io.RawIOBase):
-    def __init__(self, answer: Raw) -> None:
+    def __init__(self, response: Raw) -> None:
         super().__init__()
-        self._blocks = answer.arriving()
-        self._is_reset = answer.is_reset
+        self._blocks = response.arriving()
+        self._is_reset = response.is_reset
         self._block = b""
 
     def readable(self) -> bool:
@@ -244,35 +244,35 @@ class _Arriving(io.RawIOBase):
 class _Connector(aiohttp.BaseConnector):
     """Makes connections that a function answers."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, respond: Respond) -> None:
         super().__init__(force_close=True)
-        self._answer = answer
+        self._respond = respond
 
     async def _create_connection(self, *_: Any, **__: Any) -> ResponseHandler:
         protocol = ResponseHandler(asyncio.get_running_loop())
-        protocol.connection_made(_Transport(protocol, self._answer))
+        protocol.connection_made(_Transport(protocol, self._respond))
         return protocol
 
 
 class _Transport(asyncio.Transport):
     """Hands over one block in each round of the event loop."""
 
-    def __init__(self, protocol: ResponseHandler, answer: Answer) -> None:
+    def __init__(self, protocol: ResponseHandler, respond: Respond) -> None:
         super().__init__()
         self._protocol = protocol
-        self._answer = answer
-        self._asked = b""
+        self._respond = respond
+        self._request = b""
         self._left: Iterator[bytes] | None = None
         self._is_reset = False
         self._is_paused = self._is_closed = False
         self._loop = asyncio.get_running_loop()
 
     def write(self, data: Any) -> None:
-        self._asked += bytes(data)
-        if self._left is None and self._asked.endswith(b"\r\n\r\n"):
-            lines = (line.partition(": ") for line in self._asked.decode("latin-1").split("\r\n")[1:-2])
-            answer = self._answer(CaseInsensitiveDict({name: value for name, _, value in lines}))
-            self._left, self._is_reset = answer.arriving(), answer.is_reset
+        self._request += bytes(data)
+        if self._left is None and self._request.endswith(b"\r\n\r\n"):
+            lines = (line.partition(": ") for line in self._request.decode("latin-1").split("\r\n")[1:-2])
+            response = self._respond(CaseInsensitiveDict({name: value for name, _, value in lines}))
+            self._left, self._is_reset = response.arriving(), response.is_reset
             self._loop.call_soon(self._go_on)
 
     def writelines(self, list_of_data: Iterable[Any]) -> None:

@@ -1,4 +1,4 @@
-"""A server that answers each request with the parts that a test gives: bytes, pauses, and waits for the next request."""
+"""Real sockets, responses as lists of parts: for the order of bytes, pauses and requests on kept-alive connections."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Arrived(NamedTuple):
         return self.path.rsplit("/", 1)[1]
 
 
-Answer = Callable[[Arrived], Iterable[Part]]
+Respond = Callable[[Arrived], Iterable[Part]]
 
 
 @dataclass
@@ -68,7 +68,7 @@ class Scripted:
     _changed: threading.Condition = field(default_factory=threading.Condition)
 
     def settle(self) -> None:
-        """Wait until every part of every answer has been sent, but for those after `NEXT_REQUEST`."""
+        """Wait until every part of every response has been sent, but for those after `NEXT_REQUEST`."""
         with self._changed:
             assert self._changed.wait_for(lambda: self._done == len(self.arrived), IDLE_SECONDS)
 
@@ -103,11 +103,11 @@ class Scripted:
 
 
 @contextmanager
-def scripted(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[Scripted]:
+def scripted(respond: Respond, context: ssl.SSLContext | None = None) -> Iterator[Scripted]:
     """Serve for the length of a block.
 
     Args:
-        answer: Gives the parts of the answer to a request.
+        respond: Gives the parts of the response to a request.
         context: For TLS.
     """
 
@@ -116,7 +116,7 @@ def scripted(answer: Answer, context: ssl.SSLContext | None = None) -> Iterator[
             with suppress(OSError):
                 self.request.settimeout(IDLE_SECONDS)
                 with self.request if context is None else context.wrap_socket(self.request, True) as connected:
-                    _Talk(connected, running).go(answer)
+                    _Talk(connected, running).go(respond)
 
     with _Server(("127.0.0.1", 0), Handler) as server:
         port = server.server_address[1]
@@ -135,9 +135,9 @@ class _Server(socketserver.ThreadingTCPServer):
     request_queue_size = 128
     daemon_threads = False
 
-    def __init__(self, *given: Any) -> None:
+    def __init__(self, *arguments: Any) -> None:
         self._open: list[socket.socket] = []
-        super().__init__(*given)
+        super().__init__(*arguments)
 
     def get_request(self) -> Any:
         connected, address = super().get_request()
@@ -155,7 +155,7 @@ class _Server(socketserver.ThreadingTCPServer):
 
 
 class _Talk:
-    """One connection. The next request is recorded before what the answer has to say after it: the client may then reset it."""
+    """One connection. The next request is recorded before the parts after it are sent: the client may then reset it."""
 
     def __init__(self, connected: socket.socket, running: Scripted) -> None:
         self._connected = connected
@@ -164,12 +164,12 @@ class _Talk:
         self._rest = b""
         self._early: Arrived | None = None
 
-    def go(self, answer: Answer) -> None:
+    def go(self, respond: Respond) -> None:
         """Answer each request until the client has gone."""
         try:
             while request := self._early or self._next_request():
                 self._early = None
-                self._play(answer(request))
+                self._play(respond(request))
                 if request.method == "CONNECT":
                     _relay(self._connected, self._running.relay_to)
                     return

@@ -1,4 +1,4 @@
-"""Servers of raw bytes, over TLS too."""
+"""Handlers of `hostile_server` over TLS: for certificates, handshakes, and servers that get no request in the clear."""
 
 from __future__ import annotations
 

@@ -760,9 +760,9 @@ def test_a_request_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[An
             return "key-0123456789"
 
         @asynccontextmanager
-        async def request(*given: Any, **more: Any) -> AsyncIterator[Any]:
+        async def request(*arguments: Any, **more: Any) -> AsyncIterator[Any]:
             seen.append(variable.get())
-            async with service.request(*given, **more) as response:
+            async with service.request(*arguments, **more) as response:
                 yield response
 
         service = Service()

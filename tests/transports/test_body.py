@@ -30,13 +30,13 @@ def chunked(body: bytes, size: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "raw_response",
     [http("200 OK", LONG), chunked(LONG, 1000), chunked(LONG, 100_000), b"HTTP/1.1 200 OK\r\n\r\n" + LONG],
     ids=["with its length", "in small chunks", "in long chunks", "until the connection is closed"],
 )
-def test_a_body_longer_than_one_read_is_read_whole(answer: bytes) -> None:
+def test_a_body_longer_than_one_read_is_read_whole(raw_response: bytes) -> None:
     """With each framing: a length, short and long chunks, and the end of the connection."""
-    with serving(answering(answer)) as server:
+    with serving(answering(raw_response)) as server:
         assert send(server.url).body == LONG
 
 
@@ -68,7 +68,7 @@ def test_no_byte_is_lost_where_a_read_ends(size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "raw_response",
     [
         http("200 OK", b"x" * 1000),
         chunked(b"x" * 1000, 1000),
@@ -77,18 +77,18 @@ def test_no_byte_is_lost_where_a_read_ends(size: int) -> None:
     ],
     ids=["plain", "chunked", "packed", "packed in two members"],
 )
-def test_a_body_as_long_as_max_body_bytes_is_read(answer: bytes) -> None:
+def test_a_body_as_long_as_max_body_bytes_is_read(raw_response: bytes) -> None:
     """Plain, chunked and packed."""
-    with serving(answering(answer)) as server:
+    with serving(answering(raw_response)) as server:
         assert send(server.url, max_body_bytes=1000).body == b"x" * 1000
 
 
 def test_the_content_length_of_a_204_is_ignored() -> None:
     """The response has no body, and its status alone counts."""
     with serving(answering(b"HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n")) as server:
-        answer = send(server.url)
+        received = send(server.url)
 
-    assert (answer.status_code, answer.body) == (204, b"")
+    assert (received.status_code, received.body) == (204, b"")
 
 
 @pytest.mark.parametrize("make_session", [lambda: None, requests.Session])
@@ -97,9 +97,9 @@ def test_a_chunked_body_of_a_status_without_a_body_is_not_read(make_session: Any
     """RFC 9112, section 6.3. http.client would read it."""
     head, body = chunked(b"x" * 200_000, 1000).split(b"\r\n", 1)
     with serving(answering(head.replace(b"200 OK", status.encode()) + b"\r\n" + body)) as server:
-        answer = send(server.url, session=make_session())
+        received = send(server.url, session=make_session())
 
-    assert (answer.status_code, answer.body) == (int(status[:3]), b"")
+    assert (received.status_code, received.body) == (int(status[:3]), b"")
 
 
 class Longer(io.BytesIO):
@@ -128,8 +128,8 @@ def test_a_body_longer_than_its_length_is_never_read_at_once(length: int) -> Non
 @pytest.mark.parametrize("status", ["200 OK", "404 Not Found"])
 def test_a_content_length_repeated_in_one_header_ends_the_body(make_session: Any, status: str) -> None:
     """RFC 9112, section 6.3. The server keeps the connection open, and the client does not wait until it is closed."""
-    said = f"HTTP/1.1 {status}\r\nContent-Length: 2, 2\r\n\r\n{{}}".encode()
-    with serving(answering(said, close=False)) as server:
+    raw_response = f"HTTP/1.1 {status}\r\nContent-Length: 2, 2\r\n\r\n{{}}".encode()
+    with serving(answering(raw_response, close=False)) as server:
         assert send(server.url, session=make_session(), request_timeout=60).body == b"{}"
 
 
@@ -179,8 +179,8 @@ def test_an_empty_body_is_read_with_any_content_encoding(coding: str) -> None:
     """Proxies label the body that a 204 cannot have, and bodies of no bytes."""
     label = f"Content-Encoding: {coding}"
     no_content = f"HTTP/1.1 204 No Content\r\n{label}\r\n\r\n".encode()
-    for answer in (no_content, http("200 OK", b"", label)):
-        with serving(answering(answer)) as server:
+    for raw_response in (no_content, http("200 OK", b"", label)):
+        with serving(answering(raw_response)) as server:
             assert send(server.url).body == b""
 
 
@@ -247,6 +247,6 @@ def test_the_body_of_a_503_that_times_out_is_closed_and_empty() -> None:
     made.status_code, made.raw, made.url = 503, raw, "http://service.test/status"
     session = requests.Session()
     session.mount("http://service.test", FunctionAdapter(lambda _: made))
-    answer = send("http://service.test", session=session)
+    received = send("http://service.test", session=session)
 
-    assert (answer.status_code, answer.body, raw.closed) == (503, b"", True)
+    assert (received.status_code, received.body, raw.closed) == (503, b"", True)

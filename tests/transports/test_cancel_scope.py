@@ -50,7 +50,7 @@ def test_the_nearer_of_deadline_and_request_timeout_holds(clock: Clock) -> None:
             transport.send(Request("GET", "/status"), Deadline.after(seconds), lambda: False, new_connection=False)
         )
 
-    assert [told["timeout"] for told in adapter.told] == pytest.approx([3, 5, 5])
+    assert [arguments["timeout"] for arguments in adapter.send_arguments] == pytest.approx([3, 5, 5])
 
 
 def test_cancel_scopes_nest() -> None:

@@ -134,9 +134,9 @@ def test_a_file_that_was_never_encoded_is_kept_as_it_is(
 def test_a_file_of_a_gzip_media_type_is_not_unpacked(client: type[Any], kind: str, tmp_path: Path) -> None:
     """Where the media type is gzip, `Content-Encoding` repeats it. Browsers keep such a file as it is."""
     body = gzipped(VIDEO)
-    answer = raw(200, f"Content-Length: {len(body)}", f"Content-Type: {kind}", *labels("gzip"), body=body)
+    response = raw(200, f"Content-Length: {len(body)}", f"Content-Type: {kind}", *labels("gzip"), body=body)
 
-    assert downloaded(client, Script(answer), tmp_path).file == body
+    assert downloaded(client, Script(response), tmp_path).file == body
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -144,14 +144,14 @@ def test_the_download_of_a_gzip_file_is_resumed(client: type[Any], tmp_path: Pat
     """A host that sends `Content-Encoding` with the file sends it with the rest, too."""
     body, about = gzipped(VIDEO), ("Content-Type: application/gzip", 'ETag: "a"', *labels("gzip"))
     first = raw(200, f"Content-Length: {len(body)}", *about, body=body[:66_000])
-    script = Script(first, lambda asked: raw_rest(body, asked, *about))
+    script = Script(first, lambda request_headers: raw_rest(body, request_headers, *about))
 
     assert downloaded(client, script, tmp_path).file == body
     assert len(script.requests) == 2
 
 
-def raw_rest(body: bytes, asked: Headers, *headers: str) -> Raw:
-    start = int(asked["Range"][len("bytes=") : -1])
+def raw_rest(body: bytes, request_headers: Headers, *headers: str) -> Raw:
+    start = int(request_headers["Range"][len("bytes=") : -1])
     length = f"Content-Length: {len(body) - start}"
     return raw(206, length, f"Content-Range: bytes {start}-{len(body) - 1}/{len(body)}", *headers, body=body[start:])
 
@@ -215,11 +215,11 @@ def test_a_text_without_the_magic_number_of_its_coding_is_kept(client: type[Any]
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
-@pytest.mark.parametrize("answer", ["204 No Content", "200 OK"])
-def test_delete_accepts_an_empty_response_with_a_content_encoding(client: type[Any], coding: str, answer: str) -> None:
+@pytest.mark.parametrize("status", ["204 No Content", "200 OK"])
+def test_delete_accepts_an_empty_response_with_a_content_encoding(client: type[Any], coding: str, status: str) -> None:
     """The job is deleted, and the request is not retried."""
-    length = "" if answer.startswith("204") else "Content-Length: 0\r\n"
-    head = f"HTTP/1.1 {answer}\r\nContent-Encoding: {coding}\r\n{length}\r\n".encode()
+    length = "" if status.startswith("204") else "Content-Length: 0\r\n"
+    head = f"HTTP/1.1 {status}\r\nContent-Encoding: {coding}\r\n{length}\r\n".encode()
     with serving(answering(head)) as server:
         arguments: Any = {
             "service": "elevenlabs",
@@ -262,7 +262,7 @@ def test_the_download_of_a_packed_file_is_resumed_in_packed_bytes(
     for repeated in (labels(coding), labels(), labels("aws-chunked")):
         script = Script(
             cut(body, 66_000, 'ETag: "a"', *labels(coding)),
-            lambda asked, more=repeated: rest(body, asked, 'ETag: "a"', *more),  # type: ignore[misc]  # a default of a lambda
+            lambda request_headers, more=repeated: rest(body, request_headers, 'ETag: "a"', *more),  # type: ignore[misc]  # a default of a lambda
         )
         outcome = downloaded(client, script, tmp_path)
 
@@ -275,8 +275,8 @@ def cut(body: bytes, at: int, *headers: str) -> Raw:
     return raw(200, f"Content-Length: {len(body)}", "Content-Type: video/mp4", *headers, body=body[:at])
 
 
-def rest(body: bytes, asked: Headers, *headers: str) -> Raw:
-    start = int(asked["Range"][len("bytes=") : -1])
+def rest(body: bytes, request_headers: Headers, *headers: str) -> Raw:
+    start = int(request_headers["Range"][len("bytes=") : -1])
     return part(body[start:], f"bytes {start}-{len(body) - 1}/{len(body)}", *headers)
 
 
@@ -308,12 +308,12 @@ def test_a_download_starts_over_if_storage_unpacks_the_file(client: type[Any], t
 def test_bytes_after_gzip_that_are_no_gzip_are_ignored(client: type[Any], behind: bytes, tmp_path: Path) -> None:
     """In downloads, in any blocks, and in status responses. A body that breaks off is not accepted."""
     packed = gzipped(VIDEO[:50_000]) + gzipped(VIDEO[50_000:])
-    answers = [
+    responses = [
         whole(packed + behind, *labels("gzip")),
         raw(200, *labels("gzip"), body=packed + behind, blocks=(len(packed), *[1] * 100)),
     ]
-    for answer in answers:
-        assert downloaded(client, Script(answer), tmp_path).file == VIDEO
+    for response in responses:
+        assert downloaded(client, Script(response), tmp_path).file == VIDEO
     assert isinstance(checked(client, Script(whole(gzipped(COMPLETED) + behind, *labels("gzip")))), Job)
     broken = checked(client, Script(whole(gzipped(COMPLETED)[:-1], *labels("gzip"))))
     assert "breaks off" in str(broken)
@@ -321,7 +321,7 @@ def test_bytes_after_gzip_that_are_no_gzip_are_ignored(client: type[Any], behind
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(
-    ("body", "says"),
+    ("body", "message"),
     [
         (gzipped(VIDEO)[:-9], "breaks off"),
         (gzipped(VIDEO)[:-8] + bytes(8), "does not unpack"),
@@ -337,14 +337,14 @@ def test_bytes_after_gzip_that_are_no_gzip_are_ignored(client: type[Any], behind
 )
 @pytest.mark.parametrize("has_length", [True, False])
 def test_a_packed_file_that_is_damaged_empty_or_a_page_is_an_error(
-    client: type[Any], body: bytes, says: str, has_length: bool, tmp_path: Path
+    client: type[Any], body: bytes, message: str, has_length: bool, tmp_path: Path
 ) -> None:
     """With a length and in chunks; also one that breaks off. No file is left."""
-    answer = (whole if has_length else chunked)(body, *labels("gzip"))
-    outcome = downloaded(client, Script(answer), tmp_path)
+    response = (whole if has_length else chunked)(body, *labels("gzip"))
+    outcome = downloaded(client, Script(response), tmp_path)
 
     assert isinstance(outcome.error, UnexpectedAnswer)
-    assert says in str(outcome.error)
+    assert message in str(outcome.error)
     assert (outcome.file, outcome.left) == (None, [])
 
 

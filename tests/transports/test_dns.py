@@ -24,7 +24,7 @@ from translation_client._transports.connections import GuardedHTTPConnection
 def test_an_ip_address_is_resolved_without_a_helper_thread(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """Otherwise each connection would start a thread."""
     monkeypatch.setattr(dns, "shared_lookup", lambda *_: pytest.fail("a helper was asked"))
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *asked, **_: [asked])
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **_: [arguments])
 
     found: list[Any] = dns.resolve(host, 80, CancelScope(now() + 60, lambda: False))
 
@@ -69,12 +69,12 @@ def test_an_interrupt_at_the_start_of_a_lookup_is_raised(monkeypatch: pytest.Mon
 def test_a_name_is_looked_up_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise an open client would never find a service that has moved. A failed lookup is not kept, either."""
     failure = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
-    answers: Any = iter([failure, [1], [2]])
+    results: Any = iter([failure, [1], [2]])
 
     def look_up(*_: Any, **__: Any) -> Any:
-        if isinstance(answer := next(answers), OSError):
-            raise answer
-        return answer
+        if isinstance(result := next(results), OSError):
+            raise result
+        return result
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     guard = CancelScope(now() + 60, lambda: False)

@@ -74,15 +74,15 @@ CODES = st.sampled_from([200, 201, 202, 204, 299, 301, 304, 400, 401, 404, 408, 
 )
 
 
-def answered(reply: requests.Response) -> Any:
+def outcome_of(reply: requests.Response) -> Any:
     """Check a job once, with this response. Return the job or the error."""
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         reply.request = request
         return reply
 
     session = requests.Session()
-    session.mount("http://", FunctionAdapter(answer))
+    session.mount("http://", FunctionAdapter(respond))
     client = VideoTranslationClient(
         BASE_URL, session=session, max_faults=1, logger=SilentLogger(), api_key="k-1234567", sleep=lambda _: None
     )
@@ -101,7 +101,7 @@ def answered(reply: requests.Response) -> Any:
 def test_any_response_becomes_a_job_or_an_error_of_the_package(code: int, body: bytes, headers: dict[str, str]) -> None:
     """It has the id of the job, and an error its status code. The error survives a pickle."""
     reply = response(code, body, **{name.replace("-", "_"): value for name, value in headers.items()})
-    result = answered(reply)
+    result = outcome_of(reply)
 
     if isinstance(result, Job):
         assert 200 <= code < 300
@@ -161,7 +161,7 @@ def test_any_packed_body_becomes_a_job_or_unexpected_answer(coding: str, packer:
     reply.raw = HTTPResponse(
         io.BytesIO(packed[: max(0, len(packed) - cut)]), preload_content=False, decode_content=False
     )
-    result = answered(reply)
+    result = outcome_of(reply)
 
     assert isinstance(result, (Job, UnexpectedAnswer))
 

@@ -41,9 +41,9 @@ from translation_client._transports.requests import RequestsTransport
 MIB = 1024 * 1024
 
 
-def fault_of(answer: bytes, **arguments: Any) -> Fault:
+def fault_of(raw_response: bytes, **arguments: Any) -> Fault:
     """Send one request to a server that sends this response, and return the fault."""
-    with serving(answering(answer)) as server, pytest.raises(Fault) as caught:
+    with serving(answering(raw_response)) as server, pytest.raises(Fault) as caught:
         send(server.url, **arguments)
     return caught.value
 
@@ -51,9 +51,9 @@ def fault_of(answer: bytes, **arguments: Any) -> Fault:
 def test_a_response_is_read_whole() -> None:
     """Status, headers with names in any case, and body."""
     with serving(answering(http("201 Created", b'{"a": 1}', "X-Thing: 7"))) as server:
-        answer = send(server.url)
+        received = send(server.url)
 
-    assert (answer.status_code, answer.headers["x-thing"], answer.json_object()) == (201, "7", {"a": 1})
+    assert (received.status_code, received.headers["x-thing"], received.json_object()) == (201, "7", {"a": 1})
 
 
 def test_a_request_has_the_user_agent_the_api_key_and_the_callers_headers() -> None:
@@ -107,7 +107,7 @@ def test_the_accepted_content_codings_are_undone(coding: str, packed: bytes) -> 
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("raw_response", "message"),
     [
         (http("200 OK", b"x" * 2000), "longer than 1000 bytes"),
         (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 2000, "longer than 1000 bytes"),
@@ -134,12 +134,12 @@ def test_the_accepted_content_codings_are_undone(coding: str, packed: bytes) -> 
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n", "breaks off"),
     ],
 )
-def test_an_unreadable_body_is_a_fault_with_its_status(answer: bytes, says: str) -> None:
+def test_an_unreadable_body_is_a_fault_with_its_status(raw_response: bytes, message: str) -> None:
     """The cap holds while reading and while unpacking."""
-    fault = fault_of(answer, max_body_bytes=1000)
+    fault = fault_of(raw_response, max_body_bytes=1000)
 
     assert (fault.kind, fault.status_code) == ("unreadable", 200)
-    with pytest.raises(Fault, match=says):
+    with pytest.raises(Fault, match=message):
         raise fault
 
 
@@ -147,9 +147,9 @@ def test_an_unreadable_body_is_a_fault_with_its_status(answer: bytes, says: str)
 def test_an_error_status_with_an_unreadable_body_is_returned(status: str) -> None:
     """A 401 fails at once, whatever its body is."""
     with serving(answering(http(status, b"x" * 2000))) as server:
-        answer = send(server.url, max_body_bytes=1000)
+        received = send(server.url, max_body_bytes=1000)
 
-    assert (answer.status_code, answer.body) == (int(status[:3]), b"")
+    assert (received.status_code, received.body) == (int(status[:3]), b"")
 
 
 BOMBS: dict[str, Callable[[], bytes]] = {
@@ -173,7 +173,7 @@ def test_a_huge_body_does_not_fill_the_memory(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind"),
+    ("raw_response", "kind"),
     [
         (b"", "connection"),
         (b"HTTP/1.1 20", "connection"),
@@ -187,9 +187,9 @@ def test_a_huge_body_does_not_fill_the_memory(name: str) -> None:
         (b"HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n", "unreadable"),
     ],
 )
-def test_a_response_that_breaks_http_is_a_fault(answer: bytes, kind: str) -> None:
+def test_a_response_that_breaks_http_is_a_fault(raw_response: bytes, kind: str) -> None:
     """And not an exception of a library below."""
-    assert fault_of(answer).kind == kind
+    assert fault_of(raw_response).kind == kind
 
 
 def test_a_refused_connection_is_a_fault_with_the_text_of_the_system() -> None:
@@ -237,9 +237,9 @@ def test_three_redirects_are_followed() -> None:
     """On the same origin, with the API key and the headers."""
     hops = [http("302 Found", b"", f"Location: /{number}") for number in range(3)]
     with serving(answering(*hops, http(), close=False)) as server:
-        answer = send(server.url, headers={"X-Api-Key": "k"})
+        received = send(server.url, headers={"X-Api-Key": "k"})
 
-    assert answer.status_code == 200
+    assert received.status_code == 200
     assert [request.split()[1] for request in server.requests] == [b"/status", b"/0", b"/1", b"/2"]
     assert [headers_of(request)["x-api-key"] for request in server.requests] == ["k"] * 4
 
@@ -248,12 +248,12 @@ def test_the_redirect_of_a_post_is_not_followed() -> None:
     """Any method but GET might be processed twice, so the response is returned."""
     with serving(redirecting("/elsewhere")) as server:
         transport = RequestsTransport(TransportConfig(server.url, user_agent="t", headers={}, request_timeout=60))
-        answer = run_sync(
+        received = run_sync(
             transport.send(Request("POST", "/jobs"), Deadline.after(60), lambda: False, new_connection=False)
         )
         transport.close()
 
-    assert (answer.status_code, len(server.requests)) == (302, 1)
+    assert (received.status_code, len(server.requests)) == (302, 1)
 
 
 def test_a_fourth_redirect_is_a_fault() -> None:
@@ -317,9 +317,9 @@ def test_verify_false_of_the_callers_session_is_obeyed(tmp_path: Path, monkeypat
 
     def look(request: requests.PreparedRequest, **settings: Any) -> requests.Response:
         seen.append(settings["verify"])
-        answered = requests.Response()
-        answered.status_code, answered._content = 200, b"{}"
-        return answered
+        returned = requests.Response()
+        returned.status_code, returned._content = 200, b"{}"
+        return returned
 
     monkeypatch.setattr(session.get_adapter("https://"), "send", look)
     send("https://service.test", session=session)
@@ -535,10 +535,10 @@ def test_the_body_of_an_error_or_redirect_has_a_time_out_of_its_own(
     monkeypatch.setattr(transport_module, "STATUS_BODY_SECONDS", 0.05)
     head = f"HTTP/1.1 {status}\r\nContent-Length: 999\r\n\r\n".encode()
     with serving(dripping(head, b"x", every=0.01)) as server:
-        answer = send(server.url)
+        received = send(server.url)
 
-    assert (answer.status_code, answer.body) == (int(status[:3]), b"")
-    assert answer.seconds < 1
+    assert (received.status_code, received.body) == (int(status[:3]), b"")
+    assert received.seconds < 1
 
 
 def test_the_body_of_a_success_has_no_time_out_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -565,8 +565,8 @@ def test_a_redirect_back_from_another_origin_carries_no_api_key() -> None:
     with ExitStack() as servers:
         targets: list[str] = []
         other = servers.enter_context(serving(lambda connection, server: redirecting(targets[0])(connection, server)))
-        answers = answering(http("302 Found", b"", f"Location: {other.url}/a"), http(), close=False)
-        first = servers.enter_context(serving(answers))
+        handler = answering(http("302 Found", b"", f"Location: {other.url}/a"), http(), close=False)
+        first = servers.enter_context(serving(handler))
         targets.append(f"{first.url}/back")
         assert send(first.url, headers={"X-Api-Key": "k"}).status_code == 200
 
@@ -585,9 +585,9 @@ def test_a_time_out_or_cancellation_in_an_adapter_is_no_fault(clock: Clock) -> N
         raise requests.ConnectionError
 
     cancel: list[bool] = []
-    for answer, ended in ((slow, CallTimeout), (cancelled, CallCancelled)):
+    for respond, ended in ((slow, CallTimeout), (cancelled, CallCancelled)):
         session = requests.Session()
-        session.mount("http://service.test", FunctionAdapter(answer))
+        session.mount("http://service.test", FunctionAdapter(respond))
         transport = RequestsTransport(
             TransportConfig("http://service.test", user_agent="t", headers={}, request_timeout=5, session=session)
         )
@@ -618,7 +618,7 @@ def test_an_adapter_is_called_with_stream_true() -> None:
     session.mount("http://service.test", adapter)
     send("http://service.test", session=session)
 
-    assert [told["stream"] for told in adapter.told] == [True]
+    assert [arguments["stream"] for arguments in adapter.send_arguments] == [True]
 
 
 def test_user_information_in_a_redirect_is_not_sent() -> None:
@@ -644,19 +644,19 @@ def test_the_adapter_never_retries() -> None:
 def test_a_redirect_to_another_origin_uses_no_client_certificate() -> None:
     """It identifies the client as the API key does."""
 
-    def answer(request: requests.PreparedRequest) -> requests.Response:
+    def respond(request: requests.PreparedRequest) -> requests.Response:
         is_ours = str(request.url).startswith("http://service.test")
         made = response(302, b"", location="http://other.test/a") if is_ours else response()
         made.url, made.request = request.url or "", request
         return made
 
-    adapter = FunctionAdapter(answer)
+    adapter = FunctionAdapter(respond)
     session = requests.Session()
     session.cert = "mine.pem"
     session.mount("http://", adapter)
     send("http://service.test", session=session)
 
-    assert [told["cert"] for told in adapter.told] == ["mine.pem", None]
+    assert [arguments["cert"] for arguments in adapter.send_arguments] == ["mine.pem", None]
 
 
 def test_the_body_of_an_error_that_is_sent_in_two_parts_is_read() -> None:

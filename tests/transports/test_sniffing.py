@@ -155,7 +155,7 @@ def test_markup_json_or_blanks_in_place_of_the_file_are_an_error(
 ) -> None:
     """With the media types of files, byte by byte, in chunks, until the connection ends, and packed."""
     packed = gzipped(text)
-    answers = [
+    responses = [
         *(typed(text, kind) for kind in KINDS),
         typed(text, "video/mp4", [1] * min(len(text), 300)),
         chunked(text, blocks=[1] * min(len(text), 300)),
@@ -163,8 +163,8 @@ def test_markup_json_or_blanks_in_place_of_the_file_are_an_error(
         whole(packed, "Content-Encoding: gzip"),
         part(text, f"bytes 0-{len(text) - 1}/{len(text)}"),
     ]
-    for answer in answers:
-        outcome = downloaded(client, Script(answer), tmp_path, max_faults=1)
+    for response in responses:
+        outcome = downloaded(client, Script(response), tmp_path, max_faults=1)
         assert isinstance(outcome.error, UnexpectedAnswer)
         assert "HTML, XML or JSON in place of the file" in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
@@ -174,8 +174,8 @@ def test_markup_json_or_blanks_in_place_of_the_file_are_an_error(
 @pytest.mark.parametrize("file", FILES)
 def test_a_file_is_not_taken_for_markup_or_json(client: type[Any], file: bytes, tmp_path: Path) -> None:
     """Containers and subtitles, and bodies that are too short to be any."""
-    for answer in (typed(file, "video/mp4"), typed(file, "", [1] * len(file)), chunked(file, blocks=[HEAD, 1, 1])):
-        assert downloaded(client, Script(answer), tmp_path).file == file
+    for response in (typed(file, "video/mp4"), typed(file, "", [1] * len(file)), chunked(file, blocks=[HEAD, 1, 1])):
+        assert downloaded(client, Script(response), tmp_path).file == file
 
 
 ERROR_TYPES = [
@@ -195,9 +195,9 @@ def test_a_media_file_is_kept_whatever_its_media_type(client: type[Any], file: b
     for kind in ("video/mp4", "application/octet-stream", "text/vtt", "text/plain", *ERROR_TYPES):
         head = (f"Content-Length: {len(packed)}", f"Content-Type: {kind}", "Content-Encoding: gzip")
         about = (f"Content-Range: bytes 0-{len(file) - 1}/{len(file)}", f"Content-Type: {kind}")
-        answers = [typed(file, kind, [1] * 20), raw(200, *head, body=packed), raw(206, *about, body=file)]
-        for answer in answers:
-            assert downloaded(client, Script(answer), tmp_path).file == file
+        responses = [typed(file, kind, [1] * 20), raw(200, *head, body=packed), raw(206, *about, body=file)]
+        for response in responses:
+            assert downloaded(client, Script(response), tmp_path).file == file
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -309,8 +309,8 @@ def test_declared_subtitles_are_not_taken_for_markup_or_json(
     """In one block, byte by byte, and packed."""
     packed = gzipped(file)
     head = (f"Content-Length: {len(packed)}", f"Content-Type: {kind}", "Content-Encoding: gzip")
-    for answer in (typed(file, kind), typed(file, kind, [1] * len(file)), raw(200, *head, body=packed)):
-        assert downloaded(client, Script(answer), tmp_path).file == file
+    for response in (typed(file, kind), typed(file, kind, [1] * len(file)), raw(200, *head, body=packed)):
+        assert downloaded(client, Script(response), tmp_path).file == file
 
 
 @pytest.mark.parametrize("client", CLIENTS)
@@ -331,8 +331,8 @@ def test_a_page_that_is_declared_as_subtitles_is_an_error(
     client: type[Any], kind: str, text: bytes, tmp_path: Path
 ) -> None:
     """In one block and byte by byte."""
-    for answer in (typed(text, kind), typed(text, kind, [1] * min(len(text), 300))):
-        outcome = downloaded(client, Script(answer), tmp_path, max_faults=1)
+    for response in (typed(text, kind), typed(text, kind, [1] * min(len(text), 300))):
+        outcome = downloaded(client, Script(response), tmp_path, max_faults=1)
         assert "HTML, XML or JSON in place of the file" in str(outcome.error)
         assert (outcome.file, outcome.left) == (None, [])
 
@@ -394,10 +394,10 @@ def test_both_clients_decide_alike_whatever_the_blocks_are(
     """Either the file is kept as it is, or none is."""
     sent = gzipped(body) if is_packed else body
     headers = ["Content-Encoding: gzip"] if is_packed else []
-    answer = (whole if has_length else chunked)(sent, *headers, blocks=blocks)
+    response = (whole if has_length else chunked)(sent, *headers, blocks=blocks)
     expected = None if is_markup([body]) else body
     for client in CLIENTS:
         with tempfile.TemporaryDirectory() as folder:
-            outcome = downloaded(client, Script(answer), Path(folder), max_faults=1)
+            outcome = downloaded(client, Script(response), Path(folder), max_faults=1)
             assert (outcome.file, outcome.left) == (expected, [])
             assert (outcome.error is None) is (expected is not None)

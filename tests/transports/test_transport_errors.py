@@ -73,7 +73,7 @@ UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "says"),
+    ("error", "kind", "message"),
     [
         (UNREACHABLE, "connection", "^Network is unreachable$"),
         (OSError("s3cret"), "connection", "^the connection broke$"),
@@ -88,15 +88,15 @@ UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
         (OSError("Could not find a suitable TLS CA certificate bundle, at s3cret"), "connection", "no CA bundle where"),
     ],
 )
-def test_an_exception_of_an_adapter_becomes_a_fault_without_its_text(error: Exception, kind: str, says: str) -> None:
+def test_an_exception_of_an_adapter_becomes_a_fault_without_its_text(error: Exception, kind: str, message: str) -> None:
     """Also the errors of urllib3, http.client and the system, if requests does not wrap them."""
 
-    def answer(_: object) -> requests.Response:
+    def respond(_: object) -> requests.Response:
         raise error
 
     session = requests.Session()
-    session.mount("http://service.test", FunctionAdapter(answer))
-    with pytest.raises(Fault, match=says) as caught:
+    session.mount("http://service.test", FunctionAdapter(respond))
+    with pytest.raises(Fault, match=message) as caught:
         send("http://service.test", session=session)
 
     assert caught.value.kind == kind

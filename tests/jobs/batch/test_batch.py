@@ -213,10 +213,10 @@ def test_no_job_waits_longer_than_two_seconds_for_a_bulk_response() -> None:
 def test_a_bulk_route_that_is_always_slow_is_used() -> None:
     """The first slow response is a fault. The response to a trial shows that the time is usual."""
 
-    def slow_answer(_: int) -> Reply:
+    def respond_slowly(_: int) -> Reply:
         return json_reply({"results": [{"id": one, "result": "pending"} for one in ids(100)]}, seconds=3.0)
 
-    server = Server(bulk=slow_answer)
+    server = Server(bulk=respond_slowly)
     wait_all(server, ids(100), client={"timeout": 100, "backoff_factor": 5, "max_delay": 5}, checks_per_second=500)
 
     assert len(server.bulk) >= 10
@@ -819,7 +819,7 @@ def test_jobs_due_at_different_times_come_to_share_bulk_requests() -> None:
 def test_bulk_requests_are_at_most_a_twentieth_of_the_single_requests(service: Service) -> None:
     """At HeyGen each completed job has one single request besides, as only its response has the link."""
 
-    def asked(service: Service) -> ScriptedServer:
+    def requested(service: Service) -> ScriptedServer:
         scripts = {job_id: [Step(0, "pending"), Step(20, "completed")] for job_id in ids(300)}
         server = ScriptedServer(service, scripts, [(0.0, "fine")], present)
 
@@ -830,7 +830,7 @@ def test_bulk_requests_are_at_most_a_twentieth_of_the_single_requests(service: S
         assert kinds_of(run(waited())) == {"completed"}
         return server
 
-    single, together = asked(replace(service, bulk=None)), asked(service)
+    single, together = requested(replace(service, bulk=None)), requested(service)
     assert (single.in_bulk, together.single) == (0, 300 if service is HEYGEN else 0)
     assert 20 * together.in_bulk <= single.single
 
@@ -883,9 +883,9 @@ def dubbed(path: str) -> Reply:
     last = path.rsplit("/", 1)[1]
     if "ids=" not in last:
         return json_reply({"status": "dubbed", "dubbing_id": last, "target_languages": ["de", "fr"]})
-    asked = last.partition("ids=")[2].split(",")
-    assert len(set(asked)) == len(asked)
-    return json_reply({"results": [{"id": one, "status": "dubbed"} for one in asked]})
+    requested_ids = last.partition("ids=")[2].split(",")
+    assert len(set(requested_ids)) == len(requested_ids)
+    return json_reply({"results": [{"id": one, "status": "dubbed"} for one in requested_ids]})
 
 
 @pytest.mark.parametrize("service", [DUBBINGS, replace(DUBBINGS, bulk=None)], ids=["bulk", "single"])
@@ -1076,11 +1076,11 @@ class Dead(Iterator[str]):
     """A source that yields one job, and then raises."""
 
     def __init__(self, error: BaseException) -> None:
-        self._given = iter(["j0"])
+        self._ids = iter(["j0"])
         self._error = error
 
     def __next__(self) -> str:
-        for one in self._given:
+        for one in self._ids:
             return one
         raise self._error
 
@@ -1367,7 +1367,9 @@ def test_the_single_job_of_the_service_can_be_one_of_a_batch(
 
     assert [one.id for one in results if isinstance(one, Job) and one.status == "completed"] == ["", "j0", "j1", ""]
     assert server.times_of("status")
-    assert all(asked == ("status",) or set(asked) <= {"j0", "j1"} for _, asked in server.requests)
+    assert all(
+        requested_ids == ("status",) or set(requested_ids) <= {"j0", "j1"} for _, requested_ids in server.requests
+    )
 
 
 @pytest.mark.parametrize("service", ["heygen", "azure"])

@@ -277,7 +277,7 @@ def test_a_due_queue_behaves_like_a_sorted_list(steps: list[tuple[str, int, int]
     """The most overdue entry is first, whatever was added, popped, rescheduled, removed or expired before."""
     queue: DueQueue[Thing] = DueQueue()
     waiting: list[Thing] = []
-    asked: list[Thing] = []
+    popped_things: list[Thing] = []
     added: list[Thing] = []  # kept alive, as a later entry could have the same `id` otherwise
     buried: set[int] = set()
     for step, one, other in steps:
@@ -294,26 +294,26 @@ def test_a_due_queue_behaves_like_a_sorted_list(steps: list[tuple[str, int, int]
                 popped.call_in_flight = True
                 assert popped in [thing for thing, at in zip(waiting, due, strict=True) if at == min(due)]
                 waiting.remove(popped)
-                asked.append(popped)
+                popped_things.append(popped)
                 assert popped.due_at == math.inf
-        elif step == "again" and asked:
-            thing = asked.pop(one % len(asked))
+        elif step == "again" and popped_things:
+            thing = popped_things.pop(one % len(popped_things))
             queue.reschedule(thing, float(other))
             waiting.append(thing)
-        elif step == "remove" and waiting + asked:
-            thing = (waiting + asked)[one % len(waiting + asked)]
+        elif step == "remove" and waiting + popped_things:
+            thing = (waiting + popped_things)[one % len(waiting + popped_things)]
             queue.remove(thing)
-            (waiting if thing in waiting else asked).remove(thing)
+            (waiting if thing in waiting else popped_things).remove(thing)
         elif step == "ended":
             ended = list(queue.pop_expired(float(one)))
             assert {id(thing) for thing in ended} == {
                 id(thing) for thing in waiting if thing.ends_at <= one and id(thing) not in buried
             }
-            buried |= {id(thing) for thing in waiting + asked if thing.ends_at <= one}
-        assert len(queue) == len(waiting) + len(asked)
+            buried |= {id(thing) for thing in waiting + popped_things if thing.ends_at <= one}
+        assert len(queue) == len(waiting) + len(popped_things)
         assert queue.next_due == min((thing.due_at for thing in waiting), default=math.inf)
         assert queue.next_deadline == min(
-            (thing.ends_at for thing in waiting + asked if id(thing) not in buried), default=math.inf
+            (thing.ends_at for thing in waiting + popped_things if id(thing) not in buried), default=math.inf
         )
 
 
@@ -419,8 +419,8 @@ def test_no_more_jobs_share_a_bulk_request_than_its_maximum(first: str, together
 
 
 def failure(status_code: int | None = 500, hint: float | None = None, *, is_refusal: bool = False) -> BulkFailed:
-    answer = None if status_code is None else Response(status_code, {}, b"")
-    return BulkFailed(Fault("status", "it failed", answer, hint), is_refusal=is_refusal)
+    response = None if status_code is None else Response(status_code, {}, b"")
+    return BulkFailed(Fault("status", "it failed", response, hint), is_refusal=is_refusal)
 
 
 def test_bulk_requests_that_fail_at_the_same_time_count_as_one_failure() -> None:
@@ -515,7 +515,7 @@ def test_the_time_out_of_a_bulk_request_leaves_time_for_single_requests(
     assert availability.response_timeout(8, spare) == pytest.approx(patience)
 
 
-def terms(**said: Any) -> BatchOptions:
+def terms(**arguments: Any) -> BatchOptions:
     usual: dict[str, Any] = {
         "checks_per_second": None,
         "max_in_flight": None,
@@ -524,7 +524,7 @@ def terms(**said: Any) -> BatchOptions:
         "on_progress": None,
         "features": NO_FEATURES,
     }
-    return batch_options(**{**usual, **said})
+    return batch_options(**{**usual, **arguments})
 
 
 @pytest.mark.parametrize(
@@ -627,11 +627,11 @@ class Broken(Iterator[str]):
     """An iterator that yields one id, and then raises."""
 
     def __init__(self, error: BaseException) -> None:
-        self._given = iter("0")
+        self._ids = iter("0")
         self._error = error
 
     def __next__(self) -> str:
-        for one in self._given:
+        for one in self._ids:
             return one
         raise self._error
 
@@ -757,7 +757,7 @@ def test_an_exception_of_a_request_in_a_thread_is_raised(error: BaseException) -
         assert raised is error
 
 
-def answer_of(value: object) -> Response:
+def response_of(value: object) -> Response:
     reply = json_reply(value)
     return Response(200, {"Content-Type": "application/json"}, reply.body, 0.01)  # type: ignore[arg-type]
 
@@ -774,7 +774,7 @@ def test_a_bulk_response_is_read_by_job_id() -> None:
         5,
         {"id": "d", "result": "not_found"},
     ]
-    jobs = REFERENCE.bulk.read(answer_of({"results": entries}))
+    jobs = REFERENCE.bulk.read(response_of({"results": entries}))
 
     assert {job_id: str(job.status) for job_id, job in jobs.items()} == {
         "a": "completed",
@@ -784,15 +784,15 @@ def test_a_bulk_response_is_read_by_job_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kind", "says"),
+    ("value", "kind", "message"),
     [
         ({"result": "pending"}, MissingField, "'results'"),
         ({"results": {}}, MissingField, "'results'"),
         ([], Fault, "not a JSON object"),
     ],
 )
-def test_a_bulk_response_without_a_list_of_jobs_is_rejected(value: object, kind: type[Exception], says: str) -> None:
+def test_a_bulk_response_without_a_list_of_jobs_is_rejected(value: object, kind: type[Exception], message: str) -> None:
     """The response to a single request is one."""
     assert REFERENCE.bulk is not None
-    with pytest.raises(kind, match=says):
-        REFERENCE.bulk.read(answer_of(value))
+    with pytest.raises(kind, match=message):
+        REFERENCE.bulk.read(response_of(value))
