@@ -15,7 +15,7 @@ import requests
 import structlog
 import trustme
 from freezegun import freeze_time
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from support.adapters import BASE_URL
 from support.fixtures import Clock, LogLines, MakeClient, ServerTime
 
@@ -24,8 +24,9 @@ import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, w
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import VideoTranslationClient
 
-# Hypothesis looks at the time whenever the garbage collector runs, also while a clock is being frozen or let go.
-freezegun.configure(extend_ignore_list=["hypothesis"])
+# Hypothesis looks at the time whenever the garbage collector runs, also while a clock is being frozen or let go. And pytest
+# measures how long a test takes in real seconds: for `--durations`, and for mutmut, which runs the fastest ones first.
+freezegun.configure(extend_ignore_list=["hypothesis", "_pytest.timing"])
 # It does so itself: what it calls, a test say, lives on frozen time, be it two calls below it.
 freezegun.api.call_stack_inspection_limit = 2
 # It sorts out which of a thousand modules have changed whenever a clock is frozen, by all their names: half of the time
@@ -35,6 +36,10 @@ freezegun.api._get_module_attributes_hash = lambda module: f"{id(module)}-{len(v
 # The first text that Hypothesis makes on a machine takes a second; no test here is about its speed.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
+# Of a mutant it matters only whether a test fails, and the same ones fail every time.
+settings.register_profile(
+    "mutation", settings.get_profile("here"), derandomize=True, phases=[Phase.explicit, Phase.generate]
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -98,7 +98,7 @@ def test_a_failed_download_leaves_no_partial_file(clock: Clock, tmp_path: Path, 
     assert left_in(tmp_path) == ["out.mp4"]
 
 
-def test_an_expired_link_is_refreshed_by_one_status_request(clock: Clock, tmp_path: Path) -> None:
+def test_an_expired_link_is_refreshed_by_one_status_request(clock: Clock, lines: LogLines, tmp_path: Path) -> None:
     """At HeyGen and Azure, whose results are links."""
     for service in ("heygen", "azure"):
         setup, job = finished(clock, service=service, link_seconds=60)
@@ -108,6 +108,7 @@ def test_an_expired_link_is_refreshed_by_one_status_request(clock: Clock, tmp_pa
 
         assert path.read_bytes() == setup.file_of(job)
         assert ["/_files/" in arrival.path for arrival in setup.lab.arrivals[before:]] == [True, False, True]
+        assert lines.of("file_downloaded")[-1]["attempts"] == 3
 
 
 def test_a_link_that_expires_during_a_download_is_refreshed(clock: Clock, tmp_path: Path) -> None:
@@ -183,8 +184,14 @@ def test_a_404_without_the_code_dubbing_not_dubbed_is_an_error(clock: Clock, tmp
         setup.client.download(job, tmp_path / "out.mp4")
 
 
-def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock: Clock, tmp_path: Path) -> None:
-    """The server has no file at the result path: its files are at the links, which bulk responses do not have."""
+@pytest.mark.parametrize("pending", [0, 3])
+def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(
+    clock: Clock, lines: LogLines, tmp_path: Path, pending: int
+) -> None:
+    """The server has no file at the result path: its files are at the links, which bulk responses do not have.
+
+    A single check may say for a while that the job is pending. The download waits then.
+    """
     requested_paths: list[str] = []
 
     def respond(request: requests.PreparedRequest) -> requests.Response:
@@ -194,6 +201,8 @@ def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock:
             return response(200, bytes(SIZE), content_type="video/mp4", content_length=str(SIZE))
         if "ids=" in path:
             return response(200, json.dumps({"results": [{"id": one, "result": "completed"} for one in "ab"]}).encode())
+        if requested_paths.count("/status/a") <= pending and path == "/status/a":
+            return response(200, b'{"result": "pending"}')
         link = f'{{"result": "completed", "result_url": "{HOST}/storage/1"}}'
         return response(200, link.encode()) if path.startswith("/status/") else response(404, b"{}")
 
@@ -205,7 +214,8 @@ def test_a_link_that_a_bulk_response_lacks_is_requested_by_a_single_check(clock:
     assert len(requested_paths) == 1
     client.download(job, tmp_path / "out.mp4")
 
-    assert requested_paths[1:] == ["/jobs/a/result", "/status/a", "/storage/1"]
+    assert requested_paths[1:] == ["/jobs/a/result", *["/status/a"] * (pending + 1), "/storage/1"]
+    assert lines.of("file_downloaded")[0]["attempts"] == pending + 3
     assert (tmp_path / "out.mp4").read_bytes() == bytes(SIZE)
 
 

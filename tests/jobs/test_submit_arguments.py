@@ -96,8 +96,13 @@ def test_a_local_file_is_refused_if_the_service_accepts_only_urls(clock: Clock, 
     """The error says to put it where the service can fetch it."""
     video = tmp_path / "talk.mp4"
     video.write_bytes(b"x")
-    with pytest.raises(ValueError, match=r"video must be a URL for the service .*, which takes no files: put .*talk"):
+    with pytest.raises(ValueError, match="video must be a URL") as caught:
         ClientSetup(clock, service).client.submit(video, "es")
+
+    assert str(caught.value) == (
+        f"video must be a URL for the service {service!r}, which takes no files: put {str(video)!r} on a host that it can "
+        "reach, and pass its URL"
+    )
 
 
 @pytest.mark.parametrize("video", ["C:/videos/talk.mp4", "c:\\talk.mp4"])
@@ -114,12 +119,44 @@ def test_a_file_that_is_too_large_or_empty_is_refused(clock: Clock, tmp_path: Pa
         file.truncate(heygen.MAX_ASSET_BYTES + 1)
     setup = ClientSetup(clock, "heygen")
 
-    with pytest.raises(ValueError, match=r"from 1 to 33554432 bytes .* has 33554433; pass a larger one by its URL"):
+    with pytest.raises(
+        ValueError, match=r"from 1 to 33554432 bytes .*talk\.mp4' has 33554433; pass a larger one by its URL"
+    ):
         setup.client.submit(video, setup.language)
     video.write_bytes(b"")
     with pytest.raises(ValueError, match="has 0"):
         setup.client.submit(str(video), setup.language)
     assert setup.lab.arrivals == []
+
+
+@pytest.mark.parametrize("size", [1, heygen.MAX_ASSET_BYTES])
+def test_a_file_of_the_smallest_or_largest_size_is_accepted(tmp_path: Path, size: int) -> None:
+    """The limits that the error names are included."""
+    video = tmp_path / "talk.mp4"
+    with video.open("wb") as file:
+        file.truncate(size)
+    wanted: dict[str, Any] = {"target_language": "French", "source_language": None, "options": None}
+
+    request = build_submit_request(heygen.HEYGEN, HOST, video=video, **wanted, idempotency_key=None)[1]
+
+    assert request.video == video
+
+
+@pytest.mark.parametrize(
+    ("video", "shown"),
+    [
+        ("https://host/a b?sig=s3cr3t", "https://host/a b"),
+        ("https://host/a b#s3cr3t", "https://host/a b"),
+        ("https://me:s3cr3t@host/a b", "https://…@host/a b"),
+        ("https://me:s3?cr3t@host/a b", "…"),
+    ],
+)
+def test_the_error_for_an_invalid_link_shows_it_without_its_secrets(clock: Clock, video: str, shown: str) -> None:
+    """Without user name, password, query and fragment; or not at all, if it is uncertain where these are."""
+    with pytest.raises(ValueError, match="video") as caught:
+        ClientSetup(clock, "heygen").client.submit(video, LANGUAGE["heygen"])
+
+    assert str(caught.value) == f"video must be an http(s) URL with a host, or a file; got {shown!r}"
 
 
 @pytest.mark.parametrize("key", ["", "with blank", 'quo"ted', "x" * 256, "é"])

@@ -70,7 +70,9 @@ def test_a_failed_job_raises_job_failed_and_has_no_file(clock: Clock, tmp_path: 
 
 
 @every_service
-def test_the_download_of_a_pending_job_raises_result_not_ready(clock: Clock, tmp_path: Path, service: str) -> None:
+def test_the_download_of_a_pending_job_raises_result_not_ready(
+    clock: Clock, lines: LogLines, tmp_path: Path, service: str
+) -> None:
     """The error says to wait first."""
     setup = ClientSetup(clock, service)
     job = setup.submit()
@@ -80,6 +82,7 @@ def test_the_download_of_a_pending_job_raises_result_not_ready(clock: Clock, tmp
     assert caught.value.job_id == job.id
     assert (caught.value.attempts, caught.value.checks) == (1, 1)
     assert caught.value.job is not None
+    assert [line["reason"] for line in lines.of("gave_up")] == ["pending"]
     assert left_in(tmp_path) == []
 
 

@@ -12,7 +12,7 @@ from fake_server import Fault, Scenario
 from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout, _models
 from translation_client._auth.redactor import Redactor
 from translation_client._config import RANDOM
-from translation_client._polling import CallState, retry_after_reaches_deadline
+from translation_client._polling import CallState, limited_sleep, retry_after_reaches_deadline
 
 SEED: dict[str, Any] = {"max_retries": 10, "backoff_factor": 2, "timeout": 30}
 
@@ -370,3 +370,12 @@ def test_a_retry_after_of_the_time_left_or_more_reaches_the_deadline(
     clock.tick(10 - left)
 
     assert retry_after_reaches_deadline(progress, _models.Fault("status", "busy", retry_after=hint)) is outlasts
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(5, "schedule"), (5.1, "deadline")])
+def test_a_sleep_that_ends_at_its_limit_was_not_shortened(seconds: float, reason: str) -> None:
+    """Only one that would have been longer has the reason "deadline"."""
+    progress = CallState(None, math.inf, Redactor([]))
+
+    assert limited_sleep(progress, seconds, "schedule", max_sleep=5) == 5
+    assert progress.sleep_reason == reason

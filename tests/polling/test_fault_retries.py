@@ -1,15 +1,16 @@
 """Faults of every kind during a wait: retries, `Retry-After`, and the messages of the errors."""
 
+import time
 from typing import Any
 
 import pytest
 from support.fixtures import Clock, LogLines, MakeClient
-from tenacity import RetryCallState
+from tenacity import RetryCallState, Retrying, retry_always, wait_none
 
 from fake_server import Fault, Scenario
 from translation_client import RequestFailed, TranslationStatus, UnexpectedAnswer, WaitTimeout, _models
 from translation_client._config import RANDOM
-from translation_client._polling import fault_of
+from translation_client._polling import RetryStepper, fault_of, placeholder
 
 ONE_FAULT = {
     "503": Fault(nth=2, status_code=503),
@@ -273,3 +274,43 @@ def test_fault_of_an_attempt_without_a_fault_raises_type_error() -> None:
         with pytest.raises(TypeError, match="not the state of a failed call"):
             fault_of(state)
     assert fault_of(states[2]) is fault
+
+
+def test_a_stepper_shows_strategies_the_number_of_the_attempt_in_its_outcome() -> None:
+    """As in tenacity's own loop. A delay of 0 seconds is kept."""
+    numbers: list[int] = []
+
+    def record(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        assert state.outcome.done()
+        numbers.append(state.outcome.attempt_number)
+
+    retrying = Retrying(retry=retry_always, wait=wait_none(), before_sleep=record)
+    stepper = RetryStepper()
+    fault = _models.Fault("connection", "broke")
+
+    assert [stepper.delay_after_fault(fault, retrying), stepper.delay_after("pending", retrying)] == [0, 0]
+    assert numbers == [1, 2]
+
+
+def test_a_declaration_without_a_function_says_how_it_is_used() -> None:
+    """Such a call is a bug of this package."""
+    with pytest.raises(RuntimeError) as caught:
+        placeholder()
+
+    assert str(caught.value) == "this declaration has no function and no sleep: step through it with a RetryStepper"
+
+
+@pytest.mark.parametrize(("arguments", "ago"), [((), 0), ((3.0,), 3)])
+def test_the_start_time_of_a_stepper_is_its_own_unless_some_seconds_have_elapsed(
+    clock: Clock, arguments: tuple[float, ...], ago: float
+) -> None:
+    """A strategy of the caller may read it, and the arguments of the attempt, of which there are none."""
+    seen: list[object] = []
+
+    def record(state: RetryCallState) -> None:
+        seen.extend((round(time.monotonic() - state.start_time, 3), state.args, state.kwargs))
+
+    RetryStepper(*arguments).delay_after("pending", Retrying(retry=retry_always, before_sleep=record))
+
+    assert seen == [ago, (), {}]

@@ -11,11 +11,12 @@ from freezegun import freeze_time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.adapters import BASE_URL
-from support.fixtures import SilentLogger
+from support.fixtures import Clock, SilentLogger
 
 from fake_server import Fault, InProcessAdapter, Lab, Scenario, create_app
 from translation_client import VideoTranslationClient, WaitTimeout
-from translation_client._polling import last_check_delay
+from translation_client._auth.redactor import Redactor
+from translation_client._polling import CallState, last_check_delay, seconds_until_last_check
 
 
 def started_at(timeout: float, backoff_factor: float, *answer_seconds: float) -> list[float]:
@@ -117,3 +118,26 @@ def test_last_check_delay_leaves_time_for_the_response_within_30_s(
 ) -> None:
     """The time-out is 30 s. The delay is in seconds from now."""
     assert last_check_delay(left, 30, slowest, latest) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("left", "may_check_again", "seconds"),
+    [
+        (10, True, 4.95),  # there is time for a bulk response: its duration decides
+        (2.6, True, 0.35),
+        (2.6, False, 0),
+        (2.5, True, 0),  # exactly the margin
+        (2.35, True, 0),
+    ],
+)
+def test_a_single_check_after_slow_bulk_responses_starts_more_than_the_margin_from_now(
+    clock: Clock, left: float, may_check_again: bool, seconds: float
+) -> None:
+    """Single responses take 1 s here, and bulk responses 2.4 s, for which no time is left."""
+    state = CallState(None, 30, Redactor([]))
+    state.may_check_again = may_check_again
+    state.slowest_response_seconds = state.previous_response_seconds = 2.4
+    state.slowest_single_seconds = state.previous_single_seconds = 1.0
+    clock.tick(30 - left)
+
+    assert seconds_until_last_check(state) == pytest.approx(seconds)

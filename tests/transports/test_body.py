@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import random
+import socket
 import zlib
+from contextlib import closing
 from http.client import IncompleteRead
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import requests
@@ -14,11 +16,15 @@ import urllib3
 from support.adapters import FunctionAdapter
 from support.hostile_server import answering, gzipped, http, serving
 from support.send_request import send
+from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError
 
-from translation_client._models import Fault
-from translation_client._transports.body import raw_blocks
-from translation_client._transports.cancel_scope import CallCancelled, CallTimeout
+from translation_client._clock import Deadline, Stopwatch
+from translation_client._models import Fault, Response
+from translation_client._transports.body import ends_with_connection, raw_blocks, stream_to
+from translation_client._transports.cancel_scope import CURRENT, CallCancelled, CallTimeout, TransferScope
+from translation_client._transports.framing import announces_body, is_interim, too_many_interim_responses
+from translation_client._transports.matched_response import MatchedResponse
 
 LONG = bytes(range(256)) * 800
 
@@ -250,3 +256,157 @@ def test_the_body_of_a_503_that_times_out_is_closed_and_empty() -> None:
     received = send("http://service.test", session=session)
 
     assert (received.status_code, received.body, raw.closed) == (503, b"", True)
+
+
+@pytest.mark.parametrize(
+    ("headers", "ends_with_it"),
+    [
+        ({}, True),
+        ({"Transfer-Encoding": "identity"}, True),
+        ({"Content-Range": "bytes */9"}, True),  # which is no range
+        ({"Content-Length": "9"}, False),
+        ({"Transfer-Encoding": "chunked"}, False),
+        ({"Content-Range": "bytes 0-4/9"}, False),
+    ],
+)
+def test_a_body_without_a_length_chunks_or_a_range_ends_with_the_connection(
+    headers: dict[str, str], ends_with_it: bool
+) -> None:
+    """If TLS goes on then, it was cut off."""
+    assert ends_with_connection(headers) is ends_with_it
+
+
+def test_each_1xx_response_but_101_is_an_interim_one() -> None:
+    """After a 101 there is no HTTP."""
+    assert [code for code in range(90, 210) if is_interim(code)] == [100, *range(102, 200)]
+
+
+def test_the_fault_for_too_many_interim_responses_names_their_maximum() -> None:
+    """It is retried as other unreadable responses are."""
+    fault = too_many_interim_responses()
+
+    assert (fault.kind, str(fault)) == ("unreadable", "more than 100 interim (1xx) responses")
+
+
+@pytest.mark.parametrize(
+    ("status_code", "headers", "announces_one"),
+    [
+        (204, {}, False),
+        (204, {"Content-Length": "0"}, False),
+        (204, {"Content-Length": "3"}, True),
+        (204, {"Content-Length": "three"}, True),
+        (204, {"Transfer-Encoding": "chunked"}, True),
+        (304, {"Content-Length": "3"}, False),  # that of a 200
+        (304, {"Transfer-Encoding": "chunked"}, True),
+    ],
+)
+def test_a_204_or_304_whose_headers_state_a_body_announces_one(
+    status_code: int, headers: dict[str, str], announces_one: bool
+) -> None:
+    """It has none, but the bytes may come."""
+    assert announces_body(status_code, headers) is announces_one
+
+
+class Collected:
+    """The destination of a file: keeps its blocks."""
+
+    def __init__(self) -> None:
+        self.blocks: list[bytes] = []
+
+    def begin(self, head: Response) -> None: ...
+
+    def write(self, block: bytes) -> None:
+        self.blocks.append(block)
+
+    def reject_surplus(self) -> NoReturn:
+        raise Fault("unreadable", "surplus bytes")
+
+
+class Undecoded(io.BytesIO):
+    """In place of the response of urllib3: its bytes must not be decoded."""
+
+    stream: Any = None
+    _original_response: Any = None
+
+    def read(self, size: int | None = -1, /, *, decode_content: bool = True) -> bytes:
+        assert not decode_content
+        return super().read(size)
+
+
+def blocks_of(raw: Any, **headers: str) -> list[int]:
+    """The sizes of the blocks in which a file from a plain file in place of a connection is written."""
+    response = requests.Response()
+    response.status_code, response.raw = 200, raw
+    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
+    collected = Collected()
+    stream_to(response, collected)
+    assert b"".join(collected.blocks) == LONG[: sum(map(len, collected.blocks))]
+    return list(map(len, collected.blocks))
+
+
+def test_a_file_from_a_plain_file_is_written_block_by_block() -> None:
+    """requests takes one in place of a connection. A packed one comes in smaller blocks."""
+    assert blocks_of(io.BytesIO(LONG[:150_000]), content_length="150000") == [65_536, 65_536, 18_928]
+    assert blocks_of(io.BytesIO(LONG[:9_000]), content_encoding="gzip") == [4_096, 4_096, 808]
+
+
+def test_a_file_that_is_one_byte_too_short_breaks_off() -> None:
+    """With the versions of urllib3 that do not check it, too. The fault has the head of the response."""
+    with pytest.raises(Fault) as caught:
+        blocks_of(io.BytesIO(LONG[:9_000]), content_length="9001")
+
+    assert (caught.value.kind, str(caught.value)) == ("connection", "the file breaks off")
+    assert caught.value.status_code == 200
+
+
+def test_a_file_from_a_connection_is_not_decoded_while_it_is_read() -> None:
+    """It is decoded by what writes it, block by block."""
+    assert blocks_of(Undecoded(LONG[:9_000]), content_length="9000") == [9_000]
+
+
+def test_bytes_after_a_file_are_looked_for_and_rejected() -> None:
+    """Which the response of http.client does once it is told that it has a file."""
+    one, other = socket.socketpair()
+    with one, other, closing(MatchedResponse(HTTPConnection("127.0.0.1"), one, 0, "GET")) as original:
+        raw = Undecoded(LONG[:9_000])
+        raw._original_response = original
+        assert blocks_of(raw) == [9_000]
+        assert original.is_download
+
+        raw.seek(0)
+        original.has_surplus = True
+        with pytest.raises(Fault, match="surplus bytes"):
+            blocks_of(raw)
+
+
+def test_a_file_that_is_chunked_but_labelled_chunked_twice_is_read() -> None:
+    """A proxy may add its label to that of the application. The chunks are those of the connection."""
+    one, other = socket.socketpair()
+    with one, other, closing(MatchedResponse(HTTPConnection("127.0.0.1"), one, 0, "GET")) as original:
+        original.chunked = True
+        raw = Undecoded(LONG[:9_000])
+        raw._original_response = original
+
+        assert blocks_of(raw, transfer_encoding="chunked, chunked") == [9_000]
+
+
+class CutOff(Undecoded):
+    """A TLS connection that ends without the message for its end."""
+
+    def read(self, size: int | None = -1, /, *, decode_content: bool = True) -> bytes:
+        assert CURRENT.scope is not None
+        CURRENT.scope.is_tls_cut_off = True
+        return super().read(size, decode_content=decode_content)
+
+
+def test_a_file_that_ends_with_a_connection_that_is_cut_off_breaks_off() -> None:
+    """One with a length is complete by that, and a redirect before it does not count."""
+    scope = TransferScope(Deadline.after(60), 60, lambda: False, Stopwatch())
+    with scope:
+        assert not scope.is_receiving_file
+        scope.is_tls_cut_off = True
+        assert blocks_of(Undecoded(LONG[:9_000])) == [9_000]
+        assert scope.is_receiving_file
+        assert blocks_of(CutOff(LONG[:9_000]), content_length="9000") == [9_000]
+        with pytest.raises(Fault, match="the file breaks off"):
+            blocks_of(CutOff(LONG[:9_000]))

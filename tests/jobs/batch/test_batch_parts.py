@@ -197,6 +197,28 @@ def test_throttle_halves_the_rate_and_recover_restores_it() -> None:
     assert gap_of(limiter, 400.0) == pytest.approx(0.01)
 
 
+@pytest.mark.parametrize("seconds", [1.0, 1.5])
+def test_throttle_halves_the_rate_again_after_a_second(seconds: float) -> None:
+    """A response within a second may be to a request that was sent before."""
+    limiter = RateLimiter(100.0)
+    limiter.throttle(100.0)
+    limiter.throttle(100.0 + seconds)
+
+    assert gap_of(limiter, 102.0) == pytest.approx(0.04)
+
+
+def test_throttle_halves_a_rate_that_has_just_recovered() -> None:
+    """The second is counted from the last change only while the rate is lowered."""
+    limiter = RateLimiter(100.0)
+    limiter.throttle(100.0)
+    for second in (101.0, 102.0, 103.0):
+        limiter.recover(second)
+    assert gap_of(limiter, 103.0) == pytest.approx(0.01)
+    limiter.throttle(103.5)
+
+    assert gap_of(limiter, 104.0) == pytest.approx(0.02)
+
+
 def test_without_a_rate_limit_all_requests_are_sent_at_once() -> None:
     """A thousand requests are sent at the same time."""
     assert set(sent(RateLimiter(math.inf), 1000, [0.0])) == {1000.0}
@@ -229,6 +251,16 @@ def test_as_many_reservations_as_possible_are_in_time(latest: list[int]) -> None
     for at in sorted(latest):  # slots 0, 1, 2 …, of which the first is now
         in_time += in_time <= at
     assert len(reserved) == in_time
+
+
+def test_the_slot_of_the_present_is_reserved_once_though_past_ones_are_dropped() -> None:
+    """Which happens as soon as more than `MAX_RESERVED` slots are reserved."""
+    reservations = Reservations(1.0)
+    slots = MAX_RESERVED + 1
+    latest = 100.0 + MAX_RESERVED
+
+    assert [reservations.reserve(100.0, latest) for _ in range(slots)] == [latest - slot for slot in range(slots)]
+    assert reservations.reserve(100.0, latest) is None
 
 
 def test_past_reservations_are_dropped() -> None:
