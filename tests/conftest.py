@@ -20,17 +20,17 @@ from support.adapters import BASE_URL
 from support.fixtures import Clock, LogLines, MakeClient, ServerTime
 
 import fake_server.server
-import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, which the first test of a time would pay for
+import translation_client._jobs.batch.thread  # noqa: F401  # imports aiohttp, so that no test with a time limit has to
 from fake_server import InProcessAdapter, Scenario, create_app
 from translation_client import VideoTranslationClient
 
 # Hypothesis looks at the time whenever the garbage collector runs, also while a clock is being frozen or let go. And pytest
 # measures how long a test takes in real seconds: for `--durations`, and for mutmut, which runs the fastest ones first.
 freezegun.configure(extend_ignore_list=["hypothesis", "_pytest.timing"])
-# It does so itself: what it calls, a test say, lives on frozen time, be it two calls below it.
+# How many calls up the stack freezegun looks for such a module. Further up it would find hypothesis, which calls the test.
 freezegun.api.call_stack_inspection_limit = 2
-# It sorts out which of a thousand modules have changed whenever a clock is frozen, by all their names: half of the time
-# of a short test. The number of names tells, too.
+# Whenever a clock is frozen, freezegun compares the names of a thousand modules with those of the last time, which takes
+# half of the time of a short test. To compare how many names each has is enough.
 freezegun.api._get_module_attributes_hash = lambda module: f"{id(module)}-{len(vars(module))}"
 
 # The first text that Hypothesis makes on a machine takes a second; no test here is about its speed.
@@ -49,7 +49,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave out the folder `integration` whose tests would all be deselected. It takes a second to import."""
+    """Leave out the folder `integration`, whose tests would all be deselected. It takes a second to import."""
     is_excluded = config.option.markexpr.startswith("not integration")
     return True if is_excluded and collection_path == Path(__file__).parent / "integration" else None
 

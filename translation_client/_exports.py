@@ -18,7 +18,8 @@ def exported_from(package: str) -> Callable[[C], C]:
 
     def set_module(cls: C) -> C:
         cls.__module__ = package
-        # Python 3.13 keeps this of an enum or an abstract class, and `inspect` would read that line of the package.
+        # Setting the module removes this, but on Python 3.13 not from an enum or an abstract class. `inspect` would then
+        # read this line of the package's file.
         if "__firstlineno__" in vars(cls):
             delattr(cls, "__firstlineno__")
         return cls

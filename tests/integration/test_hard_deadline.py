@@ -14,7 +14,7 @@ import pytest
 import trustme
 from support.ends_soon import LASTS_LONG, PATIENT, ends_soon
 from support.hostile_server import Handler, Server, answering, dead_addresses, dripping, http, mute, relay, serving
-from support.open_resources import is_nothing_left, open_resources
+from support.open_resources import is_nothing_more_open, open_resources
 from support.tls_servers import drip_tls, over_tls, serving_raw
 
 from translation_client import RequestFailed, UnexpectedAnswer, VideoTranslationClient, WaitTimeout
@@ -220,7 +220,7 @@ def test_requests_ended_by_the_deadline_leave_no_thread_and_no_socket() -> None:
             for _ in range(20):
                 with pytest.raises(WaitTimeout):
                     client.wait()
-            assert is_nothing_left(before)
+            assert is_nothing_more_open(before)
             sent = sent_and_closed(silent)
 
     assert any(sent)  # on a busy machine, a request may have sent nothing in 0.05 s

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from support.ends_soon import LASTS_LONG, ends_soon
 from support.fault_table import ROWS
 from support.fixtures import ServerTime
-from support.open_resources import is_nothing_left, open_resources
+from support.open_resources import is_nothing_more_open, open_resources
 
 from fake_server import InProcessAdapter, Scenario, Server, create_app
 from fake_server.storage import result_body
@@ -236,7 +236,7 @@ def test_close_ends_all_connections_and_threads() -> None:
     for client in clients:
         client.close()
 
-    assert is_nothing_left(before)
+    assert is_nothing_more_open(before)
 
 
 def test_connections_are_refused_for_the_time_span_of_a_refuse_fault(server_time: ServerTime) -> None:
@@ -467,7 +467,7 @@ def test_a_port_in_use_raises_os_error() -> None:
         before = open_resources()
         with pytest.raises(OSError, match="in use"):
             Server(port=server.port)
-        assert is_nothing_left(before)
+        assert is_nothing_more_open(before)
 
 
 HEYGEN_SUBMISSION: dict[str, Any] = {
@@ -538,7 +538,7 @@ def test_an_unknown_service_raises_value_error() -> None:
     before = open_resources()
     with pytest.raises(ValueError, match="service must be one of reference, heygen"):
         Server(service="dubbo")
-    assert is_nothing_left(before)
+    assert is_nothing_more_open(before)
 
 
 USERS_TEST = """

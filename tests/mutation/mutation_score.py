@@ -32,7 +32,7 @@ FOLDER = Path("mutants")
 """Where mutmut keeps the changed code and its results."""
 
 REASONS = Path(__file__).with_name("survivors.txt")
-"""Survivors that no test should notice. Blocks of lines: the reason after `#`, then functions, each with its change."""
+"""Survivors that no test need notice. Blocks of lines: the reason after `#`, then functions, each with its change."""
 
 LEAST_SCORE = 0.9
 

@@ -16,7 +16,7 @@ from fake_server import Fault, Server
 from support.ends_soon import LASTS_LONG
 from support.fault_table import LIMITS, ROWS, SILENT, Ends, faults_of
 from support.fixtures import LogLines
-from support.open_resources import is_nothing_left, open_resources
+from support.open_resources import is_nothing_more_open, open_resources
 from translation_client import (
     Job,
     RetriesExhausted,
@@ -59,7 +59,7 @@ def leaving_nothing(server: Server) -> Iterator[str]:
     assert settled(lambda: threading.active_count() == threads)
     before = open_resources()
     yield job_id
-    assert settled(lambda: is_nothing_left(before)), (before, open_resources())
+    assert settled(lambda: is_nothing_more_open(before)), (before, open_resources())
 
 
 def limits_of(fault: str, times: str) -> dict[str, Any]:

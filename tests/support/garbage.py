@@ -1,4 +1,4 @@
-"""Garbage collections that are quick beside thousands of collected tests."""
+"""Quick garbage collections, although thousands of tests are loaded."""
 
 import contextlib
 import gc
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 def only_new_objects_collected() -> Iterator[None]:
     """Leave all objects that exist now out of the garbage collections within the block.
 
-    Not for the whole run of the tests: `gc.get_referrers` does not see the objects left out, and hypothesis asks it.
+    Not for the whole run of the tests: `gc.get_referrers` does not see the objects left out, and hypothesis asks it. Blocks
+    cannot be nested: the end of the inner one would end both.
     """
     gc.freeze()
     try:

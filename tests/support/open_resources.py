@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class OpenResources(NamedTuple):
-    """How many are open. Files are of any kind, sockets too."""
+    """The number of living threads, and of open files of any kind, sockets too."""
 
     threads: int
     files: int
@@ -19,7 +19,10 @@ def open_resources() -> OpenResources:
     return OpenResources(threading.active_count(), len(list(Path("/proc/self/fd").iterdir())))
 
 
-def is_nothing_left(before: OpenResources) -> bool:
-    """Return True if no more is open than before. It may be less: the garbage of earlier tests is closed at any time."""
+def is_nothing_more_open(before: OpenResources) -> bool:
+    """Return True if no more is open than before.
+
+    It may be less, as the garbage of earlier tests is closed at any time. What is left could be hidden by that.
+    """
     now = open_resources()
     return now.threads <= before.threads and now.files <= before.files

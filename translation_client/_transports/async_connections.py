@@ -203,7 +203,10 @@ def _is_amid_message(parser: Any) -> bool:
 
 
 class Resolver(AbstractResolver):
-    """A resolver that looks up names as the blocking transport does: in one daemon thread for a name, which does not delay the exit."""
+    """A resolver that looks up names as the blocking transport does.
+
+    In one daemon thread for each name, which does not delay the exit.
+    """
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
         """Return the addresses of a host."""

@@ -100,7 +100,7 @@ class CheckSchedule:
 
         Args:
             check: The time of the check, in seconds from the start of the job.
-            share: The share of the gap to the next check. May be above 1.
+            share: The share of the gap to the next check, from 0 to 1.
 
         The shift is measured in candidates, of which every gap has the same number. It is short where jobs finish, and
         long elsewhere.
