@@ -36,21 +36,25 @@ freezegun.api._get_module_attributes_hash = lambda module: f"{id(module)}-{len(v
 # The first text that Hypothesis makes on a machine takes a second; no test here is about its speed.
 settings.register_profile("here", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("here")
-# Of a mutant it matters only whether a test fails, and the same ones fail every time.
+# For mutants. Only whether a test fails matters, and that must not depend on chance.
 settings.register_profile(
     "mutation", settings.get_profile("here"), derandomize=True, phases=[Phase.explicit, Phase.generate]
 )
 
 
+QUICK_UNIT_TESTS = "not integration and not exhaustive"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Leave out what takes minutes, unless the command has `-m` or names a file, a test or the folder `integration`."""
-    if not config.option.markexpr and not any(".py" in name or "integration" in name for name in config.args):
-        config.option.markexpr = "not integration and not exhaustive"
+    paths = [Path(name.partition("::")[0]) for name in config.args]
+    if not config.option.markexpr and not any(path.suffix == ".py" or path.name == "integration" for path in paths):
+        config.option.markexpr = QUICK_UNIT_TESTS
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave out the folder `integration`, whose tests would all be deselected. It takes a second to import."""
-    is_excluded = config.option.markexpr.startswith("not integration")
+    is_excluded = config.option.markexpr in (QUICK_UNIT_TESTS, "not integration")
     return True if is_excluded and collection_path == Path(__file__).parent / "integration" else None
 
 

@@ -47,7 +47,7 @@ NOTICED = {"killed", "timed out"}
 
 
 class SessionRunner:
-    """Runs tests of a pytest session that has collected them, as often as mutmut asks. Takes the place of its `PytestRunner`."""
+    """A runner in place of mutmut's `PytestRunner`: the tests of one session, as often as mutmut needs them."""
 
     def __init__(self, session: pytest.Session) -> None:
         self._session = session

@@ -21,7 +21,7 @@ from .body import Sink, response_head
 T = TypeVar("T")
 
 EVENT_CHECK_SECONDS = 0.02
-"""20 ms: how soon a sleep notices the one of `close()` and the caller's event that it does not wait on."""
+"""20 ms: a sleep waits on `close()` or on the caller's event, and checks the other one this often."""
 
 
 @exported_from("translation_client")
