@@ -8,9 +8,8 @@ Only a blocking `wait` runs in tenacity's own loop, and so do the fault retries 
 and asyncio step through the same declarations with a `RetryStepper`: tenacity's loop keeps its progress by thread, but one
 thread may have thousands of waits, and a wait may continue in another thread.
 
-Three things are no retries and are not counted here: the rest of a file after a part of it was received (`_jobs/download`),
-an extra check before the last one of a batch (`_jobs/batch/batch_job`), and for how long a batch makes no bulk requests
-(`_jobs/batch/bulk_availability`).
+All limits of repetition are in this module: those of the two declarations, and what is counted apart from them, the parts
+and the fresh links of a download (`DownloadProgress`) and how long a batch makes no bulk requests (`suspension_seconds`).
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 
 from tenacity import Future, RetryCallState, Retrying, retry, retry_if_exception_type, retry_if_result
 from tenacity.stop import stop_after_attempt, stop_after_delay, stop_any, stop_base, stop_never
@@ -335,6 +334,32 @@ class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its 
         return max(fault_of(retry_state).retry_after or 0.0, min(self._backoff(retry_state), limit))
 
 
+class wait_until_last_check(wait_base):  # noqa: N801  # named as tenacity names its strategies
+    """Sleep after the fault of an extra check until the last check. A longer `Retry-After` overrides it."""
+
+    def __init__(self, state: CallState) -> None:
+        self._state = state
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Return the seconds to sleep."""
+        return max(fault_of(retry_state).retry_after or 0.0, seconds_until_last_check(self._state))
+
+
+class stop_on_long_retry_after(stop_base):  # noqa: N801  # named as tenacity names its strategies
+    """Stop after a bulk request if its jobs, checked singly, would be known before `Retry-After` has passed.
+
+    That is after `FAULT_DELAY_MAX_SECONDS`, or after half of the time left, which leaves time for the retry.
+    """
+
+    def __init__(self, state: CallState) -> None:
+        self._state = state
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Return True if `Retry-After` is too long."""
+        longest = min(self._state.deadline.remaining / 2, FAULT_DELAY_MAX_SECONDS)
+        return (fault_of(retry_state).retry_after or 0.0) >= longest
+
+
 def seconds_until_last_check(state: CallState) -> float:
     """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one.
 
@@ -372,6 +397,106 @@ def fault_of(retry_state: RetryCallState) -> Fault:
     return fault
 
 
+FaultLimit = Literal["retry_after", "deadline", "max_faults"]
+
+
+def reached_fault_limit(state: CallState, retry_state: RetryCallState, max_faults: float) -> FaultLimit:
+    """Return the limit that ended the retries after faults."""
+    if retry_after_reaches_deadline(state, fault_of(retry_state)):
+        return "retry_after"
+    has_retries_left = retry_state.attempt_number < max_faults
+    return "deadline" if state.deadline.expired or has_retries_left else "max_faults"
+
+
+def may_end_after(checks: float, policy: PollingPolicy, stop: StopStrategy | None) -> bool:
+    """Return True if `max_retries` or the caller's `stop` may end a wait after this number of pending checks."""
+    return stop is not None or checks > policy.max_retries
+
+
+REAL_PROGRESS_BYTES = 64 * 1024
+"""64 KiB: how far past the most received so far a request has to get for the count of faults to start again."""
+
+MAX_USELESS_REFRESHES = 50
+"""50: how many fresh links in a row may bring a file no further, however many faults are allowed."""
+
+
+class DownloadProgress:
+    """The bytes that a download has received, which decide how often its request and its link are renewed.
+
+    A part of the file is no fault: the request for the rest of it is a new one, with its own count of faults.
+    """
+
+    def __init__(self, max_faults: float) -> None:
+        """Create the progress of a download that has received nothing.
+
+        Args:
+            max_faults: The limit of attempts in a row, which also limits fresh links that bring the file no further.
+        """
+        self._max_refreshes = min(max_faults, MAX_USELESS_REFRESHES)
+        self._most_received = 0  # bytes of the file, by any request
+        self._useless_refreshes = 0
+        self._received_at_refresh = self._transferred_at_refresh = -1
+
+    def has_new_bytes(self, received: int) -> bool:
+        """Return True if the file has got further than by any earlier response.
+
+        Args:
+            received: The bytes of the file that are present.
+        """
+        return received > self._most_received
+
+    def restarts_faults(self, received: int) -> bool:
+        """Return True if a request that broke off got so far that it counts as a part, and not as a fault."""
+        return received - self._most_received >= REAL_PROGRESS_BYTES
+
+    def delay_after_part(self, received: int, by_request: int) -> float:
+        """Record a part of the file, and return the seconds to sleep before the rest is requested.
+
+        A complete response of `REAL_PROGRESS_BYTES` needs no sleep. Without one after fewer bytes, a host could make us
+        send a request for each byte.
+
+        Args:
+            received: The bytes of the file that are present.
+            by_request: The bytes by a complete response; 0 if the connection broke.
+        """
+        self._most_received = received
+        return 0.0 if by_request >= REAL_PROGRESS_BYTES else FAULT_DELAY_SECONDS
+
+    def may_refresh_link(self, transferred: int) -> bool:
+        """Return True if the link has delivered something, and not too many in a row brought the file no further.
+
+        Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
+
+        Args:
+            transferred: The bytes of all responses, those included that had to be received again.
+        """
+        return transferred > self._transferred_at_refresh and self._useless_refreshes < self._max_refreshes
+
+    def record_refresh(self, received: int, transferred: int) -> None:
+        """Record that the link is refreshed. The bytes are as in `delay_after_part` and `may_refresh_link`."""
+        self._useless_refreshes = 0 if received > self._received_at_refresh else self._useless_refreshes + 1
+        self._received_at_refresh = max(self._received_at_refresh, received)
+        self._transferred_at_refresh = transferred
+
+
+MAX_BULK_ATTEMPTS = 2
+"""2: how often `check_all` sends a bulk request before its jobs are checked singly, unless `max_faults` is less."""
+
+SUSPENSION_AFTER_REFUSAL_SECONDS, MAX_SUSPENSION_SECONDS = 30.0, 300.0
+"""30 s and 5 min: for how long a refused bulk request suspends further ones, and the longest suspension."""
+
+
+def suspension_seconds(failures: int, *, is_refusal: bool) -> float:
+    """Return for how long a batch makes no bulk requests after one failed. Each failure in a row doubles the time.
+
+    Args:
+        failures: The number of failures in a row before this one.
+        is_refusal: True if the server refuses bulk requests.
+    """
+    first = SUSPENSION_AFTER_REFUSAL_SECONDS if is_refusal else FAULT_DELAY_SECONDS
+    return min(first * 2.0 ** min(failures, 16), MAX_SUSPENSION_SECONDS)
+
+
 T = TypeVar("T")
 
 
@@ -392,7 +517,7 @@ def declare_poll(
     before_sleep: Callable[[RetryCallState], None],
     retry_error_callback: Callable[[RetryCallState], None],
     sleep: Callable[[int | float], None] = placeholder,
-    max_sleep: float = math.inf,
+    max_seconds: float = math.inf,
     elapsed_before: float = 0.0,
 ) -> Callable[[], T]:
     """Declare how a check is repeated while its value is pending, within the retries and the deadline.
@@ -408,7 +533,7 @@ def declare_poll(
         before_sleep: Called before each sleep.
         retry_error_callback: Called when a limit is reached. Always raises.
         sleep: Sleeps for a number of seconds.
-        max_sleep: As in `wait_pending`.
+        max_seconds: Seconds for all attempts together, and for each sleep, of a call without a deadline.
         elapsed_before: As in `wait_pending`.
     """
     backoff: WaitStrategy = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
@@ -419,10 +544,10 @@ def declare_poll(
 
     @retry(
         retry=retry_if_result(is_pending),
-        wait=wait_pending(wait, backoff, state, max_sleep=max_sleep, elapsed_before=elapsed_before),
+        wait=wait_pending(wait, backoff, state, max_sleep=max_seconds, elapsed_before=elapsed_before),
         stop=stop_any(
             stop_after_attempt(max_attempts),
-            stop_after_delay(state.timeout),
+            stop_after_delay(min(state.timeout, max_seconds)),
             stop_before_deadline(state),
             callers_stop,
         ),
@@ -440,7 +565,9 @@ def declare_fault_retries(
     call: Callable[[], T] = placeholder,
     *,
     state: CallState,
-    policy: PollingPolicy,
+    max_faults: float,
+    wait: WaitStrategy | None = None,
+    stop: StopStrategy | None = None,
     before_sleep: Callable[[RetryCallState], None],
     retry_error_callback: Callable[[RetryCallState], None],
     sleep: Callable[[int | float], None] = placeholder,
@@ -450,17 +577,20 @@ def declare_fault_retries(
     Args:
         call: Sends the request once.
         state: The state of the call of the client.
-        policy: The policy with `max_faults`.
+        max_faults: The maximum number of attempts; `math.inf` for no limit.
+        wait: How long to sleep; None for the backoff after faults.
+        stop: When to stop before `max_faults`, besides the deadline; None for no such condition.
         before_sleep: Called before each sleep.
         retry_error_callback: Called when a limit is reached. Always raises.
         sleep: Sleeps for a number of seconds.
     """
-    max_faults: Any = policy.max_faults  # may be infinite, which tenacity accepts despite its types
+    max_attempts: Any = max_faults  # may be infinite, which tenacity accepts despite its types
+    other_stop: Any = stop_never if stop is None else stop  # any callable, as tenacity accepts
 
     @retry(
         retry=retry_if_exception_type(Fault),
-        wait=wait_after_fault(state),
-        stop=stop_any(stop_after_attempt(max_faults), stop_when_out_of_time(state)),
+        wait=wait or wait_after_fault(state),
+        stop=stop_any(stop_after_attempt(max_attempts), stop_when_out_of_time(state), other_stop),
         sleep=sleep,
         before_sleep=before_sleep,
         retry_error_callback=retry_error_callback,

@@ -30,10 +30,10 @@ from translation_client import (
     UnexpectedAnswer,
     VideoTranslationClient,
 )
-from translation_client._jobs.download import REAL_PROGRESS_BYTES
 from translation_client._jobs.file_headers import strong_validator
 from translation_client._jobs.part_file import PartFile
 from translation_client._models import Fault
+from translation_client._polling import REAL_PROGRESS_BYTES
 from translation_client._transports.matched_response import MatchedResponse
 
 pytestmark = pytest.mark.exhaustive

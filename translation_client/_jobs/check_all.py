@@ -10,7 +10,6 @@ from tenacity import RetryCallState
 
 from .. import _polling
 from .._clock import Deadline
-from .._config import FAULT_DELAY_MAX_SECONDS
 from .._models import Job, redacted, shown_text
 from .._transports.cancel_scope import CallCancelled
 from ..services.service import BulkSpec
@@ -20,9 +19,6 @@ from .bulk import BulkFailed, BulkRequest
 from .context import ClientContext
 from .poller import Poller
 from .requestor import Requestor
-
-MAX_BULK_ATTEMPTS = 2
-"""2: how often a bulk request is sent before its jobs are checked singly, unless `max_faults` is less."""
 
 
 async def check_all(context: ClientContext, jobs: Sequence[Job | str], timeout: float) -> list[Job]:
@@ -72,42 +68,41 @@ async def _check_in_bulk(
 async def _send_with_retries(request: BulkRequest, requestor: Requestor) -> dict[str, Job]:
     """Send a bulk request, and return the jobs in the response, by id.
 
-    A fault is retried once, unless its `Retry-After` is longer than `FAULT_DELAY_MAX_SECONDS` or half of the time left. A
-    refusal is not retried.
+    A fault is retried as `_polling` declares for bulk requests. A refusal is not retried.
 
     Raises:
         BulkFailed: There is no usable response.
         CallCancelled: The client was closed.
     """
-    state, policy = requestor.state, requestor.context.policy
+    state = requestor.state
 
     async def send() -> dict[str, Job]:
         half = state.deadline.remaining / 2  # leaves time for the retry
         try:
             return (await request.send(Deadline.after(half, state.stopwatch)))[1]
         except BulkFailed as failed:
-            longest = min(half, FAULT_DELAY_MAX_SECONDS)
-            if failed.is_refusal or (failed.fault.retry_after or 0.0) >= longest:
-                raise  # the jobs are checked singly at once
+            if failed.is_refusal:
+                raise
             fault = failed.fault
         raise fault
 
-    def give_up(retry_state: RetryCallState) -> NoReturn:
+    def raise_bulk_failed(retry_state: RetryCallState) -> NoReturn:
         raise BulkFailed(_polling.fault_of(retry_state), is_refusal=False)
 
     declared: Callable[[], object] = _polling.declare_fault_retries(
         state=state,
-        policy=replace(policy, max_faults=min(MAX_BULK_ATTEMPTS, policy.max_faults)),
+        max_faults=min(_polling.MAX_BULK_ATTEMPTS, requestor.context.policy.max_faults),
+        stop=_polling.stop_on_long_retry_after(state),
         before_sleep=requestor.log.log_fault_sleep,
-        retry_error_callback=give_up,
+        retry_error_callback=raise_bulk_failed,
     )
     retrying = _polling.retrying_of(declared)
     return await _polling.step_through_faults(send, lambda: retrying, requestor.sleep)
 
 
-def _with_known_fields(context: ClientContext, job: Job, requestor: Requestor, given: Job | str) -> Job:
+def _with_known_fields(context: ClientContext, job: Job, requestor: Requestor, job_or_id: Job | str) -> Job:
     """Return a job from a bulk response, with the fields that only the given job has."""
-    known = given if isinstance(given, Job) else None
+    known = job_or_id if isinstance(job_or_id, Job) else None
     state, is_known = requestor.state, context.service.is_known_status(job.raw_status)
     complete = replace(
         job,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from .._auth.urls import is_http_url
 from .._clock import DEADLINE_TOLERANCE_SECONDS, Stopwatch
-from .._config import FAULT_DELAY_SECONDS
 from .._models import Fault, Job, MissingField, Request, Response, TranslationStatus, job_id_of
+from .._polling import DownloadProgress
 from .._transports.base import CancelEvent
 from .._transports.body import FILE_CODES
 from ..services.json_path import describe_path
@@ -26,12 +26,6 @@ EXPIRED_CODES = (403, 410)
 
 NO_RANGE_CODES = (400, 405, 412, 501)
 """Status codes with which hosts reject `Range` and `If-Range`. The same request without them works."""
-
-REAL_PROGRESS_BYTES = 64 * 1024
-"""64 KiB: how far past the most received so far a request has to get for the count of faults to start again."""
-
-MAX_USELESS_REFRESHES = 50
-"""50: how many fresh links in a row may bring the file no further, however many faults are allowed."""
 
 _HEADERS = {"Accept": "*/*", "Accept-Encoding": "identity"}
 
@@ -64,10 +58,7 @@ class Download:
         self._job = job
         self._language = language
         self._on_progress = on_progress
-        self._most_received = 0  # bytes of the file, by any request
-        self._received_at_refresh = -1  # the most bytes received before the link was refreshed
-        self._transferred_at_refresh = -1
-        self._useless_refreshes = 0  # fresh links in a row that brought the file no further
+        self._progress = DownloadProgress(context.policy.max_faults)
         job_id = job_id_of(job)
         self._requestor = Requestor(
             context,
@@ -149,19 +140,8 @@ class Download:
             if outcome is _Fetch.DONE:
                 return
             if outcome is _Fetch.LINK_EXPIRED:
-                has_new_bytes = part.received > self._received_at_refresh
-                self._useless_refreshes = 0 if has_new_bytes else self._useless_refreshes + 1
-                self._received_at_refresh = max(self._received_at_refresh, part.received)
-                self._transferred_at_refresh = part.transferred
+                self._progress.record_refresh(part.received, part.transferred)
                 link = await self._link(self._job, refresh=True)
-
-    def _may_refresh_link(self, part: PartFile) -> bool:
-        """Return True if the link has delivered something, and not too many in a row brought the file no further.
-
-        Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
-        """
-        has_delivered = part.transferred > self._transferred_at_refresh
-        return has_delivered and self._useless_refreshes < min(self._context.policy.max_faults, MAX_USELESS_REFRESHES)
 
     async def _fetch_when_ready(self, link: str, part: PartFile) -> _Fetch:
         """Send the request, again while the service says that the result is not ready, and after faults."""
@@ -172,8 +152,7 @@ class Download:
     async def _fetch(self, link: str, part: PartFile) -> _Fetch:
         """Send one request for the file, or for the rest of it.
 
-        If the connection breaks after `REAL_PROGRESS_BYTES` of new bytes, a part was received: no fault is counted, and
-        the count of faults starts again with the next request.
+        If the connection breaks after a part of the file that `DownloadProgress` accepts as one, no fault is counted.
         """
         request = Request("GET", link, {**_HEADERS, **part.range_headers()})
         received = part.received
@@ -188,18 +167,16 @@ class Download:
             self._requestor.log.response_received("download", response)
             if outcome is not _Fetch.PARTIAL:
                 return outcome
-            self._most_received = part.received
-            if part.received - received >= REAL_PROGRESS_BYTES:
-                return outcome
+            delay = self._progress.delay_after_part(part.received, part.received - received)
         else:  # outside the handler, or an error of the disk would have the fault as its `__context__`
             if "Range" in request.headers and fault.kind == "unreadable" and part.received <= received:
                 part.start_over()  # because the same request for a range could fail again
-            if part.received - self._most_received < REAL_PROGRESS_BYTES:
+            if not self._progress.restarts_faults(part.received):
                 raise fault
-            self._most_received = part.received
-            self._requestor.log.log_failure(fault, FAULT_DELAY_SECONDS)
-        # Or a host could make us send a request for each byte.
-        await self._requestor.sleep(min(FAULT_DELAY_SECONDS, max(self._requestor.state.deadline.remaining, 0.0)))
+            delay = self._progress.delay_after_part(part.received, by_request=0)
+            self._requestor.log.log_failure(fault, delay)
+        if delay > 0:
+            await self._requestor.sleep(min(delay, max(self._requestor.state.deadline.remaining, 0.0)))
         return _Fetch.PARTIAL
 
     def _may_have_other_link(self, status_code: int) -> bool:
@@ -215,13 +192,15 @@ class Download:
         if response.status_code in FILE_CODES:
             if part.finish(response):
                 return _Fetch.DONE
-            if part.received <= self._most_received:  # an earlier response got as far, and the file had to start over
+            if not self._progress.has_new_bytes(
+                part.received
+            ):  # an earlier response got as far, and the file had to start over
                 raise Fault("unreadable", "a part of the file without new bytes", response)
             return _Fetch.PARTIAL
         if self._context.service.is_result_pending(response):
             self._requestor.state.count("not yet")
             return _Fetch.PENDING
-        if self._may_have_other_link(response.status_code) and self._may_refresh_link(part):
+        if self._may_have_other_link(response.status_code) and self._progress.may_refresh_link(part.transferred):
             return _Fetch.LINK_EXPIRED
         if response.status_code in NO_RANGE_CODES and part.range_headers():
             raise Fault("unreadable", "the host refuses to send the rest of the file", response)

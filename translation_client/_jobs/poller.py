@@ -272,11 +272,11 @@ class Poller:
     @property
     def may_end_before_deadline(self) -> bool:
         """True if `max_retries` or the caller's `stop` may end the wait."""
-        return self._context.stop is not None or math.isfinite(self._context.policy.max_retries)
+        return self.may_end_after(math.inf)
 
     def may_end_after(self, checks: float) -> bool:
         """Return True if `max_retries` or the caller's `stop` may end the wait after this number of pending checks."""
-        return self._context.stop is not None or checks > self._context.policy.max_retries
+        return _polling.may_end_after(checks, self._context.policy, self._context.stop)
 
     def record_bulk_status(self, response: Response, job: Job, max_retry_after: float) -> Job:
         """Record the status of this job from a bulk response.

@@ -6,7 +6,7 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, NoReturn, TypeVar
 
-from tenacity import RetryCallState, Retrying, stop_after_delay
+from tenacity import RetryCallState, Retrying
 
 from .. import _polling
 from .._auth.redactor import Redactor
@@ -152,18 +152,16 @@ class Requestor:
             WaitTimeout: The value is still pending at the limit.
         """
         # Without the caller's `wait`, `stop` and `max_retries`: they may read a `Job` from the state, and here is none.
-        is_endless = math.isinf(self.state.timeout)
-        max_sleep = self.context.policy.timeout if is_endless else math.inf
         poll = _polling.declare_poll(
             is_pending=is_pending,
             state=self.state,
             policy=self.context.policy,
             max_retries=math.inf,
             wait=None,
-            stop=stop_after_delay(self.context.policy.timeout) if is_endless else None,
+            stop=None,
             before_sleep=self.log.log_pending_sleep,
             retry_error_callback=self._on_pending_limit,
-            max_sleep=max_sleep,
+            max_seconds=self.context.policy.timeout if math.isinf(self.state.timeout) else math.inf,
             elapsed_before=self.state.stopwatch.elapsed,
         )
         retrying = _polling.retrying_of(poll)
@@ -199,20 +197,30 @@ class Requestor:
             self.log.write("retry_after_ignored", value=self.state.redactor.printable(response.headers["Retry-After"]))
             return None
 
-    def fault_retrying(self) -> Retrying:
-        """Return the `Retrying` for faults."""
-        return _polling.retrying_of(self.declare_fault_retries())
+    def fault_retrying(self, *, is_extra: bool = False) -> Retrying:
+        """Return the `Retrying` for faults.
+
+        Args:
+            is_extra: True for an extra check before the last one: its fault counts towards no limit but the deadline.
+        """
+        return _polling.retrying_of(self.declare_fault_retries(is_extra=is_extra))
 
     def declare_fault_retries(
-        self, call: Callable[[], T] = _polling.placeholder, sleep: Callable[[int | float], None] = _polling.placeholder
+        self,
+        call: Callable[[], T] = _polling.placeholder,
+        sleep: Callable[[int | float], None] = _polling.placeholder,
+        *,
+        is_extra: bool = False,
     ) -> Callable[[], T]:
-        """Declare the retries of a failed request."""
+        """Declare the retries of a failed request. `is_extra` is as in `fault_retrying`."""
+        max_faults = math.inf if is_extra else self.context.policy.max_faults
         return _polling.declare_fault_retries(
             call,
             state=self.state,
-            policy=self.context.policy,
+            max_faults=max_faults,
+            wait=_polling.wait_until_last_check(self.state) if is_extra else None,
             before_sleep=self.log.log_fault_sleep,
-            retry_error_callback=self._on_fault_limit,
+            retry_error_callback=lambda retry_state: self._on_fault_limit(retry_state, max_faults),
             sleep=sleep,
         )
 
@@ -220,14 +228,14 @@ class Requestor:
         self.raise_if_cancelled()
         raise self.timeout_error()
 
-    def _on_fault_limit(self, retry_state: RetryCallState) -> NoReturn:
+    def _on_fault_limit(self, retry_state: RetryCallState, max_faults: float) -> NoReturn:
         self.raise_if_cancelled()
         state = self.state
         fault = _polling.fault_of(retry_state)
-        if _polling.retry_after_reaches_deadline(state, fault):
+        limit = _polling.reached_fault_limit(state, retry_state, max_faults)
+        if limit == "retry_after":
             raise self.timeout_error(fault.retry_after) from _cause_of(fault)
-        has_retries_left = retry_state.attempt_number < self.context.policy.max_faults
-        if state.deadline.expired or has_retries_left:
+        if limit == "deadline":
             raise self.timeout_error() from _cause_of(fault)
         error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
         raise self.log.gave_up("faults", error) from _cause_of(fault)

@@ -113,12 +113,9 @@ class BatchJob:
             TranslationClientError: A limit is reached.
         """
         self.early = 0.0
-        until_last_check = self.poller.seconds_until_last_check
-        if self.is_extra and until_last_check > 0:
-            # The extra check was made because of the other jobs, so its fault does not count.
-            self.is_extra = False
-            self.delay = max(fault.retry_after or 0.0, until_last_check)
-            self.poller.requestor.log.log_failure(fault, self.delay)
+        if self.is_extra and self.poller.seconds_until_last_check > 0:
+            self.is_extra = False  # it was made because of the other jobs, so its fault does not count
+            self.delay = RetryStepper().delay_after_fault(fault, self.poller.requestor.fault_retrying(is_extra=True))
             return self.delay
         self._fault_stepper = self._fault_stepper or RetryStepper()
         self.delay = self._fault_stepper.delay_after_fault(fault, self.poller.requestor.fault_retrying())

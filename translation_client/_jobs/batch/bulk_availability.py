@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ..._config import FAULT_DELAY_SECONDS
+from ..._polling import suspension_seconds
 from ..bulk import BulkFailed
 from .rate_limiter import MAX_PAUSE_SECONDS
-
-SUSPENSION_SECONDS, SUSPENSION_AFTER_REFUSAL_SECONDS = FAULT_DELAY_SECONDS, 30.0
-"""For how long a failed bulk request, or a refused one, suspends further ones. Each further failure doubles the time."""
-
-MAX_SUSPENSION_SECONDS = 300.0
-"""5 min: the longest suspension. A `Retry-After` counts up to `MAX_PAUSE_SECONDS`, as in a pause of all jobs."""
 
 RESPONSE_TIMEOUT_SECONDS, RESPONSE_TIMEOUT_FACTOR = 2.0, 4.0
 """How long jobs wait for a bulk response: 2 s, or 4 times the recent time of such a response if that is more."""
@@ -82,12 +76,12 @@ class BulkAvailability:
     def record_failure(self, failed: BulkFailed, now: float, *, is_trial: bool) -> float:
         """Suspend bulk requests, and return for how many seconds.
 
-        Failures of requests that were in flight at the same time count as one.
+        Failures of requests that were in flight at the same time count as one. A `Retry-After` counts up to
+        `MAX_PAUSE_SECONDS`, as in a pause of all jobs.
         """
         retry_after = min(failed.fault.retry_after or 0.0, MAX_PAUSE_SECONDS)
         if is_trial or not self._is_suspended:
-            first = SUSPENSION_AFTER_REFUSAL_SECONDS if failed.is_refusal else SUSPENSION_SECONDS
-            self._trial_at = now + min(first * 2.0 ** min(self._failures, 16), MAX_SUSPENSION_SECONDS)
+            self._trial_at = now + suspension_seconds(self._failures, is_refusal=failed.is_refusal)
             self._failures += 1
             self._is_suspended, self._is_on_trial = True, False
         self._trial_at = max(self._trial_at, now + retry_after)
