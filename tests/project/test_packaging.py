@@ -140,6 +140,22 @@ def test_the_client_and_the_fake_server_do_not_import_each_other(package: str, o
             assert other not in [name.split(".")[0] for name in names], path
 
 
+def test_only_the_polling_module_states_a_limit_of_repetition() -> None:
+    """No other module chooses a strategy of tenacity, computes a sleep after a fault or compares with a limit."""
+    names = {"max_retries", "max_faults", "attempt_number"}
+    for name, path in modules_of(translation_client).items():
+        if name == "_polling":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            compared = ast.walk(node) if isinstance(node, ast.Compare) else ()
+            assert not {one.attr for one in compared if isinstance(one, ast.Attribute)} & names, name
+            if isinstance(node, ast.ImportFrom):
+                imported = {alias.name for alias in node.names}
+                if (node.module or "").startswith("tenacity"):
+                    assert imported <= {"RetryCallState", "Retrying", "wait_base"}, name
+                assert not {"FAULT_DELAY_MAX_SECONDS", "FAULT_JITTER"} & imported, name
+
+
 def test_each_library_is_imported_only_by_the_packages_listed_for_it() -> None:
     """Retries do not use HTTP, transports do not use retries, and services use neither."""
     libraries = ("requests", "tenacity", "structlog", "rich", "sqlite3", "aiohttp")

@@ -754,6 +754,21 @@ def test_a_fault_of_an_early_check_does_not_count_towards_max_faults() -> None:
     assert kinds_of(outcomes) == {"WaitTimeout"}
 
 
+def test_a_retry_after_past_the_deadline_ends_a_job_at_once_at_an_early_check_too() -> None:
+    """As after any other fault."""
+    server = Server()
+    for job_id in ids(6):
+        server.replies[job_id] = lambda: (
+            json_reply({}, 500, retry_after="60") if present() > 10 else json_reply({"result": "pending"})
+        )
+    outcomes = wait_all(server, ids(6), service=SINGLE, client={**RARE, "timeout": 30}, checks_per_second=1)
+
+    assert kinds_of(outcomes) == {"WaitTimeout"}
+    assert {len(server.times_of(job_id)) for job_id in ids(6)} == {2}
+    ended_at = {one.job_id: one.elapsed for one in outcomes if isinstance(one, WaitTimeout)}
+    assert ended_at == pytest.approx({job_id: server.times_of(job_id)[1] for job_id in ids(6)}, abs=0.1)
+
+
 def test_a_bulk_route_that_fails_late_leaves_time_for_a_request_for_each_job() -> None:
     """At the full rate these take a second and a half."""
     server = Server(ends_at=4, bulk=lambda _: json_reply({}, 500) if present() > 4 else None)
