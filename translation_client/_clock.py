@@ -32,7 +32,7 @@ FREEZE_TOLERANCE_SECONDS = 1.0
 """1 s: `time.monotonic` is not frozen if it is this close to `real_monotonic`, read right before or after it."""
 
 
-def now() -> float:
+def monotonic() -> float:
     """Return `time.monotonic()`. The function is looked up at each call, so that a test can replace it."""
     return time.monotonic()
 
@@ -76,7 +76,7 @@ class ContinuousClock:
 
     def __init__(self) -> None:
         self._shift = 0.0
-        self._latest = now()
+        self._latest = monotonic()
         self._is_real = abs(real_monotonic() - self._latest) < FREEZE_TOLERANCE_SECONDS
 
     @property

@@ -61,7 +61,7 @@ def check_duration(name: str, value: float, maximum: float) -> float:
 
 
 def resolve_timeout(timeout: float | None, default: float) -> float:
-    """Check the time-out and return it, or `default` for None. Raises as `check_positive` does."""
+    """Check the timeout and return it, or `default` for None. Raises as `check_positive` does."""
     return default if timeout is None else check_positive("timeout", timeout, infinite=True)
 
 
@@ -258,7 +258,7 @@ RANDOM = random.SystemRandom()
 
 @dataclass(frozen=True, eq=False)
 class PollingPolicy:
-    """The time-outs, the retries and the backoff, validated at creation. Durations are in seconds, and `math.inf` is no limit.
+    """The timeouts, the retries and the backoff, validated at creation. Durations are in seconds, and `math.inf` is no limit.
 
     Attributes:
         timeout: The whole wait, including the request in flight.

@@ -77,7 +77,7 @@ def _with_joined_paths(problem: Mapping[str, Any], redactor: Redactor) -> dict[s
         elif isinstance(value, Mapping):
             joined[name] = _with_joined_paths(value, redactor)
         elif isinstance(value, list):
-            joined[name] = [_with_joined_paths(one, redactor) if isinstance(one, Mapping) else one for one in value]
+            joined[name] = [_with_joined_paths(item, redactor) if isinstance(item, Mapping) else item for item in value]
         else:
             joined[name] = value
     return joined
@@ -237,14 +237,15 @@ def redacted(job: Job, redactor: Redactor, *, is_known: bool) -> Job:
     """
     if job.error is not None:
         job = replace(job, error=redactor.printable(job.error))
-    word = job.raw_status if is_known else redactor.printable(job.raw_status)
+    shown_status = job.raw_status if is_known else redactor.printable(job.raw_status)
     job_id = redactor.redact_id(job.id)
-    return job if (job_id, word) == (job.id, job.raw_status) else with_shown_texts(job, id=job_id, raw_status=word)
+    is_shown_as_sent = (job_id, shown_status) == (job.id, job.raw_status)
+    return job if is_shown_as_sent else with_shown_texts(job, id=job_id, raw_status=shown_status)
 
 
-def _status(word: Any) -> TranslationStatus:
+def _status(raw_status: Any) -> TranslationStatus:
     try:
-        return TranslationStatus(word)
+        return TranslationStatus(raw_status)
     except ValueError:  # a status of a newer version
         return TranslationStatus.PENDING
 
@@ -471,7 +472,9 @@ class WrongJob(Fault):
 
     def redact(self, redactor: Redactor) -> None:
         """Add both ids to the text, each truncated and with control characters escaped. Only keys are redacted in them."""
-        named_id, requested_id = (redactor.redact_id(one)[:MAX_ID_LENGTH] for one in (self.named_id, self.requested_id))
+        named_id, requested_id = (
+            redactor.redact_id(job_id)[:MAX_ID_LENGTH] for job_id in (self.named_id, self.requested_id)
+        )
         self.text = f"the response is about {self._kind} {named_id!r}, not {requested_id!r}"
         self.args = self.kind, self.text
 
@@ -560,7 +563,7 @@ def parse_retry_after(headers: Mapping[str, str]) -> float | None:
         return None
     lines = header_lines(headers, "Retry-After")
     values = [value.strip() for line in lines for value in _RETRY_AFTER_VALUES.findall(line)]
-    seconds = [one for value in values if (one := _delay(value, headers)) is not None]
+    seconds = [delay for value in values if (delay := _delay(value, headers)) is not None]
     if not seconds:
         raise ValueError(f"neither seconds nor an HTTP date: {lines!r}")
     return max(seconds)

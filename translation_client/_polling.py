@@ -25,7 +25,7 @@ from tenacity.wait import wait_base, wait_exponential
 
 from ._auth.redactor import Redactor
 from ._auth.urls import redact_url
-from ._clock import DEADLINE_TOLERANCE_SECONDS, Deadline, Stopwatch, now
+from ._clock import DEADLINE_TOLERANCE_SECONDS, Deadline, Stopwatch, monotonic
 from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, RANDOM, PollingPolicy, jittered
 from ._models import Fault, Job, Response
 
@@ -145,10 +145,10 @@ class CallState:
         """Add the API keys of the request to the redactor."""
         self.redactor = self.redactor.with_keys(response.sent_keys)
 
-    def record_job(self, job: Job, word: str) -> None:
+    def record_job(self, job: Job, shown_status: str) -> None:
         """Record a job that was parsed from a response, and count its status word, as it may be shown."""
         self.job = job
-        self.count(word)
+        self.count(shown_status)
 
     def record_fault(self, fault: Fault) -> None:
         """Record a failed request, and redact its text before a message or a log line shows it."""
@@ -688,7 +688,7 @@ class RetryStepper:
 
     def _next_delay(self, attempt: _Attempt, retrying: Retrying) -> float | None:
         state: Any = self._state  # typed for tenacity's own loop
-        state.outcome, state.outcome_timestamp = attempt, now()
+        state.outcome, state.outcome_timestamp = attempt, monotonic()
         if not retrying.retry(state):
             return None
         seconds: float = retrying.wait(state)

@@ -201,7 +201,7 @@ def test_the_data_of_jobs_of_a_bulk_request_is_what_the_service_sent(lines: LogL
 
 
 def test_an_unknown_status_word_is_data_and_is_redacted_in_texts(clock: Clock, lines: LogLines) -> None:
-    """In messages, in the counts of a time-out, in log lines and on terminals."""
+    """In messages, in the counts of a timeout, in log lines and on terminals."""
     word = f"busy \x1b[2J {KEY}"
     client = client_of(saying({"result": word}), timeout=5, sleep=clock.tick, max_retries=50)
     error = raised(lambda: client.wait("j"))

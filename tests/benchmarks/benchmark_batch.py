@@ -57,7 +57,7 @@ import requests
 from tenacity import wait_fixed, wait_none, wait_random
 
 from translation_client import AsyncVideoTranslationClient, Job, _clock
-from translation_client._clock import now
+from translation_client._clock import monotonic
 from translation_client._config import NO_FEATURES
 from translation_client._jobs.batch import runner as runner_module
 from translation_client._jobs.batch.batch_job import BatchJob
@@ -375,17 +375,17 @@ async def be_punctual(url: str) -> Punctuality:
         if checks % PER_SECOND == 0:
             threads = max(threads, threading.active_count())
         if job.status.is_final:
-            watch.record_job(str(job.id), now())
+            watch.record_job(str(job.id), monotonic())
 
     vars(runner_module).update(
         DueQueue=functools.partial(WatchedQueue, watch), RateLimiter=functools.partial(WatchedLimiter, watch)
     )
     async with a_client(url, wait=wait_fixed(2)) as client:
         await client.check("job")
-        began = now()
+        began = monotonic()
         outcomes = await client.wait_all(ids(JOBS), checks_per_second=PER_SECOND, on_progress=note)
     assert all(isinstance(outcome, Job) for outcome in outcomes)
-    return punctuality_of(watch.delays, checks / (now() - began), threads)
+    return punctuality_of(watch.delays, checks / (monotonic() - began), threads)
 
 
 def punctuality_of(delays: Sequence[float], per_second: float, threads: int) -> Punctuality:

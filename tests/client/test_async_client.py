@@ -226,9 +226,9 @@ SCENARIOS: dict[str, tuple[Errand, Scenario, dict[str, Any]]] = {
     "Retry-After beyond the end": (Errands.wait, Scenario(60, faults=["2:503:Retry-After=999"]), {}),
     "Retry-After that is none": (Errands.wait, Scenario(60, faults=["2:503:Retry-After=soon"]), {}),
     "unknown words": (Errands.wait, Scenario(30, faults=["1:unknown-word", "3:unknown-word"]), {}),
-    "time-out": (Errands.wait, Scenario(1000), {"timeout": 50}),
-    "time-out of the call": (Errands.wait_for_a_short_time, Scenario(1000), {}),
-    "time-out in a call": (Errands.wait, Scenario(1000, faults=["3:mute"]), {"timeout": 10}),
+    "timeout": (Errands.wait, Scenario(1000), {"timeout": 50}),
+    "timeout of the call": (Errands.wait_for_a_short_time, Scenario(1000), {}),
+    "timeout in a call": (Errands.wait, Scenario(1000, faults=["3:mute"]), {"timeout": 10}),
     "retries exhausted": (Errands.wait, Scenario(1000), {"max_retries": 3}),
     "no retries": (Errands.wait, Scenario(1000), {"max_retries": 0}),
     "the caller's stop": (Errands.wait, Scenario(1000), {"stop": STOP}),
@@ -445,7 +445,7 @@ def test_both_clients_record_the_same_history(recorded: Callable[..., Record]) -
 def test_a_wait_that_ends_early_records_that_the_job_takes_longer(
     is_watched: bool, recorded: Callable[..., Record]
 ) -> None:
-    """After a time-out, or if `watch` is closed after two statuses."""
+    """After a timeout, or if `watch` is closed after two statuses."""
     histories: list[DurationHistory] = []
 
     async def errand(side: Side) -> Any:

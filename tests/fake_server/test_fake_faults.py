@@ -241,7 +241,7 @@ BROKEN: dict[str, type[Exception]] = {
 
 @pytest.mark.parametrize("action", BROKEN)
 def test_in_process_each_delivery_fault_raises_the_exception_of_requests(action: str, clock: Clock) -> None:
-    """As on a socket: requests and urllib3 read the same bytes. If nothing comes, it takes the time-out, no longer."""
+    """As on a socket: requests and urllib3 read the same bytes. If nothing comes, it takes the timeout, no longer."""
     session = session_of(f"1:{action}", sleep=clock.tick)
     began = clock()
 

@@ -310,7 +310,7 @@ def test_a_service_that_goes_down_is_an_error_of_each_pending_job(way: str, serv
 
 
 def moments_of_checks(way: str, jobs: int, timeout: float, *, client: dict[str, Any], **arguments: Any) -> list[float]:
-    """Return when the requests of a batch arrived until its time-out, which is longer if a busy machine sends none."""
+    """Return when the requests of a batch arrived until its timeout, which is longer if a busy machine sends none."""
     for seconds in (timeout, ENDS_SOON):
         with Server(Scenario(duration=ENDLESS)) as server:
             outcomes = wait_all(way, server.url, made(server, jobs), client={**client, "timeout": seconds}, **arguments)
@@ -545,7 +545,7 @@ def test_an_exception_of_any_class_in_source_or_on_progress_is_raised(
         ids = made(server, 5)
         jobs: Any = DeadSource(ids, raised) if where == "source" else ids
         options: dict[str, Any] = {"on_progress": dead} if where == "on_progress" else {}
-        with ends_soon():  # the time-out of a job is a minute
+        with ends_soon():  # the timeout of a job is a minute
             error = error_of(lambda: wait_all(way, server.url, jobs, **options))
         until(lambda: not threads_of_ours())
 

@@ -1,4 +1,4 @@
-"""Deadlines and time-outs on real sockets: no request lasts longer, whatever the server does."""
+"""Deadlines and timeouts on real sockets: no request lasts longer, whatever the server does."""
 
 from __future__ import annotations
 

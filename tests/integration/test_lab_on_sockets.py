@@ -425,7 +425,7 @@ ALIKE = [
 ]
 
 NO_RESPONSE, NO_BODY = ("mute", "100"), ("drip-body", "200:Content-Length=99")
-"""Those faults whose request ends by its time-out, which is short for them: no machine is too slow for that."""
+"""Those faults whose request ends by its timeout, which is short for them: no machine is too slow for that."""
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

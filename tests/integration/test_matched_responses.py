@@ -203,7 +203,7 @@ def test_an_interim_response_may_come_before_any_final_response(kind: type[Any],
 @both_clients
 @pytest.mark.parametrize("code", [100, 103])
 def test_endless_interim_responses_are_a_fault(kind: type[Any], code: int, lines: LogLines) -> None:
-    """As soon as there are more than 100, and not only at the time-out."""
+    """As soon as there are more than 100, and not only at the timeout."""
 
     def respond(request: Arrived) -> Iterator[Part]:
         many = MAX_INTERIM_RESPONSES if request.job == "A" else MAX_INTERIM_RESPONSES + 1
@@ -269,7 +269,7 @@ LEFTOVERS: dict[str, Callable[[bytes], list[Part]]] = {
     "the beginning of an interim response": lambda once: [once + interim()[:-2]],
     "an interim response": lambda once: [once + interim()],
     "an interim response, later": lambda once: [once, 0.02, interim()],
-    "a time-out that nobody asked for": following(0.02, response(b"", "408 Request Timeout")),
+    "a timeout that nobody asked for": following(0.02, response(b"", "408 Request Timeout")),
     "bytes that are no HTTP, later": following(0.02, b"\r\n\r\ngarbage\r\n"),
     "many times": lambda once: [once * 40],
     "a line break": lambda once: [once + b"\r\n"],

@@ -312,7 +312,7 @@ def test_the_timeout_of_check_all_is_that_of_each_request(service: str) -> None:
 
 
 def test_the_timeout_of_the_blocking_client_is_that_of_each_request_too(clock: Clock) -> None:
-    """Ten responses of four seconds each, with a time-out of 30 seconds."""
+    """Ten responses of four seconds each, with a timeout of 30 seconds."""
 
     def respond(_: requests.PreparedRequest) -> requests.Response:
         clock.tick(4)

@@ -146,7 +146,7 @@ def test_a_download_waits_while_elevenlabs_has_not_dubbed_yet(clock: Clock, line
 
 
 def test_a_download_of_a_result_that_is_never_ready_times_out(clock: Clock, tmp_path: Path) -> None:
-    """After its own time-out, or without one after the time-out of the client plus one sleep."""
+    """After its own timeout, or without one after the timeout of the client plus one sleep."""
     for timeout, most in ((20.0, 20.25), (None, 660.25)):
         setup, job = finished(clock, service="elevenlabs", link_delay=10_000)
 
@@ -610,9 +610,8 @@ def test_a_link_may_end_with_a_line_break(client: type[Any], tmp_path: Path) -> 
         assert fetched(client, job, server, tmp_path) == FILE
         job = Job("j", TranslationStatus.COMPLETED, "completed", result_url=f"{server.url}/f\r\n/g")
         assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
-        job = Job(
-            "j", TranslationStatus.COMPLETED, "completed", result_url="\xa0//other.test/f"
-        )  # not a path of the service
+        # Not a path of the service.
+        job = Job("j", TranslationStatus.COMPLETED, "completed", result_url="\xa0//other.test/f")
         assert "the link in 'result_url' cannot be used" in str(fetched(client, job, server, tmp_path))
         assert [request.path for request in server.arrived] == ["/f"]
 

@@ -137,7 +137,7 @@ def test_a_submission_is_retried_after_a_refused_connection(clock: Clock, servic
 
 @pytest.mark.parametrize("session", [None, requests.Session()])
 def test_a_submission_is_retried_after_a_connect_time_out(session: requests.Session | None) -> None:
-    """The time-out of the request ends it before anything was sent, also with a session of the caller."""
+    """The timeout of the request ends it before anything was sent, also with a session of the caller."""
     limits: dict[str, Any] = {"request_timeout": 0.1, "max_faults": 2, "sleep": lambda _: None, "session": session}
     with (
         dead_addresses("127.0.0.1") as port,

@@ -51,7 +51,7 @@ def test_the_reference_service_checks_by_default_at_0_2_6_14_and_29_75_s(
 def test_the_last_check_is_at_most_a_quarter_second_before_any_deadline(
     make_client: MakeClient, lines: LogLines, timeout: float
 ) -> None:
-    """Also if the time-out is no round number, or shorter than the first sleep."""
+    """Also if the timeout is no round number, or shorter than the first sleep."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(1000), timeout=timeout).wait()
 
@@ -233,7 +233,7 @@ def test_a_usable_response_resets_the_count_of_faults(make_client: MakeClient) -
 
 
 def test_faults_until_the_deadline_still_get_a_last_attempt(make_client: MakeClient, lines: LogLines) -> None:
-    """The sleep after a fault is shortened as any other. A job that was pending is a time-out, not a failure."""
+    """The sleep after a fault is shortened as any other. A job that was pending is a timeout, not a failure."""
     with pytest.raises(WaitTimeout) as caught:
         make_client(Scenario(100, faults=(Fault(between=(5, 100)),)), max_faults=99, timeout=20).wait()
 
@@ -359,7 +359,7 @@ def test_a_callers_stop_strategy_may_read_idle_for(make_client: MakeClient, line
         (0.5, 0.4, True),
         (None, 0.5, False),
         (None, 0, False),
-        (0, 0, False),  # 0 counts as no `Retry-After`: the time-out has another cause
+        (0, 0, False),  # 0 counts as no `Retry-After`: the timeout has another cause
     ],
 )
 def test_a_retry_after_of_the_time_left_or_more_reaches_the_deadline(

@@ -116,7 +116,7 @@ def test_the_last_check_leads_by_at_most_250_ms_and_twice_the_slowest_response(
 def test_last_check_delay_leaves_time_for_the_response_within_30_s(
     left: float, slowest: float, latest: float, seconds: float
 ) -> None:
-    """The time-out is 30 s. The delay is in seconds from now."""
+    """The timeout is 30 s. The delay is in seconds from now."""
     assert last_check_delay(left, 30, slowest, latest) == pytest.approx(seconds)
 
 

@@ -18,7 +18,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
     "an iteration goes on after the final status": ("test_watch_logs_the_same_events_sleeps_and_times_as_wait",),
     "`Retry-After` of a pending response is ignored": ("test_retry_after_of_a_pending_response_lengthens_the_sleep",),
     "memory grows with each check": ("test_status_words_are_counted_separately_up_to_a_limit",),
-    "the last request may take its full time-out, past the deadline": (
+    "the last request may take its full timeout, past the deadline": (
         "test_the_deadline_ends_a_request_to_a_hostile_server",
     ),
     "a thread is spent on each wait, and left behind": (
@@ -39,7 +39,7 @@ MISTAKES: dict[str, tuple[str, ...]] = {
         "test_every_exception_of_requests_becomes_a_translation_client_error",
     ),
     "a wait returns no job": ("test_wait_returns_the_job_with_its_checks_elapsed_seconds_and_payload",),
-    "a refusal is retried until the time-out": ("test_a_4xx_that_is_not_retryable_fails_the_check_at_once",),
+    "a refusal is retried until the timeout": ("test_a_4xx_that_is_not_retryable_fails_the_check_at_once",),
     "a step of the wall clock moves the deadline": ("test_a_step_of_the_wall_clock_does_not_change_a_wait",),
     "the time of the request in flight is not counted": ("test_an_attempt_that_exceeds_request_timeout_is_a_fault",),
     "an API key is logged": ("test_a_secret_that_a_server_echoes_is_in_no_text",),

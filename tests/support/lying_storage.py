@@ -427,10 +427,8 @@ class LyingStorage:
         return self._part(lie, start, len(self._now.stored), has_total=lie.framing == "length")
 
     def _whole_as_a_part(self, lie: Lie, request_headers: Headers) -> Raw:
-        if lie.label in (
-            "gzip",
-            "br",
-        ):  # a client may reject it by its length, before the body shows that the label is wrong
+        # A client may reject it by its length, before the body shows that the label is wrong.
+        if lie.label in ("gzip", "br"):
             return self._honest(lie, request_headers)
         self._remember(lie, len(self._now.stored))
         return self._part(lie, 0, len(self._now.stored))

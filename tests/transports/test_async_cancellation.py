@@ -372,7 +372,7 @@ async def assert_goes_on(client: AsyncVideoTranslationClient, service: Service, 
 def test_a_cancelled_task_raises_cancelled_error_at_every_step(
     how: str, other: str, call: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """With an event, `close()`, the deadline or the request time-out before or after it, in the same or a near step."""
+    """With an event, `close()`, the deadline or the request timeout before or after it, in the same or a near step."""
     for is_first, cancel_at, other_at in itertools.product([True, False], STEPS, STEPS):
         if other_at == cancel_at or (abs(other_at - cancel_at) <= 2 and other != "nothing"):
             run(cancelled_at(call, how, other, cancel_at, other_at, is_first=is_first))
@@ -463,7 +463,7 @@ def ways_to_limit(seconds: float) -> list[tuple[Callable[[Coroutine[Any, Any, An
 def test_timeout_and_task_group_raise_their_error_and_leave_no_cancellation(
     how: str, number: int, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """Also at the moment of the request time-out; `Task.cancelling()` is 0 afterwards."""
+    """Also at the moment of the request timeout; `Task.cancelling()` is 0 afterwards."""
 
     async def errand(offset: float) -> None:
         limit, ends = ways_to_limit(10 + offset)[number]
@@ -833,7 +833,7 @@ def test_an_upload_yields_to_the_event_loop_after_each_block(run: Callable[[Coro
 def test_the_cancel_scope_of_a_request_is_freed_without_garbage_collection(
     how: str, run: Callable[[Coroutine[Any, Any, None]], None]
 ) -> None:
-    """At once after a response, a time-out and a cancellation."""
+    """At once after a response, a timeout and a cancellation."""
 
     async def errand() -> None:
         client = client_of(Service("answers" if how == "answers" else "mute"), request_timeout=1)

@@ -9,7 +9,7 @@ import requests
 from support.adapters import FunctionAdapter, response
 from support.fixtures import Clock
 
-from translation_client._clock import Deadline, now
+from translation_client._clock import Deadline, monotonic
 from translation_client._models import Request
 from translation_client._transports.base import TransportConfig, run_sync
 from translation_client._transports.cancel_scope import (
@@ -24,7 +24,7 @@ from translation_client._transports.requests import RequestsTransport
 
 def test_a_cancel_scope_counts_down_in_slices(clock: Clock) -> None:
     """On frozen time. A child ends no later than its parent."""
-    guard = CancelScope(now() + 10, lambda: False)
+    guard = CancelScope(monotonic() + 10, lambda: False)
 
     assert (guard.require_remaining(), guard.next_slice()) == pytest.approx((10, 0.1))
     assert guard.child(3).require_remaining() == pytest.approx(3)
@@ -55,7 +55,7 @@ def test_the_nearer_of_deadline_and_request_timeout_holds(clock: Clock) -> None:
 
 def test_cancel_scopes_nest() -> None:
     """At the end of a child, its parent is the current scope again."""
-    whole = CancelScope(now() + 60, lambda: False)
+    whole = CancelScope(monotonic() + 60, lambda: False)
     part = whole.child(1)
     with whole:
         with part:
@@ -67,7 +67,7 @@ def test_cancel_scopes_nest() -> None:
 def test_a_cancelled_scope_raises_call_cancelled() -> None:
     """Also in its child, and when its time has passed, too: the cancellation is checked first."""
     cancelled: list[bool] = []
-    guard = CancelScope(now() + 5, lambda: bool(cancelled))
+    guard = CancelScope(monotonic() + 5, lambda: bool(cancelled))
     part = guard.child(1)
     assert part.next_slice() == SLICE_SECONDS
     cancelled.append(True)
@@ -75,7 +75,7 @@ def test_a_cancelled_scope_raises_call_cancelled() -> None:
         guard.require_remaining,
         guard.next_slice,
         part.require_remaining,
-        CancelScope(now() - 1, lambda: True).require_remaining,
+        CancelScope(monotonic() - 1, lambda: True).require_remaining,
     ):
         with pytest.raises(CallCancelled):
             ended()

@@ -17,7 +17,7 @@ from support.hostile_server import answering, http, mute, serving
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import NewConnectionError
 
-from translation_client._clock import Deadline, now
+from translation_client._clock import Deadline, monotonic
 from translation_client._models import Request
 from translation_client._transports.adapter import MAX_HOSTS, GuardedAdapter
 from translation_client._transports.base import TransportConfig, run_sync
@@ -81,7 +81,7 @@ def test_close_closes_a_pool_that_is_still_referenced() -> None:
 
 def test_a_connection_has_the_socket_options_and_source_address_of_urllib3() -> None:
     """Without TCP_NODELAY a request in two parts waits for the peer's delayed ACK."""
-    with serving(mute) as server, CancelScope(now() + 60, lambda: False):
+    with serving(mute) as server, CancelScope(monotonic() + 60, lambda: False):
         connection = GuardedHTTPConnection("127.0.0.1", server.port, source_address=("127.0.0.2", 0))
         connection.connect()
         assert connection.sock is not None
@@ -94,7 +94,7 @@ def test_a_connection_has_the_socket_options_and_source_address_of_urllib3() -> 
 
 
 def test_a_guarded_connection_works_without_a_cancel_scope() -> None:
-    """The time-outs of urllib3 hold then."""
+    """The timeouts of urllib3 hold then."""
     assert CURRENT.scope is None
     with requests.Session() as session:
         session.mount("http://", GuardedAdapter())
@@ -107,7 +107,7 @@ def test_a_guarded_connection_works_without_a_cancel_scope() -> None:
 
 def test_a_connection_accepts_none_as_socket_options() -> None:
     """It connects without setting any."""
-    with serving(mute) as server, CancelScope(now() + 60, lambda: False):
+    with serving(mute) as server, CancelScope(monotonic() + 60, lambda: False):
         connection = GuardedHTTPConnection("127.0.0.1", server.port, socket_options=None)
         connection.connect()
         connection.close()
@@ -142,10 +142,10 @@ def test_sendall_to_a_slow_peer_sends_everything_within_the_deadline() -> None:
     reader = threading.Thread(target=read)
     with GuardedSocket(fileno=ours.detach()) as guarded, peer:
         reader.start()
-        with CancelScope(now() + 60, lambda: False):
+        with CancelScope(monotonic() + 60, lambda: False):
             guarded.sendall(data)
         reader.join(60)
-        with CancelScope(now() + 0.2, lambda: False), pytest.raises(CallTimeout):
+        with CancelScope(monotonic() + 0.2, lambda: False), pytest.raises(CallTimeout):
             guarded.sendall(data)
 
     assert bytes(got) == data
@@ -173,7 +173,7 @@ def test_a_given_tls_context_is_used() -> None:
     with serving(mute) as server:
         server.over.set()
     connection = GuardedHTTPSConnection("127.0.0.1", server.port, ssl_context=context)
-    with CancelScope(now() + 60, lambda: False), pytest.raises(NewConnectionError):
+    with CancelScope(monotonic() + 60, lambda: False), pytest.raises(NewConnectionError):
         connection.connect()
 
     assert connection.ssl_context is context
@@ -200,7 +200,7 @@ def test_the_end_of_tls_within_tls_is_recorded(is_ended: bool) -> None:
         with suppress(ssl.SSLWantReadError):
             server.unwrap()
     back.write_eof()
-    scope = CancelScope(now() + 60, lambda: False)
+    scope = CancelScope(monotonic() + 60, lambda: False)
     with scope:
         assert client.read(9) == b"file"
         with nullcontext() if is_ended else pytest.raises(ssl.SSLEOFError):
@@ -211,7 +211,7 @@ def test_the_end_of_tls_within_tls_is_recorded(is_ended: bool) -> None:
 
 def test_a_tls_socket_of_another_library_is_recorded_as_unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
     """That of pyOpenSSL, for instance: what it sends is not recorded."""
-    scope = CancelScope(now() + 60, lambda: False)
+    scope = CancelScope(monotonic() + 60, lambda: False)
     connection: Any = GuardedHTTPSConnection("host.test", ssl_context=ssl.create_default_context())
     monkeypatch.setattr(HTTPSConnection, "connect", lambda self: setattr(self, "sock", Mock()))
     with scope:
@@ -222,7 +222,7 @@ def test_a_tls_socket_of_another_library_is_recorded_as_unguarded(monkeypatch: p
 
 def test_a_connection_over_sockets_of_another_kind_is_recorded_as_unguarded() -> None:
     """That of a SOCKS proxy, for instance."""
-    scope = CancelScope(now() + 60, lambda: False)
+    scope = CancelScope(monotonic() + 60, lambda: False)
     with serving(mute) as server, scope:
         connection = unguarded(HTTPConnection)("127.0.0.1", server.port)
         connection.connect()
@@ -245,8 +245,8 @@ def test_a_guarded_socket_without_a_cancel_scope_obeys_its_own_timeout() -> None
             guarded.sendall(b"x" * 5_000_000)
         peer.sendall(b"pong")
         assert guarded.recv(9) == b"pong"
-        with CancelScope(now() + 60, lambda: False):
+        with CancelScope(monotonic() + 60, lambda: False):
             guarded.settimeout(3)
             assert guarded.gettimeout() == 0.02
-        with CancelScope(now() + 0.1, lambda: False), pytest.raises(CallTimeout):
+        with CancelScope(monotonic() + 0.1, lambda: False), pytest.raises(CallTimeout):
             guarded.recv(9)

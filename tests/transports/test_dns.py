@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.fixtures import Clock
 
-from translation_client._clock import now
+from translation_client._clock import monotonic
 from translation_client._transports import connections, dns
 from translation_client._transports.cancel_scope import (
     SLICE_SECONDS,
@@ -26,7 +26,7 @@ def test_an_ip_address_is_resolved_without_a_helper_thread(monkeypatch: pytest.M
     monkeypatch.setattr(dns, "shared_lookup", lambda *_: pytest.fail("a helper was asked"))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *arguments, **_: [arguments])
 
-    found: list[Any] = dns.resolve(host, 80, CancelScope(now() + 60, lambda: False))
+    found: list[Any] = dns.resolve(host, 80, CancelScope(monotonic() + 60, lambda: False))
 
     assert found == [(host, 80)]
 
@@ -36,7 +36,7 @@ def test_a_lookup_that_hangs_runs_in_a_daemon_thread(monkeypatch: pytest.MonkeyP
     release = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [release.wait(60)])
     with pytest.raises(CallTimeout):
-        dns.resolve("stuck.test", 80, CancelScope(now() + 0.05, lambda: False))
+        dns.resolve("stuck.test", 80, CancelScope(monotonic() + 0.05, lambda: False))
     helpers = [(thread.name, thread.daemon) for thread in threading.enumerate() if "stuck.test" in thread.name]
     release.set()
 
@@ -60,10 +60,10 @@ def test_an_interrupt_at_the_start_of_a_lookup_is_raised(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(threading.Thread, "start", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        dns.resolve("localhost", 80, CancelScope(now() + 1, lambda: False))
+        dns.resolve("localhost", 80, CancelScope(monotonic() + 1, lambda: False))
     monkeypatch.setattr(threading.Thread, "start", start)
 
-    assert dns.resolve("localhost", 80, CancelScope(now() + 60, lambda: False))
+    assert dns.resolve("localhost", 80, CancelScope(monotonic() + 60, lambda: False))
 
 
 def test_a_name_is_looked_up_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +77,7 @@ def test_a_name_is_looked_up_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> 
         return result
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    guard = CancelScope(now() + 60, lambda: False)
+    guard = CancelScope(monotonic() + 60, lambda: False)
     with pytest.raises(socket.gaierror):
         dns.resolve("moves.test", 80, guard)
     found: list[Any] = [dns.resolve("moves.test", 80, guard) for _ in range(2)]
@@ -88,18 +88,18 @@ def test_a_name_is_looked_up_anew_each_time(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_each_address_gets_an_equal_share_of_the_time_to_connect(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """The whole of its share, and no more. The cancel scope is checked in slices all the while."""
-    started, tried, begun, slices = now(), [], [], []
+    started, tried, begun, slices = monotonic(), [], [], []
 
     def never(sock: socket.socket, timeout: float) -> bool:
         if sock not in tried:
             tried.append(sock)
-            begun.append(now() - started)
+            begun.append(monotonic() - started)
         slices.append(timeout)
         clock.tick(timeout)
         return False
 
     monkeypatch.setattr(connections, "wait_for_write", never)
-    with socket.create_server(("127.0.0.1", 0)) as listener, CancelScope(now() + 6, lambda: False):
+    with socket.create_server(("127.0.0.1", 0)) as listener, CancelScope(monotonic() + 6, lambda: False):
         address = (socket.AF_INET, socket.SOCK_STREAM, 6, "", listener.getsockname())
         monkeypatch.setattr(connections, "resolve", lambda *_: [address] * 3)
         with pytest.raises(CallTimeout):

@@ -447,11 +447,11 @@ def test_an_interrupt_never_leaves_a_connection_in_a_pool_twice() -> None:
         return trace
 
     source, first = inspect.getsourcelines(_take_idle)
-    locked = next(number for number, text in enumerate(source) if text.strip().startswith("with "))
+    locked = first + next(number for number, text in enumerate(source) if text.strip().startswith("with "))
+    lines = {line for _, _, line in _take_idle.__code__.co_lines() if line is not None}
     ended = 0
-    for line in range(
-        first + locked + 1, first + len(source)
-    ):  # Python itself runs no signal handler while it leaves a `with`
+    # Without the line of the `with` itself: Python runs no signal handler while it leaves a `with`.
+    for line in sorted(line for line in lines if line > locked):
         pool: Any = HTTPConnectionPool("127.0.0.1", maxsize=3)
         connections = [pool._get_conn() for _ in range(3)]
         with ExitStack() as sockets:

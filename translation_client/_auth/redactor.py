@@ -225,7 +225,7 @@ class Redactor:
         keys = self._forms.keys
         if not keys.fixed:
             return value
-        has_key = _found(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
+        has_key = _forms_in(keys, value) or (may_hold_escapes(value) and holds_escaped(keys.escapable, value))
         return self.redact(value) if has_key else value
 
     def redact_link(self, url: str) -> str:
@@ -247,8 +247,8 @@ class Redactor:
         Short values of headers, such as the 1 of 127.0.0.1, do not count.
         """
         forms, host = self._forms, authority.partition("//")[2].rpartition("@")[2]
-        found = _all_spans_of(forms.long, host) or _all_spans_of(forms.keys, host)
-        return bool(found or _spans_of(forms.lower_keys, host.translate(_LOWER_CASE)))
+        spans = _all_spans_of(forms.long, host) or _all_spans_of(forms.keys, host)
+        return bool(spans or _spans_of(forms.lower_keys, host.translate(_LOWER_CASE)))
 
     def contains_secret(self, text: str) -> bool:
         """Return True if a text contains a secret."""
@@ -285,15 +285,16 @@ def _shortest_first(forms: Mapping[str, str]) -> dict[str, str]:
     return {form: forms[form] for form in sorted(forms, key=len)}
 
 
-def _found(forms: Forms, text: str) -> list[str]:
+def _forms_in(forms: Forms, text: str) -> list[str]:
+    """Return the forms that a text contains, the shortest first."""
     length = len(text)
-    found = []
+    contained = []
     for form in forms.fixed:
         if len(form) > length:
             break  # most status words and ids are shorter than most forms
         if form in text:
-            found.append(form)
-    return found
+            contained.append(form)
+    return contained
 
 
 def _redacted(forms: Forms, text: str) -> str:
@@ -312,10 +313,10 @@ def _all_spans_of(forms: Forms, text: str) -> list[tuple[int, int]]:
 
 
 def _spans_of(forms: Forms, text: str, min_length: int = 1) -> list[tuple[int, int]]:
-    found = [form for form in _found(forms, text) if len(form) >= min_length]
-    if not found:  # compiling all takes 30 ms for long tokens
+    contained = [form for form in _forms_in(forms, text) if len(form) >= min_length]
+    if not contained:  # compiling all takes 30 ms for long tokens
         return []
-    pattern = "|".join(forms.fixed[form] for form in reversed(found))  # a short one may be part of a longer one
+    pattern = "|".join(forms.fixed[form] for form in reversed(contained))  # a short one may be part of a longer one
     return [match.span(1) for match in re.finditer(f"(?=({pattern}))", text)]
 
 
@@ -381,10 +382,10 @@ def _replaced(
     return value
 
 
-def _is_code(forms: Forms, word: object) -> bool:
+def _is_code(forms: Forms, value: object) -> bool:
     """True for a plain word that contains secrets only as short parts. Programs need it unchanged."""
-    if not isinstance(word, (str, int)) or not CODE.fullmatch(str(word)):
+    if not isinstance(value, (str, int)) or not CODE.fullmatch(str(value)):
         return False
-    if isinstance(word, int) and word < MAX_STATUS_CODE:
+    if isinstance(value, int) and value < MAX_STATUS_CODE:
         return True  # rather than a short key that a server echoes
-    return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(word))) for form in forms.fixed if form in str(word))
+    return all(len(form) < min(WHOLE_WORD_LENGTH, len(str(value))) for form in forms.fixed if form in str(value))

@@ -78,5 +78,5 @@ def _base64_of(value: bytes) -> set[str]:
         first, behind = -(-8 * before // 6), 8 * (before + len(value)) // 6  # the digits whose six bits are all its own
         for encoding in (b64encode, urlsafe_b64encode):
             parts.add(encoding(bytes(before) + value).decode()[first:behind])
-    found = encoded | {form.rstrip("=") for form in encoded} | parts
-    return found | {form.replace("+", " ") for form in found}  # as `parse_qsl` does
+    forms = encoded | {form.rstrip("=") for form in encoded} | parts
+    return forms | {form.replace("+", " ") for form in forms}  # as `parse_qsl` does

@@ -120,8 +120,8 @@ class BatchTable:
             table.add_column(name)
         for job in tuple(self._jobs.values())[-self.ROWS :]:
             progress = "" if job.progress is None else f"{job.progress:.0%}"
-            job_id, word = str(shown_text(job, "id")), shown_text(job, "raw_status")
-            table.add_row(job_id, word, progress, str(job.checks), f"{job.elapsed:.0f}")
+            job_id, shown_status = str(shown_text(job, "id")), shown_text(job, "raw_status")
+            table.add_row(job_id, shown_status, progress, str(job.checks), f"{job.elapsed:.0f}")
         return table
 
 

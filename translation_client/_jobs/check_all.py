@@ -111,7 +111,7 @@ def _with_known_fields(context: ClientContext, job: Job, requestor: Requestor, j
         submitted_at=None if known is None else known.submitted_at,
     )
     complete = redacted(complete, state.redactor, is_known=is_known)
-    word = shown_text(complete, "raw_status")
-    if not is_known and state.add_unknown_status(word):
-        requestor.log.write("unknown_status", raw_status=word)
+    shown_status = shown_text(complete, "raw_status")
+    if not is_known and state.add_unknown_status(shown_status):
+        requestor.log.write("unknown_status", raw_status=shown_status)
     return complete

@@ -22,7 +22,7 @@ class ClientContext:
     Attributes:
         service: How the service speaks.
         transport: Sends the requests.
-        policy: The time-outs, the retries and the backoff.
+        policy: The timeouts, the retries and the backoff.
         redactor: Redacts the secrets of the client.
         logger: The caller's logger, prepared by `wrap_logger`; None to choose one for each line.
         wait: The caller's wait strategy in place of the backoff, or None.

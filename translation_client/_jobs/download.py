@@ -192,9 +192,8 @@ class Download:
         if response.status_code in FILE_CODES:
             if part.finish(response):
                 return _Fetch.DONE
-            if not self._progress.has_new_bytes(
-                part.received
-            ):  # an earlier response got as far, and the file had to start over
+            # Without new bytes, an earlier response got as far, and the file had to start over.
+            if not self._progress.has_new_bytes(part.received):
                 raise Fault("unreadable", "a part of the file without new bytes", response)
             return _Fetch.PARTIAL
         if self._context.service.is_result_pending(response):

@@ -180,9 +180,9 @@ def wait_timeout(error_text: ErrorText, state: CallState, retry_after: float | N
 
 def retries_exhausted(error_text: ErrorText, state: CallState) -> RetriesExhausted:
     """Return the error for a job that is pending after the last allowed check."""
-    word = "pending" if state.job is None else shown_text(state.job, "raw_status")
+    shown_status = "pending" if state.job is None else shown_text(state.job, "raw_status")
     return RetriesExhausted(
-        f"{describe_job(state.shown_id)} was still {word!r} when the retries were used up, after "
+        f"{describe_job(state.shown_id)} was still {shown_status!r} when the retries were used up, after "
         f"{state.stopwatch.elapsed:.1f} s ({_counts(state)}). The job has not failed and is still running. "
         f"{_next_step(error_text, state)}",
         **state.error_fields(),
@@ -199,7 +199,7 @@ def wait_cancelled(error_text: ErrorText, state: CallState) -> WaitCancelled:
     return WaitCancelled(f"{ended} {_next_step(error_text, state)}", **state.error_fields())
 
 
-def ended_by_caller(error_text: ErrorText, state: CallState, error: Exception) -> RequestFailed:
+def interrupted_by_caller(error_text: ErrorText, state: CallState, error: Exception) -> RequestFailed:
     """Return the error for an exception of the caller's `api_key()` or file during a submission."""
     return RequestFailed(
         f"the submission was ended by an exception of the caller: {type(error).__name__}, which is shown as the cause. "
@@ -261,9 +261,9 @@ def unusable_link(error_text: ErrorText, state: CallState, field: str) -> Unexpe
 
 def result_not_ready(state: CallState, job: Job) -> ResultNotReady:
     """Return the error for a download of a job that is not finished."""
-    job_id, word = state.shown_id, shown_text(job, "raw_status")
+    job_id, shown_status = state.shown_id, shown_text(job, "raw_status")
     return ResultNotReady(
-        f"the result of {describe_job(job_id)} is not ready yet: the status is {word!r}. Wait for it with "
+        f"the result of {describe_job(job_id)} is not ready yet: the status is {shown_status!r}. Wait for it with "
         f"client.wait({job_id!r}), then download.",
         **{**state.error_fields(), "job": job, "checks": job.checks},
     )

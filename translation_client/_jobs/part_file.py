@@ -215,9 +215,8 @@ class PartFile:
             self._reject()
             raise Fault("unreadable", "the file is empty", response)
         self._require_no_markup()
-        may_be_mixed = (
-            self._is_resuming and self._decoder.has_ignored_bytes
-        )  # a 206 response may lack `Content-Encoding`
+        # A 206 response may lack `Content-Encoding`.
+        may_be_mixed = self._is_resuming and self._decoder.has_ignored_bytes
         try:
             self._remote.require_unpacked(self.size, None if may_be_mixed else self.received)
         except Fault:

@@ -209,31 +209,31 @@ class Poller:
         )
         is_known = self._context.service.is_known_status(job.raw_status)
         job = redacted(job, state.redactor, is_known=is_known)
-        word = shown_text(job, "raw_status")
-        state.record_job(job, word)
+        shown_status = shown_text(job, "raw_status")
+        state.record_job(job, shown_status)
         if self._recorder is not None:
             self._recorder.record_job(job, response.seconds, reported_duration(parsed))
-        self._log_status(job, word, response, is_known=is_known)
+        self._log_status(job, shown_status, response, is_known=is_known)
         return job
 
-    def _log_status(self, job: Job, word: str, response: Response, *, is_known: bool) -> None:
+    def _log_status(self, job: Job, shown_status: str, response: Response, *, is_known: bool) -> None:
         log, state = self.requestor.log, self.requestor.state
         log.write(
             "status_checked",
             attempt=state.attempts,
             status=job.status.value,
-            raw_status=word,
+            raw_status=shown_status,
             progress=job.progress,
             elapsed_seconds=job.elapsed,
             request_seconds=response.seconds,
         )
-        if not is_known and state.add_unknown_status(word):
-            log.write("unknown_status", raw_status=word)
+        if not is_known and state.add_unknown_status(shown_status):
+            log.write("unknown_status", raw_status=shown_status)
         if job.status.is_final:
             log.write(
                 "job_finished",
                 status=job.status.value,
-                raw_status=word,
+                raw_status=shown_status,
                 attempts=state.attempts,
                 elapsed_seconds=job.elapsed,
             )

@@ -26,8 +26,8 @@ from .error_messages import ErrorText
 T = TypeVar("T")
 
 
-class SideEffects(NamedTuple):
-    """The side effects of a request.
+class RequestSafety(NamedTuple):
+    """The effects that a request may have on the service, which decide if it may be sent twice.
 
     Attributes:
         creates_job: True if the request may create a job.
@@ -38,7 +38,7 @@ class SideEffects(NamedTuple):
     is_idempotent: bool
 
 
-IDEMPOTENT = SideEffects(creates_job=False, is_idempotent=True)
+IDEMPOTENT = RequestSafety(creates_job=False, is_idempotent=True)
 
 
 class Requestor:
@@ -82,7 +82,7 @@ class Requestor:
         request: Request,
         read: Callable[[Response], T],
         *,
-        effects: SideEffects = IDEMPOTENT,
+        safety: RequestSafety = IDEMPOTENT,
         sink: Sink | None = None,
         new_connection: bool = True,
     ) -> tuple[Response, T]:
@@ -91,7 +91,7 @@ class Requestor:
         Args:
             request: The request.
             read: Parses the response, or raises `Fault`, `Refusal` or `MissingField`.
-            effects: The side effects of the request.
+            safety: The effects that the request may have on the service.
             sink: Receives the body of the response block by block; None to keep it in the response.
             new_connection: False to reuse a connection whose last request was for the same URL. Only for a request to which
                 a late response to that one does no harm, so not for a submission.
@@ -111,11 +111,11 @@ class Requestor:
             state.record_response(response)
             value = read(response)
         except (CallAborted, Refusal, MissingField, Fault) as failure:
-            ended = self._handle_failure(failure, effects)
+            ended = self._handle_failure(failure, safety)
         except RequestNotSent as not_sent:
             ended = not_sent.cause
         except BaseException:  # raised by the caller's adapter or hook, or an interrupt
-            state.may_have_been_accepted |= effects.creates_job
+            state.may_have_been_accepted |= safety.creates_job
             raise
         else:
             state.retry_after = self.read_retry_after(response)
@@ -240,22 +240,24 @@ class Requestor:
         error = error_messages.faults_exhausted(self.error_text, state, fault, retry_state.attempt_number)
         raise self.log.gave_up("faults", error) from _cause_of(fault)
 
-    def _handle_failure(self, failure: CallAborted | Refusal | MissingField | Fault, effects: SideEffects) -> Exception:
+    def _handle_failure(
+        self, failure: CallAborted | Refusal | MissingField | Fault, safety: RequestSafety
+    ) -> Exception:
         state = self.state
         if isinstance(failure, Fault):
-            return self._handle_fault(failure, effects)
+            return self._handle_fault(failure, safety)
         if isinstance(failure, CallAborted):
-            state.may_have_been_accepted |= effects.creates_job and failure.was_sent
-            return self._handle_abort(failure, effects)
+            state.may_have_been_accepted |= safety.creates_job and failure.was_sent
+            return self._handle_abort(failure, safety)
         if isinstance(failure, MissingField):
-            state.may_have_been_accepted |= effects.creates_job
+            state.may_have_been_accepted |= safety.creates_job
             return self.log.gave_up("unexpected", error_messages.missing_field(self.error_text, state, failure))
         if isinstance(failure, SubmissionRejected):  # no job is left of a submission that had been accepted
             state.may_have_been_accepted = False
         state.retry_after = self.read_retry_after(failure.response)
         return self.log.gave_up("refused", error_messages.refused(self.error_text, state, failure))
 
-    def _handle_abort(self, abort: CallAborted, effects: SideEffects) -> Exception:
+    def _handle_abort(self, abort: CallAborted, safety: RequestSafety) -> Exception:
         """Log an aborted request, and return its error: cancellation, the deadline, or what `_handle_fault` returns."""
         if isinstance(abort, CallCancelled):
             return self.cancelled_error()
@@ -263,7 +265,7 @@ class Requestor:
             return self.timeout_error()
         fault = Fault("timeout", f"no response within {self.context.policy.request_timeout:g} s")
         fault.was_sent = abort.was_sent
-        return self._handle_fault(fault, effects)
+        return self._handle_fault(fault, safety)
 
     def record_fault(self, fault: Fault) -> None:
         """Count a fault, redact its text, and read its `Retry-After`."""
@@ -274,12 +276,12 @@ class Requestor:
             self.context.transport.close_idle()  # its connection may be out of step with its requests
         self.state.record_fault(fault)
 
-    def _handle_fault(self, fault: Fault, effects: SideEffects) -> Exception:
+    def _handle_fault(self, fault: Fault, safety: RequestSafety) -> Exception:
         """Record a fault, and return it if a retry is safe, or the final error if a retry could create a second job."""
         self.record_fault(fault)
-        may_have_been_processed = effects.creates_job and fault.may_have_been_processed
+        may_have_been_processed = safety.creates_job and fault.may_have_been_processed
         self.state.may_have_been_accepted |= may_have_been_processed
-        if not may_have_been_processed or effects.is_idempotent:
+        if not may_have_been_processed or safety.is_idempotent:
             return fault
         error = error_messages.faults_exhausted(self.error_text, self.state, fault, 1)
         error.__cause__ = _cause_of(fault)

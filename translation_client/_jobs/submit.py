@@ -24,7 +24,7 @@ from ..services.submission import Step, SubmitFlow, SubmitRequest
 from . import error_messages
 from .context import ClientContext
 from .languages import LanguageList
-from .requestor import Requestor, SideEffects
+from .requestor import Requestor, RequestSafety
 
 _URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/+")
 """A scheme has two letters at least here: with one it is a drive, as in `C:/video.mp4`."""
@@ -247,7 +247,7 @@ class Submission:
             if not state.may_have_been_accepted:
                 raise
             raise requestor.log.gave_up(
-                "unexpected", error_messages.ended_by_caller(requestor.error_text, state, error)
+                "unexpected", error_messages.interrupted_by_caller(requestor.error_text, state, error)
             ) from error
 
     async def _run_steps(self) -> Job:
@@ -267,9 +267,9 @@ class Submission:
         )
 
     async def _send_step(self, step: Step) -> Any:
-        effects = SideEffects(step.creates_job, step.is_idempotent)
+        safety = RequestSafety(step.creates_job, step.is_idempotent)
         response, value = await self._requestor.send(
-            step.request, lambda response: self._read(step, response), effects=effects
+            step.request, lambda response: self._read(step, response), safety=safety
         )
         if value is _LIMIT_REACHED:
             state = self._requestor.state

@@ -115,9 +115,10 @@ def _take_idle(idle: queue.LifoQueue[MatchedConnection | None], url: str) -> Mat
             return None
         connected = [connection for connection in idle.queue if connection is not None and connection.sock is not None]
         own = [connection for connection in connected if connection.reuse_url == url]
-        taken = max(own, key=_taken_at) if own else min(connected, key=_taken_at, default=None)
-        idle.queue.remove(taken if connected else idle.queue[-1])  # in one step: a signal handler may raise at any line
-    return taken
+        chosen = max(own, key=_taken_at) if own else min(connected, key=_taken_at, default=None)
+        # In one step: a signal handler may raise at any line.
+        idle.queue.remove(chosen if connected else idle.queue[-1])
+    return chosen
 
 
 def _taken_at(connection: MatchedConnection) -> float:

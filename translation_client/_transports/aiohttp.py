@@ -15,7 +15,7 @@ from yarl import URL
 
 from .._auth.headers import KeyHeaders, merged_headers, secrets_in
 from .._auth.urls import same_origin
-from .._clock import Deadline, Stopwatch, now, real_clock_of
+from .._clock import Deadline, Stopwatch, monotonic, real_clock_of
 from .._models import Fault, Request, Response, interim_as_final
 from .async_body import blocks_of, read_capped, stream_to
 from .async_cancel_scope import AsyncCancelScope, ScopeRegistry
@@ -132,7 +132,7 @@ class AiohttpTransport:
                 ):
                     scope = AsyncCancelScope(
                         self._scopes,
-                        now() + deadline.remaining,
+                        monotonic() + deadline.remaining,
                         self._request_timeout,
                         is_cancelled,
                         is_transfer=is_transfer,
@@ -202,7 +202,7 @@ class AiohttpTransport:
         try:
             if not turn.done():
                 await AsyncCancelScope(
-                    self._scopes, now() + deadline.remaining, math.inf, is_cancelled, is_transfer=False
+                    self._scopes, monotonic() + deadline.remaining, math.inf, is_cancelled, is_transfer=False
                 ).wait(turn)
             yield
         finally:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from aiohttp.connector import Connection
 
-from .._clock import now
+from .._clock import monotonic
 from .cancel_scope import CallAborted, CallCancelled, CallTimeout
 
 CANCEL_CHECK_SECONDS = 0.05
@@ -157,7 +157,7 @@ class AsyncCancelScope:
 
         Args:
             scopes: The registry of the client.
-            deadline: When the call must be over, in the seconds of `_clock.now`; `math.inf` for never.
+            deadline: When the call must be over, in the seconds of `_clock.monotonic`; `math.inf` for never.
             idle_timeout: How many seconds a call may take; for a transfer, how many may pass without a byte.
             is_cancelled: Checked every `CANCEL_CHECK_SECONDS`; returns True to cancel.
             is_transfer: True if the call may take any time as long as bytes move.
@@ -173,7 +173,7 @@ class AsyncCancelScope:
         self._loop = asyncio.get_running_loop()
         self._timeout = TimeoutAt(self._stop_soon)
         # Converted to the clock of the loop, which may be the only one that moves under freezegun.
-        self._ends_at = self._loop.time() + deadline - now()
+        self._ends_at = self._loop.time() + deadline - monotonic()
         self._connection: Connection | None = None
         self._transport: asyncio.BaseTransport | None = None
         self._stopped_by: type[CallAborted] | None = None
@@ -191,7 +191,7 @@ class AsyncCancelScope:
         """
         if self._is_cancelled():
             raise CallCancelled
-        if self._deadline <= now():
+        if self._deadline <= monotonic():
             raise CallTimeout
         return await self.wait(asyncio.create_task(self._in_task(call), name="translation_client call"))
 
@@ -306,13 +306,13 @@ class AsyncCancelScope:
             return
         self._stopped_by = CallCancelled if self._is_cancelled() else CallTimeout
         self._timeout.cancel()
-        self._timeout = TimeoutAt(self._give_up)
+        self._timeout = TimeoutAt(self._stop_waiting)
         self._timeout.set(self._loop.time() + STOP_SECONDS)
         if not self._is_complete:
             self.abort()
             self._loop.call_soon(future.cancel)  # aiohttp 3.11 must see its lost connection first, or it complains
 
-    def _give_up(self) -> None:
+    def _stop_waiting(self) -> None:
         self._is_given_up = True
         self._wake()
 

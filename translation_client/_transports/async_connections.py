@@ -210,7 +210,7 @@ class Resolver(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: int = socket.AF_INET) -> list[ResolveResult]:
         """Return the addresses of a host."""
-        found = await lookup_async(host, port)
+        addresses = await lookup_async(host, port)
         return [
             ResolveResult(
                 hostname=host,
@@ -220,7 +220,7 @@ class Resolver(AbstractResolver):
                 proto=protocol,
                 flags=socket.AI_NUMERICHOST,
             )
-            for kind, _, protocol, _, address in found
+            for kind, _, protocol, _, address in addresses
             if family in (socket.AF_UNSPEC, kind)
         ]
 

@@ -28,7 +28,7 @@ AUTH_CONFLICT = (
 )
 
 NO_LIMIT = aiohttp.ClientTimeout(total=None, connect=None, sock_connect=None, sock_read=None)
-"""No time-outs of aiohttp: our own limits apply to each call."""
+"""No timeouts of aiohttp: our own limits apply to each call."""
 
 MAX_PROXIES_KEPT = 16
 """The most origins whose proxies are kept: that of the service, and those of links and redirects."""

@@ -1,6 +1,6 @@
 """The limits of one blocking HTTP call: its deadline and its cancellation.
 
-A time-out of requests is per read: a server sending one byte a second outlives it. Here every blocking operation
+A timeout of requests is per read: a server sending one byte a second outlives it. Here every blocking operation
 blocks for one slice of time at most, and checks the deadline and the cancellation before each slice.
 """
 
@@ -107,7 +107,7 @@ class CancelScope:
 class TransferScope(CancelScope):
     """The limits of a transfer: it may take any time until the deadline, as long as the file moves.
 
-    Any byte sent restarts the idle time-out, as little is sent besides the file. A byte received restarts it only
+    Any byte sent restarts the idle timeout, as little is sent besides the file. A byte received restarts it only
     within the file: headers that arrive one byte at a time keep no call alive.
 
     Attributes:
@@ -134,12 +134,12 @@ class TransferScope(CancelScope):
         self._restart_idle_timeout()
 
     def record_sent(self) -> None:
-        """Record that bytes were sent, and restart the idle time-out."""
+        """Record that bytes were sent, and restart the idle timeout."""
         super().record_sent()
         self._restart_idle_timeout()
 
     def record_received(self) -> None:
-        """Record that bytes were received, and restart the idle time-out if they are the file's."""
+        """Record that bytes were received, and restart the idle timeout if they are the file's."""
         if self.is_receiving_file:
             self._restart_idle_timeout()
 

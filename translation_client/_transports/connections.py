@@ -1,4 +1,4 @@
-"""Connections over guarded sockets. Those through a SOCKS proxy are urllib3's own and obey only its time-outs."""
+"""Connections over guarded sockets. Those through a SOCKS proxy are urllib3's own and obey only its timeouts."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _connect_in_slices(sock: GuardedSocket, peer: Any, scope: CancelScope, secon
     refused = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if refused:
         raise OSError(refused, os.strerror(refused))
-    # Blocking again: TLS refuses a non-blocking socket, and inherits its time-out.
+    # Blocking again: TLS refuses a non-blocking socket, and inherits its timeout.
     socket.socket.settimeout(sock, scope.require_remaining())
 
 
@@ -120,8 +120,8 @@ def _tls_context(connection: HTTPSConnection) -> ssl.SSLContext:
     if connection.ca_certs is None or connection.ca_cert_dir is not None or not is_standard:
         return create_urllib3_context(cert_reqs=resolve_cert_reqs(connection.cert_reqs))
     try:
-        found = Path(connection.ca_certs).stat()
-        version = (found.st_mtime_ns, found.st_size, found.st_ino)
+        status = Path(connection.ca_certs).stat()
+        version = (status.st_mtime_ns, status.st_size, status.st_ino)
         return _shared_tls_context(connection.cert_reqs, connection.ca_certs, version)
     except OSError as error:
         raise SSLError(error) from error

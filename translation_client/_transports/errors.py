@@ -14,7 +14,7 @@ from urllib3.exceptions import TimeoutError as PoolTimeoutError
 from .._models import Fault
 
 TIMED_OUT = (requests.Timeout, PoolTimeoutError, TimeoutError)
-"""The time-out errors of requests, urllib3 and the system."""
+"""The timeout errors of requests, urllib3 and the system."""
 
 NETWORK_ERRORS = (errno.ECONNREFUSED, errno.ECONNRESET, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ETIMEDOUT)
 

@@ -182,7 +182,7 @@ class RequestsTransport:
             fault.was_sent = self._was_sent(exchange, error)
         # Raised outside the handler, or the original exception with all it holds would be the context of the fault.
         try:
-            scope.require_remaining()  # a third-party adapter reports a time-out in its own way, and ours takes precedence
+            scope.require_remaining()  # a third-party adapter reports a timeout in its own way, and ours takes precedence
         except CallAborted as aborted:
             aborted.was_sent = fault.was_sent
             raise

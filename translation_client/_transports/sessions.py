@@ -19,7 +19,7 @@ MAX_PREPARED_CALLS = 128
 """128: the size of the cache of prepared calls, which is emptied when it is full. Preparing takes half of a check's time."""
 
 MAX_SOCKET_SECONDS = 1e6
-"""1e6 s, eleven days: the longest time-out set on a socket. A much larger number overflows in the system call."""
+"""1e6 s, eleven days: the longest timeout set on a socket. A much larger number overflows in the system call."""
 
 
 class Call(NamedTuple):

@@ -22,7 +22,7 @@ class GuardedSocket(socket.socket):
     """A socket that obeys the cancel scope of the call that uses it. It blocks for one slice of time at most."""
 
     def settimeout(self, value: float | None) -> None:
-        """Set the time-out, except during a call: its cancel scope sets it, and each change costs a system call."""
+        """Set the timeout, except during a call: its cancel scope sets it, and each change costs a system call."""
         if CURRENT.scope is None:
             super().settimeout(value)
 
@@ -55,7 +55,7 @@ class GuardedSocket(socket.socket):
         if CURRENT.scope is None:
             return super().sendall(data, flags)
         rest = memoryview(data).cast("B")
-        while rest:  # not the system's sendall: how much it sent is unknown after a time-out
+        while rest:  # not the system's sendall: how much it sent is unknown after a timeout
             rest = rest[self.send(rest, flags) :]
         return None
 

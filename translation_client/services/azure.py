@@ -159,13 +159,12 @@ def _read_operation(operation_id: str, response: Response) -> TranslationStatus:
         raise Refusal(response, "there is no such operation")
     response.raise_for_status()
     payload = response.require_json()
-    _require_same(
-        "operation", operation_id, get_path(payload, "id"), response
-    )  # the failure of another operation must not reject this submission
-    word = as_text(get_path(payload, "status"))
-    if word is None:
+    # The failure of another operation must not reject this submission.
+    _require_same("operation", operation_id, get_path(payload, "id"), response)
+    raw_status = as_text(get_path(payload, "status"))
+    if raw_status is None:
         raise MissingField("status", response)
-    status = _STATUS_TABLE.get(normalize(word), TranslationStatus.PENDING)
+    status = _STATUS_TABLE.get(normalize(raw_status), TranslationStatus.PENDING)
     if status is TranslationStatus.ERROR:
         raise SubmissionRejected(response, "the translation could not be made")
     return status

@@ -1268,7 +1268,7 @@ def test_cancelling_the_batch_raises_cancelled_error(when: float) -> None:
 
 
 def test_anext_after_a_cancelled_anext_raises_a_runtime_error() -> None:
-    """A time-out around one outcome ends the batch while jobs are still running."""
+    """A timeout around one outcome ends the batch while jobs are still running."""
 
     async def waited() -> list[str]:
         async with client_of(Server(ends_at=5).respond, **USUAL) as client:

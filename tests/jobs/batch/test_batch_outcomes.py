@@ -108,7 +108,7 @@ def test_each_of_2000_jobs_has_the_same_outcome_in_a_batch_as_alone() -> None:
     single, without = setup.outcomes("single")
     faulty, with_bulk = setup.outcomes("faulty")
 
-    assert len(Counter(alone)) >= 12  # two statuses, time-outs, the refusals, and faults of several kinds
+    assert len(Counter(alone)) >= 12  # two statuses, timeouts, the refusals, and faults of several kinds
     assert setup.unlike(alone, single) == {}
     assert setup.unlike(alone, faulty) == {}
     assert without.in_bulk == 0

@@ -446,9 +446,8 @@ class BatchRunner:
             return
         del self._waiting[batch_job.key]
         self._queue.remove(batch_job)
-        batch_job.poller.record_duration(
-            lock_timeout=0.0
-        )  # waiting for another process to write would delay the other jobs
+        # Waiting for another process to write would delay the other jobs.
+        batch_job.poller.record_duration(lock_timeout=0.0)
         self._results.store(batch_job.key, result)
         for position in batch_job.positions:
             self._put_result(position, result)
