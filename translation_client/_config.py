@@ -41,7 +41,7 @@ def check_positive(name: str, value: float, *, infinite: bool = False) -> float:
         TypeError: `value` is not a number. A `bool` is not one.
         ValueError: `value` is NaN, 0 or below, too large for a float, or infinite without `infinite`.
     """
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not number > 0 or (math.isinf(number) and not infinite):
         raise ValueError(f"{name} must be a {'' if infinite else 'finite '}number above 0, got {value!r}")
     return number
@@ -54,7 +54,7 @@ def check_duration(name: str, value: float, maximum: float) -> float:
         TypeError: `value` is not a number. A `bool` is not one.
         ValueError: `value` is negative, NaN, infinite, or above `maximum`.
     """
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not 0 <= number <= maximum:
         raise ValueError(f"{name} must be seconds from 0 to {maximum:g}, got {value!r}")
     return number
@@ -88,7 +88,7 @@ def check_weight(name: str, value: float) -> float:
         TypeError: `value` is not a number. A `bool` is not one.
         ValueError: `value` is NaN, or out of range.
     """
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not MIN_WEIGHT <= number <= MAX_WEIGHT:
         raise ValueError(f"{name} must be seconds from {MIN_WEIGHT:g} to {MAX_WEIGHT:g}, got {value!r}")
     return number
@@ -103,7 +103,7 @@ def check_timestamp(name: str, value: float | None) -> float | None:
     """
     if value is None:
         return None
-    seconds = _number(name, value)
+    seconds = _check_number(name, value)
     if not 0 <= seconds <= MAX_TIMESTAMP:
         raise ValueError(f"{name} must be a Unix time in seconds, such as time.time(), got {value!r}")
     return seconds
@@ -135,7 +135,7 @@ def check_fraction(name: str, value: float) -> float:
         TypeError: `value` is not a number. A `bool` is not one.
         ValueError: `value` is NaN, or out of range.
     """
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not 0 <= number <= 1:
         raise ValueError(f"{name} must be from 0 to 1, got {value!r}")
     return number
@@ -148,13 +148,13 @@ def check_integer(name: str, value: float, *, minimum: int) -> float:
         TypeError: `value` is not a number. A `bool` is not one.
         ValueError: `value` is NaN, below `minimum`, or has a fraction.
     """
-    number = _number(name, value)
+    number = _check_number(name, value)
     if not number >= minimum or (math.isfinite(number) and number != int(number)):
         raise ValueError(f"{name} must be a whole number of at least {minimum}, or math.inf, got {value!r}")
     return number if math.isinf(number) else int(number)
 
 
-def _number(name: str, value: float) -> float:
+def _check_number(name: str, value: float) -> float:
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{name} must be a number, got {value!r}")
     try:

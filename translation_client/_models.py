@@ -49,12 +49,12 @@ class Problem(dict[str, Any]):
         A code that merely contains an API key of fewer than 8 characters is not redacted.
         """
         codes = (body.get(name) for body in (self._inner(), self) for name in _CODES)
-        return next((str(code) for code in codes if _is_code(code)), None)
+        return next((str(code) for code in codes if _is_problem_code(code)), None)
 
     @property
     def message(self) -> str | None:
         """The human-readable message, or None."""
-        texts = (_text(body.get(name)) for body in (self._inner(), self) for name in _MESSAGES)
+        texts = (_problem_text(body.get(name)) for body in (self._inner(), self) for name in _MESSAGES)
         return next((text for text in texts if text), None)
 
     def _inner(self) -> Mapping[str, Any]:
@@ -87,11 +87,11 @@ def _joined_path(path: Any) -> str:
     return ".".join(str(part) for part in path if isinstance(part, (str, int))) if isinstance(path, list) else ""
 
 
-def _is_code(value: Any) -> bool:
+def _is_problem_code(value: Any) -> bool:
     return (isinstance(value, str) and bool(value)) or (isinstance(value, int) and not isinstance(value, bool))
 
 
-def _text(value: Any) -> str | None:
+def _problem_text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and isinstance(value[0], Mapping):  # FastAPI: one entry for each invalid field
@@ -184,7 +184,7 @@ class Job:
         A status that is unknown or missing becomes pending.
         """
         known = {one.name: values[one.name] for one in fields(cls) if values.get(one.name) is not None}
-        status = _status(known.pop("status", None))
+        status = _parse_status(known.pop("status", None))
         return cls(**{"id": "", "raw_status": str(status), **known}, status=status)
 
     def raise_for_status(self) -> None:
@@ -243,7 +243,7 @@ def redacted(job: Job, redactor: Redactor, *, is_known: bool) -> Job:
     return job if is_shown_as_sent else with_shown_texts(job, id=job_id, raw_status=shown_status)
 
 
-def _status(raw_status: Any) -> TranslationStatus:
+def _parse_status(raw_status: Any) -> TranslationStatus:
     try:
         return TranslationStatus(raw_status)
     except ValueError:  # a status of a newer version

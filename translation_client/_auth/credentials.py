@@ -188,10 +188,10 @@ def _secrets_of_session(service: KeyScheme, session: Any) -> list[_Secrets]:
     """Return the secrets in a caller's session at this moment. The type of the session is checked elsewhere."""
     headers, auth = getattr(session, "headers", None), getattr(session, "auth", None)
     fields = headers.items() if isinstance(headers, Mapping) else ()
-    parts = [_secrets_of_header(service, _text(name), _text(value)) for name, value in fields]
+    parts = [_secrets_of_header(service, _header_text(name), _header_text(value)) for name, value in fields]
     named = (getattr(auth, "username", ""), getattr(auth, "password", ""))
     pair = auth[:2] if isinstance(auth, tuple) else named  # aiohttp's has an encoding as its third item
-    return [*parts, _secrets_of_session_auth(*map(_text, pair))] if len(pair) == 2 else parts
+    return [*parts, _secrets_of_session_auth(*map(_header_text, pair))] if len(pair) == 2 else parts
 
 
 def _secrets_of_session_auth(username: str, password: str) -> _Secrets:
@@ -216,11 +216,11 @@ def _decoded_pair(encoded: str) -> tuple[str, str]:
         pair = b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_" if re.search("[-_]", encoded) else None)
     except ValueError:
         return "", ""
-    username, _, password = _text(pair).partition(":")
+    username, _, password = _header_text(pair).partition(":")
     return username, password
 
 
-def _text(value: Any) -> str:
+def _header_text(value: Any) -> str:
     """Return a header's value or a part of a pair as text: requests accepts bytes and numbers too."""
     if not isinstance(value, bytes):
         return "" if value is None else str(value)

@@ -103,7 +103,7 @@ def secrets_in_url(url: str) -> list[str]:
 
 
 _NO_PASSWORD = re.compile(r"([A-Za-z]+://)?[^/:@]*(:[0-9]{0,5})?(/[^:@]*)?")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _user_information(parts: SplitResult) -> tuple[str, str]:
     username, password = (_unquoted(part or "") for part in (parts.username, parts.password))
     if username is None or password is None:
         raise ValueError("base_url has user information that is not UTF-8, which is not shown")
-    if _CONTROL.search(username + password):
+    if _CONTROL_CHARACTERS.search(username + password):
         raise ValueError("base_url has a control character in its user information, which is not shown")
     if ":" in username:
         raise ValueError("base_url has a colon in its user name, which basic authentication cannot send (RFC 7617)")

@@ -170,13 +170,13 @@ def _watch(client: VideoTranslationClient, options: argparse.Namespace, line: St
 
 
 def _schedule(options: argparse.Namespace) -> str:
-    from .schedule import as_json, as_text, preview  # imported for this command only
+    from .schedule import as_json, format_table, preview  # imported for this command only
 
     arguments = {
         name: getattr(options, name) for name in ("check_cost", "target_lag", "max_lag", "kind", "video_seconds")
     }
     table = preview(options.durations, options.history, options.service, horizon=options.until, **arguments)
-    return json.dumps(as_json(table)) if options.json else as_text(table)
+    return json.dumps(as_json(table)) if options.json else format_table(table)
 
 
 def _demo() -> int:
@@ -269,8 +269,8 @@ def _print_result(result: JobResult, *, as_json: bool) -> int:
     echo_error(str(result))
     status = None if result.job is None else str(result.job.status)
     error = type(result).__name__
-    fields = {"id": _printable(result.job_id), "status": status, "error": error, "message": str(result)}
-    echo(json.dumps(fields) if as_json else f"{_printable(result.job_id)}\t{error}")
+    fields = {"id": _encodable(result.job_id), "status": status, "error": error, "message": str(result)}
+    echo(json.dumps(fields) if as_json else f"{_encodable(result.job_id)}\t{error}")
     return _exit_code_of_error(result)
 
 
@@ -278,6 +278,6 @@ def _exit_code_of_error(error: TranslationClientError) -> int:
     return EXIT_TIMED_OUT if isinstance(error, (WaitTimeout, RetriesExhausted)) else EXIT_REQUEST_FAILED
 
 
-def _printable(job_id: str | None) -> str:
+def _encodable(job_id: str | None) -> str:
     """Return an id that any stream can encode."""
     return str(job_id).encode("utf-8", "backslashreplace").decode()

@@ -87,7 +87,9 @@ def preview_table(planner: SchedulePlanner, features: JobFeatures, horizon: floa
     forecast = DurationModel(past).forecast(features)
     schedule = make_schedule(forecast, planner.objective)
     until = horizon or (
-        DEFAULT_HORIZON_SECONDS if forecast is None else min(_quantile(forecast, HORIZON_QUANTILE), MAX_HORIZON_SECONDS)
+        DEFAULT_HORIZON_SECONDS
+        if forecast is None
+        else min(_forecast_quantile(forecast, HORIZON_QUANTILE), MAX_HORIZON_SECONDS)
     )
     grid = _log_uniform(until) if forecast is None else _grid_until(forecast, until)
     rows = list(_rows(schedule, until, forecast))
@@ -156,7 +158,7 @@ def _log_uniform(horizon: float) -> _Grid:
     return _Grid([0.0, *(horizon * LOG_UNIFORM_RATIO ** (share - 1) for share in shares)], [0.0, *shares])
 
 
-def _quantile(forecast: Forecast, probability: float) -> float:
+def _forecast_quantile(forecast: Forecast, probability: float) -> float:
     """Return the time by which this fraction of jobs is finished, or the end of the grid."""
     return next((time for time in forecast.times if forecast.cdf_at(time) >= probability), forecast.times[-1])
 
@@ -213,7 +215,7 @@ def _take_until(horizon: float, checks: Iterator[float]) -> Iterator[float]:
             return
 
 
-def as_text(table: SchedulePreview) -> str:
+def format_table(table: SchedulePreview) -> str:
     """Format the table for a terminal."""
     lines = [f"{'check':>5} {'at':>10} {'gap':>10} {'finished by then':>17}"]
     lines += [

@@ -34,7 +34,7 @@ from .body import FILE_CODES, STATUS_BODY_SECONDS, Sink
 from .cancel_scope import CallAborted
 from .decoding import ACCEPT_ENCODING
 from .errors import RequestNotSent, breaks_protocol, causes_of, redacted_cause, root_reason
-from .event_loop import wake
+from .event_loop import set_result
 from .multipart import NO_BODY, MultipartStream, RequestBody, encode_body
 from .slots import Slots
 
@@ -173,7 +173,7 @@ class AiohttpTransport:
             return
         loop = asyncio.get_running_loop()
         sleeper: asyncio.Future[None] = loop.create_future()
-        timer = loop.call_later(seconds, wake, sleeper)
+        timer = loop.call_later(seconds, set_result, sleeper, None)
         self._sleepers.add(sleeper)
         try:
             await sleeper
@@ -189,7 +189,7 @@ class AiohttpTransport:
         """End sleeps and requests in progress, then close our own sessions, even if the caller is cancelled meanwhile."""
         self.is_closed = True
         for sleeper in tuple(self._sleepers):
-            wake(sleeper)
+            set_result(sleeper, None)
         try:
             await self._scopes.end(CLOSING_SECONDS)
         finally:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator
 from types import coroutine
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 @coroutine
@@ -20,14 +23,14 @@ async def sleep_on_loop(seconds: float) -> None:
     """Sleep for a number of seconds, by a timer of the event loop."""
     loop = asyncio.get_running_loop()
     sleeper: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_later(seconds, wake, sleeper)
+    timer = loop.call_later(seconds, set_result, sleeper, None)
     try:
         await sleeper
     finally:
         timer.cancel()
 
 
-def wake(sleeper: asyncio.Future[None]) -> None:
-    """End a sleep, unless it has ended."""
-    if not sleeper.done():
-        sleeper.set_result(None)
+def set_result(future: asyncio.Future[T], value: T) -> None:
+    """Set the result of a future, unless it is done: its task may have been cancelled meanwhile."""
+    if not future.done():
+        future.set_result(value)

@@ -48,7 +48,7 @@ _WIDE_BLANKS = re.compile(
 )
 """The first bytes of a text in UTF-16 or UTF-32 that begins with many blanks."""
 
-_CONTROL = re.compile(rb"[\0-\x1f\x7f]+")
+_CONTROL_BYTES = re.compile(rb"[\0-\x1f\x7f]+")
 
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1f\x7f]|\xff\xfe|\xfe\xff")
 """Bytes that occur in UTF-16, in UTF-32 and in binary files, and in no other text."""
@@ -202,7 +202,7 @@ class MarkupSniffer:
         visible_at = invisible.end() if invisible is not None else 0
         visible = start[visible_at:]
         if not visible and (is_all or is_full):
-            return is_all and not (start and _CONTROL.fullmatch(start))
+            return is_all and not (start and _CONTROL_BYTES.fullmatch(start))
         is_enough = is_all or is_full
         if len(visible) < _DECISIVE_BYTES and not is_enough:
             return None

@@ -13,7 +13,7 @@ from .._clock import Deadline, Stopwatch
 from .._models import Request, Response
 from .base import CancelEvent, run_sync
 from .body import Sink
-from .event_loop import sleep_on_loop
+from .event_loop import set_result, sleep_on_loop
 from .requests import RequestsTransport
 
 T = TypeVar("T")
@@ -82,7 +82,7 @@ async def _run_in_thread(call: Callable[[], T]) -> T:
 
     def make() -> None:
         result: _CallResult[T] = _CallResult(call)
-        call_threadsafe(loop, partial(_set_result, made, result))
+        call_threadsafe(loop, partial(set_result, made, result))
 
     threading.Thread(target=make, name="batch request", daemon=True).start()
     return (await made).value()
@@ -111,11 +111,6 @@ class _CallResult(Generic[T]):
             raise self._error
         finally:
             self._error = None  # its traceback refers to this frame
-
-
-def _set_result(made: asyncio.Future[_CallResult[T]], result: _CallResult[T]) -> None:
-    if not made.done():
-        made.set_result(result)
 
 
 def call_threadsafe(loop: asyncio.AbstractEventLoop, call: Callable[[], object]) -> None:

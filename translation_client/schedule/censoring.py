@@ -138,8 +138,8 @@ class Observation(NamedTuple):
 
     def interval(self, offset: float = 0.0) -> CensoringInterval:
         """Return the interval in log seconds, less an offset."""
-        upper = None if self.finished_by is None else _log_of(self.finished_by) - offset
-        lower = _log_of(self.pending_until) - offset if self.pending_until > 0 or upper is None else -math.inf
+        upper = None if self.finished_by is None else _log_duration(self.finished_by) - offset
+        lower = _log_duration(self.pending_until) - offset if self.pending_until > 0 or upper is None else -math.inf
         if self.finished_by == self.pending_until:
             lower = lower if upper is None else upper
         entry = math.log(self.entered) - offset if self.entered > 0 else -math.inf
@@ -147,5 +147,5 @@ class Observation(NamedTuple):
         return CensoringInterval(self.kind, entry, lower if upper is None else min(lower, upper), upper, level)
 
 
-def _log_of(seconds: float) -> float:
+def _log_duration(seconds: float) -> float:
     return math.log(max(seconds, MIN_DURATION_SECONDS))

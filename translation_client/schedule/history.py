@@ -189,11 +189,11 @@ class _Memory:
 
     def jobs(self, service: str, kind: str | None) -> list[Observation]:
         kinds = {key[1]: [*kept.copy().values()] for key, kept in self._kinds.copy().items() if key[0] == service}
-        latest = sorted((job for jobs in kinds.values() for job in jobs), key=_number)[-MAX_JOBS_IN_FORECAST:]
-        return sorted({*latest, *kinds.get(kind, ())}, key=_number)
+        latest = sorted((job for jobs in kinds.values() for job in jobs), key=_job_number)[-MAX_JOBS_IN_FORECAST:]
+        return sorted({*latest, *kinds.get(kind, ())}, key=_job_number)
 
 
-def _number(job: Observation) -> int:
+def _job_number(job: Observation) -> int:
     return job.number
 
 

@@ -55,7 +55,7 @@ class DurationModel:
         does not count. Then there is a forecast even without past jobs.
         """
         if features.expected_seconds is not None and features.expected_seconds > 0:
-            return self._by_expectation(features.kind, _log_of(features.expected_seconds))
+            return self._by_expectation(features.kind, _clipped_log(features.expected_seconds))
         finished = sum(job.finished_by is not None for job in self._observations)
         return None if finished < MIN_FINISHED_JOBS else self._by_length.forecast(features)
 
@@ -85,7 +85,7 @@ class DurationModel:
         estimated = [(job, job.expected_seconds) for job in self._observations if job.expected_seconds]
         if not any(job.finished_by is not None for job, _ in estimated):
             return None
-        regression = _LengthRegression([_log_of(expected) for _, expected in estimated])
+        regression = _LengthRegression([_clipped_log(expected) for _, expected in estimated])
         return _PooledModel([job for job, _ in estimated], regression)
 
 
@@ -167,7 +167,7 @@ class _PooledModel:
         return fit(self._all)
 
 
-def _log_of(seconds: float) -> float:
+def _clipped_log(seconds: float) -> float:
     return _clipped(math.log(seconds))
 
 

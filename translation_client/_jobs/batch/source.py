@@ -8,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, AsyncIterable, Collection, Iterator
 from typing import Any, NamedTuple
 
+from ..._transports.event_loop import set_result
 from .options import Source
 
 _NO_MORE_JOBS = object()
@@ -70,7 +71,7 @@ class _ThreadReader:
             except BaseException as raised:  # noqa: BLE001  # the method `next` raises it
                 read = _Read(None, raised)
             try:
-                self._loop.call_soon_threadsafe(_set_result, future, read)
+                self._loop.call_soon_threadsafe(set_result, future, read)
             except RuntimeError:  # the loop was closed meanwhile, so that no task waits
                 return
 
@@ -78,8 +79,3 @@ class _ThreadReader:
 class _Read(NamedTuple):
     job: Any
     error: BaseException | None
-
-
-def _set_result(future: asyncio.Future[_Read], read: _Read) -> None:
-    if not future.done():
-        future.set_result(read)
