@@ -4,12 +4,12 @@
 second runs within the first: one attempt of a poll is a request with its fault retries. Each has its own count of attempts.
 Both decorate a new closure for each call, as their strategies read the state of that call.
 
-Only a blocking `wait` runs in tenacity's own loop, and so do the fault retries of a blocking `watch`. All other operations
-and asyncio step through the same declarations with a `RetryStepper`: tenacity's loop keeps its progress by thread, but one
-thread may have thousands of waits, and a wait may continue in another thread.
+Tenacity's own loop runs a blocking `wait`, and the fault retries of a blocking `watch`. All other operations, and those of
+asyncio, step through the same declarations with a `RetryStepper`: tenacity's loop sleeps in its thread, and keeps its
+progress by thread, while a batch has thousands of waits in one thread, and a wait may continue in another one.
 
-All limits of repetition are in this module: those of the two declarations, and what is counted apart from them, the parts
-and the fresh links of a download (`DownloadProgress`) and how long a batch makes no bulk requests (`suspension_seconds`).
+No other module decides what is repeated, when, or how often. What is no retry is at the end of this one: the parts and the
+fresh links of a download (`DownloadProgress`), and how long a batch makes no bulk requests (`suspension_seconds`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,10 @@ from ._auth.urls import redact_url
 from ._clock import DEADLINE_TOLERANCE_SECONDS, Deadline, Stopwatch, monotonic
 from ._config import FAULT_DELAY_MAX_SECONDS, FAULT_DELAY_SECONDS, FAULT_JITTER, RANDOM, PollingPolicy, jittered
 from ._models import Fault, Job, Response
+
+T = TypeVar("T")
+WaitStrategy = Callable[[RetryCallState], float]
+StopStrategy = Callable[[RetryCallState], bool]
 
 MAX_KINDS_SEEN = 50
 """50: how many kinds of outcomes are counted separately, which bounds the memory of an endless wait."""
@@ -127,26 +131,26 @@ class CallState:
         return 0 if self.job is None else self.job.checks
 
     def record_response(self, response: Response, *, is_bulk: bool = False) -> None:
-        """Record the duration of a request, and redact the API keys that it contained.
+        """Record the duration of a request, and add its API keys to the redactor.
 
         Args:
             response: The response.
             is_bulk: True for the response to a bulk request.
         """
         if response.sent_keys:
-            self.redact_keys(response)
+            self.add_keys(response)
         self.previous_response_seconds = response.seconds
         self.slowest_response_seconds = max(self.slowest_response_seconds, response.seconds)
         if not is_bulk:
             self.previous_single_seconds = response.seconds
             self.slowest_single_seconds = max(self.slowest_single_seconds, response.seconds)
 
-    def redact_keys(self, response: Response) -> None:
+    def add_keys(self, response: Response) -> None:
         """Add the API keys of the request to the redactor."""
         self.redactor = self.redactor.with_keys(response.sent_keys)
 
     def record_job(self, job: Job, shown_status: str) -> None:
-        """Record a job that was parsed from a response, and count its status word, as it may be shown."""
+        """Record a job that was parsed from a response, and count `shown_status`, its status word without secrets."""
         self.job = job
         self.count(shown_status)
 
@@ -162,7 +166,7 @@ class CallState:
         self.seen[outcome if is_counted else OTHER] += 1
 
     def add_unknown_status(self, raw_status: str) -> bool:
-        """Record an unknown status word. Return True if it is new, but False after `MAX_KINDS_SEEN` words."""
+        """Record an unknown status word. Return True the first time, for the first `MAX_KINDS_SEEN` words."""
         if raw_status in self._unknown_words or len(self._unknown_words) >= MAX_KINDS_SEEN:
             return False
         self._unknown_words.add(raw_status)
@@ -191,15 +195,17 @@ def last_check_delay(
     """Return the seconds until the last check has to start to get its response by the deadline, or 0 for no check.
 
     1. It starts early enough for a response that takes twice as long as the slowest so far, plus the margin.
-    2. If that time passed during the previous check: for a response as slow as the previous one, plus the margin.
-    3. If it had passed before that: for twice or once the previous response time, whichever fits. Otherwise one slow
-       response, for instance at a cold start, would end the wait early.
+    2. If that start has passed during the previous check: early enough for a response as slow as the previous one, plus
+       the margin.
+    3. If it had passed before that: early enough for twice the previous response time, or for once that time, if the
+       start is then more than the margin away; or else not at all. Without this rule one slow response, for instance at
+       a cold start, would end the wait early.
 
     Args:
         left: Seconds until the deadline.
         timeout: Seconds for the whole wait.
         slowest_response_seconds: Seconds of the slowest response of this wait.
-        previous_response_seconds: Seconds of the response that has just arrived. At most those of the slowest.
+        previous_response_seconds: Seconds of the latest response. At most those of the slowest.
     """
     margin = margin_before_deadline(timeout)
     lead = margin + 2 * slowest_response_seconds
@@ -217,44 +223,57 @@ def margin_before_deadline(timeout: float) -> float:
     return min(MARGIN_SECONDS, MARGIN_FRACTION * timeout)
 
 
-WaitStrategy = Callable[[RetryCallState], float]
-StopStrategy = Callable[[RetryCallState], bool]
+def seconds_until_last_check(state: CallState) -> float:
+    """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one.
+
+    If the durations of bulk requests leave no time for a check, those of single requests decide, unless `max_retries` or
+    the caller's `stop` was reached.
+    """
+    left, timeout = state.deadline.remaining, state.timeout
+    delay = last_check_delay(left, timeout, state.slowest_response_seconds, state.previous_response_seconds)
+    if delay > DEADLINE_TOLERANCE_SECONDS or not state.may_check_again:
+        return delay
+    single_delay = last_check_delay(left, timeout, state.slowest_single_seconds, state.previous_single_seconds)
+    return single_delay if single_delay > margin_before_deadline(timeout) else delay
 
 
-class wait_jittered(wait_base):  # noqa: N801  # named as tenacity names its strategies
-    """The delay of another strategy with a jitter of up to ± `jitter` times itself, at most `max_sleep` seconds."""
-
-    def __init__(self, wait: WaitStrategy, jitter: float, max_sleep: float) -> None:
-        self.wait = wait
-        self.jitter = jitter
-        self.max_sleep = max_sleep
-
-    def __call__(self, retry_state: RetryCallState) -> float:
-        """Return the delay of the other strategy, with jitter."""
-        return jittered(self.wait(retry_state), self.jitter, self.max_sleep, RANDOM.random())
+def is_too_late_for_a_check(state: CallState) -> bool:
+    """Return True if no further check could get its response by the deadline."""
+    return seconds_until_last_check(state) <= DEADLINE_TOLERANCE_SECONDS
 
 
-class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names its strategies
-    """Stop when no further check could start in time to get its response by the deadline."""
-
-    def __init__(self, state: CallState) -> None:
-        self._state = state
-
-    def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
-        """Return True if it is too late for a check, by the limit that `wait_pending` has just stored."""
-        return self._state.sleep_limit <= DEADLINE_TOLERANCE_SECONDS
+def retry_after_reaches_deadline(state: CallState, fault: Fault) -> bool:
+    """Return True if `Retry-After` reaches the deadline."""
+    retry_after = fault.retry_after or 0.0
+    return retry_after > 0 and retry_after >= state.deadline.remaining - DEADLINE_TOLERANCE_SECONDS
 
 
-class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
-    """Stop after a fault if no response could arrive by the deadline, or if `Retry-After` reaches it."""
+def may_end_after(checks: float, policy: PollingPolicy, stop: StopStrategy | None) -> bool:
+    """Return True if `max_retries` or the caller's `stop` may end a wait after this number of pending checks."""
+    return stop is not None or checks > policy.max_retries
 
-    def __init__(self, state: CallState) -> None:
-        self._state = state
 
-    def __call__(self, retry_state: RetryCallState) -> bool:
-        """Return True if `Retry-After` or the deadline leaves no time for an attempt."""
-        fault = fault_of(retry_state)
-        return retry_after_reaches_deadline(self._state, fault) or is_too_late_for_a_check(self._state)
+FaultLimit = Literal["retry_after", "deadline", "max_faults"]
+
+
+def reached_fault_limit(state: CallState, retry_state: RetryCallState, max_faults: float) -> FaultLimit:
+    """Return the limit that ended the retries after faults, for a declaration without another `stop`."""
+    if retry_after_reaches_deadline(state, fault_of(retry_state)):
+        return "retry_after"
+    has_retries_left = retry_state.attempt_number < max_faults
+    return "deadline" if state.deadline.expired or has_retries_left else "max_faults"
+
+
+def fault_of(retry_state: RetryCallState) -> Fault:
+    """Return the fault that the latest attempt raised.
+
+    Raises:
+        TypeError: The latest attempt raised no fault.
+    """
+    fault = retry_state.outcome.exception() if retry_state.outcome is not None else None
+    if not isinstance(fault, Fault):
+        raise TypeError(f"not the state of a failed call: {retry_state!r}")
+    return fault
 
 
 class wait_pending(wait_base):  # noqa: N801  # named as tenacity names its strategies
@@ -317,6 +336,19 @@ def limited_sleep(state: CallState, seconds: float, reason: str, max_sleep: floa
     return seconds
 
 
+class wait_jittered(wait_base):  # noqa: N801  # named as tenacity names its strategies
+    """The delay of another strategy with a jitter of up to ± `jitter` times itself, at most `max_sleep` seconds."""
+
+    def __init__(self, wait: WaitStrategy, jitter: float, max_sleep: float) -> None:
+        self.wait = wait
+        self.jitter = jitter
+        self.max_sleep = max_sleep
+
+    def __call__(self, retry_state: RetryCallState) -> float:
+        """Return the delay of the other strategy, with jitter."""
+        return jittered(self.wait(retry_state), self.jitter, self.max_sleep, RANDOM.random())
+
+
 class wait_after_fault(wait_base):  # noqa: N801  # named as tenacity names its strategies
     """Sleep after a fault by the backoff, but not past the last check. A longer `Retry-After` overrides both."""
 
@@ -345,10 +377,33 @@ class wait_until_last_check(wait_base):  # noqa: N801  # named as tenacity names
         return max(fault_of(retry_state).retry_after or 0.0, seconds_until_last_check(self._state))
 
 
-class stop_on_long_retry_after(stop_base):  # noqa: N801  # named as tenacity names its strategies
-    """Stop after a bulk request if its jobs, checked singly, would be known before `Retry-After` has passed.
+class stop_before_deadline(stop_base):  # noqa: N801  # named as tenacity names its strategies
+    """Stop when no further check could start in time to get its response by the deadline."""
 
-    That is after `FAULT_DELAY_MAX_SECONDS`, or after half of the time left, which leaves time for the retry.
+    def __init__(self, state: CallState) -> None:
+        self._state = state
+
+    def __call__(self, retry_state: RetryCallState) -> bool:  # noqa: ARG002  # as tenacity calls it
+        """Return True if it is too late for a check, by the limit that `wait_pending` has just stored."""
+        return self._state.sleep_limit <= DEADLINE_TOLERANCE_SECONDS
+
+
+class stop_when_out_of_time(stop_base):  # noqa: N801  # named as tenacity names its strategies
+    """Stop after a fault if no response could arrive by the deadline, or if `Retry-After` reaches it."""
+
+    def __init__(self, state: CallState) -> None:
+        self._state = state
+
+    def __call__(self, retry_state: RetryCallState) -> bool:
+        """Return True if `Retry-After` or the deadline leaves no time for an attempt."""
+        fault = fault_of(retry_state)
+        return retry_after_reaches_deadline(self._state, fault) or is_too_late_for_a_check(self._state)
+
+
+class stop_on_long_retry_after(stop_base):  # noqa: N801  # named as tenacity names its strategies
+    """Stop after a failed bulk request if `Retry-After` is too long, as its jobs can be checked singly instead.
+
+    Too long are `FAULT_DELAY_MAX_SECONDS`, and half of the time left: the other half is for the retry.
     """
 
     def __init__(self, state: CallState) -> None:
@@ -358,146 +413,6 @@ class stop_on_long_retry_after(stop_base):  # noqa: N801  # named as tenacity na
         """Return True if `Retry-After` is too long."""
         longest = min(self._state.deadline.remaining / 2, FAULT_DELAY_MAX_SECONDS)
         return (fault_of(retry_state).retry_after or 0.0) >= longest
-
-
-def seconds_until_last_check(state: CallState) -> float:
-    """Return the seconds until the last check before the deadline has to start, or 0 if it is too late for one.
-
-    If the durations of bulk requests leave no time for a check, those of single requests decide, unless `max_retries` or
-    the caller's `stop` was reached.
-    """
-    left, timeout = state.deadline.remaining, state.timeout
-    delay = last_check_delay(left, timeout, state.slowest_response_seconds, state.previous_response_seconds)
-    if delay > DEADLINE_TOLERANCE_SECONDS or not state.may_check_again:
-        return delay
-    single_delay = last_check_delay(left, timeout, state.slowest_single_seconds, state.previous_single_seconds)
-    return single_delay if single_delay > margin_before_deadline(timeout) else delay
-
-
-def is_too_late_for_a_check(state: CallState) -> bool:
-    """Return True if no further check could get its response by the deadline."""
-    return seconds_until_last_check(state) <= DEADLINE_TOLERANCE_SECONDS
-
-
-def retry_after_reaches_deadline(state: CallState, fault: Fault) -> bool:
-    """Return True if `Retry-After` reaches the deadline."""
-    retry_after = fault.retry_after or 0.0
-    return retry_after > 0 and retry_after >= state.deadline.remaining - DEADLINE_TOLERANCE_SECONDS
-
-
-def fault_of(retry_state: RetryCallState) -> Fault:
-    """Return the fault that the latest attempt raised.
-
-    Raises:
-        TypeError: The latest attempt raised no fault.
-    """
-    fault = retry_state.outcome.exception() if retry_state.outcome is not None else None
-    if not isinstance(fault, Fault):
-        raise TypeError(f"not the state of a failed call: {retry_state!r}")
-    return fault
-
-
-FaultLimit = Literal["retry_after", "deadline", "max_faults"]
-
-
-def reached_fault_limit(state: CallState, retry_state: RetryCallState, max_faults: float) -> FaultLimit:
-    """Return the limit that ended the retries after faults."""
-    if retry_after_reaches_deadline(state, fault_of(retry_state)):
-        return "retry_after"
-    has_retries_left = retry_state.attempt_number < max_faults
-    return "deadline" if state.deadline.expired or has_retries_left else "max_faults"
-
-
-def may_end_after(checks: float, policy: PollingPolicy, stop: StopStrategy | None) -> bool:
-    """Return True if `max_retries` or the caller's `stop` may end a wait after this number of pending checks."""
-    return stop is not None or checks > policy.max_retries
-
-
-REAL_PROGRESS_BYTES = 64 * 1024
-"""64 KiB: how far past the most received so far a request has to get for the count of faults to start again."""
-
-MAX_USELESS_REFRESHES = 50
-"""50: how many fresh links in a row may bring a file no further, however many faults are allowed."""
-
-
-class DownloadProgress:
-    """The bytes that a download has received, which decide how often its request and its link are renewed.
-
-    A part of the file is no fault: the request for the rest of it is a new one, with its own count of faults.
-    """
-
-    def __init__(self, max_faults: float) -> None:
-        """Create the progress of a download that has received nothing.
-
-        Args:
-            max_faults: The limit of attempts in a row, which also limits fresh links that bring the file no further.
-        """
-        self._max_refreshes = min(max_faults, MAX_USELESS_REFRESHES)
-        self._most_received = 0  # bytes of the file, by any request
-        self._useless_refreshes = 0
-        self._received_at_refresh = self._transferred_at_refresh = -1
-
-    def has_new_bytes(self, received: int) -> bool:
-        """Return True if the file has got further than by any earlier response.
-
-        Args:
-            received: The bytes of the file that are present.
-        """
-        return received > self._most_received
-
-    def restarts_faults(self, received: int) -> bool:
-        """Return True if a request that broke off got so far that it counts as a part, and not as a fault."""
-        return received - self._most_received >= REAL_PROGRESS_BYTES
-
-    def delay_after_part(self, received: int, by_request: int) -> float:
-        """Record a part of the file, and return the seconds to sleep before the rest is requested.
-
-        A complete response of `REAL_PROGRESS_BYTES` needs no sleep. Without one after fewer bytes, a host could make us
-        send a request for each byte.
-
-        Args:
-            received: The bytes of the file that are present.
-            by_request: The bytes by a complete response; 0 if the connection broke.
-        """
-        self._most_received = received
-        return 0.0 if by_request >= REAL_PROGRESS_BYTES else FAULT_DELAY_SECONDS
-
-    def may_refresh_link(self, transferred: int) -> bool:
-        """Return True if the link has delivered something, and not too many in a row brought the file no further.
-
-        Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
-
-        Args:
-            transferred: The bytes of all responses, those included that had to be received again.
-        """
-        return transferred > self._transferred_at_refresh and self._useless_refreshes < self._max_refreshes
-
-    def record_refresh(self, received: int, transferred: int) -> None:
-        """Record that the link is refreshed. The bytes are as in `delay_after_part` and `may_refresh_link`."""
-        self._useless_refreshes = 0 if received > self._received_at_refresh else self._useless_refreshes + 1
-        self._received_at_refresh = max(self._received_at_refresh, received)
-        self._transferred_at_refresh = transferred
-
-
-MAX_BULK_ATTEMPTS = 2
-"""2: how often `check_all` sends a bulk request before its jobs are checked singly, unless `max_faults` is less."""
-
-SUSPENSION_AFTER_REFUSAL_SECONDS, MAX_SUSPENSION_SECONDS = 30.0, 300.0
-"""30 s and 5 min: for how long a refused bulk request suspends further ones, and the longest suspension."""
-
-
-def suspension_seconds(failures: int, *, is_refusal: bool) -> float:
-    """Return for how long a batch makes no bulk requests after one failed. Each failure in a row doubles the time.
-
-    Args:
-        failures: The number of failures in a row before this one.
-        is_refusal: True if the server refuses bulk requests.
-    """
-    first = SUSPENSION_AFTER_REFUSAL_SECONDS if is_refusal else FAULT_DELAY_SECONDS
-    return min(first * 2.0 ** min(failures, 16), MAX_SUSPENSION_SECONDS)
-
-
-T = TypeVar("T")
 
 
 def placeholder(*_: Any) -> NoReturn:
@@ -515,7 +430,7 @@ def declare_poll(
     wait: WaitStrategy | None,
     stop: StopStrategy | None,
     before_sleep: Callable[[RetryCallState], None],
-    retry_error_callback: Callable[[RetryCallState], None],
+    retry_error_callback: Callable[[RetryCallState], NoReturn],
     sleep: Callable[[int | float], None] = placeholder,
     max_seconds: float = math.inf,
     elapsed_before: float = 0.0,
@@ -569,7 +484,7 @@ def declare_fault_retries(
     wait: WaitStrategy | None = None,
     stop: StopStrategy | None = None,
     before_sleep: Callable[[RetryCallState], None],
-    retry_error_callback: Callable[[RetryCallState], None],
+    retry_error_callback: Callable[[RetryCallState], NoReturn],
     sleep: Callable[[int | float], None] = placeholder,
 ) -> Callable[[], T]:
     """Declare how a failed request is retried: at most `max_faults` attempts in a row, and within the deadline.
@@ -589,7 +504,7 @@ def declare_fault_retries(
 
     @retry(
         retry=retry_if_exception_type(Fault),
-        wait=wait or wait_after_fault(state),
+        wait=wait_after_fault(state) if wait is None else wait,
         stop=stop_any(stop_after_attempt(max_attempts), stop_when_out_of_time(state), other_stop),
         sleep=sleep,
         before_sleep=before_sleep,
@@ -667,12 +582,12 @@ class _Attempt(Future):
 class RetryStepper:
     """Steps through a declaration, attempt by attempt. Its user sends the requests and sleeps."""
 
-    __slots__ = ("_state",)
+    __slots__ = ("_retry_state",)
 
     def __init__(self, elapsed: float = 0.0) -> None:
         """Start with the first attempt. Its `start_time`, which the caller's strategies may read, is `elapsed` seconds ago."""
-        self._state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read none of these
-        self._state.start_time -= elapsed
+        self._retry_state = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # strategies read none of these
+        self._retry_state.start_time -= elapsed
 
     def delay_after(self, result: object, retrying: Retrying) -> float | None:
         """Return the seconds to sleep before the next attempt, or None if no further one is needed.
@@ -680,14 +595,17 @@ class RetryStepper:
         Raises:
             TranslationClientError: A limit is reached.
         """
-        return self._next_delay(_Attempt(self._state.attempt_number, result, None), retrying)
+        return self._next_delay(_Attempt(self._retry_state.attempt_number, result, None), retrying)
 
     def delay_after_fault(self, fault: Fault, retrying: Retrying) -> float:
         """Return the seconds to sleep before the request is retried. Raises as `delay_after`."""
-        return self._next_delay(_Attempt(self._state.attempt_number, None, fault), retrying) or 0.0
+        seconds = self._next_delay(_Attempt(self._retry_state.attempt_number, None, fault), retrying)
+        if seconds is None:
+            raise fault
+        return seconds
 
     def _next_delay(self, attempt: _Attempt, retrying: Retrying) -> float | None:
-        state: Any = self._state  # typed for tenacity's own loop
+        state: Any = self._retry_state  # typed for tenacity's own loop
         state.outcome, state.outcome_timestamp = attempt, monotonic()
         if not retrying.retry(state):
             return None
@@ -695,8 +613,8 @@ class RetryStepper:
         state.upcoming_sleep = seconds
         if retrying.stop(state):
             retrying.retry_error_callback(state)  # type: ignore[misc]  # each declaration has one
-        retrying.before_sleep(state)  # type: ignore[misc]  # each declaration has one
         state.idle_for += seconds
+        retrying.before_sleep(state)  # type: ignore[misc]  # each declaration has one
         state.prepare_for_next_attempt()
         return seconds
 
@@ -708,7 +626,7 @@ async def step_through_faults(
 
     Args:
         call: Sends the request once.
-        get_retrying: Returns the declaration of the retries. It is called only after faults.
+        get_retrying: Returns the declaration of the retries. It is called after each fault.
         sleep: Sleeps for a number of seconds.
     """
     stepper: RetryStepper | None = None
@@ -734,3 +652,91 @@ async def step_until_final(
         if seconds is None:
             return value
         await sleep(seconds)
+
+
+REAL_PROGRESS_BYTES = 64 * 1024
+"""64 KiB: how many bytes beyond the most received so far make the count of faults start again."""
+
+MAX_USELESS_REFRESHES = 50
+"""50: how many fresh links in a row may bring a file no further, however many faults are allowed."""
+
+
+class DownloadProgress:
+    """The bytes that a download has received, which decide how often its request and its link are renewed.
+
+    A part of the file is no fault: the request for the rest of it is a new one, with its own count of faults.
+    """
+
+    def __init__(self, max_faults: float) -> None:
+        """Create the progress of a download that has received nothing.
+
+        Args:
+            max_faults: The limit of attempts in a row, which also limits fresh links that bring the file no further.
+        """
+        self._max_refreshes = min(max_faults, MAX_USELESS_REFRESHES)
+        self._most_received = 0  # bytes of the file, by any request
+        self._useless_refreshes = 0
+        # Less than 0 bytes, as the first link may be refreshed although it has delivered nothing.
+        self._received_at_refresh = self._transferred_at_refresh = -1
+
+    def has_new_bytes(self, received: int) -> bool:
+        """Return True if the file has got further than by any earlier response.
+
+        Args:
+            received: The bytes of the file that are present.
+        """
+        return received > self._most_received
+
+    def resets_fault_count(self, received: int) -> bool:
+        """Return True if a request that broke off got so far that it counts as a part, and not as a fault."""
+        return received - self._most_received >= REAL_PROGRESS_BYTES
+
+    def record_part(self, received: int, by_request: int) -> float:
+        """Record a part of the file, and return the seconds to sleep before the rest is requested.
+
+        No sleep is needed after a complete response of `REAL_PROGRESS_BYTES`. Without a sleep after smaller parts, a host
+        could make us send a request for each byte.
+
+        Args:
+            received: The bytes of the file that are present.
+            by_request: The bytes by a complete response; 0 if the connection broke.
+        """
+        self._most_received = received
+        return 0.0 if by_request >= REAL_PROGRESS_BYTES else FAULT_DELAY_SECONDS
+
+    def may_refresh_link(self, transferred: int) -> bool:
+        """Return True if the link may be refreshed: the first one, or one that has delivered something.
+
+        False if too many fresh links in a row brought the file no further.
+
+        Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
+
+        Args:
+            transferred: The bytes of all responses, those included that had to be received again.
+        """
+        return transferred > self._transferred_at_refresh and self._useless_refreshes < self._max_refreshes
+
+    def record_refresh(self, received: int, transferred: int) -> None:
+        """Record that the link is refreshed. The bytes are as in `record_part` and `may_refresh_link`."""
+        self._useless_refreshes = 0 if received > self._received_at_refresh else self._useless_refreshes + 1
+        self._received_at_refresh = max(self._received_at_refresh, received)
+        self._transferred_at_refresh = transferred
+
+
+MAX_BULK_ATTEMPTS = 2
+"""2: how often `check_all` sends a bulk request before its jobs are checked singly, unless `max_faults` is less."""
+
+SUSPENSION_AFTER_REFUSAL_SECONDS, MAX_SUSPENSION_SECONDS = 30.0, 300.0
+"""30 s and 5 min: for how long a refused bulk request suspends further ones, and the longest suspension."""
+
+
+def suspension_seconds(failures: int, *, is_refusal: bool) -> float:
+    """Return for how long a batch makes no bulk requests after one failed. Each failure in a row doubles the time.
+
+    Args:
+        failures: The number of failures in a row before this one.
+        is_refusal: True if the server refuses bulk requests.
+    """
+    first = SUSPENSION_AFTER_REFUSAL_SECONDS if is_refusal else FAULT_DELAY_SECONDS
+    doublings = min(failures, 16)  # far more than the maximum needs, and a float does not overflow
+    return min(first * 2.0**doublings, MAX_SUSPENSION_SECONDS)

@@ -167,13 +167,13 @@ class Download:
             self._requestor.log.response_received("download", response)
             if outcome is not _Fetch.PARTIAL:
                 return outcome
-            delay = self._progress.delay_after_part(part.received, part.received - received)
+            delay = self._progress.record_part(part.received, part.received - received)
         else:  # outside the handler, or an error of the disk would have the fault as its `__context__`
             if "Range" in request.headers and fault.kind == "unreadable" and part.received <= received:
                 part.start_over()  # because the same request for a range could fail again
-            if not self._progress.restarts_faults(part.received):
+            if not self._progress.resets_fault_count(part.received):
                 raise fault
-            delay = self._progress.delay_after_part(part.received, by_request=0)
+            delay = self._progress.record_part(part.received, by_request=0)
             self._requestor.log.log_failure(fault, delay)
         if delay > 0:
             await self._requestor.sleep(min(delay, max(self._requestor.state.deadline.remaining, 0.0)))

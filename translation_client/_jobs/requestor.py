@@ -270,7 +270,7 @@ class Requestor:
     def record_fault(self, fault: Fault) -> None:
         """Count a fault, redact its text, and read its `Retry-After`."""
         if fault.response is not None:
-            self.state.redact_keys(fault.response)
+            self.state.add_keys(fault.response)
             fault.retry_after = self.read_retry_after(fault.response)
         if isinstance(fault, WrongJob):
             self.context.transport.close_idle()  # its connection may be out of step with its requests
