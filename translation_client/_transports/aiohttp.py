@@ -314,6 +314,11 @@ async def _body_of_error(response: aiohttp.ClientResponse) -> bytes:
         failing.cancel()
 
 
+def _is_no_http(error: HttpProcessingError) -> bool:
+    """Return True if what the server sent does not begin like HTTP. aiohttp 3.11 has no type of its own for that."""
+    return isinstance(error, NO_HTTP) or error.message.startswith("Expected HTTP/")
+
+
 def _map_exception(error: Exception) -> Fault:
     """Map an exception of aiohttp to a fault. A bad status line may be no HTTP at all, so it is a connection error."""
     if isinstance(error, (asyncio.TimeoutError, aiohttp.ServerTimeoutError)):
@@ -322,7 +327,7 @@ def _map_exception(error: Exception) -> Fault:
     for broken in causes_of(error):
         if not isinstance(broken, (aiohttp.ClientResponseError, HttpProcessingError)):
             break
-    if isinstance(broken, HttpProcessingError) and not isinstance(broken, NO_HTTP):
+    if isinstance(broken, HttpProcessingError) and not _is_no_http(broken):
         return breaks_protocol(broken)
     if isinstance(error, ValueError) and not isinstance(error, aiohttp.ClientError):
         return breaks_protocol(error)
