@@ -5,11 +5,11 @@ is a process of its own; all clients talk to it over the loopback device, one af
 
 Throughput: checks a second of a job that stays pending, as fast as it goes, 100 at once. The library does all that it
 does in a wait: policy, models, two JSON lines of log for each check on a standard error that goes to a file. The others
-read the JSON of the answer and nothing else. All take turns within one run; of the rounds the median counts. Each round
+read the JSON of the response and nothing else. All take turns within one run; of the rounds the median counts. Each round
 begins with connections that are open.
 
-Memory: a child process waits for 10 000 jobs that stay pending, and reads what the system says of its resident memory
-when it has made one check, and when it has 20 000 answers; after a garbage collection both times.
+Memory: a child process waits for 10 000 jobs that stay pending, and reads its resident memory from the system
+when it has made one check, and when it has 20 000 responses; after a garbage collection both times.
 
 Punctuality: another child waits for 10 000 jobs at 1 000 checks a second until all are finished. Of the check that
 finds a job finished, the delay counts from the was_due_at time, when the job was due and the rate limiter allowed a request,
@@ -21,7 +21,7 @@ two is the was_due_at time. The response was read when `on_progress` is called. 
 Virtual time: nothing is sent, and no time passes but on the clock. First the queue and the rate limiter alone, then a
 whole batch, with a logger that drops its lines, on an event loop that jumps to its next timer.
 
-Bulk: requests that the server counts until 10 000 jobs of 5 to 10 s are finished, asked about every 3 s.
+Bulk: requests that the server counts until 10 000 jobs of 5 to 10 s are finished, checked every 3 s.
 """
 
 from __future__ import annotations
@@ -193,9 +193,9 @@ def served(*mode: str) -> Iterator[str]:
 
 
 def requests_to(url: str) -> int:
-    """How many requests a server has answered."""
-    with urllib.request.urlopen(f"{url}/_count", timeout=10) as answer:
-        return int(answer.read())
+    """Return how many requests a server has responded to."""
+    with urllib.request.urlopen(f"{url}/_count", timeout=10) as response:
+        return int(response.read())
 
 
 def in_child(name: str, url: str) -> list[Any]:
@@ -239,14 +239,14 @@ def by_threads(url: str) -> Speed:
     sessions = [requests.Session() for _ in range(AT_ONCE)]
     share = THREADED_CHECKS // AT_ONCE
 
-    def ask(session: requests.Session, times: int) -> None:
+    def send_check(session: requests.Session, times: int) -> None:
         for _ in range(times):
             assert session.get(f"{url}/status/job", timeout=30).json()["result"] == "pending"
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(ask, sessions, [1] * AT_ONCE))
+        list(pool.map(send_check, sessions, [1] * AT_ONCE))
         with timed(THREADED_CHECKS) as speeds:
-            list(pool.map(ask, sessions, [share] * AT_ONCE))
+            list(pool.map(send_check, sessions, [share] * AT_ONCE))
     for session in sessions:
         session.close()
     return speeds[0]
@@ -258,11 +258,11 @@ def by_aiohttp(url: str) -> Speed:
     async def run() -> Speed:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as session:
 
-            async def ask() -> None:
+            async def send_check() -> None:
                 async with session.get(f"{url}/status/job") as response:
                     assert (await response.json())["result"] == "pending"
 
-            return await in_tasks(ask, CHECKS)
+            return await in_tasks(send_check, CHECKS)
 
     return asyncio.run(run())
 
@@ -275,20 +275,20 @@ def by_httpx(url: str) -> Speed:
         limits = httpx.ServiceDefaults(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
         async with httpx.AsyncClient(limits=limits, timeout=30) as client:
 
-            async def ask() -> None:
+            async def send_check() -> None:
                 assert (await client.get(f"{url}/status/job")).json()["result"] == "pending"
 
-            return await in_tasks(ask, HTTPX_CHECKS)
+            return await in_tasks(send_check, HTTPX_CHECKS)
 
     return asyncio.run(run())
 
 
-async def in_tasks(ask: Callable[[], Awaitable[None]], checks: int) -> Speed:
+async def in_tasks(send_check: Callable[[], Awaitable[None]], checks: int) -> Speed:
     """Ask so many times, from 100 tasks."""
 
     async def share(times: int) -> None:
         for _ in range(times):
-            await ask()
+            await send_check()
 
     await asyncio.gather(*(share(1) for _ in range(AT_ONCE)))
     with timed(checks) as speeds:
@@ -323,7 +323,7 @@ def ids(number: int) -> list[str]:
 
 
 def checks_of(outcome: JobResult) -> int:
-    """How many answers there were."""
+    """The number of responses."""
     return outcome.checks
 
 
@@ -332,15 +332,15 @@ def checks_of(outcome: JobResult) -> int:
 
 async def hold(url: str) -> Holding:
     """Wait for 10 000 jobs that stay pending, and see what that takes."""
-    answers, threads = 0, 0
+    responses, threads = 0, 0
     megabytes = [0.0, 0.0]
     enough = asyncio.Event()
 
     def note(_: Job) -> None:
-        nonlocal answers, threads
-        answers += 1
-        threads = max(threads, system_says("Threads"))
-        if answers == 2 * JOBS:
+        nonlocal responses, threads
+        responses += 1
+        threads = max(threads, process_status("Threads"))
+        if responses == 2 * JOBS:
             megabytes[1] = resident()
             enough.set()
 
@@ -354,10 +354,10 @@ async def hold(url: str) -> Holding:
 def resident() -> float:
     """The resident memory of this process, in MB, once nothing is left to be collected."""
     gc.collect()
-    return system_says("VmRSS") * 1024 / 1e6
+    return process_status("VmRSS") * 1024 / 1e6
 
 
-def system_says(what: str) -> int:
+def process_status(what: str) -> int:
     """A number in what Linux says of this process."""
     found = re.search(rf"^{what}:\s+(\d+)", Path("/proc/self/status").read_text(encoding="ascii"), re.MULTILINE)
     assert found is not None
@@ -395,7 +395,7 @@ def punctuality_of(delays: Sequence[float], per_second: float, threads: int) -> 
 
 
 class Watch:
-    """When was each check planned, and how late did its answer come?"""
+    """Return when each check was planned, and how late its response came."""
 
     def __init__(self) -> None:
         self.delays: list[float] = []
@@ -653,11 +653,11 @@ def report(figures: Figures) -> str:
     """All figures, as Markdown."""
     parts = [
         "# Thousands of jobs at once",
-        f"Written by `{COMMAND}`, which says how; not to be edited.",
+        f"Written by `{COMMAND}`, which describes the method; not to be edited.",
         f"Python {platform.python_version()}, aiohttp {aiohttp.__version__}, {os.cpu_count()} processors.",
         table(("goal", "measured", "wanted", ""), [goal.row for goal in goals_of(figures)]),
         f"At full tilt, {AT_ONCE} at once, median of {ROUNDS} rounds:",
-        table(("who asks", "checks a second", "processor for each, µs", "times as fast"), speed_rows(figures.speeds)),
+        table(("client", "checks a second", "processor for each, µs", "times as fast"), speed_rows(figures.speeds)),
         lateness_line(figures.punctuality),
         "In virtual time, microseconds of the processor for each check; all jobs finish:",
         table(("jobs", "queue and rate limiter", "batch"), [cost_row(one) for one in figures.costs]),

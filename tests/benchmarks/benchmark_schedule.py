@@ -51,7 +51,7 @@ MANY_JOBS = 1e9
 FINER = 10
 FIXED = [10 ** (number / 30) for number in range(-30, 31)]
 
-ORDERS = 5
+SHUFFLES = 5
 STAGES = ((0, 20), (20, 50), (50, 100), (100, 200), (200, 400))
 PLANNED_EACH = 5
 
@@ -64,7 +64,7 @@ TERMS = (Objective(USUAL_COST, None), Objective(None, 5.0))
 
 PUBLISHED, DRAWN = "published traces", "jobs drawn from figures.json"
 ABOUT = """\
-Written by `python tests/benchmarks/benchmark_schedule.py`, which says how; not to be edited. Jobs: {source},
+Written by `python tests/benchmarks/benchmark_schedule.py`, which describes the method; not to be edited. Jobs: {source},
 the first half to learn from, the second to be waited for. Durations and lags are in seconds; `r` is `check_cost`, the
 seconds of lag that one request is worth; cost is `r * mean requests + mean lag`. Calls take no time."""
 RULES_NOTE = """\
@@ -80,7 +80,7 @@ where all jobs differ, with the optimum and the rules judged on the same. Rules 
 LEARNING_NOTE = """\
 Cost over that of the optimum without covariates. The best fixed interval is tuned on the very jobs it is judged on."""
 ONLINE_NOTE = """\
-A client learns from one job after another (r = 3, the latest 200 jobs): from its own answers, which say when the job
+A client learns from one job after another (r = 3, the latest 200 jobs): from its own checks, which show when the job
 was pending last and when it was finished first, or exactly. Cost over the optimum of the same jobs, 5 random orders of
 jobs of the second half; after 50 jobs the plan is made anew for each fifth."""
 SPEED_NOTE = """\
@@ -298,7 +298,7 @@ def _fixed(seconds: float, durations: Sequence[float]) -> Score:
 
 
 def online(jobs: Sequence[PastJob], *, is_exact: bool) -> list[float]:
-    """The cost of each of successive jobs to a client that learns from those before: by its own answers, or exactly."""
+    """The cost of each of successive jobs to a client that learns from those before: by its own checks, or exactly."""
     past: deque[Observation] = deque(maxlen=MAX_JOBS_PER_KIND)
     costs = []
     for number, job in enumerate(jobs):
@@ -317,7 +317,7 @@ def online_ratios(contest: Contest, *, is_exact: bool) -> list[float]:
     best: list[list[float]] = []
     with finer_optima():
         plan = plan_by(contest.law, USUAL_COST)
-    for seed in range(ORDERS):
+    for seed in range(SHUFFLES):
         jobs = random.Random(f"{contest.name} {seed}").sample(contest.trace.test, STAGES[-1][1])
         ours.append(online(jobs, is_exact=is_exact))
         best.append([score_of([plan], [job.duration]).cost(USUAL_COST) for job in jobs])
@@ -462,7 +462,7 @@ def online_table(contests: Iterable[Contest]) -> list[str]:
     rows = [
         [contest.name, source, *map(ratio, online_ratios(contest, is_exact=is_exact))]
         for contest in contests
-        for source, is_exact in (("its own answers", False), ("exact durations", True))
+        for source, is_exact in (("its own checks", False), ("exact durations", True))
     ]
     return table(head, rows)
 
@@ -556,7 +556,7 @@ def report(
     source = DRAWN if contests[0].trace.is_drawn else PUBLISHED
     rule = PEERS["google-api-core"]
     google = geometric_mean([times_fewer(one.optimum, score_of_rule(rule, one.test)) for one in contests])
-    lines = ["# When to ask: schedules compared in virtual time", "", ABOUT.format(source=source), ""]
+    lines = ["# When to check: schedules compared in virtual time", "", ABOUT.format(source=source), ""]
     for title, note, rows in (
         ("Requests, lag and cost", RULES_NOTE, rules_table(contests)),
         ("What learning brings", LEARNING_NOTE, learning_table(contests)),

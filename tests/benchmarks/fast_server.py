@@ -1,8 +1,8 @@
 """A status server that costs little and keeps many connections: run as a child, prints its URL.
 
-`fast_server.py pending` answers that every job is pending, for ever. `fast_server.py timed SECONDS SPREAD` finishes a
-job SECONDS, and a part of SPREAD that follows from its id, after it was first asked for. `GET /status/ID` is about one
-job, `GET /status?ids=A,B` about many, and `GET /_count` says how many requests came so far, itself not counted.
+`fast_server.py pending` returns every job as pending, for ever. `fast_server.py timed SECONDS SPREAD` finishes a
+job SECONDS, and a part of SPREAD that follows from its id, after it was first checked. `GET /status/ID` is about one
+job, `GET /status?ids=A,B` about many, and `GET /_count` returns how many requests came so far, itself not counted.
 """
 
 from __future__ import annotations
@@ -50,32 +50,32 @@ def always_pending(_: str) -> str:
     return "pending"
 
 
-class Desk:
+class Responder:
     """FunctionAdapter requests, and counts them."""
 
     def __init__(self, words: Words) -> None:
         self.count = 0
         self._words = words
-        self._answers = {word: answer_of({"result": word}) for word in ("pending", "completed")}
+        self._responses = {word: response_of({"result": word}) for word in ("pending", "completed")}
 
-    def answer(self, head: bytes) -> bytes:
+    def respond(self, head: bytes) -> bytes:
         """Answer one request, by the first line of its head."""
         target = head.split(b" ", 2)[1].decode("ascii")
         if target == "/_count":
-            return answer_of(self.count)
+            return response_of(self.count)
         self.count += 1
         _, is_of_many, ids = target.partition("?ids=")
         if is_of_many:
             names = [unquote(one) for one in ids.split(",")]
-            return answer_of({"results": [{"id": one, "result": self._words(one)} for one in names]})
-        return self._answers[self._words(target.rpartition("/")[2])]
+            return response_of({"results": [{"id": one, "result": self._words(one)} for one in names]})
+        return self._responses[self._words(target.rpartition("/")[2])]
 
 
 class Connection(asyncio.Protocol):
     """One connection: requests without bodies, as many as come, in parts or several at once."""
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
+    def __init__(self, responder: Responder) -> None:
+        self._responder = responder
         self._rest = b""
         self._transport: asyncio.Transport | None = None
 
@@ -88,11 +88,11 @@ class Connection(asyncio.Protocol):
         """Answer every request that is complete, in their order."""
         *heads, self._rest = (self._rest + data).split(END_OF_HEAD)
         if heads and self._transport is not None:
-            self._transport.write(b"".join(self._desk.answer(head) for head in heads))
+            self._transport.write(b"".join(self._responder.respond(head) for head in heads))
 
 
-def answer_of(body: object) -> bytes:
-    """A whole answer with a JSON body."""
+def response_of(body: object) -> bytes:
+    """A whole response with a JSON body."""
     content = json.dumps(body).encode()
     return HEAD % (len(content), content)
 
@@ -109,9 +109,9 @@ def words_of(arguments: list[str]) -> Words:
 
 async def main() -> None:
     """Serve until the parent ends us."""
-    desk = Desk(words_of(sys.argv[1:]))
+    responder = Responder(words_of(sys.argv[1:]))
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Connection(desk), "127.0.0.1", 0, backlog=BACKLOG)
+    server = await loop.create_server(lambda: Connection(responder), "127.0.0.1", 0, backlog=BACKLOG)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 

@@ -1,7 +1,7 @@
 """Servers that never finish a response, by the first part of the path: run as a child, prints their URL.
 
 `/silent` sends nothing, `/drip` one byte of a body at a time, `/endless` a file without an end, 64 MB a second at most, and
-`/refusal` a 401 whose body drips. `/pending` answers that a job is pending.
+`/refusal` a 401 whose body drips. `/pending` returns a pending job.
 """
 
 from __future__ import annotations

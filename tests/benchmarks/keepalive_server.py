@@ -12,7 +12,7 @@ ANSWER = (
 )
 
 
-def answer_all(connection: socket.socket) -> None:
+def respond_to_all(connection: socket.socket) -> None:
     """Answer whatever comes, until the peer hangs up."""
     with connection:
         while connection.recv(65536):
@@ -26,7 +26,7 @@ def main() -> None:
     while True:
         connection, _ = listener.accept()
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        threading.Thread(target=answer_all, args=(connection,), daemon=True).start()
+        threading.Thread(target=respond_to_all, args=(connection,), daemon=True).start()
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ from benchmark_batch import (
     timed,
     virtual,
 )
-from fast_server import Connection, Desk, TimedJobs, always_pending, words_of
+from fast_server import Connection, Responder, TimedJobs, always_pending, words_of
 
 from translation_client import _clock
 
@@ -173,8 +173,8 @@ def test_all_jobs_finish_in_virtual_time() -> None:
 
 def test_the_server_responds_to_partial_and_to_pipelined_requests() -> None:
     """In order. Each request is counted, except the one for the count."""
-    desk, pipe = Desk(always_pending), Pipe()
-    connection = Connection(desk)
+    responder, pipe = Responder(always_pending), Pipe()
+    connection = Connection(responder)
     connection.connection_made(pipe)
 
     connection.data_received(b"GET /status/a HTTP/1.1\r\nHost: x\r\n")
@@ -184,7 +184,7 @@ def test_the_server_responds_to_partial_and_to_pipelined_requests() -> None:
 
     many = {"results": [{"id": "a", "result": "pending"}, {"id": "b/c", "result": "pending"}]}
     assert bodies(pipe.written) == [{"result": "pending"}, many, 2]
-    assert desk.count == 2
+    assert responder.count == 2
 
 
 def test_a_timed_job_finishes_its_duration_after_the_first_request() -> None:

@@ -152,7 +152,7 @@ def relay(one: socket.socket, other: socket.socket, server: Server) -> None:
 
 
 def http(status: str = "200 OK", body: bytes = b'{"result": "pending"}', *headers: str) -> bytes:
-    """Word a whole answer."""
+    """Build a complete response."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
