@@ -8,8 +8,9 @@ Tenacity's own loop runs a blocking `wait`, and the fault retries of a blocking 
 asyncio, step through the same declarations with a `RetryStepper`: tenacity's loop sleeps in its thread, and keeps its
 progress by thread, while a batch has thousands of waits in one thread, and a wait may continue in another one.
 
-No other module decides what is repeated, when, or how often. What is no retry is at the end of this one: the parts and the
-fresh links of a download (`DownloadProgress`), and how long a batch makes no bulk requests (`suspension_seconds`).
+No other module decides what is retried, when, or how often. A batch moves checks in time, to share bulk requests and to keep
+its rate. At the end of this module are two limits of what is no retry: for the parts and the fresh links of a download
+(`DownloadProgress`), and for how long a batch makes no bulk requests (`suspension_seconds`).
 """
 
 from __future__ import annotations
@@ -448,7 +449,8 @@ def declare_poll(
         before_sleep: Called before each sleep.
         retry_error_callback: Called when a limit is reached. Always raises.
         sleep: Sleeps for a number of seconds.
-        max_seconds: Seconds for all attempts together, and for each sleep, of a call without a deadline.
+        max_seconds: Seconds after which there is no further attempt, and the longest sleep; `math.inf` for no limit. For a
+            call without a deadline.
         elapsed_before: As in `wait_pending`.
     """
     backoff: WaitStrategy = wait_exponential(multiplier=policy.backoff_factor, max=policy.max_delay)
@@ -514,6 +516,47 @@ def declare_fault_retries(
         return call()
 
     return call_again
+
+
+def declare_extra_check_retries(
+    *,
+    state: CallState,
+    before_sleep: Callable[[RetryCallState], None],
+    retry_error_callback: Callable[[RetryCallState], NoReturn],
+) -> Callable[[], object]:
+    """Declare how an extra check of a batch is retried: by the last check, whatever `max_faults` is.
+
+    The extra check was made because of the other jobs, so that its fault counts towards no limit but the deadline. The
+    arguments are those of `declare_fault_retries`.
+    """
+    return declare_fault_retries(
+        state=state,
+        max_faults=math.inf,
+        wait=wait_until_last_check(state),
+        before_sleep=before_sleep,
+        retry_error_callback=retry_error_callback,
+    )
+
+
+MAX_BULK_ATTEMPTS = 2
+"""2: how often `check_all` sends a bulk request before its jobs are checked singly, unless `max_faults` is less."""
+
+
+def declare_bulk_retries(
+    *,
+    state: CallState,
+    max_faults: float,
+    before_sleep: Callable[[RetryCallState], None],
+    retry_error_callback: Callable[[RetryCallState], NoReturn],
+) -> Callable[[], object]:
+    """Declare how `check_all` retries a bulk request. The arguments are those of `declare_fault_retries`."""
+    return declare_fault_retries(
+        state=state,
+        max_faults=min(MAX_BULK_ATTEMPTS, max_faults),
+        stop=stop_on_long_retry_after(state),
+        before_sleep=before_sleep,
+        retry_error_callback=retry_error_callback,
+    )
 
 
 def retrying_of(declared: Callable[..., Any]) -> Retrying:
@@ -722,9 +765,6 @@ class DownloadProgress:
         self._received_at_refresh = max(self._received_at_refresh, received)
         self._transferred_at_refresh = transferred
 
-
-MAX_BULK_ATTEMPTS = 2
-"""2: how often `check_all` sends a bulk request before its jobs are checked singly, unless `max_faults` is less."""
 
 SUSPENSION_AFTER_REFUSAL_SECONDS, MAX_SUSPENSION_SECONDS = 30.0, 300.0
 """30 s and 5 min: for how long a refused bulk request suspends further ones, and the longest suspension."""

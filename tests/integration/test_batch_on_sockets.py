@@ -1204,7 +1204,7 @@ def test_ctrl_c_ends_a_program_whose_batch_thread_has_just_started() -> None:
 
 
 @pytest.mark.parametrize("request_timeout", [1.0, LASTS_LONG])
-def test_a_request_of_the_callers_session_ends_by_its_own_time_out(request_timeout: float) -> None:
+def test_a_request_of_the_callers_session_ends_by_its_own_timeout(request_timeout: float) -> None:
     """It cannot be cancelled, as in a single wait. The batch does not wait for it, and its thread ends with it."""
     cancel = threading.Event()
     with serving(mute) as server, requests.Session() as session:

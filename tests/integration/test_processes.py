@@ -81,7 +81,7 @@ def test_the_seeds_script_prints_a_final_status_of_error() -> None:
         assert run_script(url)[0] == "Final status: error\n"
 
 
-def test_the_seeds_script_prints_the_time_out() -> None:
+def test_the_seeds_script_prints_the_timeout() -> None:
     """And that `client.wait()` may be called."""
     with running_server("--duration", "60") as url:
         out, _ = run_script(url, timeout=1)

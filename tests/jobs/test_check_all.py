@@ -267,7 +267,7 @@ def test_a_closed_client_checks_no_jobs(clock: Clock) -> None:
     assert (service.pages, service.singles) == ([], [])
 
 
-def test_the_asyncio_client_checks_singly_after_a_bulk_time_out() -> None:
+def test_the_asyncio_client_checks_singly_after_a_bulk_timeout() -> None:
     """An attempt at a bulk request has half of the time that is left. There are two attempts."""
     bulk: list[float] = []
     singles: list[tuple[str, float]] = []

@@ -136,7 +136,7 @@ def test_a_submission_is_retried_after_a_refused_connection(clock: Clock, servic
 
 
 @pytest.mark.parametrize("session", [None, requests.Session()])
-def test_a_submission_is_retried_after_a_connect_time_out(session: requests.Session | None) -> None:
+def test_a_submission_is_retried_after_a_connect_timeout(session: requests.Session | None) -> None:
     """The timeout of the request ends it before anything was sent, also with a session of the caller."""
     limits: dict[str, Any] = {"request_timeout": 0.1, "max_faults": 2, "sleep": lambda _: None, "session": session}
     with (
@@ -662,7 +662,7 @@ def test_the_body_of_a_refusal_is_read_despite_a_time_out_or_a_cancellation(
 
 
 @pytest.mark.parametrize("then", [200, 201])
-def test_a_409_of_a_submission_in_progress_is_read_despite_a_time_out(clock: Clock, then: int) -> None:
+def test_a_409_of_a_submission_in_progress_is_read_despite_a_timeout(clock: Clock, then: int) -> None:
     """HeyGen's 409 has its code in the body, which is read although the time of the request is used up."""
     responses = iter(
         [

@@ -12,7 +12,12 @@ from fake_server import Fault, Scenario
 from translation_client import RequestFailed, RetriesExhausted, TranslationStatus, WaitTimeout, _models
 from translation_client._auth.redactor import Redactor
 from translation_client._config import RANDOM
-from translation_client._polling import CallState, limited_sleep, retry_after_reaches_deadline
+from translation_client._polling import (
+    CallState,
+    limited_sleep,
+    retry_after_reaches_deadline,
+    stop_on_long_retry_after,
+)
 
 SEED: dict[str, Any] = {"max_retries": 10, "backoff_factor": 2, "timeout": 30}
 
@@ -370,6 +375,22 @@ def test_a_retry_after_of_the_time_left_or_more_reaches_the_deadline(
     clock.tick(10 - left)
 
     assert retry_after_reaches_deadline(progress, _models.Fault("status", "busy", retry_after=hint)) is outlasts
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "left", "is_long"),
+    [(4.9, 10, False), (5, 10, True), (29.9, 600, False), (30, 600, True), (30, math.inf, True), (None, 10, False)],
+)
+def test_half_of_the_time_left_or_30_s_is_a_long_retry_after_of_a_bulk_request(
+    clock: Clock, retry_after: float | None, left: float, is_long: bool
+) -> None:
+    """Whichever is shorter, at the time of the response."""
+    state = CallState(None, left + 7, Redactor([]))
+    clock.tick(7)
+    attempt = tenacity.RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # the strategy reads none of these
+    attempt.set_exception((_models.Fault, _models.Fault("status", "busy", retry_after=retry_after), None))
+
+    assert stop_on_long_retry_after(state)(attempt) is is_long
 
 
 @pytest.mark.parametrize(("seconds", "reason"), [(5, "schedule"), (5.1, "deadline")])

@@ -133,19 +133,22 @@ def test_the_client_and_the_fake_server_do_not_import_each_other(package: str, o
 
 
 def test_only_the_polling_module_states_a_limit_of_repetition() -> None:
-    """No other module chooses a strategy of tenacity, computes a sleep after a fault or compares with a limit."""
-    names = {"max_retries", "max_faults", "attempt_number"}
-    for name, path in modules_of(translation_client).items():
-        if name == "_polling":
-            continue
-        for node in ast.walk(ast.parse(path.read_text())):
-            compared = ast.walk(node) if isinstance(node, ast.Compare) else ()
-            assert not {one.attr for one in compared if isinstance(one, ast.Attribute)} & names, name
-            if isinstance(node, ast.ImportFrom):
-                imported = {alias.name for alias in node.names}
-                if (node.module or "").startswith("tenacity"):
-                    assert imported <= {"RetryCallState", "Retrying", "wait_base"}, name
-                assert not {"FAULT_DELAY_MAX_SECONDS", "FAULT_JITTER"} & imported, name
+    """The others use no strategy of tenacity, and hand `max_retries` and `max_faults` on without a computation."""
+    limits = {"max_retries", "max_faults"}
+    for room in ("_jobs", "_client", "_transports", "schedule"):
+        paths = [path for name, path in modules_of(translation_client).items() if room_of(name) == room]
+        for node in [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]:
+            if isinstance(node, ast.Import):
+                assert "tenacity" not in [alias.name.partition(".")[0] for alias in node.names], room
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tenacity"):
+                assert {alias.name for alias in node.names} <= {"RetryCallState", "Retrying", "wait_base"}, room
+            if isinstance(node, (ast.Compare, ast.BinOp)) or (isinstance(node, ast.Call) and is_computation(node)):
+                used = {child.attr for child in ast.iter_child_nodes(node) if isinstance(child, ast.Attribute)}
+                assert not used & limits, f"{room}: {ast.unparse(node)}"
+
+
+def is_computation(call: ast.Call) -> bool:
+    return ast.unparse(call.func) in ("min", "max", "abs", "math.isfinite", "math.isinf", "range")
 
 
 def test_each_library_is_imported_only_by_the_packages_listed_for_it() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -68,7 +68,7 @@ async def _check_in_bulk(
 async def _send_with_retries(request: BulkRequest, requestor: Requestor) -> dict[str, Job]:
     """Send a bulk request, and return the jobs in the response, by id.
 
-    A fault is retried as `_polling` declares for bulk requests. A refusal is not retried.
+    A fault is retried as in `declare_bulk_retries`. A refusal is not retried.
 
     Raises:
         BulkFailed: There is no usable response.
@@ -89,10 +89,9 @@ async def _send_with_retries(request: BulkRequest, requestor: Requestor) -> dict
     def raise_bulk_failed(retry_state: RetryCallState) -> NoReturn:
         raise BulkFailed(_polling.fault_of(retry_state), is_refusal=False)
 
-    declared: Callable[[], object] = _polling.declare_fault_retries(
+    declared = _polling.declare_bulk_retries(
         state=state,
-        max_faults=min(_polling.MAX_BULK_ATTEMPTS, requestor.context.policy.max_faults),
-        stop=_polling.stop_on_long_retry_after(state),
+        max_faults=requestor.context.policy.max_faults,
         before_sleep=requestor.log.log_fault_sleep,
         retry_error_callback=raise_bulk_failed,
     )

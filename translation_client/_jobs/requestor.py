@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple, NoReturn, TypeVar
 
 from tenacity import RetryCallState, Retrying
@@ -197,30 +198,30 @@ class Requestor:
             self.log.write("retry_after_ignored", value=self.state.redactor.printable(response.headers["Retry-After"]))
             return None
 
-    def fault_retrying(self, *, is_extra: bool = False) -> Retrying:
-        """Return the `Retrying` for faults.
+    def fault_retrying(self) -> Retrying:
+        """Return the `Retrying` for faults."""
+        return _polling.retrying_of(self.declare_fault_retries())
 
-        Args:
-            is_extra: True for an extra check before the last one: its fault counts towards no limit but the deadline.
-        """
-        return _polling.retrying_of(self.declare_fault_retries(is_extra=is_extra))
+    def extra_check_retrying(self) -> Retrying:
+        """Return the `Retrying` for the fault of an extra check."""
+        declared = _polling.declare_extra_check_retries(
+            state=self.state,
+            before_sleep=self.log.log_fault_sleep,
+            retry_error_callback=partial(self._on_fault_limit, max_faults=math.inf),
+        )
+        return _polling.retrying_of(declared)
 
     def declare_fault_retries(
-        self,
-        call: Callable[[], T] = _polling.placeholder,
-        sleep: Callable[[int | float], None] = _polling.placeholder,
-        *,
-        is_extra: bool = False,
+        self, call: Callable[[], T] = _polling.placeholder, sleep: Callable[[int | float], None] = _polling.placeholder
     ) -> Callable[[], T]:
-        """Declare the retries of a failed request. `is_extra` is as in `fault_retrying`."""
-        max_faults = math.inf if is_extra else self.context.policy.max_faults
+        """Declare the retries of a failed request."""
+        max_faults = self.context.policy.max_faults
         return _polling.declare_fault_retries(
             call,
             state=self.state,
             max_faults=max_faults,
-            wait=_polling.wait_until_last_check(self.state) if is_extra else None,
             before_sleep=self.log.log_fault_sleep,
-            retry_error_callback=lambda retry_state: self._on_fault_limit(retry_state, max_faults),
+            retry_error_callback=partial(self._on_fault_limit, max_faults=max_faults),
             sleep=sleep,
         )
 

@@ -179,7 +179,7 @@ class AsyncCancelScope:
         self._stopped_by: type[CallAborted] | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._is_complete = False
-        self._is_given_up = False
+        self._has_stopped_waiting = False
 
     async def call(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Make a call in a task of ours, in a copy of the caller's context.
@@ -270,7 +270,7 @@ class AsyncCancelScope:
     async def _until_ended(self, future: asyncio.Future[T]) -> None:
         """Wait until a future is done or abandoned. If the caller is cancelled, stop the call, and raise afterwards."""
         cancellation = None
-        while not (future.done() or self._is_given_up):
+        while not (future.done() or self._has_stopped_waiting):
             self._waiter = self._loop.create_future()
             try:
                 await self._waiter
@@ -313,7 +313,7 @@ class AsyncCancelScope:
             self._loop.call_soon(future.cancel)  # aiohttp 3.11 must see its lost connection first, or it complains
 
     def _stop_waiting(self) -> None:
-        self._is_given_up = True
+        self._has_stopped_waiting = True
         self._wake()
 
     def _ended(self, future: asyncio.Future[Any]) -> None:

@@ -120,8 +120,8 @@ def _tls_context(connection: HTTPSConnection) -> ssl.SSLContext:
     if connection.ca_certs is None or connection.ca_cert_dir is not None or not is_standard:
         return create_urllib3_context(cert_reqs=resolve_cert_reqs(connection.cert_reqs))
     try:
-        status = Path(connection.ca_certs).stat()
-        version = (status.st_mtime_ns, status.st_size, status.st_ino)
+        file = Path(connection.ca_certs).stat()
+        version = (file.st_mtime_ns, file.st_size, file.st_ino)
         return _shared_tls_context(connection.cert_reqs, connection.ca_certs, version)
     except OSError as error:
         raise SSLError(error) from error

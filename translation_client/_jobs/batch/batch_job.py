@@ -113,12 +113,13 @@ class BatchJob:
             TranslationClientError: A limit is reached.
         """
         self.early = 0.0
-        if self.is_extra and self.poller.seconds_until_last_check > 0:
-            self.is_extra = False  # it was made because of the other jobs, so its fault does not count
-            self.delay = RetryStepper().delay_after_fault(fault, self.poller.requestor.fault_retrying(is_extra=True))
+        requestor = self.poller.requestor
+        if self.is_extra:
+            self.is_extra = False
+            self.delay = RetryStepper().delay_after_fault(fault, requestor.extra_check_retrying())
             return self.delay
         self._fault_stepper = self._fault_stepper or RetryStepper()
-        self.delay = self._fault_stepper.delay_after_fault(fault, self.poller.requestor.fault_retrying())
+        self.delay = self._fault_stepper.delay_after_fault(fault, requestor.fault_retrying())
         return self.delay
 
     def require_single_checks(self, number: float) -> None:
