@@ -10,7 +10,7 @@ import math
 import os
 import re
 import threading
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,6 @@ from ._exports import exported_from
 from ._jobs.batch.options import (
     BatchOptions,
     JobResult,
-    Source,
     batch_options,
     require_source,
     sort_by_position,
@@ -247,6 +246,8 @@ class BaseClient(Generic[SessionT]):
         # Imported with the first submission: a program that only waits does not need it.
         from ._jobs.submit import Submission, SubmitOptions, build_submit_request
 
+        if not isinstance(queue, bool):
+            raise TypeError(f"queue must be True or False, got {queue!r}")
         flow, request = build_submit_request(
             self._context.service,
             self._transport.base_url,
@@ -396,7 +397,8 @@ class VideoTranslationClient(BaseClient[requests.Session]):
     def check_all(self, jobs: Iterable[Job | str]) -> list[Job]:
         """Check each of many jobs once, and return them in the order of `jobs`.
 
-        It takes as few requests as the service allows.
+        Sends one request for many jobs if each server of the service has a bulk route, as HeyGen's have, and one request
+        for each job otherwise.
 
         Raises the errors of `check`.
         """
@@ -442,7 +444,8 @@ class VideoTranslationClient(BaseClient[requests.Session]):
 
         Raises:
             ImportError: aiohttp is not installed; the message names the extra.
-            ValueError: An argument or an id is malformed or out of range.
+            ValueError: An argument is malformed or out of range, or `jobs` is a list with a malformed id. One from an
+                iterator is a `RequestFailed` among the results.
             TypeError: An argument is of the wrong type.
             RuntimeError: `jobs`, `on_progress`, `api_key`, `wait` or `stop` raised a `CancelledError`, `GeneratorExit`,
                 `StopIteration` or `StopAsyncIteration`, which is the cause. Any other exception of theirs ends the
@@ -600,7 +603,7 @@ class VideoTranslationClient(BaseClient[requests.Session]):
         run_sync(self._delete(job))
 
     def close(self) -> None:
-        """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
+        """Close the connections. Calls in progress, and later ones that need a request, end with `WaitCancelled`."""
         self._transport.close()
 
     def __enter__(self) -> VideoTranslationClient:
@@ -686,7 +689,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
 
     def as_completed(
         self,
-        jobs: Source,
+        jobs: Iterable[Job | str] | AsyncIterable[Job | str],
         *,
         checks_per_second: float | None = None,
         max_in_flight: float | None = None,
@@ -695,7 +698,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         on_progress: Callable[[Job], Any] | None = None,
         kind: str | None = None,
         video_seconds: float | None = None,
-    ) -> AsyncIterator[JobResult]:
+    ) -> AsyncIterator[Job | TranslationClientError]:
         """Wait for many jobs at once, and yield each as soon as it is final, as `VideoTranslationClient.as_completed`.
 
         `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a
@@ -716,7 +719,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
 
     async def wait_all(
         self,
-        jobs: Source,
+        jobs: Iterable[Job | str] | AsyncIterable[Job | str],
         *,
         checks_per_second: float | None = None,
         max_in_flight: float | None = None,
@@ -725,7 +728,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         on_progress: Callable[[Job], Any] | None = None,
         kind: str | None = None,
         video_seconds: float | None = None,
-    ) -> list[JobResult]:
+    ) -> list[Job | TranslationClientError]:
         """Wait for many jobs at once, and return them in the order of `jobs`, as `VideoTranslationClient.wait_all`.
 
         `jobs` may be an asynchronous iterator too, which is read in the event loop. Any other iterator is read in a
@@ -796,7 +799,7 @@ class AsyncVideoTranslationClient(BaseClient["aiohttp.ClientSession"]):
         await self._delete(job)
 
     async def close(self) -> None:
-        """Close the connections, and end every call in progress, and any later one, with `WaitCancelled`."""
+        """Close the connections. Calls in progress, and later ones that need a request, end with `WaitCancelled`."""
         await self._transport.close()
 
     async def __aenter__(self) -> AsyncVideoTranslationClient:

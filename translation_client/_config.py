@@ -354,7 +354,7 @@ def check_path_template(name: str, path: Any, *, required: Sequence[str] = (), o
     if not is_path or not set(required) <= _placeholders_in(path) <= {*required, *optional}:
         needed = "".join(f" and contain {{{field}}}" for field in required)
         allowed = "".join(f", optionally {{{field}}}," for field in optional if field not in required)
-        raise ValueError(f"{name} must begin with a slash{needed}{allowed} and no other placeholder, got {path!r}")
+        raise ValueError(f"{name} must begin with a slash{needed}{allowed} and have no other placeholder, got {path!r}")
 
 
 def _placeholders_in(template: str) -> set[str]:

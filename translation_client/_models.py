@@ -163,8 +163,9 @@ class Job:
     finished_at: float | None = None
 
     def __post_init__(self) -> None:
-        if self.id is None:  # from a `Service.read_status` of the caller's that passes on the `job_id` of a single job
-            object.__setattr__(self, "id", "")
+        # A number, or None for a single job, of a caller's `Service.read_status` or JSON.
+        if not isinstance(self.id, str):
+            object.__setattr__(self, "id", "" if self.id is None else str(self.id))
 
     def __repr__(self) -> str:
         """Return a text that is safe in a log. Payload, link and the service's text may hold anything."""

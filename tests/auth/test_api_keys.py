@@ -202,20 +202,20 @@ def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
     def fetch_key() -> object:
         return client._transport._credentials()
 
-    async def errand(name: str, *positional: Any, **more: Any) -> Any:
+    async def action(name: str, *positional: Any, **more: Any) -> Any:
         try:
             return await Side(client, None, "heygen", None).call(name, *positional, **more)  # type: ignore[arg-type]  # not needed
         except (TranslationClientError, ValueError) as error:
             return error
 
-    async def errands() -> list[Any]:
-        outcomes = [await errand("check", "j0"), await errand("wait", "j0")]
+    async def actions() -> list[Any]:
+        outcomes = [await action("check", "j0"), await action("wait", "j0")]
         for several in (
-            await errand("check_all", ["j0"]),
-            await errand("wait_all", ["j0", "j1", "j2"], max_in_flight=1),  # the server echoes its latest key
+            await action("check_all", ["j0"]),
+            await action("wait_all", ["j0", "j1", "j2"], max_in_flight=1),  # the server echoes its latest key
         ):
             outcomes += several if isinstance(several, list) else [several]
-        outcomes.append(await errand("submit", VIDEO, LANGUAGE["heygen"]))
+        outcomes.append(await action("submit", VIDEO, LANGUAGE["heygen"]))
         closed = client.close()
         if closed is not None:
             await closed
@@ -230,7 +230,7 @@ def test_a_rotating_key_is_redacted_however_many_other_keys_were_fetched(
             max_retries=0,
             sleep=lambda _: None,
         )
-        outcomes = asyncio.run(errands())
+        outcomes = asyncio.run(actions())
     shown = "".join(shown_texts(one) if isinstance(one, Exception) else f"{one!r} {one.error}" for one in outcomes)
     shown += "".join(repr(one.job) for one in outcomes if isinstance(one, TranslationClientError))
     assert len(outcomes) == 7
@@ -559,7 +559,7 @@ def test_credentials_of_a_requests_session_are_redacted(clock: Clock, with_proof
 def test_credentials_of_an_aiohttp_session_are_redacted() -> None:
     """They are in its default headers, or in its `auth`."""
 
-    async def errand() -> None:
+    async def action() -> None:
         for header, pair in ({"Authorization": f"Bearer {TOKEN}"}, None), (None, ("user", TOKEN)):
             with warnings.catch_warnings():  # aiohttp 3.14 deprecates `auth`
                 warnings.simplefilter("ignore")
@@ -568,7 +568,7 @@ def test_credentials_of_an_aiohttp_session_are_redacted() -> None:
                 client = CLIENTS[1](HOST, service="heygen", session=session)
                 assert client._context.redactor.redact(f"no {TOKEN}!") == "no [redacted]!"
 
-    asyncio.run(errand())
+    asyncio.run(action())
 
 
 def test_short_values_beside_credentials_are_not_redacted() -> None:
@@ -594,7 +594,7 @@ async def broken_trace(*_: Any) -> None:
 def test_local_variables_of_the_package_in_a_traceback_show_no_key(kind: type[Any], key: Any) -> None:
     """An error tracker shows them if a hook of the caller's own session raises."""
 
-    async def errand(url: str) -> None:
+    async def action(url: str) -> None:
         if kind is VideoTranslationClient:
             with requests.Session() as session:
                 session.hooks["response"].append(broken_hook)
@@ -605,7 +605,7 @@ def test_local_variables_of_the_package_in_a_traceback_show_no_key(kind: type[An
             await kind(url, api_key=key, session=traced).check("j")
 
     with serving(answering(http())) as server, pytest.raises(LookupError, match="of the caller's") as caught:
-        asyncio.run(errand(server.url))
+        asyncio.run(action(server.url))
     assert_no_key_in_our_locals(caught.value)
 
 
@@ -719,7 +719,7 @@ def test_no_text_shows_a_key_that_a_server_echoes(
             max_retries=1,
             timeout=60,
         )
-        for errand in (
+        for action in (
             lambda: client.submit(VIDEO, LANGUAGE[service]),  # noqa: B023  # called at once
             lambda: client.wait("job-1"),  # noqa: B023
             lambda: client.download("job-1", tmp_path / "out"),  # noqa: B023
@@ -727,16 +727,16 @@ def test_no_text_shows_a_key_that_a_server_echoes(
             lambda: client.check_all(["job-1"]),  # noqa: B023
             lambda: client.languages() and None,  # noqa: B023  # the list itself is data
         ):
-            assert_shows_no_key(errand)
+            assert_shows_no_key(action)
         assert KEY not in repr(client)
     written = json.dumps(lines)
     for secret in (KEY, "header-of-the-caller", SIGNATURE):
         assert secret not in written
 
 
-def assert_shows_no_key(errand: Callable[[], object]) -> None:
+def assert_shows_no_key(action: Callable[[], object]) -> None:
     try:
-        shown = repr(errand())
+        shown = repr(action())
     except TranslationClientError as error:
         shown = f"{error} {shown_texts(error)}"
     except ValueError as error:  # the target language is not in the echoed list
@@ -884,9 +884,9 @@ def test_a_job_whose_id_contains_the_key_is_usable_and_redacted_in_texts(
     client = VideoTranslationClient(HOST, api_key=KEY, session=session, sleep=clock.tick, max_retries=1)
     job = client.submit(VIDEO, "es")
     shown = repr(job) + repr(client.check(job))
-    for errand in (lambda: client.wait(job), lambda: client.download(job, tmp_path / "out")):
+    for action in (lambda: client.wait(job), lambda: client.download(job, tmp_path / "out")):
         with pytest.raises(TranslationClientError) as caught:
-            errand()
+            action()
         assert caught.value.job_id == job_id
         assert caught.value.args[1]["job_id"] == job_id
         shown += f"{caught.value!r} {''.join(traceback.format_exception(caught.value))} {caught.value.job!r}"

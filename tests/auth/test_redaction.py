@@ -110,7 +110,7 @@ def test_no_library_logs_a_malformed_header_line(monkeypatch: pytest.MonkeyPatch
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 21\r\nX-First: 0\r\n" + line.replace(b"{}", b"s3cr3t-key")
     is_refused = kind is AsyncVideoTranslationClient and not line.startswith(b" ")
 
-    async def errand(url: str) -> None:
+    async def action(url: str) -> None:
         client = kind(url, api_key="s3cr3t-key", max_faults=1)
         with pytest.raises(TranslationClientError) if is_refused else nullcontext():
             job = await Side(client, None, "reference", None).call("check")  # type: ignore[arg-type]  # not needed
@@ -120,7 +120,7 @@ def test_no_library_logs_a_malformed_header_line(monkeypatch: pytest.MonkeyPatch
             await closed
 
     with serving(answering(head + b"\r\nX: 1\r\n\r\n" + body)) as server:
-        asyncio.run(errand(server.url))
+        asyncio.run(action(server.url))
         assert "s3cr3t" not in logged.getvalue()
         assert "urllib3" not in logged.getvalue()
         with requests.Session() as others, suppress(requests.RequestException):

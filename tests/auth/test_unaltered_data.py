@@ -56,9 +56,9 @@ def saying(body: Any, code: int = 200, **headers: str) -> Callable[[requests.Pre
     return lambda _: response(code, json.dumps(body).encode(), **headers)
 
 
-def raised(errand: Callable[[], object]) -> Any:
+def raised(action: Callable[[], object]) -> Any:
     with pytest.raises(TranslationClientError) as caught:
-        errand()
+        action()
     return caught.value
 
 
@@ -77,7 +77,7 @@ def test_a_short_key_alters_no_data_from_submission_to_deletion(
     """Ids, links and languages that contain the key go back to the service as it sent them."""
     side = side_of(kind, Scenario(3, result_bytes=70_000), service, clock, api_key=key)
 
-    async def errand() -> list[Job]:
+    async def action() -> list[Job]:
         submitted = await side.submit()
         watched = await side.call("watch", submitted)
         job = watched[-1]
@@ -89,7 +89,7 @@ def test_a_short_key_alters_no_data_from_submission_to_deletion(
         await side.call("delete", job)
         return [submitted, *watched, again]
 
-    jobs = asyncio.run(errand())
+    jobs = asyncio.run(action())
     assert {str(job.id) for job in jobs} == {side.lab.submissions[0].job_id.partition("/")[0]}
     assert MARK not in json.dumps([job.to_dict() for job in jobs])
     assert {arrival.path for arrival in side.lab.arrivals if "redacted" in arrival.path} == set()
@@ -102,11 +102,11 @@ def test_a_language_whose_name_contains_the_key_can_be_submitted(clock: Clock, k
     """`languages()` and the submission have the name exactly as the service lists it."""
     side = side_of(kind, Scenario(0), "heygen", clock, api_key=key)
 
-    async def errand() -> tuple[list[str], Job]:
+    async def action() -> tuple[list[str], Job]:
         listed = await side.call("languages")
         return listed, await side.call("submit", VIDEO, "German (Germany)")
 
-    listed, job = asyncio.run(errand())
+    listed, job = asyncio.run(action())
     assert "German (Germany)" in listed
     assert MARK not in str(listed)
     assert job.language == "German (Germany)"
@@ -392,7 +392,7 @@ def test_a_job_id_that_contains_the_key_is_data_and_is_redacted_in_texts(lines: 
     job_id = f"job-{KEY}"
     client = client_of(saying({"result": "pending"}), backoff_factor=0.01)
     finished = Job(job_id, TranslationStatus.COMPLETED, "completed")
-    errands: list[Callable[[], object]] = [
+    actions: list[Callable[[], object]] = [
         lambda: client.wait(job_id),
         lambda: client.download(job_id, tmp_path / "f"),
         lambda: client_of(saying({}, 400)).download(finished, tmp_path / "f"),
@@ -400,8 +400,8 @@ def test_a_job_id_that_contains_the_key_is_data_and_is_redacted_in_texts(lines: 
         lambda: client_of(saying({}, 400)).delete(job_id),
         lambda: client_of(saying({"data": []}), service="heygen").check_all([job_id]),
     ]
-    for errand in errands:
-        error = raised(errand)
+    for action in actions:
+        error = raised(action)
         assert error.job_id == error.args[1]["job_id"] == job_id
         assert "job-[redacted]" in str(error)
         assert KEY not in texts_of(error)

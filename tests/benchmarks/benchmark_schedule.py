@@ -73,8 +73,8 @@ the 95th percentile of the lag. Cost is over the optimum: at r = 3 where a sched
 suits the rule best. The last column of each trace says how many times the requests of this library a rule makes, where
 both have the same mean lag: with 50 past jobs, and with covariates. "-": not known, or past the ends of what was tried.
 
-The optimum knows the law of the first half, straight in the logarithm between every n^(1/3)-th of its n jobs, and is
-judged on the second: where the law drifts, a learner may beat it. Learned: 8 random histories. With covariates: the
+The optimum knows the distribution of the first half, straight in the logarithm between every n^(1/3)-th of its n jobs, and is
+judged on the second: where the distribution drifts, a learner may beat it. Learned: 8 random histories. With covariates: the
 latest 600 jobs of the first half and 200 of the kind, length and kind known; waited for are 1000 of the second half
 where all jobs differ, with the optimum and the rules judged on the same. Rules with jitter: 20 sequences."""
 LEARNING_NOTE = """\
@@ -87,7 +87,7 @@ SPEED_NOTE = """\
 From 200 past jobs to a plan, median of 50, on the machine that wrote this; log-normal durations around 120 s."""
 GOALS_NOTE = """\
 "Missed" is missed by the figure as measured, before it is rounded. Without covariates there is a limit to what past
-jobs can save: at the same mean lag google-api-core makes {limit} times the requests of the optimum that knows the law
+jobs can save: at the same mean lag google-api-core makes {limit} times the requests of the optimum that knows the distribution
 (published traces if there, geometric mean)."""
 
 
@@ -163,8 +163,8 @@ def times_fewer(frontier: Frontier, other: Score, measure: Callable[[Score], flo
     return other.requests / ours if ours else math.nan
 
 
-def known_law(durations: Iterable[float]) -> Forecast:
-    """The law of many jobs: straight, in the logarithm, between every n^(1/3)-th of them; hardly any prior."""
+def known_distribution(durations: Iterable[float]) -> Forecast:
+    """The distribution of many jobs: straight, in the logarithm, between every n^(1/3)-th of them; hardly any prior."""
     logs = sorted(map(math.log, durations))
     last = len(logs) - 1
     step = round(len(logs) ** (1 / 3))
@@ -205,9 +205,9 @@ class Contest:
         self.spread = statistics.pstdev(map(math.log, self.test))
 
     @cached_property
-    def law(self) -> Forecast:
-        """The law that is taken for known."""
-        return known_law(job.duration for job in self.trace.train)
+    def distribution(self) -> Forecast:
+        """The distribution that is taken for known."""
+        return known_distribution(job.duration for job in self.trace.train)
 
     @cached_property
     def optimum(self) -> Frontier:
@@ -221,7 +221,7 @@ class Contest:
 
     def _best(self, durations: Sequence[float]) -> Frontier:
         with finer_optima():
-            return {cost: score_of([plan_by(self.law, cost)], durations) for cost in GRID}
+            return {cost: score_of([plan_by(self.distribution, cost)], durations) for cost in GRID}
 
     @cached_property
     def learned_from_few(self) -> Frontier:
@@ -316,7 +316,7 @@ def online_ratios(contest: Contest, *, is_exact: bool) -> list[float]:
     ours: list[list[float]] = []
     best: list[list[float]] = []
     with finer_optima():
-        plan = plan_by(contest.law, USUAL_COST)
+        plan = plan_by(contest.distribution, USUAL_COST)
     for seed in range(SHUFFLES):
         jobs = random.Random(f"{contest.name} {seed}").sample(contest.trace.test, STAGES[-1][1])
         ours.append(online(jobs, is_exact=is_exact))
@@ -329,7 +329,7 @@ def _sum(costs: Iterable[Sequence[float]], first: int, end: int) -> float:
 
 
 def planning_ms(spread: float, terms: Objective) -> float:
-    """How long a plan takes with 200 past jobs of a log-normal law around two minutes: the median of fifty."""
+    """How long a plan takes with 200 past jobs of a log-normal distribution around two minutes: the median of fifty."""
     chance = random.Random(0)
     past = [Observation.exact(120 * math.exp(chance.gauss(0, spread)), number) for number in range(200)]
     times = []
@@ -375,7 +375,7 @@ def rules_table(contests: Sequence[Contest]) -> list[str]:
 def _ways(contest: Contest) -> dict[str, list[str]]:
     """This library's rows."""
     best = contest.optimum[USUAL_COST]
-    cells = {"the law known": _cells(best, best)}
+    cells = {"the distribution known": _cells(best, best)}
     for jobs in PAST_JOBS:
         cells[f"learned, {jobs} past jobs"] = _cells(contest.learned(jobs, [USUAL_COST])[USUAL_COST], best)
     informed = contest.with_covariates.get(USUAL_COST)
@@ -531,7 +531,7 @@ def limits_text(contests: Sequence[Contest]) -> str:
     wide = [over for one in contests for over in fixed_overs(one)]
     text = (
         "At equal p95 lag: without covariates, even the optimum makes about as many requests as fixed 5 s "
-        f"({of_tails} times its requests), as the least mean lag spends lag where jobs are rare. Very wide laws: the "
+        f"({of_tails} times its requests), as the least mean lag spends lag where jobs are rare. Very wide distributions: the "
         f"best fixed interval, were it known beforehand, costs {min(wide):.2f} to {max(wide):.2f} times the optimum "
         "(the table above): without covariates, that is the most that learning can save against it."
     )

@@ -1,4 +1,4 @@
-"""What of the traces may be kept here? Figures drawn from them, enough to draw jobs of the same laws again.
+"""What of the traces may be kept here? Figures drawn from them, enough to draw jobs of the same distributions again.
 
 Run it: `python tests/benchmarks/draw_figures.py FOLDER`, where the folder has the three CSV files. It writes
 `figures.json`: quantiles of durations, fitted parameters and quantiles of what these leave over; no row of a trace.

@@ -1,7 +1,7 @@
 """Which jobs are waited for? Those of published traces, or jobs drawn from figures of these traces.
 
 The traces themselves are not part of this project; `figures.json`, which `draw_figures.py` writes from them, is: their
-sources and licences are in it. Where nobody has the traces, jobs are drawn from it that have the same laws: the size
+sources and licences are in it. Where nobody has the traces, jobs are drawn from it that have the same distributions: the size
 of an encode and its configuration say as much about its duration, a class of CI jobs is as steady. What is lost is
 the order in time, and whatever sets single classes apart other than mean and spread. Both ways give the same jobs
 each time.
@@ -60,7 +60,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class QuantileTable:
-    """A law, straight between its quantiles."""
+    """A distribution, straight between its quantiles."""
 
     probabilities: Sequence[float]
     values: Sequence[float]

@@ -20,7 +20,7 @@ from benchmark_schedule import (
     best_fixed,
     digits,
     finer_optima,
-    known_law,
+    known_distribution,
     online,
     plan_by,
     remembered,
@@ -104,7 +104,7 @@ def test_no_fixed_interval_beats_the_optimum(check_cost: float) -> None:
     """By more than two per cent, on jobs of the same distribution."""
     train, test = ([job.duration for job in drawn(2000, seed)] for seed in (1, 2))
     with finer_optima():
-        best = score_of([plan_by(known_law(train), check_cost)], sorted(test)).cost(check_cost)
+        best = score_of([plan_by(known_distribution(train), check_cost)], sorted(test)).cost(check_cost)
 
     assert best <= 1.02 * best_fixed(sorted(test), check_cost)
 
@@ -124,11 +124,11 @@ def test_the_best_fixed_interval_costs_about_as_little_as_the_best_by_hand() -> 
 def test_the_known_distribution_is_that_of_the_jobs() -> None:
     """At its median and its ends. A hundred of the jobs have the same duration."""
     durations = [float(number) for number in range(1, 1001)] + [1.0] * 100
-    law = known_law(durations)
+    distribution = known_distribution(durations)
 
-    assert law.cdf_at(500) == pytest.approx(600 / 1100, abs=0.01)
-    assert law.cdf_at(1000) == pytest.approx(1)
-    assert law.cdf_at(0.5) < 0.01
+    assert distribution.cdf_at(500) == pytest.approx(600 / 1100, abs=0.01)
+    assert distribution.cdf_at(1000) == pytest.approx(1)
+    assert distribution.cdf_at(0.5) < 0.01
 
 
 def test_finer_optima_restores_the_settings_of_the_library() -> None:
@@ -162,7 +162,9 @@ def test_learning_from_own_checks_comes_near_the_optimum() -> None:
     jobs = [PastJob(100 * math.exp(chance.gauss(0, 0.1))) for _ in range(120)]
     costs = online(jobs, is_exact=False)
     with finer_optima():
-        best = score_of([plan_by(known_law(job.duration for job in jobs), 3.0)], sorted(job.duration for job in jobs))
+        best = score_of(
+            [plan_by(known_distribution(job.duration for job in jobs), 3.0)], sorted(job.duration for job in jobs)
+        )
 
     assert statistics.fmean(costs[60:]) < 1.25 * best.cost(3.0)
     assert statistics.fmean(costs[60:]) < statistics.fmean(costs[:3])

@@ -109,7 +109,7 @@ Errand = Callable[[Side], Coroutine[Any, Any, Any]]
 
 
 class Record(NamedTuple):
-    """The outcome of an errand, the log lines, the requests received, and the duration in seconds."""
+    """The outcome of an action, the log lines, the requests received, and the duration in seconds."""
 
     outcome: Any
     lines: list[dict[str, Any]]
@@ -126,9 +126,9 @@ def facts_of(error: BaseException) -> dict[str, Any]:
 
 @pytest.fixture
 def recorded(clock: Clock, lines: LogLines, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Record]:
-    """Run an errand with one kind of client, each time from the same date and with the same random numbers."""
+    """Run an action with one kind of client, each time from the same date and with the same random numbers."""
 
-    def record(kind: type[Any], errand: Errand, scenario: Scenario, service: str = "reference", **more: Any) -> Record:
+    def record(kind: type[Any], action: Errand, scenario: Scenario, service: str = "reference", **more: Any) -> Record:
         clock.move_to(START)
         chance = random.Random(7)
         monkeypatch.setattr(RANDOM, "random", chance.random)
@@ -138,7 +138,7 @@ def recorded(clock: Clock, lines: LogLines, monkeypatch: pytest.MonkeyPatch) -> 
         began = time.monotonic()
         outcome: Any
         try:
-            outcome = asyncio.run(errand(side))
+            outcome = asyncio.run(action(side))
         except Exception as error:  # noqa: BLE001  # whatever it is, it has to be the same
             outcome = facts_of(error)
         names = ("Host", "Authorization", "X-Api-Key", "Xi-Api-Key", "Ocp-Apim-Subscription-Key", "Idempotency-Key")
@@ -249,8 +249,8 @@ def test_both_clients_send_the_same_requests_and_have_the_same_outcome(
     name: str, recorded: Callable[..., Record]
 ) -> None:
     """Each request is at the same time, each log line is the same, and so is the result or error at the end."""
-    errand, scenario, arguments = SCENARIOS[name]
-    theirs, ours = (recorded(kind, errand, scenario, **arguments) for kind in CLIENTS)
+    action, scenario, arguments = SCENARIOS[name]
+    theirs, ours = (recorded(kind, action, scenario, **arguments) for kind in CLIENTS)
 
     assert ours.lines == theirs.lines
     assert ours.arrivals == theirs.arrivals
@@ -277,7 +277,7 @@ def test_both_clients_submit_wait_download_and_delete_with_the_same_requests(
     """With the same headers at the same times, and with the same faults on the way."""
     files: list[bytes] = []
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         known = await side.call("languages")
         job = await side.submit()
         done = await side.call("wait", job)
@@ -296,7 +296,7 @@ def test_both_clients_submit_wait_download_and_delete_with_the_same_requests(
         return known, job, done, seen, again, checked, gone
 
     scenario = Scenario(30, faults=["1:503", "result/1:truncate", "result/2:500", "delete/1:drop"])
-    theirs, ours = (recorded(kind, errand, scenario, service) for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, scenario, service) for kind in CLIENTS)
 
     assert not isinstance(theirs.outcome, dict), theirs.outcome
     assert ours == theirs
@@ -312,7 +312,7 @@ def test_both_clients_report_the_same_after_a_failed_submission(service: str, re
     """Whether a job may be running, and the idempotency key to retry with. Neither client submits twice."""
     submissions = []
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         try:
             return await side.submit()
         finally:
@@ -324,7 +324,7 @@ def test_both_clients_report_the_same_after_a_failed_submission(service: str, re
         ([f"create/every-1:{one}"] for one in LOST[:3]),
     )
     for faults in (*once, *always):
-        theirs, ours = (recorded(kind, errand, Scenario(30, faults=faults), service, max_faults=3) for kind in CLIENTS)
+        theirs, ours = (recorded(kind, action, Scenario(30, faults=faults), service, max_faults=3) for kind in CLIENTS)
         assert ours == theirs, faults
         errors += [ours.outcome] if isinstance(ours.outcome, dict) else []
     assert {error["may_have_been_accepted"] for error in errors} == {True, False}
@@ -339,11 +339,11 @@ def test_both_clients_upload_a_file_with_the_same_requests(
     """As the service requires, with a retry after a fault."""
     (tmp_path / file).write_bytes(random.Random(3).randbytes(200_000))
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         return await side.call("submit", tmp_path / file, LANGUAGE[service])
 
     scenario = Scenario(30, faults=["upload/1:503"] if service == "heygen" else ["create/1:429"])
-    theirs, ours = (recorded(kind, errand, scenario, service) for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, scenario, service) for kind in CLIENTS)
 
     assert isinstance(ours.outcome, Job)
     assert ours == theirs
@@ -357,11 +357,11 @@ def test_a_failed_submission_with_a_key_of_the_caller_may_have_been_accepted(
     """Also if it is refused, as the outcome of an earlier submission with the same idempotency key is unknown."""
     key = "0f0e0d0c-1234-4abc-8def-0123456789ab"
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         return await side.submit(idempotency_key=key)
 
     scenario = Scenario(30, faults=[f"create/every-1:{fault}"])
-    theirs, ours = (recorded(kind, errand, scenario, service, max_faults=2) for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, scenario, service, max_faults=2) for kind in CLIENTS)
 
     assert ours == theirs
     assert (ours.outcome["may_have_been_accepted"], ours.outcome["idempotency_key"]) == (True, key)
@@ -370,13 +370,13 @@ def test_a_failed_submission_with_a_key_of_the_caller_may_have_been_accepted(
 def test_both_clients_wait_for_a_free_slot_with_queue_true(recorded: Callable[..., Record]) -> None:
     """Without it, they raise an error."""
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         await side.submit()
         with pytest.raises(TranslationClientError) as caught:
             await side.submit()
         return facts_of(caught.value), await side.submit(queue=True)
 
-    theirs, ours = (recorded(kind, errand, Scenario(30, max_jobs=1), "heygen") for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, Scenario(30, max_jobs=1), "heygen") for kind in CLIENTS)
 
     assert ours == theirs
     assert [line["event"] for line in ours.lines].count("waiting_for_slot") >= 1
@@ -385,11 +385,11 @@ def test_both_clients_wait_for_a_free_slot_with_queue_true(recorded: Callable[..
 def test_both_clients_reject_a_language_that_is_not_listed(recorded: Callable[..., Record]) -> None:
     """Before a submission, and with the same message. The list is requested again, as it was cached."""
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         await side.call("languages")
         await side.call("submit", VIDEO, "Spanisch")
 
-    theirs, ours = (recorded(kind, errand, Scenario(30), "heygen") for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, Scenario(30), "heygen") for kind in CLIENTS)
 
     assert ours == theirs
     assert ours.outcome["type"] is ValueError
@@ -402,14 +402,14 @@ def test_both_clients_raise_the_same_error_for_a_download_without_a_result(
 ) -> None:
     """No file is created."""
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         job = await side.submit()
         if status == "error":
             job = await side.call("wait", job)
         return await side.call("download", job, tmp_path / "out.mp4")
 
     scenario = Scenario(30, outcome="error")
-    theirs, ours = (recorded(kind, errand, scenario, "heygen") for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, scenario, "heygen") for kind in CLIENTS)
 
     assert ours == theirs
     assert ours.outcome["type"].__name__ == {"pending": "ResultNotReady", "error": "JobFailed"}[status]
@@ -420,7 +420,7 @@ def test_both_clients_record_the_same_history(recorded: Callable[..., Record]) -
     """Each check is at the same time."""
     histories: list[DurationHistory] = []
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         jobs = []
         for number in range(6):
             job = replace(await side.submit(), language="es")
@@ -431,7 +431,7 @@ def test_both_clients_record_the_same_history(recorded: Callable[..., Record]) -
     def learning(kind: type[Any]) -> Record:
         histories.append(DurationHistory())
         more = {"history": histories[-1], "check_cost": 3, "timeout": 3600}
-        return recorded(kind, errand, Scenario((20, 60), seed=4), **more)
+        return recorded(kind, action, Scenario((20, 60), seed=4), **more)
 
     theirs, ours = learning(VideoTranslationClient), learning(AsyncVideoTranslationClient)
 
@@ -448,7 +448,7 @@ def test_a_wait_that_ends_early_records_that_the_job_takes_longer(
     """After a timeout, or if `watch` is closed after two statuses."""
     histories: list[DurationHistory] = []
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         job = await side.submit()
         if not is_watched:
             return await side.call("wait", job, timeout=40)
@@ -463,7 +463,7 @@ def test_a_wait_that_ends_early_records_that_the_job_takes_longer(
 
     def learning(kind: type[Any]) -> Record:
         histories.append(DurationHistory())
-        return recorded(kind, errand, Scenario(500), history=histories[-1], check_cost=3, timeout=3600)
+        return recorded(kind, action, Scenario(500), history=histories[-1], check_cost=3, timeout=3600)
 
     theirs, ours = learning(VideoTranslationClient), learning(AsyncVideoTranslationClient)
 
@@ -479,11 +479,11 @@ def test_history_true_keeps_a_history_in_memory(recorded: Callable[..., Record])
     The later jobs have fewer checks, by the history.
     """
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         return [await side.call("wait", await side.submit()) for _ in range(8)]
 
     more = {"history": True, "check_cost": 3, "timeout": 3600}
-    theirs, ours = (recorded(kind, errand, Scenario(40), **more) for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, Scenario(40), **more) for kind in CLIENTS)
     checks = [line["elapsed_seconds"] for line in ours.lines if line["event"] == "status_checked"]
 
     assert ours == theirs
@@ -494,7 +494,7 @@ def test_history_true_keeps_a_history_in_memory(recorded: Callable[..., Record])
 def test_the_time_out_of_watch_starts_with_the_call(clock: Clock, lines: LogLines) -> None:
     """The time that the caller takes between two statuses counts."""
 
-    async def errand(side: Side) -> None:
+    async def action(side: Side) -> None:
         watching = side.client.watch(timeout=10)
         clock.tick(4)
         assert (await anext(watching)).elapsed == 4
@@ -502,7 +502,7 @@ def test_the_time_out_of_watch_starts_with_the_call(clock: Clock, lines: LogLine
         with pytest.raises(WaitTimeout):
             await anext(watching)
 
-    asyncio.run(errand(side_of(AsyncVideoTranslationClient, Scenario(100), "reference", clock)))
+    asyncio.run(action(side_of(AsyncVideoTranslationClient, Scenario(100), "reference", clock)))
 
 
 @pytest.mark.parametrize("is_awaited", [False, True])
@@ -528,7 +528,7 @@ def test_sleep_may_be_a_function_or_a_coroutine_function(is_awaited: bool, clock
 def test_concurrent_waits_of_one_client_do_not_share_their_state(clock: Clock, lines: LogLines) -> None:
     """Forty waits in tasks of one event loop, each with its own backoff and its own count of checks."""
 
-    async def errand(side: Side) -> list[Job]:
+    async def action(side: Side) -> list[Job]:
         ids = [side.lab.create() for _ in range(40)]
         return list(await asyncio.gather(*(side.client.wait(job_id) for job_id in ids)))
 
@@ -546,7 +546,7 @@ def test_concurrent_waits_of_one_client_do_not_share_their_state(clock: Clock, l
 
     sleepers: list[float] = []
     side = side_of(AsyncVideoTranslationClient, Scenario((10, 300)), "reference", clock, sleep=sleep)
-    jobs = asyncio.run(errand(side))
+    jobs = asyncio.run(action(side))
 
     assert [job.id for job in jobs] == [f"job-{number}" for number in range(1, 41)]
     by_wait: dict[str, list[dict[str, Any]]] = {}
@@ -663,10 +663,10 @@ def test_both_clients_reject_an_invalid_argument_of_a_method_alike(name: str, re
     """With the same error and message. No request is sent, and nothing is logged."""
     method, arguments, more = BAD_CALLS[name]
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         return await side.call(method, *arguments, **more)
 
-    theirs, ours = (recorded(kind, errand, Scenario(0), "heygen") for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, Scenario(0), "heygen") for kind in CLIENTS)
 
     assert ours == theirs
     assert ours.outcome["type"] in (TypeError, ValueError, FileNotFoundError)
@@ -717,13 +717,13 @@ def test_an_asyncio_or_threading_event_cancels_a_call(
     arguments = {"submit": (VIDEO, "es"), "download": ("job-1", tmp_path / "x")}.get(method, ())
     side = side_of(AsyncVideoTranslationClient, Scenario(0), "reference", clock)
 
-    async def errand() -> None:
+    async def action() -> None:
         cancel = event()
         cancel.set()
         await side.call(method, *arguments, cancel=cancel)
 
     with pytest.raises(WaitCancelled):
-        asyncio.run(errand())
+        asyncio.run(action())
     assert side.lab.arrivals == []
     assert left_in(tmp_path) == []
 
@@ -734,7 +734,7 @@ def test_an_event_that_is_set_during_a_sleep_cancels_the_wait(
 ) -> None:
     """Without a further request, also if `sleep` is a function of the caller."""
 
-    async def errand() -> None:
+    async def action() -> None:
         cancel = event()
 
         def sleep(seconds: float) -> None:
@@ -746,7 +746,7 @@ def test_an_event_that_is_set_during_a_sleep_cancels_the_wait(
             await side.call("wait", cancel=cancel)
         assert (caught.value.attempts, caught.value.elapsed, len(side.lab.arrivals)) == (1, 2, 1)
 
-    asyncio.run(errand())
+    asyncio.run(action())
     assert lines[-1]["reason"] == "cancelled"
 
 
@@ -770,7 +770,7 @@ def test_after_close_each_method_raises_wait_cancelled_in_both_clients(
     """With the same message, and no request is sent. A second `close` has no effect."""
     arguments: tuple[Any, ...] = CALLS_AFTER_CLOSE[method]
 
-    async def errand(side: Side) -> Any:
+    async def action(side: Side) -> Any:
         await side.call("close")
         await side.call("close")
         return await side.call(
@@ -778,7 +778,7 @@ def test_after_close_each_method_raises_wait_cancelled_in_both_clients(
         )
 
     service = "reference" if method == "get_status" else "heygen"
-    theirs, ours = (recorded(kind, errand, Scenario(0), service) for kind in CLIENTS)
+    theirs, ours = (recorded(kind, action, Scenario(0), service) for kind in CLIENTS)
 
     assert ours == theirs
     assert ours.outcome["type"] is WaitCancelled
@@ -824,7 +824,7 @@ def test_a_client_that_is_not_initialized_has_a_repr() -> None:
 def test_close_or_an_event_or_the_time_out_ends_a_hanging_request(by: str, lines: LogLines) -> None:
     """The waiting call raises the error, and not the task that ends it, on each version of Python."""
 
-    async def errand() -> None:
+    async def action() -> None:
         cancel = threading.Event()
         async with AsyncVideoTranslationClient(
             server.url, **{**PATIENT, "timeout": 0.2 if by == "time" else LASTS_LONG}
@@ -840,7 +840,7 @@ def test_close_or_an_event_or_the_time_out_ends_a_hanging_request(by: str, lines
                 await asyncio.wait_for(calling, ENDS_SOON)
 
     with serving(mute) as server:
-        asyncio.run(errand())
+        asyncio.run(action())
 
 
 def test_an_upload_without_progress_ends_after_request_timeout(tmp_path: Path) -> None:
@@ -849,7 +849,7 @@ def test_an_upload_without_progress_ends_after_request_timeout(tmp_path: Path) -
     with film.open("wb") as file:
         file.truncate(24 * 1024 * 1024)
 
-    async def errand() -> None:
+    async def action() -> None:
         async with AsyncVideoTranslationClient(
             url, service="elevenlabs", api_key=KEY, timeout=LASTS_LONG, request_timeout=0.2, max_faults=1
         ) as client:
@@ -860,7 +860,7 @@ def test_an_upload_without_progress_ends_after_request_timeout(tmp_path: Path) -
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         with only_new_objects_collected(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            asyncio.run(errand())
+            asyncio.run(action())
             gc.collect()
     assert [str(warning.message) for warning in caught] == []
 

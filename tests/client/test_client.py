@@ -385,7 +385,7 @@ def test_a_service_object_can_be_given_in_place_of_a_name(make_client: MakeClien
     client = VideoTranslationClient(service=service)
 
     assert repr(client) == "VideoTranslationClient('http://mine.test', service='mine')"
-    with pytest.raises(ValueError, match="every job of the service 'mine' has an id"):
+    with pytest.raises(ValueError, match="this request of the service 'mine' needs its id"):
         client.check()
 
 

@@ -446,7 +446,7 @@ def test_errors_of_calls_that_submit_no_job_say_that_none_was_accepted(make_clie
     failed = make_client(Scenario(duration=0, outcome="error"))
     closed = make_client()
     closed.close()
-    errands: list[tuple[type[TranslationClientError], Callable[[], object]]] = [
+    actions: list[tuple[type[TranslationClientError], Callable[[], object]]] = [
         (WaitTimeout, pending.wait),
         (RetriesExhausted, make_client(Scenario(duration=1000), max_retries=1).wait),
         (RequestFailed, lambda: pending.check("nope")),
@@ -456,9 +456,9 @@ def test_errors_of_calls_that_submit_no_job_say_that_none_was_accepted(make_clie
         (RequestFailed, lambda: pending.delete("nope")),
         (ResultNotReady, lambda: pending.download(pending.submit("https://v.test/v", "es"), tmp_path / "f")),
     ]
-    for kind, errand in errands:
+    for kind, action in actions:
         with pytest.raises(TranslationClientError) as caught:
-            errand()
+            action()
         assert type(caught.value) is kind
         assert caught.value.may_have_been_accepted is False
         assert vars(kind(*json.loads(json.dumps(caught.value.args, allow_nan=False)))) == vars(caught.value)

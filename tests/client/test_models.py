@@ -133,8 +133,10 @@ def test_a_job_is_immutable_and_survives_pickle_and_hash() -> None:
 def test_the_id_of_a_job_is_always_a_string() -> None:
     """Also if a service of the caller's builds the single job with None, and if it comes from an older dictionary."""
     nameless: Any = None
+    number: Any = 7
 
     assert (Job(nameless, TranslationStatus.PENDING, "pending").id, Job.from_dict({"id": None}).id) == ("", "")
+    assert (Job(number, TranslationStatus.PENDING, "pending").id, Job.from_dict({"id": 7}).id) == ("7", "7")
 
 
 class SlottedJob(Job):

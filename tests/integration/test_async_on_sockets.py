@@ -96,7 +96,7 @@ def timers_of(loop: asyncio.AbstractEventLoop) -> list[asyncio.TimerHandle]:
     return list(vars(loop)["_scheduled"])
 
 
-def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
+def ran(action: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None = None) -> T:
     """Run a coroutine in the debug mode of asyncio. Fails if a task, timer, unhandled error or warning is left."""
     complaints: list[dict[str, Any]] = []
 
@@ -104,7 +104,7 @@ def ran(errand: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop | None =
         running = asyncio.get_running_loop()
         running.slow_callback_duration = 60
         running.set_exception_handler(lambda _, context: complaints.append(context))
-        value = await errand
+        value = await action
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert [timer for timer in timers_of(running) if not timer.cancelled()] == []
         return value
@@ -156,13 +156,13 @@ def test_twenty_concurrent_jobs_of_one_client_give_twenty_files(service: str, tm
         job = await client.wait(await client.submit(f"{VIDEO}?{number}", LANGUAGE[service]))
         return job, await client.download(job, tmp_path / f"{number}.mp4")
 
-    async def errand() -> list[tuple[Job, Path]]:
+    async def action() -> list[tuple[Job, Path]]:
         async with client_of(server.url, service) as client:
             return await asyncio.gather(*(translated(client, number) for number in range(20)))
 
     faults = ["1:503", "result/1:truncate"]
     with Server(Scenario((0.05, 0.2), result_bytes=150_000, faults=faults), service=service) as server:
-        done = ran(errand())
+        done = ran(action())
         names = [submission.job_id for submission in server.submissions]
         arrivals = server.requests
         assert open_to(server.port) == 0
@@ -313,7 +313,7 @@ def test_a_403_before_the_end_of_an_upload_ends_it(tmp_path: Path) -> None:
         handler.end_headers()
         over.wait(LASTS_LONG)
 
-    async def errand() -> None:
+    async def action() -> None:
         try:
             with pytest.raises(RequestFailed, match="HTTP 403") as caught:
                 await submitted(url, film)
@@ -325,7 +325,7 @@ def test_a_403_before_the_end_of_an_upload_ends_it(tmp_path: Path) -> None:
             await asyncio.sleep(0.1)
 
     with playing(play) as (url, _):
-        ran(errand())
+        ran(action())
 
 
 def test_an_upload_that_makes_progress_may_exceed_request_timeout(film: Path) -> None:
@@ -360,7 +360,7 @@ def test_an_upload_without_progress_ends_after_request_timeout(film: Path) -> No
     """The service cannot have the whole file, so no job was made."""
     over = threading.Event()
 
-    async def errand() -> None:
+    async def action() -> None:
         began = time.monotonic()
         try:
             with ends_soon(0.3), pytest.raises(RequestFailed, match="No job was made") as caught:
@@ -372,7 +372,7 @@ def test_an_upload_without_progress_ends_after_request_timeout(film: Path) -> No
             await asyncio.sleep(0.1)  # see the end of this test
 
     with playing(held(over)) as (url, request_lines):
-        ran(errand())
+        ran(action())
         assert request_lines in (["POST /v1/dubbing"], [])  # empty where a busy machine sent nothing in 0.3 s
 
 
@@ -380,7 +380,7 @@ def test_a_cancelled_upload_leaves_no_socket(film: Path) -> None:
     """Also if the server reads nothing any more, so that buffered data is never sent."""
     over = threading.Event()
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(url, "elevenlabs") as client:
             sending = asyncio.create_task(client.submit(film, "es"))
             await until(lambda: request_lines)
@@ -392,7 +392,7 @@ def test_a_cancelled_upload_leaves_no_socket(film: Path) -> None:
         await asyncio.sleep(0.1)
 
     with playing(held(over)) as (url, request_lines):
-        ran(errand())
+        ran(action())
 
 
 def test_a_large_upload_is_not_held_in_memory(film: Path) -> None:
@@ -417,7 +417,7 @@ def test_a_large_upload_is_not_held_in_memory(film: Path) -> None:
 def test_a_large_download_is_not_held_in_memory(tmp_path: Path) -> None:
     """48 MiB are received with a peak below 8 MiB."""
 
-    async def errand() -> Path:
+    async def action() -> Path:
         async with client_of(server.url, "heygen") as client:
             job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
             with peak_of_memory() as peak:
@@ -427,7 +427,7 @@ def test_a_large_download_is_not_held_in_memory(tmp_path: Path) -> None:
 
     peaks: list[int] = []
     with Server(Scenario(0, result_bytes=48 * MIB), service="heygen") as server:
-        file = asyncio.run(errand())
+        file = asyncio.run(action())
 
     assert file.stat().st_size == 48 * MIB
     assert peaks[0] < 8 * MIB
@@ -442,7 +442,7 @@ async def downloaded(url: str, target: Path, *, client: dict[str, Any] | None = 
 def test_the_deadline_ends_a_download(fault: Any, tmp_path: Path) -> None:
     """`timeout=` holds against a storage that is mute, drips or sends without end; no file is left."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, "heygen") as client:
             job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
             began = time.monotonic()
@@ -451,7 +451,7 @@ def test_the_deadline_ends_a_download(fault: Any, tmp_path: Path) -> None:
             assert time.monotonic() - began >= 0.55
 
     with Server(Scenario(0, faults=[lasting("result", fault)]), service="heygen") as server:
-        ran(errand())
+        ran(action())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -460,7 +460,7 @@ def test_the_deadline_ends_a_download(fault: Any, tmp_path: Path) -> None:
 def test_the_deadline_ends_a_submission(service: str, fault: Any) -> None:
     """Whatever the service does. If the request has arrived, the error says that a job may have been made."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, service) as client:
             with ends_soon(0.5), pytest.raises(TranslationClientError) as caught:
                 await client.submit(VIDEO, LANGUAGE[service], timeout=0.5)
@@ -468,7 +468,7 @@ def test_the_deadline_ends_a_submission(service: str, fault: Any) -> None:
             assert caught.value.may_have_been_accepted is True or not has_arrived
 
     with Server(Scenario(faults=[lasting("create", fault, body="x" * 2000)]), service=service) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_a_download_that_makes_progress_may_exceed_request_timeout(tmp_path: Path) -> None:
@@ -525,7 +525,7 @@ where = pytest.mark.parametrize("place", PLACES)
 def test_a_cancelled_task_ends_soon_with_cancelled_error(place: str) -> None:
     """No further request is sent, and its socket is closed although the client is not."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, **DROWSY) as client:
             waiting = asyncio.create_task(client.wait())
             await until(lambda: server.requests)
@@ -539,7 +539,7 @@ def test_a_cancelled_task_ends_soon_with_cancelled_error(place: str) -> None:
         assert open_to(server.port) == 0
 
     with serving(PLACES[place]) as server:
-        ran(errand())
+        ran(action())
     assert len(server.requests) == 1
 
 
@@ -547,7 +547,7 @@ def test_a_cancelled_task_ends_soon_with_cancelled_error(place: str) -> None:
 def test_wait_for_ends_a_wait_with_its_own_time_out_error(place: str) -> None:
     """`asyncio.TimeoutError` is raised, and not `WaitTimeout`."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, **DROWSY) as client:
             began = time.monotonic()
             with ends_soon(0.3), pytest.raises(asyncio.TimeoutError) as caught:
@@ -556,7 +556,7 @@ def test_wait_for_ends_a_wait_with_its_own_time_out_error(place: str) -> None:
             assert not isinstance(caught.value, WaitTimeout)
 
     with serving(PLACES[place]) as server:
-        ran(errand())
+        ran(action())
 
 
 @where
@@ -564,7 +564,7 @@ def test_wait_for_ends_a_wait_with_its_own_time_out_error(place: str) -> None:
 def test_an_event_cancels_a_wait(place: str, kind: type[Any]) -> None:
     """Of asyncio, or of threading and set by another thread. Another wait of the client goes on."""
 
-    async def errand() -> None:
+    async def action() -> None:
         cancel = kind()
         async with client_of(server.url, **DROWSY) as client:
             waiting = asyncio.create_task(client.wait(cancel=cancel))
@@ -581,7 +581,7 @@ def test_an_event_cancels_a_wait(place: str, kind: type[Any]) -> None:
             await ended(other)
 
     with serving(PLACES[place]) as server:
-        ran(errand())
+        ran(action())
     assert len(server.requests) == 2
 
 
@@ -589,7 +589,7 @@ def test_an_event_cancels_a_wait(place: str, kind: type[Any]) -> None:
 def test_a_cancelled_request_is_logged_as_cancelled_and_not_as_a_fault(how: str, lines: LogLines) -> None:
     """Cancelled by `close` or an event, it has one log line, with the reason `cancelled`."""
 
-    async def errand() -> None:
+    async def action() -> None:
         cancel = asyncio.Event()
         async with client_of(server.url, logger=None) as client:
             waiting = asyncio.create_task(client.wait(cancel=cancel))
@@ -600,7 +600,7 @@ def test_a_cancelled_request_is_logged_as_cancelled_and_not_as_a_fault(how: str,
             assert type(await ended(waiting)) is WaitCancelled
 
     with serving(mute) as server:
-        ran(errand())
+        ran(action())
     assert [(line["event"], line["reason"], line["attempts"]) for line in lines] == [("gave_up", "cancelled", 1)]
 
 
@@ -609,7 +609,7 @@ def test_a_cancelled_request_is_logged_as_cancelled_and_not_as_a_fault(how: str,
 def test_close_cancels_the_waits_of_all_tasks(place: str, is_left: bool) -> None:
     """By `close()` in another task, or at the end of the `async with` block."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(server.url, **DROWSY)
         if is_left:
             async with client:
@@ -631,7 +631,7 @@ def test_close_cancels_the_waits_of_all_tasks(place: str, is_left: bool) -> None
             await client.check()
 
     with serving(PLACES[place]) as server:
-        ran(errand())
+        ran(action())
     assert len(server.requests) == 8
 
 
@@ -639,7 +639,7 @@ def test_close_cancels_the_waits_of_all_tasks(place: str, is_left: bool) -> None
 def test_a_task_cancelled_in_the_step_of_close_ends_with_cancelled_error(is_cancelled_first: bool) -> None:
     """A cancellation from outside is never taken for that by `close`, whichever comes first."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(server.url)
         waiting = asyncio.create_task(client.wait())
         await until(lambda: server.requests)
@@ -656,7 +656,7 @@ def test_a_task_cancelled_in_the_step_of_close_ends_with_cancelled_error(is_canc
         assert type(error) is asyncio.CancelledError
 
     with serving(mute) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_async_with_closes_the_client_in_a_cancelled_task() -> None:
@@ -666,7 +666,7 @@ def test_async_with_closes_the_client_in_a_cancelled_task() -> None:
         async with client:
             await asyncio.gather(*(client.wait() for _ in range(4)))
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(server.url)
         using = asyncio.create_task(used(client))
         await until(lambda: len(server.requests) == 4)
@@ -675,13 +675,13 @@ def test_async_with_closes_the_client_in_a_cancelled_task() -> None:
         assert open_to(server.port) == 0
 
     with serving(mute) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_close_cancels_a_download(tmp_path: Path) -> None:
     """No file is left."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(server.url, "heygen")
         job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
         loading = asyncio.create_task(client.download(job, tmp_path / "out.mp4"))
@@ -690,14 +690,14 @@ def test_close_cancels_a_download(tmp_path: Path) -> None:
         assert type(await ended(loading)) is WaitCancelled
 
     with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
-        ran(errand())
+        ran(action())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cancelled_download_leaves_no_file(tmp_path: Path) -> None:
     """The part that had arrived is removed, too."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, "heygen") as client:
             job = await client.wait(await client.submit(VIDEO, LANGUAGE["heygen"]))
             loading = asyncio.create_task(client.download(job, tmp_path / "out.mp4"))
@@ -706,14 +706,14 @@ def test_a_cancelled_download_leaves_no_file(tmp_path: Path) -> None:
             assert type(await ended(loading)) is asyncio.CancelledError
 
     with Server(Scenario(0, faults=["result/every-1:drip-body@0.05"]), service="heygen") as server:
-        ran(errand())
+        ran(action())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cancelled_submission_can_be_repeated_with_its_idempotency_key(lines: LogLines) -> None:
     """The key is in the log line `submit_started`; no second job is made."""
 
-    async def errand() -> Job:
+    async def action() -> Job:
         async with client_of(server.url, "heygen", logger=None) as client:
             ordering = asyncio.create_task(client.submit(VIDEO, LANGUAGE["heygen"]))
             await until(lambda: server.submissions)
@@ -724,7 +724,7 @@ def test_a_cancelled_submission_can_be_repeated_with_its_idempotency_key(lines: 
             return await client.submit(VIDEO, LANGUAGE["heygen"], idempotency_key=started["idempotency_key"])
 
     with Server(Scenario(0, faults=["create/1:mute"]), service="heygen") as server:
-        job = ran(errand())
+        job = ran(action())
         assert [submission.job_id for submission in server.submissions] == [job.id]
 
 
@@ -741,7 +741,7 @@ def test_a_locked_history_delays_the_event_loop_by_less_than_0_2_seconds(
             slept.append(seconds)
         usual(seconds)
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, history=history, check_cost=0.01) as client:
             job = await client.submit(VIDEO, "es")
             waiting = asyncio.create_task(client.wait(job))
@@ -754,7 +754,7 @@ def test_a_locked_history_delays_the_event_loop_by_less_than_0_2_seconds(
 
     monkeypatch.setattr(time, "sleep", sleep)
     with Server(Scenario(10)) as server:
-        ran(errand())
+        ran(action())
     assert 0 < sum(slept) < 0.2
     assert history.jobs("reference") == []
 
@@ -806,20 +806,20 @@ def mute_wait(
 def test_a_task_cancelled_at_the_time_out_ends_with_cancelled_error(limit: str, after: float) -> None:
     """Just before or just after the timer of the client, or in the same step of the event loop."""
 
-    async def errand() -> None:
+    async def action() -> None:
         limits: dict[str, Any] = {limit: 0.2}
         async with client_of(server.url, **limits) as client:
             error = await ended(mute_wait(client, after, lambda task: task.cancel()))
             assert isinstance(error, asyncio.CancelledError)
 
     with serving(mute) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_wait_for_with_the_seconds_of_request_timeout_raises_its_own_error() -> None:
     """Each of ten times, though both timers expire together: its cancellation is not taken for one by the client."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, request_timeout=0.1) as client:
             for _ in range(10):
                 with ends_soon(0.1), pytest.raises(asyncio.TimeoutError) as caught:
@@ -827,7 +827,7 @@ def test_wait_for_with_the_seconds_of_request_timeout_raises_its_own_error() -> 
                 assert not isinstance(caught.value, WaitTimeout)
 
     with serving(mute) as server:
-        ran(errand())
+        ran(action())
 
 
 class DeafConnector(aiohttp.TCPConnector):
@@ -848,7 +848,7 @@ class DeafConnector(aiohttp.TCPConnector):
 def test_a_session_that_ignores_cancellation_delays_no_caller(how: str) -> None:
     """The submission ends in time. Its task ends when the session lets it, and may even send the request."""
 
-    async def errand() -> None:
+    async def action() -> None:
         cancel, let_go = asyncio.Event(), asyncio.Event()
         giving_up = asyncio.get_running_loop().call_later(LASTS_LONG, let_go.set)
         async with aiohttp.ClientSession(connector=DeafConnector(let_go)) as session:
@@ -872,7 +872,7 @@ def test_a_session_that_ignores_cancellation_delays_no_caller(how: str) -> None:
             await client.close()
 
     with serving(PENDING) as server:
-        ran(errand())
+        ran(action())
 
 
 RESPONSES = {"200": http(), "503": http("503 Busy", b'{"code": 1}'), "302": http("302 Found", b"", "Location: /x")}
@@ -887,7 +887,7 @@ ENDS = {"200": RetriesExhausted, "503": RequestFailed, "302": UnexpectedAnswer}
 def test_a_wait_can_be_cancelled_at_every_step_of_the_event_loop(how: str, status_code: str) -> None:
     """The task ends with the error of what cancelled it, and no connection is left."""
 
-    async def errand(at: int) -> tuple[bool, bool, BaseException | None]:
+    async def action(at: int) -> tuple[bool, bool, BaseException | None]:
         client = client_of(server.url, max_faults=1, max_retries=0)
         cancel = asyncio.Event()
         closing: list[asyncio.Task[None]] = []
@@ -924,7 +924,7 @@ def test_a_wait_can_be_cancelled_at_every_step_of_the_event_loop(how: str, statu
     was_unasked: list[bool] = []
     with serving(answering(RESPONSES[status_code], close=False)) as server:
         for at in range(1, 200):
-            happened, was_over, error = ran(errand(at), SteppingLoop())
+            happened, was_over, error = ran(action(at), SteppingLoop())
             if not happened or was_over:
                 break
             # If its task was not cancelled, it may have ended by itself, but not before the server had its request.
@@ -959,7 +959,7 @@ def test_a_transfer_can_be_cancelled_at_every_step_of_the_event_loop(call: str, 
         """Count the requests after which a transfer may have succeeded."""
         return len([one for one in request_lines if "/file" in one]) if call == "download" else len(arrived)
 
-    async def errand(at: int) -> tuple[bool, BaseException | None]:
+    async def action(at: int) -> tuple[bool, BaseException | None]:
         client = client_of(url, "reference" if call == "download" else "elevenlabs", max_faults=1)
         before = all_that_came()
         target = tmp_path / "out.mp4"
@@ -1000,7 +1000,7 @@ def test_a_transfer_can_be_cancelled_at_every_step_of_the_event_loop(call: str, 
     was_unasked: list[bool] = []
     with playing(play) as (url, request_lines):
         for at in range(1, 400):
-            was_ended, error = ran(errand(at), SteppingLoop())
+            was_ended, error = ran(action(at), SteppingLoop())
             if not was_ended:
                 break
             ends.append(error)
@@ -1108,7 +1108,7 @@ def test_a_watch_that_is_not_read_to_its_end_causes_no_warning() -> None:
 def test_a_watch_that_is_left_gives_its_connection_back(is_closed: bool) -> None:
     """Whether its iterator is closed or kept. Its connection is used for the next check, and closed with the client."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url) as client:
             watching: Any = client.watch()
             async for job in watching:
@@ -1123,7 +1123,7 @@ def test_a_watch_that_is_left_gives_its_connection_back(is_closed: bool) -> None
         await watching.aclose()
 
     with scripted(lambda _: [response({"result": "pending"})]) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_the_blocking_client_works_inside_a_running_event_loop() -> None:
@@ -1144,13 +1144,13 @@ def test_the_blocking_client_works_inside_a_running_event_loop() -> None:
 def test_a_client_made_outside_an_event_loop_works_in_one() -> None:
     """A module may make it when it is imported."""
 
-    async def errand() -> Job:
+    async def action() -> Job:
         async with client:
             return await client.wait()
 
     with Server(Scenario(0.1)) as server:
         client = client_of(server.url)
-        assert ran(errand()).status == "completed"
+        assert ran(action()).status == "completed"
 
 
 def test_a_submission_in_a_second_event_loop_raises_runtime_error() -> None:
@@ -1179,7 +1179,7 @@ def test_a_redirect_to_another_origin_carries_no_api_key() -> None:
     """Nor the caller's headers. A redirect to the same origin carries both."""
     mine = {"X-Mine": "m-0123456789"}
 
-    async def errand() -> Job:
+    async def action() -> Job:
         async with client_of(server.url, headers=mine) as client:
             return await client.wait()
 
@@ -1188,7 +1188,7 @@ def test_a_redirect_to_another_origin_carries_no_api_key() -> None:
         connection.sendall(http("302 Found", b"", f"Location: {target}"))
 
     with serving(answering(COMPLETED)) as elsewhere, serving(redirect) as server:
-        assert ran(errand()).status == "completed"
+        assert ran(action()).status == "completed"
 
     assert [request.split(b" ")[1] for request in server.requests] == [b"/status", b"/again"]
     for request in server.requests:
@@ -1238,12 +1238,12 @@ def blocking_end_of(url: str) -> str:
 
 
 def end_of(url: str) -> str:
-    async def errand() -> str:
+    async def action() -> str:
         async with client_of(url, max_faults=1) as client:
             error = await ended(asyncio.create_task(client.wait()))
             return type(error).__name__
 
-    return ran(errand())
+    return ran(action())
 
 
 @pytest.mark.parametrize("raw", NO_GOOD.values(), ids=NO_GOOD)
@@ -1288,7 +1288,7 @@ def test_a_ca_bundle_is_read_once_for_all_connections(trusted: trustme.CA, monke
         made.append(more)
         return usual(**more)
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, max_faults=3) as client:
             for _ in range(2):
                 with pytest.raises(RequestFailed):
@@ -1298,7 +1298,7 @@ def test_a_ca_bundle_is_read_once_for_all_connections(trusted: trustme.CA, monke
 
     monkeypatch.setattr(ssl, "create_default_context", make)
     with serving_raw(over_tls(trusted, answering(http("503 Busy")))) as server:
-        ran(errand())
+        ran(action())
 
     assert [more["cafile"] for more in made] == [os.environ["REQUESTS_CA_BUNDLE"]]
 
@@ -1335,13 +1335,13 @@ def test_a_secret_in_a_malformed_response_is_redacted(
 def test_cookies_are_not_kept() -> None:
     """No request has a `Cookie`, though each response has a `Set-Cookie`."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url) as client:
             for _ in range(3):
                 await client.check()
 
     with serving(answering(http("200 OK", b'{"result": "pending"}', "Set-Cookie: a=b; Path=/"), close=False)) as server:
-        ran(errand())
+        ran(action())
 
     assert len(server.requests) == 3
     assert not [request for request in server.requests if b"cookie" in request.lower()]
@@ -1461,20 +1461,20 @@ def test_the_deadline_ends_a_tls_handshake(handle: Handler) -> None:
 def test_the_deadline_ends_a_dripping_body_over_tls(trusted: trustme.CA) -> None:
     """And its connection is closed with the client."""
 
-    async def errand() -> None:
+    async def action() -> None:
         await assert_times_out(server.url)
         # A TLS transport that is closed, and not aborted, waits up to 30 s for the `close_notify` of the other side.
         assert open_to(server.port) == 0
 
     body = dripping(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"x")
     with serving_raw(over_tls(trusted, body)) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_an_idle_connection_over_tls_is_closed_with_the_client(trusted: trustme.CA) -> None:
     """Though the server does not send `close_notify`."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(server.url)
         await client.check()
         assert open_to(server.port) == 1
@@ -1487,7 +1487,7 @@ def test_an_idle_connection_over_tls_is_closed_with_the_client(trusted: trustme.
         server.over.wait(LASTS_LONG)
 
     with serving_raw(over_tls(trusted, handle)) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_a_request_over_tls_through_a_proxy_succeeds(trusted: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1521,7 +1521,7 @@ def test_a_request_on_a_kept_connection_that_the_server_closes_is_not_repeated()
         served_peers.add(peer)
         connection.sendall(http())
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(server.url, max_faults=1) as client:
             await client.check()
             with pytest.raises(RequestFailed) as caught:
@@ -1532,7 +1532,7 @@ def test_a_request_on_a_kept_connection_that_the_server_closes_is_not_repeated()
         assert len(server.requests) == 3
 
     with serving(handle) as server:
-        ran(errand())
+        ran(action())
 
 
 def test_checks_reuse_a_connection_and_a_submission_gets_a_new_one() -> None:
@@ -1545,7 +1545,7 @@ def test_checks_reuse_a_connection_and_a_submission_gets_a_new_one() -> None:
         handler.rfile.read(int(handler.headers.get("Content-Length", "0")))
         send_ok(handler, b'{"id": "job-1", "result": "pending"}', Connection="keep-alive")
 
-    async def errand() -> None:
+    async def action() -> None:
         async with client_of(url) as client:
             await client.check("job-1")
             await client.submit(VIDEO, "es")
@@ -1554,7 +1554,7 @@ def test_checks_reuse_a_connection_and_a_submission_gets_a_new_one() -> None:
             await client.check("job-1")
 
     with playing(play) as (url, _):
-        ran(errand())
+        ran(action())
 
     assert [method for method, _ in peers] == ["GET", "POST", "GET", "GET"]
     assert len({peer for method, peer in peers if method == "GET"}) == 1
@@ -1572,7 +1572,7 @@ def test_a_connection_for_another_url_is_opened_once_an_idle_one_is_closed(
         everybody.wait(LASTS_LONG)
         connection.sendall(COMPLETED)
 
-    async def errand() -> None:
+    async def action() -> None:
         loop = asyncio.get_running_loop()
         connect = loop.sock_connect
 
@@ -1586,7 +1586,7 @@ def test_a_connection_for_another_url_is_opened_once_an_idle_one_is_closed(
                 await asyncio.gather(*(client.check(f"job-{turn}-{number}") for number in range(20)))
 
     with serving(handle) as server:
-        ran(errand())
+        ran(action())
     assert len(seen) == 80
     assert max(seen) < 20
 
@@ -1594,7 +1594,7 @@ def test_a_connection_for_another_url_is_opened_once_an_idle_one_is_closed(
 def test_a_session_of_the_callers_is_used_and_never_closed() -> None:
     """Its own headers are sent beside those of the client."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async with aiohttp.ClientSession(headers={"X-Session": "theirs"}) as session:
             async with client_of(server.url, session=session) as client:
                 assert (await client.check()).status == "pending"
@@ -1603,7 +1603,7 @@ def test_a_session_of_the_callers_is_used_and_never_closed() -> None:
                 assert received.status == 200
 
     with serving(PENDING) as server:
-        ran(errand())
+        ran(action())
     assert b"X-Session: theirs" in server.requests[0]
     assert f"Bearer {KEY}".encode() in server.requests[0]
 
@@ -1621,7 +1621,7 @@ def test_a_lookup_that_hangs_ends_with_wait_timeout(
         release.wait(LASTS_LONG)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    async def errand() -> None:
+    async def action() -> None:
         before = threading.active_count()
         async with client_of("http://stuck.test", timeout=0.3) as client:
             with ends_soon(0.3):
@@ -1634,7 +1634,7 @@ def test_a_lookup_that_hangs_ends_with_wait_timeout(
         gc.collect()
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    ran(errand())
+    ran(action())
 
 
 def test_two_hundred_waits_share_a_hundred_connections() -> None:
@@ -1659,7 +1659,7 @@ def test_two_hundred_waits_share_a_hundred_connections() -> None:
             seen.append((open_to(server.port), strangers()))
             await asyncio.sleep(0.01)
 
-    async def errand() -> list[Job]:
+    async def action() -> list[Job]:
         async with client_of(server.url) as client:
             looking = asyncio.create_task(look())
             jobs = await asyncio.gather(*(client.wait(job_id) for job_id in ids))
@@ -1671,7 +1671,7 @@ def test_two_hundred_waits_share_a_hundred_connections() -> None:
     ids = [f"job-{number}" for number in range(200)]
     with serving(handle) as server:
         before = strangers()
-        jobs = asyncio.run(errand())
+        jobs = asyncio.run(action())
 
     assert [(job.id, str(job.status)) for job in jobs] == [(one, "completed") for one in ids]
     assert at_first[0] == 100

@@ -203,18 +203,18 @@ def test_endless_headers_are_no_progress_of_a_transfer(film: Path, tmp_path: Pat
             handler.wfile.write(drip)
             time.sleep(0.1)
 
-    errands: dict[str, Callable[[VideoTranslationClient], object]] = {
+    actions: dict[str, Callable[[VideoTranslationClient], object]] = {
         "elevenlabs": lambda client: client.submit(film, "es"),
         "reference": lambda client: client.download("j", tmp_path / "out"),
     }
     with playing(play) as (url, _):
-        for service in errands:
+        for service in actions:
             with (
                 client_of(url, service, request_timeout=0.4, max_faults=1) as client,
                 ends_soon(0.4),
                 pytest.raises(RequestFailed, match=r"no response within 0\.4 s"),
             ):
-                errands[service](client)
+                actions[service](client)
 
 
 @pytest.mark.parametrize("service", ["heygen", "elevenlabs", "azure", "reference"])

@@ -259,7 +259,7 @@ def test_a_call_without_its_job_is_refused_if_every_job_has_an_id(clock: Clock, 
     client = ClientSetup(clock, service).client
     missing: Any = None
     for call in (client.wait, client.check, client.delete, lambda job: client.download(job, tmp_path / "x")):
-        with pytest.raises(ValueError, match="job must be given: every job of the service"):
+        with pytest.raises(ValueError, match="job must be given: this request of the service"):
             call(missing)
 
 

@@ -97,11 +97,11 @@ def after(weighed: Sequence[tuple[float, float]], moment: float) -> float:
     return sum(weight for point, weight in weighed if point > moment)
 
 
-def moments_of(law: Distribution) -> tuple[float, float]:
+def moments_of(distribution: Distribution) -> tuple[float, float]:
     """Return the mean and the variance of a distribution that is uniform between its knots."""
     cells = [
         (left, right, high - low)
-        for (left, right), (low, high) in zip(pairwise(law.knots), pairwise(law.cdf), strict=True)
+        for (left, right), (low, high) in zip(pairwise(distribution.knots), pairwise(distribution.cdf), strict=True)
     ]
     mean = sum(mass * (left + right) / 2 for left, right, mass in cells)
     square = sum(mass * (left * left + left * right + right * right) / 3 for left, right, mass in cells)
@@ -216,13 +216,15 @@ def test_an_imputed_time_stays_in_its_interval_under_any_distribution(
 
 def test_a_time_is_imputed_at_a_quantile_of_the_distribution_within_the_interval() -> None:
     """If the distribution has almost no mass there, it is a quantile of the uniform distribution."""
-    law = NormalDist(0, 1)
+    distribution = NormalDist(0, 1)
 
-    assert CensoringInterval(None, ALWAYS, ALWAYS, 0.0, 0.5).impute_from(law) == pytest.approx(law.inv_cdf(0.25))
-    assert CensoringInterval(None, ALWAYS, -1.0, 2.0, 0.25).impute_from(law) == pytest.approx(
-        law.inv_cdf(0.75 * law.cdf(-1) + 0.25 * law.cdf(2))
+    assert CensoringInterval(None, ALWAYS, ALWAYS, 0.0, 0.5).impute_from(distribution) == pytest.approx(
+        distribution.inv_cdf(0.25)
     )
-    assert CensoringInterval(None, ALWAYS, 50.0, 52.0, 0.25).impute_from(law) == 50.5
+    assert CensoringInterval(None, ALWAYS, -1.0, 2.0, 0.25).impute_from(distribution) == pytest.approx(
+        distribution.inv_cdf(0.75 * distribution.cdf(-1) + 0.25 * distribution.cdf(2))
+    )
+    assert CensoringInterval(None, ALWAYS, 50.0, 52.0, 0.25).impute_from(distribution) == 50.5
 
 
 def test_imputation_recovers_mean_and_spread_from_wide_intervals() -> None:
@@ -324,49 +326,49 @@ def test_censored_jobs_never_move_the_distribution_earlier(finished: list[float]
 
 def test_a_fit_to_few_jobs_is_the_predictive_normal_of_their_logarithms() -> None:
     """By hand: three logarithms one apart, and half a job with the prior scale."""
-    law = fit(ended(1, 2, 3))
+    distribution = fit(ended(1, 2, 3))
     deviation = math.sqrt((2 + PRIOR_SCALE_WEIGHT * PRIOR_SCALE**2) / (2 + PRIOR_SCALE_WEIGHT) * 4 / 3)
 
     expected = lognormal(2, deviation)
 
-    assert law.knots == pytest.approx(expected.knots)
-    assert law.cdf == expected.cdf
+    assert distribution.knots == pytest.approx(expected.knots)
+    assert distribution.cdf == expected.cdf
 
 
 def test_the_prior_scale_of_a_fit_has_the_weight_of_scale_jobs() -> None:
     """This shrinks the scale of one kind towards that of the others."""
-    law = fit(ended(5), scale=0.1, scale_jobs=4)
+    distribution = fit(ended(5), scale=0.1, scale_jobs=4)
 
-    assert law.knots == pytest.approx(lognormal(5, 0.1 * math.sqrt(2)).knots)
+    assert distribution.knots == pytest.approx(lognormal(5, 0.1 * math.sqrt(2)).knots)
 
 
 @pytest.mark.parametrize("spread", [0.02, 0.3, 2.0])
 def test_a_lognormal_distribution_is_normal_at_its_knots(spread: float) -> None:
     """It is cut off at four standard deviations."""
-    law = lognormal(3.0, spread)
-    inner = law.knots[1:-1]
+    distribution = lognormal(3.0, spread)
+    inner = distribution.knots[1:-1]
 
-    assert law.cdf_at(inner) == pytest.approx([NORMAL.cdf((knot - 3.0) / spread) for knot in inner])
-    assert (law.knots[0], law.knots[-1]) == pytest.approx((3 - 4 * spread, 3 + 4 * spread))
-    assert (law.cdf[0], law.cdf[-1]) == (0.0, 1.0)
-    assert law.scale == pytest.approx(spread, rel=0.1)
+    assert distribution.cdf_at(inner) == pytest.approx([NORMAL.cdf((knot - 3.0) / spread) for knot in inner])
+    assert (distribution.knots[0], distribution.knots[-1]) == pytest.approx((3 - 4 * spread, 3 + 4 * spread))
+    assert (distribution.cdf[0], distribution.cdf[-1]) == (0.0, 1.0)
+    assert distribution.scale == pytest.approx(spread, rel=0.1)
 
 
 def test_a_distribution_is_uniform_between_its_knots_and_ends_with_them() -> None:
     """The probability is 0 before the first knot, and 1 from the last one on."""
-    law = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
+    distribution = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
 
-    assert law.cdf_at([0.0, 1.0, 1.5, 2.0, 2.5, 4.0, 9.0]) == [0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0]
+    assert distribution.cdf_at([0.0, 1.0, 1.5, 2.0, 2.5, 4.0, 9.0]) == [0.0, 0.0, 0.25, 0.5, 0.625, 1.0, 1.0]
 
 
 def test_shifting_a_distribution_keeps_its_shape() -> None:
     """`shifted` returns a copy, or the distribution itself for a distance of 0."""
-    law = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
-    moved = law.shifted(3.0)
+    distribution = Distribution([1.0, 2.0, 4.0], [0.0, 0.5, 1.0])
+    moved = distribution.shifted(3.0)
 
     assert (moved.knots, moved.cdf) == ([4.0, 5.0, 7.0], [0.0, 0.5, 1.0])
-    assert law.knots == [1.0, 2.0, 4.0]
-    assert law.shifted(0.0) is law
+    assert distribution.knots == [1.0, 2.0, 4.0]
+    assert distribution.shifted(0.0) is distribution
 
 
 @pytest.mark.parametrize("count", [KERNEL_MIN_JOBS, 100, 400])
@@ -382,9 +384,9 @@ def test_a_kernel_estimate_has_the_mean_of_its_jobs_and_a_larger_variance(count:
 
 def test_a_kernel_estimate_has_no_mass_between_two_clusters() -> None:
     """A normal distribution would have most jobs finish where none does."""
-    law = fit(ended(*(centre + number / 1000 for centre in (1, 5) for number in range(-25, 25))))
+    distribution = fit(ended(*(centre + number / 1000 for centre in (1, 5) for number in range(-25, 25))))
 
-    low, middle, high = law.cdf_at([2.5, 3.0, 3.5])
+    low, middle, high = distribution.cdf_at([2.5, 3.0, 3.5])
 
     assert (low, middle, high) == pytest.approx((0.5, 0.5, 0.5), abs=0.02)
 
@@ -428,8 +430,8 @@ def test_equal_durations_have_a_standard_deviation_of_one_percent(count: int) ->
 @pytest.mark.parametrize("outlier", [-20.0, 20.0])
 def test_outliers_do_not_widen_the_bandwidth(outlier: float) -> None:
     """The bandwidth is computed from the quartiles if they give less than the standard deviation."""
-    law = fit(ended(*(number / 1000 for number in range(100)), outlier, outlier))
-    low, high = law.cdf_at([-1.0, 1.0])
+    distribution = fit(ended(*(number / 1000 for number in range(100)), outlier, outlier))
+    low, high = distribution.cdf_at([-1.0, 1.0])
 
     assert high - low == pytest.approx(100 / 102, abs=1e-3)
 
@@ -438,13 +440,13 @@ def test_outliers_do_not_widen_the_bandwidth(outlier: float) -> None:
 @given(st.lists(lifetimes(), min_size=1, max_size=80))
 def test_any_fit_increases_from_0_to_1(some: list[CensoredDuration]) -> None:
     """Its knots increase, and there are at most 450."""
-    law = fit(some)
+    distribution = fit(some)
 
-    assert all(left < right for left, right in pairwise(law.knots))
-    assert all(low <= high for low, high in pairwise(law.cdf))
-    assert (law.cdf[0], law.cdf[-1]) == (0.0, 1.0)
-    assert len(law.knots) == len(law.cdf) <= 450
-    assert law.scale > 0
+    assert all(left < right for left, right in pairwise(distribution.knots))
+    assert all(low <= high for low, high in pairwise(distribution.cdf))
+    assert (distribution.cdf[0], distribution.cdf[-1]) == (0.0, 1.0)
+    assert len(distribution.knots) == len(distribution.cdf) <= 450
+    assert distribution.scale > 0
 
 
 # Forecasts
@@ -457,11 +459,11 @@ def lomax(scale: float, seconds: float) -> float:
 @pytest.mark.parametrize("jobs", [1.0, 4.0, 200.0])
 def test_a_forecast_weighs_past_jobs_against_the_prior(jobs: float) -> None:
     """Their number against four, at each point of the grid. The prior is the Lomax distribution of index 1/2."""
-    law = lognormal(math.log(60), 0.5)
-    forecast = Forecast([MixtureComponent(1.0, law)], jobs, 60.0)
-    scale = 60 * math.exp(-PRIOR_NARROWNESS * law.scale)
+    distribution = lognormal(math.log(60), 0.5)
+    forecast = Forecast([MixtureComponent(1.0, distribution)], jobs, 60.0)
+    scale = 60 * math.exp(-PRIOR_NARROWNESS * distribution.scale)
     share = jobs / (jobs + PRIOR_WEIGHT)
-    body = [0.0, *law.cdf_at([math.log(time) for time in forecast.times[1:]])]
+    body = [0.0, *distribution.cdf_at([math.log(time) for time in forecast.times[1:]])]
 
     assert forecast.body_cdf == pytest.approx(body, abs=1e-9)
     assert forecast.cdf == pytest.approx(
@@ -704,9 +706,9 @@ def test_the_spread_of_a_kind_is_learned_from_the_other_kinds() -> None:
 def test_an_estimate_of_the_service_gives_a_forecast_without_past_jobs() -> None:
     """It counts as `ESTIMATE_WEIGHT` past jobs whose logarithms have a standard deviation of a half."""
     forecast = known(forecast_of([], JobFeatures(None, None, 300.0)))
-    law = lognormal(math.log(300), ESTIMATE_SCALE)
+    distribution = lognormal(math.log(300), ESTIMATE_SCALE)
 
-    assert same(forecast, Forecast([MixtureComponent(1.0, law)], ESTIMATE_WEIGHT, math.exp(math.log(300))))
+    assert same(forecast, Forecast([MixtureComponent(1.0, distribution)], ESTIMATE_WEIGHT, math.exp(math.log(300))))
     assert quantile(forecast, 0.5) == pytest.approx(300, rel=1e-3)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from support.interleaving import at_every_opcode
 
-from translation_client import DurationHistory, VideoTranslationClient
+from translation_client import DurationHistory, VideoTranslationClient, wait_learned
 from translation_client.schedule import history as module
 from translation_client.schedule import store
 from translation_client.schedule.censoring import Observation
@@ -351,6 +351,16 @@ def test_a_path_that_cannot_be_a_file_is_an_error(where: str, tmp_path: Path) ->
         VideoTranslationClient("http://fake.test", history=where and tmp_path / where, check_cost=3)
 
 
+def test_the_name_of_a_service_and_an_observation_are_checked() -> None:
+    """Any other value would fail later, or never be found again."""
+    service: Any = 5
+    observation: Any = 60.0
+    with pytest.raises(TypeError, match="service must be the name of a service, got 5"):
+        wait_learned(check_cost=1, service=service)
+    with pytest.raises(TypeError, match="job must be an Observation, got 60"):
+        DurationHistory().add("heygen", observation)
+
+
 @pytest.mark.parametrize("path", [3, b"durations", object(), 1.5])
 def test_a_history_argument_that_is_no_path_is_a_type_error(path: Any) -> None:
     """Besides a path, it may be True or a `DurationHistory`."""
@@ -412,9 +422,9 @@ def test_a_file_replaced_by_another_database_is_left_unchanged(replace: Any, tmp
     replace(path)
     before = path.read_bytes()
 
-    for errand in (lambda: history.add("heygen", Observation.exact(60)), lambda: history.jobs("heygen")):
+    for action in (lambda: history.add("heygen", Observation.exact(60)), lambda: history.jobs("heygen")):
         with pytest.raises(HistoryFailed, match=r"another program|version 2"):
-            errand()
+            action()
     assert path.read_bytes() == before
 
 

@@ -50,7 +50,7 @@ def log_normal_jobs(count: int, spread: float, usual: float = 60.0) -> list[floa
     return [usual * math.exp(spread * NORMAL.inv_cdf((number + 0.5) / count)) for number in range(count)]
 
 
-def law_from(chance: Callable[[float], float], times: Sequence[float]) -> Forecast:
+def forecast_by_chance(chance: Callable[[float], float], times: Sequence[float]) -> Forecast:
     """Return a forecast with this distribution. It has so many past jobs that the prior does not count."""
     below = [chance(time) for time in times]
     knots = [math.log(time) for time in times]
@@ -381,7 +381,7 @@ def test_candidates_are_dense_where_jobs_finish() -> None:
 def test_gaps_are_equal_for_exponential_durations(usual: float, cost: float) -> None:
     """They solve `e^(l d) - l d - 1 = l r`. The candidates are some per cent of a gap apart."""
     times = [usual * 1e-3 * 1.02**number for number in range(460)]
-    forecast = law_from(lambda time: -math.expm1(-time / usual), times)
+    forecast = forecast_by_chance(lambda time: -math.expm1(-time / usual), times)
     gaps = gaps_of(takewhile(lambda check: check < 4 * usual, planned(optimize_checks(forecast, cost))))
     best, high = 0.0, 10.0
     for _ in range(60):
@@ -400,7 +400,7 @@ def erlang(time: float) -> float:
 
 def test_gaps_do_not_grow_if_the_hazard_increases() -> None:
     """Each gap follows from the one before (Barlow, Hunter and Proschan 1963): `(F(x) - F(y)) / f(x) - r`."""
-    forecast = law_from(erlang, [0.02 * 1.02**number for number in range(370)])
+    forecast = forecast_by_chance(erlang, [0.02 * 1.02**number for number in range(370)])
     checks = [check for check in planned(optimize_checks(forecast, 0.05)) if check < 11]
     gaps = gaps_of(checks)
     recursion = [

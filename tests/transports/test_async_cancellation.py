@@ -384,7 +384,7 @@ def test_a_task_cancelled_in_every_step_raises_its_first_cancellation(
 ) -> None:
     """In each step until it has ended, as anyio does. The client's own task has ended by then, except for `SLOW`."""
 
-    async def errand(begin_at: int) -> None:
+    async def action(begin_at: int) -> None:
         service = Service(how)
         client, ending, times = client_of(service), Ending(), 0
         task = asyncio.create_task(ending.of(client.wait("job-1")))
@@ -403,7 +403,7 @@ def test_a_task_cancelled_in_every_step_raises_its_first_cancellation(
         await assert_goes_on(client, service, is_closed=False)
 
     for begin_at in STEPS:
-        run(errand(begin_at))
+        run(action(begin_at))
 
 
 @pytest.mark.parametrize("how", ["mute", "deaf late"])
@@ -412,7 +412,7 @@ def test_wait_for_raises_its_own_error_at_the_moment_of_the_request_timeout(
 ) -> None:
     """`wait_for(client.wait(job), 10)` with `request_timeout=10`, and a little less and more."""
 
-    async def errand(offset: float) -> None:
+    async def action(offset: float) -> None:
         client = client_of(Service(how), request_timeout=10, max_faults=5)
         began = asyncio.get_running_loop().time()
         with pytest.raises(asyncio.TimeoutError) as caught:
@@ -427,8 +427,8 @@ def test_wait_for_raises_its_own_error_at_the_moment_of_the_request_timeout(
             await client.wait("job-1")
 
     for number in range(-20, 21):
-        run(errand(number * STEP / 4))
-        run(errand(number * 1e-7))
+        run(action(number * STEP / 4))
+        run(action(number * 1e-7))
 
 
 def ways_to_limit(seconds: float) -> list[tuple[Callable[[Coroutine[Any, Any, Any]], Coroutine[Any, Any, Any]], Any]]:
@@ -465,7 +465,7 @@ def test_timeout_and_task_group_raise_their_error_and_leave_no_cancellation(
 ) -> None:
     """Also at the moment of the request timeout; `Task.cancelling()` is 0 afterwards."""
 
-    async def errand(offset: float) -> None:
+    async def action(offset: float) -> None:
         limit, ends = ways_to_limit(10 + offset)[number]
         client = client_of(Service(how), request_timeout=10, max_faults=5)
         with pytest.raises(ends) as caught:
@@ -483,7 +483,7 @@ def test_timeout_and_task_group_raise_their_error_and_leave_no_cancellation(
             await client.wait("job-1")
 
     for at in range(-10, 11):
-        run(errand(at * STEP / 4))
+        run(action(at * STEP / 4))
 
 
 @pytest.mark.parametrize("how", ["answers", "cleans up", "swallows"])
@@ -494,7 +494,7 @@ def test_a_complete_response_is_returned_although_the_call_is_stopped(
 ) -> None:
     """At every step: a job whose id has arrived is returned, and otherwise the error says whether the job may exist."""
 
-    async def errand(at: int) -> None:
+    async def action(at: int) -> None:
         service, loop = Service(how), asyncio.get_running_loop()
         assert isinstance(loop, SteppedLoop)
         client = client_of(service, **({"request_timeout": at * STEP} if other == "request_timeout" else {}))
@@ -522,7 +522,7 @@ def test_a_complete_response_is_returned_although_the_call_is_stopped(
 
     outcomes: set[type[Any]] = set()
     for at in STEPS:
-        run(errand(at))
+        run(action(at))
     assert outcomes == {Job, ENDS[other]}
 
 
@@ -531,7 +531,7 @@ def test_a_request_that_ends_while_it_waits_for_a_slot_keeps_none(
 ) -> None:
     """It is ended by its own task, an event or the deadline, in the step in which a slot becomes free or near it."""
 
-    async def errand(how: str, at: int) -> None:
+    async def action(how: str, at: int) -> None:
         service, loop = Service("mute"), asyncio.get_running_loop()
         assert isinstance(loop, SteppedLoop)
         client = client_of(service)
@@ -563,14 +563,14 @@ def test_a_request_that_ends_while_it_waits_for_a_slot_keeps_none(
     outcomes: set[tuple[str, type[Any]]] = set()
     hows = ("cancel", "event", "deadline")
     for how, at in itertools.product(hows, range(1, 31)):
-        run(errand(how, at))
+        run(action(how, at))
     assert outcomes == {(how, kind) for how in hows for kind in (Job, ENDS[how])}
 
 
 def test_close_ends_the_requests_that_wait_for_a_slot(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """Each of them, and the one that has the slot, raises `WaitCancelled`."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(Service("mute"))
         slots = vars(client._transport)["_slots"] = Slots(1)
         waits = [asyncio.create_task(client.wait(f"job-{number}")) for number in range(5)]
@@ -580,7 +580,7 @@ def test_close_ends_the_requests_that_wait_for_a_slot(run: Callable[[Coroutine[A
         assert {type(error) for error in errors} == {WaitCancelled}
         assert (vars(slots)["_free"], len(vars(slots)["_queue"])) == (1, 0)
 
-    run(errand())
+    run(action())
 
 
 def test_random_cancellations_lose_no_slot(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
@@ -609,19 +609,19 @@ def test_random_cancellations_lose_no_slot(run: Callable[[Coroutine[Any, Any, No
         assert not [task for task in tasks if not task.cancelled() and task.exception()]
         assert (vars(slots)["_free"], len(vars(slots)["_queue"])) == (2, 0)
 
-    async def errand() -> None:
+    async def action() -> None:
         chance = random.Random(7)
         for _ in range(3000):
             await attempt(chance)
 
     holders: list[asyncio.Future[None]] = []
-    run(errand())
+    run(action())
 
 
 def test_slots_are_given_in_the_order_of_the_queue(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """A later turn does not overtake an earlier one."""
 
-    async def errand() -> None:
+    async def action() -> None:
         slots = Slots(1)
         first, second, third, fourth = (slots.enter() for _ in range(4))
         slots.leave(third)
@@ -632,13 +632,13 @@ def test_slots_are_given_in_the_order_of_the_queue(run: Callable[[Coroutine[Any,
         slots.leave(second)
         assert (fourth.done(), slots.enter().done()) == (True, False)
 
-    run(errand())
+    run(action())
 
 
 def test_a_cancelled_close_still_closes_the_sessions(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """At each of its steps, while a request ignores cancellations. `close()` raises its own cancellation."""
 
-    async def errand(at: int) -> None:
+    async def action(at: int) -> None:
         client = client_of(Service("deaf late"))
         sessions = client._transport._sessions
         closed: list[str] = []
@@ -662,7 +662,7 @@ def test_a_cancelled_close_still_closes_the_sessions(run: Callable[[Coroutine[An
         assert_free(client)
 
     for at in range(1, 20):
-        run(errand(at))
+        run(action(at))
 
 
 def test_a_task_that_outlives_its_caller_is_cancelled_until_it_ends(
@@ -670,7 +670,7 @@ def test_a_task_that_outlives_its_caller_is_cancelled_until_it_ends(
 ) -> None:
     """The client need not be closed for that."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(Service("goes on twice"), timeout=0.2)
         with pytest.raises(WaitTimeout):
             await client.wait("job-1")
@@ -679,14 +679,14 @@ def test_a_task_that_outlives_its_caller_is_cancelled_until_it_ends(
         assert len(asyncio.all_tasks()) == 1
         assert_free(client)
 
-    run(errand())
+    run(action())
 
 
 @pytest.mark.parametrize("how", ["deaf", "goes on twice"])
 def test_close_ends_a_task_that_outlives_its_caller(how: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """The task has ended when `close()` returns."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(Service(how), timeout=0.2)
         with pytest.raises(WaitTimeout):
             await client.wait("job-1")
@@ -695,13 +695,13 @@ def test_close_ends_a_task_that_outlives_its_caller(how: str, run: Callable[[Cor
         assert len(asyncio.all_tasks()) == 1
         assert_free(client)
 
-    run(errand())
+    run(action())
 
 
 def test_a_stopped_request_sends_and_writes_nothing_more(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """Its task may run for a while longer, but its part file and its connection belong to the next request."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async def go_on() -> None:
             cut = CURRENT_SCOPE.get()
             assert cut is not None
@@ -724,13 +724,13 @@ def test_a_stopped_request_sends_and_writes_nothing_more(run: Callable[[Coroutin
         assert passed == [True]
 
     passed: list[bool] = []
-    run(errand())
+    run(action())
 
 
 def test_a_connection_returned_to_the_pool_is_not_aborted(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """It may serve another request by then."""
 
-    async def errand() -> None:
+    async def action() -> None:
         async def fail_late() -> None:
             cut = CURRENT_SCOPE.get()
             assert cut is not None
@@ -745,13 +745,13 @@ def test_a_connection_returned_to_the_pool_is_not_aborted(run: Callable[[Corouti
             await client.wait("job-1")
         assert not transport.is_aborted
 
-    run(errand())
+    run(action())
 
 
 def test_a_request_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """The function that returns the API key, and the session, see the context variables that the caller has set."""
 
-    async def errand() -> None:
+    async def action() -> None:
         variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="unset")
         seen: list[str] = []
 
@@ -773,13 +773,13 @@ def test_a_request_runs_in_the_context_of_its_caller(run: Callable[[Coroutine[An
         assert seen == ["of the caller", "of the caller"]
         assert CURRENT_SCOPE.get() is None
 
-    run(errand())
+    run(action())
 
 
 def test_cancelling_the_clients_own_task_cancels_the_wait(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """Code that cancels all tasks of an event loop cancels it, too."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(Service("mute"))
         task = asyncio.create_task(client.wait("job-1"))
         await steps(8)
@@ -790,7 +790,7 @@ def test_cancelling_the_clients_own_task_cancels_the_wait(run: Callable[[Corouti
             await task
         assert_free(client)
 
-    run(errand())
+    run(action())
 
 
 @pytest.mark.parametrize("how", ["answers", "mute", "cleans up"])
@@ -799,7 +799,7 @@ def test_all_tasks_of_an_event_loop_can_be_cancelled_at_once(
 ) -> None:
     """As `asyncio.run` does at its end."""
 
-    async def errand(at: int) -> None:
+    async def action(at: int) -> None:
         client = client_of(Service(how))
         tasks = [asyncio.create_task(client.wait(f"job-{number}")) for number in range(3)]
         await steps(at)
@@ -810,13 +810,13 @@ def test_all_tasks_of_an_event_loop_can_be_cancelled_at_once(
         assert_free(client)
 
     for at in STEPS:
-        run(errand(at))
+        run(action(at))
 
 
 def test_an_upload_yields_to_the_event_loop_after_each_block(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """A server that takes each block at once would otherwise hold up every timer, even that of its deadline."""
 
-    async def errand() -> None:
+    async def action() -> None:
         blocks = iter([b"a", b"b", b"c", b""])
         form = SimpleNamespace(read=lambda _: next(blocks))
         cut = SimpleNamespace(record_sent=lambda: None)
@@ -826,7 +826,7 @@ def test_an_upload_yields_to_the_event_loop_after_each_block(run: Callable[[Coro
             turns += [block]
         assert turns == [b"a", b"another", b"b", b"c"]
 
-    run(errand())
+    run(action())
 
 
 @pytest.mark.parametrize("how", ["answers", "mute", "cancelled"])
@@ -835,7 +835,7 @@ def test_the_cancel_scope_of_a_request_is_freed_without_garbage_collection(
 ) -> None:
     """At once after a response, a timeout and a cancellation."""
 
-    async def errand() -> None:
+    async def action() -> None:
         client = client_of(Service("answers" if how == "answers" else "mute"), request_timeout=1)
         task = asyncio.create_task(client.check("job-1"))
         await steps(4)
@@ -852,7 +852,7 @@ def test_the_cancel_scope_of_a_request_is_freed_without_garbage_collection(
     gc.collect()
     gc.disable()
     try:
-        run(errand())
+        run(action())
     finally:
         gc.enable()
 
@@ -882,7 +882,7 @@ def test_an_interrupt_in_a_request_ends_the_event_loop(interrupt: type[BaseExcep
 def test_cancellation_works_with_eager_tasks(how: str, run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
     """A request then begins, and may end, before its caller waits for it."""
 
-    async def errand(at: int) -> None:
+    async def action(at: int) -> None:
         loop = asyncio.get_running_loop()
         loop.set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined,unused-ignore]  # of Python 3.12
         service, ending = Service(how), Ending()
@@ -898,7 +898,7 @@ def test_cancellation_works_with_eager_tasks(how: str, run: Callable[[Coroutine[
         await assert_goes_on(client, service, is_closed=False)
 
     for at in range(13):
-        run(errand(at))
+        run(action(at))
 
 
 @pytest.mark.parametrize("how", ["answers", "pending", "mute", "cleans up", "swallows"])
@@ -908,7 +908,7 @@ def test_a_cancelled_batch_or_watch_raises_cancelled_error(
 ) -> None:
     """Once, or twice in a row, at one of its steps. Its workers, timers and requests have ended by then."""
 
-    async def errand(at: int, again_after: int | None) -> None:
+    async def action(at: int, again_after: int | None) -> None:
         service, ending = Service(how), Ending()
         client = client_of(service)
         task = asyncio.create_task(ending.of(used(client)))
@@ -934,4 +934,4 @@ def test_a_cancelled_batch_or_watch_raises_cancelled_error(
                 pass
 
     for at, again_after in itertools.product([*range(16), 30, 40], [None, 0, 1, 2]):
-        run(errand(at, again_after))
+        run(action(at, again_after))

@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from .. import _config
 from .._config import JobFeatures
 from .censoring import Observation
+from .history import HistoryFailed
 from .model import DurationModel
 from .plan import CheckSchedule, Objective, checks_until, make_schedule
 
-__all__ = ["CheckSchedule", "JobFeatures", "Objective", "plan_checks"]
+__all__ = ["CheckSchedule", "HistoryFailed", "JobFeatures", "Objective", "Observation", "plan_checks"]
 
 
 def plan_checks(durations: Iterable[float], check_cost: float, *, horizon: float) -> list[float]:

@@ -11,6 +11,7 @@ from statistics import NormalDist
 from typing import NamedTuple
 
 from .. import _config
+from .._exports import exported_from
 from .distribution import MIN_SCALE, CensoredDuration, PooledVariance
 
 REFITS = 2
@@ -101,6 +102,7 @@ MAX_DURATION_SECONDS = 1e9
 """Thirty years. A longer duration is taken for a mistake of units."""
 
 
+@exported_from("translation_client.schedule")
 class Observation(NamedTuple):
     """One past job, in seconds from its start.
 

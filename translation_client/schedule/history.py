@@ -32,6 +32,7 @@ LOCK_TIMEOUT_SECONDS = 10.0
 """How long to wait for other processes that are writing."""
 
 
+@exported_from("translation_client.schedule")
 class HistoryFailed(Exception):
     """The history cannot be read or written at the moment. The message has the reason."""
 
@@ -103,7 +104,10 @@ class DurationHistory:
 
         Raises:
             HistoryFailed: The file cannot be written at the moment.
+            TypeError: `job` is no `Observation`.
         """
+        if not isinstance(job, Observation):
+            raise TypeError(f"job must be an Observation, got {job!r}")
         if self._file is None:
             self._memory.add(service, job)
             return

@@ -12,7 +12,7 @@ from .history import DurationHistory, HistoryFailed, drop_oldest
 from .model import DurationModel
 from .plan import CheckSchedule, Objective, make_schedule
 
-MAX_SCHEDULES, MAX_KINDS = 512, 64
+MAX_SCHEDULES, MAX_CACHED_KINDS = 512, 64
 """The most schedules, and kinds with their models, in the cache. The oldest are dropped."""
 
 READ_LOCK_TIMEOUT_SECONDS = 0.05
@@ -93,7 +93,7 @@ class SchedulePlanner:
         if kind not in models:
             try:
                 models[kind] = DurationModel(self.past_jobs(kind))
-                drop_oldest(models, MAX_KINDS)
+                drop_oldest(models, MAX_CACHED_KINDS)
             except HistoryFailed as error:
                 warn(str(error))
                 return NO_HISTORY

@@ -184,6 +184,8 @@ class wait_learned(wait_base):  # noqa: N801  # named as tenacity names its stra
                 the history cannot be used.
             TypeError: An argument has the wrong type.
         """
+        if not isinstance(service, str):
+            raise TypeError(f"service must be the name of a service, got {service!r}")
         objective = objective_from(check_cost, target_lag, max_lag)
         length = None if video_seconds is None else _config.check_positive("video_seconds", video_seconds)
         self._features = JobFeatures(_config.check_kind(kind), length)

@@ -493,5 +493,5 @@ class Service:
 
     def _path(self, template: str, job_id: str | None, language: str = "") -> str:
         if job_id is None:
-            raise ValueError(f"job must be given: every job of the service {self.name!r} has an id")
+            raise ValueError(f"job must be given: this request of the service {self.name!r} needs its id")
         return template.format(job_id=quote_path_segment(job_id), language=quote(language, safe=""))

@@ -32,6 +32,7 @@ def _is_never_pending(_: object) -> bool:
     return False
 
 
+@exported_from("translation_client.services")
 class SubmitRequest(NamedTuple):
     """The arguments of a submission.
 
@@ -53,6 +54,7 @@ class SubmitRequest(NamedTuple):
     base_url: str
 
 
+@exported_from("translation_client.services")
 class Step(NamedTuple):
     """One request of a submission.
 
@@ -77,6 +79,7 @@ Steps = Generator[Step, Any, Job]
 """A generator that yields steps, is sent the values of their `read`, and returns the job."""
 
 
+@exported_from("translation_client.services")
 @runtime_checkable  # or pydantic could not check a field of type `Service`
 class SubmitFlow(Protocol):
     """The sequence of requests with which a service accepts a job."""
