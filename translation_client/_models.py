@@ -130,7 +130,8 @@ class Job:
     `error` is redacted. All other fields are what the service sent, and may contain secrets; `repr` shows none of them.
 
     Attributes:
-        id: The id at the service; empty for the single job of the reference service.
+        id: The id at the service; empty for the single job of the reference service. Always a string: a number becomes
+            its text. Any other object is a `TypeError`.
         status: Pending, completed or error.
         raw_status: The service's own status word.
         progress: A number from 0 to 1; None if the service reports none.
@@ -163,9 +164,8 @@ class Job:
     finished_at: float | None = None
 
     def __post_init__(self) -> None:
-        # A number, or None for a single job, of a caller's `Service.read_status` or JSON.
         if not isinstance(self.id, str):
-            object.__setattr__(self, "id", "" if self.id is None else str(self.id))
+            object.__setattr__(self, "id", _id_as_text(self.id))
 
     def __repr__(self) -> str:
         """Return a text that is safe in a log. Payload, link and the service's text may hold anything."""
@@ -242,6 +242,15 @@ def redacted(job: Job, redactor: Redactor, *, is_known: bool) -> Job:
     job_id = redactor.redact_id(job.id)
     is_shown_as_sent = (job_id, shown_status) == (job.id, job.raw_status)
     return job if is_shown_as_sent else with_shown_texts(job, id=job_id, raw_status=shown_status)
+
+
+def _id_as_text(job_id: object) -> str:
+    """Return the text for an id that is a number, or None for a single job: of a caller's `Service.read_status`, or of JSON."""
+    if job_id is None:
+        return ""
+    if not isinstance(job_id, int) or isinstance(job_id, bool):
+        raise TypeError(f"the id of a Job must be a string, got an object of the type {type(job_id).__name__}")
+    return str(job_id)
 
 
 def _parse_status(raw_status: Any) -> TranslationStatus:

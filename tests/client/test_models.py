@@ -137,6 +137,9 @@ def test_the_id_of_a_job_is_always_a_string() -> None:
 
     assert (Job(nameless, TranslationStatus.PENDING, "pending").id, Job.from_dict({"id": None}).id) == ("", "")
     assert (Job(number, TranslationStatus.PENDING, "pending").id, Job.from_dict({"id": 7}).id) == ("7", "7")
+    for other in (True, 7.5, b"7", ["7"]):
+        with pytest.raises(TypeError, match="the id of a Job must be a string, got an object of the type"):
+            Job.from_dict({"id": other})
 
 
 class SlottedJob(Job):
