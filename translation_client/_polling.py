@@ -4,13 +4,13 @@
 second runs within the first: one attempt of a poll is a request with its fault retries. Each has its own count of attempts.
 Both decorate a new closure for each call, as their strategies read the state of that call.
 
-Tenacity's own loop runs a blocking `wait`, and the fault retries of a blocking `watch`. All other operations, and those of
-asyncio, step through the same declarations with a `RetryStepper`: tenacity's loop sleeps in its thread, and keeps its
-progress by thread, while a batch has thousands of waits in one thread, and a wait may continue in another one.
+Tenacity's own loop runs a blocking `wait`, and the fault retries of a blocking `watch`. Everything else steps through the same
+declarations with a `RetryStepper`, as that loop blocks its thread and keeps its progress in it: a batch has thousands of waits
+in one thread, and a `watch` may continue in another thread.
 
 No other module decides what is retried, when, or how often. A batch moves checks in time, to share bulk requests and to keep
-its rate. At the end of this module are two limits of what is no retry: for the parts and the fresh links of a download
-(`DownloadProgress`), and for how long a batch makes no bulk requests (`suspension_seconds`).
+its rate. The end of this module has the limits of two things that are no retries: the parts and fresh links of a download
+(`DownloadProgress`), and a pause of bulk requests in a batch (`suspension_seconds`).
 """
 
 from __future__ import annotations
@@ -750,9 +750,8 @@ class DownloadProgress:
     def may_refresh_link(self, transferred: int) -> bool:
         """Return True if the link may be refreshed: the first one, or one that has delivered something.
 
-        False if too many fresh links in a row brought the file no further.
-
-        Where nothing can be resumed, a fresh link may break off before the point that an earlier one reached.
+        False if too many fresh links in a row brought the file no further: where nothing can be resumed, each may break
+        off before the point that an earlier one reached.
 
         Args:
             transferred: The bytes of all responses, those included that had to be received again.

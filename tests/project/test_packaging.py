@@ -55,7 +55,7 @@ def test_help_names_no_private_module(public: type) -> None:
 
 @pytest.mark.parametrize("public", public_classes())
 def test_a_class_can_be_imported_by_the_name_that_help_shows(public: type) -> None:
-    """Its bases, and the classes in its type hints. They are not promised: they are in no `__all__`."""
+    """Its bases, and the classes in its type hints, too: a public package has each, if not in its `__all__`."""
     shown = pydoc.plain(pydoc.render_doc(public))
 
     for module, name in re.findall(r"\b(translation_client(?:\.[a-z]\w*)*)\.([A-Z]\w+)", shown):

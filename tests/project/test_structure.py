@@ -57,13 +57,14 @@ def imports_for_typing(tree: ast.Module) -> list[ast.stmt]:
     return [statement for block in blocks for statement in block.body]
 
 
-def room_of(module: str) -> str:
+def top_level_of(module: str) -> str:
+    """Return the module or package directly below `translation_client` that a module belongs to."""
     return module.split(".")[0] or "__init__"
 
 
 def test_every_module_has_a_layer() -> None:
     """A new module has to be added to `LAYERS`."""
-    assert {room_of(name) for name in modules_of(translation_client)} | {"__init__"} == set().union(*LAYERS)
+    assert {top_level_of(name) for name in modules_of(translation_client)} | {"__init__"} == set().union(*LAYERS)
 
 
 @pytest.mark.parametrize("number", range(len(LAYERS)))
@@ -73,9 +74,11 @@ def test_a_module_imports_only_lower_layers(number: int) -> None:
     modules = {**modules_of(translation_client), "": Path(str(translation_client.__file__))}
 
     for name, path in modules.items():
-        room = room_of(name)
-        if room in LAYERS[number]:
-            assert {room_of(one) for one in siblings_imported_by(path, translation_client)} <= lower | {room}, name
+        top_level = top_level_of(name)
+        if top_level in LAYERS[number]:
+            assert {top_level_of(one) for one in siblings_imported_by(path, translation_client)} <= lower | {
+                top_level
+            }, name
 
 
 @pytest.mark.exhaustive
@@ -135,16 +138,16 @@ def test_the_client_and_the_fake_server_do_not_import_each_other(package: str, o
 def test_only_the_polling_module_states_a_limit_of_repetition() -> None:
     """The others use no strategy of tenacity, and hand `max_retries` and `max_faults` on without a computation."""
     limits = {"max_retries", "max_faults"}
-    for room in ("_jobs", "_client", "_transports", "schedule"):
-        paths = [path for name, path in modules_of(translation_client).items() if room_of(name) == room]
+    for top_level in ("_jobs", "_client", "_transports", "schedule"):
+        paths = [path for name, path in modules_of(translation_client).items() if top_level_of(name) == top_level]
         for node in [node for path in paths for node in ast.walk(ast.parse(path.read_text()))]:
             if isinstance(node, ast.Import):
-                assert "tenacity" not in [alias.name.partition(".")[0] for alias in node.names], room
+                assert "tenacity" not in [alias.name.partition(".")[0] for alias in node.names], top_level
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tenacity"):
-                assert {alias.name for alias in node.names} <= {"RetryCallState", "Retrying", "wait_base"}, room
+                assert {alias.name for alias in node.names} <= {"RetryCallState", "Retrying", "wait_base"}, top_level
             if isinstance(node, (ast.Compare, ast.BinOp)) or (isinstance(node, ast.Call) and is_computation(node)):
                 used = {child.attr for child in ast.iter_child_nodes(node) if isinstance(child, ast.Attribute)}
-                assert not used & limits, f"{room}: {ast.unparse(node)}"
+                assert not used & limits, f"{top_level}: {ast.unparse(node)}"
 
 
 def is_computation(call: ast.Call) -> bool:
