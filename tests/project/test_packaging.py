@@ -93,12 +93,23 @@ def test_pydantic_reads_the_type_hints_of_a_public_method(method: Any) -> None:
     pydantic.validate_call(config=pydantic.ConfigDict(arbitrary_types_allowed=True))(method)
 
 
-@pytest.mark.parametrize("name", translation_client.__all__)
-def test_get_type_hints_works_for_public_classes(name: str) -> None:
-    """For pydantic and FastAPI, for instance."""
-    value = getattr(translation_client, name)
-    if isinstance(value, type) and not issubclass(value, requests.RequestException):  # it fails for those of requests
-        assert isinstance(get_type_hints(value), dict)
+def undefined_name_in_hints(of: type) -> str | None:
+    """Return the message of the error for a name in the type hints of a class that cannot be resolved; None for none."""
+    try:
+        get_type_hints(of)
+    except NameError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("public", public_classes())
+def test_get_type_hints_works_for_public_classes(public: type) -> None:
+    """Errors that are those of requests have its type hints too. Those of version 2.34 name a class that is not there."""
+    expected = (
+        undefined_name_in_hints(requests.RequestException) if issubclass(public, requests.RequestException) else None
+    )
+
+    assert undefined_name_in_hints(public) == expected
 
 
 @pytest.mark.parametrize("public", public_classes())
